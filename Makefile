@@ -1,0 +1,53 @@
+# Everything a developer types. `make help` lists it; CI calls the same targets.
+# A target sets up what it needs in .venv from nothing: Python 3.10-3.12 and pip, nothing else.
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+MEDIAPIPE := mediapipe==0.10.21
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.base: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "==> Setting up .venv with $(PYTHON) (once; about 250 MB to download, a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --editable '.[speech]'
+	@$(PIP) --no-deps $(MEDIAPIPE)
+	@touch $@
+
+.venv/.dev: .venv/.base
+	@echo "==> Adding the tools that tests and checks need (once)"
+	@$(PIP) --editable '.[speech,worker,dev]'
+	@touch $@
+
+demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: out/demo.mp4
+	@mkdir -p out
+	@echo "==> Rendering examples/request.json (no GPU, no recording: the voice is synthesized)"
+	@$(BIN)/multitalk render --request examples/request.json --output out/demo.mp4
+	@echo "==> Watch out/demo.mp4"
+
+test: .venv/.dev  ## all tests that need no GPU and no network
+	@$(BIN)/python -m pytest
+
+check: .venv/.dev  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/.dev  ## rewrite the files in the house style
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
+	@$(BIN)/python benchmarks/warp.py
+
+clean:  ## remove .venv and everything that was made
+	@rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""The engines: each turns a scene into frames, and none knows another."""

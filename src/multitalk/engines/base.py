@@ -1,0 +1,103 @@
+"""What an engine is given and what it gives back: the one seam between jobs and rendering."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
+Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
+Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels of the portrait
+
+FPS = 25
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One person of the scene: a name, a voice and, where the caller gave one, a place.
+
+    Attributes:
+        name: The caller's name for the speaker, such as `person1`.
+        speech: Samples [S]; every speaker of a scene has the same S (silence where one waits).
+        box: Where this person's face is in the portrait, or None to take faces left to right.
+    """
+
+    name: str
+    speech: Speech
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What to render.
+
+    Attributes:
+        portrait: The still picture, RGB uint8 [H, W, 3].
+        speakers: In the caller's order, at least one.
+        prompt: What the video shows.
+        num_frames: Length of the talk T = ceil(S / 640), at 25 frames a second.
+    """
+
+    portrait: Portrait
+    speakers: tuple[Speaker, ...]
+    prompt: str
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How to render. An engine ignores what its kind cannot do."""
+
+    seed: int
+    resolution: Literal["480p", "720p"] = "720p"
+    num_inference_steps: int = 8
+    text_guidance_scale: float = 1.0
+    audio_guidance_scale: float = 2.0
+    shift: float | None = None
+    negative_prompt: str = ""
+    profile: str | None = None
+    color_correction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the caller should know about a result that is a success all the same.
+
+    Attributes:
+        key: Name of the sentence in `messages.SENTENCES`.
+        parameters: What fills its placeholders.
+    """
+
+    key: str
+    parameters: dict[str, object]
+
+
+@dataclass(frozen=True)
+class FrameChunk:
+    """A piece of the talk.
+
+    Attributes:
+        frames: RGB uint8 [T, H, W, 3]; H and W are even and the same for the whole talk.
+        first: Index of `frames[0]` in the talk; chunks come in order and without gaps.
+        notices: What became known while this chunk was made.
+    """
+
+    frames: NDArray[np.uint8]
+    first: int
+    notices: tuple[Notice, ...] = ()
+
+
+class Engine(Protocol):
+    """Renders a talking portrait. Loaded once per process; one job at a time."""
+
+    name: ClassVar[str]
+
+    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+        """Yield the talk in order, without gaps; closing the iterator cancels the work.
+
+        Raises:
+            NoFaceFound: The engine needs a face for each speaker and did not find it.
+        """
+        ...

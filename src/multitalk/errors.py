@@ -1,0 +1,143 @@
+"""What can go wrong, as one tree. Two families, because callers have two reactions.
+
+    MultiTalkError
+    |-- RequestError            the caller fixes it: 4xx, never retried
+    |   |-- InvalidRequest      a field is missing, unknown, of the wrong kind or out of range
+    |   |-- SourceRefused       the source is of a kind or at an address that is not allowed
+    |   |-- SourceUnreachable   the source could not be downloaded
+    |   |-- MediaUndecodable    the bytes are not a picture, sound or video that can be read
+    |   |-- LimitExceeded       too many bytes, pixels, seconds or speakers
+    |   `-- NoFaceFound         no face, fewer faces than speakers, or a face too small
+    |-- WorkerError             ours: 5xx
+    |   |-- EngineUnavailable   the engine asked for cannot run on this machine
+    |   |-- DeliveryFailed      the result could not be handed over
+    |   |-- DeadlineExceeded    the job took longer than it may
+    |   `-- InternalError       a crash, turned into an answer
+    `-- Cancelled               the caller took the job back
+
+An error is raised with the key of its sentence in `messages.py` and that sentence's parameters:
+`raise LimitExceeded("speech_too_long", field="audio_paths.person1", limit=60.0)`.
+"""
+
+from typing import ClassVar
+
+from multitalk.messages import Locale, sentence
+
+
+class MultiTalkError(Exception):
+    """One failure, ready to be told to the caller.
+
+    Attributes:
+        key: Name of the sentence in `messages.SENTENCES`.
+        field: The request field to blame, such as `audio_paths.person1`, or None.
+        parameters: What fills the sentence's placeholders.
+    """
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, key: str, *, field: str | None = None, **parameters: object) -> None:
+        self.key = key
+        self.field = field
+        self.parameters = parameters
+        super().__init__(self.text())
+
+    def text(self, locale: Locale = "en") -> str:
+        """The sentence for the caller: `field: what is wrong, the limit, the way out`."""
+        said = sentence(self.key, locale, **self.parameters)
+        return f"{self.field}: {said}" if self.field else said
+
+    def details(self, locale: Locale = "en") -> str | None:  # noqa: ARG002 - for subclasses
+        """More than the one sentence, or None."""
+        return None
+
+
+class RequestError(MultiTalkError):
+    """The caller can fix it. Never retried."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class InvalidRequest(RequestError):
+    """A field is missing, unknown, of the wrong kind or out of range."""
+
+
+class SourceRefused(RequestError):
+    """The source is of a kind, or at an address, that is not allowed."""
+
+    code = "source_refused"
+    http_status = 403
+
+
+class SourceUnreachable(RequestError):
+    """The source could not be downloaded."""
+
+    code = "source_unreachable"
+    http_status = 424
+
+
+class MediaUndecodable(RequestError):
+    """The bytes are not a picture, sound or video that can be read."""
+
+    code = "media_undecodable"
+    http_status = 415
+
+
+class LimitExceeded(RequestError):
+    """Too many bytes, pixels, seconds or speakers."""
+
+    code = "limit_exceeded"
+    http_status = 413
+
+
+class NoFaceFound(RequestError):
+    """No face, fewer faces than speakers, or a face too small to speak."""
+
+    code = "no_face_found"
+    http_status = 422
+
+
+class WorkerError(MultiTalkError):
+    """Not the caller's fault."""
+
+    code = "worker_error"
+
+
+class EngineUnavailable(WorkerError):
+    """The engine asked for cannot run on this machine."""
+
+    code = "engine_unavailable"
+    http_status = 503
+
+
+class DeliveryFailed(WorkerError):
+    """The result could not be handed over."""
+
+    code = "delivery_failed"
+    http_status = 507
+
+
+class DeadlineExceeded(WorkerError):
+    """The job took longer than it may."""
+
+    code = "deadline_exceeded"
+    http_status = 504
+
+
+class InternalError(WorkerError):
+    """A crash, turned into an answer; the traceback is in the log only."""
+
+    code = "internal_error"
+    retryable = True
+
+
+class Cancelled(MultiTalkError):
+    """The caller took the job back."""
+
+    code = "cancelled"
+    http_status = 409
+
+    def __init__(self) -> None:
+        super().__init__("cancelled")

@@ -1,0 +1,98 @@
+"""Every sentence a caller may read, in English and in Korean.
+
+A sentence names the value, the limit and the way out. Placeholders are `str.format` fields; both
+languages of a sentence use the same ones (a test checks it). Nothing here may carry a traceback,
+a local path, base64 or a signed query: the parameters are chosen where the sentence is used.
+"""
+
+from typing import Literal
+
+Locale = Literal["en", "ko"]
+
+SENTENCES: dict[str, dict[Locale, str]] = {
+    "missing_required": {
+        "en": "Required input is missing: {missing}. A request needs prompt, image_path and "
+        "audio_paths.",
+        "ko": "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다.",
+    },
+    # Media -------------------------------------------------------------------------------------
+    "image_undecodable": {
+        "en": "not a picture that can be read ({reason}); send a JPEG, PNG or WebP",
+        "ko": "읽을 수 없는 이미지입니다 ({reason}). JPEG, PNG, WebP 형식으로 보내 주세요.",
+    },
+    "image_too_large": {
+        "en": "{width}x{height} pixels; this worker accepts {limit} in all "
+        "(MULTITALK_MAX_IMAGE_PIXELS)",
+        "ko": "{width}x{height} 픽셀입니다. 이 워커는 전체 {limit} 픽셀까지 받습니다 "
+        "(MULTITALK_MAX_IMAGE_PIXELS).",
+    },
+    "audio_undecodable": {
+        "en": "no sound that can be read ({reason}); send WAV, MP3, M4A, OGG, FLAC or MP4",
+        "ko": "읽을 수 있는 음성이 없습니다 ({reason}). WAV, MP3, M4A, OGG, FLAC, MP4 형식으로 "
+        "보내 주세요.",
+    },
+    "speech_too_long": {
+        "en": "more than {limit:g} s of audio; this worker accepts {limit:g} s "
+        "(MULTITALK_MAX_SPEECH_SECONDS)",
+        "ko": "음성이 {limit:g}초보다 깁니다. 이 워커는 {limit:g}초까지 받습니다 "
+        "(MULTITALK_MAX_SPEECH_SECONDS).",
+    },
+    # Faces -------------------------------------------------------------------------------------
+    "no_face_found": {
+        "en": "no face was found in the picture; send one in which each speaker's face is visible "
+        "and at least {pixels} pixels high",
+        "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 {pixels}픽셀 이상으로 보이는 "
+        "사진을 보내 주세요.",
+    },
+    "too_few_faces": {
+        "en": "{speakers} speakers but {faces} faces in the picture; send a picture with a face "
+        "for each speaker, or fewer speakers",
+        "ko": "화자는 {speakers}명인데 사진 속 얼굴은 {faces}개입니다. 화자마다 얼굴이 있는 사진을 "
+        "보내거나 화자를 줄여 주세요.",
+    },
+    "no_face_in_box": {
+        "en": "no face was found inside this box; boxes are [x_min, y_min, x_max, y_max] in pixels "
+        "of the picture ({width}x{height})",
+        "ko": "이 상자 안에서 얼굴을 찾지 못했습니다. 상자는 사진({width}x{height})의 픽셀 단위 "
+        "[x_min, y_min, x_max, y_max]입니다.",
+    },
+    "face_too_small": {
+        "en": "the face is {height:.0f} pixels high; it must be at least {limit} pixels to speak: "
+        "send a larger picture or a closer crop",
+        "ko": "얼굴 높이가 {height:.0f}픽셀입니다. 말하게 하려면 {limit}픽셀 이상이어야 합니다. "
+        "더 큰 사진이나 더 가까운 사진을 보내 주세요.",
+    },
+    # Warnings ----------------------------------------------------------------------------------
+    "face_in_profile": {
+        "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "
+        "may look wrong",
+        "ko": "{speaker}: 얼굴이 {degrees:.0f}도 돌아가 있습니다. {limit:.0f}도를 넘으면 입 모양이 "
+        "어색할 수 있습니다.",
+    },
+    "face_is_small": {
+        "en": "{speaker}: the face is only {height:.0f} pixels high; from {limit} pixels on the "
+        "lips look sharp",
+        "ko": "{speaker}: 얼굴 높이가 {height:.0f}픽셀뿐입니다. {limit}픽셀부터 입술이 선명합니다.",
+    },
+    "prompt_not_acted": {
+        "en": "the warp engine moves the picture that it is given: the prompt's acting, scene and "
+        "camera directions need the diffusion engine",
+        "ko": "warp 엔진은 주어진 사진만 움직입니다. 프롬프트의 연기, 장면, 카메라 지시는 "
+        "diffusion 엔진이 필요합니다.",
+    },
+    # Worker ------------------------------------------------------------------------------------
+    "engine_unavailable": {
+        "en": "the {engine} engine cannot run here: {reason}",
+        "ko": "여기서는 {engine} 엔진을 사용할 수 없습니다: {reason}",
+    },
+    "cancelled": {"en": "the job was cancelled", "ko": "작업이 취소되었습니다."},
+    "internal_error": {
+        "en": "the worker failed on this job; its log has the cause under job id {job_id}",
+        "ko": "워커가 이 작업을 처리하지 못했습니다. 원인은 작업 ID {job_id}의 로그에 있습니다.",
+    },
+}
+
+
+def sentence(key: str, locale: Locale = "en", **parameters: object) -> str:
+    """The sentence named `key` in `locale`, its placeholders filled from `parameters`."""
+    return SENTENCES[key][locale].format(**parameters)

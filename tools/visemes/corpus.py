@@ -1,0 +1,80 @@
+"""A corpus on disk: utterances with their phones, in one .npz file.
+
+The phones keep the names that the synthesizer gave them; their mouth classes are looked up when the
+corpus is read (`phone_sets.py`), so a better table needs no new synthesis.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Phone:
+    """One sound: its name in the voice's own phone set and where it ends, in seconds."""
+
+    name: str
+    end_seconds: float
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording.
+
+    Attributes:
+        samples: int16 [S] at 16 kHz.
+        phones: In order and without gaps, from 0 to the end.
+        voice: Unique name of the voice; sampling is uniform over voices.
+        phone_set: Key of `phone_sets.PHONE_SETS`.
+        held_out: Never trained on.
+    """
+
+    samples: np.ndarray
+    phones: tuple[Phone, ...]
+    voice: str
+    phone_set: str
+    held_out: bool
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+def write_corpus(path: Path, utterances: Sequence[Utterance]) -> None:
+    """Write all utterances to one .npz file."""
+    rows = [
+        {
+            "voice": utterance.voice,
+            "phone_set": utterance.phone_set,
+            "held_out": utterance.held_out,
+            "phones": [[phone.name, round(phone.end_seconds, 5)] for phone in utterance.phones],
+        }
+        for utterance in utterances
+    ]
+    np.savez(
+        path,
+        samples=np.concatenate([utterance.samples for utterance in utterances]),
+        lengths=np.array([len(utterance.samples) for utterance in utterances]),
+        rows=np.array(json.dumps(rows)),
+    )
+
+
+def read_corpus(path: Path) -> Iterator[Utterance]:
+    """Yield the utterances of one file in their order."""
+    with np.load(path) as data:
+        samples, lengths, rows = data["samples"], data["lengths"], json.loads(str(data["rows"]))
+    start = 0
+    for length, row in zip(lengths, rows, strict=True):
+        yield Utterance(
+            samples=samples[start : start + length],
+            phones=tuple(Phone(name, end) for name, end in row["phones"]),
+            voice=row["voice"],
+            phone_set=row["phone_set"],
+            held_out=row["held_out"],
+        )
+        start += length
