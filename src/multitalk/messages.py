@@ -62,6 +62,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "얼굴 높이가 {height:.0f}픽셀입니다. 말하게 하려면 {limit}픽셀 이상이어야 합니다. "
         "더 큰 사진이나 더 가까운 사진을 보내 주세요.",
     },
+    "mediapipe_missing": {
+        "en": "finding faces needs {module}, which is not installed here: "
+        "pip install --no-deps mediapipe==0.10.21",
+        "ko": "얼굴을 찾으려면 {module}이(가) 필요하지만 설치되어 있지 않습니다: "
+        "pip install --no-deps mediapipe==0.10.21",
+    },
     # Warnings ----------------------------------------------------------------------------------
     "face_in_profile": {
         "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "
@@ -84,6 +90,22 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "engine_unavailable": {
         "en": "the {engine} engine cannot run here: {reason}",
         "ko": "여기서는 {engine} 엔진을 사용할 수 없습니다: {reason}",
+    },
+    "diffusion_not_included": {
+        "en": "the diffusion engine is not part of this release; leave engine out, or send auto or "
+        "warp",
+        "ko": "diffusion 엔진은 이번 버전에 포함되어 있지 않습니다. engine을 생략하거나 auto 또는 "
+        "warp를 보내 주세요.",
+    },
+    "engine_not_loaded": {
+        "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",
+        "ko": "이 워커는 {asked} 엔진이 아니라 {loaded} 엔진을 실행합니다. engine을 생략하거나 "
+        "auto를 보내 주세요.",
+    },
+    "deadline_exceeded": {
+        "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS); send a shorter speech",
+        "ko": "작업이 {limit:g}초(MULTITALK_JOB_SECONDS)보다 오래 걸렸습니다. 더 짧은 음성을 보내 "
+        "주세요.",
     },
     "cancelled": {"en": "the job was cancelled", "ko": "작업이 취소되었습니다."},
     "internal_error": {
