@@ -61,7 +61,26 @@ class RequestError(MultiTalkError):
 
 
 class InvalidRequest(RequestError):
-    """A field is missing, unknown, of the wrong kind or out of range."""
+    """A field is missing, unknown, of the wrong kind or out of range.
+
+    Attributes:
+        others: The same request's further problems; `text` says them all, one a line.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        field: str | None = None,
+        others: tuple["InvalidRequest", ...] = (),
+        **parameters: object,
+    ) -> None:
+        self.others = others
+        super().__init__(key, field=field, **parameters)
+
+    def text(self, locale: Locale = "en") -> str:
+        """Every problem's sentence, one a line."""
+        return "\n".join([super().text(locale), *(other.text(locale) for other in self.others)])
 
 
 class SourceRefused(RequestError):

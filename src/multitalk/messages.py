@@ -15,6 +15,106 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "audio_paths.",
         "ko": "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다.",
     },
+    # Requests ----------------------------------------------------------------------------------
+    "input_not_an_object": {
+        "en": "the input must be an object with prompt, image_path and audio_paths; got {value}",
+        "ko": "입력은 prompt, image_path, audio_paths를 담은 객체여야 합니다. 받은 값: {value}",
+    },
+    "json_broken": {
+        "en": "not JSON that can be read ({reason})",
+        "ko": "읽을 수 있는 JSON이 아닙니다 ({reason}).",
+    },
+    "json_key_twice": {
+        "en": "given twice in one object; keep one of them",
+        "ko": "한 객체에 두 번 들어 있습니다. 하나만 남겨 주세요.",
+    },
+    "unknown_field": {
+        "en": "not a field; the fields are {known}",
+        "ko": "없는 필드입니다. 쓸 수 있는 필드: {known}",
+    },
+    "unknown_field_near": {
+        "en": "not a field; did you mean {near}?",
+        "ko": "없는 필드입니다. 혹시 {near}인가요?",
+    },
+    "field_missing": {"en": "missing; it must be given here", "ko": "빠졌습니다. 꼭 필요합니다."},
+    "expected_text": {
+        "en": "must be text; got {value}",
+        "ko": "문자열이어야 합니다. 받은 값: {value}",
+    },
+    "expected_number": {
+        "en": "must be a number; got {value}",
+        "ko": "숫자여야 합니다. 받은 값: {value}",
+    },
+    "expected_integer": {
+        "en": "must be a whole number; got {value}",
+        "ko": "정수여야 합니다. 받은 값: {value}",
+    },
+    "expected_finite": {
+        "en": "must be a finite number; got {value}",
+        "ko": "유한한 숫자여야 합니다. 받은 값: {value}",
+    },
+    "expected_object": {
+        "en": "must be an object {{name: value}}; got {value}",
+        "ko": "{{이름: 값}} 꼴의 객체여야 합니다. 받은 값: {value}",
+    },
+    "expected_box": {
+        "en": "must be four numbers [x_min, y_min, x_max, y_max]; got {value}",
+        "ko": "네 숫자 [x_min, y_min, x_max, y_max]여야 합니다. 받은 값: {value}",
+    },
+    "expected_one_of": {
+        "en": "{value} is not a choice; choose one of {choices}",
+        "ko": "{value}은(는) 고를 수 없습니다. 다음 중에서 골라 주세요: {choices}",
+    },
+    "too_low": {
+        "en": "{value} is too low; the limit is {limit}",
+        "ko": "{value}은(는) 너무 작습니다. 한계는 {limit}입니다.",
+    },
+    "too_high": {
+        "en": "{value} is too high; the limit is {limit}",
+        "ko": "{value}은(는) 너무 큽니다. 한계는 {limit}입니다.",
+    },
+    "text_blank": {
+        "en": "must not be blank; write it or leave it out",
+        "ko": "비어 있습니다. 내용을 쓰거나 필드를 빼 주세요.",
+    },
+    "text_broken": {
+        "en": "contains characters that are not text (NUL or half of a surrogate pair)",
+        "ko": "텍스트가 아닌 문자(NUL 또는 깨진 서로게이트)가 들어 있습니다.",
+    },
+    "text_too_long": {
+        "en": "{length} characters; the limit is {limit}",
+        "ko": "{length}자입니다. 한계는 {limit}자입니다.",
+    },
+    "language_unknown": {
+        "en": "{value} is not a language tag; write one such as ko, en or en-us",
+        "ko": "{value}은(는) 언어 태그가 아닙니다. ko, en, en-us처럼 써 주세요.",
+    },
+    "speaker_name_refused": {
+        "en": "a speaker's name must be printable, without spaces at its ends, such as person1",
+        "ko": "화자 이름은 앞뒤 공백 없이 눈에 보이는 문자여야 합니다. 예: person1",
+    },
+    "speaker_name_too_long": {
+        "en": "a speaker's name of {length} characters; the limit is {limit}",
+        "ko": "화자 이름이 {length}자입니다. 한계는 {limit}자입니다.",
+    },
+    "speaker_twice": {
+        "en": "two speakers have the same name; give each a name of its own",
+        "ko": "이름이 같은 화자가 둘 있습니다. 서로 다른 이름을 써 주세요.",
+    },
+    "too_many_speakers": {
+        "en": "{count} speakers; this worker accepts {limit} (MULTITALK_MAX_SPEAKERS)",
+        "ko": "화자가 {count}명입니다. 이 워커는 {limit}명까지 받습니다 (MULTITALK_MAX_SPEAKERS).",
+    },
+    "box_reversed": {
+        "en": "x_min must be below x_max and y_min below y_max, in [x_min, y_min, x_max, y_max]",
+        "ko": "[x_min, y_min, x_max, y_max]에서 x_min은 x_max보다, y_min은 y_max보다 작아야 "
+        "합니다.",
+    },
+    "box_of_stranger": {
+        "en": "no speaker is called {names}; the speakers in audio_paths are {speakers}",
+        "ko": "{names}(이)라는 화자가 없습니다. audio_paths의 화자: {speakers}",
+    },
+    "pydantic_said": {"en": "{said} (got {value})", "ko": "{said} (받은 값: {value})"},
     # Media -------------------------------------------------------------------------------------
     "image_undecodable": {
         "en": "not a picture that can be read ({reason}); send a JPEG, PNG or WebP",
