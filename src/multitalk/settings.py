@@ -1,7 +1,8 @@
 """What the operator decides, read once from the environment.
 
 Every setting is a field of `Settings`; its variable is `MULTITALK_` and the name in capitals. A
-variable of ours that is unknown or does not parse is an error, never a silent default.
+variable of ours that is unknown or does not parse is an error, never a silent default. The one
+exception to the prefix is the bucket, whose four variables have the names that RunPod gave them.
 """
 
 import os
@@ -10,86 +11,113 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 PREFIX = "MULTITALK_"
+BUCKET_PREFIX = "BUCKET_"
 
 
 class SettingError(ValueError):
     """A variable of the environment that cannot be used; the message names it and the fix."""
 
 
-def _setting(default: object, doc: str) -> object:
-    return field(default=default, metadata={"doc": doc})
+@dataclass(frozen=True)
+class Bucket:
+    """An S3-compatible bucket that results are uploaded to; all four variables or none."""
+
+    endpoint_url: Annotated[str, "address of the S3-compatible service"]
+    access_key_id: Annotated[str, "key that may write to the bucket and sign downloads"]
+    secret_access_key: Annotated[str, "that key's secret; never logged"] = field(repr=False)
+    name: Annotated[str, "the bucket itself"]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Bucket | None":
+        """Read the `BUCKET_*` variables; None when none of the four is set.
+
+        Raises:
+            SettingError: Some are set and some are not, or the address is not http(s).
+        """
+        variables = {spec.name: BUCKET_PREFIX + spec.name.upper() for spec in fields(cls)}
+        values = {name: environ.get(variable, "") for name, variable in variables.items()}
+        if not any(values.values()):
+            return None
+        absent = [variables[name] for name, value in values.items() if not value]
+        if absent:
+            needed = ", ".join(variables.values())
+            raise SettingError(f"{', '.join(absent)} must be set too: a bucket needs {needed}")
+        if not values["endpoint_url"].startswith(("https://", "http://")):
+            raise SettingError(f"{variables['endpoint_url']}: write an address such as https://...")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decides; see each field's `doc` (docs/settings.md lists them all)."""
+    """What the operator decides; docs/settings.md lists every field with its default."""
 
-    engine: Literal["auto", "warp", "diffusion"] = _setting(
-        "auto", "engine for requests that leave the choice: auto takes diffusion if it can run"
-    )  # type: ignore[assignment]
-    allowed_roots: tuple[Path, ...] = _setting(
-        (Path("/runpod-volume"),), "directories, separated by ':', whose files a request may name"
-    )  # type: ignore[assignment]
-    allow_loopback: bool = _setting(
-        False, "let requests fetch from this machine's loopback addresses (for tests)"
-    )  # type: ignore[assignment]
-    max_speakers: int = _setting(8, "voices in one request")  # type: ignore[assignment]
-    max_speech_seconds: float = _setting(3600.0, "length of one voice")  # type: ignore[assignment]
-    max_text_characters: int = _setting(
-        5000, "characters of one text to be spoken"
-    )  # type: ignore[assignment]
-    max_image_pixels: int = _setting(
-        50_000_000, "width times height of the picture"
-    )  # type: ignore[assignment]
-    max_image_bytes: int = _setting(32 * 2**20, "size of the picture's file")  # type: ignore[assignment]
-    max_audio_bytes: int = _setting(512 * 2**20, "size of one voice's file")  # type: ignore[assignment]
-    max_redirects: int = _setting(5, "redirects that one download may follow")  # type: ignore[assignment]
-    download_seconds: float = _setting(60.0, "total time for one download")  # type: ignore[assignment]
-    job_seconds: float = _setting(
-        3600.0, "time for one whole job, after which it fails"
-    )  # type: ignore[assignment]
-    max_reply_bytes: int = _setting(
-        10_000_000, "size of the reply that the platform accepts, base64 and JSON included"
-    )  # type: ignore[assignment]
-    volume: Path | None = _setting(
-        None, "directory for results too large for a reply; served as video_path"
-    )  # type: ignore[assignment]
-    work_directory: Path = _setting(
-        Path(tempfile.gettempdir()), "where each job's directory is made and removed"
-    )  # type: ignore[assignment]
-    threads: int = _setting(
-        0, "threads for rendering and encoding; 0 takes what the machine has"
-    )  # type: ignore[assignment]
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
-        "INFO", "least severe message that is logged"
-    )  # type: ignore[assignment]
+    engine: Annotated[
+        Literal["auto", "warp", "diffusion"],
+        "engine for requests that leave the choice: auto takes diffusion if it can run",
+    ] = "auto"
+    allowed_roots: Annotated[
+        tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
+    ] = (Path("/runpod-volume"),)
+    allow_loopback: Annotated[
+        bool, "let requests fetch from this machine's loopback addresses (for tests)"
+    ] = False
+    max_speakers: Annotated[int, "voices in one request"] = 8
+    max_speech_seconds: Annotated[float, "length of one voice"] = 3600.0
+    max_text_characters: Annotated[int, "characters of one text to be spoken"] = 5000
+    max_image_pixels: Annotated[int, "width times height of the picture"] = 50_000_000
+    max_image_bytes: Annotated[int, "size of the picture's file"] = 32 * 2**20
+    max_audio_bytes: Annotated[int, "size of one voice's file"] = 512 * 2**20
+    max_redirects: Annotated[int, "redirects that one download may follow"] = 5
+    download_seconds: Annotated[float, "total time for one download"] = 60.0
+    job_seconds: Annotated[float, "time for one whole job, after which it fails"] = 3600.0
+    max_reply_bytes: Annotated[
+        int, "size of the reply that the platform accepts, base64 and JSON included"
+    ] = 10_000_000
+    volume: Annotated[
+        Path | None, "directory for results too large for a reply; served as video_path"
+    ] = None
+    work_directory: Annotated[Path, "where each job's directory is made and removed"] = Path(
+        tempfile.gettempdir()
+    )
+    threads: Annotated[int, "threads for rendering and encoding; 0 takes what the machine has"] = 0
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
+    ] = "INFO"
+    bucket: Annotated[
+        Bucket | None, "where results too large for a reply are uploaded; served as video_url"
+    ] = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read every `MULTITALK_*` variable.
+        """Read every `MULTITALK_*` and `BUCKET_*` variable; an empty one counts as not set.
 
         Raises:
             SettingError: A variable is unknown or its value does not parse.
         """
-        known = {PREFIX + spec.name.upper(): spec for spec in fields(cls)}
-        values: dict[str, object] = {}
+        kinds = {
+            PREFIX + spec.name.upper(): (spec.name, get_args(spec.type)[0])
+            for spec in fields(cls)
+            if spec.name != "bucket"
+        }
+        values: dict[str, Any] = {"bucket": Bucket.from_env(environ)}
         for variable, text in environ.items():
-            if not variable.startswith(PREFIX):
+            if not variable.upper().startswith(PREFIX):
                 continue
-            if variable not in known:
-                near = get_close_matches(variable, known, n=1)
+            if variable not in kinds:
+                near = get_close_matches(variable.upper(), kinds, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise SettingError(f"{variable} is not a setting{hint}")
-            if text != "":
-                spec = known[variable]
-                values[spec.name] = _parse(variable, text, spec.type)
-        return cls(**values)  # type: ignore[arg-type]
+            if text.strip():
+                name, kind = kinds[variable]
+                values[name] = _parse(variable, text.strip(), kind)
+        return cls(**values)
 
 
 def _parse(variable: str, text: str, kind: object) -> object:
+    """A variable's text as a value of its setting's type."""
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         if text in choices:
@@ -100,14 +128,19 @@ def _parse(variable: str, text: str, kind: object) -> object:
         if text.lower() in truth:
             return truth[text.lower()]
         raise SettingError(f"{variable}={text!r}: write true or false")
-    if kind in (int, float):
-        try:
-            number = kind(text)  # type: ignore[operator]
-        except ValueError as error:
-            raise SettingError(f"{variable}={text!r}: write a number") from error
-        if not 0 <= number < float("inf"):
-            raise SettingError(f"{variable}={text!r}: write a number that is not negative")
-        return number
+    if kind is int or kind is float:
+        return _number(variable, text, whole=kind is int)
     if kind == tuple[Path, ...]:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     return Path(text)
+
+
+def _number(variable: str, text: str, *, whole: bool) -> float:
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError as error:
+        word = "whole number" if whole else "number"
+        raise SettingError(f"{variable}={text!r}: write a {word}") from error
+    if not 0 <= number < float("inf"):
+        raise SettingError(f"{variable}={text!r}: write a number that is not negative")
+    return number
