@@ -101,6 +101,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "two speakers have the same name; give each a name of its own",
         "ko": "이름이 같은 화자가 둘 있습니다. 서로 다른 이름을 써 주세요.",
     },
+    "number_of_texts": {
+        "en": "{count} texts; give one speaker 1 to {limit} of them",
+        "ko": "텍스트가 {count}개입니다. 한 화자에게 1개에서 {limit}개까지 주세요.",
+    },
     "too_many_speakers": {
         "en": "{count} speakers; this worker accepts {limit} (MULTITALK_MAX_SPEAKERS)",
         "ko": "화자가 {count}명입니다. 이 워커는 {limit}명까지 받습니다 (MULTITALK_MAX_SPEAKERS).",

@@ -33,6 +33,7 @@ from multitalk.settings import Settings
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SPEAKER_NAME_CHARACTERS = 64
+MAX_TEXTS = 32  # of one speaker
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 MAX_GUIDANCE = 20.0
 MAX_STEPS = 100
@@ -143,11 +144,23 @@ class Delivery(WireModel):
 
 
 def _voice_kind(value: object) -> str:
+    if isinstance(value, list):
+        return "spoken_in_turn"
     return "spoken" if isinstance(value, Mapping | SpokenText) else "source"
 
 
+def _some_texts(texts: list[SpokenText]) -> list[SpokenText]:
+    if not 1 <= len(texts) <= MAX_TEXTS:
+        raise PydanticCustomError(
+            "number_of_texts", "too few or too many", {"count": len(texts), "limit": MAX_TEXTS}
+        )
+    return texts
+
+
 Voice = Annotated[
-    Annotated[NotBlank, Tag("source")] | Annotated[SpokenText, Tag("spoken")],
+    Annotated[NotBlank, Tag("source")]
+    | Annotated[SpokenText, Tag("spoken")]
+    | Annotated[list[SpokenText], AfterValidator(_some_texts), Tag("spoken_in_turn")],
     Discriminator(_voice_kind),
 ]
 
@@ -170,7 +183,7 @@ class TalkRequest(WireModel):
     audio_paths: dict[SpeakerName, Voice] = Field(
         min_length=1,
         description="each speaker's voice, in order: a source of sound or video as in "
-        "`image_path`, or a text to be spoken",
+        "`image_path`, or a text to be spoken, or a list of such texts, spoken one after the other",
     )
     audio_type: Literal["para", "add", "speech", "singing"] | None = Field(
         None,
