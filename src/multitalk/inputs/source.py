@@ -1,0 +1,137 @@
+"""Which kind of source a text is, told by its form and never by looking (pure).
+
+    data:...                                      -> DataUri
+    http://... or https://...                     -> Url
+    base64, strictly, of a known file format      -> Base64
+    anything else                                 -> LocalPath
+
+The third line needs both halves: `/workspace/portrait` is made of base64's alphabet alone, yet it
+decodes to nothing known, so it is a path.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from multitalk.errors import InvalidRequest, SourceRefused
+from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+
+MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux
+MAX_URL_CHARACTERS = 8192
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_URL_SAFE = str.maketrans("-_", "+/")
+_BLANKS = re.compile(r"[ \t\r\n]+")
+
+
+@dataclass(frozen=True)
+class Inline:
+    """Bytes inside the request, still encoded.
+
+    Attributes:
+        text: Standard base64 with padding and without blanks, or percent-encoded text.
+        is_base64: Which of the two.
+    """
+
+    text: str
+    is_base64: bool = True
+
+    @property
+    def max_bytes(self) -> int:
+        """Upper bound of what `decode` gives, in bytes."""
+        return len(self.text) // 4 * 3 if self.is_base64 else len(self.text)
+
+    def decode(self) -> bytes:
+        """The bytes themselves."""
+        return base64.b64decode(self.text) if self.is_base64 else unquote_to_bytes(self.text)
+
+
+class DataUri(Inline):
+    """What follows the comma of a data URI (RFC 2397); the type that it claims is not believed."""
+
+
+class Base64(Inline):
+    """A text that is nothing but a file in base64."""
+
+
+@dataclass(frozen=True)
+class Url:
+    """An http(s) address, not yet checked."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    """A path on the worker, not yet checked."""
+
+    text: str
+
+
+Source: TypeAlias = DataUri | Base64 | Url | LocalPath
+
+
+def parse_source(text: str, *, field: str) -> Source:
+    """Classify a source by its form.
+
+    Args:
+        text: As the caller wrote it; blanks around it do not count.
+        field: The request field it came from, for errors.
+
+    Raises:
+        InvalidRequest: A data URI that cannot be decoded, or a text that cannot even be a path.
+        SourceRefused: A scheme other than http, https and data.
+    """
+    text = text.strip()
+    if text[:5].lower() == "data:":
+        return _data_uri(text[5:], field=field)
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() in ("http", "https"):
+        if len(text) > MAX_URL_CHARACTERS:
+            raise InvalidRequest("url_too_long", field=field, limit=MAX_URL_CHARACTERS)
+        return Url(text)
+    if scheme:
+        raise SourceRefused("scheme_refused", field=field, scheme=scheme[1][:16])
+    encoded = _normal_base64(text)
+    if encoded and sniff(base64.b64decode(encoded[: SNIFFED_BYTES // 3 * 4])):
+        return Base64(encoded)
+    if len(text) > MAX_PATH_CHARACTERS or "\0" in text or "\n" in text:
+        raise InvalidRequest("source_unrecognised", field=field)
+    return LocalPath(text)
+
+
+def _data_uri(rest: str, *, field: str) -> DataUri:
+    head, comma, payload = rest.partition(",")
+    if not comma:
+        raise InvalidRequest("data_uri_without_comma", field=field)
+    if head.split(";")[-1].strip().lower() != "base64":
+        return DataUri(payload, is_base64=False)
+    encoded = _normal_base64(payload)
+    if encoded is None and "%" in payload:
+        encoded = _normal_base64(unquote_to_bytes(payload).decode("ascii", errors="replace"))
+    if encoded is None:
+        raise InvalidRequest("data_uri_not_base64", field=field)
+    return DataUri(encoded)
+
+
+def _normal_base64(text: str) -> str | None:
+    """`text` as standard padded base64 without blanks, or None if it is not base64.
+
+    Lines, missing padding and the URL-safe alphabet are ways of writing base64; anything else,
+    such as padding in the middle or bits that are left over, is not.
+    """
+    text = _BLANKS.sub("", text)
+    if "-" in text or "_" in text:
+        if "+" in text or "/" in text:
+            return None
+        text = text.translate(_URL_SAFE)
+    if not _BASE64.fullmatch(text):
+        return None
+    bare = text.rstrip("=")
+    padded = bare + "=" * (-len(bare) % 4)
+    if len(bare) % 4 == 1 or ("=" in text and text != padded):
+        return None
+    return padded
