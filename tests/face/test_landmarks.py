@@ -1,0 +1,187 @@
+"""Faces are found where they are, and only there."""
+
+import builtins
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from multitalk.errors import EngineUnavailable
+from multitalk.face import mesh
+from multitalk.face.landmarks import FaceDetector, FaceLandmarks, detect_faces
+from multitalk.face.tracking import track_faces
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
+def load_astronaut() -> np.ndarray:
+    return np.ascontiguousarray(cv2.imread(str(ASTRONAUT))[:, :, ::-1])
+
+
+def on_canvas(picture: np.ndarray, *, height: int, width: int, top: int, left: int) -> np.ndarray:
+    canvas = np.full((height, width, 3), 120, np.uint8)
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return canvas
+
+
+@pytest.fixture(scope="module")
+def detector() -> Iterator[FaceDetector]:
+    with FaceDetector() as detector:
+        yield detector
+
+
+@pytest.fixture(scope="module")
+def astronaut(detector: FaceDetector) -> FaceLandmarks:
+    (face,) = detector.detect(load_astronaut())
+    return face
+
+
+def test_points_lie_on_the_features_that_they_name(astronaut: FaceLandmarks) -> None:
+    assert astronaut.points.shape == (mesh.NUM_POINTS, 3)
+    assert astronaut.points.dtype == np.float32
+    # Read off the picture by eye, +-4 pixels.
+    for index, expected in (
+        (mesh.RIGHT_IRIS[0], (205, 103)),
+        (mesh.LEFT_IRIS[0], (247, 105)),
+        (mesh.NOSE_TIP, (223, 127)),
+        (mesh.OUTER_UPPER_LIP, (223, 143)),
+    ):
+        assert np.hypot(*(astronaut.points[index, :2] - expected)) < 6, index
+
+
+def test_measures_follow_from_the_points() -> None:
+    points = np.zeros((mesh.NUM_POINTS, 3), np.float32)
+    points[mesh.CHIN] = (0, 60, 80)  # 100 pixels in 3-D
+    points[mesh.RIGHT_CHEEK], points[mesh.LEFT_CHEEK] = (-30, 0, 0), (30, 0, 0)
+    points[mesh.INNER_LOWER_LIP] = (0, 3, 4)
+    points[mesh.LEFT_MOUTH_CORNER] = (25, 0, 0)
+    face = FaceLandmarks(points)
+    assert face.height == pytest.approx(100)
+    assert face.width == pytest.approx(60)
+    assert face.mouth_opening == pytest.approx(0.05)
+    assert face.mouth_width == pytest.approx(0.25)
+    assert face.box == (-30, 0, 30, 60)
+
+
+@pytest.mark.parametrize("degrees", [-30, 0, 25])
+def test_angles_are_those_by_which_the_points_were_turned(
+    astronaut: FaceLandmarks, degrees: float
+) -> None:
+    frontal = astronaut.points @ astronaut.head_axes.T
+    assert FaceLandmarks(frontal).yaw_degrees == pytest.approx(0, abs=0.1)
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    roll = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    yaw = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    pitch = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    assert FaceLandmarks(frontal @ roll.T).roll_degrees == pytest.approx(degrees, abs=0.1)
+    assert FaceLandmarks(frontal @ yaw.T).yaw_degrees == pytest.approx(degrees, abs=0.1)
+    assert FaceLandmarks(frontal @ pitch.T).pitch_degrees == pytest.approx(degrees, abs=0.1)
+
+
+def test_a_tilted_head_has_the_roll_by_which_the_picture_was_turned(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    turn = cv2.getRotationMatrix2D((223, 115), -20, 1.0)  # OpenCV counts counterclockwise
+    (tilted,) = detector.detect(cv2.warpAffine(load_astronaut(), turn, (512, 512)))
+    assert tilted.roll_degrees - astronaut.roll_degrees == pytest.approx(20, abs=3)
+
+
+def test_a_mirrored_face_has_the_same_measures(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    (mirrored,) = detector.detect(np.ascontiguousarray(load_astronaut()[:, ::-1]))
+    assert mirrored.height == pytest.approx(astronaut.height, rel=0.03)
+    assert mirrored.mouth_opening == pytest.approx(astronaut.mouth_opening, abs=0.01)
+    assert mirrored.yaw_degrees == pytest.approx(-astronaut.yaw_degrees, abs=4)
+
+
+def test_a_face_of_30_pixels_in_a_large_picture_is_found_where_it_is(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    scale = 30 / astronaut.height
+    small = cv2.resize(load_astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    picture = on_canvas(small, height=600, width=900, top=300, left=500)
+    (face,) = detector.detect(picture)
+    expected = np.array([500, 300]) + np.array(astronaut.center) * scale
+    assert np.hypot(*(face.center - expected)) < 3
+    assert face.height == pytest.approx(30, rel=0.1)
+
+
+def test_people_come_from_left_to_right_whatever_their_size(detector: FaceDetector) -> None:
+    picture = load_astronaut()[30:250, 120:330]
+    small = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    canvas = on_canvas(picture, height=300, width=700, top=40, left=440)
+    canvas[150 : 150 + small.shape[0], 60 : 60 + small.shape[1]] = small
+    faces = detector.detect(canvas, expected=2)
+    assert [face.height < 80 for face in faces] == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["flat", "noise", "disc", "gradient", "tiny"])
+def test_what_is_no_face_gives_an_empty_list(detector: FaceDetector, kind: str) -> None:
+    picture = np.full((240, 320, 3), 128, np.uint8)
+    if kind == "noise":
+        picture = np.random.default_rng(0).integers(0, 256, picture.shape, np.uint8)
+    elif kind == "disc":
+        cv2.circle(picture, (160, 120), 70, (220, 180, 160), -1)
+    elif kind == "gradient":
+        picture[:] = np.linspace(0, 255, 320, dtype=np.uint8)[None, :, None]
+    elif kind == "tiny":
+        picture = picture[:3, :2]
+    assert detector.detect(picture, expected=2) == []
+
+
+def test_a_moving_face_is_followed_through_the_frames(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    def frames() -> Iterator[np.ndarray]:
+        yield np.zeros((512, 512, 3), np.uint8)  # fades in
+        for step in range(6):
+            move = np.array([[1, 0, 6.0 * step], [0, 1, 4.0 * step]])
+            yield cv2.warpAffine(load_astronaut(), move, (512, 512))
+        yield np.zeros((512, 512, 3), np.uint8)
+
+    first, *seen, last = track_faces(frames(), detector=detector)
+    assert first == ()
+    assert last == (None,)
+    for step, (face,) in enumerate(seen):
+        assert face is not None
+        expected = np.add(astronaut.center, (6 * step, 4 * step))
+        assert np.hypot(*(face.center - expected)) < 2.5
+
+
+def test_nothing_is_written_to_stderr_but_what_others_write() -> None:
+    code = (
+        "import os, cv2, numpy as np\n"
+        "from multitalk.face.landmarks import detect_faces, _without_native_noise\n"
+        f"image = np.ascontiguousarray(cv2.imread({str(ASTRONAUT)!r})[:, :, ::-1])\n"
+        "assert len(detect_faces(image)) == 1\n"
+        "with _without_native_noise():\n"
+        "    os.write(2, b'kept\\n')\n"
+        "    os.write(2, b'INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert run.stderr == b"kept\n"
+    assert run.returncode == 0
+
+
+def test_without_mediapipe_the_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def without_mediapipe(name: str, *args: object, **kwargs: object) -> object:
+        if name.startswith("mediapipe"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real_import(name, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_mediapipe)
+    with pytest.raises(EngineUnavailable, match=r"pip install --no-deps mediapipe==0\.10\.21"):
+        detect_faces(np.zeros((64, 64, 3), np.uint8))
