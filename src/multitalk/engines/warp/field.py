@@ -1,0 +1,130 @@
+"""Dense motion on a coarse grid: a weighted sum of fields, turned around for sampling.
+
+A `FieldBasis` holds one displacement field for each movement a head can make. For a frame their
+weighted sum says where each place of the photograph goes; sampling needs the opposite, which place
+comes here, so the sum is inverted by fixed-point iteration and only then enlarged to pixels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+INVERSE_STEPS = 5
+DAMPING = 0.75  # a full step overshoots where the lips stretch most
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A coarse lattice over a part of the picture.
+
+    Attributes:
+        x: Picture column of the first lattice column, pixels.
+        y: Picture row of the first lattice row, pixels.
+        step: Pixels from one lattice point to the next.
+        shape: (rows, columns).
+    """
+
+    x: int
+    y: int
+    step: int
+    shape: tuple[int, int]
+
+    @classmethod
+    def over(cls, x0: int, y0: int, x1: int, y1: int, *, step: int) -> "Grid":
+        """The lattice that covers columns x0..x1 and rows y0..y1 of the picture."""
+        return cls(x0, y0, step, (-(-(y1 - y0) // step) + 1, -(-(x1 - x0) // step) + 1))
+
+    def places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Columns and rows in the picture of every lattice point, each [rows, columns]."""
+        rows, columns = self.shape
+        x, y = np.meshgrid(
+            np.arange(columns) * self.step + self.x, np.arange(rows) * self.step + self.y
+        )
+        return x.astype(np.float64), y.astype(np.float64)
+
+    def cut(self, top: int, bottom: int, left: int, right: int) -> "Grid":
+        """The lattice rows top..bottom and columns left..right (ends excluded) by themselves."""
+        return Grid(
+            self.x + left * self.step,
+            self.y + top * self.step,
+            self.step,
+            (bottom - top, right - left),
+        )
+
+
+@dataclass(frozen=True)
+class FieldBasis:
+    """Displacement fields of every movement, in pixels.
+
+    Attributes:
+        grid: Where the lattice lies.
+        fields: float32 [P, rows * columns * 2], (x, y) displacement for weight 1.
+    """
+
+    grid: Grid
+    fields: Array
+
+    def displacement(self, weights: Array) -> Array:
+        """Where each place goes, pixels [rows, columns, 2], for weights [P]."""
+        rows, columns = self.grid.shape
+        return (weights @ self.fields).reshape(rows, columns, 2)
+
+
+def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:
+    """Points [N, 2] in the picture, carried along by a displacement: float32 [N, 2]."""
+    p = points.astype(np.float32)
+    u = ((p[:, 0] - grid.x) / grid.step)[None]
+    v = ((p[:, 1] - grid.y) / grid.step)[None]
+    moved = cv2.remap(displacement, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return p + moved[0]
+
+
+def invert(displacement: Array, grid: Grid) -> Array:
+    """Which place comes to each lattice point, in lattice units: float32 [rows, columns, 2].
+
+    Solves y = x + d(x) for x by damped fixed-point iteration x <- y - d(x).
+    """
+    rows, columns = grid.shape
+    u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    here = np.stack([u, v], -1)
+    back = displacement * np.float32(-1.0 / grid.step)
+    source = here + back
+    for _ in range(INVERSE_STEPS):
+        arrived = here + cv2.remap(
+            back, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE  # type: ignore[call-overload]
+        )
+        source = cv2.addWeighted(source, 1 - DAMPING, arrived, DAMPING, 0)
+    return source
+
+
+def enlarge(
+    inverse: Array, grid: Grid, x0: int, y0: int, x1: int, y1: int, *, scale: float
+) -> Array:
+    """A sampling map for picture columns x0..x1, rows y0..y1: float32 [y1 - y0, x1 - x0, 2].
+
+    Args:
+        inverse: From `invert`, lattice units.
+        grid: The lattice of `inverse`.
+        x0: First column of the wanted part of the picture; likewise y0; x1 and y1 are excluded.
+        y0: See x0.
+        x1: See x0.
+        y1: See x0.
+        scale: Pixels of the sampled image for one pixel of the picture; the sampled image begins
+            at the grid's corner and pixel centres are aligned.
+    """
+    step = grid.step
+    to_lattice = np.array(
+        [[1 / step, 0, (x0 - grid.x) / step], [0, 1 / step, (y0 - grid.y) / step]], np.float32
+    )
+    scaled = inverse * np.float32(step * scale) + np.float32((scale - 1) / 2)
+    return cv2.warpAffine(
+        scaled,
+        to_lattice,
+        (x1 - x0, y1 - y0),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

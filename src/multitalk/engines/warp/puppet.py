@@ -1,0 +1,218 @@
+"""A puppet: one head of the photograph that can be drawn in any pose."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.eyes import Eyes
+from multitalk.engines.warp.field import enlarge, invert, move_points
+from multitalk.engines.warp.mouth import Aperture, MouthInterior
+from multitalk.engines.warp.rig import WEIGHTS, Rig
+from multitalk.engines.warp.shapes import EXPRESSIONS
+from multitalk.face import mesh
+from multitalk.face.geometry import smoothstep, spline_through
+
+Array = NDArray[np.float32]
+
+# The source is enlarged once with a good filter, so that a cheap one is enough for every frame.
+SOURCE_SCALE = 2
+OPEN, SEAL = EXPRESSIONS.index("open"), EXPRESSIONS.index("seal")
+DRAWN_GAP = 0.35  # pixels between the lips from which the inside is drawn
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What one head does in one frame.
+
+    Attributes:
+        weights: One for each of `rig.WEIGHTS`, float32 [P].
+        tongue: 0 at rest, 1 against the upper teeth.
+        rounding: 0..1, how much rounded lips hide the teeth.
+        closed: Lids, 0 as in the photograph, 1 shut.
+        look: Shift of the irises (right, down), in eye widths.
+    """
+
+    weights: Array
+    tongue: float = 0.0
+    rounding: float = 0.0
+    closed: float = 0.0
+    look: tuple[float, float] = (0.0, 0.0)
+
+
+class Puppet:
+    """Draws one head of a picture in any pose, onto frames of the picture's size."""
+
+    def __init__(self, picture: NDArray[np.uint8], rig: Rig, *, alone: bool = True) -> None:
+        """Prepare to draw.
+
+        Args:
+            picture: RGB uint8 [H, W, 3].
+            rig: From `build_rig` on this picture.
+            alone: False if another head's box overlaps this one: only this head's own side of the
+                picture is then written.
+        """
+        self.rig = rig
+        x0, y0, x1, y1 = rig.box
+        crop = picture[y0:y1, x0:x1]
+        self._source = cv2.resize(
+            crop, None, fx=SOURCE_SCALE, fy=SOURCE_SCALE, interpolation=cv2.INTER_CUBIC
+        )
+        self._eyes = Eyes(self._source, rig.points, (x0, y0), SOURCE_SCALE)
+        self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
+        self._own = None if alone else self._own_side()
+        down = rig.frame.axes[1, :2]
+        self._down = down / np.linalg.norm(down)
+        across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
+        self._across = across / np.linalg.norm(across)
+
+    def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
+        """Draw the head into `frame` (a copy of the picture), in place."""
+        rig = self.rig
+        x0, y0, x1, y1 = rig.box
+        grid = rig.upper.grid
+        upper = rig.upper.displacement(pose.weights)
+        sampling = enlarge(invert(upper, grid), grid, x0, y0, x1, y1, scale=SOURCE_SCALE)
+        # The eyes lie in the upper layer only; the mouth's layers never reach them.
+        self._eyes.set(closed=pose.closed, look=pose.look)
+        drawn = self._sample(sampling)
+        lower = rig.lower.displacement(pose.weights)
+        self._draw_mouth(drawn, pose, upper, lower)
+        target = frame[y0:y1, x0:x1]
+        if self._own is None:
+            target[:] = drawn
+        else:
+            cv2.copyTo(drawn, self._own, target)
+
+    def gap(self, pose: Pose) -> float:
+        """Distance between the inner lips at the middle in this pose, in face heights."""
+        aperture = self._aperture(
+            self.rig.upper.displacement(pose.weights), self.rig.lower.displacement(pose.weights)
+        )
+        return float(aperture.gap[len(aperture.gap) // 2]) / self.rig.frame.height
+
+    def _sample(self, sampling: Array) -> NDArray[np.uint8]:
+        return cv2.remap(  # type: ignore[return-value]
+            self._source,
+            sampling,
+            None,  # type: ignore[call-overload]
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def _own_side(self) -> NDArray[np.uint8]:
+        """255 where this head may write, [box height, box width]."""
+        x0, y0, x1, y1 = self.rig.box
+        # Where neither motion nor expression reaches, the frame is as it should be already.
+        moves = np.abs(self.rig.upper.fields).reshape(len(WEIGHTS), *self.rig.upper.grid.shape, 2)
+        touched = (moves.max((0, 3)) > 1e-3).astype(np.uint8) * 255
+        step = self.rig.upper.grid.step
+        to_lattice = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
+        own = cv2.warpAffine(
+            touched,
+            to_lattice,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.where(own > 0, np.uint8(255), np.uint8(0))
+
+    def _aperture(self, upper: Array, lower: Array) -> Aperture:
+        points, grid = self.rig.points, self.rig.upper.grid
+        above = move_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
+        below = move_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
+        return Aperture.between(
+            spline_through(above, steps=5), spline_through(below, steps=5), self._down
+        )
+
+    def _draw_mouth(
+        self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array
+    ) -> None:
+        rig = self.rig
+        aperture = self._aperture(upper, lower)
+        chin_side = move_points(
+            rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid
+        )
+        x0, y0, x1, y1 = self._mouth_box(aperture, chin_side)
+        if x1 - x0 < 8 or y1 - y0 < 8:
+            return
+        step, grid = rig.lower.grid.step, rig.lower.grid
+        top, left = max(0, (y0 - grid.y) // step - 2), max(0, (x0 - grid.x) // step - 2)
+        bottom = min(grid.shape[0], (y1 - grid.y) // step + 4)
+        right = min(grid.shape[1], (x1 - grid.x) // step + 4)
+        part = grid.cut(top, bottom, left, right)
+        sampling = enlarge(
+            invert(np.ascontiguousarray(lower[top:bottom, left:right]), part),
+            part, x0, y0, x1, y1, scale=SOURCE_SCALE,
+        )
+        sampling += np.array([part.x - grid.x, part.y - grid.y], np.float32) * SOURCE_SCALE
+        below = self._sample(sampling)
+        cover = self._below_seam(aperture, (x0, y0), (x1 - x0, y1 - y0))
+        box_x, box_y = rig.box[:2]
+        view = drawn[y0 - box_y : y1 - box_y, x0 - box_x : x1 - box_x]
+        region = view.astype(np.float32)
+        region += (below.astype(np.float32) - region) * cover[..., None]
+        corner = (x0, y0)
+        sealed = float(np.clip(pose.weights[SEAL], 0, 1))
+        if aperture.gap.max() > DRAWN_GAP:
+            head_only = pose.weights.copy()
+            head_only[: len(EXPRESSIONS)] = 0
+            still = rig.upper.displacement(head_only)
+            skull = move_points(self._mouth.meeting_place[None], still, rig.upper.grid)[0]
+            self._mouth.draw(
+                region,
+                corner,
+                aperture,
+                skull=skull,
+                jaw_drop=float(pose.weights[OPEN]) * rig.layout.max_gap * 0.80,
+                rounding=pose.rounding,
+                tongue=pose.tongue,
+                spoken=sealed * float(np.clip(pose.weights[OPEN] * 3.5 - 0.15, 0, 1)),
+            )
+        elif rig.layout.parted > 0.05:
+            self._mouth.contact_line(region, corner, aperture, sealed)
+        np.clip(region, 0, 255, out=region)
+        view[:] = region.astype(np.uint8)
+
+    def _mouth_box(self, aperture: Aperture, chin_side: Array) -> tuple[int, int, int, int]:
+        x0, y0, x1, y1 = self.rig.box
+        margin = self.rig.frame.mouth_width * 0.42
+        around = np.concatenate([aperture.upper, aperture.lower, chin_side])
+        low, high = np.floor(around.min(0) - margin), np.ceil(around.max(0) + margin)
+        return (
+            max(int(low[0]), x0), max(int(low[1]), y0), min(int(high[0]), x1), min(int(high[1]), y1)
+        )
+
+    def _below_seam(
+        self, aperture: Aperture, corner: tuple[int, int], size: tuple[int, int]
+    ) -> Array:
+        """How much each pixel belongs to the lower layer, 0..1, [h, w].
+
+        Sharp along the lips, soft beside the mouth's corners, fading at the region's border.
+        """
+        width = self.rig.frame.mouth_width
+        seam = aperture.seam - np.array(corner, np.float32)
+        far = 4 * self.rig.frame.width
+        start, end = seam[0] - self._across * far, seam[-1] + self._across * far
+        outline = np.concatenate(
+            [[start], seam, [end, end + self._down * far, start + self._down * far]]
+        )
+        half = np.zeros(size[::-1], np.uint8)
+        cv2.fillPoly(half, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        spread = max(3, int(width * 0.22)) | 1
+        soft = cv2.blur(cv2.blur(half, (spread, spread)), (spread, spread))
+        at_lips = np.zeros(size[::-1], np.uint8)
+        centre = (seam[0] + seam[-1]) / 2
+        length = float(np.hypot(*(seam[-1] - seam[0])))
+        angle = float(np.degrees(np.arctan2(self._across[1], self._across[0])))
+        extent = (length * 1.02, max(length * 0.9, 2 * float(aperture.gap.max())))
+        cv2.ellipse(at_lips, ((float(centre[0]), float(centre[1])), extent, angle), 255, -1)
+        edge = max(3, int(width * 0.06)) | 1
+        sharp = cv2.blur(at_lips, (edge, edge)).astype(np.float32) / 255
+        cover = half * (sharp / 255) + soft * ((1 - sharp) / 255)
+        fade = width * 0.25
+        columns = np.minimum(np.arange(size[0]), size[0] - 1 - np.arange(size[0]))
+        rows = np.minimum(np.arange(size[1]), size[1] - 1 - np.arange(size[1]))
+        window = smoothstep(rows, 0, fade)[:, None] * smoothstep(columns, 0, fade)[None]
+        return (cover * window).astype(np.float32)

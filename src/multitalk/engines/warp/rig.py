@@ -1,0 +1,319 @@
+"""A rig: the fields by which one head of a photograph can be moved.
+
+Two fields are kept for each expression, one made without the lower lip's landmarks and one without
+the upper lip's: the picture is sampled through each and joined along the line between the lips, so
+that lips part where they were closed and an open photograph can close. Fields are thin-plate
+splines through the displaced landmarks, held still on the outline's surroundings.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.field import FieldBasis, Grid
+from multitalk.engines.warp.shapes import (
+    EXPRESSIONS,
+    LOWER_LIP,
+    NUM_POINTS,
+    UPPER_LIP,
+    LipLayout,
+    expression_shapes,
+)
+from multitalk.face import mesh
+from multitalk.face.geometry import HeadFrame, smoothstep, thin_plate
+
+# Head movements after the expressions: turns in radians, shifts and swell as shares of the face's
+# width (shift_x), height (shift_y) and size (swell); `breathe` lifts head and chest, in heights.
+MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
+WEIGHTS = EXPRESSIONS + MOTIONS
+
+LATTICE_STEPS_PER_FACE = 40
+REGION = (1.55, 1.35, 1.75)  # face heights to the sides, above and below the face's centre
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Everything about one head that does not change from frame to frame.
+
+    Attributes:
+        points: Mesh landmarks in the picture, float64 [478, 3] pixels.
+        frame: The head's axes and sizes.
+        layout: What lies where around the mouth.
+        upper: Fields for all but the lower lip and what hangs on it; order of `WEIGHTS`.
+        lower: Fields for all but the upper lip.
+        box: Part of the picture that ever moves: x0, y0, x1, y1 (ends excluded), pixels.
+        reach: How firmly each lattice point belongs to this head, 1 on it, 0 away: [rows, columns].
+    """
+
+    points: NDArray[np.float64]
+    frame: HeadFrame
+    layout: LipLayout
+    upper: FieldBasis
+    lower: FieldBasis
+    box: tuple[int, int, int, int]
+    reach: NDArray[np.float64]
+
+
+def build_rig(
+    points: NDArray[np.floating],
+    *,
+    picture_size: tuple[int, int],
+    neighbours: tuple[NDArray[np.float64], ...] = (),
+) -> Rig:
+    """Make the rig of one head.
+
+    Args:
+        points: Mesh landmarks [478, 3] in pixels.
+        picture_size: Height and width of the picture.
+        neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
+            moves.
+    """
+    points = np.asarray(points, np.float64)
+    frame = HeadFrame.from_points(points)
+    layout = LipLayout.of(frame)
+    xy = points[:NUM_POINTS, :2]
+    centre = frame.origin[:2]
+    grid = _region(frame, centre, picture_size)
+    shapes = expression_shapes(frame, layout)
+    projected = np.stack([shapes[name] @ frame.axes[:, :2] for name in EXPRESSIONS])  # [E, N, 2]
+    near_face = _expression_reach(points, frame, grid)
+    anchors = _Anchors.around(points, frame, layout, grid)
+    x, y = grid.places()
+    distinct = _own_side((x, y), centre, neighbours, frame.height)
+    expression = [
+        _expression_fields(xy, projected, anchors, grid, frame, left_out=left_out)
+        * (near_face * distinct)[None, :, :, None]
+        for left_out in (LOWER_LIP, UPPER_LIP)
+    ]
+    reach = _head_reach(frame, grid) * distinct
+    motion = _motion_fields(points, frame, anchors, grid, reach, distinct)
+    moving = reach > 1e-3
+    for fields in (*expression, motion):
+        moving |= np.abs(fields).max((0, 3)) > 0.02
+    top, bottom = _span(moving.any(1))
+    left, right = _span(moving.any(0))
+    small = grid.cut(top, bottom, left, right)
+    height, width = picture_size
+    bases = [
+        FieldBasis(
+            small,
+            np.concatenate([fields, motion])[:, top:bottom, left:right]
+            .reshape(len(WEIGHTS), -1)
+            .astype(np.float32),
+        )
+        for fields in expression
+    ]
+    return Rig(
+        points=points,
+        frame=frame,
+        layout=layout,
+        upper=bases[0],
+        lower=bases[1],
+        box=(
+            small.x,
+            small.y,
+            min(width, small.x + (small.shape[1] - 1) * small.step + 1),
+            min(height, small.y + (small.shape[0] - 1) * small.step + 1),
+        ),
+        reach=reach[top:bottom, left:right],
+    )
+
+
+def _span(moving: NDArray[np.bool_]) -> tuple[int, int]:
+    """First and one past the last lattice line that moves, with one still line around."""
+    lines = np.flatnonzero(moving)
+    return max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, len(moving))
+
+
+def _region(
+    frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[int, int]
+) -> Grid:
+    height, width = picture_size
+    beside, above, below = (share * frame.height for share in REGION)
+    return Grid.over(
+        max(0, int(centre[0] - beside)),
+        max(0, int(centre[1] - above)),
+        min(width, int(centre[0] + beside)),
+        min(height, int(centre[1] + below)),
+        step=max(3, round(frame.height / LATTICE_STEPS_PER_FACE)),
+    )
+
+
+@dataclass(frozen=True)
+class _Anchors:
+    """Points beside the face that hold the fields still (or, below the chin, let them fade).
+
+    Attributes:
+        rings: Two enlarged outlines of the face, [2 * 36, 2].
+        border: Points on the region's border, [28, 2].
+        chin_pull: Displacement of `rings` under `open`, pixels [72, 2].
+    """
+
+    rings: NDArray[np.float64]
+    border: NDArray[np.float64]
+    chin_pull: NDArray[np.float64]
+
+    @classmethod
+    def around(
+        cls, points: NDArray[np.float64], frame: HeadFrame, layout: LipLayout, grid: Grid
+    ) -> "_Anchors":
+        outline = points[list(mesh.OVAL), :2]
+        middle = outline.mean(0)
+        rings = np.concatenate([middle + (outline - middle) * k for k in (1.25, 1.6)])
+        x, y = grid.places()
+        columns, rows = np.linspace(x[0, 0], x[0, -1], 7), np.linspace(y[0, 0], y[-1, 0], 7)
+        border = np.concatenate(
+            [
+                np.stack([columns, np.full(7, rows[0])], 1),
+                np.stack([columns, np.full(7, rows[-1])], 1),
+                np.stack([np.full(7, columns[0]), rows], 1),
+                np.stack([np.full(7, columns[-1]), rows], 1),
+            ]
+        )
+        # The skin of the neck follows a dropping jaw a little.
+        deep = np.concatenate([rings, np.full((len(rings), 1), points[mesh.CHIN, 2])], 1)
+        local = (deep - frame.origin) @ frame.axes.T
+        under = (local[:, 1] - frame.local[mesh.CHIN, 1]) / frame.height
+        follows = np.where(
+            under > 0,
+            (1 - smoothstep(under, 0, 0.38)) * np.exp(-((local[:, 0] / (0.33 * frame.width)) ** 2)),
+            0,
+        )
+        pull = 0.72 * layout.max_gap * follows[:, None] * frame.axes[1, :2]
+        return cls(rings, border, pull)
+
+
+def _expression_fields(
+    xy: NDArray[np.float64],
+    projected: NDArray[np.float64],
+    anchors: _Anchors,
+    grid: Grid,
+    frame: HeadFrame,
+    *,
+    left_out: tuple[int, ...],
+) -> NDArray[np.float32]:
+    """Dense fields of all expressions from the landmarks but `left_out`: [E, rows, columns, 2]."""
+    kept = np.setdiff1d(np.arange(NUM_POINTS), left_out)
+    centres = np.concatenate([xy[kept], anchors.rings, anchors.border])
+    held = np.zeros((len(EXPRESSIONS), len(anchors.rings) + len(anchors.border), 2))
+    held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
+    values = np.concatenate([projected[:, kept], held], 1)  # [E, N, 2]
+    flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
+    x, y = grid.places()
+    # Landmarks of a turned head crowd together at its far side: more smoothing, or the field folds.
+    smoothing = 2e-4 if abs(frame.yaw_degrees) < 28 else 4e-3
+    dense = thin_plate(
+        centres,
+        flat,
+        np.stack([x.ravel(), y.ravel()], 1),
+        smoothing=smoothing,
+        scale=frame.height,
+    )
+    return dense.reshape(*grid.shape, len(EXPRESSIONS), 2).transpose(2, 0, 1, 3)
+
+
+def _expression_reach(
+    points: NDArray[np.float64], frame: HeadFrame, grid: Grid
+) -> NDArray[np.float64]:
+    """1 on the face, 0 a little way outside it, later below the chin: [rows, columns]."""
+    x, y = grid.places()
+    outline = points[list(mesh.OVAL), :2]
+    middle = outline.mean(0)
+    on_lattice = (middle + (outline - middle) * 1.02 - (grid.x, grid.y)) / grid.step
+    outside = np.ones(grid.shape, np.uint8)
+    cv2.fillPoly(outside, [on_lattice.round().astype(np.int32)], 0)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) * grid.step / frame.height
+    # Below the chin there is neck, which may stretch; beside the jaw there is background.
+    between = (points[mesh.RIGHT_CHEEK] + points[mesh.LEFT_CHEEK]) / 2
+    chin = points[mesh.CHIN]
+    neck_left = min(between[0], chin[0]) - 0.12 * frame.width
+    neck_right = max(between[0], chin[0]) + 0.06 * frame.width
+    off_neck = np.maximum(np.maximum(neck_left - x, x - neck_right), 0) / frame.width
+    neck = (1 - smoothstep(off_neck, 0, 0.22)) * smoothstep(
+        (y - chin[1]) / frame.height, -0.12, 0.02
+    )
+    fade_end = 0.13 + (0.42 - 0.13) * neck
+    t = np.clip((away - 0.02) / (fade_end - 0.02), 0, 1)
+    return 1 - t * t * (3 - 2 * t)
+
+
+def _head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
+    """1 on face and hair, fading over neck and surroundings to 0 at the region's border."""
+    x, y = grid.places()
+    flat = np.stack([x - frame.origin[0], y - frame.origin[1], np.zeros_like(x)], -1)
+    right = flat @ frame.axes[0] / frame.width
+    down = flat @ frame.axes[1] / frame.height
+    radius = np.hypot(right / 0.62, np.where(down < 0, down / 0.80, down / 0.62))
+    on_head = 1 - smoothstep(radius, 1.0, 2.05)
+    on_neck = 1 - 0.75 * smoothstep(down, 0.35, 1.2)
+    border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y])
+    return on_head * on_neck * smoothstep(border, 0, 0.18 * frame.height)
+
+
+def _own_side(
+    places: tuple[NDArray[np.float64], NDArray[np.float64]],
+    centre: NDArray[np.float64],
+    neighbours: tuple[NDArray[np.float64], ...],
+    height: float,
+) -> NDArray[np.float64]:
+    """0 from the line half-way to each neighbour on, 1 well on this side of it."""
+    x, y = places
+    own = np.ones_like(x)
+    for other in neighbours:
+        towards = other - centre
+        length = float(np.hypot(*towards))
+        along = ((x - centre[0]) * towards[0] + (y - centre[1]) * towards[1]) / length
+        ramp_width = min(0.35 * height, 0.45 * length)
+        own *= 1 - smoothstep(along, length / 2 - ramp_width, length / 2)
+    return own
+
+
+def _motion_fields(
+    points: NDArray[np.float64],
+    frame: HeadFrame,
+    anchors: _Anchors,
+    grid: Grid,
+    reach: NDArray[np.float64],
+    distinct: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Dense fields of `MOTIONS` for small turns about the neck: [M, rows, columns, 2]."""
+    x, y = grid.places()
+    ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
+    outer_ring = anchors.rings[len(mesh.OVAL) :]
+    depth = thin_plate(
+        np.concatenate([points[:NUM_POINTS, :2], outer_ring, anchors.border]),
+        np.concatenate(
+            [
+                points[:NUM_POINTS, 2],
+                np.full(len(outer_ring), ear + 0.05 * frame.width),
+                np.full(len(anchors.border), ear + 0.10 * frame.width),
+            ]
+        )[:, None],
+        np.stack([x.ravel(), y.ravel()], 1),
+        smoothing=1e-3,
+        scale=frame.height,
+    ).reshape(grid.shape)
+    behind = depth - (ear + 0.10 * frame.height)  # negative on the face: nearer than the axis
+    neck_x, neck_y = (frame.origin + frame.axes[1] * 0.62 * frame.height)[:2]
+    fields = np.zeros((len(MOTIONS), *grid.shape, 2))
+    fields[0, ..., 0] = -behind
+    fields[1, ..., 1] = behind
+    fields[2, ..., 0], fields[2, ..., 1] = -(y - neck_y), x - neck_x
+    fields[3, ..., 0] = frame.width
+    fields[4, ..., 1] = frame.height
+    fields[5, ..., 0], fields[5, ..., 1] = x - neck_x, y - neck_y
+    fields *= reach[None, :, :, None]
+    # Breathing lifts the chest, which the head's reach hardly touches.
+    down = (y - neck_y) / frame.height
+    beside = np.abs(x - neck_x) / frame.width
+    border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x])
+    chest = (
+        smoothstep(down, -0.35, 0.45)
+        * (1 - smoothstep(beside, 0.7, 1.5))
+        * smoothstep(border, 0, 0.25 * frame.height)
+        * (1 - smoothstep(down, 0.6, 1.25))
+    )
+    fields[6, ..., 1] = -frame.height * np.maximum(chest, 0.6 * reach) * distinct
+    return fields

@@ -1,0 +1,326 @@
+"""What each expression does to each landmark: displacements in the head's own axes.
+
+An expression is a list of landmark displacements in pixels, [468, 3], to be scaled by a weight and
+added. Working in head axes gives three-quarter views for free: the sum is turned and projected
+with the head. The figures are proportions of the mouth and of the face, set by eye against
+photographs of speakers and checked on re-detected landmarks.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face import mesh
+from multitalk.face.geometry import HeadFrame, smoothstep
+
+Array = NDArray[np.float64]
+
+EXPRESSIONS = ("seal", "open", "spread", "round", "press", "tuck", "lift", "brow")
+NUM_POINTS = 468  # the mesh without its irises
+
+# Points in the red of the lips, from the person's right to the left, by distance from the inner
+# edge; and the points that move with each lip.
+UPPER_RED_OUTER = (184, 74, 73, 72, 11, 302, 303, 304, 408)
+LOWER_RED_OUTER = (77, 90, 180, 85, 16, 315, 404, 320, 307)
+UPPER_RED_INNER = (183, 42, 41, 38, 12, 268, 271, 272, 407)
+LOWER_RED_INNER = (96, 89, 179, 86, 15, 316, 403, 319, 325)
+MOUTH_CORNERS = (61, 76, 62, 78, 291, 306, 292, 308)
+UPPER_LIP = (
+    *mesh.LIPS_OUTER_UPPER[1:-1],
+    *UPPER_RED_OUTER,
+    *UPPER_RED_INNER,
+    *mesh.LIPS_INNER_UPPER[1:-1],
+)
+LOWER_LIP = (
+    *mesh.LIPS_OUTER_LOWER[1:-1],
+    *LOWER_RED_OUTER,
+    *LOWER_RED_INNER,
+    *mesh.LIPS_INNER_LOWER[1:-1],
+)
+BROWS = (
+    *mesh.RIGHT_BROW_UPPER,
+    *mesh.RIGHT_BROW_LOWER,
+    *mesh.LEFT_BROW_UPPER,
+    *mesh.LEFT_BROW_LOWER,
+)
+
+# A mouth this far open (gap / mouth width) at rest is an expression of the photograph, such as a
+# smile with teeth; beyond `WIDE_OPEN` it is a mouth caught in mid-word, and rests closed.
+PARTED = 0.02
+WIDE_OPEN = 0.17
+
+
+def ramp(x: float, start: float, end: float) -> float:
+    """0 below `start`, 1 above `end`, straight between."""
+    return float(np.clip((x - start) / (end - start), 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class LipLayout:
+    """Where each landmark lies around the mouth. All arrays are [468].
+
+    Attributes:
+        side: 0 at the middle of the mouth, -1 and 1 at its corners.
+        below: Distance below the line between the lips, in mouth widths.
+        ring: 0 on the inner edge of a lip, 1 on its outer edge.
+        arch: 1 at the middle of a lip, 0 at the corners.
+        lower: Landmarks of the lower lip, without corners.
+        upper: Likewise of the upper lip.
+        corner: The corners.
+        lip: Any of the three.
+        jaw: How much the skin follows the jaw.
+        cheek: How much the skin beside the mouth is drawn down by the jaw.
+        around: How much the skin follows the lips sideways.
+        max_gap: Pixels between the inner lips at `open` = 1.
+        rest_gap: Pixels between the inner lips of the photograph at each of the 11 inner points.
+        parted: Gap of the photograph at the middle, in mouth widths.
+    """
+
+    side: Array
+    below: Array
+    ring: Array
+    arch: Array
+    lower: NDArray[np.bool_]
+    upper: NDArray[np.bool_]
+    corner: NDArray[np.bool_]
+    lip: NDArray[np.bool_]
+    jaw: Array
+    cheek: Array
+    around: Array
+    max_gap: float
+    rest_gap: Array
+    parted: float
+
+    @classmethod
+    def of(cls, frame: HeadFrame) -> "LipLayout":
+        """Measure the layout on a head's landmarks."""
+        q = frame.local[:NUM_POINTS]
+        middle = (q[mesh.RIGHT_MOUTH_CORNER] + q[mesh.LEFT_MOUTH_CORNER]) / 2
+        half_width = abs(q[mesh.LEFT_MOUTH_CORNER, 0] - q[mesh.RIGHT_MOUTH_CORNER, 0]) / 2
+        line = (q[mesh.INNER_UPPER_LIP, 1] + q[mesh.INNER_LOWER_LIP, 1]) / 2
+        side = (q[:, 0] - middle[0]) / half_width
+        below = (q[:, 1] - line) / frame.mouth_width
+        ring = np.ones(NUM_POINTS)
+        for indices, value in (
+            (mesh.LIPS_INNER_UPPER, 0.0),
+            (mesh.LIPS_INNER_LOWER, 0.0),
+            (UPPER_RED_INNER, 0.33),
+            (LOWER_RED_INNER, 0.33),
+            (UPPER_RED_OUTER, 0.66),
+            (LOWER_RED_OUTER, 0.66),
+        ):
+            ring[list(indices)] = value
+        lower, upper, corner = (
+            _mask(LOWER_LIP), _mask(UPPER_LIP), _mask(MOUTH_CORNERS)
+        )
+        lip = lower | upper | corner
+        beneath = smoothstep(below, -0.05, 0.25)
+        near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), 0.25, 1.0)
+        rest_gap = np.linalg.norm(
+            (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
+        )
+        beyond = np.clip(np.abs(side) - 1, 0, None)
+        return cls(
+            side=side,
+            below=below,
+            ring=ring,
+            arch=np.clip(1 - np.minimum(np.abs(side), 1) ** 2.2, 0, 1) ** 0.75,
+            lower=lower,
+            upper=upper,
+            corner=corner,
+            lip=lip,
+            jaw=np.where(lip | (below <= 0), 0, beneath * (0.35 + 0.65 * near_chin)),
+            cheek=np.where(
+                lip,
+                0,
+                (1 - beneath)
+                * smoothstep(below, -0.75, 0)
+                * np.exp(-(((np.abs(side) - 1.25) / 0.7) ** 2))
+                * 0.28,
+            ),
+            around=np.where(lip, 1, np.exp(-(beyond**2) / 0.5) * np.exp(-((below / 0.42) ** 2))),
+            max_gap=min(0.60 * frame.mouth_width, 0.205 * frame.width),
+            rest_gap=rest_gap,
+            parted=float(rest_gap[5] / frame.mouth_width),
+        )
+
+
+def _mask(indices: tuple[int, ...]) -> NDArray[np.bool_]:
+    mask = np.zeros(NUM_POINTS, bool)
+    mask[list(indices)] = True
+    return mask
+
+
+def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
+    """Displacement of every landmark for each of `EXPRESSIONS`, pixels in head axes: [468, 3].
+
+    `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
+    the jaw; `spread` and `round` shape vowels; `press` seals bilabials; `tuck` brings the lower
+    lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises the brows.
+    """
+    flatness = _droop_of_corners(frame, layout)
+    shapes = {
+        "seal": _seal(frame, layout, flatness),
+        "open": _open(layout),
+        "spread": _spread(frame, layout),
+        "round": _round(frame, layout, flatness),
+        "press": _press(frame, layout),
+        "tuck": _tuck(frame, layout),
+        "lift": _lift(frame, layout),
+        "brow": _brow(frame),
+    }
+    # Lips near the face's outline (a turned head) must not drag the background along.
+    inside = _distance_inside_outline(frame)
+    calm = smoothstep(inside, 0.0, 0.11 * frame.width)
+    damping = np.where(layout.lip, 0.35 + 0.65 * calm, calm)[:, None]
+    for name in ("spread", "round", "tuck", "lift"):
+        shapes[name] *= damping
+    return shapes
+
+
+def _blank() -> Array:
+    return np.zeros((NUM_POINTS, 3))
+
+
+def _open(layout: LipLayout) -> Array:
+    gap, ring = layout.max_gap, layout.ring
+    d = _blank()
+    d[:, 1] = (layout.jaw * 0.80 + layout.cheek) * gap
+    d[layout.lower, 1] = ((0.32 + 0.56 * layout.arch) * gap * (1 - 0.06 * ring))[layout.lower]
+    d[layout.upper, 1] = ((0.32 - 0.44 * layout.arch) * gap * (1 - 0.15 * ring))[layout.upper]
+    d[layout.corner, 1] = 0.32 * gap
+    # The corners come in as the jaw drops.
+    beyond = np.clip(np.abs(layout.side) - 1, 0, None)
+    skin = np.exp(-(beyond**2) / 0.4) * np.exp(-((layout.below / 0.4) ** 2))
+    d[:, 0] = -0.15 * gap * np.where(
+        layout.lip, np.clip(layout.side, -1, 1), np.clip(layout.side, -1.2, 1.2) * skin
+    )
+    return d
+
+
+def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
+    """Bring the photograph's lips together; a wide-open mouth also lets its jaw up."""
+    q = frame.local
+    order = np.argsort(q[list(mesh.LIPS_INNER_UPPER), 0])
+    inner_side = layout.side[list(mesh.LIPS_INNER_UPPER)][order]
+    gaps = (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[order]  # [11, 3]
+    side = np.clip(layout.side, -1, 1)
+    gap = np.stack([np.interp(side, inner_side, gaps[:, axis]) for axis in range(3)], -1)
+    wide = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + 0.2)
+    if abs(frame.yaw_degrees) > 35:
+        wide *= 0.5
+    share_up = 0.40 - 0.24 * wide  # how much of the way the upper lip goes
+    ring = layout.ring[:, None]
+    gap = gap * 1.06  # the lips press a little: what is left of a gap is seen
+    d = _blank()
+    closing = -(1 - share_up) * gap * (1 - 0.25 * (1 - wide) * ring)
+    d[layout.lower] = closing[layout.lower]
+    d[layout.upper] = (share_up * gap * (1 - 0.45 * ring))[layout.upper]
+    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * (0.40 + 0.45 * wide) * layout.rest_gap[5])
+    # A smile relaxes: corners come in and level out.
+    excess = float(np.clip((frame.mouth_width / frame.width - 0.40) / 0.40, 0, 0.10))
+    half_width = frame.mouth_width / 2
+    fade = 1 - smoothstep(np.abs(layout.side), 1.3, 2.2)
+    d[:, 0] -= layout.around * np.clip(layout.side, -1.25, 1.25) * excess * half_width * fade
+    d[:, 1] += 0.32 * flatness
+    return d
+
+
+def _droop_of_corners(frame: HeadFrame, layout: LipLayout) -> Array:
+    """Pixels by which each place must go down for a smile's curved lip line to be level: [468]."""
+    q = frame.local
+    upper, lower = list(mesh.LIPS_INNER_UPPER), list(mesh.LIPS_INNER_LOWER)
+    order = np.argsort(q[upper, 0])
+    seam = ((q[upper, 1] + q[lower, 1]) / 2)[order]
+    at = np.interp(np.clip(layout.side, -1.1, 1.1), layout.side[upper][order], seam)
+    level = (q[upper[5], 1] + q[lower[5], 1]) / 2 - at
+    beyond = np.clip(np.abs(layout.side) - 0.9, 0, None)
+    skin = np.exp(-((beyond / 0.5) ** 2)) * np.exp(-((layout.below / 0.4) ** 2))
+    return np.where(layout.lip, level, level * skin)
+
+
+def _sideways(layout: LipLayout) -> Array:
+    """Sign and size of a sideways pull at each landmark, fading beyond the corners: [468]."""
+    distance = np.abs(layout.side)
+    fade = np.where(distance > 1.25, np.exp(-(distance - 1.25) / 0.5), 1)
+    return np.sign(layout.side) * np.minimum(distance, 1.25) * layout.around * fade
+
+
+def _spread(frame: HeadFrame, layout: LipLayout) -> Array:
+    width = frame.mouth_width
+    d = _blank()
+    d[:, 0] = 0.13 * width / 2 * _sideways(layout)
+    at_corner = np.exp(-(((np.abs(layout.side) - 1) / 0.45) ** 2)) * np.exp(
+        -((layout.below / 0.3) ** 2)
+    )
+    d[:, 1] -= 0.05 * width / 2 * np.where(layout.corner, 1, at_corner)
+    d[layout.lower, 1] -= (0.02 * width * layout.ring)[layout.lower]
+    d[layout.upper, 1] += (0.012 * width * layout.ring)[layout.upper]
+    return d
+
+
+def _round(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
+    """Corners in, lips thicker: protrusion as a camera sees it from in front."""
+    width, ring = frame.mouth_width, layout.ring
+    d = _blank()
+    d[:, 0] = -0.28 * width / 2 * _sideways(layout)
+    d[:, 1] += 0.72 * flatness
+    d[layout.lower, 1] += (0.055 * width * ring * layout.arch)[layout.lower]
+    d[layout.upper, 1] += ((0.030 - 0.075 * ring) * width * layout.arch)[layout.upper]
+    d[:, 1] += np.where(layout.lip, 0, layout.jaw * 0.04 * width)
+    # Towards the viewer: seen where the head is turned.
+    d[:, 2] = -0.10 * width * layout.around * layout.arch
+    return d
+
+
+def _press(frame: HeadFrame, layout: LipLayout) -> Array:
+    width, ring, arch = frame.mouth_width, layout.ring, layout.arch
+    d = _blank()
+    d[layout.lower, 1] = (-0.050 * width * ring * arch - 0.010 * width)[layout.lower]
+    d[layout.upper, 1] = (0.045 * width * ring * arch + 0.004 * width)[layout.upper]
+    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * 0.02 * width)
+    return d
+
+
+def _tuck(frame: HeadFrame, layout: LipLayout) -> Array:
+    width, ring, arch = frame.mouth_width, layout.ring, layout.arch
+    d = _blank()
+    d[layout.lower, 1] = (-0.035 * width * arch * (1 - 0.1 * ring))[layout.lower]
+    d[layout.upper, 1] = (-0.075 * width * arch * (1 - 0.3 * ring))[layout.upper]
+    under_nose = np.exp(-((layout.side / 0.8) ** 2)) * np.exp(
+        -(((layout.below + 0.25) / 0.12) ** 2)
+    )
+    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * 0.03 * width + under_nose * 0.03 * width)
+    return d
+
+
+def _lift(frame: HeadFrame, layout: LipLayout) -> Array:
+    d = _blank()
+    raised = -0.05 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
+    d[layout.upper, 1] = raised[layout.upper]
+    d[layout.corner, 1] = -0.01 * frame.mouth_width
+    return d
+
+
+def _brow(frame: HeadFrame) -> Array:
+    q = frame.local[:NUM_POINTS]
+    level = q[list(BROWS), 1].mean()
+    lid = q[mesh.RIGHT_EYE_UPPER[4], 1] - 0.02 * frame.height
+    d = _blank()
+    d[:, 1] = np.where(
+        q[:, 1] > lid,
+        0,
+        -0.05 * frame.height * np.exp(-(((q[:, 1] - level) / (0.10 * frame.height)) ** 2)),
+    )
+    return d
+
+
+def _distance_inside_outline(frame: HeadFrame) -> Array:
+    """Pixels from each landmark to the projected outline of the face, negative outside: [468]."""
+    projected = (frame.local @ frame.axes)[:, :2].astype(np.float32)
+    hull = cv2.convexHull(projected[list(mesh.OVAL)])
+    return np.array(
+        [cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in projected[:NUM_POINTS]]
+    )

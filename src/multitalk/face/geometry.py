@@ -1,0 +1,149 @@
+"""Plane and head geometry, pure: frames of reference, smooth ramps, curves, thin plates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face import mesh
+
+Array = NDArray[np.float32]
+
+
+def smoothstep(x: NDArray[np.floating], start: float, end: float) -> NDArray[np.floating]:
+    """Rise smoothly from 0 at `start` to 1 at `end`, flat outside (3 t^2 - 2 t^3)."""
+    t = np.clip((x - start) / (end - start), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def spline_through(points: NDArray[np.floating], *, steps: int) -> Array:
+    """Catmull-Rom curve through points [N, 2], `steps` samples a span: [(N - 1) * steps + 1, 2].
+
+    E. Catmull, R. Rom, "A class of local interpolating splines", 1974.
+    """
+    p = np.asarray(points, np.float32)
+    padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    t = (np.arange(steps, dtype=np.float32) / steps)[None, :, None]
+    a, b, c, d = (padded[i : len(p) - 1 + i, None] for i in range(4))
+    spans = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
+    return np.concatenate([spans.reshape(-1, p.shape[1]), p[-1:]])
+
+
+def interpolate_monotone(
+    x: NDArray[np.floating], xs: NDArray[np.floating], ys: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Piecewise cubic through (xs, ys) that never overshoots; constant outside.
+
+    F. Fritsch, J. Butland, "A method for constructing local monotone piecewise cubic
+    interpolants", 1984. `xs` must increase.
+    """
+    h = np.diff(xs)
+    slope = np.diff(ys) / h
+    inner = np.zeros(len(xs))
+    left, right = slope[:-1], slope[1:]
+    w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    same = left * right > 0
+    inner[1:-1][same] = (w1 + w2)[same] / (w1[same] / left[same] + w2[same] / right[same])
+    inner[0], inner[-1] = slope[0], slope[-1]
+    x = np.clip(x, xs[0], xs[-1])
+    i = np.clip(np.searchsorted(xs, x, side="right") - 1, 0, len(xs) - 2)
+    t = (x - xs[i]) / h[i]
+    h00 = (1 + 2 * t) * (1 - t) ** 2
+    h01 = t * t * (3 - 2 * t)
+    return (
+        h00 * ys[i]
+        + h01 * ys[i + 1]
+        + t * (1 - t) ** 2 * h[i] * inner[i]
+        + t * t * (t - 1) * h[i] * inner[i + 1]
+    )
+
+
+def thin_plate(
+    centres: NDArray[np.floating],
+    values: NDArray[np.floating],
+    places: NDArray[np.floating],
+    *,
+    smoothing: float,
+    scale: float,
+) -> Array:
+    """Thin-plate spline through scattered values, read at other places.
+
+    F. Bookstein, "Principal warps", 1989: the smoothest surface, kernel r^2 log r, with an
+    affine part; `smoothing` trades exactness for calm.
+
+    Args:
+        centres: [N, 2] pixels.
+        values: [N, M].
+        places: [K, 2] pixels.
+        smoothing: Added to the kernel's diagonal, in units where `scale` is 1.
+        scale: Pixels that count as length 1, for conditioning.
+
+    Returns:
+        float32 [K, M].
+    """
+    c = np.asarray(centres, np.float64) / scale
+    p = np.asarray(places, np.float64) / scale
+    n = len(c)
+    system = np.zeros((n + 3, n + 3))
+    system[:n, :n] = _thin_plate_kernel(c, c) + smoothing * np.eye(n)
+    system[:n, n] = 1
+    system[:n, n + 1 :] = c
+    system[n:, :n] = system[:n, n:].T
+    weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, values.shape[1]))]))
+    kernel_weights = weights[:n].astype(np.float32)
+    affine = (weights[n] + p @ weights[n + 1 :]).astype(np.float32)
+    kernel = _thin_plate_kernel(p.astype(np.float32), c.astype(np.float32))
+    return affine + kernel @ kernel_weights
+
+
+def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    """r^2 log r between each of a [K, 2] and each of b [N, 2]: [K, N]."""
+    squared = np.sum(a * a, 1)[:, None] + np.sum(b * b, 1)[None, :] - 2 * (a @ b.T)
+    np.maximum(squared, 1e-9, out=squared)
+    return 0.5 * squared * np.log(squared)
+
+
+@dataclass(frozen=True)
+class HeadFrame:
+    """A head's own axes and sizes, from its landmarks.
+
+    Attributes:
+        axes: Rows X (image left to right), Y (down the face), Z (away from the viewer): [3, 3].
+        origin: Centre of the face's outline, (x, y, z) pixels.
+        local: The landmarks in these axes, pixels, [N, 3].
+        width: Cheek to cheek, pixels.
+        height: Top of the forehead to the chin, pixels: "one face height".
+        mouth_width: Corner to corner, pixels.
+        yaw_degrees: Turn about the vertical; 0 looks at the viewer.
+    """
+
+    axes: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    local: NDArray[np.float64]
+    width: float
+    height: float
+    mouth_width: float
+    yaw_degrees: float
+
+    @classmethod
+    def from_points(cls, points: NDArray[np.floating]) -> "HeadFrame":
+        """Build the frame from mesh landmarks [N >= 468, 3] in pixels."""
+        p = np.asarray(points, np.float64)
+        x = p[mesh.LEFT_CHEEK] - p[mesh.RIGHT_CHEEK]
+        x /= np.linalg.norm(x)
+        y = p[mesh.CHIN] - p[mesh.FOREHEAD_TOP]
+        y -= x * (x @ y)
+        y /= np.linalg.norm(y)
+        axes = np.stack([x, y, np.cross(x, y)])
+        origin = p[list(mesh.OVAL)].mean(0)
+        return cls(
+            axes=axes,
+            origin=origin,
+            local=(p - origin) @ axes.T,
+            width=float(np.linalg.norm(p[mesh.LEFT_CHEEK] - p[mesh.RIGHT_CHEEK])),
+            height=float(np.linalg.norm(p[mesh.CHIN] - p[mesh.FOREHEAD_TOP])),
+            mouth_width=float(np.linalg.norm(p[mesh.LEFT_MOUTH_CORNER] - p[mesh.RIGHT_MOUTH_CORNER])),
+            yaw_degrees=float(np.degrees(np.arctan2(x[2], x[0]))),
+        )
