@@ -119,6 +119,128 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{names}(이)라는 화자가 없습니다. audio_paths의 화자: {speakers}",
     },
     "pydantic_said": {"en": "{said} (got {value})", "ko": "{said} (받은 값: {value})"},
+    # Sources -----------------------------------------------------------------------------------
+    "source_unrecognised": {
+        "en": "not a URL, a data URI, base64 of a known format or a path; base64 must be of a "
+        "picture, sound or video file",
+        "ko": "URL, data URI, 알려진 형식의 base64, 경로 중 어느 것도 아닙니다. base64는 이미지, 음성, "
+        "영상 파일이어야 합니다.",
+    },
+    "source_empty": {
+        "en": "the file is empty; send a picture, sound or video file",
+        "ko": "파일이 비어 있습니다. 이미지, 음성 또는 영상 파일을 보내 주세요.",
+    },
+    "data_uri_without_comma": {
+        "en": "a data URI needs a comma before its data: data:image/png;base64,...",
+        "ko": "data URI에는 데이터 앞에 쉼표가 있어야 합니다: data:image/png;base64,...",
+    },
+    "data_uri_not_base64": {
+        "en": "the data URI's data is not base64; encode the whole file again",
+        "ko": "data URI의 데이터가 base64가 아닙니다. 파일 전체를 다시 인코딩해 주세요.",
+    },
+    "scheme_refused": {
+        "en": "{scheme}:// is not accepted; use http://, https:// or a data URI",
+        "ko": "{scheme}:// 주소는 받지 않습니다. http://, https:// 또는 data URI를 써 주세요.",
+    },
+    "url_too_long": {
+        "en": "the URL is longer than {limit} characters; send the file itself",
+        "ko": "URL이 {limit}자보다 깁니다. 파일 자체를 보내 주세요.",
+    },
+    "url_malformed": {
+        "en": "not a URL that can be read; write it as https://host/path",
+        "ko": "읽을 수 있는 URL이 아닙니다. https://host/path 꼴로 써 주세요.",
+    },
+    "credentials_in_url": {
+        "en": "a URL must not carry a user name or password; use a signed URL",
+        "ko": "URL에 사용자 이름이나 비밀번호를 넣을 수 없습니다. 서명된 URL을 써 주세요.",
+    },
+    "host_malformed": {
+        "en": "{host} is not a host's name; write it as a name, or as an address such as "
+        "203.0.113.7",
+        "ko": "{host}은(는) 호스트 이름이 아닙니다. 이름이나 203.0.113.7 같은 주소로 써 주세요.",
+    },
+    "host_unknown": {
+        "en": "{host} has no address; check the URL",
+        "ko": "{host}의 주소를 찾을 수 없습니다. URL을 확인해 주세요.",
+    },
+    "address_refused": {
+        "en": "{host} is not a public address; this worker fetches from the public internet only",
+        "ko": "{host}은(는) 공개 주소가 아닙니다. 이 워커는 공개 인터넷에서만 가져옵니다.",
+    },
+    "host_unreachable": {
+        "en": "{host} does not answer; check the URL or send the file itself",
+        "ko": "{host}이(가) 응답하지 않습니다. URL을 확인하거나 파일 자체를 보내 주세요.",
+    },
+    "certificate_refused": {
+        "en": "{host} has no valid certificate; fix it or send the file itself",
+        "ko": "{host}의 인증서가 유효하지 않습니다. 인증서를 고치거나 파일 자체를 보내 주세요.",
+    },
+    "too_many_redirects": {
+        "en": "more than {limit} redirects (MULTITALK_MAX_REDIRECTS); use the file's final URL",
+        "ko": "리디렉션이 {limit}번을 넘었습니다 (MULTITALK_MAX_REDIRECTS). 파일의 최종 URL을 써 주세요.",
+    },
+    "download_status": {
+        "en": "{host} answered {status} in place of the file; check the URL and whether it is "
+        "still public",
+        "ko": "{host}이(가) 파일 대신 {status}(으)로 응답했습니다. URL이 맞고 아직 공개되어 있는지 "
+        "확인해 주세요.",
+    },
+    "download_compressed": {
+        "en": "{host} sent the file compressed ({encoding}) though asked not to; use another host",
+        "ko": "{host}이(가) 요청과 달리 압축({encoding})된 파일을 보냈습니다. 다른 호스트를 써 주세요.",
+    },
+    "download_too_slow": {
+        "en": "the download from {host} took longer than {limit:g} s "
+        "(MULTITALK_DOWNLOAD_SECONDS); use a faster host or a smaller file",
+        "ko": "{host}에서 내려받는 시간이 {limit:g}초를 넘었습니다 (MULTITALK_DOWNLOAD_SECONDS). "
+        "더 빠른 호스트나 더 작은 파일을 써 주세요.",
+    },
+    "download_broken": {
+        "en": "the download from {host} broke off; try again or use another host",
+        "ko": "{host}에서 내려받다가 끊겼습니다. 다시 시도하거나 다른 호스트를 써 주세요.",
+    },
+    "file_too_large": {
+        "en": "the file is larger than {limit:g} MiB, the most this worker accepts ({setting})",
+        "ko": "파일이 이 워커가 받는 한계인 {limit:g} MiB보다 큽니다 ({setting}).",
+    },
+    "path_refused": {
+        "en": "not a path that requests may read; put the file under one of the worker's allowed "
+        "directories (MULTITALK_ALLOWED_ROOTS), or send a URL or base64",
+        "ko": "요청이 읽을 수 없는 경로입니다. 워커가 허용한 디렉터리(MULTITALK_ALLOWED_ROOTS) 안에 "
+        "파일을 두거나 URL 또는 base64로 보내 주세요.",
+    },
+    "file_missing": {
+        "en": "no such file that can be read; check the path",
+        "ko": "읽을 수 있는 파일이 없습니다. 경로를 확인해 주세요.",
+    },
+    "not_a_image": {
+        "en": "not a picture in a known format; send a JPEG, PNG or WebP",
+        "ko": "알려진 형식의 이미지가 아닙니다. JPEG, PNG, WebP 형식으로 보내 주세요.",
+    },
+    "not_a_speech": {
+        "en": "not sound or video in a known format; send WAV, MP3, M4A, OGG, FLAC or MP4",
+        "ko": "알려진 형식의 음성이나 영상이 아닙니다. WAV, MP3, M4A, OGG, FLAC, MP4 형식으로 보내 주세요.",
+    },
+    "web_page_for_image": {
+        "en": "a web page, not a picture; use the address of the file itself, not of its page",
+        "ko": "이미지가 아니라 웹 페이지입니다. 페이지가 아닌 파일 자체의 주소를 써 주세요.",
+    },
+    "web_page_for_speech": {
+        "en": "a web page, not sound; use the address of the file itself, not of its page",
+        "ko": "음성이 아니라 웹 페이지입니다. 페이지가 아닌 파일 자체의 주소를 써 주세요.",
+    },
+    "audio_for_image": {
+        "en": "a sound file ({format}), but this field takes a picture",
+        "ko": "음성 파일({format})입니다. 이 필드에는 이미지를 보내 주세요.",
+    },
+    "video_for_image": {
+        "en": "a video ({format}), but this field takes a picture; send one frame of it",
+        "ko": "영상({format})입니다. 이 필드에는 이미지를 보내 주세요. 영상의 한 장면이면 됩니다.",
+    },
+    "image_for_speech": {
+        "en": "a picture ({format}), but this field takes sound or video",
+        "ko": "이미지({format})입니다. 이 필드에는 음성이나 영상을 보내 주세요.",
+    },
     # Media -------------------------------------------------------------------------------------
     "image_undecodable": {
         "en": "not a picture that can be read ({reason}); send a JPEG, PNG or WebP",
@@ -128,6 +250,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{width}x{height} pixels; this worker accepts {limit} in all "
         "(MULTITALK_MAX_IMAGE_PIXELS)",
         "ko": "{width}x{height} 픽셀입니다. 이 워커는 전체 {limit} 픽셀까지 받습니다 "
+        "(MULTITALK_MAX_IMAGE_PIXELS).",
+    },
+    "image_is_bomb": {
+        "en": "far more pixels than this worker decodes; it accepts {limit} in all "
+        "(MULTITALK_MAX_IMAGE_PIXELS)",
+        "ko": "이 워커가 처리할 수 없을 만큼 큰 이미지입니다. 전체 {limit} 픽셀까지 받습니다 "
         "(MULTITALK_MAX_IMAGE_PIXELS).",
     },
     "audio_undecodable": {
@@ -140,6 +268,14 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "(MULTITALK_MAX_SPEECH_SECONDS)",
         "ko": "음성이 {limit:g}초보다 깁니다. 이 워커는 {limit:g}초까지 받습니다 "
         "(MULTITALK_MAX_SPEECH_SECONDS).",
+    },
+    "video_undecodable": {
+        "en": "not a video that can be read ({reason}); send an MP4 with H.264",
+        "ko": "읽을 수 없는 동영상입니다 ({reason}). H.264 MP4 형식으로 보내 주세요.",
+    },
+    "video_unwritable": {
+        "en": "the video could not be written ({reason}); the worker's disk may be full",
+        "ko": "동영상을 저장하지 못했습니다 ({reason}). 워커의 디스크가 가득 찼을 수 있습니다.",
     },
     # Faces -------------------------------------------------------------------------------------
     "no_face_found": {

@@ -1,0 +1,207 @@
+"""A voice from any file: mono, 16 kHz, evenly loud; and several voices on one time line."""
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.errors import LimitExceeded
+from multitalk.media.decode import sound_blocks
+from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
+
+Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
+SpeakerOrder = Literal["parallel", "sequential"]
+
+SAMPLE_RATE = 16_000  # Hz, what speech models expect
+FPS = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640, exactly
+
+LOUDNESS_LUFS = -23.0  # EBU R 128
+MAX_GAIN_DB = 20.0  # up or down: room noise is not raised to the loudness of speech
+PEAK_CEILING = 0.98
+MIN_OFFSET = 1e-3  # -60 dBFS: a smaller mean is chance, a larger one is a recorder's DC offset
+
+MAX_MEMORY_SECONDS = 30.0  # longer sound lies in a file
+BLOCK_SAMPLES = 10 * SAMPLE_RATE
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Several voices on one time line.
+
+    Attributes:
+        tracks: Each speaker's voice, silent where another speaks; all of one length [S].
+        offsets: Where each voice starts, in samples at 16 kHz.
+        num_samples: The length S.
+    """
+
+    tracks: Mapping[str, Speech]
+    offsets: Mapping[str, int]
+    num_samples: int
+
+    @property
+    def num_frames(self) -> int:
+        """The length of the talk in frames."""
+        return num_frames_for(self.num_samples)
+
+
+def num_frames_for(samples: int) -> int:
+    """Frames that cover so many samples of speech: T = ceil(S / 640)."""
+    return -(-samples // SAMPLES_PER_FRAME)
+
+
+def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) -> Speech:
+    """Decode any audio or video file to mono speech at 16 kHz.
+
+    A constant offset is removed, the loudness is brought to -23 LUFS (EBU R 128, measured by ITU-R
+    BS.1770-4 on the 16 kHz mono) with at most 20 dB of gain or loss, and peaks are limited.
+    Silence stays exactly zero.
+
+    Args:
+        path: The file.
+        field: The request field to blame.
+        directory: Where samples are kept if there are more than 30 s of them.
+        max_seconds: Decoding stops when there is more.
+
+    Returns:
+        Float32 [S], S > 0, in [-1, 1]; a read-only memory map of a file in `directory` if longer
+        than 30 s.
+
+    Raises:
+        MediaUndecodable: No audio stream, or nothing of it decodes.
+        LimitExceeded: Longer than `max_seconds`.
+    """
+    store = _SampleStore(directory)
+    meter = LoudnessMeter(SAMPLE_RATE, 1)
+    total = 0.0
+    blocks = sound_blocks(path, sample_rate=SAMPLE_RATE, num_channels=1, field=field)
+    with closing(store), closing(blocks):
+        for block in blocks:
+            if store.num_samples + block.shape[1] > max_seconds * SAMPLE_RATE:
+                raise LimitExceeded("speech_too_long", field=field, limit=max_seconds)
+            meter.add(block)
+            total += float(block.sum(dtype=np.float64))
+            store.append(block[0])
+        mean = total / store.num_samples
+        offset = np.float32(mean if abs(mean) >= MIN_OFFSET else 0.0)
+        loudness = meter.integrated()
+        gain_db = 0.0
+        if loudness > SILENCE_LUFS:
+            gain_db = float(np.clip(LOUDNESS_LUFS - loudness, -MAX_GAIN_DB, MAX_GAIN_DB))
+        gain = np.float32(10.0 ** (gain_db / 20.0))
+        _log.debug("%s: %.1f LUFS, gain %+.1f dB", field, loudness, gain_db)
+        leveled = ((samples[None] - offset) * gain for samples in store.blocks())
+        return store.replaced(
+            block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
+        )
+
+
+def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """The sound of any file as it is, mixed to mono.
+
+    Returns:
+        Float32 [S], not normalised.
+
+    Raises:
+        MediaUndecodable: No audio stream, or nothing of it decodes.
+    """
+    blocks = sound_blocks(path, sample_rate=sample_rate, num_channels=1)
+    return np.concatenate([block[0] for block in blocks])
+
+
+def arrange_speakers(
+    speeches: Mapping[str, Speech], *, order: SpeakerOrder, directory: Path
+) -> Arrangement:
+    """Pad all voices with silence to one length.
+
+    Args:
+        speeches: Each speaker's voice, in speaking order; at least one.
+        order: `parallel`: all start at 0. `sequential`: each starts where the former ended.
+        directory: Where tracks longer than 30 s are kept, as sparse files.
+    """
+    offsets = dict.fromkeys(speeches, 0)
+    end = 0
+    if order == "sequential":
+        for name, speech in speeches.items():
+            offsets[name] = end
+            end += len(speech)
+    num_samples = max(offsets[name] + len(speech) for name, speech in speeches.items())
+    tracks = {
+        name: _padded(speech, offsets[name], num_samples, directory)
+        for name, speech in speeches.items()
+    }
+    return Arrangement(tracks=tracks, offsets=offsets, num_samples=num_samples)
+
+
+def _padded(speech: Speech, offset: int, num_samples: int, directory: Path) -> Speech:
+    if len(speech) == num_samples:
+        return speech
+    if num_samples <= MAX_MEMORY_SECONDS * SAMPLE_RATE:
+        track = np.zeros(num_samples, np.float32)
+        track[offset : offset + len(speech)] = speech
+        return track
+    with _new_file(directory) as file:
+        file.truncate(num_samples * 4)  # holes read as zeros and take no space
+        file.seek(offset * 4)
+        for start in range(0, len(speech), BLOCK_SAMPLES):
+            file.write(speech[start : start + BLOCK_SAMPLES].tobytes())
+        name = Path(file.name)
+    return np.memmap(name, np.float32, mode="r")
+
+
+def _new_file(directory: Path) -> BinaryIO:
+    return tempfile.NamedTemporaryFile(  # type: ignore[return-value]
+        mode="w+b", dir=directory, suffix=".f32", delete=False
+    )
+
+
+class _SampleStore:
+    """Samples in memory while they are few, then in a file; rewritten in place once."""
+
+    def __init__(self, directory: Path) -> None:
+        self.num_samples = 0
+        self._directory = directory
+        self._parts: list[NDArray[np.float32]] = []
+        self._file: BinaryIO | None = None
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        self.num_samples += len(samples)
+        self._parts.append(samples)
+        if self._file is None and self.num_samples > MAX_MEMORY_SECONDS * SAMPLE_RATE:
+            self._file = _new_file(self._directory)
+        if self._file is not None:
+            self._file.writelines(part.tobytes() for part in self._parts)
+            self._parts = []
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """What was appended, from the start."""
+        if self._file is None:
+            yield np.concatenate(self._parts)
+            return
+        for start in range(0, self.num_samples, BLOCK_SAMPLES):
+            self._file.seek(start * 4)
+            yield np.frombuffer(self._file.read(BLOCK_SAMPLES * 4), np.float32)
+
+    def replaced(self, blocks: Iterable[NDArray[np.float32]]) -> Speech:
+        """The samples of `blocks`, which may be read from this store but not run ahead of it."""
+        if self._file is None:
+            return np.concatenate(list(blocks))
+        end = 0
+        for block in blocks:
+            self._file.seek(end * 4)
+            self._file.write(block.tobytes())
+            end += len(block)
+        self._file.flush()
+        return np.memmap(self._file.name, np.float32, mode="r")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

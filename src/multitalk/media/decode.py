@@ -1,0 +1,249 @@
+"""The sound of any file, decoded block by block: hours of it never sit in memory.
+
+What arrives is as good as the file allows: packets that do not decode are left out, gaps in the
+time stamps become silence, samples that are not numbers become zeros. A file of which nothing
+decodes is an error that says why.
+"""
+
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from multitalk.errors import MediaUndecodable
+
+SoundBlock = NDArray[np.float32]  # [C, S]; full scale is [-1, 1]
+
+BLOCK_SECONDS = 0.5  # decoded frames are joined to about this much before they are resampled
+GAP_SECONDS = 0.1  # a smaller step in the time stamps is jitter or encoder delay, not a gap
+MAX_GAP_SECONDS = 60.0  # a larger step means that the time stamps restarted, not that it was quiet
+MAX_SAMPLE_RATE = 768_000  # Hz
+FLOAT_HEADROOM = 16.0  # +24 dB: float files may go above full scale, but not to infinity
+
+# Only self-contained media: a playlist (hls, concat, image2) would let a file open other files.
+FORMATS = (
+    "aac,ac3,adts,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,matroska,mov,mp3,mp4,mpeg,"
+    "mpegts,ogg,rm,rso,tak,truehd,tta,voc,w64,wav,webm,wv"
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SoundFormat:
+    """How a file's sound is stored: samples a second and channels."""
+
+    sample_rate: int
+    num_channels: int
+
+
+@contextmanager
+def open_media(path: Path, *, key: str, field: str | None) -> Iterator[InputContainer]:
+    """Open a media file that refers to nothing but itself.
+
+    Raises:
+        MediaUndecodable: Empty or of no known format; `key` names the sentence.
+    """
+    if path.stat().st_size == 0:
+        raise MediaUndecodable(key, field=field, reason="empty file")
+    try:
+        container = av.open(
+            f"file:{path}",
+            mode="r",
+            metadata_errors="ignore",
+            container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+        )
+    except av.FFmpegError as error:
+        raise MediaUndecodable(key, field=field, reason="damaged or unknown format") from error
+    with container:
+        yield container
+
+
+def sound_format(path: Path, *, field: str | None = None) -> SoundFormat:
+    """How the first audio stream decodes, which is not always what its header says.
+
+    Raises:
+        MediaUndecodable: As `sound_blocks`.
+    """
+    for frame in _frames(path, field=field):
+        return SoundFormat(frame.sample_rate, frame.layout.nb_channels)
+    raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
+
+
+def sound_blocks(
+    path: Path, *, sample_rate: int, num_channels: int, field: str | None = None
+) -> Generator[SoundBlock, None, None]:
+    """Decode the first audio stream of any audio or video file.
+
+    Args:
+        path: The file.
+        sample_rate: Of the blocks, in Hz.
+        num_channels: Of the blocks: 1 or 2. More are mixed down by ITU-R BS.775, fewer repeated.
+        field: The request field to blame.
+
+    Yields:
+        Float32 [C, S], S > 0. Encoder delay that the file declares is removed.
+
+    Raises:
+        MediaUndecodable: No audio stream, or nothing of it decodes.
+    """
+    converter: _Converter | None = None
+    for kind, layout, block in _joined(_timeline(path, field=field)):
+        if converter is None or (kind, layout) != (converter.source, converter.layout):
+            if converter is not None:
+                yield from _heard(converter.finish())
+            converter = _Converter(kind, layout, sample_rate, num_channels)
+        yield from _heard(converter.convert(block))
+    if converter is None:
+        raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
+    yield from _heard(converter.finish())
+
+
+def _heard(block: SoundBlock) -> Iterator[SoundBlock]:
+    if block.shape[1]:
+        yield block
+
+
+class _Converter:
+    """Changes rate and channels of one run of blocks; as long after as before, to the sample."""
+
+    _TAIL = 2048  # samples: longer than the resampler's filter, so that the last ones come out
+    _LAYOUTS: ClassVar = {1: "mono", 2: "stereo"}
+
+    def __init__(
+        self, source: SoundFormat, layout: str, sample_rate: int, num_channels: int
+    ) -> None:
+        self.source = source
+        self.layout = layout
+        self._sample_rate = sample_rate
+        self._num_channels = num_channels
+        self._taken = 0  # samples at the source's rate
+        self._given = 0  # samples at the rate asked for
+        target = layout if source.num_channels <= num_channels else self._LAYOUTS[num_channels]
+        self._resampler: AudioResampler | None = None
+        if (source.sample_rate, layout) != (sample_rate, target):
+            self._resampler = AudioResampler(format="fltp", layout=target, rate=sample_rate)
+
+    def convert(self, block: SoundBlock) -> SoundBlock:
+        self._taken += block.shape[1]
+        return self._limited(self._resampled(block))
+
+    def finish(self) -> SoundBlock:
+        silence = np.zeros((self.source.num_channels, self._TAIL), np.float32)
+        return self._limited(self._resampled(silence))
+
+    def _resampled(self, block: SoundBlock) -> SoundBlock:
+        if self._resampler is None:
+            return block
+        frame = AudioFrame.from_ndarray(block, format="fltp", layout=self.layout)
+        frame.sample_rate = self.source.sample_rate
+        parts = [_planar(part) for part in self._resampler.resample(frame)]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
+
+    def _limited(self, block: SoundBlock) -> SoundBlock:
+        end = -(-self._taken * self._sample_rate // self.source.sample_rate)
+        block = block[:, : end - self._given]
+        self._given += block.shape[1]
+        return np.repeat(block, self._num_channels // block.shape[0], axis=0)
+
+
+def _frames(path: Path, *, field: str | None) -> Iterator[AudioFrame]:
+    """Whatever decodes, in order."""
+    with open_media(path, key="audio_undecodable", field=field) as container:
+        if not container.streams.audio:
+            raise MediaUndecodable("audio_undecodable", field=field, reason="no audio stream in it")
+        damaged = 0
+        stream = container.streams.audio[0]
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:  # what follows cannot be found in the file
+                _log.info("the file ends early: %s", error.strerror)
+                break
+            if packet is None:
+                break
+            try:
+                frames = stream.codec_context.decode(packet)
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                damaged += 1
+                continue
+            for frame in frames:
+                if frame.samples and 0 < frame.sample_rate <= MAX_SAMPLE_RATE:
+                    yield frame
+        if damaged:
+            _log.info("%d packets of the sound did not decode", damaged)
+
+
+_Piece = tuple[SoundFormat, str, SoundBlock]
+
+
+def _timeline(path: Path, *, field: str | None) -> Iterator[_Piece]:
+    """Frames as float arrays, with silence where the time stamps leave a gap."""
+    origin: float | None = None  # time stamp of sample 0, in seconds
+    written = 0.0  # seconds
+    for frame in _frames(path, field=field):
+        block, layout = _with_known_layout(_planar(frame), frame.layout)
+        kind = SoundFormat(frame.sample_rate, block.shape[0])
+        if frame.pts is not None and frame.time_base is not None:
+            stamp = float(frame.pts * frame.time_base)
+            gap = 0.0 if origin is None else stamp - (origin + written)
+            if GAP_SECONDS < gap <= MAX_GAP_SECONDS:
+                silence = round(gap * kind.sample_rate)
+                yield kind, layout, np.zeros((kind.num_channels, silence), np.float32)
+                written += silence / kind.sample_rate
+            elif origin is None or abs(gap) > GAP_SECONDS:
+                origin = stamp - written
+        yield kind, layout, block
+        written += block.shape[1] / kind.sample_rate
+
+
+def _joined(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """The same sound in fewer pieces, for arrays of a worthwhile size."""
+    waiting: list[SoundBlock] = []
+    kind: SoundFormat | None = None
+    layout = ""
+    for next_kind, next_layout, block in pieces:
+        if kind is not None and (next_kind, next_layout) != (kind, layout):
+            yield kind, layout, np.concatenate(waiting, axis=1)
+            waiting = []
+        kind, layout = next_kind, next_layout
+        waiting.append(block)
+        if sum(part.shape[1] for part in waiting) >= BLOCK_SECONDS * kind.sample_rate:
+            yield kind, layout, np.concatenate(waiting, axis=1)
+            waiting, kind = [], None
+    if kind is not None:
+        yield kind, layout, np.concatenate(waiting, axis=1)
+
+
+def _planar(frame: AudioFrame) -> SoundBlock:
+    """A frame of any sample format as float32 [C, S]; not-a-number and infinity become zero."""
+    samples: NDArray[np.generic] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
+    clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    block: SoundBlock = np.clip(clean, -FLOAT_HEADROOM, FLOAT_HEADROOM).astype(np.float32)
+    return block
+
+
+def _with_known_layout(block: SoundBlock, layout: AudioLayout) -> tuple[SoundBlock, str]:
+    """Channels whose places are unknown are averaged to one."""
+    if layout.name.endswith(" channels"):  # FFmpeg's name for an order that nobody declared
+        return block.mean(axis=0, keepdims=True), "mono"
+    return block, layout.name

@@ -1,0 +1,396 @@
+"""Frames to an MP4 with its soundtrack, as they come; and an MP4 back to frames.
+
+The file holds H.264 (yuv420p, BT.709) and AAC at 25 frames a second. Picture, sound and container
+all last exactly T / 25 seconds. Memory is bounded by a few frames and a few seconds of sound,
+however long the talk is.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from queue import Empty, Full, Queue
+from types import TracebackType
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from multitalk.errors import DeliveryFailed, MediaUndecodable
+from multitalk.media.audio import FPS
+from multitalk.media.decode import open_media
+from multitalk.media.soundtrack import Soundtrack
+
+Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
+
+QUEUE_FRAMES = 16  # rendered frames that may wait for the encoder
+WAKE_SECONDS = 0.2  # how soon a waiting caller notices that the encoder failed
+
+# Constant quality. On a talking head of 720x720, x264's veryfast is a quarter of the size of
+# superfast for a seventh more time, and stays above 48 dB PSNR (docs/experiments.md).
+PRESET = "veryfast"
+QUALITY = "18"  # crf
+KEY_FRAMES = 2 * FPS  # frames from one key frame to the next
+FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
+AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
+MAX_AUDIO_BIT_RATE = 96_000  # per channel
+
+_log = logging.getLogger(__name__)
+
+
+class VideoWriter:
+    """Writes a talk while it is rendered. A context manager: leaving it finishes the file.
+
+    Colour conversion and encoding run in a thread of their own. What goes wrong there is raised by
+    the next `append` or by leaving the context. If the context is left by an exception, of whatever
+    kind, the unfinished file is removed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int,
+        soundtrack: Soundtrack | None,
+        fragmented: bool = False,
+        threads: int = 0,
+    ) -> None:
+        """Prepare; the file appears when the context is entered.
+
+        Args:
+            path: Where the MP4 goes; what is there is overwritten.
+            width: Of the frames in pixels, even.
+            height: Of the frames in pixels, even.
+            soundtrack: What is heard, or None for a silent video.
+            fragmented: Write pieces that are playable as they are made, instead of one file whose
+                index is at the front when it is finished.
+            threads: For the encoder; 0 takes what the machine has.
+
+        Raises:
+            ValueError: An odd or empty size.
+        """
+        if width <= 0 or height <= 0 or width % 2 or height % 2:
+            raise ValueError(f"{width}x{height}: H.264 in 4:2:0 needs even sizes")
+        self.num_frames = 0
+        self._path = path
+        self._width = width
+        self._height = height
+        self._soundtrack = soundtrack
+        self._fragmented = fragmented
+        self._threads = threads
+        self._waiting: Queue[NDArray[np.uint8] | None] = Queue(QUEUE_FRAMES)
+        self._aborted = threading.Event()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._encoding: Future[None] | None = None
+
+    def __enter__(self) -> "VideoWriter":
+        self._encoding = self._executor.submit(self._encode)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def append(self, frames: Frames) -> None:
+        """Hand over the next frames; waits while the encoder is behind.
+
+        Args:
+            frames: RGB uint8 [T, H, W, 3]; not to be changed afterwards.
+
+        Raises:
+            ValueError: Frames of another size or type.
+            DeliveryFailed: The file could not be written.
+        """
+        if frames.shape[1:] != (self._height, self._width, 3) or frames.dtype != np.uint8:
+            raise ValueError(f"frames {frames.dtype} {frames.shape}; expected uint8 RGB")
+        for frame in frames:
+            self._put(frame)
+            self.num_frames += 1
+
+    def close(self) -> None:
+        """Finish the file; once closed or aborted, this does nothing.
+
+        Raises:
+            ValueError: The soundtrack is for another number of frames.
+            DeliveryFailed: The file could not be written.
+        """
+        if self._encoding is None:
+            return
+        try:
+            if self._soundtrack is not None and self._soundtrack.num_frames != self.num_frames:
+                raise ValueError(
+                    f"{self.num_frames} frames, but sound for {self._soundtrack.num_frames}"
+                )
+            self._put(None)
+            self._encoding.result()
+        except BaseException:  # also Ctrl-C while waiting
+            self.abort()
+            raise
+        self._executor.shutdown()
+        self._encoding = None
+
+    def abort(self) -> None:
+        """Stop and remove the unfinished file; once closed or aborted, this does nothing."""
+        if self._encoding is None:
+            return
+        self._aborted.set()
+        try:
+            while True:
+                self._waiting.get_nowait()
+        except Empty:
+            self._waiting.put(None)
+        self._executor.shutdown()
+        self._encoding = None
+        self._path.unlink(missing_ok=True)
+
+    def _put(self, frame: NDArray[np.uint8] | None) -> None:
+        if self._encoding is None:
+            raise ValueError("the writer is not open")
+        while True:
+            if self._encoding.done():
+                self._encoding.result()  # raises what stopped it
+            try:
+                self._waiting.put(frame, timeout=WAKE_SECONDS)
+            except Full:
+                continue
+            return
+
+    def _taken(self) -> Iterator[NDArray[np.uint8]]:
+        while (frame := self._waiting.get()) is not None and not self._aborted.is_set():
+            yield frame
+
+    def _encode(self) -> None:
+        """The encoder's thread: from the queue into the file."""
+        # delay_moov and not empty_moov: the header is written with the first piece, when the
+        # codec's delay is known; an empty one has no edit list and the sound would be late.
+        flags = "frag_keyframe+delay_moov+default_base_moof" if self._fragmented else "faststart"
+        try:
+            with av.open(
+                f"file:{self._path}", "w", format="mp4", container_options={"movflags": flags}
+            ) as container:
+                picture = self._add_picture(container)
+                sound = _Sound(container, self._soundtrack) if self._soundtrack else None
+                reformatter = VideoReformatter()
+                for index, pixels in enumerate(self._taken()):
+                    _mux_picture(container, picture, _yuv(pixels, index, reformatter))
+                    if sound is not None:
+                        sound.encode_until(index + 1)
+                _mux_picture(container, picture, None)
+                if sound is not None:
+                    sound.finish()
+        except av.FFmpegError as error:
+            reason = error.strerror or "encoder"
+            raise DeliveryFailed("video_unwritable", reason=reason) from error
+
+    def _add_picture(self, container: OutputContainer) -> VideoStream:
+        stream = container.add_stream("libx264", rate=FPS)
+        context = stream.codec_context
+        context.width, context.height = self._width, self._height
+        context.pix_fmt = "yuv420p"
+        context.time_base = Fraction(1, FPS)
+        context.colorspace = Colorspace.ITU709
+        context.color_range = ColorRange.MPEG
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.thread_count = self._threads
+        context.thread_type = "FRAME"
+        context.options = {"preset": PRESET, "crf": QUALITY, "g": str(KEY_FRAMES)}
+        if self._fragmented:  # no reordering: the first frame of a piece is its first in time
+            context.options = {**context.options, "g": str(FRAGMENT_FRAMES), "bf": "0"}
+        return stream
+
+
+def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -> VideoFrame:
+    rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24")
+    frame = reformatter.reformat(
+        rgb,
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+    )
+    frame.pts, frame.time_base = index, Fraction(1, FPS)
+    return frame
+
+
+def _mux_picture(container: OutputContainer, stream: VideoStream, frame: VideoFrame | None) -> None:
+    for packet in stream.encode(frame):
+        packet.duration = 1  # in 1/25 s; without it the last frame would last no time
+        container.mux(packet)
+
+
+class _Sound:
+    """Encodes the soundtrack in step with the picture."""
+
+    def __init__(self, container: OutputContainer, soundtrack: Soundtrack) -> None:
+        self._container = container
+        self._rate = soundtrack.sample_rate
+        self._layout = "mono" if soundtrack.num_channels == 1 else "stereo"
+        self._blocks = soundtrack.blocks()
+        self._encoded = 0  # samples
+        self._stream: AudioStream = container.add_stream("aac", rate=self._rate)
+        self._stream.codec_context.layout = self._layout
+        bit_rate = min(MAX_AUDIO_BIT_RATE, AUDIO_BITS_PER_SAMPLE * self._rate)
+        self._stream.codec_context.bit_rate = bit_rate * soundtrack.num_channels
+
+    def encode_until(self, num_frames: int) -> None:
+        """Encode what is heard during the first `num_frames` frames, and a block more at most."""
+        while self._encoded * FPS < num_frames * self._rate:
+            block = next(self._blocks, None)
+            if block is None:
+                return
+            frame = AudioFrame.from_ndarray(
+                np.ascontiguousarray(block), format="fltp", layout=self._layout
+            )
+            frame.sample_rate = self._rate
+            frame.pts, frame.time_base = self._encoded, Fraction(1, self._rate)
+            self._encoded += frame.samples
+            self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Encode the rest."""
+        self._container.mux(self._stream.encode(None))
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """What a video's header says about its sound.
+
+    Attributes:
+        codec: FFmpeg's name, such as `aac`.
+        sample_rate: In Hz.
+        num_channels: At least 1.
+        duration: In seconds.
+    """
+
+    codec: str
+    sample_rate: int
+    num_channels: int
+    duration: float
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video's header says.
+
+    Attributes:
+        codec: FFmpeg's name, such as `h264`.
+        width: In pixels.
+        height: In pixels.
+        fps: Frames a second, on average.
+        num_frames: Counted if the header does not say.
+        duration: Of the picture in seconds.
+        sound: None for a silent video.
+    """
+
+    codec: str
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+    duration: float
+    sound: SoundFacts | None
+
+
+def probe(path: Path, *, field: str | None = None) -> VideoFacts:
+    """Look at a video without decoding it.
+
+    Raises:
+        MediaUndecodable: No video, or damaged.
+    """
+    with open_media(path, key="video_undecodable", field=field) as container:
+        stream = _picture(container, field)
+        num_frames = stream.frames
+        if not num_frames:
+            num_frames = sum(1 for packet in _packets(container, stream, field) if packet.size)
+        fps = stream.average_rate or stream.guessed_rate or Fraction(FPS)
+        return VideoFacts(
+            codec=stream.codec_context.name,
+            width=stream.codec_context.width,
+            height=stream.codec_context.height,
+            fps=float(fps),
+            num_frames=num_frames,
+            duration=_duration(container, stream) or float(num_frames / fps),
+            sound=_sound_facts(container),
+        )
+
+
+def read_frames(path: Path, *, field: str | None = None) -> Iterator[NDArray[np.uint8]]:
+    """Decode a video, frame by frame.
+
+    Yields:
+        RGB uint8 [H, W, 3].
+
+    Raises:
+        MediaUndecodable: No video, or damaged.
+    """
+    with open_media(path, key="video_undecodable", field=field) as container:
+        stream = _picture(container, field)
+        stream.thread_type = "AUTO"
+        try:
+            for frame in container.decode(stream):
+                yield frame.to_ndarray(format="rgb24", interpolation=_EXACT)  # type: ignore[misc]
+        except av.FFmpegError as error:
+            raise MediaUndecodable("video_undecodable", field=field, reason="damaged") from error
+
+
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+def _picture(container: InputContainer, field: str | None) -> VideoStream:
+    """The first video stream that is not the cover of a sound file."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise MediaUndecodable("video_undecodable", field=field, reason="no video stream in it")
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, field: str | None
+) -> Iterator["av.Packet[VideoStream]"]:
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:
+        raise MediaUndecodable("video_undecodable", field=field, reason="damaged") from error
+
+
+def _sound_facts(container: InputContainer) -> SoundFacts | None:
+    if not container.streams.audio:
+        return None
+    stream = container.streams.audio[0]
+    return SoundFacts(
+        codec=stream.codec_context.name,
+        sample_rate=stream.codec_context.sample_rate,
+        num_channels=stream.codec_context.channels,
+        duration=_duration(container, stream),
+    )
+
+
+def _duration(container: InputContainer, stream: Stream) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
