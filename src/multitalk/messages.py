@@ -123,8 +123,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "source_unrecognised": {
         "en": "not a URL, a data URI, base64 of a known format or a path; base64 must be of a "
         "picture, sound or video file",
-        "ko": "URL, data URI, 알려진 형식의 base64, 경로 중 어느 것도 아닙니다. base64는 이미지, 음성, "
-        "영상 파일이어야 합니다.",
+        "ko": "URL, data URI, 알려진 형식의 base64, 경로 중 어느 것도 아닙니다. base64는 이미지, "
+        "음성, 영상 파일이어야 합니다.",
     },
     "source_empty": {
         "en": "the file is empty; send a picture, sound or video file",
@@ -177,7 +177,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "too_many_redirects": {
         "en": "more than {limit} redirects (MULTITALK_MAX_REDIRECTS); use the file's final URL",
-        "ko": "리디렉션이 {limit}번을 넘었습니다 (MULTITALK_MAX_REDIRECTS). 파일의 최종 URL을 써 주세요.",
+        "ko": "리디렉션이 {limit}번을 넘었습니다 (MULTITALK_MAX_REDIRECTS). "
+        "파일의 최종 URL을 써 주세요.",
     },
     "download_status": {
         "en": "{host} answered {status} in place of the file; check the URL and whether it is "
@@ -187,7 +188,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "download_compressed": {
         "en": "{host} sent the file compressed ({encoding}) though asked not to; use another host",
-        "ko": "{host}이(가) 요청과 달리 압축({encoding})된 파일을 보냈습니다. 다른 호스트를 써 주세요.",
+        "ko": "{host}이(가) 요청과 달리 압축({encoding})된 파일을 보냈습니다. "
+        "다른 호스트를 써 주세요.",
     },
     "download_too_slow": {
         "en": "the download from {host} took longer than {limit:g} s "
@@ -206,20 +208,21 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "path_refused": {
         "en": "not a path that requests may read; put the file under one of the worker's allowed "
         "directories (MULTITALK_ALLOWED_ROOTS), or send a URL or base64",
-        "ko": "요청이 읽을 수 없는 경로입니다. 워커가 허용한 디렉터리(MULTITALK_ALLOWED_ROOTS) 안에 "
-        "파일을 두거나 URL 또는 base64로 보내 주세요.",
+        "ko": "요청이 읽을 수 없는 경로입니다. 워커가 허용한 디렉터리(MULTITALK_ALLOWED_ROOTS) "
+        "안에 파일을 두거나 URL 또는 base64로 보내 주세요.",
     },
     "file_missing": {
         "en": "no such file that can be read; check the path",
         "ko": "읽을 수 있는 파일이 없습니다. 경로를 확인해 주세요.",
     },
-    "not_a_image": {
+    "image_format_unknown": {
         "en": "not a picture in a known format; send a JPEG, PNG or WebP",
         "ko": "알려진 형식의 이미지가 아닙니다. JPEG, PNG, WebP 형식으로 보내 주세요.",
     },
-    "not_a_speech": {
+    "speech_format_unknown": {
         "en": "not sound or video in a known format; send WAV, MP3, M4A, OGG, FLAC or MP4",
-        "ko": "알려진 형식의 음성이나 영상이 아닙니다. WAV, MP3, M4A, OGG, FLAC, MP4 형식으로 보내 주세요.",
+        "ko": "알려진 형식의 음성이나 영상이 아닙니다. WAV, MP3, M4A, OGG, FLAC, MP4 "
+        "형식으로 보내 주세요.",
     },
     "web_page_for_image": {
         "en": "a web page, not a picture; use the address of the file itself, not of its page",
@@ -308,6 +311,49 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "얼굴을 찾으려면 {module}이(가) 필요하지만 설치되어 있지 않습니다: "
         "pip install --no-deps mediapipe==0.10.21",
     },
+    # Delivery ----------------------------------------------------------------------------------
+    "reply_too_large": {
+        "en": "the video is {size:.1f} MB as a reply; the limit is {limit:.1f} MB "
+        "(MULTITALK_MAX_REPLY_BYTES), and neither a bucket (BUCKET_ENDPOINT_URL and its fellows) "
+        "nor a volume (MULTITALK_VOLUME) is set up: set one up, raise the limit, or ask for less (a "
+        "shorter speech or 480p)",
+        "ko": "영상은 응답으로 {size:.1f} MB이고 한계는 {limit:.1f} MB입니다 "
+        "(MULTITALK_MAX_REPLY_BYTES). 버킷(BUCKET_ENDPOINT_URL 등)도 볼륨(MULTITALK_VOLUME)도 "
+        "설정되어 있지 않습니다. 둘 중 하나를 설정하거나, 한계를 올리거나, 더 짧은 음성이나 480p로 "
+        "요청해 주세요.",
+    },
+    "reply_cannot_hold": {
+        "en": "the video is {size:.1f} MB as a reply, which may hold {limit:.1f} MB "
+        "(MULTITALK_MAX_REPLY_BYTES); leave delivery.type to auto, or ask for less (a shorter "
+        "speech or 480p)",
+        "ko": "영상은 응답으로 {size:.1f} MB인데 응답에는 {limit:.1f} MB까지 담을 수 있습니다 "
+        "(MULTITALK_MAX_REPLY_BYTES). delivery.type을 auto로 두거나 더 짧은 음성이나 "
+        "480p로 요청해 주세요.",
+    },
+    "bucket_not_set_up": {
+        "en": "this worker has no bucket (BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID, "
+        "BUCKET_SECRET_ACCESS_KEY, BUCKET_NAME); leave delivery.type to auto",
+        "ko": "이 워커에는 버킷이 없습니다 (BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID, "
+        "BUCKET_SECRET_ACCESS_KEY, BUCKET_NAME). delivery.type을 auto로 두세요.",
+    },
+    "bucket_without_library": {
+        "en": "this worker's bucket needs boto3, which is not installed (the extra called bucket)",
+        "ko": "이 워커의 버킷에 필요한 boto3가 설치되어 있지 않습니다 (bucket 추가 패키지).",
+    },
+    "bucket_failed": {
+        "en": "the bucket did not take the video ({reason}); the worker's log has more",
+        "ko": "버킷에 영상을 올리지 못했습니다 ({reason}). 자세한 내용은 워커의 로그에 있습니다.",
+    },
+    "volume_not_set_up": {
+        "en": "this worker has no volume for results (MULTITALK_VOLUME); leave delivery.type "
+        "to auto",
+        "ko": "이 워커에는 결과를 둘 볼륨이 없습니다 (MULTITALK_VOLUME). delivery.type을 auto로 "
+        "두세요.",
+    },
+    "volume_failed": {
+        "en": "the volume did not take the video ({reason}); the worker's log has more",
+        "ko": "볼륨에 영상을 저장하지 못했습니다 ({reason}). 자세한 내용은 워커의 로그에 있습니다.",
+    },
     # Warnings ----------------------------------------------------------------------------------
     "face_in_profile": {
         "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "
@@ -341,6 +387,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",
         "ko": "이 워커는 {asked} 엔진이 아니라 {loaded} 엔진을 실행합니다. engine을 생략하거나 "
         "auto를 보내 주세요.",
+    },
+    "output_unwritable": {
+        "en": "the output's directory cannot be made ({reason}); choose another one",
+        "ko": "출력 폴더를 만들 수 없습니다 ({reason}). 다른 폴더를 선택해 주세요.",
     },
     "deadline_exceeded": {
         "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS); send a shorter speech",
