@@ -1,1 +1,5 @@
-"""A source named by the caller becomes a file we own, or an error that says why."""
+"""A source of any form (URL, data URI, base64, path) becomes a file the job owns, or an error."""
+
+from multitalk.inputs.collect import collect
+
+__all__ = ["collect"]

@@ -17,7 +17,7 @@ import httpx
 from multitalk.errors import Cancelled
 from multitalk.inputs.address import Address
 
-CONNECT_SECONDS = 10.0  # for one of a host's addresses, before the next is tried
+CONNECT_SECONDS = 10.0  # for one of a host's addresses, before the next is tried; then for TLS
 POLL_SECONDS = 0.25  # how often a waiting read looks whether the job was cancelled
 
 
@@ -170,7 +170,7 @@ class _PatientStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        left = self._patience.left()
+        left = min(CONNECT_SECONDS, self._patience.left())
         return _PatientStream(
             self._stream.start_tls(ssl_context, server_hostname, left), self._patience
         )

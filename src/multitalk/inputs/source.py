@@ -40,9 +40,11 @@ class Inline:
     is_base64: bool = True
 
     @property
-    def max_bytes(self) -> int:
-        """Upper bound of what `decode` gives, in bytes."""
-        return len(self.text) // 4 * 3 if self.is_base64 else len(self.text)
+    def num_bytes(self) -> int:
+        """How many bytes `decode` gives at most, without decoding."""
+        if self.is_base64:
+            return len(self.text) // 4 * 3 - self.text[-2:].count("=")
+        return len(self.text.encode()) - 2 * self.text.count("%")
 
     def decode(self) -> bytes:
         """The bytes themselves."""

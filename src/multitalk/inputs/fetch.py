@@ -1,0 +1,160 @@
+"""Downloads: bounded in bytes and time, every hop checked, nothing taken from the environment."""
+
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import httpcore
+import httpx
+
+from multitalk.errors import SourceRefused, SourceUnreachable
+from multitalk.inputs.address import Resolver, addresses_of, shown
+from multitalk.inputs.connection import (
+    POLL_SECONDS,
+    DeadlinePassed,
+    Patience,
+    PinnedTransport,
+)
+from multitalk.inputs.intake import Intake
+from multitalk.settings import Settings
+
+CHUNK_BYTES = 2**16
+DEFAULT_PORTS = {"http": 80, "https": 443}
+REDIRECTS = (301, 302, 303, 307, 308)
+HEADERS = {
+    "User-Agent": "multitalk-serverless",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # what is compressed could unpack to any size
+}
+
+
+def system_resolver(host: str, port: int) -> Sequence[str]:
+    """The operating system's answer: the host's addresses, the preferred first."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def download_into(
+    intake: Intake,
+    url: str,
+    *,
+    field: str,
+    settings: Settings,
+    cancelled: Callable[[], bool],
+    resolve: Resolver = system_resolver,
+) -> None:
+    """Download `url`, following its redirects.
+
+    Raises:
+        SourceRefused: An address that may not be reached, at any hop.
+        SourceUnreachable: No answer, not in time, or not a file.
+        LimitExceeded: More bytes than are accepted.
+        MediaUndecodable: Not a file of the kind that is wanted.
+        Cancelled: The job was taken back.
+    """
+    patience = Patience(time.monotonic() + settings.download_seconds, cancelled)
+    host = ""
+    try:
+        target = _checked_url(httpx.URL(url), field=field)
+        for _ in range(settings.max_redirects + 1):
+            host = shown(target.raw_host.decode("ascii"))
+            transport = _transport(
+                target, field=field, settings=settings, patience=patience, resolve=resolve
+            )
+            onward = _exchange(intake, target, transport=transport, field=field)
+            if onward is None:
+                return
+            target = onward
+    except httpx.InvalidURL as error:
+        raise SourceRefused("url_malformed", field=field) from error
+    except DeadlinePassed as error:
+        raise SourceUnreachable(
+            "download_too_slow", field=field, host=host, limit=settings.download_seconds
+        ) from error
+    except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+        key = "certificate_refused" if _is_certificate(error) else "host_unreachable"
+        raise SourceUnreachable(key, field=field, host=host) from error
+    except (httpcore.ProtocolError, httpx.HTTPError) as error:
+        raise SourceUnreachable("download_broken", field=field, host=host) from error
+    raise SourceUnreachable("too_many_redirects", field=field, limit=settings.max_redirects)
+
+
+def _checked_url(url: httpx.URL, *, field: str) -> httpx.URL:
+    """Refuse what the text of a URL alone gives away."""
+    if url.scheme not in DEFAULT_PORTS:
+        raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])
+    if url.userinfo:
+        raise SourceRefused("credentials_in_url", field=field)
+    if not url.raw_host:
+        raise SourceRefused("url_malformed", field=field)
+    return url
+
+
+def _transport(
+    url: httpx.URL, *, field: str, settings: Settings, patience: Patience, resolve: Resolver
+) -> PinnedTransport:
+    addresses = addresses_of(
+        url.raw_host.decode("ascii"),
+        url.port or DEFAULT_PORTS[url.scheme],
+        field=field,
+        resolve=lambda host, port: _patiently(resolve, host, port, patience),
+        allow_loopback=settings.allow_loopback,
+    )
+    context = ssl.create_default_context()
+    return PinnedTransport(addresses, patience=patience, ssl_context=context)
+
+
+def _patiently(resolve: Resolver, host: str, port: int, patience: Patience) -> Sequence[str]:
+    """Look a name up in a thread: the operating system's lookup has no time limit of its own."""
+    answers: queue.SimpleQueue[Sequence[str] | OSError | UnicodeError] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(resolve(host, port))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    while True:
+        try:
+            answer = answers.get(timeout=min(POLL_SECONDS, patience.left()))
+        except queue.Empty:
+            continue
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _exchange(
+    intake: Intake, url: httpx.URL, *, transport: PinnedTransport, field: str
+) -> httpx.URL | None:
+    """One request. Returns where it redirects to, or None when `intake` has the file."""
+    client = httpx.Client(transport=transport, trust_env=False, headers=HEADERS)
+    with client, client.stream("GET", url, follow_redirects=False) as response:
+        if response.status_code in REDIRECTS and "location" in response.headers:
+            return _checked_url(url.join(response.headers["location"]), field=field)
+        _check_status(response, field=field)
+        length = response.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and len(length) < 20:
+            intake.expect(int(length))
+        for chunk in response.iter_raw(CHUNK_BYTES):
+            intake.write(chunk)
+    return None
+
+
+def _check_status(response: httpx.Response, *, field: str) -> None:
+    host = shown(response.url.raw_host.decode("ascii"))
+    if response.status_code != httpx.codes.OK:
+        raise SourceUnreachable(
+            "download_status", field=field, host=host, status=response.status_code
+        )
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("gzip", "x-gzip", "deflate", "br", "zstd", "compress"):
+        raise SourceUnreachable("download_compressed", field=field, host=host, encoding=encoding)
+
+
+def _is_certificate(error: BaseException) -> bool:
+    return isinstance(error.__cause__, ssl.SSLCertVerificationError)

@@ -1,0 +1,61 @@
+"""Files of the worker that a request may name: regular files under an allowed root."""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from multitalk.errors import Cancelled, InvalidRequest
+from multitalk.inputs.intake import Intake
+
+CHUNK_BYTES = 2**20
+
+
+def read_into(
+    intake: Intake,
+    text: str,
+    *,
+    field: str,
+    roots: Sequence[Path],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Copy the file that `text` names, absolute or relative to a root.
+
+    The answer is the same for every path outside the roots, whether something is there or not.
+
+    Raises:
+        InvalidRequest: Outside the roots (symbolic links followed), or no regular file.
+        Cancelled: The job was taken back.
+    """
+    with _open(text, field=field, roots=roots) as file:
+        intake.expect(os.fstat(file.fileno()).st_size)
+        while chunk := file.read(CHUNK_BYTES):
+            if cancelled():
+                raise Cancelled
+            intake.write(chunk)
+
+
+def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
+    real_roots = [Path(os.path.realpath(root)) for root in roots]
+    candidates = [Path(os.path.realpath(root / text)) for root in real_roots]  # absolute text wins
+    inside = [path for path in candidates if _is_under(path, real_roots)]
+    if not inside:
+        raise InvalidRequest("path_refused", field=field)
+    for path in inside:
+        try:
+            # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        file = os.fdopen(descriptor, "rb")
+        # What was opened, not what was named: a directory may have become a link in between.
+        opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_under(opened, real_roots):
+            return file
+        file.close()
+    raise InvalidRequest("file_missing", field=field)
+
+
+def _is_under(path: Path, roots: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(root) for root in roots)
