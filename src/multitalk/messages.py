@@ -315,8 +315,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "reply_too_large": {
         "en": "the video is {size:.1f} MB as a reply; the limit is {limit:.1f} MB "
         "(MULTITALK_MAX_REPLY_BYTES), and neither a bucket (BUCKET_ENDPOINT_URL and its fellows) "
-        "nor a volume (MULTITALK_VOLUME) is set up: set one up, raise the limit, or ask for less (a "
-        "shorter speech or 480p)",
+        "nor a volume (MULTITALK_VOLUME) is set up: set one up, raise the limit, or ask for less "
+        "(a shorter speech or 480p)",
         "ko": "영상은 응답으로 {size:.1f} MB이고 한계는 {limit:.1f} MB입니다 "
         "(MULTITALK_MAX_REPLY_BYTES). 버킷(BUCKET_ENDPOINT_URL 등)도 볼륨(MULTITALK_VOLUME)도 "
         "설정되어 있지 않습니다. 둘 중 하나를 설정하거나, 한계를 올리거나, 더 짧은 음성이나 480p로 "
