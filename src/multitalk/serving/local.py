@@ -1,0 +1,181 @@
+"""The Python door: render on this machine, into a file, with files that the caller names.
+
+    from multitalk import render
+
+    render("portrait.jpg", "voice.wav", "a woman talks", "talk.mp4")
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from multitalk.errors import DeliveryFailed
+from multitalk.inputs.source import LocalPath, parse_source
+from multitalk.job import Progress, Talk, render_talk
+from multitalk.registry import load_engine
+from multitalk.schema import TalkRequest, TalkResult, parse_request
+from multitalk.settings import Settings
+
+# A recording by path, URL or data URI, or texts to be spoken as docs/api.md describes them.
+Voice: TypeAlias = str | Path | Mapping[str, str] | list[Mapping[str, str]]
+
+FIRST_SPEAKER = "person1"
+
+
+class Studio:
+    """An engine kept ready on this machine: load once, render many. One talk at a time."""
+
+    def __init__(
+        self,
+        engine: Literal["auto", "warp", "diffusion"] = "auto",
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        """Load the engine.
+
+        Args:
+            engine: `auto` takes the best that can run here.
+            settings: The environment's (`MULTITALK_*`) when left out. Whoever is on this machine
+                may read its files, so every directory is an allowed root.
+
+        Raises:
+            EngineUnavailable: The engine asked for cannot run here.
+        """
+        given = settings or Settings.from_env()
+        self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
+        self.engine = load_engine(engine, self.settings)
+
+    def render(
+        self,
+        image: str | Path,
+        audio: Voice | Mapping[str, Voice],
+        prompt: str,
+        output: str | Path,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        **options: object,
+    ) -> TalkResult:
+        """Render one talk; see `multitalk.render`."""
+        request = parse_request(
+            as_input(image, audio, prompt, base=Path.cwd(), **options), settings=self.settings
+        )
+        return as_result(self.render_request(request, Path(output), on_progress=on_progress))
+
+    def render_request(
+        self,
+        request: TalkRequest,
+        output: Path,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Talk:
+        """Render a request that is already valid; `output` appears when it is whole.
+
+        Raises:
+            MultiTalkError: As `multitalk.job.run_job`.
+        """
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeliveryFailed("output_unwritable", reason=error.strerror) from error
+        return render_talk(
+            request,
+            output,
+            engine=self.engine,
+            settings=self.settings,
+            job_id=f"local-{secrets.token_hex(4)}",
+            on_progress=on_progress or _say_nothing,
+            cancelled=threading.Event(),
+        )
+
+
+def render(
+    image: str | Path,
+    audio: Voice | Mapping[str, Voice],
+    prompt: str,
+    output: str | Path,
+    *,
+    engine: Literal["auto", "warp", "diffusion"] = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: object,
+) -> TalkResult:
+    """Make the person in a picture speak.
+
+    Loads an engine for this one talk; a `Studio` keeps it for many.
+
+    Args:
+        image: The portrait: a path, URL or data URI.
+        audio: One voice, or a voice for each speaker by name, in order. A voice is a path, URL or
+            data URI of a recording, or `{"text": "...", "language": "ko"}`, or a list of those.
+        prompt: What the video shows.
+        output: The mp4 to write; it appears when it is whole, or not at all.
+        engine: `auto` takes the best that can run here.
+        on_progress: Called as each stage begins and after each piece.
+        **options: Any other field of a request by its name in docs/api.md, such as `audio_type`,
+            `bbox`, `seed`, `resolution`, `locale`.
+
+    Returns:
+        The record of the result, its `video_path` being `output`.
+
+    Raises:
+        RequestError: Something in the arguments can be put right; the message says how.
+        WorkerError: Something on this machine failed.
+    """
+    return Studio(engine).render(image, audio, prompt, output, on_progress=on_progress, **options)
+
+
+def as_input(
+    image: str | Path,
+    audio: Voice | Mapping[str, Voice],
+    prompt: str,
+    *,
+    base: Path,
+    **options: object,
+) -> dict[str, object]:
+    """A job's input from a person's words: one voice gets a name, relative paths get a place."""
+    one_voice = not isinstance(audio, Mapping) or isinstance(audio.get("text"), str)
+    given = {FIRST_SPEAKER: audio} if one_voice else audio
+    return with_paths_from(
+        base,
+        {
+            "prompt": prompt,
+            "image_path": str(image),
+            "audio_paths": {
+                name: str(voice) if isinstance(voice, Path) else voice
+                for name, voice in given.items()
+            },
+            **options,
+        },
+    )
+
+
+def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object]:
+    """The same input, its relative paths taken from `base`; what is not a path stays as it is."""
+    placed = dict(given)
+    if "image_path" in placed:
+        placed["image_path"] = _placed(placed["image_path"], base, field="image_path")
+    voices = placed.get("audio_paths")
+    if isinstance(voices, Mapping):
+        placed["audio_paths"] = {
+            name: _placed(voice, base, field=f"audio_paths.{name}")
+            for name, voice in voices.items()
+        }
+    return placed
+
+
+def as_result(talk: Talk) -> TalkResult:
+    """The record of a talk that lies in a file of the caller's."""
+    return talk.result({"video_path": str(talk.video)})
+
+
+def _placed(source: object, base: Path, *, field: str) -> object:
+    if not isinstance(source, str) or not source.strip():
+        return source  # not for us to judge
+    parsed = parse_source(source, field=field)
+    return str(base.absolute() / parsed.text) if isinstance(parsed, LocalPath) else source
+
+
+def _say_nothing(progress: Progress) -> None:
+    """What progress is told to when nobody asked."""

@@ -1,0 +1,105 @@
+"""What a request has a speaker say: texts, each in its language, spoken one after the other."""
+
+import unicodedata
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from multitalk.errors import RequestError
+from multitalk.schema import SpokenText
+from multitalk.speech.synthesis import PhonemeTiming, SynthesizedSpeech, synthesize
+
+PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between sentences
+
+# The first word of a letter's Unicode name -> the language to speak, where a script has one that is
+# far more common than the others. Latin has not: English is taken.
+_LANGUAGE_OF_SCRIPT = {
+    "ARABIC": "ar",
+    "BENGALI": "bn",
+    "CJK": "zh",
+    "CYRILLIC": "ru",
+    "DEVANAGARI": "hi",
+    "GREEK": "el",
+    "HANGUL": "ko",
+    "HEBREW": "he",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "TAMIL": "ta",
+    "THAI": "th",
+}
+
+
+def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
+    """Speak texts one after the other, with a short pause between.
+
+    Args:
+        texts: At least one.
+        field: The request field that holds them, such as `audio_paths.person1`.
+
+    Raises:
+        RequestError: A text, its language or its voice cannot be spoken; the field is named.
+        WorkerError: The synthesizer is missing, failed or took too long.
+    """
+    spoken = []
+    for index, text in enumerate(texts):
+        place = field if len(texts) == 1 else f"{field}.{index}"
+        try:
+            spoken.append(
+                synthesize(
+                    text.text,
+                    language=text.language or language_of(text.text),
+                    voice=text.voice,
+                )
+            )
+        except RequestError as error:
+            error.field = f"{place}.{error.field}"
+            raise
+    return joined(spoken)
+
+
+def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
+    """Several speeches of one sample rate as one, pauses between them."""
+    (sample_rate,) = {part.sample_rate for part in parts}
+    pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
+    samples = parts[0].samples
+    phonemes = list(parts[0].phonemes)
+    for part in parts[1:]:
+        end = len(samples) / sample_rate
+        samples = np.concatenate([samples, pause, part.samples])
+        start = end + len(pause) / sample_rate
+        phonemes.append(PhonemeTiming(end, start, ""))
+        phonemes.extend(moved(part.phonemes, start))
+    return SynthesizedSpeech(samples, sample_rate, tuple(phonemes))
+
+
+def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTiming, ...]:
+    """The same sounds, later."""
+    return tuple(
+        PhonemeTiming(sound.start_seconds + seconds, sound.end_seconds + seconds, sound.ipa)
+        for sound in phonemes
+    )
+
+
+def language_of(text: str) -> str:
+    """The language to speak a text in when nobody said: told from the script of most letters."""
+    counts: dict[str, int] = {}
+    for letter in unicodedata.normalize("NFC", text):
+        if letter.isalpha():
+            script = unicodedata.name(letter, "LATIN").split()[0]
+            language = _LANGUAGE_OF_SCRIPT.get(script, "en")
+            counts[language] = counts.get(language, 0) + 1
+    if counts.get("ja"):  # Japanese mixes kana with the characters that it shares with Chinese
+        return "ja"
+    return max(counts, key=lambda language: counts[language], default="en")
+
+
+def write_wav(speech: SynthesizedSpeech, path: Path) -> None:
+    """Keep a speech as 16-bit PCM."""
+    pcm = np.clip(np.round(speech.samples * 32767.0), -32768, 32767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(speech.sample_rate)
+        file.writeframes(pcm.tobytes())

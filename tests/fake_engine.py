@@ -1,0 +1,58 @@
+"""A tiny engine at the `Engine` protocol, for tests of everything around one."""
+
+import time
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
+
+
+class FakeEngine:
+    """Shows the portrait's first pixel, and how far the talk is, in small frames.
+
+    Attributes:
+        scenes: What was rendered.
+        options: How.
+        num_chunks: Pieces that were taken from all talks together.
+        closed: Talks that ended, or were ended early.
+    """
+
+    name: ClassVar[Literal["warp"]] = "warp"
+
+    def __init__(
+        self,
+        *,
+        chunk_frames: int = 10,
+        seconds_per_chunk: float = 0.0,
+        size: tuple[int, int] = (64, 48),
+        error: BaseException | None = None,
+        notices: tuple[Notice, ...] = (),
+    ) -> None:
+        self.scenes: list[Scene] = []
+        self.options: list[RenderOptions] = []
+        self.num_chunks = 0
+        self.closed = 0
+        self._chunk_frames = chunk_frames
+        self._seconds_per_chunk = seconds_per_chunk
+        self._size = size
+        self._error = error
+        self._notices = notices
+
+    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+        self.scenes.append(scene)
+        self.options.append(options)
+        try:
+            for first in range(0, scene.num_frames, self._chunk_frames):
+                time.sleep(self._seconds_per_chunk)
+                if self._error is not None and first:
+                    raise self._error
+                length = min(self._chunk_frames, scene.num_frames - first)
+                frames = np.empty((length, *self._size, 3), np.uint8)
+                frames[:] = scene.portrait[0, 0]
+                frames[:, :8] = np.arange(first, first + length).reshape(-1, 1, 1, 1) % 256
+                self.num_chunks += 1
+                yield FrameChunk(frames, first, self._notices if first == 0 else ())
+        finally:
+            self.closed += 1
