@@ -354,6 +354,26 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "the volume did not take the video ({reason}); the worker's log has more",
         "ko": "볼륨에 영상을 저장하지 못했습니다 ({reason}). 자세한 내용은 워커의 로그에 있습니다.",
     },
+    # Evaluation --------------------------------------------------------------------------------
+    "no_face_in_video": {
+        "en": "no face was found in the first second of the video; a video can be judged that "
+        "shows a face of at least {pixels} pixels",
+        "ko": "영상의 처음 1초에서 얼굴을 찾지 못했습니다. {pixels}픽셀 이상의 얼굴이 보이는 영상만 "
+        "평가할 수 있습니다.",
+    },
+    "no_speech_to_judge": {
+        "en": "nobody is heard to speak; the lips can be judged against speech only",
+        "ko": "말소리가 들리지 않습니다. 입 모양은 말소리가 있어야 평가할 수 있습니다.",
+    },
+    "phonemes_unreadable": {
+        "en": 'not a JSON list of {{"start_seconds": ..., "end_seconds": ..., "ipa": "..."}}',
+        "ko": '{{"start_seconds": ..., "end_seconds": ..., "ipa": "..."}} 항목의 JSON 목록이 '
+        "아닙니다.",
+    },
+    "phonemes_without_voice": {
+        "en": "there is no voice of this name; the voices are {voices}",
+        "ko": "이 이름의 음성이 없습니다. 음성은 {voices}입니다.",
+    },
     # Warnings ----------------------------------------------------------------------------------
     "face_in_profile": {
         "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "

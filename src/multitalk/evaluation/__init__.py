@@ -1,1 +1,6 @@
 """Judging a finished video. Never imports an engine."""
+
+from multitalk.evaluation.judgement import evaluate
+from multitalk.evaluation.report import Check, PersonReport, Report
+
+__all__ = ["Check", "PersonReport", "Report", "evaluate"]

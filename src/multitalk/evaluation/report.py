@@ -1,0 +1,253 @@
+"""The verdict: named checks, each with its figure, its threshold and one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from multitalk.evaluation.background import Background
+from multitalk.evaluation.identity import Identity
+from multitalk.evaluation.lipsync import Closures, Curve, LipSync
+
+# Thresholds; docs/evaluation.md tells how they were found.
+MIN_SEEN = 0.95  # share of the speech in which the face is seen
+MIN_OPENING_DEVIATION = 0.008  # face heights: twice the measurement's own noise
+MIN_CORRELATION = 0.35
+MAX_CHANCE = 0.02  # of circular shifts that fit as well
+MAX_LAG_SECONDS = 0.08  # two frames
+MIN_CLOSED = 0.6  # share of m, b and p with closed lips
+MIN_MOMENTS = 3  # of m, b and p
+MIN_FACE_FOR_CLOSURES = 150  # pixels: on smaller faces closed lips cannot be told from parted ones
+MAX_LISTENING_MOTION = 0.6  # of the movement while speaking
+MIN_SIMILARITY = 0.2  # of the given voice with the video's sound
+MAX_SHAPE_CHANGE = 0.02  # face heights
+MIN_LIKENESS = 0.85
+MAX_BACKGROUND_CHANGE = 10.0  # levels of 255
+MAX_BACKGROUND_WOBBLE = 3.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question with its answer.
+
+    Attributes:
+        name: Of the question, such as `in_sync`.
+        speaker: Whom it is about, or None for the whole picture.
+        figure: What was measured; None where it could not be.
+        at_least: The smallest figure that passes, or None.
+        at_most: The largest, or None.
+        passed: None where it was not judged.
+        reason: One sentence.
+    """
+
+    name: str
+    speaker: str | None
+    figure: float | None
+    at_least: float | None
+    at_most: float | None
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class PersonReport:
+    """One voice and the mouth that should have spoken it.
+
+    Attributes:
+        name: The speaker's.
+        source: What the target was made from: `sound` or `phonemes`.
+        face_height: In pixels; 0 where several faces share one voice.
+        start_seconds: Where the voice begins in the video.
+        similarity: Of the given voice with the video's sound; None without a given voice.
+        lipsync: None with too little speech.
+        closures: Of m, b and p.
+        listening_motion: Movement in silence as a share of that in speech; None with no silence.
+        identity: Against the portrait or the first frame.
+        measured: Opening [T] seen, in face heights.
+        target: Opening [T] asked for, in face heights.
+    """
+
+    name: str
+    source: str
+    face_height: float
+    start_seconds: float
+    similarity: float | None
+    lipsync: LipSync | None
+    closures: Closures
+    listening_motion: float | None
+    identity: Identity
+    measured: Curve
+    target: Curve
+
+
+@dataclass(frozen=True)
+class Report:
+    """The judgement on one video.
+
+    Attributes:
+        num_frames: Of the video at 25 frames a second.
+        people: One for each voice.
+        background: None where the faces fill the picture.
+        checks: All questions.
+    """
+
+    num_frames: int
+    people: tuple[PersonReport, ...]
+    background: Background | None
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every judged check passed, and everybody's lips were judged."""
+        return all(check.passed is not False for check in self.checks) and all(
+            person.lipsync is not None for person in self.people
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A record for JSON, without the curves."""
+        people = [asdict(person) for person in self.people]
+        for person in people:
+            del person["measured"], person["target"]
+        return {
+            "passed": self.passed,
+            "num_frames": self.num_frames,
+            "checks": [asdict(check) for check in self.checks],
+            "people": people,
+            "background": asdict(self.background) if self.background else None,
+        }
+
+
+def checks_of(people: Sequence[PersonReport], background: Background | None) -> tuple[Check, ...]:
+    """Ask every question."""
+    checks = [check for person in people for check in _checks_of_person(person)]
+    if background is not None:
+        checks += [
+            _check(
+                "background_stays",
+                background.change,
+                at_most=MAX_BACKGROUND_CHANGE,
+                reason="away from the faces the picture differs from the first by {:.2f} of 255",
+            ),
+            _check(
+                "background_is_steady",
+                background.wobble,
+                at_most=MAX_BACKGROUND_WOBBLE,
+                reason="away from the faces the picture changes by {:.2f} of 255 between frames",
+            ),
+        ]
+    return tuple(checks)
+
+
+def _checks_of_person(person: PersonReport) -> list[Check]:
+    own = [
+        _check(
+            "voice_is_heard",
+            person.similarity,
+            at_least=MIN_SIMILARITY,
+            reason="the given voice correlates with the video's sound by {:.2f}",
+            otherwise="the video's own sound was taken for the voice",
+        ),
+        *(_checks_of_lips(person.lipsync) if person.lipsync else [_NOT_JUDGED]),
+        _check_of_closures(person),
+        _check(
+            "rests_while_silent",
+            person.listening_motion,
+            at_most=MAX_LISTENING_MOTION,
+            reason="in silence the mouth moves {:.2f} times as much as in speech",
+            otherwise="there is less than a second of silence",
+        ),
+        _check(
+            "same_shape",
+            person.identity.shape_change,
+            at_most=MAX_SHAPE_CHANGE,
+            reason="the face's still points are off by {:.4f} face heights",
+        ),
+        _check(
+            "same_looks",
+            person.identity.worst_likeness,
+            at_least=MIN_LIKENESS,
+            reason="the face's colours correlate with the reference's by {:.3f} at their worst",
+        ),
+    ]
+    return [replace(check, speaker=person.name) for check in own]
+
+
+def _checks_of_lips(sync: LipSync) -> list[Check]:
+    when = "late" if sync.lag_seconds > 0 else "early"
+    return [
+        _check(
+            "face_is_seen",
+            sync.seen_share,
+            at_least=MIN_SEEN,
+            reason="the face is seen in {:.0%} of the speech",
+        ),
+        _check(
+            "mouth_moves",
+            sync.opening_deviation,
+            at_least=MIN_OPENING_DEVIATION,
+            reason="the lips' gap varies by {:.4f} face heights while speaking",
+        ),
+        _check(
+            "lips_follow_voice",
+            sync.correlation,
+            at_least=MIN_CORRELATION,
+            reason="the lips' gap correlates with what the voice asks for by {:.2f}",
+        ),
+        _check(
+            "voice_is_its_own",
+            sync.chance_share,
+            at_most=MAX_CHANCE,
+            reason="{:.1%} of the wrong placings of the voice fit the lips as well",
+        ),
+        _check(
+            "in_sync",
+            abs(sync.lag_seconds),
+            at_most=MAX_LAG_SECONDS,
+            reason=f"the lips are {{:.3f}} s {when}",
+        ),
+    ]
+
+
+def _check_of_closures(person: PersonReport) -> Check:
+    moments, pixels = person.closures.moments, person.face_height
+    can_be_seen = moments >= MIN_MOMENTS and pixels >= MIN_FACE_FOR_CLOSURES
+    return _check(
+        "lips_close",
+        person.closures.closed_share if can_be_seen else None,
+        at_least=MIN_CLOSED,
+        reason=f"the lips are closed in {{:.0%}} of {moments} m, b and p",
+        otherwise=f"{moments} m, b and p on a face of {pixels:.0f} pixels are too few or too "
+        f"small: it takes {MIN_MOMENTS} and {MIN_FACE_FOR_CLOSURES} pixels",
+    )
+
+
+def _check(
+    name: str,
+    figure: float | None,
+    *,
+    reason: str,
+    otherwise: str = "",
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Check:
+    """Compare a figure with its one threshold; `otherwise` is the reason without a figure."""
+    passed = figure is None or (
+        (at_least is None or figure >= at_least) and (at_most is None or figure <= at_most)
+    )
+    return Check(
+        name=name,
+        speaker=None,
+        figure=figure,
+        at_least=at_least,
+        at_most=at_most,
+        passed=None if figure is None else passed,
+        reason=otherwise if figure is None else reason.format(figure),
+    )
+
+
+_NOT_JUDGED = _check(
+    "lips_follow_voice",
+    None,
+    at_least=MIN_CORRELATION,
+    reason="",
+    otherwise="there are less than two seconds of speech with a visible face",
+)
