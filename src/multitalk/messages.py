@@ -118,6 +118,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "no speaker is called {names}; the speakers in audio_paths are {speakers}",
         "ko": "{names}(이)라는 화자가 없습니다. audio_paths의 화자: {speakers}",
     },
+    "more_problems": {
+        "en": "... and {count} problems more; put these right first",
+        "ko": "... 그 밖에 문제가 {count}개 더 있습니다. 위의 문제부터 고쳐 주세요.",
+    },
     "pydantic_said": {"en": "{said} (got {value})", "ko": "{said} (받은 값: {value})"},
     # Sources -----------------------------------------------------------------------------------
     "source_unrecognised": {

@@ -1,0 +1,28 @@
+"""The wire contract: what a job may ask for, and what it answers.
+
+The wire names are public and never change. Inside they become the field's own words, here and
+nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same as tables, and
+`docs/request.schema.json` and `docs/result.schema.json` as JSON Schema (`tools/write_schemas.py`).
+"""
+
+from multitalk.schema.answers import ErrorReply, JobStatus, TalkResult
+from multitalk.schema.request import (
+    Box,
+    Delivery,
+    SpokenText,
+    TalkRequest,
+    parse_request,
+    wanted_locale,
+)
+
+__all__ = [
+    "Box",
+    "Delivery",
+    "ErrorReply",
+    "JobStatus",
+    "SpokenText",
+    "TalkRequest",
+    "TalkResult",
+    "parse_request",
+    "wanted_locale",
+]

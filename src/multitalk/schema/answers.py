@@ -1,0 +1,76 @@
+"""What a job answers: a result, a failure, and where it is meanwhile."""
+
+from enum import Enum
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from multitalk.errors import MultiTalkError
+from multitalk.messages import Locale
+from multitalk.schema.wire import WireModel
+
+
+class JobStatus(str, Enum):
+    """Where a job is; the words are RunPod's."""
+
+    IN_QUEUE = "IN_QUEUE"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+class TalkResult(WireModel):
+    """One job's success. The video is in exactly one of the three `video_` fields."""
+
+    status: Literal["success"] = Field("success", description="always `success`")
+    video_base64: str | None = Field(None, description="the mp4 itself, base64")
+    video_url: str | None = Field(None, description="where to download the mp4 (bucket, signed)")
+    video_path: str | None = Field(None, description="the mp4 on the operator's volume")
+    filename: str = Field("generated_video.mp4", description="a name to save the video under")
+    width: int = Field(gt=0, description="pixels")
+    height: int = Field(gt=0, description="pixels")
+    fps: float = Field(gt=0, description="frames a second")
+    num_frames: int = Field(gt=0, description="frames in the video")
+    duration_seconds: float = Field(gt=0, description="`num_frames / fps`")
+    seed: int = Field(ge=0, description="repeats this result when it is sent as `seed`")
+    engine: str = Field(description="the engine that rendered")
+    warnings: list[str] = Field(
+        default_factory=list, description="what the caller should know, in the request's locale"
+    )
+    timings: dict[str, float] = Field(default_factory=dict, description="seconds for each stage")
+
+    @model_validator(mode="after")
+    def _one_video(self) -> "TalkResult":
+        given = [self.video_base64, self.video_url, self.video_path]
+        if sum(video is not None for video in given) != 1:
+            raise ValueError("exactly one of video_base64, video_url and video_path")
+        return self
+
+    def reply(self) -> dict[str, object]:
+        """The answer as JSON can carry it, without the fields that say nothing."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class ErrorReply(WireModel):
+    """One job's failure."""
+
+    error: str = Field(description="what is wrong, one line for each problem")
+    details: str | None = Field(None, description="more than that, where there is more")
+    code: str = Field(description="the kind of failure; see the table of codes")
+    field: str | None = Field(None, description="the request's field to blame")
+
+    @classmethod
+    def of(cls, error: MultiTalkError, locale: Locale) -> "ErrorReply":
+        """What the caller is told about `error`."""
+        return cls(
+            error=error.text(locale),
+            details=error.details(locale),
+            code=error.code,
+            field=error.field,
+        )
+
+    def reply(self) -> dict[str, object]:
+        """The answer as JSON can carry it, without the fields that say nothing."""
+        return self.model_dump(mode="json", exclude_none=True)

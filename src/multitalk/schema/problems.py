@@ -1,0 +1,123 @@
+"""pydantic's errors as ours: one error, every problem a sentence in both languages."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeAlias
+
+from pydantic_core import ErrorDetails
+
+from multitalk.errors import InvalidRequest
+from multitalk.messages import SENTENCES
+
+# pydantic's kind of error -> our sentence. Kinds of our own (PydanticCustomError) are named as
+# their sentences and need no row; any other kind is told in pydantic's English words.
+_SENTENCE_OF = {
+    "dict_type": "expected_object",
+    "finite_number": "expected_finite",
+    "float_type": "expected_number",
+    "greater_than": "too_low",
+    "greater_than_equal": "too_low",
+    "int_from_float": "expected_integer",
+    "int_type": "expected_integer",
+    "less_than_equal": "too_high",
+    "literal_error": "expected_one_of",
+    "missing": "field_missing",
+    "model_type": "expected_object",
+    "string_pattern_mismatch": "language_unknown",
+    "string_too_long": "text_too_long",
+    "string_type": "expected_text",
+    "too_long": "expected_box",
+    "tuple_type": "expected_box",
+}
+MAX_PROBLEMS = 20  # that one answer names
+SHOWN_CHARACTERS = 32  # of a wrong value
+SHOWN_NAME_CHARACTERS = 64  # of a name in a field's path
+
+KnownFields: TypeAlias = Callable[[str | None], Iterable[str]]
+
+_LIMIT_NAMES = ("gt", "ge", "le", "max_length")  # in pydantic's context
+
+
+def brief(value: object) -> str:
+    """A wrong value for a message: as JSON, cut short, so that no base64 or query gets in."""
+    if isinstance(value, str) and len(value) > SHOWN_CHARACTERS:
+        return json.dumps(value[:12], ensure_ascii=False)[:-1] + '…"'
+    if value is None or isinstance(value, bool | str | float):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**16 else "> 1e16" if value > 0 else "< -1e16"
+    if isinstance(value, Mapping):
+        return "{…}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return "[…]" if value else "[]"
+    return type(value).__name__
+
+
+def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> InvalidRequest:
+    """All of pydantic's errors as one of ours, the missing fields first.
+
+    Args:
+        found: At least one.
+        known_fields: The names that could have been meant where an unknown field stands: at the
+            top (None), or in an object inside the field that is given.
+    """
+    problems: dict[tuple[str | None, str], InvalidRequest] = {}
+    absent = [item["loc"][0] for item in found if item["type"] == "missing" and _at_top(item)]
+    if absent:
+        said = InvalidRequest("missing_required", missing=", ".join(map(str, absent)))
+        problems[None, said.key] = said
+    for item in found:
+        if not (item["type"] == "missing" and _at_top(item)):
+            problem = _problem(item, known_fields)
+            problems.setdefault((problem.field, problem.key), problem)
+    first, *others = problems.values()
+    if len(others) >= MAX_PROBLEMS:
+        left_out = len(others) + 1 - MAX_PROBLEMS
+        others = [*others[: MAX_PROBLEMS - 1], InvalidRequest("more_problems", count=left_out)]
+    return InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
+
+
+def _at_top(item: ErrorDetails) -> bool:
+    return len(item["loc"]) == 1
+
+
+def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
+    """One of pydantic's errors as one of ours."""
+    kind, place, value = item["type"], item["loc"], item["input"]
+    context = item.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = known_fields(None if _at_top(item) else str(place[0]))
+        return _unknown_field(place, list(known))
+    if kind == "missing" and isinstance(place[-1], int):  # a number that a box lacks
+        kind, place = "tuple_type", place[:-1]
+    key = kind if kind in SENTENCES else _SENTENCE_OF.get(kind, "pydantic_said")
+    parameters = {"value": brief(value), "said": item["msg"], **context}
+    if isinstance(value, str):
+        parameters.setdefault("length", len(value))
+    if kind == "literal_error":
+        parameters["choices"] = context["expected"].replace("'", "").replace(" or ", ", ")
+    for name in _LIMIT_NAMES:
+        if name in context:
+            parameters["limit"] = context[name]
+    return InvalidRequest(key, field=_path(place), **parameters)
+
+
+def _unknown_field(place: tuple[int | str, ...], known: list[str]) -> InvalidRequest:
+    near = get_close_matches(str(place[-1]).lower(), known, n=1)
+    if near:
+        return InvalidRequest("unknown_field_near", field=_path(place), near=near[0])
+    return InvalidRequest("unknown_field", field=_path(place), known=", ".join(known))
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """`audio_paths.person1.text`, without pydantic's own steps on the way there."""
+    parts = [str(part) for part in place]
+    if parts[0] == "audio_paths" and len(parts) > 2:
+        del parts[2]  # the kind of voice, or `[key]`
+    elif parts[-1] == "[key]":
+        parts.pop()
+    return ".".join(
+        part if part.isprintable() and len(part) <= SHOWN_NAME_CHARACTERS else brief(part)
+        for part in parts
+    )

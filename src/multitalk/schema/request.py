@@ -1,0 +1,296 @@
+"""What a job may ask for."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from multitalk.errors import InvalidRequest
+from multitalk.messages import Locale
+from multitalk.schema.problems import brief, one_error
+from multitalk.schema.wire import WireModel
+from multitalk.settings import Settings
+
+MAX_PROMPT_CHARACTERS = 10_000
+MAX_SPEAKER_NAME_CHARACTERS = 64
+MAX_TEXTS = 32  # of one speaker
+MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+MAX_GUIDANCE = 20.0
+MAX_STEPS = 100
+MAX_SHIFT = 100.0
+MAX_COORDINATE = 100_000.0  # pixels
+
+REQUIRED = ("prompt", "image_path", "audio_paths")
+
+
+def _speaker_name(name: str) -> str:
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        raise PydanticCustomError("speaker_name_refused", "not a speaker's name")
+    if len(name) > MAX_SPEAKER_NAME_CHARACTERS:
+        raise PydanticCustomError(
+            "speaker_name_too_long",
+            "too long",
+            {"length": len(name), "limit": MAX_SPEAKER_NAME_CHARACTERS},
+        )
+    return name
+
+
+def _sayable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise PydanticCustomError("text_broken", "broken")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("text_blank", "blank")
+    return _sayable(text)
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 8.0 is as whole as 8."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _box_order(box: "Box") -> "Box":
+    x_min, y_min, x_max, y_max = box
+    if x_min >= x_max or y_min >= y_max:
+        raise PydanticCustomError("box_reversed", "reversed")
+    return box
+
+
+Coordinate = Annotated[float, Field(ge=0.0, le=MAX_COORDINATE)]
+Box: TypeAlias = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
+SpeakerName = Annotated[str, AfterValidator(_speaker_name)]
+Guidance = Annotated[float, Field(ge=0.0, le=MAX_GUIDANCE)]
+NotBlank = Annotated[str, AfterValidator(_not_blank)]
+BoxField = Annotated[
+    tuple[Coordinate, Coordinate, Coordinate, Coordinate],
+    Field(strict=False),  # JSON has lists, not tuples; the numbers stay strict
+    AfterValidator(_box_order),
+]
+
+
+class SpokenText(WireModel):
+    """A text to be spoken, in place of a recording."""
+
+    text: NotBlank = Field(description="what the speaker says")
+    voice: Annotated[NotBlank, Field(max_length=64)] | None = Field(
+        None, description="name of a voice; the language's own voice when left out"
+    )
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = (
+        Field(None, description="language tag such as `ko` or `en-us`; told from the text if not")
+    )
+
+    @field_validator("text")
+    @classmethod
+    def _short_enough(cls, text: str, info: ValidationInfo) -> str:
+        limit = info.context.max_text_characters if info.context else None
+        if limit is not None and len(text) > limit:
+            raise PydanticCustomError(
+                "text_too_long", "too long", {"length": len(text), "limit": limit}
+            )
+        return text
+
+
+class Delivery(WireModel):
+    """How the caller wants the video handed over."""
+
+    type: Literal["auto", "base64", "bucket", "volume"] = Field(
+        "auto",
+        description="auto takes the reply if the video fits, else the bucket, else the volume",
+    )
+
+
+def _voice_kind(value: object) -> str:
+    if isinstance(value, list):
+        return "spoken_in_turn"
+    return "spoken" if isinstance(value, Mapping | SpokenText) else "source"
+
+
+def _some_texts(texts: list[SpokenText]) -> list[SpokenText]:
+    if not 1 <= len(texts) <= MAX_TEXTS:
+        raise PydanticCustomError(
+            "number_of_texts", "too few or too many", {"count": len(texts), "limit": MAX_TEXTS}
+        )
+    return texts
+
+
+Voice = Annotated[
+    Annotated[NotBlank, Tag("source")]
+    | Annotated[SpokenText, Tag("spoken")]
+    | Annotated[
+        list[SpokenText],
+        AfterValidator(_some_texts),
+        Field(json_schema_extra={"minItems": 1, "maxItems": MAX_TEXTS}),
+        Tag("spoken_in_turn"),
+    ],
+    Discriminator(_voice_kind),
+]
+
+
+class TalkRequest(WireModel):
+    """One job's input. Immutable once it is valid."""
+
+    prompt: NotBlank = Field(max_length=MAX_PROMPT_CHARACTERS, description="what the video shows")
+    image_path: NotBlank = Field(
+        description="the portrait: http(s) URL, data URI, bare base64, or a path under an "
+        "allowed root"
+    )
+    audio_paths: dict[SpeakerName, Voice] = Field(
+        min_length=1,
+        description="each speaker's voice, in order: a source of sound or video as in "
+        "`image_path`, or a text to be spoken, or a list of such texts, spoken one after the other",
+    )
+    audio_type: Literal["para", "add", "speech", "singing"] | None = Field(
+        None,
+        description="`para` together, `add` in turn; `speech` and `singing` are together too",
+    )
+    sample_text_guide_scale: Guidance = Field(1.0, description="how closely to follow the prompt")
+    sample_audio_guide_scale: Guidance = Field(2.0, description="how closely to follow the voice")
+    sample_steps: Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)] = Field(
+        8, ge=1, le=MAX_STEPS, description="denoising steps"
+    )
+    mode: Literal["streaming", "clip"] = Field(
+        "streaming", description="`streaming` the whole speech; `clip` one window of 81 frames"
+    )
+    seed: Annotated[
+        Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
+        BeforeValidator(_whole, json_schema_input_type=int | None),
+    ] = Field(None, description="makes a result repeatable; drawn at random when left out")
+    negative_prompt: Annotated[str, AfterValidator(_sayable)] = Field(
+        "", max_length=MAX_PROMPT_CHARACTERS, description="what the video must not show"
+    )
+    sample_shift: Annotated[float, Field(gt=0.0, le=MAX_SHIFT)] | None = Field(
+        None, description="timestep shift; the resolution's own when left out"
+    )
+    resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
+    bbox: dict[SpeakerName, BoxField] | None = Field(
+        None,
+        description="where each speaker's face is, `[x_min, y_min, x_max, y_max]` in pixels of "
+        "the portrait; faces are taken left to right when left out",
+    )
+    engine: Literal["auto", "warp", "diffusion"] = Field(
+        "auto", description="`auto` leaves the choice to the worker"
+    )
+    profile: Annotated[NotBlank, Field(max_length=64)] | None = Field(
+        None, description="named set of weights and schedule of the diffusion engine"
+    )
+    color_correction: float = Field(
+        0.0, ge=0.0, le=1.0, description="how far each window's colours are pulled to the portrait"
+    )
+    locale: Locale = Field("en", description="language of messages")
+    delivery: Delivery = Field(
+        default_factory=lambda: Delivery(type="auto"), description="how the video is handed over"
+    )
+
+    @field_validator("audio_paths")
+    @classmethod
+    def _speakers(cls, voices: dict[str, Voice], info: ValidationInfo) -> dict[str, Voice]:
+        limit = info.context.max_speakers if info.context else None
+        if limit is not None and len(voices) > limit:
+            raise PydanticCustomError(
+                "too_many_speakers", "too many", {"count": len(voices), "limit": limit}
+            )
+        if len({unicodedata.normalize("NFC", name) for name in voices}) < len(voices):
+            raise PydanticCustomError("speaker_twice", "the same name twice")
+        return voices
+
+    @field_validator("bbox")
+    @classmethod
+    def _boxes_of_speakers(
+        cls, boxes: dict[str, Box] | None, info: ValidationInfo
+    ) -> dict[str, Box] | None:
+        if boxes is None or "audio_paths" not in info.data:  # absent where it is itself wrong
+            return boxes
+        voices: dict[str, Voice] = info.data["audio_paths"]
+        strangers = [name for name in boxes if name not in voices]
+        if strangers:
+            raise PydanticCustomError(
+                "box_of_stranger",
+                "no such speaker",
+                {"names": ", ".join(strangers), "speakers": ", ".join(voices)},
+            )
+        return boxes
+
+    # The wire's names, in the words that are used inside.
+
+    @property
+    def speaker_order(self) -> Literal["parallel", "sequential"]:
+        """Whether the voices sound together or in turn."""
+        return "sequential" if self.audio_type == "add" else "parallel"
+
+    @property
+    def num_inference_steps(self) -> int:
+        """Denoising steps."""
+        return self.sample_steps
+
+    @property
+    def text_guidance_scale(self) -> float:
+        """Weight of the prompt in classifier-free guidance; 1 is off."""
+        return self.sample_text_guide_scale
+
+    @property
+    def audio_guidance_scale(self) -> float:
+        """Weight of the voices in classifier-free guidance; 1 is off."""
+        return self.sample_audio_guide_scale
+
+    @property
+    def shift(self) -> float | None:
+        """Timestep shift, or None for the resolution's own."""
+        return self.sample_shift
+
+    @property
+    def boxes(self) -> Mapping[str, Box]:
+        """Each placed speaker's face as (x_min, y_min, x_max, y_max) in pixels of the portrait."""
+        return self.bbox or {}
+
+
+def parse_request(given: object, *, settings: Settings) -> TalkRequest:
+    """Validate a whole input at once.
+
+    Args:
+        given: A job's `input`, as it came.
+        settings: For how many speakers and how long a text this worker takes.
+
+    Raises:
+        InvalidRequest: Every problem of the request, the missing fields first; say it in
+            `wanted_locale(given)`.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidRequest("input_not_an_object", value=brief(given))
+    said = {name: value for name, value in given.items() if not _is_missing(name, value)}
+    try:
+        return TalkRequest.model_validate(said, context=settings)
+    except ValidationError as error:
+        raise one_error(error.errors(include_url=False), known_fields=_known_fields) from error
+
+
+def wanted_locale(given: object) -> Locale:
+    """The language to answer in, even to an input that is not valid."""
+    asked = given.get("locale") if isinstance(given, Mapping) else None
+    return "ko" if asked == "ko" else "en"
+
+
+def _is_missing(name: object, value: object) -> bool:
+    """A required field that says nothing is as good as absent."""
+    if isinstance(value, str):
+        return name in REQUIRED and not value.strip()
+    return name in REQUIRED and (value is None or value in ({}, []))
+
+
+def _known_fields(parent: str | None) -> Iterable[str]:
+    """The fields of the request itself (None), or of the objects inside one of its fields."""
+    models: dict[str | None, type[WireModel]] = {"audio_paths": SpokenText, "delivery": Delivery}
+    return models.get(parent, TalkRequest).model_fields
