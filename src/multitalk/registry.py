@@ -26,7 +26,7 @@ def load_engine(name: Literal["auto", "warp", "diffusion"], settings: Settings) 
     started = time.monotonic()
     from multitalk.engines.warp.engine import WarpEngine  # noqa: PLC0415 - loads the face models
 
-    engine = WarpEngine(threads=settings.threads)
+    engine = WarpEngine()
     logger.info("engine %s loaded in %.2f s", engine.name, time.monotonic() - started)
     return engine
 

@@ -1,0 +1,43 @@
+"""The command line. Each command's module says what it does; here they get their names."""
+
+from typing import Annotated
+
+import typer
+
+from multitalk import __version__
+from multitalk.cli.doctor import doctor
+from multitalk.cli.evaluate import evaluate
+from multitalk.cli.render import render
+from multitalk.cli.visemes import visemes
+
+app = typer.Typer(
+    help="Make the people in a picture speak. Start with: multitalk doctor",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(render)
+app.command()(visemes)
+app.command()(evaluate)
+app.command()(doctor)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What all commands share."""

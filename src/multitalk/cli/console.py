@@ -1,0 +1,75 @@
+"""How the commands speak: results on stdout, everything else on stderr; exit codes."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from multitalk.errors import MultiTalkError, RequestError
+from multitalk.messages import Locale
+from multitalk.settings import SettingError
+
+if TYPE_CHECKING:
+    from multitalk.job import Progress
+
+EXIT_WORKER_ERROR = 1
+EXIT_REQUEST_ERROR = 2
+EXIT_VERDICT_FAILED = 3
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+
+
+@contextmanager
+def answering(locale: Locale = "en") -> Iterator[None]:
+    """Say errors as a sentence and leave with the exit code of their family."""
+    try:
+        yield
+    except RequestError as error:
+        complain(error.text(locale))
+        raise typer.Exit(EXIT_REQUEST_ERROR) from error
+    except MultiTalkError as error:
+        complain(error.text(locale))
+        raise typer.Exit(EXIT_WORKER_ERROR) from error
+    except SettingError as error:
+        complain(str(error))
+        raise typer.Exit(EXIT_REQUEST_ERROR) from error
+    except KeyboardInterrupt as error:
+        complain("stopped")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def complain(text: str) -> None:
+    """An error, in red where there are colours."""
+    typer.secho(text, fg="red", err=True)
+
+
+def warn(text: str) -> None:
+    """Something to know about a success."""
+    typer.secho(text, fg="yellow", err=True)
+
+
+def print_json(record: object) -> None:
+    """A record for a program to read."""
+    typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[["Progress"], None]]:
+    """A bar on stderr that follows a job; silent where nobody watches."""
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where it is seen
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(progress: "Progress") -> None:
+            bar.update(
+                task, description=progress.stage, completed=progress.done, total=progress.total
+            )
+
+        yield show

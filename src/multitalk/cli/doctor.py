@@ -1,0 +1,5 @@
+"""`multitalk doctor`."""
+
+
+def doctor() -> None:
+    """Say what works on this machine."""

@@ -1,0 +1,5 @@
+"""`multitalk evaluate`."""
+
+
+def evaluate() -> None:
+    """Judge a video."""
