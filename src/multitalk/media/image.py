@@ -16,11 +16,10 @@ Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
 
 BACKGROUND = (128, 128, 128)  # middle grey, behind what is transparent
 
-# Pillow's formats, less those that start another program (EPS) or that describe no raster.
+# Pillow's formats, less those that start another program (EPS) or that are no pictures of pixels.
 FORMATS = (
-    "AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO",
-    "MSP", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP",
-    "XBM", "XPM",
+    "AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MSP",
+    "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # fmt: skip
 
 # What Pillow's decoders raise on bytes that are not what they claim to be.
@@ -60,8 +59,10 @@ def load_portrait(path: Path, *, field: str, max_pixels: int) -> Portrait:
         LimitExceeded: More than `max_pixels`.
     """
     data = io.BytesIO(path.read_bytes())
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
     try:
-        with Image.open(data, formats=FORMATS) as image:
+        with Image.open(data, formats=formats) as image:
             _check_size(image, field, max_pixels)
             image.load()
             _check_size(image, field, max_pixels)  # an icon's header may differ from what is in it

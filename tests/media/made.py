@@ -1,0 +1,103 @@
+"""Sound and pictures made for the tests, and the files that hold them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+CODECS = {
+    ".wav": "pcm_s16le",
+    ".mp3": "libmp3lame",
+    ".m4a": "aac",
+    ".mp4": "aac",
+    ".ogg": "libvorbis",
+    ".opus": "libopus",
+    ".webm": "libopus",
+    ".flac": "flac",
+}
+SAMPLE_FORMATS = {
+    "pcm_s16le": "s16",
+    "pcm_f32le": "flt",
+    "pcm_s24le": "s32",
+    "pcm_u8": "u8",
+    "flac": "s16",
+    "libopus": "flt",
+}
+
+
+def sine(
+    seconds: float, rate: int, *, level: float = -20.0, hertz: float = 440.0, channels: int = 1
+) -> NDArray[np.float32]:
+    """A sine of a peak level in dBFS, [C, S]."""
+    time = np.arange(round(seconds * rate)) / rate
+    wave = 10 ** (level / 20) * np.sin(2 * np.pi * hertz * time)
+    return np.repeat(wave[None].astype(np.float32), channels, axis=0)
+
+
+def clicks(seconds: float, rate: int, at: list[float], channels: int = 1) -> NDArray[np.float32]:
+    """Short loud bursts that start at the given seconds, [C, S]."""
+    samples = np.zeros((channels, round(seconds * rate)), np.float32)
+    for start in at:
+        first = round(start * rate)
+        burst = sine(0.02, rate, level=-3, hertz=min(2000, rate / 6))
+        samples[:, first : first + burst.shape[1]] += burst
+    return samples
+
+
+def onsets(samples: NDArray[np.float32], rate: int) -> list[float]:
+    """Seconds at which bursts begin, after at least a tenth of a second of quiet."""
+    loud = np.flatnonzero(np.abs(samples) > 0.25 * np.abs(samples).max())
+    first = loud[np.concatenate([[True], np.diff(loud) > rate // 10])]
+    return [float(index) / rate for index in first]
+
+
+def write_sound(
+    path: Path,
+    samples: NDArray[np.float32],
+    rate: int,
+    *,
+    codec: str | None = None,
+    layout: str | None = None,
+    streams: int = 1,
+    gap_at: float | None = None,
+    gap_seconds: float = 0.0,
+) -> Path:
+    """Write [C, S] to a file whose name ends in its format; further streams are silent."""
+    codec = codec or CODECS[path.suffix]
+    layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[0]]
+    with av.open(str(path), "w") as container:
+        made = []
+        for _ in range(streams):
+            stream = container.add_stream(codec, rate=rate)
+            stream.codec_context.layout = layout
+            if codec in ("aac", "libmp3lame"):
+                stream.codec_context.bit_rate = 128_000
+            made.append(stream)
+        for number, stream in enumerate(made):
+            resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout)
+            for start in range(0, samples.shape[1], 1000):
+                block = np.ascontiguousarray(samples[:, start : start + 1000])
+                frame = av.AudioFrame.from_ndarray(block * (number == 0), "fltp", layout)
+                frame.sample_rate = rate
+                frame.pts, frame.time_base = start, Fraction(1, rate)
+                for converted in resampler.resample(frame):
+                    if gap_at is not None and start >= gap_at * rate:
+                        converted.pts = start + round(gap_seconds * rate)
+                    container.mux(stream.encode(converted))
+            container.mux(stream.encode(None))
+    return path
+
+
+def write_picture_only(path: Path) -> Path:
+    """A video without sound."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 32
+        for index in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from made import sine
+
+from multitalk.media.loudness import LoudnessMeter, k_weighting, limited
+
+RATE = 48_000
+
+
+def loudness(samples, rate, block=4096):
+    meter = LoudnessMeter(rate, samples.shape[0])
+    for start in range(0, samples.shape[1], block):
+        meter.add(samples[:, start : start + block])
+    return meter.integrated()
+
+
+def tones(parts, rate=16_000):
+    """The EBU's test signals: a stereo sine of 1 kHz, whose peak level changes."""
+    return np.concatenate(
+        [sine(seconds, rate, level=level, hertz=1000, channels=2) for level, seconds in parts],
+        axis=1,
+    )
+
+
+# EBU Tech 3341, "minimum requirements" test signals 1 to 5; the tolerance is its own.
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([(-23, 20)], -23),
+        ([(-33, 20)], -33),
+        ([(-36, 10), (-23, 60), (-36, 10)], -23),
+        ([(-72, 10), (-36, 10), (-23, 60), (-36, 10), (-72, 10)], -23),
+        ([(-26, 20), (-20, 20.1), (-26, 20)], -23),
+    ],
+)
+def test_ebu_signals_measure_as_published(parts, expected):
+    assert loudness(tones(parts), 16_000) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000, 96_000])
+def test_a_mono_sine_measures_3_lu_less_than_its_peak_at_any_rate(rate):
+    measured = loudness(sine(3, rate, level=-20, hertz=997), rate)
+    assert measured == pytest.approx(-23.0, abs=0.1)
+
+
+def test_the_weighting_at_48_khz_is_the_table_of_bs_1770():
+    frequencies = np.linspace(0, 0.5, 1000)
+    z = np.exp(-2j * np.pi * frequencies)
+    polynomial = np.polynomial.polynomial.polyval
+    shelf = polynomial(z, [1.53512485958697, -2.69169618940638, 1.19839281085285]) / polynomial(
+        z, [1.0, -1.69065929318241, 0.73248077421585]
+    )
+    high_pass = polynomial(z, [1.0, -2.0, 1.0]) / polynomial(
+        z, [1.0, -1.99004745483398, 0.99007225036621]
+    )
+    np.testing.assert_allclose(k_weighting(frequencies, RATE), shelf * high_pass, atol=1e-6)
+
+
+def test_the_size_of_the_blocks_does_not_matter():
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 80_001)).astype(np.float32)
+    measured = [loudness(noise, 16_000, block) for block in (160, 7777, 80_001)]
+    assert max(measured) - min(measured) < 1e-6
+
+
+def test_weighting_by_transform_equals_the_recursive_filter():
+    rate = 16_000
+    noise = np.random.default_rng(0).normal(0, 0.1, 40_000)
+    response = np.fft.irfft(k_weighting(np.fft.rfftfreq(2**17), rate), n=2**17)
+    weighted = np.convolve(noise, response[:40_000])[:40_000]
+    hops = np.square(weighted).reshape(-1, rate // 10).sum(axis=1)
+    expected = -0.691 + 10 * np.log10(np.convolve(hops, np.ones(4), "valid").mean() / (0.4 * rate))
+    assert loudness(noise[None].astype(np.float32), rate) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 100, 6399, 6400, 16_000])
+def test_silence_of_any_length_is_minus_infinity(samples):
+    assert loudness(np.zeros((1, samples), np.float32), 16_000) == float("-inf")
+
+
+def test_sound_shorter_than_a_gating_block_is_measured():
+    assert loudness(sine(0.2, 16_000, level=-20, hertz=997), 16_000) == pytest.approx(-23, abs=0.3)
+
+
+def limit(samples, rate=16_000, ceiling=0.5, block=1000):
+    blocks = (samples[:, at : at + block] for at in range(0, samples.shape[1], block))
+    return np.concatenate(list(limited(blocks, rate, ceiling=ceiling)), axis=1)
+
+
+@pytest.mark.parametrize("length", [1, 2, 79, 80, 81, 161, 1000, 16_000])
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_what_is_below_the_ceiling_is_untouched(length, rate):
+    quiet = np.random.default_rng(0).uniform(-0.5, 0.5, (2, length)).astype(np.float32)
+    np.testing.assert_array_equal(limit(quiet, rate), quiet)
+
+
+@pytest.mark.parametrize("length", [1, 2, 79, 80, 81, 161, 16_000])
+def test_nothing_is_above_the_ceiling(length):
+    loud = np.random.default_rng(0).normal(0, 1, (2, length)).astype(np.float32)
+    peaks = limit(loud)
+    assert peaks.shape == loud.shape
+    assert np.abs(peaks).max() <= 0.5
+
+
+def test_the_limiter_lowers_a_peak_without_bending_it():
+    samples = sine(1, 16_000, level=-12)
+    samples[:, 8000:8160] *= 6
+    lowered = limit(samples)
+    gain = lowered[0] / np.where(samples[0] == 0, 1, samples[0])
+    used = np.abs(samples[0]) > 1e-3
+    assert np.abs(np.diff(gain[used])).max() < 0.05  # smooth: it follows no single wave
+    assert gain[used][-1] == 1.0
+    assert gain[7990:8170][used[7990:8170]].min() == pytest.approx(0.5 / (6 * 0.2512), rel=0.02)
+
+
+def test_both_channels_are_lowered_together():
+    samples = np.concatenate([sine(0.5, 16_000, level=6), sine(0.5, 16_000, level=-20)])
+    lowered = limit(samples)
+    steady = slice(1000, 7000)
+    ratio = np.abs(lowered[:, steady]).max(axis=1)
+    assert ratio[0] / ratio[1] == pytest.approx(10 ** (26 / 20), rel=0.02)
+
+
+def test_the_size_of_the_blocks_does_not_change_what_is_limited():
+    loud = np.random.default_rng(0).normal(0, 0.4, (1, 5000)).astype(np.float32)
+    for block in (1, 37, 5000):
+        np.testing.assert_allclose(limit(loud, block=block), limit(loud), atol=1e-6)
