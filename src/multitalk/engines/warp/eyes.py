@@ -22,7 +22,7 @@ class Eye:
     """One eye of the enlarged source picture.
 
     Args:
-        source: uint8 [H, W, 3], the picture to be painted; only read here.
+        source: uint8 [H, W, C], the picture to be painted; only read here.
         upper: Landmarks of the upper lid in the source, [9, 2], from corner to corner.
         lower: Likewise of the lower lid.
         brow: Lower edge of the brow, [5, 2].

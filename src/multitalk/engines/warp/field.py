@@ -24,7 +24,7 @@ class Grid:
     Attributes:
         x: Picture column of the first lattice column, pixels.
         y: Picture row of the first lattice row, pixels.
-        step: Pixels from one lattice point to the next.
+        step: Pixels from one lattice point to the next; odd, see `enlarge`.
         shape: (rows, columns).
     """
 
@@ -71,7 +71,9 @@ class FieldBasis:
     def displacement(self, weights: Array) -> Array:
         """Where each place goes, pixels [rows, columns, 2], for weights [P]."""
         rows, columns = self.grid.shape
-        return (weights @ self.fields).reshape(rows, columns, 2)
+        # OpenCV's product, not numpy's: for so little work BLAS would wake threads that then spin.
+        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
+        return moved.reshape(rows, columns, 2)  # type: ignore[no-any-return]
 
 
 def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:
@@ -101,30 +103,23 @@ def invert(displacement: Array, grid: Grid) -> Array:
     return source
 
 
-def enlarge(
-    inverse: Array, grid: Grid, x0: int, y0: int, x1: int, y1: int, *, scale: float
-) -> Array:
-    """A sampling map for picture columns x0..x1, rows y0..y1: float32 [y1 - y0, x1 - x0, 2].
+def enlarge(inverse: Array, grid: Grid, *, scale: float) -> Array:
+    """A sampling map for every pixel between the first and the last lattice point.
 
     Args:
         inverse: From `invert`, lattice units.
-        grid: The lattice of `inverse`.
-        x0: First column of the wanted part of the picture; likewise y0; x1 and y1 are excluded.
-        y0: See x0.
-        x1: See x0.
-        y1: See x0.
+        grid: The lattice of `inverse`; its step is odd.
         scale: Pixels of the sampled image for one pixel of the picture; the sampled image begins
-            at the grid's corner and pixel centres are aligned.
+            at the grid's corner, and pixel areas (not centres) are aligned.
+
+    Returns:
+        float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, 2], (x, y) in the sampled image.
     """
     step = grid.step
-    to_lattice = np.array(
-        [[1 / step, 0, (x0 - grid.x) / step], [0, 1 / step, (y0 - grid.y) / step]], np.float32
-    )
+    rows, columns = grid.shape
     scaled = inverse * np.float32(step * scale) + np.float32((scale - 1) / 2)
-    return cv2.warpAffine(
-        scaled,
-        to_lattice,
-        (x1 - x0, y1 - y0),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    # `resize` puts lattice point k at pixel k * step + (step - 1) / 2, a whole number for odd steps;
+    # it is ten times as fast as `warpAffine`.
+    whole = cv2.resize(scaled, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    margin = (step - 1) // 2
+    return whole[margin : margin + (rows - 1) * step + 1, margin : margin + (columns - 1) * step + 1]

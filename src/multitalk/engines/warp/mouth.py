@@ -23,6 +23,7 @@ PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a patch spans u +-0.75, v -0.4..1
 UPPER_TEETH = (0.150, 0.112, 0.105, 0.085, 0.060, 0.050)  # widths from the middle outwards
 LOWER_TEETH = (0.092, 0.098, 0.100, 0.080, 0.060, 0.050)
 UPPER_EDGE, LOWER_EDGE = 0.055, -0.010  # v of the biting edges at rest
+RETREAT = 0.075  # how far rounded lips hide the teeth
 OWN_TEETH_SHARE = 0.12  # of an open photograph's mouth must be teeth for them to be used
 
 
@@ -200,16 +201,18 @@ class MouthInterior:
         tongue_root = skull + self._down * (
             jaw_drop * (0.72 - 0.22 * tongue) - (0.05 + 0.10 * tongue) * self._width
         )
-        teeth_seen = 1 - 0.9 * rounding
-        self._over(inside, self._tongue, tongue_root, place, narrow, 1.0, 0.85 + 0.1 * tongue)
-        self._over(inside, self._lower_teeth, jaw, place, 1.0, teeth_seen, 0.74)
+        # Rounded lips come forward and down over the teeth, which stay back in the shade.
+        retreat = self._down * (RETREAT * rounding * self._width)
+        shade = 1 - 0.55 * rounding
+        self._over(inside, self._tongue, tongue_root, place, narrow, 0.85 + 0.1 * tongue)
+        self._over(inside, self._lower_teeth, jaw + retreat, place, 1.0, 0.74 * shade)
         if not self.shows_own_teeth:
-            self._over(inside, self._upper_teeth, skull, place, 1.0, teeth_seen, 1 - 0.15 * rounding)
+            self._over(inside, self._upper_teeth, skull - retreat, place, 1.0, shade)
         if self._own is not None:
             own = self._own
-            keep = own.cover * ((1 - spoken) + spoken * own.teeth) * teeth_seen
-            shift = skull - self.meeting_place + own.corner - place
-            sprite = np.dstack([own.pixels * keep[..., None], keep * 255])
+            keep = own.cover * ((1 - spoken) + spoken * own.teeth)
+            shift = skull - retreat - self.meeting_place + own.corner - place
+            sprite = np.dstack([own.pixels * (keep * shade)[..., None], keep * 255])
             self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
         return inside
 
@@ -220,7 +223,6 @@ class MouthInterior:
         origin: NDArray[np.floating],
         place: NDArray[np.int_],
         narrow: float,
-        cover: float,
         light: float,
     ) -> None:
         """Lay a sprite over `inside` with its own origin at frame place `origin`."""
@@ -229,7 +231,7 @@ class MouthInterior:
         height, width = sprite.pixels.shape[:2]
         start = origin - place - linear @ np.array([width / 2, PATCH_TOP * self._density])
         transform = np.concatenate([linear, start[:, None]], 1)
-        self._blend(inside, sprite.pixels, transform, cover=cover, light=light)
+        self._blend(inside, sprite.pixels, transform, light=light)
 
     @staticmethod
     def _blend(
@@ -237,7 +239,6 @@ class MouthInterior:
         premultiplied: Array,
         transform: NDArray[np.floating],
         *,
-        cover: float = 1.0,
         light: float = 1.0,
     ) -> None:
         height, width = inside.shape[:2]
@@ -248,8 +249,8 @@ class MouthInterior:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
         )
-        inside *= 1 - placed[..., 3:] * (cover / 255)
-        inside += placed[..., :3] * (cover * light)
+        inside *= 1 - placed[..., 3:] / 255
+        inside += placed[..., :3] * light
 
     def _occlusion(self, opening: Array, rounding: float) -> Array:
         """Light that reaches the inside: less near the lips, least under the upper one."""

@@ -82,9 +82,9 @@ def build_rig(
     anchors = _Anchors.around(points, frame, layout, grid)
     x, y = grid.places()
     distinct = _own_side((x, y), centre, neighbours, frame.height)
+    near_face *= distinct
     expression = [
-        _expression_fields(xy, projected, anchors, grid, frame, left_out=left_out)
-        * (near_face * distinct)[None, :, :, None]
+        _expression_fields(xy, projected, anchors, grid, frame, near_face, left_out=left_out)
         for left_out in (LOWER_LIP, UPPER_LIP)
     ]
     reach = _head_reach(frame, grid) * distinct
@@ -137,7 +137,7 @@ def _region(
         max(0, int(centre[1] - above)),
         min(width, int(centre[0] + beside)),
         min(height, int(centre[1] + below)),
-        step=max(3, round(frame.height / LATTICE_STEPS_PER_FACE)),
+        step=max(3, 2 * round(frame.height / LATTICE_STEPS_PER_FACE / 2 - 0.5) + 1),
     )
 
 
@@ -191,10 +191,14 @@ def _expression_fields(
     anchors: _Anchors,
     grid: Grid,
     frame: HeadFrame,
+    near_face: NDArray[np.float64],
     *,
     left_out: tuple[int, ...],
-) -> NDArray[np.float32]:
-    """Dense fields of all expressions from the landmarks but `left_out`: [E, rows, columns, 2]."""
+) -> NDArray[np.float64]:
+    """Dense fields of all expressions from the landmarks but `left_out`: [E, rows, columns, 2].
+
+    They fade with `near_face`, 0..1 [rows, columns], and are worked out only where it is not 0.
+    """
     kept = np.setdiff1d(np.arange(NUM_POINTS), left_out)
     centres = np.concatenate([xy[kept], anchors.rings, anchors.border])
     held = np.zeros((len(EXPRESSIONS), len(anchors.rings) + len(anchors.border), 2))
@@ -204,10 +208,12 @@ def _expression_fields(
     x, y = grid.places()
     # Landmarks of a turned head crowd together at its far side: more smoothing, or the field folds.
     smoothing = 2e-4 if abs(frame.yaw_degrees) < 28 else 4e-3
-    dense = thin_plate(
+    near = near_face > 0
+    dense = np.zeros((*grid.shape, flat.shape[1]))
+    dense[near] = near_face[near][:, None] * thin_plate(
         centres,
         flat,
-        np.stack([x.ravel(), y.ravel()], 1),
+        np.stack([x[near], y[near]], 1),
         smoothing=smoothing,
         scale=frame.height,
     )

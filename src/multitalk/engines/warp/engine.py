@@ -1,0 +1,134 @@
+"""The warp engine: detect the faces, rig them, and draw each frame from the voices."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Speaker
+from multitalk.engines.warp.acting import Actor
+from multitalk.engines.warp.casting import cast_faces
+from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.rig import Rig, build_rig
+from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.speech.visemes import stream_visemes
+
+# The shorter and longer side that a resolution allows; pictures are never enlarged.
+SIDES = {"480p": (480, 832), "720p": (720, 1280)}
+CHUNK_FRAMES = 12
+SMALL_FACE = 120  # pixels of face height below which the caller is told that lips look soft
+TURNED_FACE = 40.0  # degrees of yaw beyond which the caller is told that the mouth may look wrong
+
+
+class WarpEngine:
+    """Moves the photograph itself: CPU only, no downloads, faster than real time."""
+
+    name: ClassVar[str] = "warp"
+
+    def __init__(self) -> None:
+        self._detector = FaceDetector()
+
+    def close(self) -> None:
+        """Give back the face detector."""
+        self._detector.close()
+
+    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+        """Yield the talk in order, without gaps; see `engines.base.Engine`.
+
+        Raises:
+            NoFaceFound: No face, fewer faces than speakers, none in a box, or one too small.
+        """
+        cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
+        picture, scale = fit_picture(scene.portrait, options.resolution)
+        faces = cast_faces(
+            scene.speakers,
+            self._detector.detect(picture, expected=len(scene.speakers)),
+            scale=scale,
+            portrait_size=scene.portrait.shape[:2],
+        )
+        # Small systems of equations: a second BLAS thread only gets in the encoder's way.
+        with threadpool_limits(1, user_api="blas"):
+            rigs = _rig_all(faces, picture)
+        puppets = [Puppet(picture, rig, alone=not _overlaps(rig, rigs)) for rig in rigs]
+        actors = [
+            Actor(rig, seed=options.seed, person=person) for person, rig in enumerate(rigs)
+        ]
+        voices = [
+            stream_visemes(
+                speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES
+            )
+            for speaker in scene.speakers
+        ]
+        notices = tuple(_notices(scene.speakers, faces, scene.prompt, scale))
+        first = 0
+        for tracks in zip(*voices, strict=True):
+            length = len(tracks[0])
+            frames = np.empty((length, *picture.shape), np.uint8)
+            frames[:] = picture
+            for puppet, actor, track in zip(puppets, actors, tracks, strict=True):
+                for frame, pose in zip(frames, actor.perform(track), strict=True):
+                    puppet.draw(frame, pose)
+            yield FrameChunk(frames, first, notices if first == 0 else ())
+            first += length
+
+
+def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[np.uint8], float]:
+    """Bring a portrait to the size that is rendered.
+
+    Returns:
+        RGB uint8 [H, W, 3] with H and W even, no larger than the resolution allows, and how many
+        of its pixels one pixel of the portrait became.
+    """
+    height, width = portrait.shape[:2]
+    short, long = SIDES[resolution]
+    scale = min(1.0, short / min(height, width), long / max(height, width))
+    if scale < 1:
+        size = (max(2, round(width * scale)), max(2, round(height * scale)))
+        portrait = cv2.resize(portrait, size, interpolation=cv2.INTER_AREA)
+    height, width = portrait.shape[:2]
+    if height % 2 or width % 2:
+        portrait = portrait[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]
+        padding = ((0, portrait.shape[0] % 2), (0, portrait.shape[1] % 2), (0, 0))
+        portrait = np.pad(portrait, padding, mode="edge")
+    return np.ascontiguousarray(portrait), scale
+
+
+def _rig_all(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list[Rig]:
+    centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
+    return [
+        build_rig(
+            face.points,
+            picture_size=picture.shape[:2],
+            neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
+        )
+        for i, face in enumerate(faces)
+    ]
+
+
+def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
+    x0, y0, x1, y1 = rig.box
+    return any(
+        other is not rig
+        and x0 < other.box[2]
+        and other.box[0] < x1
+        and y0 < other.box[3]
+        and other.box[1] < y1
+        for other in rigs
+    )
+
+
+def _notices(
+    speakers: Sequence[Speaker], faces: Sequence[FaceLandmarks], prompt: str, scale: float
+) -> Iterator[Notice]:
+    if prompt.strip():
+        yield Notice("prompt_not_acted", {})
+    for speaker, face in zip(speakers, faces, strict=True):
+        if face.height < SMALL_FACE:
+            facts: dict[str, object] = {"height": face.height / scale, "limit": SMALL_FACE}
+            yield Notice("face_is_small", {"speaker": speaker.name, **facts})
+        if abs(face.yaw_degrees) > TURNED_FACE:
+            turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
+            yield Notice("face_in_profile", {"speaker": speaker.name, **turn})
