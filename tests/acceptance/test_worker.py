@@ -1,0 +1,176 @@
+"""handler.py as RunPod runs it: a real process with RunPod's SDK against a stand-in of RunPod."""
+
+import base64
+import io
+import json
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from control_plane import ControlPlane
+from worker_process import FAKE_HANDLER, HANDLER, ROOT, Worker, run_to_end, running_worker
+
+PORTRAIT = ROOT / "examples" / "astronaut.jpg"
+SECONDS = 30.0  # for anything a worker does, on a busy machine
+
+
+def wav(seconds: float) -> str:
+    """A hum in base64."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(b"\x00\x10\x00\xf0" * round(8_000 * seconds))
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def job_input(seconds: float = 0.4, **more: object) -> dict[str, object]:
+    return {
+        "prompt": "An astronaut talks.",
+        "image_path": base64.b64encode(PORTRAIT.read_bytes()).decode(),
+        "audio_paths": {"person1": wav(seconds)},
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    with ControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """The real worker's code with a slow small engine: 0.2 s for each 5 frames."""
+    directory = tmp_path_factory.mktemp("worker")
+    with running_worker(FAKE_HANDLER, directory, plane.environment()) as worker:
+        yield worker
+
+
+def output_of(result: dict[str, object]) -> dict[str, object]:
+    output = result["output"]
+    assert isinstance(output, dict)
+    return output
+
+
+def left_over(worker: Worker) -> list[Path]:
+    return list(worker.work_directory.iterdir())
+
+
+def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -> None:
+    job = plane.submit(job_input(seed=7))
+    result = job.result(SECONDS)
+    assert "error" not in result
+    output = output_of(result)
+    assert base64.b64decode(str(output["video_base64"]))[4:8] == b"ftyp"
+    facts = {name: output[name] for name in ("status", "num_frames", "seed", "engine", "fps")}
+    assert facts == {"status": "success", "num_frames": 10, "seed": 7, "engine": "warp", "fps": 25}
+    assert not left_over(worker)
+
+
+def test_one_engine_serves_all_jobs(plane: ControlPlane, worker: Worker) -> None:
+    for _ in range(2):
+        assert "error" not in plane.submit(job_input()).result(SECONDS)
+    assert worker.said().count("engine ready") == 1
+
+
+def test_every_problem_of_a_request_is_told_at_once(plane: ControlPlane, worker: Worker) -> None:
+    job = plane.submit({"prompt": "", "sample_steps": 0, "colour": "red", "locale": "en"})
+    result = job.result(SECONDS)
+    told = str(result["error"])
+    for problem in ("image_path", "audio_paths", "sample_steps", "colour"):
+        assert problem in told
+    assert output_of(result)["code"] == "invalid_request"
+    assert "Traceback" not in json.dumps(result)
+
+
+def test_problems_are_told_in_korean_where_asked(plane: ControlPlane, worker: Worker) -> None:
+    result = plane.submit({"locale": "ko"}).result(SECONDS)
+    assert result["error"] == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
+
+
+@pytest.mark.parametrize("given", [None, [], "text", 5])
+def test_an_input_that_is_no_object_is_refused(
+    plane: ControlPlane, worker: Worker, given: object
+) -> None:
+    result = plane.submit(given).result(SECONDS)
+    assert output_of(result)["code"] == "invalid_request"
+
+
+def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Worker) -> None:
+    noise = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEjunk" + bytes(64)).decode()
+    result = plane.submit(job_input(audio_paths={"person1": noise})).result(SECONDS)
+    output = output_of(result)
+    assert (output["code"], output["field"]) == ("media_undecodable", "audio_paths.person1")
+    assert not left_over(worker)
+
+
+def test_text_without_an_encoding_is_answered_all_the_same(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    result = plane.submit(job_input(engine="\ud800")).result(SECONDS)
+    assert output_of(result)["field"] == "engine"
+
+
+def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    job = plane.submit(job_input(seconds=2.0))  # 10 chunks, 2 s
+    job.result(SECONDS)
+    time.sleep(0.5)
+    assert len(job.results) == 1
+    assert "status" not in job.posts[-1]
+    assert 1 <= len(job.progress) <= 5
+    done = [step["done"] for step in job.progress if step["stage"] == "render"]
+    assert done == sorted(done)
+    assert 0 < done[-1] <= 50
+
+
+def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker: Worker) -> None:
+    job = plane.submit(job_input(seconds=60.0))  # a minute of work, were it not stopped
+    job.progress_seen(SECONDS)
+    assert left_over(worker)
+    plane.cancel(job)
+    after = plane.submit(job_input()).result(SECONDS)
+    assert "error" not in after
+    assert not job.results
+    assert not left_over(worker)
+
+
+def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
+    assert plane.pings > 0
+
+
+def test_the_real_handler_renders(tmp_path: Path) -> None:
+    with ControlPlane() as plane, running_worker(HANDLER, tmp_path, plane.environment()) as worker:
+        result = plane.submit(job_input(seconds=1.0)).result(60)
+        assert "error" not in result, worker.said()
+        assert output_of(result)["num_frames"] == 25
+        assert "video_base64" not in worker.said()  # the SDK's debug log would show it all
+
+
+def test_a_local_job_runs_without_runpod(tmp_path: Path) -> None:
+    job = {
+        "input": {
+            "prompt": "p",
+            "image_path": str(PORTRAIT),
+            "audio_paths": {"person1": {"text": "Hi"}},
+        }
+    }
+    settings = {"MULTITALK_ALLOWED_ROOTS": str(PORTRAIT.parent)}
+    arguments = ["--test_input", json.dumps(job)]
+    done = run_to_end(arguments, tmp_path, timeout=SECONDS, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = run_to_end(["--test_input", '{"input": {}}'], tmp_path, timeout=SECONDS)
+    assert refused.returncode == 1
+    assert "Required input is missing" in refused.stdout
+
+
+def test_a_setting_that_is_wrong_stops_the_worker_with_a_sentence(tmp_path: Path) -> None:
+    done = run_to_end([], tmp_path, timeout=SECONDS, MULTITALK_ENGIN="warp")
+    assert done.returncode == 1
+    assert "MULTITALK_ENGINE" in done.stderr
+    assert "Traceback" not in done.stderr
