@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 def smoothstep(x: NDArray[np.floating], start: float, end: float) -> NDArray[np.floating]:
     """Rise smoothly from 0 at `start` to 1 at `end`, flat outside (3 t^2 - 2 t^3)."""
-    t = np.clip((x - start) / (end - start), 0.0, 1.0)
+    t: NDArray[np.floating] = np.clip((x - start) / (end - start), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -144,6 +144,8 @@ class HeadFrame:
             local=(p - origin) @ axes.T,
             width=float(np.linalg.norm(p[mesh.LEFT_CHEEK] - p[mesh.RIGHT_CHEEK])),
             height=float(np.linalg.norm(p[mesh.CHIN] - p[mesh.FOREHEAD_TOP])),
-            mouth_width=float(np.linalg.norm(p[mesh.LEFT_MOUTH_CORNER] - p[mesh.RIGHT_MOUTH_CORNER])),
+            mouth_width=float(
+                np.linalg.norm(p[mesh.LEFT_MOUTH_CORNER] - p[mesh.RIGHT_MOUTH_CORNER])
+            ),
             yaw_degrees=float(np.degrees(np.arctan2(x[2], x[0]))),
         )

@@ -53,7 +53,9 @@ def cast_faces(
         )
     largest = sorted(free, key=lambda found: found.height, reverse=True)[: len(waiting)]
     left_to_right = [face for face in free if any(face is one for one in largest)]
-    chosen.update({speaker.name: face for speaker, face in zip(waiting, left_to_right, strict=True)})
+    chosen.update(
+        {speaker.name: face for speaker, face in zip(waiting, left_to_right, strict=True)}
+    )
     for face in chosen.values():
         if face.height < SMALLEST_FACE:
             raise NoFaceFound(
@@ -65,8 +67,6 @@ def cast_faces(
     return [chosen[speaker.name] for speaker in speakers]
 
 
-def _is_inside(
-    face: FaceLandmarks, box: tuple[float, float, float, float], scale: float
-) -> bool:
+def _is_inside(face: FaceLandmarks, box: tuple[float, float, float, float], scale: float) -> bool:
     x, y = face.points[:, :2].mean(0) / scale
     return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])

@@ -53,13 +53,9 @@ class WarpEngine:
         with threadpool_limits(1, user_api="blas"):
             rigs = _rig_all(faces, picture)
         puppets = [Puppet(picture, rig, alone=not _overlaps(rig, rigs)) for rig in rigs]
-        actors = [
-            Actor(rig, seed=options.seed, person=person) for person, rig in enumerate(rigs)
-        ]
+        actors = [Actor(rig, seed=options.seed, person=person) for person, rig in enumerate(rigs)]
         voices = [
-            stream_visemes(
-                speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES
-            )
+            stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
             for speaker in scene.speakers
         ]
         notices = tuple(_notices(scene.speakers, faces, scene.prompt, scale))
@@ -87,7 +83,7 @@ def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[n
     scale = min(1.0, short / min(height, width), long / max(height, width))
     if scale < 1:
         size = (max(2, round(width * scale)), max(2, round(height * scale)))
-        portrait = cv2.resize(portrait, size, interpolation=cv2.INTER_AREA)
+        portrait = cv2.resize(portrait, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     height, width = portrait.shape[:2]
     if height % 2 or width % 2:
         portrait = portrait[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]

@@ -67,9 +67,7 @@ class Eye:
         self._fade = 1 - smoothstep(beyond, 0, 1)
         self._lash_taper = 1 - np.clip(np.abs(place[..., 0]) / (0.54 * self._width), 0, 1) ** 3
         rows, columns = place.shape[:2]
-        u, v = np.meshgrid(
-            np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32)
-        )
+        u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
         self._here = np.stack([u, v], -1)
         self._look_weight = self._inside_lids().astype(np.float32)
         self._lid_parts = lru_cache(maxsize=LID_LEVELS + 1)(self._make_lid_parts)
@@ -96,7 +94,11 @@ class Eye:
         if level > 0:
             sampling, cover, light = self._lid_parts(level)
             lid = cv2.remap(
-                self._base, sampling, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE  # type: ignore[call-overload]
+                self._base,
+                sampling,
+                None,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,  # type: ignore[call-overload]
             ).astype(np.float32)
             open_eye = eye.astype(np.float32)
             eye = ((open_eye + (lid - open_eye) * cover) * light).astype(np.uint8)
@@ -106,7 +108,8 @@ class Eye:
         from_lid = (self._y - self._lid) / np.maximum(self._gap, 1.0)
         from_floor = (self._floor - self._y) / np.maximum(self._gap, 1.0)
         margin = smoothstep(self._gap, 0.06 * self._width, 0.2 * self._width)
-        return smoothstep(from_lid, -0.15, 0.35) * smoothstep(from_floor, -0.15, 0.35) * margin
+        rise, fall = smoothstep(from_lid, -0.15, 0.35), smoothstep(from_floor, -0.15, 0.35)
+        return (rise * fall * margin).astype(np.float64)
 
     def _make_lid_parts(
         self, level: int
@@ -143,7 +146,10 @@ class Eyes:
     """Both eyes of a head, painted into its enlarged source only when they change."""
 
     def __init__(
-        self, source: NDArray[np.uint8], points: NDArray[np.float64], corner: tuple[int, int],
+        self,
+        source: NDArray[np.uint8],
+        points: NDArray[np.float64],
+        corner: tuple[int, int],
         scale: int,
     ) -> None:
         def places(indices: tuple[int, ...]) -> NDArray[np.float64]:

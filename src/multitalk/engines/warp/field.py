@@ -72,7 +72,7 @@ class FieldBasis:
         """Where each place goes, pixels [rows, columns, 2], for weights [P]."""
         rows, columns = self.grid.shape
         # OpenCV's product, not numpy's: for so little work BLAS would wake threads that then spin.
-        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
+        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)
         return moved.reshape(rows, columns, 2)  # type: ignore[no-any-return]
 
 
@@ -97,7 +97,11 @@ def invert(displacement: Array, grid: Grid) -> Array:
     source = here + back
     for _ in range(INVERSE_STEPS):
         arrived = here + cv2.remap(
-            back, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE  # type: ignore[call-overload]
+            back,
+            source,
+            None,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,  # type: ignore[call-overload]
         )
         source = cv2.addWeighted(source, 1 - DAMPING, arrived, DAMPING, 0)
     return source
@@ -118,8 +122,10 @@ def enlarge(inverse: Array, grid: Grid, *, scale: float) -> Array:
     step = grid.step
     rows, columns = grid.shape
     scaled = inverse * np.float32(step * scale) + np.float32((scale - 1) / 2)
-    # `resize` puts lattice point k at pixel k * step + (step - 1) / 2, a whole number for odd steps;
-    # it is ten times as fast as `warpAffine`.
+    # `resize` puts lattice point k at pixel k * step + (step - 1) / 2, a whole number for odd
+    # steps; it is ten times as fast as `warpAffine`.
     whole = cv2.resize(scaled, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
     margin = (step - 1) // 2
-    return whole[margin : margin + (rows - 1) * step + 1, margin : margin + (columns - 1) * step + 1]
+    return whole[  # type: ignore[return-value]
+        margin : margin + (rows - 1) * step + 1, margin : margin + (columns - 1) * step + 1
+    ]

@@ -27,6 +27,11 @@ RETREAT = 0.075  # how far rounded lips hide the teeth
 OWN_TEETH_SHARE = 0.12  # of an open photograph's mouth must be teeth for them to be used
 
 
+def blurred(image: NDArray[np.floating], sigma: float) -> Array:
+    """Gaussian blur of a float32 image of any number of channels; `sigma` in pixels."""
+    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
+
+
 @dataclass(frozen=True)
 class Aperture:
     """The opening between the lips in one frame.
@@ -47,9 +52,10 @@ class Aperture:
     def between(cls, upper: Array, lower: Array, down: NDArray[np.float64]) -> "Aperture":
         """Lips that crossed meet half-way; `down` is the unit vector down the face."""
         gap = ((lower - upper) @ down).astype(np.float32)
-        crossed = np.clip(-gap, 0, None)[:, None] * down.astype(np.float32)
-        upper, lower = upper - crossed / 2, lower + crossed / 2
-        return cls(upper, lower, (upper + lower) / 2, np.maximum(gap, 0))
+        crossed = (np.clip(-gap, 0, None)[:, None] * down / 2).astype(np.float32)
+        upper, lower = upper - crossed, lower + crossed
+        seam = (upper + lower) / np.float32(2)
+        return cls(upper, lower, seam, np.maximum(gap, 0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Sprite:
     def of(cls, colour: Array, cover: Array, blur: float) -> "Sprite":
         """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1."""
         stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
-        return cls(cv2.GaussianBlur(stacked, (0, 0), blur))
+        return cls(blurred(stacked, blur))
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class MouthInterior:
         )
         inside *= self._occlusion(opening, rounding)[..., None]
         view = region[low[1] : high[1], low[0] : high[0]]
-        rim = np.clip(cv2.GaussianBlur(opening, (0, 0), max(1.0, self._width * 0.02)) - opening, 0, 1)
+        rim = np.clip(blurred(opening, max(1.0, self._width * 0.02)) - opening, 0, 1)
         view *= 1 - 0.35 * rim[..., None]
         view += (inside - view) * opening[..., None]
 
@@ -166,16 +172,15 @@ class MouthInterior:
         points = np.round((aperture.seam[2:-2] - corner) * 16).astype(np.int32)
         thickness = max(1, int(self._width * 0.012))
         cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
-        soft = cv2.GaussianBlur(line, (0, 0), max(0.7, self._width * 0.010))
-        region *= 1 - (0.55 * strength / 255) * soft.astype(np.float32)[..., None]
+        soft = blurred(line.astype(np.float32), max(0.7, self._width * 0.010))
+        region *= 1 - (0.55 * strength / 255) * soft[..., None]
 
     def _opening_mask(self, outline: Array, size: NDArray[np.int_]) -> Array:
         width, height = (int(n) for n in size)
         fine = np.zeros((height * 2, width * 2), np.uint8)
         cv2.fillPoly(fine, [np.round(outline * 2 * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-        blurred = cv2.GaussianBlur(mask, (0, 0), max(0.55, self._width * 0.006))
-        return blurred.astype(np.float32) / 255
+        return blurred(mask.astype(np.float32) / 255, max(0.55, self._width * 0.006))
 
     def _inside(
         self,
@@ -204,10 +209,12 @@ class MouthInterior:
         # Rounded lips come forward and down over the teeth, which stay back in the shade.
         retreat = self._down * (RETREAT * rounding * self._width)
         shade = 1 - 0.55 * rounding
-        self._over(inside, self._tongue, tongue_root, place, narrow, 0.85 + 0.1 * tongue)
-        self._over(inside, self._lower_teeth, jaw + retreat, place, 1.0, 0.74 * shade)
+        self._over(
+            inside, self._tongue, tongue_root, place, light=0.85 + 0.1 * tongue, narrow=narrow
+        )
+        self._over(inside, self._lower_teeth, jaw + retreat, place, light=0.74 * shade)
         if not self.shows_own_teeth:
-            self._over(inside, self._upper_teeth, skull - retreat, place, 1.0, shade)
+            self._over(inside, self._upper_teeth, skull - retreat, place, light=shade)
         if self._own is not None:
             own = self._own
             keep = own.cover * ((1 - spoken) + spoken * own.teeth)
@@ -222,13 +229,14 @@ class MouthInterior:
         sprite: Sprite,
         origin: NDArray[np.floating],
         place: NDArray[np.int_],
-        narrow: float,
+        *,
         light: float,
+        narrow: float = 1.0,
     ) -> None:
         """Lay a sprite over `inside` with its own origin at frame place `origin`."""
         right, down = self._u / self._density * narrow, self._v / self._density
         linear = np.array([[right[0], down[0]], [right[1], down[1]]])
-        height, width = sprite.pixels.shape[:2]
+        width = sprite.pixels.shape[1]
         start = origin - place - linear @ np.array([width / 2, PATCH_TOP * self._density])
         transform = np.concatenate([linear, start[:, None]], 1)
         self._blend(inside, sprite.pixels, transform, light=light)
@@ -254,12 +262,13 @@ class MouthInterior:
 
     def _occlusion(self, opening: Array, rounding: float) -> Array:
         """Light that reaches the inside: less near the lips, least under the upper one."""
-        soft = cv2.GaussianBlur(opening, (0, 0), max(1.0, self._width * 0.035))
+        soft = blurred(opening, max(1.0, self._width * 0.035))
         shift = self._down * self._width * 0.03
         lowered = cv2.warpAffine(
             soft, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), soft.shape[::-1]
         )
-        return np.clip(0.42 + 0.80 * np.minimum(soft, lowered), 0, 1) * (1 - 0.25 * rounding)
+        light = np.clip(0.42 + 0.80 * np.minimum(soft, lowered), 0, 1) * (1 - 0.25 * rounding)
+        return light.astype(np.float32)
 
     # Parts, drawn once ---------------------------------------------------------------------------
 
@@ -269,7 +278,7 @@ class MouthInterior:
 
     @cached_property
     def _patch(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """u and v at every pixel of a patch."""
+        """Both coordinates, u and v, at every pixel of a patch."""
         width, height = int(PATCH_U * self._density), int(PATCH_V * self._density)
         u = (np.arange(width) - width / 2) / self._density
         v = np.arange(height) / self._density - PATCH_TOP
@@ -355,10 +364,10 @@ class MouthInterior:
             tone = pixels[top + 1 : top + 1 + max(2, int(width * 0.03)), column].mean(0)
             pixels[start : top + 1, column] = tone * np.linspace(0.82, 1, top + 1 - start)[:, None]
             cover[start : top + 1, column] = 1
-        smooth = cv2.GaussianBlur(pixels, (0, 0), max(0.8, width * 0.012))
+        smooth = blurred(pixels, max(0.8, width * 0.012))
         extended = (cover > 0) & ~seen
         pixels[extended] = smooth[extended]
-        cover = cv2.GaussianBlur(cover, (0, 0), max(0.8, width * 0.012))
+        cover = blurred(cover, max(0.8, width * 0.012))
         teeth = self._key_teeth(pixels)
         share = float((teeth * cover).sum() / max(float(cover.sum()), 1.0))
         return OwnMouth(pixels, cover, teeth, low - (0, room), share)
@@ -371,8 +380,8 @@ class MouthInterior:
         saturation = (strongest - pixels.min(2)) / (strongest + 1)
         teeth = (bright * (1 - smoothstep(saturation, 0.30, 0.48))).astype(np.float32)
         size = max(1, int(self._width * 0.02))
-        teeth = cv2.morphologyEx(teeth, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
-        return cv2.GaussianBlur(teeth, (0, 0), max(0.8, self._width * 0.012))
+        without_specks = cv2.morphologyEx(teeth, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
+        return blurred(without_specks.astype(np.float32), max(0.8, self._width * 0.012))
 
 
 def _skin_colour(
@@ -380,7 +389,12 @@ def _skin_colour(
 ) -> NDArray[np.float32]:
     """Lit skin around the mouth, RGB 0..255: the 70th percentile of each channel."""
     around = points[
-        [mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER, mesh.OUTER_UPPER_LIP, mesh.OUTER_LOWER_LIP],
+        [
+            mesh.RIGHT_MOUTH_CORNER,
+            mesh.LEFT_MOUTH_CORNER,
+            mesh.OUTER_UPPER_LIP,
+            mesh.OUTER_LOWER_LIP,
+        ],
         :2,
     ]
     low = np.maximum((around.min(0) - 0.2 * mouth_width).astype(int), 0)

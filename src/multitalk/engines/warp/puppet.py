@@ -56,9 +56,8 @@ class Puppet:
         self.rig = rig
         x0, y0, x1, y1 = rig.box
         crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2RGBA)
-        self._source = cv2.resize(
-            crop, None, fx=SOURCE_SCALE, fy=SOURCE_SCALE, interpolation=cv2.INTER_CUBIC
-        )
+        size = ((x1 - x0) * SOURCE_SCALE, (y1 - y0) * SOURCE_SCALE)
+        self._source = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         self._eyes = Eyes(self._source, rig.points, (x0, y0), SOURCE_SCALE)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
         self._own = None if alone else self._own_side()
@@ -92,11 +91,11 @@ class Puppet:
         return float(aperture.gap[len(aperture.gap) // 2]) / self.rig.frame.height
 
     def _sample(self, sampling: Array) -> NDArray[np.uint8]:
-        """The source seen through a map: RGBA, because OpenCV samples four channels twice as fast."""
-        return cv2.remap(  # type: ignore[return-value]
+        """The source seen through a map. RGBA: four channels are sampled twice as fast as three."""
+        return cv2.remap(  # type: ignore[call-overload]
             self._source,
             sampling,
-            None,  # type: ignore[call-overload]
+            None,
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -126,9 +125,7 @@ class Puppet:
             spline_through(above, steps=5), spline_through(below, steps=5), self._down
         )
 
-    def _draw_mouth(
-        self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array
-    ) -> None:
+    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array) -> None:
         rig = self.rig
         aperture = self._aperture(upper, lower)
         chin_side = move_points(rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid)

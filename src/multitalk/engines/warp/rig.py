@@ -57,7 +57,7 @@ class Rig:
 
 
 def build_rig(
-    points: NDArray[np.floating],
+    landmarks: NDArray[np.floating],
     *,
     picture_size: tuple[int, int],
     neighbours: tuple[NDArray[np.float64], ...] = (),
@@ -65,12 +65,12 @@ def build_rig(
     """Make the rig of one head.
 
     Args:
-        points: Mesh landmarks [478, 3] in pixels.
+        landmarks: Mesh points [478, 3] in pixels.
         picture_size: Height and width of the picture.
         neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
             moves.
     """
-    points = np.asarray(points, np.float64)
+    points = landmarks.astype(np.float64)
     frame = HeadFrame.from_points(points)
     layout = LipLayout.of(frame)
     xy = points[:NUM_POINTS, :2]
@@ -84,16 +84,26 @@ def build_rig(
     distinct = _own_side((x, y), centre, neighbours, frame.height)
     near_face *= distinct
     expression = [
-        _expression_fields(xy, projected, anchors, grid, frame, near_face, left_out=left_out)
+        _expression_fields(
+            xy=xy,
+            projected=projected,
+            anchors=anchors,
+            grid=grid,
+            frame=frame,
+            near_face=near_face,
+            left_out=left_out,
+        )
         for left_out in (LOWER_LIP, UPPER_LIP)
     ]
     reach = _head_reach(frame, grid) * distinct
-    motion = _motion_fields(points, frame, anchors, grid, reach, distinct)
-    moving = reach > 1e-3
+    motion = _motion_fields(
+        points=points, frame=frame, anchors=anchors, grid=grid, reach=reach, distinct=distinct
+    )
+    moving: NDArray[np.bool_] = reach > 1e-3
     for fields in (*expression, motion):
-        moving |= np.abs(fields).max((0, 3)) > 0.02
-    top, bottom = _span(moving.any(1))
-    left, right = _span(moving.any(0))
+        moving = np.logical_or(moving, np.abs(fields).max((0, 3)) > 0.02)
+    top, bottom = _span(moving.any(axis=1))
+    left, right = _span(moving.any(axis=0))
     small = grid.cut(top, bottom, left, right)
     height, width = picture_size
     bases = [
@@ -121,15 +131,13 @@ def build_rig(
     )
 
 
-def _span(moving: NDArray[np.bool_]) -> tuple[int, int]:
+def _span(moving: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
     """First and one past the last lattice line that moves, with one still line around."""
     lines = np.flatnonzero(moving)
-    return max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, len(moving))
+    return max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, np.size(moving))
 
 
-def _region(
-    frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[int, int]
-) -> Grid:
+def _region(frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[int, int]) -> Grid:
     height, width = picture_size
     beside, above, below = (share * frame.height for share in REGION)
     return Grid.over(
@@ -186,13 +194,13 @@ class _Anchors:
 
 
 def _expression_fields(
+    *,
     xy: NDArray[np.float64],
     projected: NDArray[np.float64],
     anchors: _Anchors,
     grid: Grid,
     frame: HeadFrame,
     near_face: NDArray[np.float64],
-    *,
     left_out: tuple[int, ...],
 ) -> NDArray[np.float64]:
     """Dense fields of all expressions from the landmarks but `left_out`: [E, rows, columns, 2].
@@ -241,8 +249,8 @@ def _expression_reach(
         (y - chin[1]) / frame.height, -0.12, 0.02
     )
     fade_end = 0.13 + (0.42 - 0.13) * neck
-    t = np.clip((away - 0.02) / (fade_end - 0.02), 0, 1)
-    return 1 - t * t * (3 - 2 * t)
+    faded = ((away - 0.02) / (fade_end - 0.02)).astype(np.float64)
+    return (1 - smoothstep(faded, 0, 1)).astype(np.float64)
 
 
 def _head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
@@ -255,7 +263,8 @@ def _head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
     on_head = 1 - smoothstep(radius, 1.0, 2.05)
     on_neck = 1 - 0.75 * smoothstep(down, 0.35, 1.2)
     border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y])
-    return on_head * on_neck * smoothstep(border, 0, 0.18 * frame.height)
+    at_border = smoothstep(border, 0, 0.18 * frame.height)
+    return (on_head * on_neck * at_border).astype(np.float64)
 
 
 def _own_side(
@@ -277,6 +286,7 @@ def _own_side(
 
 
 def _motion_fields(
+    *,
     points: NDArray[np.float64],
     frame: HeadFrame,
     anchors: _Anchors,

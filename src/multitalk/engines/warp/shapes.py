@@ -112,9 +112,7 @@ class LipLayout:
             (LOWER_RED_OUTER, 0.66),
         ):
             ring[list(indices)] = value
-        lower, upper, corner = (
-            _mask(LOWER_LIP), _mask(UPPER_LIP), _mask(MOUTH_CORNERS)
-        )
+        lower, upper, corner = (_mask(LOWER_LIP), _mask(UPPER_LIP), _mask(MOUTH_CORNERS))
         lip = lower | upper | corner
         beneath = smoothstep(below, -0.05, 0.25)
         near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), 0.25, 1.0)
@@ -194,8 +192,10 @@ def _open(layout: LipLayout) -> Array:
     # The corners come in as the jaw drops.
     beyond = np.clip(np.abs(layout.side) - 1, 0, None)
     skin = np.exp(-(beyond**2) / 0.4) * np.exp(-((layout.below / 0.4) ** 2))
-    d[:, 0] = -0.15 * gap * np.where(
-        layout.lip, np.clip(layout.side, -1, 1), np.clip(layout.side, -1.2, 1.2) * skin
+    d[:, 0] = (
+        -0.15
+        * gap
+        * np.where(layout.lip, np.clip(layout.side, -1, 1), np.clip(layout.side, -1.2, 1.2) * skin)
     )
     return d
 
