@@ -12,8 +12,7 @@ CODECS = {
     ".mp3": "libmp3lame",
     ".m4a": "aac",
     ".mp4": "aac",
-    ".ogg": "libvorbis",
-    ".opus": "libopus",
+    ".ogg": "libopus",
     ".webm": "libopus",
     ".flac": "flac",
 }
@@ -66,7 +65,7 @@ def write_sound(
 ) -> Path:
     """Write [C, S] to a file whose name ends in its format; further streams are silent."""
     codec = codec or CODECS[path.suffix]
-    layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[0]]
+    layout = layout or {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[0]]
     with av.open(str(path), "w") as container:
         made = []
         for _ in range(streams):
@@ -78,8 +77,9 @@ def write_sound(
         for number, stream in enumerate(made):
             resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout)
             for start in range(0, samples.shape[1], 1000):
-                block = np.ascontiguousarray(samples[:, start : start + 1000])
-                frame = av.AudioFrame.from_ndarray(block * (number == 0), "fltp", layout)
+                block = samples[:, start : start + 1000]
+                packed = np.ascontiguousarray(block.T * (number == 0)).reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
                 frame.sample_rate = rate
                 frame.pts, frame.time_base = start, Fraction(1, rate)
                 for converted in resampler.resample(frame):

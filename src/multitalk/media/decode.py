@@ -30,6 +30,10 @@ MAX_GAP_SECONDS = 60.0  # a larger step means that the time stamps restarted, no
 MAX_SAMPLE_RATE = 768_000  # Hz
 FLOAT_HEADROOM = 16.0  # +24 dB: float files may go above full scale, but not to infinity
 
+# PyAV (18.1) finds a frame's planes by walking to a null pointer; FFmpeg has none after the eighth.
+# To be removed when AudioFrame.planes counts channels.
+MAX_PLANES = 7
+
 # Only self-contained media: a playlist (hls, concat, image2) would let a file open other files.
 FORMATS = (
     "aac,ac3,adts,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,matroska,mov,mp3,mp4,mpeg,"
@@ -145,7 +149,8 @@ class _Converter:
     def _resampled(self, block: SoundBlock) -> SoundBlock:
         if self._resampler is None:
             return block
-        frame = AudioFrame.from_ndarray(block, format="fltp", layout=self.layout)
+        packed = np.ascontiguousarray(block.T).reshape(1, -1)  # see MAX_PLANES
+        frame = AudioFrame.from_ndarray(packed, format="flt", layout=self.layout)
         frame.sample_rate = self.source.sample_rate
         parts = [_planar(part) for part in self._resampler.resample(frame)]
         return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
@@ -230,6 +235,9 @@ def _joined(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
 
 def _planar(frame: AudioFrame) -> SoundBlock:
     """A frame of any sample format as float32 [C, S]; not-a-number and infinity become zero."""
+    if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
+        packer = AudioResampler(format=frame.format.packed, layout=frame.layout)
+        (frame,) = packer.resample(frame)
     samples: NDArray[np.generic] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
