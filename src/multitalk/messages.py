@@ -25,8 +25,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "읽을 수 있는 JSON이 아닙니다 ({reason}).",
     },
     "json_key_twice": {
-        "en": "given twice in one object; keep one of them",
-        "ko": "한 객체에 두 번 들어 있습니다. 하나만 남겨 주세요.",
+        "en": "{name} is given twice in one object; keep one of them",
+        "ko": "한 객체에 {name}이(가) 두 번 들어 있습니다. 하나만 남겨 주세요.",
     },
     "unknown_field": {
         "en": "not a field; the fields are {known}",

@@ -6,6 +6,7 @@ nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same a
 """
 
 from multitalk.schema.answers import ErrorReply, JobStatus, TalkResult
+from multitalk.schema.document import read_json
 from multitalk.schema.request import (
     Box,
     Delivery,
@@ -24,5 +25,6 @@ __all__ = [
     "TalkRequest",
     "TalkResult",
     "parse_request",
+    "read_json",
     "wanted_locale",
 ]

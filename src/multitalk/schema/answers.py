@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from multitalk.errors import MultiTalkError
 from multitalk.messages import Locale
@@ -23,6 +23,16 @@ class JobStatus(str, Enum):
 
 class TalkResult(WireModel):
     """One job's success. The video is in exactly one of the three `video_` fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["video_base64"]},
+                {"required": ["video_url"]},
+                {"required": ["video_path"]},
+            ]
+        }
+    )
 
     status: Literal["success"] = Field("success", description="always `success`")
     video_base64: str | None = Field(None, description="the mp4 itself, base64")

@@ -27,6 +27,7 @@ _SENTENCE_OF = {
     "string_pattern_mismatch": "language_unknown",
     "string_too_long": "text_too_long",
     "string_type": "expected_text",
+    "string_unicode": "text_broken",
     "too_long": "expected_box",
     "tuple_type": "expected_box",
 }
@@ -41,10 +42,13 @@ _LIMIT_NAMES = ("gt", "ge", "le", "max_length")  # in pydantic's context
 
 def brief(value: object) -> str:
     """A wrong value for a message: as JSON, cut short, so that no base64 or query gets in."""
-    if isinstance(value, str) and len(value) > SHOWN_CHARACTERS:
-        return json.dumps(value[:12], ensure_ascii=False)[:-1] + '…"'
-    if value is None or isinstance(value, bool | str | float):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        whole = len(value) <= SHOWN_CHARACTERS
+        text = json.dumps(value if whole else value[:12], ensure_ascii=False)
+        text = text.encode(errors="backslashreplace").decode()  # half a surrogate pair has no UTF-8
+        return text if whole else text[:-1] + '…"'
+    if value is None or isinstance(value, bool | float):
+        return json.dumps(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10**16 else "> 1e16" if value > 0 else "< -1e16"
     if isinstance(value, Mapping):
@@ -72,9 +76,9 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
             problem = _problem(item, known_fields)
             problems.setdefault((problem.field, problem.key), problem)
     first, *others = problems.values()
-    if len(others) >= MAX_PROBLEMS:
-        left_out = len(others) + 1 - MAX_PROBLEMS
-        others = [*others[: MAX_PROBLEMS - 1], InvalidRequest("more_problems", count=left_out)]
+    told = MAX_PROBLEMS - 1
+    if len(others) > told:
+        others = [*others[:told], InvalidRequest("more_problems", count=len(others) - told)]
     return InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
 
 

@@ -23,7 +23,7 @@ from multitalk.schema.wire import WireModel
 from multitalk.settings import Settings
 
 MAX_PROMPT_CHARACTERS = 10_000
-MAX_SPEAKER_NAME_CHARACTERS = 64
+MAX_NAME_CHARACTERS = 64
 MAX_TEXTS = 32  # of one speaker
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 MAX_GUIDANCE = 20.0
@@ -37,11 +37,11 @@ REQUIRED = ("prompt", "image_path", "audio_paths")
 def _speaker_name(name: str) -> str:
     if not name.strip() or name != name.strip() or not name.isprintable():
         raise PydanticCustomError("speaker_name_refused", "not a speaker's name")
-    if len(name) > MAX_SPEAKER_NAME_CHARACTERS:
+    if len(name) > MAX_NAME_CHARACTERS:
         raise PydanticCustomError(
             "speaker_name_too_long",
             "too long",
-            {"length": len(name), "limit": MAX_SPEAKER_NAME_CHARACTERS},
+            {"length": len(name), "limit": MAX_NAME_CHARACTERS},
         )
     return name
 
@@ -75,6 +75,7 @@ Box: TypeAlias = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
 SpeakerName = Annotated[str, AfterValidator(_speaker_name)]
 Guidance = Annotated[float, Field(ge=0.0, le=MAX_GUIDANCE)]
 NotBlank = Annotated[str, AfterValidator(_not_blank)]
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(_not_blank)]
 BoxField = Annotated[
     tuple[Coordinate, Coordinate, Coordinate, Coordinate],
     Field(strict=False),  # JSON has lists, not tuples; the numbers stay strict
@@ -86,7 +87,7 @@ class SpokenText(WireModel):
     """A text to be spoken, in place of a recording."""
 
     text: NotBlank = Field(description="what the speaker says")
-    voice: Annotated[NotBlank, Field(max_length=64)] | None = Field(
+    voice: Name | None = Field(
         None, description="name of a voice; the language's own voice when left out"
     )
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = (
@@ -141,7 +142,7 @@ Voice = Annotated[
 
 
 class TalkRequest(WireModel):
-    """One job's input. Immutable once it is valid."""
+    """One job's input."""
 
     prompt: NotBlank = Field(max_length=MAX_PROMPT_CHARACTERS, description="what the video shows")
     image_path: NotBlank = Field(
@@ -159,7 +160,7 @@ class TalkRequest(WireModel):
     )
     sample_text_guide_scale: Guidance = Field(1.0, description="how closely to follow the prompt")
     sample_audio_guide_scale: Guidance = Field(2.0, description="how closely to follow the voice")
-    sample_steps: Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)] = Field(
+    sample_steps: Annotated[int, BeforeValidator(_whole)] = Field(
         8, ge=1, le=MAX_STEPS, description="denoising steps"
     )
     mode: Literal["streaming", "clip"] = Field(
@@ -167,7 +168,7 @@ class TalkRequest(WireModel):
     )
     seed: Annotated[
         Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
-        BeforeValidator(_whole, json_schema_input_type=int | None),
+        BeforeValidator(_whole),
     ] = Field(None, description="makes a result repeatable; drawn at random when left out")
     negative_prompt: Annotated[str, AfterValidator(_sayable)] = Field(
         "", max_length=MAX_PROMPT_CHARACTERS, description="what the video must not show"
@@ -184,7 +185,7 @@ class TalkRequest(WireModel):
     engine: Literal["auto", "warp", "diffusion"] = Field(
         "auto", description="`auto` leaves the choice to the worker"
     )
-    profile: Annotated[NotBlank, Field(max_length=64)] | None = Field(
+    profile: Name | None = Field(
         None, description="named set of weights and schedule of the diffusion engine"
     )
     color_correction: float = Field(
