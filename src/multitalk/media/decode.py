@@ -250,8 +250,14 @@ def _planar(frame: AudioFrame) -> SoundBlock:
     return block
 
 
+# Channels whose places a file does not declare (plain WAV) are in the order that FFmpeg assumes.
+_CUSTOMARY_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+
 def _with_known_layout(block: SoundBlock, layout: AudioLayout) -> tuple[SoundBlock, str]:
-    """Channels whose places are unknown are averaged to one."""
-    if layout.name.endswith(" channels"):  # FFmpeg's name for an order that nobody declared
-        return block.mean(axis=0, keepdims=True), "mono"
-    return block, layout.name
+    """The block and the name of its layout; channels that could be anywhere are averaged."""
+    if not layout.name.endswith(" channels"):  # FFmpeg's name for places that are not declared
+        return block, layout.name
+    if layout.nb_channels in _CUSTOMARY_LAYOUTS:
+        return block, _CUSTOMARY_LAYOUTS[layout.nb_channels]
+    return block.mean(axis=0, keepdims=True), "mono"

@@ -188,12 +188,17 @@ class VideoWriter:
 
     def _encode(self) -> None:
         """The encoder's thread: from the queue into the file."""
-        # delay_moov and not empty_moov: the header is written with the first piece, when the
-        # codec's delay is known; an empty one has no edit list and the sound would be late.
-        flags = "frag_keyframe+delay_moov+default_base_moof" if self._fragmented else "faststart"
+        options = {"movflags": "faststart"}
+        if self._fragmented:
+            # delay_moov and not empty_moov: the header is written with the first piece, when the
+            # codec's delay is known; an empty one has no edit list and the sound would be late.
+            options = {
+                "movflags": "frag_keyframe+delay_moov+default_base_moof",
+                "flush_packets": "1",
+            }
         try:
             with av.open(
-                f"file:{self._path}", "w", format="mp4", container_options={"movflags": flags}
+                f"file:{self._path}", "w", format="mp4", container_options=options
             ) as container:
                 picture = self._add_picture(container)
                 sound = _Sound(container, self._soundtrack) if self._soundtrack else None

@@ -1,0 +1,121 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from made import clicks, onsets, sine, write_sound
+
+from multitalk.errors import MediaUndecodable
+from multitalk.media.audio import load_speech
+from multitalk.media.soundtrack import AAC_RATES, Soundtrack, Voice, aac_rate
+
+
+def heard(soundtrack):
+    return np.concatenate(list(soundtrack.blocks()), axis=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [(7350, 8000), (8000, 8000), (11_025, 11_025), (37_800, 44_100), (48_000, 48_000),
+     (96_000, 48_000), (192_000, 48_000)],
+)  # fmt: skip
+def test_a_rate_is_kept_where_aac_allows(source, expected):
+    assert aac_rate(source) == expected
+
+
+def test_each_aac_rate_has_whole_samples_per_frame():
+    assert [rate % 25 for rate in AAC_RATES] == [0] * len(AAC_RATES)
+
+
+@pytest.mark.parametrize(("channels", "kept"), [(1, 1), (2, 2), (6, 2)])
+def test_one_voice_keeps_its_channels_up_to_two(tmp_path, channels, kept):
+    path = write_sound(tmp_path / "a.wav", sine(1, 44_100, channels=channels), 44_100)
+    soundtrack = Soundtrack([Voice(path)], num_frames=25)
+    assert (soundtrack.num_channels, soundtrack.sample_rate) == (kept, 44_100)
+    assert heard(soundtrack).shape == (kept, 44_100)
+
+
+def test_left_stays_left(tmp_path):
+    samples = sine(1, 48_000, channels=2)
+    samples[1] = 0
+    track = heard(
+        Soundtrack([Voice(write_sound(tmp_path / "a.wav", samples, 48_000))], num_frames=25)
+    )
+    assert np.abs(track[0]).max() == pytest.approx(0.1, abs=1e-3)
+    assert not track[1].any()
+
+
+@pytest.mark.parametrize("level", [-50, -20, 0])
+def test_one_voice_is_heard_sample_for_sample(tmp_path, level):
+    samples = sine(1, 22_050, level=level)
+    path = write_sound(tmp_path / "a.wav", samples, 22_050)
+    track = heard(Soundtrack([Voice(path)], num_frames=25))
+    np.testing.assert_allclose(track, samples, atol=2 / 32_768)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 25, 26, 251])
+@pytest.mark.parametrize("rate", [8000, 11_025, 48_000])
+def test_the_length_is_exact_whatever_the_file_s(tmp_path, num_frames, rate):
+    path = write_sound(tmp_path / "a.wav", sine(1.013, rate), rate)
+    track = heard(Soundtrack([Voice(path)], num_frames=num_frames))
+    assert track.shape[1] * 25 == num_frames * rate
+    assert not track[:, round(1.02 * rate) :].any()
+
+
+def test_voices_are_mixed_where_they_start_at_the_highest_rate(tmp_path):
+    one = write_sound(tmp_path / "a.wav", clicks(1, 8000, [0.25]), 8000)
+    two = write_sound(tmp_path / "b.wav", clicks(1, 44_100, [0.5], 2), 44_100)
+    soundtrack = Soundtrack([Voice(one), Voice(two, offset=16_000)], num_frames=55)
+    assert (soundtrack.sample_rate, soundtrack.num_channels) == (44_100, 2)
+    track = heard(soundtrack)
+    assert track.shape == (2, 55 * 1764)
+    for channel in track:
+        assert onsets(channel, 44_100) == pytest.approx([0.25, 1.5], abs=0.001)
+
+
+def test_mixed_voices_do_not_clip(tmp_path):
+    paths = [
+        write_sound(tmp_path / f"{hertz}.wav", sine(2, 16_000, level=-1, hertz=hertz), 16_000)
+        for hertz in (200, 300, 410)
+    ]
+    track = heard(Soundtrack([Voice(path) for path in paths], num_frames=50))
+    assert 0.9 < np.abs(track).max() <= 0.98
+
+
+def test_a_quiet_mix_is_the_sum(tmp_path):
+    samples = sine(1, 16_000, level=-20)
+    path = write_sound(tmp_path / "a.wav", samples, 16_000)
+    track = heard(Soundtrack([Voice(path), Voice(path)], num_frames=25))
+    np.testing.assert_allclose(track, 2 * samples, atol=1e-3)
+
+
+def test_a_voice_that_starts_after_the_end_is_not_heard(tmp_path):
+    path = write_sound(tmp_path / "a.wav", sine(1, 16_000), 16_000)
+    track = heard(Soundtrack([Voice(path), Voice(path, offset=16_000)], num_frames=25))
+    np.testing.assert_allclose(track, sine(1, 16_000), atol=1e-3)
+
+
+def test_samples_that_are_no_numbers_are_silent(tmp_path):
+    samples = sine(1, 48_000)
+    samples[:, 100] = np.nan
+    path = write_sound(tmp_path / "a.wav", samples, 48_000, codec="pcm_f32le")
+    assert np.isfinite(heard(Soundtrack([Voice(path)], num_frames=25))).all()
+
+
+def test_a_voice_without_sound_is_named(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    with pytest.raises(MediaUndecodable, match=r"audio_paths\.person2"):
+        Soundtrack([Voice(tmp_path / "a.wav", field="audio_paths.person2")], num_frames=25)
+
+
+def test_ten_minutes_of_sound_stay_out_of_memory(tmp_path):
+    path = write_sound(tmp_path / "a.wav", np.tile(sine(10, 8000), 60), 8000)
+    tracemalloc.start()
+    try:
+        speech = load_speech(path, field="f", directory=tmp_path, max_seconds=1000)
+        soundtrack = Soundtrack([Voice(path), Voice(path, offset=5000)], num_frames=15_000)
+        num_samples = sum(block.shape[1] for block in soundtrack.blocks())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(speech), num_samples) == (600 * 16_000, 600 * 8000)
+    assert peak < 16 * 2**20  # all of it would be 38 MB
