@@ -6,14 +6,13 @@ from typing import Literal
 
 from multitalk.engines.base import Engine
 from multitalk.errors import EngineUnavailable
-from multitalk.settings import Settings
 
 EngineName = Literal["warp", "diffusion"]
 
 logger = logging.getLogger(__name__)
 
 
-def load_engine(name: Literal["auto", "warp", "diffusion"], settings: Settings) -> Engine:
+def load_engine(name: Literal["auto", "warp", "diffusion"]) -> Engine:
     """Load an engine, ready to render; the choice is made here and nowhere later.
 
     Raises:

@@ -186,7 +186,7 @@ def _handler_of(plane: ControlPlane) -> type[BaseHTTPRequestHandler]:
             except ConnectionError:
                 self.close_connection = True  # the worker was killed, which is a test's right
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Say nothing: the worker's own log is what a failed test shows."""
 
     return Handler

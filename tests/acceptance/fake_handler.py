@@ -7,7 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake_engine import FakeEngine
-
 from multitalk.serving.runpod_worker import serve
 from multitalk.settings import Settings
 

@@ -59,7 +59,7 @@ def print_json(record: object) -> None:
 def progress_bar() -> Iterator[Callable[["Progress"], None]]:
     """A bar on stderr that follows a job; silent where nobody watches."""
     if not sys.stderr.isatty():
-        yield lambda progress: None
+        yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 - only where it is seen
     from rich.progress import Progress as Bar  # noqa: PLC0415

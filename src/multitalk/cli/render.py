@@ -2,21 +2,19 @@
 
 import json
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from multitalk.cli.console import answering, print_json, progress_bar, warn
+from multitalk.cli.speakers import boxes_of, named, voices_of
 
 if TYPE_CHECKING:
-    from multitalk.job import Phonemes
+    from multitalk.schema import TalkRequest
+    from multitalk.speech.synthesis import PhonemeTiming
 
 ORDERS = {"together": "para", "in-turn": "add"}
-BOX_NUMBERS = 4
-
-_NAMED = re.compile(r"([\w-]{1,64})=(.*[^=].*)", re.DOTALL)  # not the padding of a bare base64
 
 
 def render(  # noqa: PLR0917 - typer's way to say options
@@ -79,10 +77,10 @@ def render(  # noqa: PLR0917 - typer's way to say options
         ),
     ] = None,
     phonemes: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
-            help="Also write when each sound of the texts is heard (for: multitalk evaluate).",
-            metavar="JSON",
+            help="Also write when each sound of a text is heard, for: multitalk evaluate.",
+            metavar="[NAME=]JSON",
         ),
     ] = None,
     as_json: Annotated[
@@ -110,26 +108,27 @@ def render(  # noqa: PLR0917 - typer's way to say options
         given = with_paths_from(request.parent, _read(request)) if request else {}
         options = {
             "image_path": image,
-            "audio_paths": _voices(audio or [], text or [], language, voice or []),
+            "audio_paths": voices_of(audio or [], text or [], language, voice or []),
             "prompt": prompt,
             "audio_type": ORDERS.get(order, order) if order else None,
-            "bbox": _boxes(box or []),
+            "bbox": boxes_of(box or []),
             "mode": mode,
             "seed": seed,
             "engine": engine,
             "resolution": resolution,
             "locale": locale,
         }
-        named = {name: value for name, value in options.items() if value is not None}
-        given |= with_paths_from(Path.cwd(), named)
+        on_top = {name: value for name, value in options.items() if value is not None}
+        given |= with_paths_from(Path.cwd(), on_top)
         settings = Settings.from_env()
         with answering(wanted_locale(given)):
             wanted = parse_request(given, settings=settings)
+            timing_files = _timing_files(phonemes or [], wanted)
             studio = Studio(wanted.engine, settings=settings)
             with progress_bar() as on_progress:
                 talk = studio.render_request(wanted, output, on_progress=on_progress)
-        if phonemes:
-            phonemes.write_text(phonemes_json(talk.phonemes), encoding="utf-8")
+        for name, file in timing_files.items():
+            _write_phonemes(file, talk.phonemes[name])
         for warning in talk.warnings:
             warn(warning)
         if as_json:
@@ -142,13 +141,29 @@ def render(  # noqa: PLR0917 - typer's way to say options
             )
 
 
-def phonemes_json(phonemes: "Phonemes") -> str:
-    """When each sound is heard: `{speaker: [[start, end, ipa], ...]}`, in seconds of the video."""
-    record = {
-        name: [[round(s.start_seconds, 4), round(s.end_seconds, 4), s.ipa] for s in sounds]
-        for name, sounds in phonemes.items()
-    }
-    return json.dumps(record, ensure_ascii=False)
+def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
+    """Where to write the phonemes of whom."""
+    spoken = [name for name, voice in wanted.audio_paths.items() if not isinstance(voice, str)]
+    files = {}
+    for option in options:
+        name, file = named(option, default=spoken[0] if len(spoken) == 1 else "")
+        if name not in spoken:
+            raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
+        files[name] = Path(file)
+    return files
+
+
+def _write_phonemes(path: Path, sounds: "tuple[PhonemeTiming, ...]") -> None:
+    """When each sound is heard, in seconds of the video."""
+    record = [
+        {
+            "start_seconds": round(sound.start_seconds, 4),
+            "end_seconds": round(sound.end_seconds, 4),
+            "ipa": sound.ipa,
+        }
+        for sound in sounds
+    ]
+    path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -170,49 +185,3 @@ def _read(path: Path) -> dict[str, object]:
     if not isinstance(given, dict):
         raise InvalidRequest("input_not_an_object", field="--request", value=brief(given))
     return given
-
-
-def _voices(
-    recordings: list[str], texts: list[str], language: str | None, voices: list[str]
-) -> dict[str, object] | None:
-    """`audio_paths` of a request, or None if there was no voice on the command line."""
-    given: dict[str, object] = {}
-    for index, option in enumerate(recordings, start=1):
-        name, source = _split(option, default=f"person{index}")
-        if name in given:
-            raise typer.BadParameter(f"two recordings for {name}: name the speakers, NAME=SOURCE")
-        given[name] = source
-    spoken: dict[str, list[dict[str, str]]] = {}
-    for option in texts:
-        name, text = _split(option, default="person1")
-        if name in given:
-            raise typer.BadParameter(f"a recording and a text for {name}: give one of them")
-        said = {"text": text} | ({"language": language} if language else {})
-        spoken.setdefault(name, []).append(said)
-    for option in voices:
-        name, voice = _split(option, default="")
-        if name and name not in spoken:
-            raise typer.BadParameter(f"--voice for {name}, who has no --text")
-        for said in spoken[name] if name else [each for many in spoken.values() for each in many]:
-            said["voice"] = voice
-    return given | spoken or None
-
-
-def _boxes(options: list[str]) -> dict[str, list[float]] | None:
-    """`bbox` of a request, or None if there was no box on the command line."""
-    boxes = {}
-    for option in options:
-        name, numbers = _split(option, default="")
-        try:
-            boxes[name] = [float(number) for number in numbers.split(",")]
-        except ValueError:
-            boxes[name] = []
-        if not name or len(boxes[name]) != BOX_NUMBERS:
-            raise typer.BadParameter(f"--box {option}: write NAME=X0,Y0,X1,Y1, in pixels")
-    return boxes or None
-
-
-def _split(option: str, *, default: str) -> tuple[str, str]:
-    """A speaker's name and what is said of the speaker."""
-    named = _NAMED.fullmatch(option)
-    return (named[1], named[2]) if named else (default, option)

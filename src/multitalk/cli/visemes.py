@@ -49,7 +49,9 @@ def visemes(
             opening, width, closure = (float(getattr(track, name)[index]) for name in COLUMNS)
             gap = opening * (1 - closure)
             bar = "#" * round(min(gap / PLOT_OPENING, 1) * PLOT_CHARACTERS)
-            typer.echo(f"{index / 25:8.2f} {opening:8.3f} {width:6.2f} {closure:7.2f} {bar}".rstrip())
+            typer.echo(
+                f"{index / 25:8.2f} {opening:8.3f} {width:6.2f} {closure:7.2f} {bar}".rstrip()
+            )
 
 
 def _track_of(audio: Path) -> "VisemeTrack":
@@ -64,7 +66,5 @@ def _track_of(audio: Path) -> "VisemeTrack":
         raise InvalidRequest("file_missing", field=str(audio))
     with tempfile.TemporaryDirectory(prefix="multitalk-") as directory:
         limit = Settings.from_env().max_speech_seconds
-        speech = load_speech(
-            audio, field=str(audio), directory=Path(directory), max_seconds=limit
-        )
+        speech = load_speech(audio, field=str(audio), directory=Path(directory), max_seconds=limit)
         return analyse_speech(speech)

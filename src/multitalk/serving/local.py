@@ -1,8 +1,7 @@
 """The Python door: render on this machine, into a file, with files that the caller names.
 
-    from multitalk import render
-
-    render("portrait.jpg", "voice.wav", "a woman talks", "talk.mp4")
+`multitalk.render("portrait.jpg", "voice.wav", "a woman talks", "talk.mp4")` loads an engine for
+one talk; a `Studio` keeps its engine for the next one.
 """
 
 import secrets
@@ -46,7 +45,7 @@ class Studio:
         """
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
-        self.engine = load_engine(engine, self.settings)
+        self.engine = load_engine(engine)
 
     def render(
         self,
@@ -135,8 +134,9 @@ def as_input(
     **options: object,
 ) -> dict[str, object]:
     """A job's input from a person's words: one voice gets a name, relative paths get a place."""
-    one_voice = not isinstance(audio, Mapping) or isinstance(audio.get("text"), str)
-    given = {FIRST_SPEAKER: audio} if one_voice else audio
+    voices: Mapping[str, object] = {FIRST_SPEAKER: audio}
+    if isinstance(audio, Mapping) and not isinstance(audio.get("text"), str):
+        voices = audio
     return with_paths_from(
         base,
         {
@@ -144,7 +144,7 @@ def as_input(
             "image_path": str(image),
             "audio_paths": {
                 name: str(voice) if isinstance(voice, Path) else voice
-                for name, voice in given.items()
+                for name, voice in voices.items()
             },
             **options,
         },

@@ -28,7 +28,7 @@ from multitalk.schema import ErrorReply, parse_request, wanted_locale
 from multitalk.settings import SettingError, Settings
 
 PROGRESS_INTERVAL_SECONDS = 1.0
-# How long a result waits for progress that is already on its way, so that progress never follows it.
+# How long a result waits for progress that is on its way, so that progress never follows it.
 PROGRESS_DRAIN_SECONDS = 5.0
 
 
@@ -40,7 +40,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        engine = load_engine(settings.engine, settings)
+        engine = load_engine(settings.engine)
     except MultiTalkError as error:
         raise SystemExit(str(error)) from error
     serve(engine, settings)

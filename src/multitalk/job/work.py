@@ -1,35 +1,17 @@
-"""One job, end to end: the one place that knows the order of things.
+"""The stages of a job, from a request to a video file."""
 
-    request -> sources fetched or spoken -> picture and voices loaded -> rendered chunk by chunk,
-            written as it comes -> handed over
-
-A job has a directory of its own, which is gone when the job is, however it ends. Doors call
-`run_job`, which hands the video over as the request says, or `render_talk`, which leaves it where
-the caller says.
-"""
-
-import logging
 import secrets
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from multitalk.delivery import Delivered, deliver
+from multitalk.delivery import Delivered
 from multitalk.engines.base import Engine, FrameChunk, Notice, RenderOptions, Scene, Speaker
-from multitalk.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    EngineUnavailable,
-    InternalError,
-    MultiTalkError,
-)
+from multitalk.errors import EngineUnavailable
 from multitalk.inputs.collect import collect
 from multitalk.inputs.intake import Kind
+from multitalk.job.course import Course
 from multitalk.media.audio import (
     FPS,
     SAMPLE_RATE,
@@ -50,25 +32,7 @@ from multitalk.speech.synthesis import PhonemeTiming
 CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller
 
-Stage = Literal["collect", "speak", "load", "render", "deliver"]
 Phonemes = Mapping[str, tuple[PhonemeTiming, ...]]  # by speaker
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is.
-
-    Attributes:
-        stage: What is being done.
-        done: How much of it: frames while rendering, otherwise things.
-        total: Of how many.
-    """
-
-    stage: Stage
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -116,136 +80,7 @@ class Talk:
         )
 
 
-def run_job(
-    request: TalkRequest,
-    *,
-    engine: Engine,
-    settings: Settings,
-    job_id: str,
-    on_progress: Callable[[Progress], None],
-    cancelled: threading.Event,
-) -> TalkResult:
-    """Render a request and hand the video over as it asks.
-
-    Args:
-        request: What to render.
-        engine: What renders it; nothing else uses it meanwhile.
-        settings: The operator's limits and places.
-        job_id: Names the job in the log.
-        on_progress: Called from this thread as each stage begins and after each chunk.
-        cancelled: Set it, from any thread, to stop within a chunk.
-
-    Raises:
-        RequestError: The caller can fix it.
-        WorkerError: Ours; a crash is an InternalError.
-        Cancelled: `cancelled` was set.
-    """
-    course = _Course(job_id, settings.job_seconds, on_progress, cancelled)
-    with guarded(job_id), _own_directory(settings) as directory:
-        talk = _Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
-        with course.stage("deliver", 1):
-            delivered = deliver(
-                talk.video, delivery=request.delivery, settings=settings, job_id=job_id
-            )
-        return talk.result(delivered)
-
-
-def render_talk(
-    request: TalkRequest,
-    output: Path,
-    *,
-    engine: Engine,
-    settings: Settings,
-    job_id: str,
-    on_progress: Callable[[Progress], None],
-    cancelled: threading.Event,
-) -> Talk:
-    """Render a request to a file of the caller's, which appears when it is whole or not at all.
-
-    Arguments and errors are those of `run_job`; `output` is a file in a directory that exists.
-    """
-    course = _Course(job_id, settings.job_seconds, on_progress, cancelled)
-    unfinished = output.with_name(f".{output.stem}-{secrets.token_hex(4)}.mp4")
-    with guarded(job_id), _own_directory(settings) as directory:
-        try:
-            talk = _Work(request, engine, settings, directory, course).make(unfinished)
-            unfinished.replace(output)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    return replace(talk, video=output)
-
-
-@contextmanager
-def guarded(job_id: str) -> Iterator[None]:
-    """Turn a crash into one InternalError and log its traceback; the only place that does.
-
-    Raises:
-        InternalError: Something that is not one of our errors was raised.
-    """
-    try:
-        yield
-    except MultiTalkError:
-        raise
-    except Exception as error:
-        logger.exception("job %s crashed", job_id)
-        raise InternalError("internal_error", job_id=job_id) from error
-
-
-@contextmanager
-def _own_directory(settings: Settings) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="multitalk-", dir=settings.work_directory) as name:
-        yield Path(name)
-
-
-class _Course:
-    """A job's course: times its stages, reports progress, and stops it when it must stop."""
-
-    def __init__(
-        self,
-        job_id: str,
-        seconds: float,
-        on_progress: Callable[[Progress], None],
-        cancelled: threading.Event,
-    ) -> None:
-        self.timings: dict[str, float] = {}
-        self._cancelled = cancelled
-        self._job_id = job_id
-        self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
-        self._on_progress = on_progress
-
-    def report(self, stage: Stage, done: int, total: int) -> None:
-        """Tell the caller, unless the job must stop here.
-
-        Raises:
-            Cancelled: The caller took the job back.
-            DeadlineExceeded: The job took longer than it may.
-        """
-        if self.is_cancelled():
-            raise Cancelled
-        self._on_progress(Progress(stage, done, total))
-
-    def is_cancelled(self) -> bool:
-        """Whether the caller took the job back; to be asked again and again while waiting.
-
-        Raises:
-            DeadlineExceeded: The job took longer than it may.
-        """
-        if time.monotonic() > self._deadline:
-            raise DeadlineExceeded("deadline_exceeded", limit=self._seconds)
-        return self._cancelled.is_set()
-
-    @contextmanager
-    def stage(self, stage: Stage, total: int) -> Iterator[None]:
-        """Time a stage and log its end."""
-        self.report(stage, 0, total)
-        started = time.monotonic()
-        yield
-        self.timings[stage] = round(time.monotonic() - started, 3)
-        logger.info("job %s: %s took %.2f s", self._job_id, stage, self.timings[stage])
-
-
-class _Work:
+class Work:
     """The stages of one job, in order, up to a video file."""
 
     def __init__(
@@ -254,7 +89,7 @@ class _Work:
         engine: Engine,
         settings: Settings,
         directory: Path,
-        course: _Course,
+        course: Course,
     ) -> None:
         self._request = request
         self._engine = engine
@@ -266,12 +101,8 @@ class _Work:
         """Everything but handing over."""
         request = self._request
         if request.engine not in ("auto", self._engine.name):
-            raise EngineUnavailable(
-                "engine_not_loaded",
-                field="engine",
-                asked=request.engine,
-                loaded=self._engine.name,
-            )
+            names = {"asked": request.engine, "loaded": self._engine.name}
+            raise EngineUnavailable("engine_not_loaded", field="engine", **names)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
         portrait, arrangement = self._load(image, voices)
@@ -279,13 +110,11 @@ class _Work:
         if request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
         seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
-        soundtrack = Soundtrack(
-            [
-                Voice(path, arrangement.offsets[name], field=_field_of(name))
-                for name, path in voices.items()
-            ],
-            num_frames=num_frames,
-        )
+        heard = [
+            Voice(path, arrangement.offsets[name], field=_field_of(name))
+            for name, path in voices.items()
+        ]
+        soundtrack = Soundtrack(heard, num_frames=num_frames)
         scene = self._scene(portrait, arrangement, num_frames)
         notices: list[Notice] = []
         with self._course.stage("render", num_frames):

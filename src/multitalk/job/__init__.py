@@ -1,0 +1,91 @@
+"""One job, end to end: the one place that knows the order of things.
+
+    request -> sources fetched or spoken -> picture and voices loaded -> rendered chunk by chunk,
+            written as it comes -> handed over
+
+A job has a directory of its own, which is gone when the job is, however it ends. Doors call
+`run_job`, which hands the video over as the request says, or `render_talk`, which leaves it where
+the caller says.
+"""
+
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from multitalk.delivery import deliver
+from multitalk.engines.base import Engine
+from multitalk.job.course import Course, Progress, guarded
+from multitalk.job.work import Talk, Work
+from multitalk.schema import TalkRequest, TalkResult
+from multitalk.settings import Settings
+
+__all__ = ["Progress", "Talk", "guarded", "render_talk", "run_job"]
+
+
+def run_job(
+    request: TalkRequest,
+    *,
+    engine: Engine,
+    settings: Settings,
+    job_id: str,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+) -> TalkResult:
+    """Render a request and hand the video over as it asks.
+
+    Args:
+        request: What to render.
+        engine: What renders it; nothing else uses it meanwhile.
+        settings: The operator's limits and places.
+        job_id: Names the job in the log.
+        on_progress: Called from this thread as each stage begins and after each chunk.
+        cancelled: Set it, from any thread, to stop within a chunk.
+
+    Raises:
+        RequestError: The caller can fix it.
+        WorkerError: Ours; a crash is an InternalError.
+        Cancelled: `cancelled` was set.
+    """
+    course = Course(job_id, settings.job_seconds, on_progress, cancelled)
+    with guarded(job_id), _own_directory(settings) as directory:
+        talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
+        with course.stage("deliver", 1):
+            delivered = deliver(
+                talk.video, delivery=request.delivery, settings=settings, job_id=job_id
+            )
+        return talk.result(delivered)
+
+
+def render_talk(
+    request: TalkRequest,
+    output: Path,
+    *,
+    engine: Engine,
+    settings: Settings,
+    job_id: str,
+    on_progress: Callable[[Progress], None],
+    cancelled: threading.Event,
+) -> Talk:
+    """Render a request to a file of the caller's, which appears when it is whole or not at all.
+
+    Arguments and errors are those of `run_job`; `output` is a file in a directory that exists.
+    """
+    course = Course(job_id, settings.job_seconds, on_progress, cancelled)
+    unfinished = output.with_name(f".{output.stem}-{secrets.token_hex(4)}.mp4")
+    with guarded(job_id), _own_directory(settings) as directory:
+        try:
+            talk = Work(request, engine, settings, directory, course).make(unfinished)
+            unfinished.replace(output)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return replace(talk, video=output)
+
+
+@contextmanager
+def _own_directory(settings: Settings) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="multitalk-", dir=settings.work_directory) as name:
+        yield Path(name)

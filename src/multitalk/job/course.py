@@ -1,0 +1,94 @@
+"""A job's course: how far it is, how long each stage took, and when it must stop."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from multitalk.errors import Cancelled, DeadlineExceeded, InternalError, MultiTalkError
+
+Stage = Literal["collect", "speak", "load", "render", "deliver"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        stage: What is being done.
+        done: How much of it: frames while rendering, otherwise things.
+        total: Of how many.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+
+
+class Course:
+    """A job's course: times its stages, reports progress, and stops it when it must stop."""
+
+    def __init__(
+        self,
+        job_id: str,
+        seconds: float,
+        on_progress: Callable[[Progress], None],
+        cancelled: threading.Event,
+    ) -> None:
+        self.timings: dict[str, float] = {}
+        self._cancelled = cancelled
+        self._job_id = job_id
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._on_progress = on_progress
+
+    def report(self, stage: Stage, done: int, total: int) -> None:
+        """Tell the caller, unless the job must stop here.
+
+        Raises:
+            Cancelled: The caller took the job back.
+            DeadlineExceeded: The job took longer than it may.
+        """
+        if self.is_cancelled():
+            raise Cancelled
+        self._on_progress(Progress(stage, done, total))
+
+    def is_cancelled(self) -> bool:
+        """Whether the caller took the job back; to be asked again and again while waiting.
+
+        Raises:
+            DeadlineExceeded: The job took longer than it may.
+        """
+        if time.monotonic() > self._deadline:
+            raise DeadlineExceeded("deadline_exceeded", limit=self._seconds)
+        return self._cancelled.is_set()
+
+    @contextmanager
+    def stage(self, stage: Stage, total: int) -> Iterator[None]:
+        """Time a stage and log its end."""
+        self.report(stage, 0, total)
+        started = time.monotonic()
+        yield
+        self.timings[stage] = round(time.monotonic() - started, 3)
+        logger.info("job %s: %s took %.2f s", self._job_id, stage, self.timings[stage])
+
+
+@contextmanager
+def guarded(job_id: str) -> Iterator[None]:
+    """Turn a crash into one InternalError and log its traceback; the only place that does.
+
+    Raises:
+        InternalError: Something that is not one of our errors was raised.
+    """
+    try:
+        yield
+    except MultiTalkError:
+        raise
+    except Exception as error:
+        logger.exception("job %s crashed", job_id)
+        raise InternalError("internal_error", job_id=job_id) from error
