@@ -1,17 +1,18 @@
 """From a video's file to its report: the one place that knows the order of things."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from multitalk.errors import InvalidRequest
+from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.evaluation.lipsync import (
     FPS,
-    Curve,
+    OPENING,
     LipSync,
+    Mouth,
     TooLittleSpeech,
     compare_closures,
     compare_lips,
@@ -21,8 +22,12 @@ from multitalk.evaluation.observation import Observation, SeenPerson, observe
 from multitalk.evaluation.plot import draw_report
 from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.media.audio import read_sound
 from multitalk.media.image import load_portrait
 from multitalk.media.video import probe, read_frames
+
+Box = tuple[float, float, float, float]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ def evaluate(
     *,
     voices: Mapping[str, Path] | None = None,
     phonemes: Mapping[str, Path] | None = None,
+    boxes: Mapping[str, Box] | None = None,
     portrait: Path | None = None,
     plot: Path | None = None,
     max_seconds: float = 60.0,
@@ -42,11 +48,14 @@ def evaluate(
 
     Args:
         video: Any file with pictures and sound.
-        voices: Each speaker's voice, in the order of the faces from left to right. None: the
-            video's own sound is the voice; with several faces, of all of them together.
+        voices: Each speaker's voice; without boxes the largest faces have them, from left to
+            right. None: the video's own sound is the voice; with several faces, of all of them
+            together.
         phonemes: For some or all speakers, a JSON file `[{"start_seconds", "end_seconds", "ipa"}]`
             of what is said, timed from the beginning of the speaker's voice (without `voices`: of
             the video). Better truth than what the voice is heard to say.
+        boxes: For some or all speakers, where their face is in the video: x_min, y_min, x_max,
+            y_max in its pixels.
         portrait: The picture that the video was made from; None: the first frame.
         plot: Where to write a PNG of the lips against the voice; None: nowhere.
         max_seconds: What comes later is not looked at.
@@ -62,17 +71,19 @@ def evaluate(
     original = None
     if portrait is not None:
         original = load_portrait(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS)
+    sound = read_sound(video)
     fps = probe(video).fps
     frames = islice(read_frames(video), int(max_seconds * fps))
     expected = max(len(voices or {}), len(phonemes or {}), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
-    said = read_voices(video, voices=voices, phonemes=phonemes, num_frames=num_frames)
+    said = read_voices(sound, voices=voices, phonemes=phonemes, num_frames=num_frames)
     if not any(voice.speaking.any() for voice in said):
         raise InvalidRequest("no_speech_to_judge", field="video")
+    mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
     people = tuple(
-        _person_report(voice, person, openings)
-        for voice, person, openings in _pairs(said, seen, fps, num_frames)
+        _person_report(voice, person, mouth)
+        for voice, person, mouth in _pairs(said, seen, boxes or {}, mouths)
     )
     report = Report(
         num_frames=num_frames,
@@ -86,21 +97,54 @@ def evaluate(
 
 
 def _pairs(
-    said: list[Voice], seen: Observation, fps: float, num_frames: int
-) -> list[tuple[Voice, SeenPerson, Curve]]:
-    """Give each voice its face, left to right, and the opening of that face [num_frames]."""
-    openings = [at_25_fps(person.opening, fps=fps, num_frames=num_frames) for person in seen.people]
+    said: list[Voice], seen: Observation, boxes: Mapping[str, Box], mouths: list[Mouth]
+) -> list[tuple[Voice, SeenPerson, Mouth]]:
+    """Give each voice its face and the mouth of that face [T, 2]."""
     if [voice.name for voice in said] == [EVERYBODY] and len(seen.people) > 1:
         # One sound, several mouths: whoever speaks, together they should do what is heard.
         largest = max(seen.people, key=lambda person: person.face.height)
-        return [(said[0], largest, above_rest(openings))]
-    return list(zip(said, seen.people, openings, strict=False))
+        return [(said[0], largest, above_rest(mouths))]
+    faces = [person.face for person in seen.people]
+    chosen = choose_faces([boxes.get(voice.name) for voice in said], faces)
+    return [
+        (voice, seen.people[index], mouths[index])
+        for voice, index in zip(said, chosen, strict=True)
+    ]
 
 
-def _person_report(voice: Voice, person: SeenPerson, opening: Curve) -> PersonReport:
+def choose_faces(boxes: Sequence[Box | None], faces: Sequence[FaceLandmarks]) -> list[int]:
+    """Which face each voice has: the one in its box, else the largest ones from left to right.
+
+    Raises:
+        NoFaceFound: No face in a box, or fewer faces than voices.
+    """
+    free = list(range(len(faces)))
+    chosen: dict[int, int] = {}
+    for voice, box in enumerate(boxes):
+        if box is None:
+            continue
+        inside = [index for index in free if _is_in(faces[index], box)]
+        if not inside:
+            raise NoFaceFound("too_few_faces", speakers=len(boxes), faces=len(faces))
+        chosen[voice] = max(inside, key=lambda index: faces[index].height)
+        free.remove(chosen[voice])
+    waiting = [voice for voice in range(len(boxes)) if voice not in chosen]
+    if len(free) < len(waiting):
+        raise NoFaceFound("too_few_faces", speakers=len(boxes), faces=len(faces))
+    largest = sorted(free, key=lambda index: -faces[index].height)[: len(waiting)]
+    chosen.update(zip(waiting, sorted(largest), strict=True))
+    return [chosen[voice] for voice in range(len(boxes))]
+
+
+def _is_in(face: FaceLandmarks, box: Box) -> bool:
+    x, y = face.center
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth) -> PersonReport:
     sync: LipSync | None = None
     try:
-        sync = compare_lips(opening, voice.target, voice.speaking)
+        sync = compare_lips(mouth, voice.target, voice.speaking)
     except TooLittleSpeech:
         logger.info("%s: too little speech to judge the lips", voice.name)
     return PersonReport(
@@ -110,24 +154,27 @@ def _person_report(voice: Voice, person: SeenPerson, opening: Curve) -> PersonRe
         start_seconds=voice.start_seconds,
         similarity=voice.similarity,
         lipsync=sync,
-        closures=compare_closures(opening, voice.bilabials, voice.speaking),
-        listening_motion=listening_motion(opening, voice.speaking),
+        closures=compare_closures(mouth[:, OPENING], voice.bilabials, voice.speaking),
+        listening_motion=listening_motion(mouth[:, OPENING], voice.speaking),
         identity=person.identity,
-        measured=opening,
-        target=voice.target,
+        measured=mouth[:, OPENING],
+        target=voice.target[:, OPENING],
     )
 
 
-def above_rest(openings: list[Curve]) -> Curve:
-    """The sum of several mouths' openings, each above its own rest: [T]."""
-    rests = [np.nanpercentile(opening, 10) for opening in openings]
-    moved = [np.maximum(opening - rest, 0) for opening, rest in zip(openings, rests, strict=True)]
+def above_rest(mouths: list[Mouth]) -> Mouth:
+    """Several mouths as one: the sum of their openings and widths, each above its rest: [T, 2]."""
+    rests = [np.nanpercentile(mouth, 10, axis=0) for mouth in mouths]
+    moved = [np.maximum(mouth - rest, 0) for mouth, rest in zip(mouths, rests, strict=True)]
     return np.asarray(np.sum(moved, axis=0), np.float32)
 
 
-def at_25_fps(curve: Curve, *, fps: float, num_frames: int) -> Curve:
-    """A curve of a video's frames on the frames of 25 fps; NaN stays NaN: [num_frames]."""
+def at_25_fps(mouth: Mouth, *, fps: float, num_frames: int) -> Mouth:
+    """A mouth [T, 2] of a video's frames on the frames of 25 fps; NaN stays: [num_frames, 2]."""
     if abs(fps - FPS) < 1e-3:
-        return curve[:num_frames]
+        return mouth[:num_frames]
     seconds = (np.arange(num_frames) + 0.5) / FPS
-    return np.interp(seconds, (np.arange(len(curve)) + 0.5) / fps, curve).astype(np.float32)
+    times = (np.arange(len(mouth)) + 0.5) / fps
+    return np.stack([np.interp(seconds, times, curve) for curve in mouth.T], axis=1).astype(
+        np.float32
+    )

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from multitalk.errors import NoFaceFound
 from multitalk.evaluation.background import Background, BackgroundMeter
 from multitalk.evaluation.identity import Identity, Look, compare_looks, look_of, still_points
-from multitalk.evaluation.lipsync import Curve
+from multitalk.evaluation.lipsync import Mouth
 from multitalk.face.landmarks import MIN_FACE_PIXELS, FaceDetector, FaceLandmarks
 from multitalk.face.tracking import track_faces
 
 Frame = NDArray[np.uint8]
+UNSEEN = (np.nan, np.nan)
 LOOK_EVERY = 5  # frames: identity changes slowly
 
 
@@ -23,13 +24,13 @@ class SeenPerson:
     """One face through the video.
 
     Attributes:
-        opening: Gap between the lips [T] in face heights, NaN where the face is not seen.
+        mouth: Opening and width [T, 2] in face heights, NaN where the face is not seen.
         face: Where it was at first.
         seen_share: Share of the frames in which it is seen.
         identity: Against the reference picture.
     """
 
-    opening: Curve
+    mouth: Mouth
     face: FaceLandmarks
     seen_share: float
     identity: Identity
@@ -81,7 +82,7 @@ class _FramesSeen:
         self._points: list[NDArray[np.int_]] = []
         self._references: list[Look] = []
         self._looks: list[list[Look]] = []
-        self._openings: list[list[float]] = []
+        self._mouths: list[list[tuple[float, float]]] = []
         self._meter: BackgroundMeter | None = None
 
     def kept(self, frames: Iterable[Frame]) -> Iterable[Frame]:
@@ -96,13 +97,16 @@ class _FramesSeen:
             return
         if self._meter is None and faces:
             self._begin(frame, [face for face in faces if face is not None])
-        self._openings.append(
-            [face.mouth_opening if face is not None else np.nan for face in faces]
+        self._mouths.append(
+            [
+                (face.mouth_opening, face.mouth_width) if face is not None else UNSEEN
+                for face in faces
+            ]
         )
         if self._meter is None:
             return
         self._meter.add(frame)
-        if len(self._openings) % LOOK_EVERY == 0:
+        if len(self._mouths) % LOOK_EVERY == 0:
             for face, points, looks in zip(faces, self._points, self._looks, strict=True):
                 if face is not None:
                     looks.append(look_of(frame, face, points))
@@ -111,13 +115,13 @@ class _FramesSeen:
         if not self._first:
             raise NoFaceFound("no_face_in_video", pixels=MIN_FACE_PIXELS)
         count = len(self._first)
-        blank = [np.nan] * count
-        openings = np.array([row or blank for row in self._openings], np.float32)  # [T, N]
+        blank = [UNSEEN] * count
+        mouths = np.array([row or blank for row in self._mouths], np.float32)  # [T, N, 2]
         people = [
             SeenPerson(
-                opening=openings[:, index],
+                mouth=mouths[:, index],
                 face=self._first[index],
-                seen_share=float((~np.isnan(openings[:, index])).mean()),
+                seen_share=float((~np.isnan(mouths[:, index, 0])).mean()),
                 identity=compare_looks(
                     self._references[index], self._looks[index] or [self._references[index]]
                 ),
@@ -127,7 +131,7 @@ class _FramesSeen:
         return Observation(
             people=tuple(people),
             background=self._meter.result() if self._meter else None,
-            num_frames=len(self._openings),
+            num_frames=len(self._mouths),
         )
 
     def _begin(self, frame: Frame, faces: list[FaceLandmarks]) -> None:

@@ -38,7 +38,7 @@ def _title(report: Report) -> str:
         for check in report.checks
         if check.passed is False
     ]
-    return "passed" if report.passed else "failed: " + (", ".join(failed) or "nothing was judged")
+    return report.verdict + (": " + ", ".join(failed) if failed else "")
 
 
 def _caption(person: PersonReport) -> str:
@@ -46,7 +46,7 @@ def _caption(person: PersonReport) -> str:
     if sync is None:
         return f"{person.name}: too little speech"
     return (
-        f"{person.name}: r {sync.correlation:.2f}, lips {1000 * sync.lag_seconds:+.0f} ms, "
+        f"{person.name}: agreement {sync.agreement:.2f}, lips {1000 * sync.lag_seconds:+.0f} ms, "
         f"wrong placings as good {sync.chance_share:.1%}, closed in "
         f"{person.closures.closed_share:.0%} of {person.closures.moments} m b p"
     )

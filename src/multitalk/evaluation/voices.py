@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.errors import InvalidRequest
-from multitalk.evaluation.lipsync import Curve, Mask, closure_moments
+from multitalk.evaluation.lipsync import Mask, Mouth, closure_moments
 from multitalk.media.audio import SAMPLE_RATE, read_sound
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
@@ -28,7 +28,7 @@ class Voice:
 
     Attributes:
         name: The speaker's, such as `person1`.
-        target: Opening [T] that the voice asks for, in face heights.
+        target: Opening, in face heights, and width, -1..1, that the voice asks for: [T, 2].
         speaking: Frames [T] in which it is heard.
         bilabials: (start, end) of each m, b and p in seconds.
         source: Where the target comes from: the voice's sound, or known phonemes.
@@ -38,7 +38,7 @@ class Voice:
     """
 
     name: str
-    target: Curve
+    target: Mouth
     speaking: Mask
     bilabials: tuple[tuple[float, float], ...]
     source: str
@@ -47,7 +47,7 @@ class Voice:
 
 
 def read_voices(
-    video: Path,
+    sound: Samples,
     *,
     voices: Mapping[str, Path] | None,
     phonemes: Mapping[str, Path] | None,
@@ -56,7 +56,7 @@ def read_voices(
     """The voices of a video, in the callers' order.
 
     Args:
-        video: The video; its sound tells where each voice begins.
+        sound: Of the video, float32 [S] at 16 kHz; it tells where each voice begins.
         voices: Each speaker's own voice, any audio file; None: the video's sound is the voice of
             everybody in it.
         phonemes: JSON files `[{"start_seconds", "end_seconds", "ipa"}]`, timed from the beginning
@@ -64,12 +64,11 @@ def read_voices(
         num_frames: Length of the video at 25 frames a second.
 
     Raises:
-        MediaUndecodable: The video or a voice has no sound.
+        MediaUndecodable: A voice has no sound.
         InvalidRequest: A file of phonemes cannot be read or is for an unknown speaker.
     """
-    sound = read_sound(video)
     timings = {name: read_phonemes(path, name) for name, path in (phonemes or {}).items()}
-    names = list(voices or timings or {EVERYBODY: video})
+    names = list(voices or timings or {EVERYBODY: None})
     for name in timings:
         if name not in names:
             raise InvalidRequest(
@@ -96,7 +95,7 @@ def read_voices(
         placed.append(
             Voice(
                 name=name,
-                target=gap_of(track),
+                target=mouth_of(track),
                 speaking=track.activity > _ACTIVE,
                 bilabials=tuple(bilabials),
                 source="phonemes" if name in timings else "sound",
@@ -107,9 +106,9 @@ def read_voices(
     return placed
 
 
-def gap_of(track: VisemeTrack) -> Curve:
-    """Gap between the lips that a track asks for, in face heights: [T]."""
-    return track.opening * (1 - track.closure)
+def mouth_of(track: VisemeTrack) -> Mouth:
+    """The gap between the lips, in face heights, and the width that a track asks for: [T, 2]."""
+    return np.stack([track.opening * (1 - track.closure), track.width], axis=1)
 
 
 def read_phonemes(path: Path, name: str) -> list[PhonemeTiming]:
