@@ -1,0 +1,380 @@
+"""One job, end to end, with a tiny engine: order, length, limits, and what is left behind."""
+
+import logging
+import threading
+import wave
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+from PIL import Image
+
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
+from multitalk.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EngineUnavailable,
+    InternalError,
+    InvalidRequest,
+    MediaUndecodable,
+)
+from multitalk.job import Progress, Talk, render_talk, run_job
+from multitalk.media.audio import read_sound
+from multitalk.media.video import probe, read_frames
+from multitalk.schema import TalkResult, parse_request
+from multitalk.settings import Settings
+
+COLOR = (200, 40, 90)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with a picture and voices of several lengths."""
+    directory = tmp_path / "files"
+    directory.mkdir()
+    Image.new("RGB", (32, 24), COLOR).save(directory / "portrait.png")
+    for name, seconds in {"one": 1.0, "two": 2.0, "odd": 0.999, "frame": 0.04, "four": 4.0}.items():
+        write_wav(directory / f"{name}.wav", hum(seconds))
+    write_wav(directory / "silence.wav", np.zeros(16_000, np.int16))
+    write_wav(directory / "nothing.wav", np.zeros(0, np.int16))
+    return directory
+
+
+@pytest.fixture
+def settings(files: Path, tmp_path: Path) -> Settings:
+    work = tmp_path / "work"
+    work.mkdir()
+    return Settings(allowed_roots=(files,), work_directory=work)
+
+
+def hum(seconds: float) -> np.ndarray:
+    time = np.arange(round(16_000 * seconds)) / 16_000
+    return np.round(8_000 * np.sin(2 * np.pi * 200 * time)).astype(np.int16)
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples.tobytes())
+
+
+def talk_of(
+    settings: Settings,
+    output: Path,
+    engine: FakeEngine | None = None,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    cancelled: threading.Event | None = None,
+    **fields: object,
+) -> Talk:
+    """Render a request, by default of one voice of a second."""
+    return render_talk(
+        parse_request(request(**fields), settings=settings),
+        output,
+        engine=engine or FakeEngine(),
+        settings=settings,
+        job_id="job-1",
+        on_progress=on_progress,
+        cancelled=cancelled or threading.Event(),
+    )
+
+
+def result_of(settings: Settings, engine: FakeEngine | None = None, **fields: object) -> TalkResult:
+    return run_job(
+        parse_request(request(**fields), settings=settings),
+        engine=engine or FakeEngine(),
+        settings=settings,
+        job_id="job-1",
+        on_progress=lambda _: None,
+        cancelled=threading.Event(),
+    )
+
+
+def request(**fields: object) -> dict[str, object]:
+    return {
+        "prompt": "somebody talks",
+        "image_path": "portrait.png",
+        "audio_paths": {"person1": "one.wav"},
+        **fields,
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(settings: Settings) -> Iterator[None]:
+    """However a job of these tests ends, its directory is gone."""
+    yield
+    assert list(settings.work_directory.iterdir()) == []
+
+
+# What comes out ---------------------------------------------------------------------------------
+
+
+def test_the_video_shows_the_engines_frames_for_the_voices_length(
+    settings: Settings, tmp_path: Path
+) -> None:
+    talk = talk_of(settings, tmp_path / "talk.mp4", FakeEngine(chunk_frames=7))
+    facts = probe(talk.video)
+    assert (facts.width, facts.height) == (talk.width, talk.height) == (48, 64)
+    assert (facts.num_frames, talk.num_frames, facts.duration) == (25, 25, 1.0)
+    frames = np.stack(list(read_frames(talk.video)))
+    np.testing.assert_allclose(frames[:, 60, 24], np.tile(COLOR, (25, 1)), atol=6)
+    np.testing.assert_allclose(frames[:, 3, 24, 1], np.arange(25), atol=6)
+
+
+@pytest.mark.parametrize(
+    ("voice", "num_frames"),
+    [("one", 25), ("odd", 25), ("frame", 1), ("silence", 25), ("two", 50)],
+)
+def test_the_talk_lasts_as_many_whole_frames_as_cover_the_voice(
+    settings: Settings, tmp_path: Path, voice: str, num_frames: int
+) -> None:
+    talk = talk_of(settings, tmp_path / "talk.mp4", audio_paths={"person1": f"{voice}.wav"})
+    assert talk.num_frames == probe(talk.video).num_frames == num_frames
+
+
+@pytest.mark.parametrize(
+    ("audio_type", "num_frames", "starts"),
+    [("para", 50, [0, 0]), ("speech", 50, [0, 0]), (None, 50, [0, 0]), ("add", 75, [0, 25])],
+)
+def test_voices_of_unequal_length_speak_together_or_in_turn(
+    settings: Settings,
+    tmp_path: Path,
+    audio_type: str | None,
+    num_frames: int,
+    starts: list[int],
+) -> None:
+    engine = FakeEngine()
+    voices = {"left": "one.wav", "right": "two.wav"}
+    talk = talk_of(
+        settings, tmp_path / "talk.mp4", engine, audio_paths=voices, audio_type=audio_type
+    )
+    assert talk.num_frames == num_frames
+    (scene,) = engine.scenes
+    assert [speaker.name for speaker in scene.speakers] == ["left", "right"]
+    assert {len(speaker.speech) for speaker in scene.speakers} == {num_frames * 640}
+    first_sounds = [int(np.flatnonzero(speaker.speech)[0]) // 640 for speaker in scene.speakers]
+    assert first_sounds == starts
+
+
+def test_a_clip_is_one_window_at_most(settings: Settings, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    voices = {"person1": "four.wav"}
+    talk = talk_of(settings, tmp_path / "c.mp4", engine, mode="clip", audio_paths=voices)
+    assert talk.num_frames == probe(talk.video).num_frames == 81
+    assert len(engine.scenes[0].speakers[0].speech) == 81 * 640
+    assert abs(len(read_sound(talk.video)) - 81 * 640) <= 1024
+    assert talk_of(settings, tmp_path / "short.mp4", mode="clip").num_frames == 25
+
+
+def test_a_text_is_spoken_and_its_sounds_are_timed_in_the_video(
+    settings: Settings, tmp_path: Path
+) -> None:
+    texts = [{"text": "안녕하세요."}, {"text": "Good morning.", "language": "en"}]
+    voices = {"person1": "one.wav", "person2": texts}
+    talk = talk_of(settings, tmp_path / "talk.mp4", audio_paths=voices, audio_type="add")
+    sounds = talk.phonemes["person2"]
+    assert set(talk.phonemes) == {"person2"}
+    assert sounds[0].start_seconds == pytest.approx(1.0, abs=0.1)
+    assert sounds[-1].end_seconds == pytest.approx(talk.num_frames / 25, abs=0.05)
+    assert all(a.end_seconds <= b.start_seconds + 1e-9 for a, b in pairwise(sounds))
+    assert "speak" in talk.timings
+
+
+def test_the_engine_is_told_what_the_request_says(settings: Settings, tmp_path: Path) -> None:
+    engine = FakeEngine()
+    talk_of(
+        settings,
+        tmp_path / "talk.mp4",
+        engine,
+        seed=11,
+        sample_steps=4,
+        sample_text_guide_scale=3.0,
+        sample_audio_guide_scale=4.0,
+        sample_shift=7.0,
+        resolution="480p",
+        bbox={"person1": [1, 2, 3, 4]},
+    )
+    (options,), (scene,) = engine.options, engine.scenes
+    assert (options.seed, options.num_inference_steps, options.shift) == (11, 4, 7.0)
+    assert (options.text_guidance_scale, options.audio_guidance_scale) == (3.0, 4.0)
+    assert options.resolution == "480p"
+    assert scene.prompt == "somebody talks"
+    assert scene.speakers[0].box == (1, 2, 3, 4)
+    np.testing.assert_array_equal(scene.portrait, np.full((24, 32, 3), COLOR, np.uint8))
+
+
+def test_a_seed_that_is_not_given_is_drawn_and_told(settings: Settings) -> None:
+    engine = FakeEngine()
+    seeds = [result_of(settings, engine).seed for _ in range(2)]
+    assert seeds == [options.seed for options in engine.options]
+    assert seeds[0] != seeds[1]
+    assert result_of(settings, seed=5).seed == 5
+
+
+def test_the_engines_notices_are_told_in_the_requests_language(settings: Settings) -> None:
+    notices = (Notice("face_is_small", {"speaker": "person1", "height": 80.0, "limit": 120}),)
+    (english,) = result_of(settings, FakeEngine(notices=notices)).warnings
+    (korean,) = result_of(settings, FakeEngine(notices=notices), locale="ko").warnings
+    assert english.startswith("person1: the face is only 80 pixels")
+    assert korean.startswith("person1: 얼굴 높이가 80픽셀")
+
+
+def test_the_result_is_json_with_every_stages_seconds(settings: Settings) -> None:
+    reply = result_of(settings).reply()
+    assert reply["status"] == "success"
+    timings = reply["timings"]
+    assert isinstance(timings, dict)
+    assert list(timings) == ["collect", "load", "render", "deliver"]
+    assert all(seconds >= 0 for seconds in timings.values())
+
+
+def test_progress_follows_the_order_of_things(settings: Settings, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    talk_of(settings, tmp_path / "t.mp4", FakeEngine(chunk_frames=10), on_progress=seen.append)
+    stages = list(dict.fromkeys(progress.stage for progress in seen))
+    assert stages == ["collect", "load", "render"]
+    rendered = [(p.done, p.total) for p in seen if p.stage == "render"]
+    assert rendered == [(0, 25), (10, 25), (20, 25), (25, 25)]
+
+
+def test_each_stage_is_one_line_of_the_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="multitalk.job"):
+        result_of(settings)
+    lines = [record.message for record in caplog.records]
+    assert [line.split()[2] for line in lines] == ["collect", "load", "render", "deliver"]
+    assert all("job-1" in line for line in lines)
+
+
+# What goes wrong --------------------------------------------------------------------------------
+
+
+def test_a_crash_becomes_an_answer_that_says_nothing_foreign(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = tmp_path / "talk.mp4"
+    engine = FakeEngine(error=OSError("secret /etc/path"))
+    with pytest.raises(InternalError) as caught:
+        talk_of(settings, output, engine)
+    assert "secret" not in caught.value.text()
+    assert "job-1" in caught.value.text()
+    assert "secret /etc/path" in caplog.text  # the operator can read it
+    assert not output.exists()
+    assert engine.closed == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_ends_the_process_passes_and_leaves_nothing(
+    settings: Settings, tmp_path: Path, error: BaseException
+) -> None:
+    output = tmp_path / "out" / "talk.mp4"
+    output.parent.mkdir()
+    with pytest.raises(type(error)):
+        talk_of(settings, output, FakeEngine(error=error))
+    assert list(output.parent.iterdir()) == []
+
+
+def test_what_was_there_stays_until_the_video_is_whole(settings: Settings, tmp_path: Path) -> None:
+    output = tmp_path / "talk.mp4"
+    output.write_bytes(b"before")
+    with pytest.raises(InternalError):
+        talk_of(settings, output, FakeEngine(error=RuntimeError()))
+    assert output.read_bytes() == b"before"
+    talk_of(settings, output)
+    assert probe(output).num_frames == 25
+
+
+def test_a_job_is_cancelled_within_a_chunk(settings: Settings, tmp_path: Path) -> None:
+    engine = FakeEngine(chunk_frames=1)
+    cancelled = threading.Event()
+
+    def stop_at_five(progress: Progress) -> None:
+        if (progress.stage, progress.done) == ("render", 5):
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        talk_of(settings, tmp_path / "t.mp4", engine, on_progress=stop_at_five, cancelled=cancelled)
+    assert engine.num_chunks == 6
+    assert engine.closed == 1
+
+
+def test_a_job_that_is_cancelled_before_it_starts_does_nothing(
+    settings: Settings, tmp_path: Path
+) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    engine = FakeEngine()
+    with pytest.raises(Cancelled):
+        talk_of(settings, tmp_path / "t.mp4", engine, cancelled=cancelled)
+    assert engine.scenes == []
+
+
+def test_a_job_ends_at_its_deadline(files: Path, settings: Settings, tmp_path: Path) -> None:
+    hurried = Settings(
+        allowed_roots=(files,), work_directory=settings.work_directory, job_seconds=0.3
+    )
+    engine = FakeEngine(chunk_frames=1, seconds_per_chunk=0.1)
+    with pytest.raises(DeadlineExceeded, match="MULTITALK_JOB_SECONDS"):
+        talk_of(hurried, tmp_path / "t.mp4", engine)
+    assert engine.num_chunks < 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "field"),
+    [
+        ({"image_path": "one.wav"}, MediaUndecodable, "image_path"),
+        ({"image_path": "none.png"}, InvalidRequest, "image_path"),
+        ({"audio_paths": {"bob": "portrait.png"}}, MediaUndecodable, "audio_paths.bob"),
+        ({"audio_paths": {"bob": "nothing.wav"}}, MediaUndecodable, "audio_paths.bob"),
+        ({"audio_paths": {"bob": {"text": "?!"}}}, InvalidRequest, "audio_paths.bob.text"),
+        (
+            {"audio_paths": {"bob": [{"text": "a"}, {"text": "b", "voice": "nobody"}]}},
+            InvalidRequest,
+            "audio_paths.bob.1.voice",
+        ),
+    ],
+)
+def test_what_the_caller_can_fix_is_named_by_field(
+    settings: Settings,
+    tmp_path: Path,
+    fields: dict[str, object],
+    error: type[InvalidRequest],
+    field: str,
+) -> None:
+    with pytest.raises(error) as caught:
+        talk_of(settings, tmp_path / "t.mp4", **fields)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("lost", [{0}, {10}, {20}, {0, 10, 20}])
+def test_an_engine_that_loses_frames_is_a_crash(
+    settings: Settings, tmp_path: Path, lost: set[int]
+) -> None:
+    class Losing(FakeEngine):
+        def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+            return (c for c in super().render(scene, options) if c.first not in lost)
+
+    with pytest.raises(InternalError):
+        talk_of(settings, tmp_path / "t.mp4", Losing())
+    assert not (tmp_path / "t.mp4").exists()
+
+
+def test_another_engine_than_the_one_asked_for_is_never_taken(settings: Settings) -> None:
+    asked = parse_request(request(engine="diffusion"), settings=settings)
+    engine = FakeEngine()
+    with pytest.raises(EngineUnavailable, match="runs the warp engine, not diffusion"):
+        run_job(
+            asked,
+            engine=engine,
+            settings=settings,
+            job_id="job-1",
+            on_progress=lambda _: None,
+            cancelled=threading.Event(),
+        )
+    assert engine.scenes == []
