@@ -1,3 +1,4 @@
+import contextlib
 import struct
 
 import numpy as np
@@ -209,6 +210,29 @@ def test_what_is_no_sound_is_named(tmp_path, data, reason):
     assert caught.value.field == "audio_paths.person1"
     assert reason in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_unknown_codec_is_named(tmp_path):
+    path = write_sound(tmp_path / "a.wav", sine(1, 16_000), 16_000)
+    data = bytearray(path.read_bytes())
+    data[20:22] = b"\x34\x12"  # the tag of the codec
+    path.write_bytes(data)
+    with pytest.raises(MediaUndecodable, match="unknown codec"):
+        load(path, tmp_path)
+
+
+def test_random_damage_never_escapes_as_another_error(tmp_path):
+    generator = np.random.default_rng(2)
+    for name in ("a.wav", "a.mp3", "a.m4a", "a.ogg", "a.flac"):
+        path = write_sound(tmp_path / name, sine(0.5, 48_000), 48_000)
+        clean = path.read_bytes()
+        for _ in range(15):
+            damaged = bytearray(clean)
+            for position in generator.integers(0, min(len(clean), 3000), 6):
+                damaged[position] = generator.integers(0, 256)
+            path.write_bytes(damaged)
+            with contextlib.suppress(MediaUndecodable, LimitExceeded):
+                load(path, tmp_path)
 
 
 def test_a_video_without_sound_says_so(tmp_path):

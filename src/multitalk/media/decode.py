@@ -167,8 +167,10 @@ def _frames(path: Path, *, field: str | None) -> Iterator[AudioFrame]:
     with open_media(path, key="audio_undecodable", field=field) as container:
         if not container.streams.audio:
             raise MediaUndecodable("audio_undecodable", field=field, reason="no audio stream in it")
-        damaged = 0
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise MediaUndecodable("audio_undecodable", field=field, reason="unknown codec")
+        damaged = 0
         packets = container.demux(stream)
         while True:
             try:
@@ -202,39 +204,50 @@ def _timeline(path: Path, *, field: str | None) -> Iterator[_Piece]:
     for frame in _frames(path, field=field):
         block, layout = _with_known_layout(_planar(frame), frame.layout)
         kind = SoundFormat(frame.sample_rate, block.shape[0])
-        if frame.pts is not None and frame.time_base is not None:
-            stamp = float(frame.pts * frame.time_base)
+        stamp = frame.time
+        if stamp is not None:
             gap = 0.0 if origin is None else stamp - (origin + written)
             if GAP_SECONDS < gap <= MAX_GAP_SECONDS:
-                silence = round(gap * kind.sample_rate)
-                yield kind, layout, np.zeros((kind.num_channels, silence), np.float32)
-                written += silence / kind.sample_rate
+                for silence in _silence(gap, kind):
+                    yield kind, layout, silence
+                    written += silence.shape[1] / kind.sample_rate
             elif origin is None or abs(gap) > GAP_SECONDS:
                 origin = stamp - written
         yield kind, layout, block
         written += block.shape[1] / kind.sample_rate
 
 
+def _silence(seconds: float, kind: SoundFormat) -> Iterator[SoundBlock]:
+    """So much silence, in pieces of a second: a file may say that it has many channels."""
+    left = round(seconds * kind.sample_rate)
+    while left > 0:
+        taken = min(left, kind.sample_rate)
+        yield np.zeros((kind.num_channels, taken), np.float32)
+        left -= taken
+
+
 def _joined(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
-    """The same sound in fewer pieces, for arrays of a worthwhile size."""
+    """The same sound, all of it numbers, in fewer pieces, so that arrays are worth their while."""
     waiting: list[SoundBlock] = []
+    num_waiting = 0
     kind: SoundFormat | None = None
     layout = ""
     for next_kind, next_layout, block in pieces:
         if kind is not None and (next_kind, next_layout) != (kind, layout):
-            yield kind, layout, np.concatenate(waiting, axis=1)
-            waiting = []
+            yield kind, layout, _finite(np.concatenate(waiting, axis=1))
+            waiting, num_waiting = [], 0
         kind, layout = next_kind, next_layout
         waiting.append(block)
-        if sum(part.shape[1] for part in waiting) >= BLOCK_SECONDS * kind.sample_rate:
-            yield kind, layout, np.concatenate(waiting, axis=1)
-            waiting, kind = [], None
+        num_waiting += block.shape[1]
+        if num_waiting >= BLOCK_SECONDS * kind.sample_rate:
+            yield kind, layout, _finite(np.concatenate(waiting, axis=1))
+            waiting, num_waiting, kind = [], 0, None
     if kind is not None:
-        yield kind, layout, np.concatenate(waiting, axis=1)
+        yield kind, layout, _finite(np.concatenate(waiting, axis=1))
 
 
 def _planar(frame: AudioFrame) -> SoundBlock:
-    """A frame of any sample format as float32 [C, S]; not-a-number and infinity become zero."""
+    """A frame of any sample format as float32 [C, S]; floats may still be no numbers."""
     if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
         packer = AudioResampler(format=frame.format.packed, layout=frame.layout)
         (frame,) = packer.resample(frame)
@@ -245,9 +258,14 @@ def _planar(frame: AudioFrame) -> SoundBlock:
         return (samples.astype(np.float32) - 128.0) / 128.0
     if np.issubdtype(samples.dtype, np.integer):
         return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
-    clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    block: SoundBlock = np.clip(clean, -FLOAT_HEADROOM, FLOAT_HEADROOM).astype(np.float32)
-    return block
+    with np.errstate(over="ignore"):  # to infinity, and from there to zero
+        return samples.astype(np.float32)
+
+
+def _finite(block: SoundBlock) -> SoundBlock:
+    """Not-a-number and infinity as zero, the rest within reason."""
+    clean = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(clean, -FLOAT_HEADROOM, FLOAT_HEADROOM)
 
 
 # Channels whose places a file does not declare (plain WAV) are in the order that FFmpeg assumes.

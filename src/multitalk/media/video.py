@@ -374,7 +374,8 @@ _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FUL
 def _picture(container: InputContainer, field: str | None) -> VideoStream:
     """The first video stream that is not the cover of a sound file."""
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+        readable = stream.codec_context is not None  # None: a codec that this FFmpeg does not have
+        if readable and not stream.disposition & Disposition.attached_pic:
             return stream
     raise MediaUndecodable("video_undecodable", field=field, reason="no video stream in it")
 
