@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_engine import FakeEngine
 from PIL import Image
 
+from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
 from multitalk.errors import (
     Cancelled,

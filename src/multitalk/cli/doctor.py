@@ -1,5 +1,195 @@
-"""`multitalk doctor`."""
+"""`multitalk doctor`: what works on this machine, and what to do about the rest."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multitalk.cli.console import EXIT_WORKER_ERROR, answering, print_json
+from multitalk.errors import MultiTalkError
+
+PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
+OPTIONAL_PACKAGES = {
+    "espeakng-loader": "texts cannot be spoken; pip install 'multitalk-serverless[speech]'",
+    "runpod": "no RunPod worker here; pip install 'multitalk-serverless[worker]'",
+    "boto3": "results cannot go to a bucket; pip install boto3",
+}
+OLDEST, NEWEST = (3, 10), (3, 12)  # Python
+MIN_FREE_DISK = 2 * 2**30  # bytes
+MIN_MEMORY = 2 * 2**30  # bytes
+SELF_TEST_SIZE = 480  # pixels
+SELF_TEST_SECONDS = 1.0
+SAMPLE_RATE = 16_000
+
+SIGNS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
 
 
-def doctor() -> None:
-    """Say what works on this machine."""
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: Of the thing.
+        works: None where it is not needed.
+        said: What was found, and what to do if it does not work.
+    """
+
+    name: str
+    works: bool | None
+    said: str
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say what works on this machine, and what to do about the rest.
+
+    Ends with a test: a second of video of a drawn face. Exit code 1 if something needed is missing.
+
+    [bold]Example[/bold]
+
+    multitalk doctor
+    """
+    findings = []
+    with answering():
+        for finding in _examine():
+            findings.append(finding)
+            if not as_json:
+                sign, color = SIGNS[finding.works]
+                typer.secho(f"{sign:>3}  ", fg=color, nl=False)
+                typer.echo(f"{finding.name:<24}{finding.said}")
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    if any(finding.works is False for finding in findings):
+        raise typer.Exit(EXIT_WORKER_ERROR)
+
+
+def _examine() -> Iterator[Finding]:
+    from multitalk.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.from_env()
+    fits = OLDEST <= sys.version_info[:2] <= NEWEST
+    said = platform.python_version() + ("" if fits else ": 3.10, 3.11 or 3.12 is needed")
+    yield Finding("Python", fits, said)
+    yield from map(_package, PACKAGES)
+    for name, loss in OPTIONAL_PACKAGES.items():
+        found = _package(name)
+        yield found if found.works else Finding(name, None, f"not installed: {loss}")
+    yield _face_models()
+    yield _voices()
+    yield _machine()
+    yield _memory()
+    yield _disk(settings.work_directory)
+    yield _gpu()
+    yield _self_test()
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, f"not installed: pip install {name}")
+
+
+def _face_models() -> Finding:
+    from multitalk.cli.drawn_face import draw_face  # noqa: PLC0415 - heavy
+    from multitalk.face.landmarks import detect_faces  # noqa: PLC0415
+
+    try:
+        found = detect_faces(draw_face(SELF_TEST_SIZE))
+    except MultiTalkError as error:
+        return Finding("face models", False, error.text())
+    works = len(found) == 1
+    return Finding("face models", works, "find a drawn face" if works else "find no drawn face")
+
+
+def _voices() -> Finding:
+    from multitalk.speech.synthesis import list_languages, list_voices  # noqa: PLC0415
+
+    try:
+        said = f"{len(list_languages())} languages, {len(list_voices())} voices"
+    except MultiTalkError as error:
+        return Finding("speech synthesis", None, error.text())
+    return Finding("speech synthesis", True, said)
+
+
+def _machine() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Finding("processor", True, f"{platform.machine()}, {cores} cores")
+
+
+def _memory() -> Finding:
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    enough = size >= MIN_MEMORY
+    return Finding("memory", enough, f"{size / 2**30:.1f} GB" + ("" if enough else ": 2 GB needed"))
+
+
+def _disk(directory: Path) -> Finding:
+    if not directory.is_dir():
+        return Finding("work directory", False, f"{directory} is missing: make it")
+    free = shutil.disk_usage(directory).free
+    enough = free >= MIN_FREE_DISK
+    said = f"{free / 2**30:.1f} GB free in {directory}"
+    return Finding("work directory", enough, said + ("" if enough else ": 2 GB needed"))
+
+
+def _gpu() -> Finding:
+    listed = "none"
+    if tool := shutil.which("nvidia-smi"):
+        command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        try:
+            asked = subprocess.run(  # noqa: S603 - NVIDIA's own tool
+                command, capture_output=True, text=True, timeout=10, check=True
+            )
+            listed = "; ".join(asked.stdout.splitlines())
+        except (OSError, subprocess.SubprocessError):
+            listed = "nvidia-smi does not answer"
+    torch = "torch installed" if find_spec("torch") else "torch not installed"
+    return Finding("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
+
+
+def _self_test() -> Finding:
+    import cv2  # noqa: PLC0415 - heavy
+
+    from multitalk.cli.drawn_face import draw_face  # noqa: PLC0415
+    from multitalk.serving.local import Studio  # noqa: PLC0415
+
+    try:
+        studio = Studio()
+        with tempfile.TemporaryDirectory(prefix="multitalk-") as name:
+            portrait, voice = Path(name, "face.png"), Path(name, "voice.wav")
+            cv2.imwrite(str(portrait), draw_face(SELF_TEST_SIZE)[..., ::-1])
+            _write_hum(voice)
+            started = time.monotonic()
+            result = studio.render(portrait, voice, "a drawn face hums", Path(name, "talk.mp4"))
+            seconds = time.monotonic() - started
+    except MultiTalkError as error:
+        return Finding("self-test", False, error.text())
+    said = f"{result.duration_seconds:g} s of H.264 and AAC video in {seconds:.1f} s"
+    return Finding("self-test", True, f"{said}, engine {result.engine} (what auto takes here)")
+
+
+def _write_hum(path: Path) -> None:
+    """A voice for the self-test: a low sawtooth, loud and quiet five times a second."""
+    period, beat = SAMPLE_RATE // 125, SAMPLE_RATE // 10
+    samples = (
+        (index % period * 16_000 // period - 8_000) * (index // beat % 2)
+        for index in range(round(SELF_TEST_SECONDS * SAMPLE_RATE))
+    )
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(b"".join(value.to_bytes(2, "little", signed=True) for value in samples))
