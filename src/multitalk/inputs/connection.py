@@ -25,6 +25,10 @@ class DeadlinePassed(Exception):
     """The exchange took longer than it may."""
 
 
+class CertificateInvalid(Exception):
+    """The host could not prove its name."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long one download may take.
@@ -58,11 +62,15 @@ class PinnedTransport(httpx.BaseTransport):
     Args:
         addresses: Tried in order.
         patience: Of the whole download.
-        ssl_context: Verifies certificates.
+        ssl_context: Verifies certificates; only https needs it.
     """
 
     def __init__(
-        self, addresses: Sequence[Address], *, patience: Patience, ssl_context: ssl.SSLContext
+        self,
+        addresses: Sequence[Address],
+        *,
+        patience: Patience,
+        ssl_context: ssl.SSLContext | None,
     ) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context,
@@ -171,9 +179,13 @@ class _PatientStream(httpcore.NetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         left = min(CONNECT_SECONDS, self._patience.left())
-        return _PatientStream(
-            self._stream.start_tls(ssl_context, server_hostname, left), self._patience
-        )
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        except httpcore.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise CertificateInvalid from error
+            raise
+        return _PatientStream(stream, self._patience)
 
     def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)

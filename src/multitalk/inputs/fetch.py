@@ -1,11 +1,9 @@
 """Downloads: bounded in bytes and time, every hop checked, nothing taken from the environment."""
 
-import queue
 import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import httpcore
 import httpx
@@ -14,6 +12,7 @@ from multitalk.errors import SourceRefused, SourceUnreachable
 from multitalk.inputs.address import Resolver, addresses_of, shown
 from multitalk.inputs.connection import (
     POLL_SECONDS,
+    CertificateInvalid,
     DeadlinePassed,
     Patience,
     PinnedTransport,
@@ -74,9 +73,10 @@ def download_into(
         raise SourceUnreachable(
             "download_too_slow", field=field, host=host, limit=settings.download_seconds
         ) from error
+    except CertificateInvalid as error:
+        raise SourceUnreachable("certificate_refused", field=field, host=host) from error
     except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-        key = "certificate_refused" if _is_certificate(error) else "host_unreachable"
-        raise SourceUnreachable(key, field=field, host=host) from error
+        raise SourceUnreachable("host_unreachable", field=field, host=host) from error
     except (httpcore.ProtocolError, httpx.HTTPError) as error:
         raise SourceUnreachable("download_broken", field=field, host=host) from error
     raise SourceUnreachable("too_many_redirects", field=field, limit=settings.max_redirects)
@@ -88,7 +88,7 @@ def _checked_url(url: httpx.URL, *, field: str) -> httpx.URL:
         raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])
     if url.userinfo:
         raise SourceRefused("credentials_in_url", field=field)
-    if not url.raw_host:
+    if not url.raw_host or url.port not in (None, *range(1, 2**16)):
         raise SourceRefused("url_malformed", field=field)
     return url
 
@@ -103,29 +103,20 @@ def _transport(
         resolve=lambda host, port: _patiently(resolve, host, port, patience),
         allow_loopback=settings.allow_loopback,
     )
-    context = ssl.create_default_context()
+    context = httpx.create_ssl_context() if url.scheme == "https" else None
     return PinnedTransport(addresses, patience=patience, ssl_context=context)
 
 
 def _patiently(resolve: Resolver, host: str, port: int, patience: Patience) -> Sequence[str]:
     """Look a name up in a thread: the operating system's lookup has no time limit of its own."""
-    answers: queue.SimpleQueue[Sequence[str] | OSError | UnicodeError] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers.put(resolve(host, port))
-        except (OSError, UnicodeError) as error:
-            answers.put(error)
-
-    threading.Thread(target=look_up, name="resolver", daemon=True).start()
-    while True:
-        try:
-            answer = answers.get(timeout=min(POLL_SECONDS, patience.left()))
-        except queue.Empty:
-            continue
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolver")
+    try:
+        answer = executor.submit(resolve, host, port)
+        while not answer.done():
+            wait([answer], timeout=min(POLL_SECONDS, patience.left()))
+        return answer.result()
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _exchange(
@@ -154,7 +145,3 @@ def _check_status(response: httpx.Response, *, field: str) -> None:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate", "br", "zstd", "compress"):
         raise SourceUnreachable("download_compressed", field=field, host=host, encoding=encoding)
-
-
-def _is_certificate(error: BaseException) -> bool:
-    return isinstance(error.__cause__, ssl.SSLCertVerificationError)

@@ -1,0 +1,119 @@
+"""Settings: every variable read, documented and never guessed."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from multitalk.settings import Bucket, SettingError, Settings
+
+DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
+BUCKET = {
+    "BUCKET_ENDPOINT_URL": "https://s3.example.com",
+    "BUCKET_ACCESS_KEY_ID": "key",
+    "BUCKET_SECRET_ACCESS_KEY": "the-secret",
+    "BUCKET_NAME": "talks",
+}
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert Settings.from_env({}) == Settings()
+    assert Settings.from_env({"MULTITALK_ENGINE": "", "PATH": "/bin"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("MULTITALK_ENGINE", "warp", "warp"),
+        ("MULTITALK_ALLOWED_ROOTS", "/a:/b/c:", (Path("/a"), Path("/b/c"))),
+        ("MULTITALK_ALLOW_LOOPBACK", "True", True),
+        ("MULTITALK_ALLOW_LOOPBACK", "no", False),
+        ("MULTITALK_MAX_SPEAKERS", " 3 ", 3),
+        ("MULTITALK_MAX_SPEECH_SECONDS", "1.5", 1.5),
+        ("MULTITALK_VOLUME", "/results", Path("/results")),
+        ("MULTITALK_LOG_LEVEL", "DEBUG", "DEBUG"),
+    ],
+)
+def test_a_variable_sets_its_field(variable, text, value):
+    settings = Settings.from_env({variable: text})
+    assert getattr(settings, variable.removeprefix("MULTITALK_").lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        ("MULTITALK_ENGIN", "warp", "did you mean MULTITALK_ENGINE?"),
+        ("multitalk_engine", "warp", "did you mean MULTITALK_ENGINE?"),
+        ("MULTITALK_ZZZZ", "", "is not a setting"),
+        ("MULTITALK_BUCKET", "x", "is not a setting"),
+        ("MULTITALK_ENGINE", "cuda", "choose one of auto, warp, diffusion"),
+        ("MULTITALK_ALLOW_LOOPBACK", "maybe", "write true or false"),
+        ("MULTITALK_MAX_SPEAKERS", "1.5", "write a whole number"),
+        ("MULTITALK_MAX_SPEAKERS", "many", "write a whole number"),
+        ("MULTITALK_MAX_SPEAKERS", "-1", "not negative"),
+        ("MULTITALK_JOB_SECONDS", "inf", "not negative"),
+        ("MULTITALK_JOB_SECONDS", "nan", "not negative"),
+        ("MULTITALK_JOB_SECONDS", "1 h", "write a number"),
+    ],
+)
+def test_what_cannot_be_used_is_named(variable, text, said):
+    with pytest.raises(SettingError, match=re.escape(variable)) as caught:
+        Settings.from_env({variable: text})
+    assert said in str(caught.value)
+
+
+def test_every_setting_can_be_set():
+    texts = {int: "7", float: "7.5", bool: "yes", Path: "/p", Path | None: "/p"}
+    for spec in fields(Settings):
+        if spec.name != "bucket":
+            kind = spec.type.__origin__
+            text = texts.get(kind, "/a" if kind == tuple[Path, ...] else None)
+            if text is not None:
+                changed = Settings.from_env({f"MULTITALK_{spec.name.upper()}": text})
+                assert getattr(changed, spec.name) != spec.default
+
+
+def test_a_bucket_is_four_variables():
+    bucket = Settings.from_env(BUCKET).bucket
+    assert bucket == Bucket("https://s3.example.com", "key", "the-secret", "talks")
+
+
+def test_the_bucket_s_secret_is_not_printed():
+    assert "the-secret" not in repr(Settings.from_env(BUCKET))
+
+
+@pytest.mark.parametrize("absent", BUCKET)
+def test_half_a_bucket_is_an_error(absent):
+    with pytest.raises(SettingError, match=f"^{absent} must be set too"):
+        Settings.from_env(BUCKET | {absent: ""})
+
+
+def test_a_bucket_s_address_is_http():
+    with pytest.raises(SettingError, match="BUCKET_ENDPOINT_URL"):
+        Settings.from_env(BUCKET | {"BUCKET_ENDPOINT_URL": "s3.example.com"})
+
+
+def shown(value: object) -> str:
+    """A default as docs/settings.md writes it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{':'.join(map(str, value))}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+def test_docs_give_every_setting_with_its_default_in_order():
+    table = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
+    expected = []
+    for spec in fields(Settings):
+        default = shown(spec.default)
+        if spec.name == "work_directory":
+            default = "the system's directory for temporary files"
+        if spec.name != "bucket":
+            (doc,) = spec.type.__metadata__
+            expected.append(f"| `MULTITALK_{spec.name.upper()}` | {default} | {doc} |")
+    for spec in fields(Bucket):
+        (doc,) = spec.type.__metadata__
+        expected.append(f"| `BUCKET_{spec.name.upper()}` | {doc} |")
+    assert table == expected
