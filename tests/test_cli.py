@@ -1,0 +1,276 @@
+"""The command line, as typed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from multitalk import __version__
+from multitalk.cli import app
+from multitalk.cli.drawn_face import draw_face
+from multitalk.media.video import probe
+
+runner = CliRunner()
+COMMAND = str(Path(sys.executable).with_name("multitalk"))
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a drawn face and a voice."""
+    directory = tmp_path_factory.mktemp("files")
+    cv2.imwrite(str(directory / "face.png"), draw_face(320)[..., ::-1])
+    write_voice(directory / "voice.wav", 0.6)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current directory is empty, and job directories are made in one that can be looked at."""
+    for name in [name for name in os.environ if name.startswith(("MULTITALK_", "BUCKET_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path / "work"))
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def write_voice(path: Path, seconds: float) -> None:
+    import wave
+
+    time = np.arange(round(RATE * seconds)) / RATE
+    samples = 9_000 * np.sin(2 * np.pi * 180 * time) * (np.sin(2 * np.pi * 4 * time) > 0)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    result = runner.invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+# render -----------------------------------------------------------------------------------------
+
+
+def test_render_makes_a_video_and_says_where(files: Path) -> None:
+    code, said, complaints = run(
+        *("render", "--image", files / "face.png", "--audio", files / "voice.wav"),
+        *("--prompt", "a face", "-o", "out/talk.mp4"),
+    )
+    assert code == 0, complaints
+    assert probe(Path("out/talk.mp4")).num_frames == 15
+    assert said.startswith("out/talk.mp4: 0.60 s, 320x320, engine warp, seed ")
+    assert "prompt" in complaints  # the engine's warning
+
+
+def test_render_prints_the_record_alone_as_json(files: Path) -> None:
+    options = ("--audio", f"anna={files / 'voice.wav'}", "--prompt", "p", "--seed", 0, "--json")
+    code, said, _ = run("render", "--image", files / "face.png", *options, "-o", "t.mp4")
+    assert code == 0
+    record = json.loads(said)
+    assert (record["status"], record["seed"], record["video_path"]) == ("success", 0, "t.mp4")
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+def test_a_request_file_is_rendered_with_paths_relative_to_it(files: Path, enveloped: bool) -> None:
+    job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"person1": "voice.wav"}}
+    (files / "job.json").write_text(json.dumps({"input": job} if enveloped else job))
+    code, _, complaints = run("render", "--request", files / "job.json", "-o", "t.mp4")
+    assert code == 0, complaints
+    assert probe(Path("t.mp4")).num_frames == 15
+
+
+def test_options_come_on_top_of_a_request_file(files: Path) -> None:
+    job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"a": "voice.wav"}, "seed": 1}
+    (files / "job.json").write_text(json.dumps(job))
+    on_top = ("--seed", 2, "--text", "b=Oh.", "--json")
+    code, said, _ = run("render", "--request", files / "job.json", *on_top, "-o", "t.mp4")
+    assert code == 0
+    assert json.loads(said)["seed"] == 2
+    assert json.loads(said)["num_frames"] != 15
+
+
+def test_a_text_is_spoken_and_its_sounds_written(files: Path) -> None:
+    texts = ("--text", "안녕하세요.", "--text", "Hello.", "--voice", "f2")
+    options = ("--prompt", "p", "--phonemes", "sounds.json", "-o", "t.mp4")
+    code, _, complaints = run("render", "--image", files / "face.png", *texts, *options)
+    assert code == 0, complaints
+    sounds = json.loads(Path("sounds.json").read_text())
+    assert {"start_seconds", "end_seconds", "ipa"} == set(sounds[0])
+    assert sounds[-1]["end_seconds"] == pytest.approx(probe(Path("t.mp4")).duration, abs=0.05)
+
+
+def test_every_problem_is_told_at_once_and_nothing_is_rendered(files: Path) -> None:
+    options = ("--resolution", "4k", "--mode", "film", "--order", "random", "--engine", "magic")
+    code, said, complaints = run(
+        *("render", "--image", files / "face.png", "--prompt", "p", *options, "-o", "t.mp4")
+    )
+    assert code == 2
+    for field in ("audio_paths", "resolution", "mode", "audio_type", "engine"):
+        assert field in complaints
+    assert said == ""
+    assert not Path("t.mp4").exists()
+
+
+def test_errors_are_told_in_korean_where_asked(files: Path) -> None:
+    code, _, complaints = run("render", "--locale", "ko", "-o", "t.mp4")
+    assert code == 2
+    assert complaints.strip() == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--image", "none.png", "--audio", "{voice}"), 2, "image_path: no such file"),
+        (("--image", "{voice}", "--audio", "{voice}"), 2, "image_path: "),
+        (("--image", "{face}", "--audio", "{face}"), 2, "audio_paths.person1: "),
+        (("--image", "{face}", "--audio", "{voice}", "--engine", "diffusion"), 1, "engine: "),
+        (("--image", "{face}", "--audio", "a={voice}", "--audio", "a={voice}"), 2, "two record"),
+        (("--image", "{face}", "--audio", "a={voice}", "--text", "a=hm"), 2, "give one of them"),
+        (("--image", "{face}", "--audio", "{voice}", "--box", "person1=1,2,3"), 2, "X0,Y0,X1,Y1"),
+        (("--image", "{face}", "--audio", "{voice}", "--box", "1,2,3,4"), 2, "name the speaker"),
+        (("--image", "{face}", "--audio", "{voice}", "--phonemes", "f.json"), 2, "has a text"),
+        (("--image", "{face}", "--text", "hm", "--voice", "bob=f1"), 2, "who has no --text"),
+        (("--request", "none.json"), 2, "--request: no such file"),
+        (("--request", "{voice}"), 2, "--request: not JSON"),
+        (("--request", "{list}"), 2, "--request: the input must be an object"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence_with_the_right_exit_code(
+    files: Path, options: tuple[str, ...], code: int, said: str
+) -> None:
+    (files / "list.json").write_text("[]")
+    places = {
+        "face": files / "face.png",
+        "voice": files / "voice.wav",
+        "list": files / "list.json",
+    }
+    typed = [option.format(**places) for option in options]
+    found, _, complaints = run("render", *typed, "--prompt", "p", "-o", "t.mp4")
+    assert (found, Path("t.mp4").exists()) == (code, False)
+    assert said in " ".join(complaints.replace("│", " ").split())
+
+
+def test_a_setting_that_is_unknown_is_said(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTITALK_THREAD", "2")
+    code, _, complaints = run("render", "--prompt", "p", "-o", "t.mp4")
+    assert code == 2
+    assert "did you mean MULTITALK_THREADS?" in complaints
+
+
+def test_an_output_that_cannot_be_written_is_said(files: Path) -> None:
+    Path("file").write_text("")
+    options = ("--image", files / "face.png", "--audio", files / "voice.wav", "--prompt", "p")
+    code, _, complaints = run("render", *options, "-o", "file/talk.mp4")
+    assert code == 1
+    assert "choose another" in complaints
+
+
+def test_ctrl_c_stops_and_leaves_nothing(files: Path, tmp_path: Path) -> None:
+    write_voice(tmp_path / "long.wav", 600.0)
+    command = [COMMAND, "render", "--image", str(files / "face.png"), "--prompt", "p"]
+    command += ["--audio", str(tmp_path / "long.wav"), "-o", "talk.mp4"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not list(Path().glob(".talk-*.mp4")):  # it renders
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert complaints.strip().splitlines()[-1] == "stopped"
+    assert "Traceback" not in complaints
+    assert list(Path().iterdir()) == []
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+# The others -------------------------------------------------------------------------------------
+
+
+def test_visemes_are_one_value_a_frame(files: Path) -> None:
+    code, said, _ = run("visemes", files / "voice.wav", "--json")
+    assert code == 0
+    record = json.loads(said)
+    assert list(record) == ["fps", "opening", "width", "closure"]
+    assert record["fps"] == 25
+    assert {len(record[name]) for name in ("opening", "width", "closure")} == {15}
+    code, said, _ = run("visemes", files / "voice.wav")
+    assert len(said.splitlines()) == 1 + 15
+
+
+def test_visemes_of_what_is_no_sound_is_a_sentence(files: Path) -> None:
+    assert run("visemes", files / "face.png")[0] == 2
+    code, _, complaints = run("visemes", "none.wav")
+    assert (code, complaints.strip()) == (
+        2,
+        "none.wav: no such file that can be read; check the path",
+    )
+
+
+def test_evaluate_judges_and_its_exit_code_is_the_verdict(files: Path) -> None:
+    text = "Lips have something to follow in this."
+    made = ("render", "--image", files / "face.png", "--text", text, "--prompt", "p")
+    assert run(*made, "-o", "t.mp4", "--phonemes", "s.json")[0] == 0
+    judged = ("evaluate", "t.mp4", "--phonemes", "s.json", "--portrait", files / "face.png")
+    code, said, _ = run(*judged, "--json")
+    report = json.loads(said)
+    assert code == (0 if report["passed"] else 3)
+    named = {check["name"]: check["passed"] for check in report["checks"]}
+    assert named["lips_follow_voice"]
+    still = Path("still.wav")
+    write_voice(still, 3.0)
+    code, said, _ = run("evaluate", "t.mp4", "--audio", still, "--plot", "lips.png")
+    assert code == 3
+    assert "FAILED" in said
+    assert "did not pass" in said
+    assert Path("lips.png").stat().st_size > 1000
+
+
+def test_evaluate_says_which_file_is_missing() -> None:
+    code, _, complaints = run("evaluate", "none.mp4")
+    assert code == 2
+    assert "none.mp4" in complaints
+
+
+def test_doctor_finds_this_machine_in_order() -> None:
+    code, said, _ = run("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(said)}
+    assert code == 0, said
+    assert findings["self-test"]["works"]
+    assert "engine warp" in findings["self-test"]["said"]
+
+
+def test_doctor_fails_where_jobs_have_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", "/nowhere")
+    code, said, _ = run("doctor")
+    assert code == 1
+    assert "/nowhere is missing" in said
+
+
+def test_version() -> None:
+    assert run("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["render", "visemes", "evaluate", "doctor"])
+def test_help_teaches_by_example(command: str) -> None:
+    code, said, _ = run(command, "--help")
+    assert code == 0
+    assert f"multitalk {command}" in said.split("Example")[1]

@@ -1,0 +1,43 @@
+"""What an import loads. Told by `sys.modules` of a fresh process, not by a clock."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import multitalk
+
+HEAVY = {"numpy", "av", "cv2", "mediapipe", "httpx", "pydantic", "PIL", "matplotlib", "rich"}
+NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "boto3"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout)}
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_by("import multitalk") & (HEAVY | NEVER)
+
+
+def test_the_command_line_starts_without_the_heavy_parts() -> None:
+    heavy = HEAVY - {"rich"}  # typer draws with it
+    assert not loaded_by("import multitalk.cli") & (heavy | NEVER)
+
+
+def test_the_python_door_never_loads_what_only_other_doors_and_engines_need() -> None:
+    assert not loaded_by("from multitalk import render") & NEVER
+
+
+@pytest.mark.parametrize("name", multitalk.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(multitalk, name)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'rendr'"):
+        multitalk.rendr  # noqa: B018
