@@ -7,18 +7,29 @@ import numpy as np
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
+from multitalk.engines.warp.shapes import PARTED
 from multitalk.speech.track import VisemeTrack
 
-WIDEST_OPEN = 1.1  # of the rig's `open`, however loud the shout
+TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a little
+FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
+RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
+WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
+
+
+def open_weight(rig: Rig, opening: float) -> float:
+    """Weight of `open` that parts sealed lips by `opening` face heights at the middle."""
+    gap = opening * rig.frame.height
+    freed = min(opening / FREED_OPENING, 1.0) * rig.overlap
+    return min((gap + freed) / rig.open_gap, WIDEST_OPEN)
 
 
 class Actor:
     """Plays one person's part, a stretch of frames at a time."""
 
     def __init__(self, rig: Rig, *, seed: int, person: int) -> None:
-        # Weight of `open` that parts the lips by one face height.
-        self._open_per_height = rig.frame.height / rig.layout.max_gap
+        self._rig = rig
+        self._parted = rig.layout.parted > PARTED
         self._gestures = Gestures(seed, person)
 
     def perform(self, track: VisemeTrack) -> Iterator[Pose]:
@@ -29,7 +40,8 @@ class Actor:
     def _pose(self, track: VisemeTrack, frame: int) -> Pose:
         closure = float(track.closure[frame])
         parted = 1 - closure
-        opening = float(track.opening[frame]) * parted
+        tuck = float(track.labiodental[frame]) * parted
+        opening = max(float(track.opening[frame]) * parted, TUCKED_OPENING * tuck)
         spread = max(float(track.width[frame]), 0.0)
         rounding = max(float(track.rounding[frame]), -0.8 * min(float(track.width[frame]), 0.0))
         gesture = self._gestures.step(
@@ -37,12 +49,13 @@ class Actor:
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
         weights[INDEX["seal"]] = 1.0  # lips rest closed, whatever the photograph's do
-        opened = min(opening * self._open_per_height, WIDEST_OPEN)
+        opened = open_weight(self._rig, opening)
         weights[INDEX["open"]] = opened
         weights[INDEX["spread"]] = 0.8 * spread
         weights[INDEX["round"]] = 0.85 * rounding * (1 - 0.5 * closure)
-        weights[INDEX["press"]] = 0.9 * closure
-        weights[INDEX["tuck"]] = float(track.labiodental[frame]) * parted
+        resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
+        weights[INDEX["press"]] = max(0.9 * closure, resting if self._parted else 0.0)
+        weights[INDEX["tuck"]] = tuck
         shown = (0.5 * spread + 0.5 * float(track.teeth[frame])) * parted
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
         weights[INDEX["brow"]] = gesture.brow

@@ -45,7 +45,7 @@ def cast_faces(
                 )
             face = max(inside, key=lambda found: found.height)
             chosen[speaker.name] = face
-            free.remove(face)
+            free = [other for other in free if other is not face]
     waiting = [speaker for speaker in speakers if speaker.name not in chosen]
     if len(free) < len(waiting):
         raise NoFaceFound(

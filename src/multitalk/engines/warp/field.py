@@ -72,8 +72,8 @@ class FieldBasis:
         """Where each place goes, pixels [rows, columns, 2], for weights [P]."""
         rows, columns = self.grid.shape
         # OpenCV's product, not numpy's: for so little work BLAS would wake threads that then spin.
-        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)
-        return moved.reshape(rows, columns, 2)  # type: ignore[no-any-return]
+        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
+        return moved.reshape(rows, columns, 2)
 
 
 def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:

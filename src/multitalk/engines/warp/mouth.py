@@ -204,7 +204,7 @@ class MouthInterior:
         narrow = 1 - 0.25 * rounding
         jaw = skull + self._down * (jaw_drop + 0.055 * self._width)
         tongue_root = skull + self._down * (
-            jaw_drop * (0.72 - 0.22 * tongue) - (0.05 + 0.10 * tongue) * self._width
+            jaw_drop * (0.72 - 0.22 * tongue) - (0.05 + 0.05 * tongue) * self._width
         )
         # Rounded lips come forward and down over the teeth, which stay back in the shade.
         retreat = self._down * (RETREAT * rounding * self._width)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.field import FieldBasis, Grid
+from multitalk.engines.warp.field import FieldBasis, Grid, move_points
 from multitalk.engines.warp.shapes import (
     EXPRESSIONS,
     LOWER_LIP,
@@ -30,6 +30,7 @@ MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
 LATTICE_STEPS_PER_FACE = 40
+SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
 REGION = (1.55, 1.35, 1.75)  # face heights to the sides, above and below the face's centre
 
 
@@ -44,7 +45,8 @@ class Rig:
         upper: Fields for all but the lower lip and what hangs on it; order of `WEIGHTS`.
         lower: Fields for all but the upper lip.
         box: Part of the picture that ever moves: x0, y0, x1, y1 (ends excluded), pixels.
-        reach: How firmly each lattice point belongs to this head, 1 on it, 0 away: [rows, columns].
+        overlap: Pixels by which `seal` presses the lips into each other at the middle.
+        open_gap: Pixels by which `open` parts them there.
     """
 
     points: NDArray[np.float64]
@@ -53,7 +55,8 @@ class Rig:
     upper: FieldBasis
     lower: FieldBasis
     box: tuple[int, int, int, int]
-    reach: NDArray[np.float64]
+    overlap: float
+    open_gap: float
 
 
 def build_rig(
@@ -105,6 +108,14 @@ def build_rig(
     top, bottom = _span(moving.any(axis=1))
     left, right = _span(moving.any(axis=0))
     small = grid.cut(top, bottom, left, right)
+    lips = _Lips.of(points, frame, grid)
+    seal, opened = EXPRESSIONS.index("seal"), EXPRESSIONS.index("open")
+    tighten = _sealing_gain(lips, expression[0][seal], expression[1][seal])
+    for fields in expression:
+        fields[seal] *= tighten
+    middle = len(mesh.LIPS_INNER_UPPER) // 2
+    sealed_gap = lips.gaps(expression[0][seal], expression[1][seal])[middle]
+    open_gap = lips.gaps(expression[0][opened], expression[1][opened])[middle]
     height, width = picture_size
     bases = [
         FieldBasis(
@@ -127,7 +138,8 @@ def build_rig(
             min(width, small.x + (small.shape[1] - 1) * small.step + 1),
             min(height, small.y + (small.shape[0] - 1) * small.step + 1),
         ),
-        reach=reach[top:bottom, left:right],
+        overlap=max(0.0, -float(sealed_gap)),
+        open_gap=float(open_gap - lips.gaps()[middle]),
     )
 
 
@@ -226,6 +238,46 @@ def _expression_fields(
         scale=frame.height,
     )
     return dense.reshape(*grid.shape, len(EXPRESSIONS), 2).transpose(2, 0, 1, 3)
+
+
+@dataclass(frozen=True)
+class _Lips:
+    """The inner lips of the photograph, for measuring what a pair of fields does to them."""
+
+    above: NDArray[np.float64]
+    below: NDArray[np.float64]
+    down: NDArray[np.float64]
+    grid: Grid
+
+    @classmethod
+    def of(cls, points: NDArray[np.float64], frame: HeadFrame, grid: Grid) -> "_Lips":
+        above, below = (
+            points[list(lip), :2] for lip in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER)
+        )
+        return cls(above, below, frame.axes[1, :2] / np.hypot(*frame.axes[1, :2]), grid)
+
+    def gaps(
+        self, upper: NDArray[np.floating] | None = None, lower: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float64]:
+        """Signed pixels between the lips at the 11 points, moved by the fields or at rest."""
+        above, below = self.above, self.below
+        if upper is not None and lower is not None:
+            above = move_points(above, upper.astype(np.float32), self.grid).astype(np.float64)
+            below = move_points(below, lower.astype(np.float32), self.grid).astype(np.float64)
+        return (below - above) @ self.down
+
+
+def _sealing_gain(lips: _Lips, upper: NDArray[np.floating], lower: NDArray[np.floating]) -> float:
+    """By how much `seal` must be strengthened for the photograph's lips to touch everywhere.
+
+    A smooth field cannot follow every landmark; what is left of a gap would be seen as one.
+    """
+    before, after = lips.gaps(), lips.gaps(upper, lower)
+    parted = before > 0.25 * max(float(before.max()), 1.0)
+    if not parted.any():
+        return SEAL_FIRMLY
+    closed_share = np.clip(1 - after[parted] / before[parted], 0.6, None)
+    return float(SEAL_FIRMLY * max(1.0, float(np.max(1 / closed_share))))
 
 
 def _expression_reach(

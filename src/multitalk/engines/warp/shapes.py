@@ -46,8 +46,8 @@ BROWS = (
     *mesh.LEFT_BROW_LOWER,
 )
 
-# A mouth this far open (gap / mouth width) at rest is an expression of the photograph, such as a
-# smile with teeth; beyond `WIDE_OPEN` it is a mouth caught in mid-word, and rests closed.
+# From this gap (of the mouth's width) on, the photograph's mouth is open; from `WIDE_OPEN` on, so
+# far that the jaw must come up for it to close.
 PARTED = 0.02
 WIDE_OPEN = 0.17
 
@@ -213,7 +213,6 @@ def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
         wide *= 0.5
     share_up = 0.40 - 0.24 * wide  # how much of the way the upper lip goes
     ring = layout.ring[:, None]
-    gap = gap * 1.06  # the lips press a little: what is left of a gap is seen
     d = _blank()
     closing = -(1 - share_up) * gap * (1 - 0.25 * (1 - wide) * ring)
     d[layout.lower] = closing[layout.lower]
@@ -288,7 +287,7 @@ def _tuck(frame: HeadFrame, layout: LipLayout) -> Array:
     width, ring, arch = frame.mouth_width, layout.ring, layout.arch
     d = _blank()
     d[layout.lower, 1] = (-0.035 * width * arch * (1 - 0.1 * ring))[layout.lower]
-    d[layout.upper, 1] = (-0.075 * width * arch * (1 - 0.3 * ring))[layout.upper]
+    d[layout.upper, 1] = (-0.060 * width * arch * (1 - 0.3 * ring))[layout.upper]
     under_nose = np.exp(-((layout.side / 0.8) ** 2)) * np.exp(
         -(((layout.below + 0.25) / 0.12) ** 2)
     )

@@ -1,0 +1,162 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import multitalk.engines.warp.engine as warp
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker
+from multitalk.engines.warp.engine import WarpEngine, fit_picture
+from multitalk.errors import NoFaceFound
+from multitalk.face.landmarks import FaceDetector
+
+FRAMES = 30
+OPTIONS = RenderOptions(seed=5)
+
+
+def voice(frames: int = FRAMES) -> NDArray[np.float32]:
+    """Bursts of a buzzing tone: speech enough for a mouth to move."""
+    t = np.arange(frames * 640) / 16000
+    buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
+    return (0.1 * buzz * (np.sin(2 * np.pi * 3 * t) > -0.3)).astype(np.float32)
+
+
+def silence(frames: int = FRAMES) -> NDArray[np.float32]:
+    return np.zeros(frames * 640, np.float32)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[WarpEngine]:
+    engine = WarpEngine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def couple(portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same person twice, side by side, close enough for their boxes to overlap."""
+    return np.concatenate([portrait[:, 40:-40], portrait[:, 40:-40][:, ::-1]], 1)
+
+
+def frames_of(chunks: Iterator[FrameChunk]) -> NDArray[np.uint8]:
+    parts, expected = [], 0
+    for chunk in chunks:
+        assert chunk.first == expected
+        expected += len(chunk.frames)
+        parts.append(chunk.frames)
+    return np.concatenate(parts)
+
+
+def solo(portrait: NDArray[np.uint8], speech: NDArray[np.float32], frames: int = FRAMES) -> Scene:
+    return Scene(portrait, (Speaker("person1", speech),), "", frames)
+
+
+def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    first = frames_of(engine.render(solo(portrait, voice()), OPTIONS))
+    again = frames_of(WarpEngine().render(solo(portrait, voice()), OPTIONS))
+    other = frames_of(engine.render(solo(portrait, voice()), RenderOptions(seed=6)))
+    assert first.shape == (FRAMES, *portrait.shape)
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_frames_do_not_depend_on_how_the_talk_is_cut(
+    engine: WarpEngine, portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    whole = frames_of(engine.render(solo(portrait, voice()), OPTIONS))
+    monkeypatch.setattr(warp, "CHUNK_FRAMES", chunk)
+    np.testing.assert_array_equal(frames_of(engine.render(solo(portrait, voice()), OPTIONS)), whole)
+
+
+def openings(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mouth opening of the left and of the right face in every third frame, in face heights."""
+    with FaceDetector() as detector:
+        pairs = [detector.detect(frame, expected=2) for frame in frames[::3]]
+    left, right = (np.array([pair[i].mouth_opening for pair in pairs]) for i in (0, 1))
+    return left, right
+
+
+def test_a_silent_persons_lips_stay_closed_and_still(
+    engine: WarpEngine, couple: NDArray[np.uint8]
+) -> None:
+    speakers = (Speaker("a", voice()), Speaker("b", silence()))
+    speaking, silent = openings(
+        frames_of(engine.render(Scene(couple, speakers, "", FRAMES), OPTIONS))
+    )
+    assert speaking.mean() > 0.025
+    assert silent.max() < 0.012
+    assert silent.std() < 0.002
+
+
+def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.uint8]) -> None:
+    early = np.concatenate([voice(15), silence(15)])
+    late = np.concatenate([silence(15), voice(15)])
+    scene = Scene(couple, (Speaker("a", early), Speaker("b", late)), "", FRAMES)
+    left, right = openings(frames_of(engine.render(scene, OPTIONS)))
+    assert left[:4].mean() > 0.02
+    assert right[6:].mean() > 0.02
+    assert left[7:].max() < 0.012
+    assert right[:3].max() < 0.012
+
+
+def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
+    wide = np.pad(portrait, ((0, 0), (420, 420), (0, 0)), mode="edge")
+    frames = frames_of(engine.render(solo(wide, voice()), OPTIONS))
+    picture, _ = fit_picture(wide, "720p")
+    with FaceDetector() as detector:
+        face = detector.detect(picture)[0]
+    x, y = face.points[:, :2].mean(0)
+    rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    far = np.hypot(columns - x, rows - y) > 1.5 * face.height
+    assert far.any()
+    change = np.abs(frames[:, far].astype(int) - picture[far]).mean()
+    assert change <= 0.5
+
+
+def test_work_is_done_only_as_it_is_asked_for(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    """An hour of speech costs nothing until its frames are taken."""
+    frames = 25 * 3600
+    hour = np.broadcast_to(np.float32(0), frames * 640)
+    chunks = engine.render(solo(portrait, hour, frames), OPTIONS)
+    assert len(next(chunks).frames) == warp.CHUNK_FRAMES
+    chunks.close()  # type: ignore[attr-defined]
+
+
+def test_notices_come_once_with_the_first_chunk(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    small = portrait[::3, ::3]
+    scene = Scene(small, (Speaker("person1", voice()),), "dancing in the rain", FRAMES)
+    first, *rest = engine.render(scene, OPTIONS)
+    assert [notice.key for notice in first.notices] == ["prompt_not_acted", "face_is_small"]
+    assert all(not chunk.notices for chunk in rest)
+
+
+def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:
+    grey = np.full((200, 300, 3), 128, np.uint8)
+    with pytest.raises(NoFaceFound, match="image_path: no face was found"):
+        next(engine.render(solo(grey, voice()), OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "fitted"),
+    [
+        ((500, 500), "720p", (500, 500)),
+        ((491, 900), "720p", (490, 900)),
+        ((1440, 2560), "720p", (720, 1280)),
+        ((2560, 1440), "480p", (832, 468)),
+        ((1000, 4000), "720p", (320, 1280)),
+        ((1, 1), "720p", (2, 2)),
+    ],
+)
+def test_pictures_are_fitted_to_even_sides_and_never_enlarged(
+    size: tuple[int, int], resolution: str, fitted: tuple[int, int]
+) -> None:
+    picture, scale = fit_picture(np.zeros((*size, 3), np.uint8), resolution)
+    assert picture.shape[:2] == fitted
+    assert scale <= 1

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multitalk.face.geometry import (
+    HeadFrame,
+    interpolate_monotone,
+    smoothstep,
+    spline_through,
+    thin_plate,
+)
+
+
+def test_smoothstep_is_flat_outside_and_rises_between() -> None:
+    x = np.linspace(-1, 3, 401)
+    y = smoothstep(x, 0.0, 2.0)
+    assert y[0] == 0
+    assert y[-1] == 1
+    assert np.all(np.diff(y) >= 0)
+    assert y[200] == pytest.approx(0.5)
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=9))
+def test_a_spline_passes_through_its_points(points: list[tuple[float, float]]) -> None:
+    curve = spline_through(np.array(points), steps=4)
+    assert len(curve) == (len(points) - 1) * 4 + 1
+    np.testing.assert_allclose(curve[::4], points, atol=1e-4)
+
+
+def test_monotone_interpolation_hits_its_points_and_never_overshoots() -> None:
+    xs, ys = np.array([0.0, 1, 2, 4, 5]), np.array([0.0, 0, 3, 3, 1])
+    np.testing.assert_allclose(interpolate_monotone(xs, xs, ys), ys, atol=1e-12)
+    dense = interpolate_monotone(np.linspace(-1, 6, 300), xs, ys)
+    assert dense.min() >= -1e-12
+    assert dense.max() <= 3 + 1e-12
+    assert dense[0] == 0
+    assert dense[-1] == 1
+
+
+def test_a_thin_plate_hits_its_centres_and_continues_a_plane() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(0, 100, (40, 2))
+    values = rng.normal(size=(40, 3))
+    exact = thin_plate(centres, values, centres, smoothing=0, scale=100)
+    np.testing.assert_allclose(exact, values, atol=2e-3)
+    plane = (centres @ [0.3, -0.2] + 5)[:, None]
+    elsewhere = rng.uniform(-50, 150, (20, 2))
+    found = thin_plate(centres, plane, elsewhere, smoothing=1e-3, scale=100)
+    np.testing.assert_allclose(found[:, 0], elsewhere @ [0.3, -0.2] + 5, atol=2e-2)
+
+
+def test_a_heads_frame_turns_with_the_head() -> None:
+    points = np.random.default_rng(1).normal(size=(478, 3)) * 50
+    frame = HeadFrame.from_points(points)
+    np.testing.assert_allclose(frame.axes @ frame.axes.T, np.eye(3), atol=1e-9)
+    angle = np.radians(20)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    turned = HeadFrame.from_points(points @ turn.T + 7)
+    np.testing.assert_allclose(turned.local, frame.local, atol=1e-6)
+    assert turned.height == pytest.approx(frame.height)
