@@ -48,12 +48,11 @@ def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             continue
-        file = os.fdopen(descriptor, "rb")
         # What was opened, not what was named: a directory may have become a link in between.
         opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
         if stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_under(opened, real_roots):
-            return file
-        file.close()
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
     raise InvalidRequest("file_missing", field=field)
 
 

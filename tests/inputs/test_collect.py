@@ -1,0 +1,214 @@
+"""Sources inside the request and on the worker's own disk."""
+
+import base64
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from test_source import PNG, wav_bytes
+
+from multitalk.errors import (
+    Cancelled,
+    InvalidRequest,
+    LimitExceeded,
+    MediaUndecodable,
+    MultiTalkError,
+)
+from multitalk.inputs import collect
+from multitalk.settings import Settings
+
+
+@pytest.fixture
+def root(tmp_path):
+    (root := tmp_path / "volume").mkdir()
+    (root / "portrait.png").write_bytes(PNG)
+    return root
+
+
+@pytest.fixture
+def job(tmp_path):
+    (job := tmp_path / "job").mkdir()
+    return job
+
+
+def take(source, job, *, root=None, kind="image", **options):
+    settings = Settings(
+        allowed_roots=(root,) if root else (), max_image_bytes=10_000, max_audio_bytes=50_000
+    )
+    return collect(
+        str(source), field="image_path", kind=kind, directory=job, settings=settings, **options
+    )
+
+
+def refused(source, job, error, **options):
+    with pytest.raises(error, match=r"^image_path: ") as caught:
+        take(source, job, **options)
+    assert type(caught.value) is error
+    assert list(job.iterdir()) == []
+    return str(caught.value)
+
+
+# Inside the request -----------------------------------------------------------------------------
+
+
+def test_base64_and_data_uris_become_files_of_the_job(job):
+    text = base64.b64encode(PNG).decode()
+    for source in (text, f"data:image/png;base64,{text}", f"data:text/html;base64,{text}"):
+        path = take(source, job)
+        assert (path.parent, path.suffix, path.read_bytes()) == (job, ".png", PNG)
+
+
+def test_only_the_owner_may_read_a_file_of_a_job(job):
+    assert take(base64.b64encode(PNG).decode(), job).stat().st_mode & 0o077 == 0
+
+
+def test_too_much_base64_is_refused_before_it_is_decoded(job):
+    source = "data:;base64," + base64.b64encode(PNG + bytes(10_000)).decode()
+    said = refused(source, job, LimitExceeded)
+    assert "MULTITALK_MAX_IMAGE_BYTES" in said
+    assert "iVBOR" not in said
+
+
+def test_the_limit_is_exact(job):
+    exact = base64.b64encode(PNG + bytes(10_000 - len(PNG))).decode()
+    assert take(exact, job).stat().st_size == 10_000
+    more = base64.b64encode(PNG + bytes(10_001 - len(PNG))).decode()
+    with pytest.raises(LimitExceeded):
+        take(more, job)
+
+
+def test_the_other_kind_is_told(job):
+    sound, picture = base64.b64encode(wav_bytes()).decode(), base64.b64encode(PNG).decode()
+    assert "a sound file (WAV)" in refused(sound, job, MediaUndecodable)
+    assert "a picture (PNG)" in refused(picture, job, MediaUndecodable, kind="speech")
+    video = base64.b64encode(b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40)).decode()
+    assert "a video (MP4)" in refused(video, job, MediaUndecodable)
+    assert take(video, job, kind="speech").suffix == ".mp4"
+
+
+def test_an_unknown_format_is_told(job):
+    playlist = "data:audio/mpeg;base64," + base64.b64encode(b"#EXTM3U\nfile:///etc/x").decode()
+    assert "known format" in refused(playlist, job, MediaUndecodable, kind="speech")
+
+
+def test_a_data_uri_without_data_is_told(job):
+    assert "the file is empty" in refused("data:image/png,", job, InvalidRequest)
+
+
+# On the worker's disk ---------------------------------------------------------------------------
+
+
+def test_a_file_under_a_root_is_copied(root, job):
+    for source in (
+        root / "portrait.png",
+        "portrait.png",
+        root / "." / ".." / root.name / "portrait.png",
+    ):
+        path = take(source, job, root=root)
+        assert (path.parent, path.read_bytes()) == (job, PNG)
+    assert (root / "portrait.png").read_bytes() == PNG
+
+
+def test_a_path_may_be_made_of_base64s_alphabet_alone(root, job):
+    (root / "portrait").write_bytes(PNG)
+    assert take(root / "portrait", job, root=root).read_bytes() == PNG
+
+
+def test_a_link_that_stays_inside_is_followed(root, job):
+    (root / "link").symlink_to("portrait.png")
+    assert take(root / "link", job, root=root).read_bytes() == PNG
+
+
+def test_a_root_may_be_a_link_itself(tmp_path, root, job):
+    (alias := tmp_path / "alias").symlink_to(root)
+    assert take(alias / "portrait.png", job, root=alias).read_bytes() == PNG
+
+
+def test_nothing_outside_tells_whether_it_exists(tmp_path, root, job):
+    (tmp_path / "secret.png").write_bytes(PNG)
+    (root / "out").symlink_to(tmp_path / "secret.png")
+    (root / "nowhere").symlink_to(tmp_path / "nothing.png")
+    (root / "up").symlink_to("..")
+    sources = [
+        tmp_path / "secret.png",
+        tmp_path / "nothing.png",
+        root / ".." / "secret.png",
+        root / ".." / "nothing.png",
+        "../secret.png",
+        root / "out",
+        root / "nowhere",
+        root / "up" / "secret.png",
+        root / "up" / "nothing.png",
+        "/etc/passwd",
+        "/proc/self/environ",
+        "/",
+        tmp_path / "volume-other" / "x.png",
+    ]
+    said = {refused(source, job, InvalidRequest, root=root) for source in sources}
+    assert len(said) == 1
+    assert "MULTITALK_ALLOWED_ROOTS" in said.pop()
+
+
+def test_without_roots_no_file_is_read(root, job):
+    assert "ALLOWED_ROOTS" in refused(root / "portrait.png", job, InvalidRequest)
+
+
+def test_only_regular_files_are_read(root, job):
+    os.mkfifo(root / "fifo")
+    (root / "loop").symlink_to("loop")
+    os.close(os.open(root / "locked", os.O_CREAT, 0o000))
+    for source in (root, root / "fifo", root / "missing.png", root / "loop", root / ("x" * 300)):
+        said = refused(source, job, InvalidRequest, root=root)
+        assert "no such file" in said
+        assert root.name not in said
+
+
+def test_a_file_over_the_limit_is_refused(root, job):
+    (root / "large.png").write_bytes(PNG + bytes(10_000))
+    refused(root / "large.png", job, LimitExceeded, root=root)
+
+
+def test_an_empty_file_is_told(root, job):
+    (root / "empty.png").touch()
+    assert "the file is empty" in refused(root / "empty.png", job, InvalidRequest, root=root)
+
+
+def test_a_copy_can_be_cancelled(root, job):
+    with pytest.raises(Cancelled):
+        take(root / "portrait.png", job, root=root, cancelled=lambda: True)
+    assert list(job.iterdir()) == []
+
+
+def test_a_link_that_changes_while_it_is_read_leads_nowhere_else(tmp_path, root, job):
+    """Whatever wins the race, no byte from outside arrives."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "portrait.png").write_bytes(PNG + b"outside")
+    (inside := root / "inside").mkdir()
+    (inside / "portrait.png").write_bytes(PNG)
+    stop = threading.Event()
+
+    def swap():
+        links = [root / "a", root / "b"]
+        links[0].symlink_to(inside)
+        links[1].symlink_to(outside)
+        while not stop.is_set():
+            for link in links:
+                os.link(link, root / "new", follow_symlinks=False)
+                Path(root / "new").replace(root / "door")
+                (root / "new").unlink(missing_ok=True)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(300):
+            try:
+                path = take(root / "door" / "portrait.png", job, root=root)
+            except MultiTalkError:
+                continue
+            assert path.read_bytes() == PNG
+            path.unlink()
+    finally:
+        stop.set()
+        thread.join()
