@@ -57,11 +57,18 @@ class Job:
 
 
 class ControlPlane:
-    """The server; `with ControlPlane() as plane:` runs it on a port of its own."""
+    """The server; `with ControlPlane() as plane:` runs it on a port of its own.
+
+    Attributes:
+        jobs: All that were submitted, by id.
+        pings: Heartbeats so far.
+        progress_delay: Seconds that a post of progress is on its way.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.pings = 0
+        self.progress_delay = 0.0
         self._queue: deque[Job] = deque()
         self._stops: deque[str] = deque()
         self._changed = threading.Condition()
@@ -137,6 +144,8 @@ class ControlPlane:
     def receive(self, job_id: str, post: dict[str, object]) -> None:
         """Keep what the worker posted."""
         job = self.jobs[job_id]
+        if post.get("status") == "IN_PROGRESS":
+            time.sleep(self.progress_delay)
         job.posts.append(post)
         if post.get("status") != "IN_PROGRESS":
             job.finished.set()

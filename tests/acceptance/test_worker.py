@@ -129,6 +129,20 @@ def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
     assert 0 < done[-1] <= 50
 
 
+def test_progress_on_a_slow_way_does_not_follow_the_result(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    plane.progress_delay = 1.5
+    try:
+        job = plane.submit(job_input())  # 0.4 s of work
+        job.result(SECONDS)
+        time.sleep(1.6)
+    finally:
+        plane.progress_delay = 0.0
+    assert job.progress
+    assert "status" not in job.posts[-1]
+
+
 def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker: Worker) -> None:
     job = plane.submit(job_input(seconds=60.0))  # a minute of work, were it not stopped
     job.progress_seen(SECONDS)
@@ -149,6 +163,7 @@ def test_the_real_handler_renders(tmp_path: Path) -> None:
         result = plane.submit(job_input(seconds=1.0)).result(60)
         assert "error" not in result, worker.said()
         assert output_of(result)["num_frames"] == 25
+        assert plane.pings > 0
         assert "video_base64" not in worker.said()  # the SDK's debug log would show it all
 
 

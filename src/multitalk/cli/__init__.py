@@ -1,5 +1,7 @@
 """The command line. Each command's module says what it does; here they get their names."""
 
+import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -24,8 +26,13 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a request to end it is obeyed as Ctrl-C is, after cleaning up."""
+    signal.signal(signal.SIGTERM, _end)
     app()
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _version(wanted: bool) -> None:

@@ -102,17 +102,21 @@ class ProgressReporter:
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         self._job = job
+        self._loop = asyncio.get_running_loop()
         self._latest: Progress | None = None
-        self._closing = asyncio.Event()
+        self._something_new = asyncio.Event()
+        self._silent = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def update(self, progress: Progress) -> None:
         """Note how far the job is; from any thread."""
         self._latest = progress
+        self._loop.call_soon_threadsafe(self._something_new.set)
 
     def silence(self) -> None:
         """Post nothing from now on."""
-        self._closing.set()
+        self._silent.set()
+        self._something_new.set()
 
     async def __aenter__(self) -> "ProgressReporter":
         if "RUNPOD_WEBHOOK_POST_OUTPUT" in os.environ:  # not so in a local test
@@ -126,18 +130,17 @@ class ProgressReporter:
             self._task.cancel()
 
     async def _post(self) -> None:
-        posted: Progress | None = None
         async with AsyncClientSession() as session:
-            while not self._closing.is_set():
+            while True:
+                await self._something_new.wait()
+                self._something_new.clear()
                 latest = self._latest
-                if latest is not None and latest != posted:
-                    update = {"stage": latest.stage, "done": latest.done, "total": latest.total}
-                    await send_result(
-                        session, {"status": "IN_PROGRESS", "output": update}, self._job
-                    )
-                    posted = latest
+                if latest is None or self._silent.is_set():
+                    return
+                update = {"stage": latest.stage, "done": latest.done, "total": latest.total}
+                await send_result(session, {"status": "IN_PROGRESS", "output": update}, self._job)
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), PROGRESS_INTERVAL_SECONDS)
+                    await asyncio.wait_for(self._silent.wait(), PROGRESS_INTERVAL_SECONDS)
 
 
 def _as_json(answer: Mapping[str, object]) -> dict[str, Any]:
