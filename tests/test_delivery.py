@@ -4,6 +4,7 @@ import base64
 import errno
 import json
 import re
+import shutil
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -99,19 +100,15 @@ def test_the_volume_takes_a_large_or_wanted_video(video, tmp_path, how, limit):
     assert [path.name for path in volume.iterdir()] == ["job-1.mp4"]
 
 
-def test_a_volume_on_another_file_system_gets_a_whole_file(video, tmp_path, monkeypatch):
-    real = type(video).replace
+def test_a_full_volume_keeps_no_half_of_a_video(video, tmp_path, monkeypatch):
+    def copyfile(source, target):
+        target.write_bytes(VIDEO[:100])
+        raise OSError(errno.ENOSPC, "full")
 
-    def replace(self, target):
-        if self == video:
-            raise OSError(errno.EXDEV, "other file system")
-        return real(self, target)
-
-    monkeypatch.setattr(type(video), "replace", replace)
-    delivered = hand_over(video, how="volume", volume=tmp_path / "volume")
-    assert (tmp_path / "volume/job-1.mp4").read_bytes() == VIDEO
-    assert [path.name for path in (tmp_path / "volume").iterdir()] == ["job-1.mp4"]
-    assert delivered["video_path"].endswith("job-1.mp4")
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    error = fails(video, how="volume", volume=tmp_path / "volume")
+    assert "(No space left on device)" in str(error)
+    assert list((tmp_path / "volume").iterdir()) == []
 
 
 def test_a_volume_that_cannot_be_written_is_told_without_its_path(video, tmp_path):

@@ -5,8 +5,6 @@ measured here as it will be sent, base64 and JSON included, and never passes the
 """
 
 import base64
-import contextlib
-import errno
 import hashlib
 import logging
 import os
@@ -39,7 +37,7 @@ def deliver(video: Path, *, delivery: Delivery, settings: Settings, job_id: str)
     """Hand `video` over as the caller asked.
 
     Args:
-        video: A finished mp4, which this may move away.
+        video: A finished mp4; it stays where it is.
         delivery: The caller's choice.
         settings: The reply's limit, the bucket and the volume.
         job_id: Names the file in the bucket and on the volume.
@@ -64,7 +62,7 @@ def deliver(video: Path, *, delivery: Delivery, settings: Settings, job_id: str)
     if settings.bucket and delivery.type != "volume":
         return {"video_url": upload(video, bucket=settings.bucket, name=name)}
     if settings.volume:
-        return {"video_path": str(move(video, settings.volume / name))}
+        return {"video_path": str(keep(video, settings.volume / name))}
     raise DeliveryFailed("reply_too_large", size=size / 1e6, limit=limit / 1e6)
 
 
@@ -81,8 +79,8 @@ def safe_name(job_id: str) -> str:
     return plain + ".mp4"
 
 
-def move(video: Path, target: Path) -> Path:
-    """Move `video` to `target`, which is either not there or whole, also between file systems.
+def keep(video: Path, target: Path) -> Path:
+    """Copy `video` to `target`, which is at every moment either not there or whole.
 
     Raises:
         DeliveryFailed: The volume does not take it.
@@ -91,15 +89,11 @@ def move(video: Path, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            video.replace(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
             shutil.copyfile(video, partial)
             partial.replace(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
+        finally:
             partial.unlink(missing_ok=True)
+    except OSError as error:
         logger.error("the volume did not take %s: %s", target, error)
         raise DeliveryFailed("volume_failed", reason=os.strerror(error.errno or 0)) from error
     return target

@@ -11,7 +11,12 @@ from multitalk.errors import RequestError, SourceRefused, SourceUnreachable
 from multitalk.inputs.address import addresses_of, is_allowed
 
 PUBLIC = ["93.184.215.14", "8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.255.255"]
-PUBLIC_V6 = ["2606:2800:220:1:248:1893:25c8:1946", "2a00:1450:4001:80b::200e", "64:ff9b::808:808"]
+PUBLIC_V6 = [
+    "2606:2800:220:1:248:1893:25c8:1946",
+    "2a00:1450:4001:80b::200e",
+    "64:ff9b::808:808",
+    "::ffff:8.8.8.8",
+]
 NOT_PUBLIC = [
     "0.0.0.0",
     "10.1.2.3",

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from multitalk.errors import (
     InvalidRequest,
     LimitExceeded,
     MediaUndecodable,
-    MultiTalkError,
 )
 from multitalk.inputs import collect
 from multitalk.settings import Settings
@@ -180,35 +178,21 @@ def test_a_copy_can_be_cancelled(root, job):
     assert list(job.iterdir()) == []
 
 
-def test_a_link_that_changes_while_it_is_read_leads_nowhere_else(tmp_path, root, job):
-    """Whatever wins the race, no byte from outside arrives."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "portrait.png").write_bytes(PNG + b"outside")
+def test_a_directory_that_becomes_a_link_before_it_is_opened_leads_nowhere(
+    tmp_path, root, job, monkeypatch
+):
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "portrait.png").write_bytes(PNG)
     (inside := root / "inside").mkdir()
     (inside / "portrait.png").write_bytes(PNG)
-    stop = threading.Event()
+    real_open = os.open
 
-    def swap():
-        links = [root / "a", root / "b"]
-        links[0].symlink_to(inside)
-        links[1].symlink_to(outside)
-        while not stop.is_set():
-            for link in links:
-                os.link(link, root / "new", follow_symlinks=False)
-                Path(root / "new").replace(root / "door")
-                (root / "new").unlink(missing_ok=True)
+    def open_late(path, *arguments, **named):
+        if Path(path) == inside / "portrait.png":
+            inside.rename(root / "was-inside")
+            inside.symlink_to(outside)
+        return real_open(path, *arguments, **named)
 
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        for _ in range(300):
-            try:
-                path = take(root / "door" / "portrait.png", job, root=root)
-            except MultiTalkError:
-                continue
-            assert path.read_bytes() == PNG
-            path.unlink()
-    finally:
-        stop.set()
-        thread.join()
+    monkeypatch.setattr(os, "open", open_late)
+    refused(inside / "portrait.png", job, InvalidRequest, root=root)
+    assert inside.is_symlink(), "the swap did not happen"
