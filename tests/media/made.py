@@ -1,7 +1,9 @@
 """Sound and pictures made for the tests, and the files that hold them."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -60,10 +62,12 @@ def write_sound(
     codec: str | None = None,
     layout: str | None = None,
     streams: int = 1,
-    gap_at: float | None = None,
-    gap_seconds: float = 0.0,
+    gaps: Mapping[float, float] = MappingProxyType({}),
 ) -> Path:
-    """Write [C, S] to a file whose name ends in its format; further streams are silent."""
+    """Write [C, S] to a file whose name ends in its format; further streams are silent.
+
+    `gaps` says at which second of the sound the time stamps jump, and by how much.
+    """
     codec = codec or CODECS[path.suffix]
     layout = layout or {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[0]]
     with av.open(str(path), "w") as container:
@@ -83,8 +87,9 @@ def write_sound(
                 frame.sample_rate = rate
                 frame.pts, frame.time_base = start, Fraction(1, rate)
                 for converted in resampler.resample(frame):
-                    if gap_at is not None and start >= gap_at * rate:
-                        converted.pts = start + round(gap_seconds * rate)
+                    passed = sum(gap for at, gap in gaps.items() if start >= at * rate)
+                    if passed:
+                        converted.pts = start + round(passed * rate)
                     container.mux(stream.encode(converted))
             container.mux(stream.encode(None))
     return path

@@ -32,6 +32,14 @@ def load(path, tmp_path, max_seconds=60.0):
     return speech
 
 
+def wav_header(*, tag, rate, size, data_bytes, channels=1):
+    """The start of a WAV file; tag 1 is integer samples, tag 3 float."""
+    frame = size * channels
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * frame, frame, 8 * size)
+    chunks = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", data_bytes)
+    return b"RIFF" + struct.pack("<I", len(chunks) + data_bytes) + chunks
+
+
 def loudness(speech):
     meter = LoudnessMeter(SAMPLE_RATE, 1)
     meter.add(speech[None])
@@ -72,10 +80,7 @@ def test_eight_planes_are_read_as_eight(tmp_path, name):
 
 
 def test_many_channels_of_unknown_places_are_averaged(tmp_path):
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 0, b"WAVE", b"fmt ", 16, 1, 11, 16_000, 352_000, 22, 16,
-        b"data", 22 * 16_000,
-    )  # fmt: skip
+    header = wav_header(tag=1, rate=16_000, size=2, channels=11, data_bytes=22 * 16_000)
     samples = (sine(1, 16_000)[0] * 32_767).astype("<i2")
     (tmp_path / "a.wav").write_bytes(header + np.repeat(samples[:, None], 11, axis=1).tobytes())
     assert loudness(load(tmp_path / "a.wav", tmp_path)) == pytest.approx(LOUDNESS_LUFS, abs=0.1)
@@ -135,10 +140,7 @@ def test_samples_that_are_no_numbers_harm_only_themselves(tmp_path, bad):
     samples[:, 24_000] = bad
     path = tmp_path / "a.wav"
     data = samples[0].astype("<f4").tobytes()
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1, 48_000, 192_000,
-        4, 32, b"data", len(data),
-    )  # fmt: skip
+    header = wav_header(tag=3, rate=48_000, size=4, data_bytes=len(data))
     path.write_bytes(header + data)
     speech = load(path, tmp_path)
     clean = load(write_sound(tmp_path / "b.wav", sine(1, 48_000), 48_000), tmp_path)
@@ -160,18 +162,16 @@ def test_the_first_of_several_audio_streams_is_taken(tmp_path):
 
 
 def test_a_gap_in_the_time_stamps_is_silence(tmp_path):
-    path = write_sound(
-        tmp_path / "a.webm", clicks(2, 48_000, [0.5, 1.5]), 48_000, gap_at=1.0, gap_seconds=3.0
-    )
+    path = write_sound(tmp_path / "a.webm", clicks(2, 48_000, [0.5, 1.5]), 48_000, gaps={1.0: 3.0})
     speech = load(path, tmp_path)
     assert onsets(speech, SAMPLE_RATE) == pytest.approx([0.5, 4.5], abs=0.03)
 
 
-def test_time_stamps_that_jump_far_do_not_make_hours_of_silence(tmp_path):
-    path = write_sound(
-        tmp_path / "a.webm", clicks(2, 48_000, [0.5, 1.5]), 48_000, gap_at=1.0, gap_seconds=5000.0
-    )
-    assert len(load(path, tmp_path)) / SAMPLE_RATE == pytest.approx(2.0, abs=0.1)
+def test_time_stamps_that_jump_far_start_anew(tmp_path):
+    samples = clicks(3, 48_000, [0.5, 1.5, 2.5])
+    path = write_sound(tmp_path / "a.webm", samples, 48_000, gaps={1.0: 5000.0, 2.0: 3.0})
+    speech = load(path, tmp_path)
+    assert onsets(speech, SAMPLE_RATE) == pytest.approx([0.5, 1.5, 5.5], abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.flac", "a.m4a"])
@@ -181,7 +181,7 @@ def test_what_decodes_of_a_damaged_file_is_kept(tmp_path, name):
     middle = len(data) // 2
     data[middle : middle + 600] = b"\xff\x00\xaa" * 200
     path.write_bytes(data)
-    assert 1.5 < len(load(path, tmp_path)) / SAMPLE_RATE < 4.2
+    assert 3.8 < len(load(path, tmp_path)) / SAMPLE_RATE < 4.2
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.flac", "a.wav"])
@@ -196,12 +196,9 @@ def test_a_file_that_was_cut_off_is_kept_as_far_as_it_goes(tmp_path, name):
     [
         (b"", "empty file"),
         (b"hello, this is no sound at all", "damaged or unknown format"),
-        (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", ""),
-        (b"ffconcat version 1.0\nfile a.wav\n", ""),
-        (struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36, b"WAVE", b"fmt ", 16, 1, 1, 16_000, 32_000,
-                     2, 16, b"data", 0), "nothing in it decodes"),
+        (wav_header(tag=1, rate=16_000, size=2, data_bytes=0), "nothing in it decodes"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_sound_is_named(tmp_path, data, reason):
     (tmp_path / "a.wav").write_bytes(data)
     with pytest.raises(MediaUndecodable) as caught:
@@ -210,6 +207,20 @@ def test_what_is_no_sound_is_named(tmp_path, data, reason):
     assert caught.value.field == "audio_paths.person1"
     assert reason in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "ffconcat version 1.0\nfile b.mp3\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nb.mp3\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_a_playlist_does_not_open_other_files(tmp_path, playlist):
+    write_sound(tmp_path / "b.mp3", sine(1, 44_100), 44_100)
+    (tmp_path / "a.m3u8").write_text(playlist)
+    with pytest.raises(MediaUndecodable, match="unknown format"):
+        load(tmp_path / "a.m3u8", tmp_path)
 
 
 def test_an_unknown_codec_is_named(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.image import BACKGROUND, load_portrait
+from multitalk.media.image import load_portrait
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -85,7 +85,7 @@ def test_what_is_transparent_lies_over_middle_grey(tmp_path, mode):
         image.convert({"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}[mode]).save(tmp_path / "a.tiff")
         (tmp_path / "a.tiff").rename(tmp_path / "a.png")
     portrait = load(tmp_path / "a.png")
-    assert tuple(portrait[4, 1]) == BACKGROUND
+    assert tuple(portrait[4, 1]) == (128, 128, 128)
     assert tuple(portrait[4, 6]) == (255, 255, 255)
 
 
@@ -130,7 +130,7 @@ def test_a_profile_and_transparency_go_together(tmp_path):
     image.paste((0, 0, 0, 0), (0, 0, 8, 32))
     image.save(tmp_path / "a.png", icc_profile=profile_with_red_and_blue_swapped())
     portrait = load(tmp_path / "a.png")
-    assert tuple(portrait[4, 4]) == BACKGROUND
+    assert tuple(portrait[4, 4]) == (128, 128, 128)
     assert near(portrait[4, 60], RED)
 
 
@@ -178,15 +178,13 @@ def test_a_bomb_is_refused_whatever_the_limit(tmp_path, side):
         load(tmp_path / "a.png", max_pixels=10**6)
 
 
+@pytest.mark.filterwarnings("ignore:Image was not the expected size")
 def test_an_icon_that_holds_more_than_it_says_is_refused(tmp_path):
     inside = io.BytesIO()
     Image.new("RGBA", (300, 300), RED).save(inside, "PNG")
     entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside.getvalue()), 22)
     (tmp_path / "a.ico").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + inside.getvalue())
-    with (
-        pytest.warns(UserWarning, match="Image was not the expected size"),
-        pytest.raises(LimitExceeded, match="300x300"),
-    ):
+    with pytest.raises(LimitExceeded, match="300x300"):
         load(tmp_path / "a.ico", max_pixels=1000)
 
 

@@ -1,11 +1,11 @@
-import tracemalloc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from made import clicks, onsets, sine, write_sound
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.audio import load_speech
 from multitalk.media.soundtrack import AAC_RATES, Soundtrack, Voice, aac_rate
 
 
@@ -81,6 +81,11 @@ def test_mixed_voices_do_not_clip(tmp_path):
     assert 0.9 < np.abs(track).max() <= 0.98
 
 
+def test_a_float_file_beyond_full_scale_does_not_clip(tmp_path):
+    path = write_sound(tmp_path / "a.wav", sine(1, 16_000, level=6), 16_000, codec="pcm_f32le")
+    assert np.abs(heard(Soundtrack([Voice(path)], num_frames=25))).max() <= 1.0
+
+
 def test_a_quiet_mix_is_the_sum(tmp_path):
     samples = sine(1, 16_000, level=-20)
     path = write_sound(tmp_path / "a.wav", samples, 16_000)
@@ -107,15 +112,32 @@ def test_a_voice_without_sound_is_named(tmp_path):
         Soundtrack([Voice(tmp_path / "a.wav", field="audio_paths.person2")], num_frames=25)
 
 
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from multitalk.media.audio import load_speech
+from multitalk.media.soundtrack import Soundtrack, Voice
+
+def use(path, num_frames):
+    speech = load_speech(path, field="f", directory=path.parent, max_seconds=1000)
+    blocks = Soundtrack([Voice(path)], num_frames=num_frames).blocks()
+    print(len(speech), sum(block.shape[1] for block in blocks))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+directory = Path(sys.argv[1])
+before = use(directory / "short.flac", 1000)
+print((use(directory / "long.flac", 15_000) - before) // 1024)
+"""
+
+
 def test_ten_minutes_of_sound_stay_out_of_memory(tmp_path):
-    path = write_sound(tmp_path / "a.wav", np.tile(sine(10, 8000), 60), 8000)
-    tracemalloc.start()
-    try:
-        speech = load_speech(path, field="f", directory=tmp_path, max_seconds=1000)
-        soundtrack = Soundtrack([Voice(path)], num_frames=15_000)
-        num_samples = sum(block.shape[1] for block in soundtrack.blocks())
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert (len(speech), num_samples) == (600 * 16_000, 600 * 8000)
-    assert peak < 16 * 2**20  # all of it would be 38 MB
+    for name, seconds in (("short", 40), ("long", 600)):
+        tone = np.tile(sine(10, 16_000), seconds // 10)
+        write_sound(tmp_path / f"{name}.flac", tone, 16_000)
+    # A process of its own: the most memory it ever had, after 40 seconds and after ten minutes.
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    *_, grown = measured.stdout.split()
+    assert measured.stdout.split()[2:4] == [str(600 * 16_000)] * 2
+    assert int(grown) < 16  # MB; the two arrays would be 38 MB each

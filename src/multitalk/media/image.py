@@ -64,8 +64,6 @@ def load_portrait(path: Path, *, field: str, max_pixels: int) -> Portrait:
     try:
         with Image.open(data, formats=formats) as image:
             _check_size(image, field, max_pixels)
-            image.load()
-            _check_size(image, field, max_pixels)  # an icon's header may differ from what is in it
             return np.array(_srgb(_upright(image)), dtype=np.uint8)
     except _BOMB as error:
         raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error

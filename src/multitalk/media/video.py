@@ -204,10 +204,10 @@ class VideoWriter:
                 sound = _Sound(container, self._soundtrack) if self._soundtrack else None
                 reformatter = VideoReformatter()
                 for index, pixels in enumerate(self._taken()):
-                    _mux_picture(container, picture, _yuv(pixels, index, reformatter))
+                    container.mux(picture.encode(_yuv(pixels, index, reformatter)))
                     if sound is not None:
                         sound.encode_until(index + 1)
-                _mux_picture(container, picture, None)
+                container.mux(picture.encode(None))
                 if sound is not None:
                     sound.finish()
         except av.FFmpegError as error:
@@ -243,12 +243,6 @@ def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -
     )
     frame.pts, frame.time_base = index, Fraction(1, FPS)
     return frame
-
-
-def _mux_picture(container: OutputContainer, stream: VideoStream, frame: VideoFrame | None) -> None:
-    for packet in stream.encode(frame):
-        packet.duration = 1  # in 1/25 s; without it the last frame would last no time
-        container.mux(packet)
 
 
 class _Sound:
@@ -393,6 +387,8 @@ def _sound_facts(container: InputContainer) -> SoundFacts | None:
     if not container.streams.audio:
         return None
     stream = container.streams.audio[0]
+    if stream.codec_context is None:  # a codec that this FFmpeg does not have
+        return None
     return SoundFacts(
         codec=stream.codec_context.name,
         sample_rate=stream.codec_context.sample_rate,
