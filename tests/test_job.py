@@ -365,6 +365,15 @@ def test_an_engine_that_loses_frames_is_a_crash(
     assert not (tmp_path / "t.mp4").exists()
 
 
+def test_an_engine_that_mixes_its_chunks_up_is_a_crash(settings: Settings, tmp_path: Path) -> None:
+    class Mixing(FakeEngine):
+        def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+            return reversed(list(super().render(scene, options)))
+
+    with pytest.raises(InternalError):
+        talk_of(settings, tmp_path / "t.mp4", Mixing(chunk_frames=5))
+
+
 def test_another_engine_than_the_one_asked_for_is_never_taken(settings: Settings) -> None:
     asked = parse_request(request(engine="diffusion"), settings=settings)
     engine = FakeEngine()

@@ -115,6 +115,14 @@ def test_text_without_an_encoding_is_answered_all_the_same(
     assert output_of(result)["field"] == "engine"
 
 
+def test_an_answer_is_always_one_that_can_be_sent() -> None:
+    from multitalk.serving.runpod_worker import _as_json
+
+    assert _as_json({"error": "no \ud800"}) == {"error": "no ?"}
+    with pytest.raises(ValueError, match="JSON"):
+        _as_json({"timings": {"render": float("nan")}})
+
+
 def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
     plane: ControlPlane, worker: Worker
 ) -> None:
