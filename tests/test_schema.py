@@ -106,6 +106,11 @@ def test_a_request_cannot_be_changed():
         accepted().prompt = "other"
 
 
+def test_a_request_made_in_python_has_no_worker_s_limits():
+    voices = {f"person{n}": {"text": "x" * 9000} for n in range(20)}
+    assert len(TalkRequest.model_validate(LEAST | {"audio_paths": voices}).audio_paths) == 20
+
+
 # What is missing --------------------------------------------------------------------------------
 
 SEEDS_SENTENCE = "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."

@@ -362,8 +362,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "no_face_in_video": {
         "en": "no face was found in the first second of the video; a video can be judged that "
         "shows a face of at least {pixels} pixels",
-        "ko": "영상의 처음 1초에서 얼굴을 찾지 못했습니다. {pixels}픽셀 이상의 얼굴이 보이는 영상만 "
-        "평가할 수 있습니다.",
+        "ko": "영상의 처음 1초에서 얼굴을 찾지 못했습니다. {pixels}픽셀 이상의 얼굴이 보이는 "
+        "영상만 평가할 수 있습니다.",
     },
     "no_speech_to_judge": {
         "en": "nobody is heard to speak; the lips can be judged against speech only",

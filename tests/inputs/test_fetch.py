@@ -458,3 +458,10 @@ def test_no_error_repeats_the_query(tmp_path):
         with serving(answer) as server, pytest.raises(MultiTalkError) as caught:
             get(server.url("/x?X-Amz-Signature=secret"), tmp_path)
         assert "secret" not in caught.value.text("en") + caught.value.text("ko")
+
+
+def test_no_log_holds_the_query(tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    with serving(replying(PNG)) as server:
+        get(server.url("/x?X-Amz-Signature=secret"), tmp_path)
+    assert "secret" not in caplog.text

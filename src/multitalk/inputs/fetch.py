@@ -1,5 +1,6 @@
 """Downloads: bounded in bytes and time, every hop checked, nothing taken from the environment."""
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,9 @@ from multitalk.inputs.connection import (
 )
 from multitalk.inputs.intake import Intake
 from multitalk.settings import Settings
+
+# httpx logs every URL at INFO, and a URL's query may be a signature.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 CHUNK_BYTES = 2**16
 DEFAULT_PORTS = {"http": 80, "https": 443}
