@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -172,6 +173,14 @@ def test_nothing_is_written_to_stderr_but_what_others_write() -> None:
     )
     assert run.stderr == b"kept\n"
     assert run.returncode == 0
+
+
+def test_detectors_made_at_once_leave_stderr_as_it_was() -> None:
+    before = os.fstat(2)
+    with ThreadPoolExecutor(4) as pool:
+        for detector in pool.map(lambda _: FaceDetector(), range(8)):
+            detector.close()
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_without_mediapipe_the_error_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

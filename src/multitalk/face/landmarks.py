@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ TILE_PARTS = (1, 2, 3, 5, 8)
 MIN_TILE_PIXELS = 160
 TILE_OVERLAP = 1.5  # tiles per tile length
 
+# There is one descriptor 2, so one thread at a time may hold it back.
+_STDERR_LOCK = threading.Lock()
 # Lines of MediaPipe's C++ parts, which no setting silences.
 _NATIVE_NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:\d\d\.|"
@@ -375,9 +378,9 @@ def _without_native_noise() -> Iterator[None]:
     others write meanwhile is passed on afterwards. The descriptor belongs to the process, so this
     is used only around the first calls.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _STDERR_LOCK, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        kept = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield
