@@ -1,5 +1,6 @@
 """What a job may ask for."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, TypeAlias
@@ -31,6 +32,8 @@ MAX_STEPS = 100
 MAX_SHIFT = 100.0
 MAX_COORDINATE = 100_000.0  # pixels
 
+_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")  # a surrogate: no UTF-8 can carry it
+
 REQUIRED = ("prompt", "image_path", "audio_paths")
 
 
@@ -47,7 +50,7 @@ def _speaker_name(name: str) -> str:
 
 
 def _sayable(text: str) -> str:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if "\0" in text or not (text.isascii() or _HALF_A_PAIR.search(text) is None):
         raise PydanticCustomError("text_broken", "broken")
     return text
 
