@@ -182,7 +182,7 @@ def test_an_output_that_cannot_be_written_is_said(files: Path) -> None:
 def test_ctrl_c_and_a_request_to_end_leave_nothing(
     files: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    write_voice(tmp_path / "long.wav", 600.0)
+    write_voice(tmp_path / "long.wav", 60.0)
     command = [COMMAND, "render", "--image", str(files / "face.png"), "--prompt", "p"]
     command += ["--audio", str(tmp_path / "long.wav"), "-o", "talk.mp4"]
     with subprocess.Popen(

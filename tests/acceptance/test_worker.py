@@ -168,9 +168,11 @@ def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
 
 def test_the_real_handler_renders(tmp_path: Path) -> None:
     with ControlPlane() as plane, running_worker(HANDLER, tmp_path, plane.environment()) as worker:
-        result = plane.submit(job_input(seconds=1.0)).result(60)
-        assert "error" not in result, worker.said()
-        assert output_of(result)["num_frames"] == 25
+        for _ in range(2):
+            result = plane.submit(job_input(seconds=1.0)).result(60)
+            assert "error" not in result, worker.said()
+            assert output_of(result)["num_frames"] == 25
+        assert worker.said().count("engine warp loaded") == 1
         assert plane.pings > 0
         assert "video_base64" not in worker.said()  # the SDK's debug log would show it all
 
@@ -187,9 +189,6 @@ def test_a_local_job_runs_without_runpod(tmp_path: Path) -> None:
     arguments = ["--test_input", json.dumps(job)]
     done = run_to_end(arguments, tmp_path, timeout=SECONDS, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    refused = run_to_end(["--test_input", '{"input": {}}'], tmp_path, timeout=SECONDS)
-    assert refused.returncode == 1
-    assert "Required input is missing" in refused.stdout
 
 
 def test_a_setting_that_is_wrong_stops_the_worker_with_a_sentence(tmp_path: Path) -> None:
