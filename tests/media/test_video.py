@@ -7,7 +7,7 @@ import pytest
 from made import clicks, onsets, sine, write_picture_only, write_sound
 
 from multitalk.errors import DeliveryFailed, MediaUndecodable
-from multitalk.media import video
+from multitalk.media import encode, video
 from multitalk.media.audio import read_sound
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import SoundFacts, VideoWriter, probe, read_frames
@@ -272,8 +272,8 @@ def test_sound_that_goes_bad_stops_the_writer(tmp_path):
 
 def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
     go = threading.Event()
-    convert = video._yuv
-    monkeypatch.setattr(video, "_yuv", lambda *given: (go.wait(10), convert(*given))[1])
+    convert = encode._yuv
+    monkeypatch.setattr(encode, "_yuv", lambda *given: (go.wait(10), convert(*given))[1])
     writer = VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None)
     with writer:
         caller = threading.Thread(target=writer.append, args=(gradient(video.QUEUE_FRAMES * 3),))

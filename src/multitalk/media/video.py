@@ -1,11 +1,5 @@
-"""Frames to an MP4 with its soundtrack, as they come; and an MP4 back to frames.
+"""Frames to an MP4 with its soundtrack, as they come; and an MP4 back to frames."""
 
-The file holds H.264 (yuv420p, BT.709) and AAC at 25 frames a second. Picture, sound and container
-all last exactly T / 25 seconds. Memory is bounded by a few frames and a few seconds of sound,
-however long the talk is.
-"""
-
-import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,45 +11,22 @@ from types import TracebackType
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.stream import Disposition, Stream
-from av.video.frame import VideoFrame
-from av.video.reformatter import (
-    ColorPrimaries,
-    ColorRange,
-    Colorspace,
-    ColorTrc,
-    Interpolation,
-    VideoReformatter,
-)
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from multitalk.errors import DeliveryFailed, MediaUndecodable
+from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
+from multitalk.media.encode import encode_talk
 from multitalk.media.soundtrack import Soundtrack
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 
 QUEUE_FRAMES = 16  # rendered frames that may wait for the encoder
 WAKE_SECONDS = 0.2  # how soon a waiting caller notices that the encoder failed
-
-# Constant quality. superfast leaves out the macroblock tree, which spends bits on what stays in
-# view. A portrait's still background makes it pay: with it, the file is a quarter of the size and
-# is encoded faster; as large as veryfast's in half its time, at the same PSNR. Placing B frames
-# at fixed distances costs nothing either, since nothing is ever cut (docs/experiments.md).
-PRESET = "superfast"
-QUALITY = "18"  # crf
-X264 = "mbtree=1:rc-lookahead=10:b-adapt=0"
-KEY_FRAMES = 2 * FPS  # frames from one key frame to the next
-FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
-AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
-MAX_AUDIO_BIT_RATE = 96_000  # per channel
-
-_log = logging.getLogger(__name__)
 
 
 class VideoWriter:
@@ -188,97 +159,16 @@ class VideoWriter:
             yield frame
 
     def _encode(self) -> None:
-        """The encoder's thread: from the queue into the file."""
-        options = {"movflags": "faststart"}
-        if self._fragmented:
-            # delay_moov and not empty_moov: the header is written with the first piece, when the
-            # codec's delay is known; an empty one has no edit list and the sound would be late.
-            options = {
-                "movflags": "frag_keyframe+delay_moov+default_base_moof",
-                "flush_packets": "1",
-            }
-        try:
-            with av.open(
-                f"file:{self._path}", "w", format="mp4", container_options=options
-            ) as container:
-                picture = self._add_picture(container)
-                sound = _Sound(container, self._soundtrack) if self._soundtrack else None
-                reformatter = VideoReformatter()
-                for index, pixels in enumerate(self._taken()):
-                    container.mux(picture.encode(_yuv(pixels, index, reformatter)))
-                    if sound is not None:
-                        sound.encode_until(index + 1)
-                container.mux(picture.encode(None))
-                if sound is not None:
-                    sound.finish()
-        except av.FFmpegError as error:
-            reason = error.strerror or "encoder"
-            raise DeliveryFailed("video_unwritable", reason=reason) from error
-
-    def _add_picture(self, container: OutputContainer) -> VideoStream:
-        stream = container.add_stream("libx264", rate=FPS)
-        context = stream.codec_context
-        context.width, context.height = self._width, self._height
-        context.pix_fmt = "yuv420p"
-        context.time_base = Fraction(1, FPS)
-        context.colorspace = Colorspace.ITU709
-        context.color_range = ColorRange.MPEG
-        context.color_primaries = ColorPrimaries.BT709
-        context.color_trc = ColorTrc.BT709
-        context.thread_count = self._threads
-        context.thread_type = "FRAME"
-        options = {"preset": PRESET, "crf": QUALITY, "x264-params": X264, "g": str(KEY_FRAMES)}
-        if self._fragmented:  # no reordering: the first frame of a piece is its first in time
-            options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
-        context.options = options
-        return stream
-
-
-def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -> VideoFrame:
-    rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24")
-    frame = reformatter.reformat(
-        rgb,
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG,
-    )
-    frame.pts, frame.time_base = index, Fraction(1, FPS)
-    return frame
-
-
-class _Sound:
-    """Encodes the soundtrack in step with the picture."""
-
-    def __init__(self, container: OutputContainer, soundtrack: Soundtrack) -> None:
-        self._container = container
-        self._rate = soundtrack.sample_rate
-        self._layout = "mono" if soundtrack.num_channels == 1 else "stereo"
-        self._blocks = soundtrack.blocks()
-        self._encoded = 0  # samples
-        self._stream: AudioStream = container.add_stream("aac", rate=self._rate)
-        # "fast" is faster than the default and, at these bit rates, 20 dB closer to the sound.
-        self._stream.codec_context.options = {"aac_coder": "fast"}
-        self._stream.codec_context.layout = self._layout
-        bit_rate = min(MAX_AUDIO_BIT_RATE, AUDIO_BITS_PER_SAMPLE * self._rate)
-        self._stream.codec_context.bit_rate = bit_rate * soundtrack.num_channels
-
-    def encode_until(self, num_frames: int) -> None:
-        """Encode what is heard during the first `num_frames` frames, and a block more at most."""
-        while self._encoded * FPS < num_frames * self._rate:
-            block = next(self._blocks, None)
-            if block is None:
-                return
-            frame = AudioFrame.from_ndarray(
-                np.ascontiguousarray(block), format="fltp", layout=self._layout
-            )
-            frame.sample_rate = self._rate
-            frame.pts, frame.time_base = self._encoded, Fraction(1, self._rate)
-            self._encoded += frame.samples
-            self._container.mux(self._stream.encode(frame))
-
-    def finish(self) -> None:
-        """Encode the rest."""
-        self._container.mux(self._stream.encode(None))
+        """The encoder's thread."""
+        encode_talk(
+            self._path,
+            self._taken(),
+            width=self._width,
+            height=self._height,
+            soundtrack=self._soundtrack,
+            fragmented=self._fragmented,
+            threads=self._threads,
+        )
 
 
 @dataclass(frozen=True)
