@@ -73,10 +73,34 @@ def test_each_layout_is_mixed_to_mono(tmp_path, layout):
     assert loudness(load(path, tmp_path)) == pytest.approx(LOUDNESS_LUFS, abs=0.1)
 
 
+@pytest.mark.parametrize("mask", [0x8, 0x9, 0x600, 0x3000])
+def test_channels_in_unusual_places_are_heard(tmp_path, mask):
+    """Such as LFE alone, left and LFE, both sides, or two at the top."""
+    channels = mask.bit_count()
+    rate = 16_000
+    sizes = (rate, 2 * rate * channels, 2 * channels, 16, 22, 16, mask)
+    form = struct.pack("<HHIIHHHHI", 0xFFFE, channels, *sizes)
+    form += bytes.fromhex("0100000000001000800000aa00389b71")  # integer samples
+    samples = np.repeat((sine(1, 16_000)[0] * 32_767).astype("<i2")[:, None], channels, axis=1)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form
+    body += b"data" + struct.pack("<I", samples.nbytes) + samples.tobytes()
+    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert loudness(load(tmp_path / "a.wav", tmp_path)) == pytest.approx(LOUDNESS_LUFS, abs=0.1)
+
+
 @pytest.mark.parametrize("name", ["a.m4a", "a.flac"])
 def test_eight_planes_are_read_as_eight(tmp_path, name):
     path = write_sound(tmp_path / name, sine(1, 48_000, channels=8), 48_000)
     assert loudness(load(path, tmp_path)) == pytest.approx(LOUDNESS_LUFS, abs=0.1)
+
+
+def test_stereo_is_averaged(tmp_path):
+    samples = sine(1, 48_000, level=-6, channels=2)
+    both = read_sound(write_sound(tmp_path / "a.flac", samples, 48_000))
+    samples[1] = 0
+    left = read_sound(write_sound(tmp_path / "b.flac", samples, 48_000))
+    assert np.abs(both).max() == pytest.approx(0.5, abs=0.01)
+    assert np.abs(left).max() == pytest.approx(0.25, abs=0.01)
 
 
 def test_many_channels_of_unknown_places_are_averaged(tmp_path):

@@ -51,6 +51,9 @@ class SoundFormat:
     num_channels: int
 
 
+_Piece = tuple[SoundFormat, str, SoundBlock]  # the middle one is FFmpeg's name of the layout
+
+
 @contextmanager
 def open_media(path: Path, *, key: str, field: str | None) -> Iterator[InputContainer]:
     """Open a media file that refers to nothing but itself.
@@ -92,7 +95,8 @@ def sound_blocks(
     Args:
         path: The file.
         sample_rate: Of the blocks, in Hz.
-        num_channels: Of the blocks: 1 or 2. More are mixed down by ITU-R BS.775, fewer repeated.
+        num_channels: Of the blocks: 1 or 2. Of stereo, mono is the average; of more channels, both
+            are mixed by ITU-R BS.775; mono is heard on both sides.
         field: The request field to blame.
 
     Yields:
@@ -102,15 +106,24 @@ def sound_blocks(
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
     converter: _Converter | None = None
-    for kind, layout, block in _joined(_timeline(path, field=field)):
+    pieces = _joined(_timeline(path, field=field))
+    for kind, layout, block in map(_averaged, pieces) if num_channels == 1 else pieces:
         if converter is None or (kind, layout) != (converter.source, converter.layout):
             if converter is not None:
                 yield from _heard(converter.finish())
-            converter = _Converter(kind, layout, sample_rate, num_channels)
+            converter = _Converter(kind, layout, sample_rate, num_channels, field)
         yield from _heard(converter.convert(block))
     if converter is None:
         raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
     yield from _heard(converter.finish())
+
+
+def _averaged(piece: _Piece) -> _Piece:
+    """Stereo as mono; other layouts as they are."""
+    kind, _, block = piece
+    if kind.num_channels != 2:
+        return piece
+    return SoundFormat(kind.sample_rate, 1), "mono", block.mean(axis=0, keepdims=True)
 
 
 def _heard(block: SoundBlock) -> Iterator[SoundBlock]:
@@ -125,12 +138,18 @@ class _Converter:
     _LAYOUTS: ClassVar = {1: "mono", 2: "stereo"}
 
     def __init__(
-        self, source: SoundFormat, layout: str, sample_rate: int, num_channels: int
+        self,
+        source: SoundFormat,
+        layout: str,
+        sample_rate: int,
+        num_channels: int,
+        field: str | None,
     ) -> None:
         self.source = source
         self.layout = layout
         self._sample_rate = sample_rate
         self._num_channels = num_channels
+        self._field = field
         self._taken = 0  # samples at the source's rate
         self._given = 0  # samples at the rate asked for
         target = layout if source.num_channels <= num_channels else self._LAYOUTS[num_channels]
@@ -152,7 +171,14 @@ class _Converter:
         packed = np.ascontiguousarray(block.T).reshape(1, -1)  # see MAX_PLANES
         frame = AudioFrame.from_ndarray(packed, format="flt", layout=self.layout)
         frame.sample_rate = self.source.sample_rate
-        parts = [_planar(part) for part in self._resampler.resample(frame)]
+        try:
+            parts = [_planar(part) for part in self._resampler.resample(frame)]
+        except av.FFmpegError as error:
+            raise MediaUndecodable(
+                "audio_undecodable",
+                field=self._field,
+                reason=f"{self.source.sample_rate} Hz, {self.layout}",
+            ) from error
         return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
 
     def _limited(self, block: SoundBlock) -> SoundBlock:
@@ -192,9 +218,6 @@ def _frames(path: Path, *, field: str | None) -> Iterator[AudioFrame]:
                     yield frame
         if damaged:
             _log.info("%d packets of the sound did not decode", damaged)
-
-
-_Piece = tuple[SoundFormat, str, SoundBlock]
 
 
 def _timeline(path: Path, *, field: str | None) -> Iterator[_Piece]:
@@ -268,13 +291,14 @@ def _finite(block: SoundBlock) -> SoundBlock:
     return np.clip(clean, -FLOAT_HEADROOM, FLOAT_HEADROOM)
 
 
-# Channels whose places a file does not declare (plain WAV) are in the order that FFmpeg assumes.
+# Channels whose places a file does not declare (plain WAV), or that belong to no layout that FFmpeg
+# can mix, are taken to be in the customary order.
 _CUSTOMARY_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def _with_known_layout(block: SoundBlock, layout: AudioLayout) -> tuple[SoundBlock, str]:
     """The block and the name of its layout; channels that could be anywhere are averaged."""
-    if not layout.name.endswith(" channels"):  # FFmpeg's name for places that are not declared
+    if " channels" not in layout.name:  # FFmpeg's "11 channels" or "2 channels (SL+SR)"
         return block, layout.name
     if layout.nb_channels in _CUSTOMARY_LAYOUTS:
         return block, _CUSTOMARY_LAYOUTS[layout.nb_channels]
