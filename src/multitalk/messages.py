@@ -85,6 +85,18 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{length} characters; the limit is {limit}",
         "ko": "{length}자입니다. 한계는 {limit}자입니다.",
     },
+    "language_unspoken": {
+        "en": "no voice speaks {value}; near it are {near}",
+        "ko": "{value} 언어를 말하는 음성이 없습니다. 비슷한 것은 {near}입니다.",
+    },
+    "voice_unknown": {
+        "en": "there is no voice {value}; near it are {near}",
+        "ko": "{value} 음성은 없습니다. 비슷한 것은 {near}입니다.",
+    },
+    "synthesis_slow": {
+        "en": "speaking the text took longer than {limit:g} s; send a shorter one",
+        "ko": "텍스트를 말하는 데 {limit:g}초보다 오래 걸렸습니다. 더 짧은 텍스트를 보내 주세요.",
+    },
     "language_unknown": {
         "en": "{value} is not a language tag; write one such as ko, en or en-us",
         "ko": "{value}은(는) 언어 태그가 아닙니다. ko, en, en-us처럼 써 주세요.",

@@ -42,6 +42,7 @@ class Utterance:
 
     @property
     def seconds(self) -> float:
+        """Duration."""
         return len(self.samples) / SAMPLE_RATE
 
 

@@ -1,9 +1,9 @@
-"""Make speech with the synthesizers whose voices are recordings of people and which print their timing.
+"""Make speech with synthesizers whose voices are recordings and which print their timing.
 
     python tools/visemes/generate_recorded.py --hours 3 --output recorded.npz
 
-flite (four American voices), festival (sixteen voices in nine languages) and Open JTalk (one Japanese
-voice). README.md lists the packages. Every voice gets about the same amount of speech.
+flite (four American voices), festival (sixteen voices in nine languages) and Open JTalk (one
+Japanese voice). README.md lists the packages. Every voice gets about the same amount of speech.
 """
 
 import argparse
@@ -65,9 +65,14 @@ VOICES = (
 )
 HELD_OUT_SHARE = 0.15  # of the seconds that a training voice gets
 
-CYRILLIC = dict(
-    zip("абвгдезийклмнопрстуфхцъыьэё", "abvgdezijklmnoprstufhc'y'eo", strict=True)
-) | {"ж": "zh", "ч": "ch", "ш": "sh", "щ": "sch", "ю": "yu", "я": "ya"}
+CYRILLIC = dict(zip("абвгдезийклмнопрстуфхцъыьэё", "abvgdezijklmnoprstufhc'y'eo", strict=True)) | {
+    "ж": "zh",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "sch",
+    "ю": "yu",
+    "я": "ya",
+}
 
 
 def romanised(text: str) -> str:
@@ -104,7 +109,18 @@ def speak_flite(voice: Voice, text: str, random: Random, folder: Path) -> list[U
     """Synthesize one text with flite, which prints `name:end` per phone."""
     path = folder / "flite.wav"
     stretch = f"duration_stretch={random.uniform(0.7, 1.25):.2f}"
-    command = ["flite", "-voice", voice.name, "-psdur", "--setf", stretch, "-t", text, "-o", str(path)]
+    command = [
+        "flite",
+        "-voice",
+        voice.name,
+        "-psdur",
+        "--setf",
+        stretch,
+        "-t",
+        text,
+        "-o",
+        str(path),
+    ]
     printed = subprocess.run(
         command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True
     ).stdout
@@ -160,7 +176,10 @@ def speak_festival(
     script_path.write_bytes(script.encode("latin-1"))
     # A text that breaks the voice ends the script: what was spoken before it is kept.
     printed = subprocess.run(
-        ["festival", "-b", str(script_path)], capture_output=True, timeout=TIMEOUT_SECONDS, check=False
+        ["festival", "-b", str(script_path)],
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
     ).stdout.decode("latin-1")
     spoken = []
     for line in printed.splitlines():
@@ -204,11 +223,14 @@ def generate(arguments: argparse.Namespace) -> list[Utterance]:
                 failures = 0 if good else failures + 1
                 utterances += good
                 spoken_seconds[voice.name] += sum(utterance.seconds for utterance in good)
-            print(f"{voice.synthesizer} {voice.name}: {spoken_seconds[voice.name]:.0f} s", flush=True)
+            print(
+                f"{voice.synthesizer} {voice.name}: {spoken_seconds[voice.name]:.0f} s", flush=True
+            )
     return utterances
 
 
 def main() -> None:
+    """Read the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=3.0, help="speech in all (default 3)")

@@ -1,8 +1,8 @@
 """What the training voices say: seeded text in many languages, from sources every machine has.
 
-English comes from the docstrings of Python's standard library, other languages from the CLDR names of
-countries, languages, currencies, scripts and months (package babel), and both are mixed with made-up
-words, so that every sound also occurs beside sounds that no common word puts there.
+English comes from the docstrings of Python's standard library, other languages from the CLDR names
+of countries, languages, currencies, scripts and months (package babel), and both are mixed with
+made-up words, so that every sound also occurs beside sounds that no common word puts there.
 """
 
 import inspect
@@ -17,13 +17,15 @@ DOCSTRING_MODULES = (
     "pathlib", "pydoc", "random", "re", "shutil", "statistics", "string", "subprocess", "tempfile",
     "textwrap", "threading", "typing", "unittest", "urllib.request", "zipfile",
 )  # fmt: skip
+NOTHING = "-"
 ENGLISH_ONSETS = (
-    "b bl br ch cl d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sl sm sp st str t th thr tr v w wh y z"
-).split()
-ENGLISH_NUCLEI = "a ai ar aw e ea ee er ew i ie igh o oa oi oo or ou ow u ur".split()
-ENGLISH_CODAS = ["", *"b ck d f ft g l lm lp m mp n nd ng nt p pt rb rf rm rp s sh st t th v x z".split()]
-OPEN_ONSETS = [*"b p m b p m f v t d n l s k g r z".split(), "", "pr", "br", "tr", "st"]
-OPEN_NUCLEI = "a e i o u a e i o u ai au ia io".split()
+    "b bl br ch cl d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sl sm sp st str t th thr tr "
+    "v w wh y z"
+)
+ENGLISH_NUCLEI = "a ai ar aw e ea ee er ew i ie igh o oa oi oo or ou ow u ur"
+ENGLISH_CODAS = "- b ck d f ft g l lm lp m mp n nd ng nt p pt rb rf rm rp s sh st t th v x z"
+OPEN_ONSETS = "b p m b p m f v t d n l s k g r z - pr br tr st"
+OPEN_NUCLEI = "a e i o u a e i o u ai au ia io"
 # Espeak languages whose CLDR code is another one.
 CLDR_CODES = {"cmn": "zh", "yue": "zh_Hant", "hak": "zh", "nb": "nb", "hbs": "hr"}
 MIN_WORDS = 60
@@ -47,7 +49,7 @@ class SentenceSource:
 
     def words_of(self, language: str) -> list[str]:
         """The CLDR words of a language; empty if CLDR does not know it."""
-        base = language.split("-")[0]
+        base = language.split("-", maxsplit=1)[0]
         if base not in self.words:
             self.words[base] = locale_words(CLDR_CODES.get(base, base))
         return self.words[base]
@@ -55,7 +57,7 @@ class SentenceSource:
     def sentence(self, language: str) -> str:
         """One utterance of about two to eight seconds."""
         random = self.random
-        if language.split("-")[0] == "en":
+        if language.split("-", maxsplit=1)[0] == "en":
             kind = random.random()
             if kind < 0.55:
                 return ". ".join(random.sample(self.english_sentences, random.randint(1, 2)))
@@ -81,9 +83,9 @@ def english_sentences() -> list[str]:
         for member in vars(import_module(name)).values():
             documentation = inspect.getdoc(member) if callable(member) else None
             for line in re.split(r"[.\n]", documentation or ""):
-                line = line.strip()
-                if 20 < len(line) < 90 and re.fullmatch(r"[A-Za-z ,']+", line):
-                    sentences.add(line)
+                sentence = line.strip()
+                if 20 < len(sentence) < 90 and re.fullmatch(r"[A-Za-z ,']+", sentence):
+                    sentences.add(sentence)
     return sorted(sentences)
 
 
@@ -106,14 +108,18 @@ def locale_words(code: str) -> list[str]:
 def english_pseudo_word(random: Random) -> str:
     """A word that is not in the dictionary but has English spelling, such as "plawm"."""
     syllables = [
-        random.choice(ENGLISH_ONSETS) + random.choice(ENGLISH_NUCLEI) + random.choice(ENGLISH_CODAS)
+        random.choice(ENGLISH_ONSETS.split())
+        + random.choice(ENGLISH_NUCLEI.split())
+        + random.choice(ENGLISH_CODAS.split())
         for _ in range(random.choice((1, 1, 2)))
     ]
-    return "".join(syllables)
+    return "".join(syllables).replace(NOTHING, "")
 
 
 def open_pseudo_word(random: Random) -> str:
     """A made-up word of open syllables, readable in most languages, such as "bomira"."""
-    return "".join(
-        random.choice(OPEN_ONSETS) + random.choice(OPEN_NUCLEI) for _ in range(random.randint(2, 4))
+    syllables = (
+        random.choice(OPEN_ONSETS.split()) + random.choice(OPEN_NUCLEI.split())
+        for _ in range(random.randint(2, 4))
     )
+    return "".join(syllables).replace(NOTHING, "")

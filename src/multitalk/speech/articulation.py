@@ -1,0 +1,180 @@
+"""From class probabilities to the mouth's movement: targets, coarticulation and closures.
+
+The lips do not jump from phone to phone: each pulls towards its own target with a certain strength,
+and the lips follow the weighted mean over a stretch of time. That is the dominance model of
+coarticulation (Cohen and Massaro, "Modeling coarticulation in synthetic visual speech", 1993, eq.
+1), here with Gaussian instead of exponential dominance. Silence and most consonants are weak: they
+do not define the shape of a vowel beside them. Closed lips are too short to survive that, or 25
+frames per second, so they are a pulse of their own with a least duration.
+
+Used by the runtime, the evaluation and the training tools, so that they cannot diverge.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.speech.phonemes import BILABIAL, LABIODENTAL, SILENCE, VISEMES
+
+Array = NDArray[np.float32]
+
+PROBABILITY_RATE = 50  # steps per second; step t is the instant t / PROBABILITY_RATE
+
+
+class Articulation(NamedTuple):
+    """What the mouth does for one class, and how strongly it insists.
+
+    Attributes:
+        opening: Inner-lip gap, 1 = a wide A.
+        opening_dominance: Weight of `opening` among neighbouring phones.
+        width: -1 rounded and narrow .. +1 spread.
+        width_dominance: Weight of `width` and `rounding`.
+        rounding: Protruded lips, 0..1.
+        teeth: Upper and lower teeth together and visible, 0..1.
+        tongue: Tongue tip at the teeth, 0..1.
+    """
+
+    opening: float
+    opening_dominance: float
+    width: float
+    width_dominance: float
+    rounding: float
+    teeth: float
+    tongue: float
+
+
+# Openings follow inner-lip heights of the phonetics literature: rounded vowels small, E large, lips
+# parted between phrases.
+ARTICULATIONS = {
+    "sil": Articulation(0.20, 0.6, 0.00, 0.3, 0.00, 0.2, 0.0),
+    "PBM": Articulation(0.00, 3.0, 0.00, 0.1, 0.05, 0.2, 0.0),
+    "FV": Articulation(0.05, 2.0, 0.10, 0.3, 0.00, 0.2, 0.0),
+    "TH": Articulation(0.28, 0.5, 0.10, 0.3, 0.00, 0.3, 1.0),
+    "TDNL": Articulation(0.32, 0.35, 0.15, 0.2, 0.00, 0.4, 0.7),
+    "S": Articulation(0.28, 0.6, 0.45, 0.6, 0.00, 1.0, 0.2),
+    "SH": Articulation(0.25, 0.9, -0.35, 1.0, 0.55, 1.0, 0.1),
+    "KG": Articulation(0.40, 0.25, 0.05, 0.1, 0.00, 0.2, 0.1),
+    "W": Articulation(0.12, 1.5, -0.90, 2.0, 1.00, 0.0, 0.0),
+    "R": Articulation(0.25, 0.7, -0.30, 0.7, 0.45, 0.3, 0.3),
+    "I": Articulation(0.45, 1.0, 0.75, 1.0, 0.00, 0.6, 0.2),
+    "E": Articulation(0.72, 1.0, 0.50, 1.0, 0.00, 0.3, 0.2),
+    "A": Articulation(1.00, 1.3, 0.15, 1.0, 0.00, 0.0, 0.1),
+    "schwa": Articulation(0.42, 0.5, 0.05, 0.4, 0.00, 0.2, 0.1),
+    "O": Articulation(0.45, 1.2, -0.55, 1.5, 0.70, 0.0, 0.0),
+    "U": Articulation(0.20, 1.3, -0.90, 2.0, 1.00, 0.0, 0.0),
+}
+(
+    OPENING, OPENING_DOMINANCE, WIDTH, WIDTH_DOMINANCE, ROUNDING, TEETH, TONGUE,
+) = np.array([ARTICULATIONS[viseme] for viseme in VISEMES], np.float32).T  # fmt: skip
+
+# Standard deviations of the smoothing, in seconds.
+JAW_COARTICULATION, JAW_INERTIA = 0.1, 0.03
+LIP_COARTICULATION, LIP_INERTIA = 0.035, 0.02
+WIDTH_COARTICULATION = 0.06
+WIDTH_INERTIA = 0.02
+DETAIL_INERTIA = 0.02
+# Of the opening, the share that the slow jaw makes; the quick lips make the rest. A larger share
+# agrees more with the measured mouths of real speakers, a smaller one more with the timing of
+# single phones.
+JAW_SHARE = 0.35
+# A bilabial begins to close the lips at the first and closes them at the second probability.
+CLOSURE_ONSET, CLOSURE_COMPLETE = 0.21, 0.28
+# How a closure spreads over the steps around it: held long enough to be whole in one video frame at
+# least, which is two steps, and begun and ended gently.
+CLOSURE_SPREAD = (0.4, 1.0, 1.0, 1.0, 0.4)
+
+
+@dataclass(frozen=True)
+class MouthCurves:
+    """The movement at `PROBABILITY_RATE`, each float32 [N].
+
+    `opening` and `speaking` are 0..1; the others are as in `visemes.VisemeTrack`.
+    """
+
+    opening: Array
+    width: Array
+    rounding: Array
+    closure: Array
+    labiodental: Array
+    teeth: Array
+    tongue: Array
+    speaking: Array
+
+
+def mouth_curves(probabilities: Array) -> MouthCurves:
+    """Let the phones pull at the lips.
+
+    Args:
+        probabilities: Of the classes, float32 [N, NUM_VISEMES] at `PROBABILITY_RATE`; one-hot if
+            the phones are known.
+    """
+    width_sigma = WIDTH_COARTICULATION * PROBABILITY_RATE
+    width, rounding = (
+        dominated(probabilities, target, WIDTH_DOMINANCE, width_sigma)
+        for target in (WIDTH, ROUNDING)
+    )
+    jaw, lips = (
+        smooth(
+            dominated(probabilities, OPENING, OPENING_DOMINANCE, coarticulation * PROBABILITY_RATE),
+            inertia * PROBABILITY_RATE,
+        )
+        for coarticulation, inertia in (
+            (JAW_COARTICULATION, JAW_INERTIA),
+            (LIP_COARTICULATION, LIP_INERTIA),
+        )
+    )
+    detail = DETAIL_INERTIA * PROBABILITY_RATE
+    return MouthCurves(
+        opening=JAW_SHARE * jaw + (1 - JAW_SHARE) * lips,
+        width=smooth(width, WIDTH_INERTIA * PROBABILITY_RATE),
+        rounding=smooth(rounding, WIDTH_INERTIA * PROBABILITY_RATE),
+        closure=closure_pulses(probabilities[:, BILABIAL]),
+        labiodental=np.clip(1.5 * smooth(probabilities[:, LABIODENTAL], detail), 0, 1),
+        teeth=smooth(probabilities @ TEETH, detail),
+        tongue=smooth(probabilities @ TONGUE, detail),
+        speaking=1 - probabilities[:, SILENCE],
+    )
+
+
+def closure_pulses(bilabial: Array) -> Array:
+    """Lip closures, 0..1 [N], of the probability of p, b or m [N]: thresholded and held."""
+    closed = np.clip(
+        (bilabial - CLOSURE_ONSET) / (CLOSURE_COMPLETE - CLOSURE_ONSET), 0, 1, dtype=np.float32
+    )
+    radius = len(CLOSURE_SPREAD) // 2
+    padded = np.pad(closed, radius)
+    shifted = [
+        np.float32(weight) * padded[shift : shift + len(closed)]
+        for shift, weight in enumerate(CLOSURE_SPREAD)
+    ]
+    closure: Array = np.max(shifted, axis=0)
+    return closure
+
+
+def dominated(probabilities: Array, target: Array, dominance: Array, sigma: float) -> Array:
+    """Curve of one articulator under coarticulation.
+
+    Cohen and Massaro's blend sum(p D target) / sum(p D), with Gaussian dominance and class
+    probabilities p in place of certain phones.
+
+    Args:
+        probabilities: float32 [N, NUM_VISEMES].
+        target: Position per class, [NUM_VISEMES].
+        dominance: Weight per class, [NUM_VISEMES], positive.
+        sigma: Standard deviation of the dominance in steps.
+
+    Returns:
+        float32 [N].
+    """
+    pulled = smooth(probabilities @ (dominance * target), sigma)
+    return pulled / smooth(probabilities @ dominance, sigma)
+
+
+def smooth(curve: Array, sigma: float) -> Array:
+    """Gaussian smoothing [N], `sigma` in steps, cut at three sigma; the ends are held."""
+    radius = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    return np.convolve(np.pad(curve, radius, mode="edge"), kernel, "valid")

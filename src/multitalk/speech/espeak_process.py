@@ -1,0 +1,205 @@
+"""The espeak-ng synthesizer, to be run as a process of its own.
+
+    echo '{"text": "hello", "voice": "en-us", "words_per_minute": 160, "pitch": 50,
+           "pitch_range": 50, "max_seconds": 60}' | python espeak_process.py
+
+espeak-ng is licensed under the GPL-3, so it is never loaded into the caller's process. One JSON
+object comes in on stdin. Out goes one line of JSON; for speech it is followed by `num_samples`
+samples as little-endian int16. This file imports nothing of ours and needs the package
+espeakng-loader, whose wheel carries the library and its data.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+# From espeak-ng/speak_lib.h.
+_OUTPUT_SYNCHRONOUS = 2
+_PHONEME_EVENTS, _PHONEMES_AS_IPA, _DO_NOT_EXIT = 1 << 0, 1 << 1, 1 << 15
+_EVENT_LIST_END, _EVENT_PHONEME = 0, 7
+_PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
+_CHARACTERS_UTF8 = 1
+_POSITION_CHARACTER = 1
+# espeak-ng copies its data path into a buffer of 160 bytes.
+_LONGEST_DATA_PATH = 120
+# Languages that read another one's dictionary.
+_DICTIONARY_OF = {"nb": "no", "hyw": "hy"}
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    )
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),  # milliseconds
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),  # priority byte, name, NUL; repeated; then a NUL
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+_SynthesisCallback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class Espeak:
+    """The library, loaded and ready. The library has global state: one instance per process."""
+
+    def __init__(self, library_path: str, data_path: str) -> None:
+        self.variants = sorted(path.name for path in Path(data_path, "voices", "!v").iterdir())
+        self._dictionaries = {path.name for path in Path(data_path).glob("*_dict")}
+        self._cleanup = ExitStack()
+        if len(os.fsencode(data_path)) > _LONGEST_DATA_PATH:
+            folder = self._cleanup.enter_context(tempfile.TemporaryDirectory())
+            link = Path(folder, "espeak-ng-data")
+            link.symlink_to(data_path, target_is_directory=True)
+            data_path = str(link)
+        self._library = ctypes.CDLL(library_path)
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        self._library.espeak_Synth.argtypes = (
+            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
+            ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
+        )  # fmt: skip
+        self.sample_rate: int = self._library.espeak_Initialize(
+            _OUTPUT_SYNCHRONOUS, 0, os.fsencode(data_path),
+            _PHONEME_EVENTS | _PHONEMES_AS_IPA | _DO_NOT_EXIT,
+        )  # fmt: skip
+        if self.sample_rate <= 0:
+            self.close()
+            raise OSError("espeak-ng could not read its data")
+        self._samples = bytearray()
+        self._max_bytes = 0
+        self._phonemes: list[tuple[int, str]] = []
+        self._callback = _SynthesisCallback(self._receive)  # must live as long as the library
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def close(self) -> None:
+        """Remove what was made for the library."""
+        self._cleanup.close()
+
+    def languages(self) -> dict[str, str]:
+        """The voice of each language, by codes such as en-gb; only those that have a dictionary."""
+        voices = self._library.espeak_ListVoices(None)
+        found = {}
+        index = 0
+        while voices[index]:
+            voice = voices[index].contents
+            code = ctypes.string_at(voice.languages + 1).decode()  # after its priority
+            base = code.split("-")[0]
+            if f"{_DICTIONARY_OF.get(base, base)}_dict" in self._dictionaries:
+                found[code] = voice.identifier.decode().split("/")[-1]
+            index += 1
+        return dict(sorted(found.items()))
+
+    def speak(
+        self,
+        text: str,
+        *,
+        voice: str,
+        words_per_minute: int,
+        pitch: int,
+        pitch_range: int,
+        max_seconds: float,
+    ) -> tuple[bytes, list[tuple[int, str]]]:
+        """Synthesize plain text.
+
+        Args:
+            text: Without control characters: U+0001 would start an espeak command.
+            voice: A voice of `languages`, with `+variant` for another speaker.
+            words_per_minute: 80 to 450.
+            pitch: 0 to 100.
+            pitch_range: 0 to 100.
+            max_seconds: Synthesis stops soon after this much speech.
+
+        Returns:
+            Samples as native int16 bytes, and (first sample, IPA) of each phoneme.
+
+        Raises:
+            ValueError: There is no such voice.
+        """
+        self._samples.clear()
+        self._phonemes.clear()
+        self._max_bytes = int(max_seconds * self.sample_rate) * 2
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"no such voice: {voice}")
+        for parameter, value in (
+            (_PARAMETER_RATE, words_per_minute),
+            (_PARAMETER_PITCH, pitch),
+            (_PARAMETER_RANGE, pitch_range),
+        ):
+            self._library.espeak_SetParameter(parameter, value, 0)
+        encoded = text.encode()
+        self._library.espeak_Synth(
+            encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
+        )
+        self._library.espeak_Synchronize()
+        return bytes(self._samples), list(self._phonemes)
+
+    def _receive(self, wave: Any, num_samples: int, events: Any) -> int:
+        if wave and num_samples > 0:
+            self._samples += ctypes.string_at(wave, num_samples * 2)
+        index = 0
+        while events[index].type != _EVENT_LIST_END:
+            event = events[index]
+            if event.type == _EVENT_PHONEME:
+                address = ctypes.addressof(event) + _Event.id.offset
+                name = ctypes.string_at(address, 8).split(b"\0")[0]  # unterminated if full
+                self._phonemes.append((event.sample, name.decode("utf-8", "ignore")))
+            index += 1
+        return int(len(self._samples) > self._max_bytes)  # 0: go on
+
+
+def main() -> None:
+    """Answer the one request on stdin."""
+    import espeakng_loader  # noqa: PLC0415 - absent where only this file is read
+
+    request = json.loads(sys.stdin.buffer.read())
+    espeak = Espeak(str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path()))
+    samples = b""
+    answer: dict[str, Any]
+    try:
+        if "text" in request:
+            samples, phonemes = espeak.speak(**request)
+            answer = {
+                "sample_rate": espeak.sample_rate,
+                "num_samples": len(samples) // 2,
+                "phonemes": phonemes,
+            }
+        else:
+            answer = {"languages": espeak.languages(), "variants": espeak.variants}
+    finally:
+        espeak.close()
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + samples)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Mouth movement from the sound of a voice, for talks of any length.
+
+The talk is worked on in blocks of four seconds that begin at fixed times, each heard with what lies
+around it. So memory is bounded, the first movements are ready at once, and the result does not
+depend on how a caller cuts it into chunks.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.speech.features import (
+    FEATURE_RATE,
+    FLOOR,
+    HOP,
+    NUM_BANDS,
+    REACH,
+    SAMPLE_RATE,
+    SILENT_ENERGY,
+    WINDOW,
+    band_energies,
+    features,
+    loudness_of,
+    relative_log,
+    speech_mean,
+)
+from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen, shipped_weights
+from multitalk.speech.phonemes import NUM_VISEMES, SILENCE
+from multitalk.speech.track import (
+    FRAMES_PER_SECOND,
+    MOVEMENT_CONTEXT,
+    STEPS_PER_FRAME,
+    VisemeTrack,
+    track_from,
+)
+
+Array = NDArray[np.float32]
+
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
+BLOCK_SECONDS = 4
+BLOCK_FRAMES = BLOCK_SECONDS * FRAMES_PER_SECOND  # video frames
+BLOCK_STEPS = BLOCK_FRAMES * STEPS_PER_FRAME
+BLOCK_FEATURES = BLOCK_SECONDS * FEATURE_RATE
+BLOCK_SAMPLES = BLOCK_FEATURES * HOP
+# Neighbouring blocks, which are normalised a little differently, are blended over twice this time.
+BLEND_STEPS = 25
+CONTEXT_FEATURES = (CONTEXT_STEPS + BLEND_STEPS) * STRIDE
+# In a pause the talk's loudness is remembered for a minute, at a fifth (-7 dB): so noise stays
+# noise.
+REMEMBERED_BLOCKS = 15
+REMEMBERED_SHARE = 0.2
+# Sound this little above the floor is silence.
+SILENT_LOG_ENERGY = float(np.log(2 * FLOOR))
+
+
+def analyse_speech(
+    samples: Array, *, num_frames: int | None = None, weights: VisemeWeights | None = None
+) -> VisemeTrack:
+    """Find the mouth movement of a voice.
+
+    Args:
+        samples: float32 [S] in [-1, 1], mono, 16 kHz. Only relative loudness matters.
+        num_frames: Length of the result; None: ceil(S / 640).
+        weights: Of the network; None: the shipped ones.
+
+    Returns:
+        The track; all zero where there is silence.
+    """
+    if num_frames is None:
+        num_frames = -(-len(samples) // SAMPLES_PER_FRAME)
+    tracks = stream_visemes(samples, num_frames=num_frames, weights=weights)
+    return VisemeTrack.concatenate(list(tracks))
+
+
+def stream_visemes(
+    samples: Array,
+    *,
+    num_frames: int,
+    chunk_frames: int = BLOCK_FRAMES,
+    weights: VisemeWeights | None = None,
+) -> Iterator[VisemeTrack]:
+    """Find the mouth movement of a voice piece by piece, reading only what is needed.
+
+    Args:
+        samples: As for `analyse_speech`; may be a memory map of any length.
+        num_frames: Frames in all; silence follows the samples.
+        chunk_frames: Length of each piece but the last. The frames do not depend on it.
+        weights: Of the network; None: the shipped ones.
+
+    Yields:
+        Consecutive parts of the track.
+    """
+    waiting = VisemeTrack.silent(0)
+    remaining = num_frames
+    num_blocks = -(-num_frames // BLOCK_FRAMES)
+    for block in _tracks(samples, num_blocks, weights or shipped_weights()):
+        waiting = VisemeTrack.concatenate([waiting, block])[:remaining]
+        while len(waiting) >= min(chunk_frames, remaining) > 0:
+            ready, waiting = waiting[:chunk_frames], waiting[chunk_frames:]
+            remaining -= len(ready)
+            yield ready
+
+
+def _tracks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[VisemeTrack]:
+    """Tracks of `BLOCK_FRAMES` frames each, drawn with the edges of the blocks around them."""
+    blocks = _blended_blocks(_heard_blocks(samples, num_blocks + 1, weights))
+    for before, current, after in islice(_with_neighbours(blocks), num_blocks):
+        edges = [
+            silence(MOVEMENT_CONTEXT) if before is None else before[-MOVEMENT_CONTEXT:],
+            silence(MOVEMENT_CONTEXT) if after is None else after[:MOVEMENT_CONTEXT],
+        ]
+        heard = np.concatenate([edges[0], current, edges[1]])
+        track = track_from(heard[:, :NUM_VISEMES], heard[:, NUM_VISEMES])
+        first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
+        yield track[first : first + BLOCK_FRAMES]
+
+
+def _blended_blocks(blocks: Iterable[Array]) -> Iterator[Array]:
+    """Cut blocks that overlap by 2 `BLEND_STEPS` to `BLOCK_STEPS`, fading one into the next."""
+    rise = ((np.arange(2 * BLEND_STEPS) + 0.5) / (2 * BLEND_STEPS)).astype(np.float32)[:, None]
+    for before, current, after in _with_neighbours(blocks):
+        blended = current.copy()
+        if before is not None:
+            blended[: 2 * BLEND_STEPS] *= rise
+            blended[: 2 * BLEND_STEPS] += before[-2 * BLEND_STEPS :] * (1 - rise)
+        if after is not None:
+            blended[-2 * BLEND_STEPS :] *= 1 - rise
+            blended[-2 * BLEND_STEPS :] += after[: 2 * BLEND_STEPS] * rise
+        yield blended[BLEND_STEPS:-BLEND_STEPS]
+
+
+def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[Array]:
+    """Per block, probabilities and log energy: [BLOCK_STEPS + 2 BLEND_STEPS, NUM_VISEMES + 1]."""
+    remembered: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)
+    mean = weights.prior
+    energies = _energy_blocks(samples, num_blocks + 1)
+    for before, current, after in islice(_with_neighbours(energies), num_blocks):
+        around = [
+            block for block in (before, current, after) if block is not None and len(block) > 0
+        ]
+        remembered.append(loudness_of(np.concatenate(around)) if around else 0.0)
+        loudness = max(remembered[-1], REMEMBERED_SHARE * max(remembered))
+        if not around or loudness < SILENT_ENERGY:
+            yield silence(BLOCK_STEPS + 2 * BLEND_STEPS)
+            continue
+        bands, energy = relative_log(np.concatenate(around), loudness)
+        mean = speech_mean(bands, energy, mean)
+        context = [_padded(block) for block in (before, current, after)]
+        reached = slice(BLOCK_FEATURES - CONTEXT_FEATURES, 2 * BLOCK_FEATURES + CONTEXT_FEATURES)
+        bands, energy = relative_log(np.concatenate(context)[reached], loudness)
+        probabilities = listen(features(bands, energy, mean), weights)
+        energy = energy[::STRIDE]
+        probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
+        yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]
+
+
+def _energy_blocks(samples: Array, num_blocks: int) -> Iterator[Array]:
+    """Band energies of `BLOCK_FEATURES` frames per block; fewer, then none, where samples end."""
+    for index in range(num_blocks):
+        start = index * BLOCK_SAMPLES
+        num_frames = min(BLOCK_FEATURES, -(-(len(samples) - start) // HOP))
+        if num_frames <= 0:
+            yield np.zeros((0, NUM_BANDS), np.float32)
+            continue
+        first = start - REACH
+        end = first + (num_frames - 1) * HOP + WINDOW + 1
+        part = np.asarray(samples[max(first, 0) : end], np.float32)
+        behind = end - max(first, 0) - len(part)
+        yield band_energies(np.pad(part, (max(-first, 0), behind)))
+
+
+def _padded(energies: Array | None) -> Array:
+    """A whole block of energies: silence where there is nothing."""
+    whole = np.zeros((BLOCK_FEATURES, NUM_BANDS), np.float32)
+    if energies is not None:
+        whole[: len(energies)] = energies
+    return whole
+
+
+def silence(num_steps: int) -> Array:
+    """Certain silence: [num_steps, NUM_VISEMES + 1], probabilities and log energy."""
+    heard = np.zeros((num_steps, NUM_VISEMES + 1), np.float32)
+    heard[:, SILENCE] = 1
+    heard[:, NUM_VISEMES] = np.log(FLOOR)
+    return heard
+
+
+def _with_neighbours(
+    items: Iterable[Array],
+) -> Iterator[tuple[Array | None, Array, Array | None]]:
+    """Each item with the one before and the one after it; None beyond the ends."""
+    before: Array | None = None
+    current: Array | None = None
+    for after in items:
+        if current is not None:
+            yield before, current, after
+        before, current = current, after
+    if current is not None:
+        yield before, current, None
