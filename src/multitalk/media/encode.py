@@ -34,8 +34,10 @@ from multitalk.media.soundtrack import Soundtrack
 # at fixed distances costs nothing either, since nothing is ever cut (docs/experiments.md).
 PRESET = "superfast"
 QUALITY = "18"  # crf
-X264 = "mbtree=1:rc-lookahead=10:b-adapt=0"
-KEY_FRAMES = 2 * FPS  # frames from one key frame to the next
+X264 = "mbtree=1:rc-lookahead=10:b-adapt=0:deadzone-inter=28"
+# Frames from one key frame to the next. Each key frame draws the still background anew and a little
+# differently, which is seen as a breath: they are rare.
+KEY_FRAMES = 10 * FPS
 FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
 MAX_AUDIO_BIT_RATE = 96_000  # per channel
