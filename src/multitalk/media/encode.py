@@ -34,7 +34,7 @@ from multitalk.media.soundtrack import Soundtrack
 # at fixed distances costs nothing either, since nothing is ever cut (docs/experiments.md).
 PRESET = "superfast"
 QUALITY = "18"  # crf
-X264 = "mbtree=1:rc-lookahead=10:b-adapt=0:deadzone-inter=28"
+X264 = "mbtree=1:rc-lookahead=10:b-adapt=0"
 # Frames from one key frame to the next. Each key frame draws the still background anew and a little
 # differently, which is seen as a breath: they are rare.
 KEY_FRAMES = 10 * FPS

@@ -31,7 +31,8 @@ WEIGHTS = EXPRESSIONS + MOTIONS
 
 LATTICE_STEPS_PER_FACE = 40
 SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
-REGION = (1.55, 1.35, 1.75)  # face heights to the sides, above and below the face's centre
+# Face heights from the face's centre from which on nothing moves, and where that begins to fade.
+FARTHEST, FADING = 1.5, 1.1
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,12 @@ def _span(moving: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
 
 def _region(frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[int, int]) -> Grid:
     height, width = picture_size
-    beside, above, below = (share * frame.height for share in REGION)
+    far = FARTHEST * frame.height
     return Grid.over(
-        max(0, int(centre[0] - beside)),
-        max(0, int(centre[1] - above)),
-        min(width, int(centre[0] + beside)),
-        min(height, int(centre[1] + below)),
+        max(0, int(centre[0] - far)),
+        max(0, int(centre[1] - far)),
+        min(width, int(centre[0] + far)),
+        min(height, int(centre[1] + far)),
         step=max(3, 2 * round(frame.height / LATTICE_STEPS_PER_FACE / 2 - 0.5) + 1),
     )
 
@@ -325,9 +326,10 @@ def _own_side(
     neighbours: tuple[NDArray[np.float64], ...],
     height: float,
 ) -> NDArray[np.float64]:
-    """0 from the line half-way to each neighbour on, 1 well on this side of it."""
+    """What may move at all: 0 far away and from the line half-way to each neighbour on, else 1."""
     x, y = places
-    own = np.ones_like(x)
+    away = np.hypot(x - centre[0], y - centre[1]) / height
+    own = (1 - smoothstep(away, FADING, FARTHEST)).astype(np.float64)
     for other in neighbours:
         towards = other - centre
         length = float(np.hypot(*towards))
