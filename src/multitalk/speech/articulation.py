@@ -79,7 +79,8 @@ DETAIL_INERTIA = 0.02
 # agrees more with the measured mouths of real speakers, a smaller one more with the timing of
 # single phones.
 JAW_SHARE = 0.35
-# A bilabial begins to close the lips at the first and closes them at the second probability.
+# A bilabial begins to close the lips at the first and closes them at the second probability. They
+# are low because a missed closure is seen more than one too many.
 CLOSURE_ONSET, CLOSURE_COMPLETE = 0.21, 0.28
 # How a closure spreads over the steps around it: held long enough to be whole in one video frame at
 # least, which is two steps, and begun and ended gently.

@@ -1,0 +1,228 @@
+"""How well does the mouth follow the voice?
+
+    python benchmarks/visemes.py [--clips DIRECTORY] [--weights FILE]
+
+Speech of languages and speakers that the network was not trained on is synthesized with known
+phonemes, and the track of the sound is compared with the track of the phonemes. With --clips, a
+directory of recordings with `mouths.json` (the measured mouths of real speakers, 25 fps), the
+opening is compared with theirs too.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.speech.network import VisemeWeights, shipped_weights, weights_from
+from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
+from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
+from multitalk.speech.track import VisemeTrack
+from multitalk.speech.visemes import analyse_speech, stream_visemes
+
+Array = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+# None of these speakers was trained on; of the languages, only English and Spanish were.
+SPEAKERS = ("f4", "m5", "klatt3", "aunty", "Michael")
+SENTENCES = {
+    "ko": (
+        "안녕하세요, 만나서 반갑습니다. 봄에는 밖에서 밥을 먹고 바람을 맞으며 "
+        "음악을 듣습니다. 푸른 바다와 나무가 보이는 마을에 할머니와 아이가 삽니다."
+    ),
+    "en": (
+        "Maybe my brother bought five purple umbrellas before the summer rain. Please "
+        "remember to open both windows; the problem was never the weather but the people who "
+        "were waiting."
+    ),
+    "cmn": (
+        "你好，我们明天早上八点在北京见面。爸爸妈妈都不怕冷，他们每天跑步，然后喝一杯茶，"
+        "看报纸，慢慢吃饭。"
+    ),
+    "es": (
+        "Mi amigo Pablo vive en un pueblo pequeño cerca del mar. Por la mañana compra pan y "
+        "fruta para su familia, y por la tarde habla con los vecinos sobre el tiempo."
+    ),
+    "ar": (
+        "مرحبا بكم في مدينتنا الجميلة. ذهب محمد مع أبيه إلى المكتبة ليبحث عن كتاب جديد، ثم "
+        "شرب كوبا من الشاي مع صديقه في البيت."
+    ),
+    "pl": (
+        "Mój brat mieszka w małym domu pod lasem. Babcia piecze chleb, a po południu pijemy "
+        "herbatę i rozmawiamy o pogodzie, muzyce i podróżach."
+    ),
+    "sw": (
+        "Habari za asubuhi, mimi ninapenda kusoma vitabu. Baba na mama wanafanya kazi mjini, "
+        "na watoto wanacheza mpira nyumbani kwa bibi."
+    ),
+    "el": (
+        "Καλημέρα, με λένε Μαρία και μένω στην Αθήνα. Ο μπαμπάς μου πίνει καφέ το πρωί και "
+        "μετά περπατάμε μαζί μέχρι την παλιά πόλη."
+    ),
+}
+CLOSED = 0.95  # closure of sealed lips
+TOLERANCE_SECONDS = 0.04  # one frame
+
+
+@dataclass(frozen=True)
+class Score:
+    """Agreement of one track with its phonemes."""
+
+    opening: float  # Pearson r
+    width: float
+    closed: int  # bilabials that are sealed
+    bilabials: int
+    false_pulses: int  # closures away from any bilabial
+    pulses: int
+    false_frames: int  # half-closed frames away from any bilabial
+    frames: int  # frames away from any bilabial
+
+
+def correlation(first: Array, second: Array) -> float:
+    """Pearson's r."""
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def score(track: VisemeTrack, speech: SynthesizedSpeech) -> Score:
+    """Compare a track with the phonemes that were spoken."""
+    truth = phoneme_track(speech.phonemes, len(track))
+    instants = (np.arange(len(track)) + 0.5) / 25
+    near_bilabial = np.zeros(len(track), bool)
+    closed = bilabials = 0
+    for phoneme in speech.phonemes:
+        if BILABIAL not in visemes_of_ipa(phoneme.ipa):
+            continue
+        near = (instants > phoneme.start_seconds - TOLERANCE_SECONDS) & (
+            instants < phoneme.end_seconds + TOLERANCE_SECONDS
+        )
+        bilabials += 1
+        closed += bool(near.any() and track.closure[near].max() >= CLOSED)
+        near_bilabial |= near
+    half = track.closure >= 0.5
+    edges = np.flatnonzero(np.diff(np.pad(half.astype(int), 1)))
+    pulses = [slice(first, end) for first, end in edges.reshape(-1, 2)]
+    return Score(
+        opening=correlation(track.opening, truth.opening),
+        width=correlation(track.width, truth.width),
+        closed=closed,
+        bilabials=bilabials,
+        false_pulses=sum(not near_bilabial[pulse].any() for pulse in pulses),
+        pulses=len(pulses),
+        false_frames=int((half & ~near_bilabial).sum()),
+        frames=int((~near_bilabial).sum()),
+    )
+
+
+def noisy(samples: Array, seed: int) -> Array:
+    """The samples with pink noise 15 dB below."""
+    random = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(random.standard_normal(len(samples)))
+    pink = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 20.0), len(samples))
+    gain = np.sqrt(np.mean(samples**2) / np.mean(pink**2)) * 10 ** (-15 / 20)
+    return (samples + gain * pink).astype(np.float32)
+
+
+def print_synthesized(weights: VisemeWeights, *, add_noise: bool) -> None:
+    """One row per language, the mean over the speakers."""
+    print("\nSynthesized speech," + (" pink noise 15 dB below" if add_noise else " clean"))
+    print("language  opening r  width r  closed  false pulses  false frames")
+    everything: list[Score] = []
+    for language, sentence in SENTENCES.items():
+        scores = []
+        for speaker in SPEAKERS:
+            speech = synthesize(sentence, language=language, voice=speaker)
+            samples = speech.resampled(SAMPLE_RATE)
+            samples = noisy(samples, seed=0) if add_noise else samples
+            scores.append(score(analyse_speech(samples, weights=weights), speech))
+        print_row(language, scores)
+        everything += scores
+    print_row("all", everything)
+
+
+def print_row(name: str, scores: list[Score]) -> None:
+    """Means of r; shares over all phonemes, pulses and frames."""
+
+    def share(part: str, whole: str) -> float:
+        parts, wholes = (sum(getattr(s, key) for s in scores) for key in (part, whole))
+        return 100 * parts / max(wholes, 1)
+
+    opening, width = (np.mean([getattr(s, key) for s in scores]) for key in ("opening", "width"))
+    print(
+        f"{name:8}  {opening:9.3f}  {width:7.3f}  {share('closed', 'bilabials'):5.1f}%"
+        f"  {share('false_pulses', 'pulses'):11.1f}%  {share('false_frames', 'frames'):11.2f}%"
+    )
+
+
+def read_audio(path: Path) -> Array:
+    """Decode a recording to mono at 16 kHz."""
+    import av  # noqa: PLC0415 - only needed with --clips
+
+    resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+    with av.open(str(path)) as container:
+        frames = [*container.decode(audio=0), None]
+        parts = [part.to_ndarray()[0] for frame in frames for part in resampler.resample(frame)]
+    return np.concatenate(parts)
+
+
+def print_clips(directory: Path, weights: VisemeWeights) -> None:
+    """Opening against the measured mouths of real speakers."""
+    print("\nclip      opening r  width r")
+    rows = []
+    for name, clip in json.loads((directory / "mouths.json").read_text()).items():
+        track = analyse_speech(read_audio(directory / clip["audio"]), weights=weights)
+        frames = np.arange(clip["frames"]) + clip["audio_lead_frames"]
+        known = (frames >= 0) & (frames < len(track))
+        pairs = ((clip["opening"], track.opening), (clip["width"], track.width))
+        row = []
+        for measured, found in pairs:
+            mouth = np.array(measured, np.float64)
+            seen = known & np.isfinite(mouth)
+            row.append(correlation(mouth[seen], found[frames[seen]]))
+        rows.append(row)
+        print(f"{name:8}  {row[0]:9.3f}  {row[1]:7.3f}")
+    mean = np.mean(rows, axis=0)
+    print(f"{'mean':8}  {mean[0]:9.3f}  {mean[1]:7.3f}")
+
+
+def print_speed(weights: VisemeWeights) -> None:
+    """Time for ten seconds of speech, and for the first chunk of ten minutes."""
+    speech = synthesize(" ".join([SENTENCES["en"]] * 2)).resampled(SAMPLE_RATE)
+    ten_seconds = np.resize(speech, 10 * SAMPLE_RATE)
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        analyse_speech(ten_seconds, weights=weights)
+        times.append(time.perf_counter() - begin)
+    begin = time.perf_counter()
+    long = np.resize(speech, 600 * SAMPLE_RATE)
+    begin = time.perf_counter()
+    next(stream_visemes(long, num_frames=600 * 25, weights=weights))
+    first = time.perf_counter() - begin
+    print(
+        f"\n10 s of speech: {1000 * min(times):.0f} ms ({10 / min(times):.0f} times real time); "
+        f"first chunk of 10 minutes: {1000 * first:.0f} ms"
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=Path, help="directory of real speech with mouths.json")
+    parser.add_argument("--weights", type=Path, help="instead of the shipped ones")
+    arguments = parser.parse_args()
+    weights = shipped_weights()
+    if arguments.weights is not None:
+        with np.load(arguments.weights) as arrays:
+            weights = weights_from(arrays)
+    print_synthesized(weights, add_noise=False)
+    print_synthesized(weights, add_noise=True)
+    if arguments.clips is not None:
+        print_clips(arguments.clips, weights)
+    print_speed(weights)
+
+
+if __name__ == "__main__":
+    main()
