@@ -94,7 +94,15 @@ def test_a_bilabial_of_one_step_is_whole_in_one_frame_at_least(start):
     bilabial[8 + start] = 1
     closure = closure_pulses(bilabial)
     assert closure[1::2].max() == 1
-    assert (closure > 0).sum() == 5
+    assert (closure == 1).sum() == 2
+    assert (closure > 0).sum() == 4
+
+
+@pytest.mark.parametrize("length", [2, 3, 6])
+def test_a_longer_bilabial_closes_the_lips_for_as_long_as_it_lasts(length):
+    bilabial = np.zeros(20, np.float32)
+    bilabial[8 : 8 + length] = 1
+    np.testing.assert_array_equal(closure_pulses(bilabial) == 1, bilabial == 1)
 
 
 def test_a_wide_vowel_opens_and_a_bilabial_inside_it_closes():

@@ -71,20 +71,19 @@ ARTICULATIONS = {
 
 # Standard deviations of the smoothing, in seconds.
 JAW_COARTICULATION, JAW_INERTIA = 0.1, 0.03
-LIP_COARTICULATION, LIP_INERTIA = 0.035, 0.02
+LIP_COARTICULATION, LIP_INERTIA = 0.03, 0.02
 WIDTH_COARTICULATION = 0.06
 WIDTH_INERTIA = 0.02
 DETAIL_INERTIA = 0.02
 # Of the opening, the share that the slow jaw makes; the quick lips make the rest. A larger share
 # agrees more with the measured mouths of real speakers, a smaller one more with the timing of
 # single phones.
-JAW_SHARE = 0.35
+JAW_SHARE = 0.25
 # A bilabial begins to close the lips at the first and closes them at the second probability. They
 # are low because a missed closure is seen more than one too many.
 CLOSURE_ONSET, CLOSURE_COMPLETE = 0.21, 0.28
-# How a closure spreads over the steps around it: held long enough to be whole in one video frame at
-# least, which is two steps, and begun and ended gently.
-CLOSURE_SPREAD = (0.4, 1.0, 1.0, 1.0, 0.4)
+# The lips part this much before and after a closure's own steps.
+CLOSURE_EDGE = 0.3
 
 
 @dataclass(frozen=True)
@@ -140,17 +139,19 @@ def mouth_curves(probabilities: Array) -> MouthCurves:
 
 
 def closure_pulses(bilabial: Array) -> Array:
-    """Lip closures, 0..1 [N], of the probability of p, b or m [N]: thresholded and held."""
+    """Lip closures, 0..1 [N], of the probability of p, b or m [N].
+
+    A closure of one step is held for a second, so that it is whole in one video frame at least;
+    longer ones stay as they are: a wider pulse would swallow the vowels beside it.
+    """
     closed = np.clip(
         (bilabial - CLOSURE_ONSET) / (CLOSURE_COMPLETE - CLOSURE_ONSET), 0, 1, dtype=np.float32
     )
-    radius = len(CLOSURE_SPREAD) // 2
-    padded = np.pad(closed, radius)
-    shifted = [
-        np.float32(weight) * padded[shift : shift + len(closed)]
-        for shift, weight in enumerate(CLOSURE_SPREAD)
-    ]
-    closure: Array = np.max(shifted, axis=0)
+    before = np.pad(closed, (2, 0))
+    held = np.maximum(closed, before[1:-1] * (1 - before[:-2]))
+    beside = np.pad(held, 1)
+    edge = np.float32(CLOSURE_EDGE) * np.maximum(beside[:-2], beside[2:])
+    closure: Array = np.maximum(held, edge)
     return closure
 
 
