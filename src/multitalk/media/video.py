@@ -13,7 +13,6 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition, Stream
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -253,7 +252,8 @@ def read_frames(path: Path, *, field: str | None = None) -> Iterator[NDArray[np.
             raise MediaUndecodable("video_undecodable", field=field, reason="damaged") from error
 
 
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# libswscale's SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, which older PyAV cannot name.
+_EXACT = 0x2 | 0x2000 | 0x40000
 
 
 def _picture(container: InputContainer, field: str | None) -> VideoStream:

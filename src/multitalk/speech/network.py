@@ -11,6 +11,7 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float32]
 
@@ -64,6 +65,12 @@ def listen(features: Array, weights: VisemeWeights) -> Array:
     Returns:
         Class probabilities [ceil(T / 2), NUM_VISEMES].
     """
+    # The products are small: a second BLAS thread would only spin, for a third of all CPU time.
+    with threadpool_limits(1, user_api="blas"):
+        return _class_probabilities(features, weights)
+
+
+def _class_probabilities(features: Array, weights: VisemeWeights) -> Array:
     (entry, entry_bias), *blocks, (last, last_bias) = weights.layers
     num_steps = -(-len(features) // STRIDE)
     heard = (features - weights.mean) / weights.deviation

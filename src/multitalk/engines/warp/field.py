@@ -6,6 +6,7 @@ comes here, so the sum is inverted by fixed-point iteration and only then enlarg
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -90,9 +91,7 @@ def invert(displacement: Array, grid: Grid) -> Array:
 
     Solves y = x + d(x) for x by damped fixed-point iteration x <- y - d(x).
     """
-    rows, columns = grid.shape
-    u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-    here = np.stack([u, v], -1)
+    here = _lattice(*grid.shape)
     back = displacement * np.float32(-1.0 / grid.step)
     source = here + back
     for _ in range(INVERSE_STEPS):
@@ -105,6 +104,13 @@ def invert(displacement: Array, grid: Grid) -> Array:
         )
         source = cv2.addWeighted(source, 1 - DAMPING, arrived, DAMPING, 0)
     return source
+
+
+@lru_cache(maxsize=64)
+def _lattice(rows: int, columns: int) -> Array:
+    """Column and row of every lattice point, float32 [rows, columns, 2]; not to be changed."""
+    u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    return np.stack([u, v], -1)
 
 
 def enlarge(inverse: Array, grid: Grid, *, scale: float) -> Array:

@@ -32,6 +32,11 @@ def blurred(image: NDArray[np.floating], sigma: float) -> Array:
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
 
 
+def three_times(cover: Array) -> Array:
+    """Cover [h, w] for each of three channels, [h, w, 3]: quicker than broadcasting by numpy."""
+    return cv2.merge((cover, cover, cover)).astype(np.float32, copy=False)
+
+
 @dataclass(frozen=True)
 class Aperture:
     """The opening between the lips in one frame.
@@ -158,11 +163,11 @@ class MouthInterior:
         inside = self._inside(
             place, size, skull, jaw_drop, rounding=rounding, tongue=tongue, spoken=spoken
         )
-        inside *= self._occlusion(opening, rounding)[..., None]
+        inside *= three_times(self._occlusion(opening, rounding))
         view = region[low[1] : high[1], low[0] : high[0]]
         rim = np.clip(blurred(opening, max(1.0, self._width * 0.02)) - opening, 0, 1)
-        view *= 1 - 0.35 * rim[..., None]
-        view += (inside - view) * opening[..., None]
+        view *= three_times(1 - np.float32(0.35) * rim)
+        view += (inside - view) * three_times(opening)
 
     def contact_line(
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
@@ -257,7 +262,7 @@ class MouthInterior:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
         )
-        inside *= 1 - placed[..., 3:] / 255
+        inside *= three_times(1 - placed[..., 3] / np.float32(255))
         inside += placed[..., :3] * light
 
     def _occlusion(self, opening: Array, rounding: float) -> Array:

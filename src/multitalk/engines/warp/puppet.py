@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.field import enlarge, invert, move_points
-from multitalk.engines.warp.mouth import Aperture, MouthInterior
+from multitalk.engines.warp.mouth import Aperture, MouthInterior, three_times
 from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
@@ -141,7 +141,7 @@ class Puppet:
         cover = self._below_seam(aperture, (x0, y0), (width, height))
         view = drawn[y0 - box_y : y0 - box_y + height, x0 - box_x : x0 - box_x + width, :3]
         region = view.astype(np.float32)
-        region += (below[..., :3] - region) * cover[..., None]
+        region += (below[..., :3] - region) * three_times(cover)
         corner = (x0, y0)
         sealed = float(np.clip(pose.weights[SEAL], 0, 1))
         if aperture.gap.max() > DRAWN_GAP:
