@@ -213,7 +213,7 @@ class MouthInterior:
         )
         # Rounded lips come forward and down over the teeth, which stay back in the shade.
         retreat = self._down * (RETREAT * rounding * self._width)
-        shade = 1 - 0.55 * rounding
+        shade = 1 - 0.35 * rounding
         self._over(
             inside, self._tongue, tongue_root, place, light=0.85 + 0.1 * tongue, narrow=narrow
         )
@@ -272,7 +272,7 @@ class MouthInterior:
         lowered = cv2.warpAffine(
             soft, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), soft.shape[::-1]
         )
-        light = np.clip(0.42 + 0.80 * np.minimum(soft, lowered), 0, 1) * (1 - 0.25 * rounding)
+        light = np.clip(0.58 + 0.62 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
         return light.astype(np.float32)
 
     # Parts, drawn once ---------------------------------------------------------------------------
@@ -357,7 +357,7 @@ class MouthInterior:
         margin = max(1, int(width * 0.015))
         mask = cv2.erode(mask, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
         pixels = self._picture[low[1] : high[1], low[0] : high[0]].astype(np.float32)
-        # Teeth go on above the lip's edge: their uppermost seen colour, a little darker upwards.
+        # Teeth go on above the lip's edge, a little darker upwards.
         room = int(max(3, width * 0.13))
         mask = np.pad(mask, ((room, 0), (0, 0)))
         pixels = np.pad(pixels, ((room, 0), (0, 0), (0, 0)), mode="edge")
@@ -366,8 +366,11 @@ class MouthInterior:
         for column in np.flatnonzero(seen.any(0)):
             top = int(seen[:, column].argmax())
             start = max(0, top - room)
-            tone = pixels[top + 1 : top + 1 + max(2, int(width * 0.03)), column].mean(0)
-            pixels[start : top + 1, column] = tone * np.linspace(0.82, 1, top + 1 - start)[:, None]
+            # Not the topmost rows: they lie in the shadow of the lip.
+            shown = int(seen[:, column].sum())
+            lit = slice(top + shown // 5, top + shown // 5 + max(2, shown // 3))
+            tone = pixels[lit, column].mean(0)
+            pixels[start : top + 1, column] = tone * np.linspace(0.85, 1, top + 1 - start)[:, None]
             cover[start : top + 1, column] = 1
         smooth = blurred(pixels, max(0.8, width * 0.012))
         extended = (cover > 0) & ~seen
