@@ -1,9 +1,9 @@
 # Everything a developer types. `make help` lists it; CI calls the same targets.
 # A target sets up what it needs in .venv from nothing: Python 3.10-3.12 and pip, nothing else.
 
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null \
-	&& echo $$p && break; done)
+	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 MEDIAPIPE := mediapipe==0.10.21
@@ -16,6 +16,7 @@ help:  ## list the targets
 
 .venv/.base: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Python 3.10, 3.11 or 3.12 is needed, and $(PYTHON) is none of them. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "==> Setting up .venv with $(PYTHON) (once; about 250 MB to download, a minute or two)"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable '.[speech]'

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -41,6 +42,14 @@ def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path / "work"))
     monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.fixture
+def interrupts_heard() -> Iterator[None]:
+    """A shell's background jobs ignore SIGINT, and so would what tests start there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def write_voice(path: Path, seconds: float) -> None:
@@ -178,6 +187,7 @@ def test_an_output_that_cannot_be_written_is_said(files: Path) -> None:
     assert "choose another" in complaints
 
 
+@pytest.mark.usefixtures("interrupts_heard")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_a_request_to_end_leave_nothing(
     files: Path, tmp_path: Path, number: signal.Signals, code: int
