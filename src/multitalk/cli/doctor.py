@@ -22,10 +22,11 @@ from multitalk.errors import MultiTalkError
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
-    "espeakng-loader": "texts cannot be spoken; pip install 'multitalk-serverless[speech]'",
-    "runpod": "no RunPod worker here; pip install 'multitalk-serverless[worker]'",
+    "espeakng-loader": "texts cannot be spoken; pip install espeakng-loader==0.2.4",
+    "runpod": "no RunPod worker here; pip install runpod==1.12.0 'fastapi<0.142'",
     "boto3": "results cannot go to a bucket; pip install boto3",
 }
+ALONE = {"mediapipe": "--no-deps mediapipe==0.10.21"}  # not by its name only
 OLDEST, NEWEST = (3, 10), (3, 12)  # Python
 MIN_FREE_DISK = 2 * 2**30  # bytes
 MIN_MEMORY = 2 * 2**30  # bytes
@@ -100,7 +101,7 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:
-        return Finding(name, False, f"not installed: pip install {name}")
+        return Finding(name, False, f"not installed: pip install {ALONE.get(name, name)}")
 
 
 def _face_models() -> Finding:

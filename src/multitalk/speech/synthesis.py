@@ -225,7 +225,7 @@ def _ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[s
         raise EngineUnavailable(
             "engine_unavailable",
             engine="espeak-ng",
-            reason="install the extra `speech` (pip install multitalk-serverless[speech])",
+            reason="it is not installed: pip install espeakng-loader==0.2.4",
         )
     try:
         process = subprocess.run(  # noqa: S603 - our own file; the text goes in by stdin
