@@ -215,7 +215,7 @@ class MouthInterior:
         retreat = self._down * (RETREAT * rounding * self._width)
         shade = 1 - 0.35 * rounding
         self._over(
-            inside, self._tongue, tongue_root, place, light=0.85 + 0.1 * tongue, narrow=narrow
+            inside, self._tongue, tongue_root, place, light=0.72 + 0.1 * tongue, narrow=narrow
         )
         self._over(inside, self._lower_teeth, jaw + retreat, place, light=0.74 * shade)
         if not self.shows_own_teeth:
