@@ -1,0 +1,87 @@
+"""Keep a long talk's colours where the picture's are: statistics matched in CIE Lab.
+
+Each window starts from frames that were generated, so small shifts of colour would add up.
+Conversions follow scikit-image: sRGB (IEC 61966-2-1), illuminant D65, the 2 degree observer.
+"""
+
+import torch
+from torch import Tensor
+
+# Linear sRGB to XYZ, rows X, Y, Z.
+XYZ_FROM_RGB = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+WHITE_D65 = (0.95047, 1.0, 1.08883)
+# CIE 15: below this share of white the cube root goes over into a line.
+LINEAR_BELOW = 0.008856
+LINEAR_SLOPE, LINEAR_OFFSET = 7.787, 16 / 116
+LINEAR_BELOW_ROOT = 0.2068966
+# A channel whose spread is below this, in Lab units, is flat: float32 noise, not a picture.
+FLAT = 1e-3
+
+
+def match_colors(frames: Tensor, reference: Tensor, *, strength: float) -> Tensor:
+    """Give every frame the mean and the spread of the reference, channel by channel in Lab.
+
+    Args:
+        frames: RGB in [-1, 1], [3, T, H, W].
+        reference: RGB in [-1, 1], [3, h, w].
+        strength: 0 leaves the frames as they are; 1 replaces them by the matched ones.
+
+    Returns:
+        [3, T, H, W]; in [-1, 1] unless the strength is 0.
+    """
+    if strength == 0:
+        return frames
+    rgb = _unit(frames)
+    lab = lab_from_rgb(rgb)
+    wanted = lab_from_rgb(_unit(reference)).flatten(1)  # [3, h w]
+    mean, spread = lab.mean((2, 3), keepdim=True), _spread(lab.flatten(2), lab.dim())
+    scale = torch.where(spread > FLAT, _spread(wanted, lab.dim()) / spread.clamp(min=FLAT), 0.0)
+    matched = (lab - mean) * scale + wanted.mean(1)[:, None, None, None]
+    blended = torch.lerp(rgb, rgb_from_lab(matched), strength)
+    return (blended * 2 - 1).to(frames.dtype)
+
+
+def _unit(rgb: Tensor) -> Tensor:
+    """From [-1, 1] to [0, 1], clipped."""
+    return ((rgb.float() + 1) / 2).clamp(0, 1)
+
+
+def _spread(values: Tensor, dimensions: int) -> Tensor:
+    """Population standard deviation over the last axis, with axes of one behind."""
+    deviation = values.std(-1, correction=0)
+    return deviation.reshape(*deviation.shape, *(1,) * (dimensions - deviation.dim()))
+
+
+def lab_from_rgb(rgb: Tensor) -> Tensor:
+    """SRGB [3, ...] in [0, 1] to CIE Lab [3, ...], L in [0, 100]."""
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = _matrix(rgb) @ linear.flatten(1)
+    share = xyz.unflatten(1, rgb.shape[1:]) / _white(rgb)
+    root = share.clamp(min=LINEAR_BELOW) ** (1 / 3)
+    x, y, z = torch.where(share > LINEAR_BELOW, root, LINEAR_SLOPE * share + LINEAR_OFFSET)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def rgb_from_lab(lab: Tensor) -> Tensor:
+    """CIE Lab [3, ...] to sRGB [3, ...], clipped to [0, 1]."""
+    y = (lab[0] + 16) / 116
+    root = torch.stack([y + lab[1] / 500, y, (y - lab[2] / 200).clamp(min=0)])
+    line = (root - LINEAR_OFFSET) / LINEAR_SLOPE
+    share = torch.where(root > LINEAR_BELOW_ROOT, root**3, line)
+    linear = torch.linalg.inv(_matrix(lab)) @ (share * _white(lab)).flatten(1)
+    curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    rgb = torch.where(linear > 0.0031308, curve, linear * 12.92)
+    return rgb.unflatten(1, lab.shape[1:]).clamp(0, 1)
+
+
+def _matrix(like: Tensor) -> Tensor:
+    return torch.tensor(XYZ_FROM_RGB, dtype=like.dtype, device=like.device)
+
+
+def _white(like: Tensor) -> Tensor:
+    white = torch.tensor(WHITE_D65, dtype=like.dtype, device=like.device)
+    return white.reshape(3, *(1,) * (like.dim() - 1))
