@@ -34,7 +34,7 @@ class LoudnessMeter:
         self._overlap = 1 << (sample_rate // 4).bit_length()
         self._size = 8 * self._overlap
         self._response = k_weighting(np.fft.rfftfreq(self._size), sample_rate)
-        self._waiting = np.zeros((num_channels, self._overlap))
+        self._waiting: NDArray[np.float64] = np.zeros((num_channels, self._overlap))
         self._powers = np.zeros(0)  # squared samples that do not fill a hop yet
         self._hops: list[NDArray[np.float64]] = []  # sums of squares, one per 100 ms
 

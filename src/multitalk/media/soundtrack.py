@@ -104,7 +104,7 @@ class _Reader:
     def __init__(self, blocks: Iterator[SoundBlock], start: int, num_channels: int) -> None:
         self._blocks = blocks
         self._silence = start  # samples before the voice
-        self._rest = np.zeros((num_channels, 0), np.float32)
+        self._rest: SoundBlock = np.zeros((num_channels, 0), np.float32)
 
     def add_to(self, mixed: SoundBlock) -> None:
         """Add the next [C, S] of this voice; nothing once it has ended."""

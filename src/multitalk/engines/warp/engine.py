@@ -43,11 +43,12 @@ class WarpEngine:
         """
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
         picture, scale = fit_picture(scene.portrait, options.resolution)
+        height, width = scene.portrait.shape[:2]
         faces = cast_faces(
             scene.speakers,
             self._detector.detect(picture, expected=len(scene.speakers)),
             scale=scale,
-            portrait_size=scene.portrait.shape[:2],
+            portrait_size=(height, width),
         )
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):
@@ -93,11 +94,12 @@ def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[n
 
 
 def _rig_all(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list[Rig]:
+    height, width = picture.shape[:2]
     centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
     return [
         build_rig(
             face.points,
-            picture_size=picture.shape[:2],
+            picture_size=(height, width),
             neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
         )
         for i, face in enumerate(faces)
