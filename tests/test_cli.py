@@ -187,8 +187,46 @@ def test_an_output_that_cannot_be_written_is_said(files: Path) -> None:
     assert "choose another" in complaints
 
 
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("", 2, "ends in .mp4"),
+        ("face.png", 2, "ends in .mp4"),  # the portrait stays what it is
+        ("device", 2, "ends in .mp4"),
+        ("taken.mp4", 1, "a directory or a device"),
+        ("pipe.mp4", 1, "a directory or a device"),
+    ],
+)
+def test_an_output_that_is_no_video_is_never_replaced(
+    files: Path, output: str, code: int, said: str
+) -> None:
+    Path("face.png").write_bytes((files / "face.png").read_bytes())
+    Path("taken.mp4").mkdir()
+    os.mkfifo("pipe.mp4")
+    os.mkfifo("device")
+    before = {path: path.stat().st_mode for path in Path().iterdir()}
+    options = ("--image", "face.png", "--audio", files / "voice.wav", "--prompt", "p")
+    found, _, complaints = run("render", *options, "-o", output)
+    assert found == code
+    assert said in complaints
+    assert {path: path.stat().st_mode for path in Path().iterdir()} == before
+
+
+def test_a_side_file_that_cannot_be_written_is_said_before_the_work(files: Path) -> None:
+    Path("file").write_text("")
+    options = ("--image", files / "face.png", "--text", "Oh.", "--prompt", "p", "-o", "t.mp4")
+    code, _, complaints = run("render", *options, "--phonemes", "file/sounds.json")
+    assert (code, Path("t.mp4").exists()) == (1, False)
+    assert "choose another place" in complaints
+    code, _, complaints = run("evaluate", files / "voice.wav", "--plot", "file/lips.png")
+    assert code == 1
+    assert "choose another place" in complaints
+
+
 @pytest.mark.usefixtures("interrupts_heard")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_ctrl_c_and_a_request_to_end_leave_nothing(
     files: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -200,7 +238,7 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
     ) as process:
         try:
             deadline = time.monotonic() + 60
-            while not list(Path().glob(".talk-*.mp4")):  # it renders
+            while not list(Path().glob(".multitalk-*.mp4")):  # it renders
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

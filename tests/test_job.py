@@ -16,10 +16,12 @@ from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
+    DeliveryFailed,
     EngineUnavailable,
     InternalError,
     InvalidRequest,
     MediaUndecodable,
+    WorkerError,
 )
 from multitalk.job import Progress, Talk, render_talk, run_job
 from multitalk.media.audio import read_sound
@@ -252,6 +254,13 @@ def test_each_stage_is_one_line_of_the_log(
     assert all("job-1" in line for line in lines)
 
 
+@pytest.mark.parametrize(("voice", "silent"), [("silence", True), ("one", False)])
+def test_a_voice_without_a_sound_is_told(settings: Settings, voice: str, silent: bool) -> None:
+    voices = {"ann": f"{voice}.wav", "bob": "one.wav"}
+    warnings = result_of(settings, audio_paths=voices).warnings
+    assert [warning.startswith("ann: nothing is heard") for warning in warnings] == [True] * silent
+
+
 # What goes wrong --------------------------------------------------------------------------------
 
 
@@ -267,6 +276,32 @@ def test_a_crash_becomes_an_answer_that_says_nothing_foreign(
     assert "secret /etc/path" in caplog.text  # the operator can read it
     assert not output.exists()
     assert engine.closed == 1
+
+
+@pytest.mark.parametrize("how", ["bucket", "volume"])
+def test_a_delivery_that_is_not_set_up_is_told_before_the_work(
+    settings: Settings, how: str
+) -> None:
+    engine = FakeEngine()
+    with pytest.raises(DeliveryFailed, match="delivery"):
+        result_of(settings, engine, delivery={"type": how})
+    assert engine.scenes == []
+
+
+def test_a_work_directory_that_is_not_there_is_told_without_its_path(
+    files: Path, tmp_path: Path
+) -> None:
+    lost = Settings(allowed_roots=(files,), work_directory=tmp_path / "lost")
+    with pytest.raises(WorkerError, match="MULTITALK_WORK_DIRECTORY") as caught:
+        result_of(lost)
+    assert "lost" not in caught.value.text()
+    assert type(caught.value) is WorkerError
+
+
+def test_the_longest_name_is_a_name(settings: Settings, tmp_path: Path) -> None:
+    output = tmp_path / ("n" * 251 + ".mp4")
+    talk_of(settings, output)
+    assert output.is_file()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])

@@ -53,10 +53,7 @@ def deliver(video: Path, *, delivery: Delivery, settings: Settings, job_id: str)
         raise DeliveryFailed(
             "reply_cannot_hold", field="delivery.type", size=size / 1e6, limit=limit / 1e6
         )
-    if delivery.type == "bucket" and settings.bucket is None:
-        raise DeliveryFailed("bucket_not_set_up", field="delivery.type")
-    if delivery.type == "volume" and settings.volume is None:
-        raise DeliveryFailed("volume_not_set_up", field="delivery.type")
+    check_set_up(delivery, settings=settings)
     if delivery.type == "base64" or (delivery.type == "auto" and fits):
         return {"video_base64": base64.b64encode(video.read_bytes()).decode("ascii")}
     if settings.bucket and delivery.type != "volume":
@@ -64,6 +61,18 @@ def deliver(video: Path, *, delivery: Delivery, settings: Settings, job_id: str)
     if settings.volume:
         return {"video_path": str(keep(video, settings.volume / name))}
     raise DeliveryFailed("reply_too_large", size=size / 1e6, limit=limit / 1e6)
+
+
+def check_set_up(delivery: Delivery, *, settings: Settings) -> None:
+    """Make sure that the caller's choice exists here; needs no video.
+
+    Raises:
+        DeliveryFailed: It does not.
+    """
+    if delivery.type == "bucket" and settings.bucket is None:
+        raise DeliveryFailed("bucket_not_set_up", field="delivery.type")
+    if delivery.type == "volume" and settings.volume is None:
+        raise DeliveryFailed("volume_not_set_up", field="delivery.type")
 
 
 def reply_bytes(video: Path) -> int:

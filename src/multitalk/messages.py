@@ -77,6 +77,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "must not be blank; write it or leave it out",
         "ko": "비어 있습니다. 내용을 쓰거나 필드를 빼 주세요.",
     },
+    "text_unspeakable": {
+        "en": "nothing in this text can be spoken; write words or numbers",
+        "ko": "이 텍스트에는 말할 수 있는 것이 없습니다. 단어나 숫자를 써 주세요.",
+    },
     "text_broken": {
         "en": "contains characters that are not text (NUL or half of a surrogate pair)",
         "ko": "텍스트가 아닌 문자(NUL 또는 깨진 서로게이트)가 들어 있습니다.",
@@ -304,8 +308,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "사진을 보내 주세요.",
     },
     "too_few_faces": {
-        "en": "{speakers} speakers but {faces} faces in the picture; send a picture with a face "
-        "for each speaker, or fewer speakers",
+        "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); send a "
+        "picture with a face for each speaker, or fewer speakers",
         "ko": "화자는 {speakers}명인데 사진 속 얼굴은 {faces}개입니다. 화자마다 얼굴이 있는 사진을 "
         "보내거나 화자를 줄여 주세요.",
     },
@@ -402,6 +406,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "lips look sharp",
         "ko": "{speaker}: 얼굴 높이가 {height:.0f}픽셀뿐입니다. {limit}픽셀부터 입술이 선명합니다.",
     },
+    "voice_is_silent": {
+        "en": "{speaker}: nothing is heard in this voice, so the mouth stays at rest; check the "
+        "file",
+        "ko": "{speaker}: 음성에 소리가 없어 입이 움직이지 않습니다. 파일을 확인해 주세요.",
+    },
     "prompt_not_acted": {
         "en": "the warp engine moves the picture that it is given: the prompt's acting, scene and "
         "camera directions need the diffusion engine",
@@ -425,8 +434,18 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "auto를 보내 주세요.",
     },
     "output_unwritable": {
-        "en": "the output's directory cannot be made ({reason}); choose another one",
-        "ko": "출력 폴더를 만들 수 없습니다 ({reason}). 다른 폴더를 선택해 주세요.",
+        "en": "the output cannot be written there ({reason}); choose another place",
+        "ko": "출력 파일을 그곳에 쓸 수 없습니다 ({reason}). 다른 곳을 선택해 주세요.",
+    },
+    "output_misnamed": {
+        "en": "{name} is not the name of a video; give it a name that ends in {suffix}",
+        "ko": "{name}은(는) 동영상 이름이 아닙니다. {suffix}로 끝나는 이름을 써 주세요.",
+    },
+    "work_directory_unusable": {
+        "en": "the worker's directory for jobs cannot be used ({reason}); its operator sets it "
+        "(MULTITALK_WORK_DIRECTORY)",
+        "ko": "워커의 작업 폴더를 쓸 수 없습니다 ({reason}). 운영자가 "
+        "MULTITALK_WORK_DIRECTORY로 정합니다.",
     },
     "deadline_exceeded": {
         "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS); send a shorter speech",

@@ -28,6 +28,8 @@ app.command()(doctor)
 def main() -> None:
     """Run the command line; a request to end it is obeyed as Ctrl-C is, after cleaning up."""
     signal.signal(signal.SIGTERM, _end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
+        signal.signal(signal.SIGHUP, _end)  # the terminal was closed
     app()
 
 

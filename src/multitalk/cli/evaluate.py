@@ -53,7 +53,10 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     """
     with answering():
         from multitalk import evaluation  # noqa: PLC0415 - takes a while to load
+        from multitalk.serving.local import make_place  # noqa: PLC0415
 
+        if plot is not None:
+            make_place(plot)
         report = evaluation.evaluate(
             _existing("VIDEO", video),
             voices=_files("--audio", audio),

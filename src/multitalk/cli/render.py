@@ -101,7 +101,12 @@ def render(  # noqa: PLR0917 - typer's way to say options
     """
     with answering("ko" if locale == "ko" else "en"):
         from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while
-        from multitalk.serving.local import Studio, as_result, with_paths_from  # noqa: PLC0415
+        from multitalk.serving.local import (  # noqa: PLC0415
+            Studio,
+            as_result,
+            make_place,
+            with_paths_from,
+        )
         from multitalk.settings import Settings  # noqa: PLC0415
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
@@ -124,6 +129,8 @@ def render(  # noqa: PLR0917 - typer's way to say options
         with answering(wanted_locale(given)):
             wanted = parse_request(given, settings=settings)
             timing_files = _timing_files(phonemes or [], wanted)
+            for file in timing_files.values():
+                make_place(file)
             studio = Studio(wanted.engine, settings=settings)
             with progress_bar() as on_progress:
                 talk = studio.render_request(wanted, output, on_progress=on_progress)

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from multitalk.delivery import deliver
+from multitalk.delivery import check_set_up, deliver
 from multitalk.engines.base import Engine
+from multitalk.errors import WorkerError
 from multitalk.job.course import Course, Progress, guarded
 from multitalk.job.work import Talk, Work
 from multitalk.schema import TalkRequest, TalkResult
@@ -51,6 +52,7 @@ def run_job(
         Cancelled: `cancelled` was set.
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
+    check_set_up(request.delivery, settings=settings)  # before the work, not after it
     with guarded(job_id), _own_directory(settings) as directory:
         talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
         with course.stage("deliver", 1):
@@ -75,7 +77,7 @@ def render_talk(
     Arguments and errors are those of `run_job`; `output` is a file in a directory that exists.
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
-    unfinished = output.with_name(f".{output.stem}-{secrets.token_hex(4)}.mp4")
+    unfinished = output.with_name(f".multitalk-{secrets.token_hex(4)}.mp4")
     with guarded(job_id), _own_directory(settings) as directory:
         try:
             talk = Work(request, engine, settings, directory, course).make(unfinished)
@@ -87,5 +89,9 @@ def render_talk(
 
 @contextmanager
 def _own_directory(settings: Settings) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="multitalk-", dir=settings.work_directory) as name:
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="multitalk-", dir=settings.work_directory)
+    except OSError as error:
+        raise WorkerError("work_directory_unusable", reason=error.strerror) from error
+    with directory as name:
         yield Path(name)

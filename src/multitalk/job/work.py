@@ -18,6 +18,7 @@ from multitalk.media.audio import (
     SAMPLES_PER_FRAME,
     Arrangement,
     arrange_speakers,
+    is_silent,
     load_speech,
 )
 from multitalk.media.image import Portrait, load_portrait
@@ -116,7 +117,11 @@ class Work:
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames)
         scene = self._scene(portrait, arrangement, num_frames)
-        notices: list[Notice] = []
+        notices = [
+            Notice("voice_is_silent", {"speaker": name})
+            for name, track in arrangement.tracks.items()
+            if is_silent(track)
+        ]
         with self._course.stage("render", num_frames):
             chunks = self._engine.render(scene, self._options(seed))
             height, width = self._write(chunks, video, soundtrack, notices)

@@ -25,6 +25,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640, exactly
 LOUDNESS_LUFS = -23.0  # EBU R 128
 MAX_GAIN_DB = 20.0  # up or down: room noise is not raised to the loudness of speech
 PEAK_CEILING = 0.98
+AUDIBLE_PEAK = 0.01  # levelled speech peaks far above, however faint it was recorded
 MIN_OFFSET = 1e-3  # -60 dBFS: a smaller mean is chance, a larger one is a recorder's DC offset
 
 MAX_MEMORY_SECONDS = 30.0  # longer sound lies in a file
@@ -102,6 +103,12 @@ def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) 
         return store.replaced(
             block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
         )
+
+
+def is_silent(speech: Speech) -> bool:
+    """Whether nothing is heard in a voice as `load_speech` returns it: nothing above -40 dBFS."""
+    blocks = (speech[at : at + BLOCK_SAMPLES] for at in range(0, len(speech), BLOCK_SAMPLES))
+    return all(float(np.abs(block).max()) < AUDIBLE_PEAK for block in blocks)
 
 
 def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:

@@ -4,14 +4,16 @@
 one talk; a `Studio` keeps its engine for the next one.
 """
 
+import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from multitalk.errors import DeliveryFailed
+from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
 from multitalk.registry import load_engine
@@ -22,6 +24,7 @@ from multitalk.settings import Settings
 Voice: TypeAlias = str | Path | Mapping[str, str] | list[Mapping[str, str]]
 
 FIRST_SPEAKER = "person1"
+SUFFIX = ".mp4"  # of a video
 
 
 class Studio:
@@ -73,12 +76,12 @@ class Studio:
         """Render a request that is already valid; `output` appears when it is whole.
 
         Raises:
+            InvalidRequest: `output` is no name of an mp4.
             MultiTalkError: As `multitalk.job.run_job`.
         """
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DeliveryFailed("output_unwritable", reason=error.strerror) from error
+        if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
+            raise InvalidRequest("output_misnamed", name=output.name or '""', suffix=SUFFIX)
+        make_place(output)
         return render_talk(
             request,
             output,
@@ -123,6 +126,24 @@ def render(
         WorkerError: Something on this machine failed.
     """
     return Studio(engine).render(image, audio, prompt, output, on_progress=on_progress, **options)
+
+
+def make_place(output: Path) -> None:
+    """Make sure that a file can be written, before the work: its directory is there.
+
+    Raises:
+        DeliveryFailed: It cannot be, or it would take the place of what is not a file.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        taken = output.exists() and not output.is_file()
+        descriptor, probe = tempfile.mkstemp(dir=output.parent)
+        os.close(descriptor)
+        Path(probe).unlink()
+    except OSError as error:
+        raise DeliveryFailed("output_unwritable", reason=error.strerror) from error
+    if taken:
+        raise DeliveryFailed("output_unwritable", reason="a directory or a device has its name")
 
 
 def as_input(

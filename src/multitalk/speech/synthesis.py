@@ -113,7 +113,7 @@ def synthesize(
         raise LimitExceeded("text_too_long", field="text", limit=MAX_CHARACTERS, length=len(text))
     plain = _plain_text(text)
     if not any(character.isalnum() for character in plain):
-        raise InvalidRequest("text_blank", field="text")
+        raise InvalidRequest("text_unspeakable", field="text")
     name = _inventory()["languages"][_language_code(language)]
     if voice is not None:
         name += "+" + _known(voice, list_voices(), key="voice_unknown", field="voice")
