@@ -15,6 +15,7 @@ from multitalk.face.geometry import interpolate_monotone, smoothstep
 
 LID_LEVELS = 8  # how many stages of a blink are told apart
 SMOOTH_SKIN = 0.55  # share of the way from brow to lashes that is free of crease and lashes
+SMOOTHED = 0.20  # eye widths within which the lid's skin is evened out
 LASH = 0.055  # height of the lash line above the landmarks, in eye widths
 
 
@@ -42,6 +43,8 @@ class Eye:
         high = np.minimum((centre + np.array([0.95, 0.75]) * self._width).astype(int), limit)
         self._low, self._high = low, high
         self._base = source[low[1] : high[1], low[0] : high[0]].copy()
+        # Strands of hair over the brow would be drawn out into streaks on the lid.
+        self._skin = cv2.medianBlur(self._base, int(SMOOTHED * self._width) | 1)
         x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
         along = (upper[-1] - upper[0]) / self._width
         if along[0] < 0:
@@ -94,7 +97,7 @@ class Eye:
         if level > 0:
             sampling, cover, light = self._lid_parts(level)
             lid = cv2.remap(
-                self._base,
+                self._skin,
                 sampling,
                 None,
                 cv2.INTER_LINEAR,
