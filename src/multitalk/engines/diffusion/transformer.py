@@ -1,0 +1,366 @@
+"""The MultiTalk network: Wan2.1's video transformer with an attention to speech in every block.
+
+Built from diffusers' Wan parts, so that the library's facilities work on it: attention backends,
+offloading, layerwise casting, regional compilation, adapters, caches, context parallelism.
+
+Dims: T latent frames, h w latent height and width, L = T * h/2 * w/2 tokens, F video frames,
+S speakers. One talk at a time: the batch is 1.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.loaders import PeftAdapterMixin
+from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
+from diffusers.models.attention import AttentionMixin, FeedForward
+from diffusers.models.cache_utils import CacheMixin
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.normalization import FP32LayerNorm
+from diffusers.models.transformers.transformer_wan import (
+    WanAttention,
+    WanRotaryPosEmbed,
+    WanTimeTextImageEmbedding,
+)
+from torch import nn
+from torch.nn import functional
+
+from multitalk.engines.diffusion.attention import AudioAttention, Rotary, TokenAttnProcessor
+from multitalk.engines.diffusion.audio_projection import AudioProjection
+from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
+from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
+
+TIME_BASE = 10_000.0
+
+BlocksRunner = Callable[[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], Any]
+
+
+@dataclass
+class Conditioning:
+    """What a branch's forwards share, because it does not depend on the timestep.
+
+    Give a new one to the first forward of a chunk and branch, which fills it, and the same one to
+    that branch's further steps.
+
+    Attributes:
+        context: Picture tokens [1, 257, dim] and text tokens [1, text_len, dim].
+        audio: Audio tokens [T, voices * audio_tokens, audio_dim].
+        masks: Bool [S + 1, tokens of a frame], where two or more speak.
+    """
+
+    context: tuple[torch.Tensor, torch.Tensor] | None = None
+    audio: torch.Tensor | None = None
+    masks: torch.Tensor | None = None
+
+
+class MultiTalkTransformerBlock(nn.Module):
+    """Self attention, attention to text and picture, attention to speech, feed-forward.
+
+    Args:
+        dim: Width of the model.
+        ffn_dim: Width of the feed-forward network.
+        heads: Number of heads.
+        eps: Of every norm.
+        audio_dim: Width of an audio token.
+    """
+
+    def __init__(self, dim: int, ffn_dim: int, heads: int, eps: float, audio_dim: int) -> None:
+        super().__init__()
+        head_dim = dim // heads
+        self.norm1 = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.attn1 = WanAttention(dim, heads, head_dim, eps, processor=TokenAttnProcessor())
+        self.norm2 = FP32LayerNorm(dim, eps)
+        self.attn2 = WanAttention(
+            dim,
+            heads,
+            head_dim,
+            eps,
+            added_kv_proj_dim=dim,
+            cross_attention_dim_head=head_dim,
+            processor=TokenAttnProcessor(),
+        )
+        self.norm_audio = FP32LayerNorm(dim, eps)
+        self.audio_attn = AudioAttention(dim, heads, audio_dim)
+        self.norm3 = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: tuple[torch.Tensor, torch.Tensor],
+        temb: torch.Tensor,
+        rotary_emb: Rotary,
+        *,
+        audio_hidden_states: torch.Tensor,
+        binding: SpeakerBinding | None = None,
+    ) -> torch.Tensor:
+        """Run the block.
+
+        Args:
+            hidden_states: Tokens [1, L, dim].
+            encoder_hidden_states: Picture tokens and text tokens.
+            temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
+            rotary_emb: 3-D rotary factors.
+            audio_hidden_states: [T, voices * audio_tokens, audio_dim].
+            binding: Of two or more speakers.
+        """
+        states = hidden_states
+        modulation = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
+
+        normed = (self.norm1(states.float()) * (1 + scale) + shift).type_as(states)
+        attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding)
+        states = (states.float() + attended * gate).type_as(states)
+
+        normed = self.norm2(states.float()).type_as(states)
+        states = states + self.attn2(normed, encoder_hidden_states)
+
+        normed = self.norm_audio(states.float()).type_as(states)
+        states = states + self.audio_attn(normed, audio_hidden_states, binding)
+
+        normed = (self.norm3(states.float()) * (1 + ffn_scale) + ffn_shift).type_as(states)
+        return (states.float() + self.ffn(normed).float() * ffn_gate).type_as(states)
+
+
+# How the library's caches find a block's first output.
+TransformerBlockRegistry.register(
+    MultiTalkTransformerBlock,
+    TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=None),
+)
+
+
+class MultiTalkTransformer3DModel(
+    ModelMixin, ConfigMixin, PeftAdapterMixin, CacheMixin, AttentionMixin
+):
+    """The noise predictor of MultiTalk and InfiniteTalk; they share every parameter and key.
+
+    Args:
+        patch_size: Latent frames, rows and columns in a token.
+        num_attention_heads: Number of heads.
+        attention_head_dim: Channels of a head.
+        in_channels: Noisy latent, mask and condition channels.
+        out_channels: Latent channels.
+        text_dim: Width of the text encoder's states.
+        text_len: Text is padded with zeros to so many tokens.
+        freq_dim: Width of the timestep's sinusoid.
+        ffn_dim: Width of the feed-forward networks.
+        num_layers: Number of blocks.
+        eps: Of every norm in the blocks.
+        image_dim: Width of the picture encoder's states.
+        rope_max_seq_len: Longest side of the token grid.
+        audio_window: Time steps of speech features around a video frame.
+        audio_feature_dim: Values of one such time step: speech layers x channels.
+        audio_hidden_dim: Width of the audio projection.
+        audio_dim: Width of an audio token.
+        audio_tokens: Audio tokens per voice and latent frame.
+        frames_per_latent: Video frames in a latent frame other than the first.
+        weight_storage: Keep the weights of Linear layers as int8 or float8 with a scale per row.
+        full_precision_modules: Names of Linear layers which are not stored so.
+    """
+
+    _supports_gradient_checkpointing = False
+    _supports_group_offloading = True
+    _skip_layerwise_casting_patterns: ClassVar = [
+        "patch_embedding",
+        "condition_embedder",
+        "norm",
+        "audio_proj",
+    ]
+    _no_split_modules: ClassVar = ["MultiTalkTransformerBlock"]
+    _repeated_blocks: ClassVar = ["MultiTalkTransformerBlock"]
+    _keep_in_fp32_modules: ClassVar = [
+        "time_embedder",
+        "scale_shift_table",
+        "norm1",
+        "norm2",
+        "norm3",
+        "norm_audio",
+        "weight_scale",
+    ]
+    _cp_plan: ClassVar = {
+        "rope": {
+            0: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
+            1: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
+        },
+        "blocks.0": {"hidden_states": ContextParallelInput(split_dim=1, expected_dims=3)},
+        "proj_out": ContextParallelOutput(gather_dim=1, expected_dims=3),
+    }
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        patch_size: tuple[int, int, int] = (1, 2, 2),
+        num_attention_heads: int = 40,
+        attention_head_dim: int = 128,
+        in_channels: int = 36,
+        out_channels: int = 16,
+        text_dim: int = 4096,
+        text_len: int = 512,  # noqa: ARG002 - read from the config
+        freq_dim: int = 256,
+        ffn_dim: int = 13_824,
+        num_layers: int = 40,
+        eps: float = 1e-6,
+        image_dim: int = 1280,
+        rope_max_seq_len: int = 1024,
+        audio_window: int = 5,
+        audio_feature_dim: int = 12 * 768,
+        audio_hidden_dim: int = 512,
+        audio_dim: int = 768,
+        audio_tokens: int = 32,
+        frames_per_latent: int = 4,
+        weight_storage: WeightStorage | None = None,
+        full_precision_modules: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        dim = num_attention_heads * attention_head_dim
+        self.rope = WanRotaryPosEmbed(attention_head_dim, patch_size, rope_max_seq_len)
+        self.patch_embedding = nn.Conv3d(in_channels, dim, patch_size, stride=patch_size)
+        self.condition_embedder = WanTimeTextImageEmbedding(
+            dim, freq_dim, dim * 6, text_dim, image_dim
+        )
+        self.audio_proj = AudioProjection(
+            window=audio_window,
+            feature_dim=audio_feature_dim,
+            hidden_dim=audio_hidden_dim,
+            output_dim=audio_dim,
+            num_tokens=audio_tokens,
+            frames_per_latent=frames_per_latent,
+        )
+        self.blocks = nn.ModuleList(
+            MultiTalkTransformerBlock(dim, ffn_dim, num_attention_heads, eps, audio_dim)
+            for _ in range(num_layers)
+        )
+        self.norm_out = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.proj_out = nn.Linear(dim, out_channels * math.prod(patch_size))
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        if weight_storage is not None:
+            store_weights_as(weight_storage, self, full_precision=full_precision_modules)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        encoder_hidden_states: torch.Tensor,
+        encoder_hidden_states_image: torch.Tensor,
+        audio_hidden_states: torch.Tensor,
+        speaker_masks: torch.Tensor | None = None,
+        conditioning: Conditioning | None = None,
+        blocks_runner: BlocksRunner | None = None,
+        return_dict: bool = True,
+    ) -> Transformer2DModelOutput | tuple[torch.Tensor]:
+        """Predict the velocity at one timestep, for one branch of the guidance.
+
+        Args:
+            hidden_states: Noisy latent, mask and condition channels, [1, in_channels, T, h, w].
+            timestep: float32 or float64 [1], on the 0..1000 scale.
+            encoder_hidden_states: Text states without padding, [1, tokens, text_dim].
+            encoder_hidden_states_image: Picture states [1, 257, image_dim].
+            audio_hidden_states: Windows of speech features of every video frame,
+                [voices, F, window, layers, channels] with F = frames_per_latent * (T - 1) + 1.
+            speaker_masks: [voices + 1, h, w], background last; read with two voices or more.
+            conditioning: Filled by the first call, read by those after it.
+            blocks_runner: Called with the timestep's modulation [1, 6, dim], the tokens
+                [1, L, dim] and the function that sends tokens through all blocks; returns the
+                tokens after them. A step cache is one.
+            return_dict: Whether to name the result.
+
+        Returns:
+            [1, out_channels, T, h, w].
+        """
+        if timestep.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"timestep is {timestep.dtype}: it would be rounded; use float32")
+        if hidden_states.shape[0] != 1:
+            raise ValueError(f"a batch of {hidden_states.shape[0]}: one talk at a time")
+        grid = [
+            size // patch
+            for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
+        ]  # T, rows, columns
+        cosine, sine = self.rope(hidden_states)
+        rotary = (cosine[..., 0::2], sine[..., 1::2])
+        tokens = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2).contiguous()
+        time_states, modulation = self.embed_time(timestep, tokens.dtype)
+
+        shared = conditioning if conditioning is not None else Conditioning()
+        if shared.context is None:
+            shared.context = self._embed_context(encoder_hidden_states, encoder_hidden_states_image)
+            shared.audio = self.audio_proj(audio_hidden_states)
+            if audio_hidden_states.shape[0] > 1:
+                shared.masks = _token_masks(speaker_masks, audio_hidden_states.shape[0], grid)
+        binding = None
+        if shared.masks is not None:
+            binding = SpeakerBinding(shared.masks, self.config.audio_tokens)
+
+        def run_blocks(states: torch.Tensor) -> torch.Tensor:
+            for block in self.blocks:
+                states = block(
+                    states,
+                    shared.context,
+                    modulation,
+                    rotary,
+                    audio_hidden_states=shared.audio,
+                    binding=binding,
+                )
+            return states
+
+        if blocks_runner is None:
+            tokens = run_blocks(tokens)
+        else:
+            tokens = blocks_runner(modulation, tokens, run_blocks)
+
+        shift, scale = (self.scale_shift_table + time_states.unsqueeze(1)).chunk(2, dim=1)
+        tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
+        sample = _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
+        return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def embed_time(
+        self, timestep: torch.Tensor, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Timestep [1] -> its embedding [1, dim] and the blocks' modulation [1, 6, dim].
+
+        The sinusoid is made in float64: in float32 it is off by 4e-5 at timestep 1000.
+        """
+        embedder = self.condition_embedder
+        half = self.config.freq_dim // 2
+        exponents = -torch.arange(half, dtype=torch.float64, device=timestep.device) / half
+        angles = torch.outer(timestep.double(), TIME_BASE**exponents)
+        sinusoid = torch.cat([angles.cos(), angles.sin()], dim=1)
+        # The bias tells the layer's dtype even where weights are stored as integers.
+        sinusoid = sinusoid.to(embedder.time_embedder.linear_1.bias.dtype)
+        states = embedder.time_embedder(sinusoid).to(dtype)
+        return states, embedder.time_proj(embedder.act_fn(states)).unflatten(1, (6, -1))
+
+    def _embed_context(
+        self, text: torch.Tensor, picture: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        padding = self.config.text_len - text.shape[1]
+        if padding < 0:
+            raise ValueError(f"{text.shape[1]} text tokens; at most {self.config.text_len}")
+        padded = functional.pad(text, (0, 0, 0, padding))
+        embedder = self.condition_embedder
+        return embedder.image_embedder(picture), embedder.text_embedder(padded)
+
+
+def _token_masks(masks: torch.Tensor | None, num_voices: int, grid: list[int]) -> torch.Tensor:
+    """Speaker masks on the token grid: [S + 1, h, w] -> bool [S + 1, tokens of a frame]."""
+    if masks is None or masks.shape[0] != num_voices + 1:
+        found = "none" if masks is None else str(masks.shape[0])
+        raise ValueError(f"{num_voices} voices need {num_voices + 1} masks; found {found}")
+    resized: Any = functional.interpolate(masks[None].float(), size=grid[1:], mode="nearest")[0]
+    return (resized > 0).flatten(1)
+
+
+def _unpatch(
+    patches: torch.Tensor, grid: list[int], patch_size: tuple[int, int, int]
+) -> torch.Tensor:
+    """[1, L, patch x channels], channel fastest -> [1, channels, T, h, w]."""
+    split = patches.reshape(1, *grid, *patch_size, -1)  # [1, T, y, x, pt, py, px, channels]
+    ordered = split.permute(0, 7, 1, 4, 2, 5, 3, 6)  # [1, channels, T, pt, y, py, x, px]
+    return ordered.flatten(6, 7).flatten(4, 5).flatten(2, 3)
