@@ -18,6 +18,7 @@ from multitalk.face.landmarks import FaceDetector, FaceLandmarks, detect_faces
 from multitalk.face.tracking import track_faces
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+PROTOBUF_ON_PYTHON_312 = "ignore:Type google._upb._message:DeprecationWarning"  # see pyproject.toml
 
 
 def load_astronaut() -> np.ndarray:
@@ -166,7 +167,7 @@ def test_nothing_is_written_to_stderr_but_what_others_write() -> None:
         "    os.write(2, b'INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n')\n"
     )
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "-W", PROTOBUF_ON_PYTHON_312, "-c", code],
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
