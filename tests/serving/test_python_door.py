@@ -1,5 +1,6 @@
 """`multitalk.render` and `Studio`."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,19 @@ def test_a_studio_renders_again_with_the_engine_it_has(portrait: Path, tmp_path:
         studio.render(portrait, {"person1": {"text": "Hi"}}, "a face", tmp_path / name)
     assert studio.engine is engine
     assert probe(tmp_path / "a.mp4") == probe(tmp_path / "b.mp4")
+
+
+def test_threads_take_turns_with_a_studio(portrait: Path, tmp_path: Path) -> None:
+    """The engine's networks end the process if two threads use them at once."""
+    studio = Studio("warp")
+    paths = [tmp_path / f"{number}.mp4" for number in range(6)]
+
+    def talk(path: Path) -> None:
+        studio.render(portrait, {"text": "Hi"}, "a face", path, seed=1)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(talk, paths))
+    assert len({path.read_bytes() for path in paths}) == 1
 
 
 def test_every_wrong_argument_is_named(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ SUFFIX = ".mp4"  # of a video
 
 
 class Studio:
-    """An engine kept ready on this machine: load once, render many. One talk at a time."""
+    """An engine kept ready on this machine: load once, render many.
+
+    One talk at a time: a second thread waits for its turn. Two studios render side by side.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Studio:
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
         self.engine = load_engine(engine)
+        self._turn = threading.RLock()
 
     def render(
         self,
@@ -82,15 +86,16 @@ class Studio:
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
             raise InvalidRequest("output_misnamed", name=output.name or '""', suffix=SUFFIX)
         make_place(output)
-        return render_talk(
-            request,
-            output,
-            engine=self.engine,
-            settings=self.settings,
-            job_id=f"local-{secrets.token_hex(4)}",
-            on_progress=on_progress or _say_nothing,
-            cancelled=threading.Event(),
-        )
+        with self._turn:
+            return render_talk(
+                request,
+                output,
+                engine=self.engine,
+                settings=self.settings,
+                job_id=f"local-{secrets.token_hex(4)}",
+                on_progress=on_progress or _say_nothing,
+                cancelled=threading.Event(),
+            )
 
 
 def render(
