@@ -72,6 +72,7 @@ def test_speaker_masks_are_the_reference_s(recorded, meta):
         np.testing.assert_array_equal(token_masks(masks), recorded[f"mask{case['index']}/token"])
 
 
+@settings(deadline=None)
 @given(sides, sides, st.sampled_from(list(BUCKETS)))
 def test_a_picture_covers_its_bucket_and_keeps_its_centre(height, width, resolution):
     bucket = choose_bucket(height, width, buckets=BUCKETS[resolution])

@@ -73,12 +73,14 @@ class Segment:
         start: Frame of the talk that the window begins with.
         stop: Frame after its last one; it may lie beyond the end of the talk.
         new: Frames of the talk that no earlier window shows.
+        last: The talk ends in it.
     """
 
     index: int
     start: int
     stop: int
     new: range
+    last: bool
 
     @property
     def new_in_window(self) -> slice:
@@ -92,7 +94,7 @@ def segments(num_frames: int, lengths: SegmentLengths) -> Iterator[Segment]:
     while shown < num_frames:
         stop = start + lengths.segment_frames
         end = min(stop, num_frames)
-        yield Segment(index, start, stop, range(shown, end))
+        yield Segment(index, start, stop, range(shown, end), end == num_frames)
         index, start, shown = index + 1, start + lengths.stride, end
 
 
@@ -126,7 +128,8 @@ def extended(speech_features: Array, segment: Segment, *, after: AfterSpeech) ->
         segment: The window.
         after: What follows the speech. "silence" is the absence of a voice (zeros), and the track
             then covers all that the window hears. "reversed" is what the reference does with a
-            talk's last window, and with no other: the speech backwards.
+            talk's last window: the speech backwards. In earlier windows, as before the speech, the
+            nearest row is heard.
 
     Returns:
         Float32 [R', L, C], R' >= R.
@@ -135,7 +138,7 @@ def extended(speech_features: Array, segment: Segment, *, after: AfterSpeech) ->
     if after == "silence":
         missing = max(0, segment.stop + AUDIO_REACH - num_rows)
         return np.pad(speech_features, ((0, missing), (0, 0), (0, 0)))
-    if segment.stop < num_rows:
+    if not segment.last or segment.stop < num_rows:
         return speech_features
     missing = segment.stop - num_rows + REVERSED_SURPLUS
     return np.concatenate([speech_features, speech_features[-missing:][::-1]])

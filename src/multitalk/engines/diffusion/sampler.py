@@ -1,0 +1,291 @@
+"""From noise to frames, window by window: the Euler loop of one segment, and the loop over a talk.
+
+The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` for velocities and a
+`LatentCodec` for pixels, so that the same loop drives the real model and a stand-in.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from multitalk.engines.diffusion.color import match_colors
+from multitalk.engines.diffusion.guidance import Branch, Guidance, Guide
+from multitalk.engines.diffusion.segments import (
+    FRAMES_PER_LATENT,
+    Segment,
+    SegmentLengths,
+    latent_frames,
+    segments,
+)
+
+SMALLEST_SIGMA = 0.001  # of the last step's input, before the shift: 1 of 1000 training steps
+
+Shape = tuple[int, ...]
+Noise = Callable[[Shape], Tensor]  # standard normal, float32, where the latents live
+
+
+class Denoiser(Protocol):
+    """The network, given everything about one segment but the latents."""
+
+    def __call__(self, latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
+        """Velocity of the latents [16, t, h, w] at a timestep in (0, 1000], for one branch."""
+        ...
+
+
+class LatentCodec(Protocol):
+    """Pixels to latents and back; t = 1 + (T - 1) / 4, h = H / 8, w = W / 8."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """RGB in [-1, 1], [3, T, H, W], to normalised latents [16, t, h, w]."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents [16, t, h, w] to RGB in [-1, 1], [3, T, H, W]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """Latents that a segment begins with.
+
+    Attributes:
+        latents: [16, n, h, w], the first n latent frames.
+        held: "renoised": noised anew to the level of each step, so that they and what follows are
+            denoised together (MultiTalk). "pinned": clean at every step (InfiniteTalk).
+    """
+
+    latents: Tensor
+    held: Literal["renoised", "pinned"]
+
+    def impose(self, latents: Tensor, sigma: float, noise: Noise) -> Tensor:
+        """The latents [16, t, h, w] with the given ones, as noisy as `sigma`, at their start."""
+        given = self.latents
+        if self.held == "renoised" and sigma > 0:
+            given = (1 - sigma) * given + sigma * noise(tuple(given.shape))
+        return torch.cat([given, latents[:, given.shape[1] :]], dim=1)
+
+
+def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscreteScheduler:
+    """The steps of one segment: evenly from 1 to `SMALLEST_SIGMA`, shifted, then to 0.
+
+    The sigmas are passed on purpose: given only their number, the library shifts the last twice.
+    """
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, SMALLEST_SIGMA, num_inference_steps))
+    return scheduler
+
+
+def seeded_noise(seed: int, device: torch.device | str = "cpu") -> Noise:
+    """Noise that is the same on every device: it is drawn on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(shape: Shape) -> Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    return noise
+
+
+def sample_segment(
+    denoise: Denoiser,
+    *,
+    shape: Shape,
+    given: Given | None,
+    guidance: Guidance,
+    num_inference_steps: int,
+    shift: float,
+    noise: Noise,
+) -> Tensor:
+    """Denoise one segment.
+
+    Args:
+        denoise: The network, bound to the segment.
+        shape: Of the latents, (16, t, h, w).
+        given: What the segment begins with, or None if nothing is held.
+        guidance: Which branches are asked, and how they are combined.
+        num_inference_steps: At least 1.
+        shift: Of the schedule; larger spends more steps on coarse structure.
+        noise: First asked for the whole segment, then for the given latents of each step.
+
+    Returns:
+        Clean latents, float32 [16, t, h, w].
+    """
+    scheduler, guide = schedule(num_inference_steps, shift=shift), Guide(guidance)
+    sigmas = scheduler.sigmas.tolist()
+    latents = noise(shape)
+    if given is not None:
+        latents = given.impose(latents, sigmas[0], noise)
+    for timestep, sigma_after in zip(scheduler.timesteps, sigmas[1:], strict=True):
+        predictions = {
+            branch: denoise(latents, timestep, branch).float() for branch in guidance.branches
+        }
+        latents = scheduler.step(guide(predictions), timestep, latents).prev_sample
+        if given is not None:
+            latents = given.impose(latents, sigma_after, noise)
+    return latents
+
+
+@dataclass(frozen=True)
+class ImageConditioning:
+    """What the network is shown of a segment's pixels.
+
+    Attributes:
+        latents: [4 + 16, t, h, w]: mask channels, 1 where a frame is given, then the latents of the
+            given frames followed by frames of zeros.
+        picture: RGB in [-1, 1], [3, H, W]: the frame that the image encoder sees.
+    """
+
+    latents: Tensor
+    picture: Tensor
+
+    @property
+    def given_latents(self) -> Tensor:
+        """Latents without the mask, [16, t, h, w]."""
+        return self.latents[FRAMES_PER_LATENT:]
+
+
+def condition_on(frames: Tensor, codec: LatentCodec, lengths: SegmentLengths) -> ImageConditioning:
+    """Conditioning of a segment that begins with `frames`, RGB in [-1, 1], [3, n, H, W]."""
+    num_given, num_frames = frames.shape[1], lengths.segment_frames
+    zeros = frames.new_zeros((frames.shape[0], num_frames - num_given, *frames.shape[2:]))
+    latents = codec.encode(torch.cat([frames, zeros], dim=1))
+    # The first latent frame is one frame, every other is four: its flag stands in all channels.
+    frame = torch.arange(1 - FRAMES_PER_LATENT, num_frames, device=latents.device)
+    flags = (frame < num_given).unflatten(0, (-1, FRAMES_PER_LATENT)).T  # [4, t]
+    mask = flags[:, :, None, None].expand(-1, -1, *latents.shape[2:]).to(latents.dtype)
+    return ImageConditioning(torch.cat([mask, latents]), frames[:, -1])
+
+
+Source = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the talk
+
+
+class Continuation(Protocol):
+    """How a segment begins: what it is shown, and which latents it holds."""
+
+    def __call__(
+        self,
+        segment: Segment,
+        previous: Tensor | None,
+        *,
+        source: Source,
+        codec: LatentCodec,
+        lengths: SegmentLengths,
+    ) -> tuple[ImageConditioning, Given | None]:
+        """Begin a segment after the `previous` one's last frames [3, n, H, W], None at first."""
+        ...
+
+
+def continue_multitalk(
+    segment: Segment,  # noqa: ARG001 - only the source of InfiniteTalk moves
+    previous: Tensor | None,
+    *,
+    source: Source,
+    codec: LatentCodec,
+    lengths: SegmentLengths,
+) -> tuple[ImageConditioning, Given | None]:
+    """The picture begins the talk; later segments are shown, and hold, the last frames."""
+    if previous is None:
+        return condition_on(source(0)[:, None], codec, lengths), None
+    conditioning = condition_on(previous, codec, lengths)
+    motion = conditioning.given_latents[:, : latent_frames(lengths.conditioning_frames)]
+    return conditioning, Given(motion, "renoised")
+
+
+def continue_infinitetalk(
+    segment: Segment,
+    previous: Tensor | None,
+    *,
+    source: Source,
+    codec: LatentCodec,
+    lengths: SegmentLengths,
+) -> tuple[ImageConditioning, Given | None]:
+    """Every segment is shown the source at its start, and holds the last frames as they are."""
+    shown = source(segment.start)[:, None]
+    held = codec.encode(shown if previous is None else previous)
+    return condition_on(shown, codec, lengths), Given(held, "pinned")
+
+
+class SegmentModel(Protocol):
+    """The network with a talk's prompts and voices."""
+
+    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
+        """Prepare what all steps of a segment share."""
+        ...
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How a talk is sampled.
+
+    Attributes:
+        guidance: How strongly the prompt and the voices are followed.
+        num_inference_steps: Of each segment, at least 1.
+        shift: Of the schedule; larger spends more steps on coarse structure.
+        color_strength: How far each segment's colours are brought back to the source's, 0..1.
+        continuation: How segments follow one another: the model's kind.
+    """
+
+    guidance: Guidance
+    num_inference_steps: int
+    shift: float
+    color_strength: float = 0.0
+    continuation: Continuation = continue_multitalk
+
+
+@dataclass(frozen=True)
+class SampledSegment:
+    """One window of the talk, finished.
+
+    Attributes:
+        segment: Where it is in the talk.
+        latents: [16, t, h, w], as they were decoded.
+        frames: The new frames, RGB in [-1, 1], [3, len(segment.new), H, W].
+    """
+
+    segment: Segment
+    latents: Tensor
+    frames: Tensor
+
+
+def sample_talk(
+    model: SegmentModel,
+    codec: LatentCodec,
+    source: Source,
+    *,
+    num_frames: int,
+    lengths: SegmentLengths,
+    options: SampleOptions,
+    noise: Noise,
+) -> Iterator[SampledSegment]:
+    """Sample a talk window by window; no more than one window is held.
+
+    Args:
+        model: Bound to each segment in turn.
+        codec: Between pixels and latents.
+        source: A portrait, the same at every frame, or a video.
+        num_frames: Of the talk, at least 1.
+        lengths: Of the windows.
+        options: How it is sampled.
+        noise: Asked in the order of the segments and their steps.
+    """
+    previous = None
+    for segment in segments(num_frames, lengths):
+        conditioning, given = options.continuation(
+            segment, previous, source=source, codec=codec, lengths=lengths
+        )
+        latents = sample_segment(
+            model.bind(segment, conditioning),
+            shape=tuple(conditioning.given_latents.shape),
+            given=given,
+            guidance=options.guidance,
+            num_inference_steps=options.num_inference_steps,
+            shift=options.shift,
+            noise=noise,
+        )
+        frames = match_colors(codec.decode(latents), source(0), strength=options.color_strength)
+        yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
+        previous = frames[:, -lengths.conditioning_frames :]

@@ -1,0 +1,111 @@
+"""Skip the transformer's blocks at steps where they would change little (TeaCache).
+
+F. Liu et al., "Timestep Embedding Tells: It's Time to Cache for Video Diffusion Model", 2024. From
+one step to the next, the change of the time embedding foretells, through a polynomial fitted to the
+model, how much the blocks' contribution changes. Until the changes foretold add up to a threshold,
+the last contribution is added again instead of being computed.
+
+Each branch of the guidance has memories of its own, and they end with the segment: contributions of
+different branches are different things.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from multitalk.engines.diffusion.buckets import Resolution
+from multitalk.engines.diffusion.guidance import Branch
+
+# Change of the contribution by that of the time embedding, highest power first. As published for
+# MultiTalk and InfiniteTalk, by size class.
+COEFFICIENTS: dict[Resolution, tuple[float, ...]] = {
+    "480p": (257151.496, -35422.9917, 1402.86849, -13.5890334, 0.132517977),
+    "720p": (8107.0546, 2133.93892, -372.934672, 16.6203073, -0.0417769401),
+}
+BlocksRunner = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
+
+WARM_UP_STEPS = 5  # always computed: the picture is decided in them
+
+
+@dataclass
+class _Memory:
+    """What one branch remembers from step to step."""
+
+    steps: int = 0
+    modulation: Tensor | None = None  # of the last step, computed or not
+    change: float = 0.0  # foretold since the last computed step
+    contribution: Tensor | None = field(default=None, repr=False)
+
+
+class StepCache:
+    """Decides for each step of each branch, and keeps what the skipped steps need."""
+
+    def __init__(self, *, threshold: float, coefficients: tuple[float, ...]) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            threshold: Change to tolerate; 0.2 to 0.5 is usual, 0 computes every step.
+            coefficients: Of the polynomial, highest power first, such as `COEFFICIENTS["480p"]`.
+        """
+        self._threshold = threshold
+        self._coefficients = coefficients
+        self._memories: dict[Branch, _Memory] = {}
+
+    def reset(self) -> None:
+        """Forget everything: a new segment begins."""
+        self._memories.clear()
+
+    def recall(self, branch: Branch, modulation: Tensor) -> Tensor | None:
+        """Decide about the next step of a branch. To be called once a step.
+
+        Args:
+            branch: Of the guidance.
+            modulation: The six vectors that the time embedding gives every block.
+
+        Returns:
+            The blocks' contribution to add, or None if they have to be computed; `keep` then takes
+            the new one.
+        """
+        memory = self._memories.setdefault(branch, _Memory())
+        previous, memory.modulation = memory.modulation, modulation
+        memory.steps += 1
+        if memory.steps <= WARM_UP_STEPS or previous is None or self._threshold <= 0:
+            return None
+        memory.change += self._foretold(relative_change(previous, modulation))
+        if memory.change >= self._threshold:
+            memory.change = 0.0
+            return None
+        return memory.contribution
+
+    def keep(self, branch: Branch, contribution: Tensor) -> None:
+        """Remember what the blocks added to a branch's tokens."""
+        self._memories[branch].contribution = contribution
+
+    def runner(self, branch: Branch) -> BlocksRunner:
+        """What the transformer calls in place of its blocks, for one branch."""
+
+        def run(modulation: Tensor, tokens: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
+            contribution = self.recall(branch, modulation)
+            if contribution is not None:
+                return tokens + contribution
+            after = blocks(tokens)
+            self.keep(branch, after - tokens)
+            return after
+
+        return run
+
+    def change(self, branch: Branch) -> float:
+        """Change foretold since the branch was last computed."""
+        return self._memories[branch].change
+
+    def _foretold(self, change: float) -> float:
+        total = 0.0
+        for coefficient in self._coefficients:  # Horner
+            total = total * change + coefficient
+        return total
+
+
+def relative_change(before: Tensor, after: Tensor) -> float:
+    """Mean absolute difference against the mean magnitude before."""
+    return float((after - before).abs().mean() / before.abs().mean())

@@ -1,0 +1,98 @@
+import json
+from itertools import pairwise
+
+import pytest
+
+torch = pytest.importorskip("torch")
+load_file = pytest.importorskip("safetensors.torch").load_file
+
+import torch.nn.functional as F  # noqa: E402, N812
+
+from multitalk.engines.diffusion.sampler import schedule  # noqa: E402
+from multitalk.engines.diffusion.step_cache import (  # noqa: E402
+    COEFFICIENTS,
+    WARM_UP_STEPS,
+    StepCache,
+    relative_change,
+)
+
+SIZES = {"multitalk-480": "480p", "multitalk-720": "720p"}
+BRANCHES = ("full", "voice", "nothing")
+
+
+@pytest.fixture(scope="module")
+def recorded(goldens):
+    return json.loads((goldens / "teacache" / "decisions.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def modulations(goldens):
+    """The time embedding of the recordings' network: (shift, steps) -> one tensor a step."""
+    weights = {}
+    for file in sorted((goldens / "transformer" / "checkpoint").glob("*.safetensors")):
+        weights |= load_file(file)
+    weights |= load_file(goldens / "teacache" / "time_projection_override.safetensors")
+
+    def linear(name, values):
+        return F.linear(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def of(shift, steps):
+        half = weights["time_embedding.0.weight"].shape[1] // 2
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+        for timestep in schedule(steps, shift=shift).timesteps:
+            angles = timestep.double() * frequencies
+            wave = torch.cat([angles.cos(), angles.sin()]).float()[None]
+            embedding = linear("time_embedding.2", F.silu(linear("time_embedding.0", wave)))
+            yield linear("time_projection.1", F.silu(embedding)).unflatten(1, (6, -1))
+
+    return of
+
+
+def test_the_polynomials_are_the_published_ones(recorded):
+    published = {SIZES[size]: tuple(row) for size, row in recorded["coefficients"].items()}
+    assert published == COEFFICIENTS
+    assert recorded["warmup_steps"] == WARM_UP_STEPS
+
+
+def test_changes_of_the_time_embedding_are_the_reference_s(recorded, modulations):
+    for name, changes in recorded["relative_l1_of_e0_between_consecutive_steps"].items():
+        steps, shift = name.removeprefix("steps").split("_shift")
+        seen = list(modulations(float(shift), int(steps)))
+        ours = [relative_change(*pair) for pair in pairwise(seen)]
+        assert ours == pytest.approx(changes, abs=1e-5)
+
+
+def test_steps_are_skipped_where_the_reference_skips_them_in_every_branch(recorded, modulations):
+    assert recorded["table"]
+    for row in recorded["table"]:
+        cache = StepCache(threshold=row["thresh"], coefficients=COEFFICIENTS[SIZES[row["size"]]])
+        for _segment in range(2):
+            cache.reset()
+            computed = {branch: [] for branch in BRANCHES}
+            for step, modulation in enumerate(modulations(row["shift"], row["steps"])):
+                for branch in BRANCHES:
+                    if cache.recall(branch, modulation) is None:
+                        computed[branch].append(step)
+                        cache.keep(branch, torch.zeros(1))
+                    wanted = row["accumulated_after_step"][step]
+                    assert cache.change(branch) == pytest.approx(wanted, abs=1e-4)
+            assert list(computed.values()) == [row["computed_steps"]] * len(BRANCHES)
+
+
+def test_a_skipped_step_gets_its_own_branch_s_contribution():
+    cache = StepCache(threshold=1e9, coefficients=(1.0, 0.0))
+    for step in range(10):
+        for number, branch in enumerate(BRANCHES):
+            kept = cache.recall(branch, torch.full((1, 6, 2), 1.0 + step))
+            if step < WARM_UP_STEPS:
+                assert kept is None
+                cache.keep(branch, torch.tensor([step, number]))
+            else:
+                assert kept.tolist() == [WARM_UP_STEPS - 1, number]
+
+
+def test_a_threshold_of_zero_computes_every_step():
+    cache = StepCache(threshold=0.0, coefficients=(-1.0,))
+    for step in range(10):
+        assert cache.recall("full", torch.full((1,), 1.0 + step)) is None
+        cache.keep("full", torch.zeros(1))
