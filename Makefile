@@ -17,14 +17,14 @@ help:  ## list the targets
 .venv/.base: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Python 3.10, 3.11 or 3.12 is needed, and $(PYTHON) is none of them. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "==> Setting up .venv with $(PYTHON) (once; about 250 MB to download, a minute or two)"
+	@echo "==> Setting up .venv with $(PYTHON) (once; about 190 MB to download, a minute or two)"
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --editable '.[speech]'
 	@$(PIP) --no-deps $(MEDIAPIPE)
 	@touch $@
 
 .venv/.dev: .venv/.base
-	@echo "==> Adding the tools that tests and checks need (once)"
+	@echo "==> Adding the tools that tests and checks need (once; about 80 MB to download)"
 	@$(PIP) --editable '.[speech,worker,dev]'
 	@touch $@
 
