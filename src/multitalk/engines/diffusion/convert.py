@@ -86,17 +86,12 @@ def load_transformer(
         CheckpointMismatch: Missing files or tensors, unknown ones, wrong shapes, cut files.
     """
     config = _read_json(folder / CONFIG_NAME)
-    if config.get("_class_name") == MultiTalkTransformer3DModel.__name__:
-        problems = [
-            f"{file.name}: cannot be read"
-            for file in sorted(folder.glob("*.safetensors"))
-            if not _is_readable(file)
-        ]
-        if problems:
-            raise CheckpointMismatch(problems)
-        model = MultiTalkTransformer3DModel.from_pretrained(folder, torch_dtype=torch_dtype)
-        return model.to(device)
-    return _load_files(_files_of(folder, audio), config, torch_dtype, device)
+    files = _weight_files(folder)
+    if config.get("_class_name") != MultiTalkTransformer3DModel.__name__:
+        # The audio part comes last: its tensors stand over the others'.
+        files = [file for file in files if file.name != AUDIO_NAME]
+        files.append(audio or folder / AUDIO_NAME)
+    return _load_files(files, config, torch_dtype, device)
 
 
 def load_quantized_transformer(
@@ -120,12 +115,12 @@ def load_quantized_transformer(
     return _load_files([file], _read_json(config), torch_dtype, device)
 
 
-def _files_of(folder: Path, audio: Path | None) -> list[Path]:
-    """The files of a folder, the audio part last: its tensors stand over the others'."""
+def _weight_files(folder: Path) -> list[Path]:
+    """The shards which a folder's index names, or the one file of a folder without index."""
     index = folder / INDEX_NAME
-    names = set(_read_json(index)["weight_map"].values()) if index.exists() else {WEIGHTS_NAME}
-    names.discard(AUDIO_NAME)
-    return [*(folder / name for name in sorted(names)), audio or folder / AUDIO_NAME]
+    if not index.exists():
+        return [folder / WEIGHTS_NAME]
+    return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
 
 
 def _load_files(
@@ -137,9 +132,10 @@ def _load_files(
     stored, problems = _stored_tensors(files)
     if problems:
         raise CheckpointMismatch(problems)
-    options = _model_options(stored, config)
+    if config.get("_class_name") != MultiTalkTransformer3DModel.__name__:
+        config = _model_options(stored, config)
     with init_empty_weights():
-        model = MultiTalkTransformer3DModel(**options)
+        model = MultiTalkTransformer3DModel.from_config(config)
     problems = _mismatches(model, stored)
     if problems:
         raise CheckpointMismatch(problems)
@@ -288,11 +284,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointMismatch([f"{file.name}: not a JSON object"])
     return content
-
-
-def _is_readable(file: Path) -> bool:
-    try:
-        with safe_open(file, framework="pt"):
-            return True
-    except (SafetensorError, OSError):
-        return False
