@@ -1,0 +1,108 @@
+"""The transformer with one talk's prompts and voices, as the sampler asks for it.
+
+All that does not depend on the timestep is computed once for a segment and branch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from multitalk.engines.diffusion.guidance import Branch
+from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
+from multitalk.engines.diffusion.segments import (
+    AfterSpeech,
+    Array,
+    Segment,
+    extended,
+    speech_windows,
+)
+from multitalk.engines.diffusion.step_cache import StepCache
+from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+
+PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Who speaks, and where.
+
+    Attributes:
+        tracks: Speech features of each speaker, float32 [R, L, C]; R may differ.
+        masks: Of the speakers and the background, [N + 1, h, w] on the latent grid; None if one
+            person speaks.
+        after: What a track is followed by.
+    """
+
+    tracks: Sequence[Array]
+    masks: Tensor | None = None
+    after: AfterSpeech = "silence"
+
+    def windows(self, segment: Segment) -> Tensor:
+        """What a segment hears: [N, T, AUDIO_WINDOW, L, C]."""
+        heard = [
+            speech_windows(extended(track, segment, after=self.after), segment)
+            for track in self.tracks
+        ]
+        return torch.stack([torch.from_numpy(windows) for windows in heard])
+
+
+class TalkModel:
+    """Answers the sampler for one talk."""
+
+    def __init__(
+        self,
+        transformer: MultiTalkTransformer3DModel,
+        encode_picture: PictureEncoder,
+        *,
+        prompt: Tensor,
+        negative_prompt: Tensor,
+        voices: Voices,
+        step_cache: StepCache | None = None,
+    ) -> None:
+        """Hold what the whole talk shares.
+
+        Args:
+            transformer: On its device.
+            encode_picture: The image encoder.
+            prompt: Text states without padding, [tokens, text_dim].
+            negative_prompt: Likewise.
+            voices: At least one.
+            step_cache: Skips steps, or None to compute them all.
+        """
+        self._transformer = transformer
+        self._encode_picture = encode_picture
+        self._prompt, self._negative_prompt = prompt, negative_prompt
+        self._voices = voices
+        self._step_cache = step_cache
+
+    @torch.no_grad()
+    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
+        """Prepare what all steps of a segment share."""
+        device, dtype = self._transformer.device, self._transformer.dtype
+        if self._step_cache is not None:
+            self._step_cache.reset()
+        picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
+        voices = self._voices.windows(segment).to(device, dtype)
+        no_voice = torch.zeros_like(voices[:1])
+        shared: dict[Branch, Conditioning] = {}
+
+        @torch.no_grad()
+        def denoise(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
+            text = self._prompt if branch in ("full", "prompt") else self._negative_prompt
+            seen = torch.cat([latents, conditioning.latents])[None].to(device, dtype)
+            predicted = self._transformer(
+                hidden_states=seen,
+                timestep=timestep.reshape(1).to(device),
+                encoder_hidden_states=text[None].to(device, dtype),
+                encoder_hidden_states_image=picture,
+                audio_hidden_states=voices if branch in ("full", "voice") else no_voice,
+                speaker_masks=self._voices.masks,
+                conditioning=shared.setdefault(branch, Conditioning()),
+                blocks_runner=self._step_cache.runner(branch) if self._step_cache else None,
+                return_dict=False,
+            )
+            return predicted[0][0]
+
+        return denoise

@@ -1,0 +1,217 @@
+"""The recordings' small stand-ins for encoders, and a talk sampled with them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from multitalk.engines.diffusion.buckets import choose_bucket, fit_picture
+from multitalk.engines.diffusion.convert import load_transformer
+from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
+from multitalk.engines.diffusion.masks import speaker_masks
+from multitalk.engines.diffusion.sampler import (
+    Continuation,
+    SampledSegment,
+    SampleOptions,
+    sample_talk,
+)
+from multitalk.engines.diffusion.segments import SegmentLengths
+from multitalk.engines.diffusion.step_cache import StepCache
+from multitalk.engines.diffusion.talk_model import TalkModel, Voices
+
+CLOSE = {"atol": 5e-4, "rtol": 1e-4}
+FRAMES_CLOSE = {"atol": 2e-4, "rtol": 0.0}
+
+
+class StandInCodec:
+    """A linear VAE: 8 x 8 pixels are one latent pixel, four frames after the first one latent."""
+
+    def __init__(self, stubs: dict[str, Tensor]) -> None:
+        self._stubs = stubs
+
+    def encode(self, frames: Tensor) -> Tensor:
+        small = F.avg_pool2d(frames.transpose(0, 1), 8).transpose(0, 1)  # [3, T, h, w]
+        later = small[:, 1:].unflatten(1, (-1, 4)).mean(2)
+        rgb = torch.cat([small[:, :1], later], dim=1)
+        bias = self._stubs["vae/enc_b"][:, None, None, None]
+        return torch.einsum("cr,rthw->cthw", self._stubs["vae/enc_w"], rgb) + bias
+
+    def decode(self, latents: Tensor) -> Tensor:
+        rgb = torch.einsum("rc,cthw->rthw", self._stubs["vae/dec_w"], latents)
+        fading = torch.tensor([1.0, 0.95, 0.90, 0.85])[:, None, None]
+        later = (rgb[:, 1:, None] * fading).flatten(1, 2)
+        frames = torch.cat([rgb[:, :1], later], dim=1).clamp(-1, 1)
+        return frames.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+
+def picture_tokens(stubs: dict[str, Tensor], picture: Tensor) -> Tensor:
+    """A stand-in for CLIP: [3, H, W] -> [257, channels]."""
+    pooled = F.adaptive_avg_pool2d(picture, 4).flatten()
+    return stubs["clip/base"] + stubs["clip/proj"] @ pooled
+
+
+class RecordedNoise:
+    """The recording's random draws, in order; draws that we do not need are left out.
+
+    The reference draws noise for the given latents of a step that has none.
+    """
+
+    def __init__(self, recorded: dict[str, Tensor]) -> None:
+        self._draws = [recorded[name] for name in sorted(recorded) if name.startswith("draw/")]
+
+    def __call__(self, shape: tuple[int, ...]) -> Tensor:
+        while tuple(self._draws[0].shape) != shape:
+            self._draws.pop(0)
+        return self._draws.pop(0)
+
+
+class Recording:
+    """One recorded run: its parameters, its tensors, and our run with the same noise."""
+
+    def __init__(self, folder: Path, case: str, params: dict[str, Any], meta: dict[str, Any]):
+        self.params, self.meta = params, meta
+        self.tensors = load_file(folder / f"{case}.safetensors")
+        self.stubs = (
+            load_file(folder / "stubs.safetensors") if "stubs" not in meta else meta["stubs"]
+        )
+        self.frames = self.tensors["frames_sub8"]
+        self.lengths = SegmentLengths(meta["frame_num"], meta["motion_frame"])
+        self.num_frames = min(params.get("max_frames", 1000), params["L"][0])
+        self.clip = self.num_frames <= meta["frame_num"]
+        self.steps = params.get("steps_", meta["steps"])
+        self.shift = params.get("shift_", meta["shift"])
+        self.seen: list[tuple[int, int, str, Tensor, Tensor]] = []
+
+    @property
+    def bucket(self) -> tuple[int, int]:
+        height, width = self.meta["source_hw"]
+        buckets = {float(ratio): tuple(size) for ratio, (size, _) in self.meta["buckets"].items()}
+        return choose_bucket(height, width, buckets=buckets)
+
+    @property
+    def guidance(self) -> Guidance:
+        projection = None
+        if self.params.get("apg"):
+            usual = AdaptiveProjection()
+            projection = AdaptiveProjection(
+                self.params.get("thr", usual.norm_threshold), self.params.get("mom", usual.momentum)
+            )
+        return Guidance(self.params.get("text", 5.0), self.params.get("audio", 4.0), projection)
+
+    def voices(self) -> Voices:
+        tracks = [
+            self.stubs[f"audio/person{person}"][:length].numpy()
+            for person, length in enumerate(self.params["L"], start=1)
+        ]
+        return Voices(tracks, self.masks() if len(tracks) > 1 else None, after="reversed")
+
+    def masks(self) -> Tensor:
+        boxes = self.params.get("bbox")
+        places = boxes and [(left, top, right, low) for top, left, low, right in boxes.values()]
+        source = tuple(self.meta["source_hw"])
+        num_speakers = len(self.params["L"])
+        masks = speaker_masks(source, self.bucket, num_speakers=num_speakers, boxes=places)
+        return torch.from_numpy(masks)
+
+    def fitted(self, picture: np.ndarray) -> Tensor:
+        """RGB uint8 [h, w, 3] -> [3, H, W] in [-1, 1], of the bucket's size."""
+        pixels = torch.from_numpy(fit_picture(picture, self.bucket).copy())
+        return pixels.permute(2, 0, 1).float() / 127.5 - 1
+
+    def sample(
+        self,
+        transformer: torch.nn.Module,
+        source: Callable[[int], Tensor],
+        continuation: Continuation,
+        step_cache: StepCache | None = None,
+    ) -> list[SampledSegment]:
+        model = TalkModel(
+            transformer,
+            lambda picture: picture_tokens(self.stubs, picture),
+            prompt=self.stubs["t5/prompt"],
+            negative_prompt=self.stubs["t5/negative"],
+            voices=self.voices(),
+            step_cache=step_cache,
+        )
+        options = SampleOptions(
+            self.guidance, self.steps, self.shift, self.params.get("cc", 0.0), continuation
+        )
+        return list(
+            sample_talk(
+                Watched(model, self),
+                StandInCodec(self.stubs),
+                source,
+                num_frames=self.num_frames,
+                lengths=self.lengths,
+                options=options,
+                noise=RecordedNoise(self.tensors),
+            )
+        )
+
+
+class Watched:
+    """A talk's model of which every question and answer is noted in `recording.seen`."""
+
+    def __init__(self, model: TalkModel, recording: Recording) -> None:
+        self._model, self._recording = model, recording
+        self.conditionings = recording.conditionings = []
+
+    def bind(self, segment, conditioning):
+        denoise = self._model.bind(segment, conditioning)
+        self.conditionings.append(conditioning)
+        asked: list[float] = []
+
+        def watched(latents, timestep, branch):
+            velocity = denoise(latents, timestep, branch)
+            if not asked or asked[-1] != float(timestep):
+                asked.append(float(timestep))
+            self._recording.seen.append((segment.index, len(asked) - 1, branch, latents, velocity))
+            return velocity
+
+        return watched
+
+
+def portrait(folder: Path) -> np.ndarray:
+    """The recordings' picture, RGB uint8 [h, w, 3]."""
+    return np.asarray(Image.open(folder / "image.png").convert("RGB"))
+
+
+def recordings(folder: Path) -> dict[str, Recording]:
+    """All runs of a folder, by name."""
+    meta = json.loads((folder / "meta.json").read_text())
+    return {
+        name: Recording(folder, name, case["params"], meta) for name, case in meta["cases"].items()
+    }
+
+
+def small_transformer(goldens: Path):
+    """The recordings' network in float32."""
+    return load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.float32)
+
+
+def assert_same_talk(recording: Recording, sampled: list[SampledSegment]) -> dict[str, float]:
+    """Compare latents, conditioning and frames; return the worst errors."""
+    worst = {"latents": 0.0, "frames": 0.0, "conditioning": 0.0}
+    for number, segment in enumerate(sampled):
+        pairs = {"latents": (segment.latents, recording.tensors[f"chunk{number}/latent_final"])}
+        shown = recording.tensors.get(f"chunk{number}/y")
+        if shown is not None:
+            pairs["conditioning"] = (recording.conditionings[number].latents, shown[0])
+        for kind, (ours, theirs) in pairs.items():
+            torch.testing.assert_close(ours, theirs, **CLOSE)
+            worst[kind] = max(worst[kind], float((ours - theirs).abs().max()))
+    assert f"chunk{len(sampled)}/latent_final" not in recording.tensors
+    frames = torch.cat([segment.frames for segment in sampled], dim=1)
+    assert frames.shape[1] == recording.num_frames
+    # the reference loses the last frames of a talk: what it keeps is where ours begins
+    ours = frames[:, : recording.frames.shape[1], ::8, ::8]
+    torch.testing.assert_close(ours, recording.frames, **FRAMES_CLOSE)
+    worst["frames"] = float((ours - recording.frames).abs().max())
+    return worst
