@@ -1,0 +1,286 @@
+"""LoRA files: low-rank changes of weights, in whatever naming they were published.
+
+Read are `lora_down`/`lora_up` and `lora_A`/`lora_B` pairs, under published or diffusers names, bare
+or after a known prefix, with dots or with kohya's underscores; `alpha`; and whole differences of
+weights (`diff`) and biases (`diff_b`). A change at scale s is
+
+    W += s * (alpha / rank) * up @ down + s * diff,    b += s * diff_b
+
+with alpha = rank where a file has none. Whatever in a file has no place in the model is an error.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from multitalk.engines.diffusion.names import to_ours, to_published
+from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+
+PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "pipe.dit.", "model.")
+KOHYA_PREFIX = "lora_unet_"
+ADAPTER_NAME = "loras"
+PARTS = {
+    ".lora_down.weight": "down",
+    ".lora_up.weight": "up",
+    ".lora_A.weight": "down",
+    ".lora_B.weight": "up",
+    ".lora_A.default.weight": "down",
+    ".lora_B.default.weight": "up",
+    ".alpha": "alpha",
+    ".diff": "diff",
+    ".diff_b": "diff_b",
+}
+
+
+class LoraMismatch(ValueError):
+    """A file that does not fit the model: says everything that does not fit at once.
+
+    Attributes:
+        problems: One sentence each, beginning with a key of the file or a module's name.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass
+class ModuleChange:
+    """What a file changes in one module.
+
+    Attributes:
+        down: [rank, in], or None.
+        up: [out, rank], or None.
+        alpha: A number; the pair is multiplied by alpha / rank.
+        diff: Shape of the weight, or None.
+        diff_b: Shape of the bias, or None.
+    """
+
+    down: torch.Tensor | None = None
+    up: torch.Tensor | None = None
+    alpha: torch.Tensor | None = None
+    diff: torch.Tensor | None = None
+    diff_b: torch.Tensor | None = None
+
+    @property
+    def scaled_up(self) -> torch.Tensor | None:
+        """`up` times alpha / rank, or None where there is no pair."""
+        if self.up is None or self.down is None or self.alpha is None:
+            return self.up
+        return self.up * (float(self.alpha) / self.down.shape[0])
+
+
+Lora = dict[str, ModuleChange]  # by our name of the module
+
+
+def read_lora(file: Path, model: nn.Module) -> Lora:
+    """Read a file and find the place of everything in it.
+
+    Raises:
+        LoraMismatch: Unknown keys, unpaired halves, wrong shapes, nothing at all, a cut file.
+    """
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise LoraMismatch([f"{file.name}: cannot be read ({error})"]) from error
+    modules = {
+        name: base_layer(module)
+        for name, module in model.named_modules()
+        if hasattr(base_layer(module), "weight")
+    }
+    kohya = {
+        spelled.replace(".", "_"): name
+        for name in modules
+        for spelled in (name, to_published(name))
+    }
+    lora: Lora = {}
+    problems = []
+    for key, tensor in tensors.items():
+        ending = next((ending for ending in PARTS if key.endswith(ending)), "")
+        name = _module_name(key.removesuffix(ending), kohya)
+        if not ending or name not in modules:
+            problems.append(f"{key}: unknown")
+        else:
+            setattr(lora.setdefault(name, ModuleChange()), PARTS[ending], tensor)
+    for name, change in lora.items():
+        problems += _misfits(name, change, modules[name])
+    if not tensors:
+        problems.append(f"{file.name}: empty")
+    if problems:
+        raise LoraMismatch(problems)
+    return lora
+
+
+def merge_lora(model: nn.Module, lora: Lora, *, scale: float) -> None:
+    """Change the model's weights for good. Weights in 8 bits cannot be: attach to those.
+
+    Raises:
+        LoraMismatch: The file changes weights that are held in 8 bits; nothing was changed.
+    """
+    modules = {name: base_layer(model.get_submodule(name)) for name in lora}
+    _refuse_quantized(
+        name
+        for name, change in lora.items()
+        if (change.up is not None or change.diff is not None)
+        and not modules[name].weight.is_floating_point()
+    )
+    with torch.no_grad():
+        for name, change in lora.items():
+            if change.down is not None and change.scaled_up is not None:
+                pair = change.scaled_up.float() @ change.down.float()
+                _add(modules[name].weight, pair, scale)
+            _add_differences(modules[name], change, scale)
+
+
+@dataclass
+class AttachedLoras:
+    """LoRAs that work on a model until they are detached; a context manager.
+
+    Attributes:
+        model: The model.
+        has_adapter: Whether it bears an adapter of the library's.
+        before: Parameters that were changed, and what they were.
+    """
+
+    model: MultiTalkTransformer3DModel
+    has_adapter: bool = False
+    before: list[tuple[nn.Parameter, torch.Tensor]] = field(default_factory=list)
+
+    def detach(self) -> None:
+        """Give the model back as it was, bit for bit."""
+        if self.has_adapter:
+            self.model.unload_lora()
+            self.has_adapter = False
+        with torch.no_grad():
+            for parameter, values in reversed(self.before):
+                parameter.copy_(values)
+        self.before.clear()
+
+    def __enter__(self) -> "AttachedLoras":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.detach()
+
+
+def attach_loras(
+    model: MultiTalkTransformer3DModel, loras: Sequence[tuple[Lora, float]]
+) -> AttachedLoras:
+    """Let LoRAs work on a model, whatever its weights are held in.
+
+    Pairs become an adapter of the library's, beside the weights. Differences are added to the
+    parameters, whose values before that are kept. To be called before layerwise casting and
+    offloading.
+
+    Args:
+        model: A model without LoRAs.
+        loras: Each with its scale.
+
+    Raises:
+        LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing was changed.
+    """
+    _refuse_quantized(
+        name
+        for lora, _ in loras
+        for name, change in lora.items()
+        if change.diff is not None
+        and not base_layer(model.get_submodule(name)).weight.is_floating_point()
+    )
+    attached = AttachedLoras(model)
+    adapter = _one_adapter(loras)
+    if adapter:
+        model.load_lora_adapter(adapter, adapter_name=ADAPTER_NAME, prefix=None)
+        attached.has_adapter = True
+    for lora, scale in loras:
+        for name, change in lora.items():
+            module = base_layer(model.get_submodule(name))
+            for part, parameter in [(change.diff, "weight"), (change.diff_b, "bias")]:
+                if part is not None:
+                    before = getattr(module, parameter)
+                    attached.before.append((before, before.detach().clone()))
+            with torch.no_grad():
+                _add_differences(module, change, scale)
+    return attached
+
+
+def _one_adapter(loras: Sequence[tuple[Lora, float]]) -> dict[str, torch.Tensor]:
+    """The pairs of all LoRAs as one, side by side in their ranks: the same sum, fewer products."""
+    downs: dict[str, list[torch.Tensor]] = {}
+    ups: dict[str, list[torch.Tensor]] = {}
+    for lora, scale in loras:
+        for name, change in lora.items():
+            if change.down is not None and change.scaled_up is not None:
+                downs.setdefault(f"{name}.lora_A.weight", []).append(change.down.float())
+                ups.setdefault(f"{name}.lora_B.weight", []).append(change.scaled_up.float() * scale)
+    return {
+        **{key: torch.cat(parts, dim=0) for key, parts in downs.items()},
+        **{key: torch.cat(parts, dim=1) for key, parts in ups.items()},
+    }
+
+
+def base_layer(module: nn.Module) -> nn.Module:
+    """The layer itself, where the library has put an adapter around it."""
+    return getattr(module, "base_layer", module)
+
+
+def _module_name(key: str, kohya: dict[str, str]) -> str:
+    """A key without its ending -> our name of the module, known or not."""
+    if key.startswith(KOHYA_PREFIX):
+        return kohya.get(key.removeprefix(KOHYA_PREFIX).lstrip("_"), key)
+    for prefix in PREFIXES:
+        key = key.removeprefix(prefix)
+    return to_ours(key)
+
+
+def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
+    problems = []
+    weight, bias = module.weight, getattr(module, "bias", None)
+    if (change.down is None) != (change.up is None):
+        problems.append(f"{name}: one half of a pair")
+    elif change.down is not None and change.up is not None:
+        rank = change.down.shape[0]
+        fits = (
+            isinstance(module, nn.Linear)
+            and tuple(change.down.shape) == (rank, weight.shape[1])
+            and tuple(change.up.shape) == (weight.shape[0], rank)
+        )
+        if not fits:
+            shapes = f"{list(change.up.shape)} x {list(change.down.shape)}"
+            problems.append(f"{name}: a pair {shapes} for a weight {list(weight.shape)}")
+    elif change.alpha is not None:
+        problems.append(f"{name}: alpha without a pair")
+    for kind, part, parameter in [("diff", change.diff, weight), ("diff_b", change.diff_b, bias)]:
+        if part is not None and (parameter is None or part.shape != parameter.shape):
+            shape = None if parameter is None else list(parameter.shape)
+            problems.append(f"{name}: {kind} {list(part.shape)} for {shape}")
+    return problems
+
+
+def _refuse_quantized(names: Iterable[str]) -> None:
+    problems = [f"{name}: the weight is held in 8 bits" for name in names]
+    if problems:
+        raise LoraMismatch(problems)
+
+
+def _add_differences(module: nn.Module, change: ModuleChange, scale: float) -> None:
+    if change.diff is not None:
+        _add(module.weight, change.diff, scale)
+    if change.diff_b is not None:
+        _add(module.bias, change.diff_b, scale)
+
+
+def _add(parameter: torch.Tensor, difference: torch.Tensor, scale: float) -> None:
+    """In float32, so that bfloat16 weights are rounded once."""
+    added = parameter.float() + scale * difference.to(parameter.device).float()
+    parameter.copy_(added.to(parameter.dtype))

@@ -1,0 +1,232 @@
+"""LoRA files of every naming against the weights and outputs which the reference makes of one."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("peft")
+safetensors = pytest.importorskip("safetensors.torch")
+
+from multitalk.engines.diffusion.convert import (  # noqa: E402
+    load_quantized_transformer,
+    load_transformer,
+)
+from multitalk.engines.diffusion.lora import (  # noqa: E402
+    LoraMismatch,
+    attach_loras,
+    merge_lora,
+    read_lora,
+)
+from multitalk.engines.diffusion.names import to_ours  # noqa: E402
+
+PAIRS_ONLY = ["peft", "transformer", "pipe_dit", "lora_unet"]
+CLOSE = {"atol": 5e-5, "rtol": 1e-4}
+
+
+@pytest.fixture
+def model(goldens):
+    return load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.float32)
+
+
+@pytest.fixture
+def plain(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def lora_file(goldens, name):
+    return goldens / "lora" / f"{name}.safetensors"
+
+
+def merged(goldens, name):
+    tensors = safetensors.load_file(lora_file(goldens, name))
+    return {to_ours(key): tensor for key, tensor in tensors.items()}
+
+
+def expect_weights(model, plain, expected):
+    """The weights recorded are the model's, and every other is as it was."""
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected.get(name, plain[name]), atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def predict(goldens, model, case, timestep):
+    tensors = safetensors.load_file(goldens / "transformer" / "inputs.safetensors")
+    return model(
+        hidden_states=torch.cat([tensors["x"][None], tensors["y"]], dim=1),
+        timestep=torch.tensor([timestep]),
+        encoder_hidden_states=tensors["context"][None],
+        encoder_hidden_states_image=tensors["clip_fea"],
+        audio_hidden_states=tensors[f"audio_{case}"],
+        speaker_masks=tensors[f"masks_{case}"],
+    ).sample[0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_a_merge_makes_the_weights_of_the_reference(goldens, model, plain, scale):
+    merge_lora(model, read_lora(lora_file(goldens, "lightx2v"), model), scale=scale)
+    expect_weights(model, plain, merged(goldens, f"merged_{scale}"))
+
+
+def test_merges_add_up(goldens, model, plain):
+    for name, scale in [("lightx2v", 0.7), ("second", 1.2)]:
+        merge_lora(model, read_lora(lora_file(goldens, name), model), scale=scale)
+    first = merged(goldens, "merged_0.7")
+    expect_weights(model, plain, {**first, **merged(goldens, "merged_stacked")})
+
+
+@pytest.mark.parametrize("naming", PAIRS_ONLY)
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_every_naming_of_the_pairs_makes_the_same_weights(goldens, model, plain, naming, scale):
+    merge_lora(model, read_lora(lora_file(goldens, naming), model), scale=scale)
+    pairs = read_lora(lora_file(goldens, "lightx2v"), model)
+    expected = {
+        f"{name}.weight": plain[f"{name}.weight"] + scale * (change.up @ change.down)
+        for name, change in pairs.items()
+        if change.up is not None
+    }
+    expect_weights(model, plain, expected)
+    recorded = merged(goldens, f"merged_{scale}")
+    for name, weight in expected.items():
+        if pairs[name.removesuffix(".weight")].diff is None:  # the recordings have both
+            torch.testing.assert_close(weight, recorded[name], atol=1e-6, rtol=0)
+
+
+def test_alpha_is_honoured(goldens, model, plain):
+    with_alpha = read_lora(lora_file(goldens, "lightx2v_alpha"), model)
+    without = read_lora(lora_file(goldens, "lightx2v"), model)
+    for name, change in with_alpha.items():
+        if change.up is not None:
+            factor = float(change.alpha) / change.down.shape[0]
+            torch.testing.assert_close(change.scaled_up, without[name].up * factor)
+            assert factor != 1
+    merge_lora(model, with_alpha, scale=1.0)
+    recorded = merged(goldens, "merged_1.0")
+    for name, change in with_alpha.items():
+        if change.up is not None and change.diff is None:
+            factor = float(change.alpha) / change.down.shape[0]
+            weight = f"{name}.weight"
+            expected = plain[weight] + (recorded[weight] - plain[weight]) * factor
+            torch.testing.assert_close(model.state_dict()[weight], expected, atol=1e-6, rtol=0)
+
+
+def test_attached_or_merged_the_output_is_that_of_the_reference(goldens, model):
+    recorded = safetensors.load_file(lora_file(goldens, "output_merged_0.7"))
+    lora = read_lora(lora_file(goldens, "lightx2v"), model)
+    cases = [(name, *name.split("/t")) for name in recorded]
+    with attach_loras(model, [(lora, 0.7)]):
+        for name, case, timestep in cases:
+            attached = predict(goldens, model, case, float(timestep))
+            torch.testing.assert_close(attached, recorded[name], **CLOSE)
+    merge_lora(model, lora, scale=0.7)
+    for name, case, timestep in cases:
+        result = predict(goldens, model, case, float(timestep))
+        torch.testing.assert_close(result, recorded[name], **CLOSE)
+
+
+def test_several_attached_are_the_several_merged(goldens, model, plain):
+    scales = {"lightx2v_alpha": 0.7, "second": 1.2}
+    loras = [(read_lora(lora_file(goldens, name), model), s) for name, s in scales.items()]
+    with attach_loras(model, loras):
+        attached = predict(goldens, model, "two", 500.0)
+    expect_weights(model, plain, {})
+    for lora, scale in loras:
+        merge_lora(model, lora, scale=scale)
+    torch.testing.assert_close(attached, predict(goldens, model, "two", 500.0), **CLOSE)
+
+
+def test_detached_nothing_is_left(goldens, model, plain):
+    before = predict(goldens, model, "one", 500.0)
+    with attach_loras(model, [(read_lora(lora_file(goldens, "lightx2v"), model), 1.0)]):
+        assert not torch.allclose(predict(goldens, model, "one", 500.0), before, atol=1e-3)
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(predict(goldens, model, "one", 500.0), before)
+
+
+@pytest.mark.parametrize("naming", ["lightx2v", *PAIRS_ONLY])
+def test_what_has_no_place_is_listed_whole(goldens, model, tmp_path, naming):
+    tensors = safetensors.load_file(lora_file(goldens, naming))
+    known = next(key for key in tensors if "self_attn" in key and ("down" in key or "_A." in key))
+    layers = model.config.num_layers
+    unknown = [known.replace("blocks.0", f"blocks.{layers}").replace("s_0_", f"s_{layers}_")]
+    unknown.append(known.replace("self_attn", "nosuch"))
+    for key in unknown:
+        tensors[key] = tensors[known].clone()
+    tensors["mystery"] = torch.zeros(1)
+    safetensors.save_file(tensors, tmp_path / "odd.safetensors")
+    with pytest.raises(LoraMismatch) as caught:
+        read_lora(tmp_path / "odd.safetensors", model)
+    assert {f"{key}: unknown" for key in [*unknown, "mystery"]} == set(caught.value.problems)
+
+
+def spoiled(goldens, tmp_path, change):
+    tensors = safetensors.load_file(lora_file(goldens, "lightx2v_alpha"))
+    change(tensors)
+    safetensors.save_file(tensors, tmp_path / "spoiled.safetensors")
+    return tmp_path / "spoiled.safetensors"
+
+
+QUERY = "diffusion_model.blocks.0.self_attn.q"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda t: t.pop(f"{QUERY}.lora_up.weight"), "one half of a pair"),
+        (lambda t: t.update({f"{QUERY}.lora_up.weight": torch.zeros(3, 4)}), "a pair"),
+        (lambda t: t.update({"diffusion_model.head.head.diff_b": torch.zeros(3)}), "diff_b"),
+        (lambda t: t.update({"diffusion_model.patch_embedding.alpha": torch.ones(())}), "alpha"),
+        (lambda t: t.clear(), "empty"),
+    ],
+)
+def test_what_does_not_fit_is_refused(goldens, model, tmp_path, change, problem):
+    with pytest.raises(LoraMismatch, match=problem):
+        read_lora(spoiled(goldens, tmp_path, change), model)
+
+
+def test_a_cut_file_is_refused(goldens, model, tmp_path):
+    content = lora_file(goldens, "peft").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[:-10])
+    with pytest.raises(LoraMismatch, match=r"cut\.safetensors: cannot be read"):
+        read_lora(tmp_path / "cut.safetensors", model)
+
+
+def quantized(goldens, kind):
+    return load_quantized_transformer(
+        goldens / "quant" / "quant_models" / f"dit_model_{kind}.safetensors",
+        config=goldens / "transformer" / "checkpoint" / "config.json",
+        torch_dtype=torch.float32,
+    )
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_pairs_work_beside_weights_in_8_bits(goldens, model, kind):
+    stored = quantized(goldens, kind)
+    lora = read_lora(lora_file(goldens, "peft"), stored)
+    plain = predict(goldens, stored, "two", 500.0)
+    float_plain = predict(goldens, model, "two", 500.0)
+    with attach_loras(stored, [(lora, 0.7)]):
+        changed = predict(goldens, stored, "two", 500.0)
+    merge_lora(model, lora, scale=0.7)
+    change = predict(goldens, model, "two", 500.0) - float_plain
+    correlation = torch.corrcoef(torch.stack([(changed - plain).flatten(), change.flatten()]))
+    assert correlation[0, 1] > 0.9
+    assert torch.equal(predict(goldens, stored, "two", 500.0), plain)
+
+
+def test_weights_in_8_bits_are_never_merged_into(goldens):
+    stored = quantized(goldens, "int8")
+    lora = read_lora(lora_file(goldens, "lightx2v"), stored)
+    before = {name: tensor.clone() for name, tensor in stored.state_dict().items()}
+    with pytest.raises(LoraMismatch, match="held in 8 bits"):
+        merge_lora(stored, lora, scale=1.0)
+    with pytest.raises(LoraMismatch, match="proj_out: the weight is held in 8 bits"):
+        attach_loras(stored, [(lora, 1.0)])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in stored.state_dict().items())
+
+
+def test_the_recordings_are_what_they_say(goldens):
+    meta = json.loads((goldens / "lora" / "meta.json").read_text())
+    changed = {to_ours(name) for name in meta["files"]["lightx2v"]["changed_at_1.0"]}
+    assert changed == set(merged(goldens, "merged_1.0"))
