@@ -4,11 +4,19 @@ from itertools import pairwise
 import pytest
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
 import torch.nn.functional as F  # noqa: E402, N812
+from stand_ins import (  # noqa: E402
+    Recording,
+    assert_same_talk,
+    portrait,
+    recordings,
+    small_transformer,
+)
 
-from multitalk.engines.diffusion.sampler import schedule  # noqa: E402
+from multitalk.engines.diffusion.sampler import continue_multitalk, schedule  # noqa: E402
 from multitalk.engines.diffusion.step_cache import (  # noqa: E402
     COEFFICIENTS,
     WARM_UP_STEPS,
@@ -96,3 +104,68 @@ def test_a_threshold_of_zero_computes_every_step():
     for step in range(10):
         assert cache.recall("full", torch.full((1,), 1.0 + step)) is None
         cache.keep("full", torch.zeros(1))
+
+
+class Counted(StepCache):
+    """Notes for every segment which calls were computed, in order."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.computed = []
+
+    def reset(self):
+        super().reset()
+        self.computed.append([])
+
+    def recall(self, branch, modulation):
+        kept = super().recall(branch, modulation)
+        self.computed[-1].append(kept is None)
+        return kept
+
+
+@pytest.fixture(scope="module")
+def slow_transformer(goldens):
+    """The recordings' network with the slow time projection they replaced it by."""
+    transformer = small_transformer(goldens)
+    replaced = load_file(goldens / "teacache" / "time_projection_override.safetensors")
+    projection = transformer.condition_embedder.time_proj
+    projection.weight.data = replaced["time_projection.1.weight"]
+    projection.bias.data = replaced["time_projection.1.bias"]
+    return transformer
+
+
+@pytest.fixture(scope="module")
+def runs(goldens):
+    """Recorded talks with a cache, and the calls that the reference computed."""
+    shared = next(iter(recordings(goldens / "sampler").values()))
+    found = []
+    folder = goldens / "teacache"
+    for name, run in json.loads((folder / "run_meta.json").read_text()).items():
+        meta = {**shared.meta, **run, "stubs": shared.stubs}
+        found.append((Recording(folder, f"run_{name}", run["params"], meta), run))
+    return found
+
+
+def test_talks_with_a_cache_are_the_reference_s(goldens, runs, slow_transformer):
+    assert runs
+    for recording, run in runs:
+        coefficients = COEFFICIENTS[SIZES[run["size"]]]
+        cache = Counted(threshold=run["params"]["tea"], coefficients=coefficients)
+        source = recording.fitted(portrait(goldens / "sampler"))
+        sampled = recording.sample(
+            slow_transformer, lambda _, shown=source: shown, continue_multitalk, cache
+        )
+        assert_same_talk(recording, sampled)
+        assert cache.computed == run["computed"]
+        assert not all(map(all, cache.computed))
+
+
+def test_a_cache_with_a_threshold_of_zero_changes_nothing(goldens, runs, slow_transformer):
+    recording, _ = runs[0]
+    source = recording.fitted(portrait(goldens / "sampler"))
+    caches = (None, StepCache(threshold=0.0, coefficients=COEFFICIENTS["480p"]))
+    off, zero = (
+        recording.sample(slow_transformer, lambda _: source, continue_multitalk, cache)
+        for cache in caches
+    )
+    assert all(torch.equal(a.latents, b.latents) for a, b in zip(off, zero, strict=True))
