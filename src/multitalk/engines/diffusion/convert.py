@@ -224,18 +224,16 @@ def _model_options(stored: dict[str, StoredTensor], config: dict[str, Any]) -> d
 
 def _storage_options(stored: dict[str, StoredTensor]) -> dict[str, Any]:
     """How the file holds its weights, and which Linear layers it does not hold so."""
-    scaled = {name.removesuffix("_scale") for name in stored if name.endswith(".weight_scale")}
-    kinds = {stored[name].dtype for name in scaled if name in stored}
+    in_8_bits = {name for name, tensor in stored.items() if tensor.dtype in _STORAGE}
+    kinds = {stored[name].dtype for name in in_8_bits}
     if not kinds:
         return {}
-    if len(kinds) > 1 or not kinds <= _STORAGE.keys():
-        raise CheckpointMismatch(
-            [f"quantised weights of kinds {sorted(kinds)}: one of I8, F8_E4M3"]
-        )
+    if len(kinds) > 1:
+        raise CheckpointMismatch([f"weights of several kinds, {sorted(kinds)}: one is possible"])
     full_precision = tuple(
         name.removesuffix(".weight")
         for name, tensor in stored.items()
-        if name.endswith(".weight") and len(tensor.shape) == 2 and name not in scaled
+        if name.endswith(".weight") and len(tensor.shape) == 2 and name not in in_8_bits
     )
     return {"weight_storage": _STORAGE[kinds.pop()], "full_precision_modules": full_precision}
 
