@@ -35,14 +35,21 @@ def match_colors(frames: Tensor, reference: Tensor, *, strength: float) -> Tenso
     """
     if strength == 0:
         return frames
-    rgb = _unit(frames)
-    lab = lab_from_rgb(rgb)
     wanted = lab_from_rgb(_unit(reference)).flatten(1)  # [3, h w]
-    mean, spread = lab.mean((2, 3), keepdim=True), _spread(lab.flatten(2), lab.dim())
-    scale = torch.where(spread > FLAT, _spread(wanted, lab.dim()) / spread.clamp(min=FLAT), 0.0)
-    matched = (lab - mean) * scale + wanted.mean(1)[:, None, None, None]
-    blended = torch.lerp(rgb, rgb_from_lab(matched), strength)
-    return (blended * 2 - 1).to(frames.dtype)
+    # one frame at a time: Lab takes many times a frame's memory
+    matched = [_matched(frame, wanted, strength) for frame in frames.unbind(1)]
+    return torch.stack(matched, dim=1)
+
+
+def _matched(frame: Tensor, wanted: Tensor, strength: float) -> Tensor:
+    """One frame [3, H, W] with the statistics of Lab colours [3, N]."""
+    rgb = _unit(frame)
+    lab = lab_from_rgb(rgb)
+    mean, spread = _statistics(lab.flatten(1))
+    wanted_mean, wanted_spread = _statistics(wanted)
+    scale = torch.where(spread > FLAT, wanted_spread / spread.clamp(min=FLAT), 0.0)
+    blended = torch.lerp(rgb, rgb_from_lab((lab - mean) * scale + wanted_mean), strength)
+    return (blended * 2 - 1).to(frame.dtype)
 
 
 def _unit(rgb: Tensor) -> Tensor:
@@ -50,10 +57,10 @@ def _unit(rgb: Tensor) -> Tensor:
     return ((rgb.float() + 1) / 2).clamp(0, 1)
 
 
-def _spread(values: Tensor, dimensions: int) -> Tensor:
-    """Population standard deviation over the last axis, with axes of one behind."""
-    deviation = values.std(-1, correction=0)
-    return deviation.reshape(*deviation.shape, *(1,) * (dimensions - deviation.dim()))
+def _statistics(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population standard deviation of colours [3, N], each [3, 1, 1]."""
+    deviation, mean = torch.std_mean(lab, dim=1, correction=0)
+    return mean[:, None, None], deviation[:, None, None]
 
 
 def lab_from_rgb(rgb: Tensor) -> Tensor:

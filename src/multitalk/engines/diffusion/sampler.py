@@ -288,4 +288,4 @@ def sample_talk(
         )
         frames = match_colors(codec.decode(latents), source(0), strength=options.color_strength)
         yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
-        previous = frames[:, -lengths.conditioning_frames :]
+        previous = frames[:, -lengths.conditioning_frames :].clone()  # lets the window go

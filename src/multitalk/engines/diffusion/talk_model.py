@@ -86,6 +86,7 @@ class TalkModel:
         picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         voices = self._voices.windows(segment).to(device, dtype)
         no_voice = torch.zeros_like(voices[:1])
+        masks = None if self._voices.masks is None else self._voices.masks.to(device)
         shared: dict[Branch, Conditioning] = {}
 
         @torch.no_grad()
@@ -98,7 +99,7 @@ class TalkModel:
                 encoder_hidden_states=text[None].to(device, dtype),
                 encoder_hidden_states_image=picture,
                 audio_hidden_states=voices if branch in ("full", "voice") else no_voice,
-                speaker_masks=self._voices.masks,
+                speaker_masks=masks,
                 conditioning=shared.setdefault(branch, Conditioning()),
                 blocks_runner=self._step_cache.runner(branch) if self._step_cache else None,
                 return_dict=False,
