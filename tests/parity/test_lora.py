@@ -1,6 +1,7 @@
 """LoRA files of every naming against the weights and outputs which the reference makes of one."""
 
 import json
+import re
 
 import pytest
 
@@ -148,8 +149,7 @@ def test_detached_nothing_is_left(goldens, model, plain):
 def test_what_has_no_place_is_listed_whole(goldens, model, tmp_path, naming):
     tensors = safetensors.load_file(lora_file(goldens, naming))
     known = next(key for key in tensors if "self_attn" in key and ("down" in key or "_A." in key))
-    layers = model.config.num_layers
-    unknown = [known.replace("blocks.0", f"blocks.{layers}").replace("s_0_", f"s_{layers}_")]
+    unknown = [re.sub(r"(blocks[._])\d+", rf"\g<1>{model.config.num_layers}", known)]
     unknown.append(known.replace("self_attn", "nosuch"))
     for key in unknown:
         tensors[key] = tensors[known].clone()

@@ -26,11 +26,18 @@ def toy_transformer(**changes):
     generator = torch.Generator().manual_seed(0)
     model = MultiTalkTransformer3DModel(**{**SIZES, **changes})
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.is_floating_point():
-                values = torch.randn(parameter.shape, generator=generator)
-                near_one = 1.0 if parameter.dim() == 1 else 0.0
-                parameter.copy_(near_one * 0.5 + values / max(parameter.shape[-1], 4) ** 0.5)
+        for name, parameter in model.named_parameters():
+            values = torch.randn(parameter.shape, generator=generator)
+            small = max(parameter.shape[-1], 4) ** -0.5
+            if name.endswith("weight_scale"):
+                inputs = model.get_parameter(name.removesuffix("_scale")).shape[1]
+                parameter.copy_(0.01 * inputs**-0.5 * (1 + values.abs()))
+            elif parameter.dtype == torch.int8:
+                parameter.copy_((40 * values).clamp(-127, 127))
+            elif parameter.dtype == torch.uint8:  # bits of float8
+                parameter.copy_((40 * values).to(torch.float8_e4m3fn).view(torch.uint8))
+            else:
+                parameter.copy_((0.5 if parameter.dim() == 1 else 0) + small * values)
     return model.eval()
 
 

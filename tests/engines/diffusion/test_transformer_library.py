@@ -1,0 +1,216 @@
+"""What diffusers does to models works on ours and changes nothing but cost."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+
+from toy import NUM_FRAMES, predict, toy_inputs, toy_transformer  # noqa: E402
+
+from multitalk.engines.diffusion.transformer import (  # noqa: E402
+    Conditioning,
+    MultiTalkTransformer3DModel,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model():
+    return toy_transformer()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return predict(toy_transformer())
+
+
+def close(result, expected):
+    torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("storage", [None, "int8", "float8_e4m3fn"])
+def test_a_saved_model_is_the_same_model(tmp_path, storage):
+    model = toy_transformer(weight_storage=storage, full_precision_modules=("proj_out",))
+    model.save_pretrained(tmp_path)
+    opened = MultiTalkTransformer3DModel.from_pretrained(tmp_path)
+    assert opened.config.weight_storage == storage
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, opened.state_dict()[name]), name
+    close(predict(opened), predict(model))
+
+
+@pytest.mark.parametrize("backend", ["native", "_native_math"])
+def test_attention_backends(model, plain, backend):
+    model.set_attention_backend(backend)
+    assert model.blocks[0].audio_attn.processor._attention_backend == backend
+    close(predict(model), plain)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"offload_type": "block_level", "num_blocks_per_group": 1}, {"offload_type": "leaf_level"}],
+)
+@pytest.mark.parametrize("storage", [None, "int8", "float8_e4m3fn"])
+def test_group_offload(how, storage):
+    model = toy_transformer(weight_storage=storage)
+    expected = predict(model)
+    model.enable_group_offload(onload_device=CPU, offload_device=CPU, **how)
+    close(predict(model), expected)
+
+
+def test_layerwise_casting_holds_the_blocks_in_8_bits(model, plain):
+    model.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    assert model.blocks[0].ffn.net[2].weight.dtype == torch.float8_e4m3fn
+    assert model.blocks[0].norm2.weight.dtype == torch.float32
+    assert model.audio_proj.proj1.weight.dtype == torch.float32
+    error = (predict(model) - plain).pow(2).mean().sqrt()
+    assert error < 0.15 * plain.std()
+
+
+def test_half_precision_is_close(tmp_path, model, plain):
+    model.save_pretrained(tmp_path)
+    half = MultiTalkTransformer3DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    inputs = {
+        name: tensor if name in ("timestep", "speaker_masks") else tensor.bfloat16()
+        for name, tensor in toy_inputs(voices=1).items()
+    }
+    error = (predict(half, **inputs) - predict(model, **toy_inputs(voices=1))).pow(2).mean().sqrt()
+    assert error < 0.05 * plain.std()
+
+
+def test_the_first_block_cache_keeps_branches_apart(model):
+    model.enable_cache(diffusers.FirstBlockCacheConfig(threshold=1e9))
+    first = {}
+    for branch, voices in [("voices", 2), ("voice", 1)]:
+        with model.cache_context(branch):
+            first[branch] = predict(model, **toy_inputs(voices=voices))
+    for branch, voices in [("voices", 2), ("voice", 1)]:
+        with model.cache_context(branch):
+            again = predict(model, **toy_inputs(voices=voices))
+        close(again, first[branch])  # the same step from the cache
+    model.disable_cache()
+    close(predict(model), first["voices"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="the compiler needs a C++ compiler")
+@pytest.mark.filterwarnings("default")  # of the compiler, about its own parts
+@pytest.mark.timeout(300)
+def test_compiled_blocks(model, plain):
+    model.compile_repeated_blocks(fullgraph=True)
+    close(predict(model), plain)
+
+
+def test_gradients_reach_an_adapter(model):
+    from peft import LoraConfig
+
+    model.requires_grad_(False)
+    model.add_adapter(LoraConfig(r=2, target_modules=["to_kv"], init_lora_weights=False))
+    model(**toy_inputs()).sample.sum().backward()
+    gradients = [p.grad for name, p in model.named_parameters() if "lora_B" in name]
+    assert len(gradients) == len(model.blocks)
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@torch.no_grad()
+def test_a_latent_frame_hears_its_own_speech_only(model):
+    inputs = toy_inputs(voices=1)
+    conditioning = Conditioning()
+    heard = []
+    attention = model.blocks[0].audio_attn
+    attention.register_forward_hook(lambda module, arguments, result: heard.append(result[0]))
+    model(conditioning=conditioning, **inputs)
+    conditioning.audio = conditioning.audio.clone()
+    conditioning.audio[1] += 1
+    model(conditioning=conditioning, **inputs)
+    before, after = (result.unflatten(0, (NUM_FRAMES, -1)) for result in heard)
+    assert torch.equal(before[[0, 2]], after[[0, 2]])
+    assert not torch.allclose(before[1], after[1])
+
+
+def test_three_speakers_are_three(model):
+    together = predict(model, **toy_inputs(voices=3))
+    inputs = toy_inputs(voices=3)
+    inputs["audio_hidden_states"] = inputs["audio_hidden_states"][[0, 2, 1]]
+    assert together.isfinite().all()
+    assert not torch.allclose(predict(model, **inputs), together, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"timestep": torch.tensor([620])}, "would be rounded"),
+        ({"timestep": torch.tensor([620.0], dtype=torch.bfloat16)}, "would be rounded"),
+        ({"hidden_states": torch.zeros(2, 36, 3, 4, 6)}, "one talk at a time"),
+        ({"encoder_hidden_states": torch.zeros(1, 9, 10)}, "9 text tokens; at most 8"),
+        ({"speaker_masks": None}, "2 voices need 3 masks; found none"),
+        ({"speaker_masks": torch.ones(2, 4, 6)}, "2 voices need 3 masks; found 2"),
+    ],
+)
+def test_what_would_be_silently_wrong_is_refused(model, change, problem):
+    with pytest.raises(ValueError, match=problem):
+        predict(model, **{**toy_inputs(), **change})
+
+
+SHARDED = """
+import sys
+import torch
+import torch.distributed as distributed
+from diffusers import ContextParallelConfig
+from toy import predict, toy_inputs, toy_transformer
+
+distributed.init_process_group("gloo")
+torch.accelerator.device_count = lambda: 1  # the library asks it even on a CPU
+expected = [predict(toy_transformer(), **toy_inputs(voices=voices)) for voices in (1, 2)]
+model = toy_transformer()
+model.set_attention_backend("native")
+degree = distributed.get_world_size()
+model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=degree))
+for voices, whole in zip((1, 2), expected):
+    torch.testing.assert_close(
+        predict(model, **toy_inputs(voices=voices)), whole, atol=2e-5, rtol=1e-4
+    )
+distributed.destroy_process_group()
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_a_talk_give_what_one_gives():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARDED],
+            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        for process in processes:
+            said = process.communicate(timeout=100)[0]
+            assert process.returncode == 0, said
+            assert "equal" in said
+    finally:
+        for process in processes:
+            process.kill()
