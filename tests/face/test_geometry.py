@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.face.geometry import (
-    HeadFrame,
     interpolate_monotone,
     smoothstep,
     spline_through,
@@ -48,16 +47,3 @@ def test_a_thin_plate_hits_its_centres_and_continues_a_plane() -> None:
     elsewhere = rng.uniform(-50, 150, (20, 2))
     found = thin_plate(centres, plane, elsewhere, smoothing=1e-3, scale=100)
     np.testing.assert_allclose(found[:, 0], elsewhere @ [0.3, -0.2] + 5, atol=2e-2)
-
-
-def test_a_heads_frame_turns_with_the_head() -> None:
-    points = np.random.default_rng(1).normal(size=(478, 3)) * 50
-    frame = HeadFrame.from_points(points)
-    np.testing.assert_allclose(frame.axes @ frame.axes.T, np.eye(3), atol=1e-9)
-    angle = np.radians(20)
-    turn = np.array(
-        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
-    )
-    turned = HeadFrame.from_points(points @ turn.T + 7)
-    np.testing.assert_allclose(turned.local, frame.local, atol=1e-6)
-    assert turned.height == pytest.approx(frame.height)

@@ -1,11 +1,7 @@
-"""Plane and head geometry, pure: frames of reference, smooth ramps, curves, thin plates."""
-
-from dataclasses import dataclass
+"""Plane geometry, pure: smooth ramps, curves, thin plates."""
 
 import numpy as np
 from numpy.typing import NDArray
-
-from multitalk.face import mesh
 
 Array = NDArray[np.float32]
 
@@ -103,49 +99,3 @@ def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDAr
     squared = np.sum(a * a, 1)[:, None] + np.sum(b * b, 1)[None, :] - 2 * (a @ b.T)
     np.maximum(squared, 1e-9, out=squared)
     return 0.5 * squared * np.log(squared)
-
-
-@dataclass(frozen=True)
-class HeadFrame:
-    """A head's own axes and sizes, from its landmarks.
-
-    Attributes:
-        axes: Rows X (image left to right), Y (down the face), Z (away from the viewer): [3, 3].
-        origin: Centre of the face's outline, (x, y, z) pixels.
-        local: The landmarks in these axes, pixels, [N, 3].
-        width: Cheek to cheek, pixels.
-        height: Top of the forehead to the chin, pixels: "one face height".
-        mouth_width: Corner to corner, pixels.
-        yaw_degrees: Turn about the vertical; 0 looks at the viewer.
-    """
-
-    axes: NDArray[np.float64]
-    origin: NDArray[np.float64]
-    local: NDArray[np.float64]
-    width: float
-    height: float
-    mouth_width: float
-    yaw_degrees: float
-
-    @classmethod
-    def from_points(cls, points: NDArray[np.floating]) -> "HeadFrame":
-        """Build the frame from mesh landmarks [N >= 468, 3] in pixels."""
-        p = np.asarray(points, np.float64)
-        x = p[mesh.LEFT_CHEEK] - p[mesh.RIGHT_CHEEK]
-        x /= np.linalg.norm(x)
-        y = p[mesh.CHIN] - p[mesh.FOREHEAD_TOP]
-        y -= x * (x @ y)
-        y /= np.linalg.norm(y)
-        axes = np.stack([x, y, np.cross(x, y)])
-        origin = p[list(mesh.OVAL)].mean(0)
-        return cls(
-            axes=axes,
-            origin=origin,
-            local=(p - origin) @ axes.T,
-            width=float(np.linalg.norm(p[mesh.LEFT_CHEEK] - p[mesh.RIGHT_CHEEK])),
-            height=float(np.linalg.norm(p[mesh.CHIN] - p[mesh.FOREHEAD_TOP])),
-            mouth_width=float(
-                np.linalg.norm(p[mesh.LEFT_MOUTH_CORNER] - p[mesh.RIGHT_MOUTH_CORNER])
-            ),
-            yaw_degrees=float(np.degrees(np.arctan2(x[2], x[0]))),
-        )

@@ -31,7 +31,7 @@ def face(portrait: NDArray[np.uint8]) -> FaceLandmarks:
 
 @pytest.fixture(scope="session")
 def rig(portrait: NDArray[np.uint8], face: FaceLandmarks) -> Rig:
-    return build_rig(face.points, picture_size=portrait.shape[:2])
+    return build_rig(face, picture_size=portrait.shape[:2])
 
 
 @pytest.fixture

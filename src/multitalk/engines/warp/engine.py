@@ -98,7 +98,7 @@ def _rig_all(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list
     centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
     return [
         build_rig(
-            face.points,
+            face,
             picture_size=(height, width),
             neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
         )

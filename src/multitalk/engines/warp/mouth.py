@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.head import HeadFrame
 from multitalk.face import mesh
-from multitalk.face.geometry import HeadFrame, smoothstep, spline_through
+from multitalk.face.geometry import smoothstep, spline_through
 
 Array = NDArray[np.float32]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.field import FieldBasis, Grid, move_points
+from multitalk.engines.warp.head import HeadFrame
 from multitalk.engines.warp.shapes import (
     EXPRESSIONS,
     LOWER_LIP,
@@ -22,7 +23,8 @@ from multitalk.engines.warp.shapes import (
     expression_shapes,
 )
 from multitalk.face import mesh
-from multitalk.face.geometry import HeadFrame, smoothstep, thin_plate
+from multitalk.face.geometry import smoothstep, thin_plate
+from multitalk.face.landmarks import FaceLandmarks
 
 # Head movements after the expressions: turns in radians, shifts and swell as shares of the face's
 # width (shift_x), height (shift_y) and size (swell); `breathe` lifts head and chest, in heights.
@@ -61,7 +63,7 @@ class Rig:
 
 
 def build_rig(
-    landmarks: NDArray[np.floating],
+    face: FaceLandmarks,
     *,
     picture_size: tuple[int, int],
     neighbours: tuple[NDArray[np.float64], ...] = (),
@@ -69,13 +71,13 @@ def build_rig(
     """Make the rig of one head.
 
     Args:
-        landmarks: Mesh points [478, 3] in pixels.
+        face: As detected in the picture.
         picture_size: Height and width of the picture.
         neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
             moves.
     """
-    points = landmarks.astype(np.float64)
-    frame = HeadFrame.from_points(points)
+    points = face.points.astype(np.float64)
+    frame = HeadFrame.of(face)
     layout = LipLayout.of(frame)
     xy = points[:NUM_POINTS, :2]
     centre = frame.origin[:2]

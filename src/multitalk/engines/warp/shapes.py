@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.head import HeadFrame
 from multitalk.face import mesh
-from multitalk.face.geometry import HeadFrame, smoothstep
+from multitalk.face.geometry import smoothstep
 
 Array = NDArray[np.float64]
 
