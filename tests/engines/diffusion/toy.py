@@ -66,3 +66,79 @@ def toy_inputs(*, voices=2, seed=1):
 def predict(model, **arguments):
     """One forward, float32."""
     return model(**(arguments or toy_inputs())).sample.float()
+
+
+TOY_WORDS = ["a", "man", "woman", "talks", "calmly", "blurred"]
+TOY_SIZES = {"480p": [[32, 48], [48, 32]], "720p": [[48, 64]]}
+TOY_SEGMENT_FRAMES, TOY_CONDITIONING_FRAMES = 9, 5
+
+
+def toy_pipeline(**config):
+    """The pipeline's real classes at toy sizes, with random weights that are the same each time."""
+    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        CLIPVisionModel,
+        T5Tokenizer,
+        UMT5Config,
+        UMT5EncoderModel,
+        Wav2Vec2Config,
+        Wav2Vec2Model,
+    )
+
+    from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    pieces = ["<pad>", "</s>", "<unk>", *("▁" + word for word in TOY_WORDS), "▁"]
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        z_dim=16,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+    )
+    text_encoder = UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=200, d_model=SIZES["text_dim"], d_kv=4, d_ff=16, num_layers=2, num_heads=2
+        )
+    )
+    image_encoder = CLIPVisionModel(
+        CLIPVisionConfig(
+            hidden_size=SIZES["image_dim"],
+            intermediate_size=16,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            image_size=28,
+            patch_size=14,
+        )
+    )
+    audio_encoder = Wav2Vec2Model(
+        Wav2Vec2Config(
+            hidden_size=7 * 2,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=16,
+            conv_dim=(8,) * 7,
+            num_conv_pos_embeddings=4,
+            num_conv_pos_embedding_groups=2,
+        )
+    )
+    torch.random.set_rng_state(state)
+    return MultiTalkPipeline(
+        transformer=toy_transformer(audio_feature_dim=2 * 14),
+        vae=vae.eval(),
+        text_encoder=text_encoder.eval(),
+        tokenizer=T5Tokenizer(vocab=[(piece, -float(i)) for i, piece in enumerate(pieces)]),
+        image_encoder=image_encoder.eval(),
+        image_processor=CLIPImageProcessorPil(),
+        audio_encoder=audio_encoder.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        **{
+            "segment_frames": TOY_SEGMENT_FRAMES,
+            "conditioning_frames": TOY_CONDITIONING_FRAMES,
+            "sizes": TOY_SIZES,
+            **config,
+        },
+    )

@@ -1,0 +1,442 @@
+"""The pipeline: a picture, a prompt and voices go in, finished segments of video come out.
+
+Its components are those of diffusers' Wan image-to-video pipeline and a speech encoder, and its
+weights lie as `save_pretrained` writes them. Unlike the library's pipelines it is a generator: a
+talk of any length is given out segment by segment, and no more than one segment is held.
+"""
+
+import hashlib
+import html
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    CLIPVisionModel,
+    UMT5EncoderModel,
+    Wav2Vec2Model,
+)
+
+from multitalk.engines.base import Box
+from multitalk.engines.diffusion.buckets import (
+    BUCKETS,
+    Resolution,
+    Size,
+    choose_bucket,
+    fit_picture,
+)
+from multitalk.engines.diffusion.guidance import AdaptiveProjection, Branch, Guidance
+from multitalk.engines.diffusion.masks import speaker_masks
+from multitalk.engines.diffusion.sampler import (
+    Continuation,
+    Denoiser,
+    ImageConditioning,
+    SampleOptions,
+    continue_infinitetalk,
+    continue_multitalk,
+    sample_talk,
+    seeded_noise,
+)
+from multitalk.engines.diffusion.segments import Segment, SegmentLengths
+from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
+from multitalk.engines.diffusion.talk_model import TalkModel, Voices
+from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.speech.wav2vec2 import SpeechEncoder
+
+Array = NDArray[np.float32]
+
+
+SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
+REMEMBERED_PROMPTS = 16  # 4 MB each at real size
+REMEMBERED_PICTURES = 8  # 1 MB each
+CONTINUATIONS: dict[str, Continuation] = {
+    "multitalk": continue_multitalk,
+    "infinitetalk": continue_infinitetalk,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step that is about to be computed.
+
+    Attributes:
+        segment: Where the talk is.
+        index: Of the step in the segment, from 0.
+    """
+
+    segment: Segment
+    index: int
+
+
+@dataclass(frozen=True)
+class TalkSegment:
+    """Finished frames that no earlier segment had.
+
+    Attributes:
+        segment: Where they are in the talk.
+        frames: RGB uint8 [T, H, W, 3].
+    """
+
+    segment: Segment
+    frames: NDArray[np.uint8]
+
+
+class MultiTalkPipeline(DiffusionPipeline):
+    """Talks of one or more people, with MultiTalk's or InfiniteTalk's weights.
+
+    A component that lies on another device than the transformer comes over while it works and goes
+    back: that is how the encoders are kept out of a small GPU's memory (see `memory`). The
+    library's own `enable_model_cpu_offload` is refused, since it hides where the transformer is.
+
+    Args:
+        transformer: The noise predictor.
+        vae: Wan's; works in its own dtype, float32 at best.
+        text_encoder: Of prompts.
+        tokenizer: The text encoder's.
+        image_encoder: CLIP's, whose last layer but one is read.
+        image_processor: Its mean and deviation of colours.
+        audio_encoder: Of voices.
+        scheduler: Gives the timestep shift that is used where none is asked for.
+        kind: `multitalk` or `infinitetalk`: how segments follow one another.
+        segment_frames: Of one segment, 4 n + 1.
+        conditioning_frames: Shared by neighbouring segments, 4 n + 1.
+        sizes: [height, width] that the weights were trained at, by resolution; None for the
+            published ones.
+    """
+
+    model_cpu_offload_seq = None
+
+    def __init__(
+        self,
+        *,
+        transformer: MultiTalkTransformer3DModel,
+        vae: AutoencoderKLWan,
+        text_encoder: UMT5EncoderModel,
+        tokenizer: AutoTokenizer,
+        image_encoder: CLIPVisionModel,
+        image_processor: CLIPImageProcessorPil,
+        audio_encoder: Wav2Vec2Model,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        kind: str = "multitalk",
+        segment_frames: int = 81,
+        conditioning_frames: int = 25,
+        sizes: dict[str, list[list[int]]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            image_encoder=image_encoder,
+            image_processor=image_processor,
+            audio_encoder=audio_encoder,
+            scheduler=scheduler,
+        )
+        self.register_to_config(
+            kind=kind,
+            segment_frames=segment_frames,
+            conditioning_frames=conditioning_frames,
+            sizes=sizes,
+        )
+        self._prompts: Recent = Recent(REMEMBERED_PROMPTS)
+        self._pictures: Recent = Recent(REMEMBERED_PICTURES)
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        prompt: str,
+        voices: Sequence[Array],
+        *,
+        boxes: Sequence[Box] | None = None,
+        num_frames: int | None = None,
+        negative_prompt: str = "",
+        resolution: Resolution = "480p",
+        num_inference_steps: int = 8,
+        text_guidance_scale: float = 1.0,
+        audio_guidance_scale: float = 2.0,
+        projection: AdaptiveProjection | None = None,
+        shift: float | None = None,
+        color_correction: float = 0.0,
+        step_cache_threshold: float = 0.0,
+        seed: int = 0,
+        lengths: SegmentLengths | None = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Iterator[TalkSegment]:
+        """Make a talk; closing the iterator ends it.
+
+        Args:
+            image: RGB uint8 [H, W, 3] of any size.
+            prompt: What the video shows.
+            voices: One per speaker, float32 [S] at 16 kHz.
+            boxes: Where each speaker is, in pixels of the image; None for strips, left to right.
+            num_frames: T; the longest voice's when None.
+            negative_prompt: What it does not show.
+            resolution: Picks the sizes to choose from.
+            num_inference_steps: Of each segment.
+            text_guidance_scale: 1 asks the network half as often.
+            audio_guidance_scale: Likewise.
+            projection: Of the guidance, for large scales.
+            shift: Of the timesteps; the scheduler's when None.
+            color_correction: 0..1, back to the picture's colours.
+            step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
+            seed: The same one gives the same video, whatever the device.
+            lengths: Of the segments; the weights' own when None.
+            on_step: Called before each step. What it raises ends the talk.
+
+        Raises:
+            ValueError: No voice, an empty one, no frame, or no step.
+            SpeakerOutOfSight: A box has no place in the video.
+        """
+        # 1. Check the inputs.
+        if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
+            raise ValueError("voices: at least one, each with samples [S], S > 0")
+        if num_frames is None:
+            num_frames = max(-(-len(voice) // SAMPLES_PER_FRAME) for voice in voices)
+        if num_frames < 1 or num_inference_steps < 1:
+            raise ValueError("num_frames and num_inference_steps begin at 1")
+        if boxes is not None and len(boxes) != len(voices):
+            raise ValueError(f"{len(boxes)} boxes for {len(voices)} voices")
+
+        # 2. Choose the size, and place the speakers in it.
+        height, width = image.shape[:2]
+        size = choose_bucket(height, width, buckets=self.buckets(resolution))
+        masks = None
+        if len(voices) > 1:
+            found = speaker_masks((height, width), size, num_speakers=len(voices), boxes=boxes)
+            masks = torch.from_numpy(found).to(self.transformer.device)
+
+        options = SampleOptions(
+            Guidance(text_guidance_scale, audio_guidance_scale, projection),
+            num_inference_steps,
+            self.scheduler.config.shift if shift is None else shift,
+            color_correction,
+            CONTINUATIONS[self.config.kind],
+        )
+        cache = None
+        if step_cache_threshold > 0:
+            coefficients = COEFFICIENTS[resolution]
+            cache = StepCache(threshold=step_cache_threshold, coefficients=coefficients)
+        return self._talk(
+            fit_picture(image, size),
+            (prompt, negative_prompt),
+            (voices, masks),
+            num_frames=num_frames,
+            lengths=lengths or self.lengths,
+            options=options,
+            cache=cache,
+            seed=seed,
+            on_step=on_step,
+        )
+
+    @torch.no_grad()
+    def _talk(
+        self,
+        picture: NDArray[np.uint8],
+        prompts: tuple[str, str],
+        voices: tuple[Sequence[Array], Tensor | None],
+        *,
+        num_frames: int,
+        lengths: SegmentLengths,
+        options: SampleOptions,
+        cache: StepCache | None,
+        seed: int,
+        on_step: Callable[[Step], None] | None,
+    ) -> Iterator[TalkSegment]:
+        # 3. Encode the prompts.
+        prompt, negative_prompt = (self.encode_prompt(text) for text in prompts)
+
+        # 4. Encode the voices.
+        speeches, masks = voices
+        heard = Voices([self.encode_speech(speech) for speech in speeches], masks)
+
+        # 5. Bind them to the transformer.
+        device = self.transformer.device
+        talk: Any = TalkModel(
+            self.transformer,
+            self.encode_picture,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            voices=heard,
+            step_cache=cache,
+        )
+        if on_step is not None:
+            talk = _Watched(talk, options.guidance.branches[0], on_step)
+        pixels = torch.from_numpy(picture.copy()).to(device)
+        still = pixels.permute(2, 0, 1).float() / 127.5 - 1
+
+        # 6. Denoise and decode, segment by segment.
+        for sampled in sample_talk(
+            talk,
+            VaeCodec(self.vae, device),
+            lambda _frame: still,
+            num_frames=num_frames,
+            lengths=lengths,
+            options=options,
+            noise=seeded_noise(seed, device),
+        ):
+            yield TalkSegment(sampled.segment, _as_pixels(sampled.frames))
+
+    @property
+    def lengths(self) -> SegmentLengths:
+        """How long the segments are that the weights were trained on."""
+        return SegmentLengths(self.config.segment_frames, self.config.conditioning_frames)
+
+    def buckets(self, resolution: Resolution) -> dict[float, Size]:
+        """Sizes by height / width."""
+        if self.config.sizes is None:
+            return dict(BUCKETS[resolution])
+        return {height / width: (height, width) for height, width in self.config.sizes[resolution]}
+
+    @torch.no_grad()
+    def encode_prompt(self, prompt: str) -> Tensor:
+        """The text encoder's states without padding, [tokens, text_dim]; the last few are kept."""
+        text = clean_prompt(prompt)
+        return self._prompts.get(text, lambda: self._encode_text(text))
+
+    def _encode_text(self, text: str) -> Tensor:
+        tokens = self.tokenizer(
+            text,
+            max_length=self.transformer.config.text_len,
+            truncation=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        with self._at_work(self.text_encoder) as device:
+            states = self.text_encoder(
+                tokens.input_ids.to(device), tokens.attention_mask.to(device)
+            ).last_hidden_state
+        return states[0]
+
+    @torch.no_grad()
+    def encode_picture(self, picture: Tensor) -> Tensor:
+        """RGB in [-1, 1], [3, H, W] -> CLIP's states [257, image_dim]; the last few are kept.
+
+        The whole picture is squeezed into CLIP's square, as Wan was trained, not cut to it.
+        """
+        pixels = picture.detach().float().cpu().contiguous().numpy()
+        key = (pixels.shape, hashlib.blake2b(pixels.tobytes()).digest())
+        return self._pictures.get(key, lambda: self._encode_pixels(picture))
+
+    def _encode_pixels(self, picture: Tensor) -> Tensor:
+        side = self.image_encoder.config.image_size
+        squeezed = functional.interpolate(
+            picture[None].float(), size=(side, side), mode="bicubic", align_corners=False
+        )
+        mean, deviation = (
+            torch.tensor(colors, device=picture.device)[:, None, None]
+            for colors in (self.image_processor.image_mean, self.image_processor.image_std)
+        )
+        seen = ((squeezed + 1) / 2 - mean) / deviation
+        with self._at_work(self.image_encoder) as device:
+            states = self.image_encoder(
+                seen.to(device, self.image_encoder.dtype), output_hidden_states=True
+            ).hidden_states[-2]
+        return states[0]
+
+    def encode_speech(self, speech: Array) -> Array:
+        """A voice [S] at 16 kHz -> features float32 [T, layers, channels]."""
+        with self._at_work(self.audio_encoder):
+            return SpeechEncoder(self.audio_encoder).talk_features(speech)
+
+    @contextmanager
+    def _at_work(self, component: nn.Module) -> Iterator[torch.device]:
+        """Bring a component to the transformer's device for as long as it works."""
+        home, device = component.device, self.transformer.device
+        if home == device:
+            yield device
+            return
+        component.to(device)
+        try:
+            yield device
+        finally:
+            component.to(home)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()  # the transformer needs the room
+
+
+class VaeCodec:
+    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1."""
+
+    def __init__(self, vae: AutoencoderKLWan, device: torch.device) -> None:
+        self._vae = vae
+        self._device = device
+        shape = (-1, 1, 1, 1)
+        self._mean = torch.tensor(vae.config.latents_mean, device=device).reshape(shape)
+        self._deviation = torch.tensor(vae.config.latents_std, device=device).reshape(shape)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """RGB in [-1, 1], [3, T, H, W] -> normalised latents, float32 [16, t, h, w]."""
+        encoded = self._vae.encode(frames[None].to(self._device, self._vae.dtype))
+        latents = encoded.latent_dist.mode()[0].float()
+        return (latents - self._mean) / self._deviation
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents [16, t, h, w] -> RGB in [-1, 1], float32 [3, T, H, W]."""
+        scaled = latents.to(self._device).float() * self._deviation + self._mean
+        frames = self._vae.decode(scaled[None].to(self._vae.dtype), return_dict=False)[0]
+        return frames[0].float().clamp(-1, 1)
+
+
+class Recent:
+    """The last few results of something slow."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[object, Tensor] = OrderedDict()
+
+    def get(self, key: object, make: Callable[[], Tensor]) -> Tensor:
+        """What was made for the key, or make it."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = self._kept[key] = make()
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return made
+
+
+class _Watched:
+    """A talk that tells of each step before it is computed."""
+
+    def __init__(self, talk: TalkModel, first: Branch, on_step: Callable[[Step], None]) -> None:
+        self._talk = talk
+        self._first = first
+        self._on_step = on_step
+
+    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
+        denoise = self._talk.bind(segment, conditioning)
+        index = 0
+
+        def watched(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
+            nonlocal index
+            if branch == self._first:
+                self._on_step(Step(segment, index))
+                index += 1
+            return denoise(latents, timestep, branch)
+
+        return watched
+
+
+def clean_prompt(prompt: str) -> str:
+    """One line of composed characters (NFC), HTML's entities resolved, twice if need be."""
+    text = html.unescape(html.unescape(unicodedata.normalize("NFC", prompt)))
+    return " ".join(text.split())
+
+
+def _as_pixels(frames: Tensor) -> NDArray[np.uint8]:
+    """RGB in [-1, 1], [3, T, H, W] -> uint8 [T, H, W, 3]."""
+    scaled = ((frames + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    pixels: NDArray[np.uint8] = scaled.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+    return pixels

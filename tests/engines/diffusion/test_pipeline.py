@@ -1,0 +1,192 @@
+"""The pipeline, with its components' real classes at toy sizes."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+import toy  # noqa: E402
+
+from multitalk.engines.diffusion.masks import SpeakerOutOfSight  # noqa: E402
+from multitalk.engines.diffusion.pipeline import (  # noqa: E402
+    MultiTalkPipeline,
+    Recent,
+    VaeCodec,
+    clean_prompt,
+)
+from multitalk.engines.diffusion.segments import num_segments  # noqa: E402
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+# What two runs of the same numbers may differ by: the order of sums depends on where memory lies.
+ONE_LEVEL = 1
+
+
+def voice(num_frames, pitch=20):
+    return np.sin(np.arange(num_frames * 640, dtype=np.float32) / pitch)
+
+
+def frames_of(pipeline, *voices, prompt="a man talks", **options):
+    segments = pipeline(PICTURE, prompt, voices, **{"num_inference_steps": 2, **options})
+    return np.concatenate([segment.frames for segment in segments])
+
+
+def difference(first, second):
+    return np.abs(first.astype(int) - second.astype(int)).max()
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return toy.toy_pipeline()
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 9, 10, 13, 14, 25])
+def test_a_talk_has_as_many_frames_as_its_voice(pipeline, num_frames):
+    frames = frames_of(pipeline, voice(num_frames)[:-5], num_inference_steps=1)
+    assert frames.shape == (num_frames, 32, 48, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_segments_come_one_by_one_before_later_ones_are_computed(pipeline):
+    steps = []
+    segments = pipeline(PICTURE, "", [voice(21)], num_inference_steps=3, on_step=steps.append)
+    assert not steps
+    seen = 0
+    for number, segment in enumerate(segments, start=1):
+        assert len(steps) == 3 * number
+        assert segment.segment.new == range(seen, seen + len(segment.frames))
+        seen = segment.segment.new.stop
+    assert seen == 21
+    assert number == num_segments(21, pipeline.lengths)
+    assert [step.index for step in steps] == [0, 1, 2] * number
+
+
+def test_a_talk_can_be_ended_between_steps(pipeline):
+    class EnoughError(Exception):
+        pass
+
+    steps = itertools.count()
+
+    def stop_at_the_second(step):
+        if next(steps):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        list(pipeline(PICTURE, "", [voice(9)], on_step=stop_at_the_second))
+    assert next(steps) == 2
+
+
+def test_seed_prompt_and_voice_matter_and_nothing_else(pipeline):
+    before = frames_of(pipeline, voice(9))
+    assert difference(frames_of(pipeline, voice(9)), before) <= ONE_LEVEL
+    assert difference(frames_of(pipeline, voice(9), seed=1), before) > ONE_LEVEL
+    assert difference(frames_of(pipeline, voice(9), prompt="a woman"), before) > ONE_LEVEL
+    assert difference(frames_of(pipeline, voice(9, pitch=5)), before) > ONE_LEVEL
+
+
+def test_boxes_place_the_speakers(pipeline):
+    voices = voice(9), voice(9, pitch=5)
+    left, right = (0.0, 0.0, 35.0, 50.0), (35.0, 0.0, 70.0, 50.0)
+    one_way = frames_of(pipeline, *voices, boxes=[left, right])
+    assert difference(frames_of(pipeline, *voices, boxes=[right, left]), one_way) > ONE_LEVEL
+    swapped = frames_of(pipeline, *voices[::-1], boxes=[left, right])
+    assert difference(swapped, one_way) > ONE_LEVEL
+
+
+def test_saved_and_loaded_it_is_the_same(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path)
+    loaded = MultiTalkPipeline.from_pretrained(tmp_path)
+    for name, component in pipeline.components.items():
+        if isinstance(component, torch.nn.Module):
+            state = getattr(loaded, name).state_dict()
+            for key, values in component.state_dict().items():
+                assert torch.equal(values, state[key]), (name, key)
+    assert loaded.lengths == pipeline.lengths
+    assert loaded.buckets("480p") == pipeline.buckets("480p")
+    assert loaded.scheduler.config.shift == 3.0
+    assert difference(frames_of(loaded, voice(9)), frames_of(pipeline, voice(9))) <= ONE_LEVEL
+
+
+def test_infinitetalk_follows_the_picture_and_not_the_segment_before():
+    talks = [
+        frames_of(toy.toy_pipeline(kind=kind), voice(13)) for kind in ("multitalk", "infinitetalk")
+    ]
+    assert difference(*talks) > ONE_LEVEL
+
+
+def test_prompts_and_pictures_are_encoded_once():
+    pipeline = toy.toy_pipeline(kind="infinitetalk")
+    calls = []
+    for encoder in (pipeline.text_encoder, pipeline.image_encoder):
+        encoder.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
+    for _ in range(2):
+        frames_of(pipeline, voice(17), prompt="a man", num_inference_steps=1)
+    assert sorted(calls) == ["CLIPVisionModel", "UMT5EncoderModel", "UMT5EncoderModel"]
+
+
+def test_what_is_kept_is_bounded():
+    kept, made = Recent(2), []
+
+    def make(name):
+        return lambda: made.append(name) or name
+
+    for name in "abacab":
+        assert kept.get(name, make(name)) == name
+    assert made == ["a", "b", "c", "b"]
+
+
+def test_text_is_cut_at_what_the_transformer_takes(pipeline):
+    states = pipeline.encode_prompt("a man talks " * 50)
+    assert states.shape == (toy.SIZES["text_len"], toy.SIZES["text_dim"])
+    assert len(pipeline.encode_prompt("a man")) < toy.SIZES["text_len"]
+
+
+def test_the_image_encoder_sees_the_whole_picture(pipeline):
+    picture = torch.rand(3, 40, 24) * 2 - 1
+    changed = picture.clone()
+    changed[:, :3] = 1.0  # rows which a cut to the centre would lose
+    states = pipeline.encode_picture(picture)
+    assert states.shape == (5, toy.SIZES["image_dim"])
+    assert not torch.allclose(states, pipeline.encode_picture(changed))
+
+
+def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
+    codec = VaeCodec(pipeline.vae, torch.device("cpu"))
+    frames = torch.rand(3, 9, 32, 48) * 2 - 1
+    with torch.no_grad():
+        latents = codec.encode(frames)
+        raw = pipeline.vae.encode(frames[None]).latent_dist.mode()[0]
+        decoded = codec.decode(latents)
+        expected = pipeline.vae.decode(raw[None]).sample[0]
+    assert latents.shape == (16, 3, 4, 6)
+    mean, deviation = (
+        torch.tensor(values)[:, None, None, None]
+        for values in (pipeline.vae.config.latents_mean, pipeline.vae.config.latents_std)
+    )
+    torch.testing.assert_close(latents * deviation + mean, raw)
+    assert decoded.shape == frames.shape
+    torch.testing.assert_close(decoded, expected.clamp(-1, 1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("voices", "options"),
+    [
+        ([], {}),
+        ([np.zeros(0, np.float32)], {}),
+        ([voice(1)], {"num_frames": 0}),
+        ([voice(1)], {"num_inference_steps": 0}),
+        ([voice(1)] * 2, {"boxes": [(0.0, 0.0, 9.0, 9.0)]}),
+        ([voice(1)] * 2, {"boxes": [(0.0, 0.0, 50.0, 50.0), (8.0, 8.0, 8.0, 9.0)]}),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_computed(pipeline, voices, options):
+    with pytest.raises((ValueError, SpeakerOutOfSight)):
+        pipeline(PICTURE, "", voices, **options)
+
+
+def test_prompts_are_cleaned():
+    assert clean_prompt("  a man\n &amp;amp; a\twoman ") == "a man & a woman"
+    assert clean_prompt("\u1112\u1161\u11ab") == "한"
