@@ -84,7 +84,6 @@ class Recording:
         self.frames = self.tensors["frames_sub8"]
         self.lengths = SegmentLengths(meta["frame_num"], meta["motion_frame"])
         self.num_frames = min(params.get("max_frames", 1000), params["L"][0])
-        self.clip = self.num_frames <= meta["frame_num"]
         self.steps = params.get("steps_", meta["steps"])
         self.shift = params.get("shift_", meta["shift"])
         self.seen: list[tuple[int, int, str, Tensor, Tensor]] = []
