@@ -90,7 +90,9 @@ def test_every_naming_of_the_pairs_makes_the_same_weights(goldens, model, plain,
     expect_weights(model, plain, expected)
     recorded = merged(goldens, f"merged_{scale}")
     for name, weight in expected.items():
-        if pairs[name.removesuffix(".weight")].diff is None:  # the recordings have both
+        if (
+            "weight" not in pairs[name.removesuffix(".weight")].differences
+        ):  # the recordings have both
             torch.testing.assert_close(weight, recorded[name], atol=1e-6, rtol=0)
 
 
@@ -105,11 +107,38 @@ def test_alpha_is_honoured(goldens, model, plain):
     merge_lora(model, with_alpha, scale=1.0)
     recorded = merged(goldens, "merged_1.0")
     for name, change in with_alpha.items():
-        if change.up is not None and change.diff is None:
+        if change.up is not None and "weight" not in change.differences:
             factor = float(change.alpha) / change.down.shape[0]
             weight = f"{name}.weight"
             expected = plain[weight] + (recorded[weight] - plain[weight]) * factor
             torch.testing.assert_close(model.state_dict()[weight], expected, atol=1e-6, rtol=0)
+
+
+def test_half_precision_takes_pairs(goldens, model):
+    half = load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.bfloat16)
+    lora = read_lora(lora_file(goldens, "peft"), half)
+    with attach_loras(half, [(lora, 1.0)]):
+        attached = half.blocks[0].attn1.to_q(torch.ones(1, 2, half.proj_out.in_features).bfloat16())
+    merge_lora(model, lora, scale=1.0)
+    merged_result = model.blocks[0].attn1.to_q(torch.ones(1, 2, half.proj_out.in_features))
+    assert attached.dtype == torch.bfloat16
+    torch.testing.assert_close(attached.float(), merged_result, atol=0.05, rtol=0.05)
+
+
+def test_differences_of_the_modulation_reach_the_blocks_and_the_head(
+    goldens, model, plain, tmp_path
+):
+    tables = {
+        "blocks.1.diff_m": "blocks.1.scale_shift_table",
+        "head.diff_m": "scale_shift_table",
+    }
+    tensors = {
+        f"diffusion_model.{key}": torch.full(plain[name].shape, 0.25)
+        for key, name in tables.items()
+    }
+    safetensors.save_file(tensors, tmp_path / "tables.safetensors")
+    merge_lora(model, read_lora(tmp_path / "tables.safetensors", model), scale=2.0)
+    expect_weights(model, plain, {name: plain[name] + 0.5 for name in tables.values()})
 
 
 def test_attached_or_merged_the_output_is_that_of_the_reference(goldens, model):
@@ -175,7 +204,10 @@ QUERY = "diffusion_model.blocks.0.self_attn.q"
     [
         (lambda t: t.pop(f"{QUERY}.lora_up.weight"), "one half of a pair"),
         (lambda t: t.update({f"{QUERY}.lora_up.weight": torch.zeros(3, 4)}), "a pair"),
-        (lambda t: t.update({"diffusion_model.head.head.diff_b": torch.zeros(3)}), "diff_b"),
+        (lambda t: t.update({"diffusion_model.head.head.diff_b": torch.zeros(3)}), "of its bias"),
+        (lambda t: t.update({f"{QUERY}.diff_m": torch.zeros(3)}), "unknown"),
+        (lambda t: t.update({f"{QUERY}.norm.diff": torch.zeros(3)}), "unknown"),
+        (lambda t: t.update({"diffusion_model.head.diff_m": torch.zeros(3)}), "scale_shift_table"),
         (lambda t: t.update({"diffusion_model.patch_embedding.alpha": torch.ones(())}), "alpha"),
         (lambda t: t.clear(), "empty"),
     ],
@@ -221,7 +253,7 @@ def test_weights_in_8_bits_are_never_merged_into(goldens):
     before = {name: tensor.clone() for name, tensor in stored.state_dict().items()}
     with pytest.raises(LoraMismatch, match="held in 8 bits"):
         merge_lora(stored, lora, scale=1.0)
-    with pytest.raises(LoraMismatch, match="proj_out: the weight is held in 8 bits"):
+    with pytest.raises(LoraMismatch, match="held in 8 bits"):
         attach_loras(stored, [(lora, 1.0)])
     assert all(torch.equal(tensor, before[name]) for name, tensor in stored.state_dict().items())
 

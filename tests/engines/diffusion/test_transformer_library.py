@@ -14,6 +14,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from toy import NUM_FRAMES, predict, toy_inputs, toy_transformer  # noqa: E402
 
+from multitalk.engines.diffusion.quantized import store_weights_as  # noqa: E402
 from multitalk.engines.diffusion.transformer import (  # noqa: E402
     Conditioning,
     MultiTalkTransformer3DModel,
@@ -214,3 +215,24 @@ def test_two_processes_that_share_a_talk_give_what_one_gives():
     finally:
         for process in processes:
             process.kill()
+
+
+def test_the_default_sizes_are_those_of_the_published_files():
+    from accelerate import init_empty_weights
+
+    with init_empty_weights():
+        published = MultiTalkTransformer3DModel()
+    sizes = {name: tensor.numel() for name, tensor in published.named_parameters()}
+    audio = sum(size for name, size in sizes.items() if "audio" in name)
+    gigabytes = [round(4 * numbers / 1e9, 2) for numbers in (audio, sum(sizes.values()) - audio)]
+    assert gigabytes == [9.95, 65.58]  # in float32: multitalk.safetensors and Wan's shards
+
+
+def test_a_layer_without_bias_may_be_held_in_8_bits():
+    layers = torch.nn.Sequential(torch.nn.Linear(4, 3, bias=False), torch.nn.Linear(3, 2))
+    store_weights_as("int8", layers, full_precision=["1"])
+    assert type(layers[1]) is torch.nn.Linear
+    layers[0].weight[0] = torch.tensor([1, -2, 3, 0], dtype=torch.int8)
+    layers[0].weight_scale[0] = 0.5
+    result = layers[0](torch.tensor([[1.0, 10.0, 100.0, 1000.0]]))
+    assert result.tolist() == [[140.5, 0.0, 0.0]]

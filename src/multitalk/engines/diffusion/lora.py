@@ -2,7 +2,7 @@
 
 Read are `lora_down`/`lora_up` and `lora_A`/`lora_B` pairs, under published or diffusers names, bare
 or after a known prefix, with dots or with kohya's underscores; `alpha`; and whole differences of
-weights (`diff`) and biases (`diff_b`). A change at scale s is
+weights (`diff`), biases (`diff_b`) and modulation tables (`diff_m`). A change at scale s is
 
     W += s * (alpha / rank) * up @ down + s * diff,    b += s * diff_b
 
@@ -33,9 +33,8 @@ PARTS = {
     ".lora_A.default.weight": "down",
     ".lora_B.default.weight": "up",
     ".alpha": "alpha",
-    ".diff": "diff",
-    ".diff_b": "diff_b",
 }
+DIFFERENCES = {".diff": "weight", ".diff_b": "bias", ".diff_m": "scale_shift_table"}
 
 
 class LoraMismatch(ValueError):
@@ -58,15 +57,13 @@ class ModuleChange:
         down: [rank, in], or None.
         up: [out, rank], or None.
         alpha: A number; the pair is multiplied by alpha / rank.
-        diff: Shape of the weight, or None.
-        diff_b: Shape of the bias, or None.
+        differences: Of whole parameters, by the parameter's name in the module.
     """
 
     down: torch.Tensor | None = None
     up: torch.Tensor | None = None
     alpha: torch.Tensor | None = None
-    diff: torch.Tensor | None = None
-    diff_b: torch.Tensor | None = None
+    differences: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def scaled_up(self) -> torch.Tensor | None:
@@ -89,11 +86,7 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
         tensors = load_file(file)
     except (SafetensorError, OSError) as error:
         raise LoraMismatch([f"{file.name}: cannot be read ({error})"]) from error
-    modules = {
-        name: base_layer(module)
-        for name, module in model.named_modules()
-        if hasattr(base_layer(module), "weight")
-    }
+    modules = {name: base_layer(module) for name, module in model.named_modules()}
     kohya = {
         spelled.replace(".", "_"): name
         for name in modules
@@ -102,12 +95,19 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     lora: Lora = {}
     problems = []
     for key, tensor in tensors.items():
-        ending = next((ending for ending in PARTS if key.endswith(ending)), "")
-        name = _module_name(key.removesuffix(ending), kohya)
-        if not ending or name not in modules:
+        ending = next((ending for ending in (*PARTS, *DIFFERENCES) if key.endswith(ending)), None)
+        if ending is None:
             problems.append(f"{key}: unknown")
+            continue
+        name = _module_name(key.removesuffix(ending), ending, kohya)
+        if name not in modules:
+            problems.append(f"{key}: unknown")
+            continue
+        change = lora.setdefault(name, ModuleChange())
+        if ending in PARTS:
+            setattr(change, PARTS[ending], tensor)
         else:
-            setattr(lora.setdefault(name, ModuleChange()), PARTS[ending], tensor)
+            change.differences[DIFFERENCES[ending]] = tensor
     for name, change in lora.items():
         problems += _misfits(name, change, modules[name])
     if not tensors:
@@ -124,18 +124,19 @@ def merge_lora(model: nn.Module, lora: Lora, *, scale: float) -> None:
         LoraMismatch: The file changes weights that are held in 8 bits; nothing was changed.
     """
     modules = {name: base_layer(model.get_submodule(name)) for name in lora}
-    _refuse_quantized(
-        name
+    _refuse_8_bits(
+        modules[name]
         for name, change in lora.items()
-        if (change.up is not None or change.diff is not None)
-        and not modules[name].weight.is_floating_point()
+        if change.up is not None or "weight" in change.differences
     )
     with torch.no_grad():
         for name, change in lora.items():
             if change.down is not None and change.scaled_up is not None:
-                pair = change.scaled_up.float() @ change.down.float()
-                _add(modules[name].weight, pair, scale)
-            _add_differences(modules[name], change, scale)
+                device = modules[name].weight.device
+                up, down = change.scaled_up.to(device), change.down.to(device)
+                _add(modules[name].weight, up.float() @ down.float(), scale)
+            for parameter, difference in change.differences.items():
+                _add(getattr(modules[name], parameter), difference, scale)
 
 
 @dataclass
@@ -190,12 +191,11 @@ def attach_loras(
     Raises:
         LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing was changed.
     """
-    _refuse_quantized(
-        name
+    _refuse_8_bits(
+        base_layer(model.get_submodule(name))
         for lora, _ in loras
         for name, change in lora.items()
-        if change.diff is not None
-        and not base_layer(model.get_submodule(name)).weight.is_floating_point()
+        if "weight" in change.differences
     )
     attached = AttachedLoras(model)
     adapter = _one_adapter(loras)
@@ -205,12 +205,11 @@ def attach_loras(
     for lora, scale in loras:
         for name, change in lora.items():
             module = base_layer(model.get_submodule(name))
-            for part, parameter in [(change.diff, "weight"), (change.diff_b, "bias")]:
-                if part is not None:
-                    before = getattr(module, parameter)
-                    attached.before.append((before, before.detach().clone()))
-            with torch.no_grad():
-                _add_differences(module, change, scale)
+            for parameter, difference in change.differences.items():
+                changed = getattr(module, parameter)
+                attached.before.append((changed, changed.detach().clone()))
+                with torch.no_grad():
+                    _add(changed, difference, scale)
     return attached
 
 
@@ -234,8 +233,11 @@ def base_layer(module: nn.Module) -> nn.Module:
     return getattr(module, "base_layer", module)
 
 
-def _module_name(key: str, kohya: dict[str, str]) -> str:
+def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:
     """A key without its ending -> our name of the module, known or not."""
+    if ending == ".diff_m":  # the module is not named, but the block or head that holds it
+        table = _module_name(f"{key}.modulation", "", kohya)
+        return table.removesuffix("scale_shift_table").rstrip(".")
     if key.startswith(KOHYA_PREFIX):
         return kohya.get(key.removeprefix(KOHYA_PREFIX).lstrip("_"), key)
     for prefix in PREFIXES:
@@ -245,39 +247,33 @@ def _module_name(key: str, kohya: dict[str, str]) -> str:
 
 def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
     problems = []
-    weight, bias = module.weight, getattr(module, "bias", None)
     if (change.down is None) != (change.up is None):
         problems.append(f"{name}: one half of a pair")
     elif change.down is not None and change.up is not None:
-        rank = change.down.shape[0]
-        fits = (
-            isinstance(module, nn.Linear)
-            and tuple(change.down.shape) == (rank, weight.shape[1])
-            and tuple(change.up.shape) == (weight.shape[0], rank)
-        )
-        if not fits:
-            shapes = f"{list(change.up.shape)} x {list(change.down.shape)}"
-            problems.append(f"{name}: a pair {shapes} for a weight {list(weight.shape)}")
+        shapes = f"{list(change.up.shape)} x {list(change.down.shape)}"
+        if not isinstance(module, nn.Linear):
+            problems.append(f"{name}: a pair {shapes} for what is no Linear layer")
+        elif (
+            change.up.shape[1:] != change.down.shape[:1]
+            or change.up.shape[:1] + change.down.shape[1:] != module.weight.shape
+        ):
+            problems.append(f"{name}: a pair {shapes} for a weight {list(module.weight.shape)}")
     elif change.alpha is not None:
         problems.append(f"{name}: alpha without a pair")
-    for kind, part, parameter in [("diff", change.diff, weight), ("diff_b", change.diff_b, bias)]:
-        if part is not None and (parameter is None or part.shape != parameter.shape):
-            shape = None if parameter is None else list(parameter.shape)
-            problems.append(f"{name}: {kind} {list(part.shape)} for {shape}")
+    for parameter, difference in change.differences.items():
+        whole = getattr(module, parameter, None)
+        if not isinstance(whole, torch.Tensor):
+            problems.append(f"{name}: a difference of a {parameter} that it has not")
+        elif difference.shape != whole.shape:
+            shapes = f"{list(difference.shape)} for {list(whole.shape)}"
+            problems.append(f"{name}: a difference of its {parameter}, {shapes}")
     return problems
 
 
-def _refuse_quantized(names: Iterable[str]) -> None:
-    problems = [f"{name}: the weight is held in 8 bits" for name in names]
-    if problems:
-        raise LoraMismatch(problems)
-
-
-def _add_differences(module: nn.Module, change: ModuleChange, scale: float) -> None:
-    if change.diff is not None:
-        _add(module.weight, change.diff, scale)
-    if change.diff_b is not None:
-        _add(module.bias, change.diff_b, scale)
+def _refuse_8_bits(changed: Iterable[nn.Module]) -> None:
+    count = sum(not module.weight.is_floating_point() for module in changed)
+    if count:
+        raise LoraMismatch([f"{count} weights to be changed are held in 8 bits"])
 
 
 def _add(parameter: torch.Tensor, difference: torch.Tensor, scale: float) -> None:
