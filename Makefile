@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 MEDIAPIPE := mediapipe==0.10.21
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format serve bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ check: .venv/.dev  ## format, lint, types, import contracts
 format: .venv/.dev  ## rewrite the files in the house style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+serve: .venv/.dev  ## the worker behind RunPod's local API, to try out: http://127.0.0.1:8000
+	@echo "==> POST a request to http://127.0.0.1:8000/runsync (Ctrl-C ends); paths lie under examples/"
+	@MULTITALK_ALLOWED_ROOTS="$(CURDIR)/examples" $(BIN)/python -u handler.py \
+		--rp_serve_api --rp_api_host 127.0.0.1 --rp_api_port 8000
 
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py

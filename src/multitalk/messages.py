@@ -302,10 +302,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     # Faces -------------------------------------------------------------------------------------
     "no_face_found": {
-        "en": "no face was found in the picture; send one in which each speaker's face is visible "
-        "and at least {pixels} pixels high",
-        "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 {pixels}픽셀 이상으로 보이는 "
-        "사진을 보내 주세요.",
+        "en": "no face was found in the picture; send one in which each speaker's face is visible, "
+        "upright and at least {pixels} pixels high",
+        "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 똑바로, {pixels}픽셀 이상으로 "
+        "보이는 사진을 보내 주세요.",
     },
     "too_few_faces": {
         "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); send a "
@@ -395,6 +395,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 이름의 음성이 없습니다. 음성은 {voices}입니다.",
     },
     # Warnings ----------------------------------------------------------------------------------
+    "faces_chosen": {
+        "en": "{faces} faces in the picture for {speakers} speakers: the largest speak, from left "
+        "to right; bbox says otherwise",
+        "ko": "사진 속 얼굴은 {faces}개, 화자는 {speakers}명입니다. 가장 큰 얼굴들이 왼쪽부터 "
+        "차례로 말합니다. 다르게 하려면 bbox를 쓰세요.",
+    },
     "face_in_profile": {
         "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "
         "may look wrong",

@@ -137,6 +137,15 @@ def test_notices_come_once_with_the_first_chunk(
     assert all(not chunk.notices for chunk in rest)
 
 
+def test_a_choice_among_faces_is_told(engine: WarpEngine, couple: NDArray[np.uint8]) -> None:
+    left = next(engine.render(solo(couple, voice()), OPTIONS))
+    assert [notice.key for notice in left.notices] == ["faces_chosen"]
+    x = couple.shape[1]
+    boxed = Speaker("person1", voice(), (x / 2, 0, x, couple.shape[0]))
+    right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS))
+    assert right.notices == ()
+
+
 def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:
     grey = np.full((200, 300, 3), 128, np.uint8)
     with pytest.raises(NoFaceFound, match="image_path: no face was found"):

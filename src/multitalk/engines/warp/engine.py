@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Speaker
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.puppet import Puppet
@@ -44,9 +44,10 @@ class WarpEngine:
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
         picture, scale = fit_picture(scene.portrait, options.resolution)
         height, width = scene.portrait.shape[:2]
+        found = self._detector.detect(picture, expected=len(scene.speakers))
         faces = cast_faces(
             scene.speakers,
-            self._detector.detect(picture, expected=len(scene.speakers)),
+            found,
             scale=scale,
             portrait_size=(height, width),
         )
@@ -59,7 +60,7 @@ class WarpEngine:
             stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
             for speaker in scene.speakers
         ]
-        notices = tuple(_notices(scene.speakers, faces, scene.prompt, scale))
+        notices = tuple(_notices(scene, faces, len(found), scale))
         first = 0
         for tracks in zip(*voices, strict=True):
             length = len(tracks[0])
@@ -119,11 +120,13 @@ def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
 
 
 def _notices(
-    speakers: Sequence[Speaker], faces: Sequence[FaceLandmarks], prompt: str, scale: float
+    scene: Scene, faces: Sequence[FaceLandmarks], num_found: int, scale: float
 ) -> Iterator[Notice]:
-    if prompt.strip():
+    if scene.prompt.strip():
         yield Notice("prompt_not_acted", {})
-    for speaker, face in zip(speakers, faces, strict=True):
+    if num_found > len(faces) and any(speaker.box is None for speaker in scene.speakers):
+        yield Notice("faces_chosen", {"faces": num_found, "speakers": len(faces)})
+    for speaker, face in zip(scene.speakers, faces, strict=True):
         if face.height < SMALL_FACE:
             facts: dict[str, object] = {"height": face.height / scale, "limit": SMALL_FACE}
             yield Notice("face_is_small", {"speaker": speaker.name, **facts})
