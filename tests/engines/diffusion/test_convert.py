@@ -176,10 +176,16 @@ def test_a_file_without_what_tells_the_sizes_is_refused(tmp_path, model, absent)
         load_quantized_transformer(tmp_path / "all.safetensors", config=tmp_path / "config.json")
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
 def test_a_folder_without_a_config_is_refused(published, content):
     (published / "config.json").unlink()
     if content is not None:
         (published / "config.json").write_text(content)
     with pytest.raises(CheckpointMismatch, match=r"config\.json"):
+        load(published)
+
+
+def test_an_index_without_a_map_is_refused(published):
+    (published / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointMismatch, match="no weight_map"):
         load(published)

@@ -120,7 +120,10 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX_NAME
     if not index.exists():
         return [folder / WEIGHTS_NAME]
-    return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise CheckpointMismatch([f"{index.name}: no weight_map"])
+    return [folder / name for name in sorted(set(weight_map.values()))]
 
 
 def _load_files(
@@ -194,7 +197,9 @@ def _model_options(stored: dict[str, StoredTensor], config: dict[str, Any]) -> d
         raise CheckpointMismatch(f"{name}: missing tensor" for name in missing)
     shapes = {role: stored[name].shape for role, name in sizing.items()}
     dim, in_channels, *patch_size = shapes["patch"]
-    heads = config["num_heads"] if "num_heads" in config else config["num_attention_heads"]
+    heads = config.get("num_heads", config.get("num_attention_heads"))
+    if not isinstance(heads, int):
+        raise CheckpointMismatch([f"{CONFIG_NAME}: neither num_heads nor num_attention_heads"])
     frames_per_latent = config.get("vae_scale", FRAMES_PER_LATENT)
     audio_hidden_dim, first_inputs = shapes["audio_first"]
     feature_dim = (shapes["audio_later"][1] - first_inputs) // (frames_per_latent - 1)
