@@ -1,5 +1,6 @@
 """What diffusers does to models works on ours and changes nothing but cost."""
 
+import math
 import os
 import shutil
 import socket
@@ -236,3 +237,14 @@ def test_a_layer_without_bias_may_be_held_in_8_bits():
     layers[0].weight_scale[0] = 0.5
     result = layers[0](torch.tensor([[1.0, 10.0, 100.0, 1000.0]]))
     assert result.tolist() == [[140.5, 0.0, 0.0]]
+
+
+def test_the_timestep_is_not_blurred_by_float32(model):
+    seen = []
+    embedder = model.condition_embedder.time_embedder
+    embedder.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0][0]))
+    model.embed_time(torch.tensor([999.75]), torch.float32)
+    half = model.config.freq_dim // 2
+    angles = [999.75 * 10_000 ** (-index / half) for index in range(half)]
+    expected = [math.cos(angle) for angle in angles] + [math.sin(angle) for angle in angles]
+    torch.testing.assert_close(seen[0], torch.tensor(expected), atol=1e-7, rtol=0)
