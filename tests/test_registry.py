@@ -1,7 +1,11 @@
 """Which engine a name loads."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from multitalk import registry
 from multitalk.errors import EngineUnavailable
 from multitalk.messages import SENTENCES
 from multitalk.registry import choose_engine, load_engine
@@ -9,13 +13,39 @@ from multitalk.registry import choose_engine, load_engine
 
 @pytest.mark.parametrize("name", ["auto", "warp"])
 def test_warp_is_what_runs_here(name: str) -> None:
+    pytest.importorskip("mediapipe")
     assert load_engine(name).name == "warp"  # type: ignore[arg-type]
     assert choose_engine() == "warp"
 
 
-def test_an_engine_that_cannot_run_is_refused_and_not_replaced() -> None:
+@pytest.mark.parametrize(
+    ("packages", "weights", "key"),
+    [
+        (("no_such_package",), Path(), "diffusion_needs_packages"),
+        ((), None, "diffusion_needs_weights"),
+        ((), Path("no-such-directory"), "diffusion_needs_weights"),
+    ],
+)
+def test_an_engine_that_cannot_run_is_refused_and_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...], weights: Path | None, key: str
+) -> None:
+    monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", packages)
     with pytest.raises(EngineUnavailable) as caught:
-        load_engine("diffusion")
-    assert (caught.value.code, caught.value.field) == ("engine_unavailable", "engine")
-    assert "leave engine out" in caught.value.text()
-    assert set(SENTENCES[caught.value.key]) == {"en", "ko"}
+        load_engine("diffusion", weights=weights)
+    error = caught.value
+    assert (error.code, error.field, error.key) == ("engine_unavailable", "engine", key)
+    assert "leave engine out" in error.text()
+    assert set(SENTENCES[key]) == {"en", "ko"}
+
+
+def test_torch_is_not_asked_for_a_gpu_unless_there_are_weights() -> None:
+    before = "torch" in sys.modules
+    assert choose_engine() == "warp"
+    assert ("torch" in sys.modules) == before
+
+
+def test_auto_leaves_diffusion_where_its_packages_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ("no_such_package",))
+    assert choose_engine(weights=tmp_path) == "warp"

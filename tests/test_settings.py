@@ -31,6 +31,7 @@ def test_an_empty_environment_gives_the_defaults():
         ("MULTITALK_ALLOW_LOOPBACK", "no", False),
         ("MULTITALK_MAX_SPEAKERS", " 3 ", 3),
         ("MULTITALK_MAX_SPEECH_SECONDS", "1.5", 1.5),
+        ("MULTITALK_WEIGHTS", "/weights", Path("/weights")),
         ("MULTITALK_VOLUME", "/results", Path("/results")),
         ("MULTITALK_LOG_LEVEL", "DEBUG", "DEBUG"),
     ],

@@ -319,6 +319,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 상자 안에서 얼굴을 찾지 못했습니다. 상자는 사진({width}x{height})의 픽셀 단위 "
         "[x_min, y_min, x_max, y_max]입니다.",
     },
+    "speaker_out_of_frame": {
+        "en": "nothing of this speaker's box is left once the picture is cut to the video's shape; "
+        "send a larger box, or a picture with more room around it",
+        "ko": "사진을 동영상 비율로 자르면 이 화자의 상자가 남지 않습니다. 상자를 키우거나 여백이 "
+        "더 있는 사진을 보내 주세요.",
+    },
     "face_too_small": {
         "en": "the face is {height:.0f} pixels high; it must be at least {limit} pixels to speak: "
         "send a larger picture or a closer crop",
@@ -423,16 +429,47 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "warp 엔진은 주어진 사진만 움직입니다. 프롬프트의 연기, 장면, 카메라 지시는 "
         "diffusion 엔진이 필요합니다.",
     },
+    "many_speakers": {
+        "en": "{speakers} people speak; the diffusion engine was trained with one or two, so "
+        "voices may move the wrong mouth",
+        "ko": "화자가 {speakers}명입니다. diffusion 엔진은 한두 명으로 학습되어 다른 사람의 입이 "
+        "움직일 수 있습니다.",
+    },
+    "speakers_in_strips": {
+        "en": "{faces} faces were found, not one for each speaker, so the speakers have equal "
+        "parts of the picture, left to right; send bbox to place them",
+        "ko": "얼굴을 {faces}개만 찾아 화자마다 사진을 왼쪽부터 똑같이 나누었습니다. bbox로 위치를 "
+        "정할 수 있습니다.",
+    },
     # Worker ------------------------------------------------------------------------------------
     "engine_unavailable": {
         "en": "the {engine} engine cannot run here: {reason}",
         "ko": "여기서는 {engine} 엔진을 사용할 수 없습니다: {reason}",
     },
-    "diffusion_not_included": {
-        "en": "the diffusion engine is not part of this release; leave engine out, or send auto or "
-        "warp",
-        "ko": "diffusion 엔진은 이번 버전에 포함되어 있지 않습니다. engine을 생략하거나 auto 또는 "
-        "warp를 보내 주세요.",
+    "diffusion_needs_packages": {
+        "en": "the diffusion engine needs {packages}, not installed on this machine (pip install "
+        "'multitalk-serverless[diffusion]'); or leave engine out, or send auto or warp",
+        "ko": "diffusion 엔진에 필요한 {packages}이(가) 설치되어 있지 않습니다 (pip install "
+        "'multitalk-serverless[diffusion]'). 아니면 engine을 생략하거나 auto 또는 warp를 "
+        "보내 주세요.",
+    },
+    "diffusion_needs_weights": {
+        "en": "the diffusion engine needs its weights: a directory named by MULTITALK_WEIGHTS, "
+        "laid out as docs/diffusion.md says; or leave engine out, or send auto or warp",
+        "ko": "diffusion 엔진에는 가중치가 필요합니다. docs/diffusion.md대로 만든 폴더를 "
+        "MULTITALK_WEIGHTS로 지정하거나, engine을 생략하거나 auto 또는 warp를 보내 주세요.",
+    },
+    "diffusion_weights_unusable": {
+        "en": "the weights in MULTITALK_WEIGHTS cannot be used ({problems}); docs/diffusion.md "
+        "says how they are laid out",
+        "ko": "MULTITALK_WEIGHTS의 가중치를 쓸 수 없습니다 ({problems}). 폴더 구성은 "
+        "docs/diffusion.md에 있습니다.",
+    },
+    "diffusion_out_of_memory": {
+        "en": "the GPU's memory does not suffice for this size; send resolution 480p, or use a "
+        "larger GPU",
+        "ko": "이 크기를 만들기에는 GPU 메모리가 부족합니다. resolution을 480p로 보내거나 더 큰 "
+        "GPU를 쓰세요.",
     },
     "engine_not_loaded": {
         "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",

@@ -2,34 +2,65 @@
 
 import logging
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from multitalk.engines.base import Engine
 from multitalk.errors import EngineUnavailable
 
 EngineName = Literal["warp", "diffusion"]
+DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors")
 
 logger = logging.getLogger(__name__)
 
 
-def load_engine(name: Literal["auto", "warp", "diffusion"]) -> Engine:
+def load_engine(
+    name: Literal["auto", "warp", "diffusion"], *, weights: Path | None = None
+) -> Engine:
     """Load an engine, ready to render; the choice is made here and nowhere later.
+
+    Args:
+        name: `auto` leaves the choice.
+        weights: Directory of the diffusion engine's.
 
     Raises:
         EngineUnavailable: The engine asked for cannot run on this machine. Another one is never
             taken in its place.
     """
-    chosen = choose_engine() if name == "auto" else name
-    if chosen == "diffusion":
-        raise EngineUnavailable("diffusion_not_included", field="engine")
+    chosen = choose_engine(weights=weights) if name == "auto" else name
     started = time.monotonic()
-    from multitalk.engines.warp.engine import WarpEngine  # noqa: PLC0415 - loads the face models
-
-    engine = WarpEngine()
+    engine = _load_diffusion(weights) if chosen == "diffusion" else _load_warp()
     logger.info("engine %s loaded in %.2f s", engine.name, time.monotonic() - started)
     return engine
 
 
-def choose_engine() -> EngineName:
-    """The engine that `auto` takes: the best one that can run on this machine."""
-    return "warp"
+def choose_engine(*, weights: Path | None = None) -> EngineName:
+    """The engine that `auto` takes: diffusion where there are weights and a GPU, else warp."""
+    if weights is None or _absent_packages():
+        return "warp"
+    from multitalk.engines.diffusion.memory import has_gpu  # noqa: PLC0415 - loads torch
+
+    return "diffusion" if has_gpu() else "warp"
+
+
+def _load_warp() -> Engine:
+    from multitalk.engines.warp.engine import WarpEngine  # noqa: PLC0415 - loads the face models
+
+    return WarpEngine()
+
+
+def _load_diffusion(weights: Path | None) -> Engine:
+    absent = _absent_packages()
+    if absent:
+        packages = ", ".join(absent)
+        raise EngineUnavailable("diffusion_needs_packages", field="engine", packages=packages)
+    if weights is None or not weights.is_dir():
+        raise EngineUnavailable("diffusion_needs_weights", field="engine")
+    from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch
+
+    return DiffusionEngine.load(weights)
+
+
+def _absent_packages() -> list[str]:
+    return [package for package in DIFFUSION_PACKAGES if find_spec(package) is None]

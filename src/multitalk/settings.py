@@ -58,6 +58,9 @@ class Settings:
         Literal["auto", "warp", "diffusion"],
         "engine for requests that leave the choice: auto takes diffusion if it can run",
     ] = "auto"
+    weights: Annotated[
+        Path | None, "directory of the diffusion engine's weights (docs/diffusion.md)"
+    ] = None
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)

@@ -51,7 +51,7 @@ class Studio:
         """
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
-        self.engine = load_engine(engine)
+        self.engine = load_engine(engine, weights=self.settings.weights)
         self._turn = threading.RLock()
 
     def render(

@@ -40,7 +40,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        engine = load_engine(settings.engine)
+        engine = load_engine(settings.engine, weights=settings.weights)
     except MultiTalkError as error:
         raise SystemExit(str(error)) from error
     serve(engine, settings)

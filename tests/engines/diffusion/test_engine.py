@@ -1,0 +1,287 @@
+"""The diffusion engine on toy weights: from a directory to a video file."""
+
+import json
+import logging
+import shutil
+import wave
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytest.importorskip("cv2")
+
+from toy import toy_pipeline  # noqa: E402
+
+from multitalk.engines.base import RenderOptions, Scene, Speaker  # noqa: E402
+from multitalk.engines.diffusion import memory  # noqa: E402
+from multitalk.engines.diffusion.convert import CheckpointMismatch  # noqa: E402
+from multitalk.engines.diffusion.engine import DiffusionEngine, place_speakers  # noqa: E402
+from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
+from multitalk.engines.diffusion.memory import PLANS, WORKING_BYTES, plans_that_fit  # noqa: E402
+from multitalk.errors import EngineUnavailable, NoFaceFound  # noqa: E402
+from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
+from multitalk.registry import choose_engine, load_engine  # noqa: E402
+
+PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
+OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2)
+GIB = 2**30
+# Bytes of the published weights: the transformer in 16 bits, or in 8.
+REAL_SIZES = {
+    "transformer": 38 * GIB,
+    "text_encoder": 11 * GIB,
+    "image_encoder": 2 * GIB,
+    "vae": GIB // 2,
+    "audio_encoder": GIB // 2,
+}
+
+
+def speech(num_frames, pitch=20):
+    return np.sin(np.arange(num_frames * 640, dtype=np.float32) / pitch)
+
+
+def scene(num_frames=13, *, boxes=(None,)):
+    speakers = tuple(
+        Speaker(f"person{number}", speech(num_frames, pitch=10 * number), box)
+        for number, box in enumerate(boxes, start=1)
+    )
+    return Scene(PORTRAIT, speakers, "a man talks", num_frames)
+
+
+def face(left, *, top=20, size=60):
+    x, y = np.meshgrid(np.linspace(left, left + size, 22), np.linspace(top, top + size, 22))
+    points = np.stack([x.ravel(), y.ravel(), np.zeros(22 * 22)], axis=1)[:478]
+    points[[10, 152]] = [[left, top, 0], [left, top + size, 0]]  # forehead and chin
+    return FaceLandmarks(points.astype(np.float32))
+
+
+def frames_of(engine, *, num_frames=13, options=OPTIONS, **boxes):
+    chunks = list(engine.render(scene(num_frames, **boxes), options))
+    assert [chunk.first for chunk in chunks] == np.cumsum(
+        [0, *(len(chunk.frames) for chunk in chunks[:-1])]
+    ).tolist()
+    return np.concatenate([chunk.frames for chunk in chunks])
+
+
+def difference(first, second):
+    return np.abs(first.astype(int) - second.astype(int)).max()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("weights")
+    toy_pipeline().save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def engine(weights):
+    return load_engine("diffusion", weights=weights)
+
+
+def test_a_directory_of_weights_becomes_an_engine(engine):
+    assert engine.name == "diffusion"
+    for num_frames in (1, 9, 10, 25):
+        frames = frames_of(engine, num_frames=num_frames)
+        assert frames.shape == (num_frames, 32, 48, 3)
+        assert frames.dtype == np.uint8
+        assert frames.std() > 1
+
+
+def test_the_resolution_is_one_that_the_weights_have(engine):
+    frames = frames_of(engine, num_frames=1, options=RenderOptions(seed=5, num_inference_steps=1))
+    assert frames.shape == (1, 48, 64, 3)
+
+
+def test_the_first_frames_come_before_the_last_are_computed(engine):
+    calls = []
+    hook = engine._pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    chunks = engine.render(scene(25), OPTIONS)
+    assert len(next(chunks).frames) == 9
+    of_one_segment = len(calls)
+    list(chunks)
+    hook.remove()
+    assert len(calls) == 5 * of_one_segment
+
+
+def test_without_a_gpu_auto_leaves_it(weights):
+    if not torch.cuda.is_available():
+        assert choose_engine(weights=weights) == "warp"
+
+
+def test_a_gpu_and_weights_make_it_what_auto_takes(weights, monkeypatch):
+    monkeypatch.setattr(memory, "has_gpu", lambda: True)
+    assert choose_engine(weights=weights) == "diffusion"
+    assert choose_engine(weights=None) == "warp"
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("text_encoder", "text_encoder: missing folder"),
+        ("transformer/diffusion_pytorch_model.safetensors", "missing file"),
+        ("vae/diffusion_pytorch_model.safetensors", "vae: cannot be opened"),
+        ("tokenizer/tokenizer.json", "tokenizer: tokenizer.json: missing file"),
+    ],
+)
+def test_what_is_missing_of_the_weights_is_said(weights, tmp_path, broken, said):
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy)
+    place = copy / broken
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    with pytest.raises(EngineUnavailable) as caught:
+        load_engine("diffusion", weights=copy)
+    assert caught.value.key == "diffusion_weights_unusable"
+    assert said in caught.value.text()
+    assert str(tmp_path) not in caught.value.text("ko")
+
+
+def test_weights_of_something_else_are_no_random_network(weights, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy)
+    file = copy / "image_encoder" / "model.safetensors"
+    tensors = load_file(file)
+    tensors.pop(next(key for key in tensors if "layers.1" in key))
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointMismatch, match=r"layers\.1.*missing tensor"):
+        load_pipeline(copy, torch_dtype=torch.float32)
+
+
+def test_the_published_layout_of_the_transformer_is_opened_too(weights, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from multitalk.engines.diffusion.names import to_published
+
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy)
+    folder = copy / "transformer"
+    shards = folder / "diffusion_pytorch_model.safetensors"
+    tensors = {to_published(key): values for key, values in load_file(shards).items()}
+    audio = {key for key in tensors if "audio" in key or "norm_x" in key}
+    save_file({key: tensors[key] for key in audio}, folder / "multitalk.safetensors")
+    save_file({key: tensors[key] for key in tensors.keys() - audio}, shards)
+    config = {"num_heads": 2, "text_len": 8, "eps": 1e-6}
+    (folder / "config.json").write_text(json.dumps(config))
+    opened = load_pipeline(copy, torch_dtype=torch.float32).transformer.state_dict()
+    for key, values in (
+        load_pipeline(weights, torch_dtype=torch.float32).transformer.state_dict().items()
+    ):
+        assert torch.equal(values, opened[key]), key
+
+
+@pytest.mark.parametrize(
+    ("free", "plan"),
+    [(139, "resident"), (79, "resident"), (60, "encoders visit"), (24, "transformer streamed")],
+)
+def test_the_plan_follows_from_free_memory(free, plan):
+    plans = plans_that_fit(REAL_SIZES, free * GIB)
+    assert plans[0].name == plan
+    assert plans == PLANS[PLANS.index(plans[0]) :]
+
+
+def test_the_smallest_plan_is_tried_where_none_fits():
+    assert plans_that_fit(REAL_SIZES, 1.0) == PLANS[-1:]
+    needed = [plan.bytes_needed(REAL_SIZES) for plan in PLANS]
+    assert needed == sorted(needed, reverse=True)
+    assert min(needed) > WORKING_BYTES
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
+def test_every_plan_gives_the_same_frames(engine, weights, plan):
+    other = DiffusionEngine(load_pipeline(weights, torch_dtype=torch.float32), [plan])
+    assert difference(frames_of(other), frames_of(engine)) <= 1
+
+
+def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine, caplog):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    calls = iter(range(10_000))
+
+    def fail_in_the_second_segment(*_):
+        if next(calls) == 5:
+            raise torch.OutOfMemoryError
+
+    pipeline.transformer.register_forward_pre_hook(fail_in_the_second_segment)
+    with caplog.at_level(logging.WARNING):
+        frames = frames_of(DiffusionEngine(pipeline, PLANS), num_frames=25)
+    assert "out of memory with the plan: resident" in caplog.text
+    assert difference(frames, frames_of(engine, num_frames=25)) <= 1
+
+
+def test_out_of_memory_with_the_smallest_plan_is_said(weights):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+
+    def fail(*_):
+        raise torch.OutOfMemoryError
+
+    pipeline.transformer.register_forward_pre_hook(fail)
+    with pytest.raises(EngineUnavailable, match="480p"):
+        frames_of(DiffusionEngine(pipeline, PLANS[:2]))
+
+
+def no_faces(portrait, expected):
+    return []
+
+
+def test_faces_place_speakers_from_left_to_right():
+    boxes, notices = place_speakers(scene(boxes=[None, None]), lambda *_: [face(5), face(75)])
+    assert not notices
+    assert boxes[0] == pytest.approx((5 - 18, 20 - 18, 65 + 18, 80 + 18))
+    assert boxes[1][0] == pytest.approx(75 - 18)
+
+
+def test_a_box_goes_before_faces_and_another_takes_the_face_that_is_left():
+    right = (70.0, 0.0, 140.0, 100.0)
+    boxes, _ = place_speakers(scene(boxes=[right, None]), lambda *_: [face(5), face(75)])
+    assert boxes[0] == right
+    assert boxes[1][2] < 100
+
+
+def test_without_faces_the_speakers_share_the_picture_and_it_is_said():
+    boxes, notices = place_speakers(scene(boxes=[None, None, None]), no_faces)
+    assert boxes is None
+    assert [notice.key for notice in notices] == ["many_speakers", "speakers_in_strips"]
+    with pytest.raises(NoFaceFound):
+        place_speakers(scene(boxes=[(0.0, 0.0, 9.0, 9.0), None]), no_faces)
+
+
+def test_nobody_looks_for_faces_where_all_is_known():
+    everywhere = (0.0, 0.0, 140.0, 100.0)
+    for boxes in ([None], [everywhere], [everywhere, everywhere]):
+        place_speakers(scene(boxes=boxes), None)
+
+
+def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine):
+    left, right = (10.0, 10.0, 60.0, 90.0), (80.0, 10.0, 130.0, 90.0)
+    assert len(frames_of(engine, boxes=[left, right])) == 13
+    with pytest.raises(NoFaceFound) as caught:
+        frames_of(engine, boxes=[left, (50.0, 50.0, 51.0, 51.0)])
+    assert caught.value.field == "bbox.person2"
+
+
+def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    cv2 = pytest.importorskip("cv2")
+    from typer.testing import CliRunner
+
+    from multitalk.cli import app
+    from multitalk.media.video import probe
+
+    monkeypatch.setenv("MULTITALK_WEIGHTS", str(weights))
+    monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path))
+    picture, voice, video = (tmp_path / name for name in ("a.png", "a.wav", "talk.mp4"))
+    cv2.imwrite(str(picture), PORTRAIT)
+    with wave.open(str(voice), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((speech(20)[:-100] * 9_000).astype("<i2").tobytes())
+    typed = ["render", "--engine", "diffusion", "--image", picture, "--audio", voice]
+    typed += ["--prompt", "a man talks", "--resolution", "480p", "-o", video]
+    result = CliRunner().invoke(app, [str(word) for word in typed])
+    assert result.exit_code == 0, result.output
+    facts = probe(video)
+    assert (facts.width, facts.height, facts.num_frames, facts.fps) == (48, 32, 20, 25.0)
+    assert facts.sound is not None
+    assert abs(facts.duration - 0.8) < 0.05
