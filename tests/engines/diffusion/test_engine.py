@@ -173,6 +173,33 @@ def test_the_published_layout_of_the_transformer_is_opened_too(weights, tmp_path
         assert torch.equal(values, opened[key]), key
 
 
+def test_weights_in_8_bits_are_opened_and_stay_so(weights, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy)
+    folder = copy / "transformer"
+    shards = folder / "diffusion_pytorch_model.safetensors"
+    stored = {}
+    for key, values in load_file(shards).items():
+        if key.startswith("blocks.") and key.endswith(".weight") and values.dim() == 2:
+            scale = values.abs().amax(1, keepdim=True) / 127
+            stored[f"{key}._data"] = (values / scale).round().to(torch.int8)
+            stored[f"{key}._scale"] = scale
+        else:
+            stored[key] = values
+    save_file(stored, folder / "quant_model_int8.safetensors")
+    shards.unlink()
+    (folder / "config.json").write_text(json.dumps({"num_heads": 2, "text_len": 8}))
+    engine = load_engine("diffusion", weights=copy)
+    transformer = engine._pipeline.transformer
+    assert transformer.blocks[0].ffn.net[2].weight.dtype == torch.int8
+    assert frames_of(engine).shape == (13, 32, 48, 3)
+    shutil.copy(folder / "quant_model_int8.safetensors", folder / "quant_model_2.safetensors")
+    with pytest.raises(CheckpointMismatch, match="2 files"):
+        load_pipeline(copy, torch_dtype=torch.float32)
+
+
 @pytest.mark.parametrize(
     ("free", "plan"),
     [(139, "resident"), (79, "resident"), (60, "encoders visit"), (24, "transformer streamed")],

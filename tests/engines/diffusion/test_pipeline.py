@@ -153,6 +153,19 @@ def test_the_image_encoder_sees_the_whole_picture(pipeline):
     assert not torch.allclose(states, pipeline.encode_picture(changed))
 
 
+def test_pictures_are_described_by_the_last_layer_but_one():
+    pipeline, outputs = toy.toy_pipeline(), []
+    layers = [
+        module
+        for module in pipeline.image_encoder.modules()
+        if type(module).__name__ == "CLIPEncoderLayer"
+    ]
+    layers[-2].register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    states = pipeline.encode_picture(torch.zeros(3, 32, 48))
+    output = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
+    torch.testing.assert_close(states, output.reshape(states.shape))
+
+
 def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
     codec = VaeCodec(pipeline.vae, torch.device("cpu"))
     frames = torch.rand(3, 9, 32, 48) * 2 - 1
