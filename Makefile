@@ -5,14 +5,17 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
+# Any build of it will do; name a CPU one to save some GB: make TORCH=... test-diffusion
+TORCH ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format serve bench clean
+.PHONY: help demo test test-diffusion check format serve bench clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .venv/.base: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -28,6 +31,14 @@ help:  ## list the targets
 	@$(PIP) --editable '.[speech,worker,dev]'
 	@touch $@
 
+.venv-diffusion/.ready: pyproject.toml constraints.txt
+	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; 1 to 6 GB)"
+	@$(PYTHON) -m venv .venv-diffusion
+	@.venv-diffusion/bin/python $(INSTALL) $(TORCH)
+	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,dev]'
+	@.venv-diffusion/bin/python $(INSTALL) --no-deps $(MEDIAPIPE)
+	@touch $@
+
 demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: out/demo.mp4
 	@mkdir -p out
 	@echo "==> Rendering examples/request.json (no GPU, no recording: the voice is synthesized)"
@@ -36,6 +47,9 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 
 test: .venv/.dev  ## all tests that need no GPU and no network
 	@$(BIN)/python -m pytest
+
+test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's tests, which need PyTorch
+	@.venv-diffusion/bin/python -m pytest tests/parity tests/engines/diffusion
 
 check: .venv/.dev  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -56,4 +70,4 @@ bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs
 	@$(BIN)/python benchmarks/warp.py
 
 clean:  ## remove .venv and everything that was made
-	@rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
