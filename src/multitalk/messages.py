@@ -448,10 +448,9 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "diffusion_needs_packages": {
         "en": "the diffusion engine needs {packages}, not installed on this machine (pip install "
-        "'multitalk-serverless[diffusion]'); or leave engine out, or send auto or warp",
-        "ko": "diffusion 엔진에 필요한 {packages}이(가) 설치되어 있지 않습니다 (pip install "
-        "'multitalk-serverless[diffusion]'). 아니면 engine을 생략하거나 auto 또는 warp를 "
-        "보내 주세요.",
+        "'.[diffusion]' in the project's directory); or leave engine out, or send auto or warp",
+        "ko": "diffusion 엔진에 필요한 {packages}이(가) 설치되어 있지 않습니다 (프로젝트 폴더에서 "
+        "pip install '.[diffusion]'). 아니면 engine을 생략하거나 auto 또는 warp를 보내 주세요.",
     },
     "diffusion_needs_weights": {
         "en": "the diffusion engine needs its weights: a directory named by MULTITALK_WEIGHTS, "
