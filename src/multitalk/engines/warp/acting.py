@@ -10,6 +10,7 @@ from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED
 from multitalk.speech.track import VisemeTrack
 
+TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
@@ -41,7 +42,8 @@ class Actor:
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
-        opening = max(float(track.opening[frame]) * parted, TUCKED_OPENING * tuck)
+        spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
+        opening = max(spoken, TUCKED_OPENING * tuck)
         spread = max(float(track.width[frame]), 0.0)
         rounding = max(float(track.rounding[frame]), -0.8 * min(float(track.width[frame]), 0.0))
         gesture = self._gestures.step(
