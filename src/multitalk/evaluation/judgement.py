@@ -71,8 +71,8 @@ def evaluate(
     original = None
     if portrait is not None:
         original = load_portrait(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS)
+    fps = probe(video, field="video").fps
     sound = read_sound(video)
-    fps = probe(video).fps
     frames = islice(read_frames(video), int(max_seconds * fps))
     expected = max(len(voices or {}), len(phonemes or {}), 1)
     seen = observe(frames, expected=expected, portrait=original)
