@@ -223,6 +223,24 @@ def test_every_plan_gives_the_same_frames(engine, weights, plan):
     assert difference(frames_of(other), frames_of(engine)) <= 1
 
 
+def test_a_streamed_transformer_is_hooked_block_by_block(weights):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    memory.place(pipeline, PLANS[-1], torch.device("cpu"))
+    for block in pipeline.transformer.blocks:
+        assert block._diffusers_hook.get_hook("group_offloading") is not None
+
+
+def test_in_16_bits_as_on_a_gpu_it_renders_too(weights, engine):
+    pipeline = load_pipeline(weights, torch_dtype=torch.bfloat16)
+    assert pipeline.transformer.dtype == pipeline.text_encoder.dtype == torch.bfloat16
+    assert pipeline.vae.dtype == pipeline.image_encoder.dtype == torch.float32
+    assert pipeline.transformer.blocks[0].norm2.weight.dtype == torch.float32
+    sides = [(10.0, 10.0, 60.0, 90.0), (80.0, 10.0, 130.0, 90.0)]
+    half = frames_of(DiffusionEngine(pipeline, PLANS), boxes=sides)
+    full = frames_of(engine, boxes=sides)
+    assert 0 < np.abs(half.astype(int) - full.astype(int)).mean() < 3
+
+
 def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine, caplog):
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)
     calls = iter(range(10_000))

@@ -166,6 +166,32 @@ def test_pictures_are_described_by_the_last_layer_but_one():
     torch.testing.assert_close(states, output.reshape(states.shape))
 
 
+class Visitor:
+    """A component elsewhere, which notes where it is sent."""
+
+    def __init__(self):
+        self.device = torch.device("meta")
+        self.sent = []
+
+    def to(self, device):
+        self.device = torch.device(device)
+        self.sent.append(self.device.type)
+
+
+def test_a_component_elsewhere_comes_to_work_and_goes_back(pipeline):
+    visitor = Visitor()
+    with pipeline._at_work(visitor) as device:
+        assert visitor.device == device == torch.device("cpu")
+    with pytest.raises(RuntimeError, match="at work"), pipeline._at_work(visitor):
+        raise RuntimeError("at work")
+    assert visitor.sent == ["cpu", "meta"] * 2
+
+
+def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):
+    with pytest.raises(ValueError, match="model_cpu_offload_seq"):
+        pipeline.enable_model_cpu_offload()
+
+
 def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
     codec = VaeCodec(pipeline.vae, torch.device("cpu"))
     frames = torch.rand(3, 9, 32, 48) * 2 - 1
