@@ -79,6 +79,14 @@ def test_a_talk_can_be_ended_between_steps(pipeline):
     assert next(steps) == 2
 
 
+def test_numbers_that_are_not_finite_are_no_video():
+    pipeline = toy.toy_pipeline()
+    with torch.no_grad():
+        pipeline.transformer.proj_out.bias[0] = float("nan")
+    with pytest.raises(ArithmeticError, match="not finite"):
+        frames_of(pipeline, voice(1))
+
+
 def test_seed_prompt_and_voice_matter_and_nothing_else(pipeline):
     before = frames_of(pipeline, voice(9))
     assert difference(frames_of(pipeline, voice(9)), before) <= ONE_LEVEL

@@ -198,6 +198,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         Raises:
             ValueError: No voice, an empty one, no frame, or no step.
             SpeakerOutOfSight: A box has no place in the video.
+            ArithmeticError: While iterating: the weights give numbers that are not finite.
         """
         # 1. Check the inputs.
         if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
@@ -286,6 +287,8 @@ class MultiTalkPipeline(DiffusionPipeline):
             options=options,
             noise=seeded_noise(seed, device),
         ):
+            if not sampled.latents.isfinite().all():  # would be a black video, and a success
+                raise ArithmeticError("the transformer gave numbers that are not finite")
             yield TalkSegment(sampled.segment, _as_pixels(sampled.frames))
 
     @property
