@@ -12,7 +12,7 @@ MEDIAPIPE := mediapipe==0.10.21
 TORCH ?= torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-diffusion check format serve bench clean
+.PHONY: help demo test test-diffusion check format serve bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,6 +68,9 @@ serve: .venv/.dev  ## the worker behind RunPod's local API, to try out: http://1
 
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py
+
+bench-gpu: .venv-diffusion/.ready  ## speed and memory of the diffusion engine's network, 80 GB GPU
+	@.venv-diffusion/bin/python benchmarks/diffusion.py --gpu
 
 clean:  ## remove .venv and everything that was made
 	@rm -rf .venv .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
