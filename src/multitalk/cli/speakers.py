@@ -4,8 +4,6 @@ import re
 
 import typer
 
-BOX_NUMBERS = 4
-
 _NAMED = re.compile(r"([\w-]{1,64})=(.*[^=].*)", re.DOTALL)  # not the padding of a bare base64
 
 

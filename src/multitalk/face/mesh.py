@@ -33,9 +33,7 @@ RIGHT_EYE_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 LEFT_EYE_UPPER = (263, 466, 388, 387, 386, 385, 384, 398, 362)
 LEFT_EYE_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 RIGHT_EYE_OUTER = 33
-RIGHT_EYE_INNER = 133
 LEFT_EYE_OUTER = 263
-LEFT_EYE_INNER = 362
 
 # Irises: the centre, then four points on the rim.
 RIGHT_IRIS = (468, 469, 470, 471, 472)
@@ -52,6 +50,3 @@ OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
-
-# Points that speech does not move: they place the head.
-RIGID = (10, 67, 297, 109, 338, 151, 9, 8, 168, 6, 197, 195, 5, 33, 133, 362, 263, 127, 356)
