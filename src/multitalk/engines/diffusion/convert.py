@@ -12,7 +12,6 @@ All headers are compared with the model before the first tensor is read.
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from multitalk.engines.diffusion.names import to_ours
 from multitalk.engines.diffusion.quantized import WeightStorage, as_stored
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 CONFIG_NAME = "config.json"
 INDEX_NAME = "diffusion_pytorch_model.safetensors.index.json"
@@ -36,18 +36,6 @@ DEFAULT_EPS = 1e-6
 FRAMES_PER_LATENT = 4
 
 _STORAGE: dict[str, WeightStorage] = {"I8": "int8", "F8_E4M3": "float8_e4m3fn"}
-
-
-class CheckpointMismatch(ValueError):
-    """Files that do not hold the model: says everything that is wrong with them at once.
-
-    Attributes:
-        problems: One sentence each.
-    """
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True)

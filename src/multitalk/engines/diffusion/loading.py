@@ -27,11 +27,11 @@ from transformers.utils import logging as transformers_logging
 
 from multitalk.engines.diffusion.convert import (
     CONFIG_NAME,
-    CheckpointMismatch,
     load_quantized_transformer,
     load_transformer,
 )
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 INDEX_NAME = "model_index.json"
 TOKENIZER_NAME = "tokenizer.json"
