@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from multitalk.inputs import fetch, local
-from multitalk.inputs.address import Resolver
 from multitalk.inputs.intake import Intake, Kind
 from multitalk.inputs.source import LocalPath, Url, parse_source
+from multitalk.outbound.address import Resolver
+from multitalk.outbound.lookup import system_resolver
 from multitalk.settings import Settings
 
 
@@ -18,7 +19,7 @@ def collect(
     directory: Path,
     settings: Settings,
     cancelled: Callable[[], bool] = lambda: False,
-    resolve: Resolver = fetch.system_resolver,
+    resolve: Resolver = system_resolver,
 ) -> Path:
     """Fetch, decode or copy a source into `directory`.
 

@@ -1,28 +1,22 @@
 """Downloads: bounded in bytes and time, every hop checked, nothing taken from the environment."""
 
-import logging
-import socket
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
 
 import httpcore
 import httpx
 
 from multitalk.errors import SourceRefused, SourceUnreachable
-from multitalk.inputs.address import Resolver, addresses_of, shown
-from multitalk.inputs.connection import (
-    POLL_SECONDS,
+from multitalk.inputs.intake import Intake
+from multitalk.outbound.address import Resolver, addresses_of, shown
+from multitalk.outbound.connection import (
     CertificateInvalid,
     DeadlinePassed,
     Patience,
     PinnedTransport,
 )
-from multitalk.inputs.intake import Intake
+from multitalk.outbound.lookup import patiently, system_resolver
 from multitalk.settings import Settings
-
-# httpx logs every URL at INFO, and a URL's query may be a signature.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 CHUNK_BYTES = 2**16
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -32,12 +26,6 @@ HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",  # what is compressed could unpack to any size
 }
-
-
-def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The operating system's answer: the host's addresses, the preferred first."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 def download_into(
@@ -104,23 +92,11 @@ def _transport(
         url.raw_host.decode("ascii"),
         url.port or DEFAULT_PORTS[url.scheme],
         field=field,
-        resolve=lambda host, port: _patiently(resolve, host, port, patience),
+        resolve=patiently(resolve, patience),
         allow_loopback=settings.allow_loopback,
     )
     context = httpx.create_ssl_context() if url.scheme == "https" else None
     return PinnedTransport(addresses, patience=patience, ssl_context=context)
-
-
-def _patiently(resolve: Resolver, host: str, port: int, patience: Patience) -> Sequence[str]:
-    """Look a name up in a thread: the operating system's lookup has no time limit of its own."""
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolver")
-    try:
-        answer = executor.submit(resolve, host, port)
-        while not answer.done():
-            wait([answer], timeout=min(POLL_SECONDS, patience.left()))
-        return answer.result()
-    finally:
-        executor.shutdown(wait=False)
 
 
 def _exchange(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.errors import RequestError, SourceRefused, SourceUnreachable
-from multitalk.inputs.address import addresses_of, is_allowed
+from multitalk.outbound.address import addresses_of, is_allowed
 
 PUBLIC = ["93.184.215.14", "8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.255.255"]
 PUBLIC_V6 = [

@@ -1,11 +1,13 @@
 """HTTP connections that go where they were told to, and end when they must.
 
-A transport for httpx. The addresses are given, so no name is looked up a second time, while the
-`Host` header, the TLS name and the certificate's check stay those of the URL. The deadline is for
-the whole exchange: httpx's own timeouts are for each read, so a server that drips a byte now and
-then, even inside its headers, would hold a worker for ever.
+A pool for httpcore and a transport for httpx. The addresses are given, so no name is looked up a
+second time, while the `Host` header, the TLS name and the certificate's check stay those of the
+URL. The deadline is for the whole exchange: httpx's own timeouts are for each read, so a server
+that drips a byte now and then, even inside its headers, would hold a worker for ever.
 """
 
+import logging
+import select
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +17,15 @@ import httpcore
 import httpx
 
 from multitalk.errors import Cancelled
-from multitalk.inputs.address import Address
+from multitalk.outbound.address import Address
+
+# Both log URLs and headers, in which there may be signatures.
+for _library in ("httpx", "httpcore"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 CONNECT_SECONDS = 10.0  # for one of a host's addresses, before the next is tried; then for TLS
-POLL_SECONDS = 0.25  # how often a waiting read looks whether the job was cancelled
+POLL_SECONDS = 0.25  # how often one that waits looks whether the job was cancelled
+WRITE_BYTES = 2**14  # at once: what a socket that takes anything takes without waiting
 
 
 class DeadlinePassed(Exception):
@@ -31,7 +38,7 @@ class CertificateInvalid(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one download may take.
+    """How long one exchange may take.
 
     Attributes:
         deadline: On the clock of `time.monotonic`, in seconds.
@@ -55,15 +62,33 @@ class Patience:
             raise DeadlinePassed
         return left
 
+    def pause(self, seconds: float) -> None:
+        """Wait, with the errors of `left`."""
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
+            time.sleep(min(rest, POLL_SECONDS, self.left()))
 
-class PinnedTransport(httpx.BaseTransport):
+
+def pinned_pool(
+    addresses: Sequence[Address], *, patience: Patience, ssl_context: ssl.SSLContext | None
+) -> httpcore.ConnectionPool:
     """One host's connections, made to `addresses` only.
 
     Args:
         addresses: Tried in order.
-        patience: Of the whole download.
+        patience: Of the whole exchange.
         ssl_context: Verifies certificates; only https needs it.
     """
+    return httpcore.ConnectionPool(
+        ssl_context=ssl_context,
+        http1=True,
+        http2=False,
+        network_backend=_PinnedBackend(addresses, patience),
+    )
+
+
+class PinnedTransport(httpx.BaseTransport):
+    """A `pinned_pool` for httpx; the arguments are the same."""
 
     def __init__(
         self,
@@ -72,12 +97,7 @@ class PinnedTransport(httpx.BaseTransport):
         patience: Patience,
         ssl_context: ssl.SSLContext | None,
     ) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context,
-            http1=True,
-            http2=False,
-            network_backend=_PinnedBackend(addresses, patience),
-        )
+        self._pool = pinned_pool(addresses, patience=patience, ssl_context=ssl_context)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`; httpx's own transport does the same on its own pool."""
@@ -167,7 +187,16 @@ class _PatientStream(httpcore.NetworkStream):
                 continue
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._stream.write(buffer, self._patience.left())
+        for start in range(0, len(buffer), WRITE_BYTES):
+            self._wait_until_writable()
+            self._stream.write(buffer[start : start + WRITE_BYTES], self._patience.left())
+
+    def _wait_until_writable(self) -> None:
+        socket = self._stream.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(socket, select.POLLOUT)
+        while not poll.poll(min(POLL_SECONDS, self._patience.left()) * 1000):
+            continue
 
     def close(self) -> None:
         self._stream.close()
