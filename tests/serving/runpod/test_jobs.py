@@ -1,39 +1,18 @@
 """handler.py as RunPod runs it: a real process with RunPod's SDK against a stand-in of RunPod."""
 
 import base64
-import io
 import json
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conformance import check_all
 from control_plane import ControlPlane
-from worker_process import FAKE_HANDLER, HANDLER, ROOT, Worker, run_to_end, running_worker
+from job_inputs import PORTRAIT, job_input
+from worker_process import HANDLER, Worker, run_to_end, running_worker
 
-PORTRAIT = ROOT / "examples" / "astronaut.jpg"
 SECONDS = 30.0  # for anything a worker does, on a busy machine
-
-
-def wav(seconds: float) -> str:
-    """A hum in base64."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16_000)
-        sound.writeframes(b"\x00\x10\x00\xf0" * round(8_000 * seconds))
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def job_input(seconds: float = 0.4, **more: object) -> dict[str, object]:
-    return {
-        "prompt": "An astronaut talks.",
-        "image_path": base64.b64encode(PORTRAIT.read_bytes()).decode(),
-        "audio_paths": {"person1": wav(seconds)},
-        **more,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +23,16 @@ def plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="module")
 def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """The real worker's code with a slow small engine: 0.2 s for each 5 frames."""
-    directory = tmp_path_factory.mktemp("worker")
-    with running_worker(FAKE_HANDLER, directory, plane.environment()) as worker:
+    """The worker's code with a slow small engine: 0.2 s for each 5 frames."""
+    with running_worker(plane, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
+    check_all(plane.jobs.values())
 
 
 def output_of(result: dict[str, object]) -> dict[str, object]:
     output = result["output"]
     assert isinstance(output, dict)
     return output
-
-
-def left_over(worker: Worker) -> list[Path]:
-    return list(worker.work_directory.iterdir())
 
 
 def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -> None:
@@ -68,7 +43,7 @@ def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -
     assert base64.b64decode(str(output["video_base64"]))[4:8] == b"ftyp"
     facts = {name: output[name] for name in ("status", "num_frames", "seed", "engine", "fps")}
     assert facts == {"status": "success", "num_frames": 10, "seed": 7, "engine": "warp", "fps": 25}
-    assert not left_over(worker)
+    assert not worker.left_over()
 
 
 def test_one_engine_serves_all_jobs(plane: ControlPlane, worker: Worker) -> None:
@@ -105,7 +80,7 @@ def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Wor
     result = plane.submit(job_input(audio_paths={"person1": noise})).result(SECONDS)
     output = output_of(result)
     assert (output["code"], output["field"]) == ("media_undecodable", "audio_paths.person1")
-    assert not left_over(worker)
+    assert not worker.left_over()
 
 
 def test_text_without_an_encoding_is_answered_all_the_same(
@@ -130,7 +105,7 @@ def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
     job.result(SECONDS)
     time.sleep(0.5)
     assert len(job.results) == 1
-    assert "status" not in job.posts[-1]
+    assert not job.posts[-1].is_progress
     assert 1 <= len(job.progress) <= 5
     done = [step["done"] for step in job.progress if step["stage"] == "render"]
     assert done == sorted(done)
@@ -140,40 +115,40 @@ def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
 def test_progress_on_a_slow_way_does_not_follow_the_result(
     plane: ControlPlane, worker: Worker
 ) -> None:
-    plane.progress_delay = 1.5
+    plane.faults.progress_delay = 1.5
     try:
         job = plane.submit(job_input())  # 0.4 s of work
         job.result(SECONDS)
         time.sleep(1.6)
     finally:
-        plane.progress_delay = 0.0
+        plane.faults.progress_delay = 0.0
     assert job.progress
-    assert "status" not in job.posts[-1]
+    assert not job.posts[-1].is_progress
 
 
 def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker: Worker) -> None:
     job = plane.submit(job_input(seconds=60.0))  # a minute of work, were it not stopped
-    job.progress_seen(SECONDS)
-    assert left_over(worker)
+    job.wait_for_progress(SECONDS)
+    assert worker.left_over()
     plane.cancel(job)
     after = plane.submit(job_input()).result(SECONDS)
     assert "error" not in after
     assert not job.results
-    assert not left_over(worker)
+    assert not worker.left_over()
 
 
 def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
-    assert plane.pings > 0
+    assert plane.calls_of("ping")
 
 
 def test_the_real_handler_renders(tmp_path: Path) -> None:
-    with ControlPlane() as plane, running_worker(HANDLER, tmp_path, plane.environment()) as worker:
+    with ControlPlane() as plane, running_worker(plane, tmp_path, script=HANDLER) as worker:
         for _ in range(2):
             result = plane.submit(job_input(seconds=1.0)).result(60)
             assert "error" not in result, worker.said()
             assert output_of(result)["num_frames"] == 25
         assert worker.said().count("engine warp loaded") == 1
-        assert plane.pings > 0
+        assert plane.calls_of("ping")
         assert "video_base64" not in worker.said()  # the SDK's debug log would show it all
 
 

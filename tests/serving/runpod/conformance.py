@@ -1,0 +1,67 @@
+"""What must be true of every job, whatever happened; each check names what is wrong.
+
+The checks read what the stand-in recorded. `test_knobs.py` shows that each can fail.
+"""
+
+from collections.abc import Iterable
+
+from platform_job import FINAL, Job
+
+
+def check_every_job_has_ended(jobs: Iterable[Job]) -> None:
+    """None is lost."""
+    for job in jobs:
+        assert job.status in FINAL, f"{job.id} is still {job.status}"
+
+
+def check_no_job_is_answered_twice(jobs: Iterable[Job]) -> None:
+    """One result at most, and none after the end."""
+    for job in jobs:
+        assert len(job.results) <= 1, f"{job.id} has {len(job.results)} results"
+        for post in job.posts:
+            if not post.is_progress:
+                assert post.status_before == "IN_PROGRESS", f"{job.id}: {post.status_before}"
+
+
+def check_progress_comes_before_the_end(jobs: Iterable[Job]) -> None:
+    """Progress never follows a result, and never goes back."""
+    for job in jobs:
+        kinds = [post.is_progress for post in job.posts]
+        assert kinds == sorted(kinds, reverse=True), f"{job.id}: progress after its result"
+        done = [step["done"] for step in job.progress if step["stage"] == "render"]
+        assert done == sorted(done), f"{job.id}: progress went back: {done}"  # type: ignore[type-var]
+
+
+def check_pieces_are_in_order(jobs: Iterable[Job]) -> None:
+    """Streamed pieces are numbered as they came, and their times join."""
+    for job in jobs:
+        pieces = [chunk["output"] for chunk in job.chunks]
+        numbers = [piece["segment"] for piece in pieces if "segment" in piece]  # type: ignore[index,operator]
+        assert numbers == list(range(len(numbers))), f"{job.id}: pieces {numbers}"
+
+
+def check_posts_are_as_the_platform_reads_them(jobs: Iterable[Job]) -> None:
+    """The headers and the query of each post."""
+    for job in jobs:
+        for post in job.posts:
+            assert post.request_id == job.id
+            assert post.content_type == "application/x-www-form-urlencoded"
+            assert not (post.is_progress and post.is_stream)
+            assert post.worker in job.deliveries
+
+
+CHECKS = (
+    check_every_job_has_ended,
+    check_no_job_is_answered_twice,
+    check_progress_comes_before_the_end,
+    check_pieces_are_in_order,
+    check_posts_are_as_the_platform_reads_them,
+)
+
+
+def check_all(jobs: Iterable[Job]) -> None:
+    """Everything that holds for every job."""
+    jobs = list(jobs)
+    assert jobs
+    for check in CHECKS:
+        check(jobs)

@@ -1,0 +1,57 @@
+"""The worker with an engine that does what the prompt says, slow enough to be watched.
+
+The prompt's first word: `crash`, `starve` (no memory), `break` (nothing can be rendered any more),
+`hang` (deaf to everything), `die` (the process is gone), `noise` (a large video); else the engine
+renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from fake_engine import FakeEngine
+from multitalk.engines.base import FrameChunk, Scene
+from multitalk.serving.runpod_worker import serve
+from multitalk.settings import Settings
+
+SECRET = "/secret/place"
+
+
+class StubEngine(FakeEngine):
+    """Does what the prompt says."""
+
+    def render(self, scene: Scene, *more: Any) -> Iterator[FrameChunk]:
+        word = scene.prompt.split()[0]
+        if word == "crash":
+            raise RuntimeError(f"a crash at {SECRET}")
+        if word == "starve":
+            raise MemoryError
+        if word == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if word == "hang":
+            time.sleep(600)
+        for chunk in super().render(scene, *more):
+            if word == "noise":
+                pixels = np.random.default_rng(chunk.first).integers(
+                    0, 256, (len(chunk.frames), 240, 320, 3), np.uint8
+                )
+                chunk = FrameChunk(pixels, chunk.first)
+            yield chunk
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level="INFO")
+    logging.info("engine ready")
+    engine = StubEngine(
+        chunk_frames=5, seconds_per_chunk=float(os.environ.get("STUB_SECONDS", "0.2"))
+    )
+    serve(engine, Settings.from_env())

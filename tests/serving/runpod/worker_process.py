@@ -1,0 +1,130 @@
+"""A worker as RunPod runs it: a process of its own, driven through its environment."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from control_plane import ControlPlane
+
+ROOT = Path(__file__).parents[3]
+HANDLER = ROOT / "handler.py"
+STUB = Path(__file__).with_name("stub_worker.py")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A running worker.
+
+    Attributes:
+        process: The leader of its process group.
+        log: What it has said so far is in this file.
+        work_directory: Where its jobs have their directories.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    work_directory: Path
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def left_over(self) -> list[Path]:
+        """What its jobs have left on the disk."""
+        return list(self.work_directory.iterdir())
+
+    def stop(self) -> None:
+        """What RunPod sends when it wants the worker to go."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, seconds: float = 30.0) -> int:
+        """Wait for its end."""
+        return self.process.wait(seconds)
+
+    def group(self) -> list[int]:
+        """Processes that are alive and of its group; zombies are not."""
+        alive = []
+        for process in psutil.process_iter(["pid", "status"]):
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getpgid(process.pid) == self.process.pid:
+                    if process.info["status"] != psutil.STATUS_ZOMBIE:
+                        alive.append(process.pid)
+        return alive
+
+
+def worker_environment(home: Path, platform: dict[str, str], **settings: str) -> dict[str, str]:
+    """Nothing of ours or RunPod's but what is given; HOME empty, as it may hold RunPod's keys."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MULTITALK_", "RUNPOD_", "BUCKET_"))
+    }
+    return {**inherited, "HOME": str(home), **platform, **settings}
+
+
+@contextmanager
+def running_worker(
+    plane: ControlPlane,
+    directory: Path,
+    *,
+    script: Path = STUB,
+    name: str = "worker-1",
+    wait: bool = True,
+    **settings: str,
+) -> Iterator[Worker]:
+    """Start a worker and wait until it asks for jobs; in the end nothing of its group is left."""
+    home, work = directory / f"home-{name}", directory / "work"
+    home.mkdir(exist_ok=True)
+    work.mkdir(exist_ok=True)
+    log = directory / f"{name}.log"
+    settings = {"MULTITALK_WORK_DIRECTORY": str(work), **settings}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(script)],
+            env=worker_environment(home, plane.environment(name), **settings),
+            cwd=directory,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        worker = Worker(process, log, work)
+        try:
+            if wait:
+                _wait_for_its_first_poll(plane, worker, name)
+            yield worker
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_for_its_first_poll(plane: ControlPlane, worker: Worker, name: str) -> None:
+    deadline = time.monotonic() + 60
+    started = len(plane.calls)
+    while not any(
+        call.route == "job-take" and call.worker == name for call in plane.calls[started:]
+    ):
+        assert worker.process.poll() is None, worker.said()
+        assert time.monotonic() < deadline, worker.said()
+        time.sleep(0.02)
+
+
+def run_to_end(
+    arguments: Sequence[str], directory: Path, *, timeout: float, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run handler.py outside of RunPod."""
+    return subprocess.run(
+        [sys.executable, "-u", str(HANDLER), *arguments],
+        env=worker_environment(directory, {}, **settings),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
