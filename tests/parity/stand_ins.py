@@ -1,6 +1,8 @@
 """The recordings' small stand-ins for encoders, and a talk sampled with them."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,13 @@ from multitalk.engines.diffusion.sampler import (
     SampledSegment,
     SampleOptions,
     sample_talk,
+    schedule,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths
+from multitalk.engines.diffusion.segments import SegmentLengths, num_segments, segments
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 
+BRANCHES = {"cond": "full", "drop_text": "voice", "drop_audio": "prompt", "uncond": "nothing"}
 CLOSE = {"atol": 5e-4, "rtol": 1e-4}
 FRAMES_CLOSE = {"atol": 2e-4, "rtol": 0.0}
 
@@ -53,7 +57,8 @@ class StandInCodec:
 
 def picture_tokens(stubs: dict[str, Tensor], picture: Tensor) -> Tensor:
     """A stand-in for CLIP: [3, H, W] -> [257, channels]."""
-    pooled = F.adaptive_avg_pool2d(picture, 4).flatten()
+    side = math.isqrt(stubs["clip/proj"].shape[1] // 3)
+    pooled = F.adaptive_avg_pool2d(picture, side).flatten()
     return stubs["clip/base"] + stubs["clip/proj"] @ pooled
 
 
@@ -177,9 +182,9 @@ class Watched:
         return watched
 
 
-def portrait(folder: Path) -> np.ndarray:
+def portrait(folder: Path, name: str = "image.png") -> np.ndarray:
     """The recordings' picture, RGB uint8 [h, w, 3]."""
-    return np.asarray(Image.open(folder / "image.png").convert("RGB"))
+    return np.asarray(Image.open(folder / name).convert("RGB"))
 
 
 def recordings(folder: Path) -> dict[str, Recording]:
@@ -209,8 +214,84 @@ def assert_same_talk(recording: Recording, sampled: list[SampledSegment]) -> dic
     assert f"chunk{len(sampled)}/latent_final" not in recording.tensors
     frames = torch.cat([segment.frames for segment in sampled], dim=1)
     assert frames.shape[1] == recording.num_frames
-    # the reference loses the last frames of a talk: what it keeps is where ours begins
-    ours = frames[:, : recording.frames.shape[1], ::8, ::8]
-    torch.testing.assert_close(ours, recording.frames, **FRAMES_CLOSE)
-    worst["frames"] = float((ours - recording.frames).abs().max())
+    # The reference loses the last frames of a talk, or shows some that were not asked for.
+    ours, theirs = frames[:, :, ::8, ::8], recording.frames
+    shared = min(ours.shape[1], theirs.shape[1])
+    torch.testing.assert_close(ours[:, :shared], theirs[:, :shared], **FRAMES_CLOSE)
+    worst["frames"] = float((ours[:, :shared] - theirs[:, :shared]).abs().max())
     return worst
+
+
+def assert_same_questions(recording: Recording) -> Counter[str]:
+    """Compare what the network was asked and answered; return how much of each kind was there."""
+    names = {ours: theirs for theirs, ours in BRANCHES.items()}
+    compared = set()
+    for segment, step, branch, latents, velocity in recording.seen:
+        pairs = {
+            f"chunk{segment}/step{step}/x_in": latents,
+            f"chunk{segment}/step{step}/{names[branch]}": velocity,
+        }
+        if step == 0:
+            pairs[f"chunk{segment}/x_first_step"] = latents
+        for name, ours in pairs.items():
+            if name in recording.tensors:
+                torch.testing.assert_close(ours, recording.tensors[name], **CLOSE)
+                compared.add(name)
+    needless = {
+        f"/{names[branch]}" for branch in names if branch not in recording.guidance.branches
+    }
+    expected = {
+        name
+        for name in recording.tensors
+        if ("/step" in name or name.endswith("/x_first_step"))
+        and not name.endswith(tuple(needless))
+    }
+    assert compared == expected
+    return Counter(name.split("/")[-1] for name in compared)
+
+
+def assert_same_surroundings(recording: Recording) -> Counter[str]:
+    """Compare what each segment hears and sees; return how much of each kind was there."""
+    compared = Counter()
+    windows = segments(recording.num_frames, recording.lengths)
+    for number, (segment, shown) in enumerate(zip(windows, recording.conditionings, strict=True)):
+        pairs = {
+            "audio_windows_sum": recording.voices().windows(segment).sum((-2, -1)),
+            "clip_token0": picture_tokens(recording.stubs, shown.picture)[0],
+        }
+        if len(recording.params["L"]) > 1:
+            pairs["masks"] = recording.masks()
+        for kind, ours in pairs.items():
+            theirs = recording.tensors.get(f"chunk{number}/{kind}")
+            if theirs is not None:
+                torch.testing.assert_close(ours, theirs, **CLOSE)
+                compared[kind] += 1
+    return compared
+
+
+def assert_same_counts(recording: Recording, name: str, sampled: list[SampledSegment]) -> None:
+    """Compare the numbers of segments, of frames and of questions, and the timesteps."""
+    case = recording.meta["cases"][name]
+    assert len(sampled) == case["n_chunks"]
+    assert recording.frames.shape[1] == case["n_frames"]
+    assert recording.bucket == tuple(case["frame_hw"])
+    # An audio scale of 1 needs fewer branches; the reference asks them all.
+    branches = len(recording.guidance.branches)
+    assert branches <= case["branches_per_step"]
+    assert branches == case["branches_per_step"] or not recording.guidance.follows_audio
+    assert len(recording.seen) == len(sampled) * recording.steps * branches
+    ours = schedule(recording.steps, shift=recording.shift).timesteps
+    torch.testing.assert_close(ours, torch.tensor(case["timesteps"]), atol=1e-3, rtol=1e-6)
+
+
+def assert_same_cuts(folder: Path) -> None:
+    """Compare into how many segments a talk is cut."""
+    rows = json.loads((folder / "frame_counts.json").read_text())
+    cut = [row for row in rows if row["chunks"] is not None]  # the reference refuses the others
+    assert cut
+    for row in cut:
+        lengths = SegmentLengths(row["frame_num"], row["motion_frame"])
+        num_frames = min(row["audio_frames"][0], row["max_frames_num"])
+        windows = list(segments(num_frames, lengths))
+        assert len(windows) == num_segments(num_frames, lengths) == row["chunks"], row
+        assert [frame for window in windows for frame in window.new] == list(range(num_frames))

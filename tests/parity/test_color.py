@@ -1,3 +1,5 @@
+"""Colours matched in CIE Lab, against the reference."""
+
 import json
 
 import pytest
@@ -19,13 +21,14 @@ def recorded(goldens):
 
 def test_matched_colors_are_the_reference_s(goldens, recorded):
     strengths = json.loads((goldens / "color" / "meta.json").read_text())["strengths"]
-    for strength in strengths:
+    outputs = {name: value for name, value in recorded.items() if name.startswith("out/")}
+    assert sorted(float(name.removeprefix("out/")) for name in outputs) == sorted(strengths)
+    for name, expected in outputs.items():
+        strength = float(name.removeprefix("out/"))
         matched = match_colors(
             recorded["source"][0], recorded["reference"][0, :, 0], strength=strength
         )
-        torch.testing.assert_close(
-            matched, recorded[f"out/{strength}"][0], atol=2e-4, rtol=0, msg=f"{strength}"
-        )
+        torch.testing.assert_close(matched, expected[0], atol=2e-4, rtol=0, msg=name)
 
 
 def test_strength_zero_returns_the_frames_untouched(recorded):

@@ -1,5 +1,7 @@
 """The sibling model's way from segment to segment, against runs of its reference."""
 
+from collections import Counter
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -7,7 +9,10 @@ pytest.importorskip("diffusers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
 from stand_ins import (  # noqa: E402
-    CLOSE,
+    assert_same_counts,
+    assert_same_cuts,
+    assert_same_questions,
+    assert_same_surroundings,
     assert_same_talk,
     portrait,
     recordings,
@@ -15,6 +20,7 @@ from stand_ins import (  # noqa: E402
 )
 
 from multitalk.engines.diffusion.sampler import continue_infinitetalk  # noqa: E402
+from multitalk.engines.diffusion.segments import latent_frames  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +28,11 @@ def runs(goldens):
     """Every recorded run, by name, with our run of it and the source frames it asked for."""
     folder = goldens / "infinitetalk"
     transformer = small_transformer(goldens)
-    still = [portrait(folder)]
     video = list(load_file(folder / "video_frames.safetensors")["frames_uint8_THWC"].numpy())
     sampled = {}
     for name, recording in recordings(folder).items():
-        pictures = still if recording.meta["cases"][name]["cond"] == "image.png" else video
+        shown = recording.meta["cases"][name]["cond"]
+        pictures = [portrait(folder, shown)] if (folder / shown).is_file() else video
         asked = []
 
         def source(frame, recording=recording, pictures=pictures, asked=asked):
@@ -52,16 +58,33 @@ def test_each_segment_is_shown_the_source_at_its_start(runs):
         assert starts <= set(wanted)  # the reference asks for one frame too many
 
 
-def test_the_given_latents_are_clean_before_every_step(runs):
-    compared = 0
+def test_every_recorded_question_is_the_same(runs):
+    compared = Counter()
     for recording, _, _ in runs.values():
-        num_given = {}
-        for segment, step, _, latents, _ in recording.seen:
-            recorded = recording.tensors.get(f"chunk{segment}/x_first_step")
-            if recorded is not None and step == 0:
-                torch.testing.assert_close(latents, recorded, **CLOSE)
-                compared += 1
-            given = num_given.setdefault(segment, latents)
-            held = 1 if segment == 0 else 1 + (recording.lengths.conditioning_frames - 1) // 4
+        compared += assert_same_questions(recording)
+    assert compared["x_first_step"]
+
+
+def test_the_given_latents_are_clean_before_every_step(runs):
+    for recording, _, _ in runs.values():
+        first = {}
+        for segment, _, _, latents, _ in recording.seen:
+            held = 1 if segment == 0 else latent_frames(recording.lengths.conditioning_frames)
+            given = first.setdefault(segment, latents)
             assert torch.equal(latents[:, :held], given[:, :held])
-    assert compared
+
+
+def test_segments_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
+    for name, (recording, sampled, _) in runs.items():
+        assert_same_counts(recording, name, sampled)
+
+
+def test_what_each_segment_sees_and_hears_is_the_reference_s(runs):
+    compared = Counter()
+    for recording, _, _ in runs.values():
+        compared += assert_same_surroundings(recording)
+    assert len(compared) == 3
+
+
+def test_the_talk_is_cut_into_as_many_segments_as_the_reference_s(goldens):
+    assert_same_cuts(goldens / "infinitetalk")

@@ -1,6 +1,5 @@
 """The sampler against runs of the reference, given the same noise and the same toy network."""
 
-import json
 from collections import Counter
 
 import pytest
@@ -10,10 +9,12 @@ pytest.importorskip("diffusers")
 pytest.importorskip("safetensors")
 
 from stand_ins import (  # noqa: E402
-    CLOSE,
     StandInCodec,
+    assert_same_counts,
+    assert_same_cuts,
+    assert_same_questions,
+    assert_same_surroundings,
     assert_same_talk,
-    picture_tokens,
     portrait,
     recordings,
     small_transformer,
@@ -24,16 +25,9 @@ from multitalk.engines.diffusion.sampler import (  # noqa: E402
     SampleOptions,
     continue_multitalk,
     sample_talk,
-    schedule,
     seeded_noise,
 )
-from multitalk.engines.diffusion.segments import (  # noqa: E402
-    SegmentLengths,
-    num_segments,
-    segments,
-)
-
-BRANCHES = {"cond": "full", "drop_text": "voice", "drop_audio": "prompt", "uncond": "nothing"}
+from multitalk.engines.diffusion.segments import SegmentLengths  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -60,63 +54,24 @@ def test_latents_and_frames_are_the_reference_s(runs):
 def test_every_recorded_question_and_answer_is_the_same(runs):
     compared = Counter()
     for recording, _ in runs.values():
-        for segment, step, branch, latents, velocity in recording.seen:
-            pairs = {f"chunk{segment}/step{step}/x_in": latents}
-            if step == 0:
-                pairs[f"chunk{segment}/x_first_step"] = latents
-            for theirs, ours in BRANCHES.items():
-                if ours == branch:
-                    pairs[f"chunk{segment}/step{step}/{theirs}"] = velocity
-            for name, ours in pairs.items():
-                if name in recording.tensors:
-                    torch.testing.assert_close(ours, recording.tensors[name], **CLOSE)
-                    compared[name.split("/")[-1]] += 1
-    assert {"x_in", "x_first_step", *BRANCHES} <= set(compared)
+        compared += assert_same_questions(recording)
+    assert {"x_in", "x_first_step", "cond"} <= set(compared)
 
 
-def test_the_network_is_asked_as_often_as_the_reference_s_and_no_more(runs):
+def test_segments_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
     for name, (recording, sampled) in runs.items():
-        branches = recording.meta["cases"][name]["branches_per_step"]
-        assert len(recording.seen) == len(sampled) * recording.steps * branches
-
-
-def test_timesteps_are_the_reference_s(runs):
-    for name, (recording, _) in runs.items():
-        ours = schedule(recording.steps, shift=recording.shift).timesteps
-        theirs = torch.tensor(recording.meta["cases"][name]["timesteps"])
-        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-6)
+        assert_same_counts(recording, name, sampled)
 
 
 def test_what_each_segment_sees_and_hears_is_the_reference_s(runs):
     compared = Counter()
     for recording, _ in runs.values():
-        windows = segments(recording.num_frames, recording.lengths)
-        for number, (segment, shown) in enumerate(
-            zip(windows, recording.conditionings, strict=True)
-        ):
-            pairs = {
-                "audio_windows_sum": recording.voices().windows(segment).sum((-2, -1)),
-                "clip_token0": picture_tokens(recording.stubs, shown.picture)[0],
-            }
-            if len(recording.params["L"]) > 1:
-                pairs["masks"] = recording.masks()
-            for kind, ours in pairs.items():
-                theirs = recording.tensors.get(f"chunk{number}/{kind}")
-                if theirs is not None:
-                    torch.testing.assert_close(ours, theirs, **CLOSE)
-                    compared[kind] += 1
+        compared += assert_same_surroundings(recording)
     assert len(compared) == 3
 
 
 def test_the_talk_is_cut_into_as_many_segments_as_the_reference_s(goldens):
-    for model in ("sampler", "infinitetalk"):
-        for row in json.loads((goldens / model / "frame_counts.json").read_text()):
-            if row["chunks"] is None:
-                continue  # the reference fails
-            lengths = SegmentLengths(row["frame_num"], row["motion_frame"])
-            num_frames = min(row["audio_frames"][0], row["max_frames_num"])
-            assert num_segments(num_frames, lengths) == row["chunks"], row
-            assert num_frames >= min(row["out_frames"], *row["audio_frames"])
+    assert_same_cuts(goldens / "sampler")
 
 
 class CountingModel:
