@@ -13,8 +13,8 @@ from toy import SIZES, predict, toy_transformer  # noqa: E402
 from multitalk.engines.diffusion.convert import (  # noqa: E402
     AUDIO_NAME,
     CheckpointMismatch,
-    load_quantized_transformer,
     load_transformer,
+    load_transformer_file,
 )
 from multitalk.engines.diffusion.names import to_ours, to_published  # noqa: E402
 
@@ -173,7 +173,7 @@ def test_a_file_without_what_tells_the_sizes_is_refused(tmp_path, model, absent)
     safetensors.save_file(state, tmp_path / "all.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(WAN_CONFIG))
     with pytest.raises(CheckpointMismatch, match=f"{absent}: missing tensor"):
-        load_quantized_transformer(tmp_path / "all.safetensors", config=tmp_path / "config.json")
+        load_transformer_file(tmp_path / "all.safetensors", config=tmp_path / "config.json")
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])

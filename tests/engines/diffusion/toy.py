@@ -2,6 +2,7 @@
 
 import torch
 
+from multitalk.engines.diffusion.quantized import as_held
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 NUM_FRAMES, HEIGHT, WIDTH = 3, 4, 6  # latent
@@ -33,9 +34,9 @@ def toy_transformer(**changes):
                 inputs = model.get_parameter(name.removesuffix("_scale")).shape[1]
                 parameter.copy_(0.01 * inputs**-0.5 * (1 + values.abs()))
             elif parameter.dtype == torch.int8:
-                parameter.copy_((40 * values).clamp(-127, 127))
-            elif parameter.dtype == torch.uint8:  # bits of float8
-                parameter.copy_((40 * values).to(torch.float8_e4m3fn).view(torch.uint8))
+                stored = (40 * values).clamp(-127, 127)
+                in_float8 = changes["weight_storage"] == "float8_e4m3fn"
+                parameter.copy_(as_held(stored.to(torch.float8_e4m3fn)) if in_float8 else stored)
             else:
                 parameter.copy_((0.5 if parameter.dim() == 1 else 0) + small * values)
     return model.eval()

@@ -3,7 +3,7 @@
 * A folder in the published Wan layout: `config.json`, shards with an index, and the audio part
   in `multitalk.safetensors`, there or elsewhere (InfiniteTalk's file is such a part).
 * A folder in the layout of diffusers' Wan model, with the audio part elsewhere.
-* One file of weights in 8 bits, with the `config.json` of its model.
+* One file of the whole network, in 8 bits or not, with the `config.json` of its model.
 * A folder that `save_pretrained` wrote.
 
 Sizes come from the tensors; the config says only what tensors cannot: heads, text length, eps.
@@ -12,47 +12,23 @@ All headers are compared with the model before the first tensor is read.
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from accelerate.utils import set_module_tensor_to_device
-from safetensors import SafetensorError, safe_open
 
 from multitalk.engines.diffusion.names import to_ours
-from multitalk.engines.diffusion.quantized import WeightStorage, as_stored
+from multitalk.engines.diffusion.published import AUDIO_NAME, CONFIG_NAME, INDEX_NAME
+from multitalk.engines.diffusion.quantized import parameter_of, storage_options
+from multitalk.engines.diffusion.tensor_files import StoredTensors, fill, open_tensors, require
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
-CONFIG_NAME = "config.json"
-INDEX_NAME = "diffusion_pytorch_model.safetensors.index.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
-AUDIO_NAME = "multitalk.safetensors"
-
 DEFAULT_TEXT_LEN = 512
 DEFAULT_EPS = 1e-6
 FRAMES_PER_LATENT = 4
-
-_STORAGE: dict[str, WeightStorage] = {"I8": "int8", "F8_E4M3": "float8_e4m3fn"}
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """Where a parameter is.
-
-    Attributes:
-        file: The safetensors file.
-        key: Its name in that file.
-        shape: Its shape there.
-        dtype: Its dtype there, in safetensors' words, such as `F32`.
-    """
-
-    file: Path
-    key: str
-    shape: tuple[int, ...]
-    dtype: str
 
 
 def load_transformer(
@@ -82,18 +58,19 @@ def load_transformer(
     return _load_files(files, config, torch_dtype, device)
 
 
-def load_quantized_transformer(
+def load_transformer_file(
     file: Path,
     *,
     config: Path,
     torch_dtype: torch.dtype = torch.bfloat16,
     device: str | torch.device = "cpu",
 ) -> MultiTalkTransformer3DModel:
-    """Open one file of int8 or float8 weights, which stay so in memory.
+    """Open one file of the whole network.
 
     Args:
-        file: In optimum-quanto's layout: `.weight._data` and `.weight._scale` per layer.
-        config: The `config.json` of the model that was quantised.
+        file: `.safetensors`, where int8 or float8 weights in optimum-quanto's layout stay so in
+            memory, or `.pth`.
+        config: The `config.json` of the network.
         torch_dtype: Of what is not quantised and need not be float32.
         device: Where the weights go, straight from the file.
 
@@ -120,52 +97,26 @@ def _load_files(
     torch_dtype: torch.dtype,
     device: str | torch.device,
 ) -> MultiTalkTransformer3DModel:
-    stored, problems = _stored_tensors(files)
-    if problems:
-        raise CheckpointMismatch(problems)
+    stored = open_tensors(files, _parameter_name)
     if config.get("_class_name") != MultiTalkTransformer3DModel.__name__:
         config = _model_options(stored, config)
     with init_empty_weights():
         model = MultiTalkTransformer3DModel.from_config(config)
-    problems = _mismatches(model, stored)
-    if problems:
-        raise CheckpointMismatch(problems)
-    _fill(model, stored, torch_dtype, device)
-    return model.to(device).eval()
+    in_float32 = set(model._keep_in_fp32_modules)
 
+    def dtype_of(name: str) -> torch.dtype:
+        return torch.float32 if in_float32 & set(name.split(".")) else torch_dtype
 
-def _stored_tensors(files: list[Path]) -> tuple[dict[str, StoredTensor], list[str]]:
-    """Read the headers of files: our name -> tensor, and what is wrong with the files."""
-    stored: dict[str, StoredTensor] = {}
-    problems = []
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as opened:
-                for key in opened.keys():  # noqa: SIM118 - not a mapping
-                    name = _parameter_name(key)
-                    if name is not None:
-                        header = opened.get_slice(key)
-                        shape = tuple(header.get_shape())
-                        stored[name] = StoredTensor(file, key, shape, header.get_dtype())
-        except FileNotFoundError:
-            problems.append(f"{file.name}: missing file")
-        except (SafetensorError, OSError) as error:
-            problems.append(f"{file.name}: cannot be read ({error})")
-    return stored, problems
+    fill(model, stored, dtype_of=dtype_of, device=device)
+    return model
 
 
 def _parameter_name(key: str) -> str | None:
-    """A key of a file -> the name of our parameter, or None for what quanto does not use."""
-    if key.endswith((".input_scale", ".output_scale")):
-        return None
-    if key.endswith(".weight._data"):
-        return to_ours(key.removesuffix("._data"))
-    if key.endswith(".weight._scale"):
-        return to_ours(key.removesuffix("._scale")) + "_scale"
-    return to_ours(key)
+    name = parameter_of(key)
+    return None if name is None else to_ours(name)
 
 
-def _model_options(stored: dict[str, StoredTensor], config: dict[str, Any]) -> dict[str, Any]:
+def _model_options(stored: StoredTensors, config: dict[str, Any]) -> dict[str, Any]:
     """The constructor's arguments, from the shapes of the tensors and the file's config."""
     embedder = "condition_embedder"
     sizing = {
@@ -180,9 +131,7 @@ def _model_options(stored: dict[str, StoredTensor], config: dict[str, Any]) -> d
         "audio_last": "audio_proj.proj3.weight",
         "audio_norm": "audio_proj.norm.weight",
     }
-    missing = [name for name in sizing.values() if name not in stored]
-    if missing:
-        raise CheckpointMismatch(f"{name}: missing tensor" for name in missing)
+    require(stored, sizing.values())
     shapes = {role: stored[name].shape for role, name in sizing.items()}
     dim, in_channels, *patch_size = shapes["patch"]
     heads = config.get("num_heads", config.get("num_attention_heads"))
@@ -211,58 +160,8 @@ def _model_options(stored: dict[str, StoredTensor], config: dict[str, Any]) -> d
         "audio_dim": audio_dim,
         "audio_tokens": shapes["audio_last"][0] // audio_dim,
         "frames_per_latent": frames_per_latent,
-        **_storage_options(stored),
+        **storage_options({name: tensor.values for name, tensor in stored.items()}),
     }
-
-
-def _storage_options(stored: dict[str, StoredTensor]) -> dict[str, Any]:
-    """How the file holds its weights, and which Linear layers it does not hold so."""
-    in_8_bits = {name for name, tensor in stored.items() if tensor.dtype in _STORAGE}
-    kinds = {stored[name].dtype for name in in_8_bits}
-    if not kinds:
-        return {}
-    if len(kinds) > 1:
-        raise CheckpointMismatch([f"weights of several kinds, {sorted(kinds)}: one is possible"])
-    full_precision = tuple(
-        name.removesuffix(".weight")
-        for name, tensor in stored.items()
-        if name.endswith(".weight") and len(tensor.shape) == 2 and name not in in_8_bits
-    )
-    return {"weight_storage": _STORAGE[kinds.pop()], "full_precision_modules": full_precision}
-
-
-def _mismatches(model: torch.nn.Module, stored: dict[str, StoredTensor]) -> list[str]:
-    expected = model.state_dict()
-    problems = [f"{name}: missing tensor" for name in expected if name not in stored]
-    for name, tensor in stored.items():
-        if name not in expected:
-            problems.append(f"{tensor.file.name}: {tensor.key}: unknown tensor")
-        elif tensor.shape != tuple(expected[name].shape):
-            shape = list(expected[name].shape)
-            problems.append(
-                f"{tensor.file.name}: {tensor.key}: shape {list(tensor.shape)}, not {shape}"
-            )
-    return problems
-
-
-def _fill(
-    model: MultiTalkTransformer3DModel,
-    stored: dict[str, StoredTensor],
-    torch_dtype: torch.dtype,
-    device: str | torch.device,
-) -> None:
-    """Read every tensor once, straight to its device and dtype."""
-    in_float32 = set(model._keep_in_fp32_modules)
-    for file in dict.fromkeys(tensor.file for tensor in stored.values()):
-        with safe_open(file, framework="pt", device=str(device)) as opened:
-            for name, tensor in stored.items():
-                if tensor.file != file:
-                    continue
-                values = as_stored(opened.get_tensor(tensor.key))
-                if values.is_floating_point():
-                    keep = in_float32 & set(name.split("."))
-                    values = values.to(torch.float32 if keep else torch_dtype)
-                set_module_tensor_to_device(model, name, device, values, dtype=values.dtype)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

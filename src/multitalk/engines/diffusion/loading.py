@@ -1,14 +1,8 @@
-"""Opens a directory of weights, one folder a component, as a pipeline.
-
-The directory is what `MultiTalkPipeline.save_pretrained` writes, or a copy of
-Wan2.1-I2V-14B-480P-Diffusers with two things added: `audio_encoder/` (wav2vec 2.0) and the audio
-part of the network, `transformer/multitalk.safetensors`. In place of the shards, `transformer/` may
-hold one `quant_model*.safetensors` in 8 bits.
-"""
+"""Opens a directory of weights as a pipeline, whichever way it is laid out (see `weight_files`)."""
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,106 +11,175 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers import (
-    AutoTokenizer,
     CLIPImageProcessorPil,
     CLIPVisionModel,
+    PreTrainedTokenizerFast,
     UMT5EncoderModel,
     Wav2Vec2Model,
 )
 from transformers.utils import logging as transformers_logging
 
-from multitalk.engines.diffusion.convert import (
-    CONFIG_NAME,
-    load_quantized_transformer,
-    load_transformer,
-)
+from multitalk.engines.diffusion.convert import load_transformer, load_transformer_file
+from multitalk.engines.diffusion.image_encoder import load_image_encoder
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.engines.diffusion.published import CONFIG_NAME, Kind
+from multitalk.engines.diffusion.tensor_files import check_readable
+from multitalk.engines.diffusion.text_encoder import QuantizedUMT5EncoderModel, load_text_encoder
+from multitalk.engines.diffusion.vae import load_vae
+from multitalk.engines.diffusion.weight_files import (
+    CheckpointMismatch,
+    WeightFiles,
+    find_weight_files,
+)
 
-INDEX_NAME = "model_index.json"
 TOKENIZER_NAME = "tokenizer.json"
 CONFIG_KEYS = ("kind", "segment_frames", "conditioning_frames", "sizes")
-QUANTIZED = "quant_model*.safetensors"
+CONDITIONING_FRAMES: dict[Kind, int] = {"multitalk": 25, "infinitetalk": 9}  # as trained
 # Replaces what is masked in training, and nothing otherwise.
-UNUSED = frozenset({"masked_spec_embed"})
+MAY_BE_ABSENT = frozenset({"masked_spec_embed"})
+# What wav2vec 2.0 was trained with, and nothing else.
+MAY_BE_LEFT = ("quantizer.", "project_hid.", "project_q.", "lm_head.", "masked_spec_embed")
+
+Devices = Mapping[str, str | torch.device]
 
 logger = logging.getLogger(__name__)
 
 
-def load_pipeline(directory: Path, *, torch_dtype: torch.dtype) -> MultiTalkPipeline:
-    """Open all components, on the CPU, from files only.
+def load_pipeline(
+    directory: Path,
+    *,
+    torch_dtype: torch.dtype,
+    weight_set: str | None = None,
+    devices: Devices | None = None,
+) -> MultiTalkPipeline:
+    """Open all components, from files only.
 
     Args:
-        directory: As above.
-        torch_dtype: Of the transformer and of the text encoder. The small networks stay float32,
-            as Wan's own code and diffusers run them.
+        directory: Of weights, as `find_weight_files` knows them.
+        torch_dtype: Of the transformer and of the text encoder, but for weights in 8 bits, which
+            stay so. The small networks are float32, as Wan's own code and diffusers run them.
+        weight_set: Which one, where several are there.
+        devices: Where a component goes, by its name; the others go to the CPU. Values go from the
+            file to the device one tensor at a time.
 
     Raises:
-        CheckpointMismatch: Says every component that is missing, or the first that is not whole.
+        CheckpointMismatch: Says every file that is missing, or what is wrong with the first
+            component that is not whole.
     """
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # a worker's log is no terminal
-    loaders: dict[str, Callable[[Path], object]] = {
-        "tokenizer": _load_tokenizer,
-        "image_processor": lambda folder: CLIPImageProcessorPil.from_pretrained(
-            folder, local_files_only=True
-        ),
-        "vae": lambda folder: _load(AutoencoderKLWan, folder, torch_dtype=torch.float32),
-        "image_encoder": lambda folder: _load(CLIPVisionModel, folder, dtype=torch.float32),
-        "audio_encoder": lambda folder: _load(Wav2Vec2Model, folder, dtype=torch.float32),
-        "text_encoder": lambda folder: _load(UMT5EncoderModel, folder, dtype=torch_dtype),
-        "transformer": lambda folder: _load_transformer(folder, torch_dtype),
-    }
-    absent = [name for name in loaders if not (directory / name).is_dir()]
-    if absent:
-        raise CheckpointMismatch(f"{name}: missing folder" for name in absent)
+    files = find_weight_files(directory, weight_set)
+    places = devices or {}
     components: dict[str, Any] = {}
-    for name, load in loaders.items():
+    for name, load in _loaders(files, torch_dtype).items():
         try:
-            components[name] = load(directory / name)
+            components[name] = load(places.get(name, "cpu"))
         except CheckpointMismatch as error:
             problems = (f"{name}: {problem}" for problem in error.problems)
             raise CheckpointMismatch(problems) from error
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             logger.warning("%s cannot be opened: %s", name, error)  # may name local paths
             raise CheckpointMismatch([f"{name}: cannot be opened"]) from error
-    scheduler = FlowMatchEulerDiscreteScheduler()
-    return MultiTalkPipeline(scheduler=scheduler, **components, **_config(directory))
-
-
-def _load_tokenizer(folder: Path) -> object:
-    if not (folder / TOKENIZER_NAME).exists():  # the library would make one that knows no word
-        raise CheckpointMismatch([f"{TOKENIZER_NAME}: missing file"])
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-
-
-def _load_transformer(folder: Path, torch_dtype: torch.dtype) -> object:
-    quantized = sorted(folder.glob(QUANTIZED))
-    if len(quantized) > 1:
-        raise CheckpointMismatch([f"{len(quantized)} files {QUANTIZED}: one is possible"])
-    if quantized:
-        config = folder / CONFIG_NAME
-        return load_quantized_transformer(quantized[0], config=config, torch_dtype=torch_dtype)
-    return load_transformer(folder, torch_dtype=torch_dtype)
-
-
-def _load(network: Any, folder: Path, **options: object) -> object:
-    """Open one network; the libraries would only warn of weights that are not there."""
-    loaded, report = network.from_pretrained(
-        folder, local_files_only=True, output_loading_info=True, **options
+    return MultiTalkPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        **components,
+        **_config(files),
     )
-    missing = sorted(set(report["missing_keys"]) - UNUSED)
-    if missing:
-        raise CheckpointMismatch(f"{key}: missing tensor" for key in missing)
-    return loaded.eval()
 
 
-def _config(directory: Path) -> dict[str, Any]:
-    """What our own `save_pretrained` wrote beside the components."""
-    index = directory / INDEX_NAME
-    if not index.exists():
-        return {}
-    config = json.loads(index.read_text(encoding="utf-8"))
-    if config.get("_class_name") != MultiTalkPipeline.__name__:
-        return {}
-    return {key: config[key] for key in CONFIG_KEYS if key in config}
+def _loaders(
+    files: WeightFiles, torch_dtype: torch.dtype
+) -> dict[str, Callable[[str | torch.device], object]]:
+    """How each is opened, the small ones first: what is wrong with them is said soon."""
+    return {
+        "tokenizer": lambda _: _load_tokenizer(files.tokenizer),
+        "image_processor": lambda _: _load_image_processor(files.image_processor),
+        "vae": lambda device: (
+            _load(AutoencoderKLWan, files.vae, device, torch_dtype=torch.float32)
+            if files.vae.is_dir()
+            else load_vae(files.vae, device=device)
+        ),
+        "image_encoder": lambda device: (
+            _load(CLIPVisionModel, files.image_encoder, device, dtype=torch.float32)
+            if files.image_encoder.is_dir()
+            else load_image_encoder(files.image_encoder, device=device)
+        ),
+        "audio_encoder": lambda device: _load(
+            Wav2Vec2Model, files.audio_encoder, device, dtype=torch.float32
+        ),
+        "text_encoder": lambda device: (
+            _load(_text_network(files.text_encoder), files.text_encoder, device, dtype=torch_dtype)
+            if files.text_encoder.is_dir()
+            else load_text_encoder(files.text_encoder, torch_dtype=torch_dtype, device=device)
+        ),
+        "transformer": lambda device: _load_transformer(files, torch_dtype, device),
+    }
+
+
+def _load_transformer(
+    files: WeightFiles, torch_dtype: torch.dtype, device: str | torch.device
+) -> object:
+    if files.transformer_config is not None:
+        return load_transformer_file(
+            files.transformer,
+            config=files.transformer_config,
+            torch_dtype=torch_dtype,
+            device=device,
+        )
+    return load_transformer(
+        files.transformer, audio=files.audio_part, torch_dtype=torch_dtype, device=device
+    )
+
+
+def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer as its file has it: the library's T5 class would rebuild it without parts."""
+    file = folder / TOKENIZER_NAME
+    if not file.exists():
+        raise CheckpointMismatch([f"{TOKENIZER_NAME}: missing file"])
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or "model" not in content:  # the library's error has no class
+        raise CheckpointMismatch([f"{TOKENIZER_NAME}: no tokenizer"])
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+
+
+def _load_image_processor(folder: Path | None) -> CLIPImageProcessorPil:
+    if folder is None:
+        return CLIPImageProcessorPil()  # CLIP's published constants are the library's defaults
+    return CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
+
+
+def _text_network(folder: Path) -> Any:
+    """The class that wrote a folder."""
+    config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    return QuantizedUMT5EncoderModel if "weight_storage" in config else UMT5EncoderModel
+
+
+def _load(network: Any, folder: Path, device: str | torch.device, **options: object) -> object:
+    """Open one network; the libraries would only warn of weights that do not fit."""
+    check_readable(folder.glob("*.safetensors"))
+    loaded, report = network.from_pretrained(
+        folder,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **options,
+    )
+    missing = sorted(set(report["missing_keys"]) - MAY_BE_ABSENT)
+    problems = [f"{key}: missing tensor" for key in missing]
+    for key in sorted(report["unexpected_keys"]):
+        if not key.startswith(MAY_BE_LEFT):
+            problems.append(f"{key}: unknown tensor")
+    for key, found, expected in sorted(report["mismatched_keys"]):
+        problems.append(f"{key}: shape {list(found)}, not {list(expected)}")
+    if problems:
+        raise CheckpointMismatch(problems)
+    return loaded.to(device).eval()
+
+
+def _config(files: WeightFiles) -> dict[str, Any]:
+    """How segments follow one another: by the kind, and by what our `save_pretrained` wrote."""
+    config = {"kind": files.kind, "conditioning_frames": CONDITIONING_FRAMES[files.kind]}
+    if files.pipeline_index is None:
+        return config
+    written = json.loads(files.pipeline_index.read_text(encoding="utf-8"))
+    return config | {key: written[key] for key in CONFIG_KEYS if key in written}

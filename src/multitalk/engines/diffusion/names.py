@@ -4,6 +4,7 @@ The tables are one to one, so that a name can be taken either way.
 """
 
 import re
+from collections.abc import Mapping
 
 _MODEL = {
     "patch_embedding": "patch_embedding",
@@ -63,10 +64,16 @@ def to_published(name: str) -> str:
     )
 
 
-def _translate(name: str, model: dict[str, str], block: dict[str, str]) -> str:
-    inside = _IN_A_BLOCK.fullmatch(name)
-    prefix, rest = inside.groups() if inside else ("", name)
-    for old, new in (block if inside else model).items():
-        if rest == old or rest.startswith(f"{old}."):
-            return prefix + new + rest[len(old) :]
+def translate(name: str, table: Mapping[str, str]) -> str:
+    """A name of a module or parameter by the first line of a table that begins it, or unchanged."""
+    for old, new in table.items():
+        if name == old or name.startswith(f"{old}."):
+            return new + name[len(old) :]
     return name
+
+
+def _translate(name: str, model: Mapping[str, str], block: Mapping[str, str]) -> str:
+    inside = _IN_A_BLOCK.fullmatch(name)
+    if inside:
+        return inside[1] + translate(inside[2], block)
+    return translate(name, model)

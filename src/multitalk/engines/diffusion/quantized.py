@@ -1,29 +1,36 @@
 """Linear layers whose weights stay int8 or float8 in memory, with one scale per output row.
 
-The numbers are those of optimum-quanto's weight-only files: W[i, j] = data[i, j] * scale[i].
+The numbers are those of optimum-quanto's weight-only files: W[i, j] = data[i, j] * scale[i], as
+`.weight._data` and `.weight._scale`.
 """
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+
 WeightStorage = Literal["int8", "float8_e4m3fn"]
 
-# float8 is held as its bits: whatever casts floating-point parameters, as `.to(bfloat16)` and
-# offloading do, must not touch numbers that mean nothing without their scale.
-_HELD_AS: dict[WeightStorage, torch.dtype] = {"int8": torch.int8, "float8_e4m3fn": torch.uint8}
+_STORAGE: dict[torch.dtype, WeightStorage] = {
+    torch.int8: "int8",
+    torch.float8_e4m3fn: "float8_e4m3fn",
+}
 
 
 class QuantizedLinear(nn.Linear):
     """A Linear whose weight is stored in 8 bits and multiplied by its scales after the product.
 
-    It is an `nn.Linear` to whoever asks, so that adapters, offloading and compilation work.
+    It is an `nn.Linear` to whoever asks, so that adapters, offloading and compilation work. float8
+    is held as its bits: whatever casts floating-point parameters, as `.to(bfloat16)` and offloading
+    do, must not touch numbers that mean nothing without their scale. Those bits are int8 and not
+    uint8, because the library's UMT5 takes the dtype of any other weight for that of its states.
 
     Attributes:
-        weight: int8, or the bits of float8 as uint8, [out, in].
+        weight: int8, or the bits of float8 as int8, [out, in].
         weight_scale: float32 [out, 1].
     """
 
@@ -34,7 +41,7 @@ class QuantizedLinear(nn.Linear):
         self.in_features = in_features
         self.out_features = out_features
         self.storage = storage
-        stored = torch.zeros(out_features, in_features, dtype=_HELD_AS[storage])
+        stored = torch.zeros(out_features, in_features, dtype=torch.int8)
         self.weight = nn.Parameter(stored, requires_grad=False)
         self.weight_scale = nn.Parameter(torch.ones(out_features, 1), requires_grad=False)
         zeros = torch.zeros(out_features)
@@ -75,6 +82,46 @@ def store_weights_as(
         model.set_submodule(name, quantized)
 
 
-def as_stored(values: torch.Tensor) -> torch.Tensor:
+def as_held(values: torch.Tensor) -> torch.Tensor:
     """The values of a file as `QuantizedLinear.weight` holds them."""
-    return values.view(torch.uint8) if values.dtype == torch.float8_e4m3fn else values
+    return values.view(torch.int8) if values.dtype == torch.float8_e4m3fn else values
+
+
+def parameter_of(key: str) -> str | None:
+    """A key of quanto's -> the name of the parameter, None for what weight-only files leave unused.
+
+    Keys that are not quanto's come back as they are.
+    """
+    if key.endswith((".input_scale", ".output_scale")):
+        return None
+    if key.endswith(".weight._scale"):
+        return key.removesuffix("._scale") + "_scale"
+    return key.removesuffix("._data")
+
+
+def storage_options(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """How a file holds its weights, as options of a network.
+
+    Args:
+        tensors: By the name of our parameter.
+
+    Returns:
+        `weight_storage`, and as `full_precision_modules` which layers are not stored so; nothing
+        for a file without weights in 8 bits.
+
+    Raises:
+        CheckpointMismatch: Weights of several kinds.
+    """
+    in_8_bits = {name for name, values in tensors.items() if values.dtype in _STORAGE}
+    kinds = {tensors[name].dtype for name in in_8_bits}
+    if not kinds:
+        return {}
+    if len(kinds) > 1:
+        several = sorted(map(str, kinds))
+        raise CheckpointMismatch([f"weights of several kinds, {several}: one is possible"])
+    full_precision = tuple(
+        name.removesuffix(".weight")
+        for name, values in tensors.items()
+        if name.endswith(".weight") and values.dim() == 2 and name not in in_8_bits
+    )
+    return {"weight_storage": _STORAGE[kinds.pop()], "full_precision_modules": full_precision}

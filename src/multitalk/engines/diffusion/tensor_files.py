@@ -1,0 +1,169 @@
+"""Files of tensors, safetensors or `.pth`: compared with a network, then put into it.
+
+Both kinds are mapped into memory, not read. Names, shapes and dtypes of everything are known before
+the first value is, and a value that is wanted in its own dtype on the CPU stays in the file until a
+layer works with it. Other values are converted one tensor at a time.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from multitalk.engines.diffusion.quantized import as_held
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+
+PICKLE_ENDINGS = (".pth", ".pt")
+ARCHIVE = b"PK\x03\x04"  # how a `.pth` begins that can be mapped; older ones are pickles only
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A parameter in a file.
+
+    Attributes:
+        file: It is in.
+        key: Its name there.
+        values: Mapped from the file.
+    """
+
+    file: Path
+    key: str
+    values: torch.Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values."""
+        return tuple(self.values.shape)
+
+
+StoredTensors = dict[str, StoredTensor]  # by the name of our parameter
+
+
+def open_tensors(files: Iterable[Path], name_of: Callable[[str], str | None]) -> StoredTensors:
+    """Map files into memory.
+
+    Args:
+        files: Of a later one, the tensors stand over those of an earlier one.
+        name_of: From a key of a file to the name of our parameter, None for what is not used.
+
+    Raises:
+        CheckpointMismatch: Files that are missing, cut, or hold anything other than tensors.
+    """
+    stored: StoredTensors = {}
+    problems: list[str] = []
+    for file in files:
+        try:
+            tensors = _map_file(file)
+        except CheckpointMismatch as error:
+            problems += error.problems
+            continue
+        for key, values in tensors.items():
+            name = name_of(key)
+            if name is not None:
+                stored[name] = StoredTensor(file, key, values)
+    if problems:
+        raise CheckpointMismatch(problems)
+    return stored
+
+
+def check_readable(files: Iterable[Path]) -> None:
+    """Make sure that files are whole, before a library opens them whose errors do not name them.
+
+    Raises:
+        CheckpointMismatch: Names all that are not.
+    """
+    open_tensors(files, lambda _: None)
+
+
+def require(stored: StoredTensors, names: Iterable[str]) -> None:
+    """Make sure of the tensors that tell a network's sizes.
+
+    Raises:
+        CheckpointMismatch: Names all that are missing.
+    """
+    missing = [name for name in names if name not in stored]
+    if missing:
+        raise CheckpointMismatch(f"{name}: missing tensor" for name in missing)
+
+
+def fill(
+    network: nn.Module,
+    stored: StoredTensors,
+    *,
+    dtype_of: Callable[[str], torch.dtype],
+    device: str | torch.device,
+) -> None:
+    """Put tensors into a network that was made without values; integers keep their dtype.
+
+    Args:
+        network: On the meta device but for its buffers; all of it is on `device` afterwards.
+        stored: Is emptied, so that files are let go as they are done with.
+        dtype_of: From the name of a parameter to its dtype.
+        device: Where the values go.
+
+    Raises:
+        CheckpointMismatch: Missing or unknown tensors, wrong shapes or kinds of numbers.
+    """
+    problems = _mismatches(network, stored)
+    if problems:
+        raise CheckpointMismatch(problems)
+    state = {}
+    for name in list(stored):
+        values = as_held(stored.pop(name).values).to(device)
+        state[name] = values.to(dtype_of(name)) if values.is_floating_point() else values
+    network.load_state_dict(state, assign=True)
+    network.to(device).eval()
+
+
+def _map_file(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        if file.suffix in PICKLE_ENDINGS:
+            return _map_pickle(file)
+        with safe_open(file, framework="pt") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointMismatch([f"{file.name}: missing file"]) from error
+    except UnpicklingError as error:
+        logger.warning("%s is not opened: %s", file, error)
+        reason = "holds more than tensors, which could run a stranger's code, or is damaged"
+        raise CheckpointMismatch([f"{file.name}: not opened: it {reason}"]) from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        logger.warning("%s cannot be read: %s", file, error)  # names local paths
+        raise CheckpointMismatch([f"{file.name}: cannot be read: cut short or damaged"]) from error
+
+
+def _map_pickle(file: Path) -> dict[str, torch.Tensor]:
+    with file.open("rb") as opened:
+        mappable = opened.read(len(ARCHIVE)) == ARCHIVE
+    content = torch.load(file, map_location="cpu", mmap=mappable, weights_only=True)
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict):
+        raise CheckpointMismatch([f"{file.name}: no names of tensors in it"])
+    others = [key for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise CheckpointMismatch(f"{file.name}: {key}: not a tensor" for key in others)
+    return content
+
+
+def _mismatches(network: nn.Module, stored: StoredTensors) -> list[str]:
+    expected = network.state_dict()
+    problems = [f"{name}: missing tensor" for name in expected if name not in stored]
+    for name, tensor in stored.items():
+        place = f"{tensor.file.name}: {tensor.key}"
+        if name not in expected:
+            problems.append(f"{place}: unknown tensor")
+        elif tensor.shape != tuple(expected[name].shape):
+            shape = list(expected[name].shape)
+            problems.append(f"{place}: shape {list(tensor.shape)}, not {shape}")
+        elif as_held(tensor.values).is_floating_point() != expected[name].is_floating_point():
+            problems.append(f"{place}: {tensor.values.dtype} for {expected[name].dtype}")
+    return problems
