@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from multitalk.engines.base import Engine, FrameChunk, RenderOptions, Scene
+from multitalk.engines.base import Engine, FrameChunk, RenderOptions, Scene, Watch, unwatched
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.serving.local import Studio
@@ -30,10 +30,14 @@ class RememberingEngine:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """As the other engine does."""
         self.scene, self.options = scene, options
-        return self.engine.render(scene, options)
+        return self.engine.render(scene, options, watch)
+
+    def close(self) -> None:
+        """As the other engine does."""
+        self.engine.close()
 
 
 def cost(work: Callable[[], object]) -> dict[str, float]:
@@ -46,14 +50,14 @@ def cost(work: Callable[[], object]) -> dict[str, float]:
 def seconds_to_first_chunk(engine: RememberingEngine) -> float:
     """From the call of `render` until frames are there, detection and rigging included."""
     started = time.perf_counter()
-    chunks = engine.engine.render(engine.scene, engine.options)
+    chunks = engine.engine.render(engine.scene, engine.options, unwatched)
     next(chunks)
     return time.perf_counter() - started
 
 
 def render_only(engine: RememberingEngine) -> None:
     """The engine's part of the job; each chunk is let go at once."""
-    for _ in engine.engine.render(engine.scene, engine.options):
+    for _ in engine.engine.render(engine.scene, engine.options, unwatched):
         pass
 
 
@@ -73,7 +77,7 @@ def measure(talk: dict[str, object], num_runs: int, output: Path) -> dict[str, o
     studio = Studio("warp", settings=Settings())
     studio.engine = engine = RememberingEngine(studio.engine)
     studio.render(**talk, output=output)
-    chunks = list(engine.engine.render(engine.scene, engine.options))
+    chunks = list(engine.engine.render(engine.scene, engine.options, unwatched))
     voices = [Path(path) for path in talk["audio"].values()]
     stages: list[dict[str, float]] = []
     runs: dict[str, list[dict[str, float]]] = {"job": [], "render": [], "encode": []}

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 
 
 class FakeEngine:
@@ -16,6 +16,7 @@ class FakeEngine:
         scenes: What was rendered.
         options: How.
         num_chunks: Pieces that were taken from all talks together.
+        num_steps: Steps that were computed for them.
         closed: Talks that ended, or were ended early.
     """
 
@@ -25,6 +26,7 @@ class FakeEngine:
         self,
         *,
         chunk_frames: int = 10,
+        steps_per_chunk: int = 1,
         seconds_per_chunk: float = 0.0,
         size: tuple[int, int] = (64, 48),
         error: BaseException | None = None,
@@ -33,19 +35,24 @@ class FakeEngine:
         self.scenes: list[Scene] = []
         self.options: list[RenderOptions] = []
         self.num_chunks = 0
+        self.num_steps = 0
         self.closed = 0
         self._chunk_frames = chunk_frames
+        self._steps_per_chunk = steps_per_chunk
         self._seconds_per_chunk = seconds_per_chunk
         self._size = size
         self._error = error
         self._notices = notices
 
-    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         self.scenes.append(scene)
         self.options.append(options)
         try:
             for first in range(0, scene.num_frames, self._chunk_frames):
-                time.sleep(self._seconds_per_chunk)
+                for step in range(self._steps_per_chunk):
+                    watch(first + step * self._chunk_frames / self._steps_per_chunk)
+                    self.num_steps += 1
+                    time.sleep(self._seconds_per_chunk / self._steps_per_chunk)
                 if self._error is not None and first:
                     raise self._error
                 length = min(self._chunk_frames, scene.num_frames - first)
@@ -56,3 +63,6 @@ class FakeEngine:
                 yield FrameChunk(frames, first, self._notices if first == 0 else ())
         finally:
             self.closed += 1
+
+    def close(self) -> None:
+        """There is nothing to give back."""

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import FakeEngine
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -325,18 +325,46 @@ def test_what_was_there_stays_until_the_video_is_whole(settings: Settings, tmp_p
     assert probe(output).num_frames == 25
 
 
-def test_a_job_is_cancelled_within_a_chunk(settings: Settings, tmp_path: Path) -> None:
-    engine = FakeEngine(chunk_frames=1)
+def test_progress_and_cancelling_are_finer_than_a_chunk(settings: Settings, tmp_path: Path) -> None:
+    engine = FakeEngine(chunk_frames=20, steps_per_chunk=4)
     cancelled = threading.Event()
+    seen: list[int] = []
 
-    def stop_at_five(progress: Progress) -> None:
-        if (progress.stage, progress.done) == ("render", 5):
-            cancelled.set()
+    def stop_at_thirty(progress: Progress) -> None:
+        if progress.stage == "render":
+            seen.append(progress.done)
+            if progress.done == 30:
+                cancelled.set()
 
     with pytest.raises(Cancelled):
-        talk_of(settings, tmp_path / "t.mp4", engine, on_progress=stop_at_five, cancelled=cancelled)
-    assert engine.num_chunks == 6
+        talk_of(
+            settings,
+            tmp_path / "t.mp4",
+            engine,
+            on_progress=stop_at_thirty,
+            cancelled=cancelled,
+            audio_paths={"person1": "two.wav"},
+        )
+    assert seen == [0, 5, 10, 15, 20, 25, 30]
+    assert (engine.num_chunks, engine.num_steps) == (1, 4 + 3)
     assert engine.closed == 1
+
+
+def test_progress_never_goes_back_whatever_an_engine_says(
+    settings: Settings, tmp_path: Path
+) -> None:
+    class Forgetful(FakeEngine):
+        def render(
+            self, scene: Scene, options: RenderOptions, watch: Watch
+        ) -> Iterator[FrameChunk]:
+            for chunk in super().render(scene, options, watch):
+                watch(0.0)
+                yield chunk
+
+    seen: list[Progress] = []
+    talk_of(settings, tmp_path / "t.mp4", Forgetful(chunk_frames=5), on_progress=seen.append)
+    done = [progress.done for progress in seen if progress.stage == "render"]
+    assert done == [0, 5, 10, 15, 20, 25]
 
 
 def test_a_job_that_is_cancelled_before_it_starts_does_nothing(
@@ -392,8 +420,10 @@ def test_an_engine_that_loses_frames_is_a_crash(
     settings: Settings, tmp_path: Path, lost: set[int]
 ) -> None:
     class Losing(FakeEngine):
-        def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
-            return (c for c in super().render(scene, options) if c.first not in lost)
+        def render(
+            self, scene: Scene, options: RenderOptions, watch: Watch
+        ) -> Iterator[FrameChunk]:
+            return (c for c in super().render(scene, options, watch) if c.first not in lost)
 
     with pytest.raises(InternalError):
         talk_of(settings, tmp_path / "t.mp4", Losing())
@@ -402,8 +432,10 @@ def test_an_engine_that_loses_frames_is_a_crash(
 
 def test_an_engine_that_mixes_its_chunks_up_is_a_crash(settings: Settings, tmp_path: Path) -> None:
     class Mixing(FakeEngine):
-        def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
-            return reversed(list(super().render(scene, options)))
+        def render(
+            self, scene: Scene, options: RenderOptions, watch: Watch
+        ) -> Iterator[FrameChunk]:
+            return reversed(list(super().render(scene, options, watch)))
 
     with pytest.raises(InternalError):
         talk_of(settings, tmp_path / "t.mp4", Mixing(chunk_frames=5))

@@ -10,6 +10,7 @@
     |   `-- NoFaceFound         no face, fewer faces than speakers, or a face too small
     |-- WorkerError             ours: 5xx
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
+    |   |-- EngineFailed        the engine's result is no video; another try may be
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
     |   `-- InternalError       a crash, turned into an answer
@@ -129,6 +130,13 @@ class EngineUnavailable(WorkerError):
 
     code = "engine_unavailable"
     http_status = 503
+
+
+class EngineFailed(WorkerError):
+    """What the engine made is no video; another try may be."""
+
+    code = "engine_failed"
+    retryable = True
 
 
 class DeliveryFailed(WorkerError):

@@ -325,6 +325,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "사진을 동영상 비율로 자르면 이 화자의 상자가 남지 않습니다. 상자를 키우거나 여백이 "
         "더 있는 사진을 보내 주세요.",
     },
+    "speaker_without_room": {
+        "en": "nothing of this speaker is left once the picture is cut to the video's shape; send "
+        "a picture with more room around the faces, or bbox",
+        "ko": "사진을 동영상 비율로 자르면 이 화자가 남지 않습니다. 얼굴 둘레에 여백이 더 있는 "
+        "사진이나 bbox를 보내 주세요.",
+    },
     "face_too_small": {
         "en": "the face is {height:.0f} pixels high; it must be at least {limit} pixels to speak: "
         "send a larger picture or a closer crop",
@@ -469,6 +475,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "larger GPU",
         "ko": "이 크기를 만들기에는 GPU 메모리가 부족합니다. resolution을 480p로 보내거나 더 큰 "
         "GPU를 쓰세요.",
+    },
+    "diffusion_not_finite": {
+        "en": "the network's numbers became infinite, so there is no picture; try again, with "
+        "another seed or lower guidance scales",
+        "ko": "신경망의 계산값이 무한대가 되어 영상을 만들지 못했습니다. 다른 seed나 더 낮은 "
+        "guide_scale로 다시 시도해 주세요.",
     },
     "engine_not_loaded": {
         "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",

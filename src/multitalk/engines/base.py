@@ -1,6 +1,6 @@
 """What an engine is given and what it gives back: the one seam between jobs and rendering."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -89,15 +89,34 @@ class FrameChunk:
     notices: tuple[Notice, ...] = ()
 
 
+# Told how much of a talk is done, in frames' worth of work. What it raises ends the talk.
+Watch = Callable[[float], None]
+
+
+def unwatched(done: float) -> None:
+    """A `Watch` for talks that nobody waits for."""
+
+
 class Engine(Protocol):
     """Renders a talking portrait. Loaded once per process; one job at a time."""
 
     name: ClassVar[str]
 
-    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; closing the iterator cancels the work.
+
+        Args:
+            scene: What to render.
+            options: How to render.
+            watch: Called before each piece of work that takes a while, such as a denoising step,
+                from the thread that asks for the next chunk. Never told less than before, and
+                `scene.num_frames` at most.
 
         Raises:
             NoFaceFound: The engine needs a face for each speaker and did not find it.
         """
+        ...
+
+    def close(self) -> None:
+        """Give back memory and devices, once or more often; a closed engine renders no more."""
         ...

@@ -43,8 +43,8 @@ def run_job(
         engine: What renders it; nothing else uses it meanwhile.
         settings: The operator's limits and places.
         job_id: Names the job in the log.
-        on_progress: Called from this thread as each stage begins and after each chunk.
-        cancelled: Set it, from any thread, to stop within a chunk.
+        on_progress: Called from this thread as each stage begins and whenever more is done.
+        cancelled: Set it, from any thread, to stop before the engine's next step.
 
     Raises:
         RequestError: The caller can fix it.

@@ -46,9 +46,10 @@ class Course:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._on_progress = on_progress
+        self._told: Progress | None = None
 
-    def report(self, stage: Stage, done: int, total: int) -> None:
-        """Tell the caller, unless the job must stop here.
+    def report(self, stage: Stage, done: float, total: int) -> None:
+        """Tell the caller if something more is done, unless the job must stop here.
 
         Raises:
             Cancelled: The caller took the job back.
@@ -56,7 +57,10 @@ class Course:
         """
         if self.is_cancelled():
             raise Cancelled
-        self._on_progress(Progress(stage, done, total))
+        told = self._told
+        if told is None or told.stage != stage or int(done) > told.done:
+            self._told = Progress(stage, int(done), total)
+            self._on_progress(self._told)
 
     def is_cancelled(self) -> bool:
         """Whether the caller took the job back; to be asked again and again while waiting.

@@ -123,7 +123,11 @@ class Work:
             if is_silent(track)
         ]
         with self._course.stage("render", num_frames):
-            chunks = self._engine.render(scene, self._options(seed))
+            chunks = self._engine.render(
+                scene,
+                self._options(seed),
+                lambda done: self._course.report("render", done, num_frames),
+            )
             height, width = self._write(chunks, video, soundtrack, notices)
         return Talk(
             video=video,

@@ -1,9 +1,11 @@
 """The diffusion engine on toy weights: from a directory to a video file."""
 
+import itertools
 import json
 import logging
 import shutil
 import wave
+import weakref
 
 import numpy as np
 import pytest
@@ -15,13 +17,14 @@ pytest.importorskip("cv2")
 
 from toy import toy_pipeline  # noqa: E402
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
 from multitalk.engines.diffusion import memory  # noqa: E402
-from multitalk.engines.diffusion.convert import CheckpointMismatch  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine, place_speakers  # noqa: E402
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
+from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.memory import PLANS, WORKING_BYTES, plans_that_fit  # noqa: E402
-from multitalk.errors import EngineUnavailable, NoFaceFound  # noqa: E402
+from multitalk.engines.diffusion.speakers import place_speakers  # noqa: E402
+from multitalk.errors import EngineFailed, EngineUnavailable, NoFaceFound  # noqa: E402
 from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
 from multitalk.registry import choose_engine, load_engine  # noqa: E402
 
@@ -57,8 +60,8 @@ def face(left, *, top=20, size=60):
     return FaceLandmarks(points.astype(np.float32))
 
 
-def frames_of(engine, *, num_frames=13, options=OPTIONS, **boxes):
-    chunks = list(engine.render(scene(num_frames, **boxes), options))
+def frames_of(engine, *, num_frames=13, options=OPTIONS, watch=unwatched, **boxes):
+    chunks = list(engine.render(scene(num_frames, **boxes), options, watch))
     assert [chunk.first for chunk in chunks] == np.cumsum(
         [0, *(len(chunk.frames) for chunk in chunks[:-1])]
     ).tolist()
@@ -97,8 +100,8 @@ def test_the_resolution_is_one_that_the_weights_have(engine):
 
 def test_the_first_frames_come_before_the_last_are_computed(engine):
     calls = []
-    hook = engine._pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
-    chunks = engine.render(scene(25), OPTIONS)
+    hook = engine.placement.pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    chunks = engine.render(scene(25), OPTIONS, unwatched)
     assert len(next(chunks).frames) == 9
     of_one_segment = len(calls)
     list(chunks)
@@ -192,7 +195,7 @@ def test_weights_in_8_bits_are_opened_and_stay_so(weights, tmp_path):
     shards.unlink()
     (folder / "config.json").write_text(json.dumps({"num_heads": 2, "text_len": 8}))
     engine = load_engine("diffusion", weights=copy)
-    transformer = engine._pipeline.transformer
+    transformer = engine.placement.pipeline.transformer
     assert transformer.blocks[0].ffn.net[2].weight.dtype == torch.int8
     assert frames_of(engine).shape == (13, 32, 48, 3)
     shutil.copy(folder / "quant_model_int8.safetensors", folder / "quant_model_2.safetensors")
@@ -202,7 +205,7 @@ def test_weights_in_8_bits_are_opened_and_stay_so(weights, tmp_path):
 
 @pytest.mark.parametrize(
     ("free", "plan"),
-    [(139, "resident"), (79, "resident"), (60, "encoders visit"), (24, "transformer streamed")],
+    [(139, "resident"), (79, "resident"), (60, "encoders-visit"), (24, "streamed")],
 )
 def test_the_plan_follows_from_free_memory(free, plan):
     plans = plans_that_fit(REAL_SIZES, free * GIB)
@@ -241,30 +244,106 @@ def test_in_16_bits_as_on_a_gpu_it_renders_too(weights, engine):
     assert 0 < np.abs(half.astype(int) - full.astype(int)).mean() < 3
 
 
-def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine, caplog):
-    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
-    calls = iter(range(10_000))
+STAGES = {  # of an engine's work, and the call in a talk of three windows that fails
+    "text_encoder": 2,
+    "audio_encoder.encoder": 1,
+    "vae.encoder.conv_out": 4,
+    "image_encoder": 1,
+    "transformer": 6,
+    "vae.decoder.conv_out": 4,
+}
 
-    def fail_in_the_second_segment(*_):
-        if next(calls) == 5:
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine, caplog, stage):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    component, _, inner = stage.partition(".")
+    calls, told = itertools.count(1), []
+
+    def fail_once(*_):
+        if next(calls) == STAGES[stage]:
             raise torch.OutOfMemoryError
 
-    pipeline.transformer.register_forward_pre_hook(fail_in_the_second_segment)
+    getattr(pipeline, component).get_submodule(inner).register_forward_pre_hook(fail_once)
+    other = DiffusionEngine(pipeline, PLANS)
     with caplog.at_level(logging.WARNING):
-        frames = frames_of(DiffusionEngine(pipeline, PLANS), num_frames=25)
+        frames = frames_of(other, num_frames=21, watch=told.append)
+    assert next(calls) > STAGES[stage]
     assert "out of memory with the plan: resident" in caplog.text
-    assert difference(frames, frames_of(engine, num_frames=25)) <= 1
+    assert difference(frames, frames_of(engine, num_frames=21)) <= 1
+    assert told == sorted(told)
+    assert other.placement.plan.name == "encoders-visit"
+    frames_of(other, num_frames=1)
+    assert other.placement.plan.name == "encoders-visit"  # later talks begin with it
 
 
-def test_out_of_memory_with_the_smallest_plan_is_said(weights):
+def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(weights):
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)
 
-    def fail(*_):
-        raise torch.OutOfMemoryError
+    def fail_at_720p(_module, _arguments, given):
+        if given["hidden_states"].shape[-1] > 6:
+            raise torch.OutOfMemoryError
 
-    pipeline.transformer.register_forward_pre_hook(fail)
-    with pytest.raises(EngineUnavailable, match="480p"):
-        frames_of(DiffusionEngine(pipeline, PLANS[:2]))
+    pipeline.transformer.register_forward_pre_hook(fail_at_720p, with_kwargs=True)
+    engine = DiffusionEngine(pipeline, PLANS[:2])
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="480p"):
+            frames_of(engine, num_frames=1, options=RenderOptions(seed=5, num_inference_steps=1))
+    assert len(frames_of(engine)) == 13
+
+
+def test_no_room_to_lie_in_leads_to_the_next_plan_too(weights, monkeypatch):
+    tried, really = [], memory.place
+
+    def place(pipeline, plan, device):
+        tried.append(plan.name)
+        if plan != PLANS[-1]:
+            raise torch.OutOfMemoryError
+        really(pipeline, plan, device)
+
+    monkeypatch.setattr(memory, "place", place)
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    assert len(frames_of(DiffusionEngine(pipeline, PLANS))) == 13
+    assert tried == [plan.name for plan in PLANS]
+    with pytest.raises(EngineUnavailable):
+        DiffusionEngine(pipeline, PLANS[:2])
+
+
+def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole(weights):
+    class EnoughError(Exception):
+        pass
+
+    def end(done):
+        if done > 10:
+            raise EnoughError
+
+    engine = load_engine("diffusion", weights=weights)
+    with pytest.raises(EnoughError):
+        frames_of(engine, watch=end)
+    told = []
+    assert len(frames_of(engine, watch=told.append)) == 13
+    assert told[0] == 0
+    assert told[-1] == pytest.approx(9 + 4 * 2 / 3)  # two steps of three pieces of the last window
+
+
+def test_numbers_that_are_not_finite_are_an_error_to_be_tried_again(weights):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    with torch.no_grad():
+        pipeline.transformer.proj_out.bias[0] = float("nan")
+    with pytest.raises(EngineFailed, match="another seed") as caught:
+        frames_of(DiffusionEngine(pipeline, PLANS))
+    assert caught.value.retryable
+
+
+def test_a_closed_engine_has_let_its_weights_go(weights):
+    engine = load_engine("diffusion", weights=weights)
+    frames_of(engine, num_frames=1)
+    transformer = weakref.ref(engine.placement.pipeline.transformer)
+    for _ in range(2):
+        engine.close()
+    assert transformer() is None
+    with pytest.raises(ValueError, match="closed"):
+        frames_of(engine)
 
 
 def no_faces(portrait, expected):
@@ -299,12 +378,16 @@ def test_nobody_looks_for_faces_where_all_is_known():
         place_speakers(scene(boxes=boxes), None)
 
 
-def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine):
+def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine, monkeypatch):
     left, right = (10.0, 10.0, 60.0, 90.0), (80.0, 10.0, 130.0, 90.0)
     assert len(frames_of(engine, boxes=[left, right])) == 13
     with pytest.raises(NoFaceFound) as caught:
         frames_of(engine, boxes=[left, (50.0, 50.0, 51.0, 51.0)])
     assert caught.value.field == "bbox.person2"
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_once", no_faces)
+    with pytest.raises(NoFaceFound, match="bbox") as caught:
+        frames_of(engine, boxes=[None] * 60)
+    assert caught.value.field == "audio_paths.person2"
 
 
 def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):

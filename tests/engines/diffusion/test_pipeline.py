@@ -1,7 +1,5 @@
 """The pipeline, with its components' real classes at toy sizes."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -51,39 +49,58 @@ def test_a_talk_has_as_many_frames_as_its_voice(pipeline, num_frames):
 
 
 def test_segments_come_one_by_one_before_later_ones_are_computed(pipeline):
-    steps = []
-    segments = pipeline(PICTURE, "", [voice(21)], num_inference_steps=3, on_step=steps.append)
-    assert not steps
-    seen = 0
-    for number, segment in enumerate(segments, start=1):
-        assert len(steps) == 3 * number
+    told = []
+    segments = pipeline(PICTURE, "", [voice(21)], num_inference_steps=3, watch=told.append)
+    assert not told
+    number = seen = 0
+    for segment in segments:
+        number += 1
         assert segment.segment.new == range(seen, seen + len(segment.frames))
+        shares = [seen + len(segment.frames) * piece / 4 for piece in range(4)]
+        assert sorted(set(told))[-4:] == shares  # three steps and the decoding
         seen = segment.segment.new.stop
     assert seen == 21
     assert number == num_segments(21, pipeline.lengths)
-    assert [step.index for step in steps] == [0, 1, 2] * number
+    assert told == sorted(told)
 
 
-def test_a_talk_can_be_ended_between_steps(pipeline):
-    class EnoughError(Exception):
-        pass
+class EnoughError(Exception):
+    """What a watch may raise."""
 
-    steps = itertools.count()
 
-    def stop_at_the_second(step):
-        if next(steps):
+WORK = {  # of the components, in order, until the watch is told of the next piece
+    "text_encoder": 1,
+    "audio_encoder.encoder": 1,
+    "vae.encoder.conv_out": 3,  # latent frames
+    "image_encoder": 1,
+    "transformer": 2,  # branches
+    "vae.decoder.conv_out": 3,
+}
+
+
+@pytest.mark.parametrize("part", WORK)
+def test_a_talk_can_be_ended_after_each_encoder_step_and_decoding(part):
+    pipeline, worked = toy.toy_pipeline(), []
+    for name in WORK:
+        component, _, inner = name.partition(".")
+        module = getattr(pipeline, component).get_submodule(inner)
+        module.register_forward_hook(lambda *_, name=name: worked.append(name))
+
+    def end(done):
+        if part in worked:
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        list(pipeline(PICTURE, "", [voice(9)], on_step=stop_at_the_second))
-    assert next(steps) == 2
+        list(pipeline(PICTURE, "a man", [voice(13)], num_inference_steps=2, watch=end))
+    assert worked[-1] == part
+    assert worked.count(part) == WORK[part]
 
 
 def test_numbers_that_are_not_finite_are_no_video():
     pipeline = toy.toy_pipeline()
     with torch.no_grad():
         pipeline.transformer.proj_out.bias[0] = float("nan")
-    with pytest.raises(ArithmeticError, match="not finite"):
+    with pytest.raises(FloatingPointError, match="not finite"):
         frames_of(pipeline, voice(1))
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 import multitalk.engines.warp.engine as warp
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import WarpEngine, fit_picture
 from multitalk.errors import NoFaceFound
 from multitalk.face.landmarks import FaceDetector
@@ -54,9 +54,9 @@ def solo(portrait: NDArray[np.uint8], speech: NDArray[np.float32], frames: int =
 def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
     engine: WarpEngine, portrait: NDArray[np.uint8]
 ) -> None:
-    first = frames_of(engine.render(solo(portrait, voice()), OPTIONS))
-    again = frames_of(WarpEngine().render(solo(portrait, voice()), OPTIONS))
-    other = frames_of(engine.render(solo(portrait, voice()), RenderOptions(seed=6)))
+    first = frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched))
+    again = frames_of(WarpEngine().render(solo(portrait, voice()), OPTIONS, unwatched))
+    other = frames_of(engine.render(solo(portrait, voice()), RenderOptions(seed=6), unwatched))
     assert first.shape == (FRAMES, *portrait.shape)
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
@@ -66,9 +66,11 @@ def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
 def test_frames_do_not_depend_on_how_the_talk_is_cut(
     engine: WarpEngine, portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    whole = frames_of(engine.render(solo(portrait, voice()), OPTIONS))
+    whole = frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched))
     monkeypatch.setattr(warp, "CHUNK_FRAMES", chunk)
-    np.testing.assert_array_equal(frames_of(engine.render(solo(portrait, voice()), OPTIONS)), whole)
+    np.testing.assert_array_equal(
+        frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched)), whole
+    )
 
 
 def openings(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -84,7 +86,7 @@ def test_a_silent_persons_lips_stay_closed_and_still(
 ) -> None:
     speakers = (Speaker("a", voice()), Speaker("b", silence()))
     speaking, silent = openings(
-        frames_of(engine.render(Scene(couple, speakers, "", FRAMES), OPTIONS))
+        frames_of(engine.render(Scene(couple, speakers, "", FRAMES), OPTIONS, unwatched))
     )
     assert speaking.mean() > 0.015
     assert silent.max() < 0.012
@@ -95,7 +97,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
     early = np.concatenate([voice(15), silence(15)])
     late = np.concatenate([silence(15), voice(15)])
     scene = Scene(couple, (Speaker("a", early), Speaker("b", late)), "", FRAMES)
-    left, right = openings(frames_of(engine.render(scene, OPTIONS)))
+    left, right = openings(frames_of(engine.render(scene, OPTIONS, unwatched)))
     assert left[:4].mean() > 0.015
     assert right[6:].mean() > 0.015
     assert left[7:].max() < 0.012
@@ -104,7 +106,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
 
 def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
     wide = np.pad(portrait, ((0, 0), (420, 420), (0, 0)), mode="edge")
-    frames = frames_of(engine.render(solo(wide, voice()), OPTIONS))
+    frames = frames_of(engine.render(solo(wide, voice()), OPTIONS, unwatched))
     picture, _ = fit_picture(wide, "720p")
     with FaceDetector() as detector:
         face = detector.detect(picture)[0]
@@ -122,7 +124,7 @@ def test_work_is_done_only_as_it_is_asked_for(
     """An hour of speech costs nothing until its frames are taken."""
     frames = 25 * 3600
     hour = np.broadcast_to(np.float32(0), frames * 640)
-    chunks = engine.render(solo(portrait, hour, frames), OPTIONS)
+    chunks = engine.render(solo(portrait, hour, frames), OPTIONS, unwatched)
     assert len(next(chunks).frames) == warp.CHUNK_FRAMES
     chunks.close()  # type: ignore[attr-defined]
 
@@ -132,24 +134,24 @@ def test_notices_come_once_with_the_first_chunk(
 ) -> None:
     small = portrait[::3, ::3]
     scene = Scene(small, (Speaker("person1", voice()),), "dancing in the rain", FRAMES)
-    first, *rest = engine.render(scene, OPTIONS)
+    first, *rest = engine.render(scene, OPTIONS, unwatched)
     assert [notice.key for notice in first.notices] == ["prompt_not_acted", "face_is_small"]
     assert all(not chunk.notices for chunk in rest)
 
 
 def test_a_choice_among_faces_is_told(engine: WarpEngine, couple: NDArray[np.uint8]) -> None:
-    left = next(engine.render(solo(couple, voice()), OPTIONS))
+    left = next(engine.render(solo(couple, voice()), OPTIONS, unwatched))
     assert [notice.key for notice in left.notices] == ["faces_chosen"]
     x = couple.shape[1]
     boxed = Speaker("person1", voice(), (x / 2, 0, x, couple.shape[0]))
-    right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS))
+    right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS, unwatched))
     assert right.notices == ()
 
 
 def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:
     grey = np.full((200, 300, 3), 128, np.uint8)
     with pytest.raises(NoFaceFound, match="image_path: no face was found"):
-        next(engine.render(solo(grey, voice()), OPTIONS))
+        next(engine.render(solo(grey, voice()), OPTIONS, unwatched))
 
 
 @pytest.mark.parametrize(
@@ -169,3 +171,26 @@ def test_pictures_are_fitted_to_even_sides_and_never_enlarged(
     picture, scale = fit_picture(np.zeros((*size, 3), np.uint8), resolution)
     assert picture.shape[:2] == fitted
     assert scale <= 1
+
+
+def test_the_watch_is_told_of_each_chunk_and_ends_the_talk(
+    engine: WarpEngine, portrait: NDArray[np.uint8]
+) -> None:
+    told: list[float] = []
+    frames_of(engine.render(solo(portrait, voice()), OPTIONS, told.append))
+    assert told == list(range(0, FRAMES, warp.CHUNK_FRAMES))
+
+    def end(done: float) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    chunks = engine.render(solo(portrait, voice()), OPTIONS, end)
+    next(chunks)
+    with pytest.raises(KeyboardInterrupt):
+        next(chunks)
+
+
+def test_an_engine_can_be_closed_twice() -> None:
+    engine = WarpEngine()
+    for _ in range(2):
+        engine.close()

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from multitalk.engines.base import Box
+from multitalk.engines.base import Box, Watch, unwatched
 from multitalk.engines.diffusion.buckets import (
     BUCKETS,
     Resolution,
@@ -36,12 +35,10 @@ from multitalk.engines.diffusion.buckets import (
     choose_bucket,
     fit_picture,
 )
-from multitalk.engines.diffusion.guidance import AdaptiveProjection, Branch, Guidance
+from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
 from multitalk.engines.diffusion.masks import speaker_masks
 from multitalk.engines.diffusion.sampler import (
     Continuation,
-    Denoiser,
-    ImageConditioning,
     SampleOptions,
     continue_infinitetalk,
     continue_multitalk,
@@ -52,6 +49,7 @@ from multitalk.engines.diffusion.segments import Segment, SegmentLengths
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
 from multitalk.speech.wav2vec2 import SpeechEncoder
 
 Array = NDArray[np.float32]
@@ -64,19 +62,6 @@ CONTINUATIONS: dict[str, Continuation] = {
     "multitalk": continue_multitalk,
     "infinitetalk": continue_infinitetalk,
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """The step that is about to be computed.
-
-    Attributes:
-        segment: Where the talk is.
-        index: Of the step in the segment, from 0.
-    """
-
-    segment: Segment
-    index: int
 
 
 @dataclass(frozen=True)
@@ -172,7 +157,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         step_cache_threshold: float = 0.0,
         seed: int = 0,
         lengths: SegmentLengths | None = None,
-        on_step: Callable[[Step], None] | None = None,
+        watch: Watch = unwatched,
     ) -> Iterator[TalkSegment]:
         """Make a talk; closing the iterator ends it.
 
@@ -193,12 +178,13 @@ class MultiTalkPipeline(DiffusionPipeline):
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
             seed: The same one gives the same video, whatever the device.
             lengths: Of the segments; the weights' own when None.
-            on_step: Called before each step. What it raises ends the talk.
+            watch: Called before each encoder, step and decoding with how much is done, in frames'
+                worth of work. What it raises ends the talk.
 
         Raises:
             ValueError: No voice, an empty one, no frame, or no step.
             SpeakerOutOfSight: A box has no place in the video.
-            ArithmeticError: While iterating: the weights give numbers that are not finite.
+            FloatingPointError: While iterating: the weights give numbers that are not finite.
         """
         # 1. Check the inputs.
         if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
@@ -238,7 +224,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             options=options,
             cache=cache,
             seed=seed,
-            on_step=on_step,
+            watch=watch,
         )
 
     @torch.no_grad()
@@ -253,34 +239,45 @@ class MultiTalkPipeline(DiffusionPipeline):
         options: SampleOptions,
         cache: StepCache | None,
         seed: int,
-        on_step: Callable[[Step], None] | None,
+        watch: Watch,
     ) -> Iterator[TalkSegment]:
         # 3. Encode the prompts.
-        prompt, negative_prompt = (self.encode_prompt(text) for text in prompts)
+        pace = Pace(watch, num_inference_steps=options.num_inference_steps)
+        states = []
+        for text in prompts:
+            pace.tell()
+            states.append(self.encode_prompt(text))
 
         # 4. Encode the voices.
         speeches, masks = voices
-        heard = Voices([self.encode_speech(speech) for speech in speeches], masks)
+        tracks = []
+        for speech in speeches:
+            pace.tell()
+            tracks.append(self.encode_speech(speech))
 
         # 5. Bind them to the transformer.
         device = self.transformer.device
-        talk: Any = TalkModel(
+        prompt, negative_prompt = states
+
+        def encode_picture(picture: Tensor) -> Tensor:
+            pace.tell()
+            return self.encode_picture(picture)
+
+        talk = TalkModel(
             self.transformer,
-            self.encode_picture,
+            encode_picture,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            voices=heard,
+            voices=Voices(tracks, masks),
             step_cache=cache,
         )
-        if on_step is not None:
-            talk = _Watched(talk, options.guidance.branches[0], on_step)
         pixels = torch.from_numpy(picture.copy()).to(device)
         still = pixels.permute(2, 0, 1).float() / 127.5 - 1
 
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
-            talk,
-            VaeCodec(self.vae, device),
+            WatchedTalk(talk, pace, first=options.guidance.branches[0]),
+            WatchedCodec(VaeCodec(self.vae, device), pace),
             lambda _frame: still,
             num_frames=num_frames,
             lengths=lengths,
@@ -288,7 +285,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             noise=seeded_noise(seed, device),
         ):
             if not sampled.latents.isfinite().all():  # would be a black video, and a success
-                raise ArithmeticError("the transformer gave numbers that are not finite")
+                raise FloatingPointError("the transformer gave numbers that are not finite")
             yield TalkSegment(sampled.segment, _as_pixels(sampled.frames))
 
     @property
@@ -360,8 +357,8 @@ class MultiTalkPipeline(DiffusionPipeline):
         if home == device:
             yield device
             return
-        component.to(device)
         try:
+            component.to(device)  # which may find no room half-way
             yield device
         finally:
             component.to(home)
@@ -408,28 +405,6 @@ class Recent:
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return made
-
-
-class _Watched:
-    """A talk that tells of each step before it is computed."""
-
-    def __init__(self, talk: TalkModel, first: Branch, on_step: Callable[[Step], None]) -> None:
-        self._talk = talk
-        self._first = first
-        self._on_step = on_step
-
-    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
-        denoise = self._talk.bind(segment, conditioning)
-        index = 0
-
-        def watched(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
-            nonlocal index
-            if branch == self._first:
-                self._on_step(Step(segment, index))
-                index += 1
-            return denoise(latents, timestep, branch)
-
-        return watched
 
 
 def clean_prompt(prompt: str) -> str:

@@ -1,6 +1,7 @@
 """The warp engine: detect the faces, rig them, and draw each frame from the voices."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import ClassVar
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene
+from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.puppet import Puppet
@@ -29,13 +30,14 @@ class WarpEngine:
     name: ClassVar[str] = "warp"
 
     def __init__(self) -> None:
-        self._detector = FaceDetector()
+        self._open = ExitStack()
+        self._detector = self._open.enter_context(FaceDetector())
 
     def close(self) -> None:
-        """Give back the face detector."""
-        self._detector.close()
+        """Give back the face detector. A closed engine renders no more, and may be closed again."""
+        self._open.close()
 
-    def render(self, scene: Scene, options: RenderOptions) -> Iterator[FrameChunk]:
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
@@ -63,6 +65,7 @@ class WarpEngine:
         notices = tuple(_notices(scene, faces, len(found), scale))
         first = 0
         for tracks in zip(*voices, strict=True):
+            watch(first)
             length = len(tracks[0])
             frames = np.empty((length, *picture.shape), np.uint8)
             frames[:] = picture
