@@ -5,6 +5,10 @@ Representations", 2020. The convolutional features are resampled to the video's 
 transformer, as MultiTalk was trained: its positions then count video frames.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +18,35 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Model
 
-Array = NDArray[np.float32]
+from multitalk.media.audio import SAMPLES_PER_FRAME, is_silent
+from multitalk.speech.normalized import NormalizedVoice
+from multitalk.speech.talk_features import Pauses, TalkFeatures, presence
 
-SAMPLE_RATE = 16_000
-FRAMES_PER_SECOND = 25
-SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
-VARIANCE_FLOOR = 1e-7
+Array = NDArray[np.float32]
+AtWork = Callable[[], AbstractContextManager[object]]
+Filters = tuple[Tensor, Tensor]  # weights [C', 1, K], biases [C']
+
+CONVOLVED_STEPS = 500  # at once: 10 s
 
 
 class SpeechEncoder:
     """A wav2vec 2.0 model that listens at the rate of the video."""
 
-    def __init__(self, model: Wav2Vec2Model) -> None:
+    def __init__(self, model: Wav2Vec2Model, at_work: AtWork = nullcontext) -> None:
+        """Take a model.
+
+        Args:
+            model: On its device.
+            at_work: Entered while the model works; it may bring it to another device.
+        """
         self._model = model.eval()
+        self._at_work = at_work
+        kernels, strides = model.config.conv_kernel, model.config.conv_stride
+        self._samples_per_step = prod(strides)  # 320
+        # 400: each layer's kernel reaches over steps that are as long as the strides before it.
+        self._samples_in_step = 1 + sum(
+            (kernel - 1) * prod(strides[:layer]) for layer, kernel in enumerate(kernels)
+        )
 
     @staticmethod
     def load(directory: Path, *, device: str | torch.device = "cpu") -> "SpeechEncoder":
@@ -36,23 +56,29 @@ class SpeechEncoder:
         )
         return SpeechEncoder(model.to(device))
 
-    def talk_features(self, speech: Array) -> Array:
-        """Features of a whole voice, silence added to its last frame.
+    def talk_features(self, speech: Array, *, pauses: Pauses = "heard") -> TalkFeatures:
+        """Features of a voice, silence added to its last frame, computed as they are asked for.
 
         Args:
-            speech: Mono [S] at 16 kHz, S > 0.
+            speech: Mono [S] at 16 kHz, S > 0; may be a memory-mapped file.
+            pauses: "heard": silence has its features, which mean a pause. "null": where nothing is
+                heard for a while there are zeros, which tell the network that nobody speaks.
 
         Returns:
-            Float32 [T, L, C] with T = ceil(S / 640). Zeros if nothing at all is heard: that is how
-            the network is told that nobody speaks, while the features of silence mean a pause.
+            T = ceil(S / 640) rows [L, C]. All zeros if nothing at all is heard.
         """
         num_frames = -(-len(speech) // SAMPLES_PER_FRAME)
-        if not np.any(speech):
+        if is_silent(speech):
             config = self._model.config
-            return np.zeros((num_frames, config.num_hidden_layers, config.hidden_size), np.float32)
-        heard = normalized(speech)
-        padding = num_frames * SAMPLES_PER_FRAME - len(heard)
-        return self._features(np.pad(heard, (0, padding)), num_frames)
+            row = (config.num_hidden_layers, config.hidden_size)
+            return TalkFeatures(
+                lambda start, stop: np.zeros((stop - start, *row), np.float32), num_frames
+            )
+        voice = NormalizedVoice(speech, num_frames * SAMPLES_PER_FRAME)
+        hear = partial(self._hear, voice, self._first_filters(voice), num_frames)
+        return TalkFeatures(
+            hear, num_frames, partial(presence, speech) if pauses == "null" else None
+        )
 
     def features(self, speech: Array, *, num_frames: int) -> Array:
         """Features of exactly these samples, spread over a number of frames.
@@ -64,13 +90,74 @@ class SpeechEncoder:
         Returns:
             Float32 [T, L, C]: every layer's hidden state, the first layer first.
         """
-        return self._features(normalized(speech), num_frames)
+        voice = NormalizedVoice(speech)
+        return self._hear(voice, self._first_filters(voice), num_frames, 0, num_frames)
 
     @torch.inference_mode()
-    def _features(self, heard: Array, num_frames: int) -> Array:
-        samples = torch.from_numpy(heard)[None].to(self._model.device)
-        convolved = self._model.feature_extractor(samples)  # [1, C', 50 a second]
-        states, _ = self._model.feature_projection(at_video_rate(convolved, num_frames))
+    def _first_filters(self, voice: NormalizedVoice) -> Filters | None:
+        """The first layer's filters, with what its group norm makes of the whole voice in them.
+
+        The norm is over time, a group for each filter: it depends on the mean and the variance of
+        the filter's output, which follow from the moments of the samples under the filter.
+        """
+        if self._model.config.feat_extract_norm != "group":
+            return None
+        layer = self._model.feature_extractor.conv_layers[0]
+        convolution, norm = layer.conv, layer.layer_norm
+        weights = convolution.weight[:, 0].double().cpu().numpy()  # [C', K]
+        mean, covariance = voice.window_moments(weights.shape[1], convolution.stride[0])
+        variance = np.einsum("ck,kl,cl->c", weights, covariance, weights)
+        scale = norm.weight.double().cpu().numpy() / np.sqrt(variance + norm.eps)
+        # A bias of the convolution would move the mean as much as the output.
+        bias = norm.bias.double().cpu().numpy() - scale * (weights @ mean)
+        return torch.from_numpy(scale[:, None, None] * weights[:, None]).float(), torch.from_numpy(
+            bias
+        ).float()
+
+    @torch.inference_mode()
+    def _hear(
+        self,
+        voice: NormalizedVoice,
+        filters: Filters | None,
+        num_frames: int,
+        start: int,
+        stop: int,
+    ) -> Array:
+        """Features of the frames from `start` to `stop` of `num_frames`, heard for themselves."""
+        num_steps = (voice.num_samples - self._samples_in_step) // self._samples_per_step + 1
+        steps = steps_of_frames(num_frames, num_steps)[start:stop]
+        first, last = int(steps[0]), min(int(steps[-1]) + 1, num_steps - 1)
+        with self._at_work():
+            convolved = torch.cat(
+                [
+                    self._convolved(voice, filters, at, min(at + CONVOLVED_STEPS, last + 1))
+                    for at in range(first, last + 1, CONVOLVED_STEPS)
+                ]
+            )
+            states, _ = self._model.feature_projection(at_steps(convolved, steps - first)[None])
+            return self._layers(states)
+
+    def _convolved(
+        self, voice: NormalizedVoice, filters: Filters | None, start: int, stop: int
+    ) -> Tensor:
+        """Convolutional features of some steps, [stop - start, C']."""
+        begin = start * self._samples_per_step
+        end = (stop - 1) * self._samples_per_step + self._samples_in_step
+        device = self._model.device
+        states = torch.from_numpy(voice.samples(begin, end)).to(device)[None, None]
+        first, *others = self._model.feature_extractor.conv_layers
+        if filters is None:
+            states = first(states)
+        else:
+            weights, bias = (values.to(device) for values in filters)
+            stride = first.conv.stride
+            states = first.activation(functional.conv1d(states, weights, bias, stride))
+        for layer in others:
+            states = layer(states)
+        return states[0].T
+
+    def _layers(self, states: Tensor) -> Array:
+        """The encoder's hidden states [T, L, C] for [1, T, C]."""
         layers: list[Tensor] = []
         # The library's own `output_hidden_states` is ignored by the encoder when called directly.
         hooks = [
@@ -87,16 +174,14 @@ class SpeechEncoder:
         return features
 
 
-def normalized(speech: Array) -> Array:
-    """A voice with mean zero and variance one; digital silence stays zero."""
-    samples = np.asarray(speech, np.float32)
-    deviation = np.sqrt(samples.var(dtype=np.float64) + VARIANCE_FLOOR)
-    return ((samples - samples.mean(dtype=np.float64)) / deviation).astype(np.float32)
+def steps_of_frames(num_frames: int, num_steps: int) -> NDArray[np.float64]:
+    """Where each frame lies among the convolutional steps: the first and the last are kept, [T]."""
+    return np.arange(num_frames) * (num_steps - 1) / max(1, num_frames - 1)
 
 
-def at_video_rate(convolved: Tensor, num_frames: int) -> Tensor:
-    """Resample in time so that the first and the last step stay: [1, C, N] -> [1, T, C]."""
-    resampled = functional.interpolate(
-        convolved, size=num_frames, mode="linear", align_corners=True
-    )
-    return resampled.transpose(1, 2)
+def at_steps(convolved: Tensor, steps: NDArray[np.float64]) -> Tensor:
+    """Convolutional features [N, C] between the steps, by linear interpolation: [T, C]."""
+    before = torch.from_numpy(steps.astype(np.int64)).to(convolved.device)
+    after = (before + 1).clamp(max=len(convolved) - 1)
+    part = torch.from_numpy((steps % 1).astype(np.float32)).to(convolved.device)[:, None]
+    return torch.lerp(convolved[before], convolved[after], part)

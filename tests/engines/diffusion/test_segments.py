@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from multitalk.engines.diffusion.segments import (
     AUDIO_REACH,
     SegmentLengths,
-    extended,
     num_segments,
     segments,
     speech_windows,
@@ -50,7 +49,7 @@ def test_every_segment_is_as_long_and_shows_its_new_frames(num_frames, lengths):
 def test_whatever_a_window_hears_beyond_the_speech_is_silence(num_rows, lengths):
     speech = np.arange(1, num_rows + 1, dtype=np.float32)[:, None, None]
     for segment in segments(num_rows, lengths):
-        heard = speech_windows(extended(speech, segment, after="silence"), segment)[..., 0, 0]
+        heard = speech_windows(speech, segment, after="silence")[..., 0, 0]
         wanted = np.arange(segment.start, segment.stop)[:, None] + np.arange(-2, 3) + 1
         wanted = np.where(wanted > num_rows, 0, np.maximum(wanted, 1))  # the first row is repeated
         np.testing.assert_array_equal(heard, wanted)
@@ -59,26 +58,42 @@ def test_whatever_a_window_hears_beyond_the_speech_is_silence(num_rows, lengths)
 def test_windows_of_a_long_talk_hear_the_same_rows_moved_along():
     _, second, *later = segments(1000, SegmentLengths(21, 5))
     for segment in later:
-        moved = window_rows(segment, 2000) - window_rows(second, 2000)
-        np.testing.assert_array_equal(moved, segment.start - second.start)
+        rows, before = (window_rows(window, 2000, after="silence") for window in (segment, second))
+        np.testing.assert_array_equal(rows - before, segment.start - second.start)
 
 
-def test_reversed_speech_follows_only_where_the_speech_ends():
-    speech = np.arange(20, dtype=np.float32)[:, None, None]
-    first, second = segments(20, SegmentLengths(13, 5))
-    assert extended(speech, first, after="reversed") is speech
-    assert extended(speech, second, after="reversed")[20:, 0, 0].tolist() == [19, 18, 17, 16]
-    assert second.stop + AUDIO_REACH < 24
+def test_a_window_asks_a_track_for_what_it_hears_and_no_more():
+    asked = []
+
+    class Track:
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, rows):
+            asked.append((rows.start, rows.stop))
+            return np.zeros((rows.stop - rows.start, 1, 1), np.float32)
+
+    for segment in segments(50, SegmentLengths(13, 5)):
+        speech_windows(Track(), segment, after="silence")
+    assert asked == [(0, 15), (6, 23), (14, 30), (22, 30), (29, 30), (29, 30)]
 
 
-def test_reversed_speech_follows_in_the_last_window_only():
-    speech = np.arange(15, dtype=np.float32)[:, None, None]
-    heard = [
-        extended(speech, segment, after="reversed")[..., 0, 0].tolist()
-        for segment in segments(30, SegmentLengths(13, 5))
-    ]
-    assert heard[:-1] == [list(range(15))] * 3
-    assert heard[-1] == [*range(15), *reversed(range(15))]
+def reversed_after(num_rows, segment):
+    """The reference's way: the track made longer, the nearest row beyond its ends."""
+    rows = list(range(num_rows))
+    if segment.last and segment.stop >= num_rows:
+        rows += rows[-(segment.stop - num_rows + 3) :][::-1]
+    frames = np.arange(segment.start, segment.stop)[:, None] + np.arange(-AUDIO_REACH, 3)
+    return np.array(rows)[np.clip(frames, 0, len(rows) - 1)]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 90), lengths())
+def test_reversed_speech_follows_in_the_last_window_only(num_rows, num_frames, lengths):
+    speech = np.arange(num_rows, dtype=np.float32)[:, None, None]
+    for segment in segments(num_frames, lengths):
+        heard = speech_windows(speech, segment, after="reversed")[..., 0, 0]
+        np.testing.assert_array_equal(heard, reversed_after(num_rows, segment))
 
 
 @pytest.mark.parametrize(("segment", "conditioning"), [(82, 25), (81, 24), (25, 25), (81, 0)])

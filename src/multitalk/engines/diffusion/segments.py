@@ -12,7 +12,7 @@ Each window is as long as the others, so it costs the same however far into the 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,22 @@ AUDIO_WINDOW = 2 * AUDIO_REACH + 1
 # The reference extends a track so that the last window's reach, and a frame more, are covered.
 REVERSED_SURPLUS = 3
 
+NO_ROW = -1
+
 AfterSpeech = Literal["silence", "reversed"]
+
+
+class Track(Protocol):
+    """One voice's speech features, a row [L, C] for each frame: an array, or computed when asked.
+
+    A talk asks for its rows from the start to the end.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> Array:
+        """Rows of a range, float32 [n, L, C]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,42 +118,35 @@ def num_segments(num_frames: int, lengths: SegmentLengths) -> int:
     return 1 + max(0, -(-(num_frames - lengths.segment_frames) // lengths.stride))
 
 
-def window_rows(segment: Segment, num_rows: int) -> NDArray[np.int64]:
-    """Feature rows that each frame hears: its own and its neighbours', int64 [T, AUDIO_WINDOW].
-
-    Before the first row and after the last of the `num_rows` rows, that row is heard again.
-    """
-    frames = np.arange(segment.start, segment.stop)[:, None]
-    reach = np.arange(-AUDIO_REACH, AUDIO_REACH + 1)
-    rows: NDArray[np.int64] = np.clip(frames + reach, 0, num_rows - 1)
-    return rows
-
-
-def speech_windows(speech_features: Array, segment: Segment) -> Array:
-    """What a window hears of a track: float32 [R, L, C] -> [T, AUDIO_WINDOW, L, C]."""
-    windows: Array = speech_features[window_rows(segment, len(speech_features))]
-    return windows
-
-
-def extended(speech_features: Array, segment: Segment, *, after: AfterSpeech) -> Array:
-    """A track that lasts as long as a window, which may reach beyond the end of the speech.
+def window_rows(segment: Segment, num_rows: int, *, after: AfterSpeech) -> NDArray[np.int64]:
+    """Rows of a track that each frame hears: its own and its neighbours'.
 
     Args:
-        speech_features: Float32 [R, L, C].
-        segment: The window.
-        after: What follows the speech. "silence" is the absence of a voice (zeros), and the track
-            then covers all that the window hears. "reversed" is what the reference does with a
-            talk's last window: the speech backwards. In earlier windows, as before the speech, the
-            nearest row is heard.
+        segment: The window, which may reach beyond the track.
+        num_rows: Of the track, at least 1.
+        after: What follows the track. "silence" is the absence of a voice. "reversed" is what the
+            reference does in a talk's last window, the speech backwards; in earlier windows the
+            last row goes on. Before the track, its first row is heard.
 
     Returns:
-        Float32 [R', L, C], R' >= R.
+        Int64 [T, AUDIO_WINDOW]; `NO_ROW` where there is no voice.
     """
-    num_rows = len(speech_features)
+    frames = np.arange(segment.start, segment.stop)[:, None]
+    rows = np.maximum(frames + np.arange(-AUDIO_REACH, AUDIO_REACH + 1), 0)
     if after == "silence":
-        missing = max(0, segment.stop + AUDIO_REACH - num_rows)
-        return np.pad(speech_features, ((0, missing), (0, 0), (0, 0)))
-    if not segment.last or segment.stop < num_rows:
-        return speech_features
-    missing = segment.stop - num_rows + REVERSED_SURPLUS
-    return np.concatenate([speech_features, speech_features[-missing:][::-1]])
+        return np.where(rows < num_rows, rows, NO_ROW)
+    missing = 0
+    if segment.last and segment.stop >= num_rows:
+        missing = min(num_rows, segment.stop - num_rows + REVERSED_SURPLUS)
+    rows = np.minimum(rows, num_rows + missing - 1)
+    return np.where(rows < num_rows, rows, 2 * num_rows - 1 - rows)
+
+
+def speech_windows(track: Track, segment: Segment, *, after: AfterSpeech) -> Array:
+    """What a window hears of a track: float32 [T, AUDIO_WINDOW, L, C]; see `window_rows`."""
+    rows = window_rows(segment, len(track), after=after)
+    first = max(0, int(rows[rows != NO_ROW].min(initial=len(track) - 1)))
+    near = track[first : int(rows.max(initial=first)) + 1]
+    windows: Array = near[np.where(rows == NO_ROW, 0, rows - first)]
+    windows[rows == NO_ROW] = 0
+    return windows

@@ -11,13 +11,7 @@ from torch import Tensor
 
 from multitalk.engines.diffusion.guidance import Branch
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
-from multitalk.engines.diffusion.segments import (
-    AfterSpeech,
-    Array,
-    Segment,
-    extended,
-    speech_windows,
-)
+from multitalk.engines.diffusion.segments import AfterSpeech, Segment, Track, speech_windows
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -29,22 +23,19 @@ class Voices:
     """Who speaks, and where.
 
     Attributes:
-        tracks: Speech features of each speaker, float32 [R, L, C]; R may differ.
+        tracks: Speech features of each speaker, R rows [L, C]; R may differ.
         masks: Of the speakers and the background, [N + 1, h, w] on the latent grid; None if one
             person speaks.
         after: What a track is followed by.
     """
 
-    tracks: Sequence[Array]
+    tracks: Sequence[Track]
     masks: Tensor | None = None
     after: AfterSpeech = "silence"
 
     def windows(self, segment: Segment) -> Tensor:
         """What a segment hears: [N, T, AUDIO_WINDOW, L, C]."""
-        heard = [
-            speech_windows(extended(track, segment, after=self.after), segment)
-            for track in self.tracks
-        ]
+        heard = [speech_windows(track, segment, after=self.after) for track in self.tracks]
         return torch.stack([torch.from_numpy(windows) for windows in heard])
 
 
@@ -83,8 +74,8 @@ class TalkModel:
         device, dtype = self._transformer.device, self._transformer.dtype
         if self._step_cache is not None:
             self._step_cache.reset()
-        picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         voices = self._voices.windows(segment).to(device, dtype)
+        picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         no_voice = torch.zeros_like(voices[:1])
         masks = None if self._voices.masks is None else self._voices.masks.to(device)
         shared: dict[Branch, Conditioning] = {}
