@@ -287,3 +287,12 @@ def test_the_recordings_are_what_they_say(goldens):
             changed = {to_ours(name) for name in facts[f"changed_at_{scale}"]}
             expected = set() if file in PAIRS_ONLY else set(merged(goldens, f"merged_{scale}"))
             assert changed == expected
+
+
+def test_names_mean_the_modules_which_the_reference_would_rename_them_to(goldens, model):
+    meta = json.loads((goldens / "lora" / "meta.json").read_text())
+    for file, renamed in meta["upstream_standardize_keys"].items():
+        lora = read_lora(lora_file(goldens, file), model)
+        targets = {re.split(r"\.(?:lora_|alpha|diff)", target)[0] for _, target in renamed}
+        modules = {to_ours(target.removeprefix("diffusion_model.")) for target in targets}
+        assert modules == set(lora)
