@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
+from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder
 
 Array = NDArray[np.float32]
@@ -250,10 +252,12 @@ class MultiTalkPipeline(DiffusionPipeline):
 
         # 4. Encode the voices.
         speeches, masks = voices
+        # One who speaks alone rests in a pause; one of several is not heard while others speak.
+        pauses: Pauses = "heard" if len(speeches) == 1 else "null"
         tracks = []
         for speech in speeches:
             pace.tell()
-            tracks.append(self.encode_speech(speech))
+            tracks.append(self.encode_speech(speech, pauses=pauses))
 
         # 5. Bind them to the transformer.
         device = self.transformer.device
@@ -345,10 +349,10 @@ class MultiTalkPipeline(DiffusionPipeline):
             ).hidden_states[-2]
         return states[0]
 
-    def encode_speech(self, speech: Array) -> Array:
-        """A voice [S] at 16 kHz -> features float32 [T, layers, channels]."""
-        with self._at_work(self.audio_encoder):
-            return SpeechEncoder(self.audio_encoder).talk_features(speech)
+    def encode_speech(self, speech: Array, *, pauses: Pauses = "heard") -> TalkFeatures:
+        """A voice [S] at 16 kHz -> its features, computed as they are asked for."""
+        encoder = SpeechEncoder(self.audio_encoder, partial(self._at_work, self.audio_encoder))
+        return encoder.talk_features(speech, pauses=pauses)
 
     @contextmanager
     def _at_work(self, component: nn.Module) -> Iterator[torch.device]:
