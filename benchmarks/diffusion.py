@@ -26,7 +26,7 @@ from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames
 from multitalk.engines.diffusion.speaker_binding import speaker_map
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
-from plain_transformer import speaker_map_of_scores, without_savings
+from plain_transformer import PlainTransformer, speaker_map_of_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 25
@@ -131,19 +131,11 @@ def measure_savings(speakers: int, rounds: int) -> dict[str, object]:
     """
     model = make_transformer(SMALL, "cpu", torch.float32)
     inputs = make_inputs(model, SMALL_SIZE, speakers)
-    masks = inputs["speaker_masks"][:, ::2, ::2].flatten(1) > 0
-    if speakers == 1:
-        masks = torch.ones(3, SMALL_SIZE.frame_tokens, dtype=torch.bool)
     shared = Conditioning()
-
-    def plain(*, class_by_class: bool) -> torch.Tensor:
-        with without_savings(model, masks, class_by_class=class_by_class):
-            return forward(model, inputs)
-
     runs = {
         "ours": lambda: forward(model, inputs, shared),
-        "plain": partial(plain, class_by_class=True),
-        "product": partial(plain, class_by_class=False),
+        "plain": partial(PlainTransformer(model, class_by_class=True), **inputs),
+        "product": partial(PlainTransformer(model, class_by_class=False), **inputs),
     }
     expected = runs["plain"]()
     difference = (runs["ours"]() - expected).abs().max().item()

@@ -18,22 +18,23 @@ from multitalk.engines.diffusion.token_shard import shard_of
 
 LABEL_BASE = 10_000.0
 
-Rotary = tuple[torch.Tensor, torch.Tensor]  # cosines and sines, float32 [..., D / 2]
+
+def rotate_pairs(states: torch.Tensor, rotary: torch.Tensor) -> torch.Tensor:
+    """Turn consecutive channel pairs, as complex numbers in float32.
+
+    Args:
+        states: [..., D].
+        rotary: Complex numbers of modulus 1, complex64 [..., D / 2].
+    """
+    pairs = torch.view_as_complex(states.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotary).flatten(-2).type_as(states)
 
 
-def rotate_pairs(states: torch.Tensor, rotary: Rotary) -> torch.Tensor:
-    """Turn consecutive channel pairs, in float32: [..., D] -> [..., D]."""
-    cosine, sine = rotary
-    real, imaginary = states.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = (real * cosine - imaginary * sine, real * sine + imaginary * cosine)
-    return torch.stack(turned, dim=-1).flatten(-2).type_as(states)
-
-
-def label_rotary(positions: torch.Tensor, head_dim: int) -> Rotary:
-    """Rotary factors of positions on the label axis: [N] -> float32 [N, 1, D / 2]."""
+def label_rotary(positions: torch.Tensor, head_dim: int) -> torch.Tensor:
+    """Rotary factors of positions on the label axis: [N] -> complex64 [N, 1, D / 2]."""
     channels = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
     angles = torch.outer(positions.float(), LABEL_BASE ** (-channels / head_dim))[:, None]
-    return angles.cos(), angles.sin()
+    return torch.polar(torch.ones_like(angles), angles)
 
 
 class TokenAttnProcessor:
@@ -52,7 +53,7 @@ class TokenAttnProcessor:
         hidden_states: torch.Tensor,
         encoder_hidden_states: tuple[torch.Tensor, torch.Tensor] | None = None,
         attention_mask: None = None,  # noqa: ARG002 - the layer passes it
-        rotary_emb: Rotary | None = None,
+        rotary_emb: torch.Tensor | None = None,
         *,
         binding: SpeakerBinding | None = None,
     ) -> torch.Tensor:
@@ -63,7 +64,7 @@ class TokenAttnProcessor:
             hidden_states: [B, L, dim].
             encoder_hidden_states: Picture tokens and text tokens, or None for self attention.
             attention_mask: Always None: padding of the text is attended to, as trained.
-            rotary_emb: For self attention only.
+            rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2], for self attention only.
             binding: Takes the tokens' speaker labels, where two or more speak.
         """
         query = self._heads(attn, attn.norm_q(attn.to_q(hidden_states)))
@@ -137,7 +138,8 @@ class AudioAttnProcessor:
         # A shard may begin or end within a frame: it is filled up to whole frames.
         before = shard.offset - first * frame_tokens
         after = end * frame_tokens - shard.offset - shard.length
-        query = functional.pad(query, (0, 0, 0, 0, before, after))
+        if before or after:
+            query = functional.pad(query, (0, 0, 0, 0, before, after))
         query = query[0].unflatten(0, (end - first, frame_tokens))  # [frames, tokens, H, D]
         attended = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
         attended = attended.flatten(0, 1)[before : before + shard.length].flatten(1)[None]

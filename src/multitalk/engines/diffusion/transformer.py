@@ -30,8 +30,9 @@ from diffusers.models.transformers.transformer_wan import (
 from torch import nn
 from torch.nn import functional
 
-from multitalk.engines.diffusion.attention import AudioAttention, Rotary, TokenAttnProcessor
+from multitalk.engines.diffusion.attention import AudioAttention, TokenAttnProcessor
 from multitalk.engines.diffusion.audio_projection import AudioProjection
+from multitalk.engines.diffusion.modulation import ModulatedNorm, add_gated
 from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
 
@@ -72,7 +73,7 @@ class MultiTalkTransformerBlock(nn.Module):
     def __init__(self, dim: int, ffn_dim: int, heads: int, eps: float, audio_dim: int) -> None:
         super().__init__()
         head_dim = dim // heads
-        self.norm1 = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.norm1 = ModulatedNorm(dim, eps)
         self.attn1 = WanAttention(dim, heads, head_dim, eps, processor=TokenAttnProcessor())
         self.norm2 = FP32LayerNorm(dim, eps)
         self.attn2 = WanAttention(
@@ -86,7 +87,7 @@ class MultiTalkTransformerBlock(nn.Module):
         )
         self.norm_audio = FP32LayerNorm(dim, eps)
         self.audio_attn = AudioAttention(dim, heads, audio_dim)
-        self.norm3 = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.norm3 = ModulatedNorm(dim, eps)
         self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
 
@@ -95,7 +96,7 @@ class MultiTalkTransformerBlock(nn.Module):
         hidden_states: torch.Tensor,
         encoder_hidden_states: tuple[torch.Tensor, torch.Tensor],
         temb: torch.Tensor,
-        rotary_emb: Rotary,
+        rotary_emb: torch.Tensor,
         *,
         audio_hidden_states: torch.Tensor,
         binding: SpeakerBinding | None = None,
@@ -106,7 +107,7 @@ class MultiTalkTransformerBlock(nn.Module):
             hidden_states: Tokens [1, L, dim].
             encoder_hidden_states: Picture tokens and text tokens.
             temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
-            rotary_emb: 3-D rotary factors.
+            rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2].
             audio_hidden_states: [T, voices * audio_tokens, audio_dim].
             binding: Of two or more speakers.
         """
@@ -114,9 +115,9 @@ class MultiTalkTransformerBlock(nn.Module):
         modulation = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
 
-        normed = (self.norm1(states.float()) * (1 + scale) + shift).type_as(states)
+        normed = self.norm1(states, shift, scale)
         attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding)
-        states = (states.float() + attended * gate).type_as(states)
+        states = add_gated(states, attended, gate)
 
         normed = self.norm2(states.float()).type_as(states)
         states = states + self.attn2(normed, encoder_hidden_states)
@@ -124,8 +125,8 @@ class MultiTalkTransformerBlock(nn.Module):
         normed = self.norm_audio(states.float()).type_as(states)
         states = states + self.audio_attn(normed, audio_hidden_states, binding)
 
-        normed = (self.norm3(states.float()) * (1 + ffn_scale) + ffn_shift).type_as(states)
-        return (states.float() + self.ffn(normed).float() * ffn_gate).type_as(states)
+        normed = self.norm3(states, ffn_shift, ffn_scale)
+        return add_gated(states, self.ffn(normed), ffn_gate)
 
 
 # How the library's caches find a block's first output.
@@ -177,9 +178,7 @@ class MultiTalkTransformer3DModel(
     _keep_in_fp32_modules: ClassVar = [
         "time_embedder",
         "scale_shift_table",
-        "norm1",
         "norm2",
-        "norm3",
         "norm_audio",
         "weight_scale",
     ]
@@ -237,7 +236,7 @@ class MultiTalkTransformer3DModel(
             MultiTalkTransformerBlock(dim, ffn_dim, num_attention_heads, eps, audio_dim)
             for _ in range(num_layers)
         )
-        self.norm_out = FP32LayerNorm(dim, eps, elementwise_affine=False)
+        self.norm_out = ModulatedNorm(dim, eps)
         self.proj_out = nn.Linear(dim, out_channels * math.prod(patch_size))
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
         if weight_storage is not None:
@@ -284,7 +283,7 @@ class MultiTalkTransformer3DModel(
             for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
         ]  # T, rows, columns
         cosine, sine = self.rope(hidden_states)
-        rotary = (cosine[..., 0::2], sine[..., 1::2])
+        rotary = torch.complex(cosine[..., 0::2], sine[..., 1::2])
         tokens = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2).contiguous()
         time_states, modulation = self.embed_time(timestep, tokens.dtype)
 
@@ -315,8 +314,8 @@ class MultiTalkTransformer3DModel(
         else:
             tokens = blocks_runner(modulation, tokens, run_blocks)
 
-        shift, scale = (self.scale_shift_table + time_states.unsqueeze(1)).chunk(2, dim=1)
-        tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
+        shift, scale = (self.scale_shift_table + time_states.unsqueeze(1).float()).chunk(2, dim=1)
+        tokens = self.norm_out(tokens, shift, scale)
         sample = _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
