@@ -276,13 +276,32 @@ def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(encode, "_yuv", lambda *given: (go.wait(10), convert(*given))[1])
     writer = VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None)
     with writer:
-        caller = threading.Thread(target=writer.append, args=(gradient(video.QUEUE_FRAMES * 3),))
+        for piece in range(video.WAITING_PIECES + 1):  # the caller can go on with the next piece
+            writer.append(gradient(40))
+            while not piece and not writer._waiting.empty():
+                time.sleep(0.01)  # until the encoder has the first
+        caller = threading.Thread(target=writer.append, args=(gradient(40),))
         caller.start()
-        time.sleep(0.1)
-        assert writer.num_frames <= video.QUEUE_FRAMES + 2
+        caller.join(0.3)
+        assert caller.is_alive()
+        assert writer.num_frames == 40 * (video.WAITING_PIECES + 1)
         go.set()
         caller.join(10)
-    assert len(list(read_frames(tmp_path / "a.mp4"))) == video.QUEUE_FRAMES * 3
+    assert len(list(read_frames(tmp_path / "a.mp4"))) == 40 * (video.WAITING_PIECES + 2)
+
+
+def test_aborting_does_not_encode_what_waits(tmp_path, monkeypatch):
+    converted, convert = [], encode._yuv
+    monkeypatch.setattr(encode, "_yuv", lambda *given: (converted.append(1), convert(*given))[1])
+    with (
+        pytest.raises(KeyboardInterrupt),
+        VideoWriter(  # noqa: PT012
+            tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None
+        ) as writer,
+    ):
+        writer.append(np.broadcast_to(gradient(1), (20_000, SIDE, SIDE, 3)))
+        raise KeyboardInterrupt
+    assert len(converted) < 20_000
 
 
 @pytest.mark.parametrize(

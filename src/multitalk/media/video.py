@@ -24,7 +24,9 @@ from multitalk.media.soundtrack import Soundtrack
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 
-QUEUE_FRAMES = 16  # rendered frames that may wait for the encoder
+# Pieces that may wait for the encoder, besides the one that it has. One is enough for the next piece
+# to be rendered meanwhile, and a piece of the diffusion engine's holds some hundred megabytes.
+WAITING_PIECES = 1
 WAKE_SECONDS = 0.2  # how soon a waiting caller notices that the encoder failed
 
 
@@ -69,7 +71,7 @@ class VideoWriter:
         self._soundtrack = soundtrack
         self._fragmented = fragmented
         self._threads = threads
-        self._waiting: Queue[NDArray[np.uint8] | None] = Queue(QUEUE_FRAMES)
+        self._waiting: Queue[Frames | None] = Queue(WAITING_PIECES)
         self._aborted = threading.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._encoding: Future[None] | None = None
@@ -90,7 +92,7 @@ class VideoWriter:
             self.abort()
 
     def append(self, frames: Frames) -> None:
-        """Hand over the next frames; waits while the encoder is behind.
+        """Hand over the next frames; waits while the encoder is two pieces behind.
 
         Args:
             frames: RGB uint8 [T, H, W, 3]; not to be changed afterwards.
@@ -101,9 +103,8 @@ class VideoWriter:
         """
         if frames.shape[1:] != (self._height, self._width, 3) or frames.dtype != np.uint8:
             raise ValueError(f"frames {frames.dtype} {frames.shape}; expected uint8 RGB")
-        for frame in frames:
-            self._put(frame)
-            self.num_frames += 1
+        self._put(frames)
+        self.num_frames += len(frames)
 
     def close(self) -> None:
         """Finish the file; once closed or aborted, this does nothing.
@@ -141,21 +142,24 @@ class VideoWriter:
         self._encoding = None
         self._path.unlink(missing_ok=True)
 
-    def _put(self, frame: NDArray[np.uint8] | None) -> None:
+    def _put(self, frames: Frames | None) -> None:
         if self._encoding is None:
             raise ValueError("the writer is not open")
         while True:
             if self._encoding.done():
                 self._encoding.result()  # raises what stopped it
             try:
-                self._waiting.put(frame, timeout=WAKE_SECONDS)
+                self._waiting.put(frames, timeout=WAKE_SECONDS)
             except Full:
                 continue
             return
 
     def _taken(self) -> Iterator[NDArray[np.uint8]]:
-        while (frame := self._waiting.get()) is not None and not self._aborted.is_set():
-            yield frame
+        while (frames := self._waiting.get()) is not None:
+            for frame in frames:
+                if self._aborted.is_set():
+                    return
+                yield frame
 
     def _encode(self) -> None:
         """The encoder's thread."""
