@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +158,14 @@ def _text_network(folder: Path) -> Any:
 def _load(network: Any, folder: Path, device: str | torch.device, **options: object) -> object:
     """Open one network; the libraries would only warn of weights that do not fit."""
     check_readable(folder.glob("*.safetensors"))
-    loaded, report = network.from_pretrained(
-        folder,
-        local_files_only=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-        **options,
-    )
+    with _quiet_library():
+        loaded, report = network.from_pretrained(
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
     missing = sorted(set(report["missing_keys"]) - MAY_BE_ABSENT)
     problems = [f"{key}: missing tensor" for key in missing]
     for key in sorted(report["unexpected_keys"]):
@@ -174,6 +176,17 @@ def _load(network: Any, folder: Path, device: str | torch.device, **options: obj
     if problems:
         raise CheckpointMismatch(problems)
     return loaded.to(device).eval()
+
+
+@contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Without the table that transformers logs of every key it does not use: we judge them."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def _config(files: WeightFiles) -> dict[str, Any]:

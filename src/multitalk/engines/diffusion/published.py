@@ -4,7 +4,7 @@ Maps of quantisation are not opened: the tensors' own names and dtypes say what 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["multitalk", "infinitetalk"]
@@ -40,7 +40,8 @@ class Part:
 
     Attributes:
         repository: Where it is published.
-        opens: The file or folder that is opened, by its path in the repository.
+        opens: The file or folder that is opened, by its path in the repository, or by a pattern
+            for files that have no published name.
         files: Must be there: `opens` itself, or what is opened in it.
         index: The one of `files` that names further ones, the shards beside it.
     """
@@ -59,10 +60,12 @@ class WeightSet:
         parts: By the component, or field of `WeightFiles`, that they are for; where several can
             serve, the first that is there does.
         kind: How segments follow one another.
+        fetched: Whether `multitalk fetch` knows it.
     """
 
     parts: Mapping[str, tuple[Part, ...]]
     kind: Kind = "multitalk"
+    fetched: bool = True
 
 
 WAN = Repository("Wan-AI", "Wan2.1-I2V-14B-480P")
@@ -103,14 +106,15 @@ def _in_16_bits(audio_part: tuple[Part, ...], kind: Kind = "multitalk") -> Weigh
     return WeightSet({**network, "text_encoder": (TEXT_ENCODER,), **ENCODERS}, kind)
 
 
-def _in_8_bits(network: Part, storage: str, kind: Kind = "multitalk") -> WeightSet:
-    """The same text encoder is published beside both networks."""
-    text_encoder = tuple(
-        _file(repository, f"quant_models/t5_{storage}.safetensors")
-        for repository in dict.fromkeys([network.repository, MULTITALK, INFINITETALK])
-    )
+def _one_file(network: Part, text_encoder: tuple[Part, ...], kind: Kind) -> WeightSet:
     parts = {"transformer": (network,), "transformer_config": (CONFIG,)}
     return WeightSet({**parts, "text_encoder": text_encoder, **ENCODERS}, kind)
+
+
+def _in_8_bits(network: Part, storage: str, kind: Kind = "multitalk") -> WeightSet:
+    """The same text encoder is published beside both networks."""
+    path = f"quant_models/t5_{storage}.safetensors"
+    return _one_file(network, (_file(MULTITALK, path), _file(INFINITETALK, path)), kind)
 
 
 def _multitalk(name: str, storage: str) -> WeightSet:
@@ -155,14 +159,19 @@ WEIGHT_SETS: dict[str, WeightSet] = {
                 ),
             ),
             "audio_encoder": (AUDIO_ENCODER,),
-        }
+        },
+        fetched=False,
     ),
     "int8": _multitalk("dit_model_int8", "int8"),
-    "fp8": _multitalk("dit_model_fp8", "fp8"),
+    "fp8": replace(_multitalk("dit_model_fp8", "fp8"), fetched=False),
     "infinitetalk-int8": _infinitetalk_in_8_bits("single", "int8"),
     "infinitetalk-multi-int8": _infinitetalk_in_8_bits("multi", "int8"),
     "infinitetalk-fp8": _infinitetalk_in_8_bits("single", "fp8"),
     "infinitetalk-multi-fp8": _infinitetalk_in_8_bits("multi", "fp8"),
     "infinitetalk": _infinitetalk("single"),
     "infinitetalk-multi": _infinitetalk("multi"),
+    # The whole network in a file of one's own, as the authors' `--dit_path` takes it.
+    "infinitetalk-pth": replace(
+        _one_file(_file(INFINITETALK, "*.pth"), (TEXT_ENCODER,), "infinitetalk"), fetched=False
+    ),
 }

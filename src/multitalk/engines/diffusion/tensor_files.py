@@ -129,6 +129,8 @@ def _map_file(file: Path) -> dict[str, torch.Tensor]:
             return _map_pickle(file)
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except CheckpointMismatch:
+        raise
     except FileNotFoundError as error:
         raise CheckpointMismatch([f"{file.name}: missing file"]) from error
     except UnpicklingError as error:

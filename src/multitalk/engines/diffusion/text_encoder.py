@@ -11,7 +11,11 @@ from typing import Any, ClassVar
 
 import torch
 from accelerate import init_empty_weights
-from transformers import UMT5Config, UMT5EncoderModel
+from transformers import (
+    PreTrainedModel,  # noqa: F401 - a pipeline's loader looks for it here, to know how to load
+    UMT5Config,
+    UMT5EncoderModel,
+)
 
 from multitalk.engines.diffusion.names import translate
 from multitalk.engines.diffusion.quantized import (

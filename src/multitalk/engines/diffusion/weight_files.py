@@ -133,8 +133,10 @@ class _Search:
         return WeightFiles(weight_set=self.name, kind=self.kind, **self.paths)
 
     def problems(self) -> list[str]:
-        way_out = f"multitalk fetch {self.name}"
-        return [f"weight set {self.name} is not whole ({way_out} completes it)", *self.missing]
+        way_out = "put these files there; docs/diffusion.md says where"
+        if WEIGHT_SETS[self.name].fetched:
+            way_out = f"multitalk fetch {self.name} completes it"
+        return [f"weight set {self.name} is not whole: {way_out}", *self.missing]
 
 
 def _look_for(directory: Path, name: str, weight_set: WeightSet) -> _Search:
@@ -163,11 +165,14 @@ def _find_part(directory: Path, part: Part) -> tuple[Path | None, list[str]]:
     """What a part opens, and which of its files are missing, in the most complete place."""
     best: tuple[Path | None, list[str]] = None, list(part.files)
     for root in _places(directory, part.repository):
-        missing = [file for file in part.files if not (root / file).is_file()]
+        missing = [
+            file for file in part.files if not any(path.is_file() for path in root.glob(file))
+        ]
         if part.index is not None and part.index not in missing:
             missing += _missing_shards(root / part.index, part.index)
         if best[0] is None or len(missing) < len(best[1]):
-            best = root / part.opens, missing
+            opened = min(root.glob(part.opens), default=root) if part.opens else root
+            best = opened, missing
     return best
 
 
