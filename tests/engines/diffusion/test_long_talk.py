@@ -1,0 +1,99 @@
+"""However far into a talk it is, a segment costs the same: counts, not timings."""
+
+import gc
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+
+import toy  # noqa: E402
+
+from multitalk.engines.diffusion.pipeline import REMEMBERED_PICTURES  # noqa: E402
+from multitalk.engines.diffusion.segments import num_segments  # noqa: E402
+from multitalk.speech import talk_features  # noqa: E402
+
+NUM_SEGMENTS = 40
+NUM_FRAMES = toy.TOY_SEGMENT_FRAMES + (NUM_SEGMENTS - 1) * (
+    toy.TOY_SEGMENT_FRAMES - toy.TOY_CONDITIONING_FRAMES
+)
+STEPS = 2
+PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+
+def voice(pitch):
+    return np.sin(np.arange(NUM_FRAMES * 640, dtype=np.float32) / pitch)
+
+
+def held():
+    """Tensors in memory that were made since the last `gc.freeze`: how many, and their bytes."""
+    storages = {}
+    for found in gc.get_objects():
+        if issubclass(type(found), torch.Tensor):
+            storage = found.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    return len(storages), sum(storages.values())
+
+
+def peak_bytes(run):
+    """The result of a run, and the most bytes that PyTorch held in it beyond those before."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+        result = run()
+    events = profiler.profiler.kineto_results.events()
+    changes = [event for event in events if event.name() == "[memory]"]
+    in_order = sorted(changes, key=lambda event: event.start_ns())
+    return result, int(np.cumsum([change.nbytes() for change in in_order]).max())
+
+
+@pytest.fixture
+def from_here():
+    """What is in memory before is not looked at."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("kind", ["multitalk", "infinitetalk"])
+def test_the_fortieth_segment_costs_what_the_second_does(monkeypatch, from_here, kind):
+    # The talk is heard in blocks, as one of hours is.
+    monkeypatch.setattr(talk_features, "WHOLE_ROWS", 30)
+    monkeypatch.setattr(talk_features, "BLOCK_ROWS", 20)
+    monkeypatch.setattr(talk_features, "CONTEXT_ROWS", 5)
+    pipeline, calls, rows = toy.toy_pipeline(kind=kind), Counter(), []
+    for name in ("transformer", "text_encoder", "image_encoder"):
+        component = getattr(pipeline, name)
+        component.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    decoder = pipeline.vae.decoder
+    decoder.register_forward_hook(lambda *_: calls.update(["decoder"]))
+    pipeline.audio_encoder.encoder.register_forward_hook(
+        lambda _, inputs, __: rows.append(inputs[0].shape[1])
+    )
+    segments = pipeline(PICTURE, "a man", [voice(20), voice(5)], num_inference_steps=STEPS)
+    called, after, peaks, shown = [], [], {}, 0
+    for number in range(1, NUM_SEGMENTS + 1):
+        before = calls.copy()
+        if number in (2, NUM_SEGMENTS // 2, NUM_SEGMENTS - 1):
+            segment, peaks[number] = peak_bytes(lambda: next(segments))
+        else:
+            segment = next(segments)
+        shown += len(segment.frames)
+        called.append(calls - before)
+        gc.collect()
+        after.append(held())
+    assert next(segments, None) is None
+    assert num_segments(NUM_FRAMES, pipeline.lengths) == NUM_SEGMENTS
+    assert shown == NUM_FRAMES
+
+    assert all(one == other for one, other in pairwise(called[1:])), called
+    assert called[1]["transformer"] == 2 * STEPS  # with the voices, without
+    assert called[1]["text_encoder"] == 0
+    assert max(rows) <= talk_features.WHOLE_ROWS
+    settled = after[REMEMBERED_PICTURES:]  # each segment's last picture is remembered for a while
+    assert set(settled) == {settled[0]}, after
+    assert max(peaks.values()) == peaks[2]
