@@ -5,7 +5,7 @@ Try it without RunPod:
     python handler.py --test_input '{"input": {"prompt": "...", "image_path": "...", ...}}'
 """
 
-from multitalk.serving.runpod_worker import main
+from multitalk.serving.runpod.process import main
 
-if __name__ == "__main__":  # the SDK's heartbeat process may import this file again
+if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from multitalk import __version__
 from multitalk.cli import app
-from multitalk.cli.drawn_face import draw_face
+from multitalk.face.drawn_face import draw_face
 from multitalk.media.video import probe
 
 runner = CliRunner()

@@ -11,6 +11,7 @@
     |-- WorkerError             ours: 5xx
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
+    |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
     |   `-- InternalError       a crash, turned into an answer
@@ -136,6 +137,17 @@ class EngineFailed(WorkerError):
     """What the engine made is no video; another try may be."""
 
     code = "engine_failed"
+    retryable = True
+
+
+class EngineBroken(WorkerError):
+    """The process can render nothing any more (no memory, a lost GPU); another worker can.
+
+    A door that serves ends its process after telling this.
+    """
+
+    code = "engine_broken"
+    http_status = 503
     retryable = True
 
 

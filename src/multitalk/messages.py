@@ -482,6 +482,22 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "신경망의 계산값이 무한대가 되어 영상을 만들지 못했습니다. 다른 seed나 더 낮은 "
         "guide_scale로 다시 시도해 주세요.",
     },
+    "engine_out_of_memory": {
+        "en": "the worker ran out of memory and is replaced; send the job again, or ask for less "
+        "(a shorter speech, a smaller picture or 480p)",
+        "ko": "워커의 메모리가 부족해 다른 워커로 바꿉니다. 작업을 다시 보내거나 더 짧은 음성, 더 "
+        "작은 사진, 480p로 요청해 주세요.",
+    },
+    "engine_stuck": {
+        "en": "the engine stopped answering and its worker is replaced; send the job again",
+        "ko": "엔진이 응답하지 않아 워커를 바꿉니다. 작업을 다시 보내 주세요.",
+    },
+    "result_refused": {
+        "en": "the platform refused a result of {size:.1f} MB; its operator lowers "
+        "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",
+        "ko": "플랫폼이 {size:.1f} MB 결과를 받지 않았습니다. 운영자가 MULTITALK_MAX_REPLY_BYTES를 "
+        "낮추거나 버킷을 설정해야 합니다. 아니면 더 짧은 음성이나 480p로 요청해 주세요.",
+    },
     "engine_not_loaded": {
         "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",
         "ko": "이 워커는 {asked} 엔진이 아니라 {loaded} 엔진을 실행합니다. engine을 생략하거나 "
@@ -501,10 +517,18 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "워커의 작업 폴더를 쓸 수 없습니다 ({reason}). 운영자가 "
         "MULTITALK_WORK_DIRECTORY로 정합니다.",
     },
+    "work_directory_full": {
+        "en": "the worker's directory for jobs has {free:.0f} MiB left, but a job may need "
+        "{needed:.0f} MiB; free some, or set MULTITALK_WORK_DIRECTORY or MULTITALK_MAX_AUDIO_BYTES",
+        "ko": "워커의 작업 폴더에 {free:.0f} MiB가 남았지만 작업에는 {needed:.0f} MiB가 필요할 수 "
+        "있습니다. 공간을 비우거나 MULTITALK_WORK_DIRECTORY 또는 MULTITALK_MAX_AUDIO_BYTES를 "
+        "바꿔 주세요.",
+    },
     "deadline_exceeded": {
-        "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS); send a shorter speech",
-        "ko": "작업이 {limit:g}초(MULTITALK_JOB_SECONDS)보다 오래 걸렸습니다. 더 짧은 음성을 보내 "
-        "주세요.",
+        "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS, or the job's own "
+        "executionTimeout); send a shorter speech",
+        "ko": "작업이 {limit:g}초(MULTITALK_JOB_SECONDS 또는 작업의 executionTimeout)보다 오래 "
+        "걸렸습니다. 더 짧은 음성을 보내 주세요.",
     },
     "cancelled": {"en": "the job was cancelled", "ko": "작업이 취소되었습니다."},
     "internal_error": {

@@ -7,8 +7,8 @@ import cv2
 import pytest
 
 import multitalk
-from multitalk.cli.drawn_face import draw_face
 from multitalk.errors import EngineUnavailable, InvalidRequest
+from multitalk.face.drawn_face import draw_face
 from multitalk.job import Progress
 from multitalk.media.video import probe
 from multitalk.serving.local import Studio, as_input, with_paths_from

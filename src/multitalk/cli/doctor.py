@@ -105,7 +105,7 @@ def _package(name: str) -> Finding:
 
 
 def _face_models() -> Finding:
-    from multitalk.cli.drawn_face import draw_face  # noqa: PLC0415 - heavy
+    from multitalk.face.drawn_face import draw_face  # noqa: PLC0415 - heavy
     from multitalk.face.landmarks import detect_faces  # noqa: PLC0415
 
     try:
@@ -164,7 +164,7 @@ def _gpu() -> Finding:
 def _self_test() -> Finding:
     import cv2  # noqa: PLC0415 - heavy
 
-    from multitalk.cli.drawn_face import draw_face  # noqa: PLC0415
+    from multitalk.face.drawn_face import draw_face  # noqa: PLC0415
     from multitalk.serving.local import Studio  # noqa: PLC0415
 
     try:

@@ -9,22 +9,20 @@ the caller says.
 """
 
 import secrets
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from multitalk.delivery import check_set_up, deliver
 from multitalk.engines.base import Engine
-from multitalk.errors import WorkerError
 from multitalk.job.course import Course, Progress, guarded
 from multitalk.job.work import Talk, Work
+from multitalk.job.workplace import own_directory, sweep
 from multitalk.schema import TalkRequest, TalkResult
 from multitalk.settings import Settings
 
-__all__ = ["Progress", "Talk", "guarded", "render_talk", "run_job"]
+__all__ = ["Progress", "Talk", "guarded", "render_talk", "run_job", "sweep"]
 
 
 def run_job(
@@ -53,7 +51,7 @@ def run_job(
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
     check_set_up(request.delivery, settings=settings)  # before the work, not after it
-    with guarded(job_id), _own_directory(settings) as directory:
+    with guarded(job_id), own_directory(settings.work_directory) as directory:
         talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
         with course.stage("deliver", 1):
             delivered = deliver(
@@ -78,20 +76,10 @@ def render_talk(
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
     unfinished = output.with_name(f".multitalk-{secrets.token_hex(4)}.mp4")
-    with guarded(job_id), _own_directory(settings) as directory:
+    with guarded(job_id), own_directory(settings.work_directory) as directory:
         try:
             talk = Work(request, engine, settings, directory, course).make(unfinished)
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)
     return replace(talk, video=output)
-
-
-@contextmanager
-def _own_directory(settings: Settings) -> Iterator[Path]:
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="multitalk-", dir=settings.work_directory)
-    except OSError as error:
-        raise WorkerError("work_directory_unusable", reason=error.strerror) from error
-    with directory as name:
-        yield Path(name)

@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from multitalk.errors import Cancelled, DeadlineExceeded, InternalError, MultiTalkError
+from multitalk.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EngineBroken,
+    InternalError,
+    MultiTalkError,
+)
 
 Stage = Literal["collect", "speak", "load", "render", "deliver"]
 
@@ -21,7 +27,7 @@ class Progress:
 
     Attributes:
         stage: What is being done.
-        done: How much of it: frames while rendering, otherwise things.
+        done: How much of it: frames while rendering, bytes while delivering, otherwise things.
         total: Of how many.
     """
 
@@ -87,12 +93,16 @@ def guarded(job_id: str) -> Iterator[None]:
     """Turn a crash into one InternalError and log its traceback; the only place that does.
 
     Raises:
-        InternalError: Something that is not one of our errors was raised.
+        EngineBroken: There was no memory left.
+        InternalError: Something else that is not one of our errors was raised.
     """
     try:
         yield
     except MultiTalkError:
         raise
+    except MemoryError as error:
+        logger.exception("job %s ran out of memory", job_id)
+        raise EngineBroken("engine_out_of_memory") from error
     except Exception as error:
         logger.exception("job %s crashed", job_id)
         raise InternalError("internal_error", job_id=job_id) from error

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
-from multitalk.serving.runpod_worker import serve
+from multitalk.serving.runpod.process import serve
+from multitalk.serving.runpod.worker import Worker
 from multitalk.settings import Settings
 
 SECRET = "/secret/place"
@@ -40,18 +41,27 @@ class StubEngine(FakeEngine):
         if word == "hang":
             time.sleep(600)
         for chunk in super().render(scene, *more):
-            if word == "noise":
-                pixels = np.random.default_rng(chunk.first).integers(
-                    0, 256, (len(chunk.frames), 240, 320, 3), np.uint8
-                )
-                chunk = FrameChunk(pixels, chunk.first)
-            yield chunk
+            yield noise_like(chunk) if word == "noise" else chunk
+
+
+def noise_like(chunk: FrameChunk) -> FrameChunk:
+    size = (len(chunk.frames), 240, 320, 3)
+    pixels = np.random.default_rng(chunk.first).integers(0, 256, size, np.uint8)
+    return FrameChunk(pixels, chunk.first)
+
+
+def main() -> None:
+    logging.basicConfig(level="INFO")
+    settings = Settings.from_env()
+    seconds = float(os.environ.get("STUB_SECONDS", "0.2"))
+    engine = StubEngine(chunk_frames=5, seconds_per_chunk=seconds)
+    logging.info("engine ready")
+    patience = {
+        "stuck_seconds": float(os.environ.get("STUB_STUCK_SECONDS", "120")),
+        "result_patience": float(os.environ.get("STUB_PATIENCE", "600")),
+    }
+    serve(Worker(engine, settings, **patience), settings)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level="INFO")
-    logging.info("engine ready")
-    engine = StubEngine(
-        chunk_frames=5, seconds_per_chunk=float(os.environ.get("STUB_SECONDS", "0.2"))
-    )
-    serve(engine, Settings.from_env())
+    main()

@@ -12,6 +12,8 @@ from control_plane import ControlPlane
 from job_inputs import PORTRAIT, job_input
 from worker_process import HANDLER, Worker, run_to_end, running_worker
 
+from multitalk.serving.runpod.outbox import as_json
+
 SECONDS = 30.0  # for anything a worker does, on a busy machine
 
 
@@ -91,11 +93,9 @@ def test_text_without_an_encoding_is_answered_all_the_same(
 
 
 def test_an_answer_is_always_one_that_can_be_sent() -> None:
-    from multitalk.serving.runpod_worker import _as_json
-
-    assert _as_json({"error": "no \ud800"}) == {"error": "no ?"}
+    assert as_json({"error": "no \ud800"}) == b'{"error": "no ?"}'
     with pytest.raises(ValueError, match="JSON"):
-        _as_json({"timings": {"render": float("nan")}})
+        as_json({"timings": {"render": float("nan")}})
 
 
 def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from control_plane import ControlPlane
 
 ROOT = Path(__file__).parents[3]
@@ -50,11 +49,12 @@ class Worker:
     def group(self) -> list[int]:
         """Processes that are alive and of its group; zombies are not."""
         alive = []
-        for process in psutil.process_iter(["pid", "status"]):
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getpgid(process.pid) == self.process.pid:
-                    if process.info["status"] != psutil.STATUS_ZOMBIE:
-                        alive.append(process.pid)
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pid, _, rest = stat.read_text().partition(" (")
+                state, _, group = rest.rpartition(") ")[2].split()[:3]
+                if int(group) == self.process.pid and state != "Z":
+                    alive.append(int(pid))
         return alive
 
 

@@ -1,0 +1,58 @@
+"""A job's own directory, gone when the job is; and those of workers that were killed.
+
+An owner holds a lock on a file in its directory, and the kernel lets go of it however the owner
+ends. So a directory whose lock can be had belongs to nobody, whatever process, container or start
+of the machine it was made in; one whose lock cannot be had, or that has none, is left alone.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from multitalk.errors import WorkerError
+
+PREFIX = "multitalk-"
+LOCK = ".owner"
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def own_directory(parent: Path) -> Iterator[Path]:
+    """Make a directory under `parent` and remove it with all that is in it.
+
+    Raises:
+        WorkerError: It cannot be made.
+    """
+    try:
+        # Under its own name only once it is locked, so that no sweep finds it without an owner.
+        made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+        lock = os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        with suppress(OSError):  # a file system without locks; nobody will sweep there
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        directory = made.rename(made.with_name(made.name[1:]))
+    except OSError as error:
+        raise WorkerError("work_directory_unusable", reason=error.strerror) from error
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what jobs of dead processes have left under `parent`."""
+    for directory in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # somebody holds it, or sweeps at the same time
+            lock = os.open(directory / LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+                logger.info("swept what a dead worker left in %s", directory.name)
+            finally:
+                os.close(lock)

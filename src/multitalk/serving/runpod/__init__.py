@@ -1,0 +1,12 @@
+"""RunPod's door: one job at a time from RunPod's queue, by RunPod's own SDK.
+
+    process     main: settings, engine, then the SDK until the platform says stop
+    fitness     what must work before the first job is asked for
+    worker      one job to one answer, in the engine's own thread
+    progress    how far the job is, at most once a second
+    outbox      what is posted, as JSON that any parser reads, and how long it is tried
+    scaler      the SDK's loops, made patient: no storms, no lost results, a quick end
+    heartbeat   the SDK's second process, which must not outlive this one
+
+What the SDK (1.12.0) would do by itself, what is done instead and the test of it: docs/runpod.md.
+"""

@@ -1,0 +1,30 @@
+"""The SDK's heartbeat is a process of its own; it must not outlive the worker.
+
+Killed workers would otherwise be spoken for by their orphan for ever, and their jobs never given to
+another: the platform's lease lasts as long as heartbeats name the job.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def tie_children_to_this_process() -> None:
+    """From now on, what this process forks is killed with it. Linux only; elsewhere nothing.
+
+    The kernel sends the signal when the forking thread ends: the SDK forks in the main thread.
+    """
+    if sys.platform != "linux":
+        return
+    prctl = ctypes.CDLL(None).prctl  # looked up now: a fork of many threads should do little
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    os.register_at_fork(after_in_child=tie)

@@ -1,0 +1,42 @@
+"""The worker's process: settings, engine, then the SDK until the platform says stop."""
+
+import logging
+import os
+
+import runpod
+from runpod.serverless.modules import rp_scale
+from runpod.serverless.modules.rp_logger import RunPodLogger
+
+from multitalk.errors import MultiTalkError
+from multitalk.job import sweep
+from multitalk.registry import load_engine
+from multitalk.serving.runpod import fitness
+from multitalk.serving.runpod.heartbeat import tie_children_to_this_process
+from multitalk.serving.runpod.scaler import PatientScaler
+from multitalk.serving.runpod.worker import Worker
+from multitalk.settings import SettingError, Settings
+
+
+def main() -> None:
+    """Read the settings, load the engine, then serve until the platform says stop."""
+    try:
+        settings = Settings.from_env()
+    except SettingError as error:
+        fitness.end_unfit("settings", error)
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        engine = load_engine(settings.engine, weights=settings.weights)
+    except MultiTalkError as error:
+        fitness.end_unfit("engine_loads", error)
+    serve(Worker(engine, settings), settings)
+
+
+def serve(worker: Worker, settings: Settings) -> None:
+    """Serve RunPod's queue with a worker that is ready."""
+    if not {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"} & os.environ.keys():
+        RunPodLogger().set_level("INFO")  # the SDK's default, DEBUG, logs whole videos
+    sweep(settings.work_directory)
+    tie_children_to_this_process()
+    fitness.register(worker, settings)
+    rp_scale.JobScaler = PatientScaler
+    runpod.serverless.start({"handler": worker.handle, "worker": worker})
