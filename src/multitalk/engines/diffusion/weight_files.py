@@ -106,7 +106,8 @@ def find_weight_files(directory: Path, weight_set: str | None = None) -> WeightF
     found = [_look_for(directory, name, WEIGHT_SETS[name]) for name in names]
     whole = [search for search in found if not search.missing]
     if not whole:
-        raise CheckpointMismatch(min(found, key=lambda search: len(search.missing)).problems())
+        likely = [search for search in found if search.is_likely] or found
+        raise CheckpointMismatch(min(likely, key=lambda search: len(search.missing)).problems())
     chosen, *others = (search.name for search in whole)
     also = f"; also whole: {', '.join(others)}" if others else ""
     logger.info("weight set %s%s", chosen, also)
@@ -128,6 +129,11 @@ class _Search:
     kind: Kind
     paths: dict[str, Path] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it may be meant: a set that cannot be fetched only where its network is there."""
+        return WEIGHT_SETS[self.name].fetched or "transformer" in self.paths
 
     def files(self) -> WeightFiles:
         return WeightFiles(weight_set=self.name, kind=self.kind, **self.paths)
