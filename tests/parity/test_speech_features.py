@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from multitalk.engines.diffusion.segments import Segment, speech_windows, window_rows
-from multitalk.media.audio import LOUDNESS_LUFS, SAMPLE_RATE, arrange_speakers, num_frames_for
+from multitalk.media.audio import (
+    FPS,
+    LOUDNESS_LUFS,
+    SAMPLE_RATE,
+    arrange_speakers,
+    num_frames_for,
+)
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter
 from multitalk.speech.normalized import NormalizedVoice
 
@@ -47,8 +53,8 @@ def loudness(samples):
 
 def test_input_is_normalized_as_the_reference_s(recorded, meta):
     for wave in waves(meta):
-        ours = NormalizedVoice(recorded[wave]).samples(0, 2000)
         theirs = recorded[f"{wave}/normalized_input_first2000"]
+        ours = NormalizedVoice(recorded[wave]).samples(0, len(theirs))
         np.testing.assert_allclose(ours, theirs, atol=3e-5)
 
 
@@ -74,8 +80,9 @@ def test_padded_and_silent_tracks_have_the_reference_s_features(recorded, encode
     ours = encoder.features(recorded["mix/add/1"], num_frames=len(padded))
     np.testing.assert_allclose(ours, padded, atol=3e-5)
     silence = recorded["mix/silence_embedding"]
-    samples = np.zeros(len(silence) * 640, np.float32)
-    ours = encoder.features(samples, num_frames=len(silence))
+    nothing = recorded["mix/para_none_left/1"]
+    assert not nothing.any()
+    ours = encoder.features(nothing, num_frames=len(silence))
     np.testing.assert_allclose(ours, silence, atol=3e-5)
 
 
@@ -128,19 +135,47 @@ def test_one_gain_brings_a_sound_to_the_reference_s_loudness(recorded, meta):
         np.testing.assert_allclose(sound * gain, leveled, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("mode", "order", "second"),
-    [("para", "parallel", "para/2"), ("add", "sequential", "para_none_left/2")],
-)
-def test_voices_are_arranged_as_the_reference_does(tmp_path, recorded, mode, order, second):
-    speeches = {"person1": recorded["mix/para/1"], "person2": recorded[f"mix/{second}"]}
+# Order, then the levelled voices; None is a speaker without one.
+MIXES = {
+    "para": ("parallel", "para/1", "para/2"),
+    "para_none_left": ("parallel", None, "para_none_left/2"),
+    "add": ("sequential", "para/1", "para_none_left/2"),
+    "add_none_right": ("sequential", "para/1", None),
+}
+
+
+@pytest.mark.parametrize("mode", MIXES)
+def test_voices_are_arranged_as_the_reference_does(tmp_path, recorded, mode):
+    order, *names = MIXES[mode]
+    voices = [recorded[f"mix/{name}"] if name else None for name in names]
+    silence = np.zeros(max(len(voice) for voice in voices if voice is not None), np.float32)
+    speeches = {
+        str(number): silence if voice is None else voice
+        for number, voice in enumerate(voices, start=1)
+    }
     tracks = arrange_speakers(speeches, order=order, directory=tmp_path).tracks
-    for number, track in enumerate(tracks.values(), start=1):
+    for number, track in tracks.items():
         np.testing.assert_allclose(track, recorded[f"mix/{mode}/{number}"], atol=1e-6)
     np.testing.assert_allclose(sum(tracks.values()), recorded[f"mix/{mode}/sum"], atol=1e-6)
 
 
+def test_every_recorded_arrangement_is_compared(recorded, meta):
+    assert set(MIXES) == {name.split("/")[1] for name in recorded if name.endswith("/sum")}
+    refused = {name for name, fact in meta.items() if name.startswith("mix/") and "Error" in fact}
+    assert refused == {"mix/para_unequal", "mix/both_none"}
+
+
+def test_voices_of_unequal_length_which_the_reference_refuses_sound_together(tmp_path, recorded):
+    speeches = {"1": recorded["mix/person1"], "2": recorded["mix/person2_short"]}
+    tracks = arrange_speakers(speeches, order="parallel", directory=tmp_path).tracks
+    for number, speech in speeches.items():
+        np.testing.assert_array_equal(tracks[number][: len(speech)], speech)
+        assert len(tracks[number]) == max(map(len, speeches.values()))
+        assert not tracks[number][len(speech) :].any()
+
+
 def test_the_talk_never_has_fewer_frames_than_the_reference_s(meta):
+    assert (meta["sample_rate"], meta["fps"]) == (SAMPLE_RATE, FPS)
     for samples, frames in meta["frames_for_samples"].items():
         assert frames <= num_frames_for(int(samples)) <= frames + 1
         assert num_frames_for(int(samples)) * 640 >= int(samples)
