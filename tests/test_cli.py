@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from multitalk import __version__
 from multitalk.cli import app
+from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.drawn_face import draw_face
 from multitalk.media.video import probe
 
@@ -314,6 +315,25 @@ def test_doctor_fails_where_jobs_have_no_place(monkeypatch: pytest.MonkeyPatch) 
     code, said, _ = run("doctor")
     assert code == 1
     assert "/nowhere is missing" in said
+
+
+def test_doctor_says_which_weights_there_are_or_what_they_lack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MULTITALK_WEIGHTS", str(tmp_path))
+    code, said, _ = run("doctor")
+    assert code == 1
+    assert "quant_models/quant_model_int8_FusionX.safetensors: missing" in said
+    assert "multitalk fetch int8-fusionx" in said
+    for part in WEIGHT_SETS["int8-fusionx"].parts.values():
+        for path in part[0].files:
+            file = tmp_path / part[0].repository.name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    code, said, _ = run("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(said)}
+    assert findings["weights"]["works"]
+    assert "int8-fusionx (multitalk)" in findings["weights"]["said"]
 
 
 def test_version() -> None:

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import EXIT_WORKER_ERROR, answering, print_json
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
 from multitalk.errors import MultiTalkError
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
@@ -94,6 +95,7 @@ def _examine() -> Iterator[Finding]:
     yield _memory()
     yield _disk(settings.work_directory)
     yield _gpu()
+    yield _weights(settings.weights)
     yield _self_test()
 
 
@@ -159,6 +161,16 @@ def _gpu() -> Finding:
             listed = "nvidia-smi does not answer"
     torch = "torch installed" if find_spec("torch") else "torch not installed"
     return Finding("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
+
+
+def _weights(directory: Path | None) -> Finding:
+    if directory is None:
+        return Finding("weights", None, "MULTITALK_WEIGHTS names none: the warp engine needs none")
+    try:
+        files = find_weight_files(directory)
+    except CheckpointMismatch as error:
+        return Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
+    return Finding("weights", True, f"{files.weight_set} ({files.kind}) in {directory}")
 
 
 def _self_test() -> Finding:
