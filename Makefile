@@ -8,11 +8,12 @@ BIN := .venv/bin
 INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
-# Any build of it will do; name a CPU one to save some GB: make TORCH=... test-diffusion
+# Any build of it will do; name a CPU one to save some GB: make TORCH=... test
 TORCH ?= torch==2.13.0
+TORCH_TESTS := tests/parity tests/engines/diffusion
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-diffusion check format serve bench bench-gpu clean
+.PHONY: help demo test test-core test-diffusion check format serve bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,11 +46,13 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 	@$(BIN)/multitalk render --request examples/request.json --output out/demo.mp4
 	@echo "==> Watch out/demo.mp4"
 
-test: .venv/.dev  ## all tests that need no GPU and no network
-	@$(BIN)/python -m pytest
+test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
-test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's tests, which need PyTorch
-	@.venv-diffusion/bin/python -m pytest tests/parity tests/engines/diffusion
+test-core: .venv/.dev  ## everything but the diffusion engine's tests
+	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%)
+
+test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
+	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
