@@ -447,6 +447,127 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "얼굴을 {faces}개만 찾아 화자마다 사진을 왼쪽부터 똑같이 나누었습니다. bbox로 위치를 "
         "정할 수 있습니다.",
     },
+    # Weights -----------------------------------------------------------------------------------
+    "weights_without_library": {
+        "en": "fetching weights needs huggingface_hub, which is not installed here (pip install "
+        "'.[weights]' in the project's directory)",
+        "ko": "가중치를 내려받으려면 huggingface_hub가 필요하지만 설치되어 있지 않습니다 (프로젝트 "
+        "폴더에서 pip install '.[weights]').",
+    },
+    "weights_without_place": {
+        "en": "say where to: a directory here, or MULTITALK_WEIGHTS",
+        "ko": "어디에 둘지 정해 주세요. 여기에 폴더를 쓰거나 MULTITALK_WEIGHTS를 설정하세요.",
+    },
+    "weights_offline": {
+        "en": "{file} is not here and nothing is downloaded offline (--offline, HF_HUB_OFFLINE)",
+        "ko": "{file}이(가) 없고, 오프라인(--offline, HF_HUB_OFFLINE)에서는 내려받지 않습니다.",
+    },
+    "weights_not_whole": {
+        "en": "the weights are not whole: {problems}. Fetch them where there is a network",
+        "ko": "가중치가 온전하지 않습니다: {problems}. 네트워크가 되는 곳에서 내려받으세요.",
+    },
+    "weights_file_missing": {"en": "{file} is missing", "ko": "{file}이(가) 없습니다"},
+    "weights_file_wrong_size": {
+        "en": "{file} has the wrong size",
+        "ko": "{file}의 크기가 다릅니다",
+    },
+    "weights_file_damaged": {
+        "en": "{file} has other content than it should",
+        "ko": "{file}의 내용이 다릅니다",
+    },
+    "weights_file_unrecorded": {
+        "en": "{file} cannot be checked, as its hash is not known; multitalk fetch learns it",
+        "ko": "{file}은(는) 해시를 몰라 확인할 수 없습니다. multitalk fetch가 해시를 알아냅니다",
+    },
+    "weights_closed": {
+        "en": "the hub does not open {repository} to us (HTTP {status}); if its terms have to be "
+        "accepted, accept them on its page and set HF_TOKEN to a token of yours",
+        "ko": "허브가 {repository}을(를) 열어 주지 않습니다 (HTTP {status}). 약관 동의가 필요한 "
+        "저장소라면 그 페이지에서 동의하고 HF_TOKEN에 토큰을 설정하세요.",
+    },
+    "weights_not_on_hub": {
+        "en": "the hub has no {path} in {repository} at {revision}; if HF_ENDPOINT is set, its "
+        "mirror may lack it",
+        "ko": "허브의 {repository}({revision})에 {path}이(가) 없습니다. HF_ENDPOINT를 "
+        "설정했다면 그 미러에 없을 수 있습니다.",
+    },
+    "weights_refused": {
+        "en": "the hub refuses {file} (HTTP {status})",
+        "ko": "허브가 {file}을(를) 거부합니다 (HTTP {status}).",
+    },
+    "weights_no_hub": {
+        "en": "what answers for {file} is no hub; check HF_ENDPOINT and the proxy",
+        "ko": "{file}에 응답한 서버는 허브가 아닙니다. HF_ENDPOINT와 프록시를 확인하세요.",
+    },
+    "weights_hub_silent": {
+        "en": "{file} could not be fetched in {tries} tries ({reason}); what has come is kept, so "
+        "run it again once the network is better",
+        "ko": "{file}을(를) {tries}번 시도했지만 내려받지 못했습니다 ({reason}). 받은 부분은 "
+        "남아 있으니 네트워크가 나아지면 다시 실행하세요.",
+    },
+    "weights_hub_asks_wait": {
+        "en": "the hub asks to wait {seconds:.0f} s; run it again then (with HF_TOKEN set its "
+        "limits are wider)",
+        "ko": "허브가 {seconds:.0f}초 기다리라고 합니다. 그 뒤에 다시 실행하세요 (HF_TOKEN을 "
+        "설정하면 한도가 늘어납니다).",
+    },
+    "weights_damaged": {
+        "en": "{file} came twice with the wrong size or hash and was removed; if HF_ENDPOINT is "
+        "set, try without it",
+        "ko": "{file}이(가) 두 번 모두 틀린 크기나 해시로 와서 지웠습니다. HF_ENDPOINT를 "
+        "설정했다면 빼고 시도해 보세요.",
+    },
+    "weights_changed": {
+        "en": "{file} on the hub is not the file that this release or the lock file names, so it "
+        "was not fetched; for the hub's, remove its entry from the lock file",
+        "ko": "허브의 {file}이(가) 이 릴리스나 잠금 파일에 적힌 파일과 달라 받지 않았습니다. 허브의 "
+        "파일을 쓰려면 잠금 파일에서 그 항목을 지우세요.",
+    },
+    "weights_lock_gone": {
+        "en": "{file} is locked to commit {commit}, which the hub has no more; for its newest, "
+        "remove its entry from the lock file",
+        "ko": "{file}이(가) 커밋 {commit}으로 잠겨 있지만 허브에 더는 없습니다. 최신 파일을 쓰려면 "
+        "잠금 파일에서 그 항목을 지우세요.",
+    },
+    "weights_lock_unreadable": {
+        "en": "{file} cannot be read ({reason}); put it right, or remove it and fetch again",
+        "ko": "{file}을(를) 읽을 수 없습니다 ({reason}). 고치거나 지우고 다시 내려받으세요.",
+    },
+    "weights_disk_full": {
+        "en": "{needed:.1f} GB of disk are needed and {free:.1f} GB are free; make room, or choose "
+        "another place",
+        "ko": "디스크가 {needed:.1f} GB 필요한데 {free:.1f} GB만 비어 있습니다. 공간을 비우거나 다른 "
+        "곳을 선택하세요.",
+    },
+    "weights_unwritable": {
+        "en": "{file} cannot be written ({reason}); what has come is kept",
+        "ko": "{file}을(를) 쓸 수 없습니다 ({reason}). 받은 부분은 남아 있습니다.",
+    },
+    "weights_busy": {
+        "en": "another process has been fetching into this directory for {seconds:.0f} s; wait for "
+        "it, or end it",
+        "ko": "다른 프로세스가 {seconds:.0f}초째 이 폴더에 내려받고 있습니다. 기다리거나 그 "
+        "프로세스를 끝내세요.",
+    },
+    "weights_lease_lost": {
+        "en": "another process took over fetching into this directory, as this one paused too "
+        "long; run it again to wait for the other",
+        "ko": "이 프로세스가 너무 오래 멈춰 다른 프로세스가 내려받기를 넘겨받았습니다. 다시 "
+        "실행하면 그 프로세스를 기다립니다.",
+    },
+    "weights_place_holds": {
+        "en": "{directory}: the set {set}",
+        "ko": "{directory}: {set} 세트",
+    },
+    "weights_place_named": {
+        "en": "{directory}: named by MULTITALK_WEIGHTS, no set that multitalk fetch knows",
+        "ko": "{directory}: MULTITALK_WEIGHTS로 지정됨, multitalk fetch가 아는 세트가 아님",
+    },
+    "weights_place_lacks": {
+        "en": "{directory}: {missing} files short of the nearest set",
+        "ko": "{directory}: 가장 가까운 세트에서 파일 {missing}개가 모자람",
+    },
+    "weights_place_absent": {"en": "{directory}: not there", "ko": "{directory}: 없음"},
     # Worker ------------------------------------------------------------------------------------
     "engine_unavailable": {
         "en": "the {engine} engine cannot run here: {reason}",

@@ -9,6 +9,7 @@ import typer
 from multitalk import __version__
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
+from multitalk.cli.fetch import fetch
 from multitalk.cli.render import render
 from multitalk.cli.visemes import visemes
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(render)
 app.command()(visemes)
 app.command()(evaluate)
+app.command()(fetch)
 app.command()(doctor)
 
 

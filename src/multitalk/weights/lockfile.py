@@ -1,0 +1,81 @@
+"""`multitalk-weights.lock.json`: what was fetched into a directory, beside it.
+
+It spares hashing tens of gigabytes at every start. For the files that it locks it is a promise:
+a later fetch takes the same commit and the same bytes, or fails.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from multitalk.errors import WeightsUnavailable
+from multitalk.weights.manifest import Sha256
+
+LOCK_NAME = "multitalk-weights.lock.json"
+
+
+class LockedFile(BaseModel):
+    """What is known of a file that was fetched whole.
+
+    Attributes:
+        commit: Of the repository.
+        etag: The hub's name for the content: SHA-256 of large files, git's hash of small ones.
+        size: Bytes.
+        sha256: Of the content.
+        locked: Whether a later fetch must get just this.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    commit: str
+    etag: str
+    size: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+    locked: bool = False
+
+
+class Lockfile(BaseModel):
+    """The files, by `ORGANISATION/NAME/path`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    files: dict[str, LockedFile] = {}
+
+
+def read_lockfile(directory: Path) -> Lockfile:
+    """The directory's lock file; an empty one where there is none.
+
+    Raises:
+        WeightsUnavailable: It is there and cannot be read.
+    """
+    try:
+        text = (directory / LOCK_NAME).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return Lockfile()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise WeightsUnavailable(
+            "weights_lock_unreadable", file=LOCK_NAME, reason=reason
+        ) from error
+    try:
+        return Lockfile.model_validate_json(text)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise WeightsUnavailable(
+            "weights_lock_unreadable", file=LOCK_NAME, reason=reason
+        ) from error
+
+
+def write_lockfile(directory: Path, lockfile: Lockfile) -> None:
+    """Write the lock file, which is at every moment the old one or the new one."""
+    partial = directory / f".{LOCK_NAME}.{os.getpid()}.part"
+    record = json.dumps(lockfile.model_dump(), indent=2, sort_keys=True) + "\n"
+    try:
+        partial.write_text(record, encoding="utf-8")
+        partial.replace(directory / LOCK_NAME)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""Where the weights are looked for when a worker starts, in this order.
+
+1. `MULTITALK_WEIGHTS`, where it is set: the operator's word, whatever the directory holds.
+2. `/runpod-volume/multitalk/weights`, on a network volume.
+3. `/opt/multitalk/weights`, baked into the image.
+4. The hub's cache (`HF_HOME` and its fellows).
+
+The last three count only if they hold every file of a set.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multitalk.messages import Locale, sentence
+from multitalk.settings import Settings
+from multitalk.weights.layout import find_hub_cache
+from multitalk.weights.manifest import load_manifest
+from multitalk.weights.verify import verify_weights
+
+VOLUME = Path("/runpod-volume/multitalk/weights")
+BAKED = Path("/opt/multitalk/weights")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that was looked at.
+
+    Attributes:
+        directory: Itself.
+        weight_set: The first of the manifest's sets that is there, or None.
+        usable: Whether an engine may be given it.
+        missing: Of the set of which most is there, how many files are not.
+    """
+
+    directory: Path
+    weight_set: str | None
+    usable: bool
+    missing: int = 0
+
+    def text(self, locale: Locale = "en") -> str:
+        """What was found, for `multitalk doctor` and the log."""
+        if self.weight_set:
+            key = "weights_place_holds"
+        elif self.usable:
+            key = "weights_place_named"
+        elif self.directory.is_dir():
+            key = "weights_place_lacks"
+        else:
+            key = "weights_place_absent"
+        return sentence(
+            key, locale, directory=self.directory, set=self.weight_set, missing=self.missing
+        )
+
+
+def search_places(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    well_known: Sequence[Path] = (VOLUME, BAKED),
+) -> tuple[Place, ...]:
+    """Look at each place, up to the first that is usable; needs no network.
+
+    Args:
+        settings: The operator's.
+        environ: Where the hub's cache is.
+        well_known: The second and the third place.
+    """
+    if settings.weights is not None:
+        return (_look(settings.weights, named=True),)
+    places: list[Place] = []
+    for directory in (*well_known, find_hub_cache(environ)):
+        places.append(_look(directory, named=False))
+        if places[-1].usable:
+            break
+    return tuple(places)
+
+
+def find_weights(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    well_known: Sequence[Path] = (VOLUME, BAKED),
+) -> Path | None:
+    """The directory of weights to use, or None; `search_places` says why."""
+    places = search_places(settings, environ=environ, well_known=well_known)
+    return next((place.directory for place in places if place.usable), None)
+
+
+def _look(directory: Path, *, named: bool) -> Place:
+    if not directory.is_dir():
+        return Place(directory, None, usable=False)
+    fewest = None
+    for weight_set in load_manifest().sets:
+        missing = len(verify_weights(directory, weight_set))
+        if not missing:
+            return Place(directory, weight_set, usable=True)
+        fewest = missing if fewest is None else min(fewest, missing)
+    return Place(directory, None, usable=named, missing=fewest or 0)

@@ -1,0 +1,82 @@
+"""A toy manifest with the real one's shape, its files on a hub on loopback."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hub_stand_in import HubStandIn, hub_stand_in
+
+pytest.importorskip("huggingface_hub")  # the extra `weights`
+
+from multitalk.weights import manifest
+
+NETWORK, TEXT, VAE = (
+    "Org/Talk/quant/network.safetensors",
+    "Org/Talk/t5.safetensors",
+    "Wan/Base/vae.pth",
+)
+CONFIG, LORA = "Wan/Base/config.json", "Some/Lora/lora.safetensors"
+SIZES = {NETWORK: 600_000, TEXT: 250_000, VAE: 90_000, CONFIG: 200, LORA: 40_000}
+
+
+def content_of(file: str, *, seed: int = 0) -> bytes:
+    """Bytes that are the same each time."""
+    key = int.from_bytes(hashlib.sha256(file.encode()).digest()[:4], "big")
+    return np.random.default_rng([key, seed]).bytes(SIZES[file])
+
+
+@pytest.fixture
+def hub() -> Iterator[HubStandIn]:
+    with hub_stand_in() as hub:
+        hub.files = {file: content_of(file) for file in SIZES}
+        yield hub
+
+
+@pytest.fixture
+def manifest_file(tmp_path: Path) -> Path:
+    """Like the real one: a hash that is known, sizes that are not, a pull request's revision."""
+
+    def split(file: str) -> tuple[str, str]:
+        organisation, name, path = file.split("/", 2)
+        return f"{organisation}/{name}", path
+
+    repositories: dict[str, dict] = {}
+    for file, size in SIZES.items():
+        repository, path = split(file)
+        known = {"about": size + 1}
+        if file == VAE:
+            known = {"size": size, "sha256": hashlib.sha256(content_of(file)).hexdigest()}
+        revision = "refs/pr/1" if repository == "Wan/Base" else "main"
+        empty = {"revision": revision, "licence": "Apache-2.0", "files": []}
+        repositories.setdefault(repository, empty)["files"].append({"path": path, **known})
+    part = {
+        name: [split(file)[1] for file in SIZES if split(file)[0] == name] for name in repositories
+    }
+    lora = part.pop("Some/Lora")
+    record = {
+        "default": "toy",
+        "repositories": repositories,
+        "parts": {"all": part},
+        "sets": {"toy": {"purpose": "tests", "parts": ["all"]}},
+        "loras": {"style": {"repository": "Some/Lora", "path": lora[0]}},
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(record))
+    return path
+
+
+@pytest.fixture
+def toy(manifest_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The toy manifest in this process."""
+    monkeypatch.setattr(manifest, "MANIFEST", manifest_file)
+    manifest.load_manifest.cache_clear()
+    yield
+    manifest.load_manifest.cache_clear()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "weights"

@@ -1,0 +1,372 @@
+"""Fetching from a hub that has bad days: what comes is whole, or an error says why not."""
+
+import errno
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
+from hub_stand_in import Fault, HubStandIn
+
+from multitalk.errors import InvalidRequest, WeightsUnavailable
+from multitalk.weights import fetch as fetching
+from multitalk.weights.download import News, Patience
+from multitalk.weights.fetch import Order, fetch_weights
+from multitalk.weights.hub import Hub
+from multitalk.weights.lockfile import LOCK_NAME
+from multitalk.weights.verify import verify_weights
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+OF_SET = {file for file in SIZES if file != LORA}
+QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.02)
+
+
+def get(hub: HubStandIn, directory: Path, **options: object) -> list[News]:
+    """Fetch the toy set; what was told."""
+    told: list[News] = []
+    order = Order("toy", **{"patience": QUICK, **options})
+    fetch_weights(directory, order, hub=Hub(hub.url), on_news=told.append)
+    return told
+
+
+def refused(hub: HubStandIn, directory: Path, said: str, **options: object) -> WeightsUnavailable:
+    with pytest.raises(WeightsUnavailable, match=said) as caught:
+        get(hub, directory, **options)
+    return caught.value
+
+
+def path_of(directory: Path, file: str) -> Path:
+    return directory.joinpath(*file.split("/")[1:])
+
+
+def there(directory: Path) -> set[str]:
+    return {
+        file
+        for file in SIZES
+        if path_of(directory, file).is_file()
+        and path_of(directory, file).read_bytes() == content_of(file)
+    }
+
+
+def partials(directory: Path) -> list[Path]:
+    return sorted(directory.rglob("*.part"))
+
+
+# What is fetched --------------------------------------------------------------------------------
+
+
+def test_a_set_is_fetched_whole_and_no_more(hub, directory):
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert partials(directory) == []
+    assert sum(news.bytes for news in told if news.kind == "bytes") == sum(
+        SIZES[file] for file in OF_SET
+    )
+    assert {news.file for news in told if news.kind == "done"} == OF_SET
+    assert verify_weights(directory, "toy", deep=True) == ()
+
+
+def test_what_was_fetched_is_on_record(hub, directory):
+    get(hub, directory)
+    record = json.loads((directory / LOCK_NAME).read_text())
+    assert set(record["files"]) == OF_SET
+    assert record["files"][TEXT] == {
+        "commit": "c" * 40,
+        "etag": hashlib.sha256(content_of(TEXT)).hexdigest(),
+        "size": SIZES[TEXT],
+        "sha256": hashlib.sha256(content_of(TEXT)).hexdigest(),
+        "locked": False,
+    }
+
+
+def test_what_is_there_is_not_asked_for_again(hub, directory):
+    get(hub, directory)
+    hub.asked.clear()
+    assert get(hub, directory) == []
+    assert hub.asked == []
+
+
+def test_a_lora_is_fetched_beside_the_set_on_request(hub, directory):
+    get(hub, directory)
+    hub.asked.clear()
+    get(hub, directory, loras=("style",))
+    assert there(directory) == set(SIZES)
+    assert {asked.file for asked in hub.asked} == {LORA}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"), [({"weight_set": "tooy"}, "SET"), ({"loras": ("x",)}, "--lora")]
+)
+def test_a_name_that_the_manifest_lacks_is_refused(hub, directory, options, field):
+    with pytest.raises(InvalidRequest, match=f"^{field}: .* is not a choice"):
+        fetch_weights(directory, Order(**{"weight_set": "toy", **options}), hub=Hub(hub.url))
+
+
+def test_files_that_another_tool_put_there_are_compared_and_kept(hub, directory):
+    for file in OF_SET:
+        path_of(directory, file).parent.mkdir(parents=True, exist_ok=True)
+        path_of(directory, file).write_bytes(content_of(file))
+    path_of(directory, TEXT).write_bytes(content_of(TEXT, seed=1))
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert [news.file for news in told if news.kind == "damaged"] == [TEXT]
+    assert {asked.file for asked in hub.asked if asked.method == "GET"} == {TEXT}
+
+
+def test_verify_finds_damage_that_sizes_do_not_show(hub, directory):
+    get(hub, directory)
+    damaged = bytearray(content_of(NETWORK))
+    damaged[1000] ^= 1
+    path_of(directory, NETWORK).write_bytes(damaged)
+    assert verify_weights(directory, "toy") == ()
+    assert [(p.file, p.kind) for p in verify_weights(directory, "toy", deep=True)] == [
+        (NETWORK, "damaged")
+    ]
+    assert get(hub, directory) == []
+    get(hub, directory, verify=True)
+    assert there(directory) == OF_SET
+
+
+# Trouble that passes ----------------------------------------------------------------------------
+
+
+def test_a_dropped_connection_is_taken_up_where_it_broke(hub, directory):
+    hub.fail(NETWORK, Fault(drop_after=200_000), Fault(drop_after=100_000))
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    first, second, third = hub.gets(NETWORK)
+    assert first.start is None
+    assert 0 < second.start <= 200_000 < third.start <= 300_000
+    assert [news.file for news in told if news.kind == "retry"] == [NETWORK, NETWORK]
+
+
+def test_a_hub_that_ignores_ranges_gives_the_file_from_its_start(hub, directory):
+    hub.fail(NETWORK, Fault(drop_after=200_000), Fault(whole=True))
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    counted = [news.bytes for news in told if news.kind == "bytes" and news.file == NETWORK]
+    assert min(counted) < 0
+    assert sum(counted) == SIZES[NETWORK]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("status", [500, 502, 503, 408])
+def test_errors_of_the_hub_are_tried_again(hub, directory, method, status):
+    hub.fail(TEXT, Fault(status=status), Fault(status=status), method=method)
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert [news.reason for news in told if news.kind == "retry"] == [f"HTTP {status}"] * 2
+
+
+@pytest.mark.parametrize(
+    "asks", [{"Retry-After": "1"}, {"RateLimit": '"resolvers";r=0;t=1', "RateLimit-Policy": ""}]
+)
+def test_the_hub_is_waited_for_as_long_as_it_asks(hub, directory, asks):
+    hub.fail(CONFIG, Fault(status=429, headers=asks))
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert [news.seconds for news in told if news.kind == "retry"] == [1.0]
+
+
+def test_a_wait_that_is_too_long_ends_the_fetch(hub, directory):
+    hub.fail(CONFIG, Fault(status=429, headers={"Retry-After": "86400"}))
+    refused(hub, directory, "asks to wait 86400 s")
+
+
+def test_a_hub_that_stays_away_ends_the_fetch_and_what_came_is_resumed(hub, directory):
+    hub.fail(NETWORK, Fault(drop_after=300_000), *[Fault(status=503)] * 5)
+    error = refused(hub, directory, "HTTP 503")
+    assert NETWORK in str(error)
+    (partial,) = [path for path in partials(directory) if "network" in path.name]
+    came = partial.stat().st_size
+    assert came > 0
+    hub.faults.clear()
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert hub.gets(NETWORK)[-1].start == came
+    assert [(n.file, n.bytes) for n in told if n.kind == "resumed"] == [(NETWORK, came)]
+
+
+def test_without_a_network_it_is_said(directory):
+    with pytest.raises(WeightsUnavailable, match=r"in 4 tries \(.*refused"):
+        fetch_weights(directory, Order("toy", patience=QUICK), hub=Hub("http://127.0.0.1:9"))
+
+
+# What is wrong ----------------------------------------------------------------------------------
+
+
+def wrong_bytes(file: str) -> Fault:
+    return Fault(body=content_of(file, seed=9))
+
+
+def test_wrong_bytes_of_the_right_length_are_fetched_once_more(hub, directory):
+    hub.fail(TEXT, wrong_bytes(TEXT))
+    hub.fail(CONFIG, wrong_bytes(CONFIG))  # whose hash is git's
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert sorted(n.file for n in told if n.kind == "damaged") == sorted([TEXT, CONFIG])
+    assert sum(n.bytes for n in told if n.kind in {"bytes", "damaged"}) == sum(
+        SIZES[file] for file in OF_SET
+    )
+
+
+@pytest.mark.parametrize("body", [content_of(TEXT, seed=9), content_of(TEXT)[:-7], b""])
+def test_a_file_that_is_wrong_twice_is_removed_and_named(hub, directory, body):
+    hub.fail(TEXT, Fault(body=body), Fault(body=body))
+    error = refused(hub, directory, "came twice with the wrong size or hash")
+    assert TEXT in str(error)
+    assert TEXT not in there(directory)
+    assert [path for path in partials(directory) if "t5" in path.name] == []
+
+
+def test_a_file_other_than_the_manifest_s_is_not_fetched(hub, directory):
+    hub.files[VAE] = content_of(VAE, seed=2)
+    error = refused(hub, directory, "is not the file that this release")
+    assert VAE in str(error)
+    assert hub.gets(VAE) == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_closed_repository_asks_for_a_token(hub, directory, status):
+    hub.fail(NETWORK, Fault(status=status), method="HEAD")
+    refused(hub, directory, rf"does not open Org/Talk to us \(HTTP {status}\).*HF_TOKEN")
+
+
+def test_a_file_that_the_hub_lacks_is_named_with_its_repository(hub, directory):
+    del hub.files[NETWORK]
+    refused(hub, directory, r"the hub has no quant/network.safetensors in Org/Talk at main")
+
+
+def test_what_is_no_hub_is_said(hub, directory, monkeypatch):
+    monkeypatch.setattr("hub_stand_in.LARGE", 10**9)
+    hub.extra_headers = {"X-Repo-Commit": ""}
+    refused(hub, directory, "is no hub; check HF_ENDPOINT")
+
+
+def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub, directory, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    get(hub, directory)
+    shown = {(asked.storage, asked.authorization) for asked in hub.asked}
+    assert shown == {(False, "Bearer hf_secret"), (True, None)}
+
+
+def test_files_that_the_hub_also_has_in_xet_come_by_plain_http(hub, directory):
+    hub.extra_headers = {
+        "X-Xet-Hash": "a" * 64,
+        "X-Xet-Refresh-Route": f"{hub.url}/api/models/Org/Talk/xet-read-token/main",
+    }
+    get(hub, directory)
+    assert there(directory) == OF_SET
+    assert all(asked.file in OF_SET for asked in hub.asked)
+
+
+# The disk ---------------------------------------------------------------------------------------
+
+
+def test_too_little_disk_is_said_before_anything_is_fetched(hub, directory, monkeypatch):
+    usage = type(shutil.disk_usage("/"))(10**12, 10**12, 10**9)
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: usage)
+    refused(hub, directory, r"^--to: 1.1 GB of disk are needed and 1.0 GB are free")
+    assert {asked.method for asked in hub.asked} == {"HEAD"}
+
+
+def test_a_disk_that_fills_up_on_the_way_is_said_and_what_came_is_kept(hub, directory, monkeypatch):
+    real = Path.open
+
+    def filling(self, mode="r", *rest, **options):
+        file = real(self, mode, *rest, **options)
+        return Full(file) if self.name.endswith(".part") and "t5" in self.name else file
+
+    monkeypatch.setattr(Path, "open", filling)
+    error = refused(hub, directory, "No space left on device")
+    assert TEXT in str(error)
+    monkeypatch.setattr(Path, "open", real)
+    (partial,) = [path for path in partials(directory) if "t5" in path.name]
+    assert 0 < partial.stat().st_size < SIZES[TEXT]
+    get(hub, directory)
+    assert there(directory) == OF_SET
+
+
+class Full:
+    """A file on a disk with room for 100 000 bytes more."""
+
+    def __init__(self, file):
+        self._file, self._room = file, 100_000
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def write(self, chunk):
+        if len(chunk) > self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._room -= len(chunk)
+        return self._file.write(chunk)
+
+
+def test_a_place_that_cannot_be_made_is_said(hub, tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(hub, tmp_path / "file" / "weights", "--to cannot be written")
+
+
+# Locks ------------------------------------------------------------------------------------------
+
+
+def test_locked_files_come_from_their_commit_whatever_the_branch_says(hub, directory):
+    get(hub, directory, lock=True)
+    hub.history = {f"{'c' * 40}/{file}": body for file, body in hub.files.items()}
+    hub.commits["Org/Talk"] = "d" * 40
+    hub.files[TEXT] = content_of(TEXT, seed=3)
+    path_of(directory, TEXT).unlink()
+    get(hub, directory)
+    assert there(directory) == OF_SET
+    assert hub.gets(TEXT)[-1].revision == "c" * 40
+
+
+@pytest.mark.parametrize("file", [TEXT, CONFIG])
+def test_a_file_that_changed_after_it_was_locked_is_refused(hub, directory, file):
+    get(hub, directory, lock=True)
+    hub.files[file] = content_of(file, seed=3)
+    path_of(directory, file).unlink()
+    hub.asked.clear()
+    error = refused(hub, directory, "lock file names, so it was not fetched")
+    assert file in str(error)
+    assert hub.gets(file) == []
+
+
+def test_a_commit_that_is_gone_is_said_with_the_way_out(hub, directory):
+    get(hub, directory, lock=True)
+    hub.commits["Org/Talk"] = "d" * 40
+    path_of(directory, TEXT).unlink()
+    refused(hub, directory, f"locked to commit {'c' * 40}, which the hub has no more")
+
+
+def test_without_a_lock_a_changed_file_is_fetched_as_it_is_now(hub, directory):
+    get(hub, directory)
+    hub.files[TEXT] = content_of(TEXT, seed=3)
+    path_of(directory, TEXT).unlink()
+    get(hub, directory)
+    assert path_of(directory, TEXT).read_bytes() == content_of(TEXT, seed=3)
+
+
+def test_a_fetched_directory_is_locked_without_fetching_again(hub, directory):
+    get(hub, directory)
+    hub.asked.clear()
+    get(hub, directory, lock=True)
+    record = json.loads((directory / LOCK_NAME).read_text())
+    assert all(file["locked"] for file in record["files"].values())
+    assert [asked for asked in hub.asked if asked.method == "GET"] == []
+
+
+def test_a_lock_file_that_cannot_be_read_is_said(hub, directory):
+    directory.mkdir()
+    (directory / LOCK_NAME).write_text("{}}")
+    refused(hub, directory, f"{LOCK_NAME} cannot be read")

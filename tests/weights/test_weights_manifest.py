@@ -1,0 +1,94 @@
+"""The manifest of this release: what it names can be opened, and no set is larger than need be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from multitalk.engines.diffusion.published import WEIGHT_SETS
+from multitalk.engines.diffusion.weight_files import find_weight_files
+from multitalk.weights.layout import written_path
+from multitalk.weights.manifest import MANIFEST, Manifest, load_manifest
+
+SETS = load_manifest().sets
+INDEX = "diffusion_pytorch_model.safetensors.index.json"
+
+
+def test_the_default_set_is_small_enough_for_a_volume_of_40_gb():
+    wanted = load_manifest().wanted(load_manifest().default)
+    assert 30e9 < sum(file.about for file in wanted) <= 32e9
+
+
+@pytest.mark.parametrize("weight_set", SETS)
+def test_the_engine_finds_every_file_that_it_opens(weight_set, tmp_path):
+    wanted = load_manifest().wanted(weight_set)
+    for file in wanted:
+        path = written_path(tmp_path, file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        if file.path == INDEX:
+            shards = [other.path for other in wanted if "-of-" in other.path]
+            path.write_text(json.dumps({"weight_map": {shard: shard for shard in shards}}))
+    assert find_weight_files(tmp_path, weight_set).weight_set == weight_set
+
+
+@pytest.mark.parametrize("weight_set", SETS)
+def test_a_set_holds_no_weights_that_the_engine_does_not_open(weight_set):
+    opened = {
+        f"{part.repository.name}/{file}"
+        for choices in WEIGHT_SETS[weight_set].parts.values()
+        for part in choices
+        for file in part.files
+    }
+    large = {f.key for f in load_manifest().wanted(weight_set) if f.about > 20e6}
+    assert {file for file in large - opened if "-of-" not in file} == set()
+
+
+def test_files_are_taken_from_the_revisions_that_the_engine_expects():
+    manifest = load_manifest()
+    for weight_set in SETS:
+        for choices in WEIGHT_SETS[weight_set].parts.values():
+            for part in choices:
+                if part.repository.name in manifest.repositories:
+                    found = manifest.repositories[part.repository.name].revision
+                    assert found == part.repository.revision
+
+
+def changed(**parts: object) -> dict:
+    return json.loads(MANIFEST.read_text()) | parts
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (changed(default="int9"), "no set int9"),
+        (changed(sets={"int8-fusionx": {"purpose": "", "parts": ["comon"]}}), "comon"),
+        (changed(loras={}), "FusionX_LoRA.safetensors"),
+        (changed(more=1), "Extra inputs are not permitted"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(record, said):
+    with pytest.raises(ValidationError, match=said):
+        Manifest.model_validate(record)
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../b", "a//b", ".hidden", "a/", ""])
+def test_no_file_can_be_written_outside_its_folder(path):
+    record = json.loads(MANIFEST.read_text())
+    record["loras"]["fusionx"]["path"] = path
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Manifest.model_validate(record)
+
+
+def test_documents_list_every_set_and_repository():
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text("utf-8")
+    for name in SETS:
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        gigabytes = sum(file.about for file in load_manifest().wanted(name)) / 1e9
+        assert f"| {gigabytes:.1f} GB |" in row
+    for name, repository in load_manifest().repositories.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        assert (repository.licence or "not stated") in row
+    for name in load_manifest().loras:
+        assert f"`--lora {name}`" in page

@@ -1,0 +1,138 @@
+"""Where weights are looked for, and whether they are whole when they are found."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
+
+from multitalk.errors import InvalidRequest
+from multitalk.settings import Settings
+from multitalk.weights.places import find_weights, search_places
+from multitalk.weights.verify import Digest, verify_weights
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+OF_SET = sorted(file for file in SIZES if file != LORA)
+COMMIT = "e" * 40
+
+
+def fill(directory: Path, layout: str) -> Path:
+    """The set as other tools lay it out."""
+    for file in OF_SET:
+        organisation, name, path = file.split("/", 2)
+        cache = directory / f"models--{organisation}--{name}"
+        folder = {
+            "NAME": directory / name,
+            "ORGANISATION/NAME": directory / organisation / name,
+            "cache": cache / "snapshots" / COMMIT,
+        }[layout]
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content_of(file))
+    return directory
+
+
+def places(tmp_path: Path) -> dict[str, object]:
+    return {
+        "environ": {"HF_HOME": str(tmp_path / "hf")},
+        "well_known": (tmp_path / "volume", tmp_path / "baked"),
+    }
+
+
+@pytest.mark.parametrize("layout", ["NAME", "ORGANISATION/NAME", "cache"])
+def test_each_layout_is_understood(tmp_path, layout):
+    assert verify_weights(fill(tmp_path / layout, layout), "toy") == ()
+
+
+def test_in_a_cache_the_reference_says_which_snapshot(tmp_path):
+    fill(tmp_path, "cache")
+    folder = tmp_path / "models--Wan--Base"
+    (folder / "snapshots" / ("f" * 40)).mkdir()
+    assert {p.file for p in verify_weights(tmp_path, "toy")} == {VAE, CONFIG}
+    (folder / "refs" / "refs" / "pr").mkdir(parents=True)
+    (folder / "refs" / "refs" / "pr" / "1").write_text(COMMIT)
+    assert verify_weights(tmp_path, "toy") == ()
+
+
+def test_the_first_place_that_holds_a_set_is_taken(tmp_path):
+    cache, baked, volume = (tmp_path / name for name in ("hf/hub", "baked", "volume"))
+    assert find_weights(Settings(), **places(tmp_path)) is None
+    for directory, layout in ((cache, "cache"), (baked, "NAME"), (volume, "NAME")):
+        fill(directory, layout)
+        assert find_weights(Settings(), **places(tmp_path)) == directory
+
+
+def test_a_place_that_lacks_a_file_is_passed_by_and_says_so(tmp_path):
+    fill(tmp_path / "volume", "NAME")
+    fill(tmp_path / "baked", "NAME")
+    (tmp_path / "volume" / "Talk" / "t5.safetensors").unlink()
+    volume, baked = search_places(Settings(), **places(tmp_path))
+    assert (volume.usable, volume.text()) == (
+        False,
+        f"{tmp_path / 'volume'}: 1 files short of the nearest set",
+    )
+    assert (baked.usable, baked.text()) == (True, f"{tmp_path / 'baked'}: the set toy")
+
+
+def test_the_operator_s_place_is_taken_whatever_it_holds(tmp_path):
+    fill(tmp_path / "volume", "NAME")
+    named = tmp_path / "mine"
+    (missing,) = search_places(Settings(weights=named), **places(tmp_path))
+    assert (missing.usable, missing.text()) == (False, f"{named}: not there")
+    named.mkdir()
+    assert find_weights(Settings(weights=named), **places(tmp_path)) == named
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
+        ({"HUGGINGFACE_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
+        ({"HF_HOME": "/b", "XDG_CACHE_HOME": "/c"}, "/b/hub"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+        ({}, str(Path("~/.cache/huggingface/hub").expanduser())),
+    ],
+)
+def test_the_hub_s_cache_is_where_its_library_has_it(environ, expected):
+    *_, cache = search_places(Settings(), environ=environ, well_known=())
+    assert cache.directory == Path(expected)
+
+
+def test_what_is_wrong_with_each_file_is_told(tmp_path):
+    fill(tmp_path, "NAME")
+    (tmp_path / "Talk" / "t5.safetensors").unlink()
+    (tmp_path / "Base" / "vae.pth").write_bytes(b"short")
+    quick = {(p.file, p.kind) for p in verify_weights(tmp_path, "toy")}
+    assert quick == {(TEXT, "missing"), (VAE, "wrong_size")}
+    (tmp_path / "Base" / "vae.pth").write_bytes(content_of(VAE, seed=1))
+    deep = verify_weights(tmp_path, "toy", deep=True)
+    assert {(p.file, p.kind) for p in deep} == {
+        (TEXT, "missing"),
+        (VAE, "damaged"),
+        (NETWORK, "unrecorded"),  # nobody has told its hash
+        (CONFIG, "unrecorded"),
+    }
+    assert all(problem.file in problem.text("ko") for problem in deep)
+
+
+def test_reading_every_byte_is_counted(tmp_path):
+    fill(tmp_path, "NAME")
+    counted: list[int] = []
+    verify_weights(tmp_path, "toy", deep=True, on_bytes=counted.append)
+    assert sum(counted) == SIZES[VAE]  # the one whose hash is known
+
+
+def test_a_set_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(InvalidRequest, match=r"^SET: "):
+        verify_weights(tmp_path, "tooy")
+
+
+def test_a_content_is_known_by_its_sha256_and_by_git_s_name_for_it():
+    digest = Digest(6)
+    digest.update(b"hel")
+    digest.update(b"lo\n")
+    assert digest.names(hashlib.sha256(b"hello\n").hexdigest())
+    assert digest.names("ce013625030ba8dba906f756967f9e9ca394464a")  # `git hash-object`
+    assert digest.names("0" * 64) is False
+    assert digest.names("0" * 40) is False
+    assert digest.names("W/1234") is None
