@@ -1,0 +1,121 @@
+"""T = ceil(S / 640) frames come out of a voice of S samples, whatever S is, for both kinds.
+
+The sampler's loop, the pipeline's voices and windows are the real ones; the network and the VAE are
+stand-ins, so that real lengths are quick.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from multitalk.engines.diffusion.guidance import Guidance  # noqa: E402
+from multitalk.engines.diffusion.sampler import (  # noqa: E402
+    SampleOptions,
+    continue_infinitetalk,
+    continue_multitalk,
+    sample_talk,
+)
+from multitalk.engines.diffusion.segments import SegmentLengths, num_segments  # noqa: E402
+from multitalk.engines.diffusion.talk_model import Voices  # noqa: E402
+from multitalk.media.audio import num_frames_for  # noqa: E402
+
+KINDS = {
+    "multitalk": (continue_multitalk, SegmentLengths(81, 25)),
+    "infinitetalk": (continue_infinitetalk, SegmentLengths(81, 9)),
+}
+STILL = torch.zeros(3, 8, 8)
+
+
+class Codec:
+    """One pixel of video for each latent: four frames of a latent look alike."""
+
+    def encode(self, frames):
+        kept = frames[:1, ::4, ::8, ::8]  # [1, t, 1, 1]
+        return kept.repeat(16, 1, 1, 1)
+
+    def decode(self, latents):
+        frames = latents[:3].repeat_interleave(4, dim=1)[:, 3:]
+        return frames.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+
+
+class Heard:
+    """Turns noise into the number of each latent frame's first row, as far as there is speech."""
+
+    def __init__(self, voices):
+        self.voices = voices
+
+    def bind(self, segment, conditioning):
+        rows = self.voices.windows(segment)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
+
+        def denoise(latents, timestep, branch):
+            wanted = rows[None, :, None, None].expand_as(latents)
+            return (latents - wanted) / (timestep / 1000)
+
+        return denoise
+
+
+def talk(num_samples, kind):
+    """The segments of a talk whose rows of features are 1, 2, 3, ..."""
+    continuation, lengths = KINDS[kind]
+    num_frames = num_frames_for(num_samples)
+    track = np.arange(1, num_frames + 1, dtype=np.float32)[:, None, None]
+    return (
+        num_frames,
+        lengths,
+        sample_talk(
+            Heard(Voices([track])),
+            Codec(),
+            lambda _frame: STILL,
+            num_frames=num_frames,
+            lengths=lengths,
+            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0, continuation=continuation),
+            noise=torch.zeros,
+        ),
+    )
+
+
+def edges(stride):
+    """Samples of about one window, about two, and so on."""
+    ends = st.integers(0, 5).map(lambda number: 81 + number * stride)
+    return st.tuples(ends, st.integers(-2, 2)).map(lambda parts: 640 * sum(parts))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=25)
+@given(st.one_of(st.integers(1, 250_000), edges(56), edges(72)))
+@example(1)
+@example(640)
+@example(641)
+@example(81 * 640)
+@example(81 * 640 + 1)
+@example(82 * 640)
+@example(18_560)
+def test_a_talk_has_a_frame_for_each_begun_640_samples(kind, num_samples):
+    num_frames, lengths, segments = talk(num_samples, kind)
+    windows = list(segments)
+    assert num_frames == -(-num_samples // 640)
+    shown = 0
+    for sampled in windows:
+        assert sampled.segment.new.start == shown
+        assert sampled.frames.shape == (3, len(sampled.segment.new), 8, 8)
+        shown += sampled.frames.shape[1]
+        assert sampled.latents.shape[1] == 21  # each window is whole, the last one too
+    assert shown == num_frames
+    assert len(windows) == num_segments(num_frames, lengths)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("num_frames", [1, 4, 81, 82, 57 + 56, 57 + 2 * 56, 137, 138, 300])
+def test_every_frame_shows_what_is_heard_at_its_time(kind, num_frames):
+    _, _, segments = talk(num_frames * 640 - 3, kind)
+    frames = torch.cat([sampled.frames for sampled in segments], dim=1)[0, :, 0, 0]
+    # The stand-in's latents show the row of the last of their four frames; after the end, nobody.
+    rows = -(-np.arange(num_frames) // 4) * 4
+    expected = np.where(rows < num_frames, rows + 1, 0)
+    if kind == "infinitetalk":
+        expected[0] = 0  # the picture itself
+    np.testing.assert_allclose(frames, expected, atol=1e-3)
