@@ -191,32 +191,57 @@ def spoil(file, change):
         save_file(tensors, file, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize(
-    ("component", "path", "missing", "odd"),
-    [
-        ("vae", f"{WAN}/{VAE}", "decoder.head.2.bias", "encoder.conv1.bias"),
-        ("image_encoder", f"{WAN}/{CLIP}", "visual.post_norm.bias", "visual.pre_norm.weight"),
-        ("text_encoder", f"{WAN}/{T5}", "norm.weight", "blocks.1.attn.q.weight"),
-        (
-            "audio_encoder",
-            "chinese-wav2vec2-base/model.safetensors",
-            "wav2vec2.feature_projection.projection.bias",
-            "wav2vec2.encoder.layer_norm.bias",
-        ),
-        (
-            "transformer",
-            "MeiGen-MultiTalk/multitalk.safetensors",
-            "blocks.1.norm_x.bias",
-            "blocks.0.norm_x.bias",
-        ),
-    ],
-)
-def test_all_that_is_wrong_with_a_component_is_said(component, path, missing, odd, publisher):
-    publisher.weight_set("bf16")
+SPEECH = "chinese-wav2vec2-base/model.safetensors"
+SPOILED = [
+    ("bf16", "vae", f"{WAN}/{VAE}", "decoder.head.2.bias", "encoder.conv1.bias"),
+    ("bf16", "image_encoder", f"{WAN}/{CLIP}", "visual.post_norm.bias", "visual.pre_norm.weight"),
+    ("bf16", "text_encoder", f"{WAN}/{T5}", "norm.weight", "blocks.1.attn.q.weight"),
+    (
+        "bf16",
+        "audio_encoder",
+        SPEECH,
+        "wav2vec2.feature_projection.projection.bias",
+        "wav2vec2.encoder.layer_norm.bias",
+    ),
+    (
+        "bf16",
+        "transformer",
+        "MeiGen-MultiTalk/multitalk.safetensors",
+        "blocks.1.norm_x.bias",
+        "blocks.0.norm_x.bias",
+    ),
+    (
+        "int8",
+        "text_encoder",
+        "MeiGen-MultiTalk/quant_models/t5_int8.safetensors",
+        "blocks.0.attn.k.weight._scale",
+        "blocks.1.attn.q.weight._data",
+    ),
+    (
+        "bf16-diffusers",
+        "vae",
+        f"{WAN}-Diffusers/vae/diffusion_pytorch_model.safetensors",
+        "decoder.conv_out.bias",
+        "encoder.conv_in.bias",
+    ),
+    (
+        "bf16-diffusers",
+        "image_encoder",
+        f"{WAN}-Diffusers/image_encoder/model.safetensors",
+        "post_layernorm.bias",
+        "pre_layrnorm.weight",
+    ),
+]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED, ids=lambda spoiled: "-".join(spoiled[:2]))
+def test_all_that_is_wrong_with_a_component_is_said(spoiled, publisher):
+    name, component, path, missing, odd = spoiled
+    publisher.weight_set(name)
 
     def change(tensors):
         del tensors[missing]
-        tensors[odd] = torch.zeros(*tensors[odd].shape, 2)
+        tensors[odd] = torch.zeros(*tensors[odd].shape, 2, dtype=tensors[odd].dtype)
         tensors["nose"] = torch.zeros(1)
 
     spoil(publisher.directory / path, change)
@@ -229,7 +254,7 @@ def test_all_that_is_wrong_with_a_component_is_said(component, path, missing, od
         assert sum(word in problem for problem in problems) == 1
 
 
-@pytest.mark.parametrize("path", [f"{WAN}/{VAE}", "chinese-wav2vec2-base/model.safetensors"])
+@pytest.mark.parametrize("path", [f"{WAN}/{VAE}", SPEECH])
 def test_a_file_that_was_cut_is_named(path, publisher):
     publisher.weight_set("bf16")
     file = publisher.directory / path
