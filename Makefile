@@ -72,8 +72,8 @@ serve: .venv/.dev  ## the worker behind RunPod's local API, to try out: http://1
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py
 
-bench-gpu: .venv-diffusion/.ready  ## speed and memory of the diffusion engine's network, 80 GB GPU
-	@.venv-diffusion/bin/python benchmarks/diffusion.py --gpu
+bench-gpu: .venv-diffusion/.ready  ## speed and memory of the diffusion engine at its real size, 80 GB GPU
+	@.venv-diffusion/bin/python benchmarks/diffusion.py --gpu --out out/bench-gpu
 
 clean:  ## remove .venv and everything that was made
 	@rm -rf .venv .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

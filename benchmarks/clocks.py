@@ -16,10 +16,30 @@ from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 Clock = Callable[[], float]
 
 
-def cuda_clock() -> float:
-    """Seconds, once the GPU has done what it was told."""
-    torch.cuda.synchronize()
-    return time.perf_counter()
+class Meter:
+    """Seconds and memory of a device: a GPU is waited for; a CPU's memory is not known."""
+
+    def __init__(self, device: str) -> None:
+        self._on_gpu = torch.device(device).type == "cuda"
+
+    def clock(self) -> float:
+        """Seconds, once the device has done what it was told."""
+        if self._on_gpu:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def held_bytes(self) -> int | None:
+        """What PyTorch holds on the device now."""
+        return torch.cuda.memory_allocated() if self._on_gpu else None
+
+    def forget_peak(self) -> None:
+        """A new peak begins."""
+        if self._on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_bytes(self) -> int | None:
+        """The most that PyTorch held since the peak was forgotten."""
+        return torch.cuda.max_memory_allocated() if self._on_gpu else None
 
 
 def timed(run: Callable[[], object], clock: Clock) -> float:
@@ -44,10 +64,10 @@ def interleaved(
 
 
 def matmul_rate(size: int, device: str, dtype: torch.dtype, clock: Clock) -> float:
-    """Operations per second of a large matrix product: median of ten."""
+    """Operations per second of a large matrix product: median of ten, after one."""
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    taken = interleaved({"product": lambda: left @ right}, 10, clock)["product"]
-    return 2 * size**3 / median(taken)
+    taken = [timed(lambda: left @ right, clock) for _ in range(11)]
+    return 2 * size**3 / median(taken[1:])
 
 
 @contextmanager
