@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.settings import Bucket, SettingError, Settings
+from multitalk.bucket import Bucket
+from multitalk.settings import SettingError, Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
 BUCKET = {
@@ -75,24 +76,54 @@ def test_every_setting_can_be_set():
                 assert getattr(changed, spec.name) != spec.default
 
 
-def test_a_bucket_is_four_variables():
+def test_a_bucket_is_read_from_its_variables():
     bucket = Settings.from_env(BUCKET).bucket
     assert bucket == Bucket("https://s3.example.com", "key", "the-secret", "talks")
+    more = {"BUCKET_REGION": "mars-1", "BUCKET_PREFIX": "/a/b/", "BUCKET_URL_SECONDS": "60"}
+    bucket = Settings.from_env(BUCKET | more).bucket
+    assert (bucket.region, bucket.prefix, bucket.url_seconds) == ("mars-1", "a/b", 60)
+    assert not bucket.public_only
 
 
 def test_the_bucket_s_secret_is_not_printed():
     assert "the-secret" not in repr(Settings.from_env(BUCKET))
 
 
-@pytest.mark.parametrize("absent", BUCKET)
+@pytest.mark.parametrize("absent", [name for name in BUCKET if name != "BUCKET_NAME"])
 def test_half_a_bucket_is_an_error(absent):
     with pytest.raises(SettingError, match=f"^{absent} must be set too"):
         Settings.from_env(BUCKET | {absent: ""})
 
 
-def test_a_bucket_s_address_is_http():
-    with pytest.raises(SettingError, match="BUCKET_ENDPOINT_URL"):
-        Settings.from_env(BUCKET | {"BUCKET_ENDPOINT_URL": "s3.example.com"})
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("BUCKET_ENDPOINT_URL", "s3.example.com"),
+        ("BUCKET_ENDPOINT_URL", "ftp://s3.example.com"),
+        ("BUCKET_ENDPOINT_URL", "https://user:word@s3.example.com"),
+        ("BUCKET_ENDPOINT_URL", "https://s3.example.com/a/b"),
+        ("BUCKET_ENDPOINT_URL", "https://s3.example.com?x=1"),
+        ("BUCKET_ENDPOINT_URL", "https://s3.example.com:99999"),
+        ("BUCKET_NAME", ""),
+        ("BUCKET_NAME", "a/b"),
+        ("BUCKET_URL_SECONDS", "0"),
+        ("BUCKET_URL_SECONDS", "604801"),
+        ("BUCKET_URL_SECONDS", "week"),
+    ],
+)
+def test_a_bucket_that_cannot_be_is_named(variable, text):
+    with pytest.raises(SettingError, match=f"^{variable}[:=]"):
+        Settings.from_env(BUCKET | {variable: text})
+
+
+OF_A_BUCKET = {
+    "endpoint_url": "required",
+    "access_key_id": "required",
+    "secret_access_key": "required",
+    "name": "from the address",
+    "region": "from the address, else `us-east-1`",
+    "prefix": "-",
+}
 
 
 def shown(value: object) -> str:
@@ -115,6 +146,8 @@ def test_docs_give_every_setting_with_its_default_in_order():
             (doc,) = spec.type.__metadata__
             expected.append(f"| `MULTITALK_{spec.name.upper()}` | {default} | {doc} |")
     for spec in fields(Bucket):
-        (doc,) = spec.type.__metadata__
-        expected.append(f"| `BUCKET_{spec.name.upper()}` | {doc} |")
+        if hasattr(spec.type, "__metadata__"):
+            (doc,) = spec.type.__metadata__
+            default = OF_A_BUCKET.get(spec.name) or shown(spec.default)
+            expected.append(f"| `BUCKET_{spec.name.upper()}` | {default} | {doc} |")
     assert table == expected

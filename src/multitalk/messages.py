@@ -184,8 +184,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{host}의 주소를 찾을 수 없습니다. URL을 확인해 주세요.",
     },
     "address_refused": {
-        "en": "{host} is not a public address; this worker fetches from the public internet only",
-        "ko": "{host}은(는) 공개 주소가 아닙니다. 이 워커는 공개 인터넷에서만 가져옵니다.",
+        "en": "{host} is not a public address; this worker reaches the public internet only",
+        "ko": "{host}은(는) 공개 주소가 아닙니다. 이 워커는 공개 인터넷에만 접속합니다.",
     },
     "host_unreachable": {
         "en": "{host} does not answer; check the URL or send the file itself",
@@ -345,20 +345,20 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     # Delivery ----------------------------------------------------------------------------------
     "reply_too_large": {
-        "en": "the video is {size:.1f} MB as a reply; the limit is {limit:.1f} MB "
+        "en": "the video is {size:,} bytes as a reply; the limit is {limit:,} bytes "
         "(MULTITALK_MAX_REPLY_BYTES), and neither a bucket (BUCKET_ENDPOINT_URL and its fellows) "
         "nor a volume (MULTITALK_VOLUME) is set up: set one up, raise the limit, or ask for less "
         "(a shorter speech or 480p)",
-        "ko": "영상은 응답으로 {size:.1f} MB이고 한계는 {limit:.1f} MB입니다 "
+        "ko": "영상은 응답으로 {size:,}바이트이고 한계는 {limit:,}바이트입니다 "
         "(MULTITALK_MAX_REPLY_BYTES). 버킷(BUCKET_ENDPOINT_URL 등)도 볼륨(MULTITALK_VOLUME)도 "
         "설정되어 있지 않습니다. 둘 중 하나를 설정하거나, 한계를 올리거나, 더 짧은 음성이나 480p로 "
         "요청해 주세요.",
     },
     "reply_cannot_hold": {
-        "en": "the video is {size:.1f} MB as a reply, which may hold {limit:.1f} MB "
+        "en": "the video is {size:,} bytes as a reply, which may hold {limit:,} bytes "
         "(MULTITALK_MAX_REPLY_BYTES); leave delivery.type to auto, or ask for less (a shorter "
         "speech or 480p)",
-        "ko": "영상은 응답으로 {size:.1f} MB인데 응답에는 {limit:.1f} MB까지 담을 수 있습니다 "
+        "ko": "영상은 응답으로 {size:,}바이트인데 응답에는 {limit:,}바이트까지 담을 수 있습니다 "
         "(MULTITALK_MAX_REPLY_BYTES). delivery.type을 auto로 두거나 더 짧은 음성이나 "
         "480p로 요청해 주세요.",
     },
@@ -372,15 +372,52 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "this worker's bucket needs boto3, which is not installed (the extra called bucket)",
         "ko": "이 워커의 버킷에 필요한 boto3가 설치되어 있지 않습니다 (bucket 추가 패키지).",
     },
+    "bucket_address_refused": {
+        "en": "not an address that a video can be sent to; write an address such as "
+        "https://s3.example.com",
+        "ko": "영상을 보낼 수 있는 주소가 아닙니다. https://s3.example.com 같은 주소를 써 주세요.",
+    },
+    "bucket_name_refused": {
+        "en": "no bucket's name, or another one than the address says",
+        "ko": "버킷 이름이 아니거나 주소에 있는 이름과 다릅니다.",
+    },
     "bucket_failed": {
-        "en": "the bucket did not take the video ({reason}); the worker's log has more",
-        "ko": "버킷에 영상을 올리지 못했습니다 ({reason}). 자세한 내용은 워커의 로그에 있습니다.",
+        "en": "the bucket did not take the video ({reason}); check its name, its keys and what "
+        "they may do",
+        "ko": "버킷에 영상을 올리지 못했습니다 ({reason}). 버킷 이름과 키, 키의 권한을 확인해 "
+        "주세요.",
+    },
+    "bucket_unreachable": {
+        "en": "the bucket did not take the video: {count} times there was no answer; check its "
+        "address, or try again later",
+        "ko": "버킷에 영상을 올리지 못했습니다. {count}번 시도했지만 응답이 없었습니다. 주소를 "
+        "확인하거나 나중에 다시 시도해 주세요.",
+    },
+    "bucket_too_slow": {
+        "en": "the bucket did not take the video within {limit:g} s (MULTITALK_UPLOAD_SECONDS)",
+        "ko": "버킷에 영상을 {limit:g}초(MULTITALK_UPLOAD_SECONDS) 안에 올리지 못했습니다.",
+    },
+    "bucket_gives_nothing": {
+        "en": "the bucket took the video but does not give it out by a signed URL; its service has "
+        "to support these, and its clock and the worker's have to agree",
+        "ko": "버킷에 영상을 올렸지만 서명된 URL로 받을 수 없습니다. 서비스가 서명된 URL을 "
+        "지원해야 하고, 서비스와 워커의 시계가 맞아야 합니다.",
+    },
+    "kept_on_volume": {
+        "en": "the video is on the volume, because a bucket came first and failed: {failure}",
+        "ko": "먼저 시도한 버킷이 실패하여 영상을 볼륨에 두었습니다: {failure}",
     },
     "volume_not_set_up": {
         "en": "this worker has no volume for results (MULTITALK_VOLUME); leave delivery.type "
         "to auto",
         "ko": "이 워커에는 결과를 둘 볼륨이 없습니다 (MULTITALK_VOLUME). delivery.type을 auto로 "
         "두세요.",
+    },
+    "volume_full": {
+        "en": "the volume has no room for the video's {size:,} bytes; delete old results or "
+        "enlarge it",
+        "ko": "볼륨에 영상 {size:,}바이트를 둘 자리가 없습니다. 오래된 결과를 지우거나 볼륨을 "
+        "늘려 주세요.",
     },
     "volume_failed": {
         "en": "the volume did not take the video ({reason}); the worker's log has more",
@@ -603,6 +640,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "신경망의 계산값이 무한대가 되어 영상을 만들지 못했습니다. 다른 seed나 더 낮은 "
         "guide_scale로 다시 시도해 주세요.",
     },
+    "result_refused": {
+        "en": "the platform refused a result of {size:.1f} MB; its operator lowers "
+        "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",
+        "ko": "플랫폼이 {size:.1f} MB 결과를 받지 않았습니다. 운영자가 MULTITALK_MAX_REPLY_BYTES를 "
+        "낮추거나 버킷을 설정해야 합니다. 아니면 더 짧은 음성이나 480p로 요청해 주세요.",
+    },
     "engine_out_of_memory": {
         "en": "the worker ran out of memory and is replaced; send the job again, or ask for less "
         "(a shorter speech, a smaller picture or 480p)",
@@ -612,12 +655,6 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "engine_stuck": {
         "en": "the engine stopped answering and its worker is replaced; send the job again",
         "ko": "엔진이 응답하지 않아 워커를 바꿉니다. 작업을 다시 보내 주세요.",
-    },
-    "result_refused": {
-        "en": "the platform refused a result of {size:.1f} MB; its operator lowers "
-        "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",
-        "ko": "플랫폼이 {size:.1f} MB 결과를 받지 않았습니다. 운영자가 MULTITALK_MAX_REPLY_BYTES를 "
-        "낮추거나 버킷을 설정해야 합니다. 아니면 더 짧은 음성이나 480p로 요청해 주세요.",
     },
     "engine_not_loaded": {
         "en": "this worker runs the {loaded} engine, not {asked}; leave engine out or send auto",

@@ -2,16 +2,18 @@
 
 Every setting is a field of `Settings`; its variable is `MULTITALK_` and the name in capitals. A
 variable of ours that is unknown or does not parse is an error, never a silent default. The one
-exception to the prefix is the bucket, whose four variables have the names that RunPod gave them.
+exception to the prefix is the bucket, whose variables have the names that RunPod gave them.
 """
 
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+
+from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
@@ -19,35 +21,6 @@ BUCKET_PREFIX = "BUCKET_"
 
 class SettingError(ValueError):
     """A variable of the environment that cannot be used; the message names it and the fix."""
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """An S3-compatible bucket that results are uploaded to; all four variables or none."""
-
-    endpoint_url: Annotated[str, "address of the S3-compatible service"]
-    access_key_id: Annotated[str, "key that may write to the bucket and sign downloads"]
-    secret_access_key: Annotated[str, "that key's secret; never logged"] = field(repr=False)
-    name: Annotated[str, "the bucket itself"]
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Bucket | None":
-        """Read the `BUCKET_*` variables; None when none of the four is set.
-
-        Raises:
-            SettingError: Some are set and some are not, or the address is not http(s).
-        """
-        variables = {spec.name: BUCKET_PREFIX + spec.name.upper() for spec in fields(cls)}
-        values = {name: environ.get(variable, "") for name, variable in variables.items()}
-        if not any(values.values()):
-            return None
-        absent = [variables[name] for name, value in values.items() if not value]
-        if absent:
-            needed = ", ".join(variables.values())
-            raise SettingError(f"{', '.join(absent)} must be set too: a bucket needs {needed}")
-        if not values["endpoint_url"].startswith(("https://", "http://")):
-            raise SettingError(f"{variables['endpoint_url']}: write an address such as https://...")
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -79,6 +52,9 @@ class Settings:
     max_reply_bytes: Annotated[
         int, "size of the reply that the platform accepts, base64 and JSON included"
     ] = 10_000_000
+    upload_seconds: Annotated[
+        float, "time for one upload to a bucket, its repetitions included"
+    ] = 600.0
     volume: Annotated[
         Path | None, "directory for results too large for a reply; served as video_path"
     ] = None
@@ -105,7 +81,7 @@ class Settings:
             for spec in fields(cls)
             if spec.name != "bucket"
         }
-        values: dict[str, Any] = {"bucket": Bucket.from_env(environ)}
+        values: dict[str, Any] = {"bucket": _bucket(environ)}
         for variable, text in environ.items():
             if not variable.upper().startswith(PREFIX):
                 continue
@@ -117,6 +93,35 @@ class Settings:
                 name, kind = kinds[variable]
                 values[name] = _parse(variable, text.strip(), kind)
         return cls(**values)
+
+
+def _bucket(environ: Mapping[str, str]) -> Bucket | None:
+    """The bucket of the `BUCKET_*` variables, or None when none of them is set."""
+    names = [spec.name for spec in fields(Bucket) if get_origin(spec.type) is Annotated]
+    given = {name: environ.get(BUCKET_PREFIX + name.upper(), "").strip() for name in names}
+    if not any(given.values()):
+        return None
+    needed = ("endpoint_url", "access_key_id", "secret_access_key")
+    absent = [BUCKET_PREFIX + name.upper() for name in needed if not given[name]]
+    if absent:
+        raise SettingError(f"{', '.join(absent)} must be set too, or no {BUCKET_PREFIX}* at all")
+    variable, text = BUCKET_PREFIX + "URL_SECONDS", given["url_seconds"]
+    seconds = int(_number(variable, text, whole=True)) if text else MAX_URL_SECONDS
+    if not 1 <= seconds <= MAX_URL_SECONDS:
+        raise SettingError(f"{variable}={text!r}: write 1 to {MAX_URL_SECONDS}, which is 7 days")
+    try:
+        return Bucket.at(
+            given["endpoint_url"],
+            access_key_id=given["access_key_id"],
+            secret_access_key=given["secret_access_key"],
+            name=given["name"],
+            region=given["region"],
+            prefix=given["prefix"],
+            url_seconds=seconds,
+        )
+    except BucketMisaddressed as error:
+        variable = BUCKET_PREFIX + {"endpoint": "ENDPOINT_URL", "name": "NAME"}[error.part]
+        raise SettingError(f"{variable}: {error}") from error
 
 
 def _parse(variable: str, text: str, kind: object) -> object:

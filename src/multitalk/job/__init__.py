@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from multitalk.bucket import Bucket
 from multitalk.delivery import check_set_up, deliver
 from multitalk.engines.base import Engine
 from multitalk.job.course import Course, Progress, guarded
@@ -33,6 +34,7 @@ def run_job(
     job_id: str,
     on_progress: Callable[[Progress], None],
     cancelled: threading.Event,
+    bucket: Bucket | None = None,
 ) -> TalkResult:
     """Render a request and hand the video over as it asks.
 
@@ -43,6 +45,7 @@ def run_job(
         job_id: Names the job in the log.
         on_progress: Called from this thread as each stage begins and whenever more is done.
         cancelled: Set it, from any thread, to stop before the engine's next step.
+        bucket: The job's own, in place of the operator's (`parse_s3_config`).
 
     Raises:
         RequestError: The caller can fix it.
@@ -50,14 +53,23 @@ def run_job(
         Cancelled: `cancelled` was set.
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
-    check_set_up(request.delivery, settings=settings)  # before the work, not after it
+    # Before the work, not after it.
+    check_set_up(request.delivery, settings=settings, bucket=bucket)
     with guarded(job_id), own_directory(settings.work_directory) as directory:
         talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
-        with course.stage("deliver", 1):
+        size = talk.video.stat().st_size
+        with course.stage("deliver", size):
             delivered = deliver(
-                talk.video, delivery=request.delivery, settings=settings, job_id=job_id
+                talk.video,
+                delivery=request.delivery,
+                settings=settings,
+                job_id=job_id,
+                bucket=bucket,
+                locale=request.locale,
+                on_bytes=lambda done: course.report("deliver", done, size),
+                cancelled=course.is_cancelled,
             )
-        return talk.result(delivered)
+        return talk.result(delivered.place, delivered.warnings)
 
 
 def render_talk(

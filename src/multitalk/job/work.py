@@ -1,12 +1,12 @@
 """The stages of a job, from a request to a video file."""
 
 import secrets
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from multitalk.delivery import Delivered
+from multitalk.delivery import Place
 from multitalk.engines.base import Engine, FrameChunk, Notice, RenderOptions, Scene, Speaker
 from multitalk.errors import EngineUnavailable
 from multitalk.inputs.collect import collect
@@ -63,8 +63,8 @@ class Talk:
     timings: Mapping[str, float]
     phonemes: Phonemes
 
-    def result(self, delivered: Delivered) -> TalkResult:
-        """The answer to the caller, once the video is where `delivered` says."""
+    def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
+        """The answer to the caller, once the video is at `place`; `warnings` are of the way there."""
         return TalkResult.model_validate(
             {
                 "width": self.width,
@@ -74,9 +74,9 @@ class Talk:
                 "duration_seconds": self.num_frames / FPS,
                 "seed": self.seed,
                 "engine": self.engine,
-                "warnings": list(self.warnings),
+                "warnings": [*self.warnings, *warnings],
                 "timings": dict(self.timings),
-                **delivered,
+                **place,
             }
         )
 

@@ -15,6 +15,7 @@ from multitalk.schema.request import (
     parse_request,
     wanted_locale,
 )
+from multitalk.schema.s3_config import parse_s3_config
 
 __all__ = [
     "Box",
@@ -25,6 +26,7 @@ __all__ = [
     "TalkRequest",
     "TalkResult",
     "parse_request",
+    "parse_s3_config",
     "read_json",
     "wanted_locale",
 ]

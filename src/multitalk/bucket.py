@@ -1,0 +1,168 @@
+"""A bucket at an S3-compatible service: where it is, and how the service wants to be spoken to.
+
+Pure. Services differ in the region that a signature names and in whether the bucket's name is in
+the host's name or in the path; both follow from the service's address. People write that address
+in three ways (the service, the bucket's own host, the bucket as the path), and all three are read.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+MAX_URL_SECONDS = 7 * 24 * 3600  # the longest that S3 signs
+# What MinIO, Ceph and most others expect where nobody has said otherwise.
+DEFAULT_REGION = "us-east-1"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_BUCKET = r"(?:(?P<bucket>[a-z0-9.-]+)\.)?"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Hosts of one provider.
+
+    Attributes:
+        host: Matches them; its groups: `bucket` where that is in the name, `service` for the rest,
+            `region` where that is in the name.
+        region: Where it is not.
+        capital_region: Whether the provider writes the region in capitals.
+        name_in_host: Whether the provider wants the bucket's name in the host's name.
+    """
+
+    host: re.Pattern[str]
+    region: str = DEFAULT_REGION
+    capital_region: bool = False
+    name_in_host: bool = False
+
+
+SERVICES = (
+    # Amazon, https://docs.aws.amazon.com/general/latest/gr/s3.html; it withdraws the path style
+    Service(
+        re.compile(
+            _BUCKET + r"(?P<service>s3(?:-fips)?(?:[.-]dualstack)?"
+            r"(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-\d+))?\.amazonaws\.com(?:\.cn)?)"
+        ),
+        name_in_host=True,
+    ),
+    # Cloudflare R2, https://developers.cloudflare.com/r2/api/s3/api/
+    Service(
+        re.compile(_BUCKET + r"(?P<service>[0-9a-f]{32}(?:\.[a-z]+)?\.r2\.cloudflarestorage\.com)"),
+        region="auto",
+    ),
+    # RunPod's network volumes, https://docs.runpod.io/storage/s3-api: the region is the data centre
+    Service(
+        re.compile(r"(?P<service>s3api-(?P<region>[a-z0-9-]+)\.runpod\.io)"), capital_region=True
+    ),
+    # DigitalOcean, https://docs.digitalocean.com/products/spaces/how-to/use-aws-sdks/: us-east-1
+    Service(re.compile(_BUCKET + r"(?P<service>[a-z]{3}\d\.digitaloceanspaces\.com)")),
+    # Google
+    Service(re.compile(_BUCKET + r"(?P<service>storage\.googleapis\.com)"), region="auto"),
+    # Backblaze, Wasabi, Scaleway
+    Service(
+        re.compile(
+            _BUCKET + r"(?P<service>s3\.(?P<region>[a-z]+-[a-z0-9-]+)"
+            r"\.(?:backblazeb2\.com|wasabisys\.com|scw\.cloud))"
+        )
+    ),
+    Service(re.compile(r"(?P<service>.*)")),  # any other
+)
+
+
+class BucketMisaddressed(ValueError):
+    """An address or a name that no bucket has.
+
+    Attributes:
+        part: `endpoint` or `name`.
+    """
+
+    def __init__(self, part: str, said: str) -> None:
+        self.part = part
+        super().__init__(said)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket that results are uploaded to; `Bucket.at` makes one from what people write."""
+
+    endpoint_url: Annotated[
+        str, "address of the S3-compatible service; may have the bucket's name in it"
+    ]
+    access_key_id: Annotated[str, "key that may write to the bucket and sign downloads"]
+    secret_access_key: Annotated[str, "that key's secret; never logged"] = field(repr=False)
+    name: Annotated[str, "the bucket itself, unless the address says it"]
+    region: Annotated[str, "the service's region, where the address does not say it"] = (
+        DEFAULT_REGION
+    )
+    prefix: Annotated[str, "folder in the bucket"] = ""
+    url_seconds: Annotated[int, "how long a video's signed URL is good for, up to 7 days"] = (
+        MAX_URL_SECONDS
+    )
+    name_in_host: bool = False  # the addressing style; False is the bucket's name in the path
+    public_only: bool = False  # named by a request: only a public host may be reached
+
+    @classmethod
+    def at(
+        cls,
+        endpoint_url: str,
+        *,
+        access_key_id: str,
+        secret_access_key: str,
+        name: str = "",
+        region: str = "",
+        prefix: str = "",
+        url_seconds: int = MAX_URL_SECONDS,
+        public_only: bool = False,
+    ) -> "Bucket":
+        """The bucket that is meant, with what its service's address implies.
+
+        Raises:
+            BucketMisaddressed: No address, no name, two names, or no name that a bucket may have.
+        """
+        scheme, host, port, path_name = _read(endpoint_url)
+        service, found = _service_of(host)
+        parts = found.groupdict()
+        names = {part for part in (name, path_name, parts.get("bucket")) if part}
+        if len(names) > 1:
+            raise BucketMisaddressed("name", f"two buckets: {' and '.join(sorted(names))}")
+        if not names:
+            raise BucketMisaddressed("name", "missing, and the address has none")
+        (only,) = names
+        if not _NAME.fullmatch(only):
+            raise BucketMisaddressed("name", "not a bucket's name")
+        told = parts.get("region") or service.region
+        return cls(
+            endpoint_url=f"{scheme}://{parts['service']}{port}",
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            name=only,
+            region=region or (told.upper() if service.capital_region else told),
+            prefix=prefix.strip("/"),
+            url_seconds=url_seconds,
+            # A certificate for *.service does not hold for a name with dots before it.
+            name_in_host=service.name_in_host and "." not in only,
+            public_only=public_only,
+        )
+
+
+def _read(endpoint_url: str) -> tuple[str, str, str, str]:
+    """Scheme, host, `:port` or nothing, and the bucket's name if it is the path."""
+    try:
+        url = urlsplit(endpoint_url.strip())
+        port = f":{url.port}" if url.port else ""
+    except ValueError as error:
+        raise BucketMisaddressed("endpoint", "not an address") from error
+    host = url.netloc.removesuffix(port)
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise BucketMisaddressed("endpoint", "write an address such as https://s3.example.com")
+    path = url.path.strip("/")
+    if "/" in path or url.query or url.fragment:
+        raise BucketMisaddressed("endpoint", "nothing but a bucket's name may follow the host")
+    return url.scheme, host.lower(), port, path
+
+
+def _service_of(host: str) -> tuple[Service, re.Match[str]]:
+    """The first of `SERVICES` that `host` belongs to; the last takes every host."""
+    matches = ((service, service.host.fullmatch(host)) for service in SERVICES)
+    return next((service, found) for service, found in matches if found)
