@@ -64,7 +64,7 @@ class Talk:
     phonemes: Phonemes
 
     def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
-        """The answer to the caller, once the video is at `place`; `warnings` are of the way there."""
+        """The answer, once the video is at `place`; `warnings` are of its way there."""
         return TalkResult.model_validate(
             {
                 "width": self.width,
