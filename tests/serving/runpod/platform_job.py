@@ -107,9 +107,9 @@ class Job:
         assert self.results, f"{self.id} ended as {self.status} without a result"
         return self.results[0]
 
-    def wait_for_progress(self, seconds: float = 30.0) -> None:
-        """Wait until a worker has said how far it is."""
+    def wait_for_progress(self, stage: str | None = None, *, seconds: float = 30.0) -> None:
+        """Wait until a worker has said how far it is; with `stage`, in that stage."""
         deadline = time.monotonic() + seconds
-        while not self.progress:
+        while not any(stage in (None, step["stage"]) for step in self.progress):
             assert time.monotonic() < deadline, f"{self.id}: no progress within {seconds} s"
             time.sleep(0.02)

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class StubEngine(FakeEngine):
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "hang":
             time.sleep(600)
+        if frames := int(os.environ.get("STUB_FRAMES", "0")):  # fewer than were asked for
+            scene = replace(scene, num_frames=frames)
         for chunk in super().render(scene, *more):
             yield noise_like(chunk) if word == "noise" else chunk
 

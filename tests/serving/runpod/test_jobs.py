@@ -128,13 +128,67 @@ def test_progress_on_a_slow_way_does_not_follow_the_result(
 
 def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker: Worker) -> None:
     job = plane.submit(job_input(seconds=60.0))  # a minute of work, were it not stopped
-    job.wait_for_progress(SECONDS)
+    job.wait_for_progress("render")
     assert worker.left_over()
     plane.cancel(job)
     after = plane.submit(job_input()).result(SECONDS)
     assert "error" not in after
     assert not job.results
     assert not worker.left_over()
+
+
+def test_a_crash_is_told_without_its_traceback(plane: ControlPlane, worker: Worker) -> None:
+    result = plane.submit(job_input(prompt="crash")).result()
+    assert output_of(result) == {"code": "internal_error"}
+    for secret in ("Traceback", "/secret/place", ".py"):
+        assert secret not in json.dumps(result)
+    assert "a crash at /secret/place" in worker.said()
+    assert not worker.left_over()
+
+
+def test_a_job_s_own_time_is_kept(plane: ControlPlane, worker: Worker) -> None:
+    """By the worker, should the platform forget."""
+    plane.faults.forget_timeouts = True
+    try:
+        job = plane.submit(job_input(seconds=60.0), policy={"executionTimeout": 1500})
+        result = job.result()
+    finally:
+        plane.faults.forget_timeouts = False
+    assert output_of(result)["code"] == "deadline_exceeded"
+    assert "1.5 s" in str(result["error"])
+
+
+@pytest.mark.parametrize(
+    "policy", [None, 5, {}, {"executionTimeout": "x"}, {"executionTimeout": -1}]
+)
+def test_a_policy_that_says_nothing_is_left_alone(
+    plane: ControlPlane, worker: Worker, policy: object
+) -> None:
+    plane.faults.forget_timeouts = True
+    try:
+        assert plane.submit(job_input(), policy=policy).wait().status == "COMPLETED"
+    finally:
+        plane.faults.forget_timeouts = False
+
+
+def test_a_job_that_is_cancelled_in_the_queue_is_never_begun(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    first = plane.submit(job_input(seconds=1.0))
+    queued = plane.submit(job_input())
+    plane.cancel(queued)
+    assert first.wait().status == "COMPLETED"
+    assert plane.submit(job_input()).wait().status == "COMPLETED"
+    assert not queued.posts
+    assert not queued.deliveries
+
+
+def test_a_job_that_is_cancelled_after_its_end_stays_as_it_is(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    job = plane.submit(job_input()).wait()
+    plane.cancel(job)
+    assert job.status == "COMPLETED"
 
 
 def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:

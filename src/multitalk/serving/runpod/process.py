@@ -19,6 +19,7 @@ from multitalk.settings import SettingError, Settings
 
 def main() -> None:
     """Read the settings, load the engine, then serve until the platform says stop."""
+    _quiet_sdk()
     try:
         settings = Settings.from_env()
     except SettingError as error:
@@ -33,10 +34,15 @@ def main() -> None:
 
 def serve(worker: Worker, settings: Settings) -> None:
     """Serve RunPod's queue with a worker that is ready."""
-    if not {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"} & os.environ.keys():
-        RunPodLogger().set_level("INFO")  # the SDK's default, DEBUG, logs whole videos
+    _quiet_sdk()
     sweep(settings.work_directory)
     tie_children_to_this_process()
     fitness.register(worker, settings)
     rp_scale.JobScaler = PatientScaler
     runpod.serverless.start({"handler": worker.handle, "worker": worker})
+
+
+def _quiet_sdk() -> None:
+    """The SDK's default level, DEBUG, logs whole videos; keep the operator's if there is one."""
+    if not {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"} & os.environ.keys():
+        RunPodLogger().set_level("INFO")

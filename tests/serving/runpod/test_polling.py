@@ -1,0 +1,99 @@
+"""A platform that is down, hasty or mad costs neither jobs nor a flood of requests and log."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from conformance import check_all
+from control_plane import ControlPlane
+from job_inputs import job_input
+from worker_process import Worker, running_worker
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    with ControlPlane() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with running_worker(plane, tmp_path_factory.mktemp("w"), STUB_SECONDS="0") as worker:
+        yield worker
+    check_all(plane.jobs.values())
+
+
+@pytest.fixture(autouse=True)
+def it_serves_on(plane: ControlPlane, worker: Worker) -> Iterator[None]:
+    """However a test ends, the next job is done."""
+    yield
+    assert plane.submit(job_input()).wait().status == "COMPLETED", worker.said()
+
+
+def test_an_empty_answer_at_once_is_not_asked_for_at_once(plane: ControlPlane) -> None:
+    plane.faults.instant_empty = True
+    started = time.monotonic()
+    time.sleep(3)
+    plane.faults.instant_empty = False
+    for route in ("job-take", "job-stop"):
+        assert 1 <= len(plane.calls_of(route, since=started)) <= 10
+
+
+def test_a_platform_that_is_down_is_not_complained_about_at_length(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    lines = worker.said().count("\n")
+    plane.go_down()
+    time.sleep(4)
+    plane.come_up()
+    job = plane.submit(job_input())
+    assert job.wait().status == "COMPLETED"
+    assert worker.said().count("\n") - lines < 60
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, "{}"),
+        (200, '{"id": "x"}'),
+        (200, '{"input": {}}'),
+        (200, '["junk", 5, {"input": {}}, {"id": 7, "input": {}}]'),
+        (200, "not json"),
+        (200, '{"id": "half'),
+        (200, ""),
+        (400, ""),
+        (404, ""),
+        (500, "<html>"),
+    ],
+)
+def test_an_answer_that_is_no_job_harms_nobody(plane: ControlPlane, status: int, text: str) -> None:
+    plane.faults.take_answers.extend([(status, text)] * 2)
+    plane.wait_for("job-take")
+
+
+def test_too_many_requests_are_answered_by_fewer(plane: ControlPlane) -> None:
+    plane.faults.take_answers.extend([(429, "")])
+    plane.wait_for("job-take")
+
+
+def test_a_poll_that_breaks_off_is_asked_again(plane: ControlPlane) -> None:
+    plane.faults.drop_polls = 3
+    job = plane.submit(job_input())
+    assert job.wait().status == "COMPLETED"
+    assert plane.faults.drop_polls == 0
+
+
+def test_a_job_that_is_given_twice_in_one_answer_runs_once(plane: ControlPlane) -> None:
+    plane.faults.duplicate_in_batch = 1
+    job = plane.submit(job_input())
+    job.wait()
+    plane.submit(job_input()).wait()
+    assert len(job.results) == 1
+
+
+def test_a_stop_signal_for_a_job_that_is_not_there_harms_nobody(plane: ControlPlane) -> None:
+    job = plane.submit(job_input()).wait()
+    job.status = "IN_PROGRESS"
+    plane.cancel(job)
+    job.status = "COMPLETED"
+    plane.wait_for("job-stop")

@@ -1,0 +1,143 @@
+"""Ends of a worker, asked for and not: no job is lost, nothing is left running."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance import check_all
+from control_plane import ControlPlane
+from job_inputs import job_input
+from worker_process import running_worker
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    """A platform whose polls last longer than any test waits, and whose leases are short."""
+    with ControlPlane(poll_seconds=60, lease_seconds=3) as plane:
+        yield plane
+        if plane.jobs:
+            check_all(plane.jobs.values())
+
+
+def test_an_idle_worker_that_is_told_to_stop_ends_its_polls(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with running_worker(plane, tmp_path) as worker:
+        time.sleep(1)  # both polls are open
+        worker.stop()
+        assert worker.exit_code(20) == 0
+        assert not worker.group()
+
+
+def test_a_worker_that_is_told_to_stop_finishes_its_job_first(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with running_worker(plane, tmp_path) as worker:
+        job = plane.submit(job_input(seconds=2.0))
+        job.wait_for_progress("render")
+        worker.stop()
+        assert worker.exit_code() == 0
+        assert job.status == "COMPLETED"
+        assert not worker.left_over()
+        waiting = plane.submit(job_input())
+        time.sleep(0.5)
+        assert waiting.status == "IN_QUEUE"
+        plane.cancel(waiting)
+
+
+def test_a_job_that_comes_with_the_stop_signal_is_not_lost(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    for turn in range(2):
+        with running_worker(plane, tmp_path, name=f"worker-{turn}", STUB_SECONDS="0") as worker:
+            worker.stop()
+            job = plane.submit(job_input())
+            assert worker.exit_code(20) == 0
+        assert job.status in ("COMPLETED", "IN_QUEUE")
+        if job.status == "IN_QUEUE":
+            plane.cancel(job)
+
+
+def test_what_is_left_of_a_killed_worker(plane: ControlPlane, tmp_path: Path) -> None:
+    """Nothing: no heartbeat, so its lease ends; its directory is swept by the next worker."""
+    with running_worker(plane, tmp_path) as first:
+        job = plane.submit(job_input(seconds=60.0))
+        job.wait_for_progress("render")
+        assert len(first.group()) == 2  # the heartbeat is the second
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.exit_code()
+        killed = time.monotonic()
+        assert first.left_over()
+        deadline = killed + 2
+        while first.group():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        job.body = {"id": job.id, "input": job_input()}  # a short one this time
+        with running_worker(plane, tmp_path, name="worker-2") as second:
+            assert job.wait().status == "COMPLETED"
+            assert not second.left_over()
+            assert "swept" in second.said()
+        pings = plane.calls_of("ping", since=killed + 1)
+        assert {call.worker for call in pings} == {"worker-2"}
+    assert job.deliveries == ["worker-1", "worker-2"]
+
+
+def test_a_job_that_kills_every_worker_ends_and_the_others_go_on(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    poison = plane.submit(job_input(prompt="die"))
+    innocents = [plane.submit(job_input()) for _ in range(2)]
+    for turn in range(2):
+        with running_worker(plane, tmp_path, name=f"worker-{turn}", wait=False) as worker:
+            assert worker.exit_code() == -signal.SIGKILL
+            while poison.status == "IN_PROGRESS":
+                time.sleep(0.05)
+            if turn == 0:  # back in the queue, behind the innocents
+                assert poison.status == "IN_QUEUE"
+    assert poison.status == "FAILED"
+    assert len(poison.deliveries) == 2
+    with running_worker(plane, tmp_path, name="worker-last"):
+        assert {job.wait().status for job in innocents} == {"COMPLETED"}
+
+
+def test_a_job_that_leaves_no_memory_fails_and_the_worker_is_replaced(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with running_worker(plane, tmp_path) as worker:
+        job = plane.submit(job_input(prompt="starve"))
+        waiting = plane.submit(job_input())
+        result = job.result()
+        assert result["stopPod"] is True
+        assert result["output"] == {"code": "engine_broken"}
+        assert worker.exit_code() == 1
+        assert waiting.status == "IN_QUEUE"
+    with running_worker(plane, tmp_path, name="worker-2"):
+        assert waiting.wait().status == "COMPLETED"
+    assert waiting.deliveries == ["worker-2"]
+
+
+STUCK = {"STUB_STUCK_SECONDS": "1", "MULTITALK_JOB_SECONDS": "1"}
+
+
+def test_an_engine_that_does_not_stop_is_given_up(plane: ControlPlane, tmp_path: Path) -> None:
+    with running_worker(plane, tmp_path, **STUCK) as worker:
+        job = plane.submit(job_input(prompt="hang"))
+        result = job.result()
+        assert result["output"] == {"code": "engine_broken"}
+        assert result["stopPod"] is True
+        assert worker.exit_code() == 1
+        assert not worker.group()
+
+
+def test_a_cancelled_job_whose_engine_does_not_stop_ends_the_worker(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with running_worker(plane, tmp_path, STUB_STUCK_SECONDS="1") as worker:
+        job = plane.submit(job_input(prompt="hang"))
+        job.wait_for_progress("render")
+        plane.cancel(job)
+        assert worker.exit_code() == 1
+    assert not job.results
