@@ -11,8 +11,8 @@
     |-- WorkerError             ours: 5xx
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
-    |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- WeightsUnavailable  the diffusion engine's weights could not be fetched, or are not whole
+    |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
     |   `-- InternalError       a crash, turned into an answer
@@ -141,6 +141,13 @@ class EngineFailed(WorkerError):
     retryable = True
 
 
+class WeightsUnavailable(WorkerError):
+    """The diffusion engine's weights could not be fetched, or are not whole."""
+
+    code = "weights_unavailable"
+    http_status = 503
+
+
 class EngineBroken(WorkerError):
     """The process can render nothing any more (no memory, a lost GPU); another worker can.
 
@@ -150,13 +157,6 @@ class EngineBroken(WorkerError):
     code = "engine_broken"
     http_status = 503
     retryable = True
-
-
-class WeightsUnavailable(WorkerError):
-    """The diffusion engine's weights could not be fetched, or are not whole."""
-
-    code = "weights_unavailable"
-    http_status = 503
 
 
 class DeliveryFailed(WorkerError):
