@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,16 @@ def start(hub: HubStandIn, manifest_file: Path, tmp_path: Path) -> Iterator[Star
         if not name.startswith(("MULTITALK_", "HF_", "BUCKET_"))
     }
 
-    def start(*arguments: object, **environ: str) -> "subprocess.Popen[str]":
+    def start(
+        *arguments: object, stderr: int = subprocess.PIPE, **environ: str
+    ) -> "subprocess.Popen[str]":
         command = [sys.executable, str(Path(__file__).with_name("toy_command.py"))]
         command += [str(manifest_file), "fetch", *map(str, arguments)]
         process = subprocess.Popen(
             command,
             env=kept | ours | environ,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
@@ -193,6 +196,21 @@ def test_two_at_once_fetch_each_file_once(hub, directory, start):
     assert is_whole(directory)
     for file in OF_SET:
         assert sum(asked.sent for asked in hub.gets(file)) == SIZES[file]
+
+
+def test_on_a_terminal_there_is_a_bar(hub, directory, start):
+    shown, terminal = os.openpty()
+    process = start("--to", directory, stderr=terminal)
+    os.close(terminal)
+    text = ""
+    with suppress(OSError):  # so a terminal says that the other side is closed
+        while read := os.read(shown, 4096):
+            text += read.decode()
+    os.close(shown)
+    assert process.wait(60) == 0
+    assert "fetched" in text
+    assert "940.2/940.2 kB" in text
+    assert "whole:" not in text
 
 
 def test_the_builder_s_command_is_the_same(hub, directory, start, manifest_file):

@@ -3,17 +3,23 @@
 import errno
 import hashlib
 import json
+import re
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
+from filelock import SoftFileLease
 from hub_stand_in import Fault, HubStandIn
+from huggingface_hub import constants
 
 from multitalk.errors import InvalidRequest, WeightsUnavailable
 from multitalk.weights import fetch as fetching
 from multitalk.weights.download import News, Patience
-from multitalk.weights.fetch import Order, fetch_weights
+from multitalk.weights.fetch import LEASE_NAME, Order, fetch_weights
 from multitalk.weights.hub import Hub
 from multitalk.weights.lockfile import LOCK_NAME
 from multitalk.weights.verify import verify_weights
@@ -195,6 +201,17 @@ def test_without_a_network_it_is_said(directory):
         fetch_weights(directory, Order("toy", patience=QUICK), hub=Hub("http://127.0.0.1:9"))
 
 
+def test_the_rest_of_a_version_that_is_gone_is_removed(hub, directory):
+    hub.fail(NETWORK, Fault(drop_after=300_000), *[Fault(status=503)] * 5)
+    refused(hub, directory, "HTTP 503")
+    hub.faults.clear()
+    hub.files[NETWORK] = content_of(NETWORK, seed=4)
+    get(hub, directory)
+    assert path_of(directory, NETWORK).read_bytes() == content_of(NETWORK, seed=4)
+    assert hub.gets(NETWORK)[-1].start is None
+    assert partials(directory) == []
+
+
 # What is wrong ----------------------------------------------------------------------------------
 
 
@@ -244,6 +261,12 @@ def test_what_is_no_hub_is_said(hub, directory, monkeypatch):
     monkeypatch.setattr("hub_stand_in.LARGE", 10**9)
     hub.extra_headers = {"X-Repo-Commit": ""}
     refused(hub, directory, "is no hub; check HF_ENDPOINT")
+
+
+@pytest.mark.parametrize("endpoint", ["hub.example", "ftp://127.0.0.1"])
+def test_an_endpoint_that_is_no_address_is_said_at_once(directory, endpoint):
+    with pytest.raises(WeightsUnavailable, match="is no hub; check HF_ENDPOINT"):
+        fetch_weights(directory, Order("toy"), hub=Hub(endpoint))
 
 
 def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub, directory, monkeypatch):
@@ -329,6 +352,18 @@ def test_locked_files_come_from_their_commit_whatever_the_branch_says(hub, direc
     get(hub, directory)
     assert there(directory) == OF_SET
     assert hub.gets(TEXT)[-1].revision == "c" * 40
+    assert json.loads((directory / LOCK_NAME).read_text())["files"][TEXT]["locked"]
+
+
+def test_a_lock_file_brings_the_same_files_to_another_directory(hub, directory, tmp_path):
+    get(hub, directory, lock=True)
+    (tmp_path / "other").mkdir()
+    shutil.copy(directory / LOCK_NAME, tmp_path / "other")
+    hub.files[TEXT] = content_of(TEXT, seed=3)
+    refused(hub, tmp_path / "other", "lock file names")
+    hub.files[TEXT] = content_of(TEXT)
+    get(hub, tmp_path / "other")
+    assert there(tmp_path / "other") == OF_SET
 
 
 @pytest.mark.parametrize("file", [TEXT, CONFIG])
@@ -370,3 +405,63 @@ def test_a_lock_file_that_cannot_be_read_is_said(hub, directory):
     directory.mkdir()
     (directory / LOCK_NAME).write_text("{}}")
     refused(hub, directory, f"{LOCK_NAME} cannot be read")
+
+
+# Several at once --------------------------------------------------------------------------------
+
+
+@contextmanager
+def another_fetches(directory: Path) -> Iterator[None]:
+    """Somebody else holds the directory's lease."""
+    directory.mkdir()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with SoftFileLease(directory / LEASE_NAME, lease_duration=fetching.LEASE_SECONDS):
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_another_that_fetches_is_waited_for_so_long(hub, directory):
+    with another_fetches(directory):
+        error = refused(hub, directory, "another process has been fetching", busy_seconds=0.2)
+    assert error.parameters["seconds"] == pytest.approx(0.2)
+    assert hub.asked == []
+    get(hub, directory)
+    assert there(directory) == OF_SET
+
+
+def test_one_that_died_on_another_machine_is_succeeded(hub, directory, monkeypatch):
+    monkeypatch.setattr(fetching, "LEASE_SECONDS", 0.5)
+    with another_fetches(directory):
+        marker = (directory / LEASE_NAME).read_text()
+    dead = re.sub(r"^host=.*$", "host=elsewhere", marker, flags=re.MULTILINE)
+    (directory / LEASE_NAME).write_text(dead)
+    (directory / LEASE_NAME).chmod(0o600)
+    told = get(hub, directory)
+    assert [news.kind for news in told].count("busy") == 1
+    assert there(directory) == OF_SET
+
+
+def test_one_that_lost_the_directory_to_another_stops(hub, directory, monkeypatch):
+    monkeypatch.setattr(fetching, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    hub.fail(NETWORK, Fault(hold_after=300_000))
+
+    def take_over(news: News) -> None:
+        if news.kind == "bytes" and news.file == NETWORK:
+            (directory / LEASE_NAME).unlink(missing_ok=True)
+
+    order = Order("toy", patience=QUICK)
+    with pytest.raises(WeightsUnavailable, match="another process took over"):
+        fetch_weights(directory, order, hub=Hub(hub.url), on_news=take_over)
+    assert NETWORK not in there(directory)

@@ -136,6 +136,9 @@ def download(wanted: Wanted, remote: Remote, target: Path, *, session: Session) 
     digest = Digest(remote.size)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        for other in target.parent.glob(f".{target.name}.*.part"):
+            if other != partial:  # of a version that the hub has no more
+                other.unlink()
         for last in (False, True):
             size = _fill(partial, wanted, remote, digest, session)
             if size == remote.size and is_content_of(digest, wanted, remote):

@@ -142,7 +142,9 @@ def _fetch(directory: Path, wanted: Sequence[Wanted], order: Order, session: Ses
     records = dict(read_lockfile(directory).files)
 
     def remember(file: Wanted, record: LockedFile) -> None:
-        records[file.key] = record.model_copy(update={"locked": record.locked or order.lock})
+        before = records.get(file.key)
+        locked = order.lock or (before is not None and before.locked)
+        records[file.key] = record.model_copy(update={"locked": locked})
         write_lockfile(directory, Lockfile(files=records))
 
     with ThreadPoolExecutor(order.workers) as pool:

@@ -135,6 +135,8 @@ def _understood(wanted: Wanted, revision: str) -> Iterator[None]:
         raise WeightsUnavailable("weights_offline", file=wanted.key) from error
     except HfHubHTTPError as error:
         raise _meaning(error.response, wanted, revision) from error
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise WeightsUnavailable("weights_no_hub", file=wanted.key) from error
     except httpx2.RequestError as error:
         raise HubHiccup(str(error) or type(error).__name__) from error
 

@@ -16,6 +16,7 @@ from multitalk.weights.manifest import Wanted, load_manifest
 
 CHUNK_BYTES = 4 * 2**20
 MAX_READERS = 4  # more do not read a disk faster
+LARGEST_IN_GIT = 64 * 2**20  # bytes; the hub has everything above 10 MB in its large storage
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,15 @@ class Digest:
     def reset(self) -> None:
         """Forget what was read."""
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(f"blob {self._size}\0".encode(), usedforsecurity=False)
+        self._git = None
+        if self._size <= LARGEST_IN_GIT:
+            self._git = hashlib.sha1(f"blob {self._size}\0".encode(), usedforsecurity=False)
 
     def update(self, chunk: bytes) -> None:
         """Read on."""
         self._sha256.update(chunk)
-        self._git.update(chunk)
+        if self._git:
+            self._git.update(chunk)
 
     def read(
         self,
@@ -167,7 +171,7 @@ class Digest:
         """Whether an ETag means this content; None where it is no hash of it."""
         if len(etag) == self._sha256.digest_size * 2:
             return etag == self.sha256
-        if len(etag) == self._git.digest_size * 2:
+        if self._git and len(etag) == self._git.digest_size * 2:
             return etag == self._git.hexdigest()
         return None
 
