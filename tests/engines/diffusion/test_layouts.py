@@ -1,6 +1,7 @@
 """One toy network, published in every layout, comes out of each as the same network."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("transformers")
 
 from publish import (  # noqa: E402
     CLIP,
+    SHARDS,
     T5,
     VAE,
     Publisher,
@@ -154,15 +156,29 @@ def test_components_go_where_they_are_sent(publisher):
     assert opened.vae.device.type == opened.image_encoder.device.type == "cpu"
 
 
+def file_at(address):
+    """The file that is mapped where a value lies, or an empty name."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, *_, name = line.split(maxsplit=5)
+        first, end = (int(bound, 16) for bound in span.split("-"))
+        if first <= address < end:
+            return Path(name).name
+    return ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux")
 def test_values_in_their_own_dtype_stay_in_the_file(publisher):
     publisher.weight_set("bf16")
-    opened = load(publisher.directory, torch_dtype=torch.bfloat16)
-    with (publisher.directory / WAN / T5).open("rb") as file:
-        start = file.read()
-    words = opened.text_encoder.shared.weight
-    words.data.view(torch.int16)[0, 0] += 1  # a private page: the file is not written to
-    assert (publisher.directory / WAN / T5).read_bytes() == start
-    assert words.dtype == torch.bfloat16
+    half = load(publisher.directory, torch_dtype=torch.bfloat16)
+    full = load(publisher.directory)
+    assert file_at(half.text_encoder.shared.weight.data_ptr()) == T5
+    assert file_at(full.text_encoder.shared.weight.data_ptr()) != T5
+    assert file_at(full.transformer.blocks[1].ffn.net[2].weight.data_ptr()) in SHARDS
+    assert file_at(half.transformer.blocks[1].ffn.net[2].weight.data_ptr()) not in SHARDS
+    file = publisher.directory / WAN / T5
+    published = file.read_bytes()
+    half.text_encoder.shared.weight.data.add_(1)  # goes to a page of our own
+    assert file.read_bytes() == published
 
 
 def test_the_tokenizer_is_the_file_s_with_all_its_parts(publisher):
