@@ -110,9 +110,8 @@ class SpeechEncoder:
         scale = norm.weight.double().cpu().numpy() / np.sqrt(variance + norm.eps)
         # A bias of the convolution would move the mean as much as the output.
         bias = norm.bias.double().cpu().numpy() - scale * (weights @ mean)
-        return torch.from_numpy(scale[:, None, None] * weights[:, None]).float(), torch.from_numpy(
-            bias
-        ).float()
+        scaled = scale[:, None, None] * weights[:, None]
+        return torch.from_numpy(scaled).float(), torch.from_numpy(bias).float()
 
     @torch.inference_mode()
     def _hear(

@@ -97,3 +97,24 @@ def test_the_fortieth_segment_costs_what_the_second_does(monkeypatch, from_here,
     settled = after[REMEMBERED_PICTURES:]  # each segment's last picture is remembered for a while
     assert set(settled) == {settled[0]}, after
     assert max(peaks.values()) == peaks[2]
+
+
+def heard_at_the_end(*voices):
+    """What the network is given of each voice in the last window of a talk of 60 frames."""
+    pipeline, heard = toy.toy_pipeline(), []
+    pipeline.transformer.register_forward_pre_hook(
+        lambda _, __, given: heard.append(given["audio_hidden_states"]), with_kwargs=True
+    )
+    options = {"num_inference_steps": 1, "audio_guidance_scale": 1.0}
+    for _ in pipeline(PICTURE, "a man", voices, **options):
+        pass
+    return heard[-1]
+
+
+def test_a_listener_is_nobody_and_one_alone_rests():
+    speaker, listener = voice(20)[: 60 * 640], voice(5)[: 60 * 640].copy()
+    listener[10 * 640 :] = 0
+    both = heard_at_the_end(speaker, listener)
+    assert both[0].any()
+    assert not both[1].any()
+    assert heard_at_the_end(listener).any()
