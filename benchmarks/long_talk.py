@@ -1,0 +1,84 @@
+"""Time and memory of each segment of a long talk, through the diffusion engine with random weights.
+
+    .venv-diffusion/bin/python benchmarks/long_talk.py [--segments 40] [--speakers 2]
+
+The networks are toys, the lengths are the published ones: windows of 81 frames, 25 of them shared.
+"""
+
+import argparse
+import os
+import resource
+import sys
+import time
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+import torch
+
+from diffusion_models import TOY, WORD, make_pipeline, make_transformer
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.memory import PLANS
+from multitalk.engines.diffusion.segments import SegmentLengths
+
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
+MB = 1e6
+COMPARED = 5  # segments at the start, and at the end
+SCALE = replace(TOY, segment_frames=81, conditioning_frames=25)
+
+
+def make_scene(num_frames: int, speakers: int) -> Scene:
+    """Speakers side by side who take turns, two seconds each."""
+    seconds = np.arange(num_frames * 640) / 16_000
+    noise = np.random.default_rng(0).normal(0, 0.2, len(seconds))
+    return Scene(
+        np.zeros((*SCALE.pixels, 3), np.uint8),
+        tuple(
+            Speaker(
+                f"person{number}",
+                np.where(seconds // 2 % speakers == number, noise, 0).astype(np.float32),
+                (48.0 * number, 0.0, 48.0 * number + 40, 60.0) if speakers > 1 else None,
+            )
+            for number in range(speakers)
+        ),
+        WORD,
+        num_frames,
+    )
+
+
+def main() -> None:
+    """Render a talk and tell what each segment took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--segments", type=int, default=40)
+    parser.add_argument("--speakers", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--steps", type=int, default=2)
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    lengths = SegmentLengths(SCALE.segment_frames, SCALE.conditioning_frames)
+    num_frames = lengths.segment_frames + (options.segments - 1) * lengths.stride
+    transformer = make_transformer(SCALE.transformer, SCALE.device, torch.float32)
+    engine = DiffusionEngine(make_pipeline(SCALE, transformer), PLANS[:1])
+    how = RenderOptions(seed=0, resolution="480p", num_inference_steps=options.steps)
+
+    seconds, peaks = [], []
+    before = time.process_time()
+    for chunk in engine.render(make_scene(num_frames, options.speakers), how, unwatched):
+        now = time.process_time()
+        seconds.append(now - before)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT)
+        peak = f"{peaks[-1] / MB:.0f} MB"
+        print(f"{len(seconds):3}  {len(chunk.frames)} frames  {seconds[-1]:.2f} s  {peak}")
+        before = time.process_time()
+    first, last = seconds[1 : 1 + COMPARED], seconds[-COMPARED:]
+    talk = f"{num_frames / 25:.0f} s of talk, {options.speakers} speakers"
+    print(f"{talk}, load {os.getloadavg()[0]:.1f}")
+    print(f"CPU, last segment / second: {last[-1] / first[0]:.2f}")
+    print(f"CPU, medians of {COMPARED} segments: {median(last) / median(first):.2f}")
+    grown = (peaks[-1] - peaks[COMPARED]) / MB
+    print(f"peak after the last - after segment {COMPARED + 1}: {grown:+.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
