@@ -206,10 +206,12 @@ def test_the_rest_of_a_version_that_is_gone_is_removed(hub, directory):
     refused(hub, directory, "HTTP 503")
     hub.faults.clear()
     hub.files[NETWORK] = content_of(NETWORK, seed=4)
+    longer = path_of(directory, NETWORK).with_name(".network.safetensors.index.json.0123.part")
+    longer.touch()
     get(hub, directory)
     assert path_of(directory, NETWORK).read_bytes() == content_of(NETWORK, seed=4)
     assert hub.gets(NETWORK)[-1].start is None
-    assert partials(directory) == []
+    assert partials(directory) == [longer]
 
 
 # What is wrong ----------------------------------------------------------------------------------

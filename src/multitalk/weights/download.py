@@ -136,9 +136,8 @@ def download(wanted: Wanted, remote: Remote, target: Path, *, session: Session) 
     digest = Digest(remote.size)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for other in target.parent.glob(f".{target.name}.*.part"):
-            if other != partial:  # of a version that the hub has no more
-                other.unlink()
+        for gone in _other_versions(target, partial):
+            gone.unlink()
         for last in (False, True):
             size = _fill(partial, wanted, remote, digest, session)
             if size == remote.size and is_content_of(digest, wanted, remote):
@@ -155,6 +154,17 @@ def download(wanted: Wanted, remote: Remote, target: Path, *, session: Session) 
     return LockedFile(
         commit=remote.commit, etag=remote.etag, size=remote.size, sha256=digest.sha256
     )
+
+
+def _other_versions(target: Path, partial: Path) -> list[Path]:
+    """Partial files of versions that the hub has no more."""
+    prefix = f".{target.name}."
+    return [
+        path
+        for path in target.parent.glob(f"{prefix}*.part")
+        # a dot more, and it is of a file with a longer name
+        if path != partial and "." not in path.name.removeprefix(prefix).removesuffix(".part")
+    ]
 
 
 def is_content_of(digest: Digest, wanted: Wanted, remote: Remote) -> bool:
