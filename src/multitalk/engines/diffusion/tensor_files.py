@@ -18,7 +18,6 @@ from torch import nn
 from multitalk.engines.diffusion.quantized import as_held
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
-PICKLE_ENDINGS = (".pth", ".pt")
 ARCHIVE = b"PK\x03\x04"  # how a `.pth` begins that can be mapped; older ones are pickles only
 
 logger = logging.getLogger(__name__)
@@ -125,7 +124,7 @@ def fill(
 
 def _map_file(file: Path) -> dict[str, torch.Tensor]:
     try:
-        if file.suffix in PICKLE_ENDINGS:
+        if file.suffix == ".pth":
             return _map_pickle(file)
         with safe_open(file, framework="pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
