@@ -24,8 +24,8 @@ from multitalk.media.soundtrack import Soundtrack
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 
-# Pieces that may wait for the encoder, besides the one that it has. One is enough for the next piece
-# to be rendered meanwhile, and a piece of the diffusion engine's holds some hundred megabytes.
+# Pieces that may wait for the encoder, besides the one that it has. One is enough for the next
+# piece to be rendered meanwhile; of the diffusion engine's, each holds some hundred megabytes.
 WAITING_PIECES = 1
 WAKE_SECONDS = 0.2  # how soon a waiting caller notices that the encoder failed
 
