@@ -9,12 +9,15 @@ from multitalk import registry
 from multitalk.errors import EngineUnavailable
 from multitalk.messages import SENTENCES
 from multitalk.registry import choose_engine, load_engine
+from multitalk.settings import Settings
 
 
 @pytest.mark.parametrize("name", ["auto", "warp"])
 def test_warp_is_what_runs_here(name: str) -> None:
     pytest.importorskip("mediapipe")
-    assert load_engine(name).name == "warp"  # type: ignore[arg-type]
+    engine = load_engine(name, settings=Settings())  # type: ignore[arg-type]
+    assert engine.name == "warp"
+    engine.close()
     assert choose_engine() == "warp"
 
 
@@ -31,7 +34,7 @@ def test_an_engine_that_cannot_run_is_refused_and_not_replaced(
 ) -> None:
     monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", packages)
     with pytest.raises(EngineUnavailable) as caught:
-        load_engine("diffusion", weights=weights)
+        load_engine("diffusion", settings=Settings(weights=weights))
     error = caught.value
     assert (error.code, error.field, error.key) == ("engine_unavailable", "engine", key)
     assert "leave engine out" in error.text()

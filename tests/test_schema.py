@@ -58,13 +58,22 @@ def test_the_seeds_request_is_taken_as_it_is():
 
 def test_the_seeds_defaults_are_ours():
     request = accepted()
-    assert request.sample_text_guide_scale == request.text_guidance_scale == 1.0
-    assert request.sample_audio_guide_scale == request.audio_guidance_scale == 2.0
-    assert request.sample_steps == request.num_inference_steps == 8
+    assert request.sample_text_guide_scale == 1.0
+    assert request.sample_audio_guide_scale == 2.0
+    assert request.sample_steps == 8
     assert request.mode == "streaming"
     assert request.audio_type is request.seed is request.shift is None
     assert request.boxes == {}
     assert request.delivery == Delivery(type="auto")
+
+
+def test_what_is_stated_is_told_from_what_is_left_to_the_profile():
+    left = accepted()
+    assert left.num_inference_steps is None
+    assert left.text_guidance_scale is left.audio_guidance_scale is None
+    stated = accepted(sample_steps=8, sample_text_guide_scale=1.0, sample_audio_guide_scale=2.0)
+    assert stated.num_inference_steps == 8
+    assert (stated.text_guidance_scale, stated.audio_guidance_scale) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multitalk.bucket import Bucket
-from multitalk.settings import SettingError, Settings
+from multitalk.settings import LoraFile, SettingError, Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
 BUCKET = {
@@ -33,6 +33,12 @@ def test_an_empty_environment_gives_the_defaults():
         ("MULTITALK_MAX_SPEAKERS", " 3 ", 3),
         ("MULTITALK_MAX_SPEECH_SECONDS", "1.5", 1.5),
         ("MULTITALK_WEIGHTS", "/weights", Path("/weights")),
+        (
+            "MULTITALK_LORAS",
+            "/a.b/c=d=1:/e=0.8:/f:",
+            (LoraFile(Path("/a.b/c=d")), LoraFile(Path("/e"), 0.8), LoraFile(Path("/f"))),
+        ),
+        ("MULTITALK_MEMORY_PLAN", "encoders-visit", "encoders-visit"),
         ("MULTITALK_VOLUME", "/results", Path("/results")),
         ("MULTITALK_LOG_LEVEL", "DEBUG", "DEBUG"),
     ],
@@ -54,6 +60,14 @@ def test_a_variable_sets_its_field(variable, text, value):
         ("MULTITALK_MAX_SPEAKERS", "1.5", "write a whole number"),
         ("MULTITALK_MAX_SPEAKERS", "many", "write a whole number"),
         ("MULTITALK_MAX_SPEAKERS", "-1", "not negative"),
+        ("MULTITALK_LORAS", "a=much", "write path or path=scale"),
+        ("MULTITALK_LORAS", "a=inf", "write path or path=scale"),
+        ("MULTITALK_LORAS", "a:=1", "write path or path=scale"),
+        (
+            "MULTITALK_MEMORY_PLAN",
+            "small",
+            "choose one of auto, resident, encoders-visit, streamed",
+        ),
         ("MULTITALK_JOB_SECONDS", "inf", "not negative"),
         ("MULTITALK_JOB_SECONDS", "nan", "not negative"),
         ("MULTITALK_JOB_SECONDS", "1 h", "write a number"),
@@ -128,7 +142,7 @@ OF_A_BUCKET = {
 
 def shown(value: object) -> str:
     """A default as docs/settings.md writes it."""
-    if value is None:
+    if value is None or value == ():
         return "-"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -634,6 +634,22 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 크기를 만들기에는 GPU 메모리가 부족합니다. resolution을 480p로 보내거나 더 큰 "
         "GPU를 쓰세요.",
     },
+    "lora_unusable": {
+        "en": "{file} in MULTITALK_LORAS cannot be used ({problems}); take a LoRA of Wan2.1's 14B "
+        "network",
+        "ko": "MULTITALK_LORAS의 {file}을(를) 쓸 수 없습니다 ({problems}). Wan2.1 14B 모델용 "
+        "LoRA를 지정해 주세요.",
+    },
+    "lora_on_merged_weights": {
+        "en": "the weights have {merged} merged in already; take {file} out of MULTITALK_LORAS, or "
+        "use weights without it",
+        "ko": "가중치에 이미 {merged}이(가) 합쳐져 있습니다. MULTITALK_LORAS에서 {file}을(를) "
+        "빼거나 합쳐지지 않은 가중치를 쓰세요.",
+    },
+    "profile_not_offered": {
+        "en": "{value} is no profile of this worker's weights; it has {names}",
+        "ko": "{value}은(는) 이 워커의 가중치에 없는 프로필입니다. 쓸 수 있는 프로필: {names}",
+    },
     "diffusion_not_finite": {
         "en": "the network's numbers became infinite, so there is no picture; try again, with "
         "another seed or lower guidance scales",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from multitalk.engines.base import Engine
 from multitalk.errors import EngineUnavailable
+from multitalk.settings import Settings
 
 EngineName = Literal["warp", "diffusion"]
 DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors")
@@ -15,22 +16,20 @@ DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft"
 logger = logging.getLogger(__name__)
 
 
-def load_engine(
-    name: Literal["auto", "warp", "diffusion"], *, weights: Path | None = None
-) -> Engine:
+def load_engine(name: Literal["auto", "warp", "diffusion"], *, settings: Settings) -> Engine:
     """Load an engine, ready to render; the choice is made here and nowhere later.
 
     Args:
         name: `auto` leaves the choice.
-        weights: Directory of the diffusion engine's.
+        settings: For the diffusion engine's weights, and how it uses them.
 
     Raises:
         EngineUnavailable: The engine asked for cannot run on this machine. Another one is never
             taken in its place.
     """
-    chosen = choose_engine(weights=weights) if name == "auto" else name
+    chosen = choose_engine(weights=settings.weights) if name == "auto" else name
     started = time.monotonic()
-    engine = _load_diffusion(weights) if chosen == "diffusion" else _load_warp()
+    engine = _load_diffusion(settings) if chosen == "diffusion" else _load_warp()
     logger.info("engine %s loaded in %.2f s", engine.name, time.monotonic() - started)
     return engine
 
@@ -50,16 +49,17 @@ def _load_warp() -> Engine:
     return WarpEngine()
 
 
-def _load_diffusion(weights: Path | None) -> Engine:
+def _load_diffusion(settings: Settings) -> Engine:
     absent = _absent_packages()
     if absent:
         packages = ", ".join(absent)
         raise EngineUnavailable("diffusion_needs_packages", field="engine", packages=packages)
+    weights = settings.weights
     if weights is None or not weights.is_dir():
         raise EngineUnavailable("diffusion_needs_weights", field="engine")
     from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch
 
-    return DiffusionEngine.load(weights)
+    return DiffusionEngine.load(weights, settings)
 
 
 def _absent_packages() -> list[str]:

@@ -5,6 +5,7 @@ variable of ours that is unknown or does not parse is an error, never a silent d
 exception to the prefix is the bucket, whose variables have the names that RunPod gave them.
 """
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +25,19 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
+class LoraFile:
+    """A file of low-rank changes to the diffusion engine's weights.
+
+    Attributes:
+        path: Of the file.
+        scale: How strongly it works; 1 is as published.
+    """
+
+    path: Path
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the operator decides; docs/settings.md lists every field with its default."""
 
@@ -34,6 +48,23 @@ class Settings:
     weights: Annotated[
         Path | None, "directory of the diffusion engine's weights (docs/diffusion.md)"
     ] = None
+    loras: Annotated[
+        tuple[LoraFile, ...],
+        "LoRA files of the diffusion engine, separated by `:`, each with `=` and its scale if that "
+        "is not 1",
+    ] = ()
+    memory_plan: Annotated[
+        Literal["auto", "resident", "encoders-visit", "streamed"],
+        "where the diffusion engine's weights lie; auto chooses by the GPU's free memory",
+    ] = "auto"
+    step_cache_threshold: Annotated[
+        float,
+        "change that the diffusion engine's skipped steps may make up, usually 0.2 to 0.5; 0 skips "
+        "none",
+    ] = 0.0
+    projected_guidance: Annotated[
+        bool, "project the diffusion engine's guidance, against burnt colours at large scales"
+    ] = False
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)
@@ -140,7 +171,24 @@ def _parse(variable: str, text: str, kind: object) -> object:
         return _number(variable, text, whole=kind is int)
     if kind == tuple[Path, ...]:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    if kind == tuple[LoraFile, ...]:
+        return tuple(_lora(variable, part) for part in text.split(os.pathsep) if part)
     return Path(text)
+
+
+def _lora(variable: str, text: str) -> LoraFile:
+    path, equals, scale = text.rpartition("=")
+    if not equals:
+        return LoraFile(Path(text))
+    try:
+        number = float(scale)
+    except ValueError:
+        number = math.nan
+    if not path or not math.isfinite(number):
+        raise SettingError(
+            f"{variable}={text!r}: write path or path=scale, as in a.safetensors=0.8"
+        )
+    return LoraFile(Path(path), number)
 
 
 def _number(variable: str, text: str, *, whole: bool) -> float:

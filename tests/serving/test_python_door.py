@@ -1,5 +1,6 @@
 """`multitalk.render` and `Studio`."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import cv2
 import pytest
 
 import multitalk
+from fake_engine import FakeEngine
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.face.drawn_face import draw_face
 from multitalk.job import Progress
@@ -35,24 +37,38 @@ def test_one_call_renders(portrait: Path, tmp_path: Path) -> None:
 
 
 def test_a_studio_renders_again_with_the_engine_it_has(portrait: Path, tmp_path: Path) -> None:
-    studio = Studio("warp")
-    engine = studio.engine
-    for name in ("a.mp4", "b.mp4"):
-        studio.render(portrait, {"person1": {"text": "Hi"}}, "a face", tmp_path / name)
-    assert studio.engine is engine
+    with Studio("warp") as studio:
+        engine = studio.engine
+        for name in ("a.mp4", "b.mp4"):
+            studio.render(portrait, {"person1": {"text": "Hi"}}, "a face", tmp_path / name)
+        assert studio.engine is engine
     assert probe(tmp_path / "a.mp4") == probe(tmp_path / "b.mp4")
+    studio.close()  # again
+
+
+def test_a_studio_is_closed_when_its_talk_is_over() -> None:
+    studio, engine = Studio("warp"), FakeEngine(seconds_per_chunk=0.2)
+    studio.engine.close()
+    studio.engine = engine
+    with studio._turn:
+        closing = threading.Thread(target=studio.close)
+        closing.start()
+        closing.join(0.1)
+        assert not engine.given_back
+    closing.join(10)
+    assert engine.given_back == 1
 
 
 def test_threads_take_turns_with_a_studio(portrait: Path, tmp_path: Path) -> None:
     """The engine's networks end the process if two threads use them at once."""
-    studio = Studio("warp")
     paths = [tmp_path / f"{number}.mp4" for number in range(6)]
+    with Studio("warp") as studio:
 
-    def talk(path: Path) -> None:
-        studio.render(portrait, {"text": "Hi"}, "a face", path, seed=1)
+        def talk(path: Path) -> None:
+            studio.render(portrait, {"text": "Hi"}, "a face", path, seed=1)
 
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(talk, paths))
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(talk, paths))
     assert len({path.read_bytes() for path in paths}) == 1
 
 

@@ -180,8 +180,7 @@ def _self_test() -> Finding:
     from multitalk.serving.local import Studio  # noqa: PLC0415
 
     try:
-        studio = Studio()
-        with tempfile.TemporaryDirectory(prefix="multitalk-") as name:
+        with Studio() as studio, tempfile.TemporaryDirectory(prefix="multitalk-") as name:
             portrait, voice = Path(name, "face.png"), Path(name, "voice.wav")
             cv2.imwrite(str(portrait), draw_face(SELF_TEST_SIZE)[..., ::-1])
             _write_hum(voice)

@@ -131,8 +131,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
             timing_files = _timing_files(phonemes or [], wanted)
             for file in timing_files.values():
                 make_place(file)
-            studio = Studio(wanted.engine, settings=settings)
-            with progress_bar() as on_progress:
+            with Studio(wanted.engine, settings=settings) as studio, progress_bar() as on_progress:
                 talk = studio.render_request(wanted, output, on_progress=on_progress)
         for name, file in timing_files.items():
             _write_phonemes(file, talk.phonemes[name])

@@ -48,13 +48,17 @@ class Scene:
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How to render. An engine ignores what its kind cannot do."""
+    """How to render. An engine ignores what its kind cannot do.
+
+    The steps, the scales and the shift are None where the caller does not state them: they are the
+    profile's then.
+    """
 
     seed: int
     resolution: Literal["480p", "720p"] = "720p"
-    num_inference_steps: int = 8
-    text_guidance_scale: float = 1.0
-    audio_guidance_scale: float = 2.0
+    num_inference_steps: int | None = None
+    text_guidance_scale: float | None = None
+    audio_guidance_scale: float | None = None
     shift: float | None = None
     negative_prompt: str = ""
     profile: str | None = None

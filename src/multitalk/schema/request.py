@@ -161,10 +161,14 @@ class TalkRequest(WireModel):
         None,
         description="`para` together, `add` in turn; `speech` and `singing` are together too",
     )
-    sample_text_guide_scale: Guidance = Field(1.0, description="how closely to follow the prompt")
-    sample_audio_guide_scale: Guidance = Field(2.0, description="how closely to follow the voice")
+    sample_text_guide_scale: Guidance = Field(
+        1.0, description="how closely to follow the prompt; the profile's own when left out"
+    )
+    sample_audio_guide_scale: Guidance = Field(
+        2.0, description="how closely to follow the voice; the profile's own when left out"
+    )
     sample_steps: Annotated[int, BeforeValidator(_whole)] = Field(
-        8, ge=1, le=MAX_STEPS, description="denoising steps"
+        8, ge=1, le=MAX_STEPS, description="denoising steps; the profile's own when left out"
     )
     mode: Literal["streaming", "clip"] = Field(
         "streaming", description="`streaming` the whole speech; `clip` one window of 81 frames"
@@ -177,7 +181,7 @@ class TalkRequest(WireModel):
         "", max_length=MAX_PROMPT_CHARACTERS, description="what the video must not show"
     )
     sample_shift: Annotated[float, Field(gt=0.0, le=MAX_SHIFT)] | None = Field(
-        None, description="timestep shift; the resolution's own when left out"
+        None, description="timestep shift; the profile's own when left out"
     )
     resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
     bbox: dict[SpeakerName, BoxField] | None = Field(
@@ -189,7 +193,7 @@ class TalkRequest(WireModel):
         "auto", description="`auto` leaves the choice to the worker"
     )
     profile: Name | None = Field(
-        None, description="named set of weights and schedule of the diffusion engine"
+        None, description="named schedule of the diffusion engine: fusionx, lightx2v or quality"
     )
     color_correction: float = Field(
         0.0, ge=0.0, le=1.0, description="how far each window's colours are pulled to the portrait"
@@ -236,23 +240,25 @@ class TalkRequest(WireModel):
         return "sequential" if self.audio_type == "add" else "parallel"
 
     @property
-    def num_inference_steps(self) -> int:
-        """Denoising steps."""
-        return self.sample_steps
+    def num_inference_steps(self) -> int | None:
+        """Denoising steps, or None for the profile's."""
+        return self.sample_steps if "sample_steps" in self.model_fields_set else None
 
     @property
-    def text_guidance_scale(self) -> float:
-        """Weight of the prompt in classifier-free guidance; 1 is off."""
-        return self.sample_text_guide_scale
+    def text_guidance_scale(self) -> float | None:
+        """Weight of the prompt in classifier-free guidance, 1 is off; None for the profile's."""
+        stated = "sample_text_guide_scale" in self.model_fields_set
+        return self.sample_text_guide_scale if stated else None
 
     @property
-    def audio_guidance_scale(self) -> float:
-        """Weight of the voices in classifier-free guidance; 1 is off."""
-        return self.sample_audio_guide_scale
+    def audio_guidance_scale(self) -> float | None:
+        """Weight of the voices in classifier-free guidance, 1 is off; None for the profile's."""
+        stated = "sample_audio_guide_scale" in self.model_fields_set
+        return self.sample_audio_guide_scale if stated else None
 
     @property
     def shift(self) -> float | None:
-        """Timestep shift, or None for the resolution's own."""
+        """Timestep shift, or None for the profile's."""
         return self.sample_shift
 
     @property

@@ -28,7 +28,7 @@ SUFFIX = ".mp4"  # of a video
 
 
 class Studio:
-    """An engine kept ready on this machine: load once, render many.
+    """An engine kept ready on this machine: load once, render many. A context manager.
 
     One talk at a time: a second thread waits for its turn. Two studios render side by side.
     """
@@ -51,8 +51,19 @@ class Studio:
         """
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
-        self.engine = load_engine(engine, weights=self.settings.weights)
+        self.engine = load_engine(engine, settings=self.settings)
         self._turn = threading.RLock()
+
+    def __enter__(self) -> "Studio":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the engine's memory back, once its talk is over; a closed studio renders no more."""
+        with self._turn:
+            self.engine.close()
 
     def render(
         self,
@@ -130,7 +141,8 @@ def render(
         RequestError: Something in the arguments can be put right; the message says how.
         WorkerError: Something on this machine failed.
     """
-    return Studio(engine).render(image, audio, prompt, output, on_progress=on_progress, **options)
+    with Studio(engine) as studio:
+        return studio.render(image, audio, prompt, output, on_progress=on_progress, **options)
 
 
 def make_place(output: Path) -> None:

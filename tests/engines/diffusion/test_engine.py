@@ -6,6 +6,7 @@ import logging
 import shutil
 import wave
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,17 +20,19 @@ from toy import toy_pipeline  # noqa: E402
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
 from multitalk.engines.diffusion import memory  # noqa: E402
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.memory import PLANS, WORKING_BYTES, plans_that_fit  # noqa: E402
+from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.speakers import place_speakers  # noqa: E402
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
 from multitalk.errors import EngineFailed, EngineUnavailable, NoFaceFound  # noqa: E402
 from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
 from multitalk.registry import choose_engine, load_engine  # noqa: E402
+from multitalk.settings import Settings  # noqa: E402
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
-OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2)
+OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2, text_guidance_scale=1.0)
 GIB = 2**30
 # Bytes of the published weights: the transformer in 16 bits, or in 8.
 REAL_SIZES = {
@@ -68,6 +71,11 @@ def frames_of(engine, *, num_frames=13, options=OPTIONS, watch=unwatched, **boxe
     return np.concatenate([chunk.frames for chunk in chunks])
 
 
+def engine_of(pipeline, plans):
+    """An engine of weights as they were trained, without LoRAs."""
+    return DiffusionEngine(pipeline, plans, Outfit(pipeline.transformer, Path("network")))
+
+
 def difference(first, second):
     return np.abs(first.astype(int) - second.astype(int)).max()
 
@@ -81,7 +89,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(weights):
-    return load_engine("diffusion", weights=weights)
+    return load_engine("diffusion", settings=Settings(weights=weights))
 
 
 def test_a_directory_of_weights_becomes_an_engine(engine):
@@ -100,7 +108,7 @@ def test_the_resolution_is_one_that_the_weights_have(engine):
 
 def test_the_first_frames_come_before_the_last_are_computed(engine):
     calls = []
-    hook = engine.placement.pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    hook = engine.loaded[0].pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     chunks = engine.render(scene(25), OPTIONS, unwatched)
     assert len(next(chunks).frames) == 9
     of_one_segment = len(calls)
@@ -135,7 +143,7 @@ def test_what_is_missing_of_the_weights_is_said(weights, tmp_path, broken, said)
     place = copy / broken
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     with pytest.raises(EngineUnavailable) as caught:
-        load_engine("diffusion", weights=copy)
+        load_engine("diffusion", settings=Settings(weights=copy))
     assert caught.value.key == "diffusion_weights_unusable"
     assert said in caught.value.text()
     assert str(tmp_path) not in caught.value.text("ko")
@@ -194,8 +202,8 @@ def test_weights_in_8_bits_are_opened_and_stay_so(weights, tmp_path):
     save_file(stored, folder / "quant_model_int8.safetensors")
     shards.unlink()
     (folder / "config.json").write_text(json.dumps({"num_heads": 2, "text_len": 8}))
-    engine = load_engine("diffusion", weights=copy)
-    transformer = engine.placement.pipeline.transformer
+    engine = load_engine("diffusion", settings=Settings(weights=copy))
+    transformer = engine.loaded[0].pipeline.transformer
     assert transformer.blocks[0].ffn.net[2].weight.dtype == torch.int8
     assert frames_of(engine).shape == (13, 32, 48, 3)
     shutil.copy(folder / "quant_model_int8.safetensors", folder / "quant_model_2.safetensors")
@@ -222,7 +230,7 @@ def test_the_smallest_plan_is_tried_where_none_fits():
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_every_plan_gives_the_same_frames(engine, weights, plan):
-    other = DiffusionEngine(load_pipeline(weights, torch_dtype=torch.float32), [plan])
+    other = engine_of(load_pipeline(weights, torch_dtype=torch.float32), [plan])
     assert difference(frames_of(other), frames_of(engine)) <= 1
 
 
@@ -239,7 +247,7 @@ def test_in_16_bits_as_on_a_gpu_it_renders_too(weights, engine):
     assert pipeline.vae.dtype == pipeline.image_encoder.dtype == torch.float32
     assert pipeline.transformer.blocks[0].norm2.weight.dtype == torch.float32
     sides = [(10.0, 10.0, 60.0, 90.0), (80.0, 10.0, 130.0, 90.0)]
-    half = frames_of(DiffusionEngine(pipeline, PLANS), boxes=sides)
+    half = frames_of(engine_of(pipeline, PLANS), boxes=sides)
     full = frames_of(engine, boxes=sides)
     assert 0 < np.abs(half.astype(int) - full.astype(int)).mean() < 3
 
@@ -265,16 +273,16 @@ def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine
             raise torch.OutOfMemoryError
 
     getattr(pipeline, component).get_submodule(inner).register_forward_pre_hook(fail_once)
-    other = DiffusionEngine(pipeline, PLANS)
+    other = engine_of(pipeline, PLANS)
     with caplog.at_level(logging.WARNING):
         frames = frames_of(other, num_frames=21, watch=told.append)
     assert next(calls) > STAGES[stage]
     assert "out of memory with the plan: resident" in caplog.text
     assert difference(frames, frames_of(engine, num_frames=21)) <= 1
     assert told == sorted(told)
-    assert other.placement.plan.name == "encoders-visit"
+    assert other.loaded[0].plan.name == "encoders-visit"
     frames_of(other, num_frames=1)
-    assert other.placement.plan.name == "encoders-visit"  # later talks begin with it
+    assert other.loaded[0].plan.name == "encoders-visit"  # later talks begin with it
 
 
 def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(weights):
@@ -285,7 +293,7 @@ def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(we
             raise torch.OutOfMemoryError
 
     pipeline.transformer.register_forward_pre_hook(fail_at_720p, with_kwargs=True)
-    engine = DiffusionEngine(pipeline, PLANS[:2])
+    engine = engine_of(pipeline, PLANS[:2])
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match="480p"):
             frames_of(engine, num_frames=1, options=RenderOptions(seed=5, num_inference_steps=1))
@@ -303,10 +311,10 @@ def test_no_room_to_lie_in_leads_to_the_next_plan_too(weights, monkeypatch):
 
     monkeypatch.setattr(memory, "place", place)
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)
-    assert len(frames_of(DiffusionEngine(pipeline, PLANS))) == 13
+    assert len(frames_of(engine_of(pipeline, PLANS))) == 13
     assert tried == [plan.name for plan in PLANS]
     with pytest.raises(EngineUnavailable):
-        DiffusionEngine(pipeline, PLANS[:2])
+        engine_of(pipeline, PLANS[:2])
 
 
 def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole(weights):
@@ -317,7 +325,7 @@ def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole(weights):
         if done > 10:
             raise EnoughError
 
-    engine = load_engine("diffusion", weights=weights)
+    engine = load_engine("diffusion", settings=Settings(weights=weights))
     with pytest.raises(EnoughError):
         frames_of(engine, watch=end)
     told = []
@@ -331,14 +339,14 @@ def test_numbers_that_are_not_finite_are_an_error_to_be_tried_again(weights):
     with torch.no_grad():
         pipeline.transformer.proj_out.bias[0] = float("nan")
     with pytest.raises(EngineFailed, match="another seed") as caught:
-        frames_of(DiffusionEngine(pipeline, PLANS))
+        frames_of(engine_of(pipeline, PLANS))
     assert caught.value.retryable
 
 
 def test_a_closed_engine_has_let_its_weights_go(weights):
-    engine = load_engine("diffusion", weights=weights)
+    engine = load_engine("diffusion", settings=Settings(weights=weights))
     frames_of(engine, num_frames=1)
-    transformer = weakref.ref(engine.placement.pipeline.transformer)
+    transformer = weakref.ref(engine.loaded[0].pipeline.transformer)
     for _ in range(2):
         engine.close()
     assert transformer() is None

@@ -11,24 +11,25 @@ import numpy as np
 import torch
 
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch, unwatched
-from multitalk.engines.diffusion.buckets import Resolution
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.engines.diffusion.guidance import AdaptiveProjection
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
 from multitalk.engines.diffusion.memory import (
+    PLANS,
     MemoryPlan,
     Placement,
     component_sizes,
     has_gpu,
     plans_that_fit,
 )
+from multitalk.engines.diffusion.outfit import Outfit
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import detect_once, no_room, place_speakers
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
 from multitalk.errors import EngineFailed, EngineUnavailable
+from multitalk.settings import Settings
 
-# Timestep shift by resolution, as published with the weights.
-SHIFTS: dict[Resolution, float] = {"480p": 7.0, "720p": 11.0}
 SHOWN_PROBLEMS = 3
 WARM_UP_LENGTHS = SegmentLengths(segment_frames=5, conditioning_frames=1)
 
@@ -40,26 +41,45 @@ class DiffusionEngine:
 
     name: ClassVar[str] = "diffusion"
 
-    def __init__(self, pipeline: MultiTalkPipeline, plans: Sequence[MemoryPlan]) -> None:
+    def __init__(
+        self,
+        pipeline: MultiTalkPipeline,
+        plans: Sequence[MemoryPlan],
+        outfit: Outfit,
+        *,
+        step_cache_threshold: float = 0.0,
+        projection: AdaptiveProjection | None = None,
+    ) -> None:
         """Take over a pipeline that lies on the CPU.
 
         Args:
             pipeline: To render with.
             plans: Of memory, the one to begin with first; at least one.
+            outfit: The profiles and LoRAs of the pipeline's transformer.
+            step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
+            projection: Of the guidance, in every profile that guides.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
         """
-        self._open: Placement | None = Placement(pipeline, plans, "cuda" if has_gpu() else "cpu")
+        placement = Placement(pipeline, plans, "cuda" if has_gpu() else "cpu")
+        self._loaded: tuple[Placement, Outfit] | None = placement, outfit
+        self._step_cache_threshold = step_cache_threshold
+        self._projection = projection
 
     @classmethod
-    def load(cls, weights: Path) -> "DiffusionEngine":
+    def load(cls, weights: Path, settings: Settings) -> "DiffusionEngine":
         """Open a directory of weights, choose where they lie, and render once for nothing.
 
         Without a GPU it works in float32, and real weights would take hours for a second.
 
+        Args:
+            weights: The directory.
+            settings: For the LoRAs, the memory plan and what saves or adds steps.
+
         Raises:
-            EngineUnavailable: The weights are not whole, or memory does not suffice.
+            EngineUnavailable: The weights are not whole, a LoRA does not fit them, or memory does
+                not suffice.
         """
         on_gpu = has_gpu()
         dtype = torch.bfloat16 if on_gpu else torch.float32
@@ -71,28 +91,38 @@ class DiffusionEngine:
             raise EngineUnavailable(
                 "diffusion_weights_unusable", field="engine", problems=shown
             ) from error
+        network = find_weight_files(weights).transformer
+        outfit = Outfit(pipeline.transformer, network, settings.loras)
         free = torch.cuda.mem_get_info()[0] if on_gpu else float("inf")
-        engine = cls(pipeline, plans_that_fit(component_sizes(pipeline), free))
+        plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan)
+        engine = cls(
+            pipeline,
+            plans or plans_that_fit(component_sizes(pipeline), free),
+            outfit,
+            step_cache_threshold=settings.step_cache_threshold,
+            projection=AdaptiveProjection() if settings.projected_guidance else None,
+        )
         engine.warm_up()
         return engine
 
     @property
-    def placement(self) -> Placement:
-        """The pipeline and where it lies.
+    def loaded(self) -> tuple[Placement, Outfit]:
+        """The pipeline in its place, and what is put on its transformer.
 
         Raises:
             ValueError: The engine is closed.
         """
-        if self._open is None:
+        if self._loaded is None:
             raise ValueError("the engine is closed")
-        return self._open
+        return self._loaded
 
     def warm_up(self) -> None:
         """Render a few frames, so that what cannot work fails now, not in the first job."""
         started = time.monotonic()
         hum = np.sin(np.arange(640, dtype=np.float32))
         picture = np.zeros((64, 64, 3), np.uint8)
-        placement = self.placement
+        placement, outfit = self.loaded
+        outfit.put_on(None)
         for _ in placement.segments(
             lambda watch: placement.pipeline(
                 picture, "", [hum], num_inference_steps=1, lengths=WARM_UP_LENGTHS, watch=watch
@@ -107,12 +137,14 @@ class DiffusionEngine:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
+            InvalidRequest: The profile is none that these weights have.
             NoFaceFound: A speaker's box has no place in the video, or another speaker no face.
             EngineUnavailable: Memory does not suffice for a segment of this size.
             EngineFailed: The network gave numbers that are no picture.
         """
-        placement = self.placement
+        placement, outfit = self.loaded
         watch(0.0)
+        profile = outfit.put_on(options.profile).stated(options)
         boxes, notices = place_speakers(scene, detect_once)
 
         def talk(watch: Watch) -> Iterator[TalkSegment]:
@@ -124,11 +156,13 @@ class DiffusionEngine:
                 num_frames=scene.num_frames,
                 negative_prompt=options.negative_prompt,
                 resolution=options.resolution,
-                num_inference_steps=options.num_inference_steps,
-                text_guidance_scale=options.text_guidance_scale,
-                audio_guidance_scale=options.audio_guidance_scale,
-                shift=SHIFTS[options.resolution] if options.shift is None else options.shift,
+                num_inference_steps=profile.num_inference_steps,
+                text_guidance_scale=profile.text_guidance_scale,
+                audio_guidance_scale=profile.audio_guidance_scale,
+                projection=self._projection,
+                shift=profile.shifts[options.resolution],
                 color_correction=options.color_correction,
+                step_cache_threshold=self._step_cache_threshold,
                 seed=options.seed,
                 watch=watch,
             )
@@ -145,7 +179,7 @@ class DiffusionEngine:
 
     def close(self) -> None:
         """Let the weights go. A closed engine renders no more, and may be closed again."""
-        self._open = None
+        self._loaded = None
         gc.collect()  # the libraries' hooks refer to themselves
         if has_gpu():
             torch.cuda.empty_cache()

@@ -9,7 +9,8 @@ weights (`diff`), biases (`diff_b`) and modulation tables (`diff_m`). A change a
 with alpha = rank where a file has none. Whatever in a file has no place in the model is an error.
 """
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "pipe.dit.", "model.")
 KOHYA_PREFIX = "lora_unet_"
-ADAPTER_NAME = "loras"
+ADAPTER_NAME = "lora"
 PARTS = {
     ".lora_down.weight": "down",
     ".lora_up.weight": "up",
@@ -84,7 +85,9 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     """
     try:
         tensors = load_file(file)
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise LoraMismatch([f"{file.name}: cannot be read ({error.strerror})"]) from error
+    except SafetensorError as error:
         raise LoraMismatch([f"{file.name}: cannot be read ({error})"]) from error
     modules = {name: base_layer(module) for name, module in model.named_modules()}
     kohya = {
@@ -139,29 +142,81 @@ def merge_lora(model: nn.Module, lora: Lora, *, scale: float) -> None:
                 _add(getattr(modules[name], parameter), difference, scale)
 
 
-@dataclass
 class AttachedLoras:
     """LoRAs that work on a model until they are detached; a context manager.
 
-    Attributes:
-        model: The model.
-        has_adapter: Whether it bears an adapter of the library's.
-        before: Parameters that were changed, and what they were.
+    Pairs become adapters of the library's, beside the weights, whatever those are held in.
+    Differences are added to the parameters, whose values before that are kept. LoRAs are to be
+    attached before layerwise casting and offloading; they can be switched at any time.
     """
 
-    model: MultiTalkTransformer3DModel
-    has_adapter: bool = False
-    before: list[tuple[nn.Parameter, torch.Tensor]] = field(default_factory=list)
+    def __init__(self, model: MultiTalkTransformer3DModel) -> None:
+        """Begin with a model without LoRAs."""
+        self._model = model
+        self._adapters: list[str | None] = []  # by LoRA; None for one without pairs
+        self._differences: list[list[tuple[nn.Parameter, torch.Tensor, float]]] = []
+        self._before: dict[nn.Parameter, torch.Tensor] = {}
+
+    def add(self, lora: Lora, *, scale: float) -> None:
+        """Attach one more; all that are attached work.
+
+        Raises:
+            LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing changed.
+        """
+        modules = {name: base_layer(self._model.get_submodule(name)) for name in lora}
+        _refuse_8_bits(
+            modules[name] for name, change in lora.items() if "weight" in change.differences
+        )
+        pairs = {}
+        for name, change in lora.items():
+            if change.down is not None and change.scaled_up is not None:
+                up = (change.scaled_up.float() * scale).to(self._model.dtype)
+                pairs[f"{name}.lora_A.weight"] = change.down.to(self._model.dtype)
+                pairs[f"{name}.lora_B.weight"] = up
+        adapter = f"{ADAPTER_NAME}{len(self._adapters)}" if pairs else None
+        if adapter is not None:
+            with warnings.catch_warnings():  # that there is one already: several are meant
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")
+                self._model.load_lora_adapter(pairs, adapter_name=adapter, prefix=None)
+        self._adapters.append(adapter)
+        differences = [
+            (getattr(modules[name], parameter), difference, scale)
+            for name, change in lora.items()
+            for parameter, difference in change.differences.items()
+        ]
+        for changed, _, _ in differences:
+            self._before.setdefault(changed, changed.detach().clone())
+        self._differences.append(differences)
+        self.use(range(len(self._adapters)))
+
+    def use(self, wanted: Collection[int]) -> None:
+        """Let only some of them work.
+
+        Args:
+            wanted: Their numbers, in the order in which they were attached, from 0.
+        """
+        adapters = [self._adapters[number] for number in sorted(wanted)]
+        names = [adapter for adapter in adapters if adapter is not None]
+        if names:
+            self._model.enable_lora()
+            self._model.set_adapter(names)
+        elif any(self._adapters):
+            self._model.disable_lora()
+        with torch.no_grad():
+            for parameter, values in self._before.items():
+                parameter.copy_(values)
+            for number in sorted(wanted):
+                for parameter, difference, scale in self._differences[number]:
+                    _add(parameter, difference, scale)
 
     def detach(self) -> None:
         """Give the model back as it was, bit for bit."""
-        if self.has_adapter:
-            self.model.unload_lora()
-            self.has_adapter = False
-        with torch.no_grad():
-            for parameter, values in reversed(self.before):
-                parameter.copy_(values)
-        self.before.clear()
+        self.use(())
+        if any(self._adapters):
+            self._model.unload_lora()
+        self._adapters.clear()
+        self._differences.clear()
+        self._before.clear()
 
     def __enter__(self) -> "AttachedLoras":
         return self
@@ -176,13 +231,9 @@ class AttachedLoras:
 
 
 def attach_loras(
-    model: MultiTalkTransformer3DModel, loras: Sequence[tuple[Lora, float]]
+    model: MultiTalkTransformer3DModel, loras: Iterable[tuple[Lora, float]]
 ) -> AttachedLoras:
     """Let LoRAs work on a model, whatever its weights are held in.
-
-    Pairs become an adapter of the library's, beside the weights. Differences are added to the
-    parameters, whose values before that are kept. To be called before layerwise casting and
-    offloading.
 
     Args:
         model: A model without LoRAs.
@@ -191,41 +242,14 @@ def attach_loras(
     Raises:
         LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing was changed.
     """
-    _refuse_8_bits(
-        base_layer(model.get_submodule(name))
-        for lora, _ in loras
-        for name, change in lora.items()
-        if "weight" in change.differences
-    )
     attached = AttachedLoras(model)
-    adapter = _one_adapter(loras)
-    if adapter:
-        model.load_lora_adapter(adapter, adapter_name=ADAPTER_NAME, prefix=None)
-        attached.has_adapter = True
-    for lora, scale in loras:
-        for name, change in lora.items():
-            module = base_layer(model.get_submodule(name))
-            for parameter, difference in change.differences.items():
-                changed = getattr(module, parameter)
-                attached.before.append((changed, changed.detach().clone()))
-                with torch.no_grad():
-                    _add(changed, difference, scale)
+    try:
+        for lora, scale in loras:
+            attached.add(lora, scale=scale)
+    except LoraMismatch:
+        attached.detach()
+        raise
     return attached
-
-
-def _one_adapter(loras: Sequence[tuple[Lora, float]]) -> dict[str, torch.Tensor]:
-    """The pairs of all LoRAs as one, side by side in their ranks: the same sum, fewer products."""
-    downs: dict[str, list[torch.Tensor]] = {}
-    ups: dict[str, list[torch.Tensor]] = {}
-    for lora, scale in loras:
-        for name, change in lora.items():
-            if change.down is not None and change.scaled_up is not None:
-                downs.setdefault(f"{name}.lora_A.weight", []).append(change.down.float())
-                ups.setdefault(f"{name}.lora_B.weight", []).append(change.scaled_up.float() * scale)
-    return {
-        **{key: torch.cat(parts, dim=0) for key, parts in downs.items()},
-        **{key: torch.cat(parts, dim=1) for key, parts in ups.items()},
-    }
 
 
 def base_layer(module: nn.Module) -> nn.Module:

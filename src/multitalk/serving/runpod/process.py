@@ -26,7 +26,7 @@ def main() -> None:
         fitness.end_unfit("settings", error)
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        engine = load_engine(settings.engine, weights=settings.weights)
+        engine = load_engine(settings.engine, settings=settings)
     except MultiTalkError as error:
         fitness.end_unfit("engine_loads", error)
     serve(Worker(engine, settings), settings)
