@@ -20,7 +20,7 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
     weight_set: Annotated[
         str | None,
         typer.Argument(
-            help="Which weights; int8-fusionx if left out.", metavar="[SET]", show_default=False
+            help="Which weights; int8-fusionx if left out.", metavar="SET", show_default=False
         ),
     ] = None,
     to: Annotated[
@@ -46,8 +46,9 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
 ) -> None:
     """Fetch the diffusion engine's weights.
 
-    What is there stays, what broke off is resumed, every file is compared with its hash. The hub's
-    own variables apply: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
+    What is there stays, what broke off is resumed, every file is compared with its hash.
+
+    The hub's own variables apply: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
 
     [bold]Examples[/bold]
 
