@@ -656,6 +656,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "신경망의 계산값이 무한대가 되어 영상을 만들지 못했습니다. 다른 seed나 더 낮은 "
         "guide_scale로 다시 시도해 주세요.",
     },
+    "stream_broken": {
+        "en": "the platform did not take a piece of the video, so the stream has a hole; send the "
+        "job again",
+        "ko": "플랫폼이 영상 조각을 받지 않아 스트림이 끊겼습니다. 작업을 다시 보내 주세요.",
+    },
     "result_refused": {
         "en": "the platform refused a result of {size:.1f} MB; its operator lowers "
         "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",

@@ -93,6 +93,9 @@ class Settings:
         tempfile.gettempdir()
     )
     threads: Annotated[int, "threads for rendering and encoding; 0 takes what the machine has"] = 0
+    stream: Annotated[
+        bool, "RunPod worker: post the video piece by piece while it is rendered (docs/runpod.md)"
+    ] = False
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
     ] = "INFO"

@@ -4,8 +4,8 @@
             written as it comes -> handed over
 
 A job has a directory of its own, which is gone when the job is, however it ends. Doors call
-`run_job`, which hands the video over as the request says, or `render_talk`, which leaves it where
-the caller says.
+`run_job`, which hands the video over as the request says, `stream_job`, which hands it over while
+it is rendered, or `render_talk`, which leaves it where the caller says.
 """
 
 import secrets
@@ -20,10 +20,20 @@ from multitalk.engines.base import Engine
 from multitalk.job.course import Course, Progress, guarded
 from multitalk.job.work import Talk, Work
 from multitalk.job.workplace import own_directory, sweep
+from multitalk.media.pieces import Piece, PieceReader
 from multitalk.schema import TalkRequest, TalkResult
 from multitalk.settings import Settings
 
-__all__ = ["Progress", "Talk", "guarded", "render_talk", "run_job", "sweep"]
+__all__ = [
+    "Piece",
+    "Progress",
+    "Talk",
+    "guarded",
+    "render_talk",
+    "run_job",
+    "stream_job",
+    "sweep",
+]
 
 
 def run_job(
@@ -70,6 +80,39 @@ def run_job(
                 cancelled=course.is_cancelled,
             )
         return talk.result(delivered.place, delivered.warnings)
+
+
+def stream_job(
+    request: TalkRequest,
+    *,
+    engine: Engine,
+    settings: Settings,
+    job_id: str,
+    on_progress: Callable[[Progress], None],
+    on_piece: Callable[[Piece], None],
+    max_piece_bytes: int,
+    cancelled: threading.Event,
+) -> Talk:
+    """Render a request and hand over the video, a fragmented MP4, while it is made.
+
+    Other arguments and errors are those of `run_job`; `request.delivery` has no effect. `on_piece`
+    is called from this thread with each second of the video, in order and `max_piece_bytes` large
+    at most; what it raises ends the job. The video of the talk that is returned is gone.
+    """
+    with guarded(job_id), own_directory(settings.work_directory) as directory:
+        video = directory / "talk.mp4"
+        reader = PieceReader(video, max_bytes=max_piece_bytes)
+
+        def watch(progress: Progress) -> None:
+            on_progress(progress)
+            for piece in reader.read():
+                on_piece(piece)
+
+        course = Course(job_id, settings.job_seconds, watch, cancelled)
+        talk = Work(request, engine, settings, directory, course).make(video, fragmented=True)
+        for piece in reader.read():
+            on_piece(piece)
+        return talk
 
 
 def render_talk(

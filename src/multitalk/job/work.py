@@ -65,20 +65,22 @@ class Talk:
 
     def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
         """The answer, once the video is at `place`; `warnings` are of its way there."""
-        return TalkResult.model_validate(
-            {
-                "width": self.width,
-                "height": self.height,
-                "fps": float(FPS),
-                "num_frames": self.num_frames,
-                "duration_seconds": self.num_frames / FPS,
-                "seed": self.seed,
-                "engine": self.engine,
-                "warnings": [*self.warnings, *warnings],
-                "timings": dict(self.timings),
-                **place,
-            }
-        )
+        told = [*self.warnings, *warnings]
+        return TalkResult.model_validate({**self.facts(), "warnings": told, **place})
+
+    def facts(self) -> dict[str, object]:
+        """The answer's fields but for the video."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "fps": float(FPS),
+            "num_frames": self.num_frames,
+            "duration_seconds": self.num_frames / FPS,
+            "seed": self.seed,
+            "engine": self.engine,
+            "warnings": list(self.warnings),
+            "timings": dict(self.timings),
+        }
 
 
 class Work:
@@ -98,8 +100,8 @@ class Work:
         self._directory = directory
         self._course = course
 
-    def make(self, video: Path) -> Talk:
-        """Everything but handing over."""
+    def make(self, video: Path, *, fragmented: bool = False) -> Talk:
+        """Everything but handing over; `fragmented` as for `VideoWriter`."""
         request = self._request
         if request.engine not in ("auto", self._engine.name):
             names = {"asked": request.engine, "loaded": self._engine.name}
@@ -128,7 +130,7 @@ class Work:
                 self._options(seed),
                 lambda done: self._course.report("render", done, num_frames),
             )
-            height, width = self._write(chunks, video, soundtrack, notices)
+            height, width = self._write(chunks, video, soundtrack, notices, fragmented)
         return Talk(
             video=video,
             width=width,
@@ -243,6 +245,7 @@ class Work:
         video: Path,
         soundtrack: Soundtrack,
         notices: list[Notice],
+        fragmented: bool,
     ) -> tuple[int, int]:
         """Write the chunks as they come; the video's height and width.
 
@@ -265,6 +268,7 @@ class Work:
                             width=width,
                             height=height,
                             soundtrack=soundtrack,
+                            fragmented=fragmented,
                             threads=self._settings.threads,
                         )
                     )

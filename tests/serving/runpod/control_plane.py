@@ -39,6 +39,7 @@ class Faults:
         instant_empty: Answer job-take and job-stop at once when there is nothing.
         fail_done: Answer a job-done that is no progress with 500, unrecorded.
         fail_stream: Answer a job-stream with 500, unrecorded.
+        refuse_stream: Answer every job-stream with 403.
         refuse_bytes: Answer a job-done above this size with 413, unrecorded.
         drop_final: Say yes to a result and forget it.
         duplicate_take: Give out the same job a second time.
@@ -54,6 +55,7 @@ class Faults:
     instant_empty: bool = False
     fail_done: int = 0
     fail_stream: int = 0
+    refuse_stream: bool = False
     refuse_bytes: int | None = None
     drop_final: int = 0
     duplicate_take: int = 0
@@ -381,6 +383,8 @@ class ControlPlane:
         if self.faults.fail_stream:
             self.faults.fail_stream -= 1
             return web.Response(status=500)
+        if self.faults.refuse_stream:
+            return web.Response(status=403)
         text = await request.text()
         assert len(text) < 10**6, "a streamed piece may have 1 MB"
         chunk = json.loads(text, parse_constant=_refuse_constant)

@@ -1,8 +1,8 @@
 """The worker with an engine that does what the prompt says, slow enough to be watched.
 
-The prompt's first word: `crash`, `starve` (no memory), `break` (nothing can be rendered any more),
-`hang` (deaf to everything), `die` (the process is gone), `noise` (a large video); else the engine
-renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
+The prompt's first word: `crash`, `falter` (a crash after a second and a half), `starve` (no
+memory), `hang` (deaf to everything), `die` (the process is gone), `noise` (a large video); else
+the engine renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
 """
 
 import logging
@@ -44,13 +44,17 @@ class StubEngine(FakeEngine):
         if frames := int(os.environ.get("STUB_FRAMES", "0")):  # fewer than were asked for
             scene = replace(scene, num_frames=frames)
         for chunk in super().render(scene, *more):
+            if word == "falter" and chunk.first > 37:
+                raise RuntimeError("enough")
             yield noise_like(chunk) if word == "noise" else chunk
 
 
 def noise_like(chunk: FrameChunk) -> FrameChunk:
-    size = (len(chunk.frames), 240, 320, 3)
-    pixels = np.random.default_rng(chunk.first).integers(0, 256, size, np.uint8)
-    return FrameChunk(pixels, chunk.first)
+    """Costly to encode, yet without cuts: most of the noise stays."""
+    still = np.random.default_rng(0).integers(0, 176, (240, 320, 3), np.uint8)
+    size = (len(chunk.frames), *still.shape)
+    moving = np.random.default_rng(chunk.first).integers(0, 80, size, np.uint8)
+    return FrameChunk(still + moving, chunk.first)
 
 
 def main() -> None:

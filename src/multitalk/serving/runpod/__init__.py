@@ -2,7 +2,9 @@
 
     process     main: settings, engine, then the SDK until the platform says stop
     fitness     what must work before the first job is asked for
-    worker      one job to one answer, in the engine's own thread
+    worker      jobs to answers: the engine in its own thread, and what to do if it does not stop
+    task        one job there, and what it answers
+    stream      pieces of a video on their way while it is rendered
     progress    how far the job is, at most once a second
     outbox      what is posted, as JSON that any parser reads, and how long it is tried
     scaler      the SDK's loops, made patient: no storms, no lost results, a quick end

@@ -16,10 +16,13 @@ from runpod.serverless import register_fitness_check
 from runpod.serverless.modules.rp_fitness import run_fitness_checks
 
 from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
-from multitalk.errors import EngineUnavailable, WorkerError
+from multitalk.errors import EngineUnavailable, WeightsUnavailable, WorkerError
 from multitalk.face.drawn_face import draw_face
 from multitalk.serving.runpod.worker import Worker
 from multitalk.settings import Settings
+from multitalk.weights.manifest import load_manifest
+from multitalk.weights.places import find_weights
+from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
 
 SDK_SWITCHES = ("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "RUNPOD_SKIP_GPU_CHECK")
 PORTRAIT_PIXELS = 480
@@ -37,10 +40,14 @@ def register(worker: Worker, settings: Settings) -> None:
     def work_directory() -> None:
         check_work_directory(settings)
 
+    def weights() -> None:
+        if worker.engine_name == "diffusion":
+            check_weights(settings)
+
     async def engine() -> None:
         await worker.try_out(check_engine)
 
-    for check in (work_directory, engine):
+    for check in (work_directory, weights, engine):
         register_fitness_check(check)
 
 
@@ -60,6 +67,21 @@ def check_work_directory(settings: Settings) -> None:
     needed = settings.max_image_bytes + settings.max_audio_bytes + RESULT_BYTES
     if free < needed:
         raise WorkerError("work_directory_full", free=free / 2**20, needed=needed / 2**20)
+
+
+def check_weights(settings: Settings) -> None:
+    """Have the files of published weights their published sizes? A matter of milliseconds.
+
+    Raises:
+        WeightsUnavailable: One has not. Those that are missing are the engine's to ask for.
+    """
+    directory = find_weights(settings)
+    if directory is None:
+        return
+    for weight_set in load_manifest().sets:
+        for problem in verify_weights(directory, weight_set):
+            if problem.kind == "wrong_size":
+                raise WeightsUnavailable(SENTENCE_KEYS[problem.kind], file=problem.file)
 
 
 def check_engine(engine: Engine) -> None:
