@@ -45,7 +45,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=7, help="of the comparison on the CPU")
     parser.add_argument(
-        "--minutes", type=float, default=8.5, help="with --gpu: after which no row is begun"
+        "--minutes", type=float, default=7.5, help="with --gpu: after which no row is begun"
     )
     parser.add_argument("--out", type=Path, help="folder of report.json and report.md")
     arguments = parser.parse_args()

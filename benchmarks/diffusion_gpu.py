@@ -25,11 +25,12 @@ from diffusion_models import (
     make_quantized,
     make_transformer,
 )
-from diffusion_profiles import PROFILES
 from diffusion_report import Report
 from measured_cost import measure_cost
+from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.memory import PLANS, MemoryPlan, place
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, VaeCodec
+from multitalk.engines.diffusion.profiles import PROFILES, Profile
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -50,7 +51,7 @@ BACKENDS = (
 ROUNDS = 2  # of what is timed, after one that warms up
 FPS, SAMPLES_PER_FRAME = 25, 640
 SPEECH_SECONDS = 10
-TALK_STEPS = 8
+USUAL = PROFILES[0]
 
 
 class GpuBenchmark:
@@ -163,9 +164,9 @@ class GpuBenchmark:
             )
             self._row("cost", about, cost)
         for speakers in (1, 2):
-            for name in PROFILES:
-                about = {"profile": name, "speakers": speakers}
-                self._row("profile", about, partial(self._step, transformer, name, speakers))
+            for profile in PROFILES:
+                about = {"profile": profile.name, "speakers": speakers}
+                self._row("profile", about, partial(self._step, transformer, profile, speakers))
 
     def _measure_forward(
         self, model: MultiTalkTransformer3DModel, weights: str, backend: str, speakers: int
@@ -186,14 +187,14 @@ class GpuBenchmark:
             "peak_bytes": self.meter.peak_bytes(),
         }
 
-    def _step(self, model: MultiTalkTransformer3DModel, name: str, speakers: int) -> Figures:
+    def _step(self, model: MultiTalkTransformer3DModel, profile: Profile, speakers: int) -> Figures:
         """All branches of one step."""
-        profile = PROFILES[name]
+        guidance = Guidance(profile.text_guidance_scale, profile.audio_guidance_scale)
         inputs = make_inputs(model, self.scale.size, speakers)
         null = inputs | {"audio_hidden_states": torch.zeros_like(inputs["audio_hidden_states"][:1])}
         branches = {
             branch: (inputs if branch in ("full", "voice") else null, Conditioning())
-            for branch in profile.guidance.branches
+            for branch in guidance.branches
         }
 
         def step() -> None:
@@ -220,13 +221,11 @@ class GpuBenchmark:
             return
         self._measure_stages(pipeline)
         for plan in PLANS:
-            whole = plan == PLANS[0]
-            steps, segments = (TALK_STEPS, 2) if whole else (1, 1)
-            for speakers in (1, 2) if whole else (1,):
+            resident = plan == PLANS[0]
+            steps = USUAL.num_inference_steps if resident else 1
+            for speakers in (1, 2) if resident else (1,):
                 about = {"plan": plan.name, "speakers": speakers, "steps": steps}
-                self._row(
-                    "talk", about, partial(self._talk, pipeline, plan, speakers, steps, segments)
-                )
+                self._row("talk", about, partial(self._talk, pipeline, plan, speakers, steps))
 
     def _measure_stages(self, pipeline: MultiTalkPipeline) -> None:
         height, width = self.scale.pixels
@@ -260,35 +259,27 @@ class GpuBenchmark:
         return {"seconds": seconds, "peak_bytes": self.meter.peak_bytes()}
 
     def _talk(
-        self,
-        pipeline: MultiTalkPipeline,
-        plan: MemoryPlan,
-        speakers: int,
-        steps: int,
-        segments: int,
+        self, pipeline: MultiTalkPipeline, plan: MemoryPlan, speakers: int, steps: int
     ) -> Figures:
-        """A talk with `fusionx`'s scales; the last segment counts for the real-time factor."""
+        """One segment from the picture, the prompt and the voices to frames, as `USUAL` does it."""
         place(pipeline, plan, torch.device(self.scale.device))
         resting = self.meter.held_bytes()
         self.meter.forget_peak()
-        num_frames = self.scale.segment_frames + (segments - 1) * pipeline.lengths.stride
-        picture = np.zeros((*self.scale.pixels, 3), np.uint8)
-        guidance = PROFILES["fusionx"].guidance
-        began, taken = self.meter.clock(), []
-        for _ in pipeline(
-            picture,
+        talk = pipeline(
+            np.zeros((*self.scale.pixels, 3), np.uint8),
             WORD,
-            [hum(num_frames)] * speakers,
+            [hum(self.scale.segment_frames)] * speakers,
             num_inference_steps=steps,
-            text_guidance_scale=guidance.text_scale,
-            audio_guidance_scale=guidance.audio_scale,
-        ):
-            now = self.meter.clock()
-            taken.append(now - began)
-            began = now
+            text_guidance_scale=USUAL.text_guidance_scale,
+            audio_guidance_scale=USUAL.audio_guidance_scale,
+        )
+        began = self.meter.clock()
+        for _ in talk:
+            pass
+        seconds = self.meter.clock() - began
         return {
-            "segment_seconds": taken,
-            "real_time_factor": taken[-1] / self._fresh_seconds,
+            "seconds": seconds,
+            "real_time_factor": seconds / self._fresh_seconds,
             "resting_bytes": resting,
             "peak_bytes": self.meter.peak_bytes(),
         }
