@@ -99,11 +99,14 @@ def test_the_text_encoder_may_come_from_the_sister_repository(tmp_path):
     assert found.transformer.parts[-3] == by_name(INFINITETALK)
 
 
-def test_the_audio_part_may_be_linked_into_wan_s_folder(tmp_path):
-    write(tmp_path, [*BASE, (WAN, AUDIO)])
+@pytest.mark.parametrize("repository", [WAN, MULTITALK])
+def test_with_the_authors_index_the_audio_part_may_be_linked_into_wan_s_folder_or_not(
+    repository, tmp_path
+):
+    write(tmp_path, [*BASE, (repository, AUDIO)])
     replaced = {"weight_map": {"a": SHARD, "b": AUDIO}}
     (tmp_path / by_name(WAN) / INDEX).write_text(json.dumps(replaced))
-    assert find_weight_files(tmp_path).audio_part == tmp_path / by_name(WAN) / AUDIO
+    assert find_weight_files(tmp_path).audio_part == tmp_path / by_name(repository) / AUDIO
 
 
 def test_of_several_snapshots_the_referred_one_is_taken(tmp_path):
