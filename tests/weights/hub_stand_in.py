@@ -15,13 +15,14 @@ BLOCK = 16_384
 
 @dataclass
 class Asked:
-    """A request, and what of the file went out for it."""
+    """A request, what it said of itself, and how much of the file went out for it."""
 
     method: str
     file: str
     revision: str
     start: int | None
     authorization: str | None
+    encoding: str | None
     storage: bool
     sent: int = 0
 
@@ -121,7 +122,13 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
             ranged = self.headers.get("Range")
             start = int(ranged.removeprefix("bytes=").rstrip("-")) if ranged else None
             asked = Asked(
-                self.command, file, revision, start, self.headers.get("Authorization"), storage
+                self.command,
+                file,
+                revision,
+                start,
+                self.headers.get("Authorization"),
+                self.headers.get("Accept-Encoding"),
+                storage,
             )
             hub.asked.append(asked)
             content = hub.content(file, revision)
@@ -141,14 +148,14 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
         def describe(self, file: str, revision: str, content: bytes) -> None:
             is_commit = len(revision) == 40
             commit = revision if is_commit else hub.commits["/".join(file.split("/")[:2])]
-            headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"} | hub.extra_headers
+            headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
             if len(content) < LARGE:
                 headers["ETag"] = f'"{git_name(content)}"'
-                return self.reply(200, headers, b"", length=len(content))
+                return self.reply(200, headers | hub.extra_headers, b"", length=len(content))
             headers["X-Linked-ETag"] = f'"{hashlib.sha256(content).hexdigest()}"'
             headers["X-Linked-Size"] = str(len(content))
             headers["Location"] = f"{hub.storage_url}{self.path}"
-            return self.reply(302, headers, b"")
+            return self.reply(302, headers | hub.extra_headers, b"")
 
         def give(self, asked: Asked, content: bytes, fault: Fault) -> None:
             start = asked.start if asked.start is not None and not fault.whole else 0

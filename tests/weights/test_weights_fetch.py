@@ -149,6 +149,14 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(hub, directory):
     assert [news.file for news in told if news.kind == "retry"] == [NETWORK, NETWORK]
 
 
+def test_a_connection_may_drop_any_number_of_times_while_bytes_come(hub, directory):
+    drops = [Fault(drop_after=60_000)] * (QUICK.tries + 2)
+    hub.fail(NETWORK, *drops)
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert len([news for news in told if news.kind == "retry"]) == len(drops)
+
+
 def test_a_hub_that_ignores_ranges_gives_the_file_from_its_start(hub, directory):
     hub.fail(NETWORK, Fault(drop_after=200_000), Fault(whole=True))
     told = get(hub, directory)
@@ -276,6 +284,19 @@ def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub, directory, monkey
     get(hub, directory)
     shown = {(asked.storage, asked.authorization) for asked in hub.asked}
     assert shown == {(False, "Bearer hf_secret"), (True, None)}
+
+
+def test_files_are_asked_for_as_they_are_stored(hub, directory):
+    get(hub, directory)
+    assert {asked.encoding for asked in hub.asked} == {"identity"}
+
+
+def test_of_a_mirror_without_hashes_the_size_is_compared(hub, directory):
+    hub.extra_headers = {"X-Linked-ETag": '"mirror-1"', "ETag": '"mirror-1"'}
+    hub.fail(TEXT, Fault(body=content_of(TEXT)[:-7]))
+    told = get(hub, directory)
+    assert there(directory) == OF_SET
+    assert [news.file for news in told if news.kind == "damaged"] == [TEXT]
 
 
 def test_files_that_the_hub_also_has_in_xet_come_by_plain_http(hub, directory):
