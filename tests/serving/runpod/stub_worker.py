@@ -1,8 +1,8 @@
 """The worker with an engine that does what the prompt says, slow enough to be watched.
 
 The prompt's first word: `crash`, `falter` (a crash after a second and a half), `starve` (no
-memory), `hang` (deaf to everything), `die` (the process is gone), `noise` (a large video); else
-the engine renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
+memory), `hang` (deaf to everything), `die` (the process is gone), `slow`, `noise` (a large
+video); else the engine renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
 """
 
 import logging
@@ -46,6 +46,8 @@ class StubEngine(FakeEngine):
         for chunk in super().render(scene, *more):
             if word == "falter" and chunk.first > 37:
                 raise RuntimeError("enough")
+            if word == "slow":
+                time.sleep(0.2)
             yield noise_like(chunk) if word == "noise" else chunk
 
 
