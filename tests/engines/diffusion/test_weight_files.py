@@ -140,6 +140,12 @@ def test_a_set_that_cannot_be_fetched_is_the_closest_where_its_network_is_there(
     write(tmp_path, [*COMMON[:-1], (MULTITALK, "quant_models/dit_model_fp8.safetensors")])
     with pytest.raises(CheckpointMismatch, match="set fp8 is not whole: put these files there"):
         find_weight_files(tmp_path)
+    other = tmp_path / "other"
+    write(other, [file for file in BF16 if file != (WAN, SHARD)])
+    two_shards = {"weight_map": {"a": SHARD, "b": SHARD.replace("00001-", "00002-")}}
+    (other / by_name(WAN) / INDEX).write_text(json.dumps(two_shards))
+    with pytest.raises(CheckpointMismatch, match="multitalk fetch"):  # not the .pth, one file less
+        find_weight_files(other)
 
 
 def test_an_empty_directory_lacks_the_default_set(tmp_path):
