@@ -212,6 +212,19 @@ def test_a_component_elsewhere_comes_to_work_and_goes_back(pipeline):
     assert visitor.sent == ["cpu", "meta"] * 2
 
 
+def test_a_component_that_finds_no_room_goes_back(pipeline):
+    class Large(Visitor):
+        def to(self, device):
+            super().to(device)  # some of it is there already
+            if self.sent == ["cpu"]:
+                raise torch.OutOfMemoryError
+
+    visitor = Large()
+    with pytest.raises(torch.OutOfMemoryError), pipeline._at_work(visitor):
+        pass
+    assert visitor.sent == ["cpu", "meta"]
+
+
 def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):
     with pytest.raises(ValueError, match="model_cpu_offload_seq"):
         pipeline.enable_model_cpu_offload()
