@@ -38,6 +38,7 @@ class Fault:
         hold_after: Bytes after which nothing more comes until the hub closes.
         body: Sent in place of what was asked for, with its own right length.
         whole: Whether a range is ignored.
+        slow: Seconds before each block.
     """
 
     status: int = 0
@@ -46,6 +47,7 @@ class Fault:
     hold_after: int | None = None
     body: bytes | None = None
     whole: bool = False
+    slow: float = 0.0
 
 
 class HubStandIn:
@@ -169,6 +171,7 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
             )
             for at in range(0, end, BLOCK):
                 block = body[at : min(at + BLOCK, end)]
+                hub.closing.wait(fault.slow)
                 self.wfile.write(block)
                 asked.sent += len(block)
             self.wfile.flush()

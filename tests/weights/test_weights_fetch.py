@@ -136,6 +136,15 @@ def test_verify_finds_damage_that_sizes_do_not_show(hub, directory):
     assert there(directory) == OF_SET
 
 
+def test_a_file_that_was_found_damaged_is_gone_even_if_the_hub_is_away(hub, directory):
+    get(hub, directory)
+    path_of(directory, NETWORK).write_bytes(content_of(NETWORK, seed=1))
+    order = Order("toy", verify=True, patience=QUICK)
+    with pytest.raises(WeightsUnavailable, match="in 4 tries"):
+        fetch_weights(directory, order, hub=Hub("http://127.0.0.1:9"))
+    assert [(p.file, p.kind) for p in verify_weights(directory, "toy")] == [(NETWORK, "missing")]
+
+
 # Trouble that passes ----------------------------------------------------------------------------
 
 
@@ -260,6 +269,13 @@ def test_a_file_other_than_the_manifest_s_is_not_fetched(hub, directory):
 def test_a_closed_repository_asks_for_a_token(hub, directory, status):
     hub.fail(NETWORK, Fault(status=status), method="HEAD")
     refused(hub, directory, rf"does not open Org/Talk to us \(HTTP {status}\).*HF_TOKEN")
+
+
+def test_one_file_that_cannot_be_had_ends_the_others_on_their_way(hub, directory):
+    hub.fail(NETWORK, Fault(slow=0.05))
+    hub.fail(CONFIG, Fault(status=403))
+    refused(hub, directory, "does not open Wan/Base")
+    assert NETWORK not in there(directory)
 
 
 def test_a_file_that_the_hub_lacks_is_named_with_its_repository(hub, directory):

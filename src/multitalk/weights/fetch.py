@@ -195,15 +195,23 @@ def _look(
         session.check()
     if record and not problem and (not verify or (digest and digest.sha256 == record.sha256)):
         return record
+    if digest and record:
+        _drop(path, file, session)
+        digest = None
     remote = _ask(file, record, session)
-    if digest and not problem and not record and is_content_of(digest, file, remote):
+    if digest and not problem and is_content_of(digest, file, remote):
         return LockedFile(
             commit=remote.commit, etag=remote.etag, size=remote.size, sha256=digest.sha256
         )
     if digest:
-        session.on_news(News("damaged", file.key))
-        path.unlink()
+        _drop(path, file, session)
     return remote
+
+
+def _drop(path: Path, file: Wanted, session: Session) -> None:
+    """Remove a file that is damaged, before its size passes it for whole."""
+    session.on_news(News("damaged", file.key))
+    path.unlink()
 
 
 def _ask(file: Wanted, record: LockedFile | None, session: Session) -> Remote:
