@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
-from hub_stand_in import Fault, HubStandIn, wait_until
+from hub_stand_in import BLOCK, Fault, HubStandIn, wait_until
 from typer.testing import CliRunner
 
 from multitalk.cli import app
@@ -18,7 +18,7 @@ from multitalk.weights.fetch import Order, fetch_weights
 from multitalk.weights.hub import Hub
 
 ROOT = Path(__file__).parents[2]
-HELD = 400_100  # bytes; the last block is small enough to wait in a buffer
+HELD = 24 * BLOCK + 100  # bytes; the last ones are few enough to wait in a buffer
 OF_SET = {file for file in SIZES if file != LORA}
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_a_sentence(hub, directory, start):
 
 
 def test_killed_it_resumes_and_no_byte_comes_twice(hub, directory, start):
-    hub.fail(NETWORK, Fault(hold_after=HELD))
+    hub.fail(NETWORK, Fault(hold_after=HELD, slow=0.01))
     first = start("--to", directory)
     wait_until(lambda: came(directory, "network") >= HELD)
     wait_until(lambda: path_of(directory, TEXT).is_file() and path_of(directory, VAE).is_file())

@@ -8,6 +8,7 @@ from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 
 from multitalk.errors import InvalidRequest
 from multitalk.settings import Settings
+from multitalk.weights.lockfile import LockedFile, Lockfile, write_lockfile
 from multitalk.weights.places import find_weights, search_places
 from multitalk.weights.verify import Digest, verify_weights
 
@@ -113,6 +114,13 @@ def test_what_is_wrong_with_each_file_is_told(tmp_path):
         (CONFIG, "unrecorded"),
     }
     assert all(problem.file in problem.text("ko") for problem in deep)
+
+
+def test_a_file_recorded_with_another_hash_than_the_manifest_s_is_not_whole(tmp_path):
+    fill(tmp_path, "NAME")
+    record = LockedFile(commit=COMMIT, etag="x", size=SIZES[VAE], sha256="0" * 64)
+    write_lockfile(tmp_path, Lockfile(files={VAE: record}))
+    assert [(p.file, p.kind) for p in verify_weights(tmp_path, "toy")] == [(VAE, "damaged")]
 
 
 def test_reading_every_byte_is_counted(tmp_path):
