@@ -10,7 +10,7 @@
 # only what cannot work ends the container. The worker replaces this shell, so signals reach it.
 set -eu
 
-home=/opt/multitalk
+home=$(cd "$(dirname "$0")" && pwd)
 volume=/runpod-volume
 state=${TMPDIR:-/tmp}/multitalk-worker.pid
 min_free_mb=512

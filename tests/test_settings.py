@@ -99,6 +99,11 @@ def test_a_bucket_is_read_from_its_variables():
     assert not bucket.public_only
 
 
+def test_a_form_s_defaults_are_no_bucket():
+    form = dict.fromkeys(BUCKET, "") | {"BUCKET_URL_SECONDS": "604800", "BUCKET_PREFIX": "a"}
+    assert Settings.from_env(form).bucket is None
+
+
 def test_the_bucket_s_secret_is_not_printed():
     assert "the-secret" not in repr(Settings.from_env(BUCKET))
 

@@ -130,12 +130,12 @@ class Settings:
 
 
 def _bucket(environ: Mapping[str, str]) -> Bucket | None:
-    """The bucket of the `BUCKET_*` variables, or None when none of them is set."""
+    """The bucket of the `BUCKET_*` variables, or None where they name none."""
     names = [spec.name for spec in fields(Bucket) if get_origin(spec.type) is Annotated]
     given = {name: environ.get(BUCKET_PREFIX + name.upper(), "").strip() for name in names}
-    if not any(given.values()):
-        return None
     needed = ("endpoint_url", "access_key_id", "secret_access_key")
+    if not any(given[name] for name in (*needed, "name")):
+        return None
     absent = [BUCKET_PREFIX + name.upper() for name in needed if not given[name]]
     if absent:
         raise SettingError(f"{', '.join(absent)} must be set too, or no {BUCKET_PREFIX}* at all")

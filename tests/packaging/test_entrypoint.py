@@ -1,0 +1,181 @@
+"""The entrypoint: a role becomes the process, and what could not work is told before."""
+
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "entrypoint.sh"
+
+
+@dataclass
+class Container:
+    """A shell's world: programs that say how they were called, and an environment."""
+
+    programs: Path
+    environment: dict[str, str]
+
+    def program(self, name: str, script: str) -> None:
+        path = self.programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["/bin/sh", str(SCRIPT), *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str, int]:
+        """Exit code, what was said, what was complained of, process id."""
+        with self.start(*arguments) as process:
+            said, complained = process.communicate(timeout=30)
+        return process.returncode, said, complained, process.pid
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    programs, work = tmp_path / "bin", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    made = Container(
+        programs,
+        {
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "HOME": str(tmp_path / "home"),
+            "TMPDIR": str(work),
+        },
+    )
+    made.program("python", 'echo "python $$ $*"')
+    made.program("multitalk", 'echo "multitalk $* weights=${MULTITALK_WEIGHTS:-}"')
+    made.program("nvidia-smi", "exit 1")
+    return made
+
+
+@pytest.mark.parametrize("arguments", [(), ("worker",)])
+def test_the_worker_is_the_default_and_becomes_the_process(container, arguments):
+    code, said, complained, pid = container.run(*arguments)
+    assert (code, complained) == (0, "")
+    assert said == f"python {pid} -u {ROOT}/handler.py\n"
+
+
+def test_a_worker_s_arguments_are_the_handler_s(container):
+    assert container.run("worker", "--test_input", "{}")[1].endswith("handler.py --test_input {}\n")
+
+
+def test_a_worker_takes_the_signals_of_the_container(container):
+    container.program("python", "trap 'echo drained; exit 7' TERM\necho ready\nsleep 30 & wait $!")
+    with container.start() as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[0] == "drained\n"
+    assert process.returncode == 7
+
+
+@pytest.mark.parametrize("command", ["doctor", "evaluate", "fetch", "render", "visemes"])
+def test_a_command_of_ours_is_a_role(container, command):
+    assert container.run(command, "--help")[1].startswith(f"multitalk {command} --help")
+
+
+def test_anything_else_is_run_as_it_stands(container):
+    assert container.run("echo", "a  b")[1] == "a  b\n"
+
+
+@pytest.mark.parametrize("role", ["serve", "work"])
+def test_a_role_that_is_not_there_is_refused(container, role):
+    code, _, complained, _ = container.run(role)
+    assert code == 1
+    assert f"no role '{role}'" in complained
+
+
+def test_a_work_directory_that_cannot_be_used_ends_the_container(container):
+    container.environment["MULTITALK_WORK_DIRECTORY"] = "/nowhere"
+    code, said, complained, _ = container.run()
+    assert (code, said) == (1, "")
+    assert "/nowhere cannot be written" in complained
+    assert "MULTITALK_WORK_DIRECTORY" in complained
+
+
+def test_a_full_disk_ends_the_container(container):
+    container.program("df", "echo head; echo 'disk 100 90 10 90% /'")
+    code, _, complained, _ = container.run()
+    assert code == 1
+    assert "has 10 MB free, 512 are needed" in complained
+
+
+def test_a_place_for_results_that_cannot_be_written_ends_the_container(container):
+    container.environment["MULTITALK_VOLUME"] = "/dev/null/results"
+    code, _, complained, _ = container.run()
+    assert code == 1
+    assert "MULTITALK_VOLUME=/dev/null/results cannot be written" in complained
+    assert "chown" in complained
+
+
+def test_a_place_for_results_is_made(container, tmp_path):
+    container.environment["MULTITALK_VOLUME"] = str(tmp_path / "volume" / "results")
+    assert container.run()[0] == 0
+    assert (tmp_path / "volume" / "results").is_dir()
+
+
+def test_the_gpu_image_says_what_it_lacks_and_starts(container):
+    container.environment["IMAGE_TARGET"] = "gpu"
+    code, said, complained, _ = container.run()
+    assert code == 0
+    assert said.startswith("python")
+    assert "no GPU is visible" in complained
+    assert "FETCH_WEIGHTS=int8-fusionx" in complained
+
+
+def test_the_gpu_image_says_nothing_where_all_is_there(container, tmp_path):
+    container.program("nvidia-smi", "exit 0")
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "a").touch()
+    container.environment |= {"IMAGE_TARGET": "gpu", "MULTITALK_WEIGHTS": str(weights)}
+    assert container.run()[2] == ""
+
+
+def test_weights_are_fetched_before_the_worker_starts_and_told_to_it(container):
+    container.program("python", 'echo "python weights=$MULTITALK_WEIGHTS"')
+    container.environment |= {"IMAGE_TARGET": "gpu", "FETCH_WEIGHTS": "int8-fusionx"}
+    code, said, _, _ = container.run()
+    place = container.environment["HOME"] + "/weights"
+    assert code == 0
+    assert said.splitlines() == [
+        f"multitalk fetch int8-fusionx weights={place}",
+        f"python weights={place}",
+    ]
+
+
+def test_weights_that_cannot_be_fetched_end_the_container(container):
+    container.program("multitalk", "exit 1")
+    container.environment |= {"IMAGE_TARGET": "gpu", "FETCH_WEIGHTS": "int8-fusionx"}
+    code, said, complained, _ = container.run()
+    assert (code, said) == (1, "")
+    assert "could not be fetched" in complained
+
+
+def test_a_container_without_a_worker_is_well(container):
+    assert container.run("health")[0] == 0
+
+
+def test_a_worker_is_well_while_it_lives_and_can_write(container):
+    container.program("python", "echo ready; exec sleep 60")
+    with container.start() as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        assert container.run("health")[0] == 0
+        container.program("df", "echo head; echo 'disk 100 90 10 90% /'")
+        assert container.run("health")[0] == 1
+        (container.programs / "df").unlink()
+        worker.kill()
+    code, _, complained, _ = container.run("health")
+    assert code == 1
+    assert "the worker is gone" in complained
