@@ -33,7 +33,7 @@ help:  ## list the targets
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt
-	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; 1 to 6 GB)"
+	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; 0.5 GB to download with a CPU build of PyTorch, several with CUDA)"
 	@$(PYTHON) -m venv .venv-diffusion
 	@.venv-diffusion/bin/python $(INSTALL) $(TORCH)
 	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,dev]'
@@ -54,11 +54,13 @@ test-core: .venv/.dev  ## everything but the diffusion engine's tests
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 
-check: .venv/.dev  ## format, lint, types, import contracts
+check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/shellcheck entrypoint.sh tools/build_image_offline.sh .ci/run
 
 format: .venv/.dev  ## rewrite the files in the house style
 	@$(BIN)/ruff format .
