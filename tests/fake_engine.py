@@ -17,7 +17,6 @@ class FakeEngine:
         options: How.
         num_chunks: Pieces that were taken from all talks together.
         num_steps: Steps that were computed for them.
-        given_back: How often `close` was called.
         closed: Talks that ended, or were ended early.
     """
 
@@ -37,7 +36,6 @@ class FakeEngine:
         self.options: list[RenderOptions] = []
         self.num_chunks = 0
         self.num_steps = 0
-        self.given_back = 0
         self.closed = 0
         self._chunk_frames = chunk_frames
         self._steps_per_chunk = steps_per_chunk
@@ -67,4 +65,4 @@ class FakeEngine:
             self.closed += 1
 
     def close(self) -> None:
-        self.given_back += 1
+        """There is nothing to give back."""
