@@ -5,27 +5,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hub_stand_in import HubStandIn, hub_stand_in
-
-pytest.importorskip("huggingface_hub")  # the extra `weights`
+from toy_set import SIZES, VAE, content_of
 
 from multitalk.weights import manifest
-
-NETWORK, TEXT, VAE = (
-    "Org/Talk/quant/network.safetensors",
-    "Org/Talk/t5.safetensors",
-    "Wan/Base/vae.pth",
-)
-CONFIG, LORA = "Wan/Base/config.json", "Some/Lora/lora.safetensors"
-SIZES = {NETWORK: 600_000, TEXT: 250_000, VAE: 90_000, CONFIG: 200, LORA: 40_000}
-
-
-def content_of(file: str, *, seed: int = 0) -> bytes:
-    """Bytes that are the same each time."""
-    key = int.from_bytes(hashlib.sha256(file.encode()).digest()[:4], "big")
-    return np.random.default_rng([key, seed]).bytes(SIZES[file])
 
 
 @pytest.fixture

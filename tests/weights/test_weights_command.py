@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from hub_stand_in import BLOCK, Fault, HubStandIn, wait_until
+from toy_fetch import OF_SET, path_of
+from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from typer.testing import CliRunner
 
 from multitalk.cli import app
@@ -19,7 +20,6 @@ from multitalk.weights.hub import Hub
 
 ROOT = Path(__file__).parents[2]
 HELD = 24 * BLOCK + 100  # bytes; the last ones are few enough to wait in a buffer
-OF_SET = {file for file in SIZES if file != LORA}
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -65,10 +65,6 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     said, complaints = process.communicate(timeout=60)
     assert "Traceback" not in complaints
     return process.returncode, said, complaints
-
-
-def path_of(directory: Path, file: str) -> Path:
-    return directory.joinpath(*file.split("/")[1:])
 
 
 def is_whole(directory: Path) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
+from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 
 from multitalk.errors import InvalidRequest
 from multitalk.settings import Settings
