@@ -15,7 +15,7 @@ def test_the_version_is_the_pinned_one() -> None:
 
 def test_what_the_scaler_overrides_and_uses_is_there() -> None:
     scaler = rp_scale.JobScaler({})
-    for name in ("get_jobs", "run_jobs", "set_scale", "handle_job", "stop_job", "start"):
+    for name in ("get_jobs", "run_jobs", "set_scale", "handle_job", "stop_job", "start", "run"):
         mine, theirs = getattr(PatientScaler, name), getattr(rp_scale.JobScaler, name)
         assert list(inspect.signature(mine).parameters) == list(
             inspect.signature(theirs).parameters
@@ -26,6 +26,8 @@ def test_what_the_scaler_overrides_and_uses_is_there() -> None:
         "stop_signals_fetcher_timeout",
         "jobs_handler",
         "job_progress",
+        "jobs_queue",
+        "jobs_tasks",
         "current_concurrency",
         "_shutdown_event",
     ):

@@ -3,7 +3,7 @@
 They ask for, run and stop jobs as `JobScaler` does, but
 
 * a platform that is down or has nothing is asked ever more slowly, not 3,000 times a second;
-* the next job is asked for as soon as there is room, not up to a second later;
+* the next job is asked for as soon as there is room, not up to a second later, and run at once;
 * a stop signal (SIGTERM) ends open polls at once, while a job that has come is finished;
 * a result is posted until it is taken (`outbox`), and a worker that cannot go on ends itself.
 
@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -80,7 +81,6 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
         self.jobs_handler = self._answer
         self._job_pace, self._stop_pace = Pace(), Pace()
         self._room = asyncio.Event()
-        self._fetching_ended = asyncio.Event()
         self._stopped_early: set[str] = set()
 
     def start(self) -> None:
@@ -96,6 +96,13 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
         if self._worker.is_broken:
             raise SystemExit(1)
 
+    async def run(self) -> None:
+        """The loops, with signals that wake them."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.kill_worker)
+        await super().run()
+
     # Asking for jobs -----------------------------------------------------------------------------
 
     async def get_jobs(self, session: ClientSession) -> None:
@@ -103,13 +110,20 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
         try:
             await super().get_jobs(session)
         finally:
-            self._fetching_ended.set()
+            await self.jobs_queue.put(None)
 
     async def run_jobs(self, session: ClientSession) -> None:
-        """Run jobs until told to stop, one that came together with the signal included."""
-        await super().run_jobs(session)
-        await self._fetching_ended.wait()
-        await super().run_jobs(session)  # what is queued; the worker is not alive any more
+        """Run jobs as they come, which the SDK looks for ten times a second.
+
+        Ends after the last that was given out, be it together with the stop signal.
+        """
+        running: set[asyncio.Task[None]] = set()
+        while (job := await self.jobs_queue.get()) is not None:
+            task = asyncio.create_task(self.handle_job(session, job))
+            self.jobs_tasks[job["id"]] = task
+            running.add(task)
+            task.add_done_callback(running.discard)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def set_scale(self) -> None:
         """Before jobs are asked for: wait for room, which the SDK looks for once a second."""
