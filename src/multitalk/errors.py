@@ -7,7 +7,12 @@
     |   |-- SourceUnreachable   the source could not be downloaded
     |   |-- MediaUndecodable    the bytes are not a picture, sound or video that can be read
     |   |-- LimitExceeded       too many bytes, pixels, seconds or speakers
-    |   `-- NoFaceFound         no face, fewer faces than speakers, or a face too small
+    |   |-- NoFaceFound         no face, fewer faces than speakers, or a face too small
+    |   |-- Unauthorized        no key, or not one that this server knows
+    |   |-- Forbidden           a page or a host that may not ask this server
+    |   |-- NotFound            no such job, video, upload or address
+    |   |-- Conflict            not in this state, or not with this content
+    |   `-- TooManyRequests     more than one key may ask for in a while
     |-- WorkerError             ours: 5xx
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
@@ -15,6 +20,7 @@
     |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
+    |   |-- QueueUnavailable    the jobs' queue cannot be reached or takes nothing; later it may
     |   `-- InternalError       a crash, turned into an answer
     `-- Cancelled               the caller took the job back
 
@@ -121,6 +127,49 @@ class NoFaceFound(RequestError):
     http_status = 422
 
 
+class Unauthorized(RequestError):
+    """The server wants a key, and got none or one that it does not know."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(RequestError):
+    """It comes from a page, or by a host's name, that may not ask this server."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class NotFound(RequestError):
+    """There is no such thing, or it is somebody else's."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class Conflict(RequestError):
+    """The thing is there, but its state or its content does not allow this."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class TooManyRequests(RequestError):
+    """More requests than one key may send in a while.
+
+    Attributes:
+        seconds: After which the next one is accepted.
+    """
+
+    code = "too_many_requests"
+    http_status = 429
+
+    def __init__(self, key: str, *, seconds: float, **parameters: object) -> None:
+        self.seconds = seconds
+        super().__init__(key, **parameters)
+
+
 class WorkerError(MultiTalkError):
     """Not the caller's fault."""
 
@@ -171,6 +220,14 @@ class DeadlineExceeded(WorkerError):
 
     code = "deadline_exceeded"
     http_status = 504
+
+
+class QueueUnavailable(WorkerError):
+    """The jobs' queue cannot be reached, or takes nothing more; nothing was changed."""
+
+    code = "queue_unavailable"
+    http_status = 503
+    retryable = True
 
 
 class InternalError(WorkerError):

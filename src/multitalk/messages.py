@@ -605,6 +605,85 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{directory}: 가장 가까운 세트에서 파일 {missing}개가 모자람",
     },
     "weights_place_absent": {"en": "{directory}: not there", "ko": "{directory}: 없음"},
+    # Server ------------------------------------------------------------------------------------
+    "key_missing": {
+        "en": "this server wants a key: send it as `Authorization: Bearer KEY`; its operator makes "
+        "one with `multitalk keys add`",
+        "ko": "이 서버에는 키가 필요합니다. `Authorization: Bearer KEY`로 보내 주세요. 키는 운영자가 "
+        "`multitalk keys add`로 만듭니다.",
+    },
+    "key_unknown": {
+        "en": "this key is not known here, or was revoked",
+        "ko": "등록되지 않았거나 취소된 키입니다.",
+    },
+    "host_refused": {
+        "en": "{host} is not a name of this server; ask it as localhost or 127.0.0.1, or start it "
+        "with --base-url",
+        "ko": "{host}은(는) 이 서버의 이름이 아닙니다. localhost나 127.0.0.1로 접속하거나 --base-url로 "
+        "서버를 시작해 주세요.",
+    },
+    "origin_refused": {
+        "en": "a page of {origin} may not use this server; its operator can allow it with "
+        "--cors-origin",
+        "ko": "{origin}의 페이지는 이 서버를 쓸 수 없습니다. 운영자가 --cors-origin으로 허용할 수 있습니다.",
+    },
+    "address_not_found": {
+        "en": "there is nothing here; /docs lists this server's addresses",
+        "ko": "이 주소에는 아무것도 없습니다. 이 서버의 주소 목록은 /docs에 있습니다.",
+    },
+    "job_not_found": {
+        "en": "no job {job_id}; it never was, is another key's, or its time is over",
+        "ko": "{job_id} 작업이 없습니다. 없던 작업이거나, 다른 키의 작업이거나, 보관 기간이 지났습니다.",
+    },
+    "video_not_found": {
+        "en": "no such video; it was never made, or its time is over",
+        "ko": "그런 영상이 없습니다. 만들어진 적이 없거나 보관 기간이 지났습니다.",
+    },
+    "upload_not_found": {
+        "en": "no such upload; it never was, is another key's, or its time is over",
+        "ko": "그런 업로드가 없습니다. 없던 파일이거나, 다른 키의 파일이거나, 보관 기간이 지났습니다.",
+    },
+    "link_refused": {
+        "en": "this link is not whole, or its time is over; ask /status for a new one, or send the "
+        "key",
+        "ko": "링크가 온전하지 않거나 기한이 지났습니다. /status에서 새 링크를 받거나 키를 보내 주세요.",
+    },
+    "body_too_large": {
+        "en": "more than {limit:g} MB; send large files to /uploads and name them as upload://ID",
+        "ko": "{limit:g}MB를 넘었습니다. 큰 파일은 /uploads로 보내고 upload://ID로 지정해 주세요.",
+    },
+    "rate_limited": {
+        "en": "more than {count} of these requests in {window:g} s; ask again in {seconds:g} s",
+        "ko": "{window:g}초 동안 이 요청이 {count}번을 넘었습니다. {seconds:g}초 뒤에 다시 요청해 주세요.",
+    },
+    "retry_refused": {
+        "en": "only a FAILED or TIMED_OUT job can be tried again; this one is {status}",
+        "ko": "FAILED나 TIMED_OUT인 작업만 다시 시도할 수 있습니다. 이 작업은 {status}입니다.",
+    },
+    "idempotency_conflict": {
+        "en": "this Idempotency-Key came with another job before; use a new one",
+        "ko": "이 Idempotency-Key는 다른 작업에 이미 쓰였습니다. 새 키를 써 주세요.",
+    },
+    "storage_full": {
+        "en": "this server's disk takes no more files; its operator has to make room",
+        "ko": "이 서버의 디스크가 가득 찼습니다. 운영자가 공간을 비워야 합니다.",
+    },
+    "duration_of_url": {
+        "en": "how long a voice at a URL lasts is known only once it is fetched",
+        "ko": "URL에 있는 음성의 길이는 내려받아야 알 수 있습니다.",
+    },
+    "duration_unreadable": {
+        "en": "how long this voice lasts cannot be told from its file",
+        "ko": "이 음성의 길이를 파일에서 알아낼 수 없습니다.",
+    },
+    "pace_unknown": {
+        "en": "this server has finished no talk like this yet, so how long it takes is not known",
+        "ko": "이 서버에서 이런 영상을 끝낸 적이 없어 걸리는 시간을 아직 모릅니다.",
+    },
+    "price_unknown": {
+        "en": "the operator has set no price (--price-per-hour)",
+        "ko": "운영자가 가격을 정하지 않았습니다 (--price-per-hour).",
+    },
     # Worker ------------------------------------------------------------------------------------
     "engine_unavailable": {
         "en": "the {engine} engine cannot run here: {reason}",
@@ -633,6 +712,35 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "larger GPU",
         "ko": "이 크기를 만들기에는 GPU 메모리가 부족합니다. resolution을 480p로 보내거나 더 큰 "
         "GPU를 쓰세요.",
+    },
+    "parallel_needs_diffusion": {
+        "en": "several processes were started, and only the diffusion engine shares a talk among "
+        "them; ask for diffusion, or start one process",
+        "ko": "프로세스가 여러 개 시작되었지만 영상 하나를 나누어 만드는 엔진은 diffusion뿐입니다. "
+        "diffusion을 지정하거나 프로세스를 하나만 시작하세요.",
+    },
+    "parallel_needs_gpus": {
+        "en": "process {number} on this machine has no GPU of its own, there being {devices}; start "
+        "as many processes as there are GPUs (torchrun --nproc-per-node)",
+        "ko": "이 컴퓨터의 GPU는 {devices}개라서 {number}번째 프로세스가 쓸 GPU가 없습니다. GPU "
+        "수만큼만 프로세스를 시작하세요 (torchrun --nproc-per-node).",
+    },
+    "parallel_heads": {
+        "en": "{processes} processes cannot share the network's {heads} attention heads evenly; "
+        "start one of {numbers} (torchrun --nproc-per-node)",
+        "ko": "프로세스 {processes}개로는 신경망의 어텐션 헤드 {heads}개를 똑같이 나눌 수 없습니다. "
+        "{numbers}개 중 하나로 시작하세요 (torchrun --nproc-per-node).",
+    },
+    "parallel_failed": {
+        "en": "another of the GPUs that share this talk failed, and its log says how; try again",
+        "ko": "이 영상을 함께 만들던 다른 GPU에서 오류가 났습니다. 자세한 내용은 그 프로세스의 "
+        "로그에 있습니다. 다시 시도해 주세요.",
+    },
+    "parallel_lost": {
+        "en": "another of the processes that share each talk is gone or does not answer, so nothing "
+        "can be rendered here any more; start them all again",
+        "ko": "영상을 함께 만드는 다른 프로세스가 사라졌거나 응답하지 않아 더는 렌더링할 수 "
+        "없습니다. 모든 프로세스를 다시 시작하세요.",
     },
     "lora_unusable": {
         "en": "{file} in MULTITALK_LORAS cannot be used ({problems}); take a LoRA of Wan2.1's 14B "
@@ -666,6 +774,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",
         "ko": "플랫폼이 {size:.1f} MB 결과를 받지 않았습니다. 운영자가 MULTITALK_MAX_REPLY_BYTES를 "
         "낮추거나 버킷을 설정해야 합니다. 아니면 더 짧은 음성이나 480p로 요청해 주세요.",
+    },
+    "diffusion_gpu_lost": {
+        "en": "the worker's GPU failed and the worker is replaced; send the job again",
+        "ko": "워커의 GPU에 문제가 생겨 워커를 바꿉니다. 작업을 다시 보내 주세요.",
     },
     "engine_out_of_memory": {
         "en": "the worker ran out of memory and is replaced; send the job again, or ask for less "
@@ -702,6 +814,53 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "워커의 작업 폴더에 {free:.0f} MiB가 남았지만 작업에는 {needed:.0f} MiB가 필요할 수 "
         "있습니다. 공간을 비우거나 MULTITALK_WORK_DIRECTORY 또는 MULTITALK_MAX_AUDIO_BYTES를 "
         "바꿔 주세요.",
+    },
+    # The queue ---------------------------------------------------------------------------------
+    "job_unknown": {
+        "en": "there is no job {job_id}; it was never sent, was purged, or was forgotten after its "
+        "result had been kept for a while",
+        "ko": "작업 {job_id}이(가) 없습니다. 보낸 적이 없거나, 비워졌거나, 보관 기간이 지났습니다.",
+    },
+    "job_key_reused": {
+        "en": "this key was sent before with another request; send a new key, or the same request",
+        "ko": "이 키는 다른 요청과 함께 이미 쓰였습니다. 새 키를 쓰거나 같은 요청을 보내 주세요.",
+    },
+    "job_not_retryable": {
+        "en": "the job is {status}; only a job that is FAILED or TIMED_OUT can be sent again",
+        "ko": "작업 상태가 {status}입니다. FAILED이거나 TIMED_OUT인 작업만 다시 보낼 수 있습니다.",
+    },
+    "job_quarantined": {
+        "en": "{attempts} workers in turn ended without an answer while they rendered this job, so "
+        "it is not tried again; their logs have the cause under job id {job_id}",
+        "ko": "워커 {attempts}개가 이 작업을 처리하던 중 응답 없이 끝나서 더 시도하지 않습니다. "
+        "원인은 작업 ID {job_id}의 로그에 있습니다.",
+    },
+    "job_expired": {
+        "en": "the job did not end within {seconds:g} s of being sent (policy.ttl); send it again, "
+        "with a longer ttl if the queue is long",
+        "ko": "작업이 보낸 지 {seconds:g}초(policy.ttl) 안에 끝나지 않았습니다. 다시 보내 주세요. "
+        "대기열이 길면 ttl을 늘려 주세요.",
+    },
+    "queue_full": {
+        "en": "the queue's disk is full, so nothing was stored; its operator has to free space",
+        "ko": "대기열의 디스크가 가득 차서 저장하지 못했습니다. 운영자가 공간을 비워야 합니다.",
+    },
+    "queue_failed": {
+        "en": "the queue of jobs cannot be used ({reason}); try again later",
+        "ko": "작업 대기열을 쓸 수 없습니다 ({reason}). 나중에 다시 시도해 주세요.",
+    },
+    "queue_url_refused": {
+        "en": "{value} is not a queue; write sqlite:///path/to/queue.db or nats://host:4222",
+        "ko": "{value}은(는) 대기열 주소가 아닙니다. sqlite:///경로/queue.db 또는 nats://호스트:4222 "
+        "형식으로 써 주세요.",
+    },
+    "queue_without_library": {
+        "en": "a queue on NATS needs nats-py; pip install 'multitalk-serverless[cluster]'",
+        "ko": "NATS 대기열에는 nats-py가 필요합니다. pip install 'multitalk-serverless[cluster]'",
+    },
+    "upload_unknown": {
+        "en": "there is no upload of this name for this job; upload it again",
+        "ko": "이 작업에는 그런 이름의 업로드가 없습니다. 다시 업로드해 주세요.",
     },
     "deadline_exceeded": {
         "en": "the job took longer than {limit:g} s (MULTITALK_JOB_SECONDS, or the job's own "

@@ -1,0 +1,231 @@
+"""What a queue keeps: a job as it was sent, a job as it stands, and who works.
+
+Times are seconds since 1970 by the clock of the machine that wrote them; durations are seconds.
+"""
+
+import hashlib
+import json
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from multitalk.messages import Locale
+from multitalk.schema import JobStatus
+
+# RunPod's defaults.
+EXECUTION_SECONDS = 600.0
+TTL_SECONDS = 86_400.0
+RETENTION_SECONDS = 1_800.0
+
+FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMED_OUT})
+RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT})
+
+Seconds = Annotated[float, Field(gt=0)]
+Stop = Literal["cancelled", "timed_out", "lost"]  # why a worker's job is no longer its own
+
+
+class Stored(BaseModel):
+    """What is written as JSON; a newer release's further fields are read over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Policy(Stored):
+    """How long a job may take, and whether others go first.
+
+    Attributes:
+        execution_seconds: For one attempt at it, once a worker has begun.
+        ttl_seconds: From being sent (or sent again) to its end, whatever happens.
+        low_priority: Jobs without this are claimed first.
+    """
+
+    execution_seconds: Seconds = EXECUTION_SECONDS
+    ttl_seconds: Seconds = TTL_SECONDS
+    low_priority: bool = False
+
+
+class Submission(Stored):
+    """A job as it was sent. It is kept, unchanged, until the job is forgotten.
+
+    Attributes:
+        input: What `parse_request` will read. A source `upload:NAME` is media of this job.
+        webhook: Where the one that serves it tells its end.
+        policy: Limits in time.
+        s3_config: The job's own bucket, as `parse_s3_config` reads it; it has secrets.
+        stream: Whether the video is wanted piece by piece while it is rendered.
+        owner: Who sent it: the id of an API key, never the key.
+        idempotency_key: The same owner's same key is the same job.
+        retention_seconds: How long the job is remembered after its end.
+        job_id: From `new_job_id`, for one whose uploads were stored before it was sent.
+    """
+
+    input: Any
+    webhook: str | None = None
+    policy: Policy = Policy()
+    s3_config: dict[str, Any] | None = None
+    stream: bool = False
+    owner: str = ""
+    idempotency_key: str | None = None
+    retention_seconds: Seconds = RETENTION_SECONDS
+    job_id: str | None = None
+
+    def fingerprint(self) -> str:
+        """Equal for equal requests: what an idempotency key is compared with."""
+        told = self.model_dump(mode="json", exclude={"job_id", "idempotency_key"})
+        text = json.dumps(told, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+class Job(Stored):
+    """A job as it stands: small, without its input.
+
+    Attributes:
+        id: Ours.
+        status: Where it is.
+        version: Counts its changes.
+        owner: As submitted; so are `webhook`, `policy`, `stream`, `idempotency_key` and
+            `retention_seconds`.
+        fingerprint: Of the submission.
+        locale: Of the sentences that the queue itself writes.
+        created_at: When it was sent.
+        queued_at: When it was sent or, later, sent again (`retry`).
+        started_at: When the last attempt at it began.
+        finished_at: When it came to its final state.
+        worker_id: Who has it, or had it last.
+        attempts: Deliveries to workers since it was queued; drained ones do not count.
+        redeliveries: Deliveries that were needed because a worker was lost, and retries, in all.
+        progress: `{"stage", "done", "total"}` of `multitalk.job.Progress`, or None.
+        output: Once it is COMPLETED, or FAILED with more to tell; see `Outcome`.
+        error: The sentence for a job that FAILED or TIMED_OUT.
+        token: Names the last lease.
+        lease_until: When a job IN_PROGRESS goes back to the queue unless its worker is heard of.
+        first_piece: Number of the first piece of the last attempt.
+        next_piece: Number that the next piece will have.
+    """
+
+    id: str
+    status: JobStatus = JobStatus.IN_QUEUE
+    version: int = 1
+    owner: str = ""
+    webhook: str | None = None
+    policy: Policy = Policy()
+    stream: bool = False
+    idempotency_key: str | None = None
+    retention_seconds: Seconds = RETENTION_SECONDS
+    fingerprint: str = ""
+    locale: Locale = "en"
+    created_at: float
+    queued_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    worker_id: str | None = None
+    attempts: int = 0
+    redeliveries: int = 0
+    progress: dict[str, Any] | None = None
+    output: Any = None
+    error: str | None = None
+    token: str | None = None
+    lease_until: float | None = None
+    first_piece: int = 1
+    next_piece: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but `retry` changes it any more."""
+        return self.status in FINAL
+
+    def delay_seconds(self, now: float) -> float:
+        """How long it waited, or has waited, in the queue: RunPod's `delayTime`."""
+        began = self.started_at if self.started_at is not None else self.finished_at
+        return max(0.0, (now if began is None else began) - self.queued_at)
+
+    def execution_seconds(self, now: float) -> float | None:
+        """How long the last attempt took, or has taken: `executionTime`; None if none began."""
+        if self.started_at is None:
+            return None
+        ended = now if self.finished_at is None else self.finished_at
+        return max(0.0, ended - self.started_at)
+
+
+class Outcome(Stored):
+    """What a worker found.
+
+    Attributes:
+        status: COMPLETED, FAILED or TIMED_OUT.
+        output: For COMPLETED, `TalkResult`'s reply without its `video_` fields and with `video`,
+            the name of the mp4 in the media store; or with `video_url` or `video_path` where the
+            worker has handed it over itself. For a failure, the `ErrorReply` without `error`.
+        error: For a failure, the sentence.
+    """
+
+    status: Literal[JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.TIMED_OUT]
+    output: Any = None
+    error: str | None = None
+
+
+class Lease(Stored):
+    """The right to work on a job, which ends unless it is renewed.
+
+    Attributes:
+        job: As it was when it was claimed.
+        submission: What is to be done.
+        token: Proves the lease.
+        seconds: How long it lasts from each renewal on; renew it at a third of that.
+    """
+
+    job: Job
+    submission: Submission
+    token: str
+    seconds: float
+
+
+class PieceRecord(Stored):
+    """A piece of a video that is being made.
+
+    Attributes:
+        number: Grows by one within an attempt, and over all attempts.
+        output: `{"segment", "start", "frames", "video"}`: its place among the attempt's pieces from
+            0 on, its first second, its frames, and the name of its bytes in the media store.
+    """
+
+    number: int
+    output: dict[str, Any]
+
+
+class Counts(Stored):
+    """Jobs that are remembered, by what became of them; `failed` has those that timed out."""
+
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    in_progress: int = 0
+    in_queue: int = 0
+    retried: int = 0
+
+
+class WorkerRecord(Stored):
+    """Somebody who takes jobs.
+
+    Attributes:
+        id: Its own, new at each start.
+        engine: What it renders with.
+        host: Where it runs.
+        job_id: What it is at, or None while it waits.
+        started_at: Since when.
+        seen_at: When it last said so; the queue writes this.
+        draining: It will take no further job.
+    """
+
+    id: str
+    engine: str
+    host: str = ""
+    job_id: str | None = None
+    started_at: float
+    seen_at: float = 0.0
+    draining: bool = False
+
+
+def new_job_id() -> str:
+    """An id that nobody can guess."""
+    return str(uuid.uuid4())
