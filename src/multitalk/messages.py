@@ -779,6 +779,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "the worker's GPU failed and the worker is replaced; send the job again",
         "ko": "워커의 GPU에 문제가 생겨 워커를 바꿉니다. 작업을 다시 보내 주세요.",
     },
+    "diffusion_gpu_lost": {
+        "en": "the worker's GPU failed and the worker is replaced; send the job again",
+        "ko": "워커의 GPU에 문제가 생겨 워커를 바꿉니다. 작업을 다시 보내 주세요.",
+    },
     "engine_out_of_memory": {
         "en": "the worker ran out of memory and is replaced; send the job again, or ask for less "
         "(a shorter speech, a smaller picture or 480p)",

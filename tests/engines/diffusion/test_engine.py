@@ -26,7 +26,12 @@ from multitalk.engines.diffusion.memory import PLANS, WORKING_BYTES, plans_that_
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.speakers import place_speakers  # noqa: E402
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
-from multitalk.errors import EngineFailed, EngineUnavailable, NoFaceFound  # noqa: E402
+from multitalk.errors import (  # noqa: E402
+    EngineBroken,
+    EngineFailed,
+    EngineUnavailable,
+    NoFaceFound,
+)
 from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
 from multitalk.registry import choose_engine, load_engine  # noqa: E402
 from multitalk.settings import Settings  # noqa: E402
@@ -339,6 +344,17 @@ def test_numbers_that_are_not_finite_are_an_error_to_be_tried_again(weights):
     with torch.no_grad():
         pipeline.transformer.proj_out.bias[0] = float("nan")
     with pytest.raises(EngineFailed, match="another seed") as caught:
+        frames_of(engine_of(pipeline, PLANS))
+    assert caught.value.retryable
+
+
+def test_a_lost_gpu_breaks_the_engine(weights):
+    def fail(*given: object, **named: object) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    pipeline.transformer.register_forward_pre_hook(fail)
+    with pytest.raises(EngineBroken, match="send the job again") as caught:
         frames_of(engine_of(pipeline, PLANS))
     assert caught.value.retryable
 

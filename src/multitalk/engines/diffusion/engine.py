@@ -27,7 +27,7 @@ from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import detect_once, no_room, place_speakers
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
-from multitalk.errors import EngineFailed, EngineUnavailable
+from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
 
 SHOWN_PROBLEMS = 3
@@ -141,6 +141,7 @@ class DiffusionEngine:
             NoFaceFound: A speaker's box has no place in the video, or another speaker no face.
             EngineUnavailable: Memory does not suffice for a segment of this size.
             EngineFailed: The network gave numbers that are no picture.
+            EngineBroken: The GPU does not answer this process any more.
         """
         placement, outfit = self.loaded
         watch(0.0)
@@ -176,6 +177,8 @@ class DiffusionEngine:
             raise no_room(scene, error.speaker) from error
         except FloatingPointError as error:
             raise EngineFailed("diffusion_not_finite") from error
+        except torch.AcceleratorError as error:  # this process's CUDA context is lost
+            raise EngineBroken("diffusion_gpu_lost") from error
 
     def close(self) -> None:
         """Let the weights go. A closed engine renders no more, and may be closed again."""
