@@ -94,7 +94,10 @@ RUN --mount=type=secret,id=HF_TOKEN \
     fi
 
 FROM runtime AS gpu
-ENV IMAGE_TARGET=gpu
+# A CUDA base would say this; the container runtime brings the driver in by it.
+ENV IMAGE_TARGET=gpu \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=gpu-packages /opt/venv /opt/venv
 COPY --from=weights /opt/multitalk/weights /opt/multitalk/weights
 COPY --from=code /opt/multitalk/app /opt/multitalk/app

@@ -91,6 +91,13 @@ def test_a_container_is_not_run_as_root(target: str) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
+def test_the_driver_is_let_into_the_gpu_image_only() -> None:
+    environment = {stage: value for stage, value in of("ENV") if "IMAGE_TARGET" in value}
+    assert "NVIDIA_VISIBLE_DEVICES=all" in environment["gpu"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in environment["gpu"]
+    assert "NVIDIA" not in environment["cpu"]
+
+
 def test_no_secret_is_an_argument_or_in_the_environment() -> None:
     given = [value for name in ("ARG", "ENV", "LABEL") for _, value in of(name)]
     assert [value for value in given if SECRET.search(value)] == []
