@@ -46,7 +46,12 @@ class Settings:
         "engine for requests that leave the choice: auto takes diffusion if it can run",
     ] = "auto"
     weights: Annotated[
-        Path | None, "directory of the diffusion engine's weights (docs/diffusion.md)"
+        Path | None,
+        "directory of the diffusion engine's weights; without it they are looked for "
+        "(docs/weights.md)",
+    ] = None
+    weight_set: Annotated[
+        str | None, "which of the sets in that directory; without it the first that is whole"
     ] = None
     loras: Annotated[
         tuple[LoraFile, ...],
@@ -172,11 +177,12 @@ def _parse(variable: str, text: str, kind: object) -> object:
         raise SettingError(f"{variable}={text!r}: write true or false")
     if kind is int or kind is float:
         return _number(variable, text, whole=kind is int)
-    if kind == tuple[Path, ...]:
-        return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    parts = [part for part in text.split(os.pathsep) if part]
     if kind == tuple[LoraFile, ...]:
-        return tuple(_lora(variable, part) for part in text.split(os.pathsep) if part)
-    return Path(text)
+        return tuple(_lora(variable, part) for part in parts)
+    if kind == tuple[Path, ...]:
+        return tuple(map(Path, parts))
+    return text if kind == str | None else Path(text)
 
 
 def _lora(variable: str, text: str) -> LoraFile:

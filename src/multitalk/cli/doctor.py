@@ -20,6 +20,7 @@ import typer
 from multitalk.cli.console import EXIT_WORKER_ERROR, answering, print_json
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
 from multitalk.errors import MultiTalkError
+from multitalk.settings import Settings
 
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
@@ -79,8 +80,6 @@ def doctor(
 
 
 def _examine() -> Iterator[Finding]:
-    from multitalk.settings import Settings  # noqa: PLC0415
-
     settings = Settings.from_env()
     fits = OLDEST <= sys.version_info[:2] <= NEWEST
     said = platform.python_version() + ("" if fits else ": 3.10, 3.11 or 3.12 is needed")
@@ -95,7 +94,7 @@ def _examine() -> Iterator[Finding]:
     yield _memory()
     yield _disk(settings.work_directory)
     yield _gpu()
-    yield _weights(settings.weights)
+    yield _weights(settings)
     yield _self_test()
 
 
@@ -163,11 +162,15 @@ def _gpu() -> Finding:
     return Finding("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
 
 
-def _weights(directory: Path | None) -> Finding:
+def _weights(settings: Settings) -> Finding:
+    from multitalk.weights.places import find_weights  # noqa: PLC0415 - heavy
+
+    directory = settings.weights or find_weights(settings)
     if directory is None:
-        return Finding("weights", None, "MULTITALK_WEIGHTS names none: the warp engine needs none")
+        said = "none found: warp needs none; `multitalk fetch` gets those of the diffusion engine"
+        return Finding("weights", None, said)
     try:
-        files = find_weight_files(directory)
+        files = find_weight_files(directory, settings.weight_set)
     except CheckpointMismatch as error:
         return Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
     return Finding("weights", True, f"{files.weight_set} ({files.kind}) in {directory}")
