@@ -58,6 +58,8 @@ class Submission(Stored):
         idempotency_key: The same owner's same key is the same job.
         retention_seconds: How long the job is remembered after its end.
         job_id: From `new_job_id`, for one whose uploads were stored before it was sent.
+        digest: Of the request as its sender wrote it, where `input` differs from that: uploads are
+            stored anew, under new names, for a request that is sent again.
     """
 
     input: Any
@@ -69,9 +71,12 @@ class Submission(Stored):
     idempotency_key: str | None = None
     retention_seconds: Seconds = RETENTION_SECONDS
     job_id: str | None = None
+    digest: str | None = None
 
     def fingerprint(self) -> str:
         """Equal for equal requests: what an idempotency key is compared with."""
+        if self.digest is not None:
+            return self.digest
         told = self.model_dump(mode="json", exclude={"job_id", "idempotency_key"})
         text = json.dumps(told, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
