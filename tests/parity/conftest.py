@@ -8,5 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def goldens() -> Path:
-    """Directory of the recordings; MULTITALK_GOLDENS names another set of the same layout."""
-    return Path(os.environ.get("MULTITALK_GOLDENS", Path(__file__).parent / "goldens"))
+    """Directory of the recordings; MULTITALK_GOLDENS names another set, or the folder around it."""
+    named = Path(os.environ.get("MULTITALK_GOLDENS", Path(__file__).parent / "goldens"))
+    inner = named / "multitalk"
+    return inner if inner.is_dir() else named
