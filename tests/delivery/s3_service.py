@@ -99,12 +99,19 @@ class Service:
 
 
 @contextmanager
-def serving() -> Iterator[Service]:
-    """A service that runs."""
+def serving(*, tls: bool = False) -> Iterator[Service]:
+    """A service that runs; with TLS its certificate is one that it made for itself."""
     service = Service()
-    server = make_server("127.0.0.1", 0, service, threaded=True, request_handler=Quiet)
+    server = make_server(
+        "127.0.0.1",
+        0,
+        service,
+        threaded=True,
+        request_handler=Quiet,
+        ssl_context="adhoc" if tls else None,
+    )
     server.daemon_threads = True
-    service.url = f"http://127.0.0.1:{server.server_port}"
+    service.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

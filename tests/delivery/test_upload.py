@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from s3_service import Request, Service
+from s3_service import Request, Service, serving
 
 from multitalk.bucket import Bucket
 from multitalk.delivery import store, upload
@@ -175,6 +175,12 @@ def test_a_host_that_does_not_exist_is_told(video):
         name="talks",
     )
     assert "there was no answer" in fails(video, bucket, waits=())
+
+
+def test_a_service_that_cannot_prove_its_name_is_told_and_gets_nothing(video):
+    with serving(tls=True) as service:
+        assert "(certificate)" in fails(video, service.bucket())
+    assert service.operations == []
 
 
 def test_a_service_that_stays_busy_is_told(video, s3: Service):
