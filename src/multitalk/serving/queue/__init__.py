@@ -8,6 +8,7 @@ directory  its media
 """
 
 from multitalk.serving.queue.base import JobQueue, MediaStore
+from multitalk.serving.queue.opening import open_queue
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,
     FINAL,
@@ -25,6 +26,7 @@ from multitalk.serving.queue.records import (
     WorkerRecord,
     new_job_id,
 )
+from multitalk.serving.queue.rules import Terms
 
 __all__ = [
     "EXECUTION_SECONDS",
@@ -42,6 +44,8 @@ __all__ = [
     "Policy",
     "Stop",
     "Submission",
+    "Terms",
     "WorkerRecord",
     "new_job_id",
+    "open_queue",
 ]

@@ -103,7 +103,7 @@ class JobQueue(Protocol):
     async def submission(self, job_id: str) -> Submission:
         """A job as it was sent."""
 
-    async def list(
+    async def jobs(
         self, *, status: JobStatus | None = None, limit: int = 100, before: str | None = None
     ) -> list[Job]:
         """Jobs, the youngest first.
@@ -164,7 +164,7 @@ class JobQueue(Protocol):
         """Give a job its final state; False if the lease was lost and the outcome is dropped."""
 
     async def release(self, lease: Lease) -> None:
-        """Give a job back, to be done by another from the start; it does not count as an attempt."""
+        """Give a job back, to be done from the start; it does not count as an attempt."""
 
     async def announce(self, worker: WorkerRecord) -> None:
         """Say that a worker is there; to be repeated within a lease's time."""

@@ -21,6 +21,8 @@ RETENTION_SECONDS = 1_800.0
 FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMED_OUT})
 RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT})
 
+JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
+
 Seconds = Annotated[float, Field(gt=0)]
 Stop = Literal["cancelled", "timed_out", "lost"]  # why a worker's job is no longer its own
 
@@ -70,7 +72,7 @@ class Submission(Stored):
     owner: str = ""
     idempotency_key: str | None = None
     retention_seconds: Seconds = RETENTION_SECONDS
-    job_id: str | None = None
+    job_id: Annotated[str, Field(pattern=JOB_ID)] | None = None
     digest: str | None = None
 
     def fingerprint(self) -> str:

@@ -1,0 +1,167 @@
+"""What all queues do alike: the rules, over a store that changes one job in one step."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from multitalk.errors import NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import rules
+from multitalk.serving.queue.records import (
+    RETRYABLE,
+    Counts,
+    Job,
+    Lease,
+    Outcome,
+    Stop,
+    Submission,
+)
+
+Rule = Callable[[Job], Job]
+Answer = TypeVar("Answer")
+
+
+class RuledQueue(ABC):
+    """A `JobQueue` over five operations of a store.
+
+    Args:
+        terms: What everybody who opens this queue agrees on.
+    """
+
+    def __init__(self, terms: rules.Terms) -> None:
+        self.terms = terms
+
+    @abstractmethod
+    async def get(self, job_id: str) -> Job:
+        """As `JobQueue.get`."""
+
+    @abstractmethod
+    async def submission(self, job_id: str) -> Submission:
+        """As `JobQueue.submission`."""
+
+    @abstractmethod
+    async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:
+        """Write what a rule makes of a job, in one step; the job as it then stands.
+
+        The rule may be asked more than once, and what it raises is raised. What need not be
+        `lasting` may be undone by a failure of the machine.
+        """
+
+    @abstractmethod
+    async def _take(self, worker_id: str, wait: float) -> Job | None:
+        """A job for a worker: by `rules.claimed`, in order; it may wait less."""
+
+    @abstractmethod
+    async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
+        """Store a piece as number `job.next_piece` of the lease `job.token`."""
+
+    async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
+        """As `JobQueue.claim`."""
+        ends = asyncio.get_running_loop().time() + wait
+        while True:
+            left = max(0.0, ends - asyncio.get_running_loop().time())
+            taking = asyncio.ensure_future(self._take(worker_id, left))
+            try:
+                job = await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                await self._undo(taking)
+                raise
+            if job is not None:
+                return await self._lease(job)
+            if asyncio.get_running_loop().time() >= ends:
+                return None
+
+    async def _undo(self, taking: "asyncio.Future[Job | None]") -> None:
+        """Give back what is being taken."""
+        taking_ended = await taking
+        if taking_ended is not None:
+            await self.release(await self._lease(taking_ended))
+
+    async def _lease(self, job: Job) -> Lease:
+        return Lease(
+            job=job,
+            submission=await self.submission(job.id),
+            token=job.token or "",
+            seconds=self.terms.lease_seconds,
+        )
+
+    async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
+        """As `JobQueue.renew`."""
+        stop: Stop | None = None
+
+        def rule(job: Job) -> Job:
+            nonlocal stop
+            now = self.terms.clock()
+            after, stop = rules.renewed(job, lease.token, progress, now, self.terms)
+            return after
+
+        try:
+            await self._change(lease.job.id, rule, lasting=False)
+        except NotFound:
+            return "lost"
+        return stop
+
+    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+        """As `JobQueue.add_piece`: first the piece, then the number that makes it seen."""
+        try:
+            job = await self.get(lease.job.id)
+            if not rules.is_held(job, lease.token):
+                return False
+            await self._keep_piece(job, output)
+            after = await self._change(job.id, lambda now: rules.with_piece(now, lease.token))
+        except NotFound:
+            return False
+        return rules.is_held(after, lease.token)
+
+    async def finish(self, lease: Lease, outcome: Outcome) -> bool:
+        """As `JobQueue.finish`."""
+        is_ours = False
+
+        def rule(job: Job) -> Job:
+            nonlocal is_ours
+            is_ours = rules.is_held(job, lease.token)
+            return rules.finished(job, lease.token, outcome, self.terms.clock())
+
+        try:
+            await self._change(lease.job.id, rule)
+        except NotFound:
+            return False
+        return is_ours
+
+    async def release(self, lease: Lease) -> None:
+        """As `JobQueue.release`."""
+        try:
+            await self._change(lease.job.id, lambda job: rules.released(job, lease.token))
+        except NotFound:
+            return
+
+    async def cancel(self, job_id: str) -> Job:
+        """As `JobQueue.cancel`."""
+        return await self._change(job_id, lambda job: rules.cancelled(job, self.terms.clock()))
+
+    async def retry(self, job_id: str) -> Job:
+        """As `JobQueue.retry`."""
+        return await self._change(job_id, lambda job: rules.retried(job, self.terms.clock()))
+
+
+def count(numbers: Iterable[tuple[JobStatus, int, int]]) -> Counts:
+    """Counts from states, how many jobs are in each, and their redeliveries."""
+    of = dict.fromkeys(JobStatus, 0)
+    again = 0
+    for status, jobs, redeliveries in numbers:
+        of[status] += jobs
+        again += redeliveries
+    return Counts(
+        completed=of[JobStatus.COMPLETED],
+        failed=sum(of[status] for status in RETRYABLE),
+        cancelled=of[JobStatus.CANCELLED],
+        in_progress=of[JobStatus.IN_PROGRESS],
+        in_queue=of[JobStatus.IN_QUEUE],
+        retried=again,
+    )
+
+
+def unknown(job_id: str) -> NotFound:
+    """What is raised where there is no such job."""
+    return NotFound("job_unknown", job_id=job_id)

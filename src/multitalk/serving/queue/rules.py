@@ -1,0 +1,204 @@
+"""How a job goes from state to state: pure functions, the same for every queue.
+
+A rule takes a job as it stands and gives the job as it shall stand, or the same object where
+nothing changes. A queue writes that in one step, if nobody else has written in between.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from multitalk.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InternalError,
+    MultiTalkError,
+)
+from multitalk.schema import ErrorReply, JobStatus, wanted_locale
+from multitalk.serving.queue.records import (
+    RETRYABLE,
+    Job,
+    Outcome,
+    Stop,
+    Submission,
+    new_job_id,
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What everybody who opens one queue should agree on.
+
+    Attributes:
+        lease_seconds: How long a worker may be silent.
+        max_attempts: Workers that one job may cost.
+        clock: Seconds since 1970.
+    """
+
+    lease_seconds: float = 30.0
+    max_attempts: int = 3
+    clock: Callable[[], float] = time.time
+
+
+def accepted(submission: Submission, now: float) -> Job:
+    """A job that was just sent."""
+    return Job(
+        id=submission.job_id or new_job_id(),
+        owner=submission.owner,
+        webhook=submission.webhook,
+        policy=submission.policy,
+        stream=submission.stream,
+        idempotency_key=submission.idempotency_key,
+        retention_seconds=submission.retention_seconds,
+        fingerprint=submission.fingerprint(),
+        locale=wanted_locale(submission.input),
+        created_at=now,
+        queued_at=now,
+    )
+
+
+def same(job: Job, submission: Submission) -> Job:
+    """The job of an idempotency key that is used again.
+
+    Raises:
+        Conflict: For another request.
+    """
+    if job.fingerprint != submission.fingerprint():
+        raise Conflict("job_key_reused")
+    return job
+
+
+def claimed(job: Job, worker_id: str, now: float, terms: Terms) -> Job:
+    """A job in the queue, with a worker; one that waited too long is TIMED_OUT instead."""
+    kept = swept(job, now, terms)
+    if kept is not job or job.status is not JobStatus.IN_QUEUE:
+        return kept or job
+    return _changed(
+        job,
+        status=JobStatus.IN_PROGRESS,
+        started_at=now,
+        worker_id=worker_id,
+        attempts=job.attempts + 1,
+        progress=None,
+        token=secrets.token_hex(16),
+        lease_until=now + terms.lease_seconds,
+        first_piece=job.next_piece,
+    )
+
+
+def is_held(job: Job, token: str) -> bool:
+    """Whether a lease is the job's."""
+    return job.status is JobStatus.IN_PROGRESS and job.token == token
+
+
+def renewed(
+    job: Job, token: str, progress: Mapping[str, Any] | None, now: float, terms: Terms
+) -> tuple[Job, Stop | None]:
+    """A job whose worker was heard of, and why that worker must stop, if it must."""
+    if not is_held(job, token):
+        ends: dict[JobStatus, Stop] = {
+            JobStatus.CANCELLED: "cancelled",
+            JobStatus.TIMED_OUT: "timed_out",
+        }
+        return job, ends.get(job.status, "lost") if job.token == token else "lost"
+    if (late := _late(job, now)) is not None:
+        return late, "timed_out"
+    told = job.progress if progress is None else dict(progress)
+    return _changed(job, lease_until=now + terms.lease_seconds, progress=told), None
+
+
+def with_piece(job: Job, token: str) -> Job:
+    """A job that has one piece more, if the lease is its own."""
+    return _changed(job, next_piece=job.next_piece + 1) if is_held(job, token) else job
+
+
+def finished(job: Job, token: str, outcome: Outcome, now: float) -> Job:
+    """A job with what its worker found, if the lease is its own."""
+    if not is_held(job, token):
+        return job
+    return _final(job, outcome.status, now, output=outcome.output, error=outcome.error)
+
+
+def released(job: Job, token: str) -> Job:
+    """A job that its worker gives back unharmed, if the lease is its own."""
+    return _queued(job, attempts=job.attempts - 1) if is_held(job, token) else job
+
+
+def cancelled(job: Job, now: float) -> Job:
+    """A job that nobody wants any more, unless it is final."""
+    return job if job.is_final else _final(job, JobStatus.CANCELLED, now)
+
+
+def retried(job: Job, now: float) -> Job:
+    """A job that is sent again.
+
+    Raises:
+        Conflict: It is not one that can be.
+    """
+    if job.status not in RETRYABLE:
+        raise Conflict("job_not_retryable", status=job.status.value)
+    return _queued(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
+
+
+def due(job: Job) -> float:
+    """When `swept` will next have something to do with a job."""
+    if job.is_final:
+        return (job.finished_at or job.queued_at) + job.retention_seconds
+    moments = [job.queued_at + job.policy.ttl_seconds]
+    if job.started_at is not None:
+        moments.append(job.started_at + job.policy.execution_seconds)
+    if job.lease_until is not None:
+        moments.append(job.lease_until)
+    return min(moments)
+
+
+def swept(job: Job, now: float, terms: Terms) -> Job | None:
+    """A job after what is due; None if it is to be forgotten."""
+    if now < due(job):
+        return job
+    if job.is_final:
+        return None
+    if (late := _late(job, now)) is not None:
+        return late
+    if job.attempts < terms.max_attempts:
+        return _queued(job, redeliveries=job.redeliveries + 1)
+    error = InternalError("job_quarantined", attempts=job.attempts, job_id=job.id)
+    return _failed(job, JobStatus.FAILED, error, now)
+
+
+def _late(job: Job, now: float) -> Job | None:
+    """A job that has taken longer than it may; None if it has not."""
+    ttl, limit = job.policy.ttl_seconds, job.policy.execution_seconds
+    if now >= job.queued_at + ttl:
+        error = DeadlineExceeded("job_expired", seconds=ttl)
+    elif job.started_at is not None and now >= job.started_at + limit:
+        error = DeadlineExceeded("deadline_exceeded", limit=limit)
+    else:
+        return None
+    return _failed(job, JobStatus.TIMED_OUT, error, now)
+
+
+def _failed(job: Job, status: JobStatus, error: MultiTalkError, now: float) -> Job:
+    reply = ErrorReply.of(error, job.locale).reply()
+    return _final(job, status, now, error=str(reply.pop("error")), output=reply)
+
+
+def _final(
+    job: Job, status: JobStatus, now: float, *, output: Any = None, error: str | None = None
+) -> Job:
+    return _changed(
+        job, status=status, finished_at=now, lease_until=None, output=output, error=error
+    )
+
+
+def _queued(job: Job, **changes: Any) -> Job:
+    nothing = dict.fromkeys(
+        ("started_at", "finished_at", "worker_id", "progress", "output", "error", "lease_until")
+    )
+    return _changed(job, status=JobStatus.IN_QUEUE, **nothing, **changes)
+
+
+def _changed(job: Job, **changes: Any) -> Job:
+    return job.model_copy(update={"version": job.version + 1, **changes})

@@ -1,0 +1,308 @@
+"""A queue in one SQLite file, for one machine: a server and workers, each a process of its own.
+
+Write-ahead log, so that readers wait for nobody; every change of a job is one transaction that is
+on the disk when it is answered, but for renewed leases, which a power failure may forget. The file
+must lie on a local disk: SQLite's locks do not work on network file systems.
+"""
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from multitalk.errors import NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import rules
+from multitalk.serving.queue.directory import DirectoryMedia
+from multitalk.serving.queue.pulse import Pulse
+from multitalk.serving.queue.records import (
+    Counts,
+    Job,
+    PieceRecord,
+    Submission,
+    WorkerRecord,
+)
+from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
+from multitalk.serving.queue.sqlite_file import SqliteFile
+
+ORPHAN_SECONDS = 86_400.0  # how long media without a job are kept: uploads come before their job
+ORPHANS_EVERY = 3_600.0
+SWEPT_AT_ONCE = 100  # jobs in one transaction: others wait for it
+
+
+class SqliteQueue(RuledQueue):
+    """A `JobQueue` in a file; `open` makes one."""
+
+    def __init__(self, path: Path, terms: rules.Terms) -> None:
+        super().__init__(terms)
+        self.media = DirectoryMedia(path.with_name(path.name + "-media"))
+        self._file = SqliteFile(path)
+        self._pulse = Pulse(self._file.data_version)
+        self._orphans_at = time.monotonic()
+
+    @classmethod
+    async def open(cls, path: Path, terms: rules.Terms | None = None) -> "SqliteQueue":
+        """Open the queue in a file, which is made if it is not there.
+
+        Raises:
+            QueueUnavailable: It cannot be, or was made by a newer release.
+        """
+        queue = cls(path.absolute(), terms or rules.Terms())
+        await queue._file.open()
+        return queue
+
+    async def close(self) -> None:
+        """As `JobQueue.close`."""
+        await self._pulse.close()
+        await self._file.close()
+
+    async def submit(self, submission: Submission) -> Job:
+        """As `JobQueue.submit`."""
+        job = rules.accepted(submission, self.terms.clock())
+
+        def insert(base: sqlite3.Connection) -> Job:
+            if job.idempotency_key is not None:
+                found = base.execute(
+                    "SELECT job FROM jobs WHERE owner = ? AND idempotency_key = ?",
+                    (job.owner, job.idempotency_key),
+                ).fetchone()
+                if found:
+                    return rules.same(Job.model_validate_json(found[0]), submission)
+            _insert(base, job, submission)
+            return job
+
+        kept = await self._file.write(insert)
+        self._pulse.beat()
+        return kept
+
+    async def get(self, job_id: str) -> Job:
+        """As `JobQueue.get`."""
+        return await self._file.read(lambda base: _get(base, job_id))
+
+    async def submission(self, job_id: str) -> Submission:
+        """As `JobQueue.submission`."""
+        text = await self._file.read(lambda base: _column(base, "submission", job_id))
+        return Submission.model_validate_json(text)
+
+    async def jobs(
+        self, *, status: JobStatus | None = None, limit: int = 100, before: str | None = None
+    ) -> list[Job]:
+        """As `JobQueue.jobs`."""
+        found = await self._file.read(
+            lambda base: base.execute(
+                "SELECT job FROM jobs WHERE (?1 IS NULL OR status = ?1)"
+                " AND (?2 IS NULL OR place < (SELECT place FROM jobs WHERE id = ?2))"
+                " ORDER BY place DESC LIMIT ?3",
+                (status.value if status else None, before, limit),
+            ).fetchall()
+        )
+        return [Job.model_validate_json(text) for (text,) in found]
+
+    async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
+        """As `JobQueue.wait_for_change`."""
+        ends = time.monotonic() + timeout
+        while True:
+            mark = self._pulse.mark()
+            job = await self.get(job_id)
+            left = ends - time.monotonic()
+            if job.version > seen or left <= 0:
+                return job
+            await self._pulse.wait(mark, left)
+
+    async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
+        """As `JobQueue.pieces`."""
+
+        def find(base: sqlite3.Connection) -> list[tuple[str]]:
+            job = _get(base, job_id)
+            return base.execute(
+                "SELECT piece FROM pieces WHERE job_id = ? AND token = ?"
+                " AND number > ? AND number < ? ORDER BY number",
+                (job_id, job.token, max(after, job.first_piece - 1), job.next_piece),
+            ).fetchall()
+
+        return [PieceRecord.model_validate_json(text) for (text,) in await self._file.read(find)]
+
+    async def purge(self) -> int:
+        """As `JobQueue.purge`."""
+
+        def remove(base: sqlite3.Connection) -> list[str]:
+            found = base.execute("SELECT id FROM jobs WHERE status = 'IN_QUEUE'").fetchall()
+            for (job_id,) in found:
+                _delete(base, job_id)
+            return [job_id for (job_id,) in found]
+
+        gone = await self._file.write(remove)
+        self._pulse.beat()
+        for job_id in gone:
+            await self.media.remove_job(job_id)
+        return len(gone)
+
+    async def counts(self) -> Counts:
+        """As `JobQueue.counts`."""
+        found = await self._file.read(
+            lambda base: base.execute(
+                "SELECT status, COUNT(*), SUM(redeliveries) FROM jobs GROUP BY status"
+            ).fetchall()
+        )
+        return count((JobStatus(status), jobs, again) for status, jobs, again in found)
+
+    async def workers(self) -> list[WorkerRecord]:
+        """As `JobQueue.workers`."""
+        since = self.terms.clock() - self.terms.lease_seconds
+        found = await self._file.read(
+            lambda base: base.execute(
+                "SELECT worker FROM workers WHERE seen_at >= ? ORDER BY id", (since,)
+            ).fetchall()
+        )
+        return [WorkerRecord.model_validate_json(text) for (text,) in found]
+
+    async def announce(self, worker: WorkerRecord) -> None:
+        """As `JobQueue.announce`."""
+        now = self.terms.clock()
+        text = worker.model_copy(update={"seen_at": now}).model_dump_json()
+
+        def write(base: sqlite3.Connection) -> None:
+            base.execute("DELETE FROM workers WHERE seen_at < ?", (now - self.terms.lease_seconds,))
+            base.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", (worker.id, now, text))
+
+        await self._file.write(write, lasting=False)
+
+    async def leave(self, worker_id: str) -> None:
+        """As `JobQueue.leave`."""
+        await self._file.write(
+            lambda base: base.execute("DELETE FROM workers WHERE id = ?", (worker_id,)),
+            lasting=False,
+        )
+
+    async def sweep(self) -> None:
+        """As `JobQueue.sweep`."""
+        now = self.terms.clock()
+        while await self._file.read(lambda base: _due(base, now, 1)):
+            forgotten = await self._file.write(lambda base: self._swept(base, now))
+            self._pulse.beat()
+            for job_id in forgotten:
+                await self.media.remove_job(job_id)
+        if time.monotonic() >= self._orphans_at:
+            self._orphans_at = time.monotonic() + ORPHANS_EVERY
+            await self._remove_orphans()
+
+    async def _remove_orphans(self) -> None:
+        for job_id in await self.media.older_than(time.time() - ORPHAN_SECONDS):
+            try:
+                await self.get(job_id)
+            except NotFound:
+                await self.media.remove_job(job_id)
+
+    async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:
+        def change(base: sqlite3.Connection) -> Job:
+            job = _get(base, job_id)
+            after = rule(job)
+            if after is not job:
+                _update(base, after)
+            return after
+
+        after = await self._file.write(change, lasting=lasting)
+        self._pulse.beat()
+        return after
+
+    async def _take(self, worker_id: str, wait: float) -> Job | None:
+        mark = self._pulse.mark()
+        if await self._file.read(lambda base: _waiting(base, "1")) is None:
+            if wait > 0:
+                await self._pulse.wait(mark, wait)
+            return None
+        job = await self._file.write(lambda base: self._claimed(base, worker_id))
+        self._pulse.beat()
+        return job
+
+    async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
+        piece = PieceRecord(number=job.next_piece, output=dict(output)).model_dump_json()
+        await self._file.write(
+            lambda base: base.execute(
+                "INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?)",
+                (job.id, job.token, job.next_piece, piece),
+            )
+        )
+
+    def _claimed(self, base: sqlite3.Connection, worker_id: str) -> Job | None:
+        found = _waiting(base, "job")
+        if found is None:
+            return None
+        job = Job.model_validate_json(found)
+        after = rules.claimed(job, worker_id, self.terms.clock(), self.terms)
+        _update(base, after)
+        return after if after.status is JobStatus.IN_PROGRESS else None
+
+    def _swept(self, base: sqlite3.Connection, now: float) -> list[str]:
+        """Do what is due for some jobs; those that were forgotten."""
+        forgotten = []
+        for job in _due(base, now, SWEPT_AT_ONCE):
+            after = rules.swept(job, now, self.terms)
+            if after is None:
+                _delete(base, job.id)
+                forgotten.append(job.id)
+            else:
+                _update(base, after)
+        return forgotten
+
+
+def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> None:
+    base.execute(
+        "INSERT INTO jobs (id, owner, idempotency_key, low_priority, submission,"
+        " status, queued_at, due, redeliveries, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job.id,
+            job.owner,
+            job.idempotency_key,
+            job.policy.low_priority,
+            submission.model_dump_json(),
+            *_columns(job),
+        ),
+    )
+
+
+def _update(base: sqlite3.Connection, job: Job) -> None:
+    base.execute(
+        "UPDATE jobs SET status = ?, queued_at = ?, due = ?, redeliveries = ?, job = ?"
+        " WHERE id = ?",
+        (*_columns(job), job.id),
+    )
+
+
+def _columns(job: Job) -> tuple[Any, ...]:
+    """What changes of a job: all of it, and what is searched for."""
+    status, text = job.status.value, job.model_dump_json()
+    return status, job.queued_at, rules.due(job), job.redeliveries, text
+
+
+def _delete(base: sqlite3.Connection, job_id: str) -> None:
+    base.execute("DELETE FROM pieces WHERE job_id = ?", (job_id,))
+    base.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+
+def _get(base: sqlite3.Connection, job_id: str) -> Job:
+    return Job.model_validate_json(_column(base, "job", job_id))
+
+
+def _column(base: sqlite3.Connection, column: str, job_id: str) -> str:
+    found = base.execute(f"SELECT {column} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608
+    if found is None:
+        raise unknown(job_id)
+    return str(found[0])
+
+
+def _waiting(base: sqlite3.Connection, column: str) -> str | None:
+    """A column of the job that is next."""
+    found = base.execute(
+        f"SELECT {column} FROM jobs WHERE status = 'IN_QUEUE'"  # noqa: S608 - ours
+        " ORDER BY low_priority, queued_at, place LIMIT 1"
+    ).fetchone()
+    return None if found is None else str(found[0])
+
+
+def _due(base: sqlite3.Connection, now: float, limit: int) -> list[Job]:
+    found = base.execute(
+        "SELECT job FROM jobs WHERE due <= ? ORDER BY due LIMIT ?", (now, limit)
+    ).fetchall()
+    return [Job.model_validate_json(text) for (text,) in found]
