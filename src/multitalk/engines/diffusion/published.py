@@ -19,19 +19,12 @@ class Repository:
     """A repository of weights on the hub.
 
     Attributes:
-        organisation: Before the slash.
-        short_name: After it.
+        name: As the hub has it, `ORGANISATION/NAME`.
         revision: Which one holds what is opened.
     """
 
-    organisation: str
-    short_name: str
+    name: str
     revision: str = "main"
-
-    @property
-    def name(self) -> str:
-        """As the hub has it."""
-        return f"{self.organisation}/{self.short_name}"
 
 
 @dataclass(frozen=True)
@@ -68,11 +61,11 @@ class WeightSet:
     fetched: bool = True
 
 
-WAN = Repository("Wan-AI", "Wan2.1-I2V-14B-480P")
-WAN_FOR_DIFFUSERS = Repository("Wan-AI", "Wan2.1-I2V-14B-480P-Diffusers")
-MULTITALK = Repository("MeiGen-AI", "MeiGen-MultiTalk")
-INFINITETALK = Repository("MeiGen-AI", "InfiniteTalk")
-WAV2VEC2 = Repository("TencentGameMate", "chinese-wav2vec2-base", "refs/pr/1")
+WAN = Repository("Wan-AI/Wan2.1-I2V-14B-480P")
+WAN_FOR_DIFFUSERS = Repository("Wan-AI/Wan2.1-I2V-14B-480P-Diffusers")
+MULTITALK = Repository("MeiGen-AI/MeiGen-MultiTalk")
+INFINITETALK = Repository("MeiGen-AI/InfiniteTalk")
+WAV2VEC2 = Repository("TencentGameMate/chinese-wav2vec2-base", "refs/pr/1")
 
 
 def _file(repository: Repository, path: str) -> Part:

@@ -10,7 +10,7 @@ The directory is one of two kinds:
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -24,6 +24,7 @@ from multitalk.engines.diffusion.published import (
     Repository,
     WeightSet,
 )
+from multitalk.weights.layout import repository_folders
 
 FOLDER = "folder"
 PIPELINE_INDEX = "model_index.json"
@@ -170,7 +171,8 @@ def _publisher(repository: Repository) -> str:
 def _find_part(directory: Path, part: Part) -> tuple[Path | None, list[str]]:
     """What a part opens, and which of its files are missing, in the most complete place."""
     best: tuple[Path | None, list[str]] = None, list(part.files)
-    for root in _places(directory, part.repository):
+    repository = part.repository
+    for root in repository_folders(directory, repository.name, repository.revision):
         missing = [
             file for file in part.files if not any(path.is_file() for path in root.glob(file))
         ]
@@ -180,23 +182,6 @@ def _find_part(directory: Path, part: Part) -> tuple[Path | None, list[str]]:
             opened = min(root.glob(part.opens), default=root) if part.opens else root
             best = opened, missing
     return best
-
-
-def _places(directory: Path, repository: Repository) -> Iterator[Path]:
-    """The folders in which a repository can lie, those that exist."""
-    cache = directory / f"models--{repository.organisation}--{repository.short_name}"
-    snapshots = cache / "snapshots"
-    revisions = []
-    for reference in dict.fromkeys([repository.revision, "main"]):
-        file = cache / "refs" / reference
-        if file.is_file():
-            revisions.append(file.read_text(encoding="utf-8").strip())
-    there = [path.name for path in snapshots.iterdir()] if snapshots.is_dir() else []
-    named = [revision for revision in revisions if revision in there]
-    if not named and len(there) == 1:
-        named = there
-    roots = [directory / repository.short_name, directory / repository.name]
-    return (root for root in (*roots, *(snapshots / name for name in named)) if root.is_dir())
 
 
 def _missing_shards(index: Path, name: str) -> list[str]:
