@@ -70,7 +70,9 @@ def test_a_worker_s_arguments_are_the_handler_s(container):
 
 
 def test_a_worker_takes_the_signals_of_the_container(container):
-    container.program("python", "trap 'echo drained; exit 7' TERM\necho ready\nsleep 30 & wait $!")
+    wait = "sleep 30 >/dev/null 2>&1 & nap=$!"
+    drain = "trap 'kill $nap; echo drained; exit 7' TERM"
+    container.program("python", f"{wait}\n{drain}\necho ready\nwait $nap")
     with container.start() as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
