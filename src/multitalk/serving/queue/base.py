@@ -104,12 +104,18 @@ class JobQueue(Protocol):
         """A job as it was sent."""
 
     async def jobs(
-        self, *, status: JobStatus | None = None, limit: int = 100, before: str | None = None
+        self,
+        *,
+        status: JobStatus | None = None,
+        owner: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> list[Job]:
         """Jobs, the youngest first.
 
         Args:
             status: Only these.
+            owner: Only this one's.
             limit: At most so many.
             before: Only those sent before the job of this id: the last one's of the page before.
         """
@@ -133,8 +139,8 @@ class JobQueue(Protocol):
             Conflict: It is neither FAILED nor TIMED_OUT.
         """
 
-    async def purge(self) -> int:
-        """Forget every job that is IN_QUEUE; how many there were."""
+    async def purge(self, *, owner: str | None = None) -> int:
+        """Forget every job that is IN_QUEUE, or every one of an owner's; how many there were."""
 
     async def counts(self) -> Counts:
         """How many jobs are remembered in which state."""

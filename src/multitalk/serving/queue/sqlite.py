@@ -86,15 +86,20 @@ class SqliteQueue(RuledQueue):
         return Submission.model_validate_json(text)
 
     async def jobs(
-        self, *, status: JobStatus | None = None, limit: int = 100, before: str | None = None
+        self,
+        *,
+        status: JobStatus | None = None,
+        owner: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> list[Job]:
         """As `JobQueue.jobs`."""
         found = await self._file.read(
             lambda base: base.execute(
                 "SELECT job FROM jobs WHERE (?1 IS NULL OR status = ?1)"
                 " AND (?2 IS NULL OR place < (SELECT place FROM jobs WHERE id = ?2))"
-                " ORDER BY place DESC LIMIT ?3",
-                (status.value if status else None, before, limit),
+                " AND (?4 IS NULL OR owner = ?4) ORDER BY place DESC LIMIT ?3",
+                (status.value if status else None, before, limit, owner),
             ).fetchall()
         )
         return [Job.model_validate_json(text) for (text,) in found]
@@ -123,11 +128,14 @@ class SqliteQueue(RuledQueue):
 
         return [PieceRecord.model_validate_json(text) for (text,) in await self._file.read(find)]
 
-    async def purge(self) -> int:
+    async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
 
         def remove(base: sqlite3.Connection) -> list[str]:
-            found = base.execute("SELECT id FROM jobs WHERE status = 'IN_QUEUE'").fetchall()
+            found = base.execute(
+                "SELECT id FROM jobs WHERE status = 'IN_QUEUE' AND (?1 IS NULL OR owner = ?1)",
+                (owner,),
+            ).fetchall()
             for (job_id,) in found:
                 _delete(base, job_id)
             return [job_id for (job_id,) in found]
