@@ -8,6 +8,17 @@ from runpod.serverless.modules.worker_state import JobsProgress
 
 from multitalk.serving.runpod.scaler import PatientScaler
 
+OVERRIDDEN = (
+    "start",
+    "run",
+    "get_jobs",
+    "run_jobs",
+    "set_scale",
+    "handle_job",
+    "monitor_stop_signals",
+    "stop_job",
+)
+
 
 def test_the_version_is_the_pinned_one() -> None:
     assert version("runpod") == "1.12.0"
@@ -15,8 +26,9 @@ def test_the_version_is_the_pinned_one() -> None:
 
 def test_what_the_scaler_overrides_and_uses_is_there() -> None:
     scaler = rp_scale.JobScaler({})
-    for name in ("get_jobs", "run_jobs", "set_scale", "handle_job", "stop_job", "start", "run"):
+    for name in OVERRIDDEN:
         mine, theirs = getattr(PatientScaler, name), getattr(rp_scale.JobScaler, name)
+        assert mine is not theirs
         assert list(inspect.signature(mine).parameters) == list(
             inspect.signature(theirs).parameters
         )

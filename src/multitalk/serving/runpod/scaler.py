@@ -157,6 +157,10 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
 
     # Stopping jobs -------------------------------------------------------------------------------
 
+    async def monitor_stop_signals(self, session: ClientSession) -> None:
+        """Stop jobs that the platform takes back, until told to stop."""
+        await self._unless_told_to_stop(super().monitor_stop_signals(session))
+
     async def _fetch_stop_signals(self, session: ClientSession) -> list[str]:
         """Ask until there is one: the SDK pauses for a second after each empty answer."""
         while self.is_alive():
