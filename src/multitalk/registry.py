@@ -1,12 +1,14 @@
 """From an engine's name to the engine: the only module that names them all, and loads them late."""
 
 import logging
+import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from multitalk.engines.base import Engine
+from multitalk.engines.diffusion.launch import Launch
 from multitalk.errors import EngineUnavailable
 from multitalk.settings import Settings
 
@@ -26,6 +28,8 @@ def load_engine(name: Literal["auto", "warp", "diffusion"], *, settings: Setting
     Raises:
         EngineUnavailable: The engine asked for cannot run on this machine. Another one is never
             taken in its place.
+        SystemExit: This process was one of several that share each talk, but not the first, and the
+            first one has closed its engine.
     """
     chosen = choose_engine(weights=settings.weights) if name == "auto" else name
     started = time.monotonic()
@@ -44,6 +48,8 @@ def choose_engine(*, weights: Path | None = None) -> EngineName:
 
 
 def _load_warp() -> Engine:
+    if Launch.from_env(os.environ):
+        raise EngineUnavailable("parallel_needs_diffusion", field="engine")
     from multitalk.engines.warp.engine import WarpEngine  # noqa: PLC0415 - loads the face models
 
     return WarpEngine()
@@ -59,7 +65,11 @@ def _load_diffusion(settings: Settings) -> Engine:
         raise EngineUnavailable("diffusion_needs_weights", field="engine")
     from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch
 
-    return DiffusionEngine.load(weights, settings)
+    engine = DiffusionEngine.load(weights, settings)
+    if engine.follows:
+        engine.follow()
+        raise SystemExit(0)
+    return engine
 
 
 def _absent_packages() -> list[str]:

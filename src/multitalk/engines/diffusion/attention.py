@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
-from multitalk.engines.diffusion.token_shard import shard_of
+from multitalk.engines.diffusion.token_shard import TokenShard
 
 LABEL_BASE = 10_000.0
 
@@ -56,6 +56,7 @@ class TokenAttnProcessor:
         rotary_emb: torch.Tensor | None = None,
         *,
         binding: SpeakerBinding | None = None,
+        shard: TokenShard | None = None,
     ) -> torch.Tensor:
         """Attend.
 
@@ -66,6 +67,7 @@ class TokenAttnProcessor:
             attention_mask: Always None: padding of the text is attended to, as trained.
             rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2], for self attention only.
             binding: Takes the tokens' speaker labels, where two or more speak.
+            shard: Which of the talk's tokens these are, for the binding.
         """
         query = self._heads(attn, attn.norm_q(attn.to_q(hidden_states)))
         if encoder_hidden_states is None:
@@ -74,8 +76,8 @@ class TokenAttnProcessor:
             if rotary_emb is not None:
                 query, key = rotate_pairs(query, rotary_emb), rotate_pairs(key, rotary_emb)
             attended = self._attend(query, key, value, self._parallel_config)
-            if binding is not None:
-                binding.bind(query, key, shard_of(query.shape[1], self._parallel_config))
+            if binding is not None and shard is not None:
+                binding.bind(query, key, shard)
         else:
             picture, text = encoder_hidden_states
             key = self._heads(attn, attn.norm_k(attn.to_k(text)))
@@ -105,13 +107,13 @@ class AudioAttnProcessor:
     """Tokens of a latent frame attend to the audio tokens of that frame, and to no other."""
 
     _attention_backend = None
-    _parallel_config = None
 
     def __call__(
         self,
         attn: "AudioAttention",
         hidden_states: torch.Tensor,
         audio_hidden_states: torch.Tensor,
+        shard: TokenShard,
         binding: SpeakerBinding | None = None,
     ) -> torch.Tensor:
         """Attend.
@@ -120,9 +122,9 @@ class AudioAttnProcessor:
             attn: The layer.
             hidden_states: [1, L, dim].
             audio_hidden_states: [T, K, audio_dim], all frames of the talk.
+            shard: Which of the talk's tokens these are.
             binding: Gives the tokens' speaker labels, where two or more speak.
         """
-        shard = shard_of(hidden_states.shape[1], self._parallel_config)
         frame_tokens = shard.num_tokens // audio_hidden_states.shape[0]
         first = shard.offset // frame_tokens
         end = -(-(shard.offset + shard.length) // frame_tokens)
@@ -171,7 +173,8 @@ class AudioAttention(nn.Module, AttentionModuleMixin):
         self,
         hidden_states: torch.Tensor,
         audio_hidden_states: torch.Tensor,
+        shard: TokenShard,
         binding: SpeakerBinding | None = None,
     ) -> torch.Tensor:
         """[1, L, dim] and [T, K, audio_dim] -> [1, L, dim]."""
-        return self.processor(self, hidden_states, audio_hidden_states, binding)
+        return self.processor(self, hidden_states, audio_hidden_states, shard, binding)

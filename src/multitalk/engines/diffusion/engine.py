@@ -3,14 +3,15 @@
 import gc
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.engines.base import Box, FrameChunk, RenderOptions, Scene, Watch, unwatched
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
@@ -23,6 +24,7 @@ from multitalk.engines.diffusion.memory import (
     plans_that_fit,
 )
 from multitalk.engines.diffusion.outfit import Outfit
+from multitalk.engines.diffusion.parallel import Alone, Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import detect_once, no_room, place_speakers
@@ -34,6 +36,21 @@ SHOWN_PROBLEMS = 3
 WARM_UP_LENGTHS = SegmentLengths(segment_frames=5, conditioning_frames=1)
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every process that shares a talk does.
+
+    Attributes:
+        scene: What to render.
+        options: How to render.
+        boxes: Where each speaker is, in pixels of the portrait; None for strips, left to right.
+    """
+
+    scene: Scene
+    options: RenderOptions
+    boxes: list[Box] | None
 
 
 class DiffusionEngine:
@@ -49,6 +66,7 @@ class DiffusionEngine:
         *,
         step_cache_threshold: float = 0.0,
         projection: AdaptiveProjection | None = None,
+        team: Alone | Team | None = None,
     ) -> None:
         """Take over a pipeline that lies on the CPU.
 
@@ -58,11 +76,15 @@ class DiffusionEngine:
             outfit: The profiles and LoRAs of the pipeline's transformer.
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
             projection: Of the guidance, in every profile that guides.
+            team: The processes that share its talks; None for this one alone.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
         """
-        placement = Placement(pipeline, plans, "cuda" if has_gpu() else "cpu")
+        self._team = team or Alone()
+        self._team.share(pipeline.transformer)
+        device = "cuda" if has_gpu() else "cpu"
+        placement = Placement(pipeline, plans, device, self._team.together)
         self._loaded: tuple[Placement, Outfit] | None = placement, outfit
         self._step_cache_threshold = step_cache_threshold
         self._projection = projection
@@ -71,29 +93,24 @@ class DiffusionEngine:
     def load(cls, weights: Path, settings: Settings) -> "DiffusionEngine":
         """Open a directory of weights, choose where they lie, and render once for nothing.
 
-        Without a GPU it works in float32, and real weights would take hours for a second.
+        Without a GPU it works in float32, and real weights would take hours for a second. Where
+        `torchrun` has started several processes, they share each talk; see `follow`.
 
         Args:
             weights: The directory.
             settings: For the LoRAs, the memory plan and what saves or adds steps.
 
         Raises:
-            EngineUnavailable: The weights are not whole, a LoRA does not fit them, or memory does
-                not suffice.
+            EngineUnavailable: The weights are not whole, a LoRA does not fit them, memory does not
+                suffice, or there are not as many GPUs as processes.
+            EngineFailed: Another process could not load its engine.
+            EngineBroken: Another process is gone.
         """
         on_gpu = has_gpu()
-        dtype = torch.bfloat16 if on_gpu else torch.float32
-        try:
-            pipeline = load_pipeline(weights, torch_dtype=dtype)
-        except CheckpointMismatch as error:
-            logger.warning("unusable weights: %s", error)
-            shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
-            raise EngineUnavailable(
-                "diffusion_weights_unusable", field="engine", problems=shown
-            ) from error
-        network = find_weight_files(weights).transformer
-        outfit = Outfit(pipeline.transformer, network, settings.loras)
-        free = torch.cuda.mem_get_info()[0] if on_gpu else float("inf")
+        team = assemble()
+        with team.together():
+            pipeline, outfit = _opened(weights, settings)
+        free = team.least(torch.cuda.mem_get_info()[0] if on_gpu else float("inf"))
         plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan)
         engine = cls(
             pipeline,
@@ -101,6 +118,7 @@ class DiffusionEngine:
             outfit,
             step_cache_threshold=settings.step_cache_threshold,
             projection=AdaptiveProjection() if settings.projected_guidance else None,
+            team=team,
         )
         engine.warm_up()
         return engine
@@ -123,7 +141,7 @@ class DiffusionEngine:
         picture = np.zeros((64, 64, 3), np.uint8)
         placement, outfit = self.loaded
         outfit.put_on(None)
-        for _ in placement.segments(
+        for _ in self._segments(
             lambda watch: placement.pipeline(
                 picture, "", [hum], num_inference_steps=1, lengths=WARM_UP_LENGTHS, watch=watch
             ),
@@ -143,17 +161,54 @@ class DiffusionEngine:
             EngineFailed: The network gave numbers that are no picture.
             EngineBroken: The GPU does not answer this process any more.
         """
-        placement, outfit = self.loaded
+        _, outfit = self.loaded
         watch(0.0)
-        profile = outfit.put_on(options.profile).stated(options)
+        outfit.put_on(options.profile)
         boxes, notices = place_speakers(scene, detect_once)
+        order = Order(scene, options, boxes)
+        self._team.give(_as_arrays(order))
+        try:
+            for segment in self._talk(order, watch):
+                first = segment.segment.new.start
+                yield FrameChunk(segment.frames, first, notices if first == 0 else ())
+        except SpeakerOutOfSight as error:
+            raise no_room(scene, error.speaker) from error
+        except FloatingPointError as error:
+            raise EngineFailed("diffusion_not_finite") from error
+        except torch.AcceleratorError as error:  # this process's CUDA context is lost
+            raise EngineBroken("diffusion_gpu_lost") from error
+
+    @property
+    def follows(self) -> bool:
+        """Whether another process has the door, and this one only computes with it."""
+        return self._team.follows
+
+    def follow(self) -> None:
+        """Compute this process's part of every talk until the first process closes its engine.
+
+        Raises:
+            EngineBroken: Another process is gone.
+        """
+
+        def render(order: Order) -> None:
+            for _ in self._talk(order, unwatched):
+                pass
+
+        self._team.follow(render)
+        self.close()
+
+    def _talk(self, order: Order, watch: Watch) -> Iterator[TalkSegment]:
+        """The talk's segments; the same in every process that shares it."""
+        placement, outfit = self.loaded
+        scene, options = order.scene, order.options
+        profile = outfit.put_on(options.profile).stated(options)
 
         def talk(watch: Watch) -> Iterator[TalkSegment]:
             segments: Iterator[TalkSegment] = placement.pipeline(
                 scene.portrait,
                 scene.prompt,
                 [speaker.speech for speaker in scene.speakers],
-                boxes=boxes,
+                boxes=order.boxes,
                 num_frames=scene.num_frames,
                 negative_prompt=options.negative_prompt,
                 resolution=options.resolution,
@@ -169,20 +224,49 @@ class DiffusionEngine:
             )
             return segments
 
-        try:
-            for segment in placement.segments(talk, watch):
-                first = segment.segment.new.start
-                yield FrameChunk(segment.frames, first, notices if first == 0 else ())
-        except SpeakerOutOfSight as error:
-            raise no_room(scene, error.speaker) from error
-        except FloatingPointError as error:
-            raise EngineFailed("diffusion_not_finite") from error
-        except torch.AcceleratorError as error:  # this process's CUDA context is lost
-            raise EngineBroken("diffusion_gpu_lost") from error
+        return self._segments(talk, watch)
+
+    def _segments(
+        self, begin: Callable[[Watch], Iterator[TalkSegment]], watch: Watch
+    ) -> Iterator[TalkSegment]:
+        """A talk's segments, computed together, wherever there is room."""
+        team = self._team
+
+        def shared(watch: Watch) -> Iterator[TalkSegment]:
+            with team.together():
+                yield from begin(team.watched(watch))
+
+        return self.loaded[0].segments(shared, watch)
 
     def close(self) -> None:
         """Let the weights go. A closed engine renders no more, and may be closed again."""
         self._loaded = None
+        self._team.close()
         gc.collect()  # the libraries' hooks refer to themselves
         if has_gpu():
             torch.cuda.empty_cache()
+
+
+def _opened(weights: Path, settings: Settings) -> tuple[MultiTalkPipeline, Outfit]:
+    """A directory of weights as a pipeline on the CPU, and what is put on its transformer."""
+    dtype = torch.bfloat16 if has_gpu() else torch.float32
+    try:
+        pipeline = load_pipeline(weights, torch_dtype=dtype)
+    except CheckpointMismatch as error:
+        logger.warning("unusable weights: %s", error)
+        shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
+        raise EngineUnavailable(
+            "diffusion_weights_unusable", field="engine", problems=shown
+        ) from error
+    network = find_weight_files(weights).transformer
+    return pipeline, Outfit(pipeline.transformer, network, settings.loras)
+
+
+def _as_arrays(order: Order) -> Order:
+    """The same with plain arrays: a memory-mapped one would be copied to be sent."""
+    speakers = tuple(
+        replace(speaker, speech=np.ascontiguousarray(speaker.speech))
+        for speaker in order.scene.speakers
+    )
+    portrait = np.ascontiguousarray(order.scene.portrait)
+    return replace(order, scene=replace(order.scene, portrait=portrait, speakers=speakers))

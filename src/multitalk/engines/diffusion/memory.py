@@ -7,6 +7,7 @@ the next one is taken.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -104,7 +105,11 @@ class Placement:
     """
 
     def __init__(
-        self, pipeline: MultiTalkPipeline, plans: Sequence[MemoryPlan], device: str
+        self,
+        pipeline: MultiTalkPipeline,
+        plans: Sequence[MemoryPlan],
+        device: str,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Bring a pipeline to its place.
 
@@ -112,6 +117,7 @@ class Placement:
             pipeline: On the CPU.
             plans: The one to begin with first; at least one.
             device: That computes.
+            together: Around what must find room in every process that shares the talks.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -119,6 +125,7 @@ class Placement:
         self.pipeline = pipeline
         self._plans = list(plans)
         self._device = torch.device(device)
+        self._together = together
         self._settle()
 
     @property
@@ -162,7 +169,8 @@ class Placement:
     def _settle(self) -> None:
         while True:
             try:
-                place(self.pipeline, self.plan, self._device)
+                with self._together():
+                    place(self.pipeline, self.plan, self._device)
                 return
             except torch.OutOfMemoryError:
                 pass

@@ -25,14 +25,26 @@ class TokenShard:
     num_tokens: int
     group: Any = None
 
+    def mine(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Of all the talk's tokens those held here: [1, num_tokens, ...] -> [1, length, ...]."""
+        return tokens[:, self.offset : self.offset + self.length]
+
+    def all_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """All the talk's tokens, from those held here: [1, length, ...] -> [1, num_tokens, ...]."""
+        return self.first_tokens(tokens, self.num_tokens)
+
     def first_tokens(self, tokens: torch.Tensor, count: int) -> torch.Tensor:
-        """The talk's first tokens, wherever they are held: [1, L, ...] -> [1, count, ...]."""
+        """The talk's first tokens, wherever they are held: [1, length, ...] -> [1, count, ...]."""
         if self.group is None:
             return tokens[:, :count]
-        mine = tokens[:, : min(count, self.length)].contiguous()
-        others = [torch.empty_like(mine) for _ in range(self.group.size())]
-        torch.distributed.all_gather(others, mine, group=self.group)
-        return torch.cat(others, dim=1)[:, :count]
+        lengths = [length for _, length in _spans(self.num_tokens, self.group.size())]
+        width = min(count, max(lengths))  # of what everyone sends: shards may differ by a token
+        sent = tokens.new_zeros(1, width, *tokens.shape[2:])
+        sent[:, : self.length] = tokens[:, :width]
+        others = [torch.empty_like(sent) for _ in lengths]
+        torch.distributed.all_gather(others, sent, group=self.group)
+        held = [other[:, :length] for other, length in zip(others, lengths, strict=True)]
+        return torch.cat(held, dim=1)[:, :count]
 
     def extremes(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Smallest and largest of each row over all tokens of the talk: [C, L] -> [C], [C]."""
@@ -43,17 +55,28 @@ class TokenShard:
         return lowest, highest
 
 
-def shard_of(length: int, parallel_config: Any) -> TokenShard:
-    """The shard that diffusers' context parallelism hands to this process.
+def shard_of(num_tokens: int, parallel_config: Any) -> TokenShard:
+    """The shard of this process; shards are as long as each other, or differ by one token.
+
+    Where they differ, the attention of diffusers' context parallelism is told so.
 
     Args:
-        length: Tokens held here; the library gives every process the same number.
-        parallel_config: The attention processor's `_parallel_config`, or None.
+        num_tokens: Of the talk; at least as many as there are processes.
+        parallel_config: The model's `_parallel_config`, or None.
     """
     context = getattr(parallel_config, "context_parallel_config", None)
     if context is None:
-        return TokenShard(0, length, length)
+        return TokenShard(0, num_tokens, num_tokens)
     group = context._flattened_mesh.get_group()
-    return TokenShard(
-        torch.distributed.get_rank(group) * length, length, length * group.size(), group
-    )
+    context.ulysses_anything = num_tokens % group.size() != 0  # or it would take them as equal
+    offset, length = _spans(num_tokens, group.size())[torch.distributed.get_rank(group)]
+    return TokenShard(offset, length, num_tokens, group)
+
+
+def _spans(num_tokens: int, num_shards: int) -> list[tuple[int, int]]:
+    """Offset and length of each shard, as `torch.tensor_split` makes them: the first are longer."""
+    shortest, longer = divmod(num_tokens, num_shards)
+    return [
+        (rank * shortest + min(rank, longer), shortest + (rank < longer))
+        for rank in range(num_shards)
+    ]

@@ -16,7 +16,6 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.loaders import PeftAdapterMixin
-from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
 from diffusers.models.attention import AttentionMixin, FeedForward
 from diffusers.models.cache_utils import CacheMixin
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
@@ -35,6 +34,7 @@ from multitalk.engines.diffusion.audio_projection import AudioProjection
 from multitalk.engines.diffusion.modulation import ModulatedNorm, add_gated
 from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
+from multitalk.engines.diffusion.token_shard import TokenShard, shard_of
 
 TIME_BASE = 10_000.0
 
@@ -99,6 +99,7 @@ class MultiTalkTransformerBlock(nn.Module):
         rotary_emb: torch.Tensor,
         *,
         audio_hidden_states: torch.Tensor,
+        shard: TokenShard,
         binding: SpeakerBinding | None = None,
     ) -> torch.Tensor:
         """Run the block.
@@ -109,6 +110,7 @@ class MultiTalkTransformerBlock(nn.Module):
             temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
             rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2].
             audio_hidden_states: [T, voices * audio_tokens, audio_dim].
+            shard: Which of the talk's tokens these are.
             binding: Of two or more speakers.
         """
         states = hidden_states
@@ -116,14 +118,14 @@ class MultiTalkTransformerBlock(nn.Module):
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
 
         normed = self.norm1(states, shift, scale)
-        attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding)
+        attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding, shard=shard)
         states = add_gated(states, attended, gate)
 
         normed = self.norm2(states.float()).type_as(states)
         states = states + self.attn2(normed, encoder_hidden_states)
 
         normed = self.norm_audio(states.float()).type_as(states)
-        states = states + self.audio_attn(normed, audio_hidden_states, binding)
+        states = states + self.audio_attn(normed, audio_hidden_states, shard, binding)
 
         normed = self.norm3(states, ffn_shift, ffn_scale)
         return add_gated(states, self.ffn(normed), ffn_gate)
@@ -182,14 +184,7 @@ class MultiTalkTransformer3DModel(
         "norm_audio",
         "weight_scale",
     ]
-    _cp_plan: ClassVar = {
-        "rope": {
-            0: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
-            1: ContextParallelInput(split_dim=1, expected_dims=4, split_output=True),
-        },
-        "blocks.0": {"hidden_states": ContextParallelInput(split_dim=1, expected_dims=3)},
-        "proj_out": ContextParallelOutput(gather_dim=1, expected_dims=3),
-    }
+    _cp_plan: ClassVar = {}  # `forward` shares the tokens out, evenly or not
 
     @register_to_config
     def __init__(
@@ -282,9 +277,11 @@ class MultiTalkTransformer3DModel(
             size // patch
             for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
         ]  # T, rows, columns
+        shard = shard_of(math.prod(grid), self._parallel_config)
         cosine, sine = self.rope(hidden_states)
-        rotary = torch.complex(cosine[..., 0::2], sine[..., 1::2])
-        tokens = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2).contiguous()
+        rotary = shard.mine(torch.complex(cosine[..., 0::2], sine[..., 1::2]))
+        patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
+        tokens = shard.mine(patches).contiguous()
         time_states, modulation = self.embed_time(timestep, tokens.dtype)
 
         shared = conditioning if conditioning is not None else Conditioning()
@@ -305,6 +302,7 @@ class MultiTalkTransformer3DModel(
                     modulation,
                     rotary,
                     audio_hidden_states=shared.audio,
+                    shard=shard,
                     binding=binding,
                 )
             return states
@@ -316,7 +314,8 @@ class MultiTalkTransformer3DModel(
 
         shift, scale = (self.scale_shift_table + time_states.unsqueeze(1).float()).chunk(2, dim=1)
         tokens = self.norm_out(tokens, shift, scale)
-        sample = _unpatch(self.proj_out(tokens), grid, self.config.patch_size)
+        patches = shard.all_tokens(self.proj_out(tokens))
+        sample = _unpatch(patches, grid, self.config.patch_size)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
     def embed_time(

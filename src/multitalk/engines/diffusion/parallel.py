@@ -1,0 +1,359 @@
+"""Several processes, a GPU each, that share every talk: each computes some of its tokens.
+
+The first one leads: it has the door, and gives each talk to the others, which follow. All run the
+same pipeline on the same noise, so they come to the same points in the same order. At these points
+they compare notes: before each step, and before each exchange of tokens. Whoever failed in between
+says so at the next point, where the others wait, and all leave the talk there: an exchange that one
+of them would not come to is never begun.
+"""
+
+import contextlib
+import logging
+import os
+import pickle
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from diffusers import ContextParallelConfig
+from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from multitalk.engines.base import Watch
+from multitalk.engines.diffusion.launch import Launch
+from multitalk.engines.diffusion.memory import has_gpu
+from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable, MultiTalkError
+
+# How far the others may be behind the first: opening the weights, the slowest piece of a talk.
+PATIENCE = timedelta(minutes=10)
+FOR_EVER = timedelta(days=365)  # between talks, and while the first one's caller takes its frames
+SLICE = timedelta(seconds=1)  # of waiting, between which signals are heard
+PIECE_BYTES = 16 * 2**20
+
+logger = logging.getLogger(__name__)
+
+
+class Note(IntEnum):
+    """What a process has to say; of several notes the largest counts for all."""
+
+    GO_ON = 0
+    OUT_OF_MEMORY = 1  # all take the next memory plan
+    FAILED = 2  # one that follows could not go on
+    LEFT = 3  # the first one ended the talk
+
+
+class TalkLeftError(Exception):
+    """The first process ended the talk: nothing is wrong here."""
+
+
+class Alone:
+    """One process that shares its talks with nobody."""
+
+    follows: ClassVar[bool] = False
+
+    def share(self, transformer: MultiTalkTransformer3DModel) -> None:
+        """Nothing to share."""
+
+    def least(self, value: float) -> float:
+        """The value."""
+        return value
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Work that only this process does."""
+        return contextlib.nullcontext()
+
+    def watched(self, watch: Watch) -> Watch:
+        """The watch itself."""
+        return watch
+
+    def give(self, talk: object) -> None:
+        """Nobody to give a talk to."""
+
+    def follow(self, render: Callable[[Any], None]) -> None:
+        """Nobody to follow."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Team:
+    """The processes that `torchrun` started together, seen from one of them.
+
+    Attributes:
+        follows: Whether this is not the first one.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        """Meet the others.
+
+        Raises:
+            EngineUnavailable: There is no GPU for this process.
+        """
+        devices = torch.accelerator.device_count()
+        if launch.local_rank >= devices:
+            raise EngineUnavailable(
+                "parallel_needs_gpus", number=launch.local_rank + 1, devices=devices
+            )
+        if has_gpu():
+            torch.cuda.set_device(launch.local_rank)
+        backend = "cpu:gloo,cuda:nccl" if has_gpu() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
+        self.follows = launch.rank > 0
+        self._launch = launch
+        self._notes = dist.new_group(backend="gloo", timeout=FOR_EVER)
+        self._patience = (FOR_EVER if self.follows else PATIENCE).total_seconds()
+        self._stretch = 0  # number of the work in hand
+        self._is_open = False  # whether the others are in it, too
+        self._is_lost = False
+
+    def share(self, transformer: MultiTalkTransformer3DModel) -> None:
+        """Give each process a part of the transformer's tokens, by way of all heads (Ulysses).
+
+        Raises:
+            EngineUnavailable: The network's heads cannot be shared out evenly.
+        """
+        processes, heads = self._launch.num_processes, transformer.config.num_attention_heads
+        if heads % processes:
+            numbers = ", ".join(str(n) for n in range(2, heads + 1) if heads % n == 0)
+            raise EngineUnavailable(
+                "parallel_heads", processes=processes, heads=heads, numbers=numbers
+            )
+        transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=processes))
+        asking = _AskFirst(self)
+
+        def begin(*_: object) -> None:
+            asking.__enter__()
+
+        def end(*_: object) -> None:
+            asking.__exit__(None, None, None)
+
+        transformer.register_forward_pre_hook(begin)
+        transformer.register_forward_hook(end, always_call=True)
+
+    def least(self, value: float) -> float:
+        """The smallest of all processes' values."""
+        values = torch.tensor([value], dtype=torch.float64)
+        self._wait_for(lambda: self._reduce(values, dist.ReduceOp.MIN))
+        return float(values.item())
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Work that all do: it has succeeded on all, or ends with an error on all.
+
+        Raises:
+            OutOfMemoryError: PyTorch's: here or in another process.
+            EngineFailed: Another process failed.
+            TalkLeftError: The first process has left the work.
+            EngineBroken: Another process is gone.
+        """
+        self._stretch += 1
+        mine, self._is_open = self._stretch, True
+        try:
+            yield
+            self.ask()
+        except BaseException as error:
+            if self._is_open and mine == self._stretch:
+                self._tell(error)
+            raise
+        self._is_open = False
+
+    def watched(self, watch: Watch) -> Watch:
+        """A watch before whose return all have come to the same point."""
+
+        def ask(done: float) -> None:
+            watch(done)
+            self.ask()
+
+        return ask
+
+    def ask(self, what: str = "") -> None:
+        """Come to a point of the work, and hear whether all go on.
+
+        Args:
+            what: Is done next; who does not do the same has lost its way.
+
+        Raises:
+            As `together`.
+        """
+        heard = self._exchange(Note.GO_ON, what)
+        if heard is not Note.GO_ON:
+            raise _error_of(heard)
+
+    def give(self, talk: object) -> None:
+        """Have the others do what the first is about to do.
+
+        Args:
+            talk: Anything that can be pickled; arrays in it are not copied.
+        """
+        self._leave()
+        views: list[pickle.PickleBuffer] = []
+        header = pickle.dumps(talk, protocol=5, buffer_callback=views.append)
+        parts = [
+            np.frombuffer(header, np.uint8),
+            *(np.frombuffer(view.raw(), np.uint8) for view in views),
+        ]
+        self._send(np.array([len(parts)]))
+        self._send(np.array([len(part) for part in parts]))
+        for part in parts:
+            self._send(part)
+        self._is_open = True
+
+    def follow(self, render: Callable[[Any], None]) -> None:
+        """Do what the first process does, until it closes.
+
+        Args:
+            render: Does what was given.
+
+        Raises:
+            EngineBroken: The first process is gone, or another one.
+        """
+        while (number := int(self._receive(1, np.int64)[0])) > 0:
+            sizes = self._receive(number, np.int64)
+            header, *arrays = [self._receive(int(size), np.uint8) for size in sizes]
+            talk = pickle.loads(header.data, buffers=arrays)  # noqa: S301 - from a process of ours
+            with _outlived():
+                render(talk)
+
+    def close(self) -> None:
+        """Part, once or more often. The first process lets the others go."""
+        if not dist.is_initialized():
+            return
+        with contextlib.suppress(EngineBroken):  # they have gone already
+            if not self.follows:
+                self._leave()
+                self._send(np.array([0]))
+        if not self._is_lost:
+            dist.destroy_process_group()
+
+    def _leave(self) -> None:
+        """Have the others leave work that was left without a word."""
+        if self._is_open:
+            self._exchange(Note.LEFT)
+            self._is_open = False
+
+    def _tell(self, error: BaseException) -> None:
+        """Say what ended the work here; what was worse elsewhere is raised."""
+        note = Note.FAILED if self.follows else Note.LEFT
+        if isinstance(error, torch.OutOfMemoryError):
+            note = Note.OUT_OF_MEMORY
+        heard = self._exchange(note)
+        if heard is not note:
+            raise _error_of(heard) from error
+
+    def _exchange(self, note: Note, what: str = "") -> Note:
+        place = zlib.crc32(what.encode())
+        notes = torch.tensor([note, place, -place])
+        self._wait_for(lambda: self._reduce(notes, dist.ReduceOp.MAX))
+        heard = Note(int(notes[0]))
+        if heard is Note.GO_ON and notes[1] != -notes[2]:
+            logger.error("the processes of a talk have lost each other, here before: %s", what)
+            heard = Note.FAILED
+        if heard is not Note.GO_ON:
+            self._is_open = False
+        return heard
+
+    def _reduce(self, values: torch.Tensor, operation: dist.ReduceOp) -> Any:
+        return dist.all_reduce(values, operation, group=self._notes, async_op=True)
+
+    def _send(self, values: NDArray[Any]) -> None:
+        for start in range(0, len(values), PIECE_BYTES):
+            self._pass_on(values[start : start + PIECE_BYTES].copy())
+
+    def _receive(self, size: int, kind: type[np.generic]) -> NDArray[Any]:
+        values = np.empty(size, kind)
+        for start in range(0, size, PIECE_BYTES):
+            self._pass_on(values[start : start + PIECE_BYTES])
+        return values
+
+    def _pass_on(self, values: NDArray[Any]) -> None:
+        piece = torch.from_numpy(values)
+        self._wait_for(lambda: dist.broadcast(piece, src=0, group=self._notes, async_op=True))
+
+    def _wait_for(self, begin: Callable[[], Any]) -> None:
+        """Do an exchange of notes, as long as the others are there."""
+        if self._is_lost:
+            raise EngineBroken("parallel_lost")
+        deadline = time.monotonic() + self._patience
+        try:
+            work = begin()
+            while not _is_done(work):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no word from the other processes in {PATIENCE}")
+        except (RuntimeError, TimeoutError) as error:
+            self._is_open, self._is_lost = False, True
+            logger.error("another process of this talk is gone: %s", error)
+            raise EngineBroken("parallel_lost") from error
+
+
+class _AskFirst(TorchDispatchMode):
+    """Before processes exchange tensors, they ask each other whether all of them will."""
+
+    def __init__(self, team: Team) -> None:
+        super().__init__()
+        self._team = team
+
+    def __torch_dispatch__(
+        self, operation: Any, _kinds: Any, arguments: Any = (), keywords: Any = None
+    ) -> Any:
+        if operation.namespace in EXCHANGES and "wait" not in operation.name():
+            self._team.ask(operation.name())
+        return operation(*arguments, **(keywords or {}))
+
+
+EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations
+
+
+def assemble() -> Alone | Team:
+    """Those that share this process's talks, as it was started.
+
+    Raises:
+        EngineUnavailable: There is no GPU for this process.
+    """
+    launch = Launch.from_env(os.environ)
+    return Alone() if launch is None else Team(launch)
+
+
+def _is_done(work: Any) -> bool:
+    """Wait a moment for an exchange.
+
+    Raises:
+        RuntimeError: It failed: another process is gone.
+    """
+    try:
+        work.wait(SLICE)
+    except RuntimeError:
+        if work.is_completed():
+            raise
+        return False  # only the moment is over
+    return True
+
+
+def _error_of(note: Note) -> Exception:
+    if note is Note.OUT_OF_MEMORY:
+        return torch.OutOfMemoryError("out of memory in another process")
+    if note is Note.FAILED:
+        return EngineFailed("parallel_failed")
+    return TalkLeftError()
+
+
+@contextmanager
+def _outlived() -> Iterator[None]:
+    """What ends a talk does not end one that follows; the first one's caller is told."""
+    try:
+        yield
+    except EngineBroken:
+        raise
+    except torch.AcceleratorError as error:
+        raise EngineBroken("diffusion_gpu_lost") from error
+    except TalkLeftError:
+        logger.info("the first process left the talk")
+    except (MultiTalkError, RuntimeError, ValueError, ArithmeticError):
+        logger.exception("a talk failed in this process")

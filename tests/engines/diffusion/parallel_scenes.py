@@ -1,0 +1,169 @@
+"""What the processes of one team do in a test: `python parallel_scenes.py SCENE WEIGHTS OUT`.
+
+The first process plays the scene and writes down what came of it. The others follow, and in the
+long scene something goes wrong there, too.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.errors import MultiTalkError
+from multitalk.registry import load_engine
+from multitalk.settings import Settings
+
+PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
+SIDES = ((10.0, 10.0, 60.0, 90.0), (80.0, 10.0, 130.0, 90.0))
+CACHED_STEPS = 7  # of which the first five are always computed
+CACHE_THRESHOLD = 1e9  # the others never
+BETWEEN_EXCHANGES = "transformer.blocks.1.ffn"  # of tokens
+
+
+def scene(boxes, *, num_frames=13):
+    speakers = tuple(
+        Speaker(
+            f"person{number}",
+            np.sin(np.arange(num_frames * 640, dtype=np.float32) / (10 * number)),
+            box,
+        )
+        for number, box in enumerate(boxes, start=1)
+    )
+    return Scene(PORTRAIT, speakers, "a man talks", num_frames)
+
+
+def talk(engine, boxes=(None,), *, steps=2, watch=unwatched):
+    """Two windows, three branches of the guidance in each step."""
+    options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps)
+    return engine.render(scene(boxes), options, watch)
+
+
+def frames_of(engine, *given, **named):
+    return np.concatenate([chunk.frames for chunk in talk(engine, *given, **named)])
+
+
+def outcome(engine):
+    """A talk's frames, or what went wrong."""
+    try:
+        return frames_of(engine)
+    except MultiTalkError as error:
+        return error.key
+
+
+class EnoughError(Exception):
+    pass
+
+
+def enough(done):
+    if done > 10:
+        raise EnoughError
+
+
+def goes_wrong(engine, part, wrong, *, call=1):
+    """Have something happen at a call of a part of the pipeline, from now on and once."""
+    calls = []
+    component, _, inner = part.partition(".")
+
+    def count(*_):
+        calls.append(1)
+        if len(calls) == call:
+            wrong()
+
+    component = getattr(engine.loaded[0].pipeline, component)
+    component.get_submodule(inner).register_forward_pre_hook(count)
+
+
+def raising(error):
+    def wrong():
+        raise error
+
+    return wrong
+
+
+def skip_a_step(engine):
+    """This process skips the blocks that the others compute, once."""
+    calls = []
+
+    def skip(_module, arguments, named):
+        calls.append(1)
+        if len(calls) == 2:
+            named["blocks_runner"] = lambda _modulation, tokens, _blocks: tokens
+        return arguments, named
+
+    network = engine.loaded[0].pipeline.transformer
+    network.register_forward_pre_hook(skip, with_kwargs=True)
+
+
+def short(engine):
+    """Two talks."""
+    return {"one": frames_of(engine), "two": frames_of(engine, SIDES)}
+
+
+def long(engine):
+    """Talks that are whole, left, fail, find no memory, and the end of another process."""
+    found = short(engine)
+    found["cached"] = frames_of(engine, steps=CACHED_STEPS)
+    try:
+        frames_of(engine, watch=enough)
+    except EnoughError:
+        found["cancelled"] = True
+    found["after_cancelled"] = frames_of(engine, SIDES)
+    left = talk(engine)
+    found["begun"] = next(left).frames
+    found["after_begun"] = frames_of(engine)  # nobody has closed the one before
+    left.close()
+
+    skip_a_step(engine)
+    found["astray"], found["after_astray"] = outcome(engine), outcome(engine)
+
+    goes_wrong(engine, "vae.decoder.conv_out", raising(torch.OutOfMemoryError("here")), call=2)
+    found["no_memory_here"], found["plan_here"] = outcome(engine), engine.loaded[0].plan.name
+    found["no_memory_there"], found["plan_there"] = outcome(engine), engine.loaded[0].plan.name
+
+    found["failed"], found["after_failed"] = outcome(engine), outcome(engine)
+    found["lost"], found["after_lost"] = outcome(engine), outcome(engine)
+    return found
+
+
+# What goes wrong elsewhere during which talks of the long scene, counted from 1.
+ELSEWHERE = {
+    11: raising(torch.OutOfMemoryError("there")),
+    12: raising(RuntimeError("there")),
+    14: lambda: os._exit(3),
+}
+
+
+def following(long_scene):
+    """`DiffusionEngine.follow`, with what goes wrong in a process that follows."""
+    really, talks = DiffusionEngine._talk, []
+
+    def followed(engine, *given):
+        talks.append(1)
+        if long_scene and len(talks) in ELSEWHERE:
+            goes_wrong(engine, BETWEEN_EXCHANGES, ELSEWHERE[len(talks)], call=3)
+        return really(engine, *given)
+
+    return followed
+
+
+def main(name, weights, out):
+    processes, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
+    if not torch.cuda.is_available():
+        torch.accelerator.device_count = lambda: processes  # PyTorch counts no CPUs
+    logging.basicConfig(level=logging.WARNING)
+    if rank:
+        DiffusionEngine._talk = following(name == "long")
+    settings = Settings(weights=Path(weights), step_cache_threshold=CACHE_THRESHOLD)
+    engine = load_engine("diffusion", settings=settings)
+    assert rank == 0, "the others have no door"
+    np.savez(out, **{"short": short, "long": long}[name](engine))
+    engine.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,235 @@
+"""Several processes that share every talk, through the engine: on CPUs, with gloo."""
+
+import os
+import socket
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytest.importorskip("cv2")
+
+from parallel_scenes import CACHE_THRESHOLD, CACHED_STEPS, frames_of, short  # noqa: E402
+from PIL import Image  # noqa: E402
+from toy import toy_pipeline, toy_transformer  # noqa: E402
+
+from multitalk.engines.diffusion.launch import Launch  # noqa: E402
+from multitalk.errors import EngineUnavailable  # noqa: E402
+from multitalk.registry import load_engine  # noqa: E402
+from multitalk.settings import Settings  # noqa: E402
+
+HERE = Path(__file__).parent
+SECONDS = 100  # for a scene; the machine may be busy
+
+
+def environment(**variables):
+    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def played(scene, weights, out, *, processes=2):
+    """Play a scene: what the first process wrote down, exit codes, and what each process said."""
+    file = out / f"{scene}.npz"
+    command = [sys.executable, str(HERE / "parallel_scenes.py"), scene, str(weights), str(file)]
+    launch = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "WORLD_SIZE": str(processes),
+    }
+    running = [
+        subprocess.Popen(
+            command,
+            env=environment(**launch, RANK=str(rank), LOCAL_RANK=str(rank)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    try:
+        said = [process.communicate(timeout=SECONDS)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    codes = [process.returncode for process in running]
+    assert file.exists(), said
+    return np.load(file), codes, said
+
+
+def assert_same(frames, expected):
+    assert frames.shape == expected.shape, frames
+    assert np.abs(frames.astype(int) - expected.astype(int)).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("weights")
+    toy_pipeline().save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def alone(weights):
+    """What one process makes."""
+    settings = Settings(weights=weights, step_cache_threshold=CACHE_THRESHOLD)
+    engine = load_engine("diffusion", settings=settings)
+    return {**short(engine), "cached": frames_of(engine, steps=CACHED_STEPS)}
+
+
+@pytest.fixture(scope="module")
+def long_scene(weights, tmp_path_factory):
+    return played("long", weights, tmp_path_factory.mktemp("long"))
+
+
+@pytest.mark.parametrize("talk", ["one", "two", "cached"])
+def test_two_processes_make_what_one_makes(long_scene, alone, talk):
+    assert_same(long_scene[0][talk], alone[talk])
+
+
+def test_a_talk_that_is_cancelled_or_left_ends_in_all_processes(long_scene, alone):
+    found, _, _ = long_scene
+    assert found["cancelled"]
+    assert_same(found["after_cancelled"], alone["two"])
+    assert_same(found["begun"], alone["one"][: len(found["begun"])])
+    assert_same(found["after_begun"], alone["one"])
+
+
+def test_out_of_memory_in_one_process_leads_all_to_the_next_plan(long_scene, alone):
+    found, _, said = long_scene
+    assert_same(found["no_memory_here"], alone["one"])
+    assert found["plan_here"] == "encoders-visit"
+    assert_same(found["no_memory_there"], alone["one"])
+    assert found["plan_there"] == "streamed"
+    for plan in ("resident", "encoders-visit"):
+        assert f"out of memory with the plan: {plan}" in said[1]
+
+
+def test_a_failure_elsewhere_ends_the_talk_and_not_the_team(long_scene, alone):
+    found, _, said = long_scene
+    assert found["failed"] == "parallel_failed"
+    assert "RuntimeError: there" in said[1]
+    assert_same(found["after_failed"], alone["one"])
+
+
+def test_processes_that_lose_each_other_fail_and_find_each_other_again(long_scene, alone):
+    found, _, said = long_scene
+    assert found["astray"] == "parallel_failed"
+    assert "have lost each other" in said[0]
+    assert_same(found["after_astray"], alone["one"])
+
+
+def test_a_process_that_is_gone_breaks_the_engine_and_nobody_waits(long_scene):
+    found, codes, _ = long_scene
+    assert found["lost"] == found["after_lost"] == "parallel_lost"
+    assert codes == [0, 3]
+
+
+def test_four_processes_share_tokens_that_four_does_not_divide(tmp_path):
+    pipeline = toy_pipeline(sizes={"480p": [[16, 48]], "720p": [[48, 64]]})  # 9 tokens
+    width = pipeline.transformer.config.audio_feature_dim
+    network = toy_transformer(num_attention_heads=4, audio_feature_dim=width)
+    pipeline.register_modules(transformer=network)
+    pipeline.save_pretrained(tmp_path)
+    expected = short(load_engine("diffusion", settings=Settings(weights=tmp_path)))
+    found, codes, said = played("short", tmp_path, tmp_path, processes=4)
+    assert codes == [0, 0, 0, 0], said
+    for talk, frames in expected.items():
+        assert_same(found[talk], frames)
+
+
+# A door under the launcher; PyTorch counts no CPUs.
+COMMAND_LINE = """
+import torch
+from multitalk.cli import main
+torch.accelerator.device_count = lambda: 2
+main()
+"""
+
+
+def launched(*arguments, script, weights):
+    return subprocess.run(
+        [
+            sys.executable,
+            *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *(str(script), *map(str, arguments)),
+        ],
+        env=environment(MULTITALK_WEIGHTS=str(weights)),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_the_command_line_renders_one_video_under_torchrun(weights, tmp_path):
+    script = tmp_path / "command_line.py"
+    script.write_text(COMMAND_LINE)
+    portrait, voice, video = (tmp_path / name for name in ("me.png", "hello.wav", "talk.mp4"))
+    Image.fromarray(np.full((100, 140, 3), 90, np.uint8)).save(portrait)
+    with wave.open(str(voice), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        tone = 8000 * np.sin(np.arange(5 * 640) / 20)
+        file.writeframes(tone.astype("<i2").tobytes())
+    words = ["render", "--image", portrait, "--audio", voice, "--prompt", "a man talks"]
+    words += ["--engine", "diffusion", "--resolution", "480p", "-o", video]
+    ended = launched(*words, script=script, weights=weights)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("engine diffusion") == 1
+    with av.open(str(video)) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_make_what_one_makes(weights, alone, tmp_path):
+    found, codes, said = played("short", weights, tmp_path)
+    assert codes == [0, 0], said
+    for talk in ("one", "two"):
+        difference = np.abs(found[talk].astype(int) - alone[talk].astype(int))
+        assert difference.mean() < 3  # of 255, in 16 bits
+
+
+def test_a_launcher_is_recognized_by_all_that_it_says():
+    said = {
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29500",
+    }
+    assert Launch.from_env(said) == Launch(rank=1, local_rank=1, num_processes=2)
+    assert Launch.from_env({**said, "WORLD_SIZE": "1"}) is None
+    for name in said:
+        assert Launch.from_env({**said, name: ""}) is None
+
+
+@pytest.fixture
+def first_of_two(monkeypatch):
+    variables = {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": free_port()}
+    for name, value in {**variables, "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_warp_is_not_started_twice(first_of_two):
+    with pytest.raises(EngineUnavailable, match="ask for diffusion"):
+        load_engine("warp", settings=Settings())
+
+
+def test_a_process_without_a_gpu_of_its_own_is_refused(first_of_two, weights, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(EngineUnavailable, match=r"process 2 .* there being 1"):
+        load_engine("diffusion", settings=Settings(weights=weights))
