@@ -6,7 +6,7 @@ Times are seconds since 1970 by the clock of the machine that wrote them; durati
 import hashlib
 import json
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,11 +26,26 @@ JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 Seconds = Annotated[float, Field(gt=0)]
 Stop = Literal["cancelled", "timed_out", "lost"]  # why a worker's job is no longer its own
 
+Kind = TypeVar("Kind", bound="Stored")
+
 
 class Stored(BaseModel):
     """What is written as JSON; a newer release's further fields are read over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    def as_text(self) -> str:
+        """As JSON in ASCII, which carries even half a surrogate pair.
+
+        Raises:
+            ValueError: It has a number that JSON cannot say.
+        """
+        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
+
+    @classmethod
+    def of_text(cls: type[Kind], text: str | bytes) -> Kind:
+        """What `as_text` was made of."""
+        return cls.model_validate(json.loads(text))
 
 
 class Policy(Stored):

@@ -120,7 +120,7 @@ class RuledQueue(ABC):
 
         def rule(job: Job) -> Job:
             nonlocal is_ours
-            is_ours = rules.is_held(job, lease.token)
+            is_ours = rules.is_held(job, lease.token) or rules.is_told(job, lease.token, outcome)
             return rules.finished(job, lease.token, outcome, self.terms.clock())
 
         try:

@@ -93,6 +93,12 @@ def is_held(job: Job, token: str) -> bool:
     return job.status is JobStatus.IN_PROGRESS and job.token == token
 
 
+def is_told(job: Job, token: str, outcome: Outcome) -> bool:
+    """Whether a lease's outcome is what the job has already: it was told twice."""
+    told = (job.token, job.status, job.output, job.error)
+    return told == (token, outcome.status, outcome.output, outcome.error)
+
+
 def renewed(
     job: Job, token: str, progress: Mapping[str, Any] | None, now: float, terms: Terms
 ) -> tuple[Job, Stop | None]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import NotFound
+from multitalk.errors import Conflict, NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import rules
 from multitalk.serving.queue.directory import DirectoryMedia
@@ -68,7 +68,9 @@ class SqliteQueue(RuledQueue):
                     (job.owner, job.idempotency_key),
                 ).fetchone()
                 if found:
-                    return rules.same(Job.model_validate_json(found[0]), submission)
+                    return rules.same(Job.of_text(found[0]), submission)
+            if base.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone():
+                raise Conflict("job_key_reused")
             _insert(base, job, submission)
             return job
 
@@ -83,7 +85,7 @@ class SqliteQueue(RuledQueue):
     async def submission(self, job_id: str) -> Submission:
         """As `JobQueue.submission`."""
         text = await self._file.read(lambda base: _column(base, "submission", job_id))
-        return Submission.model_validate_json(text)
+        return Submission.of_text(text)
 
     async def jobs(
         self,
@@ -102,7 +104,7 @@ class SqliteQueue(RuledQueue):
                 (status.value if status else None, before, limit, owner),
             ).fetchall()
         )
-        return [Job.model_validate_json(text) for (text,) in found]
+        return [Job.of_text(text) for (text,) in found]
 
     async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
         """As `JobQueue.wait_for_change`."""
@@ -126,7 +128,7 @@ class SqliteQueue(RuledQueue):
                 (job_id, job.token, max(after, job.first_piece - 1), job.next_piece),
             ).fetchall()
 
-        return [PieceRecord.model_validate_json(text) for (text,) in await self._file.read(find)]
+        return [PieceRecord.of_text(text) for (text,) in await self._file.read(find)]
 
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
@@ -163,12 +165,12 @@ class SqliteQueue(RuledQueue):
                 "SELECT worker FROM workers WHERE seen_at >= ? ORDER BY id", (since,)
             ).fetchall()
         )
-        return [WorkerRecord.model_validate_json(text) for (text,) in found]
+        return [WorkerRecord.of_text(text) for (text,) in found]
 
     async def announce(self, worker: WorkerRecord) -> None:
         """As `JobQueue.announce`."""
         now = self.terms.clock()
-        text = worker.model_copy(update={"seen_at": now}).model_dump_json()
+        text = worker.model_copy(update={"seen_at": now}).as_text()
 
         def write(base: sqlite3.Connection) -> None:
             base.execute("DELETE FROM workers WHERE seen_at < ?", (now - self.terms.lease_seconds,))
@@ -225,7 +227,7 @@ class SqliteQueue(RuledQueue):
         return job
 
     async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
-        piece = PieceRecord(number=job.next_piece, output=dict(output)).model_dump_json()
+        piece = PieceRecord(number=job.next_piece, output=dict(output)).as_text()
         await self._file.write(
             lambda base: base.execute(
                 "INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?)",
@@ -237,7 +239,7 @@ class SqliteQueue(RuledQueue):
         found = _waiting(base, "job")
         if found is None:
             return None
-        job = Job.model_validate_json(found)
+        job = Job.of_text(found)
         after = rules.claimed(job, worker_id, self.terms.clock(), self.terms)
         _update(base, after)
         return after if after.status is JobStatus.IN_PROGRESS else None
@@ -264,7 +266,7 @@ def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> None:
             job.owner,
             job.idempotency_key,
             job.policy.low_priority,
-            submission.model_dump_json(),
+            submission.as_text(),
             *_columns(job),
         ),
     )
@@ -280,7 +282,7 @@ def _update(base: sqlite3.Connection, job: Job) -> None:
 
 def _columns(job: Job) -> tuple[Any, ...]:
     """What changes of a job: all of it, and what is searched for."""
-    status, text = job.status.value, job.model_dump_json()
+    status, text = job.status.value, job.as_text()
     return status, job.queued_at, rules.due(job), job.redeliveries, text
 
 
@@ -290,7 +292,7 @@ def _delete(base: sqlite3.Connection, job_id: str) -> None:
 
 
 def _get(base: sqlite3.Connection, job_id: str) -> Job:
-    return Job.model_validate_json(_column(base, "job", job_id))
+    return Job.of_text(_column(base, "job", job_id))
 
 
 def _column(base: sqlite3.Connection, column: str, job_id: str) -> str:
@@ -313,4 +315,4 @@ def _due(base: sqlite3.Connection, now: float, limit: int) -> list[Job]:
     found = base.execute(
         "SELECT job FROM jobs WHERE due <= ? ORDER BY due LIMIT ?", (now, limit)
     ).fetchall()
-    return [Job.model_validate_json(text) for (text,) in found]
+    return [Job.of_text(text) for (text,) in found]

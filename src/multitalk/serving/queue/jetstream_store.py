@@ -1,0 +1,170 @@
+"""Where a queue lies on a NATS server: its stream, its buckets, and what failures mean.
+
+    stream multitalk-jobs           work to be handed out: a message of no content for each job
+    bucket multitalk-state          each job as it stands, changed by compare-and-set
+    bucket multitalk-submissions    each job as it was sent
+    bucket multitalk-keys           idempotency keys
+    bucket multitalk-pieces         pieces of videos that are being made
+    bucket multitalk-workers        who is there
+    bucket multitalk-files          names of a job's files
+    objects multitalk-media         the files
+
+A message is at most 1 MB on a server as it comes, so what is larger is an object.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error, NoServersError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType
+from nats.js.errors import APIError
+from nats.js.kv import KeyValue
+from nats.js.object_store import ObjectStore
+
+from multitalk.errors import QueueUnavailable
+
+STREAM = "multitalk-jobs"
+SUBJECTS = {False: "multitalk.jobs.normal", True: "multitalk.jobs.low"}  # by low priority
+CONSUMERS = {False: "normal", True: "low"}
+KEEP_SECONDS = (
+    15 * 86_400.0
+)  # what no job owns any more goes by itself: a job lasts 14 days at most
+ANSWER_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
+MAX_UNANSWERED = 10_000  # jobs in workers' hands
+STORAGE_FULL = (10023, 10028, 10047, 10077)  # server/errors.json: resources, storage, bytes
+WRONG_SEQUENCE = 10071  # somebody else has written
+
+
+@dataclass(frozen=True)
+class Store:
+    """A connection and all that a queue uses on it."""
+
+    client: Client
+    stream: JetStreamContext
+    state: KeyValue
+    submissions: KeyValue
+    keys: KeyValue
+    pieces: KeyValue
+    workers: KeyValue
+    files: KeyValue
+    media: ObjectStore
+
+    async def forget(self, bucket: str, subject: str) -> None:
+        """Remove what a bucket has under a key, or under `KEY.>`; nothing of it is left."""
+        await self.stream.purge_stream(
+            f"KV_multitalk-{bucket}", subject=f"$KV.multitalk-{bucket}.{subject}"
+        )
+
+
+async def connect(url: str, *, lease_seconds: float) -> Store:
+    """Connect, and make what is not there.
+
+    Args:
+        url: Servers, separated by commas; the user and password of the first are for all. With
+            `?replicas=3` what is made has three copies. Where NATS_CREDS names a file, its
+            credentials are used.
+        lease_seconds: How long a message waits for its worker.
+
+    Raises:
+        QueueUnavailable: No server answers, or it refuses.
+    """
+    replicas = int(parse_qs(urlsplit(url).query).get("replicas", ["1"])[0])
+    servers = [part.split("?")[0] for part in url.split(",")]
+    with translated():
+        client = await _connected(servers)
+        try:
+            return await _made(client, lease_seconds, replicas)
+        except BaseException:
+            await client.close()
+            raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what NATS says into QueueUnavailable."""
+    try:
+        yield
+    except APIError as error:
+        if error.err_code in STORAGE_FULL:
+            raise QueueUnavailable("queue_full") from error
+        reason = error.description or type(error).__name__
+        raise QueueUnavailable("queue_failed", reason=reason) from error
+    except (asyncio.TimeoutError, NoServersError) as error:
+        raise QueueUnavailable("queue_failed", reason="no NATS server answers") from error
+    except (Error, OSError) as error:
+        reason = str(error).removeprefix("nats: ") or type(error).__name__
+        raise QueueUnavailable("queue_failed", reason=reason) from error
+
+
+async def _connected(servers: list[str]) -> Client:
+    refused: list[Exception] = []
+
+    async def on_error(error: Exception) -> None:
+        refused.append(error)
+
+    try:
+        return await asyncio.wait_for(
+            nats.connect(
+                servers,
+                name="multitalk",
+                user_credentials=os.environ.get("NATS_CREDS") or None,
+                connect_timeout=2,
+                reconnect_time_wait=0.5,
+                max_reconnect_attempts=-1,
+                error_cb=on_error,
+            ),
+            CONNECT_SECONDS,
+        )
+    except asyncio.TimeoutError:
+        if refused:
+            raise refused[-1] from None
+        raise
+
+
+async def _made(client: Client, lease_seconds: float, replicas: int) -> Store:
+    stream = client.jetstream(timeout=ANSWER_SECONDS)
+    await stream.add_stream(
+        name=STREAM,
+        subjects=[f"{subject}.*" for subject in SUBJECTS.values()],
+        retention=RetentionPolicy.WORK_QUEUE,
+        storage=StorageType.FILE,
+        num_replicas=replicas,
+    )
+    for is_low, name in CONSUMERS.items():
+        await stream.add_consumer(
+            STREAM,
+            ConsumerConfig(
+                durable_name=name,
+                filter_subject=f"{SUBJECTS[is_low]}.*",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=lease_seconds,
+                max_ack_pending=MAX_UNANSWERED,
+            ),
+        )
+
+    async def bucket(name: str, ttl: float | None = KEEP_SECONDS) -> KeyValue:
+        return await stream.create_key_value(
+            bucket=f"multitalk-{name}", ttl=ttl, replicas=replicas, storage=StorageType.FILE
+        )
+
+    return Store(
+        client=client,
+        stream=stream,
+        state=await bucket("state", ttl=None),
+        submissions=await bucket("submissions"),
+        keys=await bucket("keys"),
+        pieces=await bucket("pieces"),
+        workers=await bucket("workers", ttl=max(lease_seconds, 1.0)),
+        files=await bucket("files"),
+        media=await stream.create_object_store(
+            "multitalk-media", ttl=KEEP_SECONDS, replicas=replicas, storage=StorageType.FILE
+        ),
+    )

@@ -1,0 +1,501 @@
+"""What every queue promises, tried on each kind: two processes' views of one queue."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Clock, Opener
+
+from multitalk.errors import Conflict, NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import (
+    Job,
+    JobQueue,
+    Lease,
+    Outcome,
+    Policy,
+    Submission,
+    WorkerRecord,
+    new_job_id,
+)
+
+pytestmark = pytest.mark.anyio
+
+DONE = Outcome(status=JobStatus.COMPLETED, output={"seed": 7, "video": None})
+BROKEN = Outcome(status=JobStatus.FAILED, error="it broke", output={"code": "engine_failed"})
+
+
+def a_job(**more: object) -> Submission:
+    return Submission.model_validate({"input": {"prompt": "hi"}, **more})
+
+
+async def claimed(queue: JobQueue, worker: str = "worker", wait: float = 5.0) -> Lease:
+    lease = await queue.claim(worker, wait=wait)
+    assert lease is not None
+    return lease
+
+
+async def nothing_to_claim(queue: JobQueue) -> bool:
+    return await queue.claim("nobody", wait=0.2) is None
+
+
+async def until(queue: JobQueue, job_id: str, status: JobStatus) -> Job:
+    """The job, swept again and again until it is in a state."""
+    ends = time.monotonic() + 15
+    while (job := await queue.get(job_id)).status is not status:
+        assert time.monotonic() < ends, job
+        await queue.sweep()
+        await asyncio.sleep(0.05)
+    return job
+
+
+async def forgotten(queue: JobQueue, job_id: str) -> bool:
+    try:
+        await queue.get(job_id)
+    except NotFound:
+        return True
+    return False
+
+
+# Sending ------------------------------------------------------------------------------------------
+
+
+async def test_a_job_is_done_as_it_was_sent(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    given = a_job(
+        input={"prompt": "안녕 \ud83d", "n": [1, 2.5, None]},
+        webhook="https://example.com/hook",
+        s3_config={"accessId": "me"},
+        owner="key-1",
+        stream=True,
+    )
+    job = await server.submit(given)
+    assert (job.status, job.webhook, job.owner, job.stream) == (
+        JobStatus.IN_QUEUE,
+        "https://example.com/hook",
+        "key-1",
+        True,
+    )
+    lease = await claimed(worker, "worker-1")
+    assert lease.submission == given
+    running = await server.get(job.id)
+    assert (running.status, running.worker_id) == (JobStatus.IN_PROGRESS, "worker-1")
+    assert await worker.finish(lease, DONE)
+    ended = await server.get(job.id)
+    assert (ended.status, ended.output, ended.error) == (JobStatus.COMPLETED, DONE.output, None)
+    assert ended.created_at <= ended.started_at <= ended.finished_at
+    assert await nothing_to_claim(worker)
+
+
+async def test_a_large_input_arrives_whole(opened: Opener) -> None:
+    queue = await opened()
+    given = a_job(input={"image_path": "A" * 3_000_000})
+    job = await queue.submit(given)
+    assert (await claimed(queue)).submission == given
+    assert await queue.submission(job.id) == given
+
+
+async def test_jobs_are_done_in_order_and_those_of_low_priority_last(opened: Opener) -> None:
+    queue = await opened()
+    sent = [await queue.submit(a_job(policy=Policy(low_priority=low))) for low in (1, 0, 1, 0)]
+    taken = [(await claimed(queue)).job.id for _ in sent]
+    assert taken == [sent[index].id for index in (1, 3, 0, 2)]
+
+
+async def test_the_same_key_is_the_same_job(opened: Opener) -> None:
+    one, other = await opened(), await opened()
+    mine = a_job(idempotency_key="k1", owner="me")
+    answers = await asyncio.gather(*(queue.submit(mine) for queue in (one, other) * 4))
+    assert len({job.id for job in answers}) == 1
+    with pytest.raises(Conflict):
+        await other.submit(mine.model_copy(update={"input": {"prompt": "other"}}))
+    strangers = await other.submit(mine.model_copy(update={"owner": "you"}))
+    assert strangers.id != answers[0].id
+    assert (await one.counts()).in_queue == 2
+
+
+async def test_a_job_may_bring_its_id_once(opened: Opener) -> None:
+    queue = await opened()
+    mine = a_job(job_id=new_job_id())
+    assert (await queue.submit(mine)).id == mine.job_id
+    with pytest.raises(Conflict):
+        await queue.submit(mine)
+
+
+async def test_jobs_are_listed_youngest_first_page_by_page(opened: Opener, clock: Clock) -> None:
+    queue = await opened()
+    sent = []
+    for number in range(5):
+        sent.append((await queue.submit(a_job(owner="ab"[number % 2]))).id)
+        clock.ahead += 1
+    await queue.cancel(sent[2])
+    first = await queue.jobs(limit=3)
+    second = await queue.jobs(limit=3, before=first[-1].id)
+    assert [job.id for job in first + second] == sent[::-1]
+    assert [job.id for job in await queue.jobs(status=JobStatus.CANCELLED)] == [sent[2]]
+    assert [job.id for job in await queue.jobs(owner="b")] == [sent[3], sent[1]]
+
+
+async def test_an_unknown_job_is_not_found(opened: Opener) -> None:
+    queue = await opened()
+    for ask in (queue.get, queue.submission, queue.cancel, queue.retry, queue.pieces):
+        with pytest.raises(NotFound):
+            await ask("no-such-job")
+    with pytest.raises(NotFound):
+        await queue.wait_for_change("no-such-job", seen=0, timeout=0.1)
+
+
+# Claiming -----------------------------------------------------------------------------------------
+
+
+async def test_many_workers_share_jobs_and_none_is_done_twice(opened: Opener) -> None:
+    queues = [await opened() for _ in range(3)]
+    sent = {(await queues[0].submit(a_job())).id for _ in range(30)}
+    done: list[str] = []
+
+    async def work(queue: JobQueue, name: str) -> None:
+        while (lease := await queue.claim(name, wait=0.5)) is not None:
+            await asyncio.sleep(0.001)
+            assert await queue.finish(lease, DONE)
+            done.append(lease.job.id)
+
+    await asyncio.gather(*(work(queue, f"w{number}") for number, queue in enumerate(queues * 2)))
+    assert sorted(done) == sorted(sent)
+    assert (await queues[0].counts()).completed == 30
+
+
+async def test_a_worker_that_waits_is_woken_by_a_job(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    waiting = asyncio.create_task(worker.claim("worker", wait=20))
+    await asyncio.sleep(0.3)
+    job = await server.submit(a_job())
+    lease = await asyncio.wait_for(waiting, 5)
+    assert lease is not None
+    assert lease.job.id == job.id
+
+
+async def test_a_claim_that_is_called_off_leaves_the_job_to_others(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    for _ in range(5):
+        await server.submit(a_job())
+        calling = asyncio.create_task(worker.claim("impatient", wait=5))
+        await asyncio.sleep(0.003)
+        calling.cancel()
+        results = await asyncio.gather(calling, return_exceptions=True)
+        lease = results[0] if isinstance(results[0], Lease) else await claimed(server, "patient")
+        assert lease.job.attempts == 1
+        assert await server.finish(lease, DONE)
+
+
+# Leases -------------------------------------------------------------------------------------------
+
+
+async def test_a_silent_worker_s_job_goes_to_another_and_its_result_is_dropped(
+    opened: Opener,
+) -> None:
+    queue, other = await opened(lease_seconds=0.5), await opened(lease_seconds=0.5)
+    job = await queue.submit(a_job())
+    lost = await claimed(queue, "silent")
+    await until(other, job.id, JobStatus.IN_QUEUE)
+    kept = await claimed(other, "lively")
+    assert kept.token != lost.token
+    assert await queue.renew(lost) == "lost"
+    assert not await queue.add_piece(lost, {"segment": 0})
+    assert not await queue.finish(lost, BROKEN)
+    await queue.release(lost)
+    assert await other.finish(kept, DONE)
+    assert not await queue.finish(lost, BROKEN)
+    ended = await queue.get(job.id)
+    assert (ended.status, ended.worker_id) == (JobStatus.COMPLETED, "lively")
+    assert (await queue.counts()).retried == 1
+
+
+async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener) -> None:
+    queue, other = await opened(lease_seconds=0.6), await opened(lease_seconds=0.6)
+    job = await queue.submit(a_job())
+    lease = await claimed(queue)
+    for step in range(6):
+        await asyncio.sleep(0.2)
+        assert await queue.renew(lease, {"stage": "render", "done": step, "total": 6}) is None
+        await other.sweep()
+        assert await other.claim("thief", wait=0.05) is None
+    assert (await other.get(job.id)).progress == {"stage": "render", "done": 5, "total": 6}
+    assert await queue.finish(lease, DONE)
+
+
+async def test_a_result_that_is_told_twice_counts_once(opened: Opener) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job())
+    lease = await claimed(queue)
+    assert await queue.finish(lease, DONE)
+    version = (await queue.get(job.id)).version
+    assert await queue.finish(lease, DONE)
+    assert not await queue.finish(lease, BROKEN)
+    assert (await queue.get(job.id)).version == version
+
+
+async def test_a_job_that_costs_workers_is_quarantined(opened: Opener) -> None:
+    queue = await opened(lease_seconds=0.3, max_attempts=2)
+    job = await queue.submit(a_job(input={"locale": "ko"}))
+    for attempt in (1, 2):
+        assert (await claimed(queue)).job.attempts == attempt
+        await asyncio.sleep(0.35)
+        if attempt == 1:
+            await until(queue, job.id, JobStatus.IN_QUEUE)
+    ended = await until(queue, job.id, JobStatus.FAILED)
+    assert "워커 2개" in (ended.error or "")
+    assert ended.output["code"] == "internal_error"
+    assert await nothing_to_claim(queue)
+
+
+async def test_a_job_that_is_given_back_is_done_by_another_and_costs_nothing(
+    opened: Opener,
+) -> None:
+    queue, other = await opened(max_attempts=1), await opened(max_attempts=1)
+    await queue.submit(a_job())
+    for worker in (queue, other, queue):
+        lease = await claimed(worker)
+        assert lease.job.attempts == 1
+        await worker.release(lease)
+    assert await other.finish(await claimed(other), DONE)
+    assert (await queue.counts()).retried == 0
+
+
+# Ends ---------------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_job_is_never_begun(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    job = await queue.submit(a_job())
+    assert (await other.cancel(job.id)).status is JobStatus.CANCELLED
+    assert await nothing_to_claim(queue)
+    assert (await queue.get(job.id)).delay_seconds(0.0) >= 0
+
+
+async def test_cancelling_stops_the_worker_and_drops_its_result(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    job = await queue.submit(a_job())
+    lease = await claimed(queue)
+    await other.cancel(job.id)
+    assert await queue.renew(lease) == "cancelled"
+    assert not await queue.finish(lease, DONE)
+    assert (await queue.cancel(job.id)).output is None
+    assert await nothing_to_claim(queue)
+
+
+async def test_a_job_that_is_final_cannot_be_cancelled(opened: Opener) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job())
+    await queue.finish(await claimed(queue), DONE)
+    assert (await queue.cancel(job.id)).status is JobStatus.COMPLETED
+
+
+async def test_a_job_s_end_comes_once_whoever_hurries(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    for _ in range(8):
+        job = await queue.submit(a_job())
+        lease = await claimed(queue)
+        was_ours, cancelled = await asyncio.gather(queue.finish(lease, DONE), other.cancel(job.id))
+        ended = await queue.get(job.id)
+        assert ended.status is (JobStatus.COMPLETED if was_ours else JobStatus.CANCELLED)
+        assert cancelled.status is ended.status
+
+
+async def test_a_job_that_takes_too_long_is_timed_out(opened: Opener, clock: Clock) -> None:
+    queue, other = await opened(lease_seconds=60), await opened(lease_seconds=60)
+    job = await queue.submit(a_job(policy=Policy(execution_seconds=20)))
+    lease = await claimed(queue)
+    clock.ahead += 15
+    assert await queue.renew(lease) is None
+    clock.ahead += 6
+    assert await queue.renew(lease) == "timed_out"
+    assert not await queue.finish(lease, DONE)
+    ended = await other.get(job.id)
+    assert ended.status is JobStatus.TIMED_OUT
+    assert "20 s" in (ended.error or "")
+
+
+async def test_a_silent_job_that_takes_too_long_is_not_tried_again(
+    opened: Opener, clock: Clock
+) -> None:
+    queue = await opened(lease_seconds=60)
+    job = await queue.submit(a_job(policy=Policy(execution_seconds=20)))
+    await claimed(queue)
+    clock.ahead += 61
+    await until(queue, job.id, JobStatus.TIMED_OUT)
+
+
+async def test_a_job_that_waits_too_long_is_timed_out(opened: Opener, clock: Clock) -> None:
+    queue = await opened()
+    swept, claimed_late = [
+        await queue.submit(a_job(policy=Policy(ttl_seconds=ttl))) for ttl in (10, 30)
+    ]
+    clock.ahead += 11
+    ended = await until(queue, swept.id, JobStatus.TIMED_OUT)
+    assert "policy.ttl" in (ended.error or "")
+    clock.ahead += 20
+    assert await nothing_to_claim(queue)
+    await until(queue, claimed_late.id, JobStatus.TIMED_OUT)
+
+
+async def test_a_failed_job_may_be_sent_again_as_new(opened: Opener, clock: Clock) -> None:
+    queue, other = await opened(max_attempts=1), await opened(max_attempts=1)
+    job = await queue.submit(a_job())
+    with pytest.raises(Conflict):
+        await queue.retry(job.id)
+    lease = await claimed(queue)
+    await queue.add_piece(lease, {"segment": 0})
+    await queue.finish(lease, BROKEN)
+    assert (await other.get(job.id)).error == "it broke"
+    clock.ahead += 5
+    again = await other.retry(job.id)
+    assert (again.status, again.error, again.output) == (JobStatus.IN_QUEUE, None, None)
+    assert again.queued_at > job.queued_at
+    lease = await claimed(other)
+    assert (lease.job.id, lease.job.attempts) == (job.id, 1)
+    assert await other.pieces(job.id) == []
+    await other.finish(lease, DONE)
+    with pytest.raises(Conflict):
+        await queue.retry(job.id)
+    assert (await queue.counts()).retried == 1
+
+
+async def test_purging_forgets_what_waits_and_nothing_else(opened: Opener) -> None:
+    queue = await opened()
+    running, *waiting = [await queue.submit(a_job(owner=owner)) for owner in "aaab"]
+    lease = await claimed(queue)
+    assert await queue.purge(owner="a") == 2
+    assert await queue.purge() == 1
+    assert [await forgotten(queue, job.id) for job in waiting] == [True] * 3
+    assert await nothing_to_claim(queue)
+    assert await queue.finish(lease, DONE)
+    assert [job.id for job in await queue.jobs()] == [running.id]
+
+
+async def test_a_job_is_forgotten_with_its_files_when_its_time_has_come(
+    opened: Opener, clock: Clock
+) -> None:
+    queue, other = await opened(), await opened()
+    job = await queue.submit(a_job(retention_seconds=100, idempotency_key="k"))
+    lease = await claimed(queue)
+    name = await queue.media.put(b"video", job_id=job.id, suffix=".mp4")
+    await queue.finish(lease, Outcome(status=JobStatus.COMPLETED, output={"video": name}))
+    clock.ahead += 99
+    await other.sweep()
+    assert await other.media.size(name) == 5
+    clock.ahead += 2
+    await asyncio.sleep(0.1)
+    await other.sweep()
+    assert await forgotten(queue, job.id)
+    with pytest.raises(NotFound):
+        await queue.media.size(name)
+    assert (await other.submit(a_job(idempotency_key="k"))).id != job.id
+
+
+# Watching -----------------------------------------------------------------------------------------
+
+
+async def test_whoever_watches_a_job_sees_each_change_soon(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    job = await server.submit(a_job())
+    seen: list[JobStatus] = []
+
+    async def watch() -> None:
+        version = 0
+        while not seen or seen[-1] is not JobStatus.COMPLETED:
+            now = await server.wait_for_change(job.id, seen=version, timeout=10)
+            version = now.version
+            seen.append(now.status)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.2)
+    lease = await claimed(worker)
+    await asyncio.sleep(0.2)
+    await worker.finish(lease, DONE)
+    await asyncio.wait_for(watching, 5)
+    assert seen == [JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS, JobStatus.COMPLETED]
+
+
+async def test_watching_ends_after_its_time(opened: Opener) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job())
+    now = await asyncio.wait_for(
+        queue.wait_for_change(job.id, seen=job.version, timeout=0.1), timeout=5
+    )
+    assert now.version == job.version
+
+
+async def test_pieces_are_read_while_they_are_made(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    job = await server.submit(a_job())
+    lease = await claimed(worker)
+    for segment in range(3):
+        before = (await server.get(job.id)).version
+        assert await worker.add_piece(lease, {"segment": segment})
+        assert (await server.wait_for_change(job.id, seen=before, timeout=5)).version > before
+    found = await server.pieces(job.id)
+    assert [piece.output["segment"] for piece in found] == [0, 1, 2]
+    assert await server.pieces(job.id, after=found[1].number) == [found[2]]
+    await worker.finish(lease, DONE)
+    assert await server.pieces(job.id) == found
+
+
+async def test_pieces_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
+    opened: Opener,
+) -> None:
+    queue = await opened(lease_seconds=0.4)
+    job = await queue.submit(a_job())
+    lost = await claimed(queue)
+    for segment in range(2):
+        await queue.add_piece(lost, {"segment": segment, "by": "lost"})
+    last = (await queue.pieces(job.id))[-1].number
+    await until(queue, job.id, JobStatus.IN_QUEUE)
+    kept = await claimed(queue)
+    assert await queue.pieces(job.id) == []
+    await queue.add_piece(kept, {"segment": 0, "by": "kept"})
+    (piece,) = await queue.pieces(job.id, after=last)
+    assert piece.output == {"segment": 0, "by": "kept"}
+
+
+async def test_workers_are_known_while_they_are_heard_of(opened: Opener, clock: Clock) -> None:
+    server, worker = await opened(lease_seconds=30), await opened(lease_seconds=30)
+    record = WorkerRecord(id="w1", engine="warp", started_at=1.0, job_id="j")
+    await worker.announce(record)
+    await worker.announce(record.model_copy(update={"id": "w2"}))
+    assert [found.id for found in await server.workers()] == ["w1", "w2"]
+    await worker.leave("w1")
+    assert [(found.id, found.job_id) for found in await server.workers()] == [("w2", "j")]
+    clock.ahead += 31
+    assert await server.workers() == []
+
+
+# Media --------------------------------------------------------------------------------------------
+
+
+async def test_media_are_read_whole_and_in_part(opened: Opener, tmp_path: Path) -> None:
+    server, worker = await opened(), await opened()
+    content = bytes(range(256)) * 9000
+    file = tmp_path / "talk.mp4"
+    file.write_bytes(content)
+    for source in (file, content):
+        name = await worker.media.put(source, job_id="job-1", suffix=".mp4")
+        assert await server.media.size(name) == len(content)
+        for start, end in ((0, None), (5, 17), (1_000_000, 2_000_000), (2_303_990, 9_999_999)):
+            chunks = [chunk async for chunk in server.media.read(name, start=start, end=end)]
+            assert b"".join(chunks) == content[start:end]
+            assert max(map(len, chunks)) <= 2**20
+    kept = await worker.media.put(b"x", job_id="job-10", suffix=".wav")
+    await server.media.remove_job("job-1")
+    with pytest.raises(NotFound):
+        await worker.media.size(name)
+    assert await worker.media.size(kept) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a", "../../etc/passwd", "job/../x.mp4", "job/" + "0" * 32])
+async def test_media_of_a_name_that_is_not_ours_are_not_found(opened: Opener, name: str) -> None:
+    queue = await opened()
+    with pytest.raises(NotFound):
+        await queue.media.size(name)
+    with pytest.raises(NotFound):
+        [chunk async for chunk in queue.media.read(name)]
