@@ -11,6 +11,7 @@ from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
 from multitalk.cli.fetch import fetch
 from multitalk.cli.render import render
+from multitalk.cli.serve import keys, serve
 from multitalk.cli.visemes import visemes
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app.command()(render)
 app.command()(visemes)
 app.command()(evaluate)
 app.command()(fetch)
+app.command()(serve)
+app.add_typer(keys, name="keys")
 app.command()(doctor)
 
 

@@ -47,14 +47,21 @@ class Courier:
     Args:
         public_only: Whether only public hosts may be reached.
         allow_loopback: Whether loopback may be reached even so.
+        field: The request's field that the address came from, for errors.
         resolve: Looks up a host's addresses.
     """
 
     def __init__(
-        self, *, public_only: bool, allow_loopback: bool, resolve: Resolver = system_resolver
+        self,
+        *,
+        public_only: bool,
+        allow_loopback: bool,
+        field: str = "s3Config.endpointUrl",
+        resolve: Resolver = system_resolver,
     ) -> None:
         self._public_only = public_only
         self._allow_loopback = allow_loopback
+        self._field = field
         self._resolve = resolve
 
     def addresses(self, url: str, *, patience: Patience) -> Sequence[Address]:
@@ -72,7 +79,7 @@ class Courier:
             return addresses_of(
                 host,
                 port,
-                field="s3Config.endpointUrl",
+                field=self._field,
                 resolve=resolve,
                 allow_loopback=self._allow_loopback,
             )

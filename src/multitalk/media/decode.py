@@ -87,6 +87,21 @@ def sound_format(path: Path, *, field: str | None = None) -> SoundFormat:
     raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
 
 
+def sound_seconds(path: Path, *, field: str | None = None) -> float | None:
+    """How long a file says that its sound is, without decoding it; None where it does not say.
+
+    Raises:
+        MediaUndecodable: Damaged, of an unknown format, or without sound.
+    """
+    with open_media(path, key="audio_undecodable", field=field) as container:
+        if not container.streams.audio:
+            raise MediaUndecodable("audio_undecodable", field=field, reason="no sound in it")
+        stream = container.streams.audio[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        return None if container.duration is None else container.duration / av.time_base
+
+
 def sound_blocks(
     path: Path, *, sample_rate: int, num_channels: int, field: str | None = None
 ) -> Generator[SoundBlock, None, None]:

@@ -1,0 +1,105 @@
+"""The application: routes behind the gate, every failure one object."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from multitalk import __version__
+from multitalk.errors import InternalError, MultiTalkError, NotFound
+from multitalk.messages import Locale
+from multitalk.schema import ErrorReply
+from multitalk.serving.api import jobs, page, streams, tools, videos
+from multitalk.serving.api.answers import answer, error_answer, locale_of
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.gate import Gate
+from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.server import Server
+
+DESCRIPTION = (
+    "RunPod's endpoint protocol, and what a web page needs beside it. docs/api.md says what a job "
+    "is, docs/self-hosting.md what this server adds."
+)
+EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
+
+logger = logging.getLogger(__name__)
+
+Opening = Callable[[], AbstractAsyncContextManager[Server]]
+
+
+def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Metrics) -> FastAPI:
+    """The application.
+
+    Args:
+        config: What the operator decided.
+        keys: Who may ask.
+        opening: Opens the server in the event loop that will answer, and closes it at the end.
+        metrics: Where requests are counted.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opening() as server:
+            app.state.server = server
+            yield
+
+    app = FastAPI(
+        title="MultiTalk",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,  # FastAPI's own page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.metrics = metrics
+    for module in (jobs, streams, videos, tools, page):
+        app.include_router(module.router)
+    page.mount_page(app)
+    app.add_exception_handler(MultiTalkError, _told)
+    app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(Exception, _crashed)
+    app.add_middleware(
+        Gate,
+        keys=keys,
+        base_url=config.base_url,
+        cors_origins=config.cors_origins,
+        metrics=metrics,
+    )
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(config.cors_origins),
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=list(EXPOSED_HEADERS),
+        )
+    return app
+
+
+def _locale(request: Request) -> Locale:
+    return locale_of(request.headers.get("accept-language", ""))
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    if not isinstance(error, MultiTalkError):
+        raise error
+    return error_answer(error, _locale(request))
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """No such route, or not by this method: the framework's status, our body."""
+    if not isinstance(error, HTTPException):
+        raise error
+    told = ErrorReply.of(NotFound("address_not_found"), _locale(request)).reply()
+    return answer(told, status=error.status_code, headers=error.headers)
+
+
+async def _crashed(request: Request, _: Exception) -> Response:
+    """A crash: the framework logs its traceback, the caller learns only that it was one."""
+    return error_answer(InternalError("server_crashed"), _locale(request))

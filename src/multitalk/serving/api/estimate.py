@@ -1,0 +1,148 @@
+"""What a job will take, told before it is sent; and what is not known, said so."""
+
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multitalk.inputs import collect
+from multitalk.inputs.source import Url, parse_source
+from multitalk.job.work import CLIP_FRAMES
+from multitalk.media.audio import FPS
+from multitalk.media.decode import sound_seconds
+from multitalk.messages import sentence
+from multitalk.schema import SpokenText, TalkRequest, parse_request
+from multitalk.serving.api.server import Server
+from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
+from multitalk.settings import Settings
+from multitalk.speech.narration import narrate
+
+PAST_TALKS = 20  # the last ones, of the same engine, that an estimate is made from
+CENTS = 4  # decimals of a price
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long an engine's last talks took, in their own length.
+
+    Attributes:
+        talks: How many there were.
+        median: Seconds of work for a second of talk.
+        slowest: Of the slowest tenth.
+    """
+
+    talks: int
+    median: float
+    slowest: float
+
+
+def pace_of(paces: Sequence[tuple[float, float]]) -> Pace | None:
+    """The pace of talks given as (seconds of talk, seconds of work); None where there are none."""
+    ratios = sorted(work / talk for talk, work in paces)
+    if not ratios:
+        return None
+    return Pace(
+        len(ratios), statistics.median(ratios), ratios[min(len(ratios) - 1, len(ratios) * 9 // 10)]
+    )
+
+
+async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
+    """The body of `/estimate`.
+
+    Args:
+        server: Its settings, ledger and queue.
+        given: A job's input.
+        owner: Whose uploads it may name.
+
+    Raises:
+        RequestError: The input is wrong, as the worker would say.
+    """
+    placed = _with_upload_paths(server, given, owner=owner)
+    request = parse_request(placed, settings=server.settings)
+    talk_seconds, warnings = await asyncio.to_thread(
+        _talk_seconds, request, server.settings, server.uploads.directory
+    )
+    engine = server.engine if request.engine == "auto" else request.engine
+    pace = pace_of(server.ledger.paces(engine, limit=PAST_TALKS))
+    work = slowest = price = waiting = None
+    if pace is None:
+        warnings.append(sentence("pace_unknown", request.locale))
+    else:
+        if talk_seconds is not None:
+            work, slowest = talk_seconds * pace.median, talk_seconds * pace.slowest
+        waiting = await _waiting_seconds(server, engine)
+    if server.config.price_per_hour is None:
+        warnings.append(sentence("price_unknown", request.locale))
+    elif work is not None:
+        price = round(work / 3600 * server.config.price_per_hour, CENTS)
+    return {
+        "engine": engine,
+        "talk_seconds": _rounded(talk_seconds),
+        "work_seconds": _rounded(work),
+        "work_seconds_at_most": _rounded(slowest),
+        "waiting_seconds": _rounded(waiting),
+        "price": price,
+        "currency": server.config.currency if price is not None else None,
+        "past_talks": pace.talks if pace else 0,
+        "warnings": warnings,
+    }
+
+
+def _with_upload_paths(server: Server, given: Any, *, owner: str) -> Any:
+    """The input with its uploads as paths in the directory of uploads."""
+    if not isinstance(given, dict):
+        return given
+    paths = {
+        field: str(server.uploads.path(source, field=field, owner=owner, now=server.clock()))
+        for field, source in named_sources(given)
+        if is_upload(source)
+    }
+    return with_sources(given, paths) if paths else given
+
+
+def _talk_seconds(
+    request: TalkRequest, settings: Settings, uploads: Path
+) -> tuple[float | None, list[str]]:
+    """How long the talk will be, or None; and why it is not known."""
+    lengths: list[float] = []
+    for name, voice in request.audio_paths.items():
+        field = f"audio_paths.{name}"
+        if isinstance(voice, str):
+            if isinstance(parse_source(voice, field=field), Url):
+                return None, [f"{field}: {sentence('duration_of_url', request.locale)}"]
+            seconds = _recording_seconds(voice, field, settings, uploads)
+            if seconds is None:
+                return None, [f"{field}: {sentence('duration_unreadable', request.locale)}"]
+        else:
+            texts = [voice] if isinstance(voice, SpokenText) else voice
+            speech = narrate(texts, field=field)
+            seconds = len(speech.samples) / speech.sample_rate
+        lengths.append(seconds)
+    total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
+    return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), []
+
+
+def _recording_seconds(source: str, field: str, settings: Settings, uploads: Path) -> float | None:
+    """How long a recording says that it is."""
+    if Path(source).parent == uploads:
+        return sound_seconds(Path(source), field=field)
+    with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
+        path = collect(
+            source, field=field, kind="speech", directory=Path(directory), settings=settings
+        )
+        return sound_seconds(path, field=field)
+
+
+async def _waiting_seconds(server: Server, engine: str) -> float | None:
+    """How long the jobs that are there already will keep the workers."""
+    counts, workers = await server.queue.counts(), await server.queue.workers()
+    before = counts.in_queue + counts.in_progress
+    past = [work for _, work in server.ledger.paces(engine, limit=PAST_TALKS)]
+    return before * statistics.fmean(past) / len(workers) if workers else None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)

@@ -1,0 +1,261 @@
+"""RunPod's endpoint protocol: `/v2/{endpoint}/run` and what follows from it.
+
+The endpoint's name is the client's: this server has one queue, which answers to any.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from multitalk.errors import InvalidRequest, MultiTalkError
+from multitalk.schema import JobStatus
+from multitalk.schema.problems import brief
+from multitalk.serving.api.answers import answer, read_body
+from multitalk.serving.api.order import parse_batch, parse_order
+from multitalk.serving.api.replies import job_reply
+from multitalk.serving.api.server import Server, owner_of, server_of
+from multitalk.serving.queue import Job, new_job_id
+
+DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
+MAX_PAGE = 100
+BATCH_BODIES = 2  # a batch may be as large as so many bodies of /run
+
+router = APIRouter(prefix="/v2/{endpoint}")
+
+
+@router.post("/run", summary="Send a job; the answer is its id")
+async def run(request: Request) -> Response:
+    """Body: `input`, and perhaps `webhook`, `policy`, `s3Config`. Header: `Idempotency-Key`."""
+    server, owner = server_of(request), owner_of(request)
+    server.limits.admit(caller_of(request), "run")
+    given = await read_body(request, max_bytes=server.config.max_run_bytes)
+    job = await _submit(request, given, idempotency_key=_idempotency_key(request), owner=owner)
+    return answer({"id": job.id, "status": job.status.value})
+
+
+@router.post("/runsync", summary="Send a job and wait for its end")
+async def run_sync(request: Request) -> Response:
+    """As `/run`; waits `?wait=` milliseconds at most, 90 000 if left out."""
+    server, owner = server_of(request), owner_of(request)
+    server.limits.admit(caller_of(request), "runsync")
+    wait = _number(request, "wait", DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS) / 1000
+    given = await read_body(request, max_bytes=server.config.max_runsync_bytes)
+    job = await _submit(request, given, idempotency_key=_idempotency_key(request), owner=owner)
+    end = server.clock() + wait
+    while not job.is_final and (left := end - server.clock()) > 0:
+        job = await server.queue.wait_for_change(job.id, seen=job.version, timeout=left)
+    return await _told(request, job, max_bytes=server.config.max_runsync_bytes)
+
+
+@router.post("/batch", summary="Send several jobs at once: all or none")
+async def batch(request: Request) -> Response:
+    """Body: `{"jobs": [...]}`, 1 to 100 bodies of `/run`. All are judged before any is sent."""
+    server, owner = server_of(request), owner_of(request)
+    server.limits.admit(caller_of(request), "run")
+    limit = BATCH_BODIES * server.config.max_run_bytes
+    jobs = parse_batch(await read_body(request, max_bytes=limit))
+    for number, given in enumerate(jobs):
+        try:
+            _order(server, given, owner=owner, idempotency_key=None)
+        except MultiTalkError as error:
+            place = f"jobs[{number}]"
+            error.field = f"{place}.{error.field}" if error.field else place
+            raise
+    key = _idempotency_key(request)
+    sent = [
+        await _submit(request, given, owner=owner, idempotency_key=key and f"{key}[{number}]")
+        for number, given in enumerate(jobs)
+    ]
+    return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
+
+
+@router.api_route("/status/{job_id}", methods=["GET", "POST"], summary="A job as it stands")
+async def status(request: Request, job_id: str) -> Response:
+    """With `?video=url` a finished video is an address, however small it is."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "status")
+    job = await server.own_job(job_id, owner_of(request))
+    wants_url = request.query_params.get("video") == "url"
+    return await _told(request, job, max_bytes=0 if wants_url else server.config.max_run_bytes)
+
+
+@router.post("/cancel/{job_id}", summary="Take a job back")
+async def cancel(request: Request, job_id: str) -> Response:
+    """A job that has ended stays as it is."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "cancel")
+    await server.own_job(job_id, owner_of(request))
+    job = await server.queue.cancel(job_id)
+    return answer({"id": job.id, "status": job.status.value})
+
+
+@router.post("/retry/{job_id}", summary="Send a job again that FAILED or TIMED_OUT")
+async def retry(request: Request, job_id: str) -> Response:
+    """The same id and input; what the job had answered is removed."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "run")
+    before = await server.own_job(job_id, owner_of(request))
+    job = await server.queue.retry(job_id)
+    server.ledger.forget_stream(job_id)
+    if before.webhook is not None:
+        server.ledger.expect_webhook(job_id, server.base_url(request), now=server.clock())
+    return answer({"id": job.id, "status": job.status.value})
+
+
+@router.post("/purge-queue", summary="Forget every job of this key that no worker has begun")
+async def purge_queue(request: Request) -> Response:
+    """Jobs of other keys stay."""
+    server, owner = server_of(request), owner_of(request)
+    server.limits.admit(caller_of(request), "purge-queue")
+    removed = await server.queue.purge(owner=owner)
+    return answer({"removed": removed, "status": "completed"})
+
+
+@router.get("/health", summary="How many jobs and workers there are")
+async def health(request: Request) -> Response:
+    """RunPod's fields; the counts are of all keys."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "status")
+    counts = await server.queue.counts()
+    workers = await server.queue.workers()
+    running = sum(worker.job_id is not None for worker in workers)
+    idle = sum(worker.job_id is None and not worker.draining for worker in workers)
+    return answer(
+        {
+            "jobs": {
+                "completed": counts.completed,
+                "failed": counts.failed,
+                "inProgress": counts.in_progress,
+                "inQueue": counts.in_queue,
+                "retried": counts.retried,
+            },
+            "workers": {
+                "idle": idle,
+                "initializing": 0,
+                "ready": idle + running,
+                "running": running,
+                "throttled": 0,
+                "unhealthy": 0,
+            },
+        }
+    )
+
+
+@router.get("/requests", summary="This key's jobs, the youngest first")
+async def requests(request: Request) -> Response:
+    """`?limit=` (1 to 100), `?status=`, and for the next page `?before=` the last job's id."""
+    server, owner = server_of(request), owner_of(request)
+    server.limits.admit(caller_of(request), "status")
+    limit = _number(request, "limit", MAX_PAGE, 1, MAX_PAGE)
+    wanted = _status(request)
+    before = request.query_params.get("before")
+    if before is not None:
+        await server.own_job(before, owner)
+    jobs = await server.queue.jobs(owner=owner, status=wanted, limit=limit + 1, before=before)
+    shown = jobs[:limit]
+    now = server.clock()
+    return answer(
+        {
+            "requests": [
+                {
+                    "id": job.id,
+                    "status": job.status.value,
+                    "createdAt": round(job.created_at * 1000),
+                    "delayTime": round(job.delay_seconds(now) * 1000),
+                    "executionTime": round((job.execution_seconds(now) or 0.0) * 1000),
+                    "error": job.error,
+                    "progress": job.progress,
+                }
+                for job in shown
+            ],
+            "next": shown[-1].id if len(jobs) > limit else None,
+        }
+    )
+
+
+async def _submit(
+    request: Request, given: object, *, owner: str, idempotency_key: str | None
+) -> Job:
+    """Send one job."""
+    server = server_of(request)
+    order = _order(server, given, owner=owner, idempotency_key=idempotency_key)
+    job_id, now, media = new_job_id(), server.clock(), server.queue.media
+    try:
+        source = await server.uploads.resolved(
+            order.input, job_id=job_id, owner=owner, now=now, media=media
+        )
+        submission = order.model_copy(update={"input": source, "job_id": job_id})
+        if order.webhook is not None:  # first, so that a crash in between forgets no webhook
+            server.ledger.expect_webhook(job_id, server.base_url(request), now=now)
+        job = await server.queue.submit(submission)
+    except MultiTalkError:
+        server.ledger.forget_webhook(job_id)
+        await media.remove_job(job_id)
+        raise
+    if job.id != job_id:  # sent before, with the same Idempotency-Key
+        server.ledger.forget_webhook(job_id)
+        await media.remove_job(job_id)
+    return job
+
+
+def _order(server: Server, given: object, *, owner: str, idempotency_key: str | None) -> Any:
+    return parse_order(
+        given,
+        settings=server.settings,
+        owner=owner,
+        retention_seconds=server.config.retention_seconds,
+        idempotency_key=idempotency_key,
+    )
+
+
+async def _told(request: Request, job: Job, *, max_bytes: int) -> Response:
+    server = server_of(request)
+    return answer(
+        await job_reply(
+            job,
+            media=server.queue.media,
+            links=server.links,
+            base_url=server.base_url(request),
+            now=server.clock(),
+            max_bytes=max_bytes,
+        )
+    )
+
+
+def caller_of(request: Request) -> str:
+    """Whose requests are counted together: a key's, or without keys a machine's."""
+    return owner_of(request) or (request.client.host if request.client else "")
+
+
+def _idempotency_key(request: Request) -> str | None:
+    return request.headers.get("idempotency-key")
+
+
+def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
+    """A whole number of the query, within its limits.
+
+    Raises:
+        InvalidRequest: It is none, or not within.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 15):
+        raise InvalidRequest("expected_integer", field=name, value=brief(text))
+    if int(text) < low:
+        raise InvalidRequest("too_low", field=name, value=text, limit=low)
+    if int(text) > high:
+        raise InvalidRequest("too_high", field=name, value=text, limit=high)
+    return int(text)
+
+
+def _status(request: Request) -> JobStatus | None:
+    text = request.query_params.get("status")
+    if text is None:
+        return None
+    if text not in JobStatus.__members__:
+        choices = ", ".join(JobStatus.__members__)
+        raise InvalidRequest("expected_one_of", field="status", value=brief(text), choices=choices)
+    return JobStatus(text)

@@ -1,0 +1,63 @@
+"""How often one key may ask: RunPod's numbers, as token buckets."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from multitalk.errors import TooManyRequests
+
+Operation = Literal[
+    "run", "runsync", "status", "stream", "cancel", "purge-queue", "upload", "other"
+]
+
+WINDOW_SECONDS = 10.0
+# Requests in 10 s; the first six are RunPod's.
+COUNTS: dict[Operation, int] = {
+    "run": 1000,
+    "runsync": 2000,
+    "status": 2000,
+    "stream": 2000,
+    "cancel": 100,
+    "purge-queue": 2,
+    "upload": 100,
+    "other": 2000,
+}
+MAX_BUCKETS = 10_000  # of callers that are remembered at once
+
+
+class RateLimits:
+    """A bucket of requests for each caller and operation, refilled evenly.
+
+    Args:
+        factor: Multiplies every count; 0 switches the limits off.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(self, *, factor: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._factor = factor
+        self._clock = clock
+        self._buckets: dict[tuple[str, Operation], tuple[float, float]] = {}  # left, when
+
+    def admit(self, caller: str, operation: Operation) -> None:
+        """Count a request.
+
+        Raises:
+            TooManyRequests: One too many; it says when the next one is welcome.
+        """
+        if not self._factor:
+            return
+        size = max(1.0, COUNTS[operation] * self._factor)
+        rate = size / WINDOW_SECONDS
+        now = self._clock()
+        left, when = self._buckets.pop((caller, operation), (size, now))
+        left = min(size, left + (now - when) * rate)
+        admitted = left >= 1
+        self._buckets[caller, operation] = (left - 1 if admitted else left, now)
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.pop(next(iter(self._buckets)))  # the one that asked longest ago
+        if not admitted:
+            seconds = math.ceil((1 - left) / rate)
+            raise TooManyRequests(
+                "rate_limited", seconds=seconds, count=int(size), window=WINDOW_SECONDS
+            )

@@ -1,0 +1,76 @@
+"""What Prometheus reads at `/metrics`."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from multitalk.serving.queue import Counts, WorkerRecord
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
+PACES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0)
+
+
+class Metrics:
+    """One server's figures."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "multitalk_http_requests",
+            "Requests that were answered",
+            ("route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "multitalk_http_seconds",
+            "Time until a request was answered",
+            ("route",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._jobs = Gauge(
+            "multitalk_jobs",
+            "Jobs that are remembered",
+            ("status",),
+            registry=self._registry,
+        )
+        self._workers = Gauge(
+            "multitalk_workers",
+            "Workers that were heard of",
+            ("state",),
+            registry=self._registry,
+        )
+        self._paces = Histogram(
+            "multitalk_pace",
+            "Seconds of work for a second of finished talk",
+            ("engine",),
+            buckets=PACES,
+            registry=self._registry,
+        )
+        self._webhooks = Counter(
+            "multitalk_webhooks",
+            "Tries to deliver a webhook",
+            ("result",),
+            registry=self._registry,
+        )
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def pace(self, engine: str, ratio: float) -> None:
+        """Note how long a talk took, in its own length."""
+        self._paces.labels(engine).observe(ratio)
+
+    def webhook(self, result: str) -> None:
+        """Count a try: `delivered`, `failed` or `given_up`."""
+        self._webhooks.labels(result).inc()
+
+    def text(self, counts: Counts, workers: list[WorkerRecord]) -> bytes:
+        """All of it, with the queue's state as it is now."""
+        for status in ("completed", "failed", "cancelled", "in_progress", "in_queue"):
+            self._jobs.labels(status).set(getattr(counts, status))
+        busy = sum(worker.job_id is not None for worker in workers)
+        self._workers.labels("busy").set(busy)
+        self._workers.labels("idle").set(len(workers) - busy)
+        return generate_latest(self._registry)

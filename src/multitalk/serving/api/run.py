@@ -1,0 +1,162 @@
+"""The server's process: a socket, the queue, the workers, until somebody says stop."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import uvicorn
+
+from multitalk.errors import InvalidRequest
+from multitalk.serving.api.app import create_app
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.housekeeping import Housekeeping
+from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.ledger import Ledger
+from multitalk.serving.api.limits import RateLimits
+from multitalk.serving.api.links import LinkSigner, read_secret
+from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.server import Server
+from multitalk.serving.api.supervisor import Supervisor
+from multitalk.serving.api.uploads import UploadStore
+from multitalk.serving.api.webhooks import Webhooks, public_poster
+from multitalk.serving.queue.opening import open_queue
+from multitalk.settings import Settings
+
+CLOSING_SECONDS = 5  # for answers that are under way
+KEYS_FILE, SECRET_FILE, LEDGER_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    config: ServeConfig,
+    settings: Settings,
+    *,
+    port: int,
+    queue_url: str,
+    engine: str,
+    worker_command: Sequence[str],
+    workers: int,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM, then let answers and workers end.
+
+    Args:
+        config: What the operator decided about this server.
+        settings: What the operator decided about all doors.
+        port: To listen at; 0 lets the system choose.
+        queue_url: As for `open_queue`.
+        engine: The engine that the workers load.
+        worker_command: Starts one worker.
+        workers: How many to start here.
+        on_ready: Told the server's address once it listens.
+
+    Raises:
+        InvalidRequest: It would be open to others without a key, or cannot listen there.
+        QueueUnavailable: The queue cannot be used.
+    """
+    keys = KeyRing(config.data / KEYS_FILE)
+    check_reachable_only_with_key(config, keys)
+    listening = _listen(config.host, port)
+    address = _address(config, listening.getsockname()[1])
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Server]:
+        async with (
+            open_server(config, settings, keys, queue_url=queue_url, engine=engine) as server,
+            Supervisor(worker_command, workers),
+        ):
+            webhooks = Webhooks(server, metrics, public_poster(settings))
+            chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
+            try:
+                on_ready(address)
+                yield server
+            finally:
+                chores.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await chores
+
+    app = create_app(config, keys, opening, metrics)
+    uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+            timeout_keep_alive=30,
+        )
+    ).run(sockets=[listening])
+
+
+@asynccontextmanager
+async def open_server(
+    config: ServeConfig, settings: Settings, keys: KeyRing, *, queue_url: str, engine: str
+) -> AsyncIterator[Server]:
+    """What the routes share, open while the context is."""
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = read_secret(config.data / SECRET_FILE)
+    ledger = Ledger(config.data / LEDGER_FILE)
+    uploads = UploadStore(
+        (config.data / UPLOADS).absolute(),
+        ledger,
+        seconds=config.upload_seconds,
+        max_bytes=config.max_upload_bytes,
+    )
+    queue = await open_queue(queue_url)
+    try:
+        yield Server(
+            config=config,
+            # its own uploads may be read here, for estimates
+            settings=replace(settings, allowed_roots=(*settings.allowed_roots, uploads.directory)),
+            engine=engine,
+            queue=queue,
+            ledger=ledger,
+            keys=keys,
+            limits=RateLimits(factor=config.rate_factor),
+            links=LinkSigner(secret),
+            uploads=uploads,
+            secret=secret,
+        )
+    finally:
+        await queue.close()
+        ledger.close()
+
+
+def check_reachable_only_with_key(config: ServeConfig, keys: KeyRing) -> None:
+    """Refuse to be open to other machines without a key.
+
+    Raises:
+        InvalidRequest: It would be.
+    """
+    if not config.is_loopback and not keys.is_in_use():
+        raise InvalidRequest("public_without_key", field="--host", host=config.host)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        is_six = ipaddress.ip_address(host).version == 6
+    except ValueError:
+        is_six = False
+    listening = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or type(error).__name__
+        raise InvalidRequest("cannot_listen", field="--port", port=port, reason=reason) from error
+    return listening
+
+
+def _address(config: ServeConfig, port: int) -> str:
+    if config.base_url is not None:
+        return config.base_url
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

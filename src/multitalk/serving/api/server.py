@@ -1,0 +1,75 @@
+"""What the routes of one server share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from multitalk.errors import NotFound
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.ledger import Ledger
+from multitalk.serving.api.limits import RateLimits
+from multitalk.serving.api.links import LinkSigner
+from multitalk.serving.api.uploads import UploadStore
+from multitalk.serving.queue import Job, JobQueue
+from multitalk.settings import Settings
+
+
+@dataclass
+class Server:
+    """One server.
+
+    Attributes:
+        config: What the operator decided about it.
+        settings: What the operator decided about all doors.
+        engine: The engine that the workers load.
+        queue: Where jobs are.
+        ledger: What it must remember itself.
+        keys: Who may ask.
+        limits: How often.
+        links: Signs the addresses of videos.
+        uploads: Files that came ahead of their jobs.
+        secret: What its webhooks' secrets are derived from.
+        clock: Seconds since 1970.
+    """
+
+    config: ServeConfig
+    settings: Settings
+    engine: str
+    queue: JobQueue
+    ledger: Ledger
+    keys: KeyRing
+    limits: RateLimits
+    links: LinkSigner
+    uploads: UploadStore
+    secret: bytes
+    clock: Callable[[], float] = field(default=time.time)
+
+    async def own_job(self, job_id: str, owner: str) -> Job:
+        """A job of this caller's.
+
+        Raises:
+            NotFound: There is none, or it is another's: whoever asks learns nothing.
+        """
+        job = await self.queue.get(job_id)
+        if job.owner != owner:
+            raise NotFound("job_unknown", job_id=job_id)
+        return job
+
+    def base_url(self, request: Request) -> str:
+        """How this server is reached, without a slash at its end."""
+        return self.config.base_url or str(request.base_url).rstrip("/")
+
+
+def server_of(request: Request) -> Server:
+    """The server that a request came to."""
+    server: Server = request.app.state.server
+    return server
+
+
+def owner_of(request: Request) -> str:
+    """Id of the key that a request came with; empty where none is needed."""
+    owner: str = request.state.owner
+    return owner

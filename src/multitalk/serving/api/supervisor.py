@@ -1,0 +1,106 @@
+"""Workers as processes of this server's: started, started anew when they end, ended with it."""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+FIRST_DELAY_SECONDS = 0.5
+MAX_DELAY_SECONDS = 30.0
+STEADY_SECONDS = 60.0  # after which a worker that ends is no failure of its start
+DRAIN_SECONDS = 30.0  # for the job at hand; what takes longer goes back to the queue
+POLL_SECONDS = 0.1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keeps workers running while its context is open.
+
+    Each is a session of its own, so that Ctrl-C reaches the server only, which then asks the
+    workers to end. If the server is killed, the kernel asks them.
+
+    Args:
+        command: Of one worker.
+        count: How many.
+        drain_seconds: How long one may take to end.
+    """
+
+    def __init__(
+        self, command: Sequence[str], count: int, *, drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        self._command = list(command)
+        self._count = count
+        self._drain_seconds = drain_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Supervisor":
+        self._tasks = [asyncio.create_task(self._keep(number)) for number in range(self._count)]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, number: int) -> None:
+        delay = FIRST_DELAY_SECONDS
+        while True:
+            began = time.monotonic()
+            code = await self._run_once(number)
+            if time.monotonic() - began > STEADY_SECONDS:
+                delay = FIRST_DELAY_SECONDS
+            logger.error("worker %d ended with %d; a new one in %g s", number, code, delay)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, MAX_DELAY_SECONDS)
+
+    async def _run_once(self, number: int) -> int:
+        # In this thread: the kernel's signal is tied to the thread that starts the process.
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            self._command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_tie(),  # noqa: PLW1509 - one system call, looked up before
+        )
+        logger.info("worker %d is process %d", number, process.pid)
+        try:
+            while (code := process.poll()) is None:
+                await asyncio.sleep(POLL_SECONDS)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._end(process))
+            raise
+        return code
+
+    async def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        process.terminate()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_ended(process), self._drain_seconds)
+        if process.poll() is None:
+            logger.warning("worker process %d does not end: killed", process.pid)
+            process.kill()
+        process.wait()
+
+
+async def _ended(process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None:
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _tie() -> Callable[[], None] | None:
+    """What the child does first, so that it is asked to end when this process does. Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

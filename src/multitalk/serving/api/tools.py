@@ -1,0 +1,112 @@
+"""What a web page needs beside the jobs: uploads, faces, voices, estimates, webhooks' secret."""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from multitalk.errors import InvalidRequest
+from multitalk.face.landmarks import FaceDetector
+from multitalk.inputs.intake import Intake
+from multitalk.media.image import load_portrait
+from multitalk.schema.problems import brief
+from multitalk.serving.api.answers import answer, read_body
+from multitalk.serving.api.estimate import estimate
+from multitalk.serving.api.jobs import caller_of
+from multitalk.serving.api.server import owner_of, server_of
+from multitalk.serving.api.signature import webhook_secret
+from multitalk.serving.api.uploads import SCHEME
+from multitalk.settings import Settings
+from multitalk.speech.synthesis import list_languages, list_voices
+
+router = APIRouter()
+
+
+@router.post("/uploads", summary="Send a large file ahead of its job", status_code=201)
+async def upload(request: Request) -> Response:
+    """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "upload")
+    length = request.headers.get("content-length", "")
+    kept, container, size = await server.uploads.receive(
+        request.stream(),
+        announced=int(length) if length.isascii() and length.isdigit() else None,
+        owner=owner_of(request),
+        now=server.clock(),
+    )
+    told = {
+        "id": kept.id,
+        "source": SCHEME + kept.id,
+        "bytes": size,
+        "format": container.name,
+        "medium": container.medium,
+        "expires": round(kept.expires),
+    }
+    return answer(told, status=201)
+
+
+@router.post("/v2/{endpoint}/estimate", summary="How long a job will take")
+async def tell_estimate(request: Request) -> Response:
+    """Body as of `/run`. What is wrong with the input is said as the worker would say it."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "other")
+    given = await read_body(request, max_bytes=server.config.max_run_bytes)
+    if not isinstance(given, Mapping) or given.get("input") is None:
+        raise InvalidRequest("field_missing", field="input")
+    return answer(await estimate(server, given["input"], owner=owner_of(request)))
+
+
+@router.post("/faces", summary="Where the faces of a picture are")
+async def faces(request: Request) -> Response:
+    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "other")
+    if request.headers.get("content-type", "").startswith("application/json"):
+        given = await read_body(request, max_bytes=server.config.max_run_bytes)
+        source = given.get("image_path") if isinstance(given, Mapping) else None
+        if not isinstance(source, str):
+            raise InvalidRequest("expected_text", field="image_path", value=brief(source))
+        path = server.uploads.path(
+            source, field="image_path", owner=owner_of(request), now=server.clock()
+        )
+        return answer(await asyncio.to_thread(_find_faces, path, server.settings))
+    with tempfile.TemporaryDirectory(dir=server.settings.work_directory) as directory:
+        place = {"field": "image_path", "kind": "image", "settings": server.settings}
+        with Intake(Path(directory), **place) as intake:  # type: ignore[arg-type]
+            async for chunk in request.stream():
+                intake.write(chunk)
+            path = intake.keep()
+        return answer(await asyncio.to_thread(_find_faces, path, server.settings))
+
+
+@router.get("/voices", summary="Languages and voices that texts can be spoken in")
+async def voices(request: Request) -> Response:
+    """Names for `language` and `voice` of a text."""
+    server_of(request).limits.admit(caller_of(request), "other")
+    languages, names = await asyncio.to_thread(lambda: (list_languages(), list_voices()))
+    return answer({"languages": languages, "voices": names})
+
+
+@router.get("/webhook-secret", summary="What this key's webhooks are signed with")
+async def secret(request: Request) -> Response:
+    """For the receiver of webhooks: see docs/self-hosting.md."""
+    server = server_of(request)
+    return answer({"secret": webhook_secret(server.secret, owner_of(request))})
+
+
+_detecting = threading.Lock()  # the detector's memory is a few hundred megabytes: one at a time
+
+
+def _find_faces(path: Path, settings: Settings) -> dict[str, Any]:
+    picture = load_portrait(path, field="image_path", max_pixels=settings.max_image_pixels)
+    with _detecting, FaceDetector() as detector:
+        found = detector.detect(picture)
+    height, width = picture.shape[:2]
+    boxes = [[round(edge, 1) for edge in face.box] for face in found]
+    return {"width": width, "height": height, "faces": [{"box": box} for box in boxes]}

@@ -1,0 +1,151 @@
+"""Files that a client sends ahead of its job: streamed to the disk, named once, gone after a day.
+
+An upload is `upload://ID` in a request. It belongs to the key that it came with. When a job is
+sent, its uploads are copied into the queue's media under that job, where its worker finds them.
+"""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from multitalk.errors import InvalidRequest, LimitExceeded, NotFound
+from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
+from multitalk.serving.api.ledger import Ledger, Upload
+from multitalk.serving.queue import MediaStore
+
+SCHEME = "upload://"
+QUEUE_SCHEME = "upload:"  # what the queue's workers read: media of the job
+
+
+class UploadStore:
+    """The files; they lie in `directory`.
+
+    Args:
+        directory: Where they lie; made where there is none.
+        ledger: Remembers them.
+        seconds: How long they are kept.
+        max_bytes: Of one.
+    """
+
+    def __init__(self, directory: Path, ledger: Ledger, *, seconds: float, max_bytes: int) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self._ledger = ledger
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+
+    async def receive(
+        self, chunks: AsyncIterator[bytes], *, announced: int | None, owner: str, now: float
+    ) -> tuple[Upload, Container, int]:
+        """Take a file in as it comes.
+
+        Args:
+            chunks: Its bytes.
+            announced: How many, where that was said.
+            owner: Whose it is.
+            now: Seconds since 1970.
+
+        Returns:
+            The upload, its format, its size in bytes.
+
+        Raises:
+            LimitExceeded: More bytes than are accepted.
+            InvalidRequest: There are none, or of no known format.
+        """
+        self._check(announced or 0)
+        with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".part-") as partial:
+            head, size = b"", 0
+            async for chunk in chunks:
+                size += len(chunk)
+                self._check(size)
+                head += chunk[: SNIFFED_BYTES - len(head)]
+                await asyncio.to_thread(partial.write, chunk)
+            if not size:
+                raise InvalidRequest("source_empty")
+            container = sniff(head)
+            if container is None:
+                raise InvalidRequest("source_unrecognised")
+            await asyncio.to_thread(partial.flush)
+            upload_id = secrets.token_hex(16)
+            name = upload_id + container.suffix
+            (self.directory / name).hardlink_to(partial.name)
+        upload = Upload(upload_id, owner, name, now + self._seconds)
+        self._ledger.add_upload(upload)
+        return upload, container, size
+
+    def path(self, source: str, *, field: str, owner: str, now: float) -> Path:
+        """The file of a source `upload://ID`.
+
+        Raises:
+            NotFound: No upload of this owner's.
+        """
+        upload = self._ledger.upload(source.strip().removeprefix(SCHEME))
+        if upload is None or upload.owner != owner or upload.expires <= now:
+            raise NotFound("upload_not_found", field=field)
+        return self.directory / upload.file
+
+    async def resolved(
+        self, given: Any, *, job_id: str, owner: str, now: float, media: MediaStore
+    ) -> Any:
+        """A job's input with its uploads as the worker finds them, copied into the job's media.
+
+        Raises:
+            NotFound: It names an upload that is not this owner's.
+        """
+        if not isinstance(given, Mapping):
+            return given
+        sources = dict(named_sources(given))
+        names: dict[str, str] = {}
+        for field, source in sources.items():
+            if is_upload(source):
+                path = self.path(source, field=field, owner=owner, now=now)
+                names[field] = QUEUE_SCHEME + await media.put(
+                    path, job_id=job_id, suffix=path.suffix
+                )
+        return with_sources(given, names) if names else given
+
+    def sweep(self, now: float) -> None:
+        """Remove what is expired."""
+        for upload in self._ledger.expired_uploads(now):
+            (self.directory / upload.file).unlink(missing_ok=True)
+            self._ledger.forget_upload(upload.id)
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise LimitExceeded("upload_too_large", limit=self._max_bytes / 2**20)
+
+
+def is_upload(source: str) -> bool:
+    """Whether a source names an upload."""
+    return source.strip().startswith(QUEUE_SCHEME)
+
+
+def named_sources(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every source of a job's input that is a text, with its field; what is malformed has none."""
+    found = []
+    if isinstance(given.get("image_path"), str):
+        found.append(("image_path", given["image_path"]))
+    voices = given.get("audio_paths")
+    if isinstance(voices, Mapping):
+        found += [
+            (f"audio_paths.{name}", voice)
+            for name, voice in voices.items()
+            if isinstance(voice, str)
+        ]
+    return found
+
+
+def with_sources(given: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+    """The same input with other sources in some fields."""
+    changed = dict(given)
+    if "image_path" in sources:
+        changed["image_path"] = sources["image_path"]
+    if isinstance(given.get("audio_paths"), Mapping):
+        changed["audio_paths"] = {
+            name: sources.get(f"audio_paths.{name}", voice)
+            for name, voice in given["audio_paths"].items()
+        }
+    return changed
