@@ -49,7 +49,7 @@ def test_every_sentence_is_used():
     )
     made = {  # of a kind and what came in its place, in inputs/intake.py
         f"{what}_{kind}"
-        for kind in ("for_image", "for_speech", "format_unknown")
-        for what in ("web_page", "audio", "video", "image", "speech")
+        for kind in ("for_image", "for_visual", "for_speech", "format_unknown")
+        for what in ("web_page", "audio", "video", "image", "visual", "speech")
     }
     assert [key for key in SENTENCES if f'"{key}"' not in source and key not in made] == []

@@ -81,6 +81,11 @@ class Settings:
     max_text_characters: Annotated[int, "characters of one text to be spoken"] = 5000
     max_image_pixels: Annotated[int, "width times height of the picture"] = 50_000_000
     max_image_bytes: Annotated[int, "size of the picture's file"] = 32 * 2**20
+    max_video_pixels: Annotated[int, "width times height of a video in the picture's place"] = (
+        4096 * 2304
+    )
+    max_video_bytes: Annotated[int, "size of that video's file"] = 512 * 2**20
+    max_video_seconds: Annotated[float, "length of that video"] = 3600.0
     max_audio_bytes: Annotated[int, "size of one voice's file"] = 512 * 2**20
     max_redirects: Annotated[int, "redirects that one download may follow"] = 5
     download_seconds: Annotated[float, "total time for one download"] = 60.0

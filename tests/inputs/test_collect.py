@@ -2,6 +2,7 @@
 
 import base64
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,38 @@ def test_a_directory_that_becomes_a_link_before_it_is_opened_leads_nowhere(
     monkeypatch.setattr(os, "open", open_late)
     refused(inside / "portrait.png", job, InvalidRequest, root=root)
     assert inside.is_symlink(), "the swap did not happen"
+
+
+# A picture or a video ---------------------------------------------------------------------------
+
+VIDEO = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40)
+
+
+def test_where_a_picture_or_a_video_is_taken_each_has_its_own_limit(job):
+    settings = Settings(max_image_bytes=10_000, max_video_bytes=50_000)
+
+    def taken(start, size, **changed):
+        source = "data:;base64," + base64.b64encode(start + bytes(size - len(start))).decode()
+        limits = replace(settings, **changed)
+        return collect(source, field="image_path", kind="visual", directory=job, settings=limits)
+
+    assert taken(PNG, 10_000).suffix == ".png"
+    assert taken(VIDEO, 50_000).suffix == ".mp4"
+    assert taken(PNG, 10_000, max_video_bytes=100).stat().st_size == 10_000
+    for start, size, setting in [
+        (PNG, 10_001, "MULTITALK_MAX_IMAGE_BYTES"),
+        (VIDEO, 50_001, "MULTITALK_MAX_VIDEO_BYTES"),
+    ]:
+        with pytest.raises(LimitExceeded, match=setting):
+            taken(start, size)
+    with pytest.raises(LimitExceeded, match="MULTITALK_MAX_VIDEO_BYTES"):
+        taken(VIDEO, 101, max_video_bytes=100)
+
+
+def test_where_a_picture_or_a_video_is_taken_other_things_are_told(job):
+    sound = base64.b64encode(wav_bytes()).decode()
+    assert "takes a picture or a video" in refused(sound, job, MediaUndecodable, kind="visual")
+    page = "data:," + "<!doctype html><title>Clip</title>"
+    assert "not a picture or a video" in refused(page, job, MediaUndecodable, kind="visual")
+    text = "data:,nothing that anybody knows"
+    assert "known format" in refused(text, job, MediaUndecodable, kind="visual")

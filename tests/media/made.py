@@ -1,6 +1,6 @@
 """Sound and pictures made for the tests, and the files that hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -103,6 +103,61 @@ def write_picture_only(path: Path) -> Path:
         for index in range(5):
             frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
             frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+BITS = 8  # of a picture's number
+
+
+def numbered(number: int, size: tuple[int, int] = (64, 96)) -> NDArray[np.uint8]:
+    """A picture [H, W, 3] that shows its number in bars, black or white, the lowest bit first."""
+    height, width = size
+    bars = np.array([number >> bit & 1 for bit in range(BITS)], np.uint8) * 255
+    row = bars[np.arange(width) * BITS // width]
+    return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
+
+
+def numbered_all(count: int) -> list[NDArray[np.uint8]]:
+    """Pictures with the numbers 0, 1, 2, ..."""
+    return [numbered(number) for number in range(count)]
+
+
+def number_in(picture: NDArray[np.uint8]) -> int:
+    """The number of a picture [H, W, 3], scaled or encoded as it may be."""
+    width = picture.shape[1]
+    middles = (2 * np.arange(BITS) + 1) * width // (2 * BITS)
+    return sum(1 << bit for bit, x in enumerate(middles) if picture[:, x].mean() > 127)
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[NDArray[np.uint8]],
+    *,
+    rate: Fraction | int = 25,
+    codec: str = "libx264",
+    stamps: Sequence[float] | None = None,
+    turned: Mapping[str, object] = MappingProxyType({}),
+    container_options: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write RGB pictures [H, W, 3] to a video without sound.
+
+    `stamps` says when each is seen, in seconds, in place of a steady rate; `turned` is for PyAV's
+    `set_display_rotation`.
+    """
+    unit = Fraction(1, 1000) if stamps else 1 / Fraction(rate)
+    with av.open(str(path), "w", options=dict(container_options)) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.time_base = unit
+        stream.height, stream.width = pictures[0].shape[:2]
+        if turned:
+            stream.set_display_rotation(**turned)
+        for index, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = round(stamps[index] * 1000) if stamps else index
+            frame.time_base = unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -29,7 +29,8 @@ def collect(
     Args:
         source: As the caller wrote it: URL, data URI, base64 or path.
         field: The request field it came from, such as `audio_paths.person1`, for errors.
-        kind: `image`, or `speech` (sound, or a video whose sound is meant).
+        kind: `image`, `visual` (a picture or a video), or `speech` (sound, or a video whose sound
+            is meant).
         directory: Exists and belongs to the job, which removes it.
         settings: Limits, allowed roots and whether loopback may be reached.
         cancelled: Asked again and again while waiting.

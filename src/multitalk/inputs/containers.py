@@ -162,3 +162,7 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("MPEG-TS", "video", ".ts"), _transport_stream),
     (Container("WMA or WMV", "video", ".wmv"), _starts(_ASF)),
 )
+
+VIDEO_SUFFIXES = frozenset(
+    container.suffix for container, _ in _TABLE if container.medium == "video"
+)

@@ -6,10 +6,22 @@ from types import TracebackType
 from typing import Literal, TypeAlias
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable
-from multitalk.inputs.containers import SNIFFED_BYTES, Container, looks_like_page, sniff
-from multitalk.settings import Settings
+from multitalk.inputs.containers import (
+    SNIFFED_BYTES,
+    Container,
+    Medium,
+    looks_like_page,
+    sniff,
+)
+from multitalk.settings import PREFIX, Settings
 
-Kind: TypeAlias = Literal["image", "speech"]
+Kind: TypeAlias = Literal["image", "visual", "speech"]
+# The media of each kind, and the setting that says how large they may be.
+LIMITS: dict[Kind, dict[Medium, str]] = {
+    "image": {"image": "max_image_bytes"},
+    "visual": {"image": "max_image_bytes", "video": "max_video_bytes"},
+    "speech": {"audio": "max_audio_bytes", "video": "max_audio_bytes"},
+}
 
 
 class Intake:
@@ -20,7 +32,7 @@ class Intake:
     Args:
         directory: Exists; belongs to the job.
         field: The request field the bytes came from, for errors.
-        kind: What they must be; speech may be the sound of a video.
+        kind: What they must be; visual is a picture or a video, speech may be a video's sound.
         settings: For the size that is accepted.
     """
 
@@ -28,10 +40,8 @@ class Intake:
         self._directory = directory
         self._field = field
         self._kind = kind
-        if kind == "image":
-            self._limit, self._setting = settings.max_image_bytes, "MULTITALK_MAX_IMAGE_BYTES"
-        else:
-            self._limit, self._setting = settings.max_audio_bytes, "MULTITALK_MAX_AUDIO_BYTES"
+        self._settings = settings
+        self._limit, self._setting = max(map(self._limited, LIMITS[kind]))  # until it is known
         self._head = b""
         self._size = 0
         self._container: Container | None = None
@@ -95,14 +105,21 @@ class Intake:
         path = Path(self._file.name)
         return path.rename(path.with_suffix(container.suffix))
 
+    def _limited(self, medium: Medium) -> tuple[int, str]:
+        """How large a file may be, and the variable that says so."""
+        name = LIMITS[self._kind][medium]
+        return getattr(self._settings, name), PREFIX + name.upper()
+
     def _judged(self) -> Container:
         container = sniff(self._head)
         if container is None:
             if looks_like_page(self._head):
                 raise MediaUndecodable(f"web_page_for_{self._kind}", field=self._field)
             raise MediaUndecodable(f"{self._kind}_format_unknown", field=self._field)
-        if (container.medium == "image") != (self._kind == "image"):
+        if container.medium not in LIMITS[self._kind]:
             raise MediaUndecodable(
                 f"{container.medium}_for_{self._kind}", field=self._field, format=container.name
             )
+        self._limit, self._setting = self._limited(container.medium)
+        self.expect(self._size)
         return container

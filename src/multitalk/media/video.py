@@ -221,7 +221,7 @@ def probe(path: Path, *, field: str | None = None) -> VideoFacts:
         MediaUndecodable: No video, or damaged.
     """
     with open_media(path, key="video_undecodable", field=field) as container:
-        stream = _picture(container, field)
+        stream = picture_stream(container, field)
         num_frames = stream.frames
         if not num_frames:
             num_frames = sum(1 for packet in _packets(container, stream, field) if packet.size)
@@ -247,21 +247,25 @@ def read_frames(path: Path, *, field: str | None = None) -> Iterator[NDArray[np.
         MediaUndecodable: No video, or damaged.
     """
     with open_media(path, key="video_undecodable", field=field) as container:
-        stream = _picture(container, field)
+        stream = picture_stream(container, field)
         stream.thread_type = "AUTO"
         try:
             for frame in container.decode(stream):
-                yield frame.to_ndarray(format="rgb24", interpolation=_EXACT)  # type: ignore[misc]
+                yield frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[misc]
         except av.FFmpegError as error:
             raise MediaUndecodable("video_undecodable", field=field, reason="damaged") from error
 
 
 # libswscale's SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, which older PyAV cannot name.
-_EXACT = 0x2 | 0x2000 | 0x40000
+EXACT_COLORS = 0x2 | 0x2000 | 0x40000
 
 
-def _picture(container: InputContainer, field: str | None) -> VideoStream:
-    """The first video stream that is not the cover of a sound file."""
+def picture_stream(container: InputContainer, field: str | None) -> VideoStream:
+    """The first video stream that is not the cover of a sound file.
+
+    Raises:
+        MediaUndecodable: There is none.
+    """
     for stream in container.streams.video:
         readable = stream.codec_context is not None  # None: a codec that this FFmpeg does not have
         if readable and not stream.disposition & Disposition.attached_pic:

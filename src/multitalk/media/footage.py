@@ -1,0 +1,193 @@
+"""A video in a portrait's place: what is seen at each frame of a talk, read as it is asked for."""
+
+import logging
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.sidedata.sidedata import SideData, Type
+from av.video.frame import VideoFrame
+
+from multitalk.errors import LimitExceeded, MediaUndecodable
+from multitalk.media.audio import FPS
+from multitalk.media.decode import open_media
+from multitalk.media.image import Portrait
+from multitalk.media.video import EXACT_COLORS, picture_stream
+
+KEY = "video_undecodable"
+# Time stamps are rounded, in Matroska to milliseconds: the first one's error and another's together
+# are a unit. Where the unit is larger, as a frame is in AVI, they are exact.
+MAX_STAMP_ERROR = Fraction(1, 1000)  # seconds
+MISSING_SECONDS = 0.5  # that a whole file may lack of what its header promises
+DECODER_THREADS = 4  # each holds a frame
+CODED_PIXELS = 2  # for each that is seen, at most: codecs round sizes up
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A decoded frame, and since when it is seen, in seconds."""
+
+    since: Fraction
+    frame: VideoFrame
+
+
+class FootageReader:
+    """A video by the talk's frames, 25 a second, whatever its own rate; at its end it stands still.
+
+    A frame is decoded when it is asked for. Two are held here, and a few in the decoder. Asking in
+    order is cheap; asking for an earlier one begins the file anew. A reader that is pickled opens
+    the file again where it arrives. Leaving it as a context manager lets the file go, until another
+    frame is asked for.
+    """
+
+    def __init__(self, path: Path, *, field: str, max_pixels: int, max_seconds: float) -> None:
+        """Look through the file, without decoding it.
+
+        Args:
+            path: The file, which stays where it is.
+            field: The request field to blame.
+            max_pixels: Of a frame.
+            max_seconds: Of the whole video.
+
+        Raises:
+            MediaUndecodable: Empty, cut off or no video.
+            LimitExceeded: Too large or too long.
+        """
+        self._path = path
+        self._field = field
+        self._max_pixels = max_pixels
+        self._open: _Open | None = None
+        _survey(path, field=field, max_pixels=max_pixels, max_seconds=max_seconds)
+
+    def __enter__(self) -> "FootageReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": None}
+
+    def close(self) -> None:
+        """Let the file go; the next frame that is asked for opens it again."""
+        if self._open is not None:
+            self._open.shots.close()
+            self._open = None
+
+    def at(self, frame: int) -> Portrait:
+        """What is seen at a frame of the talk, upright.
+
+        Raises:
+            MediaUndecodable: Nothing of the video decodes.
+            LimitExceeded: A frame is larger than the file's header says, and too large.
+        """
+        moment = Fraction(frame, FPS)
+        if self._open is not None and moment < self._open.shown.since:
+            self.close()
+        if self._open is None:
+            self._open = _Open(_shots(self._path, self._field, self._max_pixels), self._field)
+        shown = self._open.until(moment).frame
+        _check_size(shown.width, shown.height, self._field, self._max_pixels)
+        return _upright(shown)
+
+
+class _Open:
+    """A video that is being decoded: the shot that is seen, and the one that comes next."""
+
+    def __init__(self, shots: Generator[_Shot, None, None], field: str) -> None:
+        self.shots = shots
+        first = next(shots, None)
+        if first is None:
+            raise MediaUndecodable(KEY, field=field, reason="nothing in it decodes")
+        self.shown = first
+        self._coming = next(shots, None)
+
+    def until(self, moment: Fraction) -> _Shot:
+        """What is seen at a moment, in seconds."""
+        while self._coming is not None and self._coming.since <= moment:
+            self.shown, self._coming = self._coming, next(self.shots, None)
+        return self.shown
+
+
+def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float) -> None:
+    """Refuse what is cut off, too large or too long, by what the file says of its packets."""
+    cut_off = MediaUndecodable(KEY, field=field, reason="damaged or cut off")
+    with open_media(path, key=KEY, field=field) as container:
+        stream = picture_stream(container, field)
+        _check_size(stream.codec_context.width, stream.codec_context.height, field, max_pixels)
+        start = Fraction(container.start_time or 0, av.time_base)
+        seen = last = Fraction(0)  # seconds
+        is_whole = True
+        try:
+            for packet in container.demux():
+                if packet.pts is None or packet.time_base is None:
+                    continue  # what ends each stream
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                last = max(last, end)
+                if packet.stream is stream:
+                    seen, is_whole = max(seen, end - start), not packet.is_corrupt
+        except av.FFmpegError as error:
+            raise cut_off from error
+        promised = Fraction(container.duration or 0, av.time_base)
+    if not is_whole or last < promised - MISSING_SECONDS:
+        raise cut_off
+    if seen > max_seconds:
+        raise LimitExceeded("video_too_long", field=field, seconds=float(seen), limit=max_seconds)
+
+
+def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise LimitExceeded(
+            "video_too_large", field=field, width=width, height=height, limit=max_pixels
+        )
+
+
+def _shots(path: Path, field: str, max_pixels: int) -> Generator[_Shot, None, None]:
+    """Whatever decodes, in order; the first is seen from second 0 on.
+
+    Packets that do not decode are left out: what came before them is seen on.
+    """
+    with open_media(path, key=KEY, field=field) as container:
+        stream = picture_stream(container, field)
+        stream.codec_context.options = {"max_pixels": str(CODED_PIXELS * max_pixels)}
+        stream.codec_context.thread_count = DECODER_THREADS
+        stream.thread_type = "AUTO"
+        rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
+        error = min(stream.time_base or MAX_STAMP_ERROR, MAX_STAMP_ERROR)
+        start: Fraction | None = None
+        stamp, damaged = Fraction(0), 0
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                damaged += 1
+                continue
+            for frame in frames:
+                if frame.pts is not None and frame.time_base is not None:
+                    stamp = frame.pts * frame.time_base
+                start = stamp if start is None else start
+                yield _Shot(max(Fraction(0), stamp - start - error), frame)
+                stamp += 1 / rate  # of the next one, if it does not say
+        if damaged:
+            _log.info("%d packets of the video did not decode", damaged)
+
+
+def _upright(frame: VideoFrame) -> Portrait:
+    """A frame as RGB, turned and mirrored as the camera says.
+
+    FFmpeg's display matrix (libavutil/display.h) is 3x3, row by row, and maps (x, y, 1) from the
+    left. Its upper left corner [[a, b], [c, d]] is read as one of the eight ways to lay a picture.
+    """
+    pixels: Portrait = frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[assignment]
+    side_data: Mapping[Type, SideData] = frame.side_data  # type: ignore[assignment]
+    if Type.DISPLAYMATRIX not in side_data:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):  # x becomes y
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
