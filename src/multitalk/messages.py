@@ -584,7 +584,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "weights_changed": {
         "en": "{file} on the hub is not the file that this release or the lock file names, so it "
         "was not fetched; for the hub's, remove its entry from the lock file",
-        "ko": "허브의 {file}이(가) 이 릴리스나 잠금 파일에 적힌 파일과 달라 받지 않았습니다. 허브의 "
+        "ko": "허브의 {file}이(가) 이 릴리스나 잠금 파일에 적힌 파일과 달라 받지 않았습니다. "
+        "허브의 "
         "파일을 쓰려면 잠금 파일에서 그 항목을 지우세요.",
     },
     "weights_lock_gone": {
@@ -600,7 +601,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "weights_disk_full": {
         "en": "{needed:.1f} GB of disk are needed and {free:.1f} GB are free; make room, or choose "
         "another place",
-        "ko": "디스크가 {needed:.1f} GB 필요한데 {free:.1f} GB만 비어 있습니다. 공간을 비우거나 다른 "
+        "ko": "디스크가 {needed:.1f} GB 필요한데 {free:.1f} GB만 비어 있습니다. 공간을 비우거나 "
+        "다른 "
         "곳을 선택하세요.",
     },
     "weights_unwritable": {
@@ -636,7 +638,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "key_missing": {
         "en": "this server wants a key: send it as `Authorization: Bearer KEY`; its operator makes "
         "one with `multitalk keys add`",
-        "ko": "이 서버에는 키가 필요합니다. `Authorization: Bearer KEY`로 보내 주세요. 키는 운영자가 "
+        "ko": "이 서버에는 키가 필요합니다. `Authorization: Bearer KEY`로 보내 주세요. 키는 "
+        "운영자가 "
         "`multitalk keys add`로 만듭니다.",
     },
     "key_unknown": {
@@ -646,21 +649,19 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "host_refused": {
         "en": "{host} is not a name of this server; ask it as localhost or 127.0.0.1, or start it "
         "with --base-url",
-        "ko": "{host}은(는) 이 서버의 이름이 아닙니다. localhost나 127.0.0.1로 접속하거나 --base-url로 "
+        "ko": "{host}은(는) 이 서버의 이름이 아닙니다. localhost나 127.0.0.1로 접속하거나 "
+        "--base-url로 "
         "서버를 시작해 주세요.",
     },
     "origin_refused": {
         "en": "a page of {origin} may not use this server; its operator can allow it with "
         "--cors-origin",
-        "ko": "{origin}의 페이지는 이 서버를 쓸 수 없습니다. 운영자가 --cors-origin으로 허용할 수 있습니다.",
+        "ko": "{origin}의 페이지는 이 서버를 쓸 수 없습니다. 운영자가 --cors-origin으로 허용할 "
+        "수 있습니다.",
     },
     "address_not_found": {
         "en": "there is nothing here; /docs lists this server's addresses",
         "ko": "이 주소에는 아무것도 없습니다. 이 서버의 주소 목록은 /docs에 있습니다.",
-    },
-    "job_not_found": {
-        "en": "no job {job_id}; it never was, is another key's, or its time is over",
-        "ko": "{job_id} 작업이 없습니다. 없던 작업이거나, 다른 키의 작업이거나, 보관 기간이 지났습니다.",
     },
     "video_not_found": {
         "en": "no such video; it was never made, or its time is over",
@@ -668,12 +669,14 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "upload_not_found": {
         "en": "no such upload; it never was, is another key's, or its time is over",
-        "ko": "그런 업로드가 없습니다. 없던 파일이거나, 다른 키의 파일이거나, 보관 기간이 지났습니다.",
+        "ko": "그런 업로드가 없습니다. 없던 파일이거나, 다른 키의 파일이거나, 보관 기간이 "
+        "지났습니다.",
     },
     "link_refused": {
         "en": "this link is not whole, or its time is over; ask /status for a new one, or send the "
         "key",
-        "ko": "링크가 온전하지 않거나 기한이 지났습니다. /status에서 새 링크를 받거나 키를 보내 주세요.",
+        "ko": "링크가 온전하지 않거나 기한이 지났습니다. /status에서 새 링크를 받거나 키를 보내 "
+        "주세요.",
     },
     "body_too_large": {
         "en": "more than {limit:g} MB; send large files to /uploads and name them as upload://ID",
@@ -681,19 +684,31 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "rate_limited": {
         "en": "more than {count} of these requests in {window:g} s; ask again in {seconds:g} s",
-        "ko": "{window:g}초 동안 이 요청이 {count}번을 넘었습니다. {seconds:g}초 뒤에 다시 요청해 주세요.",
+        "ko": "{window:g}초 동안 이 요청이 {count}번을 넘었습니다. {seconds:g}초 뒤에 다시 "
+        "요청해 주세요.",
     },
-    "retry_refused": {
-        "en": "only a FAILED or TIMED_OUT job can be tried again; this one is {status}",
-        "ko": "FAILED나 TIMED_OUT인 작업만 다시 시도할 수 있습니다. 이 작업은 {status}입니다.",
+    "upload_too_large": {
+        "en": "more than {limit:g} MiB (MULTITALK_MAX_AUDIO_BYTES); send a smaller file",
+        "ko": "{limit:g} MiB를 넘었습니다 (MULTITALK_MAX_AUDIO_BYTES). 더 작은 파일을 보내 주세요.",
     },
-    "idempotency_conflict": {
-        "en": "this Idempotency-Key came with another job before; use a new one",
-        "ko": "이 Idempotency-Key는 다른 작업에 이미 쓰였습니다. 새 키를 써 주세요.",
+    "public_without_key": {
+        "en": "{host} can be reached by others, so the server needs a key: make one with "
+        "`multitalk keys add NAME`, or listen at 127.0.0.1",
+        "ko": "{host}은(는) 다른 컴퓨터에서도 접속할 수 있으므로 키가 필요합니다. `multitalk "
+        "keys add "
+        "이름`으로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
     },
-    "storage_full": {
-        "en": "this server's disk takes no more files; its operator has to make room",
-        "ko": "이 서버의 디스크가 가득 찼습니다. 운영자가 공간을 비워야 합니다.",
+    "cannot_listen": {
+        "en": "cannot listen at port {port} ({reason}); choose another, or 0",
+        "ko": "{port}번 포트에서 기다릴 수 없습니다 ({reason}). 다른 포트나 0을 골라 주세요.",
+    },
+    "server_crashed": {
+        "en": "the server failed on this request; its log has the cause",
+        "ko": "서버가 이 요청을 처리하지 못했습니다. 원인은 서버의 로그에 있습니다.",
+    },
+    "expected_list": {
+        "en": 'must be a list of 1 to {limit} jobs: {{"jobs": [{{"input": ...}}]}}',
+        "ko": '작업을 1개에서 {limit}개까지 담은 목록이어야 합니다: {{"jobs": [{{"input": ...}}]}}',
     },
     "duration_of_url": {
         "en": "how long a voice at a URL lasts is known only once it is fetched",
@@ -723,10 +738,13 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "pip install '.[diffusion]'). 아니면 engine을 생략하거나 auto 또는 warp를 보내 주세요.",
     },
     "diffusion_needs_weights": {
-        "en": "the diffusion engine needs its weights: a directory named by MULTITALK_WEIGHTS, "
-        "laid out as docs/diffusion.md says; or leave engine out, or send auto or warp",
-        "ko": "diffusion 엔진에는 가중치가 필요합니다. docs/diffusion.md대로 만든 폴더를 "
-        "MULTITALK_WEIGHTS로 지정하거나, engine을 생략하거나 auto 또는 warp를 보내 주세요.",
+        "en": "the diffusion engine needs its weights: `multitalk fetch` gets them, and "
+        "MULTITALK_WEIGHTS names their directory (docs/weights.md); or leave engine out, or send "
+        "auto or warp",
+        "ko": "diffusion 엔진에는 가중치가 필요합니다. `multitalk fetch`로 내려받아 폴더를 "
+        "MULTITALK_WEIGHTS로 지정하거나(docs/weights.md), engine을 생략하거나 auto 또는 warp를 "
+        "보내 "
+        "주세요.",
     },
     "diffusion_weights_unusable": {
         "en": "the weights in MULTITALK_WEIGHTS cannot be used ({problems}); docs/diffusion.md "
@@ -747,16 +765,16 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "diffusion을 지정하거나 프로세스를 하나만 시작하세요.",
     },
     "parallel_needs_gpus": {
-        "en": "process {number} on this machine has no GPU of its own, there being {devices}; start "
-        "as many processes as there are GPUs (torchrun --nproc-per-node)",
+        "en": "process {number} on this machine has no GPU of its own, there being {devices}; "
+        "start as many processes as there are GPUs (torchrun --nproc-per-node)",
         "ko": "이 컴퓨터의 GPU는 {devices}개라서 {number}번째 프로세스가 쓸 GPU가 없습니다. GPU "
         "수만큼만 프로세스를 시작하세요 (torchrun --nproc-per-node).",
     },
     "parallel_heads": {
         "en": "{processes} processes cannot share the network's {heads} attention heads evenly; "
         "start one of {numbers} (torchrun --nproc-per-node)",
-        "ko": "프로세스 {processes}개로는 신경망의 어텐션 헤드 {heads}개를 똑같이 나눌 수 없습니다. "
-        "{numbers}개 중 하나로 시작하세요 (torchrun --nproc-per-node).",
+        "ko": "프로세스 {processes}개로는 신경망의 어텐션 헤드 {heads}개를 똑같이 나눌 수 "
+        "없습니다. {numbers}개 중 하나로 시작하세요 (torchrun --nproc-per-node).",
     },
     "parallel_failed": {
         "en": "another of the GPUs that share this talk failed, and its log says how; try again",
@@ -764,8 +782,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "로그에 있습니다. 다시 시도해 주세요.",
     },
     "parallel_lost": {
-        "en": "another of the processes that share each talk is gone or does not answer, so nothing "
-        "can be rendered here any more; start them all again",
+        "en": "another of the processes that share each talk is gone or does not answer, so "
+        "nothing can be rendered here any more; start them all again",
         "ko": "영상을 함께 만드는 다른 프로세스가 사라졌거나 응답하지 않아 더는 렌더링할 수 "
         "없습니다. 모든 프로세스를 다시 시작하세요.",
     },
@@ -801,10 +819,6 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "MULTITALK_MAX_REPLY_BYTES or sets up a bucket; or ask for less (a shorter speech or 480p)",
         "ko": "플랫폼이 {size:.1f} MB 결과를 받지 않았습니다. 운영자가 MULTITALK_MAX_REPLY_BYTES를 "
         "낮추거나 버킷을 설정해야 합니다. 아니면 더 짧은 음성이나 480p로 요청해 주세요.",
-    },
-    "diffusion_gpu_lost": {
-        "en": "the worker's GPU failed and the worker is replaced; send the job again",
-        "ko": "워커의 GPU에 문제가 생겨 워커를 바꿉니다. 작업을 다시 보내 주세요.",
     },
     "diffusion_gpu_lost": {
         "en": "the worker's GPU failed and the worker is replaced; send the job again",
@@ -882,7 +896,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "queue_url_refused": {
         "en": "{value} is not a queue; write sqlite:///path/to/queue.db or nats://host:4222",
-        "ko": "{value}은(는) 대기열 주소가 아닙니다. sqlite:///경로/queue.db 또는 nats://호스트:4222 "
+        "ko": "{value}은(는) 대기열 주소가 아닙니다. sqlite:///경로/queue.db 또는 "
+        "nats://호스트:4222 "
         "형식으로 써 주세요.",
     },
     "queue_without_library": {
