@@ -19,8 +19,8 @@ def check_no_job_is_answered_twice(jobs: Iterable[Job]) -> None:
     for job in jobs:
         assert len(job.results) <= 1, f"{job.id} has {len(job.results)} results"
         for post in job.posts:
-            if not post.is_progress:
-                assert post.status_before == "IN_PROGRESS", f"{job.id}: {post.status_before}"
+            if not post.is_progress:  # the worker and the platform may see its time end at once
+                assert post.status_before in ("IN_PROGRESS", "TIMED_OUT"), post
 
 
 def check_progress_comes_before_the_end(jobs: Iterable[Job]) -> None:

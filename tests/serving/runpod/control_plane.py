@@ -13,11 +13,12 @@ import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
 from aiohttp import web
+from faults import Faults
 from platform_job import FINAL, Job, Post
 
 WORKER_KEY = "worker-key"
@@ -27,43 +28,6 @@ REAP_SECONDS = 0.1
 MAX_BODY_BYTES = 200 * 2**20
 
 T = TypeVar("T")
-
-
-@dataclass
-class Faults:
-    """What goes wrong. A number is of that many next calls.
-
-    Attributes:
-        take_answers: Status and text that job-take answers with in place of a job.
-        drop_polls: Break the connection of a job-take.
-        instant_empty: Answer job-take and job-stop at once when there is nothing.
-        fail_done: Answer a job-done that is no progress with 500, unrecorded.
-        fail_stream: Answer a job-stream with 500, unrecorded.
-        refuse_stream: Answer every job-stream with 403.
-        refuse_bytes: Answer a job-done above this size with 413, unrecorded.
-        drop_final: Say yes to a result and forget it.
-        duplicate_take: Give out the same job a second time.
-        duplicate_in_batch: Answer job-take with a list that holds the job twice.
-        reorder_chunks: Record each second streamed piece before the one before it.
-        late_progress: Record progress only after the job has ended.
-        progress_delay: Seconds that a post of progress takes.
-        forget_timeouts: Leave a job's executionTimeout to the worker.
-    """
-
-    take_answers: deque[tuple[int, str]] = field(default_factory=deque)
-    drop_polls: int = 0
-    instant_empty: bool = False
-    fail_done: int = 0
-    fail_stream: int = 0
-    refuse_stream: bool = False
-    refuse_bytes: int | None = None
-    drop_final: int = 0
-    duplicate_take: int = 0
-    duplicate_in_batch: int = 0
-    reorder_chunks: bool = False
-    late_progress: bool = False
-    progress_delay: float = 0.0
-    forget_timeouts: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,12 @@ import pytest
 from control_plane import ControlPlane
 from worker_process import HANDLER, STUB, running_worker
 
+from multitalk.errors import WeightsUnavailable
+from multitalk.serving.runpod.fitness import check_weights
+from multitalk.settings import Settings
+from multitalk.weights.layout import written_path
+from multitalk.weights.manifest import load_manifest
+
 
 @pytest.mark.parametrize(
     ("script", "settings", "check", "said"),
@@ -38,3 +44,16 @@ def test_a_worker_that_is_told_to_stop_before_it_is_ready_ends(tmp_path: Path) -
         worker.stop()
         assert worker.exit_code() == -signal.SIGTERM
         assert not plane.calls
+
+
+def test_weights_of_another_size_than_the_published_are_told(tmp_path: Path) -> None:
+    manifest = load_manifest()
+    files = (file for name in manifest.sets for file in manifest.wanted(name))
+    wanted = next(file for file in files if file.size)
+    settings = Settings(weights=tmp_path)
+    check_weights(settings)  # what is not there is the engine's to ask for
+    path = written_path(tmp_path, wanted)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    with pytest.raises(WeightsUnavailable, match=path.name):
+        check_weights(settings)

@@ -12,8 +12,6 @@ from control_plane import ControlPlane
 from job_inputs import PORTRAIT, job_input
 from worker_process import HANDLER, Worker, run_to_end, running_worker
 
-from multitalk.serving.runpod.outbox import as_json
-
 SECONDS = 30.0  # for anything a worker does, on a busy machine
 
 
@@ -92,12 +90,6 @@ def test_text_without_an_encoding_is_answered_all_the_same(
     assert output_of(result)["field"] == "engine"
 
 
-def test_an_answer_is_always_one_that_can_be_sent() -> None:
-    assert as_json({"error": "no \ud800"}) == b'{"error": "no ?"}'
-    with pytest.raises(ValueError, match="JSON"):
-        as_json({"timings": {"render": float("nan")}})
-
-
 def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
     plane: ControlPlane, worker: Worker
 ) -> None:
@@ -156,6 +148,15 @@ def test_a_job_s_own_time_is_kept(plane: ControlPlane, worker: Worker) -> None:
         plane.faults.forget_timeouts = False
     assert output_of(result)["code"] == "deadline_exceeded"
     assert "1.5 s" in str(result["error"])
+
+
+def test_a_job_that_the_platform_ends_for_its_time_is_left(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    job = plane.submit(job_input(seconds=60.0), policy={"executionTimeout": 1000}).wait()
+    assert job.status in ("TIMED_OUT", "FAILED")  # by the platform, or by the worker
+    assert plane.submit(job_input()).wait().status == "COMPLETED"
+    assert not worker.left_over()
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def check_work_directory(settings: Settings) -> None:
 
 
 def check_weights(settings: Settings) -> None:
-    """Have the files of published weights their published sizes? A matter of milliseconds.
+    """Have the weights' files the sizes that are published, or that were locked? Takes milliseconds.
 
     Raises:
         WeightsUnavailable: One has not. Those that are missing are the engine's to ask for.
@@ -80,7 +80,7 @@ def check_weights(settings: Settings) -> None:
         return
     for weight_set in load_manifest().sets:
         for problem in verify_weights(directory, weight_set):
-            if problem.kind == "wrong_size":
+            if problem.kind != "missing":
                 raise WeightsUnavailable(SENTENCE_KEYS[problem.kind], file=problem.file)
 
 

@@ -9,6 +9,7 @@ from runpod.serverless.modules.rp_logger import RunPodLogger
 
 from multitalk.errors import MultiTalkError
 from multitalk.job import sweep
+from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.runpod import fitness
 from multitalk.serving.runpod.heartbeat import tie_children_to_this_process
@@ -25,6 +26,10 @@ def main() -> None:
     except SettingError as error:
         fitness.end_unfit("settings", error)
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        prepare(settings)
+    except MultiTalkError as error:
+        fitness.end_unfit("provenance", error)
     try:
         engine = load_engine(settings.engine, settings=settings)
     except MultiTalkError as error:

@@ -1,0 +1,68 @@
+"""The handler called directly: whatever comes in, what goes out is JSON and small enough."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from job_inputs import job_input
+from stub_worker import SECRET, StubEngine
+
+from multitalk.serving.runpod.outbox import as_json
+from multitalk.serving.runpod.worker import Worker
+from multitalk.settings import Settings
+
+LIMIT = 10_000_000  # of a reply to /run
+
+
+def answer(tmp_path: Path, given: object) -> dict[str, Any]:
+    worker = Worker(StubEngine(), Settings(work_directory=tmp_path))
+    reply = asyncio.run(worker.handle({"id": "job-1", "input": given}))
+    text = json.dumps(reply, allow_nan=False).encode()
+    assert len(text) < LIMIT
+    assert not list(tmp_path.iterdir())
+    return reply
+
+
+def test_a_success_is_told_by_its_status(tmp_path: Path) -> None:
+    reply = answer(tmp_path, job_input())
+    assert (reply["status"], reply["num_frames"]) == ("success", 10)
+    assert "error" not in reply
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [],
+        {},
+        {"prompt": "\ud800"},
+        {f"field{number}": number for number in range(10_000)},
+        {"prompt": float("nan"), "image_path": float("inf"), "audio_paths": {}},
+        {"locale": "ko"},
+    ],
+    ids=["null", "list", "nothing", "no text", "many fields", "no numbers", "korean"],
+)
+def test_a_refusal_is_a_sentence_and_a_code(tmp_path: Path, given: object) -> None:
+    reply = answer(tmp_path, given)
+    assert isinstance(reply["error"], str)
+    assert reply["code"] == "invalid_request"
+    assert set(reply) <= {"error", "code", "field", "details"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("crash", "internal_error"), ("starve", "engine_broken")]
+)
+def test_a_crash_is_a_sentence_and_a_code(tmp_path: Path, prompt: str, code: str) -> None:
+    reply = answer(tmp_path, job_input(prompt=prompt))
+    assert reply["code"] == code
+    assert SECRET not in json.dumps(reply)
+
+
+def test_what_is_no_json_is_never_written_as_if_it_were() -> None:
+    assert as_json({"error": "no \ud800"}) == b'{"error": "no ?"}'
+    with pytest.raises(ValueError, match="JSON"):
+        as_json({"timings": {"render": float("nan")}})
+    with pytest.raises(TypeError):
+        as_json({"video": b"bytes"})
