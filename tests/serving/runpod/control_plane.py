@@ -274,6 +274,11 @@ class ControlPlane:
             if faults.duplicate_in_batch:
                 faults.duplicate_in_batch -= 1
                 return web.json_response([job.body, job.body])
+            if faults.junk_beside:
+                faults.junk_beside -= 1
+                return web.json_response(
+                    ["junk", 5, {"input": {}}, {"id": 7, "input": {}}, job.body]
+                )
         if not given:
             return web.Response(status=204)
         return web.json_response(given if "batch" in request.path else given[0])

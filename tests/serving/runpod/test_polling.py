@@ -65,7 +65,7 @@ def test_a_platform_that_is_down_is_not_complained_about_at_length(
         (200, "{}"),
         (200, '{"id": "x"}'),
         (200, '{"input": {}}'),
-        (200, '["junk", 5, {"input": {}}, {"id": 7, "input": {}}]'),
+        (200, '["junk"]'),
         (200, "not json"),
         (200, '{"id": "half'),
         (200, ""),
@@ -95,6 +95,12 @@ def test_a_job_that_is_given_twice_in_one_answer_runs_once(plane: ControlPlane) 
     job.wait()
     plane.submit(job_input()).wait()
     assert len(job.results) == 1
+
+
+def test_a_job_beside_things_that_are_none_is_done(plane: ControlPlane) -> None:
+    plane.faults.junk_beside = 1
+    assert plane.submit(job_input()).wait().status == "COMPLETED"
+    assert not plane.faults.junk_beside
 
 
 def test_a_stop_signal_for_a_job_that_is_not_there_harms_nobody(plane: ControlPlane) -> None:

@@ -147,12 +147,10 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
             self._job_pace.delay = 0.0
         fit: dict[str, dict[str, Any]] = {}
         for job in jobs or ():
-            if not _is_job(job):
-                logger.error("the platform gave something that is no job: %.200r", job)
-            elif job["id"] in fit or self.job_progress.get(job["id"]):
-                logger.warning("job %s was given twice and runs once", job["id"])
+            if _is_job(job):
+                fit[job["id"]] = job  # given twice in one answer, it runs once
             else:
-                fit[job["id"]] = job
+                logger.error("the platform gave something that is no job: %.200r", job)
         return list(fit.values())
 
     # Stopping jobs -------------------------------------------------------------------------------
