@@ -1,0 +1,78 @@
+"""What must work before the first job is asked for, whatever the queue.
+
+The engine is tried out rather than believed: a talk of some frames of a drawn face.
+"""
+
+import shutil
+import tempfile
+
+import numpy as np
+
+from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
+from multitalk.errors import EngineUnavailable, WeightsUnavailable, WorkerError
+from multitalk.face.drawn_face import draw_face
+from multitalk.settings import Settings
+from multitalk.weights.manifest import load_manifest
+from multitalk.weights.places import find_weights
+from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
+
+PORTRAIT_PIXELS = 480
+NUM_FRAMES = 10
+HUM_HERTZ = 125
+SAMPLES_PER_FRAME = 640  # 16 kHz at 25 frames a second
+RESULT_BYTES = 256 * 2**20  # of disk for what is made, beside what is fetched
+
+
+def check_work_directory(settings: Settings) -> None:
+    """Can a job's files be kept?
+
+    Raises:
+        WorkerError: They cannot be written, or one job of the largest inputs would not fit.
+    """
+    directory = settings.work_directory
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"\0")
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise WorkerError("work_directory_unusable", reason=error.strerror) from error
+    needed = settings.max_image_bytes + settings.max_audio_bytes + RESULT_BYTES
+    if free < needed:
+        raise WorkerError("work_directory_full", free=free / 2**20, needed=needed / 2**20)
+
+
+def check_weights(settings: Settings) -> None:
+    """Have the weights' files the sizes that were published, or locked? Takes milliseconds.
+
+    Raises:
+        WeightsUnavailable: One has not. Those that are missing are the engine's to ask for.
+    """
+    directory = find_weights(settings)
+    if directory is None:
+        return
+    for weight_set in load_manifest().sets:
+        for problem in verify_weights(directory, weight_set):
+            if problem.kind != "missing":
+                raise WeightsUnavailable(SENTENCE_KEYS[problem.kind], file=problem.file)
+
+
+def check_engine(engine: Engine) -> None:
+    """Does it render? Ten frames of a drawn face that hums, in as few steps as there can be.
+
+    Raises:
+        EngineUnavailable: Frames are missing.
+        MultiTalkError: As the engine says.
+    """
+    seconds = np.arange(NUM_FRAMES * SAMPLES_PER_FRAME) / (25 * SAMPLES_PER_FRAME)
+    hum = (0.3 * np.sin(2 * np.pi * HUM_HERTZ * seconds)).astype(np.float32)
+    scene = Scene(
+        portrait=draw_face(PORTRAIT_PIXELS),
+        speakers=(Speaker("person1", hum),),
+        prompt="a drawn face hums",
+        num_frames=NUM_FRAMES,
+    )
+    options = RenderOptions(seed=0, resolution="480p", num_inference_steps=1)
+    rendered = sum(len(chunk.frames) for chunk in engine.render(scene, options, unwatched))
+    if rendered != NUM_FRAMES:
+        reason = f"{rendered} frames of {NUM_FRAMES}"
+        raise EngineUnavailable("engine_unavailable", engine=engine.name, reason=reason)
