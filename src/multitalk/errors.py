@@ -167,7 +167,7 @@ class TooManyRequests(RequestError):
 
     def __init__(self, key: str, *, seconds: float, **parameters: object) -> None:
         self.seconds = seconds
-        super().__init__(key, **parameters)
+        super().__init__(key, seconds=seconds, **parameters)
 
 
 class WorkerError(MultiTalkError):

@@ -25,7 +25,8 @@ class StreamBroken(Exception):
     """What was sent cannot be continued; the connection is cut, so that the client knows."""
 
 
-@router.api_route("/{job_id}.mp4", methods=["GET", "HEAD"], summary="A finished video")
+@router.head("/{job_id}.mp4", include_in_schema=False)
+@router.get("/{job_id}.mp4", summary="A finished video")
 async def video(request: Request, job_id: str) -> Response:
     """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""
     server = server_of(request)

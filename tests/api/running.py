@@ -1,0 +1,116 @@
+"""The real application behind a real socket, in a thread, with a stub worker."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from stub_worker import working
+
+from multitalk.serving.api.app import create_app
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.housekeeping import Housekeeping
+from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.run import open_server
+from multitalk.serving.api.server import Server
+from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
+from multitalk.settings import Settings
+
+START_SECONDS = 30.0
+
+
+class Running:
+    """A server that runs.
+
+    Attributes:
+        url: Its address.
+        server: What its routes share.
+        keys: Who may ask.
+    """
+
+    def __init__(self, url: str, server: Server, keys: KeyRing, loop: asyncio.AbstractEventLoop):
+        self.url = url
+        self.server = server
+        self.keys = keys
+        self._loop = loop
+
+    def client(self, token: str | None = None, **options) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, **options)
+
+    def do(self, work):
+        """Run a coroutine in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
+
+
+@contextmanager
+def running(
+    data: Path,
+    *,
+    settings: Settings | None = None,
+    works: bool = True,
+    keeps_house: bool = True,
+    clock: Callable[[], float] | None = None,
+    post: Poster | None = None,
+    **options,
+) -> Iterator[Running]:
+    """A server on loopback; `options` are of its `ServeConfig`."""
+    config = ServeConfig(data=data, **options)
+    settings = settings or Settings(work_directory=data, allow_loopback=True)
+    keys, metrics = KeyRing(data / "keys.json"), Metrics()
+    started: list[tuple[Server, asyncio.AbstractEventLoop]] = []
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Server]:
+        url = f"sqlite://{data / 'queue.db'}"
+        async with open_server(config, settings, keys, queue_url=url, engine="warp") as server:
+            server.clock = clock or time.time
+            webhooks = Webhooks(server, metrics, post or public_poster(settings))
+            async with contextlib.AsyncExitStack() as stack:
+                if works:
+                    await stack.enter_async_context(working(server.queue))
+                chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
+                if not keeps_house:
+                    chores.cancel()
+                started.append((server, asyncio.get_running_loop()))
+                yield server
+                chores.cancel()
+                await asyncio.wait({chores})
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        app = create_app(config, keys, opening, metrics)
+        uvicorn_server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)
+        )
+        thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
+        thread.start()
+        try:
+            end = time.monotonic() + START_SECONDS
+            while not uvicorn_server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            yield Running(url, started[0][0], keys, started[0][1])
+        finally:
+            uvicorn_server.should_exit = True
+            thread.join(START_SECONDS)
+            assert not thread.is_alive()
+
+
+def ended(client: httpx.Client, job_id: str, *, seconds: float = 20.0, **query: str) -> dict:
+    """The job's status, once it is final."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        reply = client.get(f"/v2/talk/status/{job_id}", params=query).json()
+        if reply["status"] not in ("IN_QUEUE", "IN_PROGRESS"):
+            return reply
+        time.sleep(0.03)
+    raise AssertionError(f"still {reply}")

@@ -1,0 +1,76 @@
+"""Keys: made once, kept as hashes, revoked while the server runs."""
+
+import json
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from multitalk.serving.api.keys import KeyRing
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys.json"
+
+
+def test_only_the_hash_of_a_key_is_kept_and_only_for_its_owner(path):
+    key, token = KeyRing(path).add("laptop")
+    text = path.read_text("utf-8")
+    assert token not in text
+    assert json.loads(text)[0]["sha256"] == sha256(token.encode()).hexdigest() == key.sha256
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(token) >= 43  # 256 bits in base64
+
+
+def test_a_key_opens_until_it_is_revoked_by_another_process(path):
+    ring, other = KeyRing(path), KeyRing(path)
+    assert not ring.is_in_use()
+    first, first_token = other.add("first")
+    second, second_token = other.add("second")
+    assert ring.is_in_use()
+    assert ring.owner(first_token) == first.id
+    assert ring.owner(second_token) == second.id
+    assert ring.owner(first_token + "x") is None
+    assert ring.owner("") is None
+    assert ring.owner("\ud800") is None
+    assert other.revoke(first.id)
+    assert not other.revoke(first.id)
+    assert ring.owner(first_token) is None
+    assert ring.owner(second_token) == second.id
+
+
+def test_revoking_the_last_key_opens_nothing(path):
+    ring = KeyRing(path)
+    key, _ = ring.add("only")
+    ring.revoke(key.id)
+    assert ring.listed() == []
+    assert ring.is_in_use()
+
+
+def test_keys_that_are_made_at_once_are_all_kept(path):
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda number: KeyRing(path).add(str(number)), range(12)))
+    assert {key.id for key, _ in made} == {key.id for key in KeyRing(path).listed()}
+
+
+def test_the_command_makes_lists_and_revokes(tmp_path):
+    def keys(*arguments: str) -> subprocess.CompletedProcess:
+        code = "from multitalk.cli import main; main()"
+        command = [sys.executable, "-c", code, "keys", *arguments, "--data", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    token = keys("add", "phone").stdout.strip()
+    ring = KeyRing(tmp_path / "keys.json")
+    (key,) = ring.listed()
+    assert ring.owner(token) == key.id
+    assert "phone" in keys("list").stdout
+    assert token not in keys("list").stdout
+    assert keys("revoke", key.id).returncode == 0
+    assert ring.owner(token) is None
+    missing = keys("revoke", key.id)
+    assert missing.returncode == 1
+    assert "multitalk keys list" in missing.stderr

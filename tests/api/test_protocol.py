@@ -1,0 +1,298 @@
+"""RunPod's endpoint protocol over raw HTTP: what each route takes and answers."""
+
+import base64
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from running import ended, running
+from stub_worker import VIDEO
+
+TALK = "/v2/talk"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@pytest.fixture
+def client(served):
+    with served.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory):
+    """A server that nobody works for."""
+    with running(tmp_path_factory.mktemp("idle"), works=False) as server:
+        yield server
+
+
+def send(client, given, path="run", **options):
+    answer = client.post(f"{TALK}/{path}", json={"input": given}, **options)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_job_runs_from_the_queue_to_its_video(client):
+    sent = send(client, {"echo": 5, "seconds": 0.2})
+    assert sent["status"] == "IN_QUEUE"
+    reply = ended(client, sent["id"])
+    assert reply["status"] == "COMPLETED"
+    assert reply["id"] == sent["id"]
+    assert reply["workerId"] == "stub"
+    assert reply["delayTime"] >= 0
+    assert reply["executionTime"] >= 200
+    assert reply["output"]["status"] == "success"
+    assert reply["output"]["echo"] == 5
+    assert base64.b64decode(reply["output"]["video_base64"]) == VIDEO
+    assert "video" not in reply["output"]
+    assert "error" not in reply
+    assert client.post(f"{TALK}/status/{sent['id']}").json() == reply
+
+
+def test_progress_is_the_output_while_the_job_runs(client):
+    sent = send(client, {"seconds": 1.0})
+    end = time.monotonic() + 10
+    while (reply := client.get(f"{TALK}/status/{sent['id']}").json()).get("output") is None:
+        assert time.monotonic() < end
+    assert reply["status"] == "IN_PROGRESS"
+    assert reply["output"] == {"stage": "render", "done": 1, "total": 2}
+
+
+def test_a_failed_job_tells_its_sentence_beside_code_and_field(client):
+    reply = ended(client, send(client, {"error": "no face"})["id"])
+    assert reply["status"] == "FAILED"
+    assert reply["error"] == "no face"
+    assert reply["output"] == {"code": "no_face_found", "field": "image_path"}
+
+
+def test_runsync_answers_with_the_end(client):
+    reply = send(client, {"echo": "now"}, "runsync")
+    assert reply["status"] == "COMPLETED"
+    assert reply["output"]["echo"] == "now"
+
+
+def test_runsync_answers_unfinished_when_its_wait_is_over(client):
+    began = time.monotonic()
+    reply = send(client, {"seconds": 3.0}, "runsync?wait=1000")
+    assert reply["status"] == "IN_PROGRESS"
+    assert time.monotonic() - began >= 1.0
+    assert ended(client, reply["id"])["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("wait", ["999", "300001", "soon", "-1", "١٠٠٠"])
+def test_a_wait_out_of_range_is_refused_by_name(client, wait):
+    answer = client.post(f"{TALK}/runsync", params={"wait": wait}, json={"input": {"a": 1}})
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "wait"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "input"),
+        ({"input": None}, "input"),
+        ({"input": {"a": 1}, "webook": "https://example.com"}, "webook"),
+        ({"input": {"a": 1}, "webhook": 5}, "webhook"),
+        ({"input": {"a": 1}, "webhook": "ftp://example.com"}, "webhook"),
+        ({"input": {"a": 1}, "webhook": "https://me:secret@example.com"}, "webhook"),
+        ({"input": {"a": 1}, "webhook": "https:///nowhere"}, "webhook"),
+        ({"input": {"a": 1}, "policy": {"executionTimeout": 4999}}, "policy.executionTimeout"),
+        ({"input": {"a": 1}, "policy": {"executionTimeout": 604800001}}, "policy.executionTimeout"),
+        ({"input": {"a": 1}, "policy": {"ttl": 9999}}, "policy.ttl"),
+        ({"input": {"a": 1}, "policy": {"ttl": "1 day"}}, "policy.ttl"),
+        ({"input": {"a": 1}, "policy": {"lowPriority": "yes"}}, "policy.lowPriority"),
+        ({"input": {"a": 1}, "policy": {"prio": 1}}, "policy.prio"),
+        ({"input": {"a": 1}, "s3Config": {"endpointUrl": "x"}}, "s3Config.accessId"),
+    ],
+)
+def test_a_wrong_body_is_refused_by_field(client, body, field):
+    answer = client.post(f"{TALK}/run", json=body)
+    assert answer.status_code in (400, 403)
+    assert answer.json()["field"] == field
+    assert field in answer.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'{"input": NaN}', b'{"a":1,"a":2}'])
+def test_what_is_no_json_object_is_a_400(client, body):
+    answer = client.post(f"{TALK}/run", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_request"
+
+
+def test_errors_are_in_the_language_that_is_asked_for(client):
+    answer = client.post(f"{TALK}/run", json={}, headers={"Accept-Language": "ko-KR,en"})
+    assert answer.json()["error"] == "input: 빠졌습니다. 꼭 필요합니다."
+
+
+@pytest.mark.parametrize("path", ["status", "stream", "cancel", "retry"])
+def test_an_unknown_job_is_a_404(client, path):
+    job = "00000000-0000-4000-8000-000000000000"
+    method = "POST" if path in ("cancel", "retry") else "GET"
+    answer = client.request(method, f"{TALK}/{path}/{job}")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
+def test_an_unknown_address_and_a_wrong_method_have_our_body(client):
+    assert client.get("/v2/talk/nothing").json()["code"] == "not_found"
+    answer = client.get(f"{TALK}/run")
+    assert answer.status_code in (404, 405)  # 404 where the page lies behind all routes
+    assert "error" in answer.json()
+
+
+def test_a_job_in_the_queue_is_cancelled_and_stays_so(idle):
+    with idle.client() as client:
+        sent = send(client, {"a": 1})
+        for _ in range(2):
+            reply = client.post(f"{TALK}/cancel/{sent['id']}").json()
+            assert reply == {"id": sent["id"], "status": "CANCELLED"}
+        assert client.get(f"{TALK}/status/{sent['id']}").json()["status"] == "CANCELLED"
+        stream = client.get(f"{TALK}/stream/{sent['id']}").json()
+        assert stream["status"] == "FAILED"  # RunPod's clients poll CANCELLED for ever
+        assert stream["stream"] == []
+        assert stream["error"] == "the job was cancelled"
+
+
+def test_a_running_job_is_cancelled(client):
+    sent = send(client, {"seconds": 20})
+    while client.get(f"{TALK}/status/{sent['id']}").json()["status"] == "IN_QUEUE":
+        time.sleep(0.02)
+    assert client.post(f"{TALK}/cancel/{sent['id']}").json()["status"] == "CANCELLED"
+    assert ended(client, send(client, {"echo": 1})["id"])["status"] == "COMPLETED"
+
+
+def test_only_what_failed_is_retried_under_its_id(client):
+    failed = send(client, {"error": "bad luck", "pieces": 1})["id"]
+    ended(client, failed)
+    assert len(client.get(f"{TALK}/stream/{failed}").json()["stream"]) == 1
+    reply = client.post(f"{TALK}/retry/{failed}").json()
+    assert reply == {"id": failed, "status": "IN_QUEUE"}
+    assert ended(client, failed)["status"] == "FAILED"
+    assert len(client.get(f"{TALK}/stream/{failed}").json()["stream"]) == 1  # its new pieces
+    completed = send(client, {"echo": 1}, "runsync")["id"]
+    answer = client.post(f"{TALK}/retry/{completed}")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "conflict"
+
+
+def test_pieces_are_handed_out_once_and_bounded_in_number(client):
+    sent = send(client, {"pieces": 10}, "runsync")
+    first = client.get(f"{TALK}/stream/{sent['id']}").json()
+    second = client.get(f"{TALK}/stream/{sent['id']}").json()
+    third = client.get(f"{TALK}/stream/{sent['id']}").json()
+    assert first["status"] == second["status"] == third["status"] == "COMPLETED"
+    chunks = [chunk["output"] for chunk in first["stream"] + second["stream"]]
+    assert [chunk["segment"] for chunk in chunks] == list(range(10))
+    assert base64.b64decode(chunks[3]["video_base64"]) == b"piece 3"
+    assert set(chunks[3]) == {"segment", "start", "frames", "video_base64"}
+    assert len(first["stream"]) == 8
+    assert third["stream"] == []
+
+
+def test_the_same_idempotency_key_is_the_same_job(client):
+    header = {"Idempotency-Key": "order-1"}
+    first = send(client, {"echo": 1}, headers=header)
+    again = send(client, {"echo": 1}, headers=header)
+    assert again["id"] == first["id"]
+    other = client.post(f"{TALK}/run", json={"input": {"echo": 2}}, headers=header)
+    assert other.status_code == 409
+    assert other.json()["code"] == "conflict"
+
+
+def test_the_same_key_at_the_same_time_is_still_one_job(client):
+    with ThreadPoolExecutor(4) as threads:
+        sent = list(
+            threads.map(
+                lambda _: send(client, {"echo": 3}, headers={"Idempotency-Key": "at-once"}),
+                range(8),
+            )
+        )
+    assert len({one["id"] for one in sent}) == 1
+
+
+def test_an_idempotency_key_that_is_too_long_is_refused(client):
+    answer = client.post(
+        f"{TALK}/run", json={"input": {"a": 1}}, headers={"Idempotency-Key": "k" * 257}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "Idempotency-Key"
+
+
+def test_a_batch_is_sent_whole_or_not_at_all(idle):
+    with idle.client() as client:
+        before = client.get(f"{TALK}/health").json()["jobs"]["inQueue"]
+        wrong = {"jobs": [{"input": {"a": 1}}, {"input": {"a": 2}, "policy": {"ttl": 1}}]}
+        answer = client.post(f"{TALK}/batch", json=wrong)
+        assert answer.status_code == 400
+        assert answer.json()["field"] == "jobs[1].policy.ttl"
+        assert client.get(f"{TALK}/health").json()["jobs"]["inQueue"] == before
+        sent = client.post(f"{TALK}/batch", json={"jobs": [{"input": {"a": 1}}] * 3}).json()
+        assert len({job["id"] for job in sent["jobs"]}) == 3
+        for body in ({}, {"jobs": []}, {"jobs": [1]}, {"jobs": [{"input": 1}] * 101}):
+            assert client.post(f"{TALK}/batch", json=body).status_code == 400
+        client.post(f"{TALK}/purge-queue")
+
+
+def test_requests_are_listed_the_youngest_first_page_by_page(tmp_path):
+    with running(tmp_path, works=False) as server, server.client() as client:
+        sent = [send(client, {"n": number})["id"] for number in range(5)]
+        first = client.get(f"{TALK}/requests?limit=3").json()
+        assert [job["id"] for job in first["requests"]] == sent[:1:-1]
+        second = client.get(f"{TALK}/requests", params={"before": first["next"]}).json()
+        assert [job["id"] for job in second["requests"]] == sent[1::-1]
+        assert second["next"] is None
+        client.post(f"{TALK}/cancel/{sent[0]}")
+        cancelled = client.get(f"{TALK}/requests?status=CANCELLED").json()["requests"]
+        assert [job["id"] for job in cancelled] == sent[:1]
+        assert client.get(f"{TALK}/requests?status=LOST").json()["field"] == "status"
+        assert client.get(f"{TALK}/requests?limit=101").json()["field"] == "limit"
+        removed = client.post(f"{TALK}/purge-queue").json()
+        assert removed == {"removed": 4, "status": "completed"}
+        assert client.get(f"{TALK}/status/{sent[1]}").status_code == 404
+
+
+def test_health_has_runpods_fields(client):
+    send(client, {"echo": 1}, "runsync")
+    health = client.get(f"{TALK}/health").json()
+    assert set(health["jobs"]) == {"completed", "failed", "inProgress", "inQueue", "retried"}
+    assert {"idle", "running"} <= set(health["workers"])
+    assert health["jobs"]["completed"] >= 1
+
+
+def test_a_job_is_forgotten_after_its_retention(tmp_path):
+    with running(tmp_path, retention_seconds=1.0) as server, server.client() as client:
+        job = send(client, {"echo": 1}, "runsync")["id"]
+        end = time.monotonic() + 20
+        while client.get(f"{TALK}/status/{job}").status_code == 200:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert client.get(f"/videos/{job}.mp4").status_code == 404
+        media = server.server.queue.media.root
+        assert not (media / job).exists()
+
+
+def test_what_goes_with_a_job_outlives_the_server(tmp_path):
+    with running(tmp_path, works=False) as server, server.client() as client:
+        job = send(client, {"echo": "later", "pieces": 3})["id"]
+    with running(tmp_path) as server, server.client() as client:
+        assert ended(client, job)["output"]["echo"] == "later"
+        assert len(client.get(f"{TALK}/stream/{job}").json()["stream"]) == 3
+    with running(tmp_path) as server, server.client() as client:
+        assert client.get(f"{TALK}/stream/{job}").json()["stream"] == []
+
+
+def test_metrics_and_the_list_of_routes(client):
+    send(client, {"echo": 1}, "runsync")
+    text = client.get("/metrics").text
+    route = 'route="/v2/{endpoint}/runsync",status="200"'
+    assert f"multitalk_http_requests_total{{{route}}}" in text
+    assert 'multitalk_jobs{status="completed"}' in text
+    assert "/v2/{endpoint}/run" in client.get("/docs").text
+    assert "/v2/{endpoint}/runsync" in client.get("/openapi.json").json()["paths"]
+    health = client.get("/healthz").json()
+    assert health["status"] == "ok"
+    assert health["key_needed"] is False
