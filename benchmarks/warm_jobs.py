@@ -26,9 +26,14 @@ class RememberingEngine:
     """Another engine, whose last scene and options are kept to be rendered again."""
 
     name: ClassVar[str] = "warp"
+    takes_footage: ClassVar[bool] = False
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    def check(self, options: RenderOptions) -> None:
+        """As the other engine does."""
+        self.engine.check(options)
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """As the other engine does."""

@@ -21,6 +21,7 @@ class FakeEngine:
     """
 
     name: ClassVar[Literal["warp"]] = "warp"
+    takes_footage = False
 
     def __init__(
         self,
@@ -43,6 +44,9 @@ class FakeEngine:
         self._size = size
         self._error = error
         self._notices = notices
+
+    def check(self, options: RenderOptions) -> None:
+        """Any options will do."""
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         self.scenes.append(scene)

@@ -1,9 +1,11 @@
 """One job, end to end, with a tiny engine: order, length, limits, and what is left behind."""
 
+import base64
 import logging
 import threading
 import wave
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,11 +23,12 @@ from multitalk.errors import (
     InternalError,
     InvalidRequest,
     MediaUndecodable,
+    RequestError,
     WorkerError,
 )
 from multitalk.job import Progress, Talk, render_talk, run_job
 from multitalk.media.audio import read_sound
-from multitalk.media.video import probe, read_frames
+from multitalk.media.video import VideoWriter, probe, read_frames
 from multitalk.schema import TalkResult, parse_request
 from multitalk.settings import Settings
 
@@ -453,4 +456,106 @@ def test_another_engine_than_the_one_asked_for_is_never_taken(settings: Settings
             on_progress=lambda _: None,
             cancelled=threading.Event(),
         )
+    assert engine.scenes == []
+
+
+def test_what_the_engine_refuses_is_refused_before_anything_is_fetched(settings: Settings) -> None:
+    class Choosy(FakeEngine):
+        def check(self, options: RenderOptions) -> None:
+            raise InvalidRequest(
+                "profile_not_offered", field="profile", value=options.profile, names="quality"
+            )
+
+    stages: list[str] = []
+    with pytest.raises(InvalidRequest, match="it has quality"):
+        talk_of(
+            settings,
+            settings.work_directory / "t.mp4",
+            Choosy(),
+            on_progress=lambda progress: stages.append(progress.stage),
+            image_path="nowhere.png",
+            profile="fusionx",
+        )
+    assert stages == []
+
+
+# A video in the picture's place -----------------------------------------------------------------
+
+
+class Moving(FakeEngine):
+    """Takes footage, and shows the brightness of the source at each chunk's start."""
+
+    takes_footage = True
+
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+        for chunk in super().render(scene, options, watch):
+            seen = scene.portrait if scene.footage is None else scene.footage.at(chunk.first)
+            chunk.frames[:, 8:] = round(seen.mean())
+            yield chunk
+
+
+@pytest.fixture
+def clip(files: Path) -> Path:
+    """Half a second of video that becomes brighter with each frame."""
+    path = files / "clip.mp4"
+    frames = np.empty((12, 48, 64, 3), np.uint8)
+    frames[:] = 10 * (1 + np.arange(12)).reshape(-1, 1, 1, 1)
+    with VideoWriter(path, width=64, height=48, soundtrack=None) as writer:
+        writer.append(frames)
+    return path
+
+
+def test_an_engine_that_takes_footage_is_given_a_video_by_its_frames(
+    settings: Settings, tmp_path: Path, clip: Path
+) -> None:
+    engine = Moving(chunk_frames=5)
+    talk_of(settings, tmp_path / "t.mp4", engine, image_path=str(clip))
+    shown = [int(frame[20:].mean()) for frame in read_frames(tmp_path / "t.mp4")][::5]
+    assert np.abs(np.array(shown) - [10, 60, 110, 120, 120]).max() <= 3
+    (scene,) = engine.scenes
+    assert scene.portrait.shape == (48, 64, 3)
+    assert abs(scene.portrait.mean() - 10) < 3
+
+
+def test_a_picture_is_no_footage(settings: Settings, tmp_path: Path) -> None:
+    engine = Moving()
+    talk_of(settings, tmp_path / "t.mp4", engine)
+    assert engine.scenes[0].footage is None
+
+
+@pytest.mark.parametrize("form", ["path", "data_uri", "base64"])
+def test_a_video_is_refused_where_the_engine_moves_a_picture(
+    settings: Settings, tmp_path: Path, clip: Path, form: str
+) -> None:
+    content = base64.b64encode(clip.read_bytes()).decode()
+    source = {"path": str(clip), "data_uri": f"data:video/mp4;base64,{content}"}.get(form, content)
+    engine, stages = FakeEngine(), []
+    with pytest.raises(MediaUndecodable, match=r"image_path: a video .*InfiniteTalk") as caught:
+        talk_of(
+            settings,
+            tmp_path / "t.mp4",
+            engine,
+            on_progress=lambda progress: stages.append(progress.stage),
+            image_path=source,
+        )
+    assert "정지 이미지" in caught.value.text("ko")
+    assert (engine.scenes, stages) == ([], ["collect"])
+
+
+def test_a_video_that_cannot_be_read_or_is_too_much_is_refused_before_the_work(
+    settings: Settings, tmp_path: Path, clip: Path
+) -> None:
+    content = clip.read_bytes()
+    (cut := clip.with_name("cut.mp4")).write_bytes(content[: len(content) // 2])
+    engine = Moving()
+    for video, changed, said in [
+        (cut, {}, "damaged"),
+        (clip, {"max_video_bytes": 500}, "MULTITALK_MAX_VIDEO_BYTES"),
+        (clip, {"max_video_pixels": 64 * 48 - 1}, "MULTITALK_MAX_VIDEO_PIXELS"),
+        (clip, {"max_video_seconds": 0.3}, "MULTITALK_MAX_VIDEO_SECONDS"),
+    ]:
+        limits = replace(settings, **changed)
+        with pytest.raises(RequestError, match=said) as caught:
+            talk_of(limits, tmp_path / "t.mp4", engine, image_path=str(video))
+        assert caught.value.field == "image_path"
     assert engine.scenes == []

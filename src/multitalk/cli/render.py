@@ -22,7 +22,11 @@ def render(  # noqa: PLR0917 - typer's way to say options
         Path, typer.Option("--output", "-o", help="The mp4 to write.", show_default=False)
     ],
     image: Annotated[
-        str | None, typer.Option(help="The portrait: a path, URL or data URI.", metavar="PICTURE")
+        str | None,
+        typer.Option(
+            help="The portrait: a path, URL or data URI. With InfiniteTalk's weights also a video.",
+            metavar="PICTURE",
+        ),
     ] = None,
     audio: Annotated[
         list[str] | None,
@@ -67,6 +71,13 @@ def render(  # noqa: PLR0917 - typer's way to say options
     ] = None,
     resolution: Annotated[
         str | None, typer.Option(help="Size of the video.", metavar="480p|720p")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Schedule of the diffusion engine; its weights' own if left out.",
+            metavar="fusionx|lightx2v|quality",
+        ),
     ] = None,
     locale: Annotated[str | None, typer.Option(help="Of messages.", metavar="en|ko")] = None,
     request: Annotated[
@@ -121,6 +132,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
             "seed": seed,
             "engine": engine,
             "resolution": resolution,
+            "profile": profile,
             "locale": locale,
         }
         on_top = {name: value for name, value in options.items() if value is not None}

@@ -29,21 +29,37 @@ class Speaker:
     box: Box | None = None
 
 
+class Footage(Protocol):
+    """A moving source. It can be pickled: each process that shares a talk reads it for itself."""
+
+    def at(self, frame: int) -> Portrait:
+        """What is seen at a frame of the talk; past its end, the last that was seen.
+
+        Cheap where frames are asked for in order; each may have a size of its own.
+
+        Raises:
+            RequestError: It turns out to be damaged or too large.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Scene:
     """What to render.
 
     Attributes:
-        portrait: The still picture, RGB uint8 [H, W, 3].
+        portrait: The still picture, RGB uint8 [H, W, 3]; with footage, what is seen at frame 0.
         speakers: In the caller's order, at least one.
         prompt: What the video shows.
         num_frames: Length of the talk T = ceil(S / 640), at 25 frames a second.
+        footage: The moving source, where the portrait is of one; only for an engine that takes it.
     """
 
     portrait: Portrait
     speakers: tuple[Speaker, ...]
     prompt: str
     num_frames: int
+    footage: Footage | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,19 @@ class Engine(Protocol):
     """Renders a talking portrait. Loaded once per process; one job at a time."""
 
     name: ClassVar[str]
+
+    @property
+    def takes_footage(self) -> bool:
+        """Whether a scene may have a moving source in the portrait's place."""
+        ...
+
+    def check(self, options: RenderOptions) -> None:
+        """Refuse at once what would be refused when rendering begins.
+
+        Raises:
+            InvalidRequest: There is no such profile here.
+        """
+        ...
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; closing the iterator cancels the work.

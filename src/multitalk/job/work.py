@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from multitalk.delivery import Place
 from multitalk.engines.base import Engine, FrameChunk, Notice, RenderOptions, Scene, Speaker
 from multitalk.errors import EngineUnavailable
 from multitalk.inputs.collect import collect
+from multitalk.inputs.containers import VIDEO_SUFFIXES
 from multitalk.inputs.intake import Kind
 from multitalk.job.course import Course
 from multitalk.media.audio import (
@@ -21,6 +22,7 @@ from multitalk.media.audio import (
     is_silent,
     load_speech,
 )
+from multitalk.media.footage import FootageReader
 from multitalk.media.image import Portrait, load_portrait
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
@@ -106,28 +108,30 @@ class Work:
         if request.engine not in ("auto", self._engine.name):
             names = {"asked": request.engine, "loaded": self._engine.name}
             raise EngineUnavailable("engine_not_loaded", field="engine", **names)
+        seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
+        options = self._options(seed)
+        self._engine.check(options)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
-        portrait, arrangement = self._load(image, voices)
+        portrait, footage, arrangement = self._load(image, voices)
         num_frames = arrangement.num_frames
         if request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
-        seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
         heard = [
             Voice(path, arrangement.offsets[name], field=_field_of(name))
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames)
-        scene = self._scene(portrait, arrangement, num_frames)
+        scene = self._scene(portrait, footage, arrangement, num_frames)
         notices = [
             Notice("voice_is_silent", {"speaker": name})
             for name, track in arrangement.tracks.items()
             if is_silent(track)
         ]
-        with self._course.stage("render", num_frames):
+        with self._course.stage("render", num_frames), footage or nullcontext():
             chunks = self._engine.render(
                 scene,
-                self._options(seed),
+                options,
                 lambda done: self._course.report("render", done, num_frames),
             )
             height, width = self._write(chunks, video, soundtrack, notices, fragmented)
@@ -149,14 +153,15 @@ class Work:
         )
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
-        """Fetch the picture and the recordings into files of this job."""
+        """Fetch the picture, or the video in its place, and the recordings into files of ours."""
         request = self._request
         sources = {
             name: voice for name, voice in request.audio_paths.items() if isinstance(voice, str)
         }
         total = 1 + len(sources)
         with self._course.stage("collect", total):
-            image = self._fetch(request.image_path, "image_path", "image")
+            kind: Kind = "visual" if self._engine.takes_footage else "image"
+            image = self._fetch(request.image_path, "image_path", kind)
             recordings = {}
             for done, (name, source) in enumerate(sources.items(), start=1):
                 self._course.report("collect", done, total)
@@ -192,13 +197,13 @@ class Work:
                     phonemes[name] = speech.phonemes
         return {name: files[name] for name in self._request.audio_paths}, phonemes
 
-    def _load(self, image: Path, voices: Mapping[str, Path]) -> tuple[Portrait, Arrangement]:
+    def _load(
+        self, image: Path, voices: Mapping[str, Path]
+    ) -> tuple[Portrait, FootageReader | None, Arrangement]:
         """Decode the picture and the voices, and put the voices on one time line."""
         settings = self._settings
         with self._course.stage("load", 1 + len(voices)):
-            portrait = load_portrait(
-                image, field="image_path", max_pixels=settings.max_image_pixels
-            )
+            portrait, footage = self._look_at(image)
             speeches = {}
             for done, (name, path) in enumerate(voices.items(), start=1):
                 self._course.report("load", done, 1 + len(voices))
@@ -211,9 +216,28 @@ class Work:
             arrangement = arrange_speakers(
                 speeches, order=self._request.speaker_order, directory=self._directory
             )
-        return portrait, arrangement
+        return portrait, footage, arrangement
 
-    def _scene(self, portrait: Portrait, arrangement: Arrangement, num_frames: int) -> Scene:
+    def _look_at(self, image: Path) -> tuple[Portrait, FootageReader | None]:
+        """The picture, or the first one of a video."""
+        field, settings = "image_path", self._settings
+        if image.suffix not in VIDEO_SUFFIXES:
+            return load_portrait(image, field=field, max_pixels=settings.max_image_pixels), None
+        with FootageReader(
+            image,
+            field=field,
+            max_pixels=settings.max_video_pixels,
+            max_seconds=settings.max_video_seconds,
+        ) as footage:
+            return footage.at(0), footage
+
+    def _scene(
+        self,
+        portrait: Portrait,
+        footage: FootageReader | None,
+        arrangement: Arrangement,
+        num_frames: int,
+    ) -> Scene:
         num_samples = min(arrangement.num_samples, num_frames * SAMPLES_PER_FRAME)
         return Scene(
             portrait=portrait,
@@ -223,6 +247,7 @@ class Work:
             ),
             prompt=self._request.prompt,
             num_frames=num_frames,
+            footage=footage,
         )
 
     def _options(self, seed: int) -> RenderOptions:

@@ -10,6 +10,7 @@ from multitalk.schema.document import read_json
 from multitalk.schema.request import (
     Box,
     Delivery,
+    ProfileName,
     SpokenText,
     TalkRequest,
     parse_request,
@@ -22,6 +23,7 @@ __all__ = [
     "Delivery",
     "ErrorReply",
     "JobStatus",
+    "ProfileName",
     "SpokenText",
     "TalkRequest",
     "TalkResult",

@@ -86,6 +86,9 @@ BoxField = Annotated[
 ]
 
 
+ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "quality"]
+
+
 class SpokenText(WireModel):
     """A text to be spoken, in place of a recording."""
 
@@ -149,8 +152,8 @@ class TalkRequest(WireModel):
 
     prompt: NotBlank = Field(max_length=MAX_PROMPT_CHARACTERS, description="what the video shows")
     image_path: NotBlank = Field(
-        description="the portrait: http(s) URL, data URI, bare base64, or a path under an "
-        "allowed root"
+        description="the portrait, or a video where the engine has InfiniteTalk's weights: "
+        "http(s) URL, data URI, bare base64, or a path under an allowed root"
     )
     audio_paths: dict[SpeakerName, Voice] = Field(
         min_length=1,
@@ -192,8 +195,8 @@ class TalkRequest(WireModel):
     engine: Literal["auto", "warp", "diffusion"] = Field(
         "auto", description="`auto` leaves the choice to the worker"
     )
-    profile: Name | None = Field(
-        None, description="named schedule of the diffusion engine: fusionx, lightx2v or quality"
+    profile: ProfileName | None = Field(
+        None, description="named schedule of the diffusion engine; the worker's own when left out"
     )
     color_correction: float = Field(
         0.0, ge=0.0, le=1.0, description="how far each window's colours are pulled to the portrait"

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.profiles import PROFILES, offered, picked  # noqa: E402
 from multitalk.errors import EngineUnavailable, InvalidRequest  # noqa: E402
 from multitalk.registry import load_engine  # noqa: E402
+from multitalk.schema import ProfileName  # noqa: E402
 from multitalk.settings import LoraFile, Settings  # noqa: E402
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
@@ -103,6 +105,10 @@ def test_docs_give_every_profile():
         assert (name, steps) == (profile.name, profile.num_inference_steps)
         assert (text, audio) == (profile.text_guidance_scale, profile.audio_guidance_scale)
         assert profile.shifts == {"480p": small, "720p": large}
+
+
+def test_a_request_can_name_every_profile_and_no_other():
+    assert sorted(names(PROFILES)) == sorted(get_args(ProfileName))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from multitalk.engines.diffusion.memory import (
 from multitalk.engines.diffusion.outfit import Outfit
 from multitalk.engines.diffusion.parallel import Alone, Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
+from multitalk.engines.diffusion.profiles import picked
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import detect_once, no_room, place_speakers
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
@@ -151,6 +152,15 @@ class DiffusionEngine:
         seconds = time.monotonic() - started
         logger.info("warm in %.2f s, memory plan: %s", seconds, placement.plan.name)
 
+    @property
+    def takes_footage(self) -> bool:
+        """Whether the weights are InfiniteTalk's."""
+        return self.loaded[0].pipeline.takes_footage
+
+    def check(self, options: RenderOptions) -> None:
+        """Refuse a profile that these weights do not have; see `engines.base.Engine`."""
+        picked(options.profile, self.loaded[1].profiles)
+
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
@@ -210,6 +220,7 @@ class DiffusionEngine:
                 [speaker.speech for speaker in scene.speakers],
                 boxes=order.boxes,
                 num_frames=scene.num_frames,
+                footage=scene.footage,
                 negative_prompt=options.negative_prompt,
                 resolution=options.resolution,
                 num_inference_steps=profile.num_inference_steps,

@@ -28,7 +28,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from multitalk.engines.base import Box, Watch, unwatched
+from multitalk.engines.base import Box, Footage, Watch, unwatched
 from multitalk.engines.diffusion.buckets import (
     BUCKETS,
     Resolution,
@@ -148,6 +148,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         *,
         boxes: Sequence[Box] | None = None,
         num_frames: int | None = None,
+        footage: Footage | None = None,
         negative_prompt: str = "",
         resolution: Resolution = "480p",
         num_inference_steps: int = 8,
@@ -164,11 +165,12 @@ class MultiTalkPipeline(DiffusionPipeline):
         """Make a talk; closing the iterator ends it.
 
         Args:
-            image: RGB uint8 [H, W, 3] of any size.
+            image: RGB uint8 [H, W, 3] of any size; with footage, its frame 0.
             prompt: What the video shows.
             voices: One per speaker, float32 [S] at 16 kHz.
             boxes: Where each speaker is, in pixels of the image; None for strips, left to right.
             num_frames: T; the longest voice's when None.
+            footage: The moving source that each segment is shown at its start; only InfiniteTalk.
             negative_prompt: What it does not show.
             resolution: Picks the sizes to choose from.
             num_inference_steps: Of each segment.
@@ -184,7 +186,7 @@ class MultiTalkPipeline(DiffusionPipeline):
                 worth of work. What it raises ends the talk.
 
         Raises:
-            ValueError: No voice, an empty one, no frame, or no step.
+            ValueError: No voice, an empty one, no frame, no step, or footage for MultiTalk.
             SpeakerOutOfSight: A box has no place in the video.
             FloatingPointError: While iterating: the weights give numbers that are not finite.
         """
@@ -197,6 +199,9 @@ class MultiTalkPipeline(DiffusionPipeline):
             raise ValueError("num_frames and num_inference_steps begin at 1")
         if boxes is not None and len(boxes) != len(voices):
             raise ValueError(f"{len(boxes)} boxes for {len(voices)} voices")
+
+        if footage is not None and not self.takes_footage:
+            raise ValueError("footage: only InfiniteTalk's weights are shown a moving source")
 
         # 2. Choose the size, and place the speakers in it.
         height, width = image.shape[:2]
@@ -218,7 +223,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             coefficients = COEFFICIENTS[resolution]
             cache = StepCache(threshold=step_cache_threshold, coefficients=coefficients)
         return self._talk(
-            fit_picture(image, size),
+            (fit_picture(image, size), footage),
             (prompt, negative_prompt),
             (voices, masks),
             num_frames=num_frames,
@@ -232,7 +237,7 @@ class MultiTalkPipeline(DiffusionPipeline):
     @torch.no_grad()
     def _talk(
         self,
-        picture: NDArray[np.uint8],
+        seen: tuple[NDArray[np.uint8], Footage | None],
         prompts: tuple[str, str],
         voices: tuple[Sequence[Array], Tensor | None],
         *,
@@ -275,14 +280,19 @@ class MultiTalkPipeline(DiffusionPipeline):
             voices=Voices(tracks, masks),
             step_cache=cache,
         )
-        pixels = torch.from_numpy(picture.copy()).to(device)
-        still = pixels.permute(2, 0, 1).float() / 127.5 - 1
+        first, footage = seen
+        still, size = _as_tensor(first, device), (first.shape[0], first.shape[1])
+
+        def source(frame: int) -> Tensor:
+            if footage is None or frame == 0:
+                return still
+            return _as_tensor(fit_picture(footage.at(frame), size), device)
 
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
             WatchedTalk(talk, pace, first=options.guidance.branches[0]),
             WatchedCodec(VaeCodec(self.vae, device), pace),
-            lambda _frame: still,
+            source,
             num_frames=num_frames,
             lengths=lengths,
             options=options,
@@ -296,6 +306,11 @@ class MultiTalkPipeline(DiffusionPipeline):
     def lengths(self) -> SegmentLengths:
         """How long the segments are that the weights were trained on."""
         return SegmentLengths(self.config.segment_frames, self.config.conditioning_frames)
+
+    @property
+    def takes_footage(self) -> bool:
+        """Whether the weights were trained to be shown a moving source."""
+        return bool(self.config.kind == "infinitetalk")
 
     def buckets(self, resolution: Resolution) -> dict[float, Size]:
         """Sizes by height / width."""
@@ -415,6 +430,12 @@ def clean_prompt(prompt: str) -> str:
     """One line of composed characters (NFC), HTML's entities resolved, twice if need be."""
     text = html.unescape(html.unescape(unicodedata.normalize("NFC", prompt)))
     return " ".join(text.split())
+
+
+def _as_tensor(picture: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """RGB uint8 [H, W, 3] -> [-1, 1], [3, H, W]."""
+    pixels = torch.from_numpy(picture.copy()).to(device)
+    return pixels.permute(2, 0, 1).float() / 127.5 - 1
 
 
 def _as_pixels(frames: Tensor) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from multitalk.engines.base import RenderOptions
 from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.errors import EngineUnavailable, InvalidRequest
+from multitalk.schema import ProfileName
 from multitalk.schema.problems import brief
 
 
@@ -28,7 +29,7 @@ class Profile:
             weights as they were trained.
     """
 
-    name: str
+    name: ProfileName
     num_inference_steps: int
     text_guidance_scale: float
     audio_guidance_scale: float
@@ -52,7 +53,7 @@ class Profile:
         return replace(self, shifts=shifts, **stated)
 
 
-# In the order in which a worker takes one, where the request names none.
+# All that there are, in the order in which a worker takes one, where the request names none.
 PROFILES = (
     Profile(
         "fusionx",

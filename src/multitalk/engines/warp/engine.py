@@ -28,6 +28,7 @@ class WarpEngine:
     """Moves the photograph itself: CPU only, no downloads, faster than real time."""
 
     name: ClassVar[str] = "warp"
+    takes_footage: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -36,6 +37,9 @@ class WarpEngine:
     def close(self) -> None:
         """Give back the face detector. A closed engine renders no more, and may be closed again."""
         self._open.close()
+
+    def check(self, options: RenderOptions) -> None:
+        """Nothing is refused: schedules are the diffusion engine's, and have no effect here."""
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
