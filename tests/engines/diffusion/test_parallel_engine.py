@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import wave
+from datetime import timedelta
 from pathlib import Path
 
 import av
@@ -21,7 +22,9 @@ from PIL import Image  # noqa: E402
 from toy import toy_pipeline, toy_transformer  # noqa: E402
 
 from multitalk.engines.diffusion.launch import Launch  # noqa: E402
-from multitalk.errors import EngineUnavailable  # noqa: E402
+from multitalk.engines.diffusion.notes import Notes  # noqa: E402
+from multitalk.engines.diffusion.parallel import check_heads  # noqa: E402
+from multitalk.errors import EngineBroken, EngineUnavailable  # noqa: E402
 from multitalk.registry import load_engine  # noqa: E402
 from multitalk.settings import Settings  # noqa: E402
 
@@ -233,3 +236,34 @@ def test_a_process_without_a_gpu_of_its_own_is_refused(first_of_two, weights, mo
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(EngineUnavailable, match=r"process 2 .* there being 1"):
         load_engine("diffusion", settings=Settings(weights=weights))
+
+
+def test_heads_are_shared_out_evenly_or_not_at_all():
+    for processes in (2, 4, 5, 8):
+        check_heads(40, processes=processes)
+    with pytest.raises(EngineUnavailable, match="2, 4, 5, 8, 10, 20, 40"):
+        check_heads(40, processes=3)
+
+
+class NeverDone:
+    """What another process does not come to."""
+
+    def wait(self, timeout):
+        raise RuntimeError("Operation timed out!")
+
+    def is_completed(self):
+        return False
+
+
+def test_one_that_does_not_answer_is_not_waited_for_for_ever():
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    try:
+        notes = Notes(patience=timedelta(0))
+        assert notes.least(3.5) == 3.5
+        for begin in (NeverDone, lambda: pytest.fail("the others are gone")):
+            with pytest.raises(EngineBroken, match="start them all again"):
+                notes.wait_for(begin)
+    finally:
+        torch.distributed.destroy_process_group()

@@ -10,44 +10,26 @@ of them would not come to is never begun.
 import contextlib
 import logging
 import os
-import pickle
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from enum import IntEnum
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from diffusers import ContextParallelConfig
-from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multitalk.engines.base import Watch
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.engines.diffusion.memory import has_gpu
+from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Note, Notes
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable, MultiTalkError
 
-# How far the others may be behind the first: opening the weights, the slowest piece of a talk.
-PATIENCE = timedelta(minutes=10)
-FOR_EVER = timedelta(days=365)  # between talks, and while the first one's caller takes its frames
-SLICE = timedelta(seconds=1)  # of waiting, between which signals are heard
-PIECE_BYTES = 16 * 2**20
+EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations
 
 logger = logging.getLogger(__name__)
-
-
-class Note(IntEnum):
-    """What a process has to say; of several notes the largest counts for all."""
-
-    GO_ON = 0
-    OUT_OF_MEMORY = 1  # all take the next memory plan
-    FAILED = 2  # one that follows could not go on
-    LEFT = 3  # the first one ended the talk
 
 
 class TalkLeftError(Exception):
@@ -104,29 +86,25 @@ class Team:
             )
         if has_gpu():
             torch.cuda.set_device(launch.local_rank)
-        backend = "cpu:gloo,cuda:nccl" if has_gpu() else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu() else "gloo", timeout=PATIENCE)
         self.follows = launch.rank > 0
-        self._launch = launch
-        self._notes = dist.new_group(backend="gloo", timeout=FOR_EVER)
-        self._patience = (FOR_EVER if self.follows else PATIENCE).total_seconds()
+        self._processes = launch.num_processes
+        self._notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
         self._stretch = 0  # number of the work in hand
         self._is_open = False  # whether the others are in it, too
-        self._is_lost = False
 
     def share(self, transformer: MultiTalkTransformer3DModel) -> None:
-        """Give each process a part of the transformer's tokens, by way of all heads (Ulysses).
+        """Give each process a part of the transformer's tokens (Ulysses).
+
+        For attention, they exchange their part of the tokens for a part of the heads. The other way
+        there is, a ring, hands keys and values to everyone: as much to send with two processes,
+        twice as much with four.
 
         Raises:
             EngineUnavailable: The network's heads cannot be shared out evenly.
         """
-        processes, heads = self._launch.num_processes, transformer.config.num_attention_heads
-        if heads % processes:
-            numbers = ", ".join(str(n) for n in range(2, heads + 1) if heads % n == 0)
-            raise EngineUnavailable(
-                "parallel_heads", processes=processes, heads=heads, numbers=numbers
-            )
-        transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=processes))
+        check_heads(transformer.config.num_attention_heads, processes=self._processes)
+        transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=self._processes))
         asking = _AskFirst(self)
 
         def begin(*_: object) -> None:
@@ -140,9 +118,7 @@ class Team:
 
     def least(self, value: float) -> float:
         """The smallest of all processes' values."""
-        values = torch.tensor([value], dtype=torch.float64)
-        self._wait_for(lambda: self._reduce(values, dist.ReduceOp.MIN))
-        return float(values.item())
+        return self._notes.least(value)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -181,7 +157,7 @@ class Team:
             what: Is done next; who does not do the same has lost its way.
 
         Raises:
-            As `together`.
+            OutOfMemoryError, EngineFailed, TalkLeftError, EngineBroken: As `together`.
         """
         heard = self._exchange(Note.GO_ON, what)
         if heard is not Note.GO_ON:
@@ -191,19 +167,10 @@ class Team:
         """Have the others do what the first is about to do.
 
         Args:
-            talk: Anything that can be pickled; arrays in it are not copied.
+            talk: What can be pickled.
         """
         self._leave()
-        views: list[pickle.PickleBuffer] = []
-        header = pickle.dumps(talk, protocol=5, buffer_callback=views.append)
-        parts = [
-            np.frombuffer(header, np.uint8),
-            *(np.frombuffer(view.raw(), np.uint8) for view in views),
-        ]
-        self._send(np.array([len(parts)]))
-        self._send(np.array([len(part) for part in parts]))
-        for part in parts:
-            self._send(part)
+        self._notes.send(talk)
         self._is_open = True
 
     def follow(self, render: Callable[[Any], None]) -> None:
@@ -215,10 +182,7 @@ class Team:
         Raises:
             EngineBroken: The first process is gone, or another one.
         """
-        while (number := int(self._receive(1, np.int64)[0])) > 0:
-            sizes = self._receive(number, np.int64)
-            header, *arrays = [self._receive(int(size), np.uint8) for size in sizes]
-            talk = pickle.loads(header.data, buffers=arrays)  # noqa: S301 - from a process of ours
+        while (talk := self._notes.receive()) is not None:
             with _outlived():
                 render(talk)
 
@@ -229,15 +193,14 @@ class Team:
         with contextlib.suppress(EngineBroken):  # they have gone already
             if not self.follows:
                 self._leave()
-                self._send(np.array([0]))
-        if not self._is_lost:
+                self._notes.send(None)
+        if not self._notes.is_lost:
             dist.destroy_process_group()
 
     def _leave(self) -> None:
         """Have the others leave work that was left without a word."""
         if self._is_open:
             self._exchange(Note.LEFT)
-            self._is_open = False
 
     def _tell(self, error: BaseException) -> None:
         """Say what ended the work here; what was worse elsewhere is raised."""
@@ -249,48 +212,17 @@ class Team:
             raise _error_of(heard) from error
 
     def _exchange(self, note: Note, what: str = "") -> Note:
-        place = zlib.crc32(what.encode())
-        notes = torch.tensor([note, place, -place])
-        self._wait_for(lambda: self._reduce(notes, dist.ReduceOp.MAX))
-        heard = Note(int(notes[0]))
-        if heard is Note.GO_ON and notes[1] != -notes[2]:
+        try:
+            heard, is_same_place = self._notes.exchange(note, zlib.crc32(what.encode()))
+        except EngineBroken:
+            self._is_open = False
+            raise
+        if heard is Note.GO_ON and not is_same_place:
             logger.error("the processes of a talk have lost each other, here before: %s", what)
             heard = Note.FAILED
         if heard is not Note.GO_ON:
             self._is_open = False
         return heard
-
-    def _reduce(self, values: torch.Tensor, operation: dist.ReduceOp) -> Any:
-        return dist.all_reduce(values, operation, group=self._notes, async_op=True)
-
-    def _send(self, values: NDArray[Any]) -> None:
-        for start in range(0, len(values), PIECE_BYTES):
-            self._pass_on(values[start : start + PIECE_BYTES].copy())
-
-    def _receive(self, size: int, kind: type[np.generic]) -> NDArray[Any]:
-        values = np.empty(size, kind)
-        for start in range(0, size, PIECE_BYTES):
-            self._pass_on(values[start : start + PIECE_BYTES])
-        return values
-
-    def _pass_on(self, values: NDArray[Any]) -> None:
-        piece = torch.from_numpy(values)
-        self._wait_for(lambda: dist.broadcast(piece, src=0, group=self._notes, async_op=True))
-
-    def _wait_for(self, begin: Callable[[], Any]) -> None:
-        """Do an exchange of notes, as long as the others are there."""
-        if self._is_lost:
-            raise EngineBroken("parallel_lost")
-        deadline = time.monotonic() + self._patience
-        try:
-            work = begin()
-            while not _is_done(work):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"no word from the other processes in {PATIENCE}")
-        except (RuntimeError, TimeoutError) as error:
-            self._is_open, self._is_lost = False, True
-            logger.error("another process of this talk is gone: %s", error)
-            raise EngineBroken("parallel_lost") from error
 
 
 class _AskFirst(TorchDispatchMode):
@@ -308,9 +240,6 @@ class _AskFirst(TorchDispatchMode):
         return operation(*arguments, **(keywords or {}))
 
 
-EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations
-
-
 def assemble() -> Alone | Team:
     """Those that share this process's talks, as it was started.
 
@@ -321,19 +250,15 @@ def assemble() -> Alone | Team:
     return Alone() if launch is None else Team(launch)
 
 
-def _is_done(work: Any) -> bool:
-    """Wait a moment for an exchange.
+def check_heads(heads: int, *, processes: int) -> None:
+    """Refuse a number of processes among which a network's heads cannot be shared out evenly.
 
     Raises:
-        RuntimeError: It failed: another process is gone.
+        EngineUnavailable: It says which numbers can.
     """
-    try:
-        work.wait(SLICE)
-    except RuntimeError:
-        if work.is_completed():
-            raise
-        return False  # only the moment is over
-    return True
+    if heads % processes:
+        numbers = ", ".join(str(n) for n in range(2, heads + 1) if heads % n == 0)
+        raise EngineUnavailable("parallel_heads", processes=processes, heads=heads, numbers=numbers)
 
 
 def _error_of(note: Note) -> Exception:

@@ -184,7 +184,7 @@ class MultiTalkTransformer3DModel(
         "norm_audio",
         "weight_scale",
     ]
-    _cp_plan: ClassVar = {}  # `forward` shares the tokens out, evenly or not
+    _cp_plan: ClassVar[dict[str, Any]] = {}  # `forward` shares the tokens out, evenly or not
 
     @register_to_config
     def __init__(
