@@ -145,6 +145,12 @@ OF_A_BUCKET = {
 }
 
 
+OF_THE_MACHINE = {
+    "work_directory": "the system's directory for temporary files",
+    "state_directory": "`~/.local/state/multitalk`",
+}
+
+
 def shown(value: object) -> str:
     """A default as docs/settings.md writes it."""
     if value is None or value == ():
@@ -159,8 +165,7 @@ def test_docs_give_every_setting_with_its_default_in_order():
     expected = []
     for spec in fields(Settings):
         default = shown(spec.default)
-        if spec.name == "work_directory":
-            default = "the system's directory for temporary files"
+        default = OF_THE_MACHINE.get(spec.name, default)
         if spec.name != "bucket":
             (doc,) = spec.type.__metadata__
             expected.append(f"| `MULTITALK_{spec.name.upper()}` | {default} | {doc} |")

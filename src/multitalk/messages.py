@@ -370,6 +370,30 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "얼굴을 찾으려면 {module}이(가) 필요하지만 설치되어 있지 않습니다: "
         "pip install --no-deps mediapipe==0.10.21",
     },
+    # Provenance --------------------------------------------------------------------------------
+    "c2pa_without_library": {
+        "en": "signing videos (MULTITALK_PROVENANCE=c2pa, or a certificate) needs c2pa-python; "
+        "pip install c2pa-python, or set MULTITALK_PROVENANCE=metadata",
+        "ko": "영상에 서명하려면(MULTITALK_PROVENANCE=c2pa 또는 인증서 설정) c2pa-python이 "
+        "필요합니다. pip install c2pa-python을 실행하거나 MULTITALK_PROVENANCE=metadata로 설정해 "
+        "주세요.",
+    },
+    "c2pa_unusable": {
+        "en": "{variable}: {reason}; put it right, or set MULTITALK_PROVENANCE=metadata",
+        "ko": "{variable}: {reason}. 바로잡거나 MULTITALK_PROVENANCE=metadata로 설정해 주세요.",
+    },
+    "c2pa_state_unwritable": {
+        "en": "the local certificate cannot be kept in MULTITALK_STATE_DIRECTORY ({reason}); name "
+        "a directory that can be written, or set MULTITALK_C2PA_CERTIFICATE and MULTITALK_C2PA_KEY",
+        "ko": "로컬 인증서를 MULTITALK_STATE_DIRECTORY에 저장할 수 없습니다 ({reason}). 쓸 수 있는 "
+        "폴더를 지정하거나 MULTITALK_C2PA_CERTIFICATE와 MULTITALK_C2PA_KEY를 설정해 주세요.",
+    },
+    "video_unsigned": {
+        "en": "the video could not be signed (C2PA); the worker's log has the cause, such as a "
+        "certificate that may not sign or a time-stamping authority that does not answer",
+        "ko": "영상에 서명(C2PA)하지 못했습니다. 원인은 워커의 로그에 있습니다. 서명할 수 없는 "
+        "인증서이거나 타임스탬프 기관이 응답하지 않을 수 있습니다.",
+    },
     # Delivery ----------------------------------------------------------------------------------
     "reply_too_large": {
         "en": "the video is {size:,} bytes as a reply; the limit is {limit:,} bytes "

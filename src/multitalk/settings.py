@@ -106,6 +106,23 @@ class Settings:
     stream: Annotated[
         bool, "RunPod worker: post the video piece by piece while it is rendered (docs/runpod.md)"
     ] = False
+    provenance: Annotated[
+        Literal["auto", "c2pa", "metadata"],
+        "how a video says that it is AI-generated: auto also signs a C2PA manifest where "
+        "c2pa-python is installed (docs/provenance.md)",
+    ] = "auto"
+    c2pa_certificate: Annotated[
+        Path | None,
+        "file of the certificates that videos are signed with, PEM, the signer's first; without it "
+        "a local one is made",
+    ] = None
+    c2pa_key: Annotated[Path | None, "file of that signer's private key, PEM"] = None
+    c2pa_timestamp_url: Annotated[
+        str | None, "time-stamping authority (RFC 3161) that is asked for each signature"
+    ] = None
+    state_directory: Annotated[
+        Path, "what this machine keeps for itself: the local certificate"
+    ] = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "multitalk")
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
     ] = "INFO"

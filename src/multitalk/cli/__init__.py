@@ -10,6 +10,7 @@ from multitalk import __version__
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
 from multitalk.cli.fetch import fetch
+from multitalk.cli.inspect import inspect
 from multitalk.cli.render import render
 from multitalk.cli.serve import keys, serve
 from multitalk.cli.visemes import visemes
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(render)
 app.command()(visemes)
 app.command()(evaluate)
+app.command()(inspect)
 app.command()(fetch)
 app.command()(serve)
 app.add_typer(keys, name="keys")

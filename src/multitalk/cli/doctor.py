@@ -26,6 +26,8 @@ PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pyd
 OPTIONAL_PACKAGES = {
     "espeakng-loader": "texts cannot be spoken; pip install espeakng-loader==0.2.4",
     "runpod": "no RunPod worker here; pip install runpod==1.12.0 'fastapi<0.142'",
+    "c2pa-python": "videos say that they are AI-generated, but are not signed; "
+    "pip install c2pa-python",
     "boto3": "results cannot go to a bucket; pip install boto3",
 }
 ALONE = {"mediapipe": "--no-deps mediapipe==0.10.21"}  # not by its name only

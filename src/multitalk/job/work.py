@@ -27,6 +27,7 @@ from multitalk.media.image import Portrait, load_portrait
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import sentence
+from multitalk.provenance import prepare, sign_video
 from multitalk.schema import SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
 from multitalk.speech.narration import moved, narrate, write_wav
@@ -111,6 +112,8 @@ class Work:
         seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
         options = self._options(seed)
         self._engine.check(options)
+        # Before the work, not after it. What is streamed is gone before it could be signed.
+        credential = None if fragmented else prepare(self._settings)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
         portrait, footage, arrangement = self._load(image, voices)
@@ -135,6 +138,8 @@ class Work:
                 lambda done: self._course.report("render", done, num_frames),
             )
             height, width = self._write(chunks, video, soundtrack, notices, fragmented)
+            if credential is not None:
+                sign_video(video, credential, picture=image, engine=self._engine.name)
         return Talk(
             video=video,
             width=width,

@@ -6,10 +6,11 @@ decodes is an error that says why.
 """
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import av
@@ -55,8 +56,14 @@ _Piece = tuple[SoundFormat, str, SoundBlock]  # the middle one is FFmpeg's name 
 
 
 @contextmanager
-def open_media(path: Path, *, key: str, field: str | None) -> Iterator[InputContainer]:
-    """Open a media file that refers to nothing but itself.
+def open_media(
+    path: Path,
+    *,
+    key: str,
+    field: str | None,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[InputContainer]:
+    """Open a media file that refers to nothing but itself; `options` are for FFmpeg's demuxer.
 
     Raises:
         MediaUndecodable: Empty or of no known format; `key` names the sentence.
@@ -68,7 +75,11 @@ def open_media(path: Path, *, key: str, field: str | None) -> Iterator[InputCont
             f"file:{path}",
             mode="r",
             metadata_errors="ignore",
-            container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            container_options={
+                "protocol_whitelist": "file",
+                "format_whitelist": FORMATS,
+                **options,
+            },
         )
     except av.FFmpegError as error:
         raise MediaUndecodable(key, field=field, reason="damaged or unknown format") from error

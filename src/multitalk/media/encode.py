@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from multitalk.errors import DeliveryFailed
 from multitalk.media.audio import FPS
+from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
 
 # Constant quality. superfast leaves out the macroblock tree, which spends bits on what stays in
@@ -74,6 +75,7 @@ def encode_talk(
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
     try:
         with av.open(f"file:{path}", "w", format="mp4", container_options=options) as container:
+            container.metadata.update(TAGS)
             picture = _add_picture(container, width, height, fragmented, threads)
             sound = _Sound(container, soundtrack) if soundtrack else None
             reformatter = VideoReformatter()
@@ -84,7 +86,9 @@ def encode_talk(
             container.mux(picture.encode(None))
             if sound is not None:
                 sound.finish()
-    except av.FFmpegError as error:
+        if not fragmented:
+            append_xmp(path)
+    except (av.FFmpegError, OSError) as error:
         reason = error.strerror or "encoder"
         raise DeliveryFailed("video_unwritable", reason=reason) from error
 

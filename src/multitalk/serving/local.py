@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
+from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.schema import TalkRequest, TalkResult, parse_request
 from multitalk.settings import Settings
@@ -48,9 +49,11 @@ class Studio:
 
         Raises:
             EngineUnavailable: The engine asked for cannot run here.
+            DeliveryFailed: Videos cannot be signed as the settings say.
         """
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
+        prepare(self.settings)
         self.engine = load_engine(engine, settings=self.settings)
         self._turn = threading.RLock()
 

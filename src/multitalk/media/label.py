@@ -1,0 +1,81 @@
+"""What every video says of itself in plain metadata: that it is AI-generated, by what, and how.
+
+The words are in two places, because readers look in different ones. The tags `comment` and
+`description` are in the file's index, of a streamed file too. An XMP packet with IPTC's property
+Digital Source Type is a box after the picture and sound of a file that is whole (XMP specification,
+part 3, 2020, section 1.1.7: ISO base media files).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+from xml.sax.saxutils import escape
+
+from multitalk import __version__
+from multitalk.media.decode import open_media
+
+PRODUCT = "MultiTalk Serverless"
+# IPTC NewsCodes, scheme `digitalsourcetype`: created algorithmically by a model that learned.
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+STATEMENT = (
+    f"AI-generated video, made by {PRODUCT} {__version__} from a picture and voices "
+    f"({DIGITAL_SOURCE_TYPE})"
+)
+TAGS = {"comment": STATEMENT, "description": STATEMENT}  # by FFmpeg's names
+
+XMP_BOX = UUID("be7acfcb-97a9-42e8-9c71-999491e3afac")
+XMP_PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+   <xmp:CreatorTool>{escape(PRODUCT)} {escape(__version__)}</xmp:CreatorTool>
+   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escape(STATEMENT)}</rdf:li></rdf:Alt>\
+</dc:description>
+   <Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>"""
+SOURCE_TYPE_IN_XMP = re.compile(r"""Iptc4xmpExt:DigitalSourceType(?:>|=["'])\s*([^<"'\s]+)""")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a video's plain metadata says; anybody can write or remove it.
+
+    Attributes:
+        comment: In words, or None.
+        digital_source_type: IPTC's URI from its XMP packet, or None.
+    """
+
+    comment: str | None
+    digital_source_type: str | None
+
+
+def append_xmp(path: Path) -> None:
+    """Add the XMP packet to an MP4 that is finished; nothing in it moves.
+
+    Raises:
+        OSError: The file could not be written.
+    """
+    body = XMP_BOX.bytes + XMP_PACKET.encode()
+    with path.open("ab") as file:
+        file.write((8 + len(body)).to_bytes(4, "big") + b"uuid" + body)
+
+
+def read_label(path: Path, *, field: str | None = None) -> Label:
+    """Read the plain metadata of any video, ours or not.
+
+    Raises:
+        MediaUndecodable: Empty or of no known format.
+    """
+    options = {"export_xmp": "1"}
+    with open_media(path, key="video_undecodable", field=field, options=options) as container:
+        metadata = container.metadata
+    found = SOURCE_TYPE_IN_XMP.search(metadata.get("xmp", ""))
+    comment = metadata.get("comment") or metadata.get("description")
+    return Label(comment or None, found[1] if found else None)

@@ -1,0 +1,121 @@
+"""What a video says of where it comes from, ours or not: its plain words and its signed manifest.
+
+Nothing is fetched: a manifest that is kept elsewhere and revoked certificates are not looked up,
+and no list of trusted authorities is consulted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from multitalk.media.label import Label, read_label
+
+if TYPE_CHECKING:
+    import c2pa
+
+OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+UNREADABLE = "unreadable"  # beside C2PA's codes: the manifest itself is damaged
+UNTRUSTED = "signingCredential.untrusted"  # what we do not judge
+
+Verdict = Literal["valid", "invalid", "absent", "unread"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The latest claim about a video.
+
+    Attributes:
+        verdict: `valid`: signed by `signer`, whoever that is, and unchanged since; `absent`: there
+            is none; `unread`: c2pa-python is not installed here.
+        problems: C2PA's codes of what makes it invalid.
+        generator: The program that made the claim, and its version.
+        actions: What was done, by C2PA's names, such as `c2pa.created`.
+        digital_source_type: IPTC's URI in one of the actions.
+        signer: The name in the certificate.
+        issuer: The organisation in it.
+    """
+
+    verdict: Verdict
+    problems: tuple[str, ...] = ()
+    generator: str | None = None
+    actions: tuple[str, ...] = ()
+    digital_source_type: str | None = None
+    signer: str | None = None
+    issuer: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that a video says of where it comes from."""
+
+    label: Label
+    manifest: Manifest
+
+
+def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
+    """Look at a video's plain metadata and its manifest.
+
+    Raises:
+        MediaUndecodable: Empty or of no known format.
+    """
+    label = read_label(path, field=field)
+    if find_spec("c2pa") is None:
+        return Inspection(label, Manifest("unread"))
+    import c2pa  # noqa: PLC0415 - an extra
+
+    try:
+        with open_manifest(path) as reader:
+            manifest = Manifest("absent") if reader is None else _manifest(reader)
+    except c2pa.C2paError.NotSupported:
+        manifest = Manifest("absent")  # no format that could hold one
+    except c2pa.C2paError:
+        manifest = Manifest("invalid", problems=(UNREADABLE,))
+    return Inspection(label, manifest)
+
+
+@contextmanager
+def open_manifest(path: Path) -> Iterator["c2pa.Reader | None"]:
+    """The manifests of a file, or None if it has none.
+
+    Raises:
+        c2pa.C2paError: They are damaged, or the file is of a format that holds none.
+    """
+    import c2pa  # noqa: PLC0415 - an extra
+
+    with path.open("rb") as file, c2pa.Context.from_dict(OFFLINE) as context:
+        reader = c2pa.Reader.try_create(None, file, context=context)
+        try:
+            yield reader
+        finally:
+            if reader is not None:
+                reader.close()
+
+
+def _manifest(reader: "c2pa.Reader") -> Manifest:
+    active: dict[str, Any] = reader.get_active_manifest() or {}
+    results = reader.get_validation_results() or {}
+    failures = results.get("activeManifest", {}).get("failure", [])
+    problems = [failure["code"] for failure in failures if failure["code"] != UNTRUSTED]
+    actions = [
+        action
+        for assertion in active.get("assertions", [])
+        if assertion["label"].startswith("c2pa.actions")
+        for action in assertion["data"]["actions"]
+    ]
+    source_types = [
+        action["digitalSourceType"] for action in actions if "digitalSourceType" in action
+    ]
+    made_by: dict[str, str] = next(iter(active.get("claim_generator_info", [])), {})
+    signature = active.get("signature_info", {})
+    return Manifest(
+        verdict="invalid" if reader.get_validation_state() == "Invalid" else "valid",
+        problems=tuple(dict.fromkeys(problems)),
+        generator=" ".join(made_by[key] for key in ("name", "version") if key in made_by) or None,
+        actions=tuple(action["action"] for action in actions),
+        digital_source_type=next(iter(source_types), None),
+        signer=signature.get("common_name"),
+        issuer=signature.get("issuer"),
+    )

@@ -1,0 +1,117 @@
+"""Jobs and doors: what is signed, what carries plain words only, and what `inspect` shows."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fake_engine import FakeEngine
+from multitalk.cli import app
+from multitalk.errors import DeliveryFailed
+from multitalk.job import render_talk, stream_job
+from multitalk.media.label import STATEMENT
+from multitalk.provenance import inspect_video
+from multitalk.schema import parse_request
+from multitalk.serving.local import Studio
+
+
+@pytest.fixture
+def given(tmp_path, voice):
+    portrait = tmp_path / "portrait.png"
+    Image.new("RGB", (32, 24), (200, 40, 90)).save(portrait)
+    return {
+        "prompt": "somebody talks",
+        "image_path": str(portrait),
+        "audio_paths": {"person1": str(voice)},
+    }
+
+
+def run(job, given, settings, *places, engine=None, **more):
+    return job(
+        parse_request(given, settings=settings),
+        *places,
+        engine=engine or FakeEngine(),
+        settings=settings,
+        job_id="job-1",
+        on_progress=lambda _: None,
+        cancelled=threading.Event(),
+        **more,
+    )
+
+
+def test_a_job_s_video_is_signed(given, settings, tmp_path):
+    output = tmp_path / "t.mp4"
+    run(render_talk, given, settings, output)
+    found = inspect_video(output)
+    assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "valid")
+
+
+def test_metadata_only_is_not_signed(given, settings, tmp_path):
+    output = tmp_path / "t.mp4"
+    run(render_talk, given, replace(settings, provenance="metadata"), output)
+    found = inspect_video(output)
+    assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "absent")
+
+
+def test_streamed_pieces_carry_the_plain_words(given, settings, tmp_path):
+    pieces = []
+    run(stream_job, given, settings, on_piece=pieces.append, max_piece_bytes=2**20)
+    output = tmp_path / "t.mp4"
+    output.write_bytes(b"".join(piece.content for piece in pieces))
+    found = inspect_video(output)
+    assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "absent")
+
+
+def test_what_cannot_be_signed_is_said_before_the_work(given, settings, tmp_path):
+    engine = FakeEngine()
+    wrong = replace(settings, c2pa_key=tmp_path / "absent.pem")
+    with pytest.raises(DeliveryFailed, match="MULTITALK_C2PA_CERTIFICATE"):
+        run(render_talk, given, wrong, tmp_path / "t.mp4", engine=engine)
+    assert engine.scenes == []
+    with pytest.raises(DeliveryFailed, match="MULTITALK_C2PA_CERTIFICATE"):
+        Studio("warp", settings=wrong)
+
+
+def test_a_job_that_cannot_be_signed_in_the_end_leaves_nothing(given, settings, tmp_path, issue):
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    chain, key = issue(
+        ec.generate_private_key(ec.SECP256R1()), purpose=ExtendedKeyUsageOID.SERVER_AUTH
+    )
+    place = tmp_path / "place"
+    place.mkdir()
+    with pytest.raises(DeliveryFailed):
+        run(
+            render_talk,
+            given,
+            replace(settings, c2pa_certificate=chain, c2pa_key=key),
+            place / "t.mp4",
+        )
+    assert list(place.iterdir()) == []
+
+
+def test_inspect_shows_it_and_ends_with_3_for_what_was_changed(given, settings, tmp_path):
+    output = tmp_path / "t.mp4"
+    run(render_talk, given, settings, output)
+    shown = CliRunner().invoke(app, ["inspect", str(output)])
+    assert shown.exit_code == 0
+    assert "AI-generated" in shown.output
+    assert "signed, and unchanged since" in shown.output
+    content = bytearray(output.read_bytes())
+    content[content.index(b"mdat", content.index(b"moov")) + 100] ^= 1
+    output.write_bytes(content)
+    shown = CliRunner().invoke(app, ["inspect", str(output), "--json"])
+    assert shown.exit_code == 3
+    record = json.loads(shown.output)
+    assert record["manifest"]["verdict"] == "invalid"
+    assert record["manifest"]["problems"] == ["assertion.bmffHash.mismatch"]
+
+
+def test_inspect_refuses_what_is_no_video(tmp_path):
+    assert CliRunner().invoke(app, ["inspect", str(tmp_path / "none.mp4")]).exit_code == 2
+    (tmp_path / "text.mp4").write_text("no video")
+    assert CliRunner().invoke(app, ["inspect", str(tmp_path / "text.mp4")]).exit_code == 2
