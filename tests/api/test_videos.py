@@ -1,0 +1,218 @@
+"""Videos as files: ranges, links, live."""
+
+import threading
+
+import httpx
+import pytest
+from running import running
+from stub_worker import RESULT, VIDEO
+
+from multitalk.errors import Unauthorized
+from multitalk.schema import JobStatus
+from multitalk.serving.api.links import MAX_SECONDS, LinkSigner, read_secret
+from multitalk.serving.queue import Outcome
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("videos")) as server:
+        token = server.keys.add("owner")[1]
+        with server.client(token) as client:
+            sent = client.post("/v2/a/runsync", json={"input": {"pieces": 3}}).json()
+            yield server, client, sent["id"]
+
+
+def test_a_whole_video(served):
+    _, client, job = served
+    answer = client.get(f"/videos/{job}.mp4")
+    assert answer.status_code == 200
+    assert answer.content == VIDEO
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["content-disposition"] == 'inline; filename="generated_video.mp4"'
+    download = client.get(f"/videos/{job}.mp4?download=1")
+    assert download.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=100-199", 100, 200),
+        ("bytes=10000-", 10000, len(VIDEO)),
+        ("bytes=-5", len(VIDEO) - 5, len(VIDEO)),
+        ("bytes=-99999999", 0, len(VIDEO)),
+        ("bytes=5-99999999", 5, len(VIDEO)),
+    ],
+)
+def test_a_range(served, asked, start, end):
+    _, client, job = served
+    answer = client.get(f"/videos/{job}.mp4", headers={"Range": asked})
+    assert answer.status_code == 206
+    assert answer.content == VIDEO[start:end]
+    assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(VIDEO)}"
+    head = client.head(f"/videos/{job}.mp4", headers={"Range": asked})
+    assert head.status_code == 206
+    assert head.content == b""
+    assert head.headers["content-length"] == str(end - start)
+
+
+@pytest.mark.parametrize("asked", [f"bytes={len(VIDEO)}-", "bytes=999999999-", "bytes=-0"])
+def test_a_range_beyond_the_end(served, asked):
+    _, client, job = served
+    answer = client.get(f"/videos/{job}.mp4", headers={"Range": asked})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == f"bytes */{len(VIDEO)}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-1", "bytes=-", "bytes=0-1,5-6", "items=0-1", "x"])
+def test_what_is_no_range_gets_the_whole(served, asked):
+    _, client, job = served
+    answer = client.get(f"/videos/{job}.mp4", headers={"Range": asked})
+    assert answer.status_code == 200
+    assert answer.content == VIDEO
+
+
+def test_a_video_that_is_there_already_is_not_sent_again(served):
+    _, client, job = served
+    etag = client.head(f"/videos/{job}.mp4").headers["etag"]
+    again = client.get(f"/videos/{job}.mp4", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+    assert again.content == b""
+    stale = {"Range": "bytes=0-3", "If-Range": '"another"'}
+    assert client.get(f"/videos/{job}.mp4", headers=stale).status_code == 200
+    fresh = {"Range": "bytes=0-3", "If-Range": etag}
+    assert client.get(f"/videos/{job}.mp4", headers=fresh).status_code == 206
+
+
+def test_the_link_of_the_status_needs_no_key(served):
+    server, client, job = served
+    reply = client.get(f"/v2/a/status/{job}?video=url").json()
+    assert "video_base64" not in reply["output"]
+    url = reply["output"]["video_url"]
+    assert url.startswith(f"{server.url}/videos/{job}.mp4?")
+    with server.client() as stranger:
+        assert stranger.get(url).content == VIDEO
+        assert stranger.get(f"/videos/{job}.mp4").status_code == 401
+        live = url.replace(".mp4?", "/live.mp4?")
+        assert stranger.get(live).status_code == 200
+        for wrong in (url[:-1], url.replace("expires=1", "expires=2"), url + "0"):
+            assert stranger.get(wrong).status_code == 401, wrong
+        other = url.replace(job, "00000000-0000-4000-8000-000000000000")
+        assert stranger.get(other).status_code == 401
+
+
+def test_a_large_video_is_a_link_and_a_small_one_is_not(tmp_path):
+    with running(tmp_path, max_run_bytes=60_000, max_runsync_bytes=90_000) as server:
+        with server.client() as client:
+            sent = client.post("/v2/a/runsync", json={"input": {"size": 5}}).json()
+            assert "video_base64" in sent["output"]  # 20 MB in an answer of /runsync
+            reply = client.get(f"/v2/a/status/{sent['id']}").json()
+            assert "video_url" in reply["output"]  # 10 MB in one of /status
+            assert client.get(reply["output"]["video_url"]).content == VIDEO * 5
+    base = "https://talks.example/api"
+    with running(tmp_path / "b", max_runsync_bytes=1000, base_url=base) as server:
+        with server.client() as client:
+            reply = client.post("/v2/a/runsync", json={"input": {"size": 1}}).json()
+            assert reply["output"]["video_url"].startswith(f"{base}/videos/")
+
+
+def test_links_end_and_cannot_be_made_without_the_secret(tmp_path):
+    secret = read_secret(tmp_path / "secret")
+    assert read_secret(tmp_path / "secret") == secret
+    assert len(secret) == 32
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    signer = LinkSigner(secret)
+    now = 1_000_000.0
+    expires, signature = (part.split("=")[1] for part in signer.query("job", now=now).split("&"))
+    signer.check("job", expires, signature, now=now)
+    signer.check("job", expires, signature, now=now + MAX_SECONDS - 3600)
+    for job, until, sign, when in (
+        ("job", expires, signature, now + MAX_SECONDS),
+        ("other", expires, signature, now),
+        ("job", str(int(expires) + 1), signature, now),
+        ("job", expires, signature.upper(), now),
+        ("job", "", "", now),
+        ("job", "٣", signature, now),
+        ("job", expires, "é", now),
+    ):
+        with pytest.raises(Unauthorized):
+            signer.check(job, until, sign, now=when)
+    with pytest.raises(Unauthorized):
+        LinkSigner(b"another").check("job", expires, signature, now=now)
+
+
+def test_a_job_without_a_video_has_none(served):
+    _, client, _ = served
+    failed = client.post("/v2/a/runsync", json={"input": {"error": "x"}}).json()["id"]
+    assert client.get(f"/videos/{failed}.mp4").status_code == 404
+    assert client.get(f"/videos/{failed}/live.mp4").status_code == 404
+
+
+def test_live_is_all_pieces_and_again_from_the_start(served):
+    _, client, job = served
+    for _ in range(2):
+        answer = client.get(f"/videos/{job}/live.mp4")
+        assert answer.content == b"piece 0piece 1piece 2"
+        assert answer.headers["content-type"].startswith("video/mp4")
+
+
+def test_live_begins_before_the_end(tmp_path):
+    """The pieces come one by one; who listens has the first while the last is not there."""
+    with running(tmp_path, works=False) as server, server.client(timeout=20) as client:
+        job = client.post("/v2/a/run", json={"input": {}}).json()
+        assert job["id"]
+        queue = server.server.queue
+        lease = server.do(queue.claim("worker", wait=5))
+        got = []
+        first_came = threading.Event()
+
+        def listen():
+            with client.stream("GET", f"/videos/{job['id']}/live.mp4") as answer:
+                for chunk in answer.iter_raw():
+                    got.append(chunk)
+                    first_came.set()
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        for number in range(2):
+            add(server, lease, number)
+            assert first_came.wait(10)
+        assert listener.is_alive()
+        finish(server, lease)
+        listener.join(10)
+        assert b"".join(got) == b"p0p1"
+
+
+def test_live_is_cut_where_another_attempt_begins(tmp_path):
+    with running(tmp_path, works=False) as server, server.client(timeout=20) as client:
+        job = client.post("/v2/a/run", json={"input": {}}).json()["id"]
+        queue = server.server.queue
+        lease = server.do(queue.claim("lost", wait=5))
+        add(server, lease, 0)
+        add(server, lease, 1)
+        with client.stream("GET", f"/videos/{job}/live.mp4") as answer:
+            received = answer.iter_raw()
+            assert next(received) == b"p0"
+            server.do(queue.release(lease))
+            lease = server.do(queue.claim("other", wait=5))
+            add(server, lease, 0)
+            finish(server, lease)
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in received:
+                    pass
+        assert client.get(f"/videos/{job}/live.mp4").content == b"p0"
+
+
+def add(server, lease, number):
+    queue = server.server.queue
+    name = server.do(queue.media.put(b"p%d" % number, job_id=lease.job.id, suffix=".mp4"))
+    piece = {"segment": number, "start": 0.0, "frames": 1, "video": name}
+    assert server.do(queue.add_piece(lease, piece))
+
+
+def finish(server, lease):
+    queue = server.server.queue
+    name = server.do(queue.media.put(VIDEO, job_id=lease.job.id, suffix=".mp4"))
+    outcome = Outcome(status=JobStatus.COMPLETED, output={**RESULT, "video": name})
+    assert server.do(queue.finish(lease, outcome))
