@@ -1,0 +1,158 @@
+// From the form to a job's input, and from a job's problems back to the form.
+
+import { language, text } from "./language.js";
+import { problemsOf, showProblem } from "./problems.js";
+
+const $ = (id) => document.getElementById(id);
+const CONTROLS = ["prompt", "engine", "resolution", "seed", "profile", "sample_steps"];
+const LIMITS = { seed: [0, Number.MAX_SAFE_INTEGER], sample_steps: [1, 100] };
+
+/** Tells `change` when a setting is another one. */
+export class Form extends EventTarget {
+  #portrait;
+  #voices;
+  #engine = "";
+  #isDefaultPrompt = true;
+
+  constructor(portrait, voices) {
+    super();
+    this.#portrait = portrait;
+    this.#voices = voices;
+    for (const name of CONTROLS) {
+      $(name).addEventListener("input", () => {
+        this.#say(name, null);
+        this.#isDefaultPrompt &&= name !== "prompt";
+        this.#showDiffusion();
+        this.dispatchEvent(new Event("change"));
+      });
+    }
+    document.addEventListener("language", () => this.#writeDefaults());
+    this.#writeDefaults();
+  }
+
+  /** The engine that the server's workers have. */
+  set engine(name) {
+    this.#engine = name;
+    this.#writeDefaults();
+    this.#showDiffusion();
+  }
+
+  /** Whether everything is there; what is not is said where it is missing, if `aloud`. */
+  isComplete({ aloud }) {
+    const missing = [];
+    const look = (sentence, tell, focus) => {
+      if (aloud) tell(sentence);
+      if (sentence) missing.push(focus);
+    };
+    look(this.#portrait.missing(), (told) => this.#portrait.problem(told), () => $("portrait-file").focus());
+    for (const voice of this.#voices.all)
+      look(voice.missing(), (told) => voice.problem(told), () => voice.focus());
+    const prompt = $("prompt").value.trim() ? null : text("need_prompt");
+    look(prompt, (told) => this.#say("prompt", told), () => $("prompt").focus());
+    for (const [name, limits] of Object.entries(LIMITS))
+      look(this.#numberProblem(name, limits), (told) => this.#say(name, told), () => this.#focus(name));
+    if (aloud) missing[0]?.();
+    return !missing.length;
+  }
+
+  /** A job's input; waits until its files are sent. */
+  async input() {
+    const voices = this.#voices.all.map(async (voice) => [this.#voices.nameOf(voice), await voice.value()]);
+    const input = {
+      prompt: $("prompt").value.trim(),
+      image_path: await this.#portrait.sending,
+      audio_paths: Object.fromEntries(await Promise.all(voices)),
+      engine: $("engine").value,
+      resolution: $("resolution").value,
+      locale: language(),
+    };
+    const order = this.#voices.order;
+    const boxes = this.#voices.boxes();
+    if (order) input.audio_type = order;
+    if (boxes) input.bbox = boxes;
+    if ($("seed").value) input.seed = $("seed").valueAsNumber;
+    if (this.#isDiffusion() && $("profile").value) input.profile = $("profile").value;
+    if (this.#isDiffusion() && $("sample_steps").value) input.sample_steps = $("sample_steps").valueAsNumber;
+    return input;
+  }
+
+  /** Take all problems away. */
+  clearProblems() {
+    this.#portrait.problem(null);
+    this.#voices.problem(null);
+    for (const voice of this.#voices.all) voice.problem(null);
+    for (const name of CONTROLS) this.#say(name, null);
+    showProblem($("form-problem"), null);
+  }
+
+  /** Say each problem of an error at its control; settles with what belongs to none of them. */
+  place(error) {
+    const homeless = [];
+    let focus = null;
+    for (const [field, sentence] of problemsOf(error)) {
+      const go = this.#placeOne(field ?? "", sentence);
+      if (go) focus ??= go;
+      else homeless.push(field ? `${field}: ${sentence}` : sentence);
+    }
+    focus?.();
+    return homeless.length ? homeless.join("\n") : null;
+  }
+
+  // Says a problem; how to go there, or null where there is no place for it.
+  #placeOne(field, sentence) {
+    const [name, speaker] = field.split(/[.[]/);
+    const voice = this.#voices.all.find((one) => this.#voices.nameOf(one) === speaker);
+    if (name === "image_path") {
+      this.#portrait.problem(sentence);
+      return () => $("portrait-file").focus();
+    }
+    if (name === "audio_paths" && voice) {
+      voice.problem(sentence);
+      return () => voice.focus();
+    }
+    if (name === "bbox" && voice) {
+      voice.faceProblem(sentence);
+      return () => voice.focus();
+    }
+    if (name === "audio_paths" || name === "audio_type") {
+      this.#voices.problem(sentence);
+      return () => $("add-voice").focus();
+    }
+    if (!CONTROLS.includes(name)) return null;
+    this.#say(name, sentence);
+    return () => this.#focus(name);
+  }
+
+  #say(name, sentence) {
+    showProblem($(`${name}-problem`), sentence, $(name));
+  }
+
+  #focus(name) {
+    if ($("options").contains($(name))) $("options").open = true;
+    $(name).focus();
+  }
+
+  #numberProblem(name, [low, high]) {
+    const control = $(name);
+    const number = control.valueAsNumber;
+    const isEmpty = !control.value && !control.validity.badInput;
+    if (isEmpty || (Number.isInteger(number) && number >= low && number <= high)) return null;
+    return text("need_number", { low, high });
+  }
+
+  #isDiffusion() {
+    const chosen = $("engine").value;
+    return (chosen === "auto" ? this.#engine : chosen) === "diffusion";
+  }
+
+  #showDiffusion() {
+    for (const row of document.querySelectorAll(".for-diffusion")) row.hidden = !this.#isDiffusion();
+  }
+
+  #writeDefaults() {
+    if (this.#isDefaultPrompt) $("prompt").value = text("prompt_default");
+    const auto = $("engine").querySelector("[value=auto]");
+    auto.dataset.values = JSON.stringify({ engine: this.#engine });
+    auto.textContent = text("engine_auto", { engine: this.#engine });
+  }
+}

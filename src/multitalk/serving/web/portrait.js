@@ -1,0 +1,128 @@
+// The portrait: dropped, pasted, chosen or taken; sent at once, so that its faces are known.
+
+import { say, text } from "./language.js";
+import { showProblem } from "./problems.js";
+
+const $ = (id) => document.getElementById(id);
+const THUMBNAIL = 112; // pixels; shown at half of that
+
+/** Tells `change` whenever the picture or its faces are other ones. */
+export class Portrait extends EventTarget {
+  file = null;
+  faces = []; // {box: [x_min, y_min, x_max, y_max]}, left to right
+  size = null; // {width, height} in the pixels of the boxes
+  sending = null; // settles with the source that a job names it by
+
+  #server;
+  #abort = null;
+
+  constructor(server) {
+    super();
+    this.#server = server;
+    $("portrait-file").addEventListener("change", ({ target }) => {
+      if (target.files.length) this.take(target.files[0]);
+      target.value = ""; // the same file may be chosen again
+    });
+    $("portrait-remove").addEventListener("click", () => {
+      this.clear();
+      $("portrait-file").focus();
+    });
+    document.addEventListener("paste", ({ clipboardData }) => {
+      const picture = [...clipboardData.files].find((file) => file.type.startsWith("image/"));
+      if (picture) this.take(picture);
+    });
+    this.#takeDrops($("frame"));
+  }
+
+  /** Show a picture, send it and look for faces. */
+  async take(file) {
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
+    this.file = file;
+    this.faces = [];
+    this.size = null;
+    this.problem(null);
+    this.#show();
+    this.sending = this.#server.upload(file, { signal });
+    this.#changed();
+    say($("portrait-note"), "portrait_sending");
+    try {
+      const source = await this.sending;
+      say($("portrait-note"), "portrait_looking");
+      const found = await this.#server.faces(source);
+      if (signal.aborted) return;
+      this.faces = found.faces;
+      this.size = { width: found.width, height: found.height };
+      const count = this.faces.length;
+      say($("portrait-note"), ["faces_none", "faces_one"][count] ?? "faces_many", { count });
+    } catch (error) {
+      if (signal.aborted) return;
+      say($("portrait-note"), null);
+      this.sending = null;
+      this.problem(error.sentence?.replace(/^image_path: /, "") ?? error.message);
+    }
+    this.#changed();
+  }
+
+  clear() {
+    this.#abort?.abort();
+    this.file = this.sending = this.size = null;
+    this.faces = [];
+    say($("portrait-note"), null);
+    this.problem(null);
+    this.#show();
+    this.#changed();
+  }
+
+  /** Show a sentence at the portrait, or take it away. */
+  problem(sentence) {
+    showProblem($("portrait-problem"), sentence, $("portrait-file"));
+  }
+
+  /** What is missing, as a sentence, or null. */
+  missing() {
+    return this.file ? null : text("need_portrait");
+  }
+
+  /** A small picture of it for the history, as a data URI. */
+  thumbnail() {
+    const picture = $("portrait");
+    if (!picture.naturalWidth) return null;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = THUMBNAIL;
+    const side = Math.min(picture.naturalWidth, picture.naturalHeight);
+    const left = (picture.naturalWidth - side) / 2;
+    canvas.getContext("2d").drawImage(picture, left, 0, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+    return canvas.toDataURL("image/jpeg", 0.7);
+  }
+
+  #show() {
+    const picture = $("portrait");
+    if (picture.src) URL.revokeObjectURL(picture.src);
+    if (this.file) picture.src = URL.createObjectURL(this.file);
+    else picture.removeAttribute("src");
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #takeDrops(frame) {
+    let depth = 0; // of elements that the pointer is in: leaving a child is not leaving
+    const over = (change) => {
+      depth = Math.max(0, depth + change);
+      frame.classList.toggle("over", depth > 0);
+    };
+    frame.addEventListener("dragenter", (event) => (event.preventDefault(), over(1)));
+    frame.addEventListener("dragleave", () => over(-1));
+    frame.addEventListener("dragover", (event) => event.preventDefault());
+    frame.addEventListener("drop", (event) => {
+      event.preventDefault();
+      over(-depth);
+      if (event.dataTransfer.files.length) this.take(event.dataTransfer.files[0]);
+    });
+    // A file that misses its place must not take the page away.
+    for (const name of ["dragover", "drop"])
+      document.addEventListener(name, (event) => event.preventDefault());
+  }
+}

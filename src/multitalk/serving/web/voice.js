@@ -1,0 +1,255 @@
+// One voice: a text, a file or a recording, as a card in the list.
+
+import { duration, language, say, text, translate } from "./language.js";
+import { showProblem } from "./problems.js";
+import { Recorder } from "./recorder.js";
+
+/** Tells `change` when what it says is another thing, and `wants` (detail: what) by its buttons. */
+export class Voice extends EventTarget {
+  face = null; // index among the portrait's faces, or null
+
+  #server;
+  #sources = { file: null, record: null }; // {file, sending, address}: what is heard, by kind
+  #recorder = null;
+
+  constructor(server, { languages, name }) {
+    super();
+    this.#server = server;
+    this.node = document.getElementById("voice-template").content.firstElementChild.cloneNode(true);
+    translate(this.node);
+    for (const radio of this.#all(".kinds input")) {
+      radio.name = `kind-${name}`;
+      radio.checked = radio.value === "text";
+      radio.addEventListener("change", () => this.#turnTo(radio.value));
+    }
+    const problem = this.#one(".body > .problem");
+    problem.id = `problem-${name}`;
+    for (const control of this.#all("textarea, .drop input, .record-button"))
+      control.setAttribute("aria-describedby", problem.id);
+    this.#label(".text label", ".language", `language-${name}`);
+    this.#label(".whose label", ".face-choice", `face-${name}`);
+    this.offerLanguages(languages);
+    this.#one("textarea").addEventListener("input", () => this.#changed());
+    this.#one(".language").addEventListener("change", () => this.#changed());
+    this.#one(".earlier").addEventListener("click", () => this.#want("earlier"));
+    this.#one(".remove").addEventListener("click", () => this.#want("remove"));
+    this.#one(".face-choice").addEventListener("change", ({ target }) => this.#want(Number(target.value)));
+    this.#one(".drop input").addEventListener("change", ({ target }) => {
+      if (target.files.length) this.take(target.files[0]);
+      target.value = "";
+    });
+    this.#one(".record-button").addEventListener("click", () => this.#record());
+    if (!Recorder.isPossible()) {
+      this.#one(".record-button").disabled = true;
+      say(this.#one(".record-why"), "record_insecure");
+    }
+    this.#takeDrops();
+  }
+
+  get kind() {
+    return this.#one(".kinds input:checked").value;
+  }
+
+  /** What a person calls it: a text's beginning or a file's name; for the history. */
+  get title() {
+    return this.kind === "text" ? this.#one("textarea").value.trim() : (this.#sources[this.kind]?.file.name ?? "");
+  }
+
+  set words(said) {
+    this.#one("textarea").value = said;
+    this.#changed();
+  }
+
+  /** Take a file as this voice, and send it. */
+  take(file, kind = "file") {
+    this.#forget(kind);
+    const abort = new AbortController();
+    const source = { file, abort, address: URL.createObjectURL(file) };
+    this.#sources[kind] = source;
+    this.#one(`.kinds input[value="${kind}"]`).checked = true;
+    if (kind === "file") {
+      const name = this.#one(".drop .name");
+      delete name.dataset.text;
+      name.textContent = file.name;
+      this.#one(".drop").classList.add("filled");
+    }
+    const state = this.#one(".state");
+    const sent = (share) => say(state, "voice_sending", { percent: Math.round(share * 100) });
+    source.sending = this.#server.upload(file, { signal: abort.signal, onProgress: sent }).then(
+      (address) => (say(state, null), address),
+      (error) => {
+        say(state, null);
+        if (error.name === "AbortError") throw error;
+        this.#forget(kind);
+        this.#turnTo(this.kind);
+        this.problem(error.sentence);
+        throw error;
+      },
+    );
+    source.sending.catch(() => {}); // it is told here; whoever needs the voice asks again
+    this.#turnTo(kind);
+  }
+
+  /** What a job's `audio_paths` has for it; waits until a file is sent. */
+  async value() {
+    if (this.kind !== "text") return this.#sources[this.kind].sending;
+    const chosen = this.#one(".language").value;
+    return { text: this.#one("textarea").value, ...(chosen && { language: chosen }) };
+  }
+
+  /** What is missing, as a sentence, or null. */
+  missing() {
+    const needs = { text: "need_text", file: "need_file", record: "need_recording" }[this.kind];
+    return (this.kind === "text" ? this.title : this.#sources[this.kind]) ? null : text(needs);
+  }
+
+  /** Show a sentence at the voice, or take it away. */
+  problem(sentence) {
+    showProblem(this.#one(".body > .problem"), sentence, this.#control());
+  }
+
+  /** Show a sentence at the choice of its face, or take it away. */
+  faceProblem(sentence) {
+    showProblem(this.#one(".face-problem"), sentence, this.#one(".face-choice"));
+  }
+
+  focus() {
+    this.#control().focus();
+  }
+
+  /** Its place in the list, what can be done with it, and the faces that it may have. */
+  place({ index, count, faces, ordered }) {
+    const number = index + 1;
+    this.#one(".number").textContent = number;
+    this.#one("legend").textContent = text("voice", { number });
+    this.#one(".remove").hidden = count === 1;
+    this.#one(".earlier").hidden = index === 0 || !ordered;
+    this.#one(".grip").classList.toggle("loose", faces > 1);
+    this.#one(".whose").hidden = faces === 0 || (faces === 1 && count === 1);
+    const choices = Array.from({ length: faces }, (_, face) => new Option(text("face", { number: face + 1 }), face));
+    if (this.face === null) choices.unshift(new Option("–", "", true, true));
+    const choice = this.#one(".face-choice");
+    choice.replaceChildren(...choices);
+    choice.value = this.face ?? "";
+    this.faceProblem(this.face === null && faces ? text("face_taken", { count: faces }) : null);
+  }
+
+  /** Offer languages for a text, in the page's own words. */
+  offerLanguages(codes) {
+    const select = this.#one(".language");
+    const chosen = select.value;
+    const names = new Intl.DisplayNames([language()], { type: "language", fallback: "code" });
+    const named = codes.map((code) => [code, nameOf(code, names)]);
+    named.sort(([, one], [, other]) => one.localeCompare(other, language()));
+    const options = named.map(([code, name]) => new Option(name, code));
+    select.replaceChildren(new Option(text("language_told"), ""), ...options);
+    select.value = chosen;
+  }
+
+  /** Let go of what it holds, when it is removed. */
+  close() {
+    this.#forget("file");
+    this.#forget("record");
+    this.#recorder?.stop();
+  }
+
+  #one(selector) {
+    return this.node.querySelector(selector);
+  }
+
+  #all(selector) {
+    return this.node.querySelectorAll(selector);
+  }
+
+  #label(label, control, id) {
+    this.#one(control).id = id;
+    this.#one(label).htmlFor = id;
+  }
+
+  #control() {
+    return this.#one({ text: "textarea", file: ".drop input", record: ".record-button" }[this.kind]);
+  }
+
+  #changed() {
+    this.problem(null);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #want(detail) {
+    this.dispatchEvent(new CustomEvent("wants", { detail }));
+  }
+
+  #forget(kind) {
+    const source = this.#sources[kind];
+    if (!source) return;
+    source.abort.abort();
+    URL.revokeObjectURL(source.address);
+    this.#sources[kind] = null;
+    if (kind === "file") {
+      say(this.#one(".drop .name"), "voice_drop");
+      this.#one(".drop").classList.remove("filled");
+    }
+  }
+
+  #turnTo(kind) {
+    for (const pane of this.#all(".pane")) pane.hidden = !pane.classList.contains(kind);
+    const source = this.#sources[kind];
+    const player = this.#one("audio");
+    player.hidden = !source;
+    if (source) player.src = source.address;
+    else player.removeAttribute("src");
+    if (!this.#recorder) say(this.#one(".record-text"), this.#sources.record ? "record_again" : "record");
+    for (const control of this.#all("[aria-invalid]")) control.removeAttribute("aria-invalid");
+    this.#changed();
+  }
+
+  async #record() {
+    const button = this.#one(".record-button");
+    if (this.#recorder) {
+      const recorder = this.#recorder;
+      button.disabled = true;
+      const file = await recorder.stop();
+      this.#recorder = null;
+      button.disabled = false;
+      button.classList.remove("recording");
+      this.#one(".level span").style.transform = "";
+      this.take(file, "record");
+      return;
+    }
+    this.problem(null);
+    const recorder = new Recorder();
+    try {
+      await recorder.start((level, seconds) => {
+        this.#one(".level span").style.transform = `scaleX(${level})`;
+        this.#one(".clock").textContent = duration(seconds);
+      });
+    } catch {
+      this.problem(text("record_refused"));
+      return;
+    }
+    this.#recorder = recorder;
+    button.classList.add("recording");
+    say(this.#one(".record-text"), "record_stop");
+  }
+
+  #takeDrops() {
+    this.node.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      this.node.classList.add("over");
+    });
+    this.node.addEventListener("dragleave", () => this.node.classList.remove("over"));
+    this.node.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.node.classList.remove("over");
+      if (event.dataTransfer.files.length) this.take(event.dataTransfer.files[0]);
+    });
+  }
+}
+
+function nameOf(code, names) {
+  try {
+    return names.of(code);
+  } catch {
+    return code; // a tag of the synthesizer's own
+  }
+}
