@@ -14,6 +14,7 @@ from multitalk.cli.inspect import inspect
 from multitalk.cli.render import render
 from multitalk.cli.serve import keys, serve
 from multitalk.cli.visemes import visemes
+from multitalk.cli.work import work
 
 app = typer.Typer(
     help="Make the people in a picture speak. Start with: multitalk doctor",
@@ -28,6 +29,7 @@ app.command()(evaluate)
 app.command()(inspect)
 app.command()(fetch)
 app.command()(serve)
+app.command()(work)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
 

@@ -43,7 +43,6 @@ from multitalk.serving.queue.records import (
 )
 from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
 
-LOOK_SECONDS = 0.5  # how long a job of low priority may wait for a worker that has nothing to do
 AT_ONCE_SECONDS = 0.05
 REPAIR_SECONDS = 5.0  # how old a job without a message is before it gets another one
 TIDY_SECONDS = 600.0  # how often marks of removed jobs are removed themselves
@@ -294,7 +293,7 @@ class JetStreamQueue(RuledQueue):
 
     async def _take(self, worker_id: str, wait: float) -> Job | None:
         with translated():
-            message = await self._next(False, min(wait, LOOK_SECONDS)) or await self._next(True, 0)
+            message = await self._next(False, wait) or await self._next(True, 0)
             if message is None:
                 return None
             job_id = message.subject.rpartition(".")[2]

@@ -1,7 +1,7 @@
 """From a queue's URL to the queue."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest, QueueUnavailable
 from multitalk.serving.queue.base import JobQueue
@@ -23,10 +23,11 @@ async def open_queue(url: str, terms: Terms | None = None) -> JobQueue:
         InvalidRequest: The URL is of no kind of queue.
         QueueUnavailable: It cannot be reached or used.
     """
-    scheme, host, path, query, fragment = urlsplit(url)
-    if scheme == "sqlite" and path.strip("/") and not (host or query or fragment):
-        return await SqliteQueue.open(Path(unquote(path)), terms)
-    if scheme in NATS_SCHEMES and host:
+    scheme, _, rest = url.partition(":")
+    host = rest.startswith("//") and not rest.startswith("///")
+    if scheme == "sqlite" and rest.strip("/") and not host:
+        return await SqliteQueue.open(Path(rest.removeprefix("//")), terms)
+    if scheme in NATS_SCHEMES and urlsplit(url).hostname:
         try:
             from multitalk.serving.queue.jetstream import JetStreamQueue  # noqa: PLC0415 - optional
         except ModuleNotFoundError as error:

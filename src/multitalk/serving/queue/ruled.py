@@ -18,6 +18,8 @@ from multitalk.serving.queue.records import (
     Submission,
 )
 
+LOOK_SECONDS = 0.5  # for one look at the queue, which is not broken off
+
 Rule = Callable[[Job], Job]
 Answer = TypeVar("Answer")
 
@@ -50,7 +52,7 @@ class RuledQueue(ABC):
 
     @abstractmethod
     async def _take(self, worker_id: str, wait: float) -> Job | None:
-        """A job for a worker: by `rules.claimed`, in order; it may wait less."""
+        """A job for a worker: by `rules.claimed`, in order; it may wait for less."""
 
     @abstractmethod
     async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
@@ -60,7 +62,7 @@ class RuledQueue(ABC):
         """As `JobQueue.claim`."""
         ends = asyncio.get_running_loop().time() + wait
         while True:
-            left = max(0.0, ends - asyncio.get_running_loop().time())
+            left = min(LOOK_SECONDS, max(0.0, ends - asyncio.get_running_loop().time()))
             taking = asyncio.ensure_future(self._take(worker_id, left))
             try:
                 job = await asyncio.shield(taking)

@@ -1,0 +1,62 @@
+"""`multitalk work`: do the jobs of a queue."""
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from multitalk.cli.console import answering
+
+if TYPE_CHECKING:
+    from multitalk.serving.work.process import EngineChoice
+
+DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
+
+
+def work(
+    queue: Annotated[
+        str,
+        typer.Option(
+            help="Where the jobs are.",
+            metavar="sqlite:///PATH|nats://HOST:4222",
+            show_default=False,
+        ),
+    ],
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="What to render with; MULTITALK_ENGINE if left out.",
+            metavar="auto|warp|diffusion",
+        ),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that the job at hand may still take when the worker is told to stop.",
+            min=0.0,
+        ),
+    ] = DRAIN_SECONDS,
+) -> None:
+    """Do the jobs of a queue, one at a time; start as many workers as there is room for.
+
+    SIGTERM and Ctrl-C let the job at hand end; what takes longer goes back to the queue. A second
+    one gives it back at once. Exit code 1: the engine broke, and a new worker should be started.
+
+    [bold]Examples[/bold]
+
+    multitalk work --queue sqlite:///var/lib/multitalk/queue.db
+
+    multitalk work --queue nats://queue:4222 --engine diffusion
+    """
+    with answering():
+        from multitalk.serving.logs import log_as_json  # noqa: PLC0415
+        from multitalk.serving.work.process import work as run  # noqa: PLC0415 - takes a while
+        from multitalk.settings import Settings  # noqa: PLC0415
+
+        settings = Settings.from_env()
+        log_as_json(settings.log_level)
+        wanted = engine or settings.engine
+        if wanted not in ("auto", "warp", "diffusion"):
+            raise typer.BadParameter(f"{wanted}: choose auto, warp or diffusion")
+        raise typer.Exit(
+            run(queue, settings, engine=cast("EngineChoice", wanted), drain_seconds=drain)
+        )

@@ -1,0 +1,81 @@
+"""From the engine's thread to the queue, which lives in the event loop's."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import TimeoutError as NotYet
+from pathlib import Path
+from typing import Any, TypeVar
+
+from multitalk.errors import Cancelled
+from multitalk.job import Piece
+from multitalk.media.audio import FPS
+from multitalk.serving.queue import JobQueue, Lease
+
+WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
+
+Answer = TypeVar("Answer")
+
+
+class Bridge:
+    """What a job's work asks of the queue. To be made in the event loop's thread.
+
+    Its methods wait for the queue and raise Cancelled as soon as the job was taken back, and
+    QueueUnavailable as the queue's.
+
+    Args:
+        queue: The queue.
+        lease: The job's.
+        cancelled: Set when the job is taken back.
+    """
+
+    def __init__(self, queue: JobQueue, lease: Lease, cancelled: threading.Event) -> None:
+        self._queue = queue
+        self._lease = lease
+        self._cancelled = cancelled
+        self._loop = asyncio.get_running_loop()
+
+    def keep(self, video: Path) -> str:
+        """Store a finished video; its name."""
+        return self._wait(
+            self._queue.media.put(video, job_id=self._lease.job.id, suffix=video.suffix)
+        )
+
+    def fetch(self, name: str, directory: Path) -> Path:
+        """A file of the job's as a file in a directory.
+
+        Raises:
+            NotFound: There is none, or it is another job's.
+        """
+        # A name of another job's is looked for under this one, where it is not.
+        own = f"{self._lease.job.id}/{name.rpartition('/')[2]}"
+        target = directory / f"upload-{name.rpartition('/')[2]}"
+        self._wait(self._fetch(own, target))
+        return target
+
+    def add_piece(self, piece: Piece, number: int) -> None:
+        """Hand on a piece of a video that is being made, the attempt's `number` from 0 on."""
+        self._wait(self._add_piece(piece, number))
+
+    async def _fetch(self, name: str, target: Path) -> None:
+        with target.open("xb") as file:
+            async for chunk in self._queue.media.read(name):
+                await asyncio.to_thread(file.write, chunk)
+
+    async def _add_piece(self, piece: Piece, number: int) -> None:
+        name = await self._queue.media.put(piece.content, job_id=self._lease.job.id, suffix=".mp4")
+        place = {"segment": number, "start": piece.first / FPS, "frames": piece.num_frames}
+        if not await self._queue.add_piece(self._lease, {**place, "video": name}):
+            raise Cancelled
+
+    def _wait(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
+        answer = asyncio.run_coroutine_threadsafe(asking, self._loop)
+        while True:
+            try:
+                return answer.result(WAKE_SECONDS)
+            except NotYet:
+                if answer.done():  # the queue's own TimeoutError
+                    raise
+                if self._cancelled.is_set():
+                    answer.cancel()
+                    raise Cancelled from None

@@ -1,0 +1,110 @@
+"""The worker's process: queue, engine, then jobs until somebody says stop."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeAlias
+
+from multitalk.engines.base import Engine
+from multitalk.job import sweep
+from multitalk.job.readiness import check_engine, check_weights, check_work_directory
+from multitalk.registry import load_engine
+from multitalk.serving.queue import Terms, open_queue
+from multitalk.serving.work.worker import STUCK_SECONDS, QueueWorker
+from multitalk.settings import Settings
+
+EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
+
+logger = logging.getLogger(__name__)
+
+
+def work(
+    queue_url: str,
+    settings: Settings,
+    *,
+    engine: EngineChoice,
+    drain_seconds: float,
+) -> int:
+    """Load an engine and do jobs until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0, or 1 if the engine broke, so that another process should take over.
+
+    Raises:
+        InvalidRequest: The URL is of no kind of queue.
+        QueueUnavailable: It cannot be reached or used.
+        EngineUnavailable: The engine cannot be loaded, or does not render.
+        WorkerError: A job's files cannot be kept here.
+    """
+    check_work_directory(settings)
+    sweep(settings.work_directory)
+    return serve(
+        queue_url,
+        settings,
+        load=lambda: _ready(load_engine(engine, settings=settings), settings),
+        drain_seconds=drain_seconds,
+    )
+
+
+def serve(
+    queue_url: str,
+    settings: Settings,
+    *,
+    load: Callable[[], Engine],
+    terms: Terms | None = None,
+    drain_seconds: float,
+    stuck_seconds: float = STUCK_SECONDS,
+) -> int:
+    """Do jobs with an engine that `load` gives, in the thread in which it will be used."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+
+    async def run() -> QueueWorker:
+        stopping = asyncio.Event()
+        queue = await open_queue(queue_url, terms)  # first: it fails sooner than the engine
+        try:
+            loop = asyncio.get_running_loop()
+            worker = QueueWorker(
+                queue,
+                await loop.run_in_executor(thread, load),
+                settings,
+                worker_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+                thread=thread,
+                drain_seconds=drain_seconds,
+                stuck_seconds=stuck_seconds,
+            )
+
+            def stop() -> None:
+                if stopping.is_set():  # asked again
+                    worker.hurry()
+                stopping.set()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop)
+            logger.info("worker ready")
+            await worker.run(stopping)
+        finally:
+            await queue.close()
+        return worker
+
+    worker = asyncio.run(run())
+    if worker.is_stuck:
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(1)  # nothing else ends the engine's thread
+    thread.submit(worker.close).result()
+    thread.shutdown()
+    return 1 if worker.is_broken else 0
+
+
+def _ready(engine: Engine, settings: Settings) -> Engine:
+    """An engine that was tried out."""
+    if engine.name == "diffusion":
+        check_weights(settings)
+    check_engine(engine)
+    return engine

@@ -1,0 +1,189 @@
+"""One job, in the engine's thread, and what it comes to."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from multitalk.bucket import Bucket
+from multitalk.delivery.handover import reply_bytes
+from multitalk.engines.base import Engine
+from multitalk.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DeliveryFailed,
+    EngineBroken,
+    MultiTalkError,
+)
+from multitalk.job import Piece, Progress, Talk, guarded, render_talk, run_job, stream_job
+from multitalk.job.workplace import own_directory
+from multitalk.schema import (
+    Delivery,
+    ErrorReply,
+    JobStatus,
+    TalkRequest,
+    parse_request,
+    parse_s3_config,
+    wanted_locale,
+)
+from multitalk.serving.queue import Lease, Outcome
+from multitalk.serving.work.bridge import Bridge
+from multitalk.settings import Settings
+
+UPLOAD = "upload:"  # a source that is one of the job's files in the media store
+FILENAME = "generated_video.mp4"
+# As base64, and with what is told beside it, below RunPod's 1 MB for a piece of a stream.
+MAX_PIECE_BYTES = 720_000
+
+logger = logging.getLogger(__name__)
+
+
+class Task:
+    """What is to be done for one lease.
+
+    Args:
+        lease: Of the job.
+        settings: The operator's limits and places.
+        bridge: To the queue.
+        on_progress: Told how far it is, from the engine's thread.
+        cancelled: Set it to stop the work.
+
+    Attributes:
+        settings: With the job's own deadline, where that is sooner.
+        engine_broke: The engine can do nothing more.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        settings: Settings,
+        bridge: Bridge,
+        *,
+        on_progress: Callable[[Progress], None],
+        cancelled: threading.Event,
+    ) -> None:
+        seconds = lease.submission.policy.execution_seconds
+        self.settings = replace(settings, job_seconds=min(settings.job_seconds, seconds))
+        self.engine_broke = False
+        self._submission = lease.submission
+        self._job_id = lease.job.id
+        self._bridge = bridge
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+
+    def do(self, engine: Engine) -> Outcome | None:
+        """Render; what is to be told to the queue, or None if the work was called off."""
+        try:
+            with guarded(self._job_id), own_directory(self.settings.work_directory) as directory:
+                output = self._output(engine, directory)
+            return Outcome(status=JobStatus.COMPLETED, output=output)
+        except Cancelled:
+            return None
+        except MultiTalkError as error:
+            self.engine_broke = isinstance(error, EngineBroken)
+            return self.failure(error)
+
+    def failure(self, error: MultiTalkError) -> Outcome:
+        """What is told of a job that did not work."""
+        late = isinstance(error, DeadlineExceeded)
+        reply = ErrorReply.of(error, wanted_locale(self._submission.input)).reply()
+        return Outcome(
+            status=JobStatus.TIMED_OUT if late else JobStatus.FAILED,
+            error=str(reply.pop("error")),
+            output=reply,
+        )
+
+    def _output(self, engine: Engine, directory: Path) -> Mapping[str, Any]:
+        request = parse_request(self._submission.input, settings=self.settings)
+        bucket = parse_s3_config(self._submission.s3_config, settings=self.settings)
+        request, settings = self._with_uploads(request, directory)
+        if bucket is not None and request.delivery.type == "auto":
+            # Whoever brings a bucket wants the video there.
+            request = request.model_copy(update={"delivery": Delivery(type="bucket")})
+        if request.delivery.type in ("bucket", "volume"):
+            return self._hand_over(request, engine, settings, bucket)
+        video = directory / "talk.mp4"
+        if self._submission.stream:
+            talk = self._stream(request, engine, settings, video)
+        else:
+            talk = render_talk(
+                request,
+                video,
+                engine=engine,
+                settings=settings,
+                job_id=self._job_id,
+                on_progress=self._on_progress,
+                cancelled=self._cancelled,
+            )
+        return self._kept(request, talk, video)
+
+    def _hand_over(
+        self, request: TalkRequest, engine: Engine, settings: Settings, bucket: Bucket | None
+    ) -> Mapping[str, Any]:
+        """Render, and bring the video where the caller or the operator wants it."""
+        return run_job(
+            request,
+            engine=engine,
+            settings=settings,
+            job_id=self._job_id,
+            on_progress=self._on_progress,
+            cancelled=self._cancelled,
+            bucket=bucket,
+        ).reply()
+
+    def _stream(
+        self, request: TalkRequest, engine: Engine, settings: Settings, video: Path
+    ) -> Talk:
+        """Render, and hand on the video while it is made; in the end it is in the file, too."""
+        number = 0
+        with video.open("xb") as file:
+
+            def on_piece(piece: Piece) -> None:
+                nonlocal number
+                file.write(piece.content)
+                self._bridge.add_piece(piece, number)
+                number += 1
+
+            return stream_job(
+                request,
+                engine=engine,
+                settings=settings,
+                job_id=self._job_id,
+                on_progress=self._on_progress,
+                on_piece=on_piece,
+                max_piece_bytes=MAX_PIECE_BYTES,
+                cancelled=self._cancelled,
+            )
+
+    def _kept(self, request: TalkRequest, talk: Talk, video: Path) -> Mapping[str, Any]:
+        """Bring the video to the media store; the answer, with its name there."""
+        size, limit = reply_bytes(video), self.settings.max_reply_bytes
+        if request.delivery.type == "base64" and size > limit:
+            raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
+        started = time.monotonic()
+        self._on_progress(Progress("deliver", 0, video.stat().st_size))
+        name = self._bridge.keep(video)
+        taken = round(time.monotonic() - started, 3)
+        timings = {**talk.timings, "deliver": taken}
+        told = {"status": "success", "filename": FILENAME, **talk.facts(), "timings": timings}
+        return {**told, "video": name}
+
+    def _with_uploads(self, request: TalkRequest, directory: Path) -> tuple[TalkRequest, Settings]:
+        """The request with its uploads as files, and settings that allow them to be read."""
+
+        def placed(source: Any) -> Any:
+            if not isinstance(source, str) or not source.startswith(UPLOAD):
+                return source
+            return str(self._bridge.fetch(source.removeprefix(UPLOAD), directory))
+
+        request = request.model_copy(
+            update={
+                "image_path": placed(request.image_path),
+                "audio_paths": {name: placed(voice) for name, voice in request.audio_paths.items()},
+            }
+        )
+        roots = (*self.settings.allowed_roots, directory)
+        return request, replace(self.settings, allowed_roots=roots)

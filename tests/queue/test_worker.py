@@ -1,0 +1,232 @@
+"""The worker: what it does with a job, in this process, with a queue of each kind."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import pytest
+from job_inputs import job_input, picture, wav
+from stub_worker import StubEngine
+
+from conftest import Opener
+from multitalk.errors import NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
+from multitalk.serving.work.worker import QueueWorker
+from multitalk.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Shop:
+    """A worker at work, and the queue as its callers see it."""
+
+    queue: JobQueue
+    worker: QueueWorker
+    stopping: asyncio.Event
+    running: "asyncio.Task[None]"
+    directory: Path
+
+    async def send(self, prompt: str = "hi", **more: object) -> Job:
+        given = {"input": job_input(prompt), **more}
+        return await self.queue.submit(Submission.model_validate(given))
+
+    async def end_of(self, job: Job) -> Job:
+        return await self.reaches(job, lambda now: now.is_final)
+
+    async def reaches(self, job: Job, state, seconds: float = 20.0) -> Job:
+        ends = time.monotonic() + seconds
+        while not state(job):
+            assert time.monotonic() < ends, job
+            job = await self.queue.wait_for_change(job.id, seen=job.version, timeout=1)
+        return job
+
+
+@asynccontextmanager
+async def shop(opened: Opener, directory: Path, **more: float) -> AsyncIterator[Shop]:
+    """One worker, which has ended when the context has."""
+    directory.mkdir(exist_ok=True)
+    queue, mine = await opened(), await opened()
+    stopping = asyncio.Event()
+    with ThreadPoolExecutor(1) as thread:
+        worker = QueueWorker(
+            mine,
+            StubEngine(chunk_frames=5),
+            Settings(work_directory=directory, volume=directory.parent / "volume"),
+            worker_id="worker-1",
+            thread=thread,
+            **{"drain_seconds": 10.0, "stuck_seconds": 30.0, **more},
+        )
+        running = asyncio.create_task(worker.run(stopping))
+        try:
+            yield Shop(queue, worker, stopping, running, directory)
+        finally:
+            worker.hurry()
+            stopping.set()
+            await asyncio.wait_for(running, 20)
+    assert list(directory.iterdir()) == []
+
+
+@pytest.fixture
+async def open_shop(opened: Opener, tmp_path: Path) -> AsyncIterator[Shop]:
+    async with shop(opened, tmp_path / "work") as it:
+        yield it
+
+
+async def whole(queue: JobQueue, name: str) -> bytes:
+    return b"".join([chunk async for chunk in queue.media.read(name)])
+
+
+def frames_in(video: bytes) -> int:
+    with av.open(io.BytesIO(video)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+async def test_the_video_is_in_the_media_and_its_name_in_the_answer(open_shop: Shop) -> None:
+    job = await open_shop.end_of(await open_shop.send())
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert job.worker_id == "worker-1"
+    output = job.output
+    assert {name for name in output if name.startswith("video")} == {"video"}
+    assert (output["status"], output["num_frames"], output["engine"]) == ("success", 10, "warp")
+    assert set(output["timings"]) == {"collect", "load", "render", "deliver"}
+    assert frames_in(await whole(open_shop.queue, output["video"])) == 10
+
+
+async def test_pieces_are_a_video_and_so_is_the_whole(open_shop: Shop) -> None:
+    job = await open_shop.send("slow talk", stream=True, input=job_input("slow talk", 3.0))
+    await open_shop.reaches(job, lambda now: now.next_piece > 1)
+    assert not (await open_shop.queue.get(job.id)).is_final
+    job = await open_shop.end_of(job)
+    pieces = await open_shop.queue.pieces(job.id)
+    assert [piece.output["segment"] for piece in pieces] == list(range(len(pieces)))
+    assert sum(piece.output["frames"] for piece in pieces) == 75
+    joined = b"".join([await whole(open_shop.queue, piece.output["video"]) for piece in pieces])
+    assert frames_in(joined) == 75
+    assert await whole(open_shop.queue, job.output["video"]) == joined
+
+
+async def test_progress_is_told_while_it_works(open_shop: Shop) -> None:
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 2.0))
+    job = await open_shop.reaches(
+        job, lambda now: (now.progress or {}).get("stage") == "render" and now.progress["done"] > 10
+    )
+    assert job.progress["total"] == 50
+
+
+async def test_what_is_wrong_with_a_request_is_told_in_its_language(open_shop: Shop) -> None:
+    job = await open_shop.send(input={"prompt": "x", "locale": "ko"})
+    job = await open_shop.end_of(job)
+    assert job.status is JobStatus.FAILED
+    assert job.error == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
+    assert job.output["code"] == "invalid_request"
+
+
+async def test_a_crash_fails_the_job_and_not_the_worker(open_shop: Shop) -> None:
+    job = await open_shop.end_of(await open_shop.send("crash now"))
+    assert (job.status, job.output["code"]) == (JobStatus.FAILED, "internal_error")
+    assert "secret" not in str(job)
+    assert (await open_shop.end_of(await open_shop.send())).status is JobStatus.COMPLETED
+
+
+async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop) -> None:
+    job = await open_shop.end_of(await open_shop.send("starve now"))
+    assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
+    await asyncio.wait_for(open_shop.running, 5)
+    assert open_shop.worker.is_broken
+
+
+async def test_uploads_are_read_and_another_job_s_are_not(open_shop: Shop) -> None:
+    media = open_shop.queue.media
+    mine, other = new_job_id(), new_job_id()
+    image = await media.put(picture(), job_id=mine, suffix=".png")
+    voice = await media.put(wav(0.4), job_id=mine, suffix=".wav")
+    sources = {"image_path": f"upload:{image}", "audio_paths": {"a": f"upload:{voice}"}}
+    given = {**job_input(), **sources}
+    job = await open_shop.end_of(await open_shop.send(input=given, job_id=mine))
+    assert job.status is JobStatus.COMPLETED, job.error
+    job = await open_shop.end_of(await open_shop.send(input=given, job_id=other))
+    assert (job.status, job.output["code"]) == (JobStatus.FAILED, "not_found")
+
+
+async def test_a_volume_takes_the_video_where_that_is_asked_for(open_shop: Shop) -> None:
+    given = job_input(delivery={"type": "volume"})
+    job = await open_shop.end_of(await open_shop.send(input=given))
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert frames_in(Path(job.output["video_path"]).read_bytes()) == 10
+    assert "video" not in job.output
+
+
+async def test_a_reply_that_cannot_hold_the_video_fails_where_nothing_else_is_wanted(
+    opened: Opener, tmp_path: Path
+) -> None:
+    async with shop(opened, tmp_path / "work") as it:
+        it.worker._settings = replace(it.worker._settings, max_reply_bytes=20_000)
+        job = await it.end_of(await it.send(input=job_input(delivery={"type": "base64"})))
+    assert (job.status, job.output["code"]) == (JobStatus.FAILED, "delivery_failed")
+
+
+async def test_cancelling_stops_the_work_within_a_second_or_so(open_shop: Shop) -> None:
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
+    await open_shop.reaches(job, lambda now: now.progress is not None)
+    await open_shop.queue.cancel(job.id)
+    next_job = await open_shop.send()
+    next_job = await open_shop.reaches(next_job, lambda now: now.is_final, seconds=15)
+    assert next_job.status is JobStatus.COMPLETED
+    assert (await open_shop.queue.get(job.id)).status is JobStatus.CANCELLED
+
+
+async def test_a_job_that_takes_too_long_is_timed_out_by_its_worker(open_shop: Shop) -> None:
+    policy = Policy(execution_seconds=1.0)
+    job = await open_shop.send(policy=policy, input=job_input("slow talk", 60.0))
+    job = await open_shop.end_of(job)
+    assert (job.status, job.output["code"]) == (JobStatus.TIMED_OUT, "deadline_exceeded")
+
+
+async def test_a_worker_that_is_to_stop_ends_its_job_first(open_shop: Shop) -> None:
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 1.0))
+    await open_shop.reaches(job, lambda now: now.status is JobStatus.IN_PROGRESS)
+    waiting = await open_shop.send()
+    open_shop.stopping.set()
+    await asyncio.wait_for(open_shop.running, 10)
+    assert (await open_shop.queue.get(job.id)).status is JobStatus.COMPLETED
+    assert (await open_shop.queue.get(waiting.id)).status is JobStatus.IN_QUEUE
+    assert await open_shop.queue.workers() == []
+
+
+async def test_what_takes_longer_goes_back_to_the_queue(opened: Opener, tmp_path: Path) -> None:
+    async with shop(opened, tmp_path / "work", drain_seconds=0.3) as it:
+        job = await it.send("slow talk", input=job_input("slow talk", 60.0))
+        await it.reaches(job, lambda now: now.progress is not None)
+        it.stopping.set()
+        await asyncio.wait_for(it.running, 10)
+        job = await it.queue.get(job.id)
+        assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
+
+
+async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_path: Path) -> None:
+    async with shop(opened, tmp_path / "work", stuck_seconds=0.5) as it:
+        job = await it.send("hang on")
+        await it.reaches(job, lambda now: (now.progress or {}).get("stage") == "render")
+        await it.queue.cancel(job.id)
+        await asyncio.wait_for(it.running, 10)
+        assert it.worker.is_stuck
+        assert (await it.queue.get(job.id)).status is JobStatus.CANCELLED
+        with pytest.raises(NotFound):
+            await it.queue.media.size(f"{job.id}/{'0' * 32}.mp4")
+
+
+async def test_a_worker_shows_what_it_is_at(open_shop: Shop) -> None:
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
+    ends = time.monotonic() + 10
+    while [worker.job_id for worker in await open_shop.queue.workers()] != [job.id]:
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.1)
+    await open_shop.queue.cancel(job.id)
