@@ -78,7 +78,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             raise typer.Exit(1) from error
         from multitalk.registry import choose_engine  # noqa: PLC0415
         from multitalk.serving.api.config import ServeConfig  # noqa: PLC0415
-        from multitalk.serving.api.logs import log_as_json  # noqa: PLC0415
+        from multitalk.serving.logs import log_as_json  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415
 
         settings = Settings.from_env()

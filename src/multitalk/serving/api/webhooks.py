@@ -69,11 +69,11 @@ class Webhooks:
             self._metrics.webhook("delivered")
             return
         logger.warning(
-            "webhook was not taken: %s, try %d of %d",
+            "job %s: webhook was not taken: %s, try %d of %d",
+            job.id,
             f"HTTP {status}" if status else "no answer",
             webhook.tries + 1,
             TRIES,
-            extra={"job_id": job.id},
         )
         if webhook.tries + 1 < TRIES:
             ledger.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)

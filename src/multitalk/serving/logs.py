@@ -2,12 +2,17 @@
 
 import json
 import logging
+import re
 from datetime import datetime, timezone
 from typing import TextIO
 
 
+# The log of a job's work begins so.
+_JOB = re.compile(r"job ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+
 class JsonFormatter(logging.Formatter):
-    """Formats a record; `extra={"job_id": ...}` becomes a field."""
+    """Formats a record; the job that it is about becomes a field."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
@@ -18,9 +23,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        job_id = getattr(record, "job_id", None)
-        if job_id is not None:
-            told["job_id"] = job_id
+        job = _JOB.match(record.getMessage())
+        if job is not None:
+            told["job_id"] = job[1]
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
         return json.dumps(told, ensure_ascii=False)
