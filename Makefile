@@ -29,7 +29,7 @@ help:  ## list the targets
 
 .venv/.dev: .venv/.base
 	@echo "==> Adding the tools that tests and checks need (once; about 80 MB to download)"
-	@$(PIP) --editable '.[speech,worker,weights,provenance,dev]'
+	@$(PIP) --editable '.[speech,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt
