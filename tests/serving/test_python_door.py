@@ -13,6 +13,7 @@ from multitalk.face.drawn_face import draw_face
 from multitalk.job import Progress
 from multitalk.media.video import probe
 from multitalk.serving.local import Studio, as_input, with_paths_from
+from multitalk.settings import Settings
 
 BASE = Path("/base")
 
@@ -60,7 +61,8 @@ def test_a_studio_is_closed_when_its_talk_is_over() -> None:
 def test_threads_take_turns_with_a_studio(portrait: Path, tmp_path: Path) -> None:
     """The engine's networks end the process if two threads use them at once."""
     paths = [tmp_path / f"{number}.mp4" for number in range(6)]
-    with Studio("warp") as studio:
+    # Two signatures are never the same.
+    with Studio("warp", settings=Settings(provenance="metadata")) as studio:
 
         def talk(path: Path) -> None:
             studio.render(portrait, {"text": "Hi"}, "a face", path, seed=1)
