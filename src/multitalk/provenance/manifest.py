@@ -57,7 +57,6 @@ def sign_video(video: Path, credential: Credential, *, picture: Path, engine: st
             "merkle_tree_chunk_size_in_kb": LEAF_KIB,
             "backing_store_memory_threshold_in_mb": IN_MEMORY_MIB,
         },
-        "builder": {"thumbnail": {"enabled": False}},
     }
     try:
         with (
