@@ -16,7 +16,6 @@ OVERRIDDEN = (
     "set_scale",
     "handle_job",
     "monitor_stop_signals",
-    "stop_job",
 )
 
 

@@ -81,7 +81,6 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
         self.jobs_handler = self._answer
         self._job_pace, self._stop_pace = Pace(), Pace()
         self._room = asyncio.Event()
-        self._stopped_early: set[str] = set()
 
     def start(self) -> None:
         """Work until told to stop.
@@ -169,18 +168,8 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
                 return stops
         return []
 
-    async def stop_job(self, job_id: str) -> bool:
-        """Stop a job that runs, or remember one that is about to."""
-        stopped: bool = await super().stop_job(job_id)
-        if not stopped and self.job_progress.get(job_id):
-            self._stopped_early.add(job_id)
-        return stopped
-
     async def _answer(self, session: ClientSession, _: object, job: dict[str, Any]) -> None:
         """In place of the SDK's `rp_job.handle_job`."""
-        if job["id"] in self._stopped_early:
-            self._stopped_early.discard(job["id"])
-            return
         await self._worker.serve(session, job)
 
     # Waiting -------------------------------------------------------------------------------------
