@@ -19,8 +19,8 @@ PRODUCT = "MultiTalk Serverless"
 # IPTC NewsCodes, scheme `digitalsourcetype`: created algorithmically by a model that learned.
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 STATEMENT = (
-    f"AI-generated video, made by {PRODUCT} {__version__} from a picture and voices "
-    f"({DIGITAL_SOURCE_TYPE})"
+    f"AI-generated video, not a recording: its people were made to speak by "
+    f"{PRODUCT} {__version__} ({DIGITAL_SOURCE_TYPE})"
 )
 TAGS = {"comment": STATEMENT, "description": STATEMENT}  # by FFmpeg's names
 

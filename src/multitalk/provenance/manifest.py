@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MIME_TYPE = "video/mp4"
 TITLE = "AI-generated video"
-PICTURE = "picture"
+PORTRAIT = "portrait"
 # Hashing in leaves of this size bounds the memory: without them the library holds the whole video.
 # It is right about files with one box of picture and sound, as ours are; for those with several
 # c2pa 0.91 writes hashes that do not fit.
@@ -86,8 +86,8 @@ def definition(picture: Path, engine: str) -> dict[str, object]:
         "format": MIME_TYPE,
         "ingredients": [
             {
-                "label": PICTURE,
-                "title": PICTURE,
+                "label": PORTRAIT,
+                "title": PORTRAIT,
                 "relationship": "inputTo",
                 "instance_id": f"sha256:{_digest(picture)}",
             }
@@ -104,7 +104,7 @@ def definition(picture: Path, engine: str) -> dict[str, object]:
                                 "name": f"{PRODUCT}, engine {engine}",
                                 "version": __version__,
                             },
-                            "parameters": {"ingredientIds": [PICTURE]},
+                            "parameters": {"ingredientIds": [PORTRAIT]},
                         }
                     ]
                 },

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from multitalk.engines.base import Engine
 from multitalk.job import sweep
 from multitalk.job.readiness import check_engine, check_weights, check_work_directory
+from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.queue import Terms, open_queue
 from multitalk.serving.work.worker import STUCK_SECONDS, QueueWorker
@@ -41,8 +42,10 @@ def work(
         QueueUnavailable: It cannot be reached or used.
         EngineUnavailable: The engine cannot be loaded, or does not render.
         WorkerError: A job's files cannot be kept here.
+        DeliveryFailed: Videos cannot be signed as the settings say.
     """
     check_work_directory(settings)
+    prepare(settings)
     sweep(settings.work_directory)
     return serve(
         queue_url,
