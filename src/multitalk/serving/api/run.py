@@ -148,6 +148,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # from now on who knows the address waits, and is not refused
     except OSError as error:
         listening.close()
         reason = error.strerror or type(error).__name__
