@@ -1,19 +1,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from posing import pose
 
-from multitalk.engines.warp.acting import INDEX, open_weight
-from multitalk.engines.warp.puppet import Pose, Puppet
-from multitalk.engines.warp.rig import WEIGHTS, Rig
+from multitalk.engines.warp.acting import open_weight
+from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceDetector
-
-
-def pose(closed: float = 0.0, look: tuple[float, float] = (0.0, 0.0), **weights: float) -> Pose:
-    vector = np.zeros(len(WEIGHTS), np.float32)
-    for name, weight in weights.items():
-        vector[INDEX[name]] = weight
-    return Pose(vector, closed=closed, look=look)
 
 
 def test_a_pose_of_zeros_is_the_photograph(portrait: NDArray[np.uint8], puppet: Puppet) -> None:

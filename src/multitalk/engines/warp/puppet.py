@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.creases import SmileCreases
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.field import enlarge, invert, move_points
+from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import Aperture, MouthInterior, three_times
 from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
@@ -18,7 +20,10 @@ Array = NDArray[np.float32]
 
 # The source is enlarged once with a good filter, so that a cheap one is enough for every frame.
 SOURCE_SCALE = 2
-OPEN, SEAL = EXPRESSIONS.index("open"), EXPRESSIONS.index("seal")
+OPEN, SEAL, SPREAD, ROUND = (
+    EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")
+)
+SLIGHT = 0.05  # rounding that is not seen
 DRAWN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 
 
@@ -59,12 +64,14 @@ class Puppet:
         size = ((x1 - x0) * SOURCE_SCALE, (y1 - y0) * SOURCE_SCALE)
         self._source = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         self._eyes = Eyes(self._source, rig.points, (x0, y0), SOURCE_SCALE)
+        self._creases = SmileCreases(self._source, rig.points, rig.frame, (x0, y0), SOURCE_SCALE)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
         self._own = None if alone else self._own_side()
         down = rig.frame.axes[1, :2]
         self._down = down / np.linalg.norm(down)
         across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
         self._across = across / np.linalg.norm(across)
+        self._lips = LipLight(self._across, self._down, rig.frame.mouth_width)
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into `frame` (a copy of the picture), in place."""
@@ -74,6 +81,7 @@ class Puppet:
         upper = rig.upper.displacement(pose.weights)
         sampling = enlarge(invert(upper, grid), grid, scale=SOURCE_SCALE)[: y1 - y0, : x1 - x0]
         # The eyes lie in the upper layer only; the mouth's layers never reach them.
+        self._creases.set(_unsmiling(pose.weights))
         self._eyes.set(closed=pose.closed, look=pose.look)
         drawn = self._sample(sampling)
         self._draw_mouth(drawn, pose, upper, rig.lower.displacement(pose.weights))
@@ -144,6 +152,11 @@ class Puppet:
         region += (below[..., :3] - region) * three_times(cover)
         corner = (x0, y0)
         sealed = float(np.clip(pose.weights[SEAL], 0, 1))
+        if pose.rounding > SLIGHT:
+            outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
+            above = move_points(outer_upper, upper, rig.upper.grid)[0]
+            outer = (above, chin_side[len(chin_side) // 2])
+            self._lips.push_out(region, corner, aperture, outer, pose.rounding)
         if aperture.gap.max() > DRAWN_GAP:
             head_only = pose.weights.copy()
             head_only[: len(EXPRESSIONS)] = 0
@@ -157,10 +170,10 @@ class Puppet:
                 jaw_drop=float(pose.weights[OPEN]) * rig.layout.max_gap * 0.80,
                 rounding=pose.rounding,
                 tongue=pose.tongue,
-                spoken=sealed * float(np.clip(pose.weights[OPEN] * 3.5 - 0.15, 0, 1)),
+                spoken=sealed,
             )
         elif rig.layout.parted > 0.05:
-            self._mouth.contact_line(region, corner, aperture, sealed)
+            self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
 
@@ -211,3 +224,9 @@ class Puppet:
         rows = np.minimum(np.arange(size[1]), size[1] - 1 - np.arange(size[1]))
         window = smoothstep(rows, 0, fade)[:, None] * smoothstep(columns, 0, fade)[None]
         return (cover * window).astype(np.float32)
+
+
+def _unsmiling(weights: Array) -> float:
+    """How much of the photograph's smile a pose takes back, 0..1."""
+    relaxed = 0.45 * weights[SEAL] + 0.55 * weights[ROUND] - 0.25 * weights[SPREAD]
+    return float(np.clip(relaxed, 0, 1))

@@ -47,6 +47,12 @@ BROWS = (
     *mesh.LEFT_BROW_LOWER,
 )
 
+# A relaxed mouth is at most this wide, of the face's width: what is broader smiles. Rounded lips
+# are this wide, of a relaxed mouth.
+RELAXED_WIDTH = 0.37
+ROUND_WIDTH = 0.70
+SMILE_KEPT = 0.86  # of a smile's width: how broad it rests
+
 # From this gap (of the mouth's width) on, the photograph's mouth is open; from `WIDE_OPEN` on, so
 # far that the jaw must come up for it to close.
 PARTED = 0.02
@@ -219,13 +225,28 @@ def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
     d[layout.lower] = closing[layout.lower]
     d[layout.upper] = (share_up * gap * (1 - 0.45 * ring))[layout.upper]
     d[:, 1] -= np.where(layout.lip, 0, layout.jaw * (0.40 + 0.45 * wide) * layout.rest_gap[5])
-    # A smile relaxes: corners come in and level out.
-    excess = float(np.clip((frame.mouth_width / frame.width - 0.40) / 0.40, 0, 0.10))
-    half_width = frame.mouth_width / 2
-    fade = 1 - smoothstep(np.abs(layout.side), 1.3, 2.2)
-    d[:, 0] -= layout.around * np.clip(layout.side, -1.25, 1.25) * excess * half_width * fade
-    d[:, 1] += 0.32 * flatness
+    # A smile relaxes: corners come in and level out, and the cheeks sink.
+    d[:, 0] -= (1 - _resting_width(frame)) * frame.mouth_width / 2 * _sideways(layout)
+    d[:, 1] += 0.40 * flatness + 0.5 * _sinking_cheeks(frame, layout)
     return d
+
+
+def smile_of(frame: HeadFrame) -> float:
+    """How broadly the photograph smiles: 0 not at all, 1 from cheek to cheek."""
+    return ramp(frame.mouth_width / frame.width, RELAXED_WIDTH, 0.47)
+
+
+def _resting_width(frame: HeadFrame) -> float:
+    """Width of the closed mouth at rest, of the photograph's."""
+    relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
+    return float(np.clip(relaxed, SMILE_KEPT, 1))
+
+
+def _sinking_cheeks(frame: HeadFrame, layout: LipLayout) -> Array:
+    """Pixels by which the raised cheeks of a smile go down when it ends: [468]."""
+    beside = np.exp(-(((np.abs(layout.side) - 1.35) / 0.55) ** 2))
+    above = np.exp(-(((layout.below + 0.55) / 0.40) ** 2))
+    return np.where(layout.lip, 0, 0.045 * smile_of(frame) * frame.height * beside * above)
 
 
 def _droop_of_corners(frame: HeadFrame, layout: LipLayout) -> Array:
@@ -262,13 +283,18 @@ def _spread(frame: HeadFrame, layout: LipLayout) -> Array:
 
 
 def _round(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
-    """Corners in, lips thicker: protrusion as a camera sees it from in front."""
+    """Corners in, lips thicker and together at the sides: protrusion as a camera sees it."""
     width, ring = frame.mouth_width, layout.ring
+    relaxed = min(1.0, RELAXED_WIDTH * frame.width / width)
+    drawn_in = _resting_width(frame) - ROUND_WIDTH * relaxed
     d = _blank()
-    d[:, 0] = -0.28 * width / 2 * _sideways(layout)
-    d[:, 1] += 0.72 * flatness
-    d[layout.lower, 1] += (0.055 * width * ring * layout.arch)[layout.lower]
-    d[layout.upper, 1] += ((0.030 - 0.075 * ring) * width * layout.arch)[layout.upper]
+    d[:, 0] = -drawn_in * width / 2 * _sideways(layout)
+    d[:, 1] += 0.60 * flatness + 0.5 * _sinking_cheeks(frame, layout)
+    # What is drawn in makes the lips thicker. At the sides they meet, so that the opening is round.
+    fuller = width * layout.arch * drawn_in / (1 - ROUND_WIDTH)
+    pinched = 0.14 * layout.max_gap * (1 - np.exp(-((layout.side / 0.50) ** 2))) * (1 - 0.7 * ring)
+    d[layout.lower, 1] += (0.055 * ring * fuller - pinched)[layout.lower]
+    d[layout.upper, 1] += ((0.030 - 0.075 * ring) * fuller + pinched)[layout.upper]
     d[:, 1] += np.where(layout.lip, 0, layout.jaw * 0.04 * width)
     # Towards the viewer: seen where the head is turned.
     d[:, 2] = -0.10 * width * layout.around * layout.arch

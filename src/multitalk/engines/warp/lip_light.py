@@ -1,0 +1,91 @@
+"""Light on the lips: what a camera sees of their coming forward and of their touching.
+
+Rounded lips are pushed out. From in front that moves hardly a pixel; it shows as a highlight on the
+lower lip, shade under it and at the corners.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.mouth import Aperture
+from multitalk.engines.warp.mouth_parts import blurred
+
+Array = NDArray[np.float32]
+
+BLOB_PIXELS = 32  # side of the one soft spot that all light is made of: +-2.5 standard deviations
+# Place between the inner (0) and the outer (1) edge of a lip, half sizes in mouth widths, gain.
+LOWER_LIP_SHINE = (0.45, 0.15, 0.045, 0.22)
+UPPER_LIP_SHINE = (0.75, 0.14, 0.030, 0.10)
+CHIN_SHADE = (1.9, 0.22, 0.070, -0.16)
+CORNER_SHADE = (0.09, 0.08, -0.20)
+
+
+class LipLight:
+    """Lights the lips of one face.
+
+    Args:
+        across: Unit vector from the person's right to their left, picture [2].
+        down: Unit vector down the face.
+        width: Of the mouth, pixels.
+    """
+
+    def __init__(
+        self, across: NDArray[np.float64], down: NDArray[np.float64], width: float
+    ) -> None:
+        self._across, self._down, self._width = across, down, width
+        t = np.linspace(-2.5, 2.5, BLOB_PIXELS)
+        bell = np.exp(-(t**2) / 2) - np.exp(-(2.5**2) / 2)
+        self._blob = np.clip(np.outer(bell, bell), 0, None).astype(np.float32)
+
+    def push_out(
+        self,
+        region: Array,
+        corner: tuple[int, int],
+        aperture: Aperture,
+        outer: tuple[Array, Array],
+        rounding: float,
+    ) -> None:
+        """Make the lips look pushed out, in place.
+
+        Args:
+            region: float32 [h, w, 3] of the frame around the mouth.
+            corner: Frame place (x, y) of its first pixel.
+            aperture: The inner edges of the lips in this frame.
+            outer: Where the middles of the upper and lower lip's outer edges are, (x, y) each.
+            rounding: 0..1.
+        """
+        middle = len(aperture.seam) // 2
+        upper, lower = aperture.upper[middle], aperture.lower[middle]
+        light = np.ones(region.shape[:2], np.float32)
+        for (along, wide, high, gain), inner, edge in (
+            (LOWER_LIP_SHINE, lower, outer[1]),
+            (UPPER_LIP_SHINE, upper, outer[0]),
+            (CHIN_SHADE, lower, outer[1]),
+        ):
+            self._spot(light, inner + along * (edge - inner) - corner, wide, high, gain * rounding)
+        wide, high, gain = CORNER_SHADE
+        for place in (aperture.seam[0], aperture.seam[-1]):
+            self._spot(light, place - corner, wide, high, gain * rounding)
+        region *= cv2.merge((light, light, light))
+
+    def contact_line(
+        self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
+    ) -> None:
+        """Darken the line between closed lips, in place: an open photograph has none to show."""
+        line = np.zeros(region.shape[:2], np.uint8)
+        points = np.round((aperture.seam[2:-2] - corner) * 16).astype(np.int32)
+        thickness = max(1, int(self._width * 0.012))
+        cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
+        soft = blurred(line.astype(np.float32), max(0.7, self._width * 0.010))
+        region *= 1 - (0.55 * strength / 255) * soft[..., None]
+
+    def _spot(
+        self, light: Array, place: NDArray[np.floating], wide: float, high: float, gain: float
+    ) -> None:
+        """Add a soft spot of standard deviations `wide` and `high` (mouth widths) to `light`."""
+        pixels = self._width * 5 / BLOB_PIXELS  # of the region, for one of the blob's
+        linear = np.stack([self._across * wide, self._down * high], 1) * pixels
+        start = place - linear @ np.full(2, (BLOB_PIXELS - 1) / 2)
+        transform = np.concatenate([linear, start[:, None]], 1)
+        light += np.float32(gain) * cv2.warpAffine(self._blob, transform, light.shape[::-1])

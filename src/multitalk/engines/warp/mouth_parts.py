@@ -1,0 +1,117 @@
+"""What is drawn between the lips where the photograph shows nothing: teeth and tongue.
+
+Lengths are in mouth widths: u to the right of the picture, v down the face, the origin where the
+lips meet. A part is drawn once, in a patch of its own, and laid over every frame.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face.geometry import smoothstep
+
+Array = NDArray[np.float32]
+
+PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a patch spans u +-0.75, v -0.4..1.0
+UPPER_TEETH = (0.150, 0.112, 0.105, 0.085, 0.060, 0.050)  # widths from the middle outwards
+LOWER_TEETH = (0.092, 0.098, 0.100, 0.080, 0.060, 0.050)
+UPPER_EDGE, LOWER_EDGE = 0.055, -0.010  # v of the biting edges at rest
+ENAMEL, GUM, TONGUE = (
+    np.array(colour) for colour in ((212, 203, 188), (132, 70, 69), (190, 98, 98))
+)
+
+
+def blurred(image: NDArray[np.floating], sigma: float) -> Array:
+    """Gaussian blur of a float32 image of any number of channels; `sigma` in pixels."""
+    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A drawn part: premultiplied colour and cover in a patch, float32 [h, w, 4], 0..255."""
+
+    pixels: Array
+
+    @classmethod
+    def of(cls, colour: Array, cover: Array, blur: float) -> "Sprite":
+        """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1."""
+        stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
+        return cls(blurred(stacked, blur))
+
+
+@dataclass(frozen=True)
+class MouthParts:
+    """Draws teeth and tongue as large and as lit as a face needs them.
+
+    Attributes:
+        density: Patch pixels for one mouth width.
+        blur: Of the patches' edges, patch pixels.
+        exposure: Light on the face, 1 for well lit skin.
+        tint: Colour of that light, RGB, mean about 1.
+    """
+
+    density: float
+    blur: float
+    exposure: float
+    tint: Array
+
+    def upper_teeth(self) -> Sprite:
+        """Their biting edge at v = `UPPER_EDGE`."""
+        return self._teeth(UPPER_TEETH, edge=UPPER_EDGE, length=0.20, upper=True)
+
+    def lower_teeth(self) -> Sprite:
+        """Their biting edge at v = `LOWER_EDGE`."""
+        return self._teeth(LOWER_TEETH, edge=LOWER_EDGE, length=0.16, upper=False)
+
+    def tongue(self) -> Sprite:
+        """Seen from in front, its back highest, with a groove and a wet sheen."""
+        u, v = self._patch()
+        across, down = u / 0.31, (v - 0.20) / 0.21
+        radius = np.hypot(across, np.where(down < 0, down, down * 0.4))
+        cover = 1 - smoothstep(radius, 0.72, 1.05)
+        sheen = 0.20 * np.exp(-(((down + 0.40) / 0.20) ** 2) - ((np.abs(across) - 0.3) / 0.3) ** 2)
+        groove = 0.14 * np.exp(-((u / 0.028) ** 2))
+        # The back of the tongue rises out of the dark.
+        light = 0.35 + 0.55 * smoothstep(down, -1.0, -0.1) - 0.18 * across**2 + sheen - groove
+        colour = TONGUE * self.exposure * (0.6 + 0.4 * self.tint) * light[..., None]
+        return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)
+
+    def _patch(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both coordinates, u and v, at every pixel of a patch."""
+        width, height = int(PATCH_U * self.density), int(PATCH_V * self.density)
+        u = (np.arange(width) - width / 2) / self.density
+        v = np.arange(height) / self.density - PATCH_TOP
+        across, down = np.meshgrid(u, v)
+        return across, down
+
+    def _teeth(
+        self, widths: tuple[float, ...], *, edge: float, length: float, upper: bool
+    ) -> Sprite:
+        u, v = self._patch()
+        ends = np.cumsum((0.0, *widths))
+        bounds = np.concatenate([-ends[:0:-1], ends])
+        tooth = np.clip(np.searchsorted(bounds, u) - 1, 0, len(bounds) - 2)
+        across = (u - bounds[tooth]) / (bounds[tooth + 1] - bounds[tooth]) * 2 - 1  # -1..1
+        # The row is an arch; each edge is rounded, and the second upper teeth are shorter.
+        outwards = 1 if upper else -1
+        arch = -outwards * 0.035 * (u / 0.4) ** 2
+        place_in_row = np.abs(tooth - (len(bounds) - 2) / 2)
+        second = np.where((place_in_row > 0.9) & (place_in_row < 1.9), 0.010 if upper else 0.003, 0)
+        biting = edge + arch - outwards * (0.020 * np.abs(across) ** 4 + second)
+        inwards = (biting - v) * outwards  # distance from the biting edge towards the gum
+        cover = np.clip(inwards * self.density / 2 + 0.5, 0, 1) * (np.abs(u) < bounds[-1])
+        along = np.clip(inwards / length, 0, 1.4)
+        shade = 0.80 + 0.22 * np.exp(-(((along - 0.35) / 0.35) ** 2))
+        to_side = np.minimum(u - bounds[tooth], bounds[tooth + 1] - u) * self.density
+        cleft = 1 - 0.17 * np.exp(-((to_side / (0.008 * self.density + 0.6)) ** 2))
+        towards_cheek = 0.30 + 0.70 * np.exp(-((u / 0.40) ** 4))
+        rounded = 1 - 0.07 * across**2
+        enamel = ENAMEL * self.exposure * (0.75 + 0.25 * self.tint)
+        colour = enamel * (shade * cleft * towards_cheek * rounded)[..., None]
+        start, end = (0.92, 1.12) if upper else (1.0, 1.25)
+        gums = smoothstep(along - (0.12 * np.abs(across) ** 2 if upper else 0), start, end)
+        gum = GUM * self.exposure * towards_cheek[..., None]
+        colour += (gum - colour) * gums[..., None]
+        return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)

@@ -1,0 +1,20 @@
+"""Poses by the names of their weights."""
+
+import numpy as np
+
+from multitalk.engines.warp.acting import INDEX
+from multitalk.engines.warp.puppet import Pose
+from multitalk.engines.warp.rig import WEIGHTS
+
+
+def pose(
+    closed: float = 0.0,
+    look: tuple[float, float] = (0.0, 0.0),
+    rounding: float = 0.0,
+    **weights: float,
+) -> Pose:
+    """A pose that is the photograph but for the weights that are named."""
+    vector = np.zeros(len(WEIGHTS), np.float32)
+    for name, weight in weights.items():
+        vector[INDEX[name]] = weight
+    return Pose(vector, closed=closed, look=look, rounding=rounding)
