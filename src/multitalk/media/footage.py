@@ -18,11 +18,9 @@ from multitalk.media.image import Portrait
 from multitalk.media.video import EXACT_COLORS, picture_stream
 
 KEY = "video_undecodable"
-# Time stamps are rounded, in Matroska to milliseconds: the first one's error and another's together
-# are a unit. Where the unit is larger, as a frame is in AVI, they are exact.
-MAX_STAMP_ERROR = Fraction(1, 1000)  # seconds
 MISSING_SECONDS = 0.5  # that a whole file may lack of what its header promises
 DECODER_THREADS = 4  # each holds a frame
+SMALL = 16  # pixels of a side
 CODED_PIXELS = 2  # for each that is seen, at most: codecs round sizes up
 
 _log = logging.getLogger(__name__)
@@ -93,11 +91,11 @@ class FootageReader:
             self._open = _Open(_shots(self._path, self._field, self._max_pixels), self._field)
         shown = self._open.until(moment).frame
         _check_size(shown.width, shown.height, self._field, self._max_pixels)
-        return _upright(shown)
+        return _upright(shown, self._open.matrix)
 
 
 class _Open:
-    """A video that is being decoded: the shot that is seen, and the one that comes next."""
+    """A video that is being decoded: how it lies, the shot that is seen and the one that comes."""
 
     def __init__(self, shots: Generator[_Shot, None, None], field: str) -> None:
         self.shots = shots
@@ -105,6 +103,7 @@ class _Open:
         if first is None:
             raise MediaUndecodable(KEY, field=field, reason="nothing in it decodes")
         self.shown = first
+        self.matrix = _display_matrix(first.frame)
         self._coming = next(shots, None)
 
     def until(self, moment: Fraction) -> _Shot:
@@ -158,7 +157,6 @@ def _shots(path: Path, field: str, max_pixels: int) -> Generator[_Shot, None, No
         stream.codec_context.thread_count = DECODER_THREADS
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
-        error = min(stream.time_base or MAX_STAMP_ERROR, MAX_STAMP_ERROR)
         start: Fraction | None = None
         stamp, damaged = Fraction(0), 0
         for packet in container.demux(stream):
@@ -171,23 +169,31 @@ def _shots(path: Path, field: str, max_pixels: int) -> Generator[_Shot, None, No
                 if frame.pts is not None and frame.time_base is not None:
                     stamp = frame.pts * frame.time_base
                 start = stamp if start is None else start
-                yield _Shot(max(Fraction(0), stamp - start - error), frame)
+                yield _Shot(stamp - start, frame)
                 stamp += 1 / rate  # of the next one, if it does not say
         if damaged:
             _log.info("%d packets of the video did not decode", damaged)
 
 
-def _upright(frame: VideoFrame) -> Portrait:
-    """A frame as RGB, turned and mirrored as the camera says.
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
+    """How a video lies: a, b, c and d of the matrix that maps its pixels to the display's.
 
-    FFmpeg's display matrix (libavutil/display.h) is 3x3, row by row, and maps (x, y, 1) from the
-    left. Its upper left corner [[a, b], [c, d]] is read as one of the eight ways to lay a picture.
+    FFmpeg's matrix (libavutil/display.h) is 3x3, row by row, and maps (x, y, 1) from the left; its
+    upper left corner is [[a, b], [c, d]].
     """
-    pixels: Portrait = frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[assignment]
-    side_data: Mapping[Type, SideData] = frame.side_data  # type: ignore[assignment]
+    # PyAV (18.1) never frees a frame whose side data were looked at, so a small copy is looked at.
+    small = frame.reformat(width=SMALL, height=SMALL)
+    side_data: Mapping[Type, SideData] = small.side_data  # type: ignore[assignment]
     if Type.DISPLAYMATRIX not in side_data:
-        return pixels
+        return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _upright(frame: VideoFrame, matrix: tuple[int, ...]) -> Portrait:
+    """A frame as RGB, turned and mirrored as the camera says: one of eight ways."""
+    pixels: Portrait = frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[assignment]
+    a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):  # x becomes y
         pixels, a, d = pixels.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
