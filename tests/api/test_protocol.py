@@ -5,8 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from obedient_worker import VIDEO
 from running import ended, running
-from stub_worker import VIDEO
 
 TALK = "/v2/talk"
 

@@ -4,8 +4,8 @@ import threading
 
 import httpx
 import pytest
+from obedient_worker import RESULT, VIDEO
 from running import running
-from stub_worker import RESULT, VIDEO
 
 from multitalk.errors import Unauthorized
 from multitalk.schema import JobStatus
@@ -103,18 +103,22 @@ def test_the_link_of_the_status_needs_no_key(served):
 
 
 def test_a_large_video_is_a_link_and_a_small_one_is_not(tmp_path):
-    with running(tmp_path, max_run_bytes=60_000, max_runsync_bytes=90_000) as server:
-        with server.client() as client:
-            sent = client.post("/v2/a/runsync", json={"input": {"size": 5}}).json()
-            assert "video_base64" in sent["output"]  # 20 MB in an answer of /runsync
-            reply = client.get(f"/v2/a/status/{sent['id']}").json()
-            assert "video_url" in reply["output"]  # 10 MB in one of /status
-            assert client.get(reply["output"]["video_url"]).content == VIDEO * 5
+    with (
+        running(tmp_path, max_run_bytes=60_000, max_runsync_bytes=90_000) as server,
+        server.client() as client,
+    ):
+        sent = client.post("/v2/a/runsync", json={"input": {"size": 5}}).json()
+        assert "video_base64" in sent["output"]  # 20 MB in an answer of /runsync
+        reply = client.get(f"/v2/a/status/{sent['id']}").json()
+        assert "video_url" in reply["output"]  # 10 MB in one of /status
+        assert client.get(reply["output"]["video_url"]).content == VIDEO * 5
     base = "https://talks.example/api"
-    with running(tmp_path / "b", max_runsync_bytes=1000, base_url=base) as server:
-        with server.client() as client:
-            reply = client.post("/v2/a/runsync", json={"input": {"size": 1}}).json()
-            assert reply["output"]["video_url"].startswith(f"{base}/videos/")
+    with (
+        running(tmp_path / "b", max_runsync_bytes=1000, base_url=base) as server,
+        server.client() as client,
+    ):
+        reply = client.post("/v2/a/runsync", json={"input": {"size": 1}}).json()
+        assert reply["output"]["video_url"].startswith(f"{base}/videos/")
 
 
 def test_links_end_and_cannot_be_made_without_the_secret(tmp_path):

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from obedient_worker import VIDEO
 from running import running
-from stub_worker import VIDEO
 
 HERE = Path(__file__).parent
 SDK = "runpod-sdk@1.1.2"

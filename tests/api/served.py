@@ -1,0 +1,119 @@
+"""`multitalk serve` as people start it: a process of its own, which starts its worker."""
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+COMMAND = [sys.executable, "-c", "from multitalk.cli import main; main()", "serve", "--port", "0"]
+START_SECONDS = 60.0
+READY = re.compile(r"MultiTalk on (http://\S+) \(engine (\w+), workers (\d+)\)")
+WORKER = re.compile(r"worker \d+ is process (\d+)")
+
+
+class Served:
+    """The process; a context manager that leaves nothing behind.
+
+    Attributes:
+        url: Its address.
+        engine: What it says that it renders with.
+        workers: Ids of the worker processes that it has started so far.
+        lines: Its log.
+    """
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.workers: list[int] = []
+        self.lines: list[str] = []
+        self._said: queue.Queue[str] = queue.Queue()
+        environ = {
+            **os.environ,
+            "MULTITALK_WORK_DIRECTORY": str(data.parent),
+            "MULTITALK_ALLOW_LOOPBACK": "true",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.process = subprocess.Popen(
+            [*COMMAND, "--data", str(data), *options],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,))
+            for stream in (self.process.stdout, self.process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> "Served":
+        try:
+            end = time.monotonic() + START_SECONDS
+            while not (said := READY.search(self._said.get(timeout=end - time.monotonic()))):
+                pass
+        except queue.Empty:
+            self.__exit__()
+            raise AssertionError("\n".join(self.lines)) from None
+        self.url, self.engine = said[1], said[2]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for worker in self.workers:
+            if is_alive(worker):
+                os.kill(worker, signal.SIGKILL)
+        for reader in self._readers:
+            reader.join()
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+
+    def wait_for_workers(self, count: int) -> None:
+        """Until so many were started in all."""
+        end = time.monotonic() + START_SECONDS
+        while len(self.workers) < count:
+            assert time.monotonic() < end, "\n".join(self.lines)
+            time.sleep(0.05)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Ask it to end, and wait until it has."""
+        self.process.send_signal(number)
+        self.process.wait(START_SECONDS)
+
+    def _read(self, stream) -> None:
+        with stream:
+            for line in stream:
+                self.lines.append(line.rstrip())
+                if found := WORKER.search(line):
+                    self.workers.append(int(found[1]))
+                self._said.put(line)
+
+    def records(self) -> list[dict]:
+        """The log's records."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs, and is no zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def gone(process: int, *, seconds: float = 40.0) -> bool:
+    """Whether a process ends within a while."""
+    end = time.monotonic() + seconds
+    while is_alive(process):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,209 @@
+"""Uploads, faces, voices, estimates: what the page needs beside the jobs."""
+
+import time
+import wave
+from pathlib import Path
+
+import pytest
+from running import ended, running
+
+from multitalk.serving.api.estimate import pace_of
+from multitalk.settings import Settings
+
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
+TALK = "/v2/talk"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    data = tmp_path_factory.mktemp("uploads")
+    with running(data, works=False, price_per_hour=2.0, currency="EUR") as server:
+        yield server
+
+
+@pytest.fixture
+def client(served):
+    with served.client(timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """Three seconds of silence as a WAV file."""
+    path = tmp_path / "voice.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(3 * 2 * 16_000))
+    return path.read_bytes()
+
+
+def talk(image, voice, **more):
+    return {"prompt": "hello", "image_path": image, "audio_paths": {"person1": voice}, **more}
+
+
+def test_an_upload_becomes_media_of_the_job_that_names_it(served, client, sound):
+    image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()
+    voice = client.post("/uploads", content=iter([sound[:100], sound[100:]])).json()
+    assert image["source"] == f"upload://{image['id']}"
+    assert (image["medium"], voice["medium"]) == ("image", "audio")
+    assert voice["bytes"] == len(sound)
+    job = client.post(f"{TALK}/run", json={"input": talk(image["source"], voice["source"])}).json()[
+        "id"
+    ]
+    given = served.do(served.server.queue.submission(job)).input
+    name = given["image_path"].removeprefix("upload:")
+    assert name.startswith(f"{job}/")
+    assert name.endswith(".jpg")
+    assert served.do(read(served, name)) == PORTRAIT.read_bytes()
+    assert served.do(read(served, given["audio_paths"]["person1"][7:])) == sound
+
+
+async def read(served, name):
+    return b"".join([chunk async for chunk in served.server.queue.media.read(name)])
+
+
+def test_the_same_order_with_uploads_is_the_same_job(served, client):
+    image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+    order = {"input": talk(image, {"text": "Hello."})}
+    answers = [
+        client.post(f"{TALK}/run", json=order, headers={"Idempotency-Key": "k"}) for _ in "ab"
+    ]
+    first, again = (answer.json()["id"] for answer in answers)
+    assert first == again
+    media = served.server.queue.media.root
+    assert len(list((media / first).iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "source", ["upload://nothing", "upload://", "upload:a/b.jpg", "upload://../../etc/passwd"]
+)
+def test_an_upload_that_is_not_there_is_told_by_field(client, source):
+    for path in ("run", "estimate"):
+        answer = client.post(f"{TALK}/{path}", json={"input": talk(source, {"text": "Hello."})})
+        assert answer.status_code == 404
+        assert answer.json()["field"] == "image_path"
+
+
+def test_an_upload_belongs_to_its_key(tmp_path):
+    with running(tmp_path, works=False) as server:
+        mine, other = (server.keys.add(name)[1] for name in ("mine", "other"))
+        with server.client(mine) as client, server.client(other) as stranger:
+            source = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+            order = {"input": talk(source, {"text": "Hello."})}
+            assert stranger.post(f"{TALK}/run", json=order).status_code == 404
+            assert stranger.post("/faces", json={"image_path": source}).status_code == 404
+            assert client.post(f"{TALK}/run", json=order).status_code == 200
+
+
+def test_uploads_are_limited_and_looked_at(tmp_path):
+    with running(tmp_path, works=False, max_upload_bytes=5000) as server, server.client() as client:
+        body = PORTRAIT.read_bytes()
+        for content in (body, iter([body])):
+            answer = client.post("/uploads", content=content)
+            assert answer.status_code == 413
+            assert answer.json()["code"] == "limit_exceeded"
+        assert client.post("/uploads", content=b"").status_code == 400
+        assert client.post("/uploads", content=b"plain text").status_code == 400
+        assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_uploads_are_removed_when_their_time_is_over(tmp_path):
+    with running(tmp_path, works=False, upload_seconds=100.0) as server, server.client() as client:
+        source = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+        server.server.clock = lambda: time.time() + 101
+        answer = client.post(f"{TALK}/run", json={"input": talk(source, {"text": "Hello."})})
+        assert answer.status_code == 404
+        server.server.uploads.sweep(server.server.clock())
+        assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_faces_of_a_picture(client):
+    picture = PORTRAIT.read_bytes()
+    source = client.post("/uploads", content=picture).json()["source"]
+    direct = client.post("/faces", content=picture)
+    assert direct.status_code == 200, direct.text
+    found = direct.json()
+    assert (found["width"], found["height"]) == (720, 720)
+    ((x_min, y_min, x_max, y_max),) = [face["box"] for face in found["faces"]]
+    assert 0 < x_min < x_max < 720
+    assert 0 < y_min < y_max < 720
+    assert client.post("/faces", json={"image_path": source}).json() == found
+    assert client.post("/faces", content=b"no picture at all").json()["field"] == "image_path"
+    assert client.post("/faces", json={"image_path": 5}).status_code == 400
+
+
+def test_voices_are_listed(client):
+    told = client.get("/voices").json()
+    assert {"ko", "en-us"} <= set(told["languages"])
+    assert told["voices"]
+
+
+def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sound):
+    voice = client.post("/uploads", content=sound).json()["source"]
+    image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+
+    def told(**more):
+        body = {"input": talk(image, voice, **more)}
+        answer = client.post(f"{TALK}/estimate", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    first = told()
+    assert first["talk_seconds"] == pytest.approx(3.0)
+    assert first["work_seconds"] is None
+    assert first["price"] is None
+    assert first["past_talks"] == 0
+    assert any("not known" in warning for warning in first["warnings"])
+    for number, work in enumerate((10.0, 20.0, 60.0)):
+        served.server.ledger.note_pace(
+            str(number), engine="warp", talk_seconds=10.0, execution_seconds=work
+        )
+    known = told()
+    assert known["work_seconds"] == pytest.approx(6.0)  # the median is twice the talk
+    assert known["work_seconds_at_most"] == pytest.approx(18.0)
+    assert known["price"] == pytest.approx(6 / 3600 * 2, abs=1e-4)
+    assert known["currency"] == "EUR"
+    assert known["warnings"] == []
+    assert told(engine="diffusion")["work_seconds"] is None
+    both = talk(image, voice)
+    both["audio_paths"]["person2"] = {"text": "Hello."}
+    together = client.post(f"{TALK}/estimate", json={"input": both}).json()["talk_seconds"]
+    in_turn = client.post(f"{TALK}/estimate", json={"input": {**both, "audio_type": "add"}})
+    assert together == pytest.approx(3.0)
+    assert in_turn.json()["talk_seconds"] > 3.3
+    remote = talk(image, "https://example.com/voice.wav", locale="ko")
+    unknown = client.post(f"{TALK}/estimate", json={"input": remote}).json()
+    assert unknown["talk_seconds"] is None
+    assert "내려받아야" in unknown["warnings"][0]
+
+
+def test_an_estimate_names_every_wrong_field(client):
+    wrong = {**talk("a.jpg", {"text": "Hello."}), "seed": -1, "sample_steps": 0}
+    answer = client.post(f"{TALK}/estimate", json={"input": wrong})
+    assert answer.status_code == 400
+    assert "seed" in answer.json()["error"]
+    assert "sample_steps" in answer.json()["error"]
+
+
+def test_the_pace_is_of_the_last_talks():
+    assert pace_of([]) is None
+    pace = pace_of([(10.0, 5.0), (1.0, 3.0), (2.0, 2.0)])
+    assert (pace.talks, pace.median, pace.slowest) == (3, 1.0, 3.0)
+
+
+def test_finished_talks_are_noted_for_estimates(tmp_path):
+    with (
+        running(tmp_path, settings=Settings(work_directory=tmp_path)) as server,
+        server.client() as client,
+    ):
+        job = client.post(f"{TALK}/run", json={"input": {"seconds": 0.5}}).json()["id"]
+        ended(client, job)
+        end = time.monotonic() + 15
+        while not (paces := server.server.ledger.paces("warp", limit=5)):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    ((talk_seconds, work_seconds),) = paces
+    assert talk_seconds == 2.0  # what the obedient worker says
+    assert work_seconds >= 0.5
