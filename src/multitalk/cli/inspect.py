@@ -64,6 +64,7 @@ def _claims(manifest: "Manifest") -> dict[str, str | None]:
         "made by": manifest.generator,
         "actions": ", ".join(manifest.actions),
         "digital source type": manifest.digital_source_type,
+        "made from": ", ".join(manifest.ingredients),
         "signed by": manifest.signer,
         "organisation": manifest.issuer,
     }

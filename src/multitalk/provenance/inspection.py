@@ -34,6 +34,7 @@ class Manifest:
         generator: The program that made the claim, and its version.
         actions: What was done, by C2PA's names, such as `c2pa.created`.
         digital_source_type: IPTC's URI in one of the actions.
+        ingredients: What it was made from; in our own videos the portrait's digest.
         signer: The name in the certificate.
         issuer: The organisation in it.
     """
@@ -43,6 +44,7 @@ class Manifest:
     generator: str | None = None
     actions: tuple[str, ...] = ()
     digital_source_type: str | None = None
+    ingredients: tuple[str, ...] = ()
     signer: str | None = None
     issuer: str | None = None
 
@@ -109,6 +111,7 @@ def _manifest(reader: "c2pa.Reader") -> Manifest:
         action["digitalSourceType"] for action in actions if "digitalSourceType" in action
     ]
     made_by: dict[str, str] = next(iter(active.get("claim_generator_info", [])), {})
+    ingredients = [found for found in active.get("ingredients", []) if "instance_id" in found]
     signature = active.get("signature_info", {})
     return Manifest(
         verdict="invalid" if reader.get_validation_state() == "Invalid" else "valid",
@@ -116,6 +119,7 @@ def _manifest(reader: "c2pa.Reader") -> Manifest:
         generator=" ".join(made_by[key] for key in ("name", "version") if key in made_by) or None,
         actions=tuple(action["action"] for action in actions),
         digital_source_type=next(iter(source_types), None),
+        ingredients=tuple(ingredient["instance_id"] for ingredient in ingredients),
         signer=signature.get("common_name"),
         issuer=signature.get("issuer"),
     )
