@@ -54,11 +54,20 @@ def test_pushed_out_lips_shine_and_shade_the_chin() -> None:
     aperture = Aperture.between(edge, edge + np.float32([0, 6]), down)
     region = np.full((160, 200, 3), 100, np.float32)
     outer = (np.float32([100, 68]), np.float32([100, 100]))
-    LipLight(across, down, 80.0).push_out(region, (0, 0), aperture, outer, 1.0)
+    grey = np.full(3, 150, np.float32)
+    LipLight(across, down, 80.0, grey).push_out(region, (0, 0), aperture, outer, 1.0)
     assert region[92, 100, 0] > 110  # on the lower lip
-    assert region[114, 100, 0] < 92  # under it
+    assert region[110, 100, 0] < 92  # under it
     assert region[83, 60, 0] < 92  # at the corner
     np.testing.assert_array_equal(region[:30], 100)
+
+
+def test_a_black_and_white_photograph_stays_so(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    grey = np.repeat(luma(portrait).astype(np.uint8)[..., None], 3, 2)
+    frame = grey.copy()
+    drawn = pose(seal=1, open=open_weight(rig, 0.09), round=0.3, rounding=0.3)
+    Puppet(grey, rig).draw(frame, drawn)
+    assert np.ptp(frame.astype(int), axis=2).max() <= 3
 
 
 def photographed_teeth(specks: bool) -> NDArray[np.uint8]:

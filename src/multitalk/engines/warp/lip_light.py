@@ -17,7 +17,7 @@ BLOB_PIXELS = 32  # side of the one soft spot that all light is made of: +-2.5 s
 # Place between the inner (0) and the outer (1) edge of a lip, half sizes in mouth widths, gain.
 LOWER_LIP_SHINE = (0.45, 0.15, 0.045, 0.22)
 UPPER_LIP_SHINE = (0.75, 0.14, 0.030, 0.10)
-CHIN_SHADE = (1.9, 0.22, 0.070, -0.16)
+CHIN_SHADE = (1.7, 0.22, 0.060, -0.13)
 CORNER_SHADE = (0.09, 0.08, -0.20)
 
 
@@ -28,12 +28,18 @@ class LipLight:
         across: Unit vector from the person's right to their left, picture [2].
         down: Unit vector down the face.
         width: Of the mouth, pixels.
+        skin: Colour of the skin around it, RGB [3]. Skin in shade is redder, that in light paler.
     """
 
     def __init__(
-        self, across: NDArray[np.float64], down: NDArray[np.float64], width: float
+        self,
+        across: NDArray[np.float64],
+        down: NDArray[np.float64],
+        width: float,
+        skin: Array,
     ) -> None:
         self._across, self._down, self._width = across, down, width
+        self._effect = np.clip(2 - skin / max(float(skin.mean()), 1.0), 0.5, 1.5)
         t = np.linspace(-2.5, 2.5, BLOB_PIXELS)
         bell = np.exp(-(t**2) / 2) - np.exp(-(2.5**2) / 2)
         self._blob = np.clip(np.outer(bell, bell), 0, None).astype(np.float32)
@@ -57,7 +63,7 @@ class LipLight:
         """
         middle = len(aperture.seam) // 2
         upper, lower = aperture.upper[middle], aperture.lower[middle]
-        light = np.ones(region.shape[:2], np.float32)
+        light = np.zeros(region.shape[:2], np.float32)
         for (along, wide, high, gain), inner, edge in (
             (LOWER_LIP_SHINE, lower, outer[1]),
             (UPPER_LIP_SHINE, upper, outer[0]),
@@ -67,7 +73,7 @@ class LipLight:
         wide, high, gain = CORNER_SHADE
         for place in (aperture.seam[0], aperture.seam[-1]):
             self._spot(light, place - corner, wide, high, gain * rounding)
-        region *= cv2.merge((light, light, light))
+        region *= cv2.merge([1 + light * np.float32(effect) for effect in self._effect])
 
     def contact_line(
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.mouth_parts import PATCH_TOP, MouthParts, Sprite, blurred
-from multitalk.engines.warp.own_mouth import LUMA, OwnMouth, cut_own_mouth
-from multitalk.engines.warp.shapes import LOWER_RED_INNER
+from multitalk.engines.warp.mouth_parts import LUMA, PATCH_TOP, MouthParts, Sprite, blurred
+from multitalk.engines.warp.own_mouth import OwnMouth, cut_own_mouth
+from multitalk.engines.warp.shapes import LOWER_RED_INNER, ramp
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep
 
@@ -23,6 +23,7 @@ Array = NDArray[np.float32]
 CAVITY = np.array([46, 18, 18], np.float32)
 RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
+GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
 
 
 def three_times(cover: Array) -> Array:
@@ -70,7 +71,7 @@ class MouthInterior:
         self._u = frame.axes[0, :2] * self._width
         self._down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
         self._v = frame.axes[1, :2] * self._width
-        light = _skin_colour(picture, points, self._width)
+        light = skin_colour(picture, points, self._width)
         skin_luma = float(light @ LUMA)
         density = self._width * (4 if self._width < 90 else 2)
         self._parts = MouthParts(
@@ -78,8 +79,10 @@ class MouthInterior:
             blur=max(0.6, 0.9 * density / self._width),
             exposure=float(np.clip(skin_luma / 165.0, 0.25, 1.15)),
             tint=light / max(skin_luma, 1.0),
+            colourfulness=ramp(1 - float(light.min() / max(light.max(), 1.0)), GREY, COLOURED),
         )
-        self._inner_lip = _red_colour(picture, points) * WET
+        wet = WET.mean() + (WET - WET.mean()) * np.float32(self._parts.colourfulness)
+        self._inner_lip = _red_colour(picture, points) * wet
         self._own: OwnMouth | None = None
         if parted > 0.05:
             self._own = cut_own_mouth(picture, points, self._width, skin_luma)
@@ -159,8 +162,7 @@ class MouthInterior:
         aside = (columns - skull[0]) / (0.42 * self._width)
         # Darkest at the throat, in the middle; warmer towards cheeks and floor.
         glow = 0.50 + 0.90 * smoothstep(depth, 0.35, 1.1) + 0.65 * np.clip(np.abs(aside), 0, 1) ** 2
-        colour = CAVITY * self._parts.exposure
-        inside = (colour * glow[..., None]).astype(np.float32)
+        inside = (self._cavity * glow[..., None]).astype(np.float32)
         narrow = 1 - 0.25 * rounding
         jaw = skull + self._down * (jaw_drop + 0.055 * self._width)
         tongue_root = skull + self._down * (
@@ -245,6 +247,10 @@ class MouthInterior:
         return cv2.warpAffine(cover, transform, cover.shape[::-1]).astype(np.float32, copy=False)
 
     @cached_property
+    def _cavity(self) -> Array:
+        return self._parts.lit(CAVITY)
+
+    @cached_property
     def _upper_teeth(self) -> Sprite:
         return self._parts.upper_teeth()
 
@@ -257,7 +263,7 @@ class MouthInterior:
         return self._parts.tongue()
 
 
-def _skin_colour(
+def skin_colour(
     picture: NDArray[np.uint8], points: NDArray[np.float64], mouth_width: float
 ) -> NDArray[np.float32]:
     """Lit skin around the mouth, RGB 0..255: the 70th percentile of each channel."""

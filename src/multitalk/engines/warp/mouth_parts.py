@@ -14,6 +14,7 @@ from multitalk.face.geometry import smoothstep
 
 Array = NDArray[np.float32]
 
+LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a patch spans u +-0.75, v -0.4..1.0
 UPPER_TEETH = (0.150, 0.112, 0.105, 0.085, 0.060, 0.050)  # widths from the middle outwards
 LOWER_TEETH = (0.092, 0.098, 0.100, 0.080, 0.060, 0.050)
@@ -50,12 +51,19 @@ class MouthParts:
         blur: Of the patches' edges, patch pixels.
         exposure: Light on the face, 1 for well lit skin.
         tint: Colour of that light, RGB, mean about 1.
+        colourfulness: 0 in a black and white photograph, 1 in a coloured one.
     """
 
     density: float
     blur: float
     exposure: float
     tint: Array
+    colourfulness: float
+
+    def lit(self, colour: NDArray[np.floating]) -> Array:
+        """A colour [3], 0..255, in the photograph's light."""
+        grey = colour @ LUMA
+        return ((grey + (colour - grey) * self.colourfulness) * self.exposure).astype(np.float32)
 
     def upper_teeth(self) -> Sprite:
         """Their biting edge at v = `UPPER_EDGE`."""
@@ -75,7 +83,7 @@ class MouthParts:
         groove = 0.14 * np.exp(-((u / 0.028) ** 2))
         # The back of the tongue rises out of the dark.
         light = 0.35 + 0.55 * smoothstep(down, -1.0, -0.1) - 0.18 * across**2 + sheen - groove
-        colour = TONGUE * self.exposure * (0.6 + 0.4 * self.tint) * light[..., None]
+        colour = self.lit(TONGUE) * (0.6 + 0.4 * self.tint) * light[..., None]
         return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)
 
     def _patch(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -108,10 +116,10 @@ class MouthParts:
         cleft = 1 - 0.17 * np.exp(-((to_side / (0.008 * self.density + 0.6)) ** 2))
         towards_cheek = 0.30 + 0.70 * np.exp(-((u / 0.40) ** 4))
         rounded = 1 - 0.07 * across**2
-        enamel = ENAMEL * self.exposure * (0.75 + 0.25 * self.tint)
+        enamel = self.lit(ENAMEL) * (0.75 + 0.25 * self.tint)
         colour = enamel * (shade * cleft * towards_cheek * rounded)[..., None]
         start, end = (0.92, 1.12) if upper else (1.0, 1.25)
         gums = smoothstep(along - (0.12 * np.abs(across) ** 2 if upper else 0), start, end)
-        gum = GUM * self.exposure * towards_cheek[..., None]
+        gum = self.lit(GUM) * towards_cheek[..., None]
         colour += (gum - colour) * gums[..., None]
         return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)

@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.mouth_parts import blurred
+from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
 from multitalk.face.geometry import spline_through
 
 Array = NDArray[np.float32]
 
-LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 ROOM = 0.13  # mouth widths by which teeth go on above the lip's edge
 # A row of teeth is used if it is this wide and this high, in mouth widths; else teeth are drawn.
 ROW_WIDTH, ROW_HEIGHT = 0.45, 0.035

@@ -10,7 +10,7 @@ from multitalk.engines.warp.creases import SmileCreases
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.field import enlarge, invert, move_points
 from multitalk.engines.warp.lip_light import LipLight
-from multitalk.engines.warp.mouth import Aperture, MouthInterior, three_times
+from multitalk.engines.warp.mouth import Aperture, MouthInterior, skin_colour, three_times
 from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
@@ -71,7 +71,9 @@ class Puppet:
         self._down = down / np.linalg.norm(down)
         across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
         self._across = across / np.linalg.norm(across)
-        self._lips = LipLight(self._across, self._down, rig.frame.mouth_width)
+        width = rig.frame.mouth_width
+        skin = skin_colour(picture, rig.points, width)
+        self._lips = LipLight(self._across, self._down, width, skin)
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into `frame` (a copy of the picture), in place."""
