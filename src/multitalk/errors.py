@@ -165,9 +165,9 @@ class TooManyRequests(RequestError):
     code = "too_many_requests"
     http_status = 429
 
-    def __init__(self, key: str, *, seconds: float, **parameters: object) -> None:
+    def __init__(self, key: str, *, seconds: float, count: int, window: float) -> None:
         self.seconds = seconds
-        super().__init__(key, seconds=seconds, **parameters)
+        super().__init__(key, seconds=seconds, count=count, window=window)
 
 
 class WorkerError(MultiTalkError):

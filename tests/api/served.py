@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -54,15 +55,14 @@ class Served:
             reader.start()
 
     def __enter__(self) -> "Served":
-        try:
-            end = time.monotonic() + START_SECONDS
-            while not (said := READY.search(self._said.get(timeout=end - time.monotonic()))):
-                pass
-        except queue.Empty:
-            self.__exit__()
-            raise AssertionError("\n".join(self.lines)) from None
-        self.url, self.engine = said[1], said[2]
-        return self
+        end = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < end:
+            with suppress(queue.Empty):
+                if said := READY.search(self._said.get(timeout=0.1)):
+                    self.url, self.engine = said[1], said[2]
+                    return self
+        self.__exit__()
+        raise AssertionError("\n".join(self.lines))
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()

@@ -92,12 +92,14 @@ def stream_job(
     on_piece: Callable[[Piece], None],
     max_piece_bytes: int,
     cancelled: threading.Event,
+    output: Path | None = None,
 ) -> Talk:
     """Render a request and hand over the video, a fragmented MP4, while it is made.
 
     Other arguments and errors are those of `run_job`; `request.delivery` has no effect. `on_piece`
     is called from this thread with each second of the video, in order and `max_piece_bytes` large
-    at most; what it raises ends the job. The video of the talk that is returned is gone.
+    at most; what it raises ends the job. The video of the talk that is returned is gone, or, where
+    there is an `output`, is that new file: the same video as an ordinary MP4.
     """
     with guarded(job_id), own_directory(settings.work_directory) as directory:
         video = directory / "talk.mp4"
@@ -109,7 +111,9 @@ def stream_job(
                 on_piece(piece)
 
         course = Course(job_id, settings.job_seconds, watch, cancelled)
-        talk = Work(request, engine, settings, directory, course).make(video, fragmented=True)
+        talk = Work(request, engine, settings, directory, course).make(
+            video, fragmented=True, whole=output
+        )
         for piece in reader.read():
             on_piece(piece)
         return talk

@@ -24,6 +24,7 @@ from multitalk.media.audio import (
 )
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import Portrait, load_portrait
+from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import sentence
@@ -103,8 +104,11 @@ class Work:
         self._directory = directory
         self._course = course
 
-    def make(self, video: Path, *, fragmented: bool = False) -> Talk:
-        """Everything but handing over; `fragmented` as for `VideoWriter`."""
+    def make(self, video: Path, *, fragmented: bool = False, whole: Path | None = None) -> Talk:
+        """Everything but handing over; `fragmented` as for `VideoWriter`.
+
+        A fragmented video that is to be kept is made `whole`, another file, when it is finished.
+        """
         request = self._request
         if request.engine not in ("auto", self._engine.name):
             names = {"asked": request.engine, "loaded": self._engine.name}
@@ -113,7 +117,8 @@ class Work:
         options = self._options(seed)
         self._engine.check(options)
         # Before the work, not after it. What is streamed is gone before it could be signed.
-        credential = None if fragmented else prepare(self._settings)
+        kept = whole if fragmented else video
+        credential = None if kept is None else prepare(self._settings)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
         portrait, footage, arrangement = self._load(image, voices)
@@ -138,10 +143,12 @@ class Work:
                 lambda done: self._course.report("render", done, num_frames),
             )
             height, width = self._write(chunks, video, soundtrack, notices, fragmented)
-            if credential is not None:
-                sign_video(video, credential, picture=image, engine=self._engine.name)
+            if whole is not None:
+                make_whole(video, whole)
+            if credential is not None and kept is not None:
+                sign_video(kept, credential, picture=image, engine=self._engine.name)
         return Talk(
-            video=video,
+            video=kept or video,
             width=width,
             height=height,
             num_frames=num_frames,

@@ -6,7 +6,6 @@ import re
 from datetime import datetime, timezone
 from typing import TextIO
 
-
 # The log of a job's work begins so.
 _JOB = re.compile(r"job ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 

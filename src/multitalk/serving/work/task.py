@@ -1,5 +1,6 @@
 """One job, in the engine's thread, and what it comes to."""
 
+import itertools
 import logging
 import threading
 import time
@@ -18,7 +19,7 @@ from multitalk.errors import (
     EngineBroken,
     MultiTalkError,
 )
-from multitalk.job import Piece, Progress, Talk, guarded, render_talk, run_job, stream_job
+from multitalk.job import Progress, Talk, guarded, render_talk, run_job, stream_job
 from multitalk.job.workplace import own_directory
 from multitalk.schema import (
     Delivery,
@@ -138,25 +139,18 @@ class Task:
         self, request: TalkRequest, engine: Engine, settings: Settings, video: Path
     ) -> Talk:
         """Render, and hand on the video while it is made; in the end it is in the file, too."""
-        number = 0
-        with video.open("xb") as file:
-
-            def on_piece(piece: Piece) -> None:
-                nonlocal number
-                file.write(piece.content)
-                self._bridge.add_piece(piece, number)
-                number += 1
-
-            return stream_job(
-                request,
-                engine=engine,
-                settings=settings,
-                job_id=self._job_id,
-                on_progress=self._on_progress,
-                on_piece=on_piece,
-                max_piece_bytes=MAX_PIECE_BYTES,
-                cancelled=self._cancelled,
-            )
+        numbers = itertools.count()
+        return stream_job(
+            request,
+            engine=engine,
+            settings=settings,
+            job_id=self._job_id,
+            on_progress=self._on_progress,
+            on_piece=lambda piece: self._bridge.add_piece(piece, next(numbers)),
+            max_piece_bytes=MAX_PIECE_BYTES,
+            cancelled=self._cancelled,
+            output=video,
+        )
 
     def _kept(self, request: TalkRequest, talk: Talk, video: Path) -> Mapping[str, Any]:
         """Bring the video to the media store; the answer, with its name there."""
