@@ -97,7 +97,7 @@ def translated() -> Iterator[None]:
             raise QueueUnavailable("queue_full") from error
         reason = error.description or type(error).__name__
         raise QueueUnavailable("queue_failed", reason=reason) from error
-    except (asyncio.TimeoutError, NoServersError) as error:
+    except (asyncio.TimeoutError, NoServersError, ConnectionError) as error:
         raise QueueUnavailable("queue_failed", reason="no NATS server answers") from error
     except (Error, OSError) as error:
         reason = str(error).removeprefix("nats: ") or type(error).__name__

@@ -63,22 +63,20 @@ class RuledQueue(ABC):
         ends = asyncio.get_running_loop().time() + wait
         while True:
             left = min(LOOK_SECONDS, max(0.0, ends - asyncio.get_running_loop().time()))
-            taking = asyncio.ensure_future(self._take(worker_id, left))
+            taking = asyncio.ensure_future(self._take_lease(worker_id, left))
             try:
-                job = await asyncio.shield(taking)
+                lease = await asyncio.shield(taking)
             except asyncio.CancelledError:
-                await self._undo(taking)
+                if (lease := await taking) is not None:
+                    await self.release(lease)
                 raise
-            if job is not None:
-                return await self._lease(job)
-            if asyncio.get_running_loop().time() >= ends:
-                return None
+            if lease is not None or asyncio.get_running_loop().time() >= ends:
+                return lease
 
-    async def _undo(self, taking: "asyncio.Future[Job | None]") -> None:
-        """Give back what is being taken."""
-        taking_ended = await taking
-        if taking_ended is not None:
-            await self.release(await self._lease(taking_ended))
+    async def _take_lease(self, worker_id: str, wait: float) -> Lease | None:
+        """The next job, claimed: not to be broken off halfway."""
+        job = await self._take(worker_id, wait)
+        return None if job is None else await self._lease(job)
 
     async def _lease(self, job: Job) -> Lease:
         return Lease(

@@ -87,8 +87,7 @@ def serve(
                     worker.hurry()
                 stopping.set()
 
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop)
+            _obey(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)
             logger.info("worker ready")
             await worker.run(stopping)
         finally:
@@ -103,6 +102,15 @@ def serve(
     thread.submit(worker.close).result()
     thread.shutdown()
     return 1 if worker.is_broken else 0
+
+
+def _obey(stop: Callable[[], object]) -> None:
+    """Have SIGTERM and SIGINT call `stop`, for as long as the process is there.
+
+    The loop's own handlers end with the loop, and a signal that comes after them kills.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def _ready(engine: Engine, settings: Settings) -> Engine:

@@ -1,0 +1,289 @@
+"""Workers as processes: killed, told to stop, refused; and a queue whose server is killed."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from job_inputs import job_input
+from nats_server import NatsServer
+
+from conftest import Opener
+from multitalk.errors import InvalidRequest, QueueUnavailable
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import Job, JobQueue, Outcome, Submission, Terms, open_queue
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+STUB = Path(__file__).with_name("stub_worker.py")
+CAMPAIGN = ROOT / "benchmarks" / "queue_campaign.py"
+CLI = "from multitalk.cli import main; main()"
+DONE = Outcome(status=JobStatus.COMPLETED, output={})
+
+
+@contextmanager
+def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A stub worker; in the end it is gone."""
+    directory.mkdir(exist_ok=True)
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(STUB), url],
+            env={**os.environ, "MULTITALK_WORK_DIRECTORY": str(directory), **environ},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float = 40) -> Job:
+    ends = time.monotonic() + seconds
+    while job.status is not status:
+        assert time.monotonic() < ends, job
+        await queue.sweep()
+        job = await queue.wait_for_change(job.id, seen=job.version, timeout=0.5)
+    return job
+
+
+async def test_a_killed_worker_s_job_is_done_by_another(
+    url: str, opened: Opener, tmp_path: Path
+) -> None:
+    queue = await opened(lease_seconds=1.0)
+    given = job_input("slow talk", 4.0)
+    job = await queue.submit(Submission(input=given))
+    with worker(url, tmp_path / "one", STUB_LEASE="1") as first:
+        job = await reaches(queue, job, JobStatus.IN_PROGRESS)
+        first.send_signal(signal.SIGKILL)
+        with worker(url, tmp_path / "two", STUB_LEASE="1"):
+            ended = await reaches(queue, job, JobStatus.COMPLETED)
+    assert ended.worker_id != job.worker_id
+    assert (ended.attempts, (await queue.counts()).retried) == (2, 1)
+
+
+async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
+    url: str, opened: Opener, tmp_path: Path
+) -> None:
+    queue = await opened()
+    job = await queue.submit(Submission(input=job_input("slow talk", 1.0)))
+    with worker(url, tmp_path / "work") as process:
+        await reaches(queue, job, JobStatus.IN_PROGRESS)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    assert (await queue.get(job.id)).status is JobStatus.COMPLETED
+    assert [file.name for file in (tmp_path / "work").iterdir()] == ["log"]
+
+
+async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
+    url: str, opened: Opener, tmp_path: Path
+) -> None:
+    queue = await opened()
+    job = await queue.submit(Submission(input=job_input("slow talk", 60.0)))
+    with worker(url, tmp_path / "work") as process:
+        await reaches(queue, job, JobStatus.IN_PROGRESS)
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    job = await queue.get(job.id)
+    assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
+
+
+async def test_a_worker_whose_engine_broke_ends_with_1(
+    opened: Opener, url: str, tmp_path: Path
+) -> None:
+    queue = await opened()
+    job = await queue.submit(Submission(input=job_input("hang on")))
+    with worker(url, tmp_path / "work", STUB_HANG="60") as process:
+        job = await reaches(queue, job, JobStatus.IN_PROGRESS)
+        while (job.progress or {}).get("stage") != "render":
+            job = await queue.wait_for_change(job.id, seen=job.version, timeout=1)
+        await queue.cancel(job.id)
+        assert await asyncio.to_thread(process.wait, 20) == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "nats"])
+def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    arguments = ["--jobs", "40", "--workers", "2", "--kill-every", "2", "--limit", "60"]
+    if kind == "nats":
+        arguments += ["--queue", request.getfixturevalue("nats_server").url]
+    ended = subprocess.run(
+        [sys.executable, str(CAMPAIGN), *arguments, "--sleep", "0.1"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["states"] == {"COMPLETED": 40}
+    assert found["kills"] >= 2
+
+
+async def test_jobs_survive_a_nats_server_that_is_killed(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats")
+    server.start()
+    queue = await open_queue(server.url, Terms(lease_seconds=20))
+    try:
+        done, running, waiting = [await queue.submit(Submission(input={})) for _ in range(3)]
+        lease = await queue.claim("worker", wait=5)
+        assert lease is not None
+        await queue.finish(lease, DONE)
+        lease = await queue.claim("worker", wait=5)
+        assert lease is not None
+        name = await queue.media.put(b"video", job_id=running.id, suffix=".mp4")
+        server.kill()
+        with pytest.raises(QueueUnavailable):
+            await queue.get(done.id)
+        server.start()
+        assert await reached(queue, done.id)
+        assert (await queue.get(done.id)).status is JobStatus.COMPLETED
+        assert await queue.renew(lease) is None
+        assert await queue.finish(lease, DONE)
+        assert await queue.media.size(name) == 5
+        lease = await queue.claim("worker", wait=10)
+        assert lease is not None
+        assert lease.job.id == waiting.id
+        # what is watched goes on, too
+        watching = asyncio.create_task(
+            queue.wait_for_change(waiting.id, seen=lease.job.version, timeout=30)
+        )
+        other = await open_queue(server.url, Terms(lease_seconds=20))
+        await other.cancel(waiting.id)
+        await other.close()
+        assert (await watching).status is JobStatus.CANCELLED
+    finally:
+        await queue.close()
+        server.kill()
+
+
+async def reached(queue: JobQueue, job_id: str) -> bool:
+    """Whether the queue is there again, after a while."""
+    for _ in range(20):
+        try:
+            await queue.get(job_id)
+        except QueueUnavailable:
+            await asyncio.sleep(0.25)
+        else:
+            return True
+    return False
+
+
+async def test_a_job_whose_message_was_lost_gets_another(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats")
+    server.start()
+    ahead = 0.0
+    queue = await open_queue(server.url, Terms(clock=lambda: time.time() + ahead))
+    try:
+        job = await queue.submit(Submission(input={}))
+        await queue._take_back(job)  # type: ignore[attr-defined] # its sender died before it was sent
+        assert await queue.claim("worker", wait=0.3) is None
+        ahead = 10.0
+        await queue.sweep()
+        lease = await queue.claim("worker", wait=5)
+        assert lease is not None
+        assert lease.job.id == job.id
+    finally:
+        await queue.close()
+        server.kill()
+
+
+# Opening ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "queue.db", "sqlite://", "sqlite://host/q.db", "redis://host", "nats://", "file:///q"],
+)
+async def test_what_is_no_queue_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await open_queue(url)
+    assert caught.value.field == "--queue"
+
+
+async def test_a_refusal_does_not_tell_the_password() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await open_queue("redis://me:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    monkeypatch.setattr(jetstream_store, "CONNECT_SECONDS", 1.0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(QueueUnavailable, match="no NATS server answers"):
+        await open_queue(f"nats://127.0.0.1:{port}")
+
+
+async def test_nats_with_a_password(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path / "nats", "--user", "me", "--pass", "secret")
+    server.start()
+    try:
+        with pytest.raises(QueueUnavailable) as caught:
+            await open_queue(server.url.replace("//", "//me:wrong@"))
+        assert "wrong" not in str(caught.value)
+        queue = await open_queue(server.url.replace("//", "//me:secret@"))
+        assert (await queue.submit(Submission(input={}))).status is JobStatus.IN_QUEUE
+        await queue.close()
+    finally:
+        server.kill()
+
+
+async def test_a_file_that_is_no_queue_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are my notes, not a queue" * 100)
+    with pytest.raises(QueueUnavailable):
+        await open_queue(f"sqlite://{tmp_path}/notes.txt")
+    with pytest.raises(QueueUnavailable):
+        await open_queue("sqlite:///proc/no/queue.db")
+
+
+async def test_a_queue_s_files_are_for_its_owner_only(tmp_path: Path) -> None:
+    queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
+    name = await queue.media.put(b"x", job_id="job", suffix=".mp4")
+    await queue.submit(Submission(input={}))
+    for file in tmp_path.rglob("*"):
+        if file.parent == tmp_path:
+            assert file.stat().st_mode & 0o077 == 0, file
+    assert name.startswith("job/")
+    await queue.close()
+
+
+def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", CLI, "work", *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_says_what_is_wrong_and_ends(tmp_path: Path) -> None:
+    ended = run_cli("--queue", "redis://host")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("--queue: redis://… is not a queue")
+    ended = run_cli("--queue", f"sqlite://{tmp_path}/q.db", "--engine", "diffusion")
+    assert ended.returncode == 1
+    assert "diffusion engine" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    ended = run_cli(
+        "--queue", f"sqlite://{tmp_path}/q.db", MULTITALK_WORK_DIRECTORY=str(tmp_path / "none")
+    )
+    assert ended.returncode == 1
+    assert "MULTITALK_WORK_DIRECTORY" in ended.stderr
