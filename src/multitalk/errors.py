@@ -16,7 +16,7 @@
     |-- WorkerError             ours: 5xx
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
-    |   |-- WeightsUnavailable  the diffusion engine's weights could not be fetched, or are not whole
+    |   |-- WeightsUnavailable  weights could not be fetched, or are not whole
     |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may

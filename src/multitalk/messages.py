@@ -925,8 +925,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "형식으로 써 주세요.",
     },
     "queue_without_library": {
-        "en": "a queue on NATS needs nats-py; pip install 'multitalk-serverless[cluster]'",
-        "ko": "NATS 대기열에는 nats-py가 필요합니다. pip install 'multitalk-serverless[cluster]'",
+        "en": "a queue on NATS needs nats-py; pip install 'nats-py>=2.10,<3'",
+        "ko": "NATS 대기열에는 nats-py가 필요합니다. pip install 'nats-py>=2.10,<3'",
     },
     "upload_unknown": {
         "en": "there is no upload of this name for this job; upload it again",
