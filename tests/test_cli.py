@@ -124,11 +124,12 @@ def test_a_text_is_spoken_and_its_sounds_written(files: Path) -> None:
 
 def test_every_problem_is_told_at_once_and_nothing_is_rendered(files: Path) -> None:
     options = ("--resolution", "4k", "--mode", "film", "--order", "random", "--engine", "magic")
+    options += ("--profile", "best")
     code, said, complaints = run(
         *("render", "--image", files / "face.png", "--prompt", "p", *options, "-o", "t.mp4")
     )
     assert code == 2
-    for field in ("audio_paths", "resolution", "mode", "audio_type", "engine"):
+    for field in ("audio_paths", "resolution", "mode", "audio_type", "engine", "profile"):
         assert field in complaints
     assert said == ""
     assert not Path("t.mp4").exists()
