@@ -1,7 +1,8 @@
 """Eyes: lids that close and irises that look aside, painted into the source before it is warped.
 
-A lid is the skin under the brow stretched down over the eye, with a lash line drawn along its edge.
-A look is a shift of what lies between the lids that fades at their edges.
+A lid is painted in the colour of the skin around the eye, with its crease and its lashes; what lies
+above it (brow, crease, hair, the rim of glasses) stays as photographed. A look is a shift of what
+lies between the lids that fades at their edges.
 """
 
 from functools import lru_cache
@@ -10,12 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.mouth_parts import blurred
 from multitalk.face import mesh
 from multitalk.face.geometry import interpolate_monotone, smoothstep
 
+Array = NDArray[np.float32]
+
 LID_LEVELS = 8  # how many stages of a blink are told apart
-SMOOTH_SKIN = 0.55  # share of the way from brow to lashes that is free of crease and lashes
-SMOOTHED = 0.20  # eye widths within which the lid's skin is evened out
+LID_STARTS = 0.30  # share of the way from brow to lashes that stays as photographed
+CHEEK = (0.10, 0.36)  # eye widths below the eye, between which skin is taken for the lid's colour
+GRAIN_BELOW = 0.55  # eye widths between the lid and the skin that lends it its grain
+MOST_GRAIN = 10.0  # of 255: more is no grain
+FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
 LASH = 0.055  # height of the lash line above the landmarks, in eye widths
 
 
@@ -43,8 +50,6 @@ class Eye:
         high = np.minimum((centre + np.array([0.95, 0.75]) * self._width).astype(int), limit)
         self._low, self._high = low, high
         self._base = source[low[1] : high[1], low[0] : high[0]].copy()
-        # Strands of hair over the brow would be drawn out into streaks on the lid.
-        self._skin = cv2.medianBlur(self._base, int(SMOOTHED * self._width) | 1)
         x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
         along = (upper[-1] - upper[0]) / self._width
         if along[0] < 0:
@@ -68,11 +73,15 @@ class Eye:
         self._top = self._edge - np.clip(brow_room, 0.22 * self._width, 0.6 * self._width)
         beyond = (np.abs(place[..., 0]) - (xs[-1] - xs[0]) / 2) / (0.28 * self._width)
         self._fade = 1 - smoothstep(beyond, 0, 1)
-        self._lash_taper = 1 - np.clip(np.abs(place[..., 0]) / (0.54 * self._width), 0, 1) ** 3
+        self._lash_taper = 1 - np.clip(np.abs(place[..., 0]) / (0.48 * self._width), 0, 1) ** 4
+        self._lid_taper = 1 - smoothstep(np.abs(place[..., 0]) / self._width, 0.30, 0.56)
         rows, columns = place.shape[:2]
         u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
         self._here = np.stack([u, v], -1)
         self._look_weight = self._inside_lids().astype(np.float32)
+        self._skin = self._skin_around() + self._grain()
+        colour = self._skin.mean((0, 1))
+        self._effect = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), 0.5, 1.5)
         self._lid_parts = lru_cache(maxsize=LID_LEVELS + 1)(self._make_lid_parts)
 
     def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
@@ -95,16 +104,10 @@ class Eye:
             )
         level = round(closed * LID_LEVELS)
         if level > 0:
-            sampling, cover, light = self._lid_parts(level)
-            lid = cv2.remap(
-                self._skin,
-                sampling,
-                None,
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,  # type: ignore[call-overload]
-            ).astype(np.float32)
+            cover, light = self._lid_parts(level)
             open_eye = eye.astype(np.float32)
-            eye = ((open_eye + (lid - open_eye) * cover) * light).astype(np.uint8)
+            lit = (open_eye + (self._skin - open_eye) * cover) * light
+            eye = np.clip(lit, 0, 255).astype(np.uint8)
         source[self._low[1] : self._high[1], self._low[0] : self._high[0]] = eye
 
     def _inside_lids(self) -> NDArray[np.float64]:
@@ -114,35 +117,60 @@ class Eye:
         rise, fall = smoothstep(from_lid, -0.15, 0.35), smoothstep(from_floor, -0.15, 0.35)
         return (rise * fall * margin).astype(np.float64)
 
-    def _make_lid_parts(
-        self, level: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Sampling map, cover [h, w, 1] and light [h, w, 1] of a lid at one level.
+    def _skin_around(self) -> Array:
+        """The skin's colour, a plane over the patch fitted above and below the eye: [h, w, C]."""
+        above = (self._y - self._top) / np.maximum(self._edge - self._top, 1.0)
+        under = (self._y - self._floor) / self._width
+        ring = ((above > 0.20) & (above < 0.80)) | ((under > CHEEK[0]) & (under < CHEEK[1]))
+        rows, columns = np.nonzero(ring & (self._fade > 0.6))
+        colours = self._base[rows, columns].astype(np.float64)
+        places = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float64)
+        kept = np.ones(len(rows), bool)
+        plane: NDArray[np.floating] = np.zeros((3, colours.shape[1]))
+        for _ in range(FITS):
+            plane = np.linalg.lstsq(places[kept], colours[kept], rcond=None)[0]
+            off = (colours - places @ plane).mean(1)
+            # What is not skin is mostly dark: the limit below is the tighter one.
+            spread = 1.5 * float(np.median(np.abs(off[kept])))
+            kept = (off > -1.2 * spread) & (off < 2 * spread)
+        height, width = self._y.shape
+        row, column = np.mgrid[:height, :width]
+        painted = plane[0] + row[..., None] * plane[1] + column[..., None] * plane[2]
+        return np.clip(painted, 0, 255).astype(np.float32)
 
-        The lid's skin is the smooth skin under the brow, stretched down: what lies nearer to the
-        eye (crease, lashes) would smear. The lash line is drawn anew along the lid's edge.
-        """
+    def _grain(self) -> Array:
+        """The fine structure of the skin below, which a painted lid has, too: [h, w, C]."""
+        base = self._base.astype(np.float32)
+        fine = base - blurred(base, max(1.0, 0.025 * self._width))
+        down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
+        size = fine.shape[1::-1]
+        moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
+        return np.clip(moved, -MOST_GRAIN, MOST_GRAIN).astype(np.float32)
+
+    def _make_lid_parts(self, level: int) -> tuple[Array, Array]:
+        """Cover [h, w, 1] and light [h, w, C] of a lid at one level."""
         closed = level / LID_LEVELS
-        y, top = self._y, self._top
-        span = self._edge - top
-        shut = self._edge + closed * (self._floor - 0.02 * self._width - self._edge) * self._fade
-        skin = top + np.clip((y - top) / np.maximum(shut - top, 1.0), 0, 1) * SMOOTH_SKIN * span
-        shift = (np.where(y < top, 0, skin - y) * self._fade)[..., None] * self._down
-        soft = max(1.2, 0.03 * self._width)
-        above = smoothstep((y - top) / np.maximum(span, 1.0), 0.10, 0.75)
-        cover = above * np.clip((shut - y) / soft + 0.5, 0, 1) * self._fade
-        # Rounder than the skin it was taken from: darker at the crease and towards the lashes.
-        bulge = (y - self._edge) / np.maximum(shut - self._edge, 1.0)
-        round_off = 1 - 0.14 * closed * cover * np.clip(np.abs(bulge - 0.45) * 1.6, 0, 1) ** 2
-        lashes = np.exp(-(((y - shut) / (0.030 * self._width)) ** 2)) * self._lash_taper
-        below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * self._width)) * (y > shut)
-        open_part = np.clip(self._gap / (0.1 * self._width), 0, 1) * self._fade
-        light = round_off * (1 - 0.72 * lashes * open_part) * (1 - 0.30 * below * open_part)
-        return (
-            self._here + shift.astype(np.float32),
-            cover[..., None].astype(np.float32),
-            light[..., None].astype(np.float32),
-        )
+        y, top, width = self._y, self._top, self._width
+        span = np.maximum(self._edge - top, 1.0)
+        shut = self._edge + closed * (self._floor - 0.02 * width - self._edge) * self._fade
+        soft = max(1.2, 0.03 * width)
+        open_part = np.clip(self._gap / (0.08 * width), 0, 1) * self._fade
+        begins = smoothstep((y - top) / span, LID_STARTS, 0.95)
+        opening = np.clip(np.minimum(y - self._lid, self._floor - y) / soft + 0.5, 0, 1)
+        cover = np.maximum(begins * self._lid_taper, opening * open_part)
+        cover *= np.clip((shut - y) / soft + 0.5, 0, 1)
+        # The lid is round: in shade towards the lashes, and where it folds.
+        down = (y - self._edge) / np.maximum(shut - self._edge, 1.0)
+        shade = 0.16 * cover * smoothstep(down, 0.35, 1.1)
+        fold = self._edge - 0.03 * width
+        crease = np.exp(-(((y - fold) / (0.055 * width)) ** 2)) * self._lash_taper
+        below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * width)) * (y > shut)
+        shade += open_part * (0.09 * crease + 0.16 * below)
+        lashes = np.exp(-(((y - shut) / max(0.020 * width, 1.0)) ** 2)) * self._lash_taper
+        dark = 1 - 0.62 * min(2 * closed, 1) * lashes * open_part
+        # Skin in shade is redder.
+        light = (1 - closed * shade[..., None] * self._effect) * dark[..., None]
+        return cover[..., None].astype(np.float32), light.astype(np.float32)
 
 
 class Eyes:
