@@ -21,6 +21,7 @@ from multitalk.serving.work.worker import STUCK_SECONDS, QueueWorker
 from multitalk.settings import Settings
 
 EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,8 @@ def serve(
         return worker
 
     worker = asyncio.run(run())
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)  # it is ending: a second one must not kill it
     if worker.is_stuck:
         logging.shutdown()
         sys.stderr.flush()
@@ -105,11 +108,8 @@ def serve(
 
 
 def _obey(stop: Callable[[], object]) -> None:
-    """Have SIGTERM and SIGINT call `stop`, for as long as the process is there.
-
-    The loop's own handlers end with the loop, and a signal that comes after them kills.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    """Have SIGTERM and SIGINT call `stop`; the loop's own handlers would end with the loop."""
+    for number in STOPS:
         signal.signal(number, lambda *_: stop())
 
 

@@ -145,6 +145,7 @@ class QueueWorker:
         if not keeper.is_ours:
             logger.info("job %s: dropped, %s", job_id, keeper.why)
         elif outcome is None:
+            logger.info("job %s: given back", job_id)
             await self._persist(lambda: self._queue.release(lease), f"job {job_id}: giving back")
         else:
             await self._tell(lease, outcome)
