@@ -67,6 +67,7 @@ def played(scene, weights, out, *, processes=2):
     finally:
         for process in running:
             process.kill()
+            process.wait()
     codes = [process.returncode for process in running]
     assert file.exists(), said
     return np.load(file), codes, said

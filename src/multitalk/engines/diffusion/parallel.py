@@ -7,6 +7,7 @@ says so at the next point, where the others wait, and all leave the talk there: 
 of them would not come to is never begun.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -27,7 +28,8 @@ from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Note, Notes
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable, MultiTalkError
 
-EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations
+EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations, but for
+HERE = ("wait_tensor", "_wrap_tensor_autograd")
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +94,7 @@ class Team:
         self._notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
         self._stretch = 0  # number of the work in hand
         self._is_open = False  # whether the others are in it, too
+        atexit.register(self.close)  # a door that ends without closing its engine lets them go, too
 
     def share(self, transformer: MultiTalkTransformer3DModel) -> None:
         """Give each process a part of the transformer's tokens (Ulysses).
@@ -188,6 +191,7 @@ class Team:
 
     def close(self) -> None:
         """Part, once or more often. The first process lets the others go."""
+        atexit.unregister(self.close)
         if not dist.is_initialized():
             return
         with contextlib.suppress(EngineBroken):  # they have gone already
@@ -235,8 +239,9 @@ class _AskFirst(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, _kinds: Any, arguments: Any = (), keywords: Any = None
     ) -> Any:
-        if operation.namespace in EXCHANGES and "wait" not in operation.name():
-            self._team.ask(operation.name())
+        namespace, _, name = operation.name().partition("::")
+        if namespace in EXCHANGES and name not in HERE:
+            self._team.ask(name)
         return operation(*arguments, **(keywords or {}))
 
 
