@@ -1,7 +1,7 @@
 // One job on the stage: its stages, its video as it is made, and what can be done with it.
 
 import { duration, say, text } from "./language.js";
-import { showProblem } from "./problems.js";
+import { asSentence, showProblem } from "./problems.js";
 
 const $ = (id) => document.getElementById(id);
 const FINAL = ["COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"];
@@ -107,7 +107,8 @@ export class JobView extends EventTarget {
   #tell(job) {
     this.#isOver = FINAL.includes(job.status);
     $("cancel").hidden = this.#isOver;
-    $("retry").hidden = !RETRYABLE.includes(job.status);
+    // where a field is to blame, the same again would fail again
+    $("retry").hidden = !RETRYABLE.includes(job.status) || Boolean(job.output?.field);
     if (this.#isOver) return;
     const { stage = "queue", done = 0, total = 0 } = (job.status === "IN_PROGRESS" && job.output) || {};
     say($("job-status"), `status_${stage}`, { done, total });
@@ -123,7 +124,7 @@ export class JobView extends EventTarget {
     this.#mark(null, 1);
     say($("job-status"), "status_done", facts);
     this.#announce("status_done", facts);
-    const remarks = [...output.warnings];
+    const remarks = output.warnings.map(asSentence);
     if (output.video_path) remarks.push(text("video_elsewhere", { path: output.video_path }));
     $("remarks").replaceChildren(...remarks.map((remark) => Object.assign(document.createElement("li"), { textContent: remark })));
     $("remarks").hidden = !remarks.length;
@@ -147,7 +148,7 @@ export class JobView extends EventTarget {
 
   // The stages before this one are done; none: all are, or none.
   #mark(stage, share) {
-    const reached = stage ? STAGES.indexOf(stage) : share * STAGES.length;
+    const reached = stage ? STAGES.indexOf(stage) : share ? STAGES.length : -1;
     for (const item of $("stages").children) {
       const place = STAGES.indexOf(item.dataset.stage);
       item.classList.toggle("done", place < reached);

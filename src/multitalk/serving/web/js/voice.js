@@ -1,7 +1,7 @@
 // One voice: a text, a file or a recording, as a card in the list.
 
 import { duration, language, say, text, translate } from "./language.js";
-import { showProblem } from "./problems.js";
+import { problemsOf, showProblem } from "./problems.js";
 import { Recorder } from "./recorder.js";
 
 /** Tells `change` when what it says is another thing, and `wants` (detail: what) by its buttons. */
@@ -82,7 +82,7 @@ export class Voice extends EventTarget {
         if (error.name === "AbortError") throw error;
         this.#forget(kind);
         this.#turnTo(this.kind);
-        this.problem(error.sentence);
+        this.problem(problemsOf(error)[0][1]);
         throw error;
       },
     );
@@ -131,7 +131,7 @@ export class Voice extends EventTarget {
     const choice = this.#one(".face-choice");
     choice.replaceChildren(...choices);
     choice.value = this.face ?? "";
-    this.faceProblem(this.face === null && faces ? text("face_taken", { count: faces }) : null);
+    this.faceProblem(this.face === null && faces ? text("face_taken") : null);
   }
 
   /** Offer languages for a text, in the page's own words. */

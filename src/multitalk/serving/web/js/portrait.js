@@ -1,7 +1,7 @@
 // The portrait: dropped, pasted, chosen or taken; sent at once, so that its faces are known.
 
 import { say, text } from "./language.js";
-import { showProblem } from "./problems.js";
+import { problemsOf, showProblem } from "./problems.js";
 
 const $ = (id) => document.getElementById(id);
 const THUMBNAIL = 112; // pixels; shown at half of that
@@ -59,7 +59,7 @@ export class Portrait extends EventTarget {
       if (signal.aborted) return;
       say($("portrait-note"), null);
       this.sending = null;
-      this.problem(error.sentence?.replace(/^image_path: /, "") ?? error.message);
+      this.problem(error.sentence ? problemsOf(error)[0][1] : error.message);
     }
     this.#changed();
   }
@@ -77,6 +77,7 @@ export class Portrait extends EventTarget {
   /** Show a sentence at the portrait, or take it away. */
   problem(sentence) {
     showProblem($("portrait-problem"), sentence, $("portrait-file"));
+    $("portrait-note").hidden = Boolean(sentence) || !$("portrait-note").textContent;
   }
 
   /** What is missing, as a sentence, or null. */

@@ -21,5 +21,10 @@ export function problemsOf({ sentence, field }) {
     else if (found.length) found.at(-1)[1] += `\n${line}`;
     else found.push([field ?? null, line]);
   }
-  return found.map(([about, told]) => [about, told.charAt(0).toUpperCase() + told.slice(1)]);
+  return found.map(([about, told]) => [about, asSentence(told)]);
+}
+
+/** The server's sentences begin small, since a field may stand before them; alone they do not. */
+export function asSentence(told) {
+  return told.charAt(0).toUpperCase() + told.slice(1);
 }

@@ -66,6 +66,7 @@ export class Player {
       buffer.appendBuffer(value);
       await once(buffer, "updateend", signal);
       if (source.readyState !== "open") throw new Error("the browser cannot decode the video");
+      if (this.total > this.#end()) source.duration = this.total; // or the time bar would grow
       this.#pace.seconds = this.#end();
       this.#begin(buffer);
       if (isFirst) this.#play();

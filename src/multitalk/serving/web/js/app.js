@@ -35,7 +35,8 @@ function showStage() {
   $("video").hidden = !isVideoSeen;
   $("picture").hidden = isVideoSeen || !portrait.file;
   $("empty").hidden = isVideoSeen || Boolean(portrait.file);
-  $("portrait-tools").hidden = isVideoSeen || !portrait.file;
+  $("portrait-tools").hidden = isVideoSeen;
+  $("portrait-replace").hidden = $("portrait-remove").hidden = !portrait.file;
   $("views").hidden = !hasVideo;
   $("see-portrait").setAttribute("aria-pressed", String(!isVideoSeen));
   $("see-video").setAttribute("aria-pressed", String(isVideoSeen));
@@ -170,7 +171,10 @@ view.addEventListener("failed", ({ detail }) => {
   const isForms = detail.id === sentId;
   showProblem($("job-problem"), isForms ? form.place(detail) : detail.sentence);
 });
-view.addEventListener("ended", () => refreshTalks());
+view.addEventListener("ended", () => {
+  refreshTalks();
+  estimateSoon();
+});
 talks.addEventListener("open", ({ detail }) => {
   form.clearProblems();
   revealStage();

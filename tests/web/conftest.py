@@ -1,0 +1,127 @@
+"""The real server with its worker, and a real browser; skipped where either cannot run."""
+
+import json
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+for needed in ("fastapi", "uvicorn", "prometheus_client", "mediapipe", "espeakng_loader"):
+    pytest.importorskip(needed, reason="the extras `serve` and `speech` are needed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Nothing of the browser's own goes out, no sound comes out; a microphone and a camera that beep.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--mute-audio",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that runs: its address, and the directory of its data."""
+
+    url: str
+    data: Path
+
+    @contextmanager
+    def key(self) -> Iterator[str]:
+        """A key; while there is one, everybody needs one."""
+        from multitalk.serving.api.keys import KeyRing
+
+        keys = self.data / "keys.json"
+        try:
+            yield KeyRing(keys).add("a test")[1]
+        finally:
+            keys.unlink()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`multitalk serve` as a user starts it."""
+    data = tmp_path_factory.mktemp("served")
+    code = "from multitalk.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(data)]
+    environ = {**os.environ, "MULTITALK_ENGINE": "warp", "MULTITALK_WORK_DIRECTORY": str(data)}
+    with (data / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=log)
+    try:
+        url = _address(process)
+        _wait_for_worker(url)
+        yield Served(url, data)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+
+def _address(process: subprocess.Popen) -> str:
+    """What the server says that its address is."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        assert selector.select(START_SECONDS), "the server says nothing"
+    said = process.stdout.readline().decode()
+    return re.search(r"http://[\d.]+:\d+", said)[0]
+
+
+def _wait_for_worker(url: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
+            if json.load(answer)["workers"]:
+                return
+        time.sleep(0.2)
+    raise AssertionError("no worker came")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, for one module: while it is open, an event loop runs in this thread."""
+    with playwright.sync_playwright() as started:
+        own = Path(started.chromium.executable_path)
+        found = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if found is None and not own.exists():
+            pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
+        chromium = started.chromium.launch(executable_path=found or own, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, served):
+    """Opens the page as `page.Visit`, and closes it."""
+    from page import Visit
+
+    visits: list[Visit] = []
+
+    def open_page(**options) -> Visit:
+        visits.append(Visit(browser, served, **options))
+        return visits[-1]
+
+    yield open_page
+    for one in visits:
+        one.close()
