@@ -31,6 +31,8 @@ from multitalk.face.landmarks import FaceLandmarks
 MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
+# Face heights outside the outline within which an expression fades: background bends no farther.
+BESIDE_THE_JAW, BELOW_THE_CHIN = 0.10, 0.42
 LATTICE_STEPS_PER_FACE = 40
 SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
 # Face heights from the face's centre from which on nothing moves, and where that begins to fade.
@@ -288,23 +290,29 @@ def _expression_reach(
 ) -> NDArray[np.float64]:
     """1 on the face, 0 a little way outside it, later below the chin: [rows, columns]."""
     x, y = grid.places()
-    outline = points[list(mesh.OVAL), :2]
-    middle = outline.mean(0)
+    # Of all landmarks: the lips and the nose of a turned head stand out over its oval.
+    outline = cv2.convexHull(points[:NUM_POINTS, :2].astype(np.float32))[:, 0]
+    middle = points[list(mesh.OVAL), :2].mean(0)
     on_lattice = (middle + (outline - middle) * 1.02 - (grid.x, grid.y)) / grid.step
     outside = np.ones(grid.shape, np.uint8)
     cv2.fillPoly(outside, [on_lattice.round().astype(np.int32)], 0)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) * grid.step / frame.height
-    # Below the chin there is neck, which may stretch; beside the jaw there is background.
+    # Below the chin there is neck, which may stretch; beside the jaw there is background, and before
+    # the chin of a turned head, too.
     between = (points[mesh.RIGHT_CHEEK] + points[mesh.LEFT_CHEEK]) / 2
     chin = points[mesh.CHIN]
-    neck_left = min(between[0], chin[0]) - 0.12 * frame.width
-    neck_right = max(between[0], chin[0]) + 0.06 * frame.width
-    off_neck = np.maximum(np.maximum(neck_left - x, x - neck_right), 0) / frame.width
+    to_right = 2 * np.sin(np.radians(frame.yaw_degrees))
+    behind_left, behind_right = (float(np.clip(1 - way, 0.5, 1)) for way in (-to_right, to_right))
+    beyond_left = min(between[0], chin[0]) - 0.12 * behind_left * frame.width - x
+    beyond_right = x - max(between[0], chin[0]) - 0.12 * behind_right * frame.width
+    off_neck = np.maximum(
+        np.maximum(beyond_left / behind_left, beyond_right / behind_right) / frame.width, 0
+    )
     neck = (1 - smoothstep(off_neck, 0, 0.22)) * smoothstep(
         (y - chin[1]) / frame.height, -0.12, 0.02
     )
-    fade_end = 0.13 + (0.42 - 0.13) * neck
-    faded = ((away - 0.02) / (fade_end - 0.02)).astype(np.float64)
+    fade_end = BESIDE_THE_JAW + (BELOW_THE_CHIN - BESIDE_THE_JAW) * neck
+    faded = ((away - 0.01) / (fade_end - 0.01)).astype(np.float64)
     return (1 - smoothstep(faded, 0, 1)).astype(np.float64)
 
 

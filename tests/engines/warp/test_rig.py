@@ -1,0 +1,50 @@
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.rig import Rig, build_rig
+from multitalk.engines.warp.shapes import EXPRESSIONS, NUM_POINTS
+from multitalk.face import mesh
+from multitalk.face.landmarks import FaceLandmarks
+from posing import pose
+
+SIZE = (440, 440)
+
+
+def outside(rig: Rig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Face heights from each lattice point to the landmarks' hull (negative inside), and its row."""
+    x, y = rig.lower.grid.places()
+    hull = cv2.convexHull(rig.points[:NUM_POINTS, :2].astype(np.float32))
+    away = [
+        -cv2.pointPolygonTest(hull, (float(a), float(b)), True)
+        for a, b in zip(x.flat, y.flat, strict=True)
+    ]
+    return np.reshape(away, x.shape) / rig.frame.height, y
+
+
+def turned(face: FaceLandmarks, degrees: float) -> FaceLandmarks:
+    """The same head, turned about the vertical."""
+    angle = np.radians(degrees)
+    turn = np.array(
+        [[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]]
+    )
+    centre = face.points.mean(0)
+    return FaceLandmarks(((face.points - centre) @ turn.T + centre).astype(np.float32))
+
+
+def test_expressions_leave_the_background_beside_the_jaw(rig: Rig) -> None:
+    away, row = outside(rig)
+    beside = (away > 0.08) & (row < rig.points[mesh.CHIN, 1] - 0.1 * rig.frame.height)
+    assert beside.any()
+    for name in EXPRESSIONS:
+        for basis in (rig.upper, rig.lower):
+            moved = basis.displacement(pose(**{name: 1.0}).weights)
+            assert np.linalg.norm(moved[beside], axis=-1).max() < 1.0, name
+
+
+def test_the_lips_of_a_turned_head_are_not_taken_for_background(face: FaceLandmarks) -> None:
+    """Though they stand out over the oval of the face there."""
+    for degrees in (-50, 50):
+        side = build_rig(turned(face, degrees), picture_size=SIZE)
+        assert abs(side.frame.yaw_degrees) > 45
+        assert side.open_gap > 0.6 * side.layout.max_gap
