@@ -722,6 +722,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "keys add "
         "이름`으로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
     },
+    "data_in_use": {
+        "en": "another server uses this directory; end it, or name another",
+        "ko": "다른 서버가 이 폴더를 쓰고 있습니다. 그 서버를 끝내거나 다른 폴더를 지정해 주세요.",
+    },
     "cannot_listen": {
         "en": "cannot listen at port {port} ({reason}); choose another, or 0",
         "ko": "{port}번 포트에서 기다릴 수 없습니다 ({reason}). 다른 포트나 0을 골라 주세요.",

@@ -5,6 +5,7 @@ from running import ended, running
 
 from multitalk.errors import InvalidRequest
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.gate import OPEN_PATHS
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.run import check_reachable_only_with_key
 
@@ -43,6 +44,17 @@ def test_nothing_is_taken_without_a_key(keyed):
     with server.client() as client:
         for path in (RUN, "/v2/a/runsync", "/v2/a/batch", "/v2/a/estimate", "/uploads", "/faces"):
             assert client.post(path, json=JOB).status_code == 401, path
+
+
+def test_every_route_needs_a_key_but_three(keyed):
+    server, _ = keyed
+    with server.client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        assert len(paths) > 15
+        for path, methods in paths.items():
+            for method in methods:
+                answer = client.request(method, path.format(endpoint="a", job_id="b"))
+                assert (answer.status_code == 401) == (path not in OPEN_PATHS), path
 
 
 def test_what_is_open_is_open(keyed):

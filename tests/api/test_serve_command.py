@@ -77,11 +77,14 @@ def test_one_command_renders_streams_and_ends(tmp_path):
         assert gone(worker)
 
 
-def test_two_servers_do_not_share_a_port(tmp_path):
+def test_two_servers_share_neither_port_nor_directory(tmp_path):
     with Served(tmp_path / "data", "--workers", "0") as served:
         port = served.url.rpartition(":")[2]
         with pytest.raises(AssertionError, match="--port: cannot listen"):
             Served(tmp_path / "other", "--workers", "0", "--port", port).__enter__()
+        with pytest.raises(AssertionError, match="--data: another server") as refused:
+            Served(tmp_path / "data", "--workers", "0").__enter__()
+        assert "Traceback" not in str(refused.value)
         served.end(signal.SIGINT)
 
 

@@ -119,6 +119,16 @@ def test_uploads_are_removed_when_their_time_is_over(tmp_path):
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
+def test_what_a_killed_server_left_of_an_upload_is_removed(tmp_path):
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / ".part-1234").write_bytes(b"half a file")
+    with running(tmp_path, works=False) as server, server.client() as client:
+        client.post("/uploads", content=PORTRAIT.read_bytes())
+    with running(tmp_path, works=False):
+        (kept,) = (tmp_path / "uploads").iterdir()
+        assert kept.read_bytes() == PORTRAIT.read_bytes()
+
+
 def test_faces_of_a_picture(client):
     picture = PORTRAIT.read_bytes()
     source = client.post("/uploads", content=picture).json()["source"]

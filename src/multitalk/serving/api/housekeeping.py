@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from multitalk.errors import MultiTalkError, NotFound
+from multitalk.job import guarded
 from multitalk.schema import JobStatus
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
 
-PERIOD_SECONDS = 0.5
-FINISHED_EVERY = 4  # periods
-EXPIRED_EVERY = 120
+SWEEP_SECONDS = 1.0
+WEBHOOKS_SECONDS = 0.5
+PACES_SECONDS = 2.0
+FORGET_SECONDS = 60.0
 FINISHED_JOBS = 50  # that one look for paces takes in
 
 logger = logging.getLogger(__name__)
@@ -28,28 +30,22 @@ class Housekeeping:
         self._paced: set[str] = set()
 
     async def run(self) -> None:
-        """Do it for ever; a store that cannot be reached now is asked again."""
-        period = 0
-        delivering: asyncio.Task[None] | None = None
-        try:
-            while True:
-                try:
-                    await self._server.queue.sweep()
-                    if period % FINISHED_EVERY == 0:
-                        await self._note_paces()
-                    if period % EXPIRED_EVERY == 0:
-                        await self._forget()
-                    if delivering is None or delivering.done():
-                        if delivering is not None:
-                            delivering.result()
-                        delivering = asyncio.create_task(self._webhooks.deliver_due())
-                except MultiTalkError as error:
-                    logger.warning("%s", error)
-                period += 1
-                await asyncio.sleep(PERIOD_SECONDS)
-        finally:
-            if delivering is not None:
-                delivering.cancel()
+        """Do it until cancelled; what fails is done again when it is due again."""
+        await asyncio.gather(
+            self._every(SWEEP_SECONDS, self._server.queue.sweep),
+            self._every(WEBHOOKS_SECONDS, self._webhooks.deliver_due),
+            self._every(PACES_SECONDS, self._note_paces),
+            self._every(FORGET_SECONDS, self._forget),
+        )
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                with guarded("of the server's own"):
+                    await work()
+            except MultiTalkError as error:
+                logger.warning("%s", error)
+            await asyncio.sleep(seconds)
 
     async def _note_paces(self) -> None:
         """How long finished talks took, for estimates and metrics."""

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 
-from multitalk.errors import InvalidRequest
+from multitalk.errors import InvalidRequest, MultiTalkError
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.housekeeping import Housekeeping
@@ -29,6 +31,7 @@ from multitalk.settings import Settings
 
 CLOSING_SECONDS = 5  # for answers that are under way
 KEYS_FILE, SECRET_FILE, LEDGER_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
+LOCK_FILE = "lock"
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,8 @@ def serve(
         on_ready: Told the server's address once it listens.
 
     Raises:
-        InvalidRequest: It would be open to others without a key, or cannot listen there.
+        InvalidRequest: It would be open to others without a key, cannot listen there, or another
+            server uses its directory.
         QueueUnavailable: The queue cannot be used.
     """
     keys = KeyRing(config.data / KEYS_FILE)
@@ -66,12 +70,20 @@ def serve(
     address = _address(config, listening.getsockname()[1])
     metrics = Metrics()
 
+    unopened: list[MultiTalkError] = []
+
     @asynccontextmanager
     async def opening() -> AsyncIterator[Server]:
-        async with (
-            open_server(config, settings, keys, queue_url=queue_url, engine=engine) as server,
-            Supervisor(worker_command, workers),
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                server = await stack.enter_async_context(
+                    open_server(config, settings, keys, queue_url=queue_url, engine=engine)
+                )
+            except MultiTalkError as error:
+                unopened.append(error)
+                logging.getLogger("uvicorn.error").disabled = True  # it would log a traceback
+                raise
+            await stack.enter_async_context(Supervisor(worker_command, workers))
             webhooks = Webhooks(server, metrics, public_poster(settings))
             chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
             try:
@@ -93,6 +105,8 @@ def serve(
             timeout_keep_alive=30,
         )
     ).run(sockets=[listening])
+    if unopened:
+        raise unopened[0]
 
 
 @asynccontextmanager
@@ -101,6 +115,30 @@ async def open_server(
 ) -> AsyncIterator[Server]:
     """What the routes share, open while the context is."""
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(config.data):
+        async with _opened(config, settings, keys, queue_url=queue_url, engine=engine) as server:
+            yield server
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Keep other servers off a directory.
+
+    Raises:
+        InvalidRequest: Another one has it.
+    """
+    with (data / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidRequest("data_in_use", field="--data") from error
+        yield
+
+
+@asynccontextmanager
+async def _opened(
+    config: ServeConfig, settings: Settings, keys: KeyRing, *, queue_url: str, engine: str
+) -> AsyncIterator[Server]:
     secret = read_secret(config.data / SECRET_FILE)
     ledger = Ledger(config.data / LEDGER_FILE)
     uploads = UploadStore(

@@ -15,6 +15,7 @@ from multitalk.errors import InvalidRequest, LimitExceeded, NotFound
 from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
 from multitalk.serving.api.ledger import Ledger, Upload
 from multitalk.serving.queue import MediaStore
+from multitalk.serving.queue.directory import unusable
 
 SCHEME = "upload://"
 QUEUE_SCHEME = "upload:"  # what the queue's workers read: media of the job
@@ -36,6 +37,9 @@ class UploadStore:
         self._ledger = ledger
         self._seconds = seconds
         self._max_bytes = max_bytes
+        for path in directory.iterdir():  # of a server that was killed while it received
+            if ledger.upload(path.stem) is None:
+                path.unlink()
 
     async def receive(
         self, chunks: AsyncIterator[bytes], *, announced: int | None, owner: str, now: float
@@ -54,8 +58,17 @@ class UploadStore:
         Raises:
             LimitExceeded: More bytes than are accepted.
             InvalidRequest: There are none, or of no known format.
+            QueueUnavailable: The disk is full.
         """
         self._check(announced or 0)
+        try:
+            return await self._received(chunks, owner=owner, now=now)
+        except OSError as error:
+            raise unusable(error) from error
+
+    async def _received(
+        self, chunks: AsyncIterator[bytes], *, owner: str, now: float
+    ) -> tuple[Upload, Container, int]:
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".part-") as partial:
             head, size = b"", 0
             async for chunk in chunks:
