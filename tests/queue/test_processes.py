@@ -1,6 +1,7 @@
 """Workers as processes: killed, told to stop, refused; and a queue whose server is killed."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Outcome, Submission, Terms, open_queue
 
 pytestmark = pytest.mark.anyio
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 ROOT = Path(__file__).parents[2]
 STUB = Path(__file__).with_name("stub_worker.py")
@@ -57,6 +59,14 @@ async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float =
     return job
 
 
+async def works_on(queue: JobQueue, job: Job) -> None:
+    """Wait until the engine renders."""
+    ends = time.monotonic() + 40
+    while (job.progress or {}).get("stage") != "render":
+        assert time.monotonic() < ends, job
+        job = await queue.wait_for_change(job.id, seen=job.version, timeout=1)
+
+
 async def test_a_killed_worker_s_job_is_done_by_another(
     url: str, opened: Opener, tmp_path: Path
 ) -> None:
@@ -72,19 +82,21 @@ async def test_a_killed_worker_s_job_is_done_by_another(
     assert (ended.attempts, (await queue.counts()).retried) == (2, 1)
 
 
+@on_sqlite
 async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
     url: str, opened: Opener, tmp_path: Path
 ) -> None:
     queue = await opened()
     job = await queue.submit(Submission(input=job_input("slow talk", 1.0)))
     with worker(url, tmp_path / "work") as process:
-        await reaches(queue, job, JobStatus.IN_PROGRESS)
+        await works_on(queue, job)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 20) == 0
     assert (await queue.get(job.id)).status is JobStatus.COMPLETED
     assert [file.name for file in (tmp_path / "work").iterdir()] == ["log"]
 
 
+@on_sqlite
 async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
     url: str, opened: Opener, tmp_path: Path
 ) -> None:
@@ -100,15 +112,14 @@ async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
     assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
 
 
+@on_sqlite
 async def test_a_worker_whose_engine_broke_ends_with_1(
     opened: Opener, url: str, tmp_path: Path
 ) -> None:
     queue = await opened()
     job = await queue.submit(Submission(input=job_input("hang on")))
     with worker(url, tmp_path / "work", STUB_HANG="60") as process:
-        job = await reaches(queue, job, JobStatus.IN_PROGRESS)
-        while (job.progress or {}).get("stage") != "render":
-            job = await queue.wait_for_change(job.id, seen=job.version, timeout=1)
+        await works_on(queue, job)
         await queue.cancel(job.id)
         assert await asyncio.to_thread(process.wait, 20) == 1
 
@@ -117,7 +128,7 @@ async def test_a_worker_whose_engine_broke_ends_with_1(
 def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    arguments = ["--jobs", "40", "--workers", "2", "--kill-every", "2", "--limit", "60"]
+    arguments = ["--jobs", "20", "--workers", "2", "--kill-every", "1.6", "--limit", "80"]
     if kind == "nats":
         arguments += ["--queue", request.getfixturevalue("nats_server").url]
     ended = subprocess.run(
@@ -129,11 +140,15 @@ def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout)
-    assert found["states"] == {"COMPLETED": 40}
+    assert found["states"] == {"COMPLETED": 20}
     assert found["kills"] >= 2
 
 
-async def test_jobs_survive_a_nats_server_that_is_killed(tmp_path: Path) -> None:
+async def test_jobs_survive_a_nats_server_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    monkeypatch.setattr(jetstream_store, "ANSWER_SECONDS", 1.0)
     server = NatsServer(tmp_path / "nats")
     server.start()
     queue = await open_queue(server.url, Terms(lease_seconds=20))
@@ -252,6 +267,44 @@ async def test_a_file_that_is_no_queue_is_told(tmp_path: Path) -> None:
         await open_queue("sqlite:///proc/no/queue.db")
 
 
+async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+    queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
+    job = await queue.submit(Submission(input={"prompt": "first"}))
+    file = queue._file  # type: ignore[attr-defined]
+    # SQLite's own way to play a full disk; a real one gives the same error.
+    pages = await file.read(lambda base: base.execute("PRAGMA page_count").fetchone()[0])
+    await file.read(lambda base: base.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
+    large = Submission(input={"prompt": "x" * 40_000})
+    with pytest.raises(QueueUnavailable) as caught:
+        await queue.submit(large)
+    assert caught.value.key == "queue_full"
+    assert (await queue.get(job.id)).status is JobStatus.IN_QUEUE
+    await file.read(lambda base: base.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await queue.submit(large)
+    assert (await queue.counts()).in_queue == 2
+    lease = await queue.claim("worker", wait=1)
+    assert lease is not None
+    assert lease.job.id == job.id
+    await queue.close()
+
+
+async def test_a_disk_that_is_full_for_media_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("multitalk.serving.queue.directory.os.fsync", full)
+    with pytest.raises(QueueUnavailable) as caught:
+        await queue.media.put(b"video", job_id="job", suffix=".mp4")
+    assert caught.value.key == "queue_full"
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.rglob("*.part")] == []
+    await queue.close()
+
+
 async def test_a_queue_s_files_are_for_its_owner_only(tmp_path: Path) -> None:
     queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
     name = await queue.media.put(b"x", job_id="job", suffix=".mp4")
@@ -275,9 +328,9 @@ def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str
 
 
 def test_the_command_says_what_is_wrong_and_ends(tmp_path: Path) -> None:
-    ended = run_cli("--queue", "redis://host")
+    ended = run_cli("--queue", "redis://host", MULTITALK_WORK_DIRECTORY=str(tmp_path))
     assert ended.returncode == 2
-    assert ended.stderr.startswith("--queue: redis://… is not a queue")
+    assert "--queue: redis://… is not a queue" in ended.stderr
     ended = run_cli("--queue", f"sqlite://{tmp_path}/q.db", "--engine", "diffusion")
     assert ended.returncode == 1
     assert "diffusion engine" in ended.stderr

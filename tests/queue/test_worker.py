@@ -1,4 +1,7 @@
-"""The worker: what it does with a job, in this process, with a queue of each kind."""
+"""The worker: what it does with a job, in this process.
+
+Where the queue's kind may matter both are tried; all other claims are tried on SQLite.
+"""
 
 import asyncio
 import io
@@ -22,6 +25,7 @@ from multitalk.serving.work.worker import QueueWorker
 from multitalk.settings import Settings
 
 pytestmark = pytest.mark.anyio
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
 @dataclass
@@ -115,6 +119,7 @@ async def test_pieces_are_a_video_and_so_is_the_whole(open_shop: Shop) -> None:
     assert b"moof" not in kept  # an ordinary file
 
 
+@on_sqlite
 async def test_progress_is_told_while_it_works(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 2.0))
     job = await open_shop.reaches(
@@ -123,6 +128,7 @@ async def test_progress_is_told_while_it_works(open_shop: Shop) -> None:
     assert job.progress["total"] == 50
 
 
+@on_sqlite
 async def test_what_is_wrong_with_a_request_is_told_in_its_language(open_shop: Shop) -> None:
     job = await open_shop.send(input={"prompt": "x", "locale": "ko"})
     job = await open_shop.end_of(job)
@@ -131,6 +137,7 @@ async def test_what_is_wrong_with_a_request_is_told_in_its_language(open_shop: S
     assert job.output["code"] == "invalid_request"
 
 
+@on_sqlite
 async def test_a_crash_fails_the_job_and_not_the_worker(open_shop: Shop) -> None:
     job = await open_shop.end_of(await open_shop.send("crash now"))
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "internal_error")
@@ -138,6 +145,7 @@ async def test_a_crash_fails_the_job_and_not_the_worker(open_shop: Shop) -> None
     assert (await open_shop.end_of(await open_shop.send())).status is JobStatus.COMPLETED
 
 
+@on_sqlite
 async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop) -> None:
     job = await open_shop.end_of(await open_shop.send("starve now"))
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
@@ -158,6 +166,7 @@ async def test_uploads_are_read_and_another_job_s_are_not(open_shop: Shop) -> No
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "not_found")
 
 
+@on_sqlite
 async def test_a_volume_takes_the_video_where_that_is_asked_for(open_shop: Shop) -> None:
     given = job_input(delivery={"type": "volume"})
     job = await open_shop.end_of(await open_shop.send(input=given))
@@ -166,6 +175,7 @@ async def test_a_volume_takes_the_video_where_that_is_asked_for(open_shop: Shop)
     assert "video" not in job.output
 
 
+@on_sqlite
 async def test_a_reply_that_cannot_hold_the_video_fails_where_nothing_else_is_wanted(
     opened: Opener, tmp_path: Path
 ) -> None:
@@ -175,6 +185,7 @@ async def test_a_reply_that_cannot_hold_the_video_fails_where_nothing_else_is_wa
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "delivery_failed")
 
 
+@on_sqlite
 async def test_cancelling_stops_the_work_within_a_second_or_so(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
     await open_shop.reaches(job, lambda now: now.progress is not None)
@@ -185,6 +196,7 @@ async def test_cancelling_stops_the_work_within_a_second_or_so(open_shop: Shop) 
     assert (await open_shop.queue.get(job.id)).status is JobStatus.CANCELLED
 
 
+@on_sqlite
 async def test_a_job_that_takes_too_long_is_timed_out_by_its_worker(open_shop: Shop) -> None:
     policy = Policy(execution_seconds=1.0)
     job = await open_shop.send(policy=policy, input=job_input("slow talk", 60.0))
@@ -192,6 +204,7 @@ async def test_a_job_that_takes_too_long_is_timed_out_by_its_worker(open_shop: S
     assert (job.status, job.output["code"]) == (JobStatus.TIMED_OUT, "deadline_exceeded")
 
 
+@on_sqlite
 async def test_a_worker_that_is_to_stop_ends_its_job_first(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 1.0))
     await open_shop.reaches(job, lambda now: now.status is JobStatus.IN_PROGRESS)
@@ -213,6 +226,7 @@ async def test_what_takes_longer_goes_back_to_the_queue(opened: Opener, tmp_path
         assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
 
 
+@on_sqlite
 async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_path: Path) -> None:
     async with shop(opened, tmp_path / "work", stuck_seconds=0.5) as it:
         job = await it.send("hang on")
@@ -225,6 +239,7 @@ async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_
             await it.queue.media.size(f"{job.id}/{'0' * 32}.mp4")
 
 
+@on_sqlite
 async def test_a_worker_shows_what_it_is_at(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
     ends = time.monotonic() + 10

@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error, NoServersError
 from nats.js import JetStreamContext
@@ -105,28 +104,37 @@ def translated() -> Iterator[None]:
 
 
 async def _connected(servers: list[str]) -> Client:
-    refused: list[Exception] = []
+    """A connection; a server that is not there yet is waited for, one that refuses is not."""
+    client = Client()
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def on_error(error: Exception) -> None:
-        refused.append(error)
+        if isinstance(error, Error) and not refused.done():  # it has answered
+            refused.set_exception(error)
 
-    try:
-        return await asyncio.wait_for(
-            nats.connect(
-                servers,
-                name="multitalk",
-                user_credentials=os.environ.get("NATS_CREDS") or None,
-                connect_timeout=2,
-                reconnect_time_wait=0.5,
-                max_reconnect_attempts=-1,
-                error_cb=on_error,
-            ),
-            CONNECT_SECONDS,
+    connecting = asyncio.ensure_future(
+        client.connect(
+            servers,
+            name="multitalk",
+            user_credentials=os.environ.get("NATS_CREDS") or None,
+            connect_timeout=2,
+            reconnect_time_wait=1,
+            max_reconnect_attempts=-1,
+            error_cb=on_error,
         )
-    except asyncio.TimeoutError:
-        if refused:
-            raise refused[-1] from None
-        raise
+    )
+    try:
+        ended, _ = await asyncio.wait(
+            {connecting, refused}, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for end in ended:
+            end.result()
+        if not ended:
+            raise NoServersError
+        return client
+    finally:
+        connecting.cancel()
+        refused.cancel()
 
 
 async def _made(client: Client, lease_seconds: float, replicas: int) -> Store:
