@@ -245,6 +245,18 @@ async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatc
         await open_queue(f"nats://127.0.0.1:{port}")
 
 
+def test_the_servers_of_a_cluster_share_user_and_copies() -> None:
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    assert store.parsed("tls://me:pw@a:4222,b:4223?replicas=3") == (
+        ["tls://me:pw@a:4222", "tls://me:pw@b:4223"],
+        3,
+    )
+    assert store.parsed("nats://a") == (["nats://a"], 1)
+    for query in ("replicas=2", "replicas=", "copies=3"):
+        with pytest.raises(InvalidRequest):
+            store.parsed(f"nats://a?{query}")
+
+
 async def test_nats_with_a_password(tmp_path: Path) -> None:
     server = NatsServer(tmp_path / "nats", "--user", "me", "--pass", "secret")
     server.start()

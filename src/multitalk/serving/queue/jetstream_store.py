@@ -17,7 +17,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
 
 from nats.aio.client import Client
 from nats.errors import Error, NoServersError
@@ -27,7 +26,7 @@ from nats.js.errors import APIError
 from nats.js.kv import KeyValue
 from nats.js.object_store import ObjectStore
 
-from multitalk.errors import QueueUnavailable
+from multitalk.errors import InvalidRequest, QueueUnavailable
 
 STREAM = "multitalk-jobs"
 SUBJECTS = {False: "multitalk.jobs.normal", True: "multitalk.jobs.low"}  # by low priority
@@ -35,6 +34,7 @@ CONSUMERS = {False: "normal", True: "low"}
 KEEP_SECONDS = (
     15 * 86_400.0
 )  # what no job owns any more goes by itself: a job lasts 14 days at most
+REPLICAS = ("1", "3", "5")  # what JetStream can keep agreeing on
 ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
 MAX_UNANSWERED = 10_000  # jobs in workers' hands
@@ -67,16 +67,16 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
     """Connect, and make what is not there.
 
     Args:
-        url: Servers, separated by commas; the user and password of the first are for all. With
-            `?replicas=3` what is made has three copies. Where NATS_CREDS names a file, its
-            credentials are used.
+        url: Servers, separated by commas; the scheme, the user and the password of the first are
+            for all. With `?replicas=3` what is made has three copies. Where NATS_CREDS names a
+            file, its credentials are used.
         lease_seconds: How long a message waits for its worker.
 
     Raises:
+        InvalidRequest: The number of copies is none.
         QueueUnavailable: No server answers, or it refuses.
     """
-    replicas = int(parse_qs(urlsplit(url).query).get("replicas", ["1"])[0])
-    servers = [part.split("?")[0] for part in url.split(",")]
+    servers, replicas = parsed(url)
     with translated():
         client = await _connected(servers)
         try:
@@ -84,6 +84,23 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
         except BaseException:
             await client.close()
             raise
+
+
+def parsed(url: str) -> tuple[list[str], int]:
+    """Each server's URL, and how many copies there shall be.
+
+    Raises:
+        InvalidRequest: The number of copies is none.
+    """
+    hosts, _, query = url.partition("?")
+    first, *others = hosts.split(",")
+    name, is_set, number = query.partition("=")
+    if query and not (name == "replicas" and is_set and number in REPLICAS):
+        raise InvalidRequest("queue_url_refused", field="--queue", value=f"?{query}")
+    scheme, _, rest = first.partition("://")
+    user, at, _ = rest.rpartition("@")
+    servers = [first, *(f"{scheme}://{user}{at}{host}" for host in others)]
+    return servers, int(number or 1)
 
 
 @contextmanager
