@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,3 +53,28 @@ def test_auto_leaves_diffusion_where_its_packages_are_missing(
 ) -> None:
     monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ("no_such_package",))
     assert choose_engine(weights=tmp_path) == "warp"
+
+
+def test_weights_are_looked_for_where_none_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened = []
+
+    class Opened:
+        name = "diffusion"
+        follows = False
+
+        @classmethod
+        def load(cls, weights: Path, settings: Settings) -> "Opened":
+            opened.append(weights)
+            return cls()
+
+    module = SimpleNamespace(DiffusionEngine=Opened)
+    monkeypatch.setitem(sys.modules, "multitalk.engines.diffusion.engine", module)
+    monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ())
+    monkeypatch.setattr(registry, "find_weights", lambda settings: tmp_path / "volume")
+    for directory in ("volume", "named"):
+        (tmp_path / directory).mkdir()
+    load_engine("diffusion", settings=Settings())
+    load_engine("diffusion", settings=Settings(weights=tmp_path / "named"))
+    assert opened == [tmp_path / "volume", tmp_path / "named"]

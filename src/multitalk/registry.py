@@ -11,6 +11,7 @@ from multitalk.engines.base import Engine
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.errors import EngineUnavailable
 from multitalk.settings import Settings
+from multitalk.weights.places import find_weights
 
 EngineName = Literal["warp", "diffusion"]
 DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors")
@@ -31,9 +32,11 @@ def load_engine(name: Literal["auto", "warp", "diffusion"], *, settings: Setting
         SystemExit: This process was one of several that share each talk, but not the first, and the
             first one has closed its engine.
     """
-    chosen = choose_engine(weights=settings.weights) if name == "auto" else name
+    # The operator's word counts whatever is there: what is wrong with it is an error, later.
+    weights = None if name == "warp" else settings.weights or find_weights(settings)
+    chosen = choose_engine(weights=weights) if name == "auto" else name
     started = time.monotonic()
-    engine = _load_diffusion(settings) if chosen == "diffusion" else _load_warp()
+    engine = _load_diffusion(weights, settings) if chosen == "diffusion" else _load_warp()
     logger.info("engine %s loaded in %.2f s", engine.name, time.monotonic() - started)
     return engine
 
@@ -55,12 +58,11 @@ def _load_warp() -> Engine:
     return WarpEngine()
 
 
-def _load_diffusion(settings: Settings) -> Engine:
+def _load_diffusion(weights: Path | None, settings: Settings) -> Engine:
     absent = _absent_packages()
     if absent:
         packages = ", ".join(absent)
         raise EngineUnavailable("diffusion_needs_packages", field="engine", packages=packages)
-    weights = settings.weights
     if weights is None or not weights.is_dir():
         raise EngineUnavailable("diffusion_needs_weights", field="engine")
     from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch

@@ -262,14 +262,14 @@ def _opened(weights: Path, settings: Settings) -> tuple[MultiTalkPipeline, Outfi
     """A directory of weights as a pipeline on the CPU, and what is put on its transformer."""
     dtype = torch.bfloat16 if has_gpu() else torch.float32
     try:
-        pipeline = load_pipeline(weights, torch_dtype=dtype)
+        pipeline = load_pipeline(weights, torch_dtype=dtype, weight_set=settings.weight_set)
     except CheckpointMismatch as error:
         logger.warning("unusable weights: %s", error)
         shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
         raise EngineUnavailable(
             "diffusion_weights_unusable", field="engine", problems=shown
         ) from error
-    network = find_weight_files(weights).transformer
+    network = find_weight_files(weights, settings.weight_set).transformer
     return pipeline, Outfit(pipeline.transformer, network, settings.loras)
 
 
