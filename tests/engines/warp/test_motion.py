@@ -36,7 +36,23 @@ def test_people_blink_every_few_seconds() -> None:
 def test_eyes_mostly_look_ahead() -> None:
     looks = as_rows(gestures(0, 25 * 60))[:, 9:]
     assert 0.4 < np.mean(np.all(looks == 0, axis=1)) < 0.95
-    assert np.abs(looks).max() <= 0.07
+    assert 0.05 < np.abs(looks).max() <= 0.09
+
+
+def test_the_lids_go_down_with_the_eyes() -> None:
+    rows = as_rows(gestures(0, 25 * 60))
+    down = rows[:, 10] > 0.01
+    assert down.any()
+    assert np.all(rows[down, 8] > 0)
+    assert np.all(rows[down, 8] >= 3 * rows[down, 10])
+
+
+def test_a_calm_head_moves_less() -> None:
+    lively, calm = Gestures(1, 0, liveliness=1.0), Gestures(1, 0, liveliness=0.5)
+    for _ in range(100):
+        moved, calmed = (g.step(activity=1, loudness=0.5) for g in (lively, calm))
+        np.testing.assert_allclose(calmed.motion[:5], moved.motion[:5] / 2)
+        assert calmed.motion[6] == moved.motion[6]  # breath is breath
 
 
 def test_a_stressed_word_nods_the_head_and_lifts_the_brows() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from multitalk.engines.warp.mood import Mood
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
-from multitalk.engines.warp.shapes import PARTED
+from multitalk.engines.warp.shapes import PARTED, ramp, smile_of
 from multitalk.speech.track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
@@ -15,6 +16,9 @@ TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a littl
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
+# A head in profile: degrees from which on and up to which the mouth does less, and how much less.
+PROFILE, FULL_PROFILE, CALMED = 40, 60, 0.35
+SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad one
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
 
 
@@ -28,10 +32,12 @@ def open_weight(rig: Rig, opening: float) -> float:
 class Actor:
     """Plays one person's part, a stretch of frames at a time."""
 
-    def __init__(self, rig: Rig, *, seed: int, person: int) -> None:
+    def __init__(self, rig: Rig, *, seed: int, person: int, mood: Mood) -> None:
         self._rig = rig
+        self._mood = mood
         self._parted = rig.layout.parted > PARTED
-        self._gestures = Gestures(seed, person)
+        self._calm = 1 - CALMED * ramp(abs(rig.frame.yaw_degrees), PROFILE, FULL_PROFILE)
+        self._gestures = Gestures(seed, person, liveliness=mood.liveliness)
 
     def perform(self, track: VisemeTrack) -> Iterator[Pose]:
         """Yield the pose of each frame of the next stretch."""
@@ -43,9 +49,10 @@ class Actor:
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
         spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
-        opening = max(spoken, TUCKED_OPENING * tuck)
-        spread = max(float(track.width[frame]), 0.0)
-        rounding = max(float(track.rounding[frame]), -0.8 * min(float(track.width[frame]), 0.0))
+        opening = self._calm * max(spoken, TUCKED_OPENING * tuck)
+        width = self._calm * float(track.width[frame])
+        spread = max(width, 0.0)
+        rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
         gesture = self._gestures.step(
             activity=float(track.activity[frame]), loudness=float(track.loudness[frame])
         )
@@ -60,12 +67,15 @@ class Actor:
         weights[INDEX["tuck"]] = tuck
         shown = (0.5 * spread + 0.5 * float(track.teeth[frame])) * parted
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
-        weights[INDEX["brow"]] = gesture.brow
+        weights[INDEX["brow"]] = gesture.brow + self._mood.brow
+        smiled = smile_of(self._rig.frame) if self._mood.smile > 0 else 0.0
+        weights[INDEX["smile"]] = self._mood.smile * (1 - SMILED_ALREADY * smiled)
+        weights[INDEX["frown"]] = self._mood.frown
         weights[-len(MOTIONS) :] = gesture.motion
         return Pose(
             weights,
             tongue=float(track.tongue[frame]),
             rounding=rounding,
-            closed=gesture.closed,
+            closed=max(gesture.closed, self._mood.lids),
             look=gesture.look,
         )

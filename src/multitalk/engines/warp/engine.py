@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
+from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
@@ -61,7 +62,11 @@ class WarpEngine:
         with threadpool_limits(1, user_api="blas"):
             rigs = _rig_all(faces, picture)
         puppets = [Puppet(picture, rig, alone=not _overlaps(rig, rigs)) for rig in rigs]
-        actors = [Actor(rig, seed=options.seed, person=person) for person, rig in enumerate(rigs)]
+        mood = mood_of(scene.prompt)
+        actors = [
+            Actor(rig, seed=options.seed, person=person, mood=mood)
+            for person, rig in enumerate(rigs)
+        ]
         voices = [
             stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
             for speaker in scene.speakers

@@ -16,6 +16,7 @@ from multitalk.engines.base import FPS
 BLINK = (0.45, 1.0, 1.0, 0.85, 0.60, 0.30)
 SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
 BREATHS_PER_SECOND = 0.27
+LIDS_FOLLOW = 4.0  # how far the lids go down for each eye width that the eyes look down
 
 
 class Wander:
@@ -73,7 +74,8 @@ class Gesture:
 class Gestures:
     """The gestures of one person, a frame at a time."""
 
-    def __init__(self, seed: int, person: int) -> None:
+    def __init__(self, seed: int, person: int, *, liveliness: float = 1.0) -> None:
+        self._liveliness = liveliness
         rng = np.random.default_rng([seed, person])
         self._slow, self._quick = (
             [Wander(rng, rate=rate) for _ in range(3)] for rate in (0.25, 0.75)
@@ -101,21 +103,25 @@ class Gestures:
         breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
         settled = min(1.0, t / SETTLE_SECONDS)
         settled = settled * settled * (3 - 2 * settled)
-        motion = settled * np.array(
+        lively = settled * self._liveliness
+        motion = np.array(
             [
-                yaw,
-                pitch + 0.045 * stress,
-                roll,
-                0.008 * self._drift[0].at(t) + 0.04 * yaw,
-                0.004 * self._drift[1].at(t) + 0.022 * stress,
-                0.0015 * breath,
-                0.004 * breath,
+                lively * yaw,
+                lively * (pitch + 0.045 * stress),
+                lively * roll,
+                lively * (0.009 * self._drift[0].at(t) + 0.04 * yaw),
+                lively * (0.004 * self._drift[1].at(t) + 0.022 * stress),
+                settled * 0.0015 * breath,
+                settled * 0.004 * breath,
             ]
         )
-        lively = 5 * max(stress, 0.0) * 0.5 + 0.12 * max(self._brows.at(t), 0.0) * speaking
-        brow = settled * self._raised.step(min(lively, 0.6))
+        raised = 2.5 * max(stress, 0.0) + 0.12 * max(self._brows.at(t), 0.0) * speaking
+        brow = lively * self._raised.step(min(raised, 0.6))
+        look = next(self._looks)
+        # The upper lids go down with the eyes.
+        closed = max(next(self._lids), LIDS_FOLLOW * look[1])
         self._frame += 1
-        return Gesture(motion, float(brow), next(self._lids), next(self._looks))
+        return Gesture(motion, float(brow), closed, look)
 
 
 def _blinks(rng: np.random.Generator) -> Iterator[float]:
@@ -135,8 +141,8 @@ def _looks(rng: np.random.Generator) -> Iterator[tuple[float, float]]:
         yield here
     while True:
         if here == (0.0, 0.0) or rng.random() < 0.5:
-            there = (float(rng.normal(0, 0.035)), float(rng.normal(0, 0.012)))
-            there = (float(np.clip(there[0], -0.07, 0.07)), float(np.clip(there[1], -0.025, 0.025)))
+            there = (float(rng.normal(0, 0.05)), float(rng.normal(0, 0.018)))
+            there = (float(np.clip(there[0], -0.09, 0.09)), float(np.clip(there[1], -0.03, 0.04)))
         else:
             there = (0.0, 0.0)
         yield ((here[0] + there[0]) / 2, (here[1] + there[1]) / 2)

@@ -32,6 +32,7 @@ MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
 LATTICE_STEPS_PER_FACE = 40
+SHOULDERS_FOLLOW = 0.45  # of a shift of the head
 SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
 
 
@@ -328,4 +329,8 @@ def _motion_fields(
         * (1 - smoothstep(down, 0.6, 1.25))
     )
     fields[6, ..., 1] = -frame.height * np.maximum(chest, 0.6 * reach) * distinct
+    # Shoulders go with the head a little.
+    along = np.maximum(chest * distinct - reach, 0)
+    fields[3, ..., 0] += SHOULDERS_FOLLOW * frame.width * along
+    fields[4, ..., 1] += SHOULDERS_FOLLOW * frame.height * along
     return fields

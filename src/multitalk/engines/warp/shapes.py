@@ -18,7 +18,10 @@ from multitalk.face.geometry import smoothstep
 
 Array = NDArray[np.float64]
 
-EXPRESSIONS = ("seal", "open", "spread", "round", "press", "tuck", "lift", "brow")
+EXPRESSIONS = (
+    *("seal", "open", "spread", "round", "press", "tuck", "lift"),
+    *("brow", "smile", "frown"),
+)
 NUM_POINTS = 468  # the mesh without its irises
 
 # Points in the red of the lips, from the person's right to the left, by distance from the inner
@@ -163,7 +166,9 @@ def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
 
     `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
     the jaw; `spread` and `round` shape vowels; `press` seals bilabials; `tuck` brings the lower
-    lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises the brows.
+    lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises the brows. `smile`
+    raises the mouth's corners and the cheeks; `frown` draws the inner brows down and together.
+    Below 0 they do the opposite.
     """
     flatness = _droop_of_corners(frame, layout)
     shapes = {
@@ -175,12 +180,14 @@ def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
         "tuck": _tuck(frame, layout),
         "lift": _lift(frame, layout),
         "brow": _brow(frame),
+        "smile": _smile(frame, layout),
+        "frown": _frown(frame),
     }
     # Lips near the face's outline (a turned head) must not drag the background along.
     inside = _distance_inside_outline(frame)
     calm = smoothstep(inside, 0.0, 0.11 * frame.width)
     damping = np.where(layout.lip, 0.35 + 0.65 * calm, calm)[:, None]
-    for name in ("spread", "round", "tuck", "lift"):
+    for name in ("spread", "round", "tuck", "lift", "smile"):
         shapes[name] *= damping
     return shapes
 
@@ -330,17 +337,48 @@ def _lift(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
+def _smile(frame: HeadFrame, layout: LipLayout) -> Array:
+    width = frame.mouth_width
+    d = _blank()
+    d[:, 0] = 0.07 * width / 2 * _sideways(layout)
+    beside = np.exp(-(((np.abs(layout.side) - 1.05) / 0.55) ** 2))
+    at_corner = beside * np.exp(-((layout.below / 0.35) ** 2))
+    d[:, 1] = -0.075 * width * np.where(layout.lip, np.clip(np.abs(layout.side), 0, 1) ** 2, 0)
+    d[:, 1] -= 0.075 * width * np.where(layout.lip, 0, at_corner)
+    cheek = np.exp(-(((layout.below + 0.55) / 0.30) ** 2)) * beside
+    d[:, 1] -= np.where(layout.lip, 0, 0.012 * frame.height * cheek)
+    return d
+
+
 def _brow(frame: HeadFrame) -> Array:
     q = frame.local[:NUM_POINTS]
     level = q[list(BROWS), 1].mean()
-    lid = q[mesh.RIGHT_EYE_UPPER[4], 1] - 0.02 * frame.height
     d = _blank()
-    d[:, 1] = np.where(
-        q[:, 1] > lid,
-        0,
-        -0.05 * frame.height * np.exp(-(((q[:, 1] - level) / (0.10 * frame.height)) ** 2)),
-    )
+    d[:, 1] = -0.05 * frame.height * _at_brows(frame, level)
     return d
+
+
+def _frown(frame: HeadFrame) -> Array:
+    q = frame.local[:NUM_POINTS]
+    level = q[list(BROWS), 1].mean()
+    brow_end = np.abs(q[list(BROWS), 0]).min()  # of the brows, the end next to the nose
+    from_end = np.clip(np.abs(q[:, 0]) - brow_end, 0, None) / (0.16 * frame.width)
+    inner = _at_brows(frame, level) * np.exp(-(from_end**2))
+    d = _blank()
+    d[:, 1] = 0.030 * frame.height * inner
+    d[:, 0] = -0.018 * frame.width * inner * np.clip(q[:, 0] / brow_end, -1, 1)
+    return d
+
+
+def _at_brows(frame: HeadFrame, level: float) -> Array:
+    """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
+    y = frame.local[:NUM_POINTS, 1]
+    lid = frame.local[mesh.RIGHT_EYE_UPPER[4], 1] - 0.02 * frame.height
+    return np.where(
+        y > level,
+        1 - smoothstep((y - level) / (lid - level), 0.25, 1.0),
+        np.exp(-(((y - level) / (0.10 * frame.height)) ** 2)),
+    )
 
 
 def _distance_inside_outline(frame: HeadFrame) -> Array:

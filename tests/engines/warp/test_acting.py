@@ -1,0 +1,70 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.acting import INDEX, Actor
+from multitalk.engines.warp.mood import MOODS, NEUTRAL
+from multitalk.engines.warp.puppet import Pose, Puppet
+from multitalk.engines.warp.rig import Rig
+from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.speech.track import VisemeTrack
+
+
+def a_vowel(**values: float) -> VisemeTrack:
+    """One frame."""
+    names = (field.name for field in fields(VisemeTrack))
+    return VisemeTrack(*(np.full(1, values.get(name, 0.0), np.float32) for name in names))
+
+
+def played(rig: Rig, track: VisemeTrack, mood: str | None = None) -> Pose:
+    actor = Actor(rig, seed=0, person=0, mood=MOODS[mood] if mood else NEUTRAL)
+    return next(actor.perform(track))
+
+
+def drawn(portrait: NDArray[np.uint8], rig: Rig, pose: Pose) -> FaceLandmarks:
+    frame = portrait.copy()
+    Puppet(portrait, rig).draw(frame, pose)
+    with FaceDetector() as detector:
+        return detector.detect(frame)[0]
+
+
+def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    faces = {
+        mood: drawn(portrait, rig, played(rig, a_vowel(), mood)) for mood in ("happy", "sad", None)
+    }
+
+    def corners_below_middle(mood: str | None) -> float:
+        points = faces[mood].points[:, 1]
+        return float(points[[61, 291]].mean() - points[[13, 14]].mean()) / faces[mood].height
+
+    def inner_brows_above_outer(mood: str | None) -> float:
+        points = faces[mood].points[:, 1]
+        return float(points[[46, 276]].mean() - points[[55, 285]].mean()) / faces[mood].height
+
+    assert corners_below_middle("happy") < corners_below_middle("sad") - 0.015
+    assert inner_brows_above_outer("sad") > inner_brows_above_outer(None) + 0.005
+    angry = drawn(portrait, rig, played(rig, a_vowel(), "angry"))
+    eyes, brows = angry.points[[133, 362], 1].mean(), angry.points[[55, 285], 1].mean()
+    usual = faces[None].points[[133, 362], 1].mean() - faces[None].points[[55, 285], 1].mean()
+    assert eyes - brows < 0.95 * usual
+
+
+@pytest.mark.parametrize("mood", MOODS)
+def test_lips_close_in_every_mood(portrait: NDArray[np.uint8], rig: Rig, mood: str) -> None:
+    pose = played(rig, a_vowel(opening=0.02, closure=1.0, activity=1.0), mood)
+    assert Puppet(portrait, rig).gap(pose) == 0
+    assert drawn(portrait, rig, pose).mouth_opening < 0.012
+
+
+def test_a_head_in_profile_opens_its_mouth_less(rig: Rig) -> None:
+    vowel = a_vowel(opening=0.08, activity=1.0)
+    opened = {
+        degrees: played(replace(rig, frame=replace(rig.frame, yaw_degrees=degrees)), vowel).weights[
+            INDEX["open"]
+        ]
+        for degrees in (0.0, 40.0, -60.0)
+    }
+    assert opened[0.0] == opened[40.0]
+    assert opened[-60.0] < 0.7 * opened[0.0]
