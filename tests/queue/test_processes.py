@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from job_inputs import job_input
+from small_jobs import job_input
 from nats_server import NatsServer
 
 from conftest import Opener
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 ROOT = Path(__file__).parents[2]
-STUB = Path(__file__).with_name("stub_worker.py")
+STUB = Path(__file__).with_name("stub_queue_worker.py")
 CAMPAIGN = ROOT / "benchmarks" / "queue_campaign.py"
 CLI = "from multitalk.cli import main; main()"
 DONE = Outcome(status=JobStatus.COMPLETED, output={})

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import av
 import pytest
-from job_inputs import job_input, picture, wav
-from stub_worker import StubEngine
+from small_jobs import job_input, picture, wav
+from stub_queue_worker import StubEngine
 
 from conftest import Opener
 from multitalk.errors import NotFound

@@ -1,4 +1,4 @@
-"""A worker with an engine that does what the prompt says; run as `stub_worker.py URL`.
+"""A worker with an engine that does what the prompt says; run as `stub_queue_worker.py URL`.
 
 The prompt's first word: `crash`, `starve` (no memory), `hang` (deaf to everything), `die` (the
 process is gone), `slow` (0.2 s for each 5 frames); else the engine renders at once, after
