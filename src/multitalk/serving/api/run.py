@@ -95,7 +95,7 @@ def serve(
                     await chores
 
     app = create_app(config, keys, opening, metrics)
-    uvicorn.Server(
+    server = uvicorn.Server(
         uvicorn.Config(
             app,
             log_config=None,
@@ -104,9 +104,13 @@ def serve(
             timeout_graceful_shutdown=CLOSING_SECONDS,
             timeout_keep_alive=30,
         )
-    ).run(sockets=[listening])
-    if unopened:
-        raise unopened[0]
+    )
+    try:
+        server.run(sockets=[listening])
+    except SystemExit as error:  # how uvicorn ends where `opening` fails
+        if unopened:
+            raise unopened[0] from error
+        raise
 
 
 @asynccontextmanager
