@@ -112,10 +112,10 @@ def _talk_seconds(
         field = f"audio_paths.{name}"
         if isinstance(voice, str):
             if isinstance(parse_source(voice, field=field), Url):
-                return None, [f"{field}: {sentence('duration_of_url', request.locale)}"]
+                return None, [f"{field}: " + sentence("duration_of_url", request.locale)]
             seconds = _recording_seconds(voice, field, settings, uploads)
             if seconds is None:
-                return None, [f"{field}: {sentence('duration_unreadable', request.locale)}"]
+                return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
         else:
             texts = [voice] if isinstance(voice, SpokenText) else voice
             speech = narrate(texts, field=field)
