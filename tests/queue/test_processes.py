@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from small_jobs import job_input
 from nats_server import NatsServer
+from small_jobs import job_input
 
 from conftest import Opener
 from multitalk.errors import InvalidRequest, QueueUnavailable
