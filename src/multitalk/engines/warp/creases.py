@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 FOLDS = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))
 REACH = 0.075  # face widths on each side of that line in which the fold lies
 FINEST, BROADEST = 0.010, 0.075  # sizes of such shadows, in face widths
-LEVELS = 8  # of faintness that are told apart
+LEVELS = 16  # of faintness that are told apart
 MOST_LIGHT = 1.8  # by which a shadow is lit at most
 
 

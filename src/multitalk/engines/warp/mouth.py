@@ -22,6 +22,7 @@ Array = NDArray[np.float32]
 
 CAVITY = np.array([46, 18, 18], np.float32)
 RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
+SHADE = np.array([0.36, 0.52, 0.54], np.float32)
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
 GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
 
@@ -169,8 +170,9 @@ class MouthInterior:
             jaw_drop * (0.64 - 0.22 * tongue) - (0.05 + 0.05 * tongue) * self._width
         )
         # Rounded lips come forward and down over the teeth, which stay back in the shade.
-        retreat = self._down * (RETREAT * rounding * self._width)
-        shade = 1 - 0.5 * rounding
+        hidden = 1 - (1 - rounding) ** 2  # soon: teeth in half shade look grey
+        retreat = self._down * (RETREAT * hidden * self._width)
+        shade = 1 - rounding * self._shade
         self._over(
             inside, self._tongue, tongue_root, place, light=0.80 + 0.1 * tongue, narrow=narrow
         )
@@ -182,7 +184,7 @@ class MouthInterior:
             row = own.cover * own.teeth if own.teeth is not None else np.zeros_like(own.cover)
             keep = own.cover * (1 - spoken) + row * spoken
             shift = skull - retreat - self.meeting_place + own.corner - place
-            sprite = np.dstack([own.pixels * (keep * shade)[..., None], keep * 255])
+            sprite = np.dstack([own.pixels * keep[..., None] * shade, keep * 255])
             self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
         return inside
 
@@ -193,7 +195,7 @@ class MouthInterior:
         origin: NDArray[np.floating],
         place: NDArray[np.int_],
         *,
-        light: float,
+        light: float | Array,
         narrow: float = 1.0,
     ) -> None:
         """Lay a sprite over `inside` with its own origin at frame place `origin`."""
@@ -211,7 +213,7 @@ class MouthInterior:
         premultiplied: Array,
         transform: NDArray[np.floating],
         *,
-        light: float = 1.0,
+        light: float | Array = 1.0,
     ) -> None:
         height, width = inside.shape[:2]
         placed = cv2.warpAffine(
@@ -245,6 +247,11 @@ class MouthInterior:
         shift = self._down * self._width * down
         transform = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
         return cv2.warpAffine(cover, transform, cover.shape[::-1]).astype(np.float32, copy=False)
+
+    @cached_property
+    def _shade(self) -> Array:
+        """What rounded lips take of the light on teeth, RGB; the rest is warm from the lips."""
+        return SHADE.mean() + (SHADE - SHADE.mean()) * np.float32(self._parts.colourfulness)
 
     @cached_property
     def _cavity(self) -> Array:
