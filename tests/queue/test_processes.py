@@ -50,7 +50,7 @@ def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Po
         process.wait(10)
 
 
-async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float = 40) -> Job:
+async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float = 90) -> Job:
     ends = time.monotonic() + seconds
     while job.status is not status:
         assert time.monotonic() < ends, job
@@ -61,7 +61,7 @@ async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float =
 
 async def works_on(queue: JobQueue, job: Job) -> None:
     """Wait until the engine renders."""
-    ends = time.monotonic() + 40
+    ends = time.monotonic() + 90
     while (job.progress or {}).get("stage") != "render":
         assert time.monotonic() < ends, job
         job = await queue.wait_for_change(job.id, seen=job.version, timeout=1)
@@ -91,7 +91,7 @@ async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
     with worker(url, tmp_path / "work") as process:
         await works_on(queue, job)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     assert (await queue.get(job.id)).status is JobStatus.COMPLETED
     assert [file.name for file in (tmp_path / "work").iterdir()] == ["log"]
 
@@ -107,7 +107,7 @@ async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
         for _ in range(2):
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.5)
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     job = await queue.get(job.id)
     assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
 
@@ -121,7 +121,7 @@ async def test_a_worker_whose_engine_broke_ends_with_1(
     with worker(url, tmp_path / "work", STUB_HANG="60") as process:
         await works_on(queue, job)
         await queue.cancel(job.id)
-        assert await asyncio.to_thread(process.wait, 20) == 1
+        assert await asyncio.to_thread(process.wait, 60) == 1
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "nats"])

@@ -89,11 +89,14 @@ class JetStreamQueue(RuledQueue):
                 if (kept := await self._find(job_id)) is not None:
                     return rules.same(kept, submission)
                 job = job.model_copy(update={"id": job_id})
-            await self._store.submissions.put(job.id, await self._packed(job.id, submission))
+            await self._keep_submission(job, submission)
             try:
                 revision = await self._store.state.create(job.id, _packed(job))
             except KeyWrongLastSequenceError as error:
-                raise Conflict("job_key_reused") from error
+                kept = await self._find(job.id)
+                if job.idempotency_key is None or kept is None:
+                    raise Conflict("job_key_reused") from error
+                return rules.same(kept, submission)  # sent twice at the same time
             self._mirror.note(job, revision)
             await self._hand_out(job)
         return job
@@ -349,6 +352,19 @@ class JetStreamQueue(RuledQueue):
         except KeyWrongLastSequenceError:
             return ((await self._store.keys.get(_key(job))).value or b"").decode()
         return job.id
+
+    async def _keep_submission(self, job: Job, submission: Submission) -> None:
+        """Store what was sent; it may be there, of a sender that was faster or died.
+
+        Raises:
+            Conflict: Something else was sent.
+        """
+        try:
+            content = await self._packed(job.id, submission)
+            await self._store.submissions.create(job.id, content)
+        except KeyWrongLastSequenceError as error:
+            if (await self.submission(job.id)).fingerprint() != job.fingerprint:
+                raise Conflict("job_key_reused") from error
 
     async def _packed(self, job_id: str, submission: Submission) -> bytes:
         """A submission as an entry: itself, or the name of the object that it is."""
