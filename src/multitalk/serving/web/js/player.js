@@ -1,6 +1,7 @@
 // A video that plays while it is made: pieces of a fragmented MP4 into a media source.
 
 const Source = window.ManagedMediaSource ?? window.MediaSource;
+const USED_UP = 0.3; // seconds left to play when a video waits for its pieces, not for its decoder
 const LATE = 0.1; // seconds: a video begins here at the latest, or where its first frame is
 
 export class Player {
@@ -27,8 +28,12 @@ export class Player {
 
   /** Nothing to see any more. */
   clear() {
-    this.isWhole = false;
     this.total = null;
+    this.#empty();
+  }
+
+  #empty() {
+    this.isWhole = this.#isResting = false;
     this.#video.pause();
     this.#video.removeAttribute("src");
     this.#video.load();
@@ -39,7 +44,7 @@ export class Player {
   /** Play a finished file, from where a live one had come to. */
   async show(address, { andPlay }) {
     const { currentTime } = this.#video;
-    this.clear();
+    this.#empty();
     this.#video.src = address;
     this.#video.currentTime = currentTime;
     if (andPlay) await this.#play();
@@ -52,7 +57,7 @@ export class Player {
   async follow(response, signal) {
     const type = response.headers.get("Content-Type");
     if (!Source?.isTypeSupported(type)) throw new Error(`${type} cannot be played as it comes`);
-    this.clear();
+    this.#empty();
     const source = new Source();
     this.#video.disableRemotePlayback = true; // a managed source asks for it
     this.#video.src = this.#address = URL.createObjectURL(source);
@@ -90,7 +95,8 @@ export class Player {
 
   // The pictures are used up before the next are made: rather one longer pause than many.
   #rest() {
-    if (!this.#address || this.isWhole || this.#isEnough()) return;
+    const isUsedUp = this.#end() - this.#video.currentTime < USED_UP;
+    if (!this.#address || this.isWhole || !isUsedUp || this.#isEnough()) return;
     this.#video.pause();
     this.#isResting = true;
   }

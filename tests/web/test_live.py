@@ -1,0 +1,90 @@
+"""A video that is made slowly, or by a worker that is lost: the stream's bytes, held back."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+TEXT = "One picture and a voice are all I need to speak."
+
+# Stands between the page and `live.mp4`: `pieces` is a list of one stream's fragments, of which
+# the first is there at once; `window.goOn()` brings the others, `window.breakOff()` ends it badly.
+HELD_BACK = """
+const original = window.fetch;
+window.streams = 0;
+window.fetch = async (address, options) => {
+  const response = await original(address, options);
+  if (!String(address).includes("live.mp4")) return response;
+  window.streams += 1;
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const view = new DataView(bytes.buffer);
+  let end = 0;
+  for (let kind = ""; kind !== "mdat"; ) {
+    kind = String.fromCharCode(...bytes.slice(end + 4, end + 8));
+    end += view.getUint32(end);
+  }
+  const body = new ReadableStream({start(stream) {
+    stream.enqueue(bytes.slice(0, end));
+    window.breakOff = () => stream.error(new TypeError("broken off"));
+    window.goOn = () => (stream.enqueue(bytes.slice(end)), stream.close());
+  }});
+  return new Response(body, {headers: response.headers});
+};
+"""
+
+
+@pytest.fixture
+def slow(visit):
+    """A talk of three seconds that seems to be in the making, its first second seen."""
+    made = visit()
+    made.take_portrait()
+    made.words().fill(TEXT)
+    made.send()
+    made.finish()
+    total = round(made.page.evaluate("video.duration") * 25)
+    at = visit(init=HELD_BACK)
+    job = {"status": "IN_PROGRESS", "output": {"stage": "render", "done": 30, "total": total}}
+    at.page.route("**/status/*", lambda route: route.fulfill(json=job))
+    at.one(".talk").first.click()
+    at.until("video.currentTime > 0")
+    return at
+
+
+def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
+    slow.until("video.paused && video.currentTime > 0.5")
+    assert not slow.page.evaluate("video.ended")
+    assert slow.page.evaluate("video.duration") > 2, "the time bar has the whole talk"
+    expect(slow.one("#job-status")).to_contain_text("30 of")
+    slow.page.evaluate("goOn()")
+    slow.until("!video.paused && video.currentTime > 1.2")
+
+
+def test_a_stream_that_broke_off_begins_anew(slow):
+    slow.page.evaluate("breakOff()")
+    slow.until("window.streams === 2 && video.currentTime > 0")
+    slow.page.evaluate("goOn()")
+    slow.until("video.ended")
+
+
+def test_a_job_that_the_server_failed_is_tried_again(visit):
+    at = visit()
+    at.take_portrait()
+    at.words().fill("Hi.")
+    failed = {
+        "id": "a",
+        "status": "FAILED",
+        "error": "It crashed.",
+        "output": {"code": "internal_error"},
+    }
+    at.page.route("**/run", lambda route: route.fulfill(json={"id": "a", "status": "IN_QUEUE"}))
+    at.page.route("**/status/*", lambda route: route.fulfill(json=failed))
+    at.page.route("**/retry/a", lambda route: route.fulfill(json={"id": "a", "status": "IN_QUEUE"}))
+    at.send()
+    expect(at.one("#job-problem")).to_have_text("It crashed.")
+    at.page.unroute("**/status/*")
+    queued = json.dumps({"id": "a", "status": "IN_QUEUE"})
+    at.page.route("**/status/*", lambda route: route.fulfill(body=queued))
+    at.one("#retry").click()
+    expect(at.one("#job-status")).to_have_text("Waiting for a worker.")
+    expect(at.one("#job-problem")).to_be_hidden()
+    assert [url for method, url, _ in at.requests if "/retry/a" in url and method == "POST"]
