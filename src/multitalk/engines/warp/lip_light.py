@@ -92,6 +92,13 @@ class LipLight:
         """Add a soft spot of standard deviations `wide` and `high` (mouth widths) to `light`."""
         pixels = self._width * 5 / BLOB_PIXELS  # of the region, for one of the blob's
         linear = np.stack([self._across * wide, self._down * high], 1) * pixels
-        start = place - linear @ np.full(2, (BLOB_PIXELS - 1) / 2)
+        reach = np.abs(linear).sum(1) * BLOB_PIXELS / 2 + 1
+        low = np.maximum(np.floor(place - reach).astype(int), 0)
+        end = np.minimum(np.ceil(place + reach).astype(int) + 1, light.shape[::-1])
+        if (end <= low).any():
+            return
+        start = place - low - linear @ np.full(2, (BLOB_PIXELS - 1) / 2)
         transform = np.concatenate([linear, start[:, None]], 1)
-        light += np.float32(gain) * cv2.warpAffine(self._blob, transform, light.shape[::-1])
+        width, height = (int(n) for n in end - low)
+        part = light[low[1] : end[1], low[0] : end[0]]
+        part += np.float32(gain) * cv2.warpAffine(self._blob, transform, (width, height))
