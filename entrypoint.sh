@@ -2,12 +2,14 @@
 # What a container of ours does. The first argument is its role:
 #
 #   worker                        RunPod's worker (the default); further arguments go to handler.py
+#   serve                         the HTTP API with its page, queue and worker (docs/self-hosting.md)
+#   work                          a worker of a queue (docs/cluster.md)
 #   doctor render fetch ...       the commands of `multitalk`
 #   health                        whether the container's worker is well, for HEALTHCHECK
 #   anything else                 is run as it stands
 #
-# Before a worker starts, what would stop it later is looked at: it is told in one line each, and
-# only what cannot work ends the container. The worker replaces this shell, so signals reach it.
+# Before one of these three starts, what would stop it later is looked at: it is told in one line
+# each, and only what cannot work ends the container. It replaces this shell, so signals reach it.
 set -eu
 
 home=$(cd "$(dirname "$0")" && pwd)
@@ -74,19 +76,23 @@ health() {
     check_work_directory
 }
 
-case "${1:-worker}" in
-worker)
-    [ $# -eq 0 ] || shift
+become() {
     command -v python >/dev/null || fail "python is not on the PATH"
     check_work_directory
     check_results
     check_gpu
     check_weights
     echo $$ >"$state"
-    exec python -u "$home/handler.py" "$@"
+    exec "$@"
+}
+
+case "${1:-worker}" in
+worker)
+    [ $# -eq 0 ] || shift
+    become python -u "$home/handler.py" "$@"
     ;;
+serve | work) become multitalk "$@" ;;
 health) health ;;
-doctor | evaluate | fetch | render | visemes) exec multitalk "$@" ;;
-serve | work) fail "there is no role '$1' in this release; the roles are worker, doctor, fetch, render" ;;
+doctor | evaluate | fetch | inspect | keys | render | visemes) exec multitalk "$@" ;;
 *) exec "$@" ;;
 esac

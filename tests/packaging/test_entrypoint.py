@@ -81,7 +81,7 @@ def test_a_worker_takes_the_signals_of_the_container(container):
     assert process.returncode == 7
 
 
-@pytest.mark.parametrize("command", ["doctor", "evaluate", "fetch", "render", "visemes"])
+@pytest.mark.parametrize("command", ["doctor", "evaluate", "fetch", "inspect", "keys", "render", "visemes"])
 def test_a_command_of_ours_is_a_role(container, command):
     assert container.run(command, "--help")[1].startswith(f"multitalk {command} --help")
 
@@ -91,10 +91,12 @@ def test_anything_else_is_run_as_it_stands(container):
 
 
 @pytest.mark.parametrize("role", ["serve", "work"])
-def test_a_role_that_is_not_there_is_refused(container, role):
-    code, _, complained, _ = container.run(role)
-    assert code == 1
-    assert f"no role '{role}'" in complained
+def test_a_server_and_a_queue_s_worker_start_as_a_worker_does(container, role):
+    assert container.run(role, "--help")[1].startswith(f"multitalk {role} --help")
+    container.environment["MULTITALK_WORK_DIRECTORY"] = "/nowhere"
+    code, said, complained, _ = container.run(role)
+    assert (code, said) == (1, "")
+    assert "/nowhere cannot be written" in complained
 
 
 def test_a_work_directory_that_cannot_be_used_ends_the_container(container):
