@@ -24,10 +24,12 @@ def test_seal_closes_an_open_mouthed_photograph(puppet: Puppet) -> None:
     assert puppet.gap(pose(seal=1)) < 0.004
 
 
+@pytest.mark.parametrize("rounded", [0.0, 0.8])
 @pytest.mark.parametrize("gap", [0.02, 0.05, 0.08])
-def test_the_lips_part_by_what_is_asked(puppet: Puppet, gap: float) -> None:
-    opened = open_weight(puppet.rig, gap)
-    assert puppet.gap(pose(seal=1, open=opened)) == pytest.approx(gap, abs=0.006)
+def test_the_lips_part_by_what_is_asked(puppet: Puppet, gap: float, rounded: float) -> None:
+    opened = open_weight(puppet.rig, gap, rounded=rounded)
+    drawn = pose(seal=1, open=opened, round=rounded)
+    assert puppet.gap(drawn) == pytest.approx(gap, abs=0.003)
 
 
 def test_the_drawn_gap_is_found_again_on_the_picture(

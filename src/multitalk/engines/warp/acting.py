@@ -22,10 +22,17 @@ SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad o
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
 
 
-def open_weight(rig: Rig, opening: float) -> float:
-    """Weight of `open` that parts sealed lips by `opening` face heights at the middle."""
+def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0) -> float:
+    """Weight of `open` that parts sealed lips by `opening` face heights at the middle.
+
+    Args:
+        rig: The head's.
+        opening: Of the lips, face heights.
+        rounded: Weight of `round` in the same pose.
+    """
     gap = opening * rig.frame.height
-    freed = min(opening / FREED_OPENING, 1.0) * rig.overlap
+    overlap = rig.overlap + rounded * rig.round_overlap
+    freed = min(opening / FREED_OPENING, 1.0) * overlap
     return min((gap + freed) / rig.open_gap, WIDEST_OPEN)
 
 
@@ -58,10 +65,11 @@ class Actor:
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
         weights[INDEX["seal"]] = 1.0  # lips rest closed, whatever the photograph's do
-        opened = open_weight(self._rig, opening)
+        rounded = 0.85 * rounding * (1 - 0.5 * closure)
+        opened = open_weight(self._rig, opening, rounded=rounded)
         weights[INDEX["open"]] = opened
         weights[INDEX["spread"]] = 0.8 * spread
-        weights[INDEX["round"]] = 0.85 * rounding * (1 - 0.5 * closure)
+        weights[INDEX["round"]] = rounded
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
         weights[INDEX["press"]] = max(0.9 * closure, resting if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck

@@ -49,6 +49,7 @@ class Rig:
         box: Part of the picture that ever moves: x0, y0, x1, y1 (ends excluded), pixels.
         overlap: Pixels by which `seal` presses the lips into each other at the middle.
         open_gap: Pixels by which `open` parts them there.
+        round_overlap: Pixels by which `round` brings them together there.
     """
 
     points: NDArray[np.float64]
@@ -59,6 +60,7 @@ class Rig:
     box: tuple[int, int, int, int]
     overlap: float
     open_gap: float
+    round_overlap: float
 
 
 def build_rig(
@@ -111,13 +113,14 @@ def build_rig(
     left, right = _span(moving.any(axis=0))
     small = grid.cut(top, bottom, left, right)
     lips = _Lips.of(points, frame, grid)
-    seal, opened = EXPRESSIONS.index("seal"), EXPRESSIONS.index("open")
+    seal, opened, rounded = (EXPRESSIONS.index(name) for name in ("seal", "open", "round"))
     tighten = _sealing_gain(lips, expression[0][seal], expression[1][seal])
     for fields in expression:
         fields[seal] *= tighten
     middle = len(mesh.LIPS_INNER_UPPER) // 2
     sealed_gap = lips.gaps(expression[0][seal], expression[1][seal])[middle]
     open_gap = lips.gaps(expression[0][opened], expression[1][opened])[middle]
+    round_gap = lips.gaps(expression[0][rounded], expression[1][rounded])[middle]
     height, width = picture_size
     bases = [
         FieldBasis(
@@ -142,6 +145,7 @@ def build_rig(
         ),
         overlap=max(0.0, -float(sealed_gap)),
         open_gap=float(open_gap - lips.gaps()[middle]),
+        round_overlap=max(0.0, float(lips.gaps()[middle] - round_gap)),
     )
 
 
