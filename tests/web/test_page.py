@@ -177,11 +177,13 @@ def test_a_portrait_is_taken_with_the_camera(visit):
 @pytest.mark.parametrize("way", ["paste", "drop"])
 def test_a_portrait_is_pasted_or_dropped(visit, way):
     at = visit()
+    expect(at.one("#portrait-remove")).to_be_hidden()
     content = base64.b64encode(PORTRAIT.read_bytes()).decode()
     at.page.evaluate(HAND_OVER[way], content)
     expect(at.one(".face")).to_have_count(1)
     at.one("#portrait-remove").click()
     expect(at.one("#empty")).to_be_visible()
+    expect(at.one("#portrait-remove")).to_be_hidden()
     expect(at.one("#portrait-file")).to_be_focused()
 
 

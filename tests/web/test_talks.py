@@ -5,7 +5,7 @@ import logging
 import urllib.request
 
 import pytest
-from page import nobody, two_people
+from page import PORTRAIT, nobody, two_people
 from playwright.sync_api import expect
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ def test_a_video_plays_while_it_is_made(visit):
 
 def test_the_example_is_one_click_and_its_talk_can_be_opened_again(visit):
     at = visit()
+    shown = at.page.request.get(at.page.url + "example.jpg").body()
+    assert shown == PORTRAIT.read_bytes(), "the page has its own copy of the example"
     at.one("#example").click()
     at.finish()
     at.page.reload()

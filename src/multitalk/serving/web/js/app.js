@@ -52,6 +52,7 @@ $("see-portrait").addEventListener("click", () => see(false));
 $("see-video").addEventListener("click", () => see(true));
 view.addEventListener("picture", () => see(true));
 portrait.addEventListener("change", () => see(false));
+showStage();
 
 // The example, the camera, the language, the key ---------------------------------------------------
 
