@@ -5,6 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+BUCKET = "https://bucket.example/talk.mp4?signed=yes"
 TEXT = "One picture and a voice are all I need to speak."
 
 # Stands between the page and `live.mp4`: `pieces` is a list of one stream's fragments, of which
@@ -88,3 +89,20 @@ def test_a_job_that_the_server_failed_is_tried_again(visit):
     expect(at.one("#job-status")).to_have_text("Waiting for a worker.")
     expect(at.one("#job-problem")).to_be_hidden()
     assert [url for method, url, _ in at.requests if "/retry/a" in url and method == "POST"]
+
+
+def test_a_video_in_a_bucket_is_a_link(visit):
+    at = visit()
+    at.take_portrait()
+    at.words().fill("Hi.")
+    facts = {"width": 720, "height": 720, "duration_seconds": 1, "seed": 1, "engine": "warp"}
+    output = {**facts, "warnings": ["so it is"], "filename": "talk.mp4", "video_url": BUCKET}
+    done = {"id": "a", "status": "COMPLETED", "executionTime": 1000, "output": output}
+    at.page.route("**/run", lambda route: route.fulfill(json={"id": "a", "status": "IN_QUEUE"}))
+    at.page.route("**/status/*", lambda route: route.fulfill(json=done))
+    at.send()
+    at.finish()
+    expect(at.one("#download")).to_have_attribute("href", BUCKET)
+    expect(at.one("#download")).to_have_attribute("target", "_blank")
+    expect(at.one("#remarks")).to_have_text("So it is")
+    assert at.page.evaluate("video.getAttribute('src')") is None

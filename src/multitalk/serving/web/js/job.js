@@ -130,8 +130,11 @@ export class JobView extends EventTarget {
     $("remarks").hidden = !remarks.length;
     if (!address) return;
     $("download").hidden = false;
-    $("download").href = address.startsWith(document.baseURI) ? `${address}&download=1` : address;
+    const isOurs = address.startsWith(document.baseURI); // or it is in a bucket
+    $("download").href = isOurs ? `${address}&download=1` : address;
     $("download").download = output.filename;
+    $("download").target = isOurs ? "" : "_blank";
+    if (!isOurs) return; // the page's policy plays its own server's videos only
     await live;
     if (!signal.aborted && !this.#player.isWhole) await this.#player.show(address, { andPlay: true });
   }
