@@ -18,10 +18,11 @@ from multitalk.face.geometry import interpolate_monotone, smoothstep
 Array = NDArray[np.float32]
 
 LID_LEVELS = 8  # how many stages of a blink are told apart
-LID_STARTS = 0.30  # share of the way from brow to lashes that stays as photographed
+# Shares of the way from brow to lashes: what stays as photographed, and where all is painted.
+LID_STARTS, LID_COVERS = 0.30, 0.75
 CHEEK = (0.10, 0.36)  # eye widths below the eye, between which skin is taken for the lid's colour
 GRAIN_BELOW = 0.55  # eye widths between the lid and the skin that lends it its grain
-MOST_GRAIN = 10.0  # of 255: more is no grain
+MOST_GRAIN = 6.0  # of 255: more is no grain
 FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
 LASH = 0.055  # height of the lash line above the landmarks, in eye widths
 
@@ -74,7 +75,7 @@ class Eye:
         beyond = (np.abs(place[..., 0]) - (xs[-1] - xs[0]) / 2) / (0.28 * self._width)
         self._fade = 1 - smoothstep(beyond, 0, 1)
         self._lash_taper = 1 - np.clip(np.abs(place[..., 0]) / (0.48 * self._width), 0, 1) ** 4
-        self._lid_taper = 1 - smoothstep(np.abs(place[..., 0]) / self._width, 0.30, 0.56)
+        self._lid_taper = 1 - smoothstep(np.abs(place[..., 0]) / self._width, 0.42, 0.62)
         rows, columns = place.shape[:2]
         u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
         self._here = np.stack([u, v], -1)
@@ -155,7 +156,7 @@ class Eye:
         shut = self._edge + closed * (self._floor - 0.02 * width - self._edge) * self._fade
         soft = max(1.2, 0.03 * width)
         open_part = np.clip(self._gap / (0.08 * width), 0, 1) * self._fade
-        begins = smoothstep((y - top) / span, LID_STARTS, 0.95)
+        begins = smoothstep((y - top) / span, LID_STARTS, LID_COVERS)
         opening = np.clip(np.minimum(y - self._lid, self._floor - y) / soft + 0.5, 0, 1)
         cover = np.maximum(begins * self._lid_taper, opening * open_part)
         cover *= np.clip((shut - y) / soft + 0.5, 0, 1)
@@ -165,7 +166,7 @@ class Eye:
         fold = self._edge - 0.03 * width
         crease = np.exp(-(((y - fold) / (0.055 * width)) ** 2)) * self._lash_taper
         below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * width)) * (y > shut)
-        shade += open_part * (0.09 * crease + 0.16 * below)
+        shade += open_part * (0.06 * crease + 0.16 * below)
         lashes = np.exp(-(((y - shut) / max(0.020 * width, 1.0)) ** 2)) * self._lash_taper
         dark = 1 - 0.62 * min(2 * closed, 1) * lashes * open_part
         # Skin in shade is redder.
