@@ -81,7 +81,9 @@ def test_a_worker_takes_the_signals_of_the_container(container):
     assert process.returncode == 7
 
 
-@pytest.mark.parametrize("command", ["doctor", "evaluate", "fetch", "inspect", "keys", "render", "visemes"])
+@pytest.mark.parametrize(
+    "command", ["doctor", "evaluate", "fetch", "inspect", "keys", "render", "visemes"]
+)
 def test_a_command_of_ours_is_a_role(container, command):
     assert container.run(command, "--help")[1].startswith(f"multitalk {command} --help")
 
