@@ -47,7 +47,6 @@ def refused(path: Path, error: type[Exception], **limits: float) -> str:
         ("a.ts", "libx264"),
         ("a.webm", "libvpx"),
         ("a.webm", "libvpx-vp9"),
-        ("a.mp4", "libsvtav1"),
     ],
 )
 def test_at_25_frames_a_second_each_frame_is_the_video_s_own(tmp_path, name, codec):
