@@ -11,9 +11,10 @@ MEDIAPIPE := mediapipe==0.10.21
 # Any build of it will do; name a CPU one to save some GB: make TORCH=... test
 TORCH ?= torch==2.13.0
 TORCH_TESTS := tests/parity tests/engines/diffusion
+DOOR_TESTS := tests/serving tests/queue tests/api tests/web
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-diffusion check format serve bench bench-gpu clean
+.PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,8 +49,13 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 
 test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
-test-core: .venv/.dev  ## everything but the diffusion engine's tests
-	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%)
+test-core: test-parts test-doors  ## everything but the diffusion engine's tests
+
+test-parts: .venv/.dev  ## the parts, each by itself
+	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%)
+
+test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
+	@$(BIN)/python -m pytest $(DOOR_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
