@@ -1,26 +1,14 @@
 """Queues for tests: the same ones for every kind of store."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from nats_server import NatsServer
+from opening import Clock, Opener
 
 from multitalk.serving.queue import JobQueue, Terms, open_queue
-
-Opener = Callable[..., Awaitable[JobQueue]]
-
-
-class Clock:
-    """The time, which a test may move on."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
 
 
 @pytest.fixture

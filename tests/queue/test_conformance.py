@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
+from opening import Clock, Opener
 
-from conftest import Clock, Opener
 from multitalk.errors import Conflict, NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from nats_server import NatsServer
+from opening import Opener
 from small_jobs import job_input
 
-from conftest import Opener
 from multitalk.errors import InvalidRequest, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Outcome, Submission, Terms, open_queue

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import av
 import pytest
+from opening import Opener
 from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
-from conftest import Opener
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
