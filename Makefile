@@ -5,13 +5,15 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-INSTALL := -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
 # Any build of it will do; name a CPU one to save some GB: make TORCH=... test
 TORCH ?= torch==2.13.0
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
+# They wait more than they work: several files at a time
+DOORS := --numprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
@@ -55,7 +57,7 @@ test-parts: .venv/.dev  ## the parts, each by itself
 	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%)
 
 test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
-	@$(BIN)/python -m pytest $(DOOR_TESTS)
+	@$(BIN)/python -m pytest $(DOORS) $(DOOR_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
@@ -64,7 +66,7 @@ check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell s
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/shellcheck entrypoint.sh tools/build_image_offline.sh .ci/run
 

@@ -6,11 +6,11 @@ The public names are loaded when they are first used, so that `import multitalk`
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from multitalk.version import __version__
+
 if TYPE_CHECKING:
     from multitalk.schema import TalkRequest, TalkResult
     from multitalk.serving.local import render
-
-__version__ = "0.1.0"
 
 __all__ = ["TalkRequest", "TalkResult", "__version__", "render"]
 

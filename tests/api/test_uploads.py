@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running import ended, running
 
-from multitalk.serving.api.estimate import pace_of
+from multitalk.serving.api.paces import pace_of
 from multitalk.settings import Settings
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
@@ -210,6 +210,10 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
     ):
         job = client.post(f"{TALK}/run", json={"input": {"seconds": 0.5}}).json()["id"]
         ended(client, job)
+        image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+        body = {"input": talk(image, {"text": "Hello."})}
+        told = client.post(f"{TALK}/estimate", json=body).json()  # at once, noted or not
+        assert (told["past_talks"], told["waiting_seconds"]) == (1, 0)
         end = time.monotonic() + 15
         while not (paces := server.server.ledger.paces("warp", limit=5)):
             assert time.monotonic() < end

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from multitalk import __version__
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
 from multitalk.cli.fetch import fetch
@@ -15,6 +14,7 @@ from multitalk.cli.render import render
 from multitalk.cli.serve import keys, serve
 from multitalk.cli.visemes import visemes
 from multitalk.cli.work import work
+from multitalk.version import __version__
 
 app = typer.Typer(
     help="Make the people in a picture speak. Start with: multitalk doctor",

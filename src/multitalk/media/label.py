@@ -12,8 +12,8 @@ from pathlib import Path
 from uuid import UUID
 from xml.sax.saxutils import escape
 
-from multitalk import __version__
 from multitalk.media.decode import open_media
+from multitalk.version import __version__
 
 PRODUCT = "MultiTalk Serverless"
 # IPTC NewsCodes, scheme `digitalsourcetype`: created algorithmically by a model that learned.

@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multitalk import __version__
 from multitalk.errors import DeliveryFailed
 from multitalk.media.label import DIGITAL_SOURCE_TYPE, PRODUCT
 from multitalk.provenance.credential import Credential
 from multitalk.provenance.inspection import OFFLINE, open_manifest
+from multitalk.version import __version__
 
 if TYPE_CHECKING:
     import c2pa

@@ -10,7 +10,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from multitalk import __version__
 from multitalk.errors import InternalError, MultiTalkError, NotFound
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
@@ -21,6 +20,7 @@ from multitalk.serving.api.gate import Gate
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.server import Server
+from multitalk.version import __version__
 
 DESCRIPTION = (
     "RunPod's endpoint protocol, and what a web page needs beside it. docs/api.md says what a job "

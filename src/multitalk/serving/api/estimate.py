@@ -3,8 +3,6 @@
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from multitalk.media.audio import FPS
 from multitalk.media.decode import sound_seconds
 from multitalk.messages import sentence
 from multitalk.schema import SpokenText, TalkRequest, parse_request
+from multitalk.serving.api.paces import finished_talks, pace_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
 from multitalk.settings import Settings
@@ -22,31 +21,6 @@ from multitalk.speech.narration import narrate
 
 PAST_TALKS = 20  # the last ones, of the same engine, that an estimate is made from
 CENTS = 4  # decimals of a price
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long an engine's last talks took, in their own length.
-
-    Attributes:
-        talks: How many there were.
-        median: Seconds of work for a second of talk.
-        slowest: Of the slowest tenth.
-    """
-
-    talks: int
-    median: float
-    slowest: float
-
-
-def pace_of(paces: Sequence[tuple[float, float]]) -> Pace | None:
-    """The pace of talks given as (seconds of talk, seconds of work); None where there are none."""
-    ratios = sorted(work / talk for talk, work in paces)
-    if not ratios:
-        return None
-    return Pace(
-        len(ratios), statistics.median(ratios), ratios[min(len(ratios) - 1, len(ratios) * 9 // 10)]
-    )
 
 
 async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
@@ -66,14 +40,19 @@ async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
         _talk_seconds, request, server.settings, server.uploads.directory
     )
     engine = server.engine if request.engine == "auto" else request.engine
-    pace = pace_of(server.ledger.paces(engine, limit=PAST_TALKS))
+    past = server.ledger.paces(engine, limit=PAST_TALKS) or [
+        (talk.seconds, talk.execution_seconds)  # the first ones, until they are noted
+        for talk in await finished_talks(server)
+        if talk.engine == engine
+    ]
+    pace = pace_of(past)
     work = slowest = price = waiting = None
     if pace is None:
         warnings.append(sentence("pace_unknown", request.locale))
     else:
         if talk_seconds is not None:
             work, slowest = talk_seconds * pace.median, talk_seconds * pace.slowest
-        waiting = await _waiting_seconds(server, engine)
+        waiting = await _waiting_seconds(server, [work for _, work in past])
     if server.config.price_per_hour is None:
         warnings.append(sentence("price_unknown", request.locale))
     elif work is not None:
@@ -136,11 +115,10 @@ def _recording_seconds(source: str, field: str, settings: Settings, uploads: Pat
         return sound_seconds(path, field=field)
 
 
-async def _waiting_seconds(server: Server, engine: str) -> float | None:
-    """How long the jobs that are there already will keep the workers."""
+async def _waiting_seconds(server: Server, past: list[float]) -> float | None:
+    """How long the jobs that are there already will keep the workers, as long as past ones did."""
     counts, workers = await server.queue.counts(), await server.queue.workers()
     before = counts.in_queue + counts.in_progress
-    past = [work for _, work in server.ledger.paces(engine, limit=PAST_TALKS)]
     return before * statistics.fmean(past) / len(workers) if workers else None
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import guarded
-from multitalk.schema import JobStatus
 from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.paces import finished_talks
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
 
@@ -15,7 +15,6 @@ SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
 PACES_SECONDS = 2.0
 FORGET_SECONDS = 60.0
-FINISHED_JOBS = 50  # that one look for paces takes in
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +48,17 @@ class Housekeeping:
 
     async def _note_paces(self) -> None:
         """How long finished talks took, for estimates and metrics."""
-        server = self._server
-        jobs = await server.queue.jobs(status=JobStatus.COMPLETED, limit=FINISHED_JOBS)
-        for job in jobs:
-            execution = job.execution_seconds(server.clock())
-            if job.id in self._paced or execution is None or not isinstance(job.output, Mapping):
-                continue
-            engine, length = job.output.get("engine"), job.output.get("duration_seconds")
-            if isinstance(engine, str) and isinstance(length, int | float) and length > 0:
-                server.ledger.note_pace(
-                    job.id, engine=engine, talk_seconds=length, execution_seconds=execution
+        talks = await finished_talks(self._server)
+        for talk in talks:
+            if talk.job_id not in self._paced:
+                self._server.ledger.note_pace(
+                    talk.job_id,
+                    engine=talk.engine,
+                    talk_seconds=talk.seconds,
+                    execution_seconds=talk.execution_seconds,
                 )
-                self._metrics.pace(engine, execution / length)
-        self._paced = {job.id for job in jobs}
+                self._metrics.pace(talk.engine, talk.execution_seconds / talk.seconds)
+        self._paced = {talk.job_id for talk in talks}
 
     async def _forget(self) -> None:
         """Uploads whose time is over, and streams of jobs that are no more."""

@@ -10,9 +10,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from multitalk import __version__
 from multitalk.serving.api.answers import answer
 from multitalk.serving.api.server import server_of
+from multitalk.version import __version__
 
 DIRECTORY = Path(__file__).parent.parent / "web"
 POLICY = (
