@@ -10,6 +10,7 @@ PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
 # Any build of it will do; name a CPU one to save some GB: make TORCH=... test
 TORCH ?= torch==2.13.0
+# Toy tensors: a second thread waits for the first and takes a core to do it
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
 # They wait more than they work: several files at a time
@@ -60,7 +61,7 @@ test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wai
 	@$(BIN)/python -m pytest $(DOORS) $(DOOR_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
+	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .
