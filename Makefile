@@ -13,8 +13,7 @@ TORCH ?= torch==2.13.0
 # Toy tensors: a second thread waits for the first and takes a core to do it
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
-# They wait more than they work: several files at a time
-DOORS := --numprocesses 4 --dist loadfile
+SIDE_BY_SIDE := --dist loadfile --numprocesses
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
@@ -58,10 +57,10 @@ test-parts: .venv/.dev  ## the parts, each by itself
 	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%)
 
 test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
-	@$(BIN)/python -m pytest $(DOORS) $(DOOR_TESTS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)=4 $(DOOR_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
+	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(SIDE_BY_SIDE)=2 $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .
