@@ -13,7 +13,6 @@ TORCH ?= torch==2.13.0
 # Toy tensors: a second thread waits for the first and takes a core to do it
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
-SIDE_BY_SIDE := --dist loadfile --numprocesses
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
@@ -51,16 +50,16 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 
 test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
-test-core: test-parts test-doors  ## everything but the diffusion engine's tests
+test-core: test-doors test-parts  ## everything but the diffusion engine's tests
 
 test-parts: .venv/.dev  ## the parts, each by itself
 	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%)
 
 test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)=4 $(DOOR_TESTS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(SIDE_BY_SIDE)=2 $(TORCH_TESTS)
+	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .

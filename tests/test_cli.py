@@ -236,7 +236,11 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
     command = [COMMAND, "render", "--image", str(files / "face.png"), "--prompt", "p"]
     command += ["--audio", str(tmp_path / "long.wav"), "-o", "talk.mp4"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             deadline = time.monotonic() + 60
@@ -248,7 +252,7 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
             _, complaints = process.communicate(timeout=30)
         finally:
             process.kill()
-    assert process.returncode == code
+    assert process.returncode == code, complaints
     assert ("stopped" in complaints) == (number == signal.SIGINT)
     assert "Traceback" not in complaints
     assert list(Path().iterdir()) == []
