@@ -14,6 +14,9 @@ TORCH ?= torch==2.13.0
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
 
+# What is imported is compiled once, not by each of a test's processes
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
 
