@@ -292,12 +292,18 @@ def test_evaluate_judges_and_its_exit_code_is_the_verdict(files: Path) -> None:
     assert code == (0 if report["passed"] else 3)
     named = {check["name"]: check["passed"] for check in report["checks"]}
     assert named["lips_follow_voice"]
+    figures = {figure["name"]: figure for figure in report["figures"]}
+    assert figures["opening_correlation"]["value"] > 0.5
+    assert (figures["lag_ms"]["unit"], figures["lag_ms"]["better"]) == ("ms", "lower")
     still = Path("still.wav")
     write_voice(still, 3.0)
     code, said, _ = run("evaluate", "t.mp4", "--audio", still, "--plot", "lips.png")
     assert code == 3
     assert "FAILED" in said
     assert "did not pass" in said
+    (flicker,) = [line for line in said.splitlines() if "flicker" in line]
+    assert "person1" in flicker
+    assert "lower is better" in flicker
     assert Path("lips.png").stat().st_size > 1000
 
 

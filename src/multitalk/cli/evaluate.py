@@ -91,6 +91,9 @@ def _existing(what: str, path: Path) -> Path:
 def _print(report: "Report") -> None:
     for check in report.checks:
         _print_check(check)
+    from multitalk.cli.figures import print_figures  # noqa: PLC0415 - rich, only where it is seen
+
+    print_figures(report)
     typer.secho(
         "passed" if report.passed else "did not pass", fg="green" if report.passed else "red"
     )

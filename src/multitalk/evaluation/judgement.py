@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.errors import InvalidRequest, NoFaceFound
+from multitalk.evaluation.blinks import blink_rate
 from multitalk.evaluation.lipsync import (
     FPS,
     OPENING,
@@ -19,6 +20,7 @@ from multitalk.evaluation.lipsync import (
     listening_motion,
 )
 from multitalk.evaluation.observation import Observation, SeenPerson, observe
+from multitalk.evaluation.offset import find_offset
 from multitalk.evaluation.plot import draw_report
 from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
@@ -82,7 +84,7 @@ def evaluate(
         raise InvalidRequest("no_speech_to_judge", field="video")
     mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
     people = tuple(
-        _person_report(voice, person, mouth)
+        _person_report(voice, person, mouth, fps=fps)
         for voice, person, mouth in _pairs(said, seen, boxes or {}, mouths)
     )
     report = Report(
@@ -141,7 +143,7 @@ def _is_in(face: FaceLandmarks, box: Box) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth) -> PersonReport:
+def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth, *, fps: float) -> PersonReport:
     sync: LipSync | None = None
     try:
         sync = compare_lips(mouth, voice.target, voice.speaking)
@@ -156,7 +158,10 @@ def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth) -> PersonRepo
         lipsync=sync,
         closures=compare_closures(mouth[:, OPENING], voice.bilabials, voice.speaking),
         listening_motion=listening_motion(mouth[:, OPENING], voice.speaking),
+        offset=find_offset(mouth, voice.target, voice.speaking),
         identity=person.identity,
+        flicker=person.flicker,
+        blink_rate=blink_rate(person.eyes, fps=fps),
         measured=mouth[:, OPENING],
         target=voice.target[:, OPENING],
     )

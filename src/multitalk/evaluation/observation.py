@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from multitalk.errors import NoFaceFound
 from multitalk.evaluation.background import Background, BackgroundMeter
+from multitalk.evaluation.blinks import eye_opening
+from multitalk.evaluation.flicker import FlickerMeter
 from multitalk.evaluation.identity import Identity, Look, compare_looks, look_of, still_points
-from multitalk.evaluation.lipsync import Mouth
+from multitalk.evaluation.lipsync import Curve, Mouth
 from multitalk.face.landmarks import MIN_FACE_PIXELS, FaceDetector, FaceLandmarks
 from multitalk.face.tracking import track_faces
 
 Frame = NDArray[np.uint8]
-UNSEEN = (np.nan, np.nan)
+UNSEEN = (np.nan, np.nan, np.nan)
 LOOK_EVERY = 5  # frames: identity changes slowly
 
 
@@ -25,15 +27,19 @@ class SeenPerson:
 
     Attributes:
         mouth: Opening and width [T, 2] in face heights, NaN where the face is not seen.
+        eyes: `eye_opening` [T], NaN where the face is not seen.
         face: Where it was at first.
         seen_share: Share of the frames in which it is seen.
         identity: Against the reference picture.
+        flicker: See `FlickerMeter`; None where three frames in a row never show the face.
     """
 
     mouth: Mouth
+    eyes: Curve
     face: FaceLandmarks
     seen_share: float
     identity: Identity
+    flicker: float | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ class _FramesSeen:
         self._points: list[NDArray[np.int_]] = []
         self._references: list[Look] = []
         self._looks: list[list[Look]] = []
-        self._mouths: list[list[tuple[float, float]]] = []
+        self._flickers: list[FlickerMeter] = []
+        self._curves: list[list[tuple[float, float, float]]] = []
         self._meter: BackgroundMeter | None = None
 
     def kept(self, frames: Iterable[Frame]) -> Iterable[Frame]:
@@ -97,16 +104,13 @@ class _FramesSeen:
             return
         if self._meter is None and faces:
             self._begin(frame, [face for face in faces if face is not None])
-        self._mouths.append(
-            [
-                (face.mouth_opening, face.mouth_width) if face is not None else UNSEEN
-                for face in faces
-            ]
-        )
+        self._curves.append([_curves_of(face) if face is not None else UNSEEN for face in faces])
         if self._meter is None:
             return
         self._meter.add(frame)
-        if len(self._mouths) % LOOK_EVERY == 0:
+        for face, flicker in zip(faces, self._flickers, strict=True):
+            flicker.add(frame, face)
+        if len(self._curves) % LOOK_EVERY == 0:
             for face, points, looks in zip(faces, self._points, self._looks, strict=True):
                 if face is not None:
                     looks.append(look_of(frame, face, points))
@@ -116,22 +120,24 @@ class _FramesSeen:
             raise NoFaceFound("no_face_in_video", pixels=MIN_FACE_PIXELS)
         count = len(self._first)
         blank = [UNSEEN] * count
-        mouths = np.array([row or blank for row in self._mouths], np.float32)  # [T, N, 2]
+        curves = np.array([row or blank for row in self._curves], np.float32)  # [T, N, 3]
         people = [
             SeenPerson(
-                mouth=mouths[:, index],
+                mouth=curves[:, index, :2],
+                eyes=curves[:, index, 2],
                 face=self._first[index],
-                seen_share=float((~np.isnan(mouths[:, index, 0])).mean()),
+                seen_share=float((~np.isnan(curves[:, index, 0])).mean()),
                 identity=compare_looks(
                     self._references[index], self._looks[index] or [self._references[index]]
                 ),
+                flicker=self._flickers[index].result(),
             )
             for index in range(count)
         ]
         return Observation(
             people=tuple(people),
             background=self._meter.result() if self._meter else None,
-            num_frames=len(self._mouths),
+            num_frames=len(self._curves),
         )
 
     def _begin(self, frame: Frame, faces: list[FaceLandmarks]) -> None:
@@ -149,11 +155,16 @@ class _FramesSeen:
             for face, points in zip(originals, self._points, strict=True)
         ]
         self._looks = [[] for _ in faces]
+        self._flickers = [FlickerMeter(points) for points in self._points]
         self._meter = BackgroundMeter(reference, faces)
 
     def _enough(self, faces: Sequence[FaceLandmarks]) -> None:
         if len(faces) < self._expected:
             raise NoFaceFound("too_few_faces", speakers=self._expected, faces=len(faces))
+
+
+def _curves_of(face: FaceLandmarks) -> tuple[float, float, float]:
+    return face.mouth_opening, face.mouth_width, eye_opening(face)
 
 
 def fitted(portrait: Frame, *, height: int, width: int) -> Frame:

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from multitalk.evaluation.background import Background
+from multitalk.evaluation.figures import Figure, figures_of
 from multitalk.evaluation.identity import Identity
 from multitalk.evaluation.lipsync import Closures, Curve, LipSync
+from multitalk.evaluation.offset import AudioVisualOffset
 
 # Thresholds; docs/evaluation.md tells how they were found.
 MIN_SEEN = 0.95  # share of the speech in which the face is seen
@@ -61,7 +63,10 @@ class PersonReport:
         lipsync: None with too little speech.
         closures: Of m, b and p.
         listening_motion: Movement in silence as a share of that in speech; None with no silence.
+        offset: Of picture and sound; None with too little speech.
         identity: Against the portrait or the first frame.
+        flicker: Of the face, in levels of 255; None where it is hardly seen.
+        blink_rate: Blinks a minute; None where the face is seen for under 5 s.
         measured: Opening [T] seen, in face heights.
         target: Opening [T] asked for, in face heights.
     """
@@ -74,7 +79,10 @@ class PersonReport:
     lipsync: LipSync | None
     closures: Closures
     listening_motion: float | None
+    offset: AudioVisualOffset | None
     identity: Identity
+    flicker: float | None
+    blink_rate: float | None
     measured: Curve
     target: Curve
 
@@ -94,6 +102,11 @@ class Report:
     people: tuple[PersonReport, ...]
     background: Background | None
     checks: tuple[Check, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """What is measured without a verdict, speaker by speaker."""
+        return figures_of(self.people)
 
     @property
     def verdict(self) -> Literal["passed", "failed", "not judged"]:
@@ -118,6 +131,7 @@ class Report:
             "verdict": self.verdict,
             "num_frames": self.num_frames,
             "checks": [asdict(check) for check in self.checks],
+            "figures": [asdict(figure) for figure in self.figures],
             "people": people,
             "background": asdict(self.background) if self.background else None,
         }

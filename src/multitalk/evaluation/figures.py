@@ -1,0 +1,48 @@
+"""What is measured without a verdict: one number each, its unit, and which way is better."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from multitalk.evaluation.report import PersonReport
+
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number about one speaker.
+
+    Attributes:
+        name: Such as `flicker`.
+        speaker: Whom it is about.
+        value: None where it could not be measured.
+        unit: Of the value; empty for a bare number.
+        better: Which way is better. `lower` means nearer to 0 where the value has a sign.
+    """
+
+    name: str
+    speaker: str
+    value: float | None
+    unit: str
+    better: Better
+
+
+def figures_of(people: Sequence["PersonReport"]) -> tuple[Figure, ...]:
+    """Every figure of everybody, in the order of the tables."""
+    return tuple(figure for person in people for figure in _figures_of_person(person))
+
+
+def _figures_of_person(person: "PersonReport") -> list[Figure]:
+    sync, offset = person.lipsync, person.offset
+    measured: list[tuple[str, float | None, str, Better]] = [
+        ("opening_correlation", sync.opening_correlation if sync else None, "", "higher"),
+        ("width_correlation", sync.width_correlation if sync else None, "", "higher"),
+        ("lag_ms", 1000 * sync.lag_seconds if sync else None, "ms", "lower"),
+        ("offset_frames", offset.offset_frames if offset else None, "frames", "lower"),
+        ("confidence", offset.confidence if offset else None, "deviations", "higher"),
+        ("flicker", person.flicker, "levels of 255", "lower"),
+        ("blink_rate", person.blink_rate, "a minute", "neither"),
+    ]
+    return [Figure(name, person.name, value, unit, way) for name, value, unit, way in measured]
