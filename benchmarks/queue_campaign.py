@@ -49,6 +49,7 @@ class SleepingEngine:
 
     name: ClassVar[str] = "warp"
     takes_footage: ClassVar[bool] = False
+    takes_quality: ClassVar[bool] = True
 
     def check(self, options: RenderOptions) -> None:
         """Any options will do."""

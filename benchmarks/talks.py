@@ -40,7 +40,14 @@ class Talk:
 
 
 def make_talk(
-    directory: Path, *, people: int, height: int, width: int, seconds: int, name: str
+    directory: Path,
+    *,
+    people: int,
+    height: int,
+    width: int,
+    seconds: int,
+    name: str,
+    quality: str = "standard",
 ) -> Talk:
     """Write a talk's picture, voices and request into a directory of its own.
 
@@ -51,6 +58,7 @@ def make_talk(
         width: Of the picture in pixels.
         seconds: The voices are repeated or cut to this length.
         name: Shown in the tables.
+        quality: Of the request.
     """
     place = directory / name.replace(" ", "-")
     place.mkdir()
@@ -70,6 +78,7 @@ def make_talk(
         "prompt": "people talk",
         "audio_type": "para",
         "seed": 1,
+        "quality": quality,
     }
     request.write_text(json.dumps(asked))
     return Talk(name, seconds, request)

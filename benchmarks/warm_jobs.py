@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from multitalk.engines.base import Engine, FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.engines.base import (
+    Engine,
+    FrameChunk,
+    Quality,
+    RenderOptions,
+    Scene,
+    Watch,
+    unwatched,
+)
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.serving.local import Studio
@@ -27,6 +35,7 @@ class RememberingEngine:
 
     name: ClassVar[str] = "warp"
     takes_footage: ClassVar[bool] = False
+    takes_quality: ClassVar[bool] = True
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -66,13 +75,17 @@ def render_only(engine: RememberingEngine) -> None:
         pass
 
 
-def encode_only(chunks: list[FrameChunk], voices: list[Path], output: Path) -> None:
+def encode_only(
+    chunks: list[FrameChunk], voices: list[Path], output: Path, quality: Quality
+) -> None:
     """The encoder's part of the job: colour conversion, picture, sound, file."""
     height, width = chunks[0].frames.shape[1:3]
     soundtrack = Soundtrack(
         [Voice(path) for path in voices], num_frames=sum(len(chunk.frames) for chunk in chunks)
     )
-    with VideoWriter(output, width=width, height=height, soundtrack=soundtrack) as writer:
+    with VideoWriter(
+        output, width=width, height=height, soundtrack=soundtrack, quality=quality
+    ) as writer:
         for chunk in chunks:
             writer.append(chunk.frames)
 
@@ -92,7 +105,9 @@ def measure(talk: dict[str, object], num_runs: int, output: Path) -> dict[str, o
             cost(lambda: stages.append(studio.render(**talk, output=output).timings))
         )
         runs["render"].append(cost(lambda: render_only(engine)))
-        runs["encode"].append(cost(lambda: encode_only(chunks, voices, output)))
+        runs["encode"].append(
+            cost(lambda: encode_only(chunks, voices, output, engine.options.quality))
+        )
         firsts.append(seconds_to_first_chunk(engine))
     return {
         "num_frames": sum(len(chunk.frames) for chunk in chunks),

@@ -1,6 +1,7 @@
 """Speed and memory of the CPU engine: everything that docs/experiments.md says about them.
 
     python benchmarks/warp.py                 # a minute and a half on two cores
+    python benchmarks/warp.py --quality       # one person in each quality, nothing else
     python benchmarks/warp.py --long          # also ten minutes of talk
     python benchmarks/warp.py --install       # also the size of an install; downloads it
     python benchmarks/warp.py --markdown      # rows for docs/experiments.md
@@ -36,6 +37,7 @@ TALKS = (
     {"name": "one 720x720", "people": 1, "height": 720, "width": 720},
     {"name": "two 1280x720", "people": 2, "height": 720, "width": 1280},
 )
+QUALITIES = ("draft", "standard", "fine")
 SMALL = {"people": 1, "height": 360, "width": 360}  # where length is what matters
 
 
@@ -59,6 +61,12 @@ def _processor() -> str:
     lines = facts.read_text().splitlines() if facts.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def qualities() -> list[dict[str, object]]:
+    """The first talk in each quality."""
+    one = TALKS[0]
+    return [one | {"name": f"{one['name']} {word}", "quality": word} for word in QUALITIES]
 
 
 def measure_talk(talk: Talk, num_runs: int) -> dict[str, object]:
@@ -89,7 +97,8 @@ def _medians(rows: list[dict[str, float]]) -> dict[str, float]:
 def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, object]:
     """Everything that was asked for."""
     report: dict[str, object] = {"machine": machine(), "runs": arguments.runs}
-    talks = [make_talk(directory, seconds=SECONDS, **talk) for talk in TALKS]
+    wanted = qualities() if arguments.quality else TALKS
+    talks = [make_talk(directory, seconds=SECONDS, **talk) for talk in wanted]
     report["talks"] = [measure_talk(talk, arguments.runs) for talk in talks]
     report["import_seconds"] = import_seconds()
     if arguments.long:
@@ -181,6 +190,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3, help="measured runs of each talk")
+    parser.add_argument("--quality", action="store_true", help="one person in each quality")
     parser.add_argument("--long", action="store_true", help="peak memory of ten minutes of talk")
     parser.add_argument("--install", action="store_true", help="size of a fresh install")
     form = parser.add_mutually_exclusive_group()

@@ -22,6 +22,7 @@ class FakeEngine:
 
     name: ClassVar[Literal["warp"]] = "warp"
     takes_footage = False
+    takes_quality = True
 
     def __init__(
         self,

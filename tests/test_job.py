@@ -202,12 +202,13 @@ def test_the_engine_is_told_what_the_request_says(settings: Settings, tmp_path: 
         sample_audio_guide_scale=4.0,
         sample_shift=7.0,
         resolution="480p",
+        quality="fine",
         bbox={"person1": [1, 2, 3, 4]},
     )
     (options,), (scene,) = engine.options, engine.scenes
     assert (options.seed, options.num_inference_steps, options.shift) == (11, 4, 7.0)
     assert (options.text_guidance_scale, options.audio_guidance_scale) == (3.0, 4.0)
-    assert options.resolution == "480p"
+    assert (options.resolution, options.quality) == ("480p", "fine")
     assert scene.prompt == "somebody talks"
     assert scene.speakers[0].box == (1, 2, 3, 4)
     np.testing.assert_array_equal(scene.portrait, np.full((24, 32, 3), COLOR, np.uint8))
@@ -219,6 +220,23 @@ def test_a_seed_that_is_not_given_is_drawn_and_told(settings: Settings) -> None:
     assert seeds == [options.seed for options in engine.options]
     assert seeds[0] != seeds[1]
     assert result_of(settings, seed=5).seed == 5
+
+
+def test_an_engine_without_qualities_renders_as_ever_and_the_reply_says_so(
+    settings: Settings, tmp_path: Path
+) -> None:
+    class Plain(FakeEngine):
+        takes_quality = False
+
+    engine = Plain()
+    (warning,) = talk_of(settings, tmp_path / "a.mp4", engine, quality="fine").warnings
+    assert "does not know quality fine" in warning
+    assert not talk_of(settings, tmp_path / "b.mp4", engine, quality="standard").warnings
+    assert [options.quality for options in engine.options] == ["standard", "standard"]
+    talk_of(settings, tmp_path / "c.mp4", quality="fine")
+    # x264 writes into a file how it was told to encode.
+    told = [b"crf=18" in (tmp_path / f"{name}.mp4").read_bytes() for name in "abc"]
+    assert told == [True, True, False]
 
 
 def test_the_engines_notices_are_told_in_the_requests_language(settings: Settings) -> None:

@@ -62,6 +62,7 @@ def test_the_seeds_defaults_are_ours():
     assert request.sample_audio_guide_scale == 2.0
     assert request.sample_steps == 8
     assert request.mode == "streaming"
+    assert request.quality == "standard"
     assert request.audio_type is request.seed is request.shift is None
     assert request.boxes == {}
     assert request.delivery == Delivery(type="auto")
@@ -207,6 +208,7 @@ WRONG = [
     ("negative_prompt", "\0", "negative_prompt: contains characters that are not text"),
     ("sample_shift", 0, "sample_shift: 0 is too low"),
     ("resolution", "1080p", 'resolution: "1080p" is not a choice; choose one of 480p, 720p'),
+    ("quality", "best", 'quality: "best" is not a choice; choose one of draft, standard, fine'),
     ("bbox", [1, 2, 3, 4], "bbox: must be an object"),
     ("bbox", {"person1": "1,2,3,4"}, "bbox.person1: must be four numbers"),
     ("bbox", {"person1": [1, 2, 3]}, "bbox.person1: must be four numbers"),

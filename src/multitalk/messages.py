@@ -523,6 +523,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "warp 엔진은 주어진 사진만 움직입니다. 프롬프트의 연기, 장면, 카메라 지시는 "
         "diffusion 엔진이 필요합니다.",
     },
+    "quality_not_taken": {
+        "en": "the {engine} engine does not know quality {quality} and renders as ever; its "
+        "profile trades looks for speed",
+        "ko": "{engine} 엔진에는 quality 값 {quality}이(가) 적용되지 않습니다. 이 엔진의 화질과 "
+        "속도는 profile로 정합니다.",
+    },
     "many_speakers": {
         "en": "{speakers} people speak; the diffusion engine was trained with one or two, so "
         "voices may move the wrong mouth",

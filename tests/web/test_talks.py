@@ -51,6 +51,7 @@ def test_the_example_is_one_click_and_its_talk_can_be_opened_again(visit):
     assert shown == PORTRAIT.read_bytes(), "the page has its own copy of the example"
     at.one("#example").click()
     at.finish()
+    assert _sent(at)["quality"] == "standard"
     at.page.reload()
     talk = at.one(".talk").first
     expect(talk.locator("img")).to_be_visible()
@@ -142,6 +143,7 @@ def test_what_the_server_refuses_is_said_at_its_control(visit):
     at.one("summary").click()
     at.one("#engine").select_option("diffusion")
     expect(at.one("#profile")).to_be_visible()
+    expect(at.one("#quality")).to_be_hidden()
     at.send()
     expect(at.one("#engine-problem")).to_contain_text("This worker runs the warp engine")
     expect(at.one("#engine")).to_have_attribute("aria-invalid", "true")
@@ -149,6 +151,7 @@ def test_what_the_server_refuses_is_said_at_its_control(visit):
     at.one("#engine").select_option("auto")
     expect(at.one("#engine-problem")).to_be_hidden()
     expect(at.one("#profile")).to_be_hidden()
+    expect(at.one("#quality")).to_be_visible()
     at.words().fill("…")
     at.send()
     expect(at.one(".voice .problem").first).to_contain_text(

@@ -72,6 +72,13 @@ def render(  # noqa: PLR0917 - typer's way to say options
     resolution: Annotated[
         str | None, typer.Option(help="Size of the video.", metavar="480p|720p")
     ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the warp engine: sooner and plainer, or later and sharper.",
+            metavar="draft|standard|fine",
+        ),
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -132,6 +139,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
             "seed": seed,
             "engine": engine,
             "resolution": resolution,
+            "quality": quality,
             "profile": profile,
             "locale": locale,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels of the portrait
+Quality: TypeAlias = Literal["draft", "standard", "fine"]
 
 FPS = 25
 
@@ -72,6 +73,7 @@ class RenderOptions:
 
     seed: int
     resolution: Literal["480p", "720p"] = "720p"
+    quality: Quality = "standard"
     num_inference_steps: int | None = None
     text_guidance_scale: float | None = None
     audio_guidance_scale: float | None = None
@@ -121,6 +123,9 @@ class Engine(Protocol):
     """Renders a talking portrait. Loaded once per process; one job at a time."""
 
     name: ClassVar[str]
+
+    takes_quality: ClassVar[bool]
+    """Whether looks can be traded for speed by `RenderOptions.quality`."""
 
     @property
     def takes_footage(self) -> bool:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multitalk.delivery import Place
-from multitalk.engines.base import Engine, FrameChunk, Notice, RenderOptions, Scene, Speaker
+from multitalk.engines.base import (
+    Engine,
+    FrameChunk,
+    Notice,
+    Quality,
+    RenderOptions,
+    Scene,
+    Speaker,
+)
 from multitalk.errors import EngineUnavailable
 from multitalk.inputs.collect import collect
 from multitalk.inputs.containers import VIDEO_SUFFIXES
@@ -136,13 +144,27 @@ class Work:
             for name, track in arrangement.tracks.items()
             if is_silent(track)
         ]
+        if options.quality != request.quality:
+            notices.append(
+                Notice(
+                    "quality_not_taken",
+                    {"engine": self._engine.name, "quality": request.quality},
+                )
+            )
         with self._course.stage("render", num_frames), footage or nullcontext():
             chunks = self._engine.render(
                 scene,
                 options,
                 lambda done: self._course.report("render", done, num_frames),
             )
-            height, width = self._write(chunks, video, soundtrack, notices, fragmented)
+            height, width = self._write(
+                chunks,
+                video,
+                soundtrack,
+                notices,
+                fragmented=fragmented,
+                quality=options.quality,
+            )
             if whole is not None:
                 make_whole(video, whole)
             if credential is not None and kept is not None:
@@ -267,6 +289,7 @@ class Work:
         return RenderOptions(
             seed=seed,
             resolution=request.resolution,
+            quality=request.quality if self._engine.takes_quality else "standard",
             num_inference_steps=request.num_inference_steps,
             text_guidance_scale=request.text_guidance_scale,
             audio_guidance_scale=request.audio_guidance_scale,
@@ -282,7 +305,9 @@ class Work:
         video: Path,
         soundtrack: Soundtrack,
         notices: list[Notice],
+        *,
         fragmented: bool,
+        quality: Quality,
     ) -> tuple[int, int]:
         """Write the chunks as they come; the video's height and width.
 
@@ -307,6 +332,7 @@ class Work:
                             soundtrack=soundtrack,
                             fragmented=fragmented,
                             threads=self._settings.threads,
+                            quality=quality,
                         )
                     )
                 writer.append(chunk.frames)

@@ -4,9 +4,12 @@ Picture, sound and container all last exactly T / 25 seconds. A few frames and a
 sound are in memory at once, however long the talk is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 import av
 import numpy as np
@@ -29,12 +32,26 @@ from multitalk.media.audio import FPS
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
 
-# Constant quality. superfast leaves out the macroblock tree, which spends bits on what stays in
-# view. A portrait's still background makes it pay: with it, the file is a quarter of the size and
-# is encoded faster; as large as veryfast's in half its time, at the same PSNR. Placing B frames
-# at fixed distances costs nothing either, since nothing is ever cut (docs/experiments.md).
-PRESET = "superfast"
-QUALITY = "18"  # crf
+Quality: TypeAlias = Literal["draft", "standard", "fine"]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What x264 is told for one quality: its preset, and the constant quality (crf) to keep."""
+
+    preset: str
+    crf: str
+
+
+# A draft's frames are encoded as any others are: x264's lighter settings gain next to nothing.
+STANDARD = Encoding("superfast", "18")
+ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
+    {"draft": STANDARD, "standard": STANDARD, "fine": Encoding("veryfast", "13")}
+)
+# superfast leaves out the macroblock tree, which spends bits on what stays in view. A portrait's
+# still background makes it pay: with it, the file is a quarter of the size and is encoded faster;
+# as large as veryfast's in half its time, at the same PSNR. Placing B frames at fixed distances
+# costs nothing either, since nothing is ever cut (docs/experiments.md).
 X264 = "mbtree=1:rc-lookahead=10:b-adapt=0"
 # Frames from one key frame to the next. Each key frame draws the still background anew and a little
 # differently, which is seen as a breath: they are rare.
@@ -53,6 +70,7 @@ def encode_talk(
     soundtrack: Soundtrack | None,
     fragmented: bool,
     threads: int,
+    quality: Quality,
 ) -> None:
     """Encode frames as they come; the arguments are those of `VideoWriter`.
 
@@ -64,6 +82,7 @@ def encode_talk(
         soundtrack: What is heard, or None for a silent video.
         fragmented: Write pieces that are playable as they are made.
         threads: For the encoder; 0 takes what the machine has.
+        quality: How true to the frames.
 
     Raises:
         DeliveryFailed: The file could not be written.
@@ -76,7 +95,8 @@ def encode_talk(
     try:
         with av.open(f"file:{path}", "w", format="mp4", container_options=options) as container:
             container.metadata.update(TAGS)
-            picture = _add_picture(container, width, height, fragmented, threads)
+            picture = _add_picture(container, width, height, threads)
+            _set_encoding(picture, ENCODINGS[quality], fragmented)
             sound = _Sound(container, soundtrack) if soundtrack else None
             reformatter = VideoReformatter()
             for index, pixels in enumerate(frames):
@@ -93,9 +113,7 @@ def encode_talk(
         raise DeliveryFailed("video_unwritable", reason=reason) from error
 
 
-def _add_picture(
-    container: OutputContainer, width: int, height: int, fragmented: bool, threads: int
-) -> VideoStream:
+def _add_picture(container: OutputContainer, width: int, height: int, threads: int) -> VideoStream:
     stream = container.add_stream("libx264", rate=FPS)
     context = stream.codec_context
     context.width, context.height = width, height
@@ -107,11 +125,19 @@ def _add_picture(
     context.color_trc = ColorTrc.BT709
     context.thread_count = threads
     context.thread_type = "FRAME"
-    options = {"preset": PRESET, "crf": QUALITY, "x264-params": X264, "g": str(KEY_FRAMES)}
+    return stream
+
+
+def _set_encoding(stream: VideoStream, encoding: Encoding, fragmented: bool) -> None:
+    options = {
+        "preset": encoding.preset,
+        "crf": encoding.crf,
+        "x264-params": X264,
+        "g": str(KEY_FRAMES),
+    }
     if fragmented:  # no reordering: the first frame of a piece is its first in time
         options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
-    context.options = options
-    return stream
+    stream.codec_context.options = options
 
 
 def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -> VideoFrame:

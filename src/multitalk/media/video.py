@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
-from multitalk.media.encode import encode_talk
+from multitalk.media.encode import Quality, encode_talk
 from multitalk.media.soundtrack import Soundtrack
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
@@ -47,6 +47,7 @@ class VideoWriter:
         soundtrack: Soundtrack | None,
         fragmented: bool = False,
         threads: int = 0,
+        quality: Quality = "standard",
     ) -> None:
         """Prepare; the file appears when the context is entered.
 
@@ -58,6 +59,7 @@ class VideoWriter:
             fragmented: Write pieces that are playable as they are made, instead of one file whose
                 index is at the front when it is finished.
             threads: For the encoder; 0 takes what the machine has.
+            quality: How true to the frames; `fine` costs the encoder more.
 
         Raises:
             ValueError: An odd or empty size.
@@ -71,6 +73,7 @@ class VideoWriter:
         self._soundtrack = soundtrack
         self._fragmented = fragmented
         self._threads = threads
+        self._quality: Quality = quality
         self._waiting: Queue[Frames | None] = Queue(WAITING_PIECES)
         self._aborted = threading.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="encoder")
@@ -171,6 +174,7 @@ class VideoWriter:
             soundtrack=self._soundtrack,
             fragmented=self._fragmented,
             threads=self._threads,
+            quality=self._quality,
         )
 
 

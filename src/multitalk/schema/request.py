@@ -187,6 +187,11 @@ class TalkRequest(WireModel):
         None, description="timestep shift; the profile's own when left out"
     )
     resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
+    quality: Literal["draft", "standard", "fine"] = Field(
+        "standard",
+        description="of the warp engine: `draft` is made sooner and looks plainer, `fine` later "
+        "and sharper; the diffusion engine has `profile`",
+    )
     bbox: dict[SpeakerName, BoxField] | None = Field(
         None,
         description="where each speaker's face is, `[x_min, y_min, x_max, y_max]` in pixels of "

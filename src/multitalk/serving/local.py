@@ -135,7 +135,7 @@ def render(
         engine: `auto` takes the best that can run here.
         on_progress: Called as each stage begins and after each piece.
         **options: Any other field of a request by its name in docs/api.md, such as `audio_type`,
-            `bbox`, `seed`, `resolution`, `locale`.
+            `bbox`, `seed`, `resolution`, `quality`, `locale`.
 
     Returns:
         The record of the result, its `video_path` being `output`.

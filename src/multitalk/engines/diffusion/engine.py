@@ -152,6 +152,8 @@ class DiffusionEngine:
         seconds = time.monotonic() - started
         logger.info("warm in %.2f s, memory plan: %s", seconds, placement.plan.name)
 
+    takes_quality: ClassVar[bool] = False  # it has profiles
+
     @property
     def takes_footage(self) -> bool:
         """Whether the weights are InfiniteTalk's."""

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
+from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
@@ -30,6 +31,7 @@ class WarpEngine:
 
     name: ClassVar[str] = "warp"
     takes_footage: ClassVar[bool] = False
+    takes_quality: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -61,7 +63,10 @@ class WarpEngine:
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):
             rigs = _rig_all(faces, picture)
-        puppets = [Puppet(picture, rig, alone=not _overlaps(rig, rigs)) for rig in rigs]
+        effort = EFFORTS[options.quality]
+        puppets = [
+            Puppet(picture, rig, alone=not _overlaps(rig, rigs), effort=effort) for rig in rigs
+        ]
         mood = mood_of(scene.prompt)
         actors = [
             Actor(rig, seed=options.seed, person=person, mood=mood)
@@ -79,8 +84,9 @@ class WarpEngine:
             frames = np.empty((length, *picture.shape), np.uint8)
             frames[:] = picture
             for puppet, actor, track in zip(puppets, actors, tracks, strict=True):
-                for frame, pose in zip(frames, actor.perform(track), strict=True):
-                    puppet.draw(frame, pose)
+                for index, pose in enumerate(actor.perform(track)):
+                    holds = (first + index) % effort.frames_per_motion > 0
+                    puppet.draw(frames[index], pose, head_holds=holds)
             yield FrameChunk(frames, first, notices if first == 0 else ())
             first += length
 

@@ -1,25 +1,25 @@
 """A puppet: one head of the photograph that can be drawn in any pose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.creases import SmileCreases
+from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import Eyes
-from multitalk.engines.warp.field import enlarge, invert, move_points
+from multitalk.engines.warp.face_part import face_part
+from multitalk.engines.warp.field import Grid, enlarge, invert, move_points
 from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import Aperture, MouthInterior, skin_colour, three_times
-from multitalk.engines.warp.rig import WEIGHTS, Rig
+from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep, spline_through
 
 Array = NDArray[np.float32]
 
-# The source is enlarged once with a good filter, so that a cheap one is enough for every frame.
-SOURCE_SCALE = 2
 OPEN, SEAL, SPREAD, ROUND = (
     EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")
 )
@@ -49,7 +49,14 @@ class Pose:
 class Puppet:
     """Draws one head of a picture in any pose, onto frames of the picture's size."""
 
-    def __init__(self, picture: NDArray[np.uint8], rig: Rig, *, alone: bool = True) -> None:
+    def __init__(
+        self,
+        picture: NDArray[np.uint8],
+        rig: Rig,
+        *,
+        alone: bool = True,
+        effort: Effort = EFFORTS["standard"],
+    ) -> None:
         """Prepare to draw.
 
         Args:
@@ -57,14 +64,20 @@ class Puppet:
             rig: From `build_rig` on this picture.
             alone: False if another head's box overlaps this one: only this head's own side of the
                 picture is then written.
+            effort: How much work goes into it.
         """
         self.rig = rig
+        self._effort = effort
+        self._face = face_part(rig) if effort.frames_per_motion > 1 else rig
         x0, y0, x1, y1 = rig.box
         crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2RGBA)
-        size = ((x1 - x0) * SOURCE_SCALE, (y1 - y0) * SOURCE_SCALE)
-        self._source = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-        self._eyes = Eyes(self._source, rig.points, (x0, y0), SOURCE_SCALE)
-        self._creases = SmileCreases(self._source, rig.points, rig.frame, (x0, y0), SOURCE_SCALE)
+        scale = effort.source_scale
+        size = ((x1 - x0) * scale, (y1 - y0) * scale)
+        self._source = cv2.resize(crop, size, interpolation=effort.source_filter).astype(np.uint8)
+        self._eyes = Eyes(self._source, rig.points, (x0, y0), scale)
+        self._creases = SmileCreases(self._source, rig.points, rig.frame, (x0, y0), scale)
+        self._drawn = crop  # the box as it was drawn last, RGBA
+        self._motion = np.zeros(len(MOTIONS), np.float32)  # of the head, when it was
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
         self._own = None if alone else self._own_side()
         down = rig.frame.axes[1, :2]
@@ -75,36 +88,62 @@ class Puppet:
         skin = skin_colour(picture, rig.points, width)
         self._lips = LipLight(self._across, self._down, width, skin)
 
-    def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
-        """Draw the head into `frame` (a copy of the picture), in place."""
-        rig = self.rig
-        x0, y0, x1, y1 = rig.box
-        grid = rig.upper.grid
-        upper = rig.upper.displacement(pose.weights)
-        sampling = enlarge(invert(upper, grid), grid, scale=SOURCE_SCALE)[: y1 - y0, : x1 - x0]
+    def draw(self, frame: NDArray[np.uint8], pose: Pose, *, head_holds: bool = False) -> None:
+        """Draw the head into `frame` (a copy of the picture), in place.
+
+        Args:
+            frame: RGB uint8 [H, W, 3].
+            pose: What the head does.
+            head_holds: Leave the head where it was drawn last, and draw only its face anew.
+        """
+        if head_holds:
+            pose = replace(pose, weights=np.r_[pose.weights[: len(EXPRESSIONS)], self._motion])
+        self._motion = pose.weights[len(EXPRESSIONS) :]
+        if self._effort.lit:
+            self._creases.set(_unsmiling(pose.weights))
         # The eyes lie in the upper layer only; the mouth's layers never reach them.
-        self._creases.set(_unsmiling(pose.weights))
         self._eyes.set(closed=pose.closed, look=pose.look)
-        drawn = self._sample(sampling)
-        self._draw_mouth(drawn, pose, upper, rig.lower.displacement(pose.weights))
+        x0, y0, x1, y1 = self.rig.box
+        if head_holds:
+            left, top, right, bottom = self._face.box
+            view = self._drawn[top - y0 : bottom - y0, left - x0 : right - x0]
+            view[:] = self._draw_part(self._face, pose)
+        else:
+            self._drawn = self._draw_part(self.rig, pose)
         target = frame[y0:y1, x0:x1]
         if self._own is None:
-            cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, dst=target)
+            cv2.cvtColor(self._drawn, cv2.COLOR_RGBA2RGB, dst=target)
         else:
-            cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), self._own, target)
+            cv2.copyTo(cv2.cvtColor(self._drawn, cv2.COLOR_RGBA2RGB), self._own, target)
 
     def gap(self, pose: Pose) -> float:
         """Distance between the inner lips at the middle in this pose, in face heights."""
+        rig = self.rig
         aperture = self._aperture(
-            self.rig.upper.displacement(pose.weights), self.rig.lower.displacement(pose.weights)
+            rig, rig.upper.displacement(pose.weights), rig.lower.displacement(pose.weights)
         )
-        return float(aperture.gap[len(aperture.gap) // 2]) / self.rig.frame.height
+        return float(aperture.gap[len(aperture.gap) // 2]) / rig.frame.height
 
-    def _sample(self, sampling: Array) -> NDArray[np.uint8]:
-        """The source seen through a map. RGBA: four channels are sampled twice as fast as three."""
+    def _draw_part(self, rig: Rig, pose: Pose) -> NDArray[np.uint8]:
+        """All that lies in the box of the rig, or of a part of it: RGBA."""
+        x0, y0, x1, y1 = rig.box
+        upper = rig.upper.displacement(pose.weights)
+        drawn = self._sample(upper, rig.upper.grid, (y1 - y0, x1 - x0))
+        self._draw_mouth(rig, drawn, pose, upper, rig.lower.displacement(pose.weights))
+        return drawn
+
+    def _sample(self, displacement: Array, grid: Grid, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The source moved, from the grid's corner on and no larger than `size` (height, width).
+
+        RGBA: four channels are sampled twice as fast as three.
+        """
+        whole = self.rig.upper.grid
+        inverse = invert(displacement, grid)
+        inverse += np.array([grid.x - whole.x, grid.y - whole.y], np.float32) / whole.step
+        sampling = enlarge(inverse, grid, scale=self._effort.source_scale)
         return cv2.remap(  # type: ignore[call-overload]
             self._source,
-            sampling,
+            sampling[: size[0], : size[1]],
             None,
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
@@ -127,26 +166,25 @@ class Puppet:
         )
         return np.where(own > 0, np.uint8(255), np.uint8(0))
 
-    def _aperture(self, upper: Array, lower: Array) -> Aperture:
-        points, grid = self.rig.points, self.rig.upper.grid
+    def _aperture(self, rig: Rig, upper: Array, lower: Array) -> Aperture:
+        points, grid = rig.points, rig.upper.grid
         above = move_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
         below = move_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
         return Aperture.between(
             spline_through(above, steps=5), spline_through(below, steps=5), self._down
         )
 
-    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array) -> None:
-        rig = self.rig
-        aperture = self._aperture(upper, lower)
+    def _draw_mouth(
+        self, rig: Rig, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array
+    ) -> None:
+        aperture = self._aperture(rig, upper, lower)
         chin_side = move_points(rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid)
-        top, bottom, left, right = self._mouth_part(aperture, chin_side)
+        top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
         part = rig.lower.grid.cut(top, bottom, left, right)
-        inverse = invert(np.ascontiguousarray(lower[top:bottom, left:right]), part)
-        inverse += np.array([left, top], np.float32)
         box_x, box_y, box_right, box_bottom = rig.box
         x0, y0 = part.x, part.y
-        sampling = enlarge(inverse, part, scale=SOURCE_SCALE)[: box_bottom - y0, : box_right - x0]
-        below = self._sample(sampling)
+        moved = np.ascontiguousarray(lower[top:bottom, left:right])
+        below = self._sample(moved, part, (box_bottom - y0, box_right - x0))
         height, width = below.shape[:2]
         cover = self._below_seam(aperture, (x0, y0), (width, height))
         view = drawn[y0 - box_y : y0 - box_y + height, x0 - box_x : x0 - box_x + width, :3]
@@ -154,7 +192,7 @@ class Puppet:
         region += (below[..., :3] - region) * three_times(cover)
         corner = (x0, y0)
         sealed = float(np.clip(pose.weights[SEAL], 0, 1))
-        if pose.rounding > SLIGHT:
+        if self._effort.lit and pose.rounding > SLIGHT:
             outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
             above = move_points(outer_upper, upper, rig.upper.grid)[0]
             outer = (above, chin_side[len(chin_side) // 2])
@@ -179,9 +217,10 @@ class Puppet:
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
 
-    def _mouth_part(self, aperture: Aperture, chin_side: Array) -> tuple[int, int, int, int]:
+    def _mouth_part(
+        self, grid: Grid, aperture: Aperture, chin_side: Array
+    ) -> tuple[int, int, int, int]:
         """Lattice rows and columns around the mouth: top, bottom, left, right (ends excluded)."""
-        grid = self.rig.lower.grid
         margin = self.rig.frame.mouth_width * 0.42
         around = np.concatenate([aperture.upper, aperture.lower, chin_side])
         low = (around.min(0) - margin - (grid.x, grid.y)) / grid.step

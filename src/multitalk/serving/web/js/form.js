@@ -4,7 +4,7 @@ import { language, text } from "./language.js";
 import { problemsOf, showProblem } from "./problems.js";
 
 const $ = (id) => document.getElementById(id);
-const CONTROLS = ["prompt", "engine", "resolution", "seed", "profile", "sample_steps"];
+const CONTROLS = ["prompt", "engine", "resolution", "quality", "seed", "profile", "sample_steps"];
 const LIMITS = { seed: [0, Number.MAX_SAFE_INTEGER], sample_steps: [1, 100] };
 
 /** Tells `change` when a setting is another one. */
@@ -22,7 +22,7 @@ export class Form extends EventTarget {
       $(name).addEventListener("input", () => {
         this.#say(name, null);
         this.#isDefaultPrompt &&= name !== "prompt";
-        this.#showDiffusion();
+        this.#showEngineRows();
         this.dispatchEvent(new Event("change"));
       });
     }
@@ -34,7 +34,7 @@ export class Form extends EventTarget {
   set engine(name) {
     this.#engine = name;
     this.#writeDefaults();
-    this.#showDiffusion();
+    this.#showEngineRows();
   }
 
   /** Whether everything is there; what is not is said where it is missing, if `aloud`. */
@@ -71,6 +71,7 @@ export class Form extends EventTarget {
     if (order) input.audio_type = order;
     if (boxes) input.bbox = boxes;
     if ($("seed").value) input.seed = $("seed").valueAsNumber;
+    if (!this.#isDiffusion()) input.quality = $("quality").value;
     if (this.#isDiffusion() && $("profile").value) input.profile = $("profile").value;
     if (this.#isDiffusion() && $("sample_steps").value) input.sample_steps = $("sample_steps").valueAsNumber;
     return input;
@@ -145,8 +146,9 @@ export class Form extends EventTarget {
     return (chosen === "auto" ? this.#engine : chosen) === "diffusion";
   }
 
-  #showDiffusion() {
+  #showEngineRows() {
     for (const row of document.querySelectorAll(".for-diffusion")) row.hidden = !this.#isDiffusion();
+    for (const row of document.querySelectorAll(".for-warp")) row.hidden = this.#isDiffusion();
   }
 
   #writeDefaults() {

@@ -1,0 +1,37 @@
+"""How much work goes into a picture: what each quality draws, and what a draft goes without."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import cv2
+
+from multitalk.engines.base import Quality
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one quality spends on each head. Lips and lids are drawn in every frame by all of them.
+
+    Attributes:
+        source_scale: Pixels of the source, enlarged once, for one of the picture. A good filter
+            once makes a cheap one good enough in every frame.
+        source_filter: OpenCV's name of that good filter.
+        frames_per_motion: Frames from one position of the head to the next. In between, only what
+            an expression reaches is drawn.
+        lit: Whether rounded lips catch the light and the folds of a smile fade with it.
+    """
+
+    source_scale: int
+    source_filter: int
+    frames_per_motion: int
+    lit: bool
+
+
+EFFORTS: Mapping[Quality, Effort] = MappingProxyType(
+    {
+        "draft": Effort(1, cv2.INTER_NEAREST, frames_per_motion=2, lit=False),
+        "standard": Effort(2, cv2.INTER_CUBIC, frames_per_motion=1, lit=True),
+        "fine": Effort(4, cv2.INTER_LANCZOS4, frames_per_motion=1, lit=True),
+    }
+)

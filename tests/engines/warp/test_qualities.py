@@ -1,0 +1,119 @@
+"""What is given up and what is gained by drawing less or more."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from posing import pose
+
+from multitalk.engines.base import Quality, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.warp.effort import EFFORTS
+from multitalk.engines.warp.engine import WarpEngine
+from multitalk.engines.warp.face_part import face_part
+from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.rig import Rig
+from multitalk.face.landmarks import FaceDetector
+
+FRAMES = 13  # a chunk and one more
+TURNED = {"yaw": 0.03, "shift_x": 0.01, "roll": 0.01}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[WarpEngine]:
+    engine = WarpEngine()
+    yield engine
+    engine.close()
+
+
+def frames(
+    engine: WarpEngine, portrait: NDArray[np.uint8], options: RenderOptions
+) -> NDArray[np.uint8]:
+    t = np.arange(FRAMES * 640) / 16000
+    buzz = 0.1 * np.sign(np.sin(2 * np.pi * 120 * t)) * (np.sin(2 * np.pi * 5 * t) > 0)
+    scene = Scene(portrait, (Speaker("person1", buzz.astype(np.float32)),), "", FRAMES)
+    return np.concatenate(
+        [chunk.frames for chunk in engine.render(scene, options, unwatched)], dtype=np.uint8
+    )
+
+
+def sharpness(picture: NDArray[np.uint8], rig: Rig) -> float:
+    """Variance of the Laplacian on the face."""
+    x0, y0, x1, y1 = face_part(rig).box
+    grey = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+
+
+def drawn(puppet: Puppet, portrait: NDArray[np.uint8], **weights: float) -> NDArray[np.uint8]:
+    frame = portrait.copy()
+    puppet.draw(frame, pose(**weights))
+    return frame
+
+
+def test_what_is_not_asked_for_is_standard(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
+    silent = frames(engine, portrait, RenderOptions(seed=5))
+    stated = frames(engine, portrait, RenderOptions(seed=5, quality="standard"))
+    np.testing.assert_array_equal(silent, stated)
+
+
+@pytest.mark.parametrize("quality", ["draft", "fine"])
+def test_every_quality_is_another_picture_of_the_same_talk(
+    engine: WarpEngine, portrait: NDArray[np.uint8], quality: Quality
+) -> None:
+    standard = frames(engine, portrait, RenderOptions(seed=5))
+    options = RenderOptions(seed=5, quality=quality)
+    other = frames(engine, portrait, options)
+    np.testing.assert_array_equal(other, frames(engine, portrait, options))
+    assert np.any(other != standard)
+    assert np.abs(other.astype(int) - standard).mean() < 2
+
+
+@pytest.mark.parametrize("quality", EFFORTS)
+def test_lips_close_and_open_in_every_quality(
+    portrait: NDArray[np.uint8], rig: Rig, quality: Quality
+) -> None:
+    puppet = Puppet(portrait, rig, effort=EFFORTS[quality])
+    holds = EFFORTS[quality].frames_per_motion > 1
+    found = []
+    with FaceDetector() as detector:
+        for weights in ({"open": 0.7}, {"open": 0.0}, {"open": 0.7}, {"press": 0.9}):
+            frame = portrait.copy()
+            puppet.draw(frame, pose(seal=1, **weights), head_holds=holds and bool(found))
+            found.append(detector.detect(frame)[0].mouth_opening)
+    assert min(found[::2]) > 0.03
+    assert max(found[1::2]) < 0.012
+
+
+def test_the_finer_the_nearer_to_the_portraits_sharpness(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    """Over several parts of a pixel aside; with some grain, so that there is something to lose."""
+    noise = np.random.default_rng(1).normal(0, 8, portrait.shape[:2])
+    grain = cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None]
+    picture = np.clip(portrait + grain, 0, 255).astype(np.uint8)
+    asked = sharpness(picture, rig)
+    lost = {}
+    for quality, effort in EFFORTS.items():
+        puppet = Puppet(picture, rig, effort=effort)
+        moved = [
+            drawn(puppet, picture, shift_x=x / rig.frame.width, shift_y=y / rig.frame.height)
+            for x, y in ((0.25, 0.25), (0.5, 0.5), (0.7, 0.35))
+        ]
+        lost[quality] = 1 - np.mean([sharpness(frame, rig) for frame in moved]) / asked
+    assert 0 < lost["fine"] < 0.6 * lost["standard"] < 0.6 * lost["draft"]
+
+
+def test_a_head_that_holds_keeps_its_place_and_has_its_face_drawn_anew(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    effort = EFFORTS["draft"]
+    puppet, other = (Puppet(portrait, rig, effort=effort) for _ in range(2))
+    drawn(puppet, portrait, seal=1, **TURNED)
+    held = portrait.copy()
+    puppet.draw(held, pose(seal=1, open=0.5, closed=1, roll=0.05), head_holds=True)
+    whole = portrait.copy()
+    other.draw(whole, pose(seal=1, open=0.5, closed=1, **TURNED))
+    difference = np.abs(held.astype(int) - whole)
+    assert difference.max() <= 24
+    assert difference.mean() < 0.05
