@@ -1,21 +1,25 @@
 """`multitalk evaluate`: does the mouth follow the voice, and is it still the same picture?"""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from multitalk.cli.console import EXIT_VERDICT_FAILED, answering, print_json
+from multitalk.cli.console import answering, print_json
 from multitalk.cli.speakers import boxes_of, named
-
-if TYPE_CHECKING:
-    from multitalk.evaluation import Check, Report
-
-VERDICTS = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
+from multitalk.cli.verdicts import Verdict, existing, judged, videos_in, worst
 
 
 def evaluate(  # noqa: PLR0917 - typer's way to say options
-    video: Annotated[Path, typer.Argument(help="The video to judge.", show_default=False)],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The video to judge; or several, or folders of them.",
+            metavar="VIDEO...",
+            show_default=False,
+        ),
+    ],
     audio: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,36 +45,52 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Judge a talking video: lips, timing, likeness, background.
+    """Judge talking videos: lips, timing, likeness, background.
 
-    Exit code 0 when it passes and 3 when it does not.
+    Exit code 0 when all pass, 3 when one does not, 2 when one cannot be judged.
 
     [bold]Examples[/bold]
 
     multitalk evaluate talk.mp4
 
     multitalk evaluate talk.mp4 --audio voice.wav --portrait me.jpg --plot lips.png
+
+    multitalk evaluate talks/ --json
     """
     with answering():
+        found = videos_in(videos)
+        alone = found == videos and len(found) == 1
+        if plot is not None and not alone:
+            raise typer.BadParameter("--plot draws one video; give it one file")
         from multitalk import evaluation  # noqa: PLC0415 - takes a while to load
+        from multitalk.cli.figures import print_report, print_verdicts, watched  # noqa: PLC0415
         from multitalk.serving.local import make_place  # noqa: PLC0415
 
         if plot is not None:
             make_place(plot)
-        report = evaluation.evaluate(
-            _existing("VIDEO", video),
+        judge = partial(
+            evaluation.evaluate,
             voices=_files("--audio", audio),
             phonemes=_files("--phonemes", phonemes),
             boxes=boxes_of(box or []),
-            portrait=_existing("--portrait", portrait) if portrait else None,
+            portrait=existing("--portrait", portrait) if portrait else None,
             plot=plot,
         )
-        if as_json:
-            print_json(report.to_dict())
+        if alone:
+            report = judge(found[0])
+            verdicts = [Verdict(found[0], report)]
+            if as_json:
+                print_json(verdicts[0].to_dict())
+            else:
+                print_report(report)
         else:
-            _print(report)
-    if not report.passed:
-        raise typer.Exit(EXIT_VERDICT_FAILED)
+            verdicts = list(judged(watched(found), judge))
+            if as_json:
+                print_json([verdict.to_dict() for verdict in verdicts])
+            else:
+                print_verdicts(verdicts)
+    if code := worst(verdicts):
+        raise typer.Exit(code)
 
 
 def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
@@ -78,29 +98,5 @@ def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
     files = {}
     for index, value in enumerate(given or [], start=1):
         name, path = named(value, default=f"person{index}")
-        files[name] = _existing(f"{option} {name}", Path(path))
+        files[name] = existing(f"{option} {name}", Path(path))
     return files or None
-
-
-def _existing(what: str, path: Path) -> Path:
-    if not path.is_file():
-        raise typer.BadParameter(f"{what}: there is no file {path}")
-    return path
-
-
-def _print(report: "Report") -> None:
-    for check in report.checks:
-        _print_check(check)
-    from multitalk.cli.figures import print_figures  # noqa: PLC0415 - rich, only where it is seen
-
-    print_figures(report)
-    typer.secho(
-        "passed" if report.passed else "did not pass", fg="green" if report.passed else "red"
-    )
-
-
-def _print_check(check: "Check") -> None:
-    verdict, color = VERDICTS[check.passed]
-    typer.secho(f"{verdict:>6}  ", fg=color, nl=False)
-    about = f"{check.speaker}: " if check.speaker else ""
-    typer.echo(f"{check.name:<20}  {about}{check.reason}")

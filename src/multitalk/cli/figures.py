@@ -1,45 +1,100 @@
-"""Figures of videos as tables, for `multitalk evaluate`."""
+"""How `multitalk evaluate` shows what it found: sentences for checks, tables for figures."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+from rich.box import SIMPLE_HEAD as PLAIN
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Column, Table
+from rich.text import Text
+
+from multitalk.cli.verdicts import Verdict
 
 if TYPE_CHECKING:
     from multitalk.evaluation import Figure, Report
 
 WIDE = 240  # columns
-SPELLED = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
+SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
+CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
+COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 
 
-def print_figures(report: "Report") -> None:
-    """One row for each figure of each speaker."""
-    table = Table()
-    for heading in ("figure", "speaker"):
-        table.add_column(heading)
+def watched(videos: Sequence[Path]) -> Iterator[Path]:
+    """The videos, with a bar on stderr that follows them; silent where nobody watches."""
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(videos))
+        for done, video in enumerate(videos):
+            bar.update(task, description=escape(video.name), completed=done)
+            yield video
+
+
+def print_report(report: "Report") -> None:
+    """One line for each check, one row for each figure of each speaker, the verdict."""
+    for check in report.checks:
+        verdict, color = CHECKED[check.passed]
+        typer.secho(f"{verdict:>6}  ", fg=color, nl=False)
+        about = f"{check.speaker}: " if check.speaker else ""
+        typer.echo(f"{check.name:<20}  {about}{check.reason}")
+    _print_figures(report)
+    typer.secho(
+        "passed" if report.passed else "did not pass", fg="green" if report.passed else "red"
+    )
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """One row for each video with its speakers' mean figures, a row of the means, the reasons."""
+    from multitalk.evaluation import mean_figures  # noqa: PLC0415 - takes a while to load
+
+    rows = [mean_figures(one.report.figures) if one.report else () for one in verdicts]
+    means = mean_figures(figure for row in rows for figure in row)
+    names = _names([one.video for one in verdicts])
+    table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
+    table.add_column("verdict", no_wrap=True)
+    for mean in means:
+        heading = mean.name.replace("correlation", "r").replace("_", "\n")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one, name, row in zip(verdicts, names, rows, strict=True):
+        table.add_row(Text(name), Text(one.name, COLORS[one.name]), *map(_shown, row))
+    passed = sum(one.exit_code == 0 for one in verdicts)
+    table.add_section()
+    table.add_row("mean", f"{passed} of {len(verdicts)}", *map(_shown, means))
+    _print_table(table)
+    for one, name in zip(verdicts, names, strict=True):
+        if one.reason:
+            typer.echo(f"{name}: {one.name}: {one.reason}")
+
+
+def _print_figures(report: "Report") -> None:
+    table = Table("figure", "speaker", box=PLAIN)
     table.add_column("value", justify="right")
-    for heading in ("unit", ""):
-        table.add_column(heading)
+    table.add_column("unit")
+    table.add_column()
     for figure in report.figures:
-        said = (figure.name, figure.speaker, rounded(figure), figure.unit, SPELLED[figure.better])
-        table.add_row(*said)
-    print_table(table)
+        value, spelled = _shown(figure), SPELLED[figure.better]
+        table.add_row(figure.name, figure.speaker, value, figure.unit, spelled)
+    _print_table(table)
 
 
-def print_table(table: Table) -> None:
+def _names(videos: Sequence[Path]) -> list[str]:
+    """Short ones, where they tell the videos apart."""
+    short = [video.name for video in videos]
+    return short if len(set(short)) == len(short) else [str(video) for video in videos]
+
+
+def _print_table(table: Table) -> None:
     """On stdout; where that is no window, lines may be long."""
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
-def rounded(figure: "Figure") -> str:
+def _shown(figure: "Figure") -> str:
     """A value as a table shows it, or - where there is none."""
-    return shown(figure.name, figure.value)
-
-
-def shown(name: str, value: float | None) -> str:
-    """Whole milliseconds, tenths of blinks and frames, else hundredths."""
-    if value is None:
+    if figure.value is None:
         return "-"
-    digits = {"lag_ms": 0, "offset_frames": 1, "blink_rate": 1}.get(name, 2)
-    return f"{value:.{digits}f}"
+    digits = {"lag_ms": 0, "offset_frames": 1, "blink_rate": 1}.get(figure.name, 2)
+    return f"{figure.value:.{digits}f}"

@@ -1,7 +1,7 @@
 """What is measured without a verdict: one number each, its unit, and which way is better."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ class Figure:
 
     Attributes:
         name: Such as `flicker`.
-        speaker: Whom it is about.
+        speaker: Whom it is about; None for a mean over several.
         value: None where it could not be measured.
         unit: Of the value; empty for a bare number.
         better: Which way is better. `lower` means nearer to 0 where the value has a sign.
     """
 
     name: str
-    speaker: str
+    speaker: str | None
     value: float | None
     unit: str
     better: Better
@@ -32,6 +32,28 @@ class Figure:
 def figures_of(people: Sequence["PersonReport"]) -> tuple[Figure, ...]:
     """Every figure of everybody, in the order of the tables."""
     return tuple(figure for person in people for figure in _figures_of_person(person))
+
+
+def mean_figures(figures: Iterable[Figure]) -> tuple[Figure, ...]:
+    """One figure for each name: the mean of what could be measured.
+
+    Where lower is better, several values count by their size: one that is early and one that is
+    late are not in time.
+    """
+    named: dict[str, list[Figure]] = {}
+    for figure in figures:
+        named.setdefault(figure.name, []).append(figure)
+    return tuple(
+        replace(alike[0], speaker=None, value=_mean([one.value for one in alike], alike[0].better))
+        for alike in named.values()
+    )
+
+
+def _mean(values: Sequence[float | None], better: Better) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return sum(map(abs, known) if better == "lower" else known) / len(known)
 
 
 def _figures_of_person(person: "PersonReport") -> list[Figure]:

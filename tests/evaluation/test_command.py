@@ -1,0 +1,141 @@
+"""`multitalk evaluate` on one video and on many, as typed."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import pytest
+from typer.testing import CliRunner
+
+from multitalk.cli import app
+from multitalk.cli.figures import print_verdicts
+from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
+from multitalk.errors import EngineUnavailable, MediaUndecodable
+from multitalk.evaluation import Check, Figure, Report, mean_figures
+from multitalk.face.drawn_face import draw_face
+
+pytest.importorskip("espeakng_loader")
+
+PASSES = Report(num_frames=50, people=(), background=None, checks=())
+FAILS = Report(
+    num_frames=50,
+    people=(),
+    background=None,
+    checks=tuple(Check(name, None, 1.0, None, 0.5, False, "") for name in ("same_shape", "x")),
+)
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr."""
+    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a talk, something that is no video, and what is not to be judged."""
+    made = tmp_path_factory.mktemp("made")
+    cv2.imwrite(str(made / "face.png"), draw_face(320)[..., ::-1])
+    spoken = ["--text", "Lips have something to follow in this.", "--prompt", "p"]
+    options = ["--image", str(made / "face.png"), *spoken, "--output", str(made / "good.mp4")]
+    assert CliRunner().invoke(app, ["render", *options]).exit_code == 0
+    folder = made / "talks"
+    folder.mkdir()
+    (made / "good.mp4").rename(folder / "good.mp4")
+    (folder / "broken [1].mp4").write_bytes(b"no video")
+    (folder / ".hidden.mp4").write_bytes(b"no video")
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def test_a_folder_is_one_row_a_video_and_a_mean(talks: Path) -> None:
+    code, said, _ = run(talks)
+    assert code == 2
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    places = [
+        next(place for place, line in enumerate(lines) if line.startswith(start))
+        for start in ("broken [1].mp4 ", "good.mp4 ", "mean ", "broken [1].mp4: not judged: ")
+    ]
+    assert places == sorted(places)
+    broken, good, mean, reason = (lines[place] for place in places)
+    assert "not judged" in broken
+    assert "send an MP4" in reason
+    value = good.split()[2]
+    assert float(value) > 0.5
+    assert mean.split()[:5] in (
+        ["mean", "1", "of", "2", value],
+        ["mean", "0", "of", "2", value],
+    )
+    assert "hidden" not in said
+    assert "notes" not in said
+
+
+def test_the_records_of_several_are_a_list_and_of_one_a_record(talks: Path) -> None:
+    code, said, _ = run(talks / "good.mp4", talks / "broken [1].mp4", "--json")
+    good, broken = json.loads(said)
+    assert code == 2
+    assert good["video"] == str(talks / "good.mp4")
+    assert good["figures"][0]["name"] == "opening_correlation"
+    assert broken["error"]["code"] == "media_undecodable"
+    assert (broken["passed"], broken["verdict"]) == (False, "not judged")
+    code, said, _ = run(talks / "good.mp4", "--json")
+    assert json.loads(said) == good
+
+
+def test_a_folder_without_videos_and_a_plot_of_many_are_refused(
+    talks: Path, tmp_path: Path
+) -> None:
+    code, _, complaints = run(tmp_path)
+    assert (code, "no .avi" in complaints) == (2, True)
+    code, _, complaints = run(talks, "--plot", tmp_path / "lips.png")
+    assert (code, "give it one file" in complaints) == (2, True)
+    assert videos_in([talks / "notes.txt", talks])[0] == talks / "notes.txt"  # named is meant
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ([PASSES, PASSES], 0),
+        ([FAILS, PASSES], 3),
+        ([FAILS, MediaUndecodable("no_speech_to_judge"), PASSES], 2),
+        ([EngineUnavailable("mediapipe_missing", module="m"), FAILS], 1),
+    ],
+)
+def test_the_exit_code_is_the_worst_verdicts(
+    outcomes: Sequence[Report | Exception], code: int
+) -> None:
+    def judge(video: Path) -> Report:
+        outcome = outcomes[int(video.name)]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    verdicts = list(judged([Path(str(index)) for index in range(len(outcomes))], judge))
+    assert len(verdicts) == len(outcomes)
+    assert worst(verdicts) == code
+
+
+def test_a_row_says_what_did_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    print_verdicts([Verdict(Path("x/[bold]a"), PASSES), Verdict(Path("x/b"), FAILS)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any("[bold]a" in line and "passed" in line for line in lines)
+    assert "b: failed: same_shape, x" in lines
+    assert any("mean" in line and "1 of 2" in line for line in lines)
+    print_verdicts([Verdict(Path("x/a"), PASSES), Verdict(Path("y/a"), FAILS)])
+    assert "y/a: failed: same_shape, x" in capsys.readouterr().out.splitlines()
+
+
+def test_means_are_of_what_was_measured_and_early_does_not_undo_late() -> None:
+    figures = [
+        Figure("lag_ms", "a", -40.0, "ms", "lower"),
+        Figure("lag_ms", "b", 20.0, "ms", "lower"),
+        Figure("confidence", "a", None, "", "higher"),
+        Figure("confidence", "b", -0.5, "", "higher"),
+        Figure("blink_rate", "a", None, "", "neither"),
+    ]
+    lag, confidence, blinks = mean_figures(figures)
+    assert (lag.name, lag.value, lag.speaker) == ("lag_ms", 30, None)
+    assert (confidence.value, blinks.value) == (-0.5, None)
+    (alone,) = mean_figures(figures[:1])
+    assert alone.value == -40
