@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +15,8 @@ from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, mean_figures
 from multitalk.face.drawn_face import draw_face
+from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.video import VideoWriter, probe, read_frames
 
 pytest.importorskip("espeakng_loader")
 
@@ -124,6 +127,51 @@ def test_a_row_says_what_did_not_pass(capsys: pytest.CaptureFixture[str]) -> Non
     assert any("mean" in line and "1 of 2" in line for line in lines)
     print_verdicts([Verdict(Path("x/a"), PASSES), Verdict(Path("y/a"), FAILS)])
     assert "y/a: failed: same_shape, x" in capsys.readouterr().out.splitlines()
+
+
+def test_two_videos_are_compared_and_shown_beside_each_other(talks: Path, tmp_path: Path) -> None:
+    good, both = talks / "good.mp4", tmp_path / "new" / "both.mp4"
+    other = tmp_path / "other.mp4"
+    facts = probe(good)
+    with VideoWriter(
+        other,
+        width=facts.width,
+        height=facts.height,
+        soundtrack=Soundtrack([Voice(good)], num_frames=40),
+    ) as writer:  # the lips are 5 frames early
+        writer.append(np.stack(list(read_frames(good))[5:45]))
+    code, said, _ = run(good, "--against", other, "--side-by-side", both)
+    assert code == 3
+    (lag,) = [line for line in said.splitlines() if "lag_ms" in line]
+    assert int(lag.split()[3]) == pytest.approx(-200, abs=20)
+    assert lag.split()[-1] == "good.mp4"
+    assert "other.mp4: failed: " in said
+    assert [path.name for path in both.parent.iterdir()] == ["both.mp4"]
+    assert (probe(both).width, probe(both).num_frames) == (2 * facts.width, 40)
+    code, said, _ = run(other, "--against", good, "--json")
+    record = json.loads(said)
+    assert record["second"]["video"] == str(good)
+    winners = {figure["name"]: figure["winner"] for figure in record["figures"]}
+    assert winners["opening_correlation"] == winners["lag_ms"] == "second"
+    assert winners["blink_rate"] is None
+
+
+def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) -> None:
+    good, broken = talks / "good.mp4", talks / "broken [1].mp4"
+    code, said, complaints = run(good, "--against", broken, "--side-by-side", tmp_path / "b.mp4")
+    assert (code, said) == (2, "")
+    assert f"{broken}: " in complaints
+    assert not list(tmp_path.iterdir())
+    for wrong, reason in (
+        ((talks, "--against", good), "give it one file"),
+        ((good, "--against", tmp_path / "none.mp4"), "no file"),
+        ((good, "--side-by-side", tmp_path / "b.mp4"), "add --against"),
+        ((good, "--against", broken, "--side-by-side", broken), "would overwrite"),
+        ((good, "--against", broken, "--plot", tmp_path / "p.png"), "give it one file"),
+    ):
+        code, _, complaints = run(*wrong)
+        assert code == 2
+        assert reason in " ".join(complaints.replace("\u2502", " ").split())
 
 
 def test_means_are_of_what_was_measured_and_early_does_not_undo_late() -> None:

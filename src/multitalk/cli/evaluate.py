@@ -1,14 +1,15 @@
 """`multitalk evaluate`: does the mouth follow the voice, and is it still the same picture?"""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from multitalk.cli.console import answering, print_json
+from multitalk.cli.console import answering, complain, print_json
 from multitalk.cli.speakers import boxes_of, named
-from multitalk.cli.verdicts import Verdict, existing, judged, videos_in, worst
+from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
 
 
 def evaluate(  # noqa: PLR0917 - typer's way to say options
@@ -43,6 +44,14 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     plot: Annotated[
         Path | None, typer.Option(help="Also draw the lips against the voice.", metavar="PNG")
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Judge this video, too, and say which is better.", metavar="VIDEO"),
+    ] = None,
+    side_by_side: Annotated[
+        Path | None,
+        typer.Option(help="Also write the two beside each other.", metavar="MP4"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Judge talking videos: lips, timing, likeness, background.
@@ -56,18 +65,23 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     multitalk evaluate talk.mp4 --audio voice.wav --portrait me.jpg --plot lips.png
 
     multitalk evaluate talks/ --json
+
+    multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
     with answering():
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
-        if plot is not None and not alone:
+        if plot is not None and (against is not None or not alone):
             raise typer.BadParameter("--plot draws one video; give it one file")
+        if against is not None:
+            _check_pair(alone, found[0], existing("--against", against), side_by_side)
+        elif side_by_side is not None:
+            raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
         from multitalk import evaluation  # noqa: PLC0415 - takes a while to load
-        from multitalk.cli.figures import print_report, print_verdicts, watched  # noqa: PLC0415
         from multitalk.serving.local import make_place  # noqa: PLC0415
 
-        if plot is not None:
-            make_place(plot)
+        for place in filter(None, (plot, side_by_side)):
+            make_place(place)
         judge = partial(
             evaluation.evaluate,
             voices=_files("--audio", audio),
@@ -76,21 +90,72 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
             portrait=existing("--portrait", portrait) if portrait else None,
             plot=plot,
         )
-        if alone:
-            report = judge(found[0])
-            verdicts = [Verdict(found[0], report)]
-            if as_json:
-                print_json(verdicts[0].to_dict())
-            else:
-                print_report(report)
+        if against is not None:
+            code = _two(found[0], against, judge, side_by_side, as_json=as_json)
+        elif alone:
+            code = _one(found[0], judge, as_json=as_json)
         else:
-            verdicts = list(judged(watched(found), judge))
-            if as_json:
-                print_json([verdict.to_dict() for verdict in verdicts])
-            else:
-                print_verdicts(verdicts)
-    if code := worst(verdicts):
+            code = _many(found, judge, as_json=as_json)
+    if code:
         raise typer.Exit(code)
+
+
+def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
+    """Judge one video; the exit code."""
+    from multitalk.cli.figures import print_report  # noqa: PLC0415 - rich is not for every command
+
+    report = judge(video)
+    verdict = Verdict(video, report)
+    if as_json:
+        print_json(verdict.to_dict())
+    else:
+        print_report(report)
+    return verdict.exit_code
+
+
+def _many(videos: list[Path], judge: Judge, *, as_json: bool) -> int:
+    """Judge one after the other; the exit code."""
+    from multitalk.cli.figures import print_verdicts, watched  # noqa: PLC0415
+
+    verdicts = list(judged(watched(videos), judge))
+    if as_json:
+        print_json([verdict.to_dict() for verdict in verdicts])
+    else:
+        print_verdicts(verdicts)
+    return worst(verdicts)
+
+
+def _two(
+    video: Path, against: Path, judge: Judge, side_by_side: Path | None, *, as_json: bool
+) -> int:
+    """Judge a video and another one, and compare them; the exit code."""
+    from multitalk.cli.figures import print_pair, watched  # noqa: PLC0415
+    from multitalk.evaluation import compare_figures, write_side_by_side  # noqa: PLC0415
+
+    verdicts = list(judged(watched([video, against]), judge))
+    reports = [verdict.report for verdict in verdicts if verdict.report]
+    if len(reports) < len(verdicts):
+        for verdict in verdicts:
+            if verdict.error:
+                complain(f"{verdict.video}: {verdict.reason}")
+        return worst(verdicts)
+    compared = compare_figures(reports[0].figures, reports[1].figures)
+    if side_by_side is not None:
+        write_side_by_side(video, against, side_by_side)
+    if as_json:
+        first, second = (verdict.to_dict() for verdict in verdicts)
+        figures = [asdict(figure) for figure in compared]
+        print_json({"first": first, "second": second, "figures": figures})
+    else:
+        print_pair(verdicts, compared)
+    return worst(verdicts)
+
+
+def _check_pair(alone: bool, video: Path, against: Path, side_by_side: Path | None) -> None:
+    if not alone:
+        raise typer.BadParameter("--against is for one video; give it one file")
+    if side_by_side is not None and side_by_side.resolve() in {video.resolve(), against.resolve()}:
+        raise typer.BadParameter("--side-by-side would overwrite a video that it shows")
 
 
 def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:

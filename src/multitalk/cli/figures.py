@@ -16,7 +16,7 @@ from rich.text import Text
 from multitalk.cli.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from multitalk.evaluation import Figure, Report
+    from multitalk.evaluation import Comparison, Figure, Report
 
 WIDE = 240  # columns
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
@@ -70,6 +70,25 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
             typer.echo(f"{name}: {one.name}: {one.reason}")
 
 
+def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> None:
+    """One row for each figure, with both videos' values and which is better; the two verdicts."""
+    names = _names([one.video for one in verdicts])
+    table = Table("figure", "speaker", box=PLAIN)
+    for name in names:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    table.add_column("unit")
+    table.add_column("better", overflow="fold")
+    for figure in figures:
+        values = [_rounded(figure.name, value) for value in (figure.first, figure.second)]
+        winner = {"first": names[0], "second": names[1], None: ""}[figure.winner]
+        table.add_row(figure.name, figure.speaker, *values, figure.unit, Text(winner, "green"))
+    _print_table(table)
+    for one, name in zip(verdicts, names, strict=True):
+        typer.secho(f"{name}: {one.name}", fg=COLORS[one.name], nl=not one.reason)
+        if one.reason:
+            typer.echo(f": {one.reason}")
+
+
 def _print_figures(report: "Report") -> None:
     table = Table("figure", "speaker", box=PLAIN)
     table.add_column("value", justify="right")
@@ -93,8 +112,12 @@ def _print_table(table: Table) -> None:
 
 
 def _shown(figure: "Figure") -> str:
+    return _rounded(figure.name, figure.value)
+
+
+def _rounded(name: str, value: float | None) -> str:
     """A value as a table shows it, or - where there is none."""
-    if figure.value is None:
+    if value is None:
         return "-"
-    digits = {"lag_ms": 0, "offset_frames": 1, "blink_rate": 1}.get(figure.name, 2)
-    return f"{figure.value:.{digits}f}"
+    digits = {"lag_ms": 0, "offset_frames": 1, "blink_rate": 1}.get(name, 2)
+    return f"{value:.{digits}f}"

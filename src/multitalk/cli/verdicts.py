@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from multitalk.evaluation import Report
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")  # what is judged in a folder
+
+Judge: TypeAlias = "Callable[[Path], Report]"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Verdict:
         return record | {"passed": False, "verdict": self.name, "error": error}
 
 
-def judged(videos: Iterable[Path], judge: "Callable[[Path], Report]") -> Iterator[Verdict]:
+def judged(videos: Iterable[Path], judge: Judge) -> Iterator[Verdict]:
     """Judge one after the other; one that cannot be judged does not stop the others."""
     for video in videos:
         try:

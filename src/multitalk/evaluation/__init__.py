@@ -1,7 +1,19 @@
 """Judging a finished video. Never imports an engine."""
 
+from multitalk.evaluation.comparison import Comparison, compare_figures
 from multitalk.evaluation.figures import Figure, mean_figures
 from multitalk.evaluation.judgement import evaluate
 from multitalk.evaluation.report import Check, PersonReport, Report
+from multitalk.evaluation.side_by_side import write_side_by_side
 
-__all__ = ["Check", "Figure", "PersonReport", "Report", "evaluate", "mean_figures"]
+__all__ = [
+    "Check",
+    "Comparison",
+    "Figure",
+    "PersonReport",
+    "Report",
+    "compare_figures",
+    "evaluate",
+    "mean_figures",
+    "write_side_by_side",
+]
