@@ -12,6 +12,9 @@ from multitalk.schema import SpokenText
 from multitalk.speech.synthesis import PhonemeTiming, SynthesizedSpeech, synthesize
 
 PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between sentences
+# A video that begins within a word begins with its mouth open; one that ends with it never closes.
+BEFORE_SECONDS = 0.24
+AFTER_SECONDS = 0.32
 
 # The first word of a letter's Unicode name -> the language to speak, where a script has one that is
 # far more common than the others. Latin has not: English is taken.
@@ -32,7 +35,7 @@ _LANGUAGE_OF_SCRIPT = {
 
 
 def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
-    """Speak texts one after the other, with a short pause between.
+    """Speak texts one after the other, with a short pause between, before and after.
 
     Args:
         texts: At least one.
@@ -56,7 +59,7 @@ def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
         except RequestError as error:
             error.field = f"{place}.{error.field}"
             raise
-    return joined(spoken)
+    return rested(joined(spoken))
 
 
 def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
@@ -72,6 +75,22 @@ def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
         phonemes.append(PhonemeTiming(end, start, ""))
         phonemes.extend(moved(part.phonemes, start))
     return SynthesizedSpeech(samples, sample_rate, tuple(phonemes))
+
+
+def rested(speech: SynthesizedSpeech) -> SynthesizedSpeech:
+    """A speech with the silence in which a face gets ready and comes to rest."""
+    rate = speech.sample_rate
+    before, after = (round(seconds * rate) for seconds in (BEFORE_SECONDS, AFTER_SECONDS))
+    start, end = before / rate, (before + len(speech.samples)) / rate
+    return SynthesizedSpeech(
+        np.pad(speech.samples, (before, after)),
+        rate,
+        (
+            PhonemeTiming(0.0, start, ""),
+            *moved(speech.phonemes, start),
+            PhonemeTiming(end, end + after / rate, ""),
+        ),
+    )
 
 
 def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTiming, ...]:
