@@ -43,10 +43,12 @@ class Encoding:
     crf: str
 
 
-# A draft's frames are encoded as any others are: x264's lighter settings gain next to nothing.
-STANDARD = Encoding("superfast", "18")
 ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
-    {"draft": STANDARD, "standard": STANDARD, "fine": Encoding("veryfast", "13")}
+    {
+        "draft": Encoding("ultrafast", "23"),
+        "standard": Encoding("superfast", "18"),
+        "fine": Encoding("veryfast", "13"),
+    }
 )
 # superfast leaves out the macroblock tree, which spends bits on what stays in view. A portrait's
 # still background makes it pay: with it, the file is a quarter of the size and is encoded faster;

@@ -17,6 +17,7 @@ class Effort:
         source_scale: Pixels of the source, enlarged once, for one of the picture. A good filter
             once makes a cheap one good enough in every frame.
         source_filter: OpenCV's name of that good filter.
+        lattice_steps: Of the fields' lattice, for one face height.
         frames_per_motion: Frames from one position of the head to the next. In between, only what
             an expression reaches is drawn.
         lit: Whether rounded lips catch the light and the folds of a smile fade with it.
@@ -24,14 +25,15 @@ class Effort:
 
     source_scale: int
     source_filter: int
+    lattice_steps: int
     frames_per_motion: int
     lit: bool
 
 
 EFFORTS: Mapping[Quality, Effort] = MappingProxyType(
     {
-        "draft": Effort(1, cv2.INTER_NEAREST, frames_per_motion=2, lit=False),
-        "standard": Effort(2, cv2.INTER_CUBIC, frames_per_motion=1, lit=True),
-        "fine": Effort(4, cv2.INTER_LANCZOS4, frames_per_motion=1, lit=True),
+        "draft": Effort(1, cv2.INTER_NEAREST, 28, frames_per_motion=2, lit=False),
+        "standard": Effort(2, cv2.INTER_CUBIC, 40, frames_per_motion=1, lit=True),
+        "fine": Effort(4, cv2.INTER_LANCZOS4, 40, frames_per_motion=1, lit=True),
     }
 )

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
-from multitalk.engines.warp.effort import EFFORTS
+from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
@@ -60,10 +60,10 @@ class WarpEngine:
             scale=scale,
             portrait_size=(height, width),
         )
+        effort = EFFORTS[options.quality]
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):
-            rigs = _rig_all(faces, picture)
-        effort = EFFORTS[options.quality]
+            rigs = _rig_all(faces, picture, effort)
         puppets = [
             Puppet(picture, rig, alone=not _overlaps(rig, rigs), effort=effort) for rig in rigs
         ]
@@ -112,7 +112,9 @@ def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[n
     return np.ascontiguousarray(portrait), scale
 
 
-def _rig_all(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list[Rig]:
+def _rig_all(
+    faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8], effort: Effort
+) -> list[Rig]:
     height, width = picture.shape[:2]
     centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
     return [
@@ -120,6 +122,7 @@ def _rig_all(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list
             face,
             picture_size=(height, width),
             neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
+            lattice_steps=effort.lattice_steps,
         )
         for i, face in enumerate(faces)
     ]

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 
-SEEN = 0.05  # pixels that the whole of an expression moves a place by, from which that is seen
-HEAD_MOVES = 0.10  # face heights: where a turned and shifted head has its face, and some more
+SEEN = 0.25  # pixels that the whole of an expression moves a place by, from which that is seen
+HEAD_MOVES = 0.08  # face heights: where a turned and shifted head has its face, and some more
 
 
 def face_part(rig: Rig) -> Rig:

@@ -31,7 +31,6 @@ from multitalk.face.landmarks import FaceLandmarks
 MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
-LATTICE_STEPS_PER_FACE = 40
 SHOULDERS_FOLLOW = 0.45  # of a shift of the head
 SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
 
@@ -68,6 +67,7 @@ def build_rig(
     *,
     picture_size: tuple[int, int],
     neighbours: tuple[NDArray[np.float64], ...] = (),
+    lattice_steps: int = 40,
 ) -> Rig:
     """Make the rig of one head.
 
@@ -76,13 +76,14 @@ def build_rig(
         picture_size: Height and width of the picture.
         neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
             moves.
+        lattice_steps: Of the fields' lattice, for one face height.
     """
     points = face.points.astype(np.float64)
     frame = HeadFrame.of(face)
     layout = LipLayout.of(frame)
     xy = points[:NUM_POINTS, :2]
     centre = frame.origin[:2]
-    grid = _region(frame, centre, picture_size)
+    grid = _region(frame, centre, picture_size, lattice_steps)
     shapes = expression_shapes(frame, layout)
     projected = np.stack([shapes[name] @ frame.axes[:, :2] for name in EXPRESSIONS])  # [E, N, 2]
     near_face = expression_reach(points, frame, grid)
@@ -155,7 +156,12 @@ def _span(moving: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:
     return max(int(lines[0]) - 1, 0), min(int(lines[-1]) + 2, np.size(moving))
 
 
-def _region(frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[int, int]) -> Grid:
+def _region(
+    frame: HeadFrame,
+    centre: NDArray[np.float64],
+    picture_size: tuple[int, int],
+    lattice_steps: int,
+) -> Grid:
     height, width = picture_size
     far = FARTHEST * frame.height
     return Grid.over(
@@ -163,7 +169,7 @@ def _region(frame: HeadFrame, centre: NDArray[np.float64], picture_size: tuple[i
         max(0, int(centre[1] - far)),
         min(width, int(centre[0] + far)),
         min(height, int(centre[1] + far)),
-        step=max(3, 2 * round(frame.height / LATTICE_STEPS_PER_FACE / 2 - 0.5) + 1),
+        step=max(3, 2 * round(frame.height / lattice_steps / 2 - 0.5) + 1),
     )
 
 
