@@ -76,6 +76,18 @@ def test_what_is_written_can_be_probed(tmp_path):
     assert probe(tmp_path / "b.mp4").sound is None
 
 
+@pytest.mark.parametrize("fragmented", [False, True])
+@pytest.mark.parametrize("quality", encode.ENCODINGS)
+def test_a_file_of_any_quality_lasts_as_long(tmp_path, quality, fragmented):
+    track = track_of(tmp_path, 60)
+    path = write(tmp_path / "a.mp4", gradient(60), track, quality=quality, fragmented=fragmented)
+    assert len(list(read_frames(path))) == 60
+    with av.open(str(path)) as container:
+        for stream in container.streams:
+            assert stream.start_time == 0
+            assert stream.duration * stream.time_base * 25 == pytest.approx(60, abs=0.5)
+
+
 def test_the_finer_a_file_the_nearer_to_the_frames(tmp_path):
     frames = np.clip(gradient(10) + np.random.default_rng(0).normal(0, 6, (64, 64, 1)), 0, 255)
     frames = frames.astype(np.uint8)

@@ -45,7 +45,7 @@ class Encoding:
 
 ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
     {
-        "draft": Encoding("ultrafast", "23"),
+        "draft": Encoding("superfast", "21"),
         "standard": Encoding("superfast", "18"),
         "fine": Encoding("veryfast", "13"),
     }
