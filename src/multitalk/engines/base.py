@@ -124,8 +124,8 @@ class Engine(Protocol):
 
     name: ClassVar[str]
 
+    #: Whether looks can be traded for speed by `RenderOptions.quality`.
     takes_quality: ClassVar[bool]
-    """Whether looks can be traded for speed by `RenderOptions.quality`."""
 
     @property
     def takes_footage(self) -> bool:
