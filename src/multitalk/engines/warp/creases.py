@@ -1,8 +1,8 @@
 """The folds beside a smiling mouth, which grow faint as the smile goes.
 
 A fold is a shadow, so moving it with the skin is not enough: a mouth that says "oo" between the
-folds of a laugh looks like a mask. The shadow is narrow and soft; what is narrower (pores, hairs)
-and what is wider (the cheek's own shading) stays as it is.
+folds of a laugh looks like a mask. The shadow is narrow, its core a dark line; what is narrower still
+(pores, hairs) and what is wider (the cheek's own shading) stays as it is.
 """
 
 import cv2
@@ -18,11 +18,12 @@ from multitalk.face.geometry import smoothstep
 Array = NDArray[np.float32]
 
 # From the nose's wing down past the mouth's corner, on the person's right and left.
-FOLDS = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))
+FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))
 REACH = 0.075  # face widths on each side of that line in which the fold lies
-FINEST, BROADEST = 0.010, 0.075  # sizes of such shadows, in face widths
+FINEST, BROADEST = 0.004, 0.075  # sizes of such shadows, in face widths
+SMOOTH = 0.020  # how softly what is filled in begins, in face widths
 LEVELS = 16  # of faintness that are told apart
-MOST_LIGHT = 1.8  # by which a shadow is lit at most
+MOST_LIGHT = 2.2  # by which a shadow is lit at most
 
 
 class SmileCreases:
@@ -64,7 +65,8 @@ class SmileCreases:
             near = _near(line - low, places - low, base.shape[:2], REACH * size)
             light = _light_without_shadows(base[..., :3], size)
             extra = np.zeros(base.shape, np.float32)
-            extra[..., :3] = smile * near[..., None] * (light - 1)
+            strength = min(1.0, 2 * smile)  # half a smile has whole folds
+            extra[..., :3] = strength * near[..., None] * (light - 1)
             self._patches.append((rows, columns, base, extra))
 
     def set(self, faintness: float) -> None:
@@ -112,5 +114,5 @@ def _light_without_shadows(skin: NDArray[np.uint8], size: float) -> Array:
     across = int(BROADEST * size) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
     closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, disc).astype(np.float32, copy=False)
-    filled = blurred(closed, 2 * FINEST * size)
+    filled = blurred(closed, SMOOTH * size)
     return np.clip(filled / np.maximum(smooth, 8), 1, MOST_LIGHT).astype(np.float32)

@@ -269,5 +269,5 @@ class Puppet:
 
 def _unsmiling(weights: Array) -> float:
     """How much of the photograph's smile a pose takes back, 0..1."""
-    relaxed = 0.45 * weights[SEAL] + 0.55 * weights[ROUND] - 0.25 * weights[SPREAD]
+    relaxed = 0.45 * weights[SEAL] + 0.95 * weights[ROUND] - 0.25 * weights[SPREAD]
     return float(np.clip(relaxed, 0, 1))
