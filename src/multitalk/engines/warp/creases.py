@@ -1,8 +1,8 @@
 """The folds beside a smiling mouth, which grow faint as the smile goes.
 
 A fold is a shadow, so moving it with the skin is not enough: a mouth that says "oo" between the
-folds of a laugh looks like a mask. The shadow is narrow, its core a dark line; what is narrower still
-(pores, hairs) and what is wider (the cheek's own shading) stays as it is.
+folds of a laugh looks like a mask. The shadow is narrow, its core a dark line; what is narrower
+still (pores, hairs) and what is wider (the cheek's own shading) stays as it is.
 """
 
 import cv2
