@@ -16,7 +16,6 @@ window.streams = 0;
 window.fetch = async (address, options) => {
   const response = await original(address, options);
   if (!String(address).includes("live.mp4")) return response;
-  window.streams += 1;
   const bytes = new Uint8Array(await response.arrayBuffer());
   const view = new DataView(bytes.buffer);
   let end = 0;
@@ -29,6 +28,7 @@ window.fetch = async (address, options) => {
     window.breakOff = () => stream.error(new TypeError("broken off"));
     window.goOn = () => (stream.enqueue(bytes.slice(end)), stream.close());
   }});
+  window.streams += 1;  // counted once it can be held back: `goOn` is this one's
   return new Response(body, {headers: response.headers});
 };
 """
