@@ -10,7 +10,6 @@ PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
 # Any build of it will do; name a CPU one to save some GB: make TORCH=... test
 TORCH ?= torch==2.13.0
-# Toy tensors: a second thread waits for the first and takes a core to do it
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
 
@@ -61,6 +60,7 @@ test-parts: .venv/.dev  ## the parts, each by itself
 test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
 
+# One thread: on toy tensors a second one waits for the first, and takes a core to do it
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 

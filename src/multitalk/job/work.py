@@ -11,7 +11,6 @@ from multitalk.engines.base import (
     Engine,
     FrameChunk,
     Notice,
-    Quality,
     RenderOptions,
     Scene,
     Speaker,
@@ -37,7 +36,7 @@ from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import sentence
 from multitalk.provenance import prepare, sign_video
-from multitalk.schema import SpokenText, TalkRequest, TalkResult
+from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
 from multitalk.speech.narration import moved, narrate, write_wav
 from multitalk.speech.synthesis import PhonemeTiming

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 import av
 import numpy as np
@@ -31,8 +30,7 @@ from multitalk.errors import DeliveryFailed
 from multitalk.media.audio import FPS
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
-
-Quality: TypeAlias = Literal["draft", "standard", "fine"]
+from multitalk.schema import Quality
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
-from multitalk.media.encode import Quality, encode_talk
+from multitalk.media.encode import encode_talk
 from multitalk.media.soundtrack import Soundtrack
+from multitalk.schema import Quality
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 

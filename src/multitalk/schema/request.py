@@ -87,6 +87,7 @@ BoxField = Annotated[
 
 
 ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "quality"]
+Quality: TypeAlias = Literal["draft", "standard", "fine"]
 
 
 class SpokenText(WireModel):
@@ -187,7 +188,7 @@ class TalkRequest(WireModel):
         None, description="timestep shift; the profile's own when left out"
     )
     resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
-    quality: Literal["draft", "standard", "fine"] = Field(
+    quality: Quality = Field(
         "standard",
         description="of the warp engine: `draft` is made sooner and looks plainer, `fine` later "
         "and sharper; the diffusion engine has `profile`",

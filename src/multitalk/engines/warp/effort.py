@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import cv2
 
-from multitalk.engines.base import Quality
+from multitalk.schema import Quality
 
 
 @dataclass(frozen=True)
