@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from multitalk import __version__
-from multitalk.cli import app
+from multitalk.cli.commands import app
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.drawn_face import draw_face
 from multitalk.media.video import probe
@@ -259,6 +259,24 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
     assert "Traceback" not in complaints
     assert list(Path().iterdir()) == []
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.usefixtures("interrupts_heard")
+@pytest.mark.parametrize("module", ["typer", "multitalk.cli.work"])
+def test_ctrl_c_while_the_commands_are_imported_ends_quietly(module: str) -> None:
+    code = f"""
+import os, signal, sys
+class Watching:
+    def find_spec(name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Watching)
+from multitalk.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 # The others -------------------------------------------------------------------------------------

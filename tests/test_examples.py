@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fake_engine import FakeEngine
-from multitalk.cli import app
+from multitalk.cli.commands import app
 from multitalk.errors import MultiTalkError
 from multitalk.job import run_job
 from multitalk.media.video import probe

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from multitalk.cli import app
+from multitalk.cli.commands import app
 from multitalk.cli.figures import print_verdicts
 from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
 from multitalk.errors import EngineUnavailable, MediaUndecodable

@@ -1,61 +1,29 @@
-"""The command line. Each command's module says what it does; here they get their names."""
+"""The command line's way in: it imports next to nothing, so it hears a Ctrl-C from the start."""
 
+import os
 import signal
 from types import FrameType
-from typing import Annotated
-
-import typer
-
-from multitalk.cli.doctor import doctor
-from multitalk.cli.evaluate import evaluate
-from multitalk.cli.fetch import fetch
-from multitalk.cli.inspect import inspect
-from multitalk.cli.render import render
-from multitalk.cli.serve import keys, serve
-from multitalk.cli.visemes import visemes
-from multitalk.cli.work import work
-from multitalk.version import __version__
-
-app = typer.Typer(
-    help="Make the people in a picture speak. Start with: multitalk doctor",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-app.command()(render)
-app.command()(visemes)
-app.command()(evaluate)
-app.command()(inspect)
-app.command()(fetch)
-app.command()(serve)
-app.command()(work)
-app.add_typer(keys, name="keys")
-app.command()(doctor)
 
 
 def main() -> None:
     """Run the command line; a request to end it is obeyed as Ctrl-C is, after cleaning up."""
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so behind a `&`
+    if heard:
+        signal.signal(signal.SIGINT, _leave)
+    from multitalk.cli.commands import app  # noqa: PLC0415 - takes a while
+
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, _end)  # the terminal was closed
+    if heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     app()
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """End at once: nothing was begun, and an exception among imports would be printed."""
+    os._exit(128 + number)
 
 
 def _end(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """What all commands share."""

@@ -1,0 +1,47 @@
+"""The commands. Each one's module says what it does; here they get their names."""
+
+from typing import Annotated
+
+import typer
+
+from multitalk.cli.doctor import doctor
+from multitalk.cli.evaluate import evaluate
+from multitalk.cli.fetch import fetch
+from multitalk.cli.inspect import inspect
+from multitalk.cli.render import render
+from multitalk.cli.serve import keys, serve
+from multitalk.cli.visemes import visemes
+from multitalk.cli.work import work
+from multitalk.version import __version__
+
+app = typer.Typer(
+    help="Make the people in a picture speak. Start with: multitalk doctor",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(render)
+app.command()(visemes)
+app.command()(evaluate)
+app.command()(inspect)
+app.command()(fetch)
+app.command()(serve)
+app.command()(work)
+app.add_typer(keys, name="keys")
+app.command()(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What all commands share."""
