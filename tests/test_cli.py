@@ -12,10 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from multitalk import __version__
 from multitalk.cli.commands import app
+from multitalk.cli.speakers import voices_of
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.drawn_face import draw_face
 from multitalk.media.video import probe
@@ -105,7 +107,7 @@ def test_a_request_file_is_rendered_with_paths_relative_to_it(files: Path, envel
 def test_options_come_on_top_of_a_request_file(files: Path) -> None:
     job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"a": "voice.wav"}, "seed": 1}
     (files / "job.json").write_text(json.dumps(job))
-    on_top = ("--seed", 2, "--text", "b=Oh.", "--quality", "fine", "--json")
+    on_top = ("--seed", 2, "--text", "a=Oh.", "--quality", "fine", "--json")
     code, said, _ = run("render", "--request", files / "job.json", *on_top, "-o", "t.mp4")
     assert code == 0
     assert json.loads(said)["seed"] == 2
@@ -155,6 +157,8 @@ def test_errors_are_told_in_korean_where_asked(files: Path) -> None:
         (("--image", "{face}", "--audio", "{voice}", "--box", "person1=1,2,3"), 2, "X0,Y0,X1,Y1"),
         (("--image", "{face}", "--audio", "{voice}", "--box", "1,2,3,4"), 2, "name the speaker"),
         (("--image", "{face}", "--audio", "{voice}", "--phonemes", "f.json"), 2, "has a text"),
+        (("--image", "{face}", "--text", "x=5 is it"), 2, "person1=x=..."),
+        (("--image", "{face}", "--text", "Oh.", "--text", "x=5 is it"), 2, "leave x= out"),
         (("--image", "{face}", "--text", "hm", "--voice", "bob=f1"), 2, "who has no --text"),
         (("--request", "none.json"), 2, "--request: no such file"),
         (("--request", "{voice}"), 2, "--request: not JSON"),
@@ -259,6 +263,41 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
     assert "Traceback" not in complaints
     assert list(Path().iterdir()) == []
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "others", "said"),
+    [
+        (["x + 5 = 7"], {}, {"person1": "x + 5 = 7"}),
+        (["person1=x=5 is it"], {}, {"person1": "x=5 is it"}),
+        (["person2=Oh."], {}, {"person2": "Oh."}),
+        (["anna=Oh."], {"known": ["anna"]}, {"anna": "Oh."}),
+        (["anna=Oh."], {"voices": ["anna=f3"]}, {"anna": "Oh."}),
+        (["anna=Oh.", "ben=Hm."], {}, {"anna": "Oh.", "ben": "Hm."}),
+        (["anna=Oh."], {"recordings": ["ben=b.wav"]}, {"anna": "Oh."}),
+    ],
+)
+def test_a_text_begins_with_its_speaker_where_there_is_one_of_that_name(
+    texts: list[str], others: dict[str, list[str]], said: dict[str, str]
+) -> None:
+    found = voices_of(
+        others.get("recordings", []), texts, None, others.get("voices", []), others.get("known", [])
+    )
+    assert found is not None
+    spoken = {name: voice[0]["text"] for name, voice in found.items() if isinstance(voice, list)}
+    assert spoken == said
+
+
+def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
+    assert voices_of(["take=2.wav"], [], None, []) == {"take": "2.wav"}
+    Path("take=2.wav").touch()
+    assert voices_of(["take=2.wav"], [], None, []) == {"person1": "take=2.wav"}
+    Path("2.wav").touch()
+    with pytest.raises(typer.BadParameter, match=r"write \./take=2\.wav, or take=\./2\.wav"):
+        voices_of(["take=2.wav"], [], None, [])
+    assert voices_of(["take=./2.wav"], [], None, []) == {"take": "./2.wav"}
+    assert voices_of(["./take=2.wav"], [], None, []) == {"person1": "./take=2.wav"}
+    assert voices_of(["a=" + 5000 * "QUJD"], [], None, []) == {"a": 5000 * "QUJD"}
 
 
 @pytest.mark.usefixtures("interrupts_heard")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import answering, complain, print_json
-from multitalk.cli.speakers import boxes_of, named
+from multitalk.cli.speakers import boxes_of, named_file
 from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
 
 
@@ -162,6 +162,6 @@ def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
     """The file of each speaker, or None if there is none."""
     files = {}
     for index, value in enumerate(given or [], start=1):
-        name, path = named(value, default=f"person{index}")
+        name, path = named_file(option, value, default=f"person{index}")
         files[name] = existing(f"{option} {name}", Path(path))
     return files or None

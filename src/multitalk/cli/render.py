@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,12 +130,15 @@ def render(  # noqa: PLR0917 - typer's way to say options
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
         given = with_paths_from(request.parent, _read(request)) if request else {}
+        boxes = boxes_of(box or [])
+        timed = [named(option, default="")[0] for option in phonemes or []]
+        known = {*timed, *(boxes or {}), *_speakers(given)}
         options = {
             "image_path": image,
-            "audio_paths": voices_of(audio or [], text or [], language, voice or []),
+            "audio_paths": voices_of(audio or [], text or [], language, voice or [], known),
             "prompt": prompt,
             "audio_type": ORDERS.get(order, order) if order else None,
-            "bbox": boxes_of(box or []),
+            "bbox": boxes,
             "mode": mode,
             "seed": seed,
             "engine": engine,
@@ -165,6 +169,14 @@ def render(  # noqa: PLR0917 - typer's way to say options
                 f"{output}: {result.duration_seconds:.2f} s, {talk.width}x{talk.height}, "
                 f"engine {talk.engine}, seed {talk.seed}"
             )
+
+
+def _speakers(given: Mapping[str, object]) -> Iterator[str]:
+    """Whom a job's input names."""
+    for field in ("audio_paths", "bbox"):
+        told = given.get(field)
+        if isinstance(told, Mapping):
+            yield from told
 
 
 def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
