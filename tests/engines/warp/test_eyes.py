@@ -2,7 +2,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.eyes import Eye
+from multitalk.engines.warp.eyes import Eye, Eyes
+from multitalk.engines.warp.rig import Rig
+from multitalk.face import mesh
 
 SKIN = np.array([200.0, 160.0, 135.0])
 HALF_WIDTH, HALF_HEIGHT, CENTRE = 60, 20, (150, 120)
@@ -61,3 +63,26 @@ def test_an_eye_that_opens_again_is_as_it_was() -> None:
     assert np.any(picture != before)
     eye.paint(picture, closed=0.0, look=(0.0, 0.0))
     np.testing.assert_array_equal(picture, before)
+
+
+def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    right, left = (mesh.RIGHT_EYE_UPPER, mesh.LEFT_EYE_UPPER)
+
+    def blink(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> list[bool]:
+        source = picture.copy()
+        Eyes(source, points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+        changed = (source != picture).any(2)
+        middles = [points[list(lid), :2].mean(0).astype(int) for lid in (right, left)]
+        return [bool(changed[y - 5 : y + 6, x - 5 : x + 6].any()) for x, y in middles]
+
+    assert blink(portrait, rig.points) == [True, True]
+    shades = portrait.copy()
+    for lid in (right, left):
+        x, y = rig.points[list(lid), :2].mean(0).astype(int)
+        cv2.circle(shades, (int(x), int(y)), 24, (25, 20, 20), -1)
+    assert blink(shades, rig.points) == [False, False]
+    turned = rig.points.copy()
+    turned[list(left), 0] = turned[left[-1], 0] + (turned[list(left), 0] - turned[left[-1], 0]) / 4
+    assert blink(portrait, turned) == [True, False]

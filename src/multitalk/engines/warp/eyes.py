@@ -2,7 +2,7 @@
 
 A lid is painted in the colour of the skin around the eye, with its crease and its lashes; what lies
 above it (brow, crease, hair, the rim of glasses) stays as photographed. A look is a shift of what
-lies between the lids that fades at their edges.
+lies between the lids that fades at their edges. Behind dark glasses nothing is painted.
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.mouth_parts import blurred
+from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
 from multitalk.face.geometry import interpolate_monotone, smoothstep
 
@@ -23,7 +23,18 @@ LID_STARTS, LID_COVERS = 0.30, 0.75
 CHEEK = (0.10, 0.36)  # eye widths below the eye, between which skin is taken for the lid's colour
 GRAIN_BELOW = 0.55  # eye widths between the lid and the skin that lends it its grain
 MOST_GRAIN = 6.0  # of 255: more is no grain
+# Upper lid, lower lid, brow and the skin below the lower lid.
+EYES = (
+    (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER, (23, 110, 24)),
+    (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, (253, 339, 254)),
+)
+CHEEKS = (50, 280, 205, 425)
+HIDDEN_EYE = 0.35  # of the other eye's width: narrower is behind the nose
+DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
+SKIN_SPREADS = 0.22  # eye widths from skin into what is painted: standard deviation
+PLANE_SHARE = 0.03  # weight of the plane where no skin is near
+LOWER_RIM = 0.03  # eye widths by which the white of an eye goes on below its landmarks
 LASH = 0.055  # height of the lash line above the landmarks, in eye widths
 
 
@@ -119,7 +130,11 @@ class Eye:
         return (rise * fall * margin).astype(np.float64)
 
     def _skin_around(self) -> Array:
-        """The skin's colour, a plane over the patch fitted above and below the eye: [h, w, C]."""
+        """The skin's colour carried over the eye from above and below it: [h, w, C].
+
+        A plane tells skin from what is none; skin then spreads from where it is (normalised
+        convolution: H. Knutsson, C.-F. Westin, 1993), so that a painted lid meets it seamlessly.
+        """
         above = (self._y - self._top) / np.maximum(self._edge - self._top, 1.0)
         under = (self._y - self._floor) / self._width
         ring = ((above > 0.20) & (above < 0.80)) | ((under > CHEEK[0]) & (under < CHEEK[1]))
@@ -133,11 +148,17 @@ class Eye:
             off = (colours - places @ plane).mean(1)
             # What is not skin is mostly dark: the limit below is the tighter one.
             spread = 1.5 * float(np.median(np.abs(off[kept])))
-            kept = (off > -1.2 * spread) & (off < 2 * spread)
+            kept = (off > -0.7 * spread) & (off < 2 * spread)
         height, width = self._y.shape
         row, column = np.mgrid[:height, :width]
         painted = plane[0] + row[..., None] * plane[1] + column[..., None] * plane[2]
-        return np.clip(painted, 0, 255).astype(np.float32)
+        is_skin = np.zeros((height, width), np.float32)
+        is_skin[rows[kept], columns[kept]] = 1
+        reach = SKIN_SPREADS * self._width
+        near = blurred(self._base * is_skin[..., None], reach)
+        share = blurred(is_skin, reach)[..., None]
+        mixed = (near + PLANE_SHARE * painted) / (share + PLANE_SHARE)
+        return np.clip(mixed, 0, 255).astype(np.float32)
 
     def _grain(self) -> Array:
         """The fine structure of the skin below, which a painted lid has, too: [h, w, C]."""
@@ -153,16 +174,17 @@ class Eye:
         closed = level / LID_LEVELS
         y, top, width = self._y, self._top, self._width
         span = np.maximum(self._edge - top, 1.0)
-        shut = self._edge + closed * (self._floor - 0.02 * width - self._edge) * self._fade
+        shut = self._edge + closed * (self._floor + LOWER_RIM * width - self._edge) * self._fade
         soft = max(1.2, 0.03 * width)
         open_part = np.clip(self._gap / (0.08 * width), 0, 1) * self._fade
         begins = smoothstep((y - top) / span, LID_STARTS, LID_COVERS)
-        opening = np.clip(np.minimum(y - self._lid, self._floor - y) / soft + 0.5, 0, 1)
+        below_lid, above_rim = y - self._lid, self._floor + LOWER_RIM * width - y
+        opening = np.clip(np.minimum(below_lid, above_rim) / soft + 0.5, 0, 1)
         cover = np.maximum(begins * self._lid_taper, opening * open_part)
         cover *= np.clip((shut - y) / soft + 0.5, 0, 1)
         # The lid is round: in shade towards the lashes, and where it folds.
         down = (y - self._edge) / np.maximum(shut - self._edge, 1.0)
-        shade = 0.16 * cover * smoothstep(down, 0.35, 1.1)
+        shade = 0.11 * cover * smoothstep(down, 0.35, 1.1)
         fold = self._edge - 0.03 * width
         crease = np.exp(-(((y - fold) / (0.055 * width)) ** 2)) * self._lash_taper
         below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * width)) * (y > shut)
@@ -188,12 +210,13 @@ class Eyes:
             return (points[list(indices), :2] - corner) * scale + (scale - 1) / 2
 
         self._source = source
+        seen = [eye for eye in EYES if not _is_hidden(eye, points)]
+        cheeks = _brightness(source, places(CHEEKS))
+        rims = [_brightness(source, places(rim)) / max(cheeks, 1.0) for _, _, _, rim in seen]
         self._eyes = [
             Eye(source, places(upper), places(lower), places(brow))
-            for upper, lower, brow in (
-                (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER),
-                (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER),
-            )
+            for upper, lower, brow, _ in seen
+            if max(rims) > DARK_GLASS
         ]
         self._painted = (0, 0.0, 0.0)
 
@@ -204,3 +227,16 @@ class Eyes:
             for eye in self._eyes:
                 eye.paint(self._source, closed=closed, look=(state[1], state[2]))
             self._painted = state
+
+
+def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.float64]) -> bool:
+    """Whether it is the far eye of a face in profile, of which nothing is seen."""
+    widths = [np.hypot(*(points[upper[0]] - points[upper[-1]])[:2]) for upper, *_ in EYES]
+    return bool(widths[EYES.index(eye)] < HIDDEN_EYE * max(widths))
+
+
+def _brightness(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> float:
+    """Median luma around places (x, y) of a picture, 0..255."""
+    limit = np.array(picture.shape[1::-1]) - 1
+    x, y = np.clip(places.round().astype(int), 0, limit).T
+    return float(np.median(picture[y, x, :3] @ LUMA))
