@@ -180,6 +180,43 @@ def test_what_is_wrong_is_said_in_a_sentence_with_the_right_exit_code(
     assert said in " ".join(complaints.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "error", "said"),
+    [
+        (("render", "-o", "t.mp4"), 2, "invalid_request", "missing"),
+        (("render", "-o", "t.mp4", "--locale", "ko"), 2, "invalid_request", "누락되었습니다"),
+        (("render", "-o", "t.mp4", "--box", "1,2"), 2, "invalid_request", "write NAME="),
+        (("render", "--request", "{job}", "-o", "t.mp4"), 1, "engine_unavailable", "engine: "),
+        (("visemes", "{job}"), 2, "media_undecodable", "no sound"),
+        (("inspect", "none.mp4"), 2, "invalid_request", "none.mp4"),
+        (("evaluate", "none.mp4"), 2, "invalid_request", "none.mp4"),
+        (("evaluate", "{job}"), 2, "media_undecodable", "not a video"),
+    ],
+)
+def test_with_json_an_error_is_one_object_on_stdout(
+    files: Path, command: tuple[str, ...], code: int, error: str, said: str
+) -> None:
+    job = {"prompt": "p", "image_path": "face.png", "audio_paths": {"a": "voice.wav"}}
+    (files / "job.json").write_text(json.dumps(job | {"engine": "diffusion"}))
+    typed = [option.format(job=files / "job.json") for option in command]
+    found, told, complaints = run(*typed, "--json")
+    record = json.loads(told)
+    assert (found, record["code"]) == (code, error)
+    assert said in record["error"]
+    assert complaints
+    assert run(*typed)[:2] == (code, "")
+
+
+def test_with_json_a_setting_that_is_unknown_is_an_object_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MULTITALK_THREAD", "2")
+    for command in (("doctor",), ("render", "-o", "t.mp4")):
+        code, told, _ = run(*command, "--json")
+        assert code == 2
+        assert "did you mean MULTITALK_THREADS?" in json.loads(told)["error"]
+
+
 def test_a_setting_that_is_unknown_is_said(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MULTITALK_THREAD", "2")
     code, _, complaints = run("render", "--prompt", "p", "-o", "t.mp4")

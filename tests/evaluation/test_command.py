@@ -162,6 +162,9 @@ def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) ->
     assert (code, said) == (2, "")
     assert f"{broken}: " in complaints
     assert not list(tmp_path.iterdir())
+    code, said, _ = run(good, "--against", broken, "--json")
+    record = json.loads(said)
+    assert (code, record["second"]["verdict"], record["figures"]) == (2, "not judged", [])
     for wrong, reason in (
         ((talks, "--against", good), "give it one file"),
         ((good, "--against", tmp_path / "none.mp4"), "no file"),

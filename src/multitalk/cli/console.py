@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from multitalk.errors import MultiTalkError, RequestError
+from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError, RequestError
 from multitalk.messages import Locale
 from multitalk.settings import SettingError
 
@@ -22,20 +22,32 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 
 @contextmanager
-def answering(locale: Locale = "en") -> Iterator[None]:
-    """Say errors as a sentence and leave with the exit code of their family."""
+def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[None]:
+    """Say errors as a sentence and leave with the exit code of their family.
+
+    Args:
+        locale: Of the sentence.
+        as_json: Also print the error as the contract has it, for the program that reads stdout.
+    """
+    say = print_json if as_json else _say_nothing
     try:
         yield
-    except RequestError as error:
-        complain(error.text(locale))
-        raise typer.Exit(EXIT_REQUEST_ERROR) from error
     except MultiTalkError as error:
+        from multitalk.schema import ErrorReply  # noqa: PLC0415 - takes a while
+
+        say(ErrorReply.of(error, locale).reply())
         complain(error.text(locale))
-        raise typer.Exit(EXIT_WORKER_ERROR) from error
+        asked = isinstance(error, RequestError)
+        raise typer.Exit(EXIT_REQUEST_ERROR if asked else EXIT_WORKER_ERROR) from error
     except SettingError as error:
+        say({"error": str(error), "code": InvalidRequest.code})
         complain(str(error))
         raise typer.Exit(EXIT_REQUEST_ERROR) from error
+    except typer.BadParameter as error:
+        say({"error": error.message, "code": InvalidRequest.code})
+        raise  # typer complains
     except KeyboardInterrupt as error:
+        say({"error": "stopped", "code": Cancelled.code})
         complain("stopped")
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
@@ -73,3 +85,7 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
             )
 
         yield show
+
+
+def _say_nothing(_: object) -> None:
+    """Where no program reads along."""

@@ -68,7 +68,7 @@ def doctor(
     multitalk doctor
     """
     findings = []
-    with answering():
+    with answering(as_json=as_json):
         for finding in _examine():
             findings.append(finding)
             if not as_json:

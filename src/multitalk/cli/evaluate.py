@@ -68,7 +68,7 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
 
     multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
-    with answering():
+    with answering(as_json=as_json):
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
         if plot is not None and (against is not None or not alone):
@@ -134,19 +134,18 @@ def _two(
 
     verdicts = list(judged(watched([video, against]), judge))
     reports = [verdict.report for verdict in verdicts if verdict.report]
-    if len(reports) < len(verdicts):
-        for verdict in verdicts:
-            if verdict.error:
-                complain(f"{verdict.video}: {verdict.reason}")
-        return worst(verdicts)
-    compared = compare_figures(reports[0].figures, reports[1].figures)
-    if side_by_side is not None:
+    whole = len(reports) == len(verdicts)
+    compared = compare_figures(reports[0].figures, reports[1].figures) if whole else ()
+    if whole and side_by_side is not None:
         write_side_by_side(video, against, side_by_side)
+    for verdict in verdicts:
+        if verdict.error:
+            complain(f"{verdict.video}: {verdict.reason}")
     if as_json:
         first, second = (verdict.to_dict() for verdict in verdicts)
         figures = [asdict(figure) for figure in compared]
         print_json({"first": first, "second": second, "figures": figures})
-    else:
+    elif whole:
         print_pair(verdicts, compared)
     return worst(verdicts)
 

@@ -33,7 +33,7 @@ def inspect(
 
     multitalk inspect talk.mp4
     """
-    with answering():
+    with answering(as_json=as_json):
         from multitalk.errors import InvalidRequest  # noqa: PLC0415 - the rest takes a while
         from multitalk.provenance import inspect_video  # noqa: PLC0415
 

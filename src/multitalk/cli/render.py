@@ -118,7 +118,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
 
     multitalk render --request job.json -o talk.mp4
     """
-    with answering("ko" if locale == "ko" else "en"):
+    with answering("ko" if locale == "ko" else "en", as_json=as_json):
         from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while
         from multitalk.serving.local import (  # noqa: PLC0415
             Studio,
@@ -150,7 +150,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         on_top = {name: value for name, value in options.items() if value is not None}
         given |= with_paths_from(Path.cwd(), on_top)
         settings = Settings.from_env()
-        with answering(wanted_locale(given)):
+        with answering(wanted_locale(given), as_json=as_json):
             wanted = parse_request(given, settings=settings)
             timing_files = _timing_files(phonemes or [], wanted)
             for file in timing_files.values():

@@ -33,7 +33,7 @@ def visemes(
 
     multitalk visemes voice.wav --json > voice.json
     """
-    with answering():
+    with answering(as_json=as_json):
         track = _track_of(audio)
         if as_json:
             print_json(
