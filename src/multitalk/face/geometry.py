@@ -6,6 +6,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
+def ramp(x: float, start: float, end: float) -> float:
+    """0 below `start`, 1 above `end`, straight between."""
+    return float(np.clip((x - start) / (end - start), 0.0, 1.0))
+
+
 def smoothstep(x: NDArray[np.floating], start: float, end: float) -> NDArray[np.floating]:
     """Rise smoothly from 0 at `start` to 1 at `end`, flat outside (3 t^2 - 2 t^3)."""
     t: NDArray[np.floating] = np.clip((x - start) / (end - start), 0.0, 1.0)

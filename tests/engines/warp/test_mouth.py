@@ -112,6 +112,15 @@ def test_teeth_that_are_hardly_seen_are_not_used() -> None:
     assert own.teeth is None
 
 
+def test_what_hangs_from_nothing_is_no_row_of_upper_teeth() -> None:
+    picture = photographed_teeth(specks=False)
+    inside = picture[84:97, 108:193].copy()
+    picture[84:97, 108:193] = (60, 20, 20)  # a dark palate, and a bright tongue below it
+    picture[101:114, 108:193] = inside
+    own = cut_own_mouth(picture, open_mouth_points(), 120.0, 165.0)
+    assert own.teeth is None
+
+
 def test_the_folds_of_a_smile_fade_when_it_goes_and_come_back(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:

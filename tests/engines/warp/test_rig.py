@@ -3,8 +3,18 @@ import numpy as np
 from numpy.typing import NDArray
 from posing import pose
 
+from multitalk.engines.warp.field import move_points
+from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.lip_layout import (
+    LOWER_LIP,
+    MOUTH_CORNERS,
+    NUM_POINTS,
+    UPPER_LIP,
+    LipLayout,
+)
 from multitalk.engines.warp.rig import Rig, build_rig
-from multitalk.engines.warp.shapes import EXPRESSIONS, NUM_POINTS
+from multitalk.engines.warp.sealing import Lips
+from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -49,3 +59,22 @@ def test_the_lips_of_a_turned_head_are_not_taken_for_background(face: FaceLandma
         side = build_rig(turned(face, degrees), picture_size=SIZE)
         assert abs(side.frame.yaw_degrees) > 45
         assert side.open_gap > 0.6 * side.layout.max_gap
+
+
+def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_its_lips(
+    face: FaceLandmarks,
+) -> None:
+    gape = 0.12 * face.height
+    points = face.points.copy()
+    side = LipLayout.of(HeadFrame.of(face)).side[list(UPPER_LIP)]
+    points[list(UPPER_LIP), 1] += gape * side**2
+    points[[*LOWER_LIP, *MOUTH_CORNERS, mesh.CHIN], 1] += gape
+    rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    weights = pose(seal=1.0).weights
+    upper, lower = rig.upper.displacement(weights), rig.lower.displacement(weights)
+    grid, height = rig.upper.grid, rig.frame.height
+    gaps = Lips.of(rig.points, rig.frame, grid).gaps(upper, lower) / height
+    assert gaps[1:-1].max() < 0.003
+    assert gaps.min() > -0.015
+    line = move_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)[:, 1]
+    assert max(line[0], line[-1]) - line[5] < 0.01 * height

@@ -8,7 +8,8 @@ from multitalk.engines.warp.mood import Mood
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
-from multitalk.engines.warp.shapes import PARTED, ramp, smile_of
+from multitalk.engines.warp.shapes import PARTED, smile_of
+from multitalk.face.geometry import ramp
 from multitalk.speech.track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away

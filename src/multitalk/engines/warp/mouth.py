@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.lip_layout import LOWER_RED_INNER
 from multitalk.engines.warp.mouth_parts import LUMA, PATCH_TOP, MouthParts, Sprite, blurred
 from multitalk.engines.warp.own_mouth import OwnMouth, cut_own_mouth
-from multitalk.engines.warp.shapes import LOWER_RED_INNER, ramp
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep
+from multitalk.face.geometry import ramp, smoothstep
 
 Array = NDArray[np.float32]
 

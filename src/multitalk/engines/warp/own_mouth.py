@@ -15,6 +15,7 @@ Array = NDArray[np.float32]
 ROOM = 0.13  # mouth widths by which teeth go on above the lip's edge
 # A row of teeth is used if it is this wide and this high, in mouth widths; else teeth are drawn.
 ROW_WIDTH, ROW_HEIGHT = 0.45, 0.035
+UNDER_LIP = 0.09  # mouth widths below the upper lip within which its teeth begin
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ def _row_of_teeth(
     if len(columns) < ROW_WIDTH * width or height[columns].mean() < ROW_HEIGHT * width:
         return None
     first = tooth.argmax(0)
+    # Teeth that hang from nothing are the lower ones, or a tongue.
+    if np.median((first - seen.argmax(0))[columns]) > UNDER_LIP * width:
+        return None
     # The upper row ends where a dark line follows it; below that are the lower teeth.
     line = max(1, round(0.025 * width))
     below = cv2.morphologyEx(

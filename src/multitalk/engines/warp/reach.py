@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.field import Grid
 from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.shapes import NUM_POINTS
+from multitalk.engines.warp.lip_layout import NUM_POINTS
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep
 

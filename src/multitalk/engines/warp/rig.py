@@ -11,17 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.field import FieldBasis, Grid, move_points
+from multitalk.engines.warp.field import FieldBasis, Grid
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.lip_layout import LOWER_LIP, NUM_POINTS, UPPER_LIP, LipLayout
 from multitalk.engines.warp.reach import FARTHEST, expression_reach, head_reach, own_side
-from multitalk.engines.warp.shapes import (
-    EXPRESSIONS,
-    LOWER_LIP,
-    NUM_POINTS,
-    UPPER_LIP,
-    LipLayout,
-    expression_shapes,
-)
+from multitalk.engines.warp.sealing import Lips, sealed
+from multitalk.engines.warp.shapes import EXPRESSIONS, closing_moves, expression_shapes
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep, thin_plate
 from multitalk.face.landmarks import FaceLandmarks
@@ -32,7 +27,6 @@ MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
 SHOULDERS_FOLLOW = 0.45  # of a shift of the head
-SEAL_FIRMLY = 1.08  # lips at rest touch, they do not just meet
 
 
 @dataclass(frozen=True)
@@ -85,13 +79,15 @@ def build_rig(
     centre = frame.origin[:2]
     grid = _region(frame, centre, picture_size, lattice_steps)
     shapes = expression_shapes(frame, layout)
-    projected = np.stack([shapes[name] @ frame.axes[:, :2] for name in EXPRESSIONS])  # [E, N, 2]
+    moves = [shapes[name] for name in EXPRESSIONS] + closing_moves(frame, layout)
+    projected = np.stack([move @ frame.axes[:, :2] for move in moves])  # [E + C, N, 2]
     near_face = expression_reach(points, frame, grid)
     anchors = _Anchors.around(points, frame, layout, grid)
     x, y = grid.places()
     distinct = own_side((x, y), centre, neighbours, frame.height)
     near_face *= distinct
-    expression = [
+    lips = Lips.of(points, frame, grid)
+    upper, lower = (
         _expression_fields(
             xy=xy,
             projected=projected,
@@ -102,7 +98,8 @@ def build_rig(
             left_out=left_out,
         )
         for left_out in (LOWER_LIP, UPPER_LIP)
-    ]
+    )
+    expression = sealed(lips, upper, lower)
     reach = head_reach(frame, grid) * distinct
     motion = _motion_fields(
         points=points, frame=frame, anchors=anchors, grid=grid, reach=reach, distinct=distinct
@@ -113,11 +110,7 @@ def build_rig(
     top, bottom = _span(moving.any(axis=1))
     left, right = _span(moving.any(axis=0))
     small = grid.cut(top, bottom, left, right)
-    lips = _Lips.of(points, frame, grid)
     seal, opened, rounded = (EXPRESSIONS.index(name) for name in ("seal", "open", "round"))
-    tighten = _sealing_gain(lips, expression[0][seal], expression[1][seal])
-    for fields in expression:
-        fields[seal] *= tighten
     middle = len(mesh.LIPS_INNER_UPPER) // 2
     sealed_gap = lips.gaps(expression[0][seal], expression[1][seal])[middle]
     open_gap = lips.gaps(expression[0][opened], expression[1][opened])[middle]
@@ -227,13 +220,13 @@ def _expression_fields(
     near_face: NDArray[np.float64],
     left_out: tuple[int, ...],
 ) -> NDArray[np.float64]:
-    """Dense fields of all expressions from the landmarks but `left_out`: [E, rows, columns, 2].
+    """Dense fields of all moves from the landmarks but `left_out`: [E + C, rows, columns, 2].
 
     They fade with `near_face`, 0..1 [rows, columns], and are worked out only where it is not 0.
     """
     kept = np.setdiff1d(np.arange(NUM_POINTS), left_out)
     centres = np.concatenate([xy[kept], anchors.rings, anchors.border])
-    held = np.zeros((len(EXPRESSIONS), len(anchors.rings) + len(anchors.border), 2))
+    held = np.zeros((len(projected), len(anchors.rings) + len(anchors.border), 2))
     held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
     values = np.concatenate([projected[:, kept], held], 1)  # [E, N, 2]
     flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
@@ -249,47 +242,7 @@ def _expression_fields(
         smoothing=smoothing,
         scale=frame.height,
     )
-    return dense.reshape(*grid.shape, len(EXPRESSIONS), 2).transpose(2, 0, 1, 3)
-
-
-@dataclass(frozen=True)
-class _Lips:
-    """The inner lips of the photograph, for measuring what a pair of fields does to them."""
-
-    above: NDArray[np.float64]
-    below: NDArray[np.float64]
-    down: NDArray[np.float64]
-    grid: Grid
-
-    @classmethod
-    def of(cls, points: NDArray[np.float64], frame: HeadFrame, grid: Grid) -> "_Lips":
-        above, below = (
-            points[list(lip), :2] for lip in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER)
-        )
-        return cls(above, below, frame.axes[1, :2] / np.hypot(*frame.axes[1, :2]), grid)
-
-    def gaps(
-        self, upper: NDArray[np.floating] | None = None, lower: NDArray[np.floating] | None = None
-    ) -> NDArray[np.float64]:
-        """Signed pixels between the lips at the 11 points, moved by the fields or at rest."""
-        above, below = self.above, self.below
-        if upper is not None and lower is not None:
-            above = move_points(above, upper.astype(np.float32), self.grid).astype(np.float64)
-            below = move_points(below, lower.astype(np.float32), self.grid).astype(np.float64)
-        return (below - above) @ self.down
-
-
-def _sealing_gain(lips: _Lips, upper: NDArray[np.floating], lower: NDArray[np.floating]) -> float:
-    """By how much `seal` must be strengthened for the photograph's lips to touch everywhere.
-
-    A smooth field cannot follow every landmark; what is left of a gap would be seen as one.
-    """
-    before, after = lips.gaps(), lips.gaps(upper, lower)
-    parted = before > 0.25 * max(float(before.max()), 1.0)
-    if not parted.any():
-        return SEAL_FIRMLY
-    closed_share = np.clip(1 - after[parted] / before[parted], 0.6, None)
-    return float(SEAL_FIRMLY * max(1.0, float(np.max(1 / closed_share))))
+    return dense.reshape(*grid.shape, len(projected), 2).transpose(2, 0, 1, 3)
 
 
 def _motion_fields(

@@ -6,42 +6,20 @@ with the head. The figures are proportions of the mouth and of the face, set by 
 photographs of speakers and checked on re-detected landmarks.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.lip_layout import NUM_POINTS, LipLayout
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep
+from multitalk.face.geometry import ramp, smoothstep
 
 Array = NDArray[np.float64]
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "press", "tuck", "lift"),
     *("brow", "smile", "frown"),
-)
-NUM_POINTS = 468  # the mesh without its irises
-
-# Points in the red of the lips, from the person's right to the left, by distance from the inner
-# edge; and the points that move with each lip.
-UPPER_RED_OUTER = (184, 74, 73, 72, 11, 302, 303, 304, 408)
-LOWER_RED_OUTER = (77, 90, 180, 85, 16, 315, 404, 320, 307)
-UPPER_RED_INNER = (183, 42, 41, 38, 12, 268, 271, 272, 407)
-LOWER_RED_INNER = (96, 89, 179, 86, 15, 316, 403, 319, 325)
-MOUTH_CORNERS = (61, 76, 62, 78, 291, 306, 292, 308)
-UPPER_LIP = (
-    *mesh.LIPS_OUTER_UPPER[1:-1],
-    *UPPER_RED_OUTER,
-    *UPPER_RED_INNER,
-    *mesh.LIPS_INNER_UPPER[1:-1],
-)
-LOWER_LIP = (
-    *mesh.LIPS_OUTER_LOWER[1:-1],
-    *LOWER_RED_OUTER,
-    *LOWER_RED_INNER,
-    *mesh.LIPS_INNER_LOWER[1:-1],
 )
 BROWS = (
     *mesh.RIGHT_BROW_UPPER,
@@ -56,109 +34,13 @@ RELAXED_WIDTH = 0.37
 ROUND_WIDTH = 0.70
 SMILE_KEPT = 0.86  # of a smile's width: how broad it rests
 
+UPPER_LIP_CLOSES = 0.40  # of the way, where the jaw is not dropped
+LEVELLED = 0.40  # of a smile's curve that goes when its lips close
+
 # From this gap (of the mouth's width) on, the photograph's mouth is open; from `WIDE_OPEN` on, so
 # far that the jaw must come up for it to close.
 PARTED = 0.02
 WIDE_OPEN = 0.17
-
-
-def ramp(x: float, start: float, end: float) -> float:
-    """0 below `start`, 1 above `end`, straight between."""
-    return float(np.clip((x - start) / (end - start), 0.0, 1.0))
-
-
-@dataclass(frozen=True)
-class LipLayout:
-    """Where each landmark lies around the mouth. All arrays are [468].
-
-    Attributes:
-        side: 0 at the middle of the mouth, -1 and 1 at its corners.
-        below: Distance below the line between the lips, in mouth widths.
-        ring: 0 on the inner edge of a lip, 1 on its outer edge.
-        arch: 1 at the middle of a lip, 0 at the corners.
-        lower: Landmarks of the lower lip, without corners.
-        upper: Likewise of the upper lip.
-        corner: The corners.
-        lip: Any of the three.
-        jaw: How much the skin follows the jaw.
-        cheek: How much the skin beside the mouth is drawn down by the jaw.
-        around: How much the skin follows the lips sideways.
-        max_gap: Pixels between the inner lips at `open` = 1.
-        rest_gap: Pixels between the inner lips of the photograph at each of the 11 inner points.
-        parted: Gap of the photograph at the middle, in mouth widths.
-    """
-
-    side: Array
-    below: Array
-    ring: Array
-    arch: Array
-    lower: NDArray[np.bool_]
-    upper: NDArray[np.bool_]
-    corner: NDArray[np.bool_]
-    lip: NDArray[np.bool_]
-    jaw: Array
-    cheek: Array
-    around: Array
-    max_gap: float
-    rest_gap: Array
-    parted: float
-
-    @classmethod
-    def of(cls, frame: HeadFrame) -> "LipLayout":
-        """Measure the layout on a head's landmarks."""
-        q = frame.local[:NUM_POINTS]
-        middle = (q[mesh.RIGHT_MOUTH_CORNER] + q[mesh.LEFT_MOUTH_CORNER]) / 2
-        half_width = abs(q[mesh.LEFT_MOUTH_CORNER, 0] - q[mesh.RIGHT_MOUTH_CORNER, 0]) / 2
-        line = (q[mesh.INNER_UPPER_LIP, 1] + q[mesh.INNER_LOWER_LIP, 1]) / 2
-        side = (q[:, 0] - middle[0]) / half_width
-        below = (q[:, 1] - line) / frame.mouth_width
-        ring = np.ones(NUM_POINTS)
-        for indices, value in (
-            (mesh.LIPS_INNER_UPPER, 0.0),
-            (mesh.LIPS_INNER_LOWER, 0.0),
-            (UPPER_RED_INNER, 0.33),
-            (LOWER_RED_INNER, 0.33),
-            (UPPER_RED_OUTER, 0.66),
-            (LOWER_RED_OUTER, 0.66),
-        ):
-            ring[list(indices)] = value
-        lower, upper, corner = (_mask(LOWER_LIP), _mask(UPPER_LIP), _mask(MOUTH_CORNERS))
-        lip = lower | upper | corner
-        beneath = smoothstep(below, -0.05, 0.25)
-        near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), 0.25, 1.0)
-        rest_gap = np.linalg.norm(
-            (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
-        )
-        beyond = np.clip(np.abs(side) - 1, 0, None)
-        return cls(
-            side=side,
-            below=below,
-            ring=ring,
-            arch=np.clip(1 - np.minimum(np.abs(side), 1) ** 2.2, 0, 1) ** 0.75,
-            lower=lower,
-            upper=upper,
-            corner=corner,
-            lip=lip,
-            jaw=np.where(lip | (below <= 0), 0, beneath * (0.35 + 0.65 * near_chin)),
-            cheek=np.where(
-                lip,
-                0,
-                (1 - beneath)
-                * smoothstep(below, -0.75, 0)
-                * np.exp(-(((np.abs(side) - 1.25) / 0.7) ** 2))
-                * 0.28,
-            ),
-            around=np.where(lip, 1, np.exp(-(beyond**2) / 0.5) * np.exp(-((below / 0.42) ** 2))),
-            max_gap=min(0.60 * frame.mouth_width, 0.205 * frame.width),
-            rest_gap=rest_gap,
-            parted=float(rest_gap[5] / frame.mouth_width),
-        )
-
-
-def _mask(indices: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = np.zeros(NUM_POINTS, bool)
-    mask[list(indices)] = True
-    return mask
 
 
 def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
@@ -170,9 +52,10 @@ def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
     raises the mouth's corners and the cheeks; `frown` draws the inner brows down and together.
     Below 0 they do the opposite.
     """
-    flatness = _droop_of_corners(frame, layout)
+    share_up = UPPER_LIP_CLOSES - 0.24 * _jaw_dropped(frame, layout)
+    flatness = _droop_of_corners(frame, layout, share_up)
     shapes = {
-        "seal": _seal(frame, layout, flatness),
+        "seal": _seal(frame, layout, flatness, share_up),
         "open": _open(layout),
         "spread": _spread(frame, layout),
         "round": _round(frame, layout, flatness),
@@ -214,18 +97,18 @@ def _open(layout: LipLayout) -> Array:
     return d
 
 
-def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
-    """Bring the photograph's lips together; a wide-open mouth also lets its jaw up."""
+def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array, share_up: float) -> Array:
+    """Bring the photograph's lips together; a wide-open mouth also lets its jaw up.
+
+    `share_up` is how much of the way the upper lip goes.
+    """
     q = frame.local
     order = np.argsort(q[list(mesh.LIPS_INNER_UPPER), 0])
     inner_side = layout.side[list(mesh.LIPS_INNER_UPPER)][order]
     gaps = (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[order]  # [11, 3]
     side = np.clip(layout.side, -1, 1)
     gap = np.stack([np.interp(side, inner_side, gaps[:, axis]) for axis in range(3)], -1)
-    wide = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + 0.2)
-    if abs(frame.yaw_degrees) > 35:
-        wide *= 0.5
-    share_up = 0.40 - 0.24 * wide  # how much of the way the upper lip goes
+    wide = _jaw_dropped(frame, layout)
     ring = layout.ring[:, None]
     d = _blank()
     closing = -(1 - share_up) * gap * (1 - 0.25 * (1 - wide) * ring)
@@ -234,8 +117,36 @@ def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
     d[:, 1] -= np.where(layout.lip, 0, layout.jaw * (0.40 + 0.45 * wide) * layout.rest_gap[5])
     # A smile relaxes: corners come in and level out, and the cheeks sink.
     d[:, 0] -= (1 - _resting_width(frame)) * frame.mouth_width / 2 * _sideways(layout)
-    d[:, 1] += 0.40 * flatness + 0.5 * _sinking_cheeks(frame, layout)
+    d[:, 1] += _levelled(frame, layout, flatness) + 0.5 * _sinking_cheeks(frame, layout)
     return d
+
+
+def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[Array]:
+    """Moves that bring the lips together at one place each, between the corners: [468, 3] each.
+
+    What `seal` leaves of a gap, or closes too much, is made up for by them.
+    """
+    inner = np.sort(layout.side[list(mesh.LIPS_INNER_UPPER)])
+    moves = []
+    for place in np.eye(len(inner))[1:-1]:
+        near = frame.mouth_width * np.interp(layout.side, inner, place) * (1 - 0.3 * layout.ring)
+        d = _blank()
+        d[layout.upper, 1] = (UPPER_LIP_CLOSES * near)[layout.upper]
+        d[layout.lower, 1] = ((UPPER_LIP_CLOSES - 1) * near)[layout.lower]
+        moves.append(d)
+    return moves
+
+
+def _jaw_dropped(frame: HeadFrame, layout: LipLayout) -> float:
+    """How far the photograph's jaw must come up for its mouth to close, 0..1."""
+    wide = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + 0.2)
+    return 0.5 * wide if abs(frame.yaw_degrees) > 35 else wide
+
+
+def _levelled(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
+    """What of `flatness` lips at rest have: some of a smile's, the more of a dropped jaw's."""
+    jaw = LEVELLED + (1 - LEVELLED) * _jaw_dropped(frame, layout)
+    return np.where(flatness < 0, jaw, LEVELLED) * flatness
 
 
 def smile_of(frame: HeadFrame) -> float:
@@ -256,14 +167,17 @@ def _sinking_cheeks(frame: HeadFrame, layout: LipLayout) -> Array:
     return np.where(layout.lip, 0, 0.045 * smile_of(frame) * frame.height * beside * above)
 
 
-def _droop_of_corners(frame: HeadFrame, layout: LipLayout) -> Array:
-    """Pixels by which each place must go down for a smile's curved lip line to be level: [468]."""
+def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> Array:
+    """Pixels by which each place must go down for the line between closed lips to be level: [468].
+
+    More than 0 at the corners of a smile, less at those that a dropped jaw has drawn down.
+    """
     q = frame.local
     upper, lower = list(mesh.LIPS_INNER_UPPER), list(mesh.LIPS_INNER_LOWER)
     order = np.argsort(q[upper, 0])
-    seam = ((q[upper, 1] + q[lower, 1]) / 2)[order]
+    seam = (q[upper, 1] + share_up * (q[lower, 1] - q[upper, 1]))[order]
     at = np.interp(np.clip(layout.side, -1.1, 1.1), layout.side[upper][order], seam)
-    level = (q[upper[5], 1] + q[lower[5], 1]) / 2 - at
+    level = np.interp(0.0, layout.side[upper][order], seam) - at
     beyond = np.clip(np.abs(layout.side) - 0.9, 0, None)
     skin = np.exp(-((beyond / 0.5) ** 2)) * np.exp(-((layout.below / 0.4) ** 2))
     return np.where(layout.lip, level, level * skin)
@@ -296,7 +210,8 @@ def _round(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
     drawn_in = _resting_width(frame) - ROUND_WIDTH * relaxed
     d = _blank()
     d[:, 0] = -drawn_in * width / 2 * _sideways(layout)
-    d[:, 1] += 0.60 * flatness + 0.5 * _sinking_cheeks(frame, layout)
+    d[:, 1] += flatness - _levelled(frame, layout, flatness)
+    d[:, 1] += 0.5 * _sinking_cheeks(frame, layout)
     # What is drawn in makes the lips thicker. At the sides they meet, so that the opening is round.
     fuller = width * layout.arch * drawn_in / (1 - ROUND_WIDTH)
     pinched = 0.14 * layout.max_gap * (1 - np.exp(-((layout.side / 0.50) ** 2))) * (1 - 0.7 * ring)
