@@ -889,10 +889,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "work_directory_full": {
         "en": "the worker's directory for jobs has {free:.0f} MiB left, but a job may need "
-        "{needed:.0f} MiB; free some, or set MULTITALK_WORK_DIRECTORY or MULTITALK_MAX_AUDIO_BYTES",
+        "{needed:.0f} MiB; free some, or set MULTITALK_WORK_DIRECTORY, "
+        "MULTITALK_MAX_VIDEO_BYTES or MULTITALK_MAX_AUDIO_BYTES",
         "ko": "워커의 작업 폴더에 {free:.0f} MiB가 남았지만 작업에는 {needed:.0f} MiB가 필요할 수 "
-        "있습니다. 공간을 비우거나 MULTITALK_WORK_DIRECTORY 또는 MULTITALK_MAX_AUDIO_BYTES를 "
-        "바꿔 주세요.",
+        "있습니다. 공간을 비우거나 MULTITALK_WORK_DIRECTORY, MULTITALK_MAX_VIDEO_BYTES 또는 "
+        "MULTITALK_MAX_AUDIO_BYTES를 바꿔 주세요.",
     },
     # The queue ---------------------------------------------------------------------------------
     "job_unknown": {

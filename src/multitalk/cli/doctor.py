@@ -32,7 +32,6 @@ OPTIONAL_PACKAGES = {
 }
 ALONE = {"mediapipe": "--no-deps mediapipe==0.10.21"}  # not by its name only
 OLDEST, NEWEST = (3, 10), (3, 12)  # Python
-MIN_FREE_DISK = 2 * 2**30  # bytes
 MIN_MEMORY = 2 * 2**30  # bytes
 SELF_TEST_SIZE = 480  # pixels
 SELF_TEST_SECONDS = 1.0
@@ -94,7 +93,7 @@ def _examine() -> Iterator[Finding]:
     yield _voices()
     yield _machine()
     yield _memory()
-    yield _disk(settings.work_directory)
+    yield _disk(settings)
     yield _gpu()
     yield _weights(settings)
     yield _self_test()
@@ -140,13 +139,18 @@ def _memory() -> Finding:
     return Finding("memory", enough, f"{size / 2**30:.1f} GB" + ("" if enough else ": 2 GB needed"))
 
 
-def _disk(directory: Path) -> Finding:
+def _disk(settings: Settings) -> Finding:
+    from multitalk.job.readiness import disk_needed  # noqa: PLC0415 - heavy
+
+    directory = settings.work_directory
     if not directory.is_dir():
         return Finding("work directory", False, f"{directory} is missing: make it")
-    free = shutil.disk_usage(directory).free
-    enough = free >= MIN_FREE_DISK
+    free, needed = shutil.disk_usage(directory).free, disk_needed(settings)
     said = f"{free / 2**30:.1f} GB free in {directory}"
-    return Finding("work directory", enough, said + ("" if enough else ": 2 GB needed"))
+    enough = free >= needed
+    return Finding(
+        "work directory", enough, said + ("" if enough else f": {needed / 2**30:.1f} GB needed")
+    )
 
 
 def _gpu() -> Finding:

@@ -96,7 +96,9 @@ def serve(  # noqa: PLR0917 - typer's way to say options
                 cors_origins=tuple(cors_origin or ()),
                 rate_factor=rate,
                 retention_seconds=retention,
-                max_upload_bytes=max(settings.max_audio_bytes, settings.max_image_bytes),
+                max_upload_bytes=max(
+                    settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
+                ),
                 price_per_hour=price_per_hour,
                 currency=currency,
             ),

@@ -27,7 +27,7 @@ def check_work_directory(settings: Settings) -> None:
     """Can a job's files be kept?
 
     Raises:
-        WorkerError: They cannot be written, or one job of the largest inputs would not fit.
+        WorkerError: They cannot be written, or too little disk is free: `disk_needed`.
     """
     directory = settings.work_directory
     try:
@@ -36,9 +36,15 @@ def check_work_directory(settings: Settings) -> None:
         free = shutil.disk_usage(directory).free
     except OSError as error:
         raise WorkerError("work_directory_unusable", reason=error.strerror) from error
-    needed = settings.max_image_bytes + settings.max_audio_bytes + RESULT_BYTES
+    needed = disk_needed(settings)
     if free < needed:
         raise WorkerError("work_directory_full", free=free / 2**20, needed=needed / 2**20)
+
+
+def disk_needed(settings: Settings) -> int:
+    """Bytes of free disk for a job with the largest picture, or video in its place, and voice."""
+    visual = max(settings.max_image_bytes, settings.max_video_bytes)
+    return visual + settings.max_audio_bytes + RESULT_BYTES
 
 
 def check_weights(settings: Settings) -> None:
