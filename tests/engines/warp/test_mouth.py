@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from posing import pose
 
 from multitalk.engines.warp.acting import open_weight
 from multitalk.engines.warp.lip_light import LipLight
-from multitalk.engines.warp.mouth import Aperture
+from multitalk.engines.warp.mouth import Aperture, MouthInterior
 from multitalk.engines.warp.own_mouth import cut_own_mouth
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig
@@ -68,6 +70,25 @@ def test_a_black_and_white_photograph_stays_so(portrait: NDArray[np.uint8], rig:
     drawn = pose(seal=1, open=open_weight(rig, 0.09), round=0.3, rounding=0.3)
     Puppet(grey, rig).draw(frame, drawn)
     assert np.ptp(frame.astype(int), axis=2).max() <= 3
+
+
+def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    aperture = aperture_of(Puppet(portrait, rig), seal=1, open=0.5)
+    region = np.full((*portrait.shape[:2], 3), 200, np.float32)
+    for degrees in (-60, 60):
+        head = replace(rig.frame, yaw_degrees=degrees)
+        mouth = MouthInterior(portrait, rig.points, head, rig.layout.parted)
+        painted = region.copy()
+        mouth.draw(
+            painted, (0, 0), aperture, skull=mouth.meeting_place, jaw_drop=20.0, rounding=0.0,
+            tongue=0.0, spoken=1.0,
+        )  # fmt: skip
+        right, left = (aperture.seam[end].round().astype(int) for end in (8, -9))
+        far, near = (left, right) if degrees > 0 else (right, left)
+        assert painted[far[1], far[0]].min() > 150
+        assert painted[near[1], near[0]].max() < 150
 
 
 def photographed_teeth(specks: bool) -> NDArray[np.uint8]:

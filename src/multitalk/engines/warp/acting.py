@@ -9,7 +9,6 @@ from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED, smile_of
-from multitalk.face.geometry import ramp
 from multitalk.speech.track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
@@ -17,8 +16,7 @@ TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a littl
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
-# A head in profile: degrees from which on and up to which the mouth does less, and how much less.
-PROFILE, FULL_PROFILE, CALMED = 40, 60, 0.35
+CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
 SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad one
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
 
@@ -44,7 +42,7 @@ class Actor:
         self._rig = rig
         self._mood = mood
         self._parted = rig.layout.parted > PARTED
-        self._calm = 1 - CALMED * ramp(abs(rig.frame.yaw_degrees), PROFILE, FULL_PROFILE)
+        self._calm = 1 - CALMED * rig.frame.in_profile
         self._gestures = Gestures(seed, person, liveliness=mood.liveliness)
 
     def perform(self, track: VisemeTrack) -> Iterator[Pose]:

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.face import mesh
+from multitalk.face.geometry import ramp
 from multitalk.face.landmarks import FaceLandmarks
+
+PROFILE = (40, 60)  # degrees of turn from which on and up to which a face becomes a profile
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,8 @@ class HeadFrame:
             mouth_width=face.mouth_width * face.height,
             yaw_degrees=face.yaw_degrees,
         )
+
+    @property
+    def in_profile(self) -> float:
+        """0 for a face that shows both its halves, 1 in profile, where one half is guessed."""
+        return ramp(abs(self.yaw_degrees), *PROFILE)

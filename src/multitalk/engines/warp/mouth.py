@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.lip_layout import LOWER_RED_INNER
+from multitalk.engines.warp.lip_layout import LOWER_RED_INNER, LOWER_RED_OUTER
 from multitalk.engines.warp.mouth_parts import LUMA, PATCH_TOP, MouthParts, Sprite, blurred
 from multitalk.engines.warp.own_mouth import OwnMouth, cut_own_mouth
 from multitalk.face import mesh
@@ -24,6 +24,7 @@ CAVITY = np.array([46, 18, 18], np.float32)
 RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
 SHADE = np.array([0.36, 0.52, 0.54], np.float32)
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
+FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: what lies farther is not seen
 GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
 
 
@@ -83,6 +84,8 @@ class MouthInterior:
             colourfulness=ramp(1 - float(light.min() / max(light.max(), 1.0)), GREY, COLOURED),
         )
         wet = WET.mean() + (WET - WET.mean()) * np.float32(self._parts.colourfulness)
+        # Towards which end of a mouth in profile nothing is drawn, and how certainly: -1..1.
+        self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
         self._inner_lip = _red_colour(picture, points) * wet
         self._own: OwnMouth | None = None
         if parted > 0.05:
@@ -128,6 +131,8 @@ class MouthInterior:
         if (size <= 1).any():
             return
         opening = self._opening_mask(outline - low, size)
+        if self._far_end:
+            opening *= self._near_part(aperture, low + corner, size)
         place = np.asarray(corner) + low
         inside = self._inside(
             place, size, skull, jaw_drop, rounding=rounding, tongue=tongue, spoken=spoken
@@ -144,6 +149,19 @@ class MouthInterior:
         cv2.fillPoly(fine, [np.round(outline * 2 * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
         return blurred(mask.astype(np.float32) / 255, max(0.6, self._width * 0.009))
+
+    def _near_part(
+        self, aperture: Aperture, place: NDArray[np.int_], size: NDArray[np.int_]
+    ) -> Array:
+        """1 but towards the far end of a mouth in profile: there lies the background, [h, w]."""
+        width, height = (int(n) for n in size)
+        start, end = aperture.seam[0], aperture.seam[-1]
+        along = (end - start) / max(float((end - start) @ (end - start)), 1.0)
+        rows = np.arange(height)[:, None] + place[1] - start[1]
+        columns = np.arange(width)[None, :] + place[0] - start[0]
+        share = columns * along[0] + rows * along[1]  # 0 at the person's right, 1 at the left
+        far = share if self._far_end > 0 else 1 - share
+        return (1 - abs(self._far_end) * smoothstep(far, *FAR_END)).astype(np.float32)
 
     def _inside(
         self,
@@ -290,7 +308,8 @@ def skin_colour(
 
 
 def _red_colour(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The red of the lower lip near its inner edge, RGB 0..255: the median."""
+    """The red of the lower lip without its shine, RGB 0..255: its darker third."""
     limit = np.array(picture.shape[1::-1]) - 1
-    places = np.clip(points[list(LOWER_RED_INNER[2:-2]), :2].round().astype(int), 0, limit)
-    return np.median(picture[places[:, 1], places[:, 0]], axis=0).astype(np.float32)
+    red = [*LOWER_RED_INNER[2:-2], *LOWER_RED_OUTER[2:-2]]
+    places = np.clip(points[red, :2].round().astype(int), 0, limit)
+    return np.percentile(picture[places[:, 1], places[:, 0]], 35, axis=0).astype(np.float32)

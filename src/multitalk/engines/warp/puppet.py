@@ -86,6 +86,8 @@ class Puppet:
         self._across = across / np.linalg.norm(across)
         width = rig.frame.mouth_width
         skin = skin_colour(picture, rig.points, width)
+        # In profile the shine would lie on the background.
+        self._frontal = 1 - rig.frame.in_profile
         self._lips = LipLight(self._across, self._down, width, skin)
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose, *, head_holds: bool = False) -> None:
@@ -196,7 +198,7 @@ class Puppet:
             outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
             above = move_points(outer_upper, upper, rig.upper.grid)[0]
             outer = (above, chin_side[len(chin_side) // 2])
-            self._lips.push_out(region, corner, aperture, outer, pose.rounding)
+            self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
         if aperture.gap.max() > DRAWN_GAP:
             head_only = pose.weights.copy()
             head_only[: len(EXPRESSIONS)] = 0
