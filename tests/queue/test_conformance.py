@@ -211,6 +211,35 @@ async def test_a_silent_worker_s_job_goes_to_another_and_its_result_is_dropped(
     assert (await queue.counts()).retried == 1
 
 
+async def test_a_dead_worker_s_job_goes_to_another_at_once(opened: Opener) -> None:
+    server, worker = await opened(lease_seconds=60), await opened(lease_seconds=60)
+    jobs = [await server.submit(a_job()) for _ in range(2)]
+    await worker.announce(WorkerRecord(id="dead", engine="warp", started_at=1.0))
+    lost = await claimed(worker, "dead")
+    other = await claimed(worker, "alive")
+    await server.bury("dead")
+    assert await server.workers() == []
+    again = await claimed(worker, "alive")
+    assert (again.job.id, again.job.attempts) == (jobs[0].id, 2)
+    assert await worker.renew(lost) == "lost"
+    assert not await worker.finish(lost, BROKEN)
+    for lease in (other, again):
+        assert await worker.finish(lease, DONE)
+    await server.bury("alive")
+    assert [(await server.get(job.id)).status for job in jobs] == [JobStatus.COMPLETED] * 2
+    assert await nothing_to_claim(worker)
+
+
+async def test_a_job_whose_workers_die_is_quarantined(opened: Opener) -> None:
+    queue = await opened(lease_seconds=60, max_attempts=2)
+    job = await queue.submit(a_job())
+    for attempt in (1, 2):
+        assert (await claimed(queue, f"w{attempt}")).job.attempts == attempt
+        await queue.bury(f"w{attempt}")
+    assert (await queue.get(job.id)).status is JobStatus.FAILED
+    assert await nothing_to_claim(queue)
+
+
 async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener) -> None:
     queue, other = await opened(lease_seconds=0.6), await opened(lease_seconds=0.6)
     job = await queue.submit(a_job())

@@ -35,6 +35,9 @@ def work(
             min=0.0,
         ),
     ] = DRAIN_SECONDS,
+    worker_id: Annotated[
+        str | None, typer.Option(help="Its name in the queue.", hidden=True)
+    ] = None,
 ) -> None:
     """Do the jobs of a queue, one at a time; start as many workers as there is room for.
 
@@ -58,5 +61,11 @@ def work(
         if wanted not in ("auto", "warp", "diffusion"):
             raise typer.BadParameter(f"{wanted}: choose auto, warp or diffusion")
         raise typer.Exit(
-            run(queue, settings, engine=cast("EngineChoice", wanted), drain_seconds=drain)
+            run(
+                queue,
+                settings,
+                engine=cast("EngineChoice", wanted),
+                drain_seconds=drain,
+                worker_id=worker_id,
+            )
         )

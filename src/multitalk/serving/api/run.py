@@ -83,7 +83,9 @@ def serve(
                 unopened.append(error)
                 logging.getLogger("uvicorn.error").disabled = True  # it would log a traceback
                 raise
-            await stack.enter_async_context(Supervisor(worker_command, workers))
+            await stack.enter_async_context(
+                Supervisor(worker_command, workers, bury=server.queue.bury)
+            )
             webhooks = Webhooks(server, metrics, public_poster(settings))
             chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
             try:

@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
+
+from multitalk.errors import QueueUnavailable
 
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
@@ -28,15 +32,22 @@ class Supervisor:
     workers to end. If the server is killed, the kernel asks them.
 
     Args:
-        command: Of one worker.
+        command: Of one worker; `--worker-id` and its name in the queue are added.
         count: How many.
+        bury: Told the name of each that has ended, however it did.
         drain_seconds: How long one may take to end.
     """
 
     def __init__(
-        self, command: Sequence[str], count: int, *, drain_seconds: float = DRAIN_SECONDS
+        self,
+        command: Sequence[str],
+        count: int,
+        *,
+        bury: Callable[[str], Awaitable[None]],
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._command = list(command)
+        self._bury = bury
         self._count = count
         self._drain_seconds = drain_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,8 +79,9 @@ class Supervisor:
 
     async def _run_once(self, number: int) -> int:
         # In this thread: the kernel's signal is tied to the thread that starts the process.
+        worker_id = f"{socket.gethostname()}-{number}-{secrets.token_hex(6)}"
         process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command,
+            [*self._command, "--worker-id", worker_id],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_tie(),  # noqa: PLW1509 - one system call, looked up before
@@ -79,11 +91,12 @@ class Supervisor:
             while (code := process.poll()) is None:
                 await asyncio.sleep(POLL_SECONDS)
         except asyncio.CancelledError:
-            await asyncio.shield(self._end(process))
+            await asyncio.shield(self._end(process, worker_id))
             raise
+        await self._tell(worker_id)
         return code
 
-    async def _end(self, process: "subprocess.Popen[bytes]") -> None:
+    async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_ended(process), self._drain_seconds)
@@ -91,6 +104,13 @@ class Supervisor:
             logger.warning("worker process %d does not end: killed", process.pid)
             process.kill()
         process.wait()
+        await self._tell(worker_id)
+
+    async def _tell(self, worker_id: str) -> None:
+        try:
+            await self._bury(worker_id)
+        except QueueUnavailable as error:  # a lease ends by itself, only later
+            logger.warning("the job of a worker that ended waits for its lease's end: %s", error)
 
 
 async def _ended(process: "subprocess.Popen[bytes]") -> None:

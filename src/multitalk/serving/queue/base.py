@@ -178,6 +178,9 @@ class JobQueue(Protocol):
     async def leave(self, worker_id: str) -> None:
         """Say that a worker is gone."""
 
+    async def bury(self, worker_id: str) -> None:
+        """Say that a worker is dead, for certain: its job's lease runs out at once."""
+
     # For both -------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:

@@ -173,6 +173,15 @@ class JetStreamQueue(RuledQueue):
             await self._take_back(job)
         return job
 
+    async def _abandon(self, job_id: str, worker_id: str) -> Job:
+        """As `RuledQueue._abandon`: the dead worker's message would come back a lease later."""
+        job = await super()._abandon(job_id, worker_id)
+        with translated():
+            await self._take_back(job)
+            if not job.is_final:
+                await self._hand_out(job)
+        return job
+
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
         waiting = [

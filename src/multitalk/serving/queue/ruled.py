@@ -1,8 +1,10 @@
 """What all queues do alike: the rules, over a store that changes one job in one step."""
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from multitalk.errors import NotFound
@@ -25,7 +27,7 @@ Answer = TypeVar("Answer")
 
 
 class RuledQueue(ABC):
-    """A `JobQueue` over five operations of a store.
+    """A `JobQueue` over seven operations of a store.
 
     Args:
         terms: What everybody who opens this queue agrees on.
@@ -41,6 +43,21 @@ class RuledQueue(ABC):
     @abstractmethod
     async def submission(self, job_id: str) -> Submission:
         """As `JobQueue.submission`."""
+
+    @abstractmethod
+    async def jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        owner: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Job]:
+        """As `JobQueue.jobs`."""
+
+    @abstractmethod
+    async def leave(self, worker_id: str) -> None:
+        """As `JobQueue.leave`."""
 
     @abstractmethod
     async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:
@@ -135,6 +152,20 @@ class RuledQueue(ABC):
             await self._change(lease.job.id, lambda job: rules.released(job, lease.token))
         except NotFound:
             return
+
+    async def bury(self, worker_id: str) -> None:
+        """As `JobQueue.bury`."""
+        await self.leave(worker_id)
+        for job in await self.jobs(status=JobStatus.IN_PROGRESS, limit=sys.maxsize):
+            if job.worker_id == worker_id:
+                with suppress(NotFound):
+                    await self._abandon(job.id, worker_id)
+
+    async def _abandon(self, job_id: str, worker_id: str) -> Job:
+        """Take a job from a worker that is dead, if it is still that one's."""
+        return await self._change(
+            job_id, lambda job: rules.abandoned(job, worker_id, self.terms.clock(), self.terms)
+        )
 
     async def cancel(self, job_id: str) -> Job:
         """As `JobQueue.cancel`."""

@@ -132,6 +132,13 @@ def released(job: Job, token: str) -> Job:
     return _queued(job, attempts=job.attempts - 1) if is_held(job, token) else job
 
 
+def abandoned(job: Job, worker_id: str, now: float, terms: Terms) -> Job:
+    """A job whose worker is dead, if it is that worker's: as if the lease had run out now."""
+    if job.status is not JobStatus.IN_PROGRESS or job.worker_id != worker_id:
+        return job
+    return swept(job.model_copy(update={"lease_until": now}), now, terms) or job
+
+
 def cancelled(job: Job, now: float) -> Job:
     """A job that nobody wants any more, unless it is final."""
     return job if job.is_final else _final(job, JobStatus.CANCELLED, now)

@@ -32,8 +32,16 @@ def work(
     *,
     engine: EngineChoice,
     drain_seconds: float,
+    worker_id: str | None = None,
 ) -> int:
     """Load an engine and do jobs until SIGTERM or SIGINT.
+
+    Args:
+        queue_url: As for `open_queue`.
+        settings: What the operator decided.
+        engine: To render with.
+        drain_seconds: How long the job at hand may still take when the worker is told to stop.
+        worker_id: Its name in the queue, new at each start; made here if None.
 
     Returns:
         The exit code: 0, or 1 if the engine broke, so that another process should take over.
@@ -53,6 +61,7 @@ def work(
         settings,
         load=lambda: _ready(load_engine(engine, settings=settings), settings),
         drain_seconds=drain_seconds,
+        worker_id=worker_id,
     )
 
 
@@ -64,6 +73,7 @@ def serve(
     terms: Terms | None = None,
     drain_seconds: float,
     stuck_seconds: float = STUCK_SECONDS,
+    worker_id: str | None = None,
 ) -> int:
     """Do jobs with an engine that `load` gives, in the thread in which it will be used."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -77,7 +87,8 @@ def serve(
                 queue,
                 await loop.run_in_executor(thread, load),
                 settings,
-                worker_id=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+                worker_id=worker_id
+                or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
                 thread=thread,
                 drain_seconds=drain_seconds,
                 stuck_seconds=stuck_seconds,
