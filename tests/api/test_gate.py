@@ -57,6 +57,13 @@ def test_every_route_needs_a_key_but_three(keyed):
                 assert (answer.status_code == 401) == (path not in OPEN_PATHS), path
 
 
+@pytest.mark.parametrize("path", ["/uploadsx", "/faces.html", "/v2x", "/metrics-page"])
+def test_a_path_that_only_begins_like_the_api_s_is_none_of_it(keyed, path):
+    server, _ = keyed
+    with server.client() as client:
+        assert client.get(path).status_code == 404
+
+
 def test_what_is_open_is_open(keyed):
     server, _ = keyed
     with server.client() as client:

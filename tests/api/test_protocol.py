@@ -9,6 +9,7 @@ from obedient_worker import VIDEO
 from running import ended, running
 
 TALK = "/v2/talk"
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -130,18 +131,21 @@ def test_errors_are_in_the_language_that_is_asked_for(client):
 
 @pytest.mark.parametrize("path", ["status", "stream", "cancel", "retry"])
 def test_an_unknown_job_is_a_404(client, path):
-    job = "00000000-0000-4000-8000-000000000000"
     method = "POST" if path in ("cancel", "retry") else "GET"
-    answer = client.request(method, f"{TALK}/{path}/{job}")
+    answer = client.request(method, f"{TALK}/{path}/{NOBODYS}")
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
 
 
 def test_an_unknown_address_and_a_wrong_method_have_our_body(client):
     assert client.get("/v2/talk/nothing").json()["code"] == "not_found"
-    answer = client.get(f"{TALK}/run")
-    assert answer.status_code in (404, 405)  # 404 where the page lies behind all routes
-    assert "error" in answer.json()
+    for path, allowed in ((f"{TALK}/run", "POST"), ("/uploads", "POST"), ("/faces", "POST")):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert "error" in answer.json()
+    assert client.delete(f"{TALK}/status/{NOBODYS}").status_code == 405
+    assert client.get("/no/such/file").status_code == 404
+    assert client.get("/").headers["content-type"].startswith("text/html")
 
 
 def test_a_job_in_the_queue_is_cancelled_and_stays_so(idle):

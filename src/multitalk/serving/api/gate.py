@@ -21,7 +21,7 @@ from multitalk.serving.api.metrics import Metrics
 
 # What a browser asks for before anybody could type a key, and what needs none.
 OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
-API_PREFIXES = ("/v2/", "/videos/", "/uploads", "/metrics", "/faces", "/voices", "/webhook-secret")
+API_PARTS = ("v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")  # the first
 SIGNED_PREFIX = "/videos/"  # a signed link is as good as a key there; the route looks
 
 
@@ -88,7 +88,7 @@ class Gate:
             Forbidden: Another site's page asks.
         """
         path: str = scope["path"]
-        is_api = path.startswith(API_PREFIXES)
+        is_api = path.strip("/").partition("/")[0] in API_PARTS
         if not self._keys.is_in_use():
             self._check_host(headers)
             if is_api or scope["method"] not in ("GET", "HEAD"):

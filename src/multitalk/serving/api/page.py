@@ -64,9 +64,10 @@ async def docs(request: Request) -> Response:
 
 
 def mount_page(app: FastAPI, directory: Path = DIRECTORY) -> None:
-    """Serve the page's files at `/`, after all routes; nothing where there are none."""
+    """Serve the page's files where no route has the path; nothing where there are none."""
     if directory.is_dir():
-        app.mount("/", _Page(directory=directory, html=True), name="page")
+        # not mounted: a mount would also take a route's path with a wrong method
+        app.router.default = _Page(directory=directory, html=True)
 
 
 class _Page(StaticFiles):
