@@ -1,7 +1,13 @@
 """`multitalk evaluate` on one video and on many, as typed."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -50,6 +56,31 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".hidden.mp4").write_bytes(b"no video")
     (folder / "notes.txt").write_text("no video")
     return folder
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_bar_follows_the_frames_where_somebody_watches(talks: Path, many: bool) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-c", "from multitalk.cli import main; main()", "evaluate", "--json"]
+    with os.fdopen(theirs, "wb") as terminal:
+        process = subprocess.Popen(
+            [*command, str(talks / "good.mp4"), *([str(talks / "good.mp4")] if many else [])],
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )
+    shown, patience = b"", threading.Timer(60.0, process.kill)
+    patience.start()
+    with suppress(OSError), process:  # a terminal that nobody writes to any more is an error
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    patience.cancel()
+    assert process.wait() in (0, 3)
+    assert b"good.mp4" in shown
+    shares = [int(share) for share in re.findall(rb"(\d+)%", shown)]
+    assert shares == sorted(shares)
+    assert any(0 < share < (50 if many else 100) for share in shares)
 
 
 def test_a_folder_is_one_row_a_video_and_a_mean(talks: Path) -> None:

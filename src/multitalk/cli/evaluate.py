@@ -102,9 +102,10 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
 
 def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
     """Judge one video; the exit code."""
-    from multitalk.cli.figures import print_report  # noqa: PLC0415 - rich is not for every command
+    from multitalk.cli.figures import print_report, watching  # noqa: PLC0415 - rich is not for all
 
-    report = judge(video)
+    with watching(1, judge) as watched:
+        report = watched(video)
     verdict = Verdict(video, report)
     if as_json:
         print_json(verdict.to_dict())
@@ -115,9 +116,10 @@ def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
 
 def _many(videos: list[Path], judge: Judge, *, as_json: bool) -> int:
     """Judge one after the other; the exit code."""
-    from multitalk.cli.figures import print_verdicts, watched  # noqa: PLC0415
+    from multitalk.cli.figures import print_verdicts, watching  # noqa: PLC0415
 
-    verdicts = list(judged(watched(videos), judge))
+    with watching(len(videos), judge) as watched:
+        verdicts = list(judged(videos, watched))
     if as_json:
         print_json([verdict.to_dict() for verdict in verdicts])
     else:
@@ -129,10 +131,11 @@ def _two(
     video: Path, against: Path, judge: Judge, side_by_side: Path | None, *, as_json: bool
 ) -> int:
     """Judge a video and another one, and compare them; the exit code."""
-    from multitalk.cli.figures import print_pair, watched  # noqa: PLC0415
+    from multitalk.cli.figures import print_pair, watching  # noqa: PLC0415
     from multitalk.evaluation import compare_figures, write_side_by_side  # noqa: PLC0415
 
-    verdicts = list(judged(watched([video, against]), judge))
+    with watching(2, judge) as watched:
+        verdicts = list(judged([video, against], watched))
     reports = [verdict.report for verdict in verdicts if verdict.report]
     whole = len(reports) == len(verdicts)
     compared = compare_figures(reports[0].figures, reports[1].figures) if whole else ()

@@ -1,7 +1,9 @@
 """How `multitalk evaluate` shows what it found: sentences for checks, tables for figures."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from multitalk.cli.verdicts import Verdict
+from multitalk.cli.verdicts import Judge, Verdict
 
 if TYPE_CHECKING:
     from multitalk.evaluation import Comparison, Figure, Report
@@ -24,14 +26,22 @@ CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow"
 COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 
 
-def watched(videos: Sequence[Path]) -> Iterator[Path]:
-    """The videos, with a bar on stderr that follows them; silent where nobody watches."""
+@contextmanager
+def watching(num_videos: int, judge: Callable[..., "Report"]) -> Iterator[Judge]:
+    """The judge, with a bar on stderr that follows it; silent where nobody watches."""
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("", total=len(videos))
-        for done, video in enumerate(videos):
-            bar.update(task, description=escape(video.name), completed=done)
-            yield video
+        task = bar.add_task("", total=num_videos)
+        numbers = count()
+
+        def watched(video: Path) -> "Report":
+            number = next(numbers)
+            bar.update(task, description=escape(video.name), completed=number)
+            return judge(
+                video, on_progress=lambda share: bar.update(task, completed=number + share)
+            )
+
+        yield watched
 
 
 def print_report(report: "Report") -> None:

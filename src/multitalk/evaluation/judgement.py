@@ -1,7 +1,7 @@
 """From a video's file to its report: the one place that knows the order of things."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from multitalk.evaluation.lipsync import (
     compare_lips,
     listening_motion,
 )
-from multitalk.evaluation.observation import Observation, SeenPerson, observe
+from multitalk.evaluation.observation import Frame, Observation, SeenPerson, observe
 from multitalk.evaluation.offset import find_offset
 from multitalk.evaluation.plot import draw_report
 from multitalk.evaluation.report import PersonReport, Report, checks_of
@@ -45,6 +45,7 @@ def evaluate(
     portrait: Path | None = None,
     plot: Path | None = None,
     max_seconds: float = 60.0,
+    on_progress: Callable[[float], None] | None = None,
 ) -> Report:
     """Judge a finished video.
 
@@ -61,6 +62,7 @@ def evaluate(
         portrait: The picture that the video was made from; None: the first frame.
         plot: Where to write a PNG of the lips against the voice; None: nowhere.
         max_seconds: What comes later is not looked at.
+        on_progress: Told after each frame which share has been looked at, up to 1.
 
     Returns:
         The report; `passed` is the verdict.
@@ -73,9 +75,13 @@ def evaluate(
     original = None
     if portrait is not None:
         original = load_portrait(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS)
-    fps = probe(video, field="video").fps
+    facts = probe(video, field="video")
+    fps = facts.fps
     sound = read_sound(video)
-    frames = islice(read_frames(video), int(max_seconds * fps))
+    limit = int(max_seconds * fps)
+    frames: Iterator[Frame] = islice(read_frames(video), limit)
+    if on_progress is not None:
+        frames = _counted(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
     expected = max(len(voices or {}), len(phonemes or {}), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
@@ -96,6 +102,15 @@ def evaluate(
     if plot is not None:
         draw_report(report, plot)
     return report
+
+
+def _counted(
+    frames: Iterator[Frame], *, total: int, on_progress: Callable[[float], None]
+) -> Iterator[Frame]:
+    """Pass frames on, and say how far they are of about `total`."""
+    for number, frame in enumerate(frames, start=1):
+        yield frame
+        on_progress(min(number / max(total, 1), 1.0))
 
 
 def _pairs(
