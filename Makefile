@@ -4,6 +4,11 @@
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# Where PYTHON=... names another one than an environment was made with, that is made anew.
+WHICH := import sys; print(sys.version_info[:2], sys.base_prefix)
+another = $(if $(filter file,$(origin PYTHON)),,$(shell test ! -x $1/bin/python || \
+	test "$$($(PYTHON) -c '$(WHICH)')" = "$$($1/bin/python -c '$(WHICH)')" || echo another-python))
+VENV = -m venv $(if $(filter another-python,$^),--clear)
 BIN := .venv/bin
 INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
@@ -17,16 +22,16 @@ DOOR_TESTS := tests/serving tests/queue tests/api tests/web
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-.venv/.base: pyproject.toml constraints.txt
+.venv/.base: pyproject.toml constraints.txt $(call another,.venv)
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Python 3.10, 3.11 or 3.12 is needed, and $(PYTHON) is none of them. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "==> Setting up .venv with $(PYTHON) (once; about 190 MB to download, a minute or two)"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) $(VENV) .venv
 	@$(PIP) --editable '.[speech]'
 	@$(PIP) --no-deps $(MEDIAPIPE)
 	@touch $@
@@ -36,9 +41,9 @@ help:  ## list the targets
 	@$(PIP) --editable '.[speech,serve,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
-.venv-diffusion/.ready: pyproject.toml constraints.txt
+.venv-diffusion/.ready: pyproject.toml constraints.txt $(call another,.venv-diffusion)
 	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; 0.5 GB to download with a CPU build of PyTorch, several with CUDA)"
-	@$(PYTHON) -m venv .venv-diffusion
+	@$(PYTHON) $(VENV) .venv-diffusion
 	@.venv-diffusion/bin/python $(INSTALL) $(TORCH)
 	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,dev]'
 	@.venv-diffusion/bin/python $(INSTALL) --no-deps $(MEDIAPIPE)

@@ -1,0 +1,65 @@
+"""What `make` would do, by its own word (`make -n`)."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with the Makefile and environments that are complete, as its stamps say."""
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name, stamps in ((".venv", (".base", ".dev")), (".venv-diffusion", (".ready",))):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "python").symlink_to(sys.executable)
+        for stamp in stamps:
+            (tmp_path / name / stamp).touch()
+    another = tmp_path / "another-python"
+    another.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c \"import sys; sys.base_prefix = '/other'; $2\"\n"
+    )
+    another.chmod(0o755)
+    return tmp_path
+
+
+def would_do(place: Path, *arguments: str) -> str:
+    """The commands that make would run."""
+    ours = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")  # of the make that runs the tests
+    done = subprocess.run(
+        ["make", "-n", *arguments],
+        cwd=place,
+        env={name: value for name, value in os.environ.items() if name not in ours},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("named", [(), (f"PYTHON={sys.executable}",)])
+def test_an_environment_of_the_same_python_stays(place: Path, named: tuple[str, ...]) -> None:
+    said = would_do(place, "check", "test-diffusion", *named)
+    assert "Setting up" not in said
+    assert "ruff check" in said
+
+
+def test_an_environment_of_another_python_is_made_anew(place: Path) -> None:
+    said = would_do(place, "check", "test-diffusion", "PYTHON=./another-python")
+    assert "./another-python -m venv --clear .venv\n" in said
+    assert "./another-python -m venv --clear .venv-diffusion\n" in said
+
+
+def test_changed_packages_are_installed_into_the_environment_there_is(place: Path) -> None:
+    (place / "pyproject.toml").touch()
+    said = would_do(place, "check", f"PYTHON={sys.executable}")
+    assert "-m venv  .venv\n" in said
