@@ -168,8 +168,17 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
     assert any("not known" in warning for warning in first["warnings"])
     for number, work in enumerate((10.0, 20.0, 60.0)):
         served.server.ledger.note_pace(
-            str(number), engine="warp", talk_seconds=10.0, execution_seconds=work
+            str(number),
+            engine="warp",
+            quality="standard",
+            talk_seconds=10.0,
+            execution_seconds=work,
         )
+    assert told(quality="fine")["work_seconds"] is None
+    served.server.ledger.note_pace(
+        "fine", engine="warp", quality="fine", talk_seconds=10.0, execution_seconds=100.0
+    )
+    assert told(quality="fine")["work_seconds"] == pytest.approx(30.0)
     known = told()
     assert known["work_seconds"] == pytest.approx(6.0)  # the median is twice the talk
     assert known["work_seconds_at_most"] == pytest.approx(18.0)
@@ -208,16 +217,20 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
         running(tmp_path, settings=Settings(work_directory=tmp_path)) as server,
         server.client() as client,
     ):
-        job = client.post(f"{TALK}/run", json={"input": {"seconds": 0.5}}).json()["id"]
+        given = {"seconds": 0.5, "quality": "draft"}
+        job = client.post(f"{TALK}/run", json={"input": given}).json()["id"]
         ended(client, job)
         image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
-        body = {"input": talk(image, {"text": "Hello."})}
+        body = {"input": talk(image, {"text": "Hello."}, quality="draft")}
         told = client.post(f"{TALK}/estimate", json=body).json()  # at once, noted or not
         assert (told["past_talks"], told["waiting_seconds"]) == (1, 0)
         end = time.monotonic() + 15
-        while not (paces := server.server.ledger.paces("warp", limit=5)):
+        while not (paces := server.server.ledger.paces("warp", quality="draft", limit=5)):
             assert time.monotonic() < end
             time.sleep(0.05)
+        body["input"]["quality"] = "fine"  # as long to wait for, but no pace of its own
+        told = client.post(f"{TALK}/estimate", json=body).json()
+        assert (told["past_talks"], told["waiting_seconds"]) == (0, 0)
     ((talk_seconds, work_seconds),) = paces
     assert talk_seconds == 2.0  # what the obedient worker says
     assert work_seconds >= 0.5

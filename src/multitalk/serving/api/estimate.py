@@ -13,13 +13,13 @@ from multitalk.media.audio import FPS
 from multitalk.media.decode import sound_seconds
 from multitalk.messages import sentence
 from multitalk.schema import SpokenText, TalkRequest, parse_request
-from multitalk.serving.api.paces import finished_talks, pace_of
+from multitalk.serving.api.paces import finished_talks, pace_of, quality_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
 from multitalk.settings import Settings
 from multitalk.speech.narration import narrate
 
-PAST_TALKS = 20  # the last ones, of the same engine, that an estimate is made from
+PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price
 
 
@@ -40,19 +40,19 @@ async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
         _talk_seconds, request, server.settings, server.uploads.directory
     )
     engine = server.engine if request.engine == "auto" else request.engine
-    past = server.ledger.paces(engine, limit=PAST_TALKS) or [
+    past = server.ledger.paces(engine, quality=request.quality, limit=PAST_TALKS) or [
         (talk.seconds, talk.execution_seconds)  # the first ones, until they are noted
         for talk in await finished_talks(server)
-        if talk.engine == engine
+        if talk.engine == engine and await quality_of(server, talk.job_id) == request.quality
     ]
     pace = pace_of(past)
     work = slowest = price = waiting = None
     if pace is None:
         warnings.append(sentence("pace_unknown", request.locale))
-    else:
-        if talk_seconds is not None:
-            work, slowest = talk_seconds * pace.median, talk_seconds * pace.slowest
-        waiting = await _waiting_seconds(server, [work for _, work in past])
+    elif talk_seconds is not None:
+        work, slowest = talk_seconds * pace.median, talk_seconds * pace.slowest
+    if of_all := server.ledger.paces(engine, limit=PAST_TALKS) or past:
+        waiting = await _waiting_seconds(server, [work for _, work in of_all])
     if server.config.price_per_hour is None:
         warnings.append(sentence("price_unknown", request.locale))
     elif work is not None:

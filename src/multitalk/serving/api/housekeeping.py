@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import guarded
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.paces import finished_talks
+from multitalk.serving.api.paces import finished_talks, quality_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
 
@@ -50,10 +50,13 @@ class Housekeeping:
         """How long finished talks took, for estimates and metrics."""
         talks = await finished_talks(self._server)
         for talk in talks:
-            if talk.job_id not in self._paced:
+            if talk.job_id in self._paced:
+                continue
+            if (quality := await quality_of(self._server, talk.job_id)) is not None:
                 self._server.ledger.note_pace(
                     talk.job_id,
                     engine=talk.engine,
+                    quality=quality,
                     talk_seconds=talk.seconds,
                     execution_seconds=talk.execution_seconds,
                 )

@@ -19,9 +19,10 @@ CREATE TABLE IF NOT EXISTS webhooks (
     job_id TEXT PRIMARY KEY, base_url TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS handed_out (job_id TEXT PRIMARY KEY, number INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS paces (
-    job_id TEXT PRIMARY KEY, engine TEXT NOT NULL, talk_seconds REAL NOT NULL,
-    execution_seconds REAL NOT NULL
+DROP TABLE IF EXISTS paces;  -- of older servers, without the quality
+CREATE TABLE IF NOT EXISTS talk_paces (
+    job_id TEXT PRIMARY KEY, engine TEXT NOT NULL, quality TEXT NOT NULL,
+    talk_seconds REAL NOT NULL, execution_seconds REAL NOT NULL
 );
 """
 
@@ -146,23 +147,32 @@ class Ledger:
     # Paces ----------------------------------------------------------------------------------------
 
     def note_pace(
-        self, job_id: str, *, engine: str, talk_seconds: float, execution_seconds: float
+        self,
+        job_id: str,
+        *,
+        engine: str,
+        quality: str,
+        talk_seconds: float,
+        execution_seconds: float,
     ) -> None:
         """Remember how long a talk took; once for each job."""
         self._write(
-            "INSERT OR IGNORE INTO paces VALUES (?, ?, ?, ?)",
-            (job_id, engine, talk_seconds, execution_seconds),
+            "INSERT OR IGNORE INTO talk_paces VALUES (?, ?, ?, ?, ?)",
+            (job_id, engine, quality, talk_seconds, execution_seconds),
         )
         self._write(
-            "DELETE FROM paces WHERE rowid <= (SELECT max(rowid) FROM paces) - ?", (MAX_PACES,)
+            "DELETE FROM talk_paces WHERE rowid <= (SELECT max(rowid) FROM talk_paces) - ?",
+            (MAX_PACES,),
         )
 
-    def paces(self, engine: str, *, limit: int) -> list[tuple[float, float]]:
-        """Seconds of talk and seconds of work of an engine's last talks."""
+    def paces(
+        self, engine: str, *, quality: str | None = None, limit: int
+    ) -> list[tuple[float, float]]:
+        """Seconds of talk and seconds of work of an engine's last talks, of a quality or of all."""
         rows = self._rows(
-            "SELECT talk_seconds, execution_seconds FROM paces WHERE engine = ? "
-            "ORDER BY rowid DESC LIMIT ?",
-            (engine, limit),
+            "SELECT talk_seconds, execution_seconds FROM talk_paces WHERE engine = ?1"
+            " AND (?2 IS NULL OR quality = ?2) ORDER BY rowid DESC LIMIT ?3",
+            (engine, quality, limit),
         )
         return [(float(talk), float(work)) for talk, work in rows]
 

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.api.server import Server
 
@@ -38,6 +39,16 @@ async def finished_talks(server: Server) -> list[FinishedTalk]:
         if isinstance(engine, str) and isinstance(seconds, int | float) and seconds > 0:
             talks.append(FinishedTalk(job.id, engine, seconds, execution))
     return talks
+
+
+async def quality_of(server: Server, job_id: str) -> str | None:
+    """The quality that a job asked for; None where the job is forgotten."""
+    try:
+        given = (await server.queue.submission(job_id)).input
+    except NotFound:
+        return None
+    asked = given.get("quality") if isinstance(given, Mapping) else None
+    return asked if isinstance(asked, str) else "standard"
 
 
 @dataclass(frozen=True)
