@@ -68,3 +68,11 @@ def test_a_head_in_profile_opens_its_mouth_less(rig: Rig) -> None:
     }
     assert opened[0.0] == opened[40.0]
     assert opened[-60.0] < 0.7 * opened[0.0]
+
+
+def test_an_open_photograph_closes_firmer_on_a_bilabial_than_at_rest(rig: Rig) -> None:
+    resting, pressed = (
+        played(rig, a_vowel(closure=closure, activity=1.0)).weights[INDEX["seal"]]
+        for closure in (0.0, 1.0)
+    )
+    assert pressed > 1.1 * resting

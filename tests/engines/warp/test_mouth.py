@@ -57,7 +57,7 @@ def test_pushed_out_lips_shine_and_shade_the_chin() -> None:
     region = np.full((160, 200, 3), 100, np.float32)
     outer = (np.float32([100, 68]), np.float32([100, 100]))
     grey = np.full(3, 150, np.float32)
-    LipLight(across, down, 80.0, grey).push_out(region, (0, 0), aperture, outer, 1.0)
+    LipLight(across, down, 80.0, grey, grey).push_out(region, (0, 0), aperture, outer, 1.0)
     assert region[92, 100, 0] > 110  # on the lower lip
     assert region[110, 100, 0] < 92  # under it
     assert region[83, 60, 0] < 92  # at the corner

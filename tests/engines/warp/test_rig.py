@@ -75,6 +75,6 @@ def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_it
     grid, height = rig.upper.grid, rig.frame.height
     gaps = Lips.of(rig.points, rig.frame, grid).gaps(upper, lower) / height
     assert gaps[1:-1].max() < 0.003
-    assert gaps.min() > -0.015
+    assert gaps.min() > -0.02
     line = move_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)[:, 1]
     assert max(line[0], line[-1]) - line[5] < 0.01 * height

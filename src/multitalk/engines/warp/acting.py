@@ -14,6 +14,7 @@ from multitalk.speech.track import VisemeTrack
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
+PRESSED_TOGETHER = 0.18  # of `seal`: by how much firmer p, b and m close an open photograph
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
 CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
@@ -63,7 +64,8 @@ class Actor:
             activity=float(track.activity[frame]), loudness=float(track.loudness[frame])
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
-        weights[INDEX["seal"]] = 1.0  # lips rest closed, whatever the photograph's do
+        # Lips rest closed, whatever the photograph's do.
+        weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
         rounded = 0.85 * rounding * (1 - 0.5 * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
         weights[INDEX["open"]] = opened

@@ -18,6 +18,8 @@ BLOB_PIXELS = 32  # side of the one soft spot that all light is made of: +-2.5 s
 LOWER_LIP_SHINE = (0.45, 0.15, 0.045, 0.22)
 UPPER_LIP_SHINE = (0.75, 0.14, 0.030, 0.10)
 CHIN_SHADE = (1.7, 0.22, 0.060, -0.13)
+# Of what lies along closed lips: thickness and blur in mouth widths, cover, brightness of the red.
+CONTACT = ((0.022, 0.012, 0.80, 0.80), (0.012, 0.008, 0.70, 0.15))
 CORNER_SHADE = (0.09, 0.08, -0.20)
 
 
@@ -29,6 +31,7 @@ class LipLight:
         down: Unit vector down the face.
         width: Of the mouth, pixels.
         skin: Colour of the skin around it, RGB [3]. Skin in shade is redder, that in light paler.
+        red: Colour of the lips, RGB [3].
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class LipLight:
         down: NDArray[np.float64],
         width: float,
         skin: Array,
+        red: Array,
     ) -> None:
         self._across, self._down, self._width = across, down, width
+        self._red = red
         self._effect = np.clip(2 - skin / max(float(skin.mean()), 1.0), 0.5, 1.5)
         t = np.linspace(-2.5, 2.5, BLOB_PIXELS)
         bell = np.exp(-(t**2) / 2) - np.exp(-(2.5**2) / 2)
@@ -78,13 +83,18 @@ class LipLight:
     def contact_line(
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
     ) -> None:
-        """Darken the line between closed lips, in place: an open photograph has none to show."""
-        line = np.zeros(region.shape[:2], np.uint8)
+        """Draw the line between closed lips, in place: an open photograph has none to show.
+
+        Under it lies a band of the lips' red: beside its landmarks teeth and gums may show.
+        """
         points = np.round((aperture.seam[2:-2] - corner) * 16).astype(np.int32)
-        thickness = max(1, int(self._width * 0.012))
-        cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
-        soft = blurred(line.astype(np.float32), max(0.7, self._width * 0.010))
-        region *= 1 - (0.55 * strength / 255) * soft[..., None]
+        for wide, soft, share, colour in CONTACT:
+            line = np.zeros(region.shape[:2], np.uint8)
+            thickness = max(1, int(self._width * wide))
+            cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
+            cover = blurred(line.astype(np.float32), max(0.7, self._width * soft))
+            cover *= np.float32(share * strength / 255)
+            region += (colour * self._red - region) * cover[..., None]
 
     def _spot(
         self, light: Array, place: NDArray[np.floating], wide: float, high: float, gain: float

@@ -86,7 +86,7 @@ class MouthInterior:
         wet = WET.mean() + (WET - WET.mean()) * np.float32(self._parts.colourfulness)
         # Towards which end of a mouth in profile nothing is drawn, and how certainly: -1..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
-        self._inner_lip = _red_colour(picture, points) * wet
+        self._inner_lip = lip_colour(picture, points) * wet
         self._own: OwnMouth | None = None
         if parted > 0.05:
             self._own = cut_own_mouth(picture, points, self._width, skin_luma)
@@ -307,7 +307,7 @@ def skin_colour(
     return np.percentile(pixels, 70, axis=0).astype(np.float32)
 
 
-def _red_colour(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float32]:
+def lip_colour(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float32]:
     """The red of the lower lip without its shine, RGB 0..255: its darker third."""
     limit = np.array(picture.shape[1::-1]) - 1
     red = [*LOWER_RED_INNER[2:-2], *LOWER_RED_OUTER[2:-2]]

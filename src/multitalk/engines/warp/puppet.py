@@ -12,7 +12,13 @@ from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.face_part import face_part
 from multitalk.engines.warp.field import Grid, enlarge, invert, move_points
 from multitalk.engines.warp.lip_light import LipLight
-from multitalk.engines.warp.mouth import Aperture, MouthInterior, skin_colour, three_times
+from multitalk.engines.warp.mouth import (
+    Aperture,
+    MouthInterior,
+    lip_colour,
+    skin_colour,
+    three_times,
+)
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
@@ -88,7 +94,9 @@ class Puppet:
         skin = skin_colour(picture, rig.points, width)
         # In profile the shine would lie on the background.
         self._frontal = 1 - rig.frame.in_profile
-        self._lips = LipLight(self._across, self._down, width, skin)
+        self._lips = LipLight(
+            self._across, self._down, width, skin, lip_colour(picture, rig.points)
+        )
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose, *, head_holds: bool = False) -> None:
         """Draw the head into `frame` (a copy of the picture), in place.

@@ -10,7 +10,8 @@ from multitalk.engines.warp.head import HeadFrame
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
 
-PRESSED = 0.08  # of the photograph's gap: closed lips touch, they do not just meet
+# Closed lips touch, they do not just meet: teeth and gums show a little inside the landmarks.
+PRESSED, MOST_PRESSED = 0.25, 0.014  # of the photograph's gap, and at most, in face heights
 RIDGE = 0.02  # of the largest effect of a move
 
 
@@ -22,12 +23,14 @@ class Lips:
         above: Lower edge of the upper lip, pixels [11, 2].
         below: Upper edge of the lower lip, likewise.
         down: Unit vector down the face.
+        height: Of the face, pixels.
         grid: The fields' lattice.
     """
 
     above: NDArray[np.float64]
     below: NDArray[np.float64]
     down: NDArray[np.float64]
+    height: float
     grid: Grid
 
     @classmethod
@@ -36,7 +39,8 @@ class Lips:
         above, below = (
             points[list(lip), :2] for lip in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER)
         )
-        return cls(above, below, frame.axes[1, :2] / np.hypot(*frame.axes[1, :2]), grid)
+        down = frame.axes[1, :2] / np.hypot(*frame.axes[1, :2])
+        return cls(above, below, down, frame.height, grid)
 
     def gaps(
         self, upper: NDArray[np.floating] | None = None, lower: NDArray[np.floating] | None = None
@@ -64,7 +68,7 @@ def sealed(
         lips.gaps(above, below) - before
         for above, below in zip(upper[count:], lower[count:], strict=True)
     ]
-    wanted = -PRESSED * np.clip(before, 0, None) - after
+    wanted = -np.clip(PRESSED * before, 0, MOST_PRESSED * lips.height) - after
     # A little ridge: neighbouring moves would fight for the last hundredth of a pixel.
     system = np.stack(effects, 1)  # [11, C]
     ridge = RIDGE * np.abs(system).max() * np.eye(len(effects))

@@ -35,7 +35,7 @@ ROUND_WIDTH = 0.70
 SMILE_KEPT = 0.86  # of a smile's width: how broad it rests
 
 UPPER_LIP_CLOSES = 0.40  # of the way, where the jaw is not dropped
-LEVELLED = 0.40  # of a smile's curve that goes when its lips close
+LEVELLED = 0.75  # of a smile's curve that goes when its lips close
 
 # From this gap (of the mouth's width) on, the photograph's mouth is open; from `WIDE_OPEN` on, so
 # far that the jaw must come up for it to close.
@@ -129,7 +129,7 @@ def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[Array]:
     inner = np.sort(layout.side[list(mesh.LIPS_INNER_UPPER)])
     moves = []
     for place in np.eye(len(inner))[1:-1]:
-        near = frame.mouth_width * np.interp(layout.side, inner, place) * (1 - 0.3 * layout.ring)
+        near = frame.mouth_width * np.interp(layout.side, inner, place) * (1 - 0.15 * layout.ring)
         d = _blank()
         d[layout.upper, 1] = (UPPER_LIP_CLOSES * near)[layout.upper]
         d[layout.lower, 1] = ((UPPER_LIP_CLOSES - 1) * near)[layout.lower]
