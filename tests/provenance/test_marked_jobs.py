@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fake_engine import FakeEngine
-from multitalk.cli import app
+from multitalk.cli.commands import app
 from multitalk.errors import DeliveryFailed
 from multitalk.job import render_talk, stream_job
 from multitalk.media.label import STATEMENT
