@@ -355,6 +355,27 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.usefixtures("interrupts_heard")
+def test_ctrl_c_amid_an_import_that_swallows_it_is_obeyed_after_it(tmp_path: Path) -> None:
+    write_voice(tmp_path / "long.wav", 30.0)
+    code = """
+import os, signal, sys
+class Swallowing:
+    def find_spec(name, path, target=None):
+        if name == "multitalk.media.audio":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                pass
+sys.meta_path.insert(0, Swallowing)
+from multitalk.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "visemes", str(tmp_path / "long.wav")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
 # The others -------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,10 @@ The public names are loaded when they are first used, so that `import multitalk`
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from multitalk.version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, whose import takes longer than everything here
 if TYPE_CHECKING:
     from multitalk.schema import TalkRequest, TalkResult
     from multitalk.serving.local import render

@@ -4,6 +4,9 @@ import os
 import signal
 from types import FrameType
 
+IMPORTING = "<frozen importlib"  # in the file name of a frame at which something is imported
+AGAIN_SECONDS = 0.05
+
 
 def main() -> None:
     """Run the command line; a request to end it is obeyed as Ctrl-C is, after cleaning up."""
@@ -16,13 +19,30 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, _end)  # the terminal was closed
     if heard:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    app()
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except KeyboardInterrupt:  # no command had begun
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def _leave(number: int, _: FrameType | None) -> None:
     """End at once: nothing was begun, and an exception among imports would be printed."""
     os._exit(128 + number)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but after an import, where it would be lost.
+
+    What is raised there may be printed and dropped (in a callback of importlib's), caught (protobuf
+    goes on without its faster half) or take the form of a module that is missing.
+    """
+    while frame is not None and not frame.f_code.co_filename.startswith(IMPORTING):
+        frame = frame.f_back
+    if frame is None:
+        raise KeyboardInterrupt
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)  # SIGALRM, which comes here again
 
 
 def _end(number: int, _: FrameType | None) -> None:
