@@ -19,7 +19,7 @@ LOWER_LIP_SHINE = (0.45, 0.15, 0.045, 0.22)
 UPPER_LIP_SHINE = (0.75, 0.14, 0.030, 0.10)
 CHIN_SHADE = (1.7, 0.22, 0.060, -0.13)
 # Of what lies along closed lips: thickness and blur in mouth widths, cover, brightness of the red.
-CONTACT = ((0.022, 0.012, 0.80, 0.80), (0.012, 0.008, 0.70, 0.15))
+CONTACT = ((0.022, 0.012, 0.80, 0.80), (0.010, 0.010, 0.60, 0.25))
 CORNER_SHADE = (0.09, 0.08, -0.20)
 
 
