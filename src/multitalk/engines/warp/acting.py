@@ -72,7 +72,7 @@ class Actor:
         weights[INDEX["spread"]] = 0.8 * spread
         weights[INDEX["round"]] = rounded
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
-        weights[INDEX["press"]] = max(0.9 * closure, resting if self._parted else 0.0)
+        weights[INDEX["press"]] = max(0.7 * closure, resting if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck
         shown = (0.5 * spread + 0.5 * float(track.teeth[frame])) * parted
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
