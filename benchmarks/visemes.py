@@ -3,7 +3,8 @@
     python benchmarks/visemes.py [--clips DIRECTORY] [--weights FILE]
 
 Speech of languages and speakers that the network was not trained on is synthesized with known
-phonemes, and the track of the sound is compared with the track of the phonemes. With --clips, a
+phonemes, and the track of the sound is compared with the track of the phonemes: clean, and under
+what real recordings suffer. Sounds that are no speech should leave the mouth still. With --clips, a
 directory of recordings with `mouths.json` (the measured mouths of real speakers, 25 fps), the
 opening is compared with theirs too.
 """
@@ -11,6 +12,7 @@ opening is compared with theirs too.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,12 @@ from numpy.typing import NDArray
 
 from multitalk.speech.network import VisemeWeights, shipped_weights, weights_from
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
-from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
+from multitalk.speech.synthesis import (
+    DEFAULT_WORDS_PER_MINUTE,
+    SynthesizedSpeech,
+    phoneme_track,
+    synthesize,
+)
 from multitalk.speech.track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech, stream_visemes
 
@@ -116,30 +123,115 @@ def score(track: VisemeTrack, speech: SynthesizedSpeech) -> Score:
     )
 
 
-def noisy(samples: Array, seed: int) -> Array:
-    """The samples with pink noise 15 dB below."""
-    random = np.random.default_rng(seed)
-    spectrum = np.fft.rfft(random.standard_normal(len(samples)))
-    pink = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 20.0), len(samples))
-    gain = np.sqrt(np.mean(samples**2) / np.mean(pink**2)) * 10 ** (-15 / 20)
-    return (samples + gain * pink).astype(np.float32)
+def pink(num_samples: int, random: np.random.Generator) -> Array:
+    """Noise whose power falls with frequency, of unit level."""
+    spectrum = np.fft.rfft(random.standard_normal(num_samples))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 20.0), num_samples)
+    return unit(noise)
 
 
-def print_synthesized(weights: VisemeWeights, *, add_noise: bool) -> None:
-    """One row per language, the mean over the speakers."""
-    print("\nSynthesized speech," + (" pink noise 15 dB below" if add_noise else " clean"))
-    print("language  opening r  width r  closed  false pulses  false frames")
+def music(num_samples: int, random: np.random.Generator) -> Array:
+    """Chords of plucked strings, two a second, of unit level."""
+    seconds = np.arange(num_samples) / SAMPLE_RATE
+    sound = np.zeros(num_samples)
+    for beat in range(int(2 * seconds[-1]) + 1):
+        root = 110 * 2 ** (random.choice([0, 5, 7, 9]) / 12)
+        age = seconds - beat / 2
+        ring = np.where(age >= 0, np.exp(-3 * np.maximum(age, 0)), 0)
+        for interval in (0, 4, 7):
+            for harmonic in range(1, 6):
+                hertz = root * 2 ** (interval / 12) * harmonic
+                sound += ring * np.sin(2 * np.pi * hertz * age) / harmonic
+    return unit(sound)
+
+
+def breath(num_samples: int, random: np.random.Generator) -> Array:
+    """White noise that swells and falls every two seconds, of unit level."""
+    swell = np.sin(np.pi * np.arange(num_samples) / SAMPLE_RATE / 2) ** 4
+    return unit(swell * random.standard_normal(num_samples))
+
+
+def telephone(samples: Array, random: np.random.Generator) -> Array:
+    """300 to 3400 Hz, eight bits of mu-law, and pink noise 25 dB below."""
+    spectrum = np.fft.rfft(samples)
+    hertz = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    spectrum[(hertz < 300) | (hertz > 3400)] = 0
+    band = np.fft.irfft(spectrum, len(samples))
+    band /= np.abs(band).max()
+    steps = np.rint(127 * np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256)) / 127
+    coarse = np.sign(steps) * np.expm1(np.abs(steps) * np.log(256)) / 255
+    return below(pink, 25)(coarse.astype(np.float32), random)
+
+
+def unit(sound: NDArray[np.float64]) -> Array:
+    """The sound with a root mean square of 1."""
+    return (sound / np.sqrt(np.mean(sound**2))).astype(np.float32)
+
+
+def below(
+    other: Callable[[int, np.random.Generator], Array], decibels: float
+) -> Callable[[Array, np.random.Generator], Array]:
+    """Add another sound, so much below the voice."""
+
+    def mix(samples: Array, random: np.random.Generator) -> Array:
+        level = np.sqrt(np.mean(samples**2)) * 10 ** (-decibels / 20)
+        return samples + np.float32(level) * other(len(samples), random)
+
+    return mix
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the speech sounds."""
+
+    name: str
+    change: Callable[[Array, np.random.Generator], Array] = lambda samples, _: samples
+    words_per_minute: int = DEFAULT_WORDS_PER_MINUTE
+    speakers: tuple[str, ...] = SPEAKERS
+
+
+CONDITIONS = (
+    Condition("clean"),
+    Condition("noise 15 dB below", below(pink, 15)),
+    Condition("noise 5 dB below", below(pink, 5)),
+    Condition("music 10 dB below", below(music, 10)),
+    Condition("telephone", telephone),
+    Condition("fast, 320 words a minute", words_per_minute=320),
+    Condition("slow, 90 words a minute", words_per_minute=90),
+    Condition("whispered", speakers=("whisper", "whisperf")),
+)
+
+
+def print_synthesized(weights: VisemeWeights, condition: Condition, *, by_language: bool) -> None:
+    """One row, the mean over languages and speakers; or first one for each language."""
     everything: list[Score] = []
     for language, sentence in SENTENCES.items():
         scores = []
-        for speaker in SPEAKERS:
-            speech = synthesize(sentence, language=language, voice=speaker)
-            samples = speech.resampled(SAMPLE_RATE)
-            samples = noisy(samples, seed=0) if add_noise else samples
+        for speaker in condition.speakers:
+            speech = synthesize(
+                sentence,
+                language=language,
+                voice=speaker,
+                words_per_minute=condition.words_per_minute,
+            )
+            samples = condition.change(speech.resampled(SAMPLE_RATE), np.random.default_rng(0))
             scores.append(score(analyse_speech(samples, weights=weights), speech))
-        print_row(language, scores)
+        if by_language:
+            print_row(language, scores)
         everything += scores
-    print_row("all", everything)
+    print_row(condition.name, everything)
+
+
+def print_without_speech(weights: VisemeWeights) -> None:
+    """How far the mouth moves for sounds that nobody spoke."""
+    print("\nno speech                 mean opening  largest  frames closed")
+    for name, sound in (("pink noise", pink), ("music", music), ("breath", breath)):
+        heard = 0.05 * sound(10 * SAMPLE_RATE, np.random.default_rng(0))
+        track = analyse_speech(heard, weights=weights)
+        closed = 100 * float(np.mean(track.closure >= 0.5))
+        print(
+            f"{name:24}  {track.opening.mean():12.3f}  {track.opening.max():7.3f}  {closed:12.1f}%"
+        )
 
 
 def print_row(name: str, scores: list[Score]) -> None:
@@ -151,7 +243,7 @@ def print_row(name: str, scores: list[Score]) -> None:
 
     opening, width = (np.mean([getattr(s, key) for s in scores]) for key in ("opening", "width"))
     print(
-        f"{name:8}  {opening:9.3f}  {width:7.3f}  {share('closed', 'bilabials'):5.1f}%"
+        f"{name:24}  {opening:9.3f}  {width:7.3f}  {share('closed', 'bilabials'):5.1f}%"
         f"  {share('false_pulses', 'pulses'):11.1f}%  {share('false_frames', 'frames'):11.2f}%"
     )
 
@@ -217,8 +309,10 @@ def main() -> None:
     if arguments.weights is not None:
         with np.load(arguments.weights) as arrays:
             weights = weights_from(arrays)
-    print_synthesized(weights, add_noise=False)
-    print_synthesized(weights, add_noise=True)
+    print("synthesized speech        opening r  width r  closed  false pulses  false frames")
+    for condition in CONDITIONS:
+        print_synthesized(weights, condition, by_language=condition is CONDITIONS[0])
+    print_without_speech(weights)
     if arguments.clips is not None:
         print_clips(arguments.clips, weights)
     print_speed(weights)
