@@ -6,10 +6,13 @@ corpus is read (`phone_sets.py`), so a better table needs no new synthesis.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.speech.phonemes import NUM_VISEMES
 
 SAMPLE_RATE = 16_000
 
@@ -22,28 +25,40 @@ class Phone:
     end_seconds: float
 
 
+def unheard() -> NDArray[np.float16]:
+    """No probabilities."""
+    return np.zeros((0, NUM_VISEMES), np.float16)
+
+
 @dataclass(frozen=True)
 class Utterance:
     """One recording.
 
     Attributes:
         samples: int16 [S] at 16 kHz.
-        phones: In order and without gaps, from 0 to the end.
+        phones: In order and without gaps, from 0 to the end; none if nobody knows the words.
         voice: Unique name of the voice; sampling is uniform over voices.
         phone_set: Key of `phone_sets.PHONE_SETS`.
         held_out: Never trained on.
+        probabilities: Of the classes, as a teacher heard them (`teach.py`), float16
+            [steps, NUM_VISEMES], 50 a second; no steps if no teacher did.
     """
 
-    samples: np.ndarray
+    samples: NDArray[np.int16]
     phones: tuple[Phone, ...]
     voice: str
     phone_set: str
     held_out: bool
+    probabilities: NDArray[np.float16] = field(default_factory=unheard)
 
     @property
     def seconds(self) -> float:
         """Duration."""
         return len(self.samples) / SAMPLE_RATE
+
+    def taught(self, probabilities: NDArray[np.float16]) -> "Utterance":
+        """The same recording with what a teacher heard in it."""
+        return replace(self, probabilities=probabilities)
 
 
 def write_corpus(path: Path, utterances: Sequence[Utterance]) -> None:
@@ -54,6 +69,7 @@ def write_corpus(path: Path, utterances: Sequence[Utterance]) -> None:
             "phone_set": utterance.phone_set,
             "held_out": utterance.held_out,
             "phones": [[phone.name, round(phone.end_seconds, 5)] for phone in utterance.phones],
+            "steps": len(utterance.probabilities),
         }
         for utterance in utterances
     ]
@@ -61,6 +77,7 @@ def write_corpus(path: Path, utterances: Sequence[Utterance]) -> None:
         path,
         samples=np.concatenate([utterance.samples for utterance in utterances]),
         lengths=np.array([len(utterance.samples) for utterance in utterances]),
+        probabilities=np.concatenate([utterance.probabilities for utterance in utterances]),
         rows=np.array(json.dumps(rows)),
     )
 
@@ -69,7 +86,8 @@ def read_corpus(path: Path) -> Iterator[Utterance]:
     """Yield the utterances of one file in their order."""
     with np.load(path) as data:
         samples, lengths, rows = data["samples"], data["lengths"], json.loads(str(data["rows"]))
-    start = 0
+        probabilities = data["probabilities"]
+    start = step = 0
     for length, row in zip(lengths, rows, strict=True):
         yield Utterance(
             samples=samples[start : start + length],
@@ -77,5 +95,7 @@ def read_corpus(path: Path) -> Iterator[Utterance]:
             voice=row["voice"],
             phone_set=row["phone_set"],
             held_out=row["held_out"],
+            probabilities=probabilities[step : step + row["steps"]],
         )
         start += length
+        step += row["steps"]

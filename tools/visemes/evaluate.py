@@ -20,7 +20,7 @@ from multitalk.speech.phonemes import NUM_VISEMES, VISEMES
 MOST_CONFUSIONS = 3
 
 
-def confusion(guessed: NDArray[np.int64], labels: NDArray[np.int8]) -> NDArray[np.int64]:
+def confusion(guessed: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each class, by row, is heard as each class, by column."""
     counts = np.zeros((NUM_VISEMES, NUM_VISEMES), np.int64)
     np.add.at(counts, (labels, guessed), 1)
@@ -54,7 +54,9 @@ def main() -> None:
             said = listen(piece.features.astype(np.float32), weights)
             kind = "espeak-ng" if piece.voice.startswith("espeak") else piece.voice
             quality = "as if recorded" if piece.is_recording else "clean"
-            totals[f"{kind}, {quality}"] += confusion(said.argmax(axis=1), piece.labels[::STRIDE])
+            totals[f"{kind}, {quality}"] += confusion(
+                said.argmax(axis=1), piece.labels[::STRIDE].argmax(axis=1)
+            )
     for title in sorted(totals):
         print_accuracy(title, totals[title])
 

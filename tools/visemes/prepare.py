@@ -3,8 +3,9 @@
     python tools/visemes/prepare.py recorded.npz espeak.npz --output features.npz
 
 Each training utterance comes twice: nearly clean, and as a recording (`augment.py`); both are
-resampled by a random factor, which moves pitch and formants. Held-out utterances come once as they
-are and once as a recording. With --noise, noise and music without any speech are added.
+resampled by a random factor, which moves pitch and formants. What a teacher heard (`teach.py`)
+comes once, more often as another recording than clean, as the teacher heard it. Held-out utterances
+come once as they are and once as a recording. With --noise, noise and music are added.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from phone_sets import labels_of
 from scipy.signal import resample_poly
 
+from multitalk.speech.articulation import PROBABILITY_RATE
 from multitalk.speech.features import (
     FEATURE_RATE,
     HOP,
@@ -28,52 +30,58 @@ from multitalk.speech.features import (
     relative_log,
     whole_band_energies,
 )
-from multitalk.speech.phonemes import SILENCE
+from multitalk.speech.phonemes import NUM_VISEMES, SILENCE, one_hot
 
 MAX_PAUSE_FRAMES = 80
+TAUGHT_RECORDED_SHARE = 0.62
 NUM_BABBLERS = 60
 NOISE_SECONDS = 6
 NOISE_VOICE = "noise"
 
 
-def resampled(
-    samples: NDArray[np.float64], labels: NDArray[np.int8], factor: float
-) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Play slower (factor > 1: deeper voice) or faster, sound and labels together."""
-    ratio = Fraction(factor).limit_denominator(25)
-    if ratio == 1:
-        return samples, labels
-    sound = resample_poly(samples, ratio.numerator, ratio.denominator)
-    num_frames = -(-len(sound) // HOP)
-    source = np.rint(np.arange(num_frames) / float(ratio)).astype(int)
-    return sound, labels[np.clip(source, 0, len(labels) - 1)]
+def labels_at(utterance: Utterance, seconds: NDArray[np.float64]) -> NDArray[np.float16]:
+    """Probabilities of the classes at instants of an utterance, [T, NUM_VISEMES].
+
+    Known phones are certain, and so is the silence before and after the sound.
+    """
+    if len(utterance.probabilities):
+        known, rate = utterance.probabilities, PROBABILITY_RATE
+    else:
+        num_frames = -(-len(utterance.samples) // HOP)
+        classes = labels_of(utterance.phones, utterance.phone_set, num_frames)
+        known, rate = one_hot(classes.astype(np.int64)).astype(np.float16), FEATURE_RATE
+    index = np.rint(seconds * rate).astype(int)
+    labels = known[np.clip(index, 0, len(known) - 1)]
+    labels[(index < 0) | (index >= len(known))] = np.eye(NUM_VISEMES)[SILENCE]
+    return labels
 
 
 def versions(
     utterance: Utterance, random: np.random.Generator, babble: list[NDArray[np.float64]]
-) -> list[tuple[NDArray[np.float16], NDArray[np.int8]]]:
-    """Log bands and log energy, float16 [T, 41], and labels, int8 [T], of each version."""
+) -> list[tuple[NDArray[np.float16], NDArray[np.float16], bool]]:
+    """Of each version: log bands and log energy [T, 41], labels [T, 16], as if recorded or not.
+
+    It is resampled in sound and labels together: slower is a deeper voice, too.
+    """
     pauses = random.integers(0, MAX_PAUSE_FRAMES, 2) * HOP
     spoken = np.pad(utterance.samples.astype(np.float64) / 32768, pauses)
     babble.append(spoken / level(spoken))
     del babble[:-NUM_BABBLERS]
-    num_frames = -(-len(spoken) // HOP)
-    timed = labels_of(utterance.phones, utterance.phone_set, num_frames)
-    before = pauses[0] // HOP
-    labels = np.zeros_like(timed)
-    labels[before:] = timed[: num_frames - before]
+    is_taught = len(utterance.probabilities) > 0
+    kinds = (random.random() < TAUGHT_RECORDED_SHARE,) if is_taught else (False, True)
     result = []
-    for is_recording in (False, True):
+    for is_recording in kinds:
         keep = (utterance.held_out and not is_recording) or random.random() < 0.25
-        factor = 1.0 if keep else random.uniform(0.82, 1.22)
-        sound, classes = resampled(spoken, labels, factor)
+        factor = Fraction(1.0 if keep else random.uniform(0.82, 1.22)).limit_denominator(25)
+        sound = resample_poly(spoken, factor.numerator, factor.denominator)
         if is_recording:
             sound = recorded(sound, random, babble)
         else:
             hiss = random.standard_normal(len(sound)) * decibels(-random.uniform(25, 70))
             sound = sound + hiss * level(sound)
         logs = logs_of(sound)
-        result.append((logs, classes[: len(logs)]))
+        seconds = np.arange(len(logs)) / FEATURE_RATE / float(factor) - pauses[0] / SAMPLE_RATE
+        result.append((logs, labels_at(utterance, seconds), bool(is_recording)))
     return result
 
 
@@ -109,21 +117,22 @@ def main() -> None:
         random.shuffle(utterances)
         for number, utterance in enumerate(utterances):
             try:
-                pairs = versions(utterance, random, babble)
+                made = versions(utterance, random, babble)
             except KeyError as error:
                 failures[str(error)] += 1
                 continue
-            for is_recording, (bands, classes) in enumerate(pairs):
+            is_taught = len(utterance.probabilities) > 0
+            for bands, probabilities, is_recording in made:
                 features.append(bands)
-                labels.append(classes)
-                rows.append([utterance.voice, utterance.held_out, bool(is_recording)])
+                labels.append(probabilities)
+                rows.append([utterance.voice, utterance.held_out, is_recording, is_taught])
             if number % 500 == 0:
                 print(f"{path.name} {number}/{len(utterances)} {time.monotonic() - begin:.0f} s",
                       flush=True)  # fmt: skip
     for _ in range(arguments.noise):
         features.append(noise(random))
-        labels.append(np.full(len(features[-1]), SILENCE, np.int8))
-        rows.append([NOISE_VOICE, False, True])
+        labels.append(one_hot(np.full(len(features[-1]), SILENCE)).astype(np.float16))
+        rows.append([NOISE_VOICE, False, True, False])
     np.savez(
         arguments.output,
         features=np.concatenate(features),
