@@ -305,8 +305,9 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, help="directory of real speech with mouths.json")
     parser.add_argument("--weights", type=Path, help="instead of the shipped ones")
     arguments = parser.parse_args()
-    weights = shipped_weights()
-    if arguments.weights is not None:
+    if arguments.weights is None:
+        weights = shipped_weights()
+    else:
         with np.load(arguments.weights) as arrays:
             weights = weights_from(arrays)
     print("synthesized speech        opening r  width r  closed  false pulses  false frames")
