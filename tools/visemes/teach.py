@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from phone_sets import labels_of
 from torch import Tensor, nn
 from torch.nn import functional
+from train import LABEL_SMOOTHING, class_weights
 from whisper_ear import HEARD, STEP, Heard, WhisperEar
 
 from multitalk.speech.phonemes import NUM_VISEMES
@@ -98,43 +99,62 @@ def known_speech(
     return result
 
 
+class Lessons:
+    """Draws crops of what Whisper heard: shares of people and formant speech, uniform over voices.
+
+    Args:
+        pieces: What was heard and its classes by step, by family.
+        random: Source of all choices.
+    """
+
+    def __init__(
+        self, pieces: dict[str, list[tuple[Heard, NDArray[np.int8]]]], random: np.random.Generator
+    ) -> None:
+        self._pieces, self._random = pieces, random
+        self.people = [name for name in pieces if name.startswith("prompt")]
+        self.machines = [name for name in pieces if name not in self.people and name != "espeak"]
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """What is heard, float32 [BATCH, CROP, HEARD], and classes, int64 [BATCH, CROP]."""
+        heard = np.zeros((BATCH, CROP, HEARD), np.float32)
+        classes = np.full((BATCH, CROP), IGNORED)
+        for row in range(BATCH):
+            group = self._pieces[self._family()]
+            sound, labels = group[self._random.integers(len(group))]
+            start = self._random.integers(max(1, len(labels) - CROP))
+            length = min(CROP, len(labels) - start)
+            heard[row, :length] = sound[start : start + length]
+            classes[row, :length] = labels[start : start + length]
+        return torch.from_numpy(heard), torch.from_numpy(classes)
+
+    def _family(self) -> str:
+        random = self._random
+        if "espeak" in self._pieces and random.random() < FORMANT_SHARE:
+            return "espeak"
+        are_people = self.people and random.random() < HUMAN_SHARE
+        names = self.people if are_people else self.machines
+        return names[random.integers(len(names))]
+
+
 def fit(arguments: argparse.Namespace) -> None:
     """Train the head."""
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
     random = np.random.default_rng(arguments.seed)
     speech = known_speech(arguments.corpora, random)
-    ear = WhisperEar(arguments.whisper)
     pieces: dict[str, list[tuple[Heard, NDArray[np.int8]]]] = {}
-    for heard, (_, labels, name) in zip(
-        ear.hear([sound for sound, _, _ in speech]), speech, strict=True
-    ):
+    ear = WhisperEar(arguments.whisper)
+    for heard, (_, labels, name) in zip(ear.hear([row[0] for row in speech]), speech, strict=True):
         pieces.setdefault(name, []).append((heard, labels))
-    people = [name for name in pieces if name.startswith("prompt")]
-    machines = [name for name in pieces if name not in people and name != "espeak"]
-    print(f"{sum(map(len, pieces.values()))} pieces, {len(people)} people, "
-          f"{len(machines)} synthesized voices", flush=True)  # fmt: skip
-
-    def crop() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if "espeak" in pieces and random.random() < FORMANT_SHARE:
-            name = "espeak"
-        elif people and random.random() < HUMAN_SHARE:
-            name = people[random.integers(len(people))]
-        else:
-            name = machines[random.integers(len(machines))]
-        heard, labels = pieces[name][random.integers(len(pieces[name]))]
-        start = random.integers(max(1, len(labels) - CROP))
-        length = min(CROP, len(labels) - start)
-        sound, classes = np.zeros((CROP, HEARD), np.float32), np.full(CROP, IGNORED)
-        sound[:length] = heard[start : start + length]
-        classes[:length] = labels[start : start + length]
-        return sound, classes
-
+    lessons = Lessons(pieces, random)
+    print(f"{len(speech)} pieces, {len(lessons.people)} people, "
+          f"{len(lessons.machines)} synthesized voices", flush=True)  # fmt: skip
     everything = [piece for group in pieces.values() for piece in group]
     sample = np.concatenate([heard for heard, _ in everything[::9]]).astype(np.float32)
-    share = np.bincount(np.concatenate([labels for _, labels in everything]), minlength=NUM_VISEMES)
-    weights = np.maximum(share / share.sum(), 1e-3) ** -0.4
-    weights = torch.tensor(weights / np.sum(weights * share / share.sum()), dtype=torch.float32)
+    counts = np.bincount(
+        np.concatenate([labels for _, labels in everything]), minlength=NUM_VISEMES
+    )
+    weights = class_weights(counts / counts.sum())
     teacher = Teacher()
     teacher.mean.copy_(torch.from_numpy(sample.mean(axis=0)))
     teacher.deviation.copy_(torch.from_numpy(sample.std(axis=0) + 1e-3))
@@ -143,12 +163,12 @@ def fit(arguments: argparse.Namespace) -> None:
         cosine = 0.5 + 0.5 * np.cos(np.pi * step / arguments.steps)
         for group in optimiser.param_groups:
             group["lr"] = arguments.rate * min(1, (step + 1) / 100) * cosine
-        sounds, classes = zip(*[crop() for _ in range(BATCH)], strict=True)
+        heard, classes = lessons.batch()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=arguments.bfloat16):
-            scores = teacher(torch.from_numpy(np.stack(sounds)))
+            scores = teacher(heard)
         loss = functional.cross_entropy(
-            scores.float(), torch.from_numpy(np.stack(classes)), weight=weights,
-            ignore_index=IGNORED, label_smoothing=0.05,
+            scores.float(), classes, weight=weights,
+            ignore_index=IGNORED, label_smoothing=LABEL_SMOOTHING,
         )  # fmt: skip
         optimiser.zero_grad()
         loss.backward()

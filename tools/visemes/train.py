@@ -48,7 +48,7 @@ NOISE_SHARE = 0.04  # crops without any speech
 LABEL_SMOOTHING = 0.05
 # Real voices differ enough to be heard as they are now and then.
 TAUGHT_VARIED_SHARE = 0.6
-# What a teacher labelled, by the first part of its voices' names: how often it is drawn.
+# How often each source of `collect_people.py` is drawn: the first part of its voices' names.
 TAUGHT_SHARES = {"queen": 0.45, "prompt": 0.2, "fish": 0.2, "stamp": 0.15}
 WIDENING_NOISE = 0.1
 
@@ -221,10 +221,8 @@ def curve_targets(labels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([getattr(curves, name) for name in CURVES])
 
 
-def class_weights(pieces: list[Piece]) -> Tensor:
-    """Rare classes count more, by the power 0.4 of their rarity; mean weight 1."""
-    labels = [piece.labels for piece in pieces[::5] if not piece.is_taught]
-    share = np.concatenate(labels).mean(axis=0, dtype=np.float64)
+def class_weights(share: NDArray[np.float64]) -> Tensor:
+    """Of classes that make up these shares of the speech: rare ones count more, on average 1."""
     weights = np.maximum(share, 1e-3) ** -0.4
     return torch.tensor(weights / np.sum(weights * share), dtype=torch.float32)
 
@@ -280,7 +278,8 @@ def train(arguments: argparse.Namespace) -> None:
         state = torch.load(arguments.start.with_suffix(".pt"))
         network.load_state_dict(widened(state, arguments.channels))
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
-    weights = class_weights(training)[None, :, None]
+    known = [piece.labels for piece in training[::5] if not piece.is_taught]
+    weights = class_weights(np.concatenate(known).mean(axis=0, dtype=np.float64))[None, :, None]
     begin, losses = time.monotonic(), np.zeros(2)
     for step, batch in enumerate(drawn_ahead(sampler)):
         elapsed = (time.monotonic() - begin) / 60
