@@ -19,7 +19,6 @@ CREATE TABLE IF NOT EXISTS webhooks (
     job_id TEXT PRIMARY KEY, base_url TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS handed_out (job_id TEXT PRIMARY KEY, number INTEGER NOT NULL);
-DROP TABLE IF EXISTS paces;  -- of older servers, without the quality
 CREATE TABLE IF NOT EXISTS talk_paces (
     job_id TEXT PRIMARY KEY, engine TEXT NOT NULL, quality TEXT NOT NULL,
     talk_seconds REAL NOT NULL, execution_seconds REAL NOT NULL
