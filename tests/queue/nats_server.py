@@ -54,3 +54,10 @@ class NatsServer:
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(10)
+
+    def pause(self) -> None:
+        """Let it hear and not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)

@@ -34,7 +34,7 @@ DONE = Outcome(status=JobStatus.COMPLETED, output={})
 
 @contextmanager
 def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A stub worker; in the end it is gone."""
+    """A stub worker; in the end it is gone. What it said is shown where the test fails."""
     directory.mkdir(exist_ok=True)
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -46,6 +46,8 @@ def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Po
     try:
         yield process
     finally:
+        said = (directory / "log").read_text()
+        print(f"{directory.name}, code {process.poll()}:\n{said}")  # noqa: T201 - the way to see it
         process.kill()
         process.wait(10)
 
@@ -243,6 +245,30 @@ async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatc
         port = probe.getsockname()[1]
     with pytest.raises(QueueUnavailable, match="no NATS server answers"):
         await open_queue(f"nats://127.0.0.1:{port}")
+
+
+async def test_a_server_that_answers_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
+    connected = store._connected
+    server = NatsServer(tmp_path / "nats")
+
+    async def then_busy(servers: list[str]) -> object:
+        client = await connected(servers)
+        server.pause()
+        asyncio.get_running_loop().call_later(1.0, server.go_on)
+        return client
+
+    monkeypatch.setattr(store, "_connected", then_busy)
+    server.start()
+    try:
+        queue = await open_queue(server.url)
+        assert (await queue.counts()).in_queue == 0
+        await queue.close()
+    finally:
+        server.kill()
 
 
 def test_the_servers_of_a_cluster_share_user_and_copies() -> None:

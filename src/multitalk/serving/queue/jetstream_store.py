@@ -14,6 +14,7 @@ A message is at most 1 MB on a server as it comes, so what is larger is an objec
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ KEEP_SECONDS = (
 REPLICAS = ("1", "3", "5")  # what JetStream can keep agreeing on
 ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
+MAKING_SECONDS = 60.0  # a server that answers, but late, is given to make what is not there
 MAX_UNANSWERED = 10_000  # jobs in workers' hands
 STORAGE_FULL = (10023, 10028, 10047, 10077)  # server/errors.json: resources, storage, bytes
 WRONG_SEQUENCE = 10071  # somebody else has written
@@ -79,8 +81,14 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
     servers, replicas = parsed(url)
     with translated():
         client = await _connected(servers)
+        ends = time.monotonic() + MAKING_SECONDS
         try:
-            return await _made(client, lease_seconds, replicas)
+            while True:
+                try:
+                    return await _made(client, lease_seconds, replicas)
+                except asyncio.TimeoutError:  # busy; what was made already does no harm
+                    if time.monotonic() > ends:
+                        raise
         except BaseException:
             await client.close()
             raise
