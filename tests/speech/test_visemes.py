@@ -1,12 +1,19 @@
 """Mouth movement from sound: what holds for any voice, and how well known speech is followed."""
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 
-from multitalk.speech.features import FFT_SIZE, mel_filters, whole_band_energies
-from multitalk.speech.network import DILATIONS, VisemeWeights, listen
+from multitalk.speech.features import NUM_BANDS, WINDOW, mel_filters, whole_band_energies
+from multitalk.speech.network import (
+    HEAD_WIDTH,
+    NUM_HEAD_BLOCKS,
+    NUM_LAYERS,
+    listen,
+    weights_from,
+)
 from multitalk.speech.phonemes import BILABIAL, NUM_VISEMES, visemes_of_ipa
 from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
 from multitalk.speech.track import VisemeTrack
@@ -119,39 +126,114 @@ def test_only_the_beginning_is_read_for_the_first_chunk():
     assert recorder.end < 20 * 16_000
 
 
-def test_the_network_is_what_its_equations_say():
+WIDTH, INNER, CHANNELS = 2 * HEAD_WIDTH, 6, 4
+
+
+def small_weights() -> dict[str, np.ndarray]:
+    """Arrays of a weights file of another size: normal numbers, small enough for the sums."""
     random = np.random.default_rng(0)
-    shapes = [(5, 3, 4), *[(5, 4, 4)] * len(DILATIONS), (1, 4, NUM_VISEMES)]
-    layers = tuple((random.normal(0, 0.5, s), random.normal(0, 0.5, s[2])) for s in shapes)
-    weights = VisemeWeights(random.normal(0, 1, 3), np.full(3, 2.0), np.zeros(2), layers)
-    heard = random.normal(0, 1, (31, 3))
+    shapes = {"front0": (3, 5, WIDTH), "front1": (3, WIDTH, WIDTH), "norm": (WIDTH,)}
+    for index in range(NUM_LAYERS):
+        shapes |= {
+            f"layer{index}_attention_norm": (WIDTH,),
+            f"layer{index}_attention_in": (WIDTH, 3 * WIDTH),
+            f"layer{index}_attention_out": (WIDTH, WIDTH),
+            f"layer{index}_forward_norm": (WIDTH,),
+            f"layer{index}_forward_in": (WIDTH, INNER),
+            f"layer{index}_forward_out": (INNER, WIDTH),
+        }
+    shapes |= {"entry": (WIDTH, CHANNELS), "exit": (CHANNELS, NUM_VISEMES)}
+    shapes |= {f"block{index}": (5, CHANNELS, CHANNELS) for index in range(NUM_HEAD_BLOCKS)}
+    arrays = {}
+    for name, shape in shapes.items():
+        scale = 1.0 if len(shape) == 1 else np.prod(shape[:-1]) ** -0.5
+        arrays[f"{name}_weight"] = random.normal(0, scale, shape)
+        arrays[f"{name}_bias"] = random.normal(0, 0.3, shape[-1:])
+    return arrays
 
-    def convolved(signal, layer, step, dilation):
-        weight, bias = layer
-        taps = [
-            signal[step + (tap - 2) * dilation] @ weight[tap]
-            for tap in range(5)
-            if 0 <= step + (tap - 2) * dilation < len(signal)
-        ]
-        return np.maximum(sum(taps) + bias, 0)
 
-    hidden = (heard - weights.mean) / weights.deviation
-    hidden = np.stack([convolved(hidden, layers[0], 2 * step, 1) for step in range(16)])
-    for layer, dilation in zip(layers[1:], DILATIONS, strict=False):
-        moved = [convolved(hidden, layer, step, dilation) for step in range(16)]
-        hidden = hidden + np.stack(moved)
-    scores = np.exp(hidden @ layers[-1][0][0] + layers[-1][1])
-    expected = scores / scores.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(listen(heard, weights), expected, rtol=1e-6)
+def test_the_network_is_what_its_equations_say():
+    arrays = small_weights()
+    heard = np.random.default_rng(1).normal(0, 1, (21, 5))
+
+    def affine(values, name):
+        return values @ arrays[f"{name}_weight"] + arrays[f"{name}_bias"]
+
+    def convolution(values, name, stride=1, dilation=1):
+        weight = arrays[f"{name}_weight"]
+        rows = []
+        for centre in range(0, len(values), stride):
+            taps = [
+                (centre + (tap - len(weight) // 2) * dilation, tap) for tap in range(len(weight))
+            ]
+            inside = [(at, tap) for at, tap in taps if 0 <= at < len(values)]
+            rows.append(sum(values[at] @ weight[tap] for at, tap in inside))
+        return np.stack(rows) + arrays[f"{name}_bias"]
+
+    def gelu(values):
+        return np.vectorize(lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2)(values)
+
+    def norm(values, name):
+        rows = [(row - row.mean()) / np.sqrt(row.var() + 1e-5) for row in values]
+        return np.stack(rows) * arrays[f"{name}_weight"] + arrays[f"{name}_bias"]
+
+    def softmax(scores):
+        return np.exp(scores) / np.exp(scores).sum()
+
+    def attention(values, name):
+        asked = affine(values, f"{name}_attention_in")
+        found = np.zeros((len(values), WIDTH))
+        for start in range(0, WIDTH, HEAD_WIDTH):
+            query, key, value = (
+                asked[:, part * WIDTH + start :][:, :HEAD_WIDTH] for part in range(3)
+            )
+            for step in range(len(values)):
+                shares = softmax(key @ query[step] / np.sqrt(HEAD_WIDTH))
+                found[step, start : start + HEAD_WIDTH] = shares @ value
+        return affine(found, f"{name}_attention_out")
+
+    hidden = gelu(convolution(gelu(convolution(heard, "front0")), "front1", stride=2))
+    for step in range(len(hidden)):
+        for rate in range(WIDTH // 2):
+            angle = step * 10_000 ** (-rate / (WIDTH // 2 - 1))
+            hidden[step, rate] += math.sin(angle)
+            hidden[step, rate + WIDTH // 2] += math.cos(angle)
+    for name in (f"layer{index}" for index in range(NUM_LAYERS)):
+        hidden = hidden + attention(norm(hidden, f"{name}_attention_norm"), name)
+        inner = gelu(affine(norm(hidden, f"{name}_forward_norm"), f"{name}_forward_in"))
+        hidden = hidden + affine(inner, f"{name}_forward_out")
+    hidden = np.maximum(affine(norm(hidden, "norm"), "entry"), 0)
+    for index in range(NUM_HEAD_BLOCKS):
+        moved = convolution(hidden, f"block{index}", dilation=2**index)
+        hidden = hidden + np.maximum(moved, 0)
+    expected = np.stack([softmax(row) for row in affine(hidden, "exit")])
+    found = listen(heard.astype(np.float32), weights_from(arrays))
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # the form of gelu with tanh
+
+
+def test_weights_are_counted_in_steps():
+    arrays = small_weights()
+    counts = np.random.default_rng(2).integers(-7, 8, (WIDTH, CHANNELS)).astype(np.int8)
+    steps = np.linspace(0.01, 0.04, CHANNELS).astype(np.float16)
+    whole = weights_from(arrays | {"entry_weight": counts * steps.astype(np.float32)})
+    counted = weights_from(arrays | {"entry_weight": counts, "entry_step": steps})
+    np.testing.assert_array_equal(counted.entry.weight, whole.entry.weight)
 
 
 @pytest.mark.parametrize("hertz", [300, 1000, 4000])
 def test_a_tone_is_heard_in_its_band(hertz):
     tone = np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000).astype(np.float32)
-    band = whole_band_energies(tone)[50].argmax()
-    bins = np.fft.rfftfreq(FFT_SIZE, 1 / 16_000)
+    band = whole_band_energies(tone)[50, :NUM_BANDS].argmax()
+    bins = np.fft.rfftfreq(WINDOW, 1 / 16_000)
     centre = bins[mel_filters()[:, band].argmax()]
     assert centre == pytest.approx(hertz, rel=0.1)
+
+
+def test_bands_are_of_equal_area_and_reach_to_the_top():
+    filters = mel_filters()
+    assert np.flatnonzero(filters[:, -1])[-1] == len(filters) - 2  # its corner is the last bin
+    areas = filters.sum(axis=0) * 16_000 / WINDOW
+    np.testing.assert_allclose(areas, 1, atol=0.1)  # the sum over bins is not quite the integral
 
 
 def test_blocks_of_energies_are_the_whole():

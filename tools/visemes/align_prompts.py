@@ -18,18 +18,12 @@ import av
 import espeakng_loader
 import numpy as np
 from corpus import SAMPLE_RATE, Phone, Utterance, write_corpus
+from hearing import class_probabilities
 from numpy.typing import NDArray
 
 from multitalk.speech.articulation import PROBABILITY_RATE
 from multitalk.speech.espeak_process import Espeak
-from multitalk.speech.features import (
-    features,
-    loudness_of,
-    relative_log,
-    speech_mean,
-    whole_band_energies,
-)
-from multitalk.speech.network import VisemeWeights, listen, weights_from
+from multitalk.speech.network import VisemeWeights, weights_from
 from multitalk.speech.phonemes import SILENCE, VISEMES, visemes_of_ipa
 
 # Package, folder of the speaker and espeak-ng's voice.
@@ -70,10 +64,7 @@ def read_g722(path: Path) -> NDArray[np.float32]:
 
 def log_probabilities(samples: NDArray[np.float32], weights: VisemeWeights) -> NDArray[np.float32]:
     """Of the classes at `PROBABILITY_RATE`, [N, NUM_VISEMES]."""
-    energies = whole_band_energies(samples)
-    bands, energy = relative_log(energies, loudness_of(energies))
-    heard = features(bands, energy, speech_mean(bands, energy, weights.prior))
-    return np.log(listen(heard, weights) + LEAST_PROBABILITY)
+    return np.log(class_probabilities(samples, weights) + LEAST_PROBABILITY)
 
 
 def best_path(

@@ -1,6 +1,6 @@
 """Make clean speech sound like recordings: other microphones, rooms, noises, codecs and speakers.
 
-Waveforms are changed once, when features are prepared; features are changed anew in each batch.
+Waveforms first, then what is heard of them.
 """
 
 import io
@@ -154,41 +154,26 @@ def through_codec(signal: Signal, random: Random) -> Signal:
     return np.pad(heard[delay:], (0, len(signal)))[: len(signal)]
 
 
-def varied(features: Features, random: Random) -> Features:
-    """One crop [T, NUM_FEATURES] as if from another speaker, place and loudness."""
-    length = len(features)
-    if random.random() < 0.5:  # the sound wanders, slowly and quickly
-        slow = np.interp(np.arange(length), np.linspace(0, length, 9), random.normal(0, 0.6, 9))
-        fast = np.interp(np.arange(length), np.linspace(0, length, 50), random.normal(0, 0.3, 50))
-        features = features + (slow + fast)[:, None]
-    bands, energy = features[:, :NUM_BANDS], features[:, NUM_BANDS:]
+def varied(bands: Features, random: Random) -> Features:
+    """What is heard, [T, NUM_BANDS], as if from another speaker and place, and with gaps."""
     index = np.arange(NUM_BANDS)
-    if random.random() < 0.7:  # a longer or shorter vocal tract
-        shift, bend = random.uniform(-3, 3), random.uniform(10, 30)
-        source = np.interp(index, [0, bend, NUM_BANDS - 1], [0, bend + shift, NUM_BANDS - 1])
-        left = np.clip(np.floor(source).astype(int), 0, NUM_BANDS - 2)
-        bands = bands[:, left] * (1 - source + left) + bands[:, left + 1] * (source - left)
-    bands = bands + np.interp(index, np.linspace(0, 39, 5), random.normal(0, 0.5, 5))
-    if random.random() < 0.4:  # softer formants
-        wide = np.pad(bands, ((0, 0), (1, 1)), mode="edge")
-        mean = (wide[:, :-2] + bands + wide[:, 2:]) / 3
-        bands = bands + random.uniform(0.1, 0.6) * (mean - bands)
-    if random.random() < 0.3:  # sluggish articulation, a hall
-        radius = random.integers(1, 4)
-        total = np.cumsum(np.pad(bands, ((radius + 1, radius), (0, 0)), mode="edge"), axis=0)
-        bands = (total[2 * radius + 1 :] - total[: -2 * radius - 1]) / (2 * radius + 1)
-    bands = bands * random.uniform(0.8, 1.2)
-    energy = energy * random.uniform(0.7, 1.3) + random.normal(0, 0.4)
-    bands = bands + random.standard_normal(bands.shape) * random.uniform(0, 0.5)
-    if random.random() < 0.4:  # more or less contrast by band
-        bands = bands * np.interp(index, np.linspace(0, 39, 6), random.uniform(0.6, 1.4, 6))
-    if random.random() < 0.4:  # bands missing
-        first = random.integers(NUM_BANDS - 4)
-        bands[:, first : first + random.integers(1, 8)] = 0
-    if random.random() < 0.3:  # a moment missing
-        first = random.integers(max(1, length - 20))
-        bands[first : first + random.integers(2, 12)] = random.normal(0, 0.5)
-    return np.concatenate([bands, energy], axis=1).astype(np.float32)
+    last = NUM_BANDS - 1
+    if random.random() < 0.4:  # a longer or shorter vocal tract
+        shift, bend = random.uniform(-4, 4), random.uniform(20, 60)
+        source = np.interp(index, [0, bend, last], [0, bend + shift, last])
+        left = np.clip(source.astype(int), 0, last - 1)
+        part = (source - left).astype(np.float32)
+        bands = bands[:, left] * (1 - part) + bands[:, left + 1] * part
+    colour = np.interp(index, np.linspace(0, last, 7), random.normal(0, 0.06, 7))
+    bands = bands + colour.astype(np.float32)
+    if random.random() < 0.4:  # bands missing (Park et al., "SpecAugment", 2019)
+        first = random.integers(NUM_BANDS - 6)
+        bands[:, first : first + random.integers(2, 12)] = bands.mean()
+    for _ in range(random.integers(3)):  # moments missing
+        first = random.integers(len(bands) - 30)
+        gap = bands.min() if random.random() < 0.5 else bands.mean()
+        bands[first : first + random.integers(2, 20)] = gap
+    return bands
 
 
 def time_warp(length: int, random: Random) -> NDArray[np.float64]:

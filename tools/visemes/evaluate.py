@@ -2,8 +2,8 @@
 
     python tools/visemes/evaluate.py recorded.npz espeak.npz --weights visemes.npz
 
-Reads the files of `prepare.py`. What the classes come to as movement, and how well they fit the
-mouths of real people, is measured by `benchmarks/visemes.py`.
+Held-out speech is heard once as it is and once as a recording. What the classes come to as
+movement, and how well they fit the mouths of real people, is measured by `benchmarks/visemes.py`.
 """
 
 import argparse
@@ -11,10 +11,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from augment import level, recorded
+from corpus import read_corpus
+from hearing import class_probabilities
+from lessons import NUM_BABBLERS, family, labels_by_step
 from numpy.typing import NDArray
-from train import STRIDE, pieces_of, read_pieces
 
-from multitalk.speech.network import listen, weights_from
+from multitalk.speech.network import weights_from
 from multitalk.speech.phonemes import NUM_VISEMES, VISEMES
 
 MOST_CONFUSIONS = 3
@@ -40,23 +43,27 @@ def print_accuracy(title: str, counts: NDArray[np.int64]) -> None:
 def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("features", type=Path, nargs="+", help="files of prepare.py")
+    parser.add_argument("corpora", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
     with np.load(arguments.weights) as arrays:
         weights = weights_from(arrays)
+    random = np.random.default_rng(arguments.seed)
     totals: dict[str, NDArray[np.int64]] = defaultdict(
         lambda: np.zeros((NUM_VISEMES, NUM_VISEMES), np.int64)
     )
-    for path in arguments.features:
-        held_out = [row for row in read_pieces(path) if row[2][1]]
-        for piece in pieces_of(held_out, weights.prior):
-            said = listen(piece.features.astype(np.float32), weights)
-            kind = "espeak-ng" if piece.voice.startswith("espeak") else piece.voice
-            quality = "as if recorded" if piece.is_recording else "clean"
-            totals[f"{kind}, {quality}"] += confusion(
-                said.argmax(axis=1), piece.labels[::STRIDE].argmax(axis=1)
-            )
+    babble: list[NDArray[np.float64]] = []
+    for utterance in (utterance for path in arguments.corpora for utterance in read_corpus(path)):
+        if not utterance.held_out:
+            continue
+        labels = labels_by_step(utterance).argmax(axis=1)
+        sound = utterance.samples / 32768
+        babble = [*babble[1 - NUM_BABBLERS :], sound / level(sound)]
+        versions = {"clean": sound, "as if recorded": recorded(sound, random, babble)}
+        for quality, version in versions.items():
+            said = class_probabilities(version, weights).argmax(axis=1)[: len(labels)]
+            totals[f"{family(utterance.voice)}, {quality}"] += confusion(said, labels)
     for title in sorted(totals):
         print_accuracy(title, totals[title])
 

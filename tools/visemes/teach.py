@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from augment import level, recorded
 from corpus import Utterance, read_corpus, write_corpus
+from lessons import family
 from numpy.typing import NDArray
 from phone_sets import labels_of
 from torch import Tensor, nn
@@ -64,11 +65,6 @@ class Teacher(nn.Module):
         return self.exit(hidden)
 
 
-def family(voice: str) -> str:
-    """What a voice is drawn as: espeak-ng's speakers together, all others one by one."""
-    return "espeak" if voice.startswith("espeak") else voice
-
-
 def known_speech(
     paths: list[Path], random: np.random.Generator
 ) -> list[tuple[NDArray[np.float32], NDArray[np.int8], str]]:
@@ -99,7 +95,7 @@ def known_speech(
     return result
 
 
-class Lessons:
+class Hours:
     """Draws crops of what Whisper heard: shares of people and formant speech, uniform over voices.
 
     Args:
@@ -146,7 +142,7 @@ def fit(arguments: argparse.Namespace) -> None:
     ear = WhisperEar(arguments.whisper)
     for heard, (_, labels, name) in zip(ear.hear([row[0] for row in speech]), speech, strict=True):
         pieces.setdefault(name, []).append((heard, labels))
-    lessons = Lessons(pieces, random)
+    lessons = Hours(pieces, random)
     print(f"{len(speech)} pieces, {len(lessons.people)} people, "
           f"{len(lessons.machines)} synthesized voices", flush=True)  # fmt: skip
     everything = [piece for group in pieces.values() for piece in group]

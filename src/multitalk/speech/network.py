@@ -1,13 +1,17 @@
 """The viseme network in numpy: what is being spoken, 50 times a second.
 
-A strided convolution halves the feature rate; five dilated convolutions with residual connections
-look 0.68 s around; one matrix gives the classes. `tools/visemes/train.py` trains it.
+Its ear is the lowest third of Whisper's smallest encoder (Radford et al., "Robust speech
+recognition via large-scale weak supervision", 2022), which has heard half a million hours of
+people: two convolutions, of which the second halves the rate, and two transformer layers (Vaswani
+et al., "Attention is all you need", 2017; normalised first). Two convolutions tell the classes from
+what it hears. `tools/visemes/train.py` trains all of it together, with weights of four bits.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,36 +19,72 @@ from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float32]
 
-KERNEL = 5
-DILATIONS = (1, 2, 4, 8, 1)
-STRIDE = 2
-# Steps that an output depends on, on both sides.
-CONTEXT_STEPS = sum(KERNEL // 2 * dilation for dilation in DILATIONS) + KERNEL // 2
+STRIDE = 2  # features a step
+NUM_LAYERS = 2
+HEAD_WIDTH = 64  # channels of one attention head
+NUM_HEAD_BLOCKS = 2
+LONGEST_PERIOD = 10_000.0  # of a position's sines, in steps over 2 pi
+NORM_EPSILON = 1e-5
+# Steps beyond those that are wanted that should be heard, on both sides.
+CONTEXT_STEPS = 50
+
+
+class Affine(NamedTuple):
+    """A matrix, float32 [inputs, outputs], or for a convolution [taps, inputs, outputs]; a bias."""
+
+    weight: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class TransformerLayer:
+    """Attention and a network for each step, each of what was normalised (scale, shift) before."""
+
+    attention_norm: Affine
+    attention_in: Affine
+    attention_out: Affine
+    forward_norm: Affine
+    forward_in: Affine
+    forward_out: Affine
 
 
 @dataclass(frozen=True)
 class VisemeWeights:
-    """Weights, float32; convolutions are [taps, inputs, outputs].
+    """All weights, in the order in which they are used."""
 
-    Attributes:
-        mean: Of the features, [NUM_FEATURES].
-        deviation: Standard deviation of the features, [NUM_FEATURES].
-        prior: Spectrum that a talk is expected to have before it is heard, [NUM_BANDS].
-        layers: (weight, bias) of entry, blocks and exit.
+    front: tuple[Affine, Affine]
+    layers: tuple[TransformerLayer, ...]
+    norm: Affine
+    entry: Affine
+    blocks: tuple[Affine, ...]
+    exit: Affine
+
+
+def weights_from(arrays: Mapping[str, NDArray[np.generic]]) -> VisemeWeights:
+    """Arrange the arrays of a weights file.
+
+    A part has a bias and a weight, float16, or small integers that count steps of NAME_step,
+    float16 [outputs].
     """
 
-    mean: Array
-    deviation: Array
-    prior: Array
-    layers: tuple[tuple[Array, Array], ...]
+    def affine(name: str) -> Affine:
+        weight = arrays[f"{name}_weight"].astype(np.float32)
+        if f"{name}_step" in arrays:
+            weight *= arrays[f"{name}_step"].astype(np.float32)
+        return Affine(weight, arrays[f"{name}_bias"].astype(np.float32))
 
-
-def weights_from(arrays: Mapping[str, NDArray[np.float16]]) -> VisemeWeights:
-    """Arrange the arrays of a weights file."""
-    whole = {name: arrays[name].astype(np.float32) for name in arrays}
-    names = ("entry", *(f"block{index}" for index in range(len(DILATIONS))), "exit")
-    layers = tuple((whole[f"{name}_weight"], whole[f"{name}_bias"]) for name in names)
-    return VisemeWeights(whole["mean"], whole["deviation"], whole["prior"], layers)
+    parts = TransformerLayer.__dataclass_fields__
+    return VisemeWeights(
+        front=(affine("front0"), affine("front1")),
+        layers=tuple(
+            TransformerLayer(**{part: affine(f"layer{index}_{part}") for part in parts})
+            for index in range(NUM_LAYERS)
+        ),
+        norm=affine("norm"),
+        entry=affine("entry"),
+        blocks=tuple(affine(f"block{index}") for index in range(NUM_HEAD_BLOCKS)),
+        exit=affine("exit"),
+    )
 
 
 @cache
@@ -55,11 +95,12 @@ def shipped_weights() -> VisemeWeights:
         return weights_from(arrays)
 
 
-def listen(features: Array, weights: VisemeWeights) -> Array:
+def listen(heard: Array, weights: VisemeWeights) -> Array:
     """Run the network.
 
     Args:
-        features: float32 [T, NUM_FEATURES]; T may be any length.
+        heard: As of `features.relative_log`, float32 [T, NUM_BANDS]; T may be any length, but every
+            step attends to all others, and in training there were 350.
         weights: As trained.
 
     Returns:
@@ -67,26 +108,84 @@ def listen(features: Array, weights: VisemeWeights) -> Array:
     """
     # The products are small: a second BLAS thread would only spin, for a third of all CPU time.
     with threadpool_limits(1, user_api="blas"):
-        return _class_probabilities(features, weights)
+        return _class_probabilities(heard, weights)
 
 
-def _class_probabilities(features: Array, weights: VisemeWeights) -> Array:
-    (entry, entry_bias), *blocks, (last, last_bias) = weights.layers
-    num_steps = -(-len(features) // STRIDE)
-    heard = (features - weights.mean) / weights.deviation
-    padded = np.pad(heard, ((KERNEL // 2, KERNEL // 2 + STRIDE), (0, 0)))
-    hidden = entry_bias + sum(
-        padded[tap : tap + STRIDE * num_steps : STRIDE] @ entry[tap] for tap in range(KERNEL)
-    )
-    hidden = np.maximum(hidden, 0)  # [N, C]
-    for (weight, bias), dilation in zip(blocks, DILATIONS, strict=True):
-        padded = np.pad(hidden, ((KERNEL // 2 * dilation,) * 2, (0, 0)))
-        moved = bias + sum(
-            padded[tap * dilation : tap * dilation + num_steps] @ weight[tap]
-            for tap in range(KERNEL)
-        )
-        hidden = hidden + np.maximum(moved, 0)
-    scores = hidden @ last[0] + last_bias
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = raised / raised.sum(axis=1, keepdims=True)
-    return probabilities
+def _class_probabilities(heard: Array, weights: VisemeWeights) -> Array:
+    first, second = weights.front
+    hidden = gelu(convolved(gelu(convolved(heard, first)), second, stride=STRIDE))
+    hidden += positions(*hidden.shape)
+    for layer in weights.layers:
+        hidden += attended(normalised(hidden, layer.attention_norm), layer)
+        inner = gelu(times(normalised(hidden, layer.forward_norm), layer.forward_in))
+        hidden += times(inner, layer.forward_out)
+    hidden = np.maximum(times(normalised(hidden, weights.norm), weights.entry), 0)
+    for index, block in enumerate(weights.blocks):
+        hidden += np.maximum(convolved(hidden, block, dilation=2**index), 0)
+    scores = times(hidden, weights.exit)
+    return softmax(scores)
+
+
+def times(values: Array, affine: Affine) -> Array:
+    """An affine map of every step, [N, inputs] to [N, outputs]."""
+    result: Array = values @ affine.weight
+    result += affine.bias
+    return result
+
+
+def convolved(values: Array, affine: Affine, *, stride: int = 1, dilation: int = 1) -> Array:
+    """A convolution along the steps, zeros around them: [N, inputs] to [ceil(N / stride), outputs].
+
+    The taps lie side by side, so that all is one product.
+    """
+    num_taps, num_inputs, num_outputs = affine.weight.shape
+    reach = num_taps // 2 * dilation
+    padded = np.pad(values, ((reach, reach), (0, 0)))
+    taps = [padded[tap * dilation :][: len(values) : stride] for tap in range(num_taps)]
+    flat = affine.weight.reshape(num_taps * num_inputs, num_outputs)
+    return times(np.concatenate(taps, axis=1), Affine(flat, affine.bias))
+
+
+def attended(values: Array, layer: TransformerLayer) -> Array:
+    """Every step asks all steps, in several heads: [N, C] to [N, C]."""
+    num_steps, width = values.shape
+    asked = times(values, layer.attention_in).reshape(num_steps, 3, -1, HEAD_WIDTH)
+    queries, keys, contents = asked.transpose(1, 2, 0, 3)  # each [heads, N, HEAD_WIDTH]
+    scores = queries @ keys.transpose(0, 2, 1)
+    scores *= np.float32(HEAD_WIDTH**-0.5)
+    found = softmax(scores) @ contents
+    return times(found.transpose(1, 0, 2).reshape(num_steps, width), layer.attention_out)
+
+
+def normalised(values: Array, norm: Affine) -> Array:
+    """Layer normalisation (Ba et al., 2016) of each step [N, C]."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + np.float32(NORM_EPSILON))
+    result: Array = centred / deviation * norm.weight + norm.bias
+    return result
+
+
+def gelu(values: Array) -> Array:
+    """Gaussian error linear unit, in the form with tanh (Hendrycks and Gimpel, 2016)."""
+    inner = values * (np.float32(0.7978846) + np.float32(0.0356774) * values**2)
+    np.tanh(inner, out=inner)
+    inner += 1
+    inner *= values
+    inner *= np.float32(0.5)
+    return inner
+
+
+def softmax(scores: Array) -> Array:
+    """Probabilities along the last axis."""
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return scores
+
+
+@cache
+def positions(num_steps: int, width: int) -> Array:
+    """Sines, then cosines, of steps at `width / 2` rates: float32 [num_steps, width]."""
+    rates = LONGEST_PERIOD ** -np.linspace(0, 1, width // 2)
+    angles = np.arange(num_steps)[:, None] * rates
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

@@ -22,10 +22,8 @@ from multitalk.speech.features import (
     SILENT_ENERGY,
     WINDOW,
     band_energies,
-    features,
     loudness_of,
     relative_log,
-    speech_mean,
 )
 from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen, shipped_weights
 from multitalk.speech.phonemes import NUM_VISEMES, SILENCE
@@ -135,7 +133,6 @@ def _blended_blocks(blocks: Iterable[Array]) -> Iterator[Array]:
 def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[Array]:
     """Per block, probabilities and log energy: [BLOCK_STEPS + 2 BLEND_STEPS, NUM_VISEMES + 1]."""
     remembered: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)
-    mean = weights.prior
     energies = _energy_blocks(samples, num_blocks + 1)
     for before, current, after in islice(_with_neighbours(energies), num_blocks):
         around = [
@@ -146,12 +143,10 @@ def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> It
         if not around or loudness < SILENT_ENERGY:
             yield silence(BLOCK_STEPS + 2 * BLEND_STEPS)
             continue
-        bands, energy = relative_log(np.concatenate(around), loudness)
-        mean = speech_mean(bands, energy, mean)
         context = [_padded(block) for block in (before, current, after)]
         reached = slice(BLOCK_FEATURES - CONTEXT_FEATURES, 2 * BLOCK_FEATURES + CONTEXT_FEATURES)
-        bands, energy = relative_log(np.concatenate(context)[reached], loudness)
-        probabilities = listen(features(bands, energy, mean), weights)
+        heard, energy = relative_log(np.concatenate(context)[reached], loudness)
+        probabilities = listen(heard, weights)
         energy = energy[::STRIDE]
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
         yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]
@@ -163,10 +158,10 @@ def _energy_blocks(samples: Array, num_blocks: int) -> Iterator[Array]:
         start = index * BLOCK_SAMPLES
         num_frames = min(BLOCK_FEATURES, -(-(len(samples) - start) // HOP))
         if num_frames <= 0:
-            yield np.zeros((0, NUM_BANDS), np.float32)
+            yield np.zeros((0, NUM_BANDS + 1), np.float32)
             continue
         first = start - REACH
-        end = first + (num_frames - 1) * HOP + WINDOW + 1
+        end = first + (num_frames - 1) * HOP + WINDOW
         part = np.asarray(samples[max(first, 0) : end], np.float32)
         behind = end - max(first, 0) - len(part)
         yield band_energies(np.pad(part, (max(-first, 0), behind)))
@@ -174,7 +169,7 @@ def _energy_blocks(samples: Array, num_blocks: int) -> Iterator[Array]:
 
 def _padded(energies: Array | None) -> Array:
     """A whole block of energies: silence where there is nothing."""
-    whole = np.zeros((BLOCK_FEATURES, NUM_BANDS), np.float32)
+    whole = np.zeros((BLOCK_FEATURES, NUM_BANDS + 1), np.float32)
     if energies is not None:
         whole[: len(energies)] = energies
     return whole
