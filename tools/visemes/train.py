@@ -1,13 +1,15 @@
 """Train the viseme network and write the weights that the runtime reads.
 
     python tools/visemes/train.py recorded.npz espeak.npz taught.npz --whisper model.bin \
-        --minutes 40 --output visemes.npz
+        --minutes 40 --output fine.npz
+    python tools/visemes/train.py recorded.npz espeak.npz taught.npz --start fine.pt --coarse \
+        --rate 6e-4 --ear-rate 1.5e-4 --minutes 20 --output visemes.npz
 
 The network begins as the lowest layers of Whisper (`ear_network.py`) and learns which of the
 classes is spoken. Labels are certain where the phones are known, and probabilities where a teacher
 listened to people (`teach.py`). Beside the classes it learns the movement itself
 (`articulation.mouth_curves` of the labels), so that mistakes that are seen count more than others.
-In the last part of the time its weights are coarse, as they will be written.
+Weights are written with four bits; a second run lets the network learn with these.
 """
 
 import argparse
@@ -93,6 +95,8 @@ def train(arguments: argparse.Namespace) -> None:
         network.begin_from_whisper(arguments.whisper)
     else:
         network.load_state_dict(torch.load(arguments.start))
+    if arguments.coarse:
+        network.coarsen()
     ear = network.ear_parameters()
     known = {id(parameter) for parameter in ear}
     head = [parameter for parameter in network.parameters() if id(parameter) not in known]
@@ -104,16 +108,12 @@ def train(arguments: argparse.Namespace) -> None:
         weight_decay=1e-2,
     )
     weights = class_weights(lessons.class_shares())
-    begin, means, is_coarse = time.monotonic(), np.zeros(2), False
+    begin, means = time.monotonic(), np.zeros(2)
     for step, batch in enumerate(drawn_ahead(lessons)):
         elapsed = (time.monotonic() - begin) / 60
         done = step / arguments.steps if arguments.steps else elapsed / arguments.minutes
         if done >= 1:
             break
-        if done >= 1 - arguments.coarse_share and not is_coarse:
-            torch.save(network.state_dict(), arguments.output.with_suffix(".pt"))
-            network.coarsen()
-            is_coarse = True
         rate = min(1, (step + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * np.cos(np.pi * done))
         for group in optimiser.param_groups:
             group["lr"] = group["highest"] * rate + 1e-6
@@ -130,6 +130,8 @@ def train(arguments: argparse.Namespace) -> None:
                   f"class {means[0]:.3f}, curve {means[1]:.4f}", flush=True)  # fmt: skip
             network.save(arguments.output)
     network.save(arguments.output)
+    if not arguments.coarse:
+        torch.save(network.state_dict(), arguments.output.with_suffix(".pt"))
 
 
 def main() -> None:
@@ -150,7 +152,7 @@ def main() -> None:
         "--taught-share", type=float, default=0.5, help="share of what a teacher labelled"
     )
     parser.add_argument(
-        "--coarse-share", type=float, default=0.3, help="of the time, with coarse weights"
+        "--coarse", action="store_true", help="learn with weights as they will be written"
     )
     begin = parser.add_mutually_exclusive_group(required=True)
     begin.add_argument("--whisper", type=Path, help="model.bin of Whisper tiny for CTranslate2")
