@@ -26,7 +26,7 @@ NUM_HEAD_BLOCKS = 2
 LONGEST_PERIOD = 10_000.0  # of a position's sines, in steps over 2 pi
 NORM_EPSILON = 1e-5
 # Steps beyond those that are wanted that should be heard, on both sides.
-CONTEXT_STEPS = 50
+CONTEXT_STEPS = 35
 
 
 class Affine(NamedTuple):
