@@ -1,9 +1,9 @@
 """The viseme network in numpy: what is being spoken, 50 times a second.
 
-Its ear is the lowest third of Whisper's smallest encoder (Radford et al., "Robust speech
-recognition via large-scale weak supervision", 2022), which has heard half a million hours of
-people: two convolutions, of which the second halves the rate, and two transformer layers (Vaswani
-et al., "Attention is all you need", 2017; normalised first). Two convolutions tell the classes from
+Its ear is the lower half of the encoder of Whisper tiny.en (Radford et al., "Robust speech
+recognition via large-scale weak supervision", 2022), which has heard over 400 000 hours of people:
+two convolutions, of which the second halves the rate, and two transformer layers (Vaswani et al.,
+"Attention is all you need", 2017; normalised first). Two more convolutions tell the classes from
 what it hears. `tools/visemes/train.py` trains all of it together, with weights of four bits.
 """
 
