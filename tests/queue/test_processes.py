@@ -251,14 +251,14 @@ async def test_a_server_that_answers_late_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
-    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 2.0)
     connected = store._connected
     server = NatsServer(tmp_path / "nats")
 
     async def then_busy(servers: list[str]) -> object:
         client = await connected(servers)
         server.pause()
-        asyncio.get_running_loop().call_later(1.0, server.go_on)
+        asyncio.get_running_loop().call_later(3.0, server.go_on)
         return client
 
     monkeypatch.setattr(store, "_connected", then_busy)
