@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.messages import Notice
 
 
 class FakeEngine:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import FakeEngine
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -29,6 +29,7 @@ from multitalk.errors import (
 from multitalk.job import Progress, Talk, render_talk, run_job
 from multitalk.media.audio import read_sound
 from multitalk.media.video import VideoWriter, probe, read_frames
+from multitalk.messages import Notice
 from multitalk.schema import TalkResult, parse_request
 from multitalk.settings import Settings
 

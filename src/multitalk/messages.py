@@ -5,9 +5,25 @@ languages of a sentence use the same ones (a test checks it). Nothing here may c
 a local path, base64 or a signed query: the parameters are chosen where the sentence is used.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 Locale = Literal["en", "ko"]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the caller should know about a result that is a success all the same.
+
+    Attributes:
+        key: Name of the sentence in `messages.SENTENCES`.
+        parameters: What fills its placeholders.
+    """
+
+    key: str
+    parameters: Mapping[str, object]
+
 
 SENTENCES: dict[str, dict[Locale, str]] = {
     "missing_required": {

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.messages import Notice
 from multitalk.schema import Quality
 
 Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
@@ -82,19 +83,6 @@ class RenderOptions:
     negative_prompt: str = ""
     profile: str | None = None
     color_correction: float = 0.0
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the caller should know about a result that is a success all the same.
-
-    Attributes:
-        key: Name of the sentence in `messages.SENTENCES`.
-        parameters: What fills its placeholders.
-    """
-
-    key: str
-    parameters: dict[str, object]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from multitalk.delivery import Place
 from multitalk.engines.base import (
     Engine,
     FrameChunk,
-    Notice,
     RenderOptions,
     Scene,
     Speaker,
@@ -34,7 +33,7 @@ from multitalk.media.image import Portrait, load_portrait
 from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
-from multitalk.messages import sentence
+from multitalk.messages import Notice, sentence
 from multitalk.provenance import prepare, sign_video
 from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
@@ -110,6 +109,7 @@ class Work:
         self._settings = settings
         self._directory = directory
         self._course = course
+        self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
 
     def make(self, video: Path, *, fragmented: bool = False, whole: Path | None = None) -> Talk:
         """Everything but handing over; `fragmented` as for `VideoWriter`.
@@ -138,18 +138,14 @@ class Work:
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames)
         scene = self._scene(portrait, footage, arrangement, num_frames)
-        notices = [
+        self._notices.extend(
             Notice("voice_is_silent", {"speaker": name})
             for name, track in arrangement.tracks.items()
             if is_silent(track)
-        ]
+        )
         if options.quality != request.quality:
-            notices.append(
-                Notice(
-                    "quality_not_taken",
-                    {"engine": self._engine.name, "quality": request.quality},
-                )
-            )
+            names = {"engine": self._engine.name, "quality": request.quality}
+            self._notices.append(Notice("quality_not_taken", names))
         with self._course.stage("render", num_frames), footage or nullcontext():
             chunks = self._engine.render(
                 scene,
@@ -160,7 +156,6 @@ class Work:
                 chunks,
                 video,
                 soundtrack,
-                notices,
                 fragmented=fragmented,
                 quality=options.quality,
             )
@@ -176,7 +171,8 @@ class Work:
             seed=seed,
             engine=self._engine.name,
             warnings=tuple(
-                sentence(notice.key, request.locale, **notice.parameters) for notice in notices
+                sentence(notice.key, request.locale, **notice.parameters)
+                for notice in self._notices
             ),
             timings=self._course.timings,
             phonemes={
@@ -303,7 +299,6 @@ class Work:
         chunks: Iterator[FrameChunk],
         video: Path,
         soundtrack: Soundtrack,
-        notices: list[Notice],
         *,
         fragmented: bool,
         quality: Quality,
@@ -336,7 +331,7 @@ class Work:
                     )
                 writer.append(chunk.frames)
                 written += len(chunk.frames)
-                notices.extend(chunk.notices)
+                self._notices.extend(chunk.notices)
                 self._course.report("render", written, soundtrack.num_frames)
         if written != soundtrack.num_frames:
             raise ValueError(f"{written} frames of {soundtrack.num_frames}")

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.base import Box, Notice, Scene
+from multitalk.engines.base import Box, Scene
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.errors import NoFaceFound
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.messages import Notice
 
 TRAINED_SPEAKERS = 2  # at most, in one video that the network was trained with
 HEAD_MARGIN = 0.3  # of a face's width and height, around it: hair, ears and neck

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from multitalk.engines.base import FrameChunk, Notice, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.effort import EFFORTS, Effort
@@ -17,6 +17,7 @@ from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.messages import Notice
 from multitalk.speech.visemes import stream_visemes
 
 # The shorter and longer side that a resolution allows; pictures are never enlarged.
