@@ -28,6 +28,8 @@ An error is raised with the key of its sentence in `messages.py` and that senten
 `raise LimitExceeded("speech_too_long", field="audio_paths.person1", limit=60.0)`.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 from multitalk.messages import Locale, sentence
@@ -40,6 +42,8 @@ class MultiTalkError(Exception):
         key: Name of the sentence in `messages.SENTENCES`.
         field: The request field to blame, such as `audio_paths.person1`, or None.
         parameters: What fills the sentence's placeholders.
+        place: Where the caller wrote it, in the words of the caller's door, such as
+            `--image me.jpg`; None where a caller writes the field itself.
     """
 
     code: ClassVar[str] = "error"
@@ -50,12 +54,22 @@ class MultiTalkError(Exception):
         self.key = key
         self.field = field
         self.parameters = parameters
+        self.place: str | None = None
         super().__init__(self.text())
 
+    def __str__(self) -> str:
+        return self.text()
+
+    @property
+    def problems(self) -> tuple["MultiTalkError", ...]:
+        """All that is wrong, each by itself: this error, and what is told with it."""
+        return (self,)
+
     def text(self, locale: Locale = "en") -> str:
-        """The sentence for the caller: `field: what is wrong, the limit, the way out`."""
+        """The sentence for the caller: `place: what is wrong, the limit, the way out`."""
         said = sentence(self.key, locale, **self.parameters)
-        return f"{self.field}: {said}" if self.field else said
+        place = self.place or self.field
+        return f"{place}: {said}" if place else said
 
     def details(self, locale: Locale = "en") -> str | None:  # noqa: ARG002 - for subclasses
         """More than the one sentence, or None."""
@@ -86,6 +100,11 @@ class InvalidRequest(RequestError):
     ) -> None:
         self.others = others
         super().__init__(key, field=field, **parameters)
+
+    @property
+    def problems(self) -> tuple[MultiTalkError, ...]:
+        """This problem and the request's others."""
+        return (self, *self.others)
 
     def text(self, locale: Locale = "en") -> str:
         """Every problem's sentence, one a line."""
@@ -245,3 +264,21 @@ class Cancelled(MultiTalkError):
 
     def __init__(self) -> None:
         super().__init__("cancelled")
+
+
+def not_a_choice(field: str, shown: str, choices: Iterable[str]) -> InvalidRequest:
+    """A word that is none of those that may stand in a field, with the one it is near to.
+
+    Args:
+        field: Where it stands.
+        shown: The word, as the sentence shows it: quoted or not, and cut short.
+        choices: What may stand there.
+    """
+    choices = tuple(choices)
+    listed = ", ".join(choices)
+    near = get_close_matches(shown.strip('"').lower(), choices, n=1)
+    if near:
+        return InvalidRequest(
+            "expected_one_of_near", field=field, value=shown, choices=listed, near=near[0]
+        )
+    return InvalidRequest("expected_one_of", field=field, value=shown, choices=listed)

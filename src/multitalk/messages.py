@@ -81,6 +81,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{value} is not a choice; choose one of {choices}",
         "ko": "{value}은(는) 고를 수 없습니다. 다음 중에서 골라 주세요: {choices}",
     },
+    "expected_one_of_near": {
+        "en": "{value} is not a choice; choose one of {choices}; did you mean {near}?",
+        "ko": "{value}은(는) 고를 수 없습니다. 다음 중에서 골라 주세요: {choices}. "
+        "혹시 {near}인가요?",
+    },
     "too_low": {
         "en": "{value} is too low; the limit is {limit}",
         "ko": "{value}은(는) 너무 작습니다. 한계는 {limit}입니다.",

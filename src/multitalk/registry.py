@@ -5,12 +5,13 @@ import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from multitalk.engines.base import Engine
 from multitalk.engines.diffusion.launch import Launch
-from multitalk.errors import EngineUnavailable
-from multitalk.settings import Settings
+from multitalk.errors import EngineUnavailable, not_a_choice
+from multitalk.schema.problems import brief
+from multitalk.settings import EngineChoice, Settings
 from multitalk.weights.places import find_weights
 
 EngineName = Literal["warp", "diffusion"]
@@ -19,7 +20,19 @@ DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft"
 logger = logging.getLogger(__name__)
 
 
-def load_engine(name: Literal["auto", "warp", "diffusion"], *, settings: Settings) -> Engine:
+def checked_name(name: object) -> EngineChoice:
+    """The name of an engine, or `auto`, as somebody gave it.
+
+    Raises:
+        InvalidRequest: There is no such engine; the error names those that there are.
+    """
+    for choice in get_args(EngineChoice):
+        if name == choice:
+            return choice  # type: ignore[no-any-return]
+    raise not_a_choice("engine", brief(name), get_args(EngineChoice))
+
+
+def load_engine(name: EngineChoice, *, settings: Settings) -> Engine:
     """Load an engine, ready to render; the choice is made here and nowhere later.
 
     Args:
@@ -27,11 +40,13 @@ def load_engine(name: Literal["auto", "warp", "diffusion"], *, settings: Setting
         settings: For the diffusion engine's weights, and how it uses them.
 
     Raises:
+        InvalidRequest: There is no engine of this name.
         EngineUnavailable: The engine asked for cannot run on this machine. Another one is never
             taken in its place.
         SystemExit: This process was one of several that share each talk, but not the first, and the
             first one has closed its engine.
     """
+    name = checked_name(name)
     # The operator's word counts whatever is there: what is wrong with it is an error, later.
     weights = None if name == "warp" else settings.weights or find_weights(settings)
     chosen = choose_engine(weights=weights) if name == "auto" else name

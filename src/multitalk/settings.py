@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
+
+EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
@@ -42,7 +44,7 @@ class Settings:
     """What the operator decides; docs/settings.md lists every field with its default."""
 
     engine: Annotated[
-        Literal["auto", "warp", "diffusion"],
+        EngineChoice,
         "engine for requests that leave the choice: auto takes diffusion if it can run",
     ] = "auto"
     weights: Annotated[
@@ -191,7 +193,9 @@ def _parse(variable: str, text: str, kind: object) -> object:
         choices = get_args(kind)
         if text in choices:
             return text
-        raise SettingError(f"{variable}={text!r}: choose one of {', '.join(choices)}")
+        near = get_close_matches(text.lower(), choices, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingError(f"{variable}={text!r}: choose one of {', '.join(choices)}{hint}")
     if kind is bool:
         truth = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() in truth:

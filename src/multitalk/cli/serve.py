@@ -76,16 +76,14 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         except ModuleNotFoundError as error:
             complain(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error
-        from multitalk.registry import choose_engine  # noqa: PLC0415
+        from multitalk.registry import checked_name, choose_engine  # noqa: PLC0415
         from multitalk.serving.api.config import ServeConfig  # noqa: PLC0415
         from multitalk.serving.logs import log_as_json  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415
 
         settings = Settings.from_env()
         log_as_json(settings.log_level)
-        wanted = engine or settings.engine
-        if wanted not in ("auto", "warp", "diffusion"):
-            raise typer.BadParameter(f"{wanted}: choose auto, warp or diffusion")
+        wanted = checked_name(settings.engine if engine is None else engine)
         chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
         queue_url = queue or f"sqlite://{(data / 'queue.db').absolute()}"
         run(

@@ -1,13 +1,10 @@
 """`multitalk work`: do the jobs of a queue."""
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from multitalk.cli.console import answering
-
-if TYPE_CHECKING:
-    from multitalk.serving.work.process import EngineChoice
 
 DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
@@ -51,20 +48,19 @@ def work(
     multitalk work --queue nats://queue:4222 --engine diffusion
     """
     with answering():
+        from multitalk.registry import checked_name  # noqa: PLC0415
         from multitalk.serving.logs import log_as_json  # noqa: PLC0415
         from multitalk.serving.work.process import work as run  # noqa: PLC0415 - takes a while
         from multitalk.settings import Settings  # noqa: PLC0415
 
         settings = Settings.from_env()
         log_as_json(settings.log_level)
-        wanted = engine or settings.engine
-        if wanted not in ("auto", "warp", "diffusion"):
-            raise typer.BadParameter(f"{wanted}: choose auto, warp or diffusion")
+        wanted = checked_name(settings.engine if engine is None else engine)
         raise typer.Exit(
             run(
                 queue,
                 settings,
-                engine=cast("EngineChoice", wanted),
+                engine=wanted,
                 drain_seconds=drain,
                 worker_id=worker_id,
             )

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from pydantic_core import ErrorDetails
 
-from multitalk.errors import InvalidRequest
+from multitalk.errors import InvalidRequest, not_a_choice
 from multitalk.messages import SENTENCES
 
 # pydantic's kind of error -> our sentence. Kinds of our own (PydanticCustomError) are named as
@@ -21,7 +21,6 @@ _SENTENCE_OF = {
     "int_from_float": "expected_integer",
     "int_type": "expected_integer",
     "less_than_equal": "too_high",
-    "literal_error": "expected_one_of",
     "missing": "field_missing",
     "model_type": "expected_object",
     "string_pattern_mismatch": "language_unknown",
@@ -93,14 +92,15 @@ def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
     if kind == "extra_forbidden":
         known = known_fields(None if _at_top(item) else str(place[0]))
         return _unknown_field(place, list(known))
+    if kind == "literal_error":
+        choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return not_a_choice(_path(place), brief(value), choices)
     if kind == "missing" and isinstance(place[-1], int):  # a number that a box lacks
         kind, place = "tuple_type", place[:-1]
     key = kind if kind in SENTENCES else _SENTENCE_OF.get(kind, "pydantic_said")
     parameters = {"value": brief(value), "said": item["msg"], **context}
     if isinstance(value, str):
         parameters.setdefault("length", len(value))
-    if kind == "literal_error":
-        parameters["choices"] = context["expected"].replace("'", "").replace(" or ", ", ")
     for name in _LIMIT_NAMES:
         if name in context:
             parameters["limit"] = context[name]

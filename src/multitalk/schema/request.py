@@ -21,7 +21,7 @@ from multitalk.errors import InvalidRequest
 from multitalk.messages import Locale
 from multitalk.schema.problems import brief, one_error
 from multitalk.schema.wire import WireModel
-from multitalk.settings import Settings
+from multitalk.settings import EngineChoice, Settings
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 64
@@ -198,9 +198,7 @@ class TalkRequest(WireModel):
         description="where each speaker's face is, `[x_min, y_min, x_max, y_max]` in pixels of "
         "the portrait; faces are taken left to right when left out",
     )
-    engine: Literal["auto", "warp", "diffusion"] = Field(
-        "auto", description="`auto` leaves the choice to the worker"
-    )
+    engine: EngineChoice = Field("auto", description="`auto` leaves the choice to the worker")
     profile: ProfileName | None = Field(
         None, description="named schedule of the diffusion engine; the worker's own when left out"
     )

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
@@ -19,7 +19,7 @@ from multitalk.job import Progress, Talk, render_talk
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.schema import TalkRequest, TalkResult, parse_request
-from multitalk.settings import Settings
+from multitalk.settings import EngineChoice, Settings
 
 # A recording by path, URL or data URI, or texts to be spoken as docs/api.md describes them.
 Voice: TypeAlias = str | Path | Mapping[str, str] | list[Mapping[str, str]]
@@ -36,7 +36,7 @@ class Studio:
 
     def __init__(
         self,
-        engine: Literal["auto", "warp", "diffusion"] = "auto",
+        engine: EngineChoice = "auto",
         *,
         settings: Settings | None = None,
     ) -> None:
@@ -118,7 +118,7 @@ def render(
     prompt: str,
     output: str | Path,
     *,
-    engine: Literal["auto", "warp", "diffusion"] = "auto",
+    engine: EngineChoice = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     **options: object,
 ) -> TalkResult:

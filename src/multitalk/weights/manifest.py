@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from multitalk.errors import InvalidRequest
+from multitalk.errors import not_a_choice
 
 MANIFEST = Path(__file__).with_name("manifest.json")
 
@@ -172,6 +172,4 @@ def load_manifest() -> Manifest:
 
 def _check_choice(field: str, value: str, choices: dict[str, WeightSet] | dict[str, Lora]) -> None:
     if value not in choices:
-        raise InvalidRequest(
-            "expected_one_of", field=field, value=value, choices=", ".join(choices)
-        )
+        raise not_a_choice(field, value, choices)

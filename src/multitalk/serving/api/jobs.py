@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from multitalk.errors import InvalidRequest, MultiTalkError
+from multitalk.errors import InvalidRequest, MultiTalkError, not_a_choice
 from multitalk.schema import JobStatus
 from multitalk.schema.problems import brief
 from multitalk.serving.api.answers import answer, read_body
@@ -257,6 +257,5 @@ def _status(request: Request) -> JobStatus | None:
     if text is None:
         return None
     if text not in JobStatus.__members__:
-        choices = ", ".join(JobStatus.__members__)
-        raise InvalidRequest("expected_one_of", field="status", value=brief(text), choices=choices)
+        raise not_a_choice("status", brief(text), JobStatus.__members__)
     return JobStatus(text)

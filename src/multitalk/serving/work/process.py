@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeAlias
 
 from multitalk.engines.base import Engine
 from multitalk.job import sweep
@@ -18,9 +17,8 @@ from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.queue import Terms, open_queue
 from multitalk.serving.work.worker import STUCK_SECONDS, QueueWorker
-from multitalk.settings import Settings
+from multitalk.settings import EngineChoice, Settings
 
-EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger(__name__)
