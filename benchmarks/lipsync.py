@@ -22,7 +22,7 @@ from rich.table import Table
 
 from multitalk.evaluation import Report, evaluate
 from multitalk.face.landmarks import FaceDetector
-from multitalk.media.image import load_portrait
+from multitalk.media.image import load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, read_frames
 from multitalk.schema import parse_request
@@ -86,7 +86,7 @@ def judge_picture(picture: Path, directory: Path) -> list[tuple[str, ...]]:
 
 def yaws_of(picture: Path) -> list[float]:
     """Turn of each face in a picture in degrees, left to right."""
-    pixels = load_portrait(picture, field="picture", max_pixels=50_000_000)
+    pixels = load_picture(picture, field="picture", max_pixels=50_000_000).pixels
     with FaceDetector() as detector:
         return [face.yaw_degrees for face in detector.detect(pixels, expected=2)]
 

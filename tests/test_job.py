@@ -23,6 +23,7 @@ from multitalk.errors import (
     InternalError,
     InvalidRequest,
     MediaUndecodable,
+    NoFaceFound,
     RequestError,
     WorkerError,
 )
@@ -578,3 +579,36 @@ def test_a_video_that_cannot_be_read_or_is_too_much_is_refused_before_the_work(
             talk_of(limits, tmp_path / "t.mp4", engine, image_path=str(video))
         assert caught.value.field == "image_path"
     assert engine.scenes == []
+
+
+def test_boxes_are_in_pixels_of_the_file_however_large_it_is(
+    files: Path, settings: Settings, tmp_path: Path
+) -> None:
+    Image.new("RGB", (320, 240), COLOR).save(files / "large.jpg")
+    engine = FakeEngine()
+    talk = talk_of(
+        replace(settings, max_image_pixels=10_000),
+        tmp_path / "talk.mp4",
+        engine,
+        image_path="large.jpg",
+        bbox={"person1": [40, 80, 160, 240]},
+    )
+    (scene,) = engine.scenes
+    assert scene.portrait.shape == (60, 80, 3)
+    assert scene.speakers[0].box == (10, 20, 40, 60)
+    assert "320x240" in talk.warnings[0]
+    assert "80x60" in talk.warnings[0]
+
+
+def test_an_error_about_a_box_names_the_size_of_the_file(
+    files: Path, settings: Settings, tmp_path: Path
+) -> None:
+    Image.new("RGB", (320, 240), COLOR).save(files / "large.jpg")
+    missed = NoFaceFound("no_face_in_box", field="bbox.person1", width=80, height=60)
+    with pytest.raises(NoFaceFound, match="320x240"):
+        talk_of(
+            replace(settings, max_image_pixels=10_000),
+            tmp_path / "talk.mp4",
+            FakeEngine(error=missed),
+            image_path="large.jpg",
+        )

@@ -516,6 +516,14 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 이름의 음성이 없습니다. 음성은 {voices}입니다.",
     },
     # Warnings ----------------------------------------------------------------------------------
+    "picture_reduced": {
+        "en": "the picture of {width}x{height} pixels was decoded at {decoded_width}x"
+        "{decoded_height}, as this worker takes {limit} pixels in all "
+        "(MULTITALK_MAX_IMAGE_PIXELS); bbox stays in pixels of the file",
+        "ko": "{width}x{height} 픽셀 사진을 {decoded_width}x{decoded_height} 크기로 줄여 "
+        "읽었습니다. 이 워커는 전체 {limit} 픽셀까지 받습니다 (MULTITALK_MAX_IMAGE_PIXELS). "
+        "bbox는 그대로 원본 파일의 픽셀 단위입니다.",
+    },
     "faces_chosen": {
         "en": "{faces} faces in the picture for {speakers} speakers: the largest speak, from left "
         "to right; bbox says otherwise",

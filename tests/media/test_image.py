@@ -9,13 +9,13 @@ import pytest
 from PIL import Image, ImageCms
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.image import load_portrait
+from multitalk.media.image import load_picture
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
 def load(path, max_pixels=1_000_000):
-    portrait = load_portrait(path, field="image_path", max_pixels=max_pixels)
+    portrait = load_picture(path, field="image_path", max_pixels=max_pixels).pixels
     assert portrait.dtype == np.uint8
     assert portrait.flags.c_contiguous
     assert portrait.flags.writeable

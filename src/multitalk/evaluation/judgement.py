@@ -26,7 +26,7 @@ from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.media.audio import read_sound
-from multitalk.media.image import load_portrait
+from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
 
 Box = tuple[float, float, float, float]
@@ -74,7 +74,7 @@ def evaluate(
     """
     original = None
     if portrait is not None:
-        original = load_portrait(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS)
+        original = load_picture(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS).pixels
     facts = probe(video, field="video")
     fps = facts.fps
     sound = read_sound(video)

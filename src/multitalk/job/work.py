@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from multitalk.engines.base import (
     Scene,
     Speaker,
 )
-from multitalk.errors import EngineUnavailable
+from multitalk.errors import EngineUnavailable, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.containers import VIDEO_SUFFIXES
 from multitalk.inputs.intake import Kind
@@ -29,7 +29,8 @@ from multitalk.media.audio import (
     load_speech,
 )
 from multitalk.media.footage import FootageReader
-from multitalk.media.image import Portrait, load_portrait
+from multitalk.media.image import load_picture
+from multitalk.media.picture import Picture
 from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
@@ -128,7 +129,7 @@ class Work:
         credential = None if kept is None else prepare(self._settings)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
-        portrait, footage, arrangement = self._load(image, voices)
+        picture, footage, arrangement = self._load(image, voices)
         num_frames = arrangement.num_frames
         if request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
@@ -137,7 +138,7 @@ class Work:
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames)
-        scene = self._scene(portrait, footage, arrangement, num_frames)
+        scene = self._scene(picture, footage, arrangement, num_frames)
         self._notices.extend(
             Notice("voice_is_silent", {"speaker": name})
             for name, track in arrangement.tracks.items()
@@ -146,7 +147,11 @@ class Work:
         if options.quality != request.quality:
             names = {"engine": self._engine.name, "quality": request.quality}
             self._notices.append(Notice("quality_not_taken", names))
-        with self._course.stage("render", num_frames), footage or nullcontext():
+        with (
+            self._course.stage("render", num_frames),
+            footage or nullcontext(),
+            _blaming_the_file(picture),
+        ):
             chunks = self._engine.render(
                 scene,
                 options,
@@ -228,11 +233,12 @@ class Work:
 
     def _load(
         self, image: Path, voices: Mapping[str, Path]
-    ) -> tuple[Portrait, FootageReader | None, Arrangement]:
+    ) -> tuple[Picture, FootageReader | None, Arrangement]:
         """Decode the picture and the voices, and put the voices on one time line."""
         settings = self._settings
         with self._course.stage("load", 1 + len(voices)):
-            portrait, footage = self._look_at(image)
+            picture, footage = self._look_at(image)
+            self._notices.extend(picture.notices)
             speeches = {}
             for done, (name, path) in enumerate(voices.items(), start=1):
                 self._course.report("load", done, 1 + len(voices))
@@ -245,33 +251,34 @@ class Work:
             arrangement = arrange_speakers(
                 speeches, order=self._request.speaker_order, directory=self._directory
             )
-        return portrait, footage, arrangement
+        return picture, footage, arrangement
 
-    def _look_at(self, image: Path) -> tuple[Portrait, FootageReader | None]:
+    def _look_at(self, image: Path) -> tuple[Picture, FootageReader | None]:
         """The picture, or the first one of a video."""
         field, settings = "image_path", self._settings
         if image.suffix not in VIDEO_SUFFIXES:
-            return load_portrait(image, field=field, max_pixels=settings.max_image_pixels), None
+            return load_picture(image, field=field, max_pixels=settings.max_image_pixels), None
         with FootageReader(
             image,
             field=field,
             max_pixels=settings.max_video_pixels,
             max_seconds=settings.max_video_seconds,
         ) as footage:
-            return footage.at(0), footage
+            return Picture.whole(footage.at(0)), footage
 
     def _scene(
         self,
-        portrait: Portrait,
+        picture: Picture,
         footage: FootageReader | None,
         arrangement: Arrangement,
         num_frames: int,
     ) -> Scene:
         num_samples = min(arrangement.num_samples, num_frames * SAMPLES_PER_FRAME)
+        boxes = {name: picture.from_file(box) for name, box in self._request.boxes.items()}
         return Scene(
-            portrait=portrait,
+            portrait=picture.pixels,
             speakers=tuple(
-                Speaker(name, track[:num_samples], self._request.boxes.get(name))
+                Speaker(name, track[:num_samples], boxes.get(name))
                 for name, track in arrangement.tracks.items()
             ),
             prompt=self._request.prompt,
@@ -336,6 +343,19 @@ class Work:
         if written != soundtrack.num_frames:
             raise ValueError(f"{written} frames of {soundtrack.num_frames}")
         return height, width
+
+
+@contextmanager
+def _blaming_the_file(picture: Picture) -> Iterator[None]:
+    """An error that names the picture's size names the one that the caller knows, the file's."""
+    try:
+        yield
+    except NoFaceFound as error:
+        if "width" not in error.parameters:
+            raise
+        size = {"width": picture.file_width, "height": picture.file_height}
+        told = {**error.parameters, **size}
+        raise NoFaceFound(error.key, field=error.field, **told) from error
 
 
 def _field_of(speaker: str) -> str:

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
-from multitalk.media.image import Portrait
+from multitalk.media.picture import Portrait
 from multitalk.media.video import EXACT_COLORS, picture_stream
 
 KEY = "video_undecodable"

@@ -7,12 +7,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
-
-Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
+from multitalk.media.large_jpeg import reduce_jpeg
+from multitalk.media.picture import Picture, Portrait
+from multitalk.messages import Notice
 
 BACKGROUND = (128, 128, 128)  # middle grey, behind what is transparent
 
@@ -22,6 +23,13 @@ FORMATS = (
     "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "SPIDER", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 )  # fmt: skip
 
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+
+# Of the eight EXIF orientations: rows and columns change places, and what is mirrored after that.
+SIDEWAYS = frozenset({5, 6, 7, 8})
+MIRRORED_ACROSS = frozenset({2, 3, 6, 7})
+MIRRORED_DOWN = frozenset({3, 4, 7, 8})
+
 # What Pillow's decoders raise on bytes that are not what they claim to be.
 _BROKEN = (
     OSError,
@@ -30,7 +38,7 @@ _BROKEN = (
     EOFError,
     LookupError,
     TypeError,
-    OverflowError,
+    ArithmeticError,
     NotImplementedError,
     struct.error,
     zlib.error,
@@ -40,41 +48,54 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _log = logging.getLogger(__name__)
 
 
-def load_portrait(path: Path, *, field: str, max_pixels: int) -> Portrait:
+def load_picture(path: Path, *, field: str, max_pixels: int) -> Picture:
     """Decode any still or animated picture (its first frame).
 
     The camera's orientation is applied, an ICC profile is converted to sRGB, and transparency is
-    laid over middle grey (128, 128, 128).
+    laid over middle grey (128, 128, 128). A JPEG that is too large is decoded at a half, a quarter
+    or an eighth of its size, and a notice says so.
 
     Args:
         path: The file.
         field: The request field to blame.
         max_pixels: Most pixels that are decoded; a larger picture is refused by its header.
 
-    Returns:
-        RGB uint8 [H, W, 3], contiguous and ours to change.
-
     Raises:
         MediaUndecodable: Empty, truncated or no picture.
-        LimitExceeded: More than `max_pixels`.
+        LimitExceeded: More than `max_pixels`, and no JPEG that can be decoded smaller.
     """
-    data = io.BytesIO(path.read_bytes())
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
+    data = path.read_bytes()
     try:
-        with Image.open(data, formats=formats) as image:
+        with _opened(data) as image:
+            file_size = image.size
+            if isinstance(image, JpegImageFile):
+                reduce_jpeg(image, data, max_pixels=max_pixels)
             _check_size(image, field, max_pixels)
-            return np.array(_srgb(_upright(image)), dtype=np.uint8)
+            orientation = _orientation(image)
+            pixels = np.asarray(_srgb(image), dtype=np.uint8)
     except _BOMB as error:
         raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error
     except UnidentifiedImageError as error:
-        reason = _unknown_kind(data.getvalue())
+        reason = _unknown_kind(data)
         raise MediaUndecodable("image_undecodable", field=field, reason=reason) from error
     except _BROKEN as error:
         _log.info("%s: %s", field, error)
         raise MediaUndecodable(
             "image_undecodable", field=field, reason="damaged or cut off"
         ) from error
+    width, height = file_size[:: -1 if orientation in SIDEWAYS else 1]
+    upright = _turned(pixels, orientation)
+    notices = _reduced(width, height, upright, max_pixels)
+    return Picture(upright, file_width=width, file_height=height, notices=notices)
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The picture, of which only the header was read."""
+    if data.startswith(JPEG_SIGNATURE):
+        return JpegImageFile(io.BytesIO(data))  # of any size; `Image.open` refuses 179 megapixels
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
+    return Image.open(io.BytesIO(data), formats=formats)
 
 
 def _check_size(image: Image.Image, field: str, max_pixels: int) -> None:
@@ -93,13 +114,40 @@ def _unknown_kind(data: bytes) -> str:
     return "unknown format"
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture as the camera was held; as it is stored where the EXIF block is damaged."""
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, 1 to 8 (EXIF 2.32, 4.6.5); 1 where the EXIF block is damaged."""
     try:
-        return ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _BROKEN as error:
         _log.info("orientation not readable: %s", error)
-        return image
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _turned(pixels: Portrait, orientation: int) -> Portrait:
+    """A stored picture set upright: an array of its own."""
+    if orientation in SIDEWAYS:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in MIRRORED_ACROSS:
+        pixels = pixels[:, ::-1]
+    if orientation in MIRRORED_DOWN:
+        pixels = pixels[::-1]
+    return np.array(pixels, order="C")
+
+
+def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tuple[Notice, ...]:
+    """What is told of a picture that was decoded smaller than the `width` x `height` it has."""
+    decoded_height, decoded_width = pixels.shape[:2]
+    if (decoded_width, decoded_height) == (width, height):
+        return ()
+    told = {
+        "width": width,
+        "height": height,
+        "decoded_width": decoded_width,
+        "decoded_height": decoded_height,
+        "limit": max_pixels,
+    }
+    return (Notice("picture_reduced", told),)
 
 
 def _srgb(image: Image.Image) -> Image.Image:

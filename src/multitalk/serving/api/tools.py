@@ -14,7 +14,7 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest
 from multitalk.face.landmarks import FaceDetector
 from multitalk.inputs.intake import Intake
-from multitalk.media.image import load_portrait
+from multitalk.media.image import load_picture
 from multitalk.schema.problems import brief
 from multitalk.serving.api.answers import answer, read_body
 from multitalk.serving.api.estimate import estimate
@@ -104,9 +104,12 @@ _detecting = threading.Lock()  # the detector's memory is a few hundred megabyte
 
 
 def _find_faces(path: Path, settings: Settings) -> dict[str, Any]:
-    picture = load_portrait(path, field="image_path", max_pixels=settings.max_image_pixels)
+    picture = load_picture(path, field="image_path", max_pixels=settings.max_image_pixels)
     with _detecting, FaceDetector() as detector:
-        found = detector.detect(picture)
-    height, width = picture.shape[:2]
-    boxes = [[round(edge, 1) for edge in face.box] for face in found]
-    return {"width": width, "height": height, "faces": [{"box": box} for box in boxes]}
+        found = detector.detect(picture.pixels)
+    boxes = [[round(edge, 1) for edge in picture.to_file(face.box)] for face in found]
+    return {
+        "width": picture.file_width,
+        "height": picture.file_height,
+        "faces": [{"box": box} for box in boxes],
+    }
