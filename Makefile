@@ -13,10 +13,15 @@ BIN := .venv/bin
 INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 MEDIAPIPE := mediapipe==0.10.21
-# Any build of it will do; name a CPU one to save some GB: make TORCH=... test
+# Any build of it will do. On Linux the one from PyTorch's index of CPU builds is taken where that
+# index answers, unless another is named: make TORCH=... test
 TORCH ?= torch==2.13.0
+TORCH_INDEX = $(if $(filter file,$(origin TORCH)),$$(.venv-diffusion/bin/python tools/torch_index.py))
 TORCH_TESTS := tests/parity tests/engines/diffusion
 DOOR_TESTS := tests/serving tests/queue tests/api tests/web
+
+# A part of the tests that fails does not keep the others from being run
+MAKEFLAGS += --keep-going
 
 # What is imported is compiled once, not by each of a test's processes
 unexport PYTHONDONTWRITEBYTECODE
@@ -42,9 +47,9 @@ help:  ## list the targets
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt $(call another,.venv-diffusion)
-	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; 0.5 GB to download with a CPU build of PyTorch, several with CUDA)"
+	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; about 0.5 GB to download with a CPU build of PyTorch)"
 	@$(PYTHON) $(VENV) .venv-diffusion
-	@.venv-diffusion/bin/python $(INSTALL) $(TORCH)
+	@.venv-diffusion/bin/python $(INSTALL) $(TORCH_INDEX) $(TORCH)
 	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,dev]'
 	@.venv-diffusion/bin/python $(INSTALL) --no-deps $(MEDIAPIPE)
 	@touch $@
