@@ -20,6 +20,7 @@ from multitalk.job import run_job
 from multitalk.media.video import probe
 from multitalk.schema import ErrorReply, parse_request
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -108,7 +109,7 @@ def test_the_client_saves_the_video_or_says_why_there_is_none(
             env={**os.environ, "RUNPOD_API_KEY": "key-1"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
     assert done.returncode == code, done.stderr

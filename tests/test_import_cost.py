@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import multitalk
+from patience import PATIENCE_SECONDS
 
 HEAVY = {"numpy", "av", "cv2", "mediapipe", "httpx", "pydantic", "PIL", "matplotlib", "rich"}
 NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "boto3"}
@@ -15,7 +16,11 @@ NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "boto3"}
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
     )
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 

@@ -14,9 +14,9 @@ from runpod.http_client import ClientSession
 
 def sync_client(endpoint) -> dict:
     job = endpoint.run({"echo": 1})
-    saw = {"output": job.output(timeout=20), "status": job.status()}
-    saw["run_sync"] = endpoint.run_sync({"echo": 2}, timeout=20)
-    saw["run_sync_failing"] = endpoint.run_sync({"error": "no face"}, timeout=20)
+    saw = {"output": job.output(timeout=200), "status": job.status()}
+    saw["run_sync"] = endpoint.run_sync({"echo": 2}, timeout=200)
+    saw["run_sync_failing"] = endpoint.run_sync({"error": "no face"}, timeout=200)
     saw["stream"] = list(endpoint.run({"pieces": 3}).stream())
     running = endpoint.run({"input": {"seconds": 30}, "policy": {"executionTimeout": 60_000}})
     saw["cancel"] = running.cancel()
@@ -35,7 +35,7 @@ async def async_client() -> dict:
     async with ClientSession() as session:
         endpoint = AsyncioEndpoint("talk", session)
         job: AsyncioJob = await endpoint.run({"echo": 1})
-        saw = {"output": await job.output(timeout=20), "status": await job.status()}
+        saw = {"output": await job.output(timeout=200), "status": await job.status()}
         streaming = await endpoint.run({"pieces": 3})
         saw["stream"] = [chunk async for chunk in streaming.stream()]
         running = await endpoint.run({"seconds": 30})

@@ -22,8 +22,7 @@ from multitalk.serving.api.run import open_server
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
 from multitalk.settings import Settings
-
-START_SECONDS = 30.0
+from patience import PATIENCE_SECONDS
 
 
 class Running:
@@ -43,11 +42,12 @@ class Running:
 
     def client(self, token: str | None = None, **options) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        options.setdefault("timeout", PATIENCE_SECONDS)
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, **options)
 
     def do(self, work):
         """Run a coroutine in the server's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def running(
         thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
         thread.start()
         try:
-            end = time.monotonic() + START_SECONDS
+            end = time.monotonic() + PATIENCE_SECONDS
             while not uvicorn_server.started:
                 assert thread.is_alive()
                 assert time.monotonic() < end
@@ -101,13 +101,13 @@ def running(
             yield Running(url, started[0][0], keys, started[0][1])
         finally:
             uvicorn_server.should_exit = True
-            thread.join(START_SECONDS)
+            thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()
 
 
-def ended(client: httpx.Client, job_id: str, *, seconds: float = 20.0, **query: str) -> dict:
+def ended(client: httpx.Client, job_id: str, **query: str) -> dict:
     """The job's status, once it is final."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         reply = client.get(f"/v2/talk/status/{job_id}", params=query).json()
         if reply["status"] not in ("IN_QUEUE", "IN_PROGRESS"):

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import httpx
 
+from patience import PATIENCE_SECONDS, wait_until
+
 COMMAND = [sys.executable, "-c", "from multitalk.cli import main; main()", "serve", "--port", "0"]
-START_SECONDS = 60.0
 READY = re.compile(r"MultiTalk on (http://\S+) \(engine (\w+), workers (\d+)\)")
 WORKER = re.compile(r"worker \d+ is process (\d+)")
 
@@ -55,7 +56,7 @@ class Served:
             reader.start()
 
     def __enter__(self) -> "Served":
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + PATIENCE_SECONDS
         while self.process.poll() is None and time.monotonic() < end:
             with suppress(queue.Empty):
                 if said := READY.search(self._said.get(timeout=0.1)):
@@ -74,19 +75,16 @@ class Served:
             reader.join()
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE_SECONDS)
 
     def wait_for_workers(self, count: int) -> None:
         """Until so many were started in all."""
-        end = time.monotonic() + START_SECONDS
-        while len(self.workers) < count:
-            assert time.monotonic() < end, "\n".join(self.lines)
-            time.sleep(0.05)
+        wait_until(lambda: len(self.workers) >= count, says=lambda: "\n".join(self.lines))
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """Ask it to end, and wait until it has."""
         self.process.send_signal(number)
-        self.process.wait(START_SECONDS)
+        self.process.wait(PATIENCE_SECONDS)
 
     def _read(self, stream) -> None:
         with stream:
@@ -109,9 +107,9 @@ def is_alive(process: int) -> bool:
         return False
 
 
-def gone(process: int, *, seconds: float = 40.0) -> bool:
+def gone(process: int) -> bool:
     """Whether a process ends within a while."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_SECONDS
     while is_alive(process):
         if time.monotonic() > end:
             return False

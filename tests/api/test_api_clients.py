@@ -12,6 +12,8 @@ import pytest
 from obedient_worker import VIDEO
 from running import running
 
+from patience import PATIENCE_SECONDS
+
 HERE = Path(__file__).parent
 SDK = "runpod-sdk@1.1.2"
 
@@ -42,7 +44,7 @@ def test_the_python_client(served, tmp_path):
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -74,7 +76,9 @@ def javascript(tmp_path_factory):
     directory = tmp_path_factory.mktemp("javascript")
     install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", SDK]
     try:
-        done = subprocess.run(install, cwd=directory, capture_output=True, timeout=90, check=False)
+        done = subprocess.run(
+            install, cwd=directory, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm did not install {SDK} in time")
     if done.returncode:
@@ -90,7 +94,7 @@ def test_the_javascript_client(served, javascript):
         cwd=javascript,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from hashlib import sha256
 import pytest
 
 from multitalk.serving.api.keys import KeyRing
+from patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -61,7 +62,9 @@ def test_the_command_makes_lists_and_revokes(tmp_path):
     def keys(*arguments: str) -> subprocess.CompletedProcess:
         code = "from multitalk.cli import main; main()"
         command = [sys.executable, "-c", code, "keys", *arguments, "--data", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
 
     token = keys("add", "phone").stdout.strip()
     ring = KeyRing(tmp_path / "keys.json")

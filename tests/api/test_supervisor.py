@@ -6,6 +6,7 @@ import sys
 from multitalk.schema import JobStatus
 from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.queue import Submission, Terms, open_queue
+from patience import PATIENCE_SECONDS
 
 WORKER = """
 import asyncio, os, signal, sys
@@ -32,7 +33,9 @@ def test_the_job_of_a_worker_that_was_killed_does_not_wait_for_its_lease(tmp_pat
         job = await queue.submit(Submission(input={}))
         async with Supervisor([sys.executable, "-c", WORKER, url], 1, bury=queue.bury):
             while not job.is_final:
-                job = await queue.wait_for_change(job.id, seen=job.version, timeout=60.0)
+                job = await queue.wait_for_change(
+                    job.id, seen=job.version, timeout=PATIENCE_SECONDS
+                )
         return job
 
     async def served():

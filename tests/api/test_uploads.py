@@ -9,6 +9,7 @@ from running import ended, running
 
 from multitalk.serving.api.paces import pace_of
 from multitalk.settings import Settings
+from patience import wait_until
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
 TALK = "/v2/talk"
@@ -23,7 +24,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture
 def client(served):
-    with served.client(timeout=60) as client:
+    with served.client() as client:
         yield client
 
 
@@ -224,10 +225,8 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
         body = {"input": talk(image, {"text": "Hello."}, quality="draft")}
         told = client.post(f"{TALK}/estimate", json=body).json()  # at once, noted or not
         assert (told["past_talks"], told["waiting_seconds"]) == (1, 0)
-        end = time.monotonic() + 15
-        while not (paces := server.server.ledger.paces("warp", quality="draft", limit=5)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: server.server.ledger.paces("warp", quality="draft", limit=5))
+        paces = server.server.ledger.paces("warp", quality="draft", limit=5)
         body["input"]["quality"] = "fine"  # as long to wait for, but no pace of its own
         told = client.post(f"{TALK}/estimate", json=body).json()
         assert (told["past_talks"], told["waiting_seconds"]) == (0, 0)

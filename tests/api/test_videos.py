@@ -11,6 +11,7 @@ from multitalk.errors import Unauthorized
 from multitalk.schema import JobStatus
 from multitalk.serving.api.links import MAX_SECONDS, LinkSigner, read_secret
 from multitalk.serving.queue import Outcome
+from patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_live_is_all_pieces_and_again_from_the_start(served):
 
 def test_live_begins_before_the_end(tmp_path):
     """The pieces come one by one; who listens has the first while the last is not there."""
-    with running(tmp_path, works=False) as server, server.client(timeout=20) as client:
+    with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()
         assert job["id"]
         queue = server.server.queue
@@ -181,15 +182,15 @@ def test_live_begins_before_the_end(tmp_path):
         listener.start()
         for number in range(2):
             add(server, lease, number)
-            assert first_came.wait(10)
+            assert first_came.wait(PATIENCE_SECONDS)
         assert listener.is_alive()
         finish(server, lease)
-        listener.join(10)
+        listener.join(PATIENCE_SECONDS)
         assert b"".join(got) == b"p0p1"
 
 
 def test_live_is_cut_where_another_attempt_begins(tmp_path):
-    with running(tmp_path, works=False) as server, server.client(timeout=20) as client:
+    with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()["id"]
         queue = server.server.queue
         lease = server.do(queue.claim("lost", wait=5))

@@ -13,6 +13,7 @@ from running import running
 from multitalk.serving.api.signature import signed_headers, webhook_secret
 from multitalk.serving.api.webhooks import DELAY_SECONDS, public_poster
 from multitalk.settings import Settings
+from patience import wait_until
 
 RUN = "/v2/talk/run"
 PAGE = Path(__file__).parents[2] / "docs" / "self-hosting.md"
@@ -40,10 +41,7 @@ class Receiver:
         return self._statuses.pop(0) if self._statuses else 200
 
     def wait(self, count):
-        end = time.monotonic() + 10
-        while len(self.posts) < count:
-            assert time.monotonic() < end, f"{len(self.posts)} posts"
-            time.sleep(0.02)
+        wait_until(lambda: len(self.posts) >= count, says=lambda: f"{len(self.posts)} posts")
 
 
 def settled(server):

@@ -18,6 +18,7 @@ from multitalk.media.video import probe
 from multitalk.registry import load_engine
 from multitalk.schema import TalkResult, parse_request
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 INPUT = {
@@ -78,7 +79,7 @@ def test_a_job_that_is_taken_back_while_it_uploads_ends(tmp_path, s3: Service):
     def never(request) -> None:
         if request.operation == "PUT object":
             cancelled.set()
-            done.wait(20)
+            done.wait(PATIENCE_SECONDS)
 
     s3.fault = never
     with pytest.raises(Cancelled):
@@ -109,7 +110,7 @@ def test_the_worker_passes_a_job_s_bucket_on(tmp_path, s3: Service):
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

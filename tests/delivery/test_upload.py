@@ -26,6 +26,7 @@ from multitalk.errors import (
 )
 from multitalk.outbound.connection import Patience
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 LARGE_BYTES = 30_000_000  # two parts
 
@@ -59,7 +60,9 @@ def fails(video: Path, bucket: Bucket, **given) -> str:
 
 def get(url: str, **headers: str):
     """What anybody gets who has the URL and nothing else."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, headers=headers), timeout=PATIENCE_SECONDS
+    ) as answer:
         return answer.status, answer.headers, answer.read()
 
 
@@ -228,7 +231,7 @@ def test_a_dropped_connection_is_tried_again(video, s3: Service, operation):
 def test_a_service_that_never_answers_is_left(video, s3: Service, monkeypatch):
     monkeypatch.setattr(store, "TRY_SECONDS", 0.2)
     done = threading.Event()
-    s3.fault = first(1, "PUT object", lambda _: done.wait(10))
+    s3.fault = first(1, "PUT object", lambda _: done.wait(PATIENCE_SECONDS))
     try:
         assert get(send(video, s3.bucket()))[2] == video.read_bytes()
     finally:
@@ -309,7 +312,7 @@ def test_a_job_is_cancelled_while_it_waits_for_an_answer(large, s3: Service):
     def never(request: Request):
         if request.operation == "PUT part":
             cancelled.set()
-            done.wait(20)
+            done.wait(PATIENCE_SECONDS)
 
     s3.fault = never
     with pytest.raises(Cancelled):

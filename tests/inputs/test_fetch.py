@@ -21,6 +21,7 @@ from multitalk.errors import (
 )
 from multitalk.inputs import collect
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 LOOPBACK = Settings(allow_loopback=True, max_redirects=3, max_image_bytes=100_000)
 SLOW = Settings(allow_loopback=True, download_seconds=0.4)
@@ -255,7 +256,7 @@ def test_an_announced_size_is_refused_before_it_comes(tmp_path):
 
     with serving(answer) as server:
         refused(server.url(), tmp_path, LimitExceeded, "MULTITALK_MAX_IMAGE_BYTES")
-        assert waited.wait(5)
+        assert waited.wait(PATIENCE_SECONDS)
 
 
 def test_the_largest_file_is_taken_and_one_byte_more_is_not(tmp_path):

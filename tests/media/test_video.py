@@ -11,6 +11,7 @@ from multitalk.media import encode, video
 from multitalk.media.audio import read_sound
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import SoundFacts, VideoWriter, probe, read_frames
+from patience import PATIENCE_SECONDS, wait_until
 
 SIDE = 64
 
@@ -202,10 +203,7 @@ def test_a_stream_grows_while_frames_come(tmp_path):
         path, width=SIDE, height=SIDE, soundtrack=track_of(tmp_path, 150), fragmented=True
     ) as writer:
         writer.append(frames[:100])
-        deadline = time.monotonic() + 10
-        while not path.exists() or path.stat().st_size < 1000:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: path.exists() and path.stat().st_size >= 1000)
         playable = len(list(read_frames(path)))
         writer.append(frames[100:])
     assert 0 < playable < 150
@@ -297,7 +295,9 @@ def test_sound_that_goes_bad_stops_the_writer(tmp_path):
 def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
     go = threading.Event()
     convert = encode._yuv
-    monkeypatch.setattr(encode, "_yuv", lambda *given: (go.wait(10), convert(*given))[1])
+    monkeypatch.setattr(
+        encode, "_yuv", lambda *given: (go.wait(PATIENCE_SECONDS), convert(*given))[1]
+    )
     writer = VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None)
     with writer:
         for piece in range(video.WAITING_PIECES + 1):  # the caller can go on with the next piece
@@ -310,7 +310,7 @@ def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
         assert caller.is_alive()
         assert writer.num_frames == 40 * (video.WAITING_PIECES + 1)
         go.set()
-        caller.join(10)
+        caller.join(PATIENCE_SECONDS)
     assert len(list(read_frames(tmp_path / "a.mp4"))) == 40 * (video.WAITING_PIECES + 2)
 
 

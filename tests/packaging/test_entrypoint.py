@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "entrypoint.sh"
 
@@ -35,7 +37,7 @@ class Container:
     def run(self, *arguments: str) -> tuple[int, str, str, int]:
         """Exit code, what was said, what was complained of, process id."""
         with self.start(*arguments) as process:
-            said, complained = process.communicate(timeout=30)
+            said, complained = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, said, complained, process.pid
 
 
@@ -77,7 +79,7 @@ def test_a_worker_takes_the_signals_of_the_container(container):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=20)[0] == "drained\n"
+        assert process.communicate(timeout=PATIENCE_SECONDS)[0] == "drained\n"
     assert process.returncode == 7
 
 

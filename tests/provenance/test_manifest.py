@@ -19,6 +19,7 @@ from multitalk.media.video import probe, read_frames
 from multitalk.provenance import inspect_video, prepare, sign_video
 from multitalk.provenance.inspection import open_manifest
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 KEYS = {
     "es256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -169,7 +170,7 @@ def test_signing_a_long_video_takes_no_more_memory(talk, settings, tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     first, second = json.loads(done.stdout)
     assert second - first < MAX_GROWTH

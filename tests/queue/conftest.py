@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from nats_server import NatsServer
-from opening import Clock, Opener
+from opening import Clock, LeaseTerm, Opener
 
 from multitalk.serving.queue import JobQueue, Terms, open_queue
 
@@ -35,6 +35,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "nats":
         return request.getfixturevalue("nats_server").url
     return f"sqlite://{tmp_path}/queue.db"
+
+
+@pytest.fixture
+def term(url: str, clock: Clock) -> LeaseTerm:
+    return LeaseTerm(url, clock)
 
 
 @pytest.fixture

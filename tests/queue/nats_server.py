@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,7 +43,7 @@ class NatsServer:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -53,7 +55,7 @@ class NatsServer:
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(PATIENCE_SECONDS)
 
     def pause(self) -> None:
         """Let it hear and not answer."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from opening import Clock, Opener
+from opening import Clock, LeaseTerm, Opener
 
 from multitalk.errors import Conflict, NotFound
 from multitalk.schema import JobStatus
@@ -19,6 +19,7 @@ from multitalk.serving.queue import (
     WorkerRecord,
     new_job_id,
 )
+from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,7 @@ def a_job(**more: object) -> Submission:
     return Submission.model_validate({"input": {"prompt": "hi"}, **more})
 
 
-async def claimed(queue: JobQueue, worker: str = "worker", wait: float = 5.0) -> Lease:
+async def claimed(queue: JobQueue, worker: str = "worker", wait: float = PATIENCE_SECONDS) -> Lease:
     lease = await queue.claim(worker, wait=wait)
     assert lease is not None
     return lease
@@ -42,7 +43,7 @@ async def nothing_to_claim(queue: JobQueue) -> bool:
 
 async def until(queue: JobQueue, job_id: str, status: JobStatus) -> Job:
     """The job, swept again and again until it is in a state."""
-    ends = time.monotonic() + 15
+    ends = time.monotonic() + PATIENCE_SECONDS
     while (job := await queue.get(job_id)).status is not status:
         assert time.monotonic() < ends, job
         await queue.sweep()
@@ -167,10 +168,10 @@ async def test_many_workers_share_jobs_and_none_is_done_twice(opened: Opener) ->
 
 async def test_a_worker_that_waits_is_woken_by_a_job(opened: Opener) -> None:
     server, worker = await opened(), await opened()
-    waiting = asyncio.create_task(worker.claim("worker", wait=20))
+    waiting = asyncio.create_task(worker.claim("worker", wait=PATIENCE_SECONDS))
     await asyncio.sleep(0.3)
     job = await server.submit(a_job())
-    lease = await asyncio.wait_for(waiting, 5)
+    lease = await asyncio.wait_for(waiting, PATIENCE_SECONDS)
     assert lease is not None
     assert lease.job.id == job.id
 
@@ -192,11 +193,15 @@ async def test_a_claim_that_is_called_off_leaves_the_job_to_others(opened: Opene
 
 
 async def test_a_silent_worker_s_job_goes_to_another_and_its_result_is_dropped(
-    opened: Opener,
+    opened: Opener, term: LeaseTerm
 ) -> None:
-    queue, other = await opened(lease_seconds=0.5), await opened(lease_seconds=0.5)
+    queue, other = (
+        await opened(lease_seconds=term.seconds),
+        await opened(lease_seconds=term.seconds),
+    )
     job = await queue.submit(a_job())
     lost = await claimed(queue, "silent")
+    await term.run_out()
     await until(other, job.id, JobStatus.IN_QUEUE)
     kept = await claimed(other, "lively")
     assert kept.token != lost.token
@@ -240,12 +245,12 @@ async def test_a_job_whose_workers_die_is_quarantined(opened: Opener) -> None:
     assert await nothing_to_claim(queue)
 
 
-async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener) -> None:
-    queue, other = await opened(lease_seconds=0.6), await opened(lease_seconds=0.6)
+async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener, clock: Clock) -> None:
+    queue, other = await opened(lease_seconds=60), await opened(lease_seconds=60)
     job = await queue.submit(a_job())
     lease = await claimed(queue)
     for step in range(6):
-        await asyncio.sleep(0.2)
+        clock.ahead += 50
         assert await queue.renew(lease, {"stage": "render", "done": step, "total": 6}) is None
         await other.sweep()
         assert await other.claim("thief", wait=0.05) is None
@@ -264,12 +269,12 @@ async def test_a_result_that_is_told_twice_counts_once(opened: Opener) -> None:
     assert (await queue.get(job.id)).version == version
 
 
-async def test_a_job_that_costs_workers_is_quarantined(opened: Opener) -> None:
-    queue = await opened(lease_seconds=0.3, max_attempts=2)
+async def test_a_job_that_costs_workers_is_quarantined(opened: Opener, term: LeaseTerm) -> None:
+    queue = await opened(lease_seconds=term.seconds, max_attempts=2)
     job = await queue.submit(a_job(input={"locale": "ko"}))
     for attempt in (1, 2):
         assert (await claimed(queue)).job.attempts == attempt
-        await asyncio.sleep(0.35)
+        await term.run_out()
         if attempt == 1:
             await until(queue, job.id, JobStatus.IN_QUEUE)
     ended = await until(queue, job.id, JobStatus.FAILED)
@@ -433,7 +438,7 @@ async def test_whoever_watches_a_job_sees_each_change_soon(opened: Opener) -> No
     async def watch() -> None:
         version = 0
         while not seen or seen[-1] is not JobStatus.COMPLETED:
-            now = await server.wait_for_change(job.id, seen=version, timeout=10)
+            now = await server.wait_for_change(job.id, seen=version, timeout=PATIENCE_SECONDS)
             version = now.version
             seen.append(now.status)
 
@@ -442,7 +447,7 @@ async def test_whoever_watches_a_job_sees_each_change_soon(opened: Opener) -> No
     lease = await claimed(worker)
     await asyncio.sleep(0.2)
     await worker.finish(lease, DONE)
-    await asyncio.wait_for(watching, 5)
+    await asyncio.wait_for(watching, PATIENCE_SECONDS)
     assert seen == [JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS, JobStatus.COMPLETED]
 
 
@@ -450,7 +455,7 @@ async def test_watching_ends_after_its_time(opened: Opener) -> None:
     queue = await opened()
     job = await queue.submit(a_job())
     now = await asyncio.wait_for(
-        queue.wait_for_change(job.id, seen=job.version, timeout=0.1), timeout=5
+        queue.wait_for_change(job.id, seen=job.version, timeout=0.1), timeout=PATIENCE_SECONDS
     )
     assert now.version == job.version
 
@@ -462,7 +467,9 @@ async def test_pieces_are_read_while_they_are_made(opened: Opener) -> None:
     for segment in range(3):
         before = (await server.get(job.id)).version
         assert await worker.add_piece(lease, {"segment": segment})
-        assert (await server.wait_for_change(job.id, seen=before, timeout=5)).version > before
+        assert (
+            await server.wait_for_change(job.id, seen=before, timeout=PATIENCE_SECONDS)
+        ).version > before
     found = await server.pieces(job.id)
     assert [piece.output["segment"] for piece in found] == [0, 1, 2]
     assert await server.pieces(job.id, after=found[1].number) == [found[2]]
@@ -471,14 +478,15 @@ async def test_pieces_are_read_while_they_are_made(opened: Opener) -> None:
 
 
 async def test_pieces_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
-    opened: Opener,
+    opened: Opener, term: LeaseTerm
 ) -> None:
-    queue = await opened(lease_seconds=0.4)
+    queue = await opened(lease_seconds=term.seconds)
     job = await queue.submit(a_job())
     lost = await claimed(queue)
     for segment in range(2):
         await queue.add_piece(lost, {"segment": segment, "by": "lost"})
     last = (await queue.pieces(job.id))[-1].number
+    await term.run_out()
     await until(queue, job.id, JobStatus.IN_QUEUE)
     kept = await claimed(queue)
     assert await queue.pieces(job.id) == []

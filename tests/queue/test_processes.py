@@ -21,6 +21,7 @@ from small_jobs import job_input
 from multitalk.errors import InvalidRequest, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Outcome, Submission, Terms, open_queue
+from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -49,11 +50,11 @@ def worker(url: str, directory: Path, **environ: str) -> Iterator["subprocess.Po
         said = (directory / "log").read_text()
         print(f"{directory.name}, code {process.poll()}:\n{said}")  # noqa: T201 - the way to see it
         process.kill()
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
 
 
-async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float = 90) -> Job:
-    ends = time.monotonic() + seconds
+async def reaches(queue: JobQueue, job: Job, status: JobStatus) -> Job:
+    ends = time.monotonic() + PATIENCE_SECONDS
     while job.status is not status:
         assert time.monotonic() < ends, job
         await queue.sweep()
@@ -63,7 +64,7 @@ async def reaches(queue: JobQueue, job: Job, status: JobStatus, seconds: float =
 
 async def works_on(queue: JobQueue, job: Job) -> None:
     """Wait until the engine renders."""
-    ends = time.monotonic() + 90
+    ends = time.monotonic() + PATIENCE_SECONDS
     while (job.progress or {}).get("stage") != "render":
         assert time.monotonic() < ends, job
         job = await queue.wait_for_change(job.id, seen=job.version, timeout=1)
@@ -93,7 +94,7 @@ async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
     with worker(url, tmp_path / "work") as process:
         await works_on(queue, job)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 60) == 0
+        assert await asyncio.to_thread(process.wait, PATIENCE_SECONDS) == 0
     assert (await queue.get(job.id)).status is JobStatus.COMPLETED
     assert [file.name for file in (tmp_path / "work").iterdir()] == ["log"]
 
@@ -109,7 +110,7 @@ async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
         for _ in range(2):
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.5)
-        assert await asyncio.to_thread(process.wait, 60) == 0
+        assert await asyncio.to_thread(process.wait, PATIENCE_SECONDS) == 0
     job = await queue.get(job.id)
     assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
 
@@ -123,7 +124,7 @@ async def test_a_worker_whose_engine_broke_ends_with_1(
     with worker(url, tmp_path / "work", STUB_HANG="60") as process:
         await works_on(queue, job)
         await queue.cancel(job.id)
-        assert await asyncio.to_thread(process.wait, 60) == 1
+        assert await asyncio.to_thread(process.wait, PATIENCE_SECONDS) == 1
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "nats"])
@@ -137,7 +138,7 @@ def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
         [sys.executable, str(CAMPAIGN), *arguments, "--sleep", "0.1"],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -176,7 +177,7 @@ async def test_jobs_survive_a_nats_server_that_is_killed(
         assert lease.job.id == waiting.id
         # what is watched goes on, too
         watching = asyncio.create_task(
-            queue.wait_for_change(waiting.id, seen=lease.job.version, timeout=30)
+            queue.wait_for_change(waiting.id, seen=lease.job.version, timeout=PATIENCE_SECONDS)
         )
         other = await open_queue(server.url, Terms(lease_seconds=20))
         await other.cancel(waiting.id)
@@ -360,7 +361,7 @@ def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

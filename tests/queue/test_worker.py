@@ -23,6 +23,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.work.worker import QueueWorker
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -45,8 +46,8 @@ class Shop:
     async def end_of(self, job: Job) -> Job:
         return await self.reaches(job, lambda now: now.is_final)
 
-    async def reaches(self, job: Job, state, seconds: float = 20.0) -> Job:
-        ends = time.monotonic() + seconds
+    async def reaches(self, job: Job, state) -> Job:
+        ends = time.monotonic() + PATIENCE_SECONDS
         while not state(job):
             assert time.monotonic() < ends, job
             job = await self.queue.wait_for_change(job.id, seen=job.version, timeout=1)
@@ -191,7 +192,7 @@ async def test_cancelling_stops_the_work_within_a_second_or_so(open_shop: Shop) 
     await open_shop.reaches(job, lambda now: now.progress is not None)
     await open_shop.queue.cancel(job.id)
     next_job = await open_shop.send()
-    next_job = await open_shop.reaches(next_job, lambda now: now.is_final, seconds=15)
+    next_job = await open_shop.reaches(next_job, lambda now: now.is_final)
     assert next_job.status is JobStatus.COMPLETED
     assert (await open_shop.queue.get(job.id)).status is JobStatus.CANCELLED
 
@@ -210,7 +211,7 @@ async def test_a_worker_that_is_to_stop_ends_its_job_first(open_shop: Shop) -> N
     await open_shop.reaches(job, lambda now: now.status is JobStatus.IN_PROGRESS)
     waiting = await open_shop.send()
     open_shop.stopping.set()
-    await asyncio.wait_for(open_shop.running, 10)
+    await asyncio.wait_for(open_shop.running, PATIENCE_SECONDS)
     assert (await open_shop.queue.get(job.id)).status is JobStatus.COMPLETED
     assert (await open_shop.queue.get(waiting.id)).status is JobStatus.IN_QUEUE
     assert await open_shop.queue.workers() == []
@@ -221,7 +222,7 @@ async def test_what_takes_longer_goes_back_to_the_queue(opened: Opener, tmp_path
         job = await it.send("slow talk", input=job_input("slow talk", 60.0))
         await it.reaches(job, lambda now: now.progress is not None)
         it.stopping.set()
-        await asyncio.wait_for(it.running, 10)
+        await asyncio.wait_for(it.running, PATIENCE_SECONDS)
         job = await it.queue.get(job.id)
         assert (job.status, job.attempts) == (JobStatus.IN_QUEUE, 0)
 
@@ -232,7 +233,7 @@ async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_
         job = await it.send("hang on")
         await it.reaches(job, lambda now: (now.progress or {}).get("stage") == "render")
         await it.queue.cancel(job.id)
-        await asyncio.wait_for(it.running, 10)
+        await asyncio.wait_for(it.running, PATIENCE_SECONDS)
         assert it.worker.is_stuck
         assert (await it.queue.get(job.id)).status is JobStatus.CANCELLED
         with pytest.raises(NotFound):
@@ -242,7 +243,7 @@ async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_
 @on_sqlite
 async def test_a_worker_shows_what_it_is_at(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + PATIENCE_SECONDS
     while [worker.job_id for worker in await open_shop.queue.workers()] != [job.id]:
         assert time.monotonic() < ends
         await asyncio.sleep(0.1)

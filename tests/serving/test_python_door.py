@@ -14,6 +14,7 @@ from multitalk.job import Progress
 from multitalk.media.video import probe
 from multitalk.serving.local import Studio, as_input, with_paths_from
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 BASE = Path("/base")
 
@@ -54,7 +55,7 @@ def test_a_studio_is_closed_when_its_talk_is_over() -> None:
         closing = threading.Thread(target=studio.close)
         closing.start()
         assert not closed.wait(0.1)
-    assert closed.wait(10)
+    assert closed.wait(PATIENCE_SECONDS)
     closing.join()
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 for needed in ("fastapi", "uvicorn", "prometheus_client", "mediapipe", "espeakng_loader"):
@@ -34,7 +36,6 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(PATIENCE_SECONDS)
         finally:
             process.kill()
             process.stdout.close()
@@ -83,15 +84,15 @@ def _address(process: subprocess.Popen) -> str:
     """What the server says that its address is."""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        assert selector.select(START_SECONDS), "the server says nothing"
+        assert selector.select(PATIENCE_SECONDS), "the server says nothing"
     said = process.stdout.readline().decode()
     return re.search(r"http://[\d.]+:\d+", said)[0]
 
 
 def _wait_for_worker(url: str) -> None:
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=PATIENCE_SECONDS) as answer:
             if json.load(answer)["workers"]:
                 return
         time.sleep(0.2)

@@ -7,9 +7,10 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Locator, expect
 
+from patience import PATIENCE_SECONDS
+
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
-READY_SECONDS = 40.0  # for a short talk, however busy the machine is
-expect.set_options(timeout=1000 * READY_SECONDS)
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
 class Visit:
@@ -24,7 +25,7 @@ class Visit:
     def __init__(self, browser: Browser, served, *, init: str = "", **options) -> None:
         options = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}, **options}
         self._context = browser.new_context(**options)
-        self._context.set_default_timeout(1000 * READY_SECONDS)
+        self._context.set_default_timeout(1000 * PATIENCE_SECONDS)
         self._context.add_init_script(WATCH + init)
         self.page = self._context.new_page()
         self.requests: list[tuple[str, str, str | None]] = []
@@ -61,7 +62,7 @@ class Visit:
 
     def until(self, expression: str) -> object:
         """Wait until JavaScript says something true (from here: the policy forbids `eval`)."""
-        end = time.monotonic() + READY_SECONDS
+        end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
             if said := self.page.evaluate(expression):
                 return said

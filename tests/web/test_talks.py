@@ -8,6 +8,8 @@ import pytest
 from page import PORTRAIT, nobody, two_people
 from playwright.sync_api import expect
 
+from patience import PATIENCE_SECONDS
+
 logger = logging.getLogger(__name__)
 
 LONG = "This sentence is said again, so that the talk takes a while. " * 12
@@ -37,7 +39,9 @@ def test_a_video_plays_while_it_is_made(visit):
     said = at.one("#job-status").text_content()
     assert "720 × 720" in said
     assert f"{seconds:.1f} s" in said
-    with urllib.request.urlopen(at.one("#download").get_attribute("href"), timeout=10) as answer:
+    with urllib.request.urlopen(
+        at.one("#download").get_attribute("href"), timeout=PATIENCE_SECONDS
+    ) as answer:
         assert answer.headers["Content-Disposition"].startswith("attachment")
         assert answer.read()[4:8] == b"ftyp"
     expect(at.one(".talk[aria-current=true]")).to_contain_text("ready")

@@ -3,11 +3,13 @@
 import hashlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
+
+from patience import PATIENCE_SECONDS
 
 LARGE = 1000  # bytes from which on a file is kept elsewhere, as Git LFS does
 BLOCK = 16_384
@@ -176,7 +178,7 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
                 asked.sent += len(block)
             self.wfile.flush()
             if fault.hold_after is not None:
-                hub.closing.wait(60)
+                hub.closing.wait(PATIENCE_SECONDS)
             self.close_connection = end < len(body)
 
         def reply(
@@ -190,13 +192,3 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
     return Handler
-
-
-def wait_until(happened: Callable[[], bool], *, seconds: float = 30.0) -> None:
-    """Return when it has, or fail after that long."""
-    tick = threading.Event()
-    for _ in range(round(seconds / 0.02)):
-        if happened():
-            return
-        tick.wait(0.02)
-    raise AssertionError("it never happened")

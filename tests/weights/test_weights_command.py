@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hub_stand_in import BLOCK, Fault, HubStandIn, wait_until
+from hub_stand_in import BLOCK, Fault, HubStandIn
 from toy_fetch import OF_SET, path_of
 from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from typer.testing import CliRunner
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from multitalk.cli.commands import app
 from multitalk.weights.fetch import Order, fetch_weights
 from multitalk.weights.hub import Hub
+from patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 HELD = 24 * BLOCK + 100  # bytes; the last ones are few enough to wait in a buffer
@@ -62,7 +63,7 @@ def start(hub: HubStandIn, manifest_file: Path, tmp_path: Path) -> Iterator[Star
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    said, complaints = process.communicate(timeout=60)
+    said, complaints = process.communicate(timeout=PATIENCE_SECONDS)
     assert "Traceback" not in complaints
     return process.returncode, said, complaints
 
@@ -205,7 +206,7 @@ def test_on_a_terminal_there_is_a_bar(hub, directory, start):
         while read := os.read(shown, 4096):
             text += read.decode()
     os.close(shown)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     assert "fetched" in text
     assert "940.2/940.2 kB" in text
     assert "whole:" not in text
@@ -216,7 +217,7 @@ def test_the_builder_s_command_is_the_same(hub, directory, start, manifest_file)
         [sys.executable, ROOT / "builder" / "fetch_models.py", "--to", directory, "--dry-run"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     assert "int8-fusionx: about 31." in done.stdout
@@ -248,7 +249,7 @@ def test_without_the_library_it_is_said(directory):
         [sys.executable, "-c", hide, "fetch", "--to", directory],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 1

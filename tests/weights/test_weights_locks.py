@@ -21,6 +21,7 @@ from multitalk.weights.download import News
 from multitalk.weights.fetch import LEASE_NAME, Order, fetch_weights
 from multitalk.weights.hub import Hub
 from multitalk.weights.lockfile import LOCK_NAME
+from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -103,11 +104,11 @@ def another_fetches(directory: Path) -> Iterator[None]:
     def hold() -> None:
         with SoftFileLease(directory / LEASE_NAME, lease_duration=fetching.LEASE_SECONDS):
             held.set()
-            done.wait(30)
+            done.wait(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    held.wait(PATIENCE_SECONDS)
     try:
         yield
     finally:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
@@ -21,11 +23,12 @@ def benchmarks(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_gpu_benchmark_measures_every_row_at_toy_size(tmp_path):
     script = str(BENCHMARKS / "diffusion.py")
     command = [sys.executable, script, "--gpu", "--toy", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert (tmp_path / "report.md").read_text() == done.stdout

@@ -12,6 +12,8 @@ import av
 import numpy as np
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -29,7 +31,6 @@ from multitalk.registry import load_engine  # noqa: E402
 from multitalk.settings import Settings  # noqa: E402
 
 HERE = Path(__file__).parent
-SECONDS = 100  # for a scene; the machine may be busy
 
 
 def environment(**variables):
@@ -63,7 +64,7 @@ def played(scene, weights, out, *, processes=2):
         for rank in range(processes)
     ]
     try:
-        said = [process.communicate(timeout=SECONDS)[0] for process in running]
+        said = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in running]
     finally:
         for process in running:
             process.kill()
@@ -173,7 +174,7 @@ def launched(*arguments, script, weights):
         env=environment(MULTITALK_WEIGHTS=str(weights)),
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_SECONDS
+
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
@@ -105,7 +107,6 @@ def test_the_first_block_cache_keeps_branches_apart(model):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="the compiler needs a C++ compiler")
 @pytest.mark.filterwarnings("default")  # of the compiler, about its own parts
-@pytest.mark.timeout(300)
 def test_compiled_blocks(model, plain):
     model.compile_repeated_blocks(fullgraph=True)
     close(predict(model), plain)
@@ -210,7 +211,7 @@ def test_two_processes_that_share_a_talk_give_what_one_gives():
     ]
     try:
         for process in processes:
-            said = process.communicate(timeout=100)[0]
+            said = process.communicate(timeout=PATIENCE_SECONDS)[0]
             assert process.returncode == 0, said
             assert "equal" in said
     finally:

@@ -9,6 +9,7 @@ import pytest
 
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
+from patience import PATIENCE_SECONDS
 
 WAN = "Wan-AI/Wan2.1-I2V-14B-480P"
 MULTITALK = "MeiGen-AI/MeiGen-MultiTalk"
@@ -204,4 +205,4 @@ def test_torch_is_not_needed():
         "assert not {'torch', 'diffusers', 'transformers', 'numpy'} & set(sys.modules)"
     )
     source = Path(__file__).parents[3] / "src"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=source, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=source, timeout=PATIENCE_SECONDS)

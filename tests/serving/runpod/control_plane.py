@@ -21,6 +21,8 @@ from aiohttp import web
 from faults import Faults
 from platform_job import FINAL, Job, Post
 
+from patience import PATIENCE_SECONDS
+
 WORKER_KEY = "worker-key"
 CLIENT_KEY = "client-key"
 ENDPOINT = "endpoint"
@@ -127,7 +129,9 @@ class ControlPlane:
         """Requests of one kind, such as `ping`, since a moment."""
         return [call for call in list(self.calls) if call.route == route and call.at >= since]
 
-    def wait_for(self, route: str, *, worker: str | None = None, seconds: float = 60.0) -> None:
+    def wait_for(
+        self, route: str, *, worker: str | None = None, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait for a request of this kind that is not there yet."""
         seen = len(self.calls)
         deadline = time.monotonic() + seconds
@@ -148,7 +152,7 @@ class ControlPlane:
     # The server ----------------------------------------------------------------------------------
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     def _call(self, work: Callable[[], T]) -> T:
         async def call() -> T:

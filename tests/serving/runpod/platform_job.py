@@ -4,6 +4,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from patience import PATIENCE_SECONDS
+
 FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"})
 
 
@@ -96,18 +98,20 @@ class Job:
 
     # For tests -----------------------------------------------------------------------------------
 
-    def wait(self, seconds: float = 30.0) -> "Job":
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> "Job":
         """Wait for the final state."""
         assert self.finished.wait(seconds), f"{self.id} is {self.status} after {seconds} s: {self}"
         return self
 
-    def result(self, seconds: float = 30.0) -> dict[str, object]:
+    def result(self, seconds: float = PATIENCE_SECONDS) -> dict[str, object]:
         """What a worker posted in the end."""
         self.wait(seconds)
         assert self.results, f"{self.id} ended as {self.status} without a result"
         return self.results[0]
 
-    def wait_for_progress(self, stage: str | None = None, *, seconds: float = 30.0) -> None:
+    def wait_for_progress(
+        self, stage: str | None = None, *, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until a worker has said how far it is; with `stage`, in that stage."""
         deadline = time.monotonic() + seconds
         while not any(stage in (None, step["stage"]) for step in self.progress):

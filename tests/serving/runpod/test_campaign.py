@@ -16,6 +16,8 @@ from job_inputs import job_input
 from platform_job import Job
 from worker_process import running_worker
 
+from patience import PATIENCE_SECONDS
+
 KINDS = {
     "ok": 156,
     "crash": 10,
@@ -124,7 +126,7 @@ def test_each_of_two_hundred_jobs_ends_once_and_as_it_should(tmp_path: Path) -> 
             for worker in workers:
                 worker.ended.set()
             for worker in workers:
-                worker.join(30)
+                worker.join(PATIENCE_SECONDS)
         jobs = plane.jobs.values()
         assert len(jobs) == 200
         check_all(jobs)

@@ -18,6 +18,8 @@ from control_plane import CLIENT_KEY, ENDPOINT, ControlPlane
 from job_inputs import PORTRAIT, job_input, wav
 from worker_process import ROOT, running_worker
 
+from patience import PATIENCE_SECONDS
+
 VOICE_SECONDS = 0.6
 
 
@@ -102,7 +104,7 @@ def test_a_request_of_the_hub_s_worker_is_answered_whatever_its_sources_are(
             "mode": "streaming",
             "audio_type": "singing",
         },
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert output["status"] == "success"
     assert output["filename"] == "generated_video.mp4"
@@ -112,7 +114,7 @@ def test_a_request_of_the_hub_s_worker_is_answered_whatever_its_sources_are(
 
 def test_runpod_s_client_runs_a_job_and_asks_how_it_is(endpoint: Any) -> None:
     request = endpoint.run(job_input())
-    assert request.output(timeout=60)["num_frames"] == 10
+    assert request.output(timeout=PATIENCE_SECONDS)["num_frames"] == 10
     assert request.status() == "COMPLETED"
 
 
@@ -121,7 +123,7 @@ def test_runpod_s_client_cancels(plane: ControlPlane, endpoint: Any) -> None:
     job = plane.jobs[request.job_id]
     job.wait_for_progress("render")
     assert request.cancel()["status"] == "CANCELLED"
-    assert endpoint.run_sync(job_input(), timeout=60)["status"] == "success"
+    assert endpoint.run_sync(job_input(), timeout=PATIENCE_SECONDS)["status"] == "success"
     assert not job.results
 
 
@@ -136,7 +138,7 @@ def test_the_example_client_saves_the_video_or_says_why_there_is_none(
         env={**os.environ, "RUNPOD_API_KEY": CLIENT_KEY},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == code, done.stderr

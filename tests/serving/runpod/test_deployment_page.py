@@ -14,6 +14,7 @@ from job_inputs import PORTRAIT
 from worker_process import ROOT, running_worker
 
 from multitalk.media.video import probe
+from patience import PATIENCE_SECONDS
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text("utf-8")
 CLIENTS = re.findall(r"^```(python|javascript)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -52,7 +53,7 @@ def test_a_client_saves_its_video(
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

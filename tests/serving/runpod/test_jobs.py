@@ -12,7 +12,7 @@ from control_plane import ControlPlane
 from job_inputs import PORTRAIT, job_input
 from worker_process import HANDLER, Worker, run_to_end, running_worker
 
-SECONDS = 30.0  # for anything a worker does, on a busy machine
+from patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def output_of(result: dict[str, object]) -> dict[str, object]:
 
 def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -> None:
     job = plane.submit(job_input(seed=7))
-    result = job.result(SECONDS)
+    result = job.result(PATIENCE_SECONDS)
     assert "error" not in result
     output = output_of(result)
     assert base64.b64decode(str(output["video_base64"]))[4:8] == b"ftyp"
@@ -48,13 +48,13 @@ def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -
 
 def test_one_engine_serves_all_jobs(plane: ControlPlane, worker: Worker) -> None:
     for _ in range(2):
-        assert "error" not in plane.submit(job_input()).result(SECONDS)
+        assert "error" not in plane.submit(job_input()).result(PATIENCE_SECONDS)
     assert worker.said().count("engine ready") == 1
 
 
 def test_every_problem_of_a_request_is_told_at_once(plane: ControlPlane, worker: Worker) -> None:
     job = plane.submit({"prompt": "", "sample_steps": 0, "colour": "red", "locale": "en"})
-    result = job.result(SECONDS)
+    result = job.result(PATIENCE_SECONDS)
     told = str(result["error"])
     for problem in ("image_path", "audio_paths", "sample_steps", "colour"):
         assert problem in told
@@ -63,7 +63,7 @@ def test_every_problem_of_a_request_is_told_at_once(plane: ControlPlane, worker:
 
 
 def test_problems_are_told_in_korean_where_asked(plane: ControlPlane, worker: Worker) -> None:
-    result = plane.submit({"locale": "ko"}).result(SECONDS)
+    result = plane.submit({"locale": "ko"}).result(PATIENCE_SECONDS)
     assert result["error"] == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
 
 
@@ -71,13 +71,13 @@ def test_problems_are_told_in_korean_where_asked(plane: ControlPlane, worker: Wo
 def test_an_input_that_is_no_object_is_refused(
     plane: ControlPlane, worker: Worker, given: object
 ) -> None:
-    result = plane.submit(given).result(SECONDS)
+    result = plane.submit(given).result(PATIENCE_SECONDS)
     assert output_of(result)["code"] == "invalid_request"
 
 
 def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Worker) -> None:
     noise = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEjunk" + bytes(64)).decode()
-    result = plane.submit(job_input(audio_paths={"person1": noise})).result(SECONDS)
+    result = plane.submit(job_input(audio_paths={"person1": noise})).result(PATIENCE_SECONDS)
     output = output_of(result)
     assert (output["code"], output["field"]) == ("media_undecodable", "audio_paths.person1")
     assert not worker.left_over()
@@ -86,7 +86,7 @@ def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Wor
 def test_text_without_an_encoding_is_answered_all_the_same(
     plane: ControlPlane, worker: Worker
 ) -> None:
-    result = plane.submit(job_input(engine="\ud800")).result(SECONDS)
+    result = plane.submit(job_input(engine="\ud800")).result(PATIENCE_SECONDS)
     assert output_of(result)["field"] == "engine"
 
 
@@ -94,7 +94,7 @@ def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
     plane: ControlPlane, worker: Worker
 ) -> None:
     job = plane.submit(job_input(seconds=2.0))  # 10 chunks, 2 s
-    job.result(SECONDS)
+    job.result(PATIENCE_SECONDS)
     time.sleep(0.5)
     assert len(job.results) == 1
     assert not job.posts[-1].is_progress
@@ -110,7 +110,7 @@ def test_progress_on_a_slow_way_does_not_follow_the_result(
     plane.faults.progress_delay = 1.5
     try:
         job = plane.submit(job_input())  # 0.4 s of work
-        job.result(SECONDS)
+        job.result(PATIENCE_SECONDS)
         time.sleep(1.6)
     finally:
         plane.faults.progress_delay = 0.0
@@ -123,7 +123,7 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker
     job.wait_for_progress("render")
     assert worker.left_over()
     plane.cancel(job)
-    after = plane.submit(job_input()).result(SECONDS)
+    after = plane.submit(job_input()).result(PATIENCE_SECONDS)
     assert "error" not in after
     assert not job.results
     assert not worker.left_over()
@@ -199,7 +199,7 @@ def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
 def test_the_real_handler_renders(tmp_path: Path) -> None:
     with ControlPlane() as plane, running_worker(plane, tmp_path, script=HANDLER) as worker:
         for _ in range(2):
-            result = plane.submit(job_input(seconds=1.0)).result(60)
+            result = plane.submit(job_input(seconds=1.0)).result(PATIENCE_SECONDS)
             assert "error" not in result, worker.said()
             assert output_of(result)["num_frames"] == 25
         assert worker.said().count("engine warp loaded") == 1
@@ -217,12 +217,12 @@ def test_a_local_job_runs_without_runpod(tmp_path: Path) -> None:
     }
     settings = {"MULTITALK_ALLOWED_ROOTS": str(PORTRAIT.parent)}
     arguments = ["--test_input", json.dumps(job)]
-    done = run_to_end(arguments, tmp_path, timeout=SECONDS, **settings)
+    done = run_to_end(arguments, tmp_path, timeout=PATIENCE_SECONDS, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_setting_that_is_wrong_stops_the_worker_with_a_sentence(tmp_path: Path) -> None:
-    done = run_to_end([], tmp_path, timeout=SECONDS, MULTITALK_ENGIN="warp")
+    done = run_to_end([], tmp_path, timeout=PATIENCE_SECONDS, MULTITALK_ENGIN="warp")
     assert done.returncode == 1
     assert "MULTITALK_ENGINE" in done.stderr
     assert "Traceback" not in done.stderr

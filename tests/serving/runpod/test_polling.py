@@ -9,6 +9,8 @@ from control_plane import ControlPlane
 from job_inputs import job_input
 from worker_process import Worker, running_worker
 
+from patience import PATIENCE_SECONDS
+
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
@@ -32,7 +34,7 @@ def it_serves_on(plane: ControlPlane, worker: Worker) -> Iterator[None]:
 
 def wait_until_used_up(plane: ControlPlane) -> None:
     """The worker has had all the answers that were prepared for its polls."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while plane.faults.take_answers or plane.faults.drop_polls:
         assert time.monotonic() < deadline, plane.faults
         time.sleep(0.02)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from control_plane import ControlPlane
 
+from patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[3]
 HANDLER = ROOT / "handler.py"
 STUB = Path(__file__).with_name("stub_worker.py")
@@ -42,7 +44,7 @@ class Worker:
         """What RunPod sends when it wants the worker to go."""
         self.process.send_signal(signal.SIGTERM)
 
-    def exit_code(self, seconds: float = 30.0) -> int:
+    def exit_code(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for its end."""
         return self.process.wait(seconds)
 
@@ -105,7 +107,7 @@ def running_worker(
 
 
 def _wait_for_its_first_poll(plane: ControlPlane, worker: Worker, name: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     started = len(plane.calls)
     while not any(
         call.route == "job-take" and call.worker == name for call in plane.calls[started:]
