@@ -1,14 +1,23 @@
 """Queues for tests: the same ones for every kind of store."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from nats_server import NatsServer
+from nats_server import NO_SERVER, NatsServer
 from opening import Clock, LeaseTerm, Opener
 
 from multitalk.serving.queue import JobQueue, Terms, open_queue
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give all tests that want a NATS server one place, so that one line tells of them."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_SERVER in report.longrepr[2]:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
+NO_SERVER = "no nats-server: apt-get install nats-server, or set NATS_SERVER"
 
 
 def binary() -> str | None:
@@ -28,7 +29,7 @@ class NatsServer:
     def __init__(self, directory: Path, *options: str) -> None:
         found = binary()
         if found is None:
-            pytest.skip("no nats-server: apt-get install nats-server, or set NATS_SERVER")
+            pytest.skip(NO_SERVER)
         directory.mkdir(exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
