@@ -190,6 +190,9 @@ def test_a_text_is_spoken_and_its_sounds_are_timed_in_the_video(
     assert sounds[-1].end_seconds == pytest.approx(talk.num_frames / 25, abs=0.05)
     assert all(a.end_seconds <= b.start_seconds + 1e-9 for a, b in pairwise(sounds))
     assert "speak" in talk.timings
+    assert [caption.text for caption in talk.captions] == ["안녕하세요.", "Good morning."]
+    assert talk.captions[0].start_seconds >= sounds[0].end_seconds - 0.01  # after the silence
+    assert talk.captions[-1].end_seconds <= talk.num_frames / 25
 
 
 def test_the_engine_is_told_what_the_request_says(settings: Settings, tmp_path: Path) -> None:

@@ -722,6 +722,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "there is nothing here; /docs lists this server's addresses",
         "ko": "이 주소에는 아무것도 없습니다. 이 서버의 주소 목록은 /docs에 있습니다.",
     },
+    "subtitles_not_found": {
+        "en": "there are no subtitles of this job: they are made of voices that are given as text",
+        "ko": "이 작업에는 자막이 없습니다. 자막은 텍스트로 준 목소리에서 만들어집니다.",
+    },
     "video_not_found": {
         "en": "no such video; it was never made, or its time is over",
         "ko": "그런 영상이 없습니다. 만들어진 적이 없거나 보관 기간이 지났습니다.",
@@ -937,6 +941,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "job_not_retryable": {
         "en": "the job is {status}; only a job that is FAILED or TIMED_OUT can be sent again",
         "ko": "작업 상태가 {status}입니다. FAILED이거나 TIMED_OUT인 작업만 다시 보낼 수 있습니다.",
+    },
+    "job_not_ended": {
+        "en": "the job is {status}; only a job that has ended can be deleted: cancel it first",
+        "ko": "작업 상태가 {status}입니다. 끝난 작업만 삭제할 수 있으니 먼저 취소해 주세요.",
     },
     "job_quarantined": {
         "en": "{attempts} workers in turn ended without an answer while they rendered this job, so "

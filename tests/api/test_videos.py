@@ -30,7 +30,7 @@ def test_a_whole_video(served):
     assert answer.content == VIDEO
     assert answer.headers["content-type"] == "video/mp4"
     assert answer.headers["accept-ranges"] == "bytes"
-    assert answer.headers["content-disposition"] == 'inline; filename="generated_video.mp4"'
+    assert answer.headers["content-disposition"] == f'inline; filename="talk-{job[:8]}.mp4"'
     download = client.get(f"/videos/{job}.mp4?download=1")
     assert download.headers["content-disposition"].startswith("attachment")
 

@@ -89,6 +89,19 @@ async def test_a_job_is_done_as_it_was_sent(opened: Opener) -> None:
     assert await nothing_to_claim(worker)
 
 
+async def test_a_job_s_title_is_what_is_said_first(opened: Opener) -> None:
+    queue = await opened()
+    texts = [{"text": " \n"}, {"text": "안녕하세요.\n 반갑습니다. " + "가" * 100}]
+    given = {"image_path": "upload:a/b.jpg", "audio_paths": {"a": "upload:a/c.wav", "b": texts}}
+    job = await queue.submit(a_job(input=given))
+    assert job.title.startswith("안녕하세요. 반갑습니다. 가가")
+    assert len(job.title) == 80
+    assert job.portrait == "a/b.jpg"
+    for odd in (7, None, [], {"audio_paths": 3}, {"audio_paths": {"a": {"text": 3}, "b": [1]}}):
+        job = await queue.submit(a_job(input=odd))
+        assert (job.title, job.portrait) == ("", None)
+
+
 async def test_a_large_input_arrives_whole(opened: Opener) -> None:
     queue = await opened()
     given = a_job(input={"image_path": "A" * 3_000_000})
@@ -425,6 +438,39 @@ async def test_a_job_is_forgotten_with_its_files_when_its_time_has_come(
     with pytest.raises(NotFound):
         await queue.media.size(name)
     assert (await other.submit(a_job(idempotency_key="k"))).id != job.id
+
+
+async def test_a_job_that_ended_is_forgotten_when_it_is_asked_for(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    job, kept = await queue.submit(a_job()), await queue.submit(a_job())
+    with pytest.raises(Conflict):
+        await other.forget(job.id)
+    lease = await claimed(queue)
+    name = await queue.media.put(b"video", job_id=job.id, suffix=".mp4")
+    with pytest.raises(Conflict):
+        await other.forget(job.id)
+    await queue.finish(lease, Outcome(status=JobStatus.COMPLETED, output={"video": name}))
+    await other.forget(job.id)
+    assert await forgotten(queue, job.id)
+    with pytest.raises(NotFound):
+        await queue.media.size(name)
+    with pytest.raises(NotFound):
+        await queue.forget(job.id)
+    assert [one.id for one in await queue.jobs()] == [kept.id]
+
+
+async def test_a_job_knows_how_many_are_done_before_it(opened: Opener, clock: Clock) -> None:
+    queue, other = await opened(), await opened()
+    sent = []
+    for is_low in (True, False, False, False):
+        sent.append(await queue.submit(a_job(policy=Policy(low_priority=is_low))))
+        clock.ahead += 1
+    low, first, second, last = sent
+    assert [await other.ahead(job.id) for job in (first, second, last, low)] == [0, 1, 2, 3]
+    await claimed(queue)
+    assert [await other.ahead(job.id) for job in (second, last, low)] == [1, 2, 3]
+    await queue.cancel(second.id)
+    assert [await other.ahead(job.id) for job in (last, low)] == [1, 2]
 
 
 # Watching -----------------------------------------------------------------------------------------

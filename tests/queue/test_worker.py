@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import pytest
 from opening import Opener
+from PIL import Image
 from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
@@ -103,6 +104,15 @@ async def test_the_video_is_in_the_media_and_its_name_in_the_answer(open_shop: S
     assert (output["status"], output["num_frames"], output["engine"]) == ("success", 10, "warp")
     assert set(output["timings"]) == {"collect", "load", "render", "deliver"}
     assert frames_in(await whole(open_shop.queue, output["video"])) == 10
+
+
+async def test_the_first_picture_is_in_the_media(open_shop: Shop) -> None:
+    job = await open_shop.end_of(await open_shop.send())
+    small = await whole(open_shop.queue, job.output["frame"])
+    with Image.open(io.BytesIO(small)) as image:
+        assert image.format == "JPEG"
+        assert 0 < max(image.size) <= 320
+    assert "captions" not in job.output, "the voice is a recording"
 
 
 async def test_pieces_are_a_video_and_so_is_the_whole(open_shop: Shop) -> None:

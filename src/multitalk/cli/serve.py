@@ -10,6 +10,7 @@ from multitalk.cli.console import answering, complain
 from multitalk.serving.api.keys import KeyRing
 
 DATA = Path("multitalk-data")
+WEEK_SECONDS = 7 * 86_400.0
 DataOption = Annotated[
     Path, typer.Option(help="Where keys, jobs and videos are kept.", metavar="DIRECTORY")
 ]
@@ -48,8 +49,9 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
     ] = None,
     retention: Annotated[
-        float, typer.Option(help="Seconds that a job is kept after its end.", min=1.0)
-    ] = 1800.0,
+        float,
+        typer.Option(help="Seconds that a job is kept after its end; a week if left out.", min=1.0),
+    ] = WEEK_SECONDS,
     rate: Annotated[
         float, typer.Option(help="Multiplies RunPod's rate limits; 0: no limits.", min=0.0)
     ] = 1.0,

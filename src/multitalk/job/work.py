@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from multitalk.delivery import Place
@@ -38,6 +38,7 @@ from multitalk.messages import Notice, sentence
 from multitalk.provenance import prepare, sign_video
 from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
+from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import moved, narrate, write_wav
 from multitalk.speech.synthesis import PhonemeTiming
 
@@ -62,6 +63,7 @@ class Talk:
         timings: Seconds by stage.
         phonemes: For each speaker whose words were synthesized, when each sound is heard in the
             video: ground truth for `multitalk.evaluation`.
+        captions: What they say as subtitles, by time.
     """
 
     video: Path
@@ -73,6 +75,7 @@ class Talk:
     warnings: tuple[str, ...]
     timings: Mapping[str, float]
     phonemes: Phonemes
+    captions: tuple[Caption, ...] = ()
 
     def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
         """The answer, once the video is at `place`; `warnings` are of its way there."""
@@ -168,6 +171,10 @@ class Work:
                 make_whole(video, whole)
             if credential is not None and kept is not None:
                 sign_video(kept, credential, picture=image, engine=self._engine.name)
+        phonemes = {
+            name: moved(sounds, arrangement.offsets[name] / SAMPLE_RATE)
+            for name, sounds in spoken.items()
+        }
         return Talk(
             video=kept or video,
             width=width,
@@ -180,10 +187,8 @@ class Work:
                 for notice in self._notices
             ),
             timings=self._course.timings,
-            phonemes={
-                name: moved(sounds, arrangement.offsets[name] / SAMPLE_RATE)
-                for name, sounds in spoken.items()
-            },
+            phonemes=phonemes,
+            captions=self._captions(phonemes, num_frames / FPS),
         )
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
@@ -214,11 +219,7 @@ class Work:
 
     def _speak(self, recordings: Mapping[str, Path]) -> tuple[dict[str, Path], Phonemes]:
         """Synthesize what is given as text; all voices as files, in the request's order."""
-        texts = {
-            name: [voice] if isinstance(voice, SpokenText) else voice
-            for name, voice in self._request.audio_paths.items()
-            if not isinstance(voice, str)
-        }
+        texts = {name: said for name in self._request.audio_paths if (said := self._texts(name))}
         phonemes = {}
         files = dict(recordings)
         if texts:
@@ -230,6 +231,26 @@ class Work:
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes
         return {name: files[name] for name in self._request.audio_paths}, phonemes
+
+    def _captions(self, phonemes: Phonemes, seconds: float) -> tuple[Caption, ...]:
+        """What the synthesized voices say, as far as the video goes."""
+        found: list[Caption] = []
+        for name, sounds in phonemes.items():
+            said = self._texts(name)
+            found.extend(captions_of([text.text for text in said], sounds))
+        within = [
+            replace(caption, end_seconds=min(caption.end_seconds, seconds))
+            for caption in found
+            if caption.start_seconds < seconds
+        ]
+        return tuple(sorted(within, key=lambda caption: caption.start_seconds))
+
+    def _texts(self, name: str) -> list[SpokenText]:
+        """The texts of a speaker; none where the voice is a recording."""
+        voice = self._request.audio_paths[name]
+        if isinstance(voice, str):
+            return []
+        return [voice] if isinstance(voice, SpokenText) else voice
 
     def _load(
         self, image: Path, voices: Mapping[str, Path]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEGABYTE = 10**6
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class ServeConfig:
     base_url: str | None = None
     cors_origins: tuple[str, ...] = ()
     rate_factor: float = 1.0
-    retention_seconds: float = 1800.0
-    upload_seconds: float = 86_400.0
+    retention_seconds: float = 7 * DAY_SECONDS
+    upload_seconds: float = DAY_SECONDS
     max_run_bytes: int = 10 * MEGABYTE
     max_runsync_bytes: int = 20 * MEGABYTE
     max_upload_bytes: int = 512 * 2**20

@@ -14,7 +14,7 @@ from multitalk.schema import JobStatus
 from multitalk.schema.problems import brief
 from multitalk.serving.api.answers import answer, read_body
 from multitalk.serving.api.order import parse_batch, parse_order
-from multitalk.serving.api.replies import job_reply
+from multitalk.serving.api.replies import frame_of, job_reply, media_url
 from multitalk.serving.api.server import Server, owner_of, server_of
 from multitalk.serving.queue import Job, new_job_id
 
@@ -46,7 +46,7 @@ async def run_sync(request: Request) -> Response:
     end = server.clock() + wait
     while not job.is_final and (left := end - server.clock()) > 0:
         job = await server.queue.wait_for_change(job.id, seen=job.version, timeout=left)
-    return await _told(request, job, max_bytes=server.config.max_runsync_bytes)
+    return answer(await _reply(request, job, max_bytes=server.config.max_runsync_bytes))
 
 
 @router.post("/batch", summary="Send several jobs at once: all or none")
@@ -74,12 +74,19 @@ async def batch(request: Request) -> Response:
 @router.post("/status/{job_id}", include_in_schema=False)
 @router.get("/status/{job_id}", summary="A job as it stands")
 async def status(request: Request, job_id: str) -> Response:
-    """With `?video=url` a finished video is an address, however small it is."""
+    """With `?video=url` a finished video is an address, however small it is.
+
+    A job that waits has `jobsAhead` (those that are done before it) and `workers`.
+    """
     server = server_of(request)
     server.limits.admit(caller_of(request), "status")
     job = await server.own_job(job_id, owner_of(request))
     wants_url = request.query_params.get("video") == "url"
-    return await _told(request, job, max_bytes=0 if wants_url else server.config.max_run_bytes)
+    reply = await _reply(request, job, max_bytes=0 if wants_url else server.config.max_run_bytes)
+    if job.status is JobStatus.IN_QUEUE:
+        reply["jobsAhead"] = await server.queue.ahead(job_id)
+        reply["workers"] = len(await server.queue.workers())
+    return answer(reply)
 
 
 @router.post("/cancel/{job_id}", summary="Take a job back")
@@ -146,7 +153,10 @@ async def health(request: Request) -> Response:
 
 @router.get("/requests", summary="This key's jobs, the youngest first")
 async def requests(request: Request) -> Response:
-    """`?limit=` (1 to 100), `?status=`, and for the next page `?before=` the last job's id."""
+    """`?limit=` (1 to 100), `?status=`, and for the next page `?before=` the last job's id.
+
+    `title` has the first words that are said, `frameUrl` a small picture, or is null.
+    """
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "status")
     limit = _number(request, "limit", MAX_PAGE, 1, MAX_PAGE)
@@ -168,12 +178,25 @@ async def requests(request: Request) -> Response:
                     "executionTime": round((job.execution_seconds(now) or 0.0) * 1000),
                     "error": job.error,
                     "progress": job.progress,
+                    "title": job.title,
+                    "frameUrl": _frame_url(request, job),
                 }
                 for job in shown
             ],
             "next": shown[-1].id if len(jobs) > limit else None,
         }
     )
+
+
+def _frame_url(request: Request, job: Job) -> str | None:
+    """Where a small picture of a job can be had: its first frame, or its portrait until then."""
+    server = server_of(request)
+    has_frame = frame_of(job) is not None
+    if not has_frame and job.portrait is None:
+        return None
+    base_url, now = server.base_url(request), server.clock()
+    url = media_url(job.id, ".jpg", links=server.links, base_url=base_url, now=now)
+    return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
 
 
 async def _submit(
@@ -211,17 +234,15 @@ def _order(server: Server, given: object, *, owner: str, idempotency_key: str | 
     )
 
 
-async def _told(request: Request, job: Job, *, max_bytes: int) -> Response:
+async def _reply(request: Request, job: Job, *, max_bytes: int) -> dict[str, Any]:
     server = server_of(request)
-    return answer(
-        await job_reply(
-            job,
-            media=server.queue.media,
-            links=server.links,
-            base_url=server.base_url(request),
-            now=server.clock(),
-            max_bytes=max_bytes,
-        )
+    return await job_reply(
+        job,
+        media=server.queue.media,
+        links=server.links,
+        base_url=server.base_url(request),
+        now=server.clock(),
+        max_bytes=max_bytes,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
@@ -42,8 +42,10 @@ async def healthz(request: Request) -> Response:
             "status": "ok",
             "version": __version__,
             "engine": server.engine,
+            "engines": sorted({worker.engine for worker in workers} or {server.engine}),
             "workers": len(workers),
             "in_queue": counts.in_queue,
+            "retention_seconds": server.config.retention_seconds,
             "key_needed": server.keys.is_in_use(),
         }
     )
@@ -55,6 +57,12 @@ async def metrics(request: Request) -> Response:
     server = server_of(request)
     text = request.app.state.metrics.text(await server.queue.counts(), await server.queue.workers())
     return Response(text, media_type="text/plain; version=0.0.4")
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Response:
+    """What a browser asks for at every address of a site."""
+    return FileResponse(DIRECTORY / "icon.svg", media_type="image/svg+xml")
 
 
 @router.get("/docs", include_in_schema=False)

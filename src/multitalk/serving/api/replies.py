@@ -9,6 +9,7 @@ from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.api.links import LinkSigner
 from multitalk.serving.queue import Job, MediaStore
+from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
 
 FILENAME = "generated_video.mp4"
 
@@ -53,9 +54,17 @@ async def job_reply(
     return reply
 
 
-def video_url(job_id: str, *, links: LinkSigner, base_url: str, now: float) -> str:
-    """Where a job's video can be had without a key, for a day or until the job is forgotten."""
-    return f"{base_url}/videos/{job_id}.mp4?{links.query(job_id, now=now)}"
+def media_url(job_id: str, suffix: str, *, links: LinkSigner, base_url: str, now: float) -> str:
+    """Where a job's video, subtitles or small picture can be had without a key.
+
+    It is good for a day, or until the job is forgotten.
+    """
+    return f"{base_url}/videos/{job_id}{suffix}?{links.query(job_id, now=now)}"
+
+
+def frame_of(job: Job) -> str | None:
+    """Name in the media store of a finished video's first picture."""
+    return job.output.get("frame") if isinstance(job.output, Mapping) else None
 
 
 async def read_whole(media: MediaStore, name: str) -> bytes:
@@ -72,9 +81,11 @@ async def _with_video(
     now: float,
     max_bytes: int,
 ) -> dict[str, Any]:
-    told = {name: value for name, value in job.output.items() if name != "video"}
+    told = {name: value for name, value in job.output.items() if name not in MEDIA_OF_OUTPUT}
     told.setdefault("status", "success")
     told.setdefault("filename", FILENAME)
+    if "captions" in job.output:
+        told["subtitles_url"] = media_url(job.id, ".vtt", links=links, base_url=base_url, now=now)
     name = job.output["video"]
     try:
         encoded_bytes = (await media.size(name) + 2) // 3 * 4
@@ -83,4 +94,5 @@ async def _with_video(
             return {"video_base64": base64.b64encode(content).decode("ascii"), **told}
     except NotFound:  # the job is just being forgotten: its address says the same
         pass
-    return {"video_url": video_url(job.id, links=links, base_url=base_url, now=now), **told}
+    url = media_url(job.id, ".mp4", links=links, base_url=base_url, now=now)
+    return {"video_url": url, **told}

@@ -16,9 +16,9 @@ from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
 from multitalk.serving.api.ledger import Ledger, Upload
 from multitalk.serving.queue import MediaStore
 from multitalk.serving.queue.directory import unusable
+from multitalk.serving.queue.summary import UPLOAD
 
 SCHEME = "upload://"
-QUEUE_SCHEME = "upload:"  # what the queue's workers read: media of the job
 
 
 class UploadStore:
@@ -115,9 +115,7 @@ class UploadStore:
         for field, source in sources.items():
             if is_upload(source):
                 path = self.path(source, field=field, owner=owner, now=now)
-                names[field] = QUEUE_SCHEME + await media.put(
-                    path, job_id=job_id, suffix=path.suffix
-                )
+                names[field] = UPLOAD + await media.put(path, job_id=job_id, suffix=path.suffix)
         return with_sources(given, names) if names else given
 
     def sweep(self, now: float) -> None:
@@ -133,7 +131,7 @@ class UploadStore:
 
 def is_upload(source: str) -> bool:
     """Whether a source names an upload."""
-    return source.strip().startswith(QUEUE_SCHEME)
+    return source.strip().startswith(UPLOAD)
 
 
 def named_sources(given: Mapping[str, Any]) -> list[tuple[str, str]]:

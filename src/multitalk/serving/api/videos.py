@@ -10,7 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
-from multitalk.serving.api.replies import FILENAME, read_whole
+from multitalk.serving.api.filenames import disposition
+from multitalk.serving.api.replies import read_whole
 from multitalk.serving.api.server import Server, server_of
 from multitalk.serving.queue import Job, PieceRecord
 
@@ -30,17 +31,16 @@ class StreamBroken(Exception):
 async def video(request: Request, job_id: str) -> Response:
     """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""
     server = server_of(request)
-    job = await _job(request, server, job_id)
+    job = await linked_job(request, server, job_id)
     name = job.output.get("video") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("video_not_found")
     size = await server.queue.media.size(name)
     etag = f'"{name.rpartition("/")[2].partition(".")[0]}"'
-    manner = "attachment" if request.query_params.get("download") == "1" else "inline"
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
-        "Content-Disposition": f'{manner}; filename="{FILENAME}"',
+        "Content-Disposition": disposition(request, job, ".mp4"),
         "Content-Type": MEDIA_TYPE,
         "ETag": etag,
         "X-Content-Type-Options": "nosniff",
@@ -65,7 +65,7 @@ async def video(request: Request, job_id: str) -> Response:
 async def live(request: Request, job_id: str) -> Response:
     """The answer begins with the first piece and ends with the last; its type names the codecs."""
     server = server_of(request)
-    job = await _job(request, server, job_id)
+    job = await linked_job(request, server, job_id)
     pieces = await _new_pieces(server, job, after=0)
     if not pieces:
         raise NotFound("video_not_found")
@@ -86,7 +86,7 @@ class _Part:
     is_range: bool
 
 
-async def _job(request: Request, server: Server, job_id: str) -> Job:
+async def linked_job(request: Request, server: Server, job_id: str) -> Job:
     """The job whose video may be had: by its owner's key, or by a signed address."""
     query = request.query_params
     if "signature" in query:

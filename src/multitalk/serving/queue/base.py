@@ -139,6 +139,16 @@ class JobQueue(Protocol):
             Conflict: It is neither FAILED nor TIMED_OUT.
         """
 
+    async def forget(self, job_id: str) -> None:
+        """Forget a job that has ended, and remove its files.
+
+        Raises:
+            Conflict: It has not ended.
+        """
+
+    async def ahead(self, job_id: str) -> int:
+        """How many jobs are being done, or will be claimed, before one that is IN_QUEUE."""
+
     async def purge(self, *, owner: str | None = None) -> int:
         """Forget every job that is IN_QUEUE, or every one of an owner's; how many there were."""
 

@@ -182,6 +182,15 @@ class JetStreamQueue(RuledQueue):
                 await self._hand_out(job)
         return job
 
+    async def ahead(self, job_id: str) -> int:
+        """As `JobQueue.ahead`."""
+        own = await self.get(job_id)
+        return sum(
+            job.status is JobStatus.IN_PROGRESS
+            or (job.status is JobStatus.IN_QUEUE and _turn(job) < _turn(own))
+            for _, job in self._mirror.jobs()
+        )
+
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
         waiting = [
@@ -433,6 +442,11 @@ def _subject(job: Job) -> str:
 
 def _packed(job: Job) -> bytes:
     return job.as_text().encode()
+
+
+def _turn(job: Job) -> tuple[bool, float, str]:
+    """Jobs are claimed in this order, the least first."""
+    return job.policy.low_priority, job.queued_at, job.id
 
 
 def _age(job: Job) -> tuple[float, str]:

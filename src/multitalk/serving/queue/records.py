@@ -20,6 +20,7 @@ RETENTION_SECONDS = 1_800.0
 
 FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMED_OUT})
 RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT})
+MEDIA_OF_OUTPUT = ("video", "frame", "captions")  # fields of `Outcome.output`, see there
 
 JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 
@@ -110,6 +111,8 @@ class Job(Stored):
             `retention_seconds`.
         fingerprint: Of the submission.
         locale: Of the sentences that the queue itself writes.
+        title: The first words that are said in it; empty where all voices are recordings.
+        portrait: Name in the media store of its picture, if that came as an upload.
         created_at: When it was sent.
         queued_at: When it was sent or, later, sent again (`retry`).
         started_at: When the last attempt at it began.
@@ -137,6 +140,8 @@ class Job(Stored):
     retention_seconds: Seconds = RETENTION_SECONDS
     fingerprint: str = ""
     locale: Locale = "en"
+    title: str = ""
+    portrait: str | None = None
     created_at: float
     queued_at: float
     started_at: float | None = None
@@ -175,9 +180,10 @@ class Outcome(Stored):
 
     Attributes:
         status: COMPLETED, FAILED or TIMED_OUT.
-        output: For COMPLETED, `TalkResult`'s reply without its `video_` fields and with `video`,
-            the name of the mp4 in the media store; or with `video_url` or `video_path` where the
-            worker has handed it over itself. For a failure, the `ErrorReply` without `error`.
+        output: For COMPLETED, `TalkResult`'s reply without its `video_` fields and with names in
+            the media store: `video` of the mp4, `frame` of its first picture (JPEG), and
+            `captions`, where there are any; or with `video_url` or `video_path` where the worker
+            has handed it over itself. For a failure, the `ErrorReply` without `error`.
         error: For a failure, the sentence.
     """
 

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 
 class RuledQueue(ABC):
-    """A `JobQueue` over seven operations of a store.
+    """A `JobQueue` over eight operations of a store.
 
     Args:
         terms: What everybody who opens this queue agrees on.
@@ -58,6 +58,10 @@ class RuledQueue(ABC):
     @abstractmethod
     async def leave(self, worker_id: str) -> None:
         """As `JobQueue.leave`."""
+
+    @abstractmethod
+    async def sweep(self) -> None:
+        """As `JobQueue.sweep`."""
 
     @abstractmethod
     async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:
@@ -160,6 +164,11 @@ class RuledQueue(ABC):
             if job.worker_id == worker_id:
                 with suppress(NotFound):
                     await self._abandon(job.id, worker_id)
+
+    async def forget(self, job_id: str) -> None:
+        """As `JobQueue.forget`."""
+        await self._change(job_id, rules.unwanted)
+        await self.sweep()
 
     async def _abandon(self, job_id: str, worker_id: str) -> Job:
         """Take a job from a worker that is dead, if it is still that one's."""

@@ -5,6 +5,7 @@ nothing changes. A queue writes that in one step, if nobody else has written in 
 """
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from multitalk.serving.queue.records import (
     Submission,
     new_job_id,
 )
+from multitalk.serving.queue.summary import portrait_of, title_of
+
+AT_ONCE = sys.float_info.min  # seconds; the smallest that is more than none
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def accepted(submission: Submission, now: float) -> Job:
         retention_seconds=submission.retention_seconds,
         fingerprint=submission.fingerprint(),
         locale=wanted_locale(submission.input),
+        title=title_of(submission.input),
+        portrait=portrait_of(submission.input),
         created_at=now,
         queued_at=now,
     )
@@ -153,6 +159,17 @@ def retried(job: Job, now: float) -> Job:
     if job.status not in RETRYABLE:
         raise Conflict("job_not_retryable", status=job.status.value)
     return _queued(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
+
+
+def unwanted(job: Job) -> Job:
+    """A job that ended and is to be forgotten now.
+
+    Raises:
+        Conflict: It has not ended.
+    """
+    if not job.is_final:
+        raise Conflict("job_not_ended", status=job.status.value)
+    return _changed(job, retention_seconds=AT_ONCE)
 
 
 def due(job: Job) -> float:

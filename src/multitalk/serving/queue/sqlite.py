@@ -130,6 +130,18 @@ class SqliteQueue(RuledQueue):
 
         return [PieceRecord.of_text(text) for (text,) in await self._file.read(find)]
 
+    async def ahead(self, job_id: str) -> int:
+        """As `JobQueue.ahead`."""
+        found = await self._file.read(
+            lambda base: base.execute(
+                "SELECT COUNT(*) FROM jobs WHERE status = 'IN_PROGRESS' OR (status = 'IN_QUEUE'"
+                " AND (low_priority, queued_at, place) <"
+                " (SELECT low_priority, queued_at, place FROM jobs WHERE id = ?))",
+                (job_id,),
+            ).fetchone()
+        )
+        return int(found[0])
+
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
 

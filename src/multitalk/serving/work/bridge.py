@@ -35,10 +35,10 @@ class Bridge:
         self._cancelled = cancelled
         self._loop = asyncio.get_running_loop()
 
-    def keep(self, video: Path) -> str:
-        """Store a finished video; its name."""
+    def keep(self, made: Path) -> str:
+        """Store a file that was made; its name."""
         return self._wait(
-            self._queue.media.put(video, job_id=self._lease.job.id, suffix=video.suffix)
+            self._queue.media.put(made, job_id=self._lease.job.id, suffix=made.suffix)
         )
 
     def fetch(self, name: str, directory: Path) -> Path:

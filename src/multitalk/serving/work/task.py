@@ -21,6 +21,7 @@ from multitalk.errors import (
 )
 from multitalk.job import Progress, Talk, guarded, render_talk, run_job, stream_job
 from multitalk.job.workplace import own_directory
+from multitalk.media.still import write_still
 from multitalk.schema import (
     Delivery,
     ErrorReply,
@@ -31,10 +32,11 @@ from multitalk.schema import (
     wanted_locale,
 )
 from multitalk.serving.queue import Lease, Outcome
+from multitalk.serving.queue.summary import UPLOAD
 from multitalk.serving.work.bridge import Bridge
 from multitalk.settings import Settings
+from multitalk.speech.captions import write_captions
 
-UPLOAD = "upload:"  # a source that is one of the job's files in the media store
 FILENAME = "generated_video.mp4"
 # As base64, and with what is told beside it, below RunPod's 1 MB for a piece of a stream.
 MAX_PIECE_BYTES = 720_000
@@ -153,17 +155,26 @@ class Task:
         )
 
     def _kept(self, request: TalkRequest, talk: Talk, video: Path) -> Mapping[str, Any]:
-        """Bring the video to the media store; the answer, with its name there."""
+        """Bring the video, its first picture and its captions to the media store.
+
+        Returns:
+            The answer, with their names there.
+        """
         size, limit = reply_bytes(video), self.settings.max_reply_bytes
         if request.delivery.type == "base64" and size > limit:
             raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
         started = time.monotonic()
         self._on_progress(Progress("deliver", 0, video.stat().st_size))
-        name = self._bridge.keep(video)
+        kept = {"video": self._bridge.keep(video)}
+        kept["frame"] = self._bridge.keep(write_still(video, video.with_suffix(".jpg")))
+        if talk.captions:
+            kept["captions"] = self._bridge.keep(
+                write_captions(talk.captions, video.with_suffix(".json"))
+            )
         taken = round(time.monotonic() - started, 3)
         timings = {**talk.timings, "deliver": taken}
         told = {"status": "success", "filename": FILENAME, **talk.facts(), "timings": timings}
-        return {**told, "video": name}
+        return {**told, **kept}
 
     def _with_uploads(self, request: TalkRequest, directory: Path) -> tuple[TalkRequest, Settings]:
         """The request with its uploads as files, and settings that allow them to be read."""
