@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import MultiTalkError, NotFound
-from multitalk.media.image import load_portrait
+from multitalk.media.image import load_picture
 from multitalk.media.still import write_small
 from multitalk.serving.api.filenames import disposition
 from multitalk.serving.api.replies import frame_of, read_whole
@@ -90,5 +90,5 @@ def _made_small(content: bytes, max_pixels: int) -> bytes:
     with _decoding, tempfile.TemporaryDirectory() as directory:
         given = Path(directory, "portrait")
         given.write_bytes(content)
-        picture = load_portrait(given, field="image_path", max_pixels=max_pixels)
-        return write_small(picture, given.with_suffix(".jpg")).read_bytes()
+        picture = load_picture(given, field="image_path", max_pixels=max_pixels)
+        return write_small(picture.pixels, given.with_suffix(".jpg")).read_bytes()
