@@ -203,6 +203,8 @@ def test_with_json_an_error_is_one_object_on_stdout(
     record = json.loads(told)
     assert (found, record["code"]) == (code, error)
     assert said in record["error"]
+    if "details" in record:
+        assert all(one["message"] for one in record["details"]["problems"])
     assert complaints
     assert run(*typed)[:2] == (code, "")
 

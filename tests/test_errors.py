@@ -67,7 +67,7 @@ def test_a_message_begins_with_its_field():
     error = InvalidRequest("field_missing", field="audio_paths.p.text")
     assert str(error) == "audio_paths.p.text: missing; it must be given here"
     assert error.text("ko") == "audio_paths.p.text: 빠졌습니다. 꼭 필요합니다."
-    assert error.details() is None
+    assert error.message() == "missing; it must be given here"
 
 
 def test_a_request_s_problems_are_said_one_a_line():
@@ -75,6 +75,13 @@ def test_a_request_s_problems_are_said_one_a_line():
     error = InvalidRequest("field_missing", field="a", others=others)
     assert [line[:2] for line in str(error).split("\n")] == ["a:", "b:", "c:"]
     assert len(error.text("ko").split("\n")) == 3
+
+
+def test_where_it_happened_is_where_it_happened_first():
+    error = InvalidRequest("field_missing", field="a")
+    error.happened("load", "inner")
+    error.happened("render", "outer")
+    assert (error.stage, error.job_id) == ("load", "inner")
 
 
 def test_cancelled_needs_no_words():

@@ -23,6 +23,7 @@ from multitalk.errors import (
     InternalError,
     InvalidRequest,
     MediaUndecodable,
+    MultiTalkError,
     NoFaceFound,
     RequestError,
     WorkerError,
@@ -31,7 +32,7 @@ from multitalk.job import Progress, Talk, render_talk, run_job
 from multitalk.media.audio import read_sound
 from multitalk.media.video import VideoWriter, probe, read_frames
 from multitalk.messages import Notice
-from multitalk.schema import TalkResult, parse_request
+from multitalk.schema import ErrorReply, TalkResult, parse_request
 from multitalk.settings import Settings
 
 COLOR = (200, 40, 90)
@@ -299,9 +300,32 @@ def test_a_crash_becomes_an_answer_that_says_nothing_foreign(
         talk_of(settings, output, engine)
     assert "secret" not in caught.value.text()
     assert "job-1" in caught.value.text()
+    details = ErrorReply.of(caught.value, "en").reply()["details"]
+    assert (details["stage"], details["job_id"]) == ("render", "job-1")
+    assert "secret" not in str(details)
     assert "secret /etc/path" in caplog.text  # the operator can read it
     assert not output.exists()
     assert engine.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "stage"),
+    [
+        ({"image_path": "nothing.png"}, "collect"),
+        ({"image_path": "one.wav"}, "collect"),
+        ({"audio_paths": {"a": {"text": "hello", "voice": "nobody"}}}, "speak"),
+        ({"image_path": "broken.png"}, "load"),
+        ({"engine": "diffusion"}, None),
+        ({"delivery": {"type": "bucket"}}, None),
+    ],
+)
+def test_an_error_knows_the_job_and_the_stage_that_failed(
+    files: Path, settings: Settings, fields: dict[str, object], stage: str | None
+) -> None:
+    (files / "broken.png").write_bytes((files / "portrait.png").read_bytes()[:40])
+    with pytest.raises(MultiTalkError) as caught:
+        result_of(settings, **fields)
+    assert (caught.value.stage, caught.value.job_id) == (stage, "job-1")
 
 
 @pytest.mark.parametrize("how", ["bucket", "volume"])

@@ -14,6 +14,7 @@ from multitalk.errors import InternalError, InvalidRequest, LimitExceeded
 from multitalk.messages import SENTENCES
 from multitalk.schema import (
     Delivery,
+    ErrorDetails,
     ErrorReply,
     JobStatus,
     SpokenText,
@@ -400,6 +401,16 @@ def test_an_error_reply_names_code_and_field():
     assert reply == {
         "error": "audio_paths.person1: more than 60 s of audio; this worker accepts 60 s "
         "(MULTITALK_MAX_SPEECH_SECONDS)",
+        "details": {
+            "problems": [
+                {
+                    "field": "audio_paths.person1",
+                    "reason": "speech_too_long",
+                    "message": "more than 60 s of audio; this worker accepts 60 s "
+                    "(MULTITALK_MAX_SPEECH_SECONDS)",
+                }
+            ]
+        },
         "code": "limit_exceeded",
         "field": "audio_paths.person1",
     }
@@ -408,7 +419,51 @@ def test_an_error_reply_names_code_and_field():
 
 def test_an_error_without_a_field_has_none():
     reply = ErrorReply.of(InternalError("internal_error", job_id="j"), "en").reply()
-    assert set(reply) == {"error", "code"}
+    assert set(reply) == {"error", "details", "code"}
+    (problem,) = reply["details"]["problems"]
+    assert set(problem) == {"reason", "message"}
+
+
+def details_of(given, locale="en"):
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request(given, settings=SETTINGS)
+    return ErrorReply.of(caught.value, locale).reply()["details"]
+
+
+def test_details_name_each_wrong_field_by_itself_with_what_was_given():
+    problems = details_of({**LEAST, "sample_steps": 500, "mode": "fast", "seeed": 1})["problems"]
+    assert [(one["field"], one["reason"], one.get("value")) for one in problems] == [
+        ("sample_steps", "too_high", "500"),
+        ("mode", "expected_one_of", '"fast"'),
+        ("seeed", "unknown_field_near", None),
+    ]
+    assert all(one["message"] and one["field"] not in one["message"] for one in problems)
+
+
+def test_details_name_each_missing_field_by_itself():
+    problems = details_of({"prompt": "a"}, locale="ko")["problems"]
+    assert [one["field"] for one in problems] == ["image_path", "audio_paths"]
+    assert {one["reason"] for one in problems} == {"field_missing"}
+    assert "필요" in problems[0]["message"]
+
+
+def test_details_hold_no_more_of_what_was_given_than_the_sentence():
+    secret = "A" * 2000 + "?signature=secret"
+    details = details_of({**LEAST, "mode": secret, "seed": secret, "audio_paths": [secret]})
+    told = json.dumps(details)
+    assert "secret" not in told
+    assert "A" * 50 not in told
+
+
+def test_the_error_that_the_docs_show_is_what_is_answered():
+    shown = next(
+        json.loads(block.split("```")[0])
+        for block in (ROOT / "docs/api.md").read_text(encoding="utf-8").split("```json\n")[1:]
+        if block.startswith('{\n  "error"')
+    )
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request({**LEAST, "sample_steps": 500, "mode": "fast"}, settings=SETTINGS)
+    assert ErrorReply.of(caught.value, "en").reply() == shown
 
 
 @pytest.mark.parametrize(
@@ -437,6 +492,7 @@ def documented(heading: str) -> dict[str, list[str]]:
         ("Delivery", Delivery),
         ("Result", TalkResult),
         ("Error", ErrorReply),
+        ("Details", ErrorDetails),
     ],
 )
 def test_docs_name_every_field_in_order(heading, model):

@@ -1,4 +1,4 @@
-"""Write docs/request.schema.json and docs/result.schema.json from the models of the contract.
+"""Write docs/*.schema.json, of a request, a result and an error, from the models of the contract.
 
 python tools/write_schemas.py
 """
@@ -6,7 +6,7 @@ python tools/write_schemas.py
 import json
 from pathlib import Path
 
-from multitalk.schema import TalkRequest, TalkResult
+from multitalk.schema import ErrorReply, TalkRequest, TalkResult
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -16,6 +16,7 @@ def schemas() -> dict[str, str]:
     made = {
         "request.schema.json": TalkRequest.model_json_schema(mode="validation"),
         "result.schema.json": TalkResult.model_json_schema(mode="serialization"),
+        "error.schema.json": ErrorReply.model_json_schema(mode="serialization"),
     }
     return {
         name: json.dumps(schema, ensure_ascii=False, indent=2) + "\n"

@@ -30,9 +30,11 @@ An error is raised with the key of its sentence in `messages.py` and that senten
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from multitalk.messages import Locale, sentence
+
+Stage = Literal["collect", "speak", "load", "render", "deliver"]  # of a job, in order
 
 
 class MultiTalkError(Exception):
@@ -44,6 +46,8 @@ class MultiTalkError(Exception):
         parameters: What fills the sentence's placeholders.
         place: Where the caller wrote it, in the words of the caller's door, such as
             `--image me.jpg`; None where a caller writes the field itself.
+        stage: Of the job that failed, or None outside of one.
+        job_id: That job, as its worker's log names it.
     """
 
     code: ClassVar[str] = "error"
@@ -55,6 +59,8 @@ class MultiTalkError(Exception):
         self.field = field
         self.parameters = parameters
         self.place: str | None = None
+        self.stage: Stage | None = None
+        self.job_id: str | None = None
         super().__init__(self.text())
 
     def __str__(self) -> str:
@@ -67,13 +73,18 @@ class MultiTalkError(Exception):
 
     def text(self, locale: Locale = "en") -> str:
         """The sentence for the caller: `place: what is wrong, the limit, the way out`."""
-        said = sentence(self.key, locale, **self.parameters)
+        said = self.message(locale)
         place = self.place or self.field
         return f"{place}: {said}" if place else said
 
-    def details(self, locale: Locale = "en") -> str | None:  # noqa: ARG002 - for subclasses
-        """More than the one sentence, or None."""
-        return None
+    def message(self, locale: Locale = "en") -> str:
+        """The sentence of this one problem, without its place."""
+        return sentence(self.key, locale, **self.parameters)
+
+    def happened(self, stage: Stage | None, job_id: str) -> None:
+        """Note where it happened, unless that is known already."""
+        self.stage = self.stage or stage
+        self.job_id = self.job_id or job_id
 
 
 class RequestError(MultiTalkError):

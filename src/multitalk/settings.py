@@ -81,7 +81,9 @@ class Settings:
     max_speakers: Annotated[int, "voices in one request"] = 8
     max_speech_seconds: Annotated[float, "length of one voice"] = 3600.0
     max_text_characters: Annotated[int, "characters of one text to be spoken"] = 5000
-    max_image_pixels: Annotated[int, "width times height of the picture as it is decoded"] = 50_000_000
+    max_image_pixels: Annotated[int, "width times height of the picture as it is decoded"] = (
+        50_000_000
+    )
     max_image_bytes: Annotated[int, "size of the picture's file"] = 32 * 2**20
     max_video_pixels: Annotated[int, "width times height of a video in the picture's place"] = (
         4096 * 2304

@@ -146,6 +146,8 @@ async def test_what_is_wrong_with_a_request_is_told_in_its_language(open_shop: S
     assert job.status is JobStatus.FAILED
     assert job.error == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
     assert job.output["code"] == "invalid_request"
+    fields = [one["field"] for one in job.output["details"]["problems"]]
+    assert fields == ["image_path", "audio_paths"]
 
 
 @on_sqlite

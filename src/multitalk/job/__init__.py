@@ -63,9 +63,9 @@ def run_job(
         Cancelled: `cancelled` was set.
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
-    # Before the work, not after it.
-    check_set_up(request.delivery, settings=settings, bucket=bucket)
-    with guarded(job_id), own_directory(settings.work_directory) as directory:
+    with guarded(job_id, course):  # before the work, not after it
+        check_set_up(request.delivery, settings=settings, bucket=bucket)
+    with guarded(job_id, course), own_directory(settings.work_directory) as directory:
         talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
         size = talk.video.stat().st_size
         with course.stage("deliver", size):
@@ -111,11 +111,12 @@ def stream_job(
                 on_piece(piece)
 
         course = Course(job_id, settings.job_seconds, watch, cancelled)
-        talk = Work(request, engine, settings, directory, course).make(
-            video, fragmented=True, whole=output
-        )
-        for piece in reader.read():
-            on_piece(piece)
+        with guarded(job_id, course):
+            talk = Work(request, engine, settings, directory, course).make(
+                video, fragmented=True, whole=output
+            )
+            for piece in reader.read():
+                on_piece(piece)
         return talk
 
 
@@ -135,7 +136,7 @@ def render_talk(
     """
     course = Course(job_id, settings.job_seconds, on_progress, cancelled)
     unfinished = output.with_name(f".multitalk-{secrets.token_hex(4)}.mp4")
-    with guarded(job_id), own_directory(settings.work_directory) as directory:
+    with guarded(job_id, course), own_directory(settings.work_directory) as directory:
         try:
             talk = Work(request, engine, settings, directory, course).make(unfinished)
             unfinished.replace(output)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 from multitalk.errors import (
     Cancelled,
@@ -14,9 +13,8 @@ from multitalk.errors import (
     EngineBroken,
     InternalError,
     MultiTalkError,
+    Stage,
 )
-
-Stage = Literal["collect", "speak", "load", "render", "deliver"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,12 @@ class Progress:
 
 
 class Course:
-    """A job's course: times its stages, reports progress, and stops it when it must stop."""
+    """A job's course: times its stages, reports progress, and stops it when it must stop.
+
+    Attributes:
+        timings: Seconds by stage, of those that are over.
+        stage_now: The one that the job is at, or failed at.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Course:
         cancelled: threading.Event,
     ) -> None:
         self.timings: dict[str, float] = {}
+        self.stage_now: Stage | None = None
         self._cancelled = cancelled
         self._job_id = job_id
         self._seconds = seconds
@@ -81,16 +85,20 @@ class Course:
     @contextmanager
     def stage(self, stage: Stage, total: int) -> Iterator[None]:
         """Time a stage and log its end."""
+        self.stage_now = stage
         self.report(stage, 0, total)
         started = time.monotonic()
         yield
+        self.stage_now = None
         self.timings[stage] = round(time.monotonic() - started, 3)
         logger.info("job %s: %s took %.2f s", self._job_id, stage, self.timings[stage])
 
 
 @contextmanager
-def guarded(job_id: str) -> Iterator[None]:
+def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
     """Turn a crash into one InternalError and log its traceback; the only place that does.
+
+    The error that comes out of it knows the job, and the stage that the course was at.
 
     Raises:
         EngineBroken: There was no memory left.
@@ -98,11 +106,20 @@ def guarded(job_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except MultiTalkError:
-        raise
-    except MemoryError as error:
+    except Exception as raised:
+        error = _told(raised, job_id)
+        error.happened(course.stage_now if course is not None else None, job_id)
+        if error is raised:
+            raise
+        raise error from raised
+
+
+def _told(raised: Exception, job_id: str) -> MultiTalkError:
+    """One of our errors for whatever was raised."""
+    if isinstance(raised, MultiTalkError):
+        return raised
+    if isinstance(raised, MemoryError):
         logger.exception("job %s ran out of memory", job_id)
-        raise EngineBroken("engine_out_of_memory") from error
-    except Exception as error:
-        logger.exception("job %s crashed", job_id)
-        raise InternalError("internal_error", job_id=job_id) from error
+        return EngineBroken("engine_out_of_memory")
+    logger.exception("job %s crashed", job_id)
+    return InternalError("internal_error", job_id=job_id)

@@ -2,10 +2,10 @@
 
 The wire names are public and never change. Inside they become the field's own words, here and
 nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same as tables, and
-`docs/request.schema.json` and `docs/result.schema.json` as JSON Schema (`tools/write_schemas.py`).
+`docs/*.schema.json` as JSON Schema (`tools/write_schemas.py`).
 """
 
-from multitalk.schema.answers import ErrorReply, JobStatus, TalkResult
+from multitalk.schema.answers import ErrorDetails, ErrorReply, JobStatus, Problem, TalkResult
 from multitalk.schema.document import read_json
 from multitalk.schema.request import (
     Box,
@@ -22,8 +22,10 @@ from multitalk.schema.s3_config import parse_s3_config
 __all__ = [
     "Box",
     "Delivery",
+    "ErrorDetails",
     "ErrorReply",
     "JobStatus",
+    "Problem",
     "ProfileName",
     "Quality",
     "SpokenText",

@@ -1,11 +1,12 @@
 """What a job answers: a result, a failure, and where it is meanwhile."""
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from multitalk.errors import MultiTalkError
+from multitalk.errors import InvalidRequest, MultiTalkError, Stage
 from multitalk.messages import Locale
 from multitalk.schema.wire import WireModel
 
@@ -63,11 +64,39 @@ class TalkResult(WireModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+class Problem(WireModel):
+    """One thing that is wrong."""
+
+    field: str | None = Field(None, description="the request's field to blame")
+    reason: str = Field(description="what is wrong, as a word for programs; finer than `code`")
+    message: str = Field(description="the same as a sentence, in the request's locale")
+    value: str | None = Field(None, description="what was given, as JSON, cut short")
+
+    @classmethod
+    def of(cls, error: MultiTalkError, locale: Locale) -> "Problem":
+        """What is told about one problem."""
+        value = error.parameters.get("value")
+        return cls(
+            field=error.field,
+            reason=error.key,
+            message=error.message(locale),
+            value=value if isinstance(value, str) else None,
+        )
+
+
+class ErrorDetails(WireModel):
+    """A failure for programs: what is wrong field by field, and where a job was."""
+
+    problems: list[Problem] = Field(description="each thing that is wrong, at least one")
+    stage: Stage | None = Field(None, description="what the job was doing when it failed")
+    job_id: str | None = Field(None, description="the job's name in the worker's log")
+
+
 class ErrorReply(WireModel):
     """One job's failure."""
 
     error: str = Field(description="what is wrong, one line for each problem")
-    details: str | None = Field(None, description="more than that, where there is more")
+    details: ErrorDetails | None = Field(None, description="the same for programs, and more")
     code: str = Field(description="the kind of failure; see the table of codes")
     field: str | None = Field(None, description="the request's field to blame")
 
@@ -76,7 +105,11 @@ class ErrorReply(WireModel):
         """What the caller is told about `error`."""
         return cls(
             error=error.text(locale),
-            details=error.details(locale),
+            details=ErrorDetails(
+                problems=[Problem.of(problem, locale) for problem in _one_by_one(error)],
+                stage=error.stage,
+                job_id=error.job_id,
+            ),
             code=error.code,
             field=error.field,
         )
@@ -84,3 +117,13 @@ class ErrorReply(WireModel):
     def reply(self) -> dict[str, object]:
         """The answer as JSON can carry it, without the fields that say nothing."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def _one_by_one(error: MultiTalkError) -> Iterator[MultiTalkError]:
+    """All that is wrong, each field by itself; one sentence blames all missing ones together."""
+    for problem in error.problems:
+        if problem.key != "missing_required":
+            yield problem
+            continue
+        for name in str(problem.parameters["missing"]).split(", "):
+            yield InvalidRequest("field_missing", field=name)

@@ -49,6 +49,7 @@ def test_a_refusal_is_a_sentence_and_a_code(tmp_path: Path, given: object) -> No
     assert isinstance(reply["error"], str)
     assert reply["code"] == "invalid_request"
     assert set(reply) <= {"error", "code", "field", "details"}
+    assert all(one["message"] for one in reply["details"]["problems"])
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_a_refusal_is_a_sentence_and_a_code(tmp_path: Path, given: object) -> No
 def test_a_crash_is_a_sentence_and_a_code(tmp_path: Path, prompt: str, code: str) -> None:
     reply = answer(tmp_path, job_input(prompt=prompt))
     assert reply["code"] == code
+    assert reply["details"]["stage"] == "render"
     assert SECRET not in json.dumps(reply)
 
 

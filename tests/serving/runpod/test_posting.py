@@ -43,7 +43,9 @@ def test_a_result_that_is_too_large_for_the_platform_becomes_a_failure(
         plane.faults.refuse_bytes = None
     assert job.status == "FAILED"
     assert "MB" in str(job.error)
-    assert job.output == {"code": "delivery_failed"}
+    assert job.output["code"] == "delivery_failed"
+    assert job.output["details"]["problems"][0]["reason"] == "result_refused"
+    assert job.output["details"]["stage"] == "deliver"
 
 
 def test_a_job_that_the_platform_has_forgotten_does_not_hold_the_next_one(
@@ -62,7 +64,9 @@ def test_an_oversize_video_is_refused_before_it_is_posted(
     limit = {"MULTITALK_MAX_REPLY_BYTES": "100000"}
     with ControlPlane() as plane, running_worker(plane, tmp_path, **limit):
         job = plane.submit(job_input(prompt="noise")).wait()
-    assert job.output == {"code": "delivery_failed"}
+    assert job.output["code"] == "delivery_failed"
+    assert job.output["details"]["problems"][0]["reason"] == "reply_too_large"
+    assert job.output["details"]["stage"] == "deliver"
     assert "MULTITALK_MAX_REPLY_BYTES" in str(job.error)
     assert "MULTITALK_VOLUME" in str(job.error)
 

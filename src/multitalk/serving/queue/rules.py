@@ -211,6 +211,7 @@ def _late(job: Job, now: float) -> Job | None:
 
 
 def _failed(job: Job, status: JobStatus, error: MultiTalkError, now: float) -> Job:
+    error.happened(None, job.id)
     reply = ErrorReply.of(error, job.locale).reply()
     return _final(job, status, now, error=str(reply.pop("error")), output=reply)
 

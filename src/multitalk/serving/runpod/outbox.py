@@ -104,6 +104,7 @@ class Outbox:
             if error.status not in TOO_LARGE or "error" in reply:
                 return
             refused = DeliveryFailed("result_refused", size=len(body) / 1e6)
+            refused.happened("deliver", self._job_id)
             told = ErrorReply.of(refused, self._locale).reply()
             await self.post_result(told, is_stream=is_stream, stop_pod=stop_pod)
 
