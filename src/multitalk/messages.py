@@ -114,6 +114,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "no voice speaks {value}; near it are {near}",
         "ko": "{value} 언어를 말하는 음성이 없습니다. 비슷한 것은 {near}입니다.",
     },
+    "script_unread": {
+        "en": "no voice reads {script} letters; write the text in others, or send a recording",
+        "ko": "{script} 문자를 읽을 수 있는 음성이 없습니다. 다른 문자로 쓰거나 녹음을 "
+        "보내 주세요.",
+    },
     "voice_unknown": {
         "en": "there is no voice {value}; near it are {near}",
         "ko": "{value} 음성은 없습니다. 비슷한 것은 {near}입니다.",
@@ -540,6 +545,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{speaker}: the face is only {height:.0f} pixels high; from {limit} pixels on the "
         "lips look sharp",
         "ko": "{speaker}: 얼굴 높이가 {height:.0f}픽셀뿐입니다. {limit}픽셀부터 입술이 선명합니다.",
+    },
+    "language_guessed": {
+        "en": "the language of {text!r} could not be told, so it is read as English; if it is "
+        "another one, name it in language",
+        "ko": "{text!r}의 언어를 알 수 없어 영어로 읽었습니다. 다른 언어라면 language에 "
+        "적어 주세요.",
     },
     "voice_is_silent": {
         "en": "{speaker}: nothing is heard in this voice, so the mouth stays at rest; check the "

@@ -13,13 +13,13 @@ from multitalk.errors import (
     InvalidRequest,
     LimitExceeded,
 )
-from multitalk.speech import synthesis
+from multitalk.speech import espeak, synthesis
+from multitalk.speech.espeak import list_languages, list_voices
+from multitalk.speech.languages import language_code
 from multitalk.speech.phonemes import visemes_of_ipa
 from multitalk.speech.synthesis import (
     MAX_CHARACTERS,
     PhonemeTiming,
-    list_languages,
-    list_voices,
     phoneme_timings,
     phoneme_track,
     synthesize,
@@ -49,7 +49,7 @@ def test_the_same_text_gives_the_same_samples():
     [("zh", "cmn"), ("zh-CN", "cmn"), ("ko-KR", "ko"), ("EN_us", "en-us"), ("pt-BR", "pt-br")],
 )
 def test_other_names_of_a_language_mean_it(code, same):
-    assert synthesis._language_code(code) == same
+    assert language_code(code) == same
 
 
 def test_common_languages_are_spoken():
@@ -121,15 +121,15 @@ def test_a_synthesizer_that_takes_too_long_is_stopped():
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(synthesis, "find_spec", lambda name: None)
+    monkeypatch.setattr(espeak, "find_spec", lambda name: None)
     with pytest.raises(EngineUnavailable, match="pip install espeakng-loader=="):
-        synthesis._ask_espeak({}, 1)
+        espeak.ask_espeak({}, 1)
 
 
 def test_a_failing_process_is_one_error(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(EngineUnavailable):
-        synthesis._ask_espeak({}, 1)
+        espeak.ask_espeak({}, 1)
 
 
 def test_resampled_speech_keeps_its_tone_and_time():

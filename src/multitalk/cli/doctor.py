@@ -119,7 +119,7 @@ def _face_models() -> Finding:
 
 
 def _voices() -> Finding:
-    from multitalk.speech.synthesis import list_languages, list_voices  # noqa: PLC0415
+    from multitalk.speech.espeak import list_languages, list_voices  # noqa: PLC0415
 
     try:
         said = f"{len(list_languages())} languages, {len(list_voices())} voices"

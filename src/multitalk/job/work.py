@@ -230,6 +230,7 @@ class Work:
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes
+                    self._notices.extend(speech.notices)
         return {name: files[name] for name in self._request.audio_paths}, phonemes
 
     def _captions(self, phonemes: Phonemes, seconds: float) -> tuple[Caption, ...]:

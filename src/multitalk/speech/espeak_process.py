@@ -1,12 +1,12 @@
 """The espeak-ng synthesizer, to be run as a process of its own.
 
-    echo '{"text": "hello", "voice": "en-us", "words_per_minute": 160, "pitch": 50,
+    echo '{"pieces": [{"text": "hello", "voice": "en-us"}], "words_per_minute": 160, "pitch": 50,
            "pitch_range": 50, "max_seconds": 60}' | python espeak_process.py
 
 espeak-ng is licensed under the GPL-3, so it is never loaded into the caller's process. One JSON
-object comes in on stdin. Out goes one line of JSON; for speech it is followed by `num_samples`
-samples as little-endian int16. This file imports nothing of ours and needs the package
-espeakng-loader, whose wheel carries the library and its data.
+object comes in on stdin. Out goes one line of JSON; for speech it lists the pieces in order, and is
+followed by the samples of all of them as little-endian int16. This file imports nothing of ours
+and needs the package espeakng-loader, whose wheel carries the library and its data.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from typing import Any
 # From espeak-ng/speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _PHONEME_EVENTS, _PHONEMES_AS_IPA, _DO_NOT_EXIT = 1 << 0, 1 << 1, 1 << 15
-_EVENT_LIST_END, _EVENT_PHONEME = 0, 7
+_EVENT_LIST_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
 _CHARACTERS_UTF8 = 1
 _POSITION_CHARACTER = 1
@@ -99,6 +99,8 @@ class Espeak:
         self._samples = bytearray()
         self._max_bytes = 0
         self._phonemes: list[tuple[int, str]] = []
+        self._words: list[tuple[int, int, int]] = []
+        self._voice = ""
         self._callback = _SynthesisCallback(self._receive)  # must live as long as the library
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -129,7 +131,7 @@ class Espeak:
         pitch: int,
         pitch_range: int,
         max_seconds: float,
-    ) -> tuple[bytes, list[tuple[int, str]]]:
+    ) -> tuple[bytes, list[tuple[int, str]], list[tuple[int, int, int]]]:
         """Synthesize plain text.
 
         Args:
@@ -141,16 +143,20 @@ class Espeak:
             max_seconds: Synthesis stops soon after this much speech.
 
         Returns:
-            Samples as native int16 bytes, and (first sample, IPA) of each phoneme.
+            Samples as native int16 bytes; (first sample, IPA) of each phoneme, "" for a pause; and
+            (first character, number of characters, phonemes before it) of each word.
 
         Raises:
             ValueError: There is no such voice.
         """
         self._samples.clear()
         self._phonemes.clear()
+        self._words.clear()
         self._max_bytes = int(max_seconds * self.sample_rate) * 2
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ValueError(f"no such voice: {voice}")
+        if voice != self._voice:
+            if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+                raise ValueError(f"no such voice: {voice}")
+            self._voice = voice
         for parameter, value in (
             (_PARAMETER_RATE, words_per_minute),
             (_PARAMETER_PITCH, pitch),
@@ -162,7 +168,7 @@ class Espeak:
             encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARACTERS_UTF8, None, None
         )
         self._library.espeak_Synchronize()
-        return bytes(self._samples), list(self._phonemes)
+        return bytes(self._samples), list(self._phonemes), list(self._words)
 
     def _receive(self, wave: Any, num_samples: int, events: Any) -> int:
         if wave and num_samples > 0:
@@ -170,6 +176,8 @@ class Espeak:
         index = 0
         while events[index].type != _EVENT_LIST_END:
             event = events[index]
+            if event.type == _EVENT_WORD:
+                self._words.append((event.text_position - 1, event.length, len(self._phonemes)))
             if event.type == _EVENT_PHONEME:
                 address = ctypes.addressof(event) + _Event.id.offset
                 name = ctypes.string_at(address, 8).split(b"\0")[0]  # unterminated if full
@@ -184,21 +192,24 @@ def main() -> None:
 
     request = json.loads(sys.stdin.buffer.read())
     espeak = Espeak(str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path()))
-    samples = b""
+    samples: list[bytes] = []
     answer: dict[str, Any]
     try:
-        if "text" in request:
-            samples, phonemes = espeak.speak(**request)
-            answer = {
-                "sample_rate": espeak.sample_rate,
-                "num_samples": len(samples) // 2,
-                "phonemes": phonemes,
-            }
+        if "pieces" in request:
+            answer = {"sample_rate": espeak.sample_rate, "pieces": []}
+            left = request.pop("max_seconds")
+            for piece in request.pop("pieces"):
+                spoken, phonemes, words = espeak.speak(**piece, **request, max_seconds=left)
+                left = max(left - len(spoken) / (2 * espeak.sample_rate), 0.0)
+                samples.append(spoken)
+                answer["pieces"].append(
+                    {"num_samples": len(spoken) // 2, "phonemes": phonemes, "words": words}
+                )
         else:
             answer = {"languages": espeak.languages(), "variants": espeak.variants}
     finally:
         espeak.close()
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + samples)
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + b"".join(samples))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""What a request has a speaker say: texts, each in its language, spoken one after the other."""
+"""What a request has a speaker say: texts spoken one after the other, with pauses."""
 
-import unicodedata
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,23 +14,6 @@ PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between se
 # A video that begins within a word begins with its mouth open; one that ends with it never closes.
 BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
-
-# The first word of a letter's Unicode name -> the language to speak, where a script has one that is
-# far more common than the others. Latin has not: English is taken.
-_LANGUAGE_OF_SCRIPT = {
-    "ARABIC": "ar",
-    "BENGALI": "bn",
-    "CJK": "zh",
-    "CYRILLIC": "ru",
-    "DEVANAGARI": "hi",
-    "GREEK": "el",
-    "HANGUL": "ko",
-    "HEBREW": "he",
-    "HIRAGANA": "ja",
-    "KATAKANA": "ja",
-    "TAMIL": "ta",
-    "THAI": "th",
-}
 
 
 def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
@@ -49,13 +31,7 @@ def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
     for index, text in enumerate(texts):
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
-            spoken.append(
-                synthesize(
-                    text.text,
-                    language=text.language or language_of(text.text),
-                    voice=text.voice,
-                )
-            )
+            spoken.append(synthesize(text.text, language=text.language, voice=text.voice))
         except RequestError as error:
             error.field = f"{place}.{error.field}"
             raise
@@ -74,7 +50,8 @@ def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
         start = end + len(pause) / sample_rate
         phonemes.append(PhonemeTiming(end, start, ""))
         phonemes.extend(moved(part.phonemes, start))
-    return SynthesizedSpeech(samples, sample_rate, tuple(phonemes))
+    notices = tuple(notice for part in parts for notice in part.notices)
+    return SynthesizedSpeech(samples, sample_rate, tuple(phonemes), notices)
 
 
 def rested(speech: SynthesizedSpeech) -> SynthesizedSpeech:
@@ -90,6 +67,7 @@ def rested(speech: SynthesizedSpeech) -> SynthesizedSpeech:
             *moved(speech.phonemes, start),
             PhonemeTiming(end, end + after / rate, ""),
         ),
+        speech.notices,
     )
 
 
@@ -99,19 +77,6 @@ def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTim
         PhonemeTiming(sound.start_seconds + seconds, sound.end_seconds + seconds, sound.ipa)
         for sound in phonemes
     )
-
-
-def language_of(text: str) -> str:
-    """The language to speak a text in when nobody said: told from the script of most letters."""
-    counts: dict[str, int] = {}
-    for letter in unicodedata.normalize("NFC", text):
-        if letter.isalpha():
-            script = unicodedata.name(letter, "LATIN").split()[0]
-            language = _LANGUAGE_OF_SCRIPT.get(script, "en")
-            counts[language] = counts.get(language, 0) + 1
-    if counts.get("ja"):  # Japanese mixes kana with the characters that it shares with Chinese
-        return "ja"
-    return max(counts, key=lambda language: counts[language], default="en")
 
 
 def write_wav(speech: SynthesizedSpeech, path: Path) -> None:

@@ -1,48 +1,26 @@
-"""Text to speech with exact phoneme times, by espeak-ng in a process of its own.
+"""Text to speech with exact phoneme times, by espeak-ng.
 
-The process keeps espeak-ng's licence (GPL-3) away from ours and a crash of it away from the job.
 The same text, language and voice always give the same samples.
 """
 
-import difflib
-import json
-import re
-import subprocess
-import sys
-import unicodedata
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest, LimitExceeded
+from multitalk.errors import InvalidRequest, LimitExceeded
+from multitalk.messages import Notice
 from multitalk.speech.articulation import PROBABILITY_RATE
+from multitalk.speech.espeak import TIMEOUT_SECONDS, ask_espeak, inventory, known, list_voices
 from multitalk.speech.phonemes import one_hot, viseme_sequence, visemes_of_ipa
+from multitalk.speech.reading import Reading, reading_of
 from multitalk.speech.track import STEPS_PER_FRAME, VisemeTrack, track_from
 
 MAX_CHARACTERS = 20_000
 MAX_SECONDS = 3600.0  # digits are a word each, and a word may be slow
-TIMEOUT_SECONDS = 120.0
 DEFAULT_WORDS_PER_MINUTE = 160
 MIN_WORDS_PER_MINUTE, MAX_WORDS_PER_MINUTE = 80, 450
-
-# What people call a language, where espeak-ng calls it otherwise.
-_ALIASES = {
-    "en": "en-us",
-    "fr": "fr-fr",
-    "in": "id",
-    "iw": "he",
-    "no": "nb",
-    "nn": "nb",
-    "vi-vn": "vi",
-    "zh": "cmn",
-    "zh-hk": "yue",
-    "zh-mo": "yue",
-}
 
 
 @dataclass(frozen=True)
@@ -62,11 +40,13 @@ class SynthesizedSpeech:
         samples: float32 [S] in [-1, 1], mono.
         sample_rate: Hertz, as the synthesizer made it.
         phonemes: In order and without gaps.
+        notices: What may be wrong with it.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
     phonemes: tuple[PhonemeTiming, ...]
+    notices: tuple[Notice, ...] = ()
 
     def resampled(self, sample_rate: int) -> NDArray[np.float32]:
         """The samples at another rate, by cutting or extending their spectrum; exact in time."""
@@ -85,7 +65,7 @@ class SynthesizedSpeech:
 def synthesize(
     text: str,
     *,
-    language: str = "en",
+    language: str | None = None,
     voice: str | None = None,
     words_per_minute: int = DEFAULT_WORDS_PER_MINUTE,
     pitch: int = 50,
@@ -95,8 +75,9 @@ def synthesize(
     """Speak a text.
 
     Args:
-        text: Plain text in the language's own script. Markup is read aloud, not obeyed.
-        language: Code such as ko, en, zh or pt-BR; see `list_languages`.
+        text: As people write it. Nothing in it is a command to the synthesizer.
+        language: Of the text as a whole, as `language_code` takes it; None: as the text tells.
+            What is in other letters than this language's is spoken by a voice that reads them.
         voice: Name of a speaker such as f4 or Michael; see `list_voices`. None: the language's own.
         words_per_minute: 80 to 450.
         pitch: 0 to 100.
@@ -104,23 +85,26 @@ def synthesize(
         timeout_seconds: Longest time that the synthesizer may take.
 
     Raises:
-        InvalidRequest: The text is empty, or there is no such language or voice.
+        InvalidRequest: Nothing in the text can be spoken, or there is no such language or voice.
         LimitExceeded: More than `MAX_CHARACTERS` characters or `MAX_SECONDS` of speech.
         DeadlineExceeded: The synthesizer took too long.
         EngineUnavailable: espeak-ng is not installed or does not work.
     """
     if len(text) > MAX_CHARACTERS:
         raise LimitExceeded("text_too_long", field="text", limit=MAX_CHARACTERS, length=len(text))
-    plain = _plain_text(text)
-    if not any(character.isalnum() for character in plain):
+    reading = reading_of(text, language)
+    if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
-    name = _inventory()["languages"][_language_code(language)]
+    variant = ""
     if voice is not None:
-        name += "+" + _known(voice, list_voices(), key="voice_unknown", field="voice")
-    answer, sound = _ask_espeak(
+        variant = "+" + known(voice, list_voices(), key="voice_unknown", field="voice")
+    names = inventory()["languages"]
+    answer, sound = ask_espeak(
         {
-            "text": plain,
-            "voice": name,
+            "pieces": [
+                {"text": piece.text, "voice": names[piece.language] + variant}
+                for piece in reading.pieces
+            ],
             "words_per_minute": int(
                 np.clip(words_per_minute, MIN_WORDS_PER_MINUTE, MAX_WORDS_PER_MINUTE)
             ),
@@ -130,12 +114,33 @@ def synthesize(
         },
         timeout_seconds,
     )
-    samples = np.frombuffer(sound, "<i2").astype(np.float32) / np.float32(32768)
-    sample_rate = int(answer["sample_rate"])
-    if len(samples) > MAX_SECONDS * sample_rate:
+    speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"))
+    if len(speech.samples) > MAX_SECONDS * speech.sample_rate:
         raise LimitExceeded("speech_too_long", field="text", limit=MAX_SECONDS)
+    return speech
+
+
+def _assembled(
+    reading: Reading, answer: dict[str, Any], sound: NDArray[np.int16]
+) -> SynthesizedSpeech:
+    """The pieces as one speech, with the pauses between them."""
+    sample_rate = int(answer["sample_rate"])
+    samples: list[NDArray[np.int16]] = []
+    starts: list[tuple[int, str]] = []
+    taken = length = 0
+    for piece, spoken in zip(reading.pieces, answer["pieces"], strict=True):
+        samples.append(sound[taken : taken + spoken["num_samples"]])
+        taken += spoken["num_samples"]
+        starts.extend((length + start, ipa) for start, ipa in spoken["phonemes"])
+        length += spoken["num_samples"]
+        pause = round(piece.pause_seconds * sample_rate)
+        if pause:
+            starts.append((length, ""))
+            samples.append(np.zeros(pause, np.int16))
+            length += pause
+    joined = np.concatenate(samples).astype(np.float32) / np.float32(32768)
     return SynthesizedSpeech(
-        samples, sample_rate, phoneme_timings(answer["phonemes"], sample_rate, len(samples))
+        joined, sample_rate, phoneme_timings(starts, sample_rate, length), reading.notices
     )
 
 
@@ -163,83 +168,3 @@ def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> Visem
     num_steps = num_frames * STEPS_PER_FRAME
     probabilities = one_hot(viseme_sequence(timed, num_steps, rate=PROBABILITY_RATE))
     return track_from(probabilities, np.zeros(num_steps, np.float32))
-
-
-@cache
-def list_languages() -> tuple[str, ...]:
-    """Codes of all languages that `synthesize` speaks, besides common other names of them."""
-    return tuple(_inventory()["languages"])
-
-
-@cache
-def list_voices() -> tuple[str, ...]:
-    """Names of the speakers; each can speak every language."""
-    return tuple(_inventory()["variants"])
-
-
-@cache
-def _inventory() -> dict[str, Any]:
-    answer, _ = _ask_espeak({}, TIMEOUT_SECONDS)
-    return answer
-
-
-def _plain_text(text: str) -> str:
-    """Normalise the text and blank what is no text: to espeak-ng, U+0001 would be a command."""
-    normalised = unicodedata.normalize("NFC", text)
-    shown = (" " if unicodedata.category(letter)[0] == "C" else letter for letter in normalised)
-    return re.sub(r"\s+", " ", "".join(shown)).strip()
-
-
-def _language_code(language: str) -> str:
-    """The synthesizer's code for a language: exact, by another name, or without its region."""
-    codes = list_languages()
-    by_lower = {code.lower(): code for code in codes}
-    wanted = language.strip().lower().replace("_", "-")
-    parts = wanted.split("-")
-    for length in range(len(parts), 0, -1):
-        shorter = "-".join(parts[:length])
-        code = by_lower.get(_ALIASES.get(shorter, shorter))
-        if code is not None:
-            return code
-    return _known(language, codes, key="language_unspoken", field="language")
-
-
-def _known(name: str, names: tuple[str, ...], *, key: str, field: str) -> str:
-    """The one of `names` that is meant, whatever its capitals.
-
-    Raises:
-        InvalidRequest: There is none; the message shows the nearest ones.
-    """
-    by_lower = {known.lower(): known for known in names}
-    if name.lower() in by_lower:
-        return by_lower[name.lower()]
-    near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4) or list(by_lower)[:5]
-    raise InvalidRequest(
-        key, field=field, value=name[:40], near=", ".join(by_lower[match] for match in near)
-    )
-
-
-def _ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
-    """Run the synthesizer's process once: its JSON answer, and the bytes behind it."""
-    if find_spec("espeakng_loader") is None:
-        raise EngineUnavailable(
-            "engine_unavailable",
-            engine="espeak-ng",
-            reason="it is not installed: pip install espeakng-loader==0.2.4",
-        )
-    try:
-        process = subprocess.run(  # noqa: S603 - our own file; the text goes in by stdin
-            [sys.executable, str(Path(__file__).with_name("espeak_process.py"))],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=True,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DeadlineExceeded("synthesis_slow", limit=timeout_seconds) from error
-    except (subprocess.CalledProcessError, OSError) as error:
-        raise EngineUnavailable(
-            "engine_unavailable", engine="espeak-ng", reason="its process failed"
-        ) from error
-    head, _, sound = process.stdout.partition(b"\n")
-    return json.loads(head), sound

@@ -85,8 +85,9 @@ def _with_upload_paths(server: Server, given: Any, *, owner: str) -> Any:
 def _talk_seconds(
     request: TalkRequest, settings: Settings, uploads: Path
 ) -> tuple[float | None, list[str]]:
-    """How long the talk will be, or None; and why it is not known."""
+    """How long the talk will be, or None; and why it is not known, or what may be wrong."""
     lengths: list[float] = []
+    warnings: list[str] = []
     for name, voice in request.audio_paths.items():
         field = f"audio_paths.{name}"
         if isinstance(voice, str):
@@ -99,9 +100,13 @@ def _talk_seconds(
             texts = [voice] if isinstance(voice, SpokenText) else voice
             speech = narrate(texts, field=field)
             seconds = len(speech.samples) / speech.sample_rate
+            warnings += [
+                sentence(notice.key, request.locale, **notice.parameters)
+                for notice in speech.notices
+            ]
         lengths.append(seconds)
     total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
-    return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), []
+    return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), warnings
 
 
 def _recording_seconds(source: str, field: str, settings: Settings, uploads: Path) -> float | None:

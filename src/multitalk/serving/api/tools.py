@@ -23,7 +23,7 @@ from multitalk.serving.api.server import owner_of, server_of
 from multitalk.serving.api.signature import webhook_secret
 from multitalk.serving.api.uploads import SCHEME
 from multitalk.settings import Settings
-from multitalk.speech.synthesis import list_languages, list_voices
+from multitalk.speech.espeak import list_languages, list_voices
 
 router = APIRouter()
 

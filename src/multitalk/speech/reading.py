@@ -1,0 +1,114 @@
+"""What is spoken of a text: pieces, each for one voice, and the pauses between them."""
+
+from dataclasses import dataclass
+
+from multitalk.errors import InvalidRequest
+from multitalk.messages import Notice
+from multitalk.speech.languages import language_code
+from multitalk.speech.latin import latin_language
+from multitalk.speech.scripts import language_by_script, runs_of, unread_script
+from multitalk.speech.written import Line, plain_lines
+
+# Seconds that espeak-ng leaves between two sentences, and at a comma.
+SENTENCE_PAUSE, CLAUSE_PAUSE = 0.36, 0.2
+MAX_PIECE_CHARACTERS = 1000
+_SENTENCE_ENDS, _CLAUSE_ENDS = ".!?。！？।؟…", ",;:，、；：،؛"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text that one voice speaks at once.
+
+    Attributes:
+        text: Plain: no markup, no control characters.
+        language: The synthesizer's code.
+        pause_seconds: Silence after it; 0 where the sentence goes on in another language.
+    """
+
+    text: str
+    language: str
+    pause_seconds: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is read aloud.
+
+    Attributes:
+        language: The synthesizer's code of the text as a whole.
+        pieces: In order; empty if there is nothing to speak.
+        notices: What may be wrong with it.
+    """
+
+    language: str
+    pieces: tuple[Piece, ...]
+    notices: tuple[Notice, ...]
+
+
+def reading_of(text: str, language: str | None = None) -> Reading:
+    """Find out what to say of a text as people write it.
+
+    Args:
+        text: As it was typed or pasted; may hold Markdown, emoji and line ends.
+        language: As `language_code` takes it; None: as the text tells.
+
+    Raises:
+        InvalidRequest: No voice speaks the language or reads the letters.
+    """
+    lines = plain_lines(text)
+    whole = " ".join(line.text for line in lines)
+    if script := unread_script(whole):
+        raise InvalidRequest("script_unread", field="text", script=script)
+    host, certain = (language_code(language), True) if language else host_language(whole)
+    notices = [] if certain else [Notice("language_guessed", {"text": _beginning(text)})]
+    pieces = [piece for line in lines for piece in _pieces(line, host)]
+    return Reading(host, tuple(pieces), tuple(notices))
+
+
+def _pieces(line: Line, host: str) -> list[Piece]:
+    """A line as pieces, the last of which has the line's pause after it."""
+    pieces: list[Piece] = []
+    for run in runs_of(line.text, host):
+        parts = _cut(run.text.strip(), MAX_PIECE_CHARACTERS)
+        pieces += [Piece(part, run.language, _pause_after(part)) for part in parts]
+        if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
+            pieces[-1] = Piece(pieces[-1].text + ",", run.language, 0.0)
+    last = pieces.pop()
+    return [*pieces, Piece(last.text.rstrip(","), last.language, line.pause_seconds)]
+
+
+def _pause_after(text: str) -> float:
+    """How long to rest at the seam after a stretch of text: as espeak-ng does within one."""
+    if text[-1:] in _SENTENCE_ENDS:
+        return SENTENCE_PAUSE
+    return CLAUSE_PAUSE if text[-1:] in _CLAUSE_ENDS else 0.0
+
+
+def host_language(text: str) -> tuple[str, bool]:
+    """The synthesizer's code of a text's language, and whether that is well founded."""
+    told = language_by_script(text)
+    if told is not None:
+        return told, True
+    tag, certain = latin_language(text)
+    return language_code(tag), certain
+
+
+def _cut(text: str, limit: int) -> list[str]:
+    """A long text in parts of at most `limit` characters, cut where it hurts least."""
+    parts = []
+    while len(text) > limit:
+        window = text[:limit]
+        for ends in (_SENTENCE_ENDS, _CLAUSE_ENDS, " "):
+            cut = max(window.rfind(mark) for mark in ends) + 1
+            if cut > limit // 4:
+                break
+        else:
+            cut = limit
+        parts.append(text[:cut].strip())
+        text = text[cut:].strip()
+    return [*parts, text]
+
+
+def _beginning(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= 30 else words[:29] + "…"
