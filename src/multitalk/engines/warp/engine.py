@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
+from multitalk.engines.warp.directions import gives_directions
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
@@ -144,7 +145,7 @@ def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
 def _notices(
     scene: Scene, faces: Sequence[FaceLandmarks], num_found: int, scale: float
 ) -> Iterator[Notice]:
-    if scene.prompt.strip():
+    if gives_directions(scene.prompt):
         yield Notice("prompt_not_acted", {})
     if num_found > len(faces) and any(speaker.box is None for speaker in scene.speakers):
         yield Notice("faces_chosen", {"faces": num_found, "speakers": len(faces)})
