@@ -50,7 +50,7 @@ def command_lines(page: Path) -> list[str]:
     """Every `multitalk ...` of a page's code blocks, as a shell would read it."""
     text = "\n".join(text for _, text in blocks(page)).replace("\\\n", " ")
     lines = re.findall(r"^(?:\.venv/bin/)?multitalk (.+)$", text, re.MULTILINE)
-    return [re.split(r" [>|#] ?", line)[0] for line in lines]
+    return [re.split(r" [<>|#] ?", line)[0] for line in lines]
 
 
 def headings(page: Path) -> list[str]:

@@ -31,6 +31,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "audio_paths.",
         "ko": "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다.",
     },
+    # The command line --------------------------------------------------------------------------
+    "note": {"en": "note: {text}", "ko": "알림: {text}"},
+    "options_missing": {
+        "en": "missing: {missing}; multitalk render --help shows examples",
+        "ko": "필수 옵션이 누락되었습니다: {missing}. 예시는 multitalk render --help에 있습니다.",
+    },
     # Requests ----------------------------------------------------------------------------------
     "input_not_an_object": {
         "en": "the input must be an object with prompt, image_path and audio_paths; got {value}",
@@ -157,8 +163,8 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "합니다.",
     },
     "box_of_stranger": {
-        "en": "no speaker is called {names}; the speakers in audio_paths are {speakers}",
-        "ko": "{names}(이)라는 화자가 없습니다. audio_paths의 화자: {speakers}",
+        "en": "no speaker is called {names}; the speakers are {speakers}",
+        "ko": "{names}(이)라는 화자가 없습니다. 화자: {speakers}",
     },
     "more_problems": {
         "en": "... and {count} problems more; put these right first",
@@ -531,9 +537,9 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "faces_chosen": {
         "en": "{faces} faces in the picture for {speakers} speakers: the largest speak, from left "
-        "to right; bbox says otherwise",
+        "to right; bbox (--box on the command line) says otherwise",
         "ko": "사진 속 얼굴은 {faces}개, 화자는 {speakers}명입니다. 가장 큰 얼굴들이 왼쪽부터 "
-        "차례로 말합니다. 다르게 하려면 bbox를 쓰세요.",
+        "차례로 말합니다. 다르게 하려면 bbox(명령줄에서는 --box)를 쓰세요.",
     },
     "face_in_profile": {
         "en": "{speaker}: the face is turned {degrees:.0f} degrees; beyond {limit:.0f} the mouth "

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from multitalk.cli.command import Command, Group
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
 from multitalk.cli.fetch import fetch
@@ -16,20 +17,16 @@ from multitalk.version import __version__
 
 app = typer.Typer(
     help="Make the people in a picture speak. Start with: multitalk doctor",
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(render)
-app.command()(visemes)
-app.command()(evaluate)
-app.command()(inspect)
-app.command()(fetch)
-app.command()(serve)
-app.command()(work)
+for command in (render, visemes, evaluate, inspect, fetch, serve, work):
+    app.command(cls=Command)(command)
 app.add_typer(keys, name="keys")
-app.command()(doctor)
+app.command(cls=Command)(doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError, RequestError
-from multitalk.messages import Locale
+from multitalk.messages import Locale, sentence
 from multitalk.settings import SettingError
 
 if TYPE_CHECKING:
@@ -22,17 +22,26 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 
 @contextmanager
-def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[None]:
+def answering(
+    locale: Locale = "en",
+    *,
+    as_json: bool = False,
+    spell: Callable[[MultiTalkError], None] | None = None,
+) -> Iterator[None]:
     """Say errors as a sentence and leave with the exit code of their family.
 
     Args:
         locale: Of the sentence.
         as_json: Also print the error as the contract has it, for the program that reads stdout.
+        spell: Has a problem say what was typed (`multitalk.cli.typed`).
     """
     say = print_json if as_json else _say_nothing
     try:
         yield
     except MultiTalkError as error:
+        if spell is not None:
+            for problem in error.problems:
+                spell(problem)
         from multitalk.schema import ErrorReply  # noqa: PLC0415 - takes a while
 
         say(ErrorReply.of(error, locale).reply())
@@ -57,9 +66,9 @@ def complain(text: str) -> None:
     typer.secho(text, fg="red", err=True)
 
 
-def warn(text: str) -> None:
-    """Something to know about a success."""
-    typer.secho(text, fg="yellow", err=True)
+def note(text: str, locale: Locale = "en") -> None:
+    """Something to know about what is a success all the same."""
+    typer.secho(sentence("note", locale, text=text), fg="yellow", err=True)
 
 
 def print_json(record: object) -> None:

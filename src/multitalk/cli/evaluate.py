@@ -9,7 +9,9 @@ import typer
 
 from multitalk.cli.console import answering, complain, print_json
 from multitalk.cli.speakers import boxes_of, named_file
+from multitalk.cli.typed import shown
 from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
+from multitalk.paths import at_home
 
 
 def evaluate(  # noqa: PLR0917 - typer's way to say options
@@ -80,8 +82,9 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
         from multitalk import evaluation  # noqa: PLC0415 - takes a while to load
         from multitalk.serving.local import make_place  # noqa: PLC0415
 
-        for place in filter(None, (plot, side_by_side)):
-            make_place(place)
+        for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
+            if place is not None:
+                make_place(place, field=shown(option, place))
         judge = partial(
             evaluation.evaluate,
             voices=_files("--audio", audio),
@@ -165,5 +168,5 @@ def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
     files = {}
     for index, value in enumerate(given or [], start=1):
         name, path = named_file(option, value, default=f"person{index}")
-        files[name] = existing(f"{option} {name}", Path(path))
+        files[name] = existing(f"{option} {name}", at_home(Path(path)))
     return files or None

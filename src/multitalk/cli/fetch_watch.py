@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from multitalk.cli.console import warn
+from multitalk.cli.console import note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -72,11 +72,11 @@ class Watch:
         elif news.kind == "damaged":
             if news.bytes:
                 self._meter("fetched", 0).add(news.bytes)
-            warn(f"{news.file} is damaged: fetching it again")
+            note(f"{news.file} is damaged: fetching it again")
         elif news.kind == "retry":
-            warn(f"{news.file}: {news.reason}; next try in {news.seconds:.0f} s")
+            note(f"{news.file}: {news.reason}; next try in {news.seconds:.0f} s")
         elif news.kind == "busy":
-            warn(
+            note(
                 f"another process fetches into this directory: waiting, {news.seconds:.0f} s so far"
             )
         elif news.kind == "done" and self._bar is None:

@@ -3,29 +3,37 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import answering, print_json, progress_bar, warn
+from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.speakers import boxes_of, named, voices_of
+from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
+from multitalk.cli.typed import ORDERS, shown, typed
+from multitalk.paths import at_home
 
 if TYPE_CHECKING:
+    from multitalk.job import Talk
     from multitalk.schema import TalkRequest
+    from multitalk.settings import Settings
     from multitalk.speech.synthesis import PhonemeTiming
-
-ORDERS = {"together": "para", "in-turn": "add"}
 
 
 def render(  # noqa: PLR0917 - typer's way to say options
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The mp4 to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", help="The mp4 to write; - is standard output.", show_default=False
+        ),
     ],
     image: Annotated[
         str | None,
         typer.Option(
-            help="The portrait: a path, URL or data URI. With InfiniteTalk's weights also a video.",
+            help="The portrait: a path, URL or data URI; - is standard input. With InfiniteTalk's "
+            "weights also a video.",
             metavar="PICTURE",
         ),
     ] = None,
@@ -44,16 +52,25 @@ def render(  # noqa: PLR0917 - typer's way to say options
         ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Of the texts, such as ko; told from the text if left out.")
+        str | None,
+        typer.Option(
+            help="Language of the texts, such as ko, KR or korean; detected if left out.",
+            metavar="LANGUAGE",
+        ),
     ] = None,
     voice: Annotated[
         list[str] | None,
-        typer.Option(help="Who speaks the texts, such as f3.", metavar="[NAME=]VOICE"),
+        typer.Option(help="Voice of the texts, such as f3.", metavar="[NAME=]VOICE"),
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="What the video shows.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="What the video shows; that somebody talks, if left out.", metavar="TEXT"
+        ),
+    ] = None,
     order: Annotated[
         str | None,
-        typer.Option(help="Voices together or in-turn.", metavar="together|in-turn"),
+        typer.Option(help="Whether several voices sound together.", metavar="together|in-turn"),
     ] = None,
     box: Annotated[
         list[str] | None,
@@ -66,19 +83,18 @@ def render(  # noqa: PLR0917 - typer's way to say options
         str | None,
         typer.Option(help="The whole speech, or 81 frames at most.", metavar="streaming|clip"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeats a result.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Repeats a result.", metavar="NUMBER", show_default=False)
+    ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What renders.", metavar="auto|warp|diffusion")
+        str | None, typer.Option(help="Engine.", metavar="auto|warp|diffusion")
     ] = None,
     resolution: Annotated[
         str | None, typer.Option(help="Size of the video.", metavar="480p|720p")
     ] = None,
     quality: Annotated[
         str | None,
-        typer.Option(
-            help="Of the warp engine: sooner and plainer, or later and sharper.",
-            metavar="draft|standard|fine",
-        ),
+        typer.Option(help="Of the warp engine: faster, or sharper.", metavar="draft|standard|fine"),
     ] = None,
     profile: Annotated[
         str | None,
@@ -87,7 +103,9 @@ def render(  # noqa: PLR0917 - typer's way to say options
             metavar="fusionx|lightx2v|quality",
         ),
     ] = None,
-    locale: Annotated[str | None, typer.Option(help="Of messages.", metavar="en|ko")] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="Language of messages.", metavar="en|ko")
+    ] = None,
     request: Annotated[
         Path | None,
         typer.Option(
@@ -111,64 +129,110 @@ def render(  # noqa: PLR0917 - typer's way to say options
 
     [bold]Examples[/bold]
 
-    multitalk render --image me.jpg --audio hello.wav --prompt "a man talks" -o talk.mp4
+    multitalk render --image me.jpg --audio hello.wav -o talk.mp4
+
+    multitalk render --image me.jpg --text "Hello. Nice to meet you." -o talk.mp4
 
     multitalk render --image two.png --audio left=a.wav --text right="Hello." --order in-turn
-    --prompt "two friends" -o talk.mp4
+    -o talk.mp4
+
+    curl -s https://example.com/me.jpg | multitalk render --image - --text "Hello." -o - | mpv -
 
     multitalk render --request job.json -o talk.mp4
     """
-    with answering("ko" if locale == "ko" else "en", as_json=as_json):
+    of_fields: dict[str, tuple[str, object]] = {
+        "output": ("-o", output),
+        "image_path": ("--image", image),
+        "prompt": ("--prompt", prompt),
+        "audio_type": ("--order", order),
+        "mode": ("--mode", mode),
+        "seed": ("--seed", seed),
+        "engine": ("--engine", engine),
+        "resolution": ("--resolution", resolution),
+        "quality": ("--quality", quality),
+        "profile": ("--profile", profile),
+        "locale": ("--locale", locale),
+    }
+    said = typed(
+        values=of_fields,
+        audio=audio or [],
+        text=text or [],
+        of_texts={"language": [language] if language else [], "voice": voice or []},
+        box=box or [],
+        whole=request is None,
+    )
+    with answering("ko" if locale == "ko" else "en", as_json=as_json), ExitStack() as stack:
         from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while
-        from multitalk.serving.local import (  # noqa: PLC0415
-            Studio,
-            as_result,
-            make_place,
-            with_paths_from,
-        )
+        from multitalk.serving.local import plain_prompt, with_paths_from  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
-        given = with_paths_from(request.parent, _read(request)) if request else {}
-        boxes = boxes_of(box or [])
-        timed = [named(option, default="")[0] for option in phonemes or []]
-        known = {*timed, *(boxes or {}), *_speakers(given)}
-        options = {
-            "image_path": image,
-            "audio_paths": voices_of(audio or [], text or [], language, voice or [], known),
-            "prompt": prompt,
-            "audio_type": ORDERS.get(order, order) if order else None,
-            "bbox": boxes,
-            "mode": mode,
-            "seed": seed,
-            "engine": engine,
-            "resolution": resolution,
-            "quality": quality,
-            "profile": profile,
-            "locale": locale,
-        }
-        on_top = {name: value for name, value in options.items() if value is not None}
-        given |= with_paths_from(Path.cwd(), on_top)
         settings = Settings.from_env()
-        with answering(wanted_locale(given), as_json=as_json):
-            wanted = parse_request(given, settings=settings)
-            timing_files = _timing_files(phonemes or [], wanted)
-            for file in timing_files.values():
-                make_place(file)
-            with Studio(wanted.engine, settings=settings) as studio, progress_bar() as on_progress:
-                talk = studio.render_request(wanted, output, on_progress=on_progress)
-        for name, file in timing_files.items():
-            _write_phonemes(file, talk.phonemes[name])
-        for warning in talk.warnings:
-            warn(warning)
-        if as_json:
-            print_json(as_result(talk).reply())
-        else:
-            result = as_result(talk)
-            typer.echo(
-                f"{output}: {result.duration_seconds:.2f} s, {talk.width}x{talk.height}, "
-                f"engine {talk.engine}, seed {talk.seed}"
-            )
+        to_stdout = is_standard_output(output, as_json=as_json)
+        stdin = StandardInput(stack)
+        given = _read(request, stdin) if request else {}
+        options = {field: value for field, (_, value) in of_fields.items() if field != "output"}
+        options["image_path"] = None if image is None else stdin.source("--image", image)
+        options["audio_type"] = None if order is None else ORDERS.get(order, order)
+        options["bbox"] = boxes = boxes_of(box or [])
+        timed = [named(option, default="")[0] for option in phonemes or []]
+        options["audio_paths"] = voices = voices_of(
+            [stdin.named_source("--audio", option) for option in audio or []],
+            [stdin.named_text("--text", option) for option in text or []],
+            language,
+            voice or [],
+            {*timed, *(boxes or {}), *_speakers(given)},
+        )
+        on_top = {field: value for field, value in options.items() if value is not None}
+        if request is None:
+            on_top.setdefault("prompt", plain_prompt(len(voices or {})))
+        with answering(wanted_locale(given | on_top), as_json=as_json, spell=said.spell):
+            wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
+            files = _timing_files(phonemes or [], wanted)
+            _render(wanted, output, files, settings, to_stdout=to_stdout, as_json=as_json)
+
+
+def _render(
+    wanted: "TalkRequest",
+    output: Path,
+    timing_files: Mapping[str, Path],
+    settings: "Settings",
+    *,
+    to_stdout: bool,
+    as_json: bool,
+) -> None:
+    """Render a request that is valid, and write and say what comes of it."""
+    import tempfile  # noqa: PLC0415
+
+    from multitalk.serving.local import Studio, as_result, make_place  # noqa: PLC0415 - a while
+
+    for file in timing_files.values():
+        make_place(file, field=shown("--phonemes", file))
+    with ExitStack() as stack:
+        video = output
+        if to_stdout:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
+            video = Path(directory, "talk.mp4")
+        with Studio(wanted.engine, settings=settings) as studio, progress_bar() as on_progress:
+            talk = studio.render_request(wanted, video, on_progress=on_progress)
+        if to_stdout:
+            pour(video)
+    for name, file in timing_files.items():
+        _write_phonemes(file, talk.phonemes[name])
+    for warning in talk.warnings:
+        note(warning, wanted.locale)
+    if as_json:
+        print_json(as_result(talk).reply())
+    else:
+        typer.echo(_summary(talk, output), err=to_stdout)
+
+
+def _summary(talk: "Talk", output: Path) -> str:
+    from multitalk.serving.local import as_result  # noqa: PLC0415 - takes a while to load
+
+    seconds = as_result(talk).duration_seconds
+    size = f"{talk.width}x{talk.height}"
+    return f"{output}: {seconds:.2f} s, {size}, engine {talk.engine}, seed {talk.seed}"
 
 
 def _speakers(given: Mapping[str, object]) -> Iterator[str]:
@@ -187,7 +251,7 @@ def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
         name, file = named(option, default=spoken[0] if len(spoken) == 1 else "")
         if name not in spoken:
             raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
-        files[name] = Path(file)
+        files[name] = at_home(Path(file))
     return files
 
 
@@ -204,22 +268,26 @@ def _write_phonemes(path: Path, sounds: "tuple[PhonemeTiming, ...]") -> None:
     path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(path: Path) -> dict[str, object]:
-    """A job's input from a file that holds it, bare or as `{"input": {...}}`.
+def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
+    """A job's input from a file that holds it, bare or as `{"input": {...}}`; its paths are whole.
 
     Raises:
         InvalidRequest: No file, not JSON, or not an object.
     """
     from multitalk.errors import InvalidRequest  # noqa: PLC0415
     from multitalk.schema.problems import brief  # noqa: PLC0415
+    from multitalk.serving.local import with_paths_from  # noqa: PLC0415
 
+    place, base = shown("--request", path), path.parent
+    if str(path) == STREAM:
+        base = Path.cwd()
     try:
-        job = json.loads(path.read_bytes())
+        job = json.loads(stdin.read("--request") if str(path) == STREAM else path.read_bytes())
     except OSError as error:
-        raise InvalidRequest("file_missing", field="--request") from error
+        raise InvalidRequest("file_missing", field=place) from error
     except ValueError as error:
-        raise InvalidRequest("json_broken", field="--request", reason=error) from error
+        raise InvalidRequest("json_broken", field=place, reason=error) from error
     given = job.get("input", job) if isinstance(job, dict) else job
     if not isinstance(given, dict):
-        raise InvalidRequest("input_not_an_object", field="--request", value=brief(given))
-    return given
+        raise InvalidRequest("input_not_an_object", field=place, value=brief(given))
+    return with_paths_from(base, given)

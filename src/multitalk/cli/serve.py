@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from multitalk.cli.command import Command, Group
 from multitalk.cli.console import answering, complain
 from multitalk.serving.api.keys import KeyRing
 
@@ -15,7 +16,9 @@ DataOption = Annotated[
     Path, typer.Option(help="Where keys, jobs and videos are kept.", metavar="DIRECTORY")
 ]
 
-keys = typer.Typer(help="Keys of the HTTP API: make, list and revoke them, also while it runs.")
+keys = typer.Typer(
+    cls=Group, help="Keys of the HTTP API: make, list and revoke them, also while it runs."
+)
 
 
 def serve(  # noqa: PLR0917 - typer's way to say options
@@ -119,7 +122,7 @@ def _worker_command(queue_url: str, engine: str) -> list[str]:
     return [sys.executable, "-c", code, "work", "--queue", queue_url, "--engine", engine]
 
 
-@keys.command("add")
+@keys.command("add", cls=Command)
 def add_key(
     name: Annotated[str, typer.Argument(help="Whose it is, for your own list.")],
     data: DataOption = DATA,
@@ -130,14 +133,14 @@ def add_key(
     typer.echo(token)
 
 
-@keys.command("list")
+@keys.command("list", cls=Command)
 def list_keys(data: DataOption = DATA) -> None:
     """List keys: id, when made, name."""
     for key in _ring(data).listed():
         typer.echo(f"{key.id}  {key.created}  {key.name}")
 
 
-@keys.command("revoke")
+@keys.command("revoke", cls=Command)
 def revoke_key(
     key_id: Annotated[str, typer.Argument(help="Its id, as the list has it.", metavar="ID")],
     data: DataOption = DATA,

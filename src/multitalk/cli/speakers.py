@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from multitalk.paths import at_home
+
 _NAMED = re.compile(r"([\w-]{1,64})=(.*[^=].*)", re.DOTALL)  # not the padding of a bare base64
 _NUMBERED = re.compile(r"person\d+")
 
@@ -48,7 +50,7 @@ def named_file(option: str, wanted: str, *, default: str) -> tuple[str, str]:
 
 def _is_file(source: str) -> bool:
     try:
-        return Path(source).is_file()
+        return at_home(Path(source)).is_file()
     except OSError:  # no path is so long: base64
         return False
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
+from multitalk.paths import at_home
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.schema import TalkRequest, TalkResult, parse_request
@@ -98,7 +99,9 @@ class Studio:
             MultiTalkError: As `multitalk.job.run_job`.
         """
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
-            raise InvalidRequest("output_misnamed", name=output.name or '""', suffix=SUFFIX)
+            raise InvalidRequest(
+                "output_misnamed", field="output", name=output.name or '""', suffix=SUFFIX
+            )
         make_place(output)
         with self._turn:
             return render_talk(
@@ -148,8 +151,17 @@ def render(
         return studio.render(image, audio, prompt, output, on_progress=on_progress, **options)
 
 
-def make_place(output: Path) -> None:
+def plain_prompt(num_speakers: int) -> str:
+    """The prompt of who gives none: that somebody talks, and no more."""
+    return "people talk" if num_speakers > 1 else "a person talks"
+
+
+def make_place(output: Path, *, field: str = "output") -> None:
     """Make sure that a file can be written, before the work: its directory is there.
+
+    Args:
+        output: The file.
+        field: What named it, for errors.
 
     Raises:
         DeliveryFailed: It cannot be, or it would take the place of what is not a file.
@@ -161,9 +173,11 @@ def make_place(output: Path) -> None:
         os.close(descriptor)
         Path(probe).unlink()
     except OSError as error:
-        raise DeliveryFailed("output_unwritable", reason=error.strerror) from error
+        reason = error.strerror
+        raise DeliveryFailed("output_unwritable", field=field, reason=reason) from error
     if taken:
-        raise DeliveryFailed("output_unwritable", reason="a directory or a device has its name")
+        reason = "a directory or a device has its name"
+        raise DeliveryFailed("output_unwritable", field=field, reason=reason)
 
 
 def as_input(
@@ -215,7 +229,9 @@ def _placed(source: object, base: Path, *, field: str) -> object:
     if not isinstance(source, str) or not source.strip():
         return source  # not for us to judge
     parsed = parse_source(source, field=field)
-    return str(base.absolute() / parsed.text) if isinstance(parsed, LocalPath) else source
+    if not isinstance(parsed, LocalPath):
+        return source
+    return str(base.absolute() / at_home(Path(parsed.text)))
 
 
 def _say_nothing(progress: Progress) -> None:
