@@ -325,7 +325,11 @@ def test_a_text_begins_with_its_speaker_where_there_is_one_of_that_name(
     texts: list[str], others: dict[str, list[str]], said: dict[str, str]
 ) -> None:
     found = voices_of(
-        others.get("recordings", []), texts, None, others.get("voices", []), others.get("known", [])
+        others.get("recordings", []),
+        texts,
+        None,
+        {"voice": others.get("voices", [])},
+        others.get("known", []),
     )
     assert found is not None
     spoken = {name: voice[0]["text"] for name, voice in found.items() if isinstance(voice, list)}
@@ -333,15 +337,15 @@ def test_a_text_begins_with_its_speaker_where_there_is_one_of_that_name(
 
 
 def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
-    assert voices_of(["take=2.wav"], [], None, []) == {"take": "2.wav"}
+    assert voices_of(["take=2.wav"], [], None, {}) == {"take": "2.wav"}
     Path("take=2.wav").touch()
-    assert voices_of(["take=2.wav"], [], None, []) == {"person1": "take=2.wav"}
+    assert voices_of(["take=2.wav"], [], None, {}) == {"person1": "take=2.wav"}
     Path("2.wav").touch()
     with pytest.raises(typer.BadParameter, match=r"write \./take=2\.wav, or take=\./2\.wav"):
-        voices_of(["take=2.wav"], [], None, [])
-    assert voices_of(["take=./2.wav"], [], None, []) == {"take": "./2.wav"}
-    assert voices_of(["./take=2.wav"], [], None, []) == {"person1": "./take=2.wav"}
-    assert voices_of(["a=" + 5000 * "QUJD"], [], None, []) == {"a": 5000 * "QUJD"}
+        voices_of(["take=2.wav"], [], None, {})
+    assert voices_of(["take=./2.wav"], [], None, {}) == {"take": "./2.wav"}
+    assert voices_of(["./take=2.wav"], [], None, {}) == {"person1": "./take=2.wav"}
+    assert voices_of(["a=" + 5000 * "QUJD"], [], None, {}) == {"a": 5000 * "QUJD"}
 
 
 @pytest.mark.usefixtures("interrupts_heard")

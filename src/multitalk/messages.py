@@ -42,6 +42,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "the input must be an object with prompt, image_path and audio_paths; got {value}",
         "ko": "입력은 prompt, image_path, audio_paths를 담은 객체여야 합니다. 받은 값: {value}",
     },
+    "body_not_an_object": {
+        "en": "the body must be a JSON object; got {value}",
+        "ko": "본문은 JSON 객체여야 합니다. 받은 값: {value}",
+    },
     "json_broken": {
         "en": "not JSON that can be read ({reason})",
         "ko": "읽을 수 있는 JSON이 아닙니다 ({reason}).",
@@ -128,6 +132,24 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "voice_unknown": {
         "en": "there is no voice {value}; near it are {near}",
         "ko": "{value} 음성은 없습니다. 비슷한 것은 {near}입니다.",
+    },
+    "pitch_out_of_reach": {
+        "en": "the voice was moved by {reached:+.1f} semitones, not by {asked:+g}: it reaches no "
+        "further; another voice may",
+        "ko": "음성의 높이를 {asked:+g}반음이 아니라 {reached:+.1f}반음만 옮겼습니다. 이 "
+        "음성으로는 더 옮길 수 없으니 다른 음성을 써 보세요.",
+    },
+    "pitch_not_taken": {
+        "en": "{name} is a voice of a speech service, which takes no pitch; leave pitch out, or "
+        "take another voice",
+        "ko": "{name}은(는) 음성 서비스의 음성이라 높낮이를 바꿀 수 없습니다. pitch를 빼거나 "
+        "다른 음성을 써 주세요.",
+    },
+    "speech_service_missing": {
+        "en": "{name} needs a speech service, and this worker has none: its operator sets "
+        "MULTITALK_SPEECH_URL; female and male are there without",
+        "ko": "{name} 음성에는 음성 서비스가 필요하지만 이 작업기에는 없습니다. 운영자가 "
+        "MULTITALK_SPEECH_URL을 설정해야 합니다. female과 male은 그대로 쓸 수 있습니다.",
     },
     "synthesis_slow": {
         "en": "speaking the text took longer than {limit:g} s; send a shorter one",

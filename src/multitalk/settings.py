@@ -9,10 +9,11 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from urllib.parse import urlsplit
 
 from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
 
@@ -127,6 +128,16 @@ class Settings:
     state_directory: Annotated[
         Path, "what this machine keeps for itself: the local certificate"
     ] = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "multitalk")
+    speech_url: Annotated[
+        str | None,
+        "speech service of voices named tts:NAME, OpenAI-compatible, such as http://127.0.0.1:8880 "
+        "(docs/voices.md)",
+    ] = None
+    speech_key: Annotated[str | None, "key that it is asked with; never logged"] = field(
+        default=None, repr=False
+    )
+    speech_model: Annotated[str, "model that it is asked for"] = "tts-1"
+    speech_seconds: Annotated[float, "time that it may take for one text"] = 120.0
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
     ] = "INFO"
@@ -157,6 +168,8 @@ class Settings:
             if text.strip():
                 name, kind = kinds[variable]
                 values[name] = _parse(variable, text.strip(), kind)
+        if values.get("speech_url"):
+            values["speech_url"] = _service(PREFIX + "SPEECH_URL", values["speech_url"])
         return cls(**values)
 
 
@@ -210,7 +223,24 @@ def _parse(variable: str, text: str, kind: object) -> object:
         return tuple(_lora(variable, part) for part in parts)
     if kind == tuple[Path, ...]:
         return tuple(map(Path, parts))
-    return text if kind == str | None else Path(text)
+    return text if kind in (str, str | None) else Path(text)
+
+
+def _service(variable: str, text: str) -> str:
+    """A service's address without what every address of its ends with."""
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        port = 0
+    if port == 0 or url.scheme not in ("http", "https") or not url.hostname or not text.isascii():
+        raise SettingError(f"{variable}: write an address such as http://127.0.0.1:8880")
+    if url.username is not None or url.password is not None:
+        raise SettingError(f"{variable}: no user and password; the key is {PREFIX}SPEECH_KEY")
+    if url.query or url.fragment:
+        raise SettingError(f"{variable}: nothing may follow the path")
+    path = url.path.rstrip("/").removesuffix("/audio/speech").removesuffix("/v1")
+    return f"{url.scheme}://{url.netloc}{path}"
 
 
 def _lora(variable: str, text: str) -> LoraFile:

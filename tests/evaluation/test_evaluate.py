@@ -136,7 +136,7 @@ def test_a_frozen_picture_with_the_right_sound_fails(clip: Clip, tmp_path: Path)
 
 
 def test_another_voice_under_the_same_pictures_fails(clip: Clip, tmp_path: Path) -> None:
-    spoken = synthesize(OTHER_TEXT, pitch=80)
+    spoken = synthesize(OTHER_TEXT, semitones=5)
     other = spoken.samples[:: max(1, round(spoken.sample_rate / SAMPLE_RATE))]
     voice = write_wave(tmp_path / "other.wav", other)
     video = write_video(tmp_path / "other.mp4", clip.frames, voice)

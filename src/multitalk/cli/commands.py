@@ -12,6 +12,7 @@ from multitalk.cli.inspect import inspect
 from multitalk.cli.render import render
 from multitalk.cli.serve import keys, serve
 from multitalk.cli.visemes import visemes
+from multitalk.cli.voices import voices
 from multitalk.cli.work import work
 from multitalk.version import __version__
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (render, visemes, evaluate, inspect, fetch, serve, work):
+for command in (render, voices, visemes, evaluate, inspect, fetch, serve, work):
     app.command(cls=Command)(command)
 app.add_typer(keys, name="keys")
 app.command(cls=Command)(doctor)

@@ -60,7 +60,22 @@ def render(  # noqa: PLR0917 - typer's way to say options
     ] = None,
     voice: Annotated[
         list[str] | None,
-        typer.Option(help="Voice of the texts, such as f3.", metavar="[NAME=]VOICE"),
+        typer.Option(
+            help="Voice of the texts: female, male or a name that multitalk voices lists.",
+            metavar="[NAME=]VOICE",
+        ),
+    ] = None,
+    speed: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Speed of the texts, 0.5 to 2 times the normal one.", metavar="[NAME=]FACTOR"
+        ),
+    ] = None,
+    pitch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How much higher the voice is, -12 to 12 semitones.", metavar="[NAME=]SEMITONES"
+        ),
     ] = None,
     prompt: Annotated[
         str | None,
@@ -153,11 +168,12 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "profile": ("--profile", profile),
         "locale": ("--locale", locale),
     }
+    manners = {"voice": voice or [], "speed": speed or [], "pitch": pitch or []}
     said = typed(
         values=of_fields,
         audio=audio or [],
         text=text or [],
-        of_texts={"language": [language] if language else [], "voice": voice or []},
+        of_texts={"language": [language] if language else [], **manners},
         box=box or [],
         whole=request is None,
     )
@@ -180,7 +196,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
             [stdin.named_source("--audio", option) for option in audio or []],
             [stdin.named_text("--text", option) for option in text or []],
             language,
-            voice or [],
+            manners,
             {*timed, *(boxes or {}), *_speakers(given)},
         )
         on_top = {field: value for field, value in options.items() if value is not None}

@@ -1,7 +1,7 @@
 """Options that say something of a speaker: `NAME=VALUE`."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import typer
@@ -59,7 +59,7 @@ def voices_of(
     recordings: list[str],
     texts: list[str],
     language: str | None,
-    voices: list[str],
+    manners: Mapping[str, list[str]],
     known: Collection[str] = (),
 ) -> dict[str, object] | None:
     """`audio_paths` of a request, or None if there was no voice on the command line.
@@ -68,7 +68,8 @@ def voices_of(
         recordings: `--audio`, each `[NAME=]SOURCE`.
         texts: `--text`, each `[NAME=]TEXT`.
         language: Of the texts, or None to tell it from them.
-        voices: `--voice`, each `[NAME=]VOICE`.
+        manners: How texts are spoken, by their field: the values of `--voice`, `--speed` and
+            `--pitch`, each `[NAME=]VALUE`.
         known: Speakers who are named elsewhere, so that a text may begin with their names.
     """
     given: dict[str, object] = {}
@@ -77,11 +78,13 @@ def voices_of(
         if name in given:
             raise typer.BadParameter(f"two recordings for {name}: name the speakers, NAME=SOURCE")
         given[name] = source
-    said_of = [named(option, default="") for option in voices]
-    known = {*known, *given, *(name for name, _ in said_of)}
+    said_of = [
+        (manner, *named(option, default="")) for manner, told in manners.items() for option in told
+    ]
+    known = {*known, *given, *(name for _, name, _ in said_of)}
     named_texts = [(option, *named(option, default="person1")) for option in texts]
     names = {*given, *(name for option, name, text in named_texts if text != option)}
-    spoken: dict[str, list[dict[str, str]]] = {}
+    spoken: dict[str, list[dict[str, object]]] = {}
     for option, name, text in named_texts:
         if text != option and not (name in known or _NUMBERED.fullmatch(name) or names - {name}):
             raise typer.BadParameter(
@@ -90,11 +93,20 @@ def voices_of(
             )
         if name in given:
             raise typer.BadParameter(f"a recording and a text for {name}: give one of them")
-        said = {"text": text} | ({"language": language} if language else {})
+        said: dict[str, object] = {"text": text}
+        if language:
+            said["language"] = language
         spoken.setdefault(name, []).append(said)
-    for name, voice in said_of:
+    for manner, name, value in said_of:
         if name and name not in spoken:
-            raise typer.BadParameter(f"--voice for {name}, who has no --text")
+            raise typer.BadParameter(f"--{manner} for {name}, who has no --text")
         for said in spoken[name] if name else [each for many in spoken.values() for each in many]:
-            said["voice"] = voice
+            said[manner] = value if manner == "voice" else _number(manner, value)
     return given | spoken or None
+
+
+def _number(option: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"--{option} {value}: write a number") from error

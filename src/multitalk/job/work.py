@@ -230,7 +230,9 @@ class Work:
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes
-                    self._notices.extend(speech.notices)
+                    self._notices.extend(
+                        notice for notice in speech.notices if notice not in self._notices
+                    )
         return {name: files[name] for name in self._request.audio_paths}, phonemes
 
     def _captions(self, phonemes: Phonemes, seconds: float) -> tuple[Caption, ...]:

@@ -31,6 +31,9 @@ MAX_GUIDANCE = 20.0
 MAX_STEPS = 100
 MAX_SHIFT = 100.0
 MAX_COORDINATE = 100_000.0  # pixels
+SLOWEST, FASTEST = 0.5, 2.0  # times a voice's normal rate
+MAX_SEMITONES = 12.0  # an octave
+OUTSIDE_PREFIX = "tts:"  # of the voices of the operator's speech service
 
 _HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")  # a surrogate: no UTF-8 can carry it
 
@@ -95,10 +98,21 @@ class SpokenText(WireModel):
 
     text: NotBlank = Field(description="what the speaker says")
     voice: Name | None = Field(
-        None, description="name of a voice; the language's own voice when left out"
+        None,
+        description="name of a voice, `female`, `male`, or `tts:NAME` for one of the worker's "
+        "speech service; the language's own voice when left out",
     )
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = (
         Field(None, description="language tag such as `ko` or `en-us`; told from the text if not")
+    )
+    speed: float = Field(
+        1.0, ge=SLOWEST, le=FASTEST, description="how fast, as a multiple of the normal rate"
+    )
+    pitch: float = Field(
+        0.0,
+        ge=-MAX_SEMITONES,
+        le=MAX_SEMITONES,
+        description="how much higher, in semitones; lower where negative; not with `tts:` voices",
     )
 
     @field_validator("text")
@@ -110,6 +124,27 @@ class SpokenText(WireModel):
                 "text_too_long", "too long", {"length": len(text), "limit": limit}
             )
         return text
+
+    @field_validator("voice")
+    @classmethod
+    def _voice_there(cls, voice: str | None, info: ValidationInfo) -> str | None:
+        settings: Settings | None = info.context
+        if voice is not None and is_outside(voice) and settings and settings.speech_url is None:
+            raise PydanticCustomError("speech_service_missing", "no service", {"name": voice})
+        return voice
+
+    @field_validator("pitch")
+    @classmethod
+    def _pitch_taken(cls, pitch: float, info: ValidationInfo) -> float:
+        voice: str | None = info.data.get("voice")
+        if pitch and voice is not None and is_outside(voice):
+            raise PydanticCustomError("pitch_not_taken", "not taken", {"name": voice})
+        return pitch
+
+
+def is_outside(voice: str) -> bool:
+    """Whether the name is that of a voice of the operator's speech service."""
+    return voice.startswith(OUTSIDE_PREFIX)
 
 
 class Delivery(WireModel):

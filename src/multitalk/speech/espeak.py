@@ -31,7 +31,11 @@ def list_voices() -> tuple[str, ...]:
 
 @cache
 def inventory() -> dict[str, Any]:
-    """`languages`: the synthesizer's own name of each language's voice; `variants`: speakers."""
+    """What the synthesizer has, as `espeak_process` answers.
+
+    `languages`: its name of each language's voice; `language_speakers` and `variants`: what its
+    data say of those voices and of the speakers.
+    """
     answer, _ = ask_espeak({}, TIMEOUT_SECONDS)
     return answer
 

@@ -75,7 +75,8 @@ class Espeak:
     """The library, loaded and ready. The library has global state: one instance per process."""
 
     def __init__(self, library_path: str, data_path: str) -> None:
-        self.variants = sorted(path.name for path in Path(data_path, "voices", "!v").iterdir())
+        self._data = Path(data_path)
+        self.variants = sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
         self._dictionaries = {path.name for path in Path(data_path).glob("*_dict")}
         self._cleanup = ExitStack()
         if len(os.fsencode(data_path)) > _LONGEST_DATA_PATH:
@@ -121,6 +122,22 @@ class Espeak:
                 found[code] = voice.identifier.decode().split("/")[-1]
             index += 1
         return dict(sorted(found.items()))
+
+    def speakers(self) -> dict[str, dict[str, Any]]:
+        """What the data say of each of `variants`: as `_said_of`."""
+        return {name: _said_of(self._data / "voices" / "!v" / name) for name in self.variants}
+
+    def language_speakers(self) -> dict[str, dict[str, Any]]:
+        """The same of each language's own voice, by the code of the language."""
+        voices = self._library.espeak_ListVoices(None)
+        found = {}
+        index = 0
+        while voices[index]:
+            voice = voices[index].contents
+            code = ctypes.string_at(voice.languages + 1).decode()
+            found[code] = _said_of(self._data / "lang" / voice.identifier.decode())
+            index += 1
+        return found
 
     def speak(
         self,
@@ -186,6 +203,22 @@ class Espeak:
         return int(len(self._samples) > self._max_bytes)  # 0: go on
 
 
+def _said_of(voice: Path) -> dict[str, Any]:
+    """What a voice's file says: `{"gender": "female", "pitch": [base, top]}`, or less.
+
+    The frequencies are in hertz. The format: docs/voices.md of espeak-ng.
+    """
+    said: dict[str, Any] = {}
+    if voice.is_file():
+        for line in voice.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, *values = line.split("//")[0].split() or [""]
+            if key == "gender" and values:
+                said["gender"] = values[0].lower()
+            if key == "pitch" and len(values) >= 2:
+                said["pitch"] = [float(value) for value in values[:2]]
+    return said
+
+
 def main() -> None:
     """Answer the one request on stdin."""
     import espeakng_loader  # noqa: PLC0415 - absent where only this file is read
@@ -206,7 +239,11 @@ def main() -> None:
                     {"num_samples": len(spoken) // 2, "phonemes": phonemes, "words": words}
                 )
         else:
-            answer = {"languages": espeak.languages(), "variants": espeak.variants}
+            answer = {
+                "languages": espeak.languages(),
+                "language_speakers": espeak.language_speakers(),
+                "variants": espeak.speakers(),
+            }
     finally:
         espeak.close()
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + b"".join(samples))

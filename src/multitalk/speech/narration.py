@@ -8,7 +8,12 @@ import numpy as np
 
 from multitalk.errors import RequestError
 from multitalk.schema import SpokenText
-from multitalk.speech.synthesis import PhonemeTiming, SynthesizedSpeech, synthesize
+from multitalk.speech.synthesis import (
+    DEFAULT_WORDS_PER_MINUTE,
+    PhonemeTiming,
+    SynthesizedSpeech,
+    synthesize,
+)
 
 PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between sentences
 # A video that begins within a word begins with its mouth open; one that ends with it never closes.
@@ -31,7 +36,15 @@ def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
     for index, text in enumerate(texts):
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
-            spoken.append(synthesize(text.text, language=text.language, voice=text.voice))
+            spoken.append(
+                synthesize(
+                    text.text,
+                    language=text.language,
+                    voice=text.voice,
+                    words_per_minute=DEFAULT_WORDS_PER_MINUTE * text.speed,
+                    semitones=text.pitch,
+                )
+            )
         except RequestError as error:
             error.field = f"{place}.{error.field}"
             raise

@@ -3,6 +3,7 @@
 The same text, language and voice always give the same samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from multitalk.speech.espeak import TIMEOUT_SECONDS, ask_espeak, inventory, know
 from multitalk.speech.phonemes import one_hot, viseme_sequence, visemes_of_ipa
 from multitalk.speech.reading import Reading, reading_of
 from multitalk.speech.track import STEPS_PER_FRAME, VisemeTrack, track_from
+from multitalk.speech.voices import DEFAULT_PITCH, speaker_meant, transposed
 
 MAX_CHARACTERS = 20_000
 MAX_SECONDS = 3600.0  # digits are a word each, and a word may be slow
@@ -40,7 +42,7 @@ class SynthesizedSpeech:
         samples: float32 [S] in [-1, 1], mono.
         sample_rate: Hertz, as the synthesizer made it.
         phonemes: In order and without gaps.
-        notices: What may be wrong with it.
+        notices: What the caller should know about it.
     """
 
     samples: NDArray[np.float32]
@@ -67,9 +69,8 @@ def synthesize(
     *,
     language: str | None = None,
     voice: str | None = None,
-    words_per_minute: int = DEFAULT_WORDS_PER_MINUTE,
-    pitch: int = 50,
-    pitch_range: int = 50,
+    words_per_minute: float = DEFAULT_WORDS_PER_MINUTE,
+    semitones: float = 0.0,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> SynthesizedSpeech:
     """Speak a text.
@@ -78,10 +79,11 @@ def synthesize(
         text: As people write it. Nothing in it is a command to the synthesizer.
         language: Of the text as a whole, as `language_code` takes it; None: as the text tells.
             What is in other letters than this language's is spoken by a voice that reads them.
-        voice: Name of a speaker such as f4 or Michael; see `list_voices`. None: the language's own.
+        voice: Name of a speaker such as f4 or Michael, see `list_voices`; or `female` or `male`.
+            None: the language's own.
         words_per_minute: 80 to 450.
-        pitch: 0 to 100.
-        pitch_range: 0 (monotonous) to 100.
+        semitones: By which the voice is higher, or lower where negative. What lies beyond the
+            speaker's reach is said in `notices`.
         timeout_seconds: Longest time that the synthesizer may take.
 
     Raises:
@@ -95,33 +97,44 @@ def synthesize(
     reading = reading_of(text, language)
     if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
-    variant = ""
-    if voice is not None:
-        variant = "+" + known(voice, list_voices(), key="voice_unknown", field="voice")
+    speaker = None if voice is None else speaker_meant(voice)
+    if speaker is not None:
+        speaker = known(speaker, list_voices(), key="voice_unknown", field="voice")
+    tunings = {
+        language: transposed(_pitch_of(speaker, language), semitones)
+        for language in dict.fromkeys(piece.language for piece in reading.pieces)
+    }
     names = inventory()["languages"]
     answer, sound = ask_espeak(
         {
             "pieces": [
-                {"text": piece.text, "voice": names[piece.language] + variant}
+                {
+                    "text": piece.text,
+                    "voice": names[piece.language] + (f"+{speaker}" if speaker else ""),
+                    "pitch": tunings[piece.language].pitch,
+                    "pitch_range": tunings[piece.language].pitch_range,
+                }
                 for piece in reading.pieces
             ],
-            "words_per_minute": int(
-                np.clip(words_per_minute, MIN_WORDS_PER_MINUTE, MAX_WORDS_PER_MINUTE)
+            "words_per_minute": round(
+                min(max(words_per_minute, MIN_WORDS_PER_MINUTE), MAX_WORDS_PER_MINUTE)
             ),
-            "pitch": int(np.clip(pitch, 0, 100)),
-            "pitch_range": int(np.clip(pitch_range, 0, 100)),
             "max_seconds": MAX_SECONDS,
         },
         timeout_seconds,
     )
-    speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"))
+    notices = [*reading.notices, *(note for each in tunings.values() for note in each.notices)]
+    speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"), notices)
     if len(speech.samples) > MAX_SECONDS * speech.sample_rate:
         raise LimitExceeded("speech_too_long", field="text", limit=MAX_SECONDS)
     return speech
 
 
 def _assembled(
-    reading: Reading, answer: dict[str, Any], sound: NDArray[np.int16]
+    reading: Reading,
+    answer: dict[str, Any],
+    sound: NDArray[np.int16],
+    notices: Sequence[Notice],
 ) -> SynthesizedSpeech:
     """The pieces as one speech, with the pauses between them."""
     sample_rate = int(answer["sample_rate"])
@@ -140,7 +153,7 @@ def _assembled(
             length += pause
     joined = np.concatenate(samples).astype(np.float32) / np.float32(32768)
     return SynthesizedSpeech(
-        joined, sample_rate, phoneme_timings(starts, sample_rate, length), reading.notices
+        joined, sample_rate, phoneme_timings(starts, sample_rate, length), tuple(notices)
     )
 
 
@@ -168,3 +181,10 @@ def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> Visem
     num_steps = num_frames * STEPS_PER_FRAME
     probabilities = one_hot(viseme_sequence(timed, num_steps, rate=PROBABILITY_RATE))
     return track_from(probabilities, np.zeros(num_steps, np.float32))
+
+
+def _pitch_of(speaker: str | None, language: str) -> tuple[float, float]:
+    """Lowest and highest frequency of a speaker, or of the language's own voice, in hertz."""
+    own = inventory()["language_speakers"].get(language, {}).get("pitch", DEFAULT_PITCH)
+    found = own if speaker is None else inventory()["variants"][speaker].get("pitch", own)
+    return float(found[0]), float(found[1])

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from multitalk.errors import InternalError, MultiTalkError, NotFound
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
-from multitalk.serving.api import companions, jobs, page, streams, talks, tools, videos
+from multitalk.serving.api import companions, jobs, page, speech, streams, talks, tools, videos
 from multitalk.serving.api.answers import answer, error_answer, locale_of
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.gate import Gate
@@ -58,7 +58,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         lifespan=lifespan,
     )
     app.state.metrics = metrics
-    for module in (jobs, talks, streams, videos, companions, tools, page):
+    for module in (jobs, talks, streams, videos, companions, tools, speech, page):
         app.include_router(module.router)
     page.mount_page(app)
     app.add_exception_handler(MultiTalkError, _told)

@@ -21,7 +21,8 @@ from multitalk.serving.api.metrics import Metrics
 
 # What a browser asks for before anybody could type a key, and what needs none.
 OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
-API_PARTS = ("v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")  # the first
+# The first part of a path.
+API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
 SIGNED_PREFIX = "/videos/"  # a signed link is as good as a key there; the route looks
 
 

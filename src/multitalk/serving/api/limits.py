@@ -8,7 +8,7 @@ from typing import Literal
 from multitalk.errors import TooManyRequests
 
 Operation = Literal[
-    "run", "runsync", "status", "stream", "cancel", "purge-queue", "upload", "other"
+    "run", "runsync", "status", "stream", "cancel", "purge-queue", "upload", "speech", "other"
 ]
 
 WINDOW_SECONDS = 10.0
@@ -21,6 +21,7 @@ COUNTS: dict[Operation, int] = {
     "cancel": 100,
     "purge-queue": 2,
     "upload": 100,
+    "speech": 100,
     "other": 2000,
 }
 MAX_BUCKETS = 10_000  # of callers that are remembered at once

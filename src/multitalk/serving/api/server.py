@@ -1,5 +1,6 @@
 """What the routes of one server share."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Server:
         uploads: Files that came ahead of their jobs.
         secret: What its webhooks' secrets are derived from.
         clock: Seconds since 1970.
+        speaking: Places for texts that are spoken at once.
     """
 
     config: ServeConfig
@@ -46,6 +48,7 @@ class Server:
     uploads: UploadStore
     secret: bytes
     clock: Callable[[], float] = field(default=time.time)
+    speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     async def own_job(self, job_id: str, owner: str) -> Job:
         """A job of this caller's.

@@ -1,4 +1,4 @@
-"""What a web page needs beside the jobs: uploads, faces, voices, estimates, webhooks' secret."""
+"""What a web page needs beside the jobs: uploads, faces, estimates, webhooks' secret."""
 
 import asyncio
 import tempfile
@@ -23,7 +23,6 @@ from multitalk.serving.api.server import owner_of, server_of
 from multitalk.serving.api.signature import webhook_secret
 from multitalk.serving.api.uploads import SCHEME
 from multitalk.settings import Settings
-from multitalk.speech.espeak import list_languages, list_voices
 
 router = APIRouter()
 
@@ -83,14 +82,6 @@ async def faces(request: Request) -> Response:
                 intake.write(chunk)
             path = intake.keep()
         return answer(await asyncio.to_thread(_find_faces, path, server.settings))
-
-
-@router.get("/voices", summary="Languages and voices that texts can be spoken in")
-async def voices(request: Request) -> Response:
-    """Names for `language` and `voice` of a text."""
-    server_of(request).limits.admit(caller_of(request), "other")
-    languages, names = await asyncio.to_thread(lambda: (list_languages(), list_voices()))
-    return answer({"languages": languages, "voices": names})
 
 
 @router.get("/webhook-secret", summary="What this key's webhooks are signed with")

@@ -1,0 +1,118 @@
+"""Voices: their list, and a text spoken by one of them, as OpenAI's clients ask for it."""
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from multitalk.errors import InvalidRequest, RequestError
+from multitalk.media.sound_file import KINDS, SoundFormatName, encode_sound
+from multitalk.messages import sentence
+from multitalk.schema import SpokenText
+from multitalk.schema.problems import brief, one_error
+from multitalk.schema.wire import WireModel
+from multitalk.serving.api.answers import answer, locale_of, read_body
+from multitalk.serving.api.jobs import caller_of
+from multitalk.serving.api.server import server_of
+from multitalk.settings import Settings
+from multitalk.speech.catalogue import own_voices
+from multitalk.speech.espeak import list_languages
+from multitalk.speech.narration import narrate
+from multitalk.speech.synthesis import SynthesizedSpeech
+
+router = APIRouter()
+
+MAX_BODY_BYTES = 2**20
+PLACE = "speech"  # where errors of a text are, until they are told
+WARNINGS_HEADER = "X-MultiTalk-Warnings"
+
+
+class _Order(WireModel):
+    """The body of `/v1/audio/speech`; all that is about the text is read by `SpokenText`."""
+
+    input: Any
+    voice: Any = None
+    language: Any = None
+    speed: Any = None
+    pitch: Any = None
+    model: Any = None  # there is one synthesizer
+    response_format: SoundFormatName = "wav"
+
+
+@router.get("/voices", summary="Languages and voices that texts can be spoken in")
+async def voices(request: Request) -> Response:
+    """Names for `language` and `voice` of a text; docs/voices.md describes the answer."""
+    server_of(request).limits.admit(caller_of(request), "other")
+    languages, records = await asyncio.to_thread(lambda: (list_languages(), own_voices()))
+    return answer({"languages": languages, "voices": [record.reply() for record in records]})
+
+
+@router.get("/v1/audio/voices", summary="The same voices, as clients of speech services read them")
+async def audio_voices(request: Request) -> Response:
+    """`{"voices": [{"id", "name", ...}]}`."""
+    server_of(request).limits.admit(caller_of(request), "other")
+    records = await asyncio.to_thread(own_voices)
+    return answer({"voices": [{"id": record.name, **record.reply()} for record in records]})
+
+
+@router.post("/v1/audio/speech", summary="A text, spoken")
+async def speech(request: Request) -> Response:
+    """Body: `{"input", "voice", "language", "speed", "pitch", "response_format"}`.
+
+    The answer is a sound file. Warnings are a JSON list in the header X-MultiTalk-Warnings.
+    """
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "speech")
+    given = await read_body(request, max_bytes=MAX_BODY_BYTES)
+    text, format_name = parse_speech_order(given, settings=server.settings)
+    async with server.speaking:
+        spoken = await asyncio.to_thread(_speak, text)
+        sound = await asyncio.to_thread(
+            encode_sound, spoken.samples, spoken.sample_rate, format_name
+        )
+    locale = locale_of(request.headers.get("accept-language", ""))
+    warnings = [sentence(notice.key, locale, **notice.parameters) for notice in spoken.notices]
+    return Response(
+        sound,
+        media_type=KINDS[format_name].media_type,
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'inline; filename="speech.{format_name}"',
+            **({WARNINGS_HEADER: json.dumps(warnings)} if warnings else {}),
+        },
+    )
+
+
+def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText, SoundFormatName]:
+    """The text and the file format that a body asks for.
+
+    Raises:
+        InvalidRequest: Every problem of it.
+    """
+    if not isinstance(given, dict):
+        raise InvalidRequest("body_not_an_object", value=brief(given))
+    if given.get("input") is None:
+        raise InvalidRequest("field_missing", field="input")
+    try:
+        order = _Order.model_validate(given)
+        said = order.model_dump(exclude={"model", "response_format", "input"}, exclude_unset=True)
+        text = SpokenText.model_validate({"text": order.input, **said}, context=settings)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        for item in found:
+            item["loc"] = tuple("input" if part == "text" else part for part in item["loc"])
+        raise one_error(found, known_fields=lambda _: _Order.model_fields) from error
+    return text, order.response_format
+
+
+def _speak(text: SpokenText) -> SynthesizedSpeech:
+    try:
+        return narrate([text], field=PLACE)
+    except RequestError as error:
+        of_text = (error.field or "").removeprefix(f"{PLACE}.")
+        error.field = "input" if of_text in ("text", PLACE) else of_text
+        raise

@@ -1,0 +1,135 @@
+"""Voices at the server: their list, and texts that it speaks at once."""
+
+import io
+import json
+import wave
+
+import av
+import pytest
+from running import running
+
+from multitalk.settings import Settings
+
+pytest.importorskip("espeakng_loader")
+
+SPEECH = "/v1/audio/speech"
+SECONDS = 0.9  # about, of `Hello.` with its silence
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    data = tmp_path_factory.mktemp("voices")
+    settings = Settings(work_directory=data, allow_loopback=True, max_text_characters=50)
+    with running(data, settings=settings, works=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    with served.client(timeout=60) as client:
+        yield client
+
+
+def spoken(client, **body):
+    answer = client.post(SPEECH, json={"input": "Hello.", **body})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def seconds_of(sound: bytes) -> float:
+    with wave.open(io.BytesIO(sound)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+def test_the_list_says_whose_each_voice_is_and_where_it_is_spoken(client):
+    told = client.get("/voices").json()
+    assert {"ko", "en-us"} <= set(told["languages"])
+    assert told["voices"][0] == {
+        "name": "female",
+        "gender": "female",
+        "languages": None,
+        "recommended": True,
+    }
+    assert {voice["gender"] for voice in told["voices"]} == {"female", "male", None}
+    same = client.get("/v1/audio/voices").json()["voices"]
+    assert [voice["id"] for voice in same] == [voice["name"] for voice in told["voices"]]
+
+
+def test_a_text_is_answered_with_its_sound(client):
+    answer = spoken(client, voice="female", model="tts-1")
+    assert answer.headers["content-type"] == "audio/wav"
+    assert "x-multitalk-warnings" not in answer.headers
+    assert seconds_of(answer.content) == pytest.approx(SECONDS, abs=0.4)
+    assert spoken(client).content != answer.content
+    assert seconds_of(spoken(client, speed=0.5).content) > seconds_of(answer.content) + 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "codec"),
+    [
+        ("mp3", "audio/mpeg", "mp3float"),
+        ("opus", "audio/ogg", "opus"),
+        ("flac", "audio/flac", "flac"),
+        ("aac", "audio/aac", "aac"),
+    ],
+)
+def test_every_format_is_a_whole_file(client, name, media_type, codec):
+    answer = spoken(client, response_format=name)
+    assert answer.headers["content-type"] == media_type
+    with av.open(io.BytesIO(answer.content)) as file:
+        assert file.streams.audio[0].codec.name == codec
+        count = sum(frame.samples for frame in file.decode(audio=0))
+        seconds = count / file.streams.audio[0].rate
+    assert seconds == pytest.approx(seconds_of(spoken(client).content), abs=0.1)
+
+
+def test_bare_samples_are_at_24_kilohertz(client):
+    seconds = len(spoken(client, response_format="pcm").content) / 2 / 24_000
+    assert seconds == pytest.approx(seconds_of(spoken(client).content), abs=0.01)
+
+
+def test_what_should_be_known_is_in_a_header_in_the_caller_s_language(client):
+    answer = client.post(
+        SPEECH, json={"input": "Hello.", "pitch": -12}, headers={"Accept-Language": "ko"}
+    )
+    (warning,) = json.loads(answer.headers["x-multitalk-warnings"])
+    assert "반음" in warning
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "input"),
+        ({"input": 5}, "input"),
+        ({"input": "   "}, "input"),
+        ({"input": "..."}, "input"),
+        ({"input": "x" * 51}, "input"),
+        ({"input": "x", "voice": "nobody at all"}, "voice"),
+        ({"input": "x", "voice": "tts:sky"}, "voice"),
+        ({"input": "x", "language": "xx"}, "language"),
+        ({"input": "x", "speed": 3}, "speed"),
+        ({"input": "x", "pitch": "high"}, "pitch"),
+        ({"input": "x", "response_format": "midi"}, "response_format"),
+        ({"input": "x", "sped": 1}, "sped"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_field(client, body, field):
+    answer = client.post(SPEECH, json=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["field"] == field
+    assert answer.json()["error"].startswith(f"{field}: ")
+
+
+def test_a_body_that_is_no_object_is_refused(client):
+    assert "must be a JSON object" in client.post(SPEECH, json=["Hello."]).json()["error"]
+    assert client.post(SPEECH, content=b"Hello.").status_code == 400
+    assert client.post(SPEECH, json={"input": "x" * 2**21}).status_code == 413
+
+
+def test_with_keys_a_text_needs_one(tmp_path):
+    with running(tmp_path, works=False) as server:
+        _, token = server.keys.add("laptop")
+        with server.client() as stranger, server.client(token) as friend:
+            assert stranger.post(SPEECH, json={"input": "Hello."}).status_code == 401
+            assert stranger.get("/v1/audio/voices").status_code == 401
+            assert friend.get("/v1/audio/voices").status_code == 200
