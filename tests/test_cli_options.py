@@ -187,6 +187,16 @@ def test_no_field_of_a_request_is_left_without_an_option() -> None:
     assert set(REQUIRED) == set(REQUIRED_FIELDS)
 
 
+@pytest.mark.parametrize("language", ["ko", "KR", "ko-KR", "korean", "한국어"])
+def test_a_language_goes_by_its_code_its_country_and_its_name(language: str) -> None:
+    def sounds_of(*options: str) -> str:
+        made = render("--image", "face.png", "--text", "7", *options, "--phonemes", "s.json")
+        assert made.exit_code == 0, made.stderr
+        return "".join(sound["ipa"] for sound in json.loads(Path("s.json").read_text()))
+
+    assert sounds_of("--language", language) != sounds_of("--language", "en")
+
+
 # The prompt -------------------------------------------------------------------------------------
 
 

@@ -205,8 +205,8 @@ WRONG = [
     ("audio_paths", {"p": {"txt": "x", "text": "x"}}, "audio_paths.p.txt: not a field; did you"),
     (
         "audio_paths",
-        {"p": {"text": "x", "language": "한국어"}},
-        'audio_paths.p.language: "한국어" is not a language tag',
+        {"p": {"text": "x", "language": "k" * 65}},
+        "audio_paths.p.language: 65 characters; the limit is 64",
     ),
     (
         "audio_paths",

@@ -155,10 +155,6 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "speaking the text took longer than {limit:g} s; send a shorter one",
         "ko": "텍스트를 말하는 데 {limit:g}초보다 오래 걸렸습니다. 더 짧은 텍스트를 보내 주세요.",
     },
-    "language_unknown": {
-        "en": "{value} is not a language tag; write one such as ko, en or en-us",
-        "ko": "{value}은(는) 언어 태그가 아닙니다. ko, en, en-us처럼 써 주세요.",
-    },
     "speaker_name_refused": {
         "en": "a speaker's name must be printable, without spaces at its ends, such as person1",
         "ko": "화자 이름은 앞뒤 공백 없이 눈에 보이는 문자여야 합니다. 예: person1",

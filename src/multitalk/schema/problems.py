@@ -23,7 +23,6 @@ _SENTENCE_OF = {
     "less_than_equal": "too_high",
     "missing": "field_missing",
     "model_type": "expected_object",
-    "string_pattern_mismatch": "language_unknown",
     "string_too_long": "text_too_long",
     "string_type": "expected_text",
     "string_unicode": "text_broken",

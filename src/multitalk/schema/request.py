@@ -102,8 +102,10 @@ class SpokenText(WireModel):
         description="name of a voice, `female`, `male`, or `tts:NAME` for one of the worker's "
         "speech service; the language's own voice when left out",
     )
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = (
-        Field(None, description="language tag such as `ko` or `en-us`; told from the text if not")
+    language: Name | None = Field(
+        None,
+        description="a language by its tag, country or name, such as `ko`, `en-us`, `KR` or "
+        "`korean`; detected when left out",
     )
     speed: float = Field(
         1.0, ge=SLOWEST, le=FASTEST, description="how fast, as a multiple of the normal rate"
