@@ -28,6 +28,7 @@ def sync_client(endpoint) -> dict:
     while failing.status() != "FAILED":
         pass
     saw["stream_of_failed"] = list(failing.stream())
+    saw["output_of_failed"] = failing.output()
     return saw
 
 
@@ -38,6 +39,8 @@ async def async_client() -> dict:
         saw = {"output": await job.output(timeout=200), "status": await job.status()}
         streaming = await endpoint.run({"pieces": 3})
         saw["stream"] = [chunk async for chunk in streaming.stream()]
+        failing = await endpoint.run({"error": "no face"})
+        saw["output_of_failed"] = await failing.output(timeout=200)
         running = await endpoint.run({"seconds": 30})
         saw["cancel"] = await running.cancel()
         saw["stream_of_cancelled"] = [chunk async for chunk in running.stream()]

@@ -54,7 +54,9 @@ def test_the_python_client(served, tmp_path):
     assert sync["status"] == "COMPLETED"
     assert is_video(sync["output"], 1)
     assert is_video(sync["run_sync"], 2)
-    assert sync["run_sync_failing"]["code"] == "no_face_found"
+    failure = {"message": "no face", "code": "no_face_found", "field": "image_path"}
+    assert sync["run_sync_failing"] == failure
+    assert sync["output_of_failed"] == failure
     assert segments(sync["stream"]) == [0, 1, 2]
     assert sync["cancel"]["status"] == sync["cancelled"] == "CANCELLED"
     assert sync["stream_of_cancelled"] == sync["stream_of_failed"] == []
@@ -64,6 +66,7 @@ def test_the_python_client(served, tmp_path):
     assert later["status"] == "COMPLETED"
     assert is_video(later["output"], 1)
     assert segments(later["stream"]) == [0, 1, 2]
+    assert later["output_of_failed"] == failure
     assert later["cancel"]["status"] == "CANCELLED"
     assert later["stream_of_cancelled"] == []
 

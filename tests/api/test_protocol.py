@@ -69,7 +69,8 @@ def test_a_failed_job_tells_its_sentence_beside_code_and_field(client):
     reply = ended(client, send(client, {"error": "no face"})["id"])
     assert reply["status"] == "FAILED"
     assert reply["error"] == "no face"
-    assert reply["output"] == {"code": "no_face_found", "field": "image_path"}
+    failure = {"message": "no face", "code": "no_face_found", "field": "image_path"}
+    assert reply["output"] == failure
 
 
 def test_runsync_answers_with_the_end(client):

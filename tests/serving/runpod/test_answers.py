@@ -47,8 +47,9 @@ def test_a_success_is_told_by_its_status(tmp_path: Path) -> None:
 def test_a_refusal_is_a_sentence_and_a_code(tmp_path: Path, given: object) -> None:
     reply = answer(tmp_path, given)
     assert isinstance(reply["error"], str)
+    assert reply["message"] == reply["error"]
     assert reply["code"] == "invalid_request"
-    assert set(reply) <= {"error", "code", "field", "details"}
+    assert set(reply) <= {"error", "message", "code", "field", "details"}
     assert all(one["message"] for one in reply["details"]["problems"])
 
 

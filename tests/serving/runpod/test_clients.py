@@ -118,6 +118,12 @@ def test_runpod_s_client_runs_a_job_and_asks_how_it_is(endpoint: Any) -> None:
     assert request.status() == "COMPLETED"
 
 
+def test_runpod_s_client_is_given_the_reason_of_a_failure(endpoint: Any) -> None:
+    output = endpoint.run(job_input(audio_paths={"person1": {"text": "?!"}})).output(timeout=60)
+    assert output["message"].startswith("audio_paths.person1.text: ")
+    assert output["field"] == "audio_paths.person1.text"
+
+
 def test_runpod_s_client_cancels(plane: ControlPlane, endpoint: Any) -> None:
     request = endpoint.run(job_input(seconds=60.0, prompt="slow"))
     job = plane.jobs[request.job_id]

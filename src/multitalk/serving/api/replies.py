@@ -50,7 +50,9 @@ async def job_reply(
                 job, media=media, links=links, base_url=base_url, now=now, max_bytes=max_bytes
             )
     if job.error is not None:
-        reply["error"] = job.error
+        told = job.output if isinstance(job.output, Mapping) else {}
+        # RunPod's Python client hands out the output only
+        reply |= {"output": {"message": job.error, **told}, "error": job.error}
     return reply
 
 

@@ -161,9 +161,18 @@ def as_json(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
+def with_message(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply whose `error` is also its `message`.
+
+    The platform and the SDK take `error` out of what becomes the job's `output`, and RunPod's
+    Python client hands out the output only.
+    """
+    return {"message": reply["error"], **reply} if "error" in reply else dict(reply)
+
+
 def _result(reply: Mapping[str, Any], *, stop_pod: bool, is_stream: bool) -> bytes:
     """A job-done body in the form that the SDK gives it: `error` beside the rest as `output`."""
-    rest = {name: value for name, value in reply.items() if name != "error"}
+    rest = {name: value for name, value in with_message(reply).items() if name != "error"}
     body: dict[str, Any] = {"output": [] if is_stream and not rest else rest}
     if "error" in reply:
         body["error"] = reply["error"]

@@ -18,7 +18,7 @@ from multitalk.engines.base import Engine
 from multitalk.errors import EngineBroken, MultiTalkError
 from multitalk.job import guarded
 from multitalk.schema import wanted_locale
-from multitalk.serving.runpod.outbox import RESULT_PATIENCE_SECONDS, Outbox, Undelivered, as_json
+from multitalk.serving.runpod.outbox import RESULT_PATIENCE_SECONDS, Outbox, Undelivered, as_json, with_message
 from multitalk.serving.runpod.progress import ProgressReporter
 from multitalk.serving.runpod.stream import PieceSender
 from multitalk.serving.runpod.task import Job, Task
@@ -66,7 +66,7 @@ class Worker:
     async def handle(self, job: Job) -> dict[str, Any]:
         """The SDK's handler, for its local modes: `--test_input` and `--rp_serve_api`."""
         task = Task(job, self._settings, lambda _: None)
-        reply: dict[str, Any] = json.loads(as_json(await self._run(task)))
+        reply: dict[str, Any] = json.loads(as_json(with_message(await self._run(task))))
         return reply
 
     async def serve(self, session: ClientSession, job: Job) -> None:
