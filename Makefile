@@ -92,7 +92,7 @@ format: .venv/.dev  ## rewrite the files in the house style
 	@touch $@
 
 serve: .venv/.serve  ## the server with its web page and a worker: http://127.0.0.1:8000
-	@MULTITALK_ALLOWED_ROOTS="$(CURDIR)/examples" $(BIN)/multitalk serve --data out/serve
+	@MULTITALK_ALLOWED_ROOTS="$(CURDIR)/examples" $(BIN)/multitalk serve
 
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py

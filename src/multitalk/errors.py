@@ -21,6 +21,7 @@
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
     |   |-- QueueUnavailable    the jobs' queue cannot be reached or takes nothing; later it may
+    |   |-- ServerStopping      the server was asked to end; ask again when it is back
     |   `-- InternalError       a crash, turned into an answer
     `-- Cancelled               the caller took the job back
 
@@ -256,6 +257,14 @@ class QueueUnavailable(WorkerError):
     """The jobs' queue cannot be reached, or takes nothing more; nothing was changed."""
 
     code = "queue_unavailable"
+    http_status = 503
+    retryable = True
+
+
+class ServerStopping(WorkerError):
+    """The server was asked to end before it had an answer."""
+
+    code = "server_stopping"
     http_status = 503
     retryable = True
 

@@ -797,12 +797,31 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "이름`으로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
     },
     "data_in_use": {
-        "en": "another server uses this directory; end it, or name another",
-        "ko": "다른 서버가 이 폴더를 쓰고 있습니다. 그 서버를 끝내거나 다른 폴더를 지정해 주세요.",
+        "en": "another server uses {directory}; end it, or name another directory",
+        "ko": "다른 서버가 {directory} 폴더를 쓰고 있습니다. 그 서버를 끝내거나 다른 폴더를 지정해 "
+        "주세요.",
+    },
+    "data_unusable": {
+        "en": "{directory} cannot be used ({reason}); name another directory, here or in "
+        "MULTITALK_STATE_DIRECTORY",
+        "ko": "{directory} 폴더를 쓸 수 없습니다 ({reason}). 여기나 MULTITALK_STATE_DIRECTORY에 "
+        "다른 폴더를 지정해 주세요.",
     },
     "cannot_listen": {
-        "en": "cannot listen at port {port} ({reason}); choose another, or 0",
-        "ko": "{port}번 포트에서 기다릴 수 없습니다 ({reason}). 다른 포트나 0을 골라 주세요.",
+        "en": "cannot listen at {host}, port {port} ({reason}); choose another port, such as "
+        "--port {other}, or --port 0 for any that is free",
+        "ko": "{host}의 {port}번 포트를 쓸 수 없습니다 ({reason}). --port {other}처럼 다른 포트를 "
+        "고르거나, --port 0으로 비어 있는 포트를 쓰세요.",
+    },
+    "host_not_here": {
+        "en": "{host} is not an address of this machine ({reason}); 127.0.0.1 is for this machine "
+        "only, 0.0.0.0 for others too",
+        "ko": "{host}은(는) 이 컴퓨터의 주소가 아닙니다 ({reason}). 이 컴퓨터에서만 쓰려면 "
+        "127.0.0.1, 다른 컴퓨터에서도 쓰려면 0.0.0.0을 쓰세요.",
+    },
+    "server_stopping": {
+        "en": "the server is stopping; send the request again when it is back",
+        "ko": "서버가 종료되는 중입니다. 서버가 다시 시작되면 요청을 다시 보내 주세요.",
     },
     "server_crashed": {
         "en": "the server failed on this request; its log has the cause",

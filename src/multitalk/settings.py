@@ -126,7 +126,9 @@ class Settings:
         str | None, "time-stamping authority (RFC 3161) that is asked for each signature"
     ] = None
     state_directory: Annotated[
-        Path, "what this machine keeps for itself: the local certificate"
+        Path,
+        "what this machine keeps for itself: the local certificate, and in `server` the keys, "
+        "jobs and videos of `multitalk serve`",
     ] = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "multitalk")
     speech_url: Annotated[
         str | None,
@@ -141,9 +143,19 @@ class Settings:
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
     ] = "INFO"
+    log_format: Annotated[
+        Literal["auto", "plain", "json"],
+        "how `multitalk serve` and `multitalk work` log: plain lines, or a JSON object a line; "
+        "auto is plain on a terminal",
+    ] = "auto"
     bucket: Annotated[
         Bucket | None, "where results too large for a reply are uploaded; served as video_url"
     ] = None
+
+    @property
+    def server_directory(self) -> Path:
+        """Where `multitalk serve` and `multitalk keys` keep what they have, unless told."""
+        return self.state_directory.expanduser() / "server"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from obedient_worker import working
 
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
@@ -32,10 +34,19 @@ class Running:
         url: Its address.
         server: What its routes share.
         keys: Who may ask.
+        open_requests: How many are being answered.
     """
 
-    def __init__(self, url: str, server: Server, keys: KeyRing, loop: asyncio.AbstractEventLoop):
+    def __init__(
+        self,
+        url: str,
+        server: Server,
+        keys: KeyRing,
+        loop: asyncio.AbstractEventLoop,
+        open_requests: Callable[[], int],
+    ):
         self.url = url
+        self.open_requests = open_requests
         self.server = server
         self.keys = keys
         self._loop = loop
@@ -64,13 +75,15 @@ def running(
     """A server on loopback; `options` are of its `ServeConfig`."""
     config = ServeConfig(data=data, **options)
     settings = settings or Settings(work_directory=data, allow_loopback=True)
-    keys, metrics = KeyRing(data / "keys.json"), Metrics()
+    keys, metrics, ending = KeyRing(data / "keys.json"), Metrics(), Ending()
     started: list[tuple[Server, asyncio.AbstractEventLoop]] = []
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Server]:
         url = f"sqlite://{data / 'queue.db'}"
-        async with open_server(config, settings, keys, queue_url=url, engine="warp") as server:
+        async with open_server(
+            config, settings, keys, queue_url=url, engine="warp", ending=ending
+        ) as server:
             server.clock = clock or time.time
             webhooks = Webhooks(server, metrics, post or public_poster(settings))
             async with contextlib.AsyncExitStack() as stack:
@@ -86,9 +99,11 @@ def running(
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        app = create_app(config, keys, opening, metrics)
-        uvicorn_server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)
+        app = CutConnections(create_app(config, keys, opening, metrics), ending)
+        uvicorn_server = EndingServer(
+            uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2),
+            ending,
+            on_begin=lambda: None,
         )
         thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
         thread.start()
@@ -98,9 +113,11 @@ def running(
                 assert thread.is_alive()
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            yield Running(url, started[0][0], keys, started[0][1])
+            ((opened, loop),) = started
+            tasks = uvicorn_server.server_state.tasks
+            yield Running(url, opened, keys, loop, lambda: len(tasks))
         finally:
-            uvicorn_server.should_exit = True
+            uvicorn_server.handle_exit(signal.SIGINT, None)
             thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()
 

@@ -1,6 +1,8 @@
 """Videos as files: ranges, links, live."""
 
+import contextlib
 import threading
+import time
 
 import httpx
 import pytest
@@ -189,7 +191,8 @@ def test_live_begins_before_the_end(tmp_path):
         assert b"".join(got) == b"p0p1"
 
 
-def test_live_is_cut_where_another_attempt_begins(tmp_path):
+def test_live_is_cut_where_another_attempt_begins_and_no_traceback_is_logged(tmp_path, caplog):
+    caplog.set_level("INFO")
     with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()["id"]
         queue = server.server.queue
@@ -207,6 +210,47 @@ def test_live_is_cut_where_another_attempt_begins(tmp_path):
                 for _ in received:
                     pass
         assert client.get(f"/videos/{job}/live.mp4").content == b"p0"
+    assert [record for record in caplog.records if record.exc_info] == []
+    assert "another attempt at the job began" in caplog.text
+
+
+def test_who_watches_or_waits_is_let_go_when_the_server_ends(tmp_path, caplog):
+    caplog.set_level("INFO")
+    ends = {}
+    with contextlib.ExitStack() as stack, running(tmp_path, works=False) as server:
+        client = stack.enter_context(server.client(timeout=100))
+        job, waiting = (
+            client.post("/v2/a/run", json={"input": {"n": n}}).json()["id"] for n in (1, 2)
+        )
+        lease = server.do(server.server.queue.claim("worker", wait=5))
+        add(server, lease, 0)
+
+        def watch():
+            with client.stream("GET", f"/videos/{job}/live.mp4") as answer:
+                received = answer.iter_raw()
+                assert next(received) == b"p0"
+                with pytest.raises(httpx.RemoteProtocolError):
+                    next(received)
+                ends["watching"] = "cut"
+
+        def wait_for_video():
+            ends["early"] = client.get(f"/videos/{waiting}/live.mp4").json()["code"]
+
+        def wait_for_end():
+            answer = client.post("/v2/a/runsync?wait=300000", json={"input": {"n": 3}})
+            ends["runsync"] = answer.json()["status"]
+
+        threads = [threading.Thread(target=do) for do in (watch, wait_for_video, wait_for_end)]
+        for thread in threads:
+            thread.start()
+        while server.open_requests() < len(threads):
+            assert all(thread.is_alive() for thread in threads)
+            time.sleep(0.02)
+        while server.do(server.server.queue.counts()).in_queue < 2:
+            time.sleep(0.02)
+        stack.callback(lambda: [thread.join() for thread in threads])
+    assert ends == {"watching": "cut", "early": "server_stopping", "runsync": "IN_QUEUE"}
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def add(server, lease, number):

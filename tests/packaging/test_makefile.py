@@ -90,3 +90,9 @@ def test_the_index_of_cpu_builds_is_asked_for_unless_a_build_is_named(
     (place / ".venv-diffusion" / ".ready").unlink()
     said = would_do(place, "test-diffusion", *named)
     assert ("tools/torch_index.py" in said) is asks
+
+
+def test_the_server_has_the_directory_that_the_command_has(place: Path) -> None:
+    said = would_do(place, "serve")
+    assert "multitalk serve\n" in said
+    assert "--data" not in said

@@ -19,7 +19,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, _end)  # the terminal was closed
     if heard:
-        signal.signal(signal.SIGALRM, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt_again)
         signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
@@ -43,6 +43,14 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     if frame is None:
         raise KeyboardInterrupt
     signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)  # SIGALRM, which comes here again
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    """Do what Ctrl-C does by now: a server has a way of its own to end."""
+    if signal.getsignal(signal.SIGINT) is _interrupt:
+        _interrupt(number, frame)
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _end(number: int, _: FrameType | None) -> None:

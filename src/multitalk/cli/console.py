@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,15 @@ EXIT_WORKER_ERROR = 1
 EXIT_REQUEST_ERROR = 2
 EXIT_VERDICT_FAILED = 3
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
+
+LogFormatOption = Annotated[
+    Literal["auto", "plain", "json"] | None,
+    typer.Option(
+        help="How to log: plain lines, or a JSON object a line; auto is plain on a terminal. "
+        "MULTITALK_LOG_FORMAT if left out.",
+        metavar="auto|plain|json",
+    ),
+]
 
 
 @contextmanager

@@ -96,6 +96,7 @@ def _examine() -> Iterator[Finding]:
     yield _disk(settings)
     yield _gpu()
     yield _weights(settings)
+    yield find_server(settings)
     yield _self_test()
 
 
@@ -180,6 +181,31 @@ def _weights(settings: Settings) -> Finding:
     except CheckpointMismatch as error:
         return Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
     return Finding("weights", True, f"{files.weight_set} ({files.kind}) in {directory}")
+
+
+def find_server(settings: Settings) -> Finding:
+    """Of `multitalk serve`: what it has on this machine, and where."""
+    from multitalk.serving.api.directory import (  # noqa: PLC0415
+        former_directories,
+        is_in_use,
+        keys_of,
+    )
+
+    if find_spec("uvicorn") is None:
+        return Finding("server", None, "not installed: pip install '.[serve]'")
+    place = settings.server_directory
+    try:
+        keys = len(keys_of(place).listed())
+    except (OSError, ValueError, TypeError) as error:
+        return Finding("server", False, f"the keys in {place} cannot be read: {error}")
+    if not place.is_dir():
+        said = f"`multitalk serve` will keep its keys, jobs and videos in {place}"
+    else:
+        said = "runs" if is_in_use(place) else "does not run"
+        said += f"; {keys} {'key' if keys == 1 else 'keys'}; in {place}"
+    for former in former_directories(place):
+        said += f"; {former} has those of an earlier version: multitalk serve --data {former}"
+    return Finding("server", is_in_use(place) or None, said)
 
 
 def _self_test() -> Finding:

@@ -1,32 +1,52 @@
 """`multitalk serve`: the HTTP API with its workers; `multitalk keys`: who may ask it."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from multitalk.cli.command import Command, Group
-from multitalk.cli.console import answering, complain
-from multitalk.serving.api.keys import KeyRing
+from multitalk.cli.console import LogFormatOption, answering, complain, note
+from multitalk.serving.api.directory import KEYS_FILE, QUEUE_FILE, former_directories, keys_of
+from multitalk.settings import Settings
 
-DATA = Path("multitalk-data")
 WEEK_SECONDS = 7 * 86_400.0
 DataOption = Annotated[
-    Path, typer.Option(help="Where keys, jobs and videos are kept.", metavar="DIRECTORY")
+    Path | None,
+    typer.Option(
+        help="Where keys, jobs and videos are kept: the same for `serve` and `keys`.",
+        metavar="DIRECTORY",
+        show_default="server in MULTITALK_STATE_DIRECTORY, ~/.local/state/multitalk",
+    ),
 ]
 
 keys = typer.Typer(
-    cls=Group, help="Keys of the HTTP API: make, list and revoke them, also while it runs."
+    cls=Group,
+    help="Keys of the HTTP API: make, list and revoke them, also while it runs.",
+    no_args_is_help=True,
 )
 
 
 def serve(  # noqa: PLR0917 - typer's way to say options
     host: Annotated[
-        str, typer.Option(help="Address to listen at; others than this machine's need a key.")
+        str,
+        typer.Option(
+            help="Address to listen at: 127.0.0.1 is for this machine only; 0.0.0.0 is for others, "
+            "too, and needs a key.",
+            metavar="ADDRESS",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 lets the system choose.", min=0, max=65535)] = 8000,
-    data: DataOption = DATA,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
+        ),
+    ] = 8000,
+    data: DataOption = None,
     queue: Annotated[
         str | None,
         typer.Option(
@@ -35,7 +55,10 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="To start here; 0 where others do the work.", min=0, max=64)
+        int,
+        typer.Option(
+            help="To start here; 0 where others do the work.", metavar="NUMBER", min=0, max=64
+        ),
     ] = 1,
     engine: Annotated[
         str | None,
@@ -56,24 +79,35 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         typer.Option(help="Seconds that a job is kept after its end; a week if left out.", min=1.0),
     ] = WEEK_SECONDS,
     rate: Annotated[
-        float, typer.Option(help="Multiplies RunPod's rate limits; 0: no limits.", min=0.0)
+        float,
+        typer.Option(
+            help="Multiplies RunPod's rate limits; 0: no limits.", metavar="FACTOR", min=0.0
+        ),
     ] = 1.0,
     price_per_hour: Annotated[
-        float | None, typer.Option(help="Of a worker, for estimates.", min=0.0)
+        float | None,
+        typer.Option(help="Of a worker, for estimates.", metavar="AMOUNT", min=0.0),
     ] = None,
-    currency: Annotated[str, typer.Option(help="Of the price.")] = "USD",
+    currency: Annotated[str, typer.Option(help="Of the price.", metavar="NAME")] = "USD",
+    log_format: LogFormatOption = None,
 ) -> None:
-    """Serve the HTTP API and its web page, with a worker.
+    """Serve a web page and an HTTP API, with a worker that renders.
 
-    RunPod's endpoint protocol, at http://127.0.0.1:8000/v2/multitalk where nothing else is said.
+    The page is at http://127.0.0.1:8000. The API is RunPod's endpoint protocol,
+    at http://127.0.0.1:8000/v2/multitalk; /docs there lists the routes.
+
+    Ctrl-C lets the job at hand end, for 25 seconds at most; what takes longer
+    goes back to the queue. A second Ctrl-C ends at once.
 
     [bold]Examples[/bold]
 
-    multitalk serve
+    For this machine only: multitalk serve
 
-    multitalk keys add laptop && multitalk serve --host 0.0.0.0
+    For others, too: multitalk keys add laptop && multitalk serve --host 0.0.0.0
 
-    multitalk serve --queue nats://queue:4222 --workers 0
+    At another place: multitalk serve --port 8080 --data /srv/talks
+
+    Workers elsewhere: multitalk serve --queue nats://queue:4222 --workers 0
     """
     with answering():
         try:
@@ -83,17 +117,19 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             raise typer.Exit(1) from error
         from multitalk.registry import checked_name, choose_engine  # noqa: PLC0415
         from multitalk.serving.api.config import ServeConfig  # noqa: PLC0415
-        from multitalk.serving.logs import log_as_json  # noqa: PLC0415
-        from multitalk.settings import Settings  # noqa: PLC0415
+        from multitalk.serving.logs import is_plain, start_log  # noqa: PLC0415
 
         settings = Settings.from_env()
-        log_as_json(settings.log_level)
+        log_format = log_format or settings.log_format
+        start_log(settings.log_level, log_format)
         wanted = checked_name(settings.engine if engine is None else engine)
         chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
-        queue_url = queue or f"sqlite://{(data / 'queue.db').absolute()}"
+        place = _directory(data, settings)
+        queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
+        logging.getLogger(__name__).info("keys, jobs and videos are kept in %s", place)
         run(
             ServeConfig(
-                data=data,
+                data=place,
                 host=host,
                 base_url=base_url.rstrip("/") if base_url else None,
                 cors_origins=tuple(cors_origin or ()),
@@ -109,47 +145,89 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             port=port,
             queue_url=queue_url,
             engine=chosen,
-            worker_command=_worker_command(queue_url, chosen),
+            worker_command=_worker_command(queue_url, chosen, log_format),
             workers=workers,
-            on_ready=lambda address: typer.echo(
-                f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it"
+            on_ready=lambda address: typer.secho(
+                f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it",
+                bold=True,
             ),
+            waits_for_workers=is_plain(log_format),
         )
 
 
-def _worker_command(queue_url: str, engine: str) -> list[str]:
+def _worker_command(queue_url: str, engine: str, log_format: str) -> list[str]:
     code = "from multitalk.cli import main; main()"
-    return [sys.executable, "-c", code, "work", "--queue", queue_url, "--engine", engine]
+    options = ["--queue", queue_url, "--engine", engine, "--log-format", log_format]
+    return [sys.executable, "-c", code, "work", *options]
 
 
 @keys.command("add", cls=Command)
 def add_key(
     name: Annotated[str, typer.Argument(help="Whose it is, for your own list.")],
-    data: DataOption = DATA,
+    data: DataOption = None,
 ) -> None:
-    """Make a key, and print it: only now, for only its hash is kept."""
-    key, token = _ring(data).add(name)
-    typer.echo(f"{key.id} ({name})", err=True)
-    typer.echo(token)
+    """Make a key, and print it: only now, for only its hash is kept.
+
+    From the first key on the server answers nobody without one. Only the key is on stdout.
+
+    [bold]Example[/bold]
+
+    multitalk keys add laptop
+    """
+    with _answering_keys():
+        place = _directory(data, Settings.from_env())
+        key, token = keys_of(place).add(name)
+        typer.echo(f"{key.id} ({name}), kept in {place / KEYS_FILE}", err=True)
+        typer.echo(token)
 
 
 @keys.command("list", cls=Command)
-def list_keys(data: DataOption = DATA) -> None:
+def list_keys(data: DataOption = None) -> None:
     """List keys: id, when made, name."""
-    for key in _ring(data).listed():
-        typer.echo(f"{key.id}  {key.created}  {key.name}")
+    with _answering_keys():
+        place = _directory(data, Settings.from_env())
+        listed = keys_of(place).listed()
+        for key in listed:
+            typer.echo(f"{key.id}  {key.created}  {key.name}")
+        if not listed:
+            typer.echo(f"there are no keys in {place}", err=True)
 
 
 @keys.command("revoke", cls=Command)
 def revoke_key(
     key_id: Annotated[str, typer.Argument(help="Its id, as the list has it.", metavar="ID")],
-    data: DataOption = DATA,
+    data: DataOption = None,
 ) -> None:
     """Revoke a key: from now on it opens nothing."""
-    if not _ring(data).revoke(key_id):
-        complain(f"there is no key {key_id}; `multitalk keys list` lists them")
-        raise typer.Exit(1)
+    with _answering_keys():
+        place = _directory(data, Settings.from_env())
+        if not keys_of(place).revoke(key_id):
+            complain(f"there is no key {key_id} in {place}; `multitalk keys list` lists them")
+            raise typer.Exit(1)
 
 
-def _ring(data: Path) -> KeyRing:
-    return KeyRing(data / "keys.json")
+def _directory(given: Path | None, settings: Settings) -> Path:
+    """The directory in use; one of an earlier version beside it is named."""
+    if given is not None:
+        return given
+    place = settings.server_directory
+    for former in former_directories(place):
+        note(
+            f"{former} has keys and jobs of an earlier version, and is not used: the directory is "
+            f"now {place}. To go on with the old one: --data {former}"
+        )
+    return place
+
+
+@contextmanager
+def _answering_keys() -> Iterator[None]:
+    """Say as a sentence why keys cannot be read or written."""
+    with answering():
+        try:
+            yield
+        except OSError as error:
+            complain(f"{error.filename}: {error.strerror}; --data names another directory")
+            raise typer.Exit(1) from error
+        except (ValueError, TypeError) as error:
+            complain(f"the file of the keys is damaged ({error}); restore it, or remove it")
+            raise typer.Exit(1) from error

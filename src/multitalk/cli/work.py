@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from multitalk.cli.console import answering
+from multitalk.cli.console import LogFormatOption, answering
 
 DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
@@ -32,6 +32,7 @@ def work(
             min=0.0,
         ),
     ] = DRAIN_SECONDS,
+    log_format: LogFormatOption = None,
     worker_id: Annotated[
         str | None, typer.Option(help="Its name in the queue.", hidden=True)
     ] = None,
@@ -49,12 +50,12 @@ def work(
     """
     with answering():
         from multitalk.registry import checked_name  # noqa: PLC0415
-        from multitalk.serving.logs import log_as_json  # noqa: PLC0415
+        from multitalk.serving.logs import start_log  # noqa: PLC0415
         from multitalk.serving.work.process import work as run  # noqa: PLC0415 - takes a while
         from multitalk.settings import Settings  # noqa: PLC0415
 
         settings = Settings.from_env()
-        log_as_json(settings.log_level)
+        start_log(settings.log_level, log_format or settings.log_format)
         wanted = checked_name(settings.engine if engine is None else engine)
         raise typer.Exit(
             run(

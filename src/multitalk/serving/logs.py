@@ -1,13 +1,18 @@
-"""Logs as JSON, one object a line, so that a job's lines can be found by its id."""
+"""The log: plain lines for people, or JSON, one object a line, for programs."""
 
 import json
 import logging
 import re
+import sys
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Literal, TextIO, TypeAlias
+
+LogFormat: TypeAlias = Literal["auto", "plain", "json"]
 
 # The log of a job's work begins so.
 _JOB = re.compile(r"job ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+# The web server's own loggers: on a terminal their reports of each step are left out.
+_CHATTY = ("uvicorn.error", "httpx", "httpcore")
 
 
 class JsonFormatter(logging.Formatter):
@@ -30,8 +35,32 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told, ensure_ascii=False)
 
 
-def log_as_json(level: str, stream: TextIO | None = None) -> None:
-    """Send every log line, from `level` on, to a stream (stderr) as JSON."""
+class PlainFormatter(logging.Formatter):
+    """Formats a record as the local time and its message; from a warning on, its level too."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s  %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The record's line, without its traceback."""
+        if record.levelno >= logging.WARNING:
+            record.message = f"{record.levelname.lower()}: {record.message}"
+        return super().formatMessage(record)
+
+
+def is_plain(wanted: LogFormat, stream: TextIO | None = None) -> bool:
+    """Whether a stream (stderr) gets plain lines: as wanted, or if it is a terminal."""
+    if wanted == "auto":
+        return (stream or sys.stderr).isatty()
+    return wanted == "plain"
+
+
+def start_log(level: str, wanted: LogFormat = "auto", stream: TextIO | None = None) -> None:
+    """Send every log line, from `level` on, to a stream (stderr)."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
+    plain = is_plain(wanted, stream)
+    handler.setFormatter(PlainFormatter() if plain else JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    if plain and level == "INFO":
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)

@@ -44,8 +44,8 @@ async def run_sync(request: Request) -> Response:
     given = await read_body(request, max_bytes=server.config.max_runsync_bytes)
     job = await _submit(request, given, idempotency_key=_idempotency_key(request), owner=owner)
     end = server.clock() + wait
-    while not job.is_final and (left := end - server.clock()) > 0:
-        job = await server.queue.wait_for_change(job.id, seen=job.version, timeout=left)
+    while not job.is_final and not server.ending.begun.is_set() and server.clock() < end:
+        job = await server.wait_for_change(job, seconds=end - server.clock())
     return answer(await _reply(request, job, max_bytes=server.config.max_runsync_bytes))
 
 
@@ -128,6 +128,7 @@ async def health(request: Request) -> Response:
     server.limits.admit(caller_of(request), "status")
     counts = await server.queue.counts()
     workers = await server.queue.workers()
+    starting = server.own_workers - {worker.id for worker in workers}
     running = sum(worker.job_id is not None for worker in workers)
     idle = sum(worker.job_id is None and not worker.draining for worker in workers)
     return answer(
@@ -141,7 +142,7 @@ async def health(request: Request) -> Response:
             },
             "workers": {
                 "idle": idle,
-                "initializing": 0,
+                "initializing": len(starting),
                 "ready": idle + running,
                 "running": running,
                 "throttled": 0,

@@ -2,25 +2,30 @@
 
 import asyncio
 import contextlib
-import fcntl
-import ipaddress
 import logging
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import uvicorn
 
-from multitalk.errors import InvalidRequest, MultiTalkError
+from multitalk.errors import InvalidRequest, MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.directory import (
+    LEDGER_FILE,
+    SECRET_FILE,
+    UPLOADS,
+    keys_of,
+    made_for_one_server,
+)
+from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.limits import RateLimits
 from multitalk.serving.api.links import LinkSigner, read_secret
+from multitalk.serving.api.listening import address_of, listen
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.supervisor import Supervisor
@@ -30,8 +35,9 @@ from multitalk.serving.queue.opening import open_queue
 from multitalk.settings import Settings
 
 CLOSING_SECONDS = 5  # for answers that are under way
-KEYS_FILE, SECRET_FILE, LEDGER_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
-LOCK_FILE = "lock"
+LOOK_SECONDS = 0.2
+STOPPING = "stopping: a job at hand has 25 s to end; a second Ctrl-C ends at once"
+PATIENCE_SECONDS = 10.0  # after which the address is told although no worker is ready
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +52,7 @@ def serve(
     worker_command: Sequence[str],
     workers: int,
     on_ready: Callable[[str], None],
+    waits_for_workers: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let answers and workers end.
 
@@ -58,17 +65,18 @@ def serve(
         worker_command: Starts one worker.
         workers: How many to start here.
         on_ready: Told the server's address once it listens.
+        waits_for_workers: Tell it only when a worker is ready, so that it is the last that is said.
 
     Raises:
         InvalidRequest: It would be open to others without a key, cannot listen there, or another
             server uses its directory.
         QueueUnavailable: The queue cannot be used.
     """
-    keys = KeyRing(config.data / KEYS_FILE)
+    keys = keys_of(config.data)
     check_reachable_only_with_key(config, keys)
-    listening = _listen(config.host, port)
-    address = _address(config, listening.getsockname()[1])
-    metrics = Metrics()
+    listening = listen(config.host, port)
+    address = address_of(config, listening.getsockname()[1])
+    metrics, ending = Metrics(), Ending()
 
     unopened: list[MultiTalkError] = []
 
@@ -77,35 +85,49 @@ def serve(
         async with contextlib.AsyncExitStack() as stack:
             try:
                 server = await stack.enter_async_context(
-                    open_server(config, settings, keys, queue_url=queue_url, engine=engine)
+                    open_server(
+                        config, settings, keys, queue_url=queue_url, engine=engine, ending=ending
+                    )
                 )
             except MultiTalkError as error:
                 unopened.append(error)
                 logging.getLogger("uvicorn.error").disabled = True  # it would log a traceback
                 raise
             await stack.enter_async_context(
-                Supervisor(worker_command, workers, bury=server.queue.bury)
+                Supervisor(
+                    worker_command,
+                    workers,
+                    bury=server.queue.bury,
+                    running=server.own_workers,
+                    hurried=ending.hurried,
+                )
             )
             webhooks = Webhooks(server, metrics, public_poster(settings))
-            chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
-            try:
+            chores = [asyncio.create_task(Housekeeping(server, webhooks, metrics).run())]
+            if waits_for_workers and workers:
+                greeting = _greet(server, lambda: on_ready(address))
+                chores.append(asyncio.create_task(greeting))
+            else:
                 on_ready(address)
+            try:
                 yield server
             finally:
-                chores.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await chores
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.gather(*chores, return_exceptions=True)
 
     app = create_app(config, keys, opening, metrics)
-    server = uvicorn.Server(
+    server = EndingServer(
         uvicorn.Config(
-            app,
+            CutConnections(app, ending),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=CLOSING_SECONDS,
             timeout_keep_alive=30,
-        )
+        ),
+        ending,
+        on_begin=lambda: logger.info(STOPPING),
     )
     try:
         server.run(sockets=[listening])
@@ -117,33 +139,37 @@ def serve(
 
 @asynccontextmanager
 async def open_server(
-    config: ServeConfig, settings: Settings, keys: KeyRing, *, queue_url: str, engine: str
+    config: ServeConfig,
+    settings: Settings,
+    keys: KeyRing,
+    *,
+    queue_url: str,
+    engine: str,
+    ending: Ending | None = None,
 ) -> AsyncIterator[Server]:
-    """What the routes share, open while the context is."""
-    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(config.data):
-        async with _opened(config, settings, keys, queue_url=queue_url, engine=engine) as server:
-            yield server
-
-
-@contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    """Keep other servers off a directory.
+    """What the routes share, open while the context is.
 
     Raises:
-        InvalidRequest: Another one has it.
+        InvalidRequest: The directory cannot be used, or another server uses it.
+        QueueUnavailable: The queue cannot be used.
     """
-    with (data / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InvalidRequest("data_in_use", field="--data") from error
-        yield
+    with made_for_one_server(config.data):
+        opening = _opened(
+            config, settings, keys, queue_url=queue_url, engine=engine, ending=ending or Ending()
+        )
+        async with opening as server:
+            yield server
 
 
 @asynccontextmanager
 async def _opened(
-    config: ServeConfig, settings: Settings, keys: KeyRing, *, queue_url: str, engine: str
+    config: ServeConfig,
+    settings: Settings,
+    keys: KeyRing,
+    *,
+    queue_url: str,
+    engine: str,
+    ending: Ending,
 ) -> AsyncIterator[Server]:
     secret = read_secret(config.data / SECRET_FILE)
     ledger = Ledger(config.data / LEDGER_FILE)
@@ -167,10 +193,31 @@ async def _opened(
             links=LinkSigner(secret),
             uploads=uploads,
             secret=secret,
+            ending=ending,
         )
     finally:
         await queue.close()
         ledger.close()
+
+
+async def _greet(server: Server, greet: Callable[[], None]) -> None:
+    """Greet when a worker is ready; if that takes a while, once before it, too."""
+    loop = asyncio.get_running_loop()
+    patient_until: float | None = loop.time() + PATIENCE_SECONDS
+    while not await _is_worker_there(server):
+        if patient_until is not None and loop.time() > patient_until:
+            logger.info("the server answers; no worker is ready yet")
+            greet()
+            patient_until = None
+        await asyncio.sleep(LOOK_SECONDS)
+    greet()
+
+
+async def _is_worker_there(server: Server) -> bool:
+    try:
+        return bool(await server.queue.workers())
+    except QueueUnavailable:
+        return False
 
 
 def check_reachable_only_with_key(config: ServeConfig, keys: KeyRing) -> None:
@@ -181,27 +228,3 @@ def check_reachable_only_with_key(config: ServeConfig, keys: KeyRing) -> None:
     """
     if not config.is_loopback and not keys.is_in_use():
         raise InvalidRequest("public_without_key", field="--host", host=config.host)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        is_six = ipaddress.ip_address(host).version == 6
-    except ValueError:
-        is_six = False
-    listening = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen()  # from now on who knows the address waits, and is not refused
-    except OSError as error:
-        listening.close()
-        reason = error.strerror or type(error).__name__
-        raise InvalidRequest("cannot_listen", field="--port", port=port, reason=reason) from error
-    return listening
-
-
-def _address(config: ServeConfig, port: int) -> str:
-    if config.base_url is not None:
-        return config.base_url
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from multitalk.errors import NotFound
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.ending import Ending
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.limits import RateLimits
@@ -16,6 +17,8 @@ from multitalk.serving.api.links import LinkSigner
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.settings import Settings
+
+LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Server:
         links: Signs the addresses of videos.
         uploads: Files that came ahead of their jobs.
         secret: What its webhooks' secrets are derived from.
+        ending: Whether it was asked to end.
+        own_workers: Ids of the workers that run on behalf of this server.
         clock: Seconds since 1970.
         speaking: Places for texts that are spoken at once.
     """
@@ -47,6 +52,8 @@ class Server:
     links: LinkSigner
     uploads: UploadStore
     secret: bytes
+    ending: Ending
+    own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
     speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
@@ -59,6 +66,16 @@ class Server:
         job = await self.queue.get(job_id)
         if job.owner != owner:
             raise NotFound("job_unknown", job_id=job_id)
+        return job
+
+    async def wait_for_change(self, job: Job, *, seconds: float) -> Job:
+        """A job once it has changed, after so long, or when the server ends."""
+        ends, seen = time.monotonic() + seconds, job.version
+        while job.version == seen and not self.ending.begun.is_set():
+            left = min(ends - time.monotonic(), LOOK_SECONDS)
+            if left <= 0:
+                break
+            job = await self.queue.wait_for_change(job.id, seen=seen, timeout=left)
         return job
 
     def base_url(self, request: Request) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -35,6 +36,8 @@ class Supervisor:
         command: Of one worker; `--worker-id` and its name in the queue are added.
         count: How many.
         bury: Told the name of each that has ended, however it did.
+        running: The names of those that run are kept here.
+        hurried: Once it is set, one that should end is killed.
         drain_seconds: How long one may take to end.
     """
 
@@ -44,11 +47,15 @@ class Supervisor:
         count: int,
         *,
         bury: Callable[[str], Awaitable[None]],
+        running: set[str] | None = None,
+        hurried: asyncio.Event | None = None,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self._command = list(command)
         self._bury = bury
         self._count = count
+        self._running = set() if running is None else running
+        self._hurried = hurried or asyncio.Event()
         self._drain_seconds = drain_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,6 +93,7 @@ class Supervisor:
             start_new_session=True,
             preexec_fn=_tie(),  # noqa: PLW1509 - one system call, looked up before
         )
+        self._running.add(worker_id)
         logger.info("worker %d is process %d", number, process.pid)
         try:
             while (code := process.poll()) is None:
@@ -98,15 +106,19 @@ class Supervisor:
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(_ended(process), self._drain_seconds)
+        waits = [asyncio.create_task(wait) for wait in (_ended(process), self._hurried.wait())]
+        await asyncio.wait(waits, timeout=self._drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
         if process.poll() is None:
-            logger.warning("worker process %d does not end: killed", process.pid)
-            process.kill()
+            logger.warning("worker process %d has not ended: killed", process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its session, with what it started
         process.wait()
         await self._tell(worker_id)
 
     async def _tell(self, worker_id: str) -> None:
+        self._running.discard(worker_id)
         try:
             await self._bury(worker_id)
         except QueueUnavailable as error:  # a lease ends by itself, only later

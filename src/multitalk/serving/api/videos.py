@@ -8,8 +8,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from multitalk.errors import NotFound
+from multitalk.errors import MultiTalkError, NotFound, ServerStopping
 from multitalk.schema import JobStatus
+from multitalk.serving.api.ending import StreamBroken
 from multitalk.serving.api.filenames import disposition
 from multitalk.serving.api.replies import read_whole
 from multitalk.serving.api.server import Server, server_of
@@ -20,10 +21,6 @@ WAIT_SECONDS = 1.0  # for one look at what is new; a change ends it sooner
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 router = APIRouter(prefix="/videos")
-
-
-class StreamBroken(Exception):
-    """What was sent cannot be continued; the connection is cut, so that the client knows."""
 
 
 @router.head("/{job_id}.mp4", include_in_schema=False)
@@ -58,7 +55,7 @@ async def video(request: Request, job_id: str) -> Response:
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     content = server.queue.media.read(name, start=part.start, end=part.end)
-    return StreamingResponse(content, status_code=status, headers=headers)
+    return StreamingResponse(_cut_at_errors(content), status_code=status, headers=headers)
 
 
 @router.get("/{job_id}/live.mp4", summary="A video while it is made: a fragmented MP4")
@@ -71,7 +68,7 @@ async def live(request: Request, job_id: str) -> Response:
         raise NotFound("video_not_found")
     first = await read_whole(server.queue.media, pieces[0].output["video"])
     return StreamingResponse(
-        _live(server, job_id, pieces),
+        _cut_at_errors(_live(server, job_id, pieces)),
         media_type=f'{MEDIA_TYPE}; codecs="{_codecs(first)}"',
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
     )
@@ -121,12 +118,17 @@ async def _new_pieces(server: Server, job: Job, *, after: int) -> list[PieceReco
     """Pieces above a number, once there are any; none where the job ends without.
 
     A final job's pieces are all there: it is looked at before them.
+
+    Raises:
+        ServerStopping: The server ends before there are any.
     """
     while True:
         pieces = await server.queue.pieces(job.id, after=after)
         if pieces or job.is_final:
             return pieces
-        job = await server.queue.wait_for_change(job.id, seen=job.version, timeout=WAIT_SECONDS)
+        if server.ending.begun.is_set():
+            raise ServerStopping("server_stopping")
+        job = await server.wait_for_change(job, seconds=WAIT_SECONDS)
 
 
 async def _live(server: Server, job_id: str, pieces: list[PieceRecord]) -> AsyncIterator[bytes]:
@@ -143,6 +145,15 @@ async def _live(server: Server, job_id: str, pieces: list[PieceRecord]) -> Async
         pieces = await _new_pieces(server, job, after=pieces[-1].number)
     if (await server.queue.get(job_id)).status is not JobStatus.COMPLETED:
         raise StreamBroken("the job did not complete")
+
+
+async def _cut_at_errors(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes; an error among them can only be told by cutting the connection."""
+    try:
+        async for chunk in content:
+            yield chunk
+    except MultiTalkError as error:
+        raise StreamBroken(str(error)) from error
 
 
 def _codecs(start: bytes) -> str:

@@ -18,7 +18,13 @@ from multitalk.engines.base import Engine
 from multitalk.errors import EngineBroken, MultiTalkError
 from multitalk.job import guarded
 from multitalk.schema import wanted_locale
-from multitalk.serving.runpod.outbox import RESULT_PATIENCE_SECONDS, Outbox, Undelivered, as_json, with_message
+from multitalk.serving.runpod.outbox import (
+    RESULT_PATIENCE_SECONDS,
+    Outbox,
+    Undelivered,
+    as_json,
+    with_message,
+)
 from multitalk.serving.runpod.progress import ProgressReporter
 from multitalk.serving.runpod.stream import PieceSender
 from multitalk.serving.runpod.task import Job, Task

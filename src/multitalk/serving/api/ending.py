@@ -1,0 +1,115 @@
+"""How a server ends: who watches is let go, nothing looks like a crash, a second signal hurries."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from multitalk.errors import ServerStopping
+from multitalk.serving.api.answers import error_answer
+
+# What uvicorn says where an answer is cut: of ours, each is cut on purpose, and said so in a line.
+_CUT = ("returned without completing response", "Cancel %s running task(s)")
+
+logger = logging.getLogger(__name__)
+
+
+class StreamBroken(Exception):
+    """What was sent cannot be continued; the connection is cut, so that the client knows."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What those who wait must know.
+
+    Attributes:
+        begun: The server was asked to end: answers that wait for something end now.
+        hurried: It was asked again: nothing is waited for.
+    """
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class EndingServer(uvicorn.Server):
+    """uvicorn's server, which says when it is asked to end and closes the application always.
+
+    Args:
+        config: As for uvicorn.
+        ending: Is told about signals.
+        on_begin: Called in the event loop at the first signal.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, ending: Ending, on_begin: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._ending = ending
+        self._on_begin = on_begin
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        self._loop = asyncio.get_running_loop()
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, or hurry; called by Python where a signal came."""
+        is_first = not self.should_exit
+        super().handle_exit(sig, frame)
+        self.force_exit = not is_first  # uvicorn: only where both were Ctrl-C
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin if is_first else self._ending.hurried.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which would leave the application as it is where it is hurried."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
+    def _begin(self) -> None:
+        self._ending.begun.set()
+        self._on_begin()
+
+
+class CutConnections:
+    """Outermost of the application: an answer that cannot be finished is cut, without a traceback.
+
+    Args:
+        app: All the rest.
+        ending: Whether the server ends.
+    """
+
+    def __init__(self, app: ASGIApp, ending: Ending) -> None:
+        self._app = app
+        self._ending = ending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except StreamBroken as error:
+            logger.info("%s was cut: %s", scope["path"], error)
+        except asyncio.CancelledError:
+            if not self._ending.begun.is_set() or scope["type"] != "http":
+                raise
+            logger.info("%s was cut: the server ends", scope["path"])
+            if not has_begun:
+                await error_answer(ServerStopping("server_stopping"), "en")(scope, receive, send)
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    return not any(said in str(record.msg) for said in _CUT)

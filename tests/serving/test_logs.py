@@ -1,0 +1,67 @@
+"""The log: plain lines at a terminal, JSON elsewhere, either where it is asked for."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from multitalk.serving.logs import start_log
+
+
+class TerminalStream(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    """Logging as pytest has set it up."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in ("uvicorn.error", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    ("stream", "wanted", "is_json"),
+    [
+        (TerminalStream, "auto", False),
+        (io.StringIO, "auto", True),
+        (TerminalStream, "json", True),
+        (io.StringIO, "plain", False),
+    ],
+)
+def test_the_log_is_plain_at_a_terminal_and_json_elsewhere_or_as_wanted(stream, wanted, is_json):
+    stream = stream()
+    start_log("INFO", wanted, stream)
+    job = "0a1b2c3d-0000-4000-8000-123456789abc"
+    logging.getLogger("a").info("job %s: begun", job)
+    logging.getLogger("a").warning("careful")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    lines = stream.getvalue().splitlines()
+    if is_json:
+        begun, careful, failed = map(json.loads, lines)
+        assert (begun["level"], begun["job_id"]) == ("INFO", job)
+        assert careful["message"] == "careful"
+        assert "ValueError: broken" in failed["traceback"]
+    else:
+        assert lines[0].endswith(f"  job {job}: begun")
+        assert lines[1].endswith("  warning: careful")
+        assert lines[2].endswith("  error: failed")
+        assert lines[-1] == "ValueError: broken"
+
+
+def test_at_a_terminal_the_web_server_s_own_steps_are_left_out():
+    stream = TerminalStream()
+    start_log("INFO", "auto", stream)
+    logging.getLogger("uvicorn.error").info("Started server process [1]")
+    logging.getLogger("uvicorn.error").warning("something")
+    assert "Started" not in stream.getvalue()
+    assert "something" in stream.getvalue()
