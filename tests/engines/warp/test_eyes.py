@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.eyes import Eye, Eyes
+from multitalk.engines.warp.eyes import EYES, Eye, Eyes
+from multitalk.engines.warp.glasses import wears_glasses
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 
@@ -86,3 +87,74 @@ def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
     turned = rig.points.copy()
     turned[list(left), 0] = turned[left[-1], 0] + (turned[list(left), 0] - turned[left[-1], 0]) / 4
     assert blink(portrait, turned) == [True, False]
+
+
+def darkened_above(
+    picture: NDArray[np.uint8], points: NDArray[np.float64], *, eyes: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """The picture with eye shadow: the skin between brow and lashes is darkened on some eyes."""
+    mask = np.zeros(picture.shape[:2], np.float32)
+    for index in eyes:
+        upper, _, brow, _ = EYES[index]
+        edge = points[list(upper), :2]
+        shadow = np.concatenate([edge, (0.2 * edge.mean(0) + 0.8 * points[list(brow), :2])[::-1]])
+        hull = cv2.convexHull(shadow.astype(np.int32))
+        cv2.fillConvexPoly(mask, hull, 1.0)
+    made_up = picture * (1 - 0.55 * cv2.GaussianBlur(mask, (0, 0), 2)[..., None])
+    return made_up.astype(np.uint8)
+
+
+def lid_brightness(picture: NDArray[np.uint8], points: NDArray[np.float64], eye: int) -> float:
+    """Of the shut lid's middle."""
+    source = picture.copy()
+    Eyes(source, points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    upper, lower, _, _ = EYES[eye]
+    x, y = points[[upper[4], lower[4]], :2].mean(0).astype(int)
+    return float(source[y - 4 : y + 1, x - 6 : x + 7].mean())
+
+
+def test_a_lid_takes_the_colour_above_the_lashes_where_both_eyes_are_made_up(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    plain, both, one = (
+        lid_brightness(darkened_above(portrait, rig.points, eyes=eyes), rig.points, 0)
+        for eyes in ((), (0, 1), (0,))
+    )
+    assert both < 0.75 * plain
+    assert both < 0.9 * one  # a shadow of the nose or of hair is no make-up
+
+
+def with_glasses(
+    picture: NDArray[np.uint8], points: NDArray[np.float64], *, rim_above_lashes: float
+) -> NDArray[np.uint8]:
+    """The picture with a bridge, and a rim across each eye so many eye widths above its lashes."""
+    drawn = picture.copy()
+    inner = points[[133, 362], :2]
+    cv2.line(drawn, *(tuple(map(int, end)) for end in inner), (20, 18, 18), 5)
+    for upper, _, _, _ in EYES:
+        lid = points[list(upper), :2]
+        along = lid[-1] - lid[0]
+        height = lid[:, 1].min() - rim_above_lashes * np.linalg.norm(along)
+        ends = [
+            (int(lid[0, 0] - 0.2 * along[0]), int(height)),
+            (int(lid[-1, 0] + 0.2 * along[0]), int(height)),
+        ]
+        cv2.line(drawn, *ends, (20, 18, 18), 3)
+    return drawn
+
+
+def test_glasses_are_known_by_their_bridge(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    assert not wears_glasses(portrait, rig.points)
+    assert wears_glasses(with_glasses(portrait, rig.points, rim_above_lashes=0.6), rig.points)
+
+
+def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    def blinks(picture: NDArray[np.uint8]) -> bool:
+        source = picture.copy()
+        Eyes(source, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+        return bool((source != picture).any())
+
+    assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))
+    assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.12))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.glasses import wears_glasses
 from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
 from multitalk.face.geometry import interpolate_monotone, smoothstep
@@ -32,6 +33,17 @@ CHEEKS = (50, 280, 205, 425)
 HIDDEN_EYE = 0.35  # of the other eye's width: narrower is behind the nose
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
+# The lid above the lashes, which is what is drawn down when the eye shuts: shares of the way from
+# brow to lashes; how many places along it; the part of each place's pixels, by brightness, that is
+# no lash and no crease; and by how much, in eye widths, its colours are smoothed.
+STRIP, STRIP_PLACES, STRIP_BRIGHTNESS, STRIP_SPREADS = (0.38, 0.80), 16, (0.5, 0.95), 0.10
+# Brightness of that strip, of the skin below the eye: where both eyes' is below the first, they are
+# made up or lie deep, and a lid is painted in the strip's colour as far as `STRIP_COUNTS` says.
+DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.72, 0.92, 0.7
+ROUNDNESS = 0.10  # how much brighter the middle of a shut lid is
+# A line this dark across the lid of somebody who wears glasses is their rim.
+RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
+DARKEST_SKIN = 20.0  # of 255: below this nothing is told apart
 SKIN_SPREADS = 0.22  # eye widths from skin into what is painted: standard deviation
 PLANE_SHARE = 0.03  # weight of the plane where no skin is near
 LOWER_RIM = 0.03  # eye widths by which the white of an eye goes on below its landmarks
@@ -74,7 +86,7 @@ class Eye:
         place = local(np.stack([x, y], -1).astype(np.float64))
         lid, floor, above = local(upper), local(lower), local(brow)
         order = np.argsort(lid[:, 0])
-        self._y = place[..., 1]
+        self._x, self._y = place[..., 0], place[..., 1]
         xs = lid[order, 0]
         self._lid = interpolate_monotone(place[..., 0], xs, lid[order, 1])
         self._floor = interpolate_monotone(place[..., 0], xs, floor[order, 1])
@@ -95,6 +107,29 @@ class Eye:
         colour = self._skin.mean((0, 1))
         self._effect = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), 0.5, 1.5)
         self._lid_parts = lru_cache(maxsize=LID_LEVELS + 1)(self._make_lid_parts)
+
+    @property
+    def strip_brightness(self) -> float:
+        """Of the lid above the lashes, as a share of the skin's below the eye."""
+        return float((self._strip_colours()[..., :3] @ LUMA).mean()) / self._cheek()
+
+    def take_strip(self, share: float) -> None:
+        """Paint the lid in the colour of what is above the lashes, to a share of 0 to 1."""
+        self._skin += np.float32(share) * (self._strip_colours() + self._grain() - self._skin)
+        self._lid_parts.cache_clear()
+
+    @property
+    def has_rim(self) -> bool:
+        """Whether a dark line crosses the way of the lid: on somebody with glasses, their rim."""
+        luma = self._base[..., :3].astype(np.float32) @ LUMA
+        size = max(3, round(RIM_THINNER_THAN * self._width)) | 1
+        window = np.ones((size, 1), np.uint8)
+        lines = cv2.morphologyEx(blurred(luma, 0.5), cv2.MORPH_BLACKHAT, window)
+        above = (self._y - self._top) / np.maximum(self._edge - self._top, 1.0)
+        in_the_way = (above > LID_STARTS) & (self._y < self._edge - 0.02 * self._width)
+        columns = np.abs(self._x).min(0) < 0.42 * self._width
+        darkest = np.where(in_the_way, lines, 0).max(0)[columns]
+        return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * self._cheek())
 
     def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
         """Paint the eye into `source`, in place.
@@ -160,6 +195,37 @@ class Eye:
         mixed = (near + PLANE_SHARE * painted) / (share + PLANE_SHARE)
         return np.clip(mixed, 0, 255).astype(np.float32)
 
+    def _strip_colours(self) -> Array:
+        """The colour of the lid above the lashes, carried down over the eye: [h, w, C].
+
+        It changes along the lid only. Lashes and creases are darker lines in it, so the brighter
+        part of each place counts.
+        """
+        above = (self._y - self._top) / np.maximum(self._edge - self._top, 1.0)
+        strip = (above > STRIP[0]) & (above < STRIP[1]) & (np.abs(self._x) < 0.5 * self._width)
+        at, colours = self._x[strip] / self._width, self._base[strip].astype(np.float64)
+        middles = np.linspace(-0.5, 0.5, STRIP_PLACES)
+        bins = np.abs(at[:, None] - middles).argmin(1)
+        found = np.full((STRIP_PLACES, colours.shape[1]), np.nan)
+        for place in range(STRIP_PLACES):
+            here = colours[bins == place]
+            if len(here) >= 3:
+                bright = here[:, :3] @ LUMA
+                low, high = np.quantile(bright, STRIP_BRIGHTNESS)
+                found[place] = here[(bright >= low) & (bright <= high)].mean(0)
+        known = np.isfinite(found[:, 0])
+        weights = np.exp(-(((middles[:, None] - middles[known]) / STRIP_SPREADS) ** 2) / 2)
+        smooth = weights @ found[known] / weights.sum(1, keepdims=True)
+        x = self._x / self._width
+        return np.stack([np.interp(x, middles, c) for c in smooth.T], -1).astype(np.float32)
+
+    def _cheek(self) -> float:
+        """Brightness of the skin below the eye, 0..255."""
+        under = (self._y - self._floor) / self._width
+        ring = (under > CHEEK[0]) & (under < CHEEK[1]) & (np.abs(self._x) < 0.4 * self._width)
+        bright = self._base[ring][:, :3] @ LUMA
+        return max(float(np.median(bright)) if bright.size else 0.0, DARKEST_SKIN)
+
     def _grain(self) -> Array:
         """The fine structure of the skin below, which a painted lid has, too: [h, w, C]."""
         base = self._base.astype(np.float32)
@@ -189,6 +255,8 @@ class Eye:
         crease = np.exp(-(((y - fold) / (0.055 * width)) ** 2)) * self._lash_taper
         below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * width)) * (y > shut)
         shade += open_part * (0.06 * crease + 0.16 * below)
+        middle = np.exp(-(((down - 0.45) / 0.38) ** 2)) * (1 - (2 * self._x / width) ** 2).clip(0)
+        shade -= ROUNDNESS * open_part * cover * middle
         lashes = np.exp(-(((y - shut) / max(0.020 * width, 1.0)) ** 2)) * self._lash_taper
         dark = 1 - 0.62 * min(2 * closed, 1) * lashes * open_part
         # Skin in shade is redder.
@@ -218,6 +286,13 @@ class Eyes:
             for upper, lower, brow, _ in seen
             if max(rims) > DARK_GLASS
         ]
+        if wears_glasses(source, places(tuple(range(len(points))))):
+            # A lid drawn down over the rim would take it along; one eye alone would wink.
+            self._eyes = [] if any(eye.has_rim for eye in self._eyes) else self._eyes
+        brightest = max((eye.strip_brightness for eye in self._eyes), default=1.0)
+        dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
+        for eye in self._eyes if dark else ():
+            eye.take_strip(STRIP_COUNTS * dark)
         self._painted = (0, 0.0, 0.0)
 
     def set(self, *, closed: float, look: tuple[float, float]) -> None:
