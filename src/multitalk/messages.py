@@ -384,6 +384,27 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 똑바로, {pixels}픽셀 이상으로 "
         "보이는 사진을 보내 주세요.",
     },
+    "face_unread": {
+        "en": "a face is in the picture, but it is turned too far from the camera, covered or cut "
+        "off, so its mouth cannot be found; send a picture in which it looks more towards the "
+        "camera and is seen from forehead to chin",
+        "ko": "사진에 얼굴이 있지만 옆으로 너무 돌아갔거나 가려졌거나 잘려서 입을 찾지 못했습니다. "
+        "얼굴이 카메라 쪽을 더 향하고 이마부터 턱까지 보이는 사진을 보내 주세요.",
+    },
+    "too_few_faces_unread": {
+        "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); {unread} more "
+        "can be seen, but turned too far from the camera, covered or cut off: send a picture in "
+        "which each speaker looks more towards the camera, or fewer speakers",
+        "ko": "화자는 {speakers}명인데 말하게 할 수 있는 얼굴은 {faces}개입니다. 얼굴이 {unread}개 "
+        "더 보이지만 옆으로 너무 돌아갔거나 가려졌거나 잘렸습니다. 화자의 얼굴이 카메라 쪽을 더 "
+        "향하는 사진을 보내거나 화자를 줄여 주세요.",
+    },
+    "face_in_box_unread": {
+        "en": "the face inside this box is turned too far from the camera, covered or cut off, so "
+        "its mouth cannot be found; send a picture in which it looks more towards the camera",
+        "ko": "이 상자 안의 얼굴은 옆으로 너무 돌아갔거나 가려졌거나 잘려서 입을 찾지 못했습니다. "
+        "얼굴이 카메라 쪽을 더 향하는 사진을 보내 주세요.",
+    },
     "too_few_faces": {
         "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); send a "
         "picture with a face for each speaker, or fewer speakers",
@@ -552,6 +573,11 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{width}x{height} 픽셀 사진을 {decoded_width}x{decoded_height} 크기로 줄여 "
         "읽었습니다. 이 워커는 전체 {limit} 픽셀까지 받습니다 (MULTITALK_MAX_IMAGE_PIXELS). "
         "bbox는 그대로 원본 파일의 픽셀 단위입니다.",
+    },
+    "picture_turned": {
+        "en": "the faces in the picture were not upright, so it was turned by {degrees} degrees "
+        "clockwise",
+        "ko": "사진 속 얼굴이 똑바로 서 있지 않아 사진을 시계 방향으로 {degrees}도 돌렸습니다.",
     },
     "faces_chosen": {
         "en": "{faces} faces in the picture for {speakers} speakers: the largest speak, from left "

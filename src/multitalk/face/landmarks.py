@@ -10,19 +10,20 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.errors import EngineUnavailable
-from multitalk.face import mesh
+from multitalk.face.points import Box, FaceLandmarks
+from multitalk.face.search import SURE_SCORE, Found, Place, find_faces
+
+__all__ = ["MIN_FACE_PIXELS", "FaceDetector", "FaceLandmarks", "detect_faces"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +39,7 @@ LOST_MARGIN = 3.5  # of the crop in which a face is looked for that has moved aw
 # frontal faces under 0.004, one turned by 53 degrees 0.011, round things that the detectors took
 # for faces 0.009 (a cell, score 0.51) to 0.028 (a headlight, score 0.76).
 MAX_SPREAD = 0.015
-MAX_SPREAD_IN_DOUBT = 0.006
-DOUBTFUL_SCORE = 0.7
-
-# Tiles, as parts of the picture's shorter side, in which faces are looked for when the full
-# frame shows too few. The detectors see 128 or 192 pixels, whatever the tile's size.
-TILE_PARTS = (1, 2, 3, 5, 8)
-MIN_TILE_PIXELS = 160
-TILE_OVERLAP = 1.5  # tiles per tile length
+MAX_SPREAD_IN_DOUBT = 0.006  # where the detector is less than sure
 
 # There is one descriptor 2, so one thread at a time may hold it back.
 _STDERR_LOCK = threading.Lock()
@@ -54,88 +48,6 @@ _NATIVE_NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:\d\d\.|"
     rb"[IWE]0000 00:00:\d+\.\d+ |INFO: Created TensorFlow Lite"
 )
-
-
-@dataclass(frozen=True)
-class FaceLandmarks:
-    """One face.
-
-    Attributes:
-        points: float32 [478, 3]: x, y in pixels of the picture; z in pixels of the same scale,
-            smaller toward the camera, 0 at the head's centre. `face.mesh` names the points.
-    """
-
-    points: NDArray[np.float32]
-
-    @cached_property
-    def height(self) -> float:
-        """From the forehead's top to the chin in 3-D, in pixels: the "face height"."""
-        return self._distance(mesh.FOREHEAD_TOP, mesh.CHIN)
-
-    @cached_property
-    def width(self) -> float:
-        """Between the cheeks, where the face is widest, in 3-D, in pixels."""
-        return self._distance(mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)
-
-    @property
-    def mouth_opening(self) -> float:
-        """Gap between the lips in their middle, in face heights."""
-        return self._distance(mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP) / self.height
-
-    @property
-    def mouth_width(self) -> float:
-        """Between the mouth's corners, in face heights."""
-        return self._distance(mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER) / self.height
-
-    @property
-    def center(self) -> tuple[float, float]:
-        """Middle of the box (x, y) in pixels."""
-        x_min, y_min, x_max, y_max = self.box
-        return (x_min + x_max) / 2, (y_min + y_max) / 2
-
-    @cached_property
-    def box(self) -> tuple[float, float, float, float]:
-        """x_min, y_min, x_max, y_max of all points, in pixels."""
-        x_min, y_min = self.points[:, :2].min(0).tolist()
-        x_max, y_max = self.points[:, :2].max(0).tolist()
-        return x_min, y_min, x_max, y_max
-
-    @property
-    def yaw_degrees(self) -> float:
-        """Turn of the head: 0 is frontal, positive faces the right edge of the picture."""
-        across = self.head_axes[0]
-        return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
-
-    @property
-    def pitch_degrees(self) -> float:
-        """Nod of the head: positive looks down."""
-        down = self.head_axes[1]
-        return float(np.degrees(np.arctan2(down[2], np.hypot(down[0], down[1]))))
-
-    @property
-    def roll_degrees(self) -> float:
-        """Tilt of the head: positive is clockwise in the picture."""
-        across = self.head_axes[0]
-        return float(np.degrees(np.arctan2(across[1], across[0])))
-
-    @cached_property
-    def head_axes(self) -> NDArray[np.float32]:
-        """Orthonormal axes [3, 3] of the head: across (to the person's left), down, backward."""
-        points = self.points
-        across = (
-            points[mesh.LEFT_CHEEK]
-            - points[mesh.RIGHT_CHEEK]
-            + points[mesh.LEFT_EYE_OUTER]
-            - points[mesh.RIGHT_EYE_OUTER]
-        )
-        across = across / np.linalg.norm(across)
-        down = points[mesh.CHIN] - points[mesh.FOREHEAD_TOP]
-        down = down - (down @ across) * across
-        down = down / np.linalg.norm(down)
-        return np.stack([across, down, np.cross(across, down)]).astype(np.float32)
-
-    def _distance(self, first: int, second: int) -> float:
-        return float(np.linalg.norm(self.points[first] - self.points[second]))
 
 
 class FaceDetector:
@@ -192,26 +104,27 @@ class FaceDetector:
         Returns:
             Faces from left to right; empty when there is none.
         """
-        found: list[FaceLandmarks] = []
-        tried: list[_Place] = []
-        for places in self._search(image):
-            for place in sorted(places, key=lambda place: -place.score):
-                if any(_same_place(place, other) for other in tried):
-                    continue
-                tried.append(place)
-                sure = place.score >= DOUBTFUL_SCORE
-                face = self.refine(
-                    image,
-                    place.x,
-                    place.y,
-                    place.size,
-                    max_spread=MAX_SPREAD if sure else MAX_SPREAD_IN_DOUBT,
-                )
-                if face is not None and not any(_same_face(face, other) for other in found):
-                    found.append(face)
-            if len(found) >= expected:
-                break
-        return sorted(found, key=lambda face: face.center[0])
+        return list(self.search(image, expected=expected).faces)
+
+    def search(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        expected: int = 1,
+        boxes: Sequence[Box] = (),
+        closely: bool = True,
+    ) -> Found:
+        """Find the faces of one picture, and where one is seen only; see `face.search`."""
+        return find_faces(self, image, expected=expected, boxes=boxes, closely=closely)
+
+    def places(self, image: NDArray[np.uint8], *, whole: bool) -> list[Place]:
+        """Where the detectors see faces; see `face.search.Networks`."""
+        return self._near.places(image) + (self._far.places(image) if whole else [])
+
+    def verified(self, image: NDArray[np.uint8], place: Place) -> FaceLandmarks | None:
+        """The points of the face at a place, or None; see `face.search.Networks`."""
+        limit = MAX_SPREAD if place.score >= SURE_SCORE else MAX_SPREAD_IN_DOUBT
+        return self.refine(image, place.x, place.y, place.size, max_spread=limit)
 
     def refine(
         self,
@@ -236,7 +149,6 @@ class FaceDetector:
         Returns:
             The face, or None where the mesh does not see one.
         """
-        face: FaceLandmarks | None = None
         for _look in range(2):
             crops = [self._mesh_in_crop(image, x, y, size * margin) for margin in CROP_MARGINS]
             seen = [points for points in crops if points is not None]
@@ -245,40 +157,21 @@ class FaceDetector:
             points = np.median(np.stack(seen), axis=0).astype(np.float32)  # [478, 3]
             face = FaceLandmarks(points)
             x, y = face.center
-            size = _longer_side(face)
-        spread = max(float(np.abs(one[:, :2] - points[:, :2]).mean()) for one in seen)
-        if size < MIN_FACE_PIXELS or spread > max_spread * size:
+            size = face.size
+        spread = max(float(np.abs(one[:, :2] - points[:, :2]).mean()) for one in seen) / size
+        if size < MIN_FACE_PIXELS or spread > max_spread:
             return None
-        return face
+        return FaceLandmarks(points, spread)
 
     def follow(self, image: NDArray[np.uint8], before: FaceLandmarks) -> FaceLandmarks | None:
         """Find a face near where it was in the frame before, in one crop; None if it is gone."""
         x, y = before.center
-        size = _longer_side(before)
+        size = before.size
         for margin in (CROP_MARGINS[1], LOST_MARGIN):
             points = self._mesh_in_crop(image, x, y, size * margin)
             if points is not None:
                 return FaceLandmarks(points)
         return None
-
-    def _search(self, image: NDArray[np.uint8]) -> Iterator[list["_Place"]]:
-        """Yield what the detectors see: the full frame first, then ever smaller tiles."""
-        height, width = image.shape[:2]
-        yield self._near.places(image, 0, 0) + self._far.places(image, 0, 0)
-        for parts in TILE_PARTS:
-            side = min(height, width) // parts
-            if side < MIN_TILE_PIXELS:
-                return
-            if side == height == width:
-                continue
-            yield [
-                place
-                for top in _tile_starts(height, side)
-                for left in _tile_starts(width, side)
-                for place in self._near.places(
-                    image[top : top + side, left : left + side], left, top
-                )
-            ]
 
     def _mesh_in_crop(
         self, image: NDArray[np.uint8], x: float, y: float, side: float
@@ -308,15 +201,6 @@ def detect_faces(image: NDArray[np.uint8], *, expected: int = 1) -> list[FaceLan
         return detector.detect(image, expected=expected)
 
 
-class _Place(NamedTuple):
-    """Where a detector sees a face: centre and size in pixels, and how sure it is."""
-
-    x: float
-    y: float
-    size: float
-    score: float
-
-
 class _Graph:
     """One of MediaPipe's graphs; keeps its first calls quiet, when it writes to stderr."""
 
@@ -335,17 +219,17 @@ class _Graph:
         self._saw_face = any(getattr(result, name) for name in result._fields)
         return result
 
-    def places(self, image: NDArray[np.uint8], left: int, top: int) -> list[_Place]:
-        """Where a detector sees faces in a tile whose corner is at (left, top)."""
+    def places(self, image: NDArray[np.uint8]) -> list[Place]:
+        """Where a detector sees faces."""
         height, width = image.shape[:2]
         found = []
         for detection in self.process(image).detections or []:
             box = detection.location_data.relative_bounding_box
             box_width, box_height = box.width * width, box.height * height
             found.append(
-                _Place(
-                    x=left + box.xmin * width + box_width / 2,
-                    y=top + box.ymin * height + box_height / 2,
+                Place(
+                    x=box.xmin * width + box_width / 2,
+                    y=box.ymin * height + box_height / 2,
                     size=max(box_width, box_height),
                     score=detection.score[0],
                 )
@@ -392,23 +276,3 @@ def _without_native_noise() -> Iterator[None]:
             for line in held:
                 if not _NATIVE_NOISE.match(line):
                     os.write(2, line)
-
-
-def _tile_starts(length: int, side: int) -> list[int]:
-    count = max(1, int(np.ceil(length / side * TILE_OVERLAP))) if length > side else 1
-    return sorted({int(start) for start in np.linspace(0, length - side, count)})
-
-
-def _same_place(first: _Place, second: _Place) -> bool:
-    apart = np.hypot(first.x - second.x, first.y - second.y)
-    return bool(apart < 0.5 * max(first.size, second.size))
-
-
-def _same_face(first: FaceLandmarks, second: FaceLandmarks) -> bool:
-    apart = np.hypot(*np.subtract(first.center, second.center))
-    return bool(apart < 0.5 * max(_longer_side(first), _longer_side(second)))
-
-
-def _longer_side(face: FaceLandmarks) -> float:
-    x_min, y_min, x_max, y_max = face.box
-    return max(x_max - x_min, y_max - y_min)

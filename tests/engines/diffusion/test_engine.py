@@ -6,6 +6,7 @@ import logging
 import shutil
 import wave
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ from multitalk.errors import (  # noqa: E402
     NoFaceFound,
 )
 from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
+from multitalk.face.search import Found  # noqa: E402
+from multitalk.messages import Notice  # noqa: E402
 from multitalk.registry import choose_engine, load_engine  # noqa: E402
 from multitalk.settings import Settings  # noqa: E402
 
@@ -370,12 +373,16 @@ def test_a_closed_engine_has_let_its_weights_go(weights):
         frames_of(engine)
 
 
-def no_faces(portrait, expected):
-    return []
+def no_faces(scene):
+    return scene, Found(()), ()
+
+
+def two_faces(scene):
+    return scene, Found((face(5), face(75))), ()
 
 
 def test_faces_place_speakers_from_left_to_right():
-    boxes, notices = place_speakers(scene(boxes=[None, None]), lambda *_: [face(5), face(75)])
+    _, boxes, notices = place_speakers(scene(boxes=[None, None]), two_faces)
     assert not notices
     assert boxes[0] == pytest.approx((5 - 18, 20 - 18, 65 + 18, 80 + 18))
     assert boxes[1][0] == pytest.approx(75 - 18)
@@ -383,23 +390,36 @@ def test_faces_place_speakers_from_left_to_right():
 
 def test_a_box_goes_before_faces_and_another_takes_the_face_that_is_left():
     right = (70.0, 0.0, 140.0, 100.0)
-    boxes, _ = place_speakers(scene(boxes=[right, None]), lambda *_: [face(5), face(75)])
+    _, boxes, _ = place_speakers(scene(boxes=[right, None]), two_faces)
     assert boxes[0] == right
     assert boxes[1][2] < 100
 
 
 def test_without_faces_the_speakers_share_the_picture_and_it_is_said():
-    boxes, notices = place_speakers(scene(boxes=[None, None, None]), no_faces)
+    _, boxes, notices = place_speakers(scene(boxes=[None, None, None]), no_faces)
     assert boxes is None
     assert [notice.key for notice in notices] == ["many_speakers", "speakers_in_strips"]
     with pytest.raises(NoFaceFound):
         place_speakers(scene(boxes=[(0.0, 0.0, 9.0, 9.0), None]), no_faces)
 
 
-def test_nobody_looks_for_faces_where_all_is_known():
+def test_nobody_looks_for_faces_in_a_video_whose_speakers_are_placed():
     everywhere = (0.0, 0.0, 140.0, 100.0)
     for boxes in ([None], [everywhere], [everywhere, everywhere]):
-        place_speakers(scene(boxes=boxes), None)
+        place_speakers(replace(scene(boxes=boxes), footage=object()), None)
+
+
+def test_a_picture_that_is_upside_down_is_rendered_upright_and_it_is_said(engine, monkeypatch):
+    def set_upright(sent):
+        turned = replace(sent, portrait=sent.portrait[::-1, ::-1].copy())
+        return turned, Found(()), (Notice("picture_turned", {"degrees": 180}),)
+
+    upright = frames_of(engine)
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.look_once", set_upright)
+    upside_down = replace(scene(), portrait=PORTRAIT[::-1, ::-1].copy())
+    chunks = list(engine.render(upside_down, OPTIONS, unwatched))
+    np.testing.assert_array_equal(np.concatenate([chunk.frames for chunk in chunks]), upright)
+    assert [notice.key for notice in chunks[0].notices] == ["picture_turned"]
 
 
 def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine, monkeypatch):
@@ -408,7 +428,7 @@ def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine, monkeyp
     with pytest.raises(NoFaceFound) as caught:
         frames_of(engine, boxes=[left, (50.0, 50.0, 51.0, 51.0)])
     assert caught.value.field == "bbox.person2"
-    monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_once", no_faces)
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.look_once", no_faces)
     with pytest.raises(NoFaceFound, match="bbox") as caught:
         frames_of(engine, boxes=[None] * 60)
     assert caught.value.field == "audio_paths.person2"

@@ -28,7 +28,7 @@ from multitalk.engines.diffusion.parallel import Alone, Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.profiles import picked
 from multitalk.engines.diffusion.segments import SegmentLengths
-from multitalk.engines.diffusion.speakers import detect_once, no_room, place_speakers
+from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
@@ -176,7 +176,7 @@ class DiffusionEngine:
         _, outfit = self.loaded
         watch(0.0)
         outfit.put_on(options.profile)
-        boxes, notices = place_speakers(scene, detect_once)
+        scene, boxes, notices = place_speakers(scene, look_once)
         order = Order(scene, options, boxes)
         self._team.give(_as_arrays(order))
         try:

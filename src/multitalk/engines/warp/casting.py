@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from multitalk.engines.base import Speaker
+from multitalk.engines.base import Box, Speaker
 from multitalk.errors import NoFaceFound
-from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.points import FaceLandmarks
+from multitalk.face.search import Found
 
 SMALLEST_FACE = 40  # pixels from the top of the forehead to the chin, in the rendered picture
 
 
 def cast_faces(
     speakers: Sequence[Speaker],
-    faces: Sequence[FaceLandmarks],
+    found: Found,
     *,
     scale: float,
     portrait_size: tuple[int, int],
@@ -19,54 +20,68 @@ def cast_faces(
     """Give each speaker a face of their own.
 
     Args:
-        speakers: In the caller's order.
-        faces: As detected in the rendered picture, left to right.
-        scale: Rendered pixels for one pixel of the portrait (boxes are in the portrait's).
-        portrait_size: Height and width of the portrait, for messages.
+        speakers: In the caller's order; boxes are in pixels of the portrait.
+        found: What was found in the portrait, in its pixels.
+        scale: Rendered pixels for one pixel of the portrait.
+        portrait_size: Height and width of the portrait as it was sent, for messages.
 
     Returns:
         One face for each speaker, in the speakers' order.
 
     Raises:
         NoFaceFound: There is none, or none in a speaker's box, or fewer than speakers, or one is
-            too small to speak.
+            too small to speak, or is seen but turned too far.
     """
-    if not faces:
-        raise NoFaceFound("no_face_found", field="image_path", pixels=SMALLEST_FACE)
-    free = list(faces)
+    if not found.faces:
+        key = "face_unread" if found.unread else "no_face_found"
+        raise NoFaceFound(key, field="image_path", pixels=SMALLEST_FACE)
+    free = list(found.faces)
     chosen: dict[str, FaceLandmarks] = {}
     for speaker in speakers:
         if speaker.box is not None:
-            inside = [face for face in free if _is_inside(face, speaker.box, scale)]
-            if not inside:
-                height, width = portrait_size
-                raise NoFaceFound(
-                    "no_face_in_box", field=f"bbox.{speaker.name}", width=width, height=height
-                )
-            face = max(inside, key=lambda found: found.height)
+            face = _face_in(speaker.box, free)
+            if face is None:
+                raise _nobody_in_box(speaker.name, speaker.box, found, portrait_size)
             chosen[speaker.name] = face
             free = [other for other in free if other is not face]
     waiting = [speaker for speaker in speakers if speaker.name not in chosen]
     if len(free) < len(waiting):
         raise NoFaceFound(
-            "too_few_faces", field="image_path", speakers=len(speakers), faces=len(faces)
+            "too_few_faces_unread" if found.unread else "too_few_faces",
+            field="image_path",
+            speakers=len(speakers),
+            faces=len(found.faces),
+            unread=len(found.unread),
         )
-    largest = sorted(free, key=lambda found: found.height, reverse=True)[: len(waiting)]
+    largest = sorted(free, key=lambda face: face.height, reverse=True)[: len(waiting)]
     left_to_right = [face for face in free if any(face is one for one in largest)]
     chosen.update(
         {speaker.name: face for speaker, face in zip(waiting, left_to_right, strict=True)}
     )
     for face in chosen.values():
-        if face.height < SMALLEST_FACE:
+        if face.height * scale < SMALLEST_FACE:
             raise NoFaceFound(
                 "face_too_small",
                 field="image_path",
-                height=face.height / scale,
+                height=face.height,
                 limit=round(SMALLEST_FACE / scale),
             )
     return [chosen[speaker.name] for speaker in speakers]
 
 
-def _is_inside(face: FaceLandmarks, box: tuple[float, float, float, float], scale: float) -> bool:
-    x, y = face.points[:, :2].mean(0) / scale
-    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+def _face_in(box: Box, faces: Sequence[FaceLandmarks]) -> FaceLandmarks | None:
+    """The largest face whose middle is in a box."""
+    inside = [face for face in faces if face.is_in(box)]
+    return max(inside, key=lambda face: face.height, default=None)
+
+
+def _nobody_in_box(
+    name: str, box: Box, found: Found, portrait_size: tuple[int, int]
+) -> NoFaceFound:
+    """What is wrong with a box that has no face to speak: nobody is there, or turned too far."""
+    field = f"bbox.{name}"
+    middles = [((seen[0] + seen[2]) / 2, (seen[1] + seen[3]) / 2) for seen in found.unread]
+    if any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for x, y in middles):
+        return NoFaceFound("face_in_box_unread", field=field)
+    height, width = portrait_size
+    return NoFaceFound("no_face_in_box", field=field, width=width, height=height)

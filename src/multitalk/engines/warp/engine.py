@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.upright import set_upright
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.directions import gives_directions
@@ -50,18 +51,15 @@ class WarpEngine:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
-            NoFaceFound: No face, fewer faces than speakers, none in a box, or one too small.
+            NoFaceFound: No face, fewer faces than speakers, none in a box, or one too small or
+                turned too far.
         """
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
-        picture, scale = fit_picture(scene.portrait, options.resolution)
         height, width = scene.portrait.shape[:2]
-        found = self._detector.detect(picture, expected=len(scene.speakers))
-        faces = cast_faces(
-            scene.speakers,
-            found,
-            scale=scale,
-            portrait_size=(height, width),
-        )
+        scene, found, turned = set_upright(scene, self._detector)
+        picture, scale = fit_picture(scene.portrait, options.resolution)
+        cast = cast_faces(scene.speakers, found, scale=scale, portrait_size=(height, width))
+        faces = [face.scaled(scale) for face in cast]
         effort = EFFORTS[options.quality]
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):
@@ -78,7 +76,7 @@ class WarpEngine:
             stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
             for speaker in scene.speakers
         ]
-        notices = tuple(_notices(scene, faces, len(found), scale))
+        notices = turned + tuple(_notices(scene, faces, len(found.faces), scale))
         first = 0
         for tracks in zip(*voices, strict=True):
             watch(first)

@@ -1,0 +1,36 @@
+"""A scene set upright: its faces tell which way up the picture is, and the caller is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from multitalk.engines.base import Scene
+from multitalk.face.search import Found
+from multitalk.face.upright import Detector, find_upright, turned_box
+from multitalk.messages import Notice
+
+# The scene as it is to be rendered, its faces in pixels of its portrait, and what is to be told.
+Seen = tuple[Scene, Found, tuple[Notice, ...]]
+Look = Callable[[Scene], Seen]
+
+
+def set_upright(scene: Scene, detector: Detector) -> Seen:
+    """Find a scene's faces, and turn its picture and its boxes where they are not upright.
+
+    Footage stays as it is: a recording says itself which way up it is.
+    """
+    boxes = [speaker.box for speaker in scene.speakers if speaker.box is not None]
+    expected = len(scene.speakers)
+    if scene.footage is not None:
+        return scene, detector.search(scene.portrait, expected=expected, boxes=boxes), ()
+    upright = find_upright(detector, scene.portrait, expected=expected, boxes=boxes)
+    if upright.quarters == 0:
+        return scene, upright.found, ()
+    shape = scene.portrait.shape
+    speakers = tuple(
+        speaker
+        if speaker.box is None
+        else replace(speaker, box=turned_box(speaker.box, upright.quarters, shape))
+        for speaker in scene.speakers
+    )
+    turned = replace(scene, portrait=upright.picture, speakers=speakers)
+    return turned, upright.found, (Notice("picture_turned", {"degrees": upright.degrees}),)

@@ -1,0 +1,117 @@
+"""One face: 478 points, and the measures that follow from them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face import mesh
+
+Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
+
+
+def scaled_box(box: Box, factor: float) -> Box:
+    """A box in a picture that is enlarged by a factor."""
+    x_min, y_min, x_max, y_max = box
+    return x_min * factor, y_min * factor, x_max * factor, y_max * factor
+
+
+@dataclass(frozen=True)
+class FaceLandmarks:
+    """One face.
+
+    Attributes:
+        points: float32 [478, 3]: x, y in pixels of the picture; z in pixels of the same scale,
+            smaller toward the camera, 0 at the head's centre. `face.mesh` names the points.
+        spread: How far apart several looks at the face see its points, in face sizes: small on a
+            face, large on what is none or is seen the wrong way up. 0 after a single look.
+    """
+
+    points: NDArray[np.float32]
+    spread: float = 0.0
+
+    @cached_property
+    def height(self) -> float:
+        """From the forehead's top to the chin in 3-D, in pixels: the "face height"."""
+        return self._distance(mesh.FOREHEAD_TOP, mesh.CHIN)
+
+    @cached_property
+    def width(self) -> float:
+        """Between the cheeks, where the face is widest, in 3-D, in pixels."""
+        return self._distance(mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)
+
+    @property
+    def mouth_opening(self) -> float:
+        """Gap between the lips in their middle, in face heights."""
+        return self._distance(mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP) / self.height
+
+    @property
+    def mouth_width(self) -> float:
+        """Between the mouth's corners, in face heights."""
+        return self._distance(mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER) / self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Middle of the box (x, y) in pixels."""
+        x_min, y_min, x_max, y_max = self.box
+        return (x_min + x_max) / 2, (y_min + y_max) / 2
+
+    @property
+    def size(self) -> float:
+        """Longer side of the box, in pixels."""
+        x_min, y_min, x_max, y_max = self.box
+        return max(x_max - x_min, y_max - y_min)
+
+    def scaled(self, factor: float) -> "FaceLandmarks":
+        """The face in a picture that is enlarged by a factor."""
+        return FaceLandmarks(self.points * np.float32(factor), self.spread)
+
+    def is_in(self, box: Box) -> bool:
+        """Whether the middle of the points is in a box: x_min, y_min, x_max, y_max in pixels."""
+        x, y = self.points[:, :2].mean(0)
+        return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+    @cached_property
+    def box(self) -> Box:
+        """x_min, y_min, x_max, y_max of all points, in pixels."""
+        x_min, y_min = self.points[:, :2].min(0).tolist()
+        x_max, y_max = self.points[:, :2].max(0).tolist()
+        return x_min, y_min, x_max, y_max
+
+    @property
+    def yaw_degrees(self) -> float:
+        """Turn of the head: 0 is frontal, positive faces the right edge of the picture."""
+        across = self.head_axes[0]
+        return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
+
+    @property
+    def pitch_degrees(self) -> float:
+        """Nod of the head: positive looks down."""
+        down = self.head_axes[1]
+        return float(np.degrees(np.arctan2(down[2], np.hypot(down[0], down[1]))))
+
+    @property
+    def roll_degrees(self) -> float:
+        """Tilt of the head: positive is clockwise in the picture."""
+        across = self.head_axes[0]
+        return float(np.degrees(np.arctan2(across[1], across[0])))
+
+    @cached_property
+    def head_axes(self) -> NDArray[np.float32]:
+        """Orthonormal axes [3, 3] of the head: across (to the person's left), down, backward."""
+        points = self.points
+        across = (
+            points[mesh.LEFT_CHEEK]
+            - points[mesh.RIGHT_CHEEK]
+            + points[mesh.LEFT_EYE_OUTER]
+            - points[mesh.RIGHT_EYE_OUTER]
+        )
+        across = across / np.linalg.norm(across)
+        down = points[mesh.CHIN] - points[mesh.FOREHEAD_TOP]
+        down = down - (down @ across) * across
+        down = down / np.linalg.norm(down)
+        return np.stack([across, down, np.cross(across, down)]).astype(np.float32)
+
+    def _distance(self, first: int, second: int) -> float:
+        return float(np.linalg.norm(self.points[first] - self.points[second]))

@@ -1,0 +1,233 @@
+"""A picture set upright by its faces: photos come upside down or sideways, with no word of it.
+
+The mesh takes a face that is upside down for an upright one now and then, chin for forehead. Its
+looks at it agree far less, though, than at the same face the right way up: so the four right
+angles are compared by the faces' spread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face.points import Box, FaceLandmarks, scaled_box
+from multitalk.face.search import Found
+
+# What is searched is no larger than this, as what is rendered: the shorter and the longer side.
+SIDES = (720, 1280)
+
+# Measured on 263 pictures and their mirror images at three sizes (docs/experiments.md).
+LEANING = 55.0  # degrees of tilt up to which a head leans in an upright picture
+CONFIDENT_SPREAD = 0.002  # an upside-down face never looks so sharp
+DOUBTFUL_SPREAD = 0.006  # above it a face may also lie on its side
+CLEARLY = 0.75  # of the spread, below which another right angle is the right one
+CROP_MARGIN = 3.0  # crop side / face size, for a look at another right angle
+
+
+class Detector(Protocol):
+    """What finds faces in a picture that is as it is; see `face.landmarks.FaceDetector`."""
+
+    def search(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        expected: int = 1,
+        boxes: Sequence[Box] = (),
+        closely: bool = True,
+    ) -> Found:
+        """Find the faces of a picture."""
+        ...
+
+    def refine(
+        self, image: NDArray[np.uint8], x: float, y: float, size: float
+    ) -> FaceLandmarks | None:
+        """The points of the face of about `size` pixels around (x, y), or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Upright:
+    """A picture, the right way up, and its faces.
+
+    Attributes:
+        picture: RGB uint8 [H, W, 3].
+        quarters: Quarter turns clockwise that it was turned by: 0 to 3.
+        found: Its faces, in its pixels.
+    """
+
+    picture: NDArray[np.uint8]
+    quarters: int
+    found: Found
+
+    @property
+    def degrees(self) -> int:
+        """What the picture was turned by, clockwise: 0, 90, 180 or 270."""
+        return 90 * self.quarters
+
+    def box_as_sent(self, box: Box) -> Box:
+        """A box of this picture in pixels of the picture that was given."""
+        return turned_box(box, -self.quarters, self.picture.shape)
+
+
+def find_upright(
+    detector: Detector,
+    picture: NDArray[np.uint8],
+    *,
+    expected: int = 1,
+    boxes: Sequence[Box] = (),
+) -> Upright:
+    """Set a picture upright by its faces, and find them.
+
+    It stays as it is where its faces are upright, and where none is found at any right angle.
+
+    Args:
+        detector: Finds faces.
+        picture: RGB uint8 [H, W, 3].
+        expected: How many faces there should be; see `face.search.find_faces`.
+        boxes: Where some of them are, in pixels of the picture.
+    """
+    height, width = picture.shape[:2]
+    scale = min(1.0, min(SIDES) / min(height, width), max(SIDES) / max(height, width))
+    small = picture
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    scaled = [scaled_box(box, scale) for box in boxes]
+    quarters, found = _Angles(detector, small, expected, scaled).decide()
+    return Upright(turned_picture(picture, quarters), quarters, found.scaled(1 / scale))
+
+
+class _Angles:
+    """One picture, as it is searched at the four right angles."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        picture: NDArray[np.uint8],
+        expected: int,
+        boxes: Sequence[Box],
+    ) -> None:
+        self._detector = detector
+        self._pictures = {0: picture}
+        self._boxes = [
+            [turned_box(box, quarters, picture.shape) for box in boxes] for quarters in range(4)
+        ]
+        self._expected = max(expected, len(boxes))
+        self._searched: dict[tuple[int, bool], Found] = {}
+
+    def decide(self) -> tuple[int, Found]:
+        """The quarter turns clockwise that set the picture upright, and what is then found."""
+        for closely in (False, True):
+            quarters = self._right_angle(closely=closely)
+            if quarters is not None:
+                found = self._search(quarters, closely=closely)
+                if not self._is_enough(quarters, found):
+                    found = self._search(quarters, closely=True)
+                return quarters, found
+        return 0, self._search(0, closely=True)
+
+    def _right_angle(self, *, closely: bool) -> int | None:
+        """The quarter turns at which the faces are upright; None where none is found."""
+        guess = self._missing(0, closely=closely)
+        if guess == 0:
+            return 0
+        if guess is not None and self._missing(guess, closely=closely) == 0:
+            return guess
+        seen = [turn for turn in (2, 1, 3) if self._missing(turn, closely=closely) == 0]
+        return max(seen, key=lambda turn: self._rank(turn, closely=closely), default=None)
+
+    def _missing(self, quarters: int, *, closely: bool) -> int | None:
+        """How many more quarter turns the faces need to be upright; None where none is found."""
+        found = self._search(quarters, closely=closely)
+        faces = [face for face in found.faces if any(map(face.is_in, self._boxes[quarters]))]
+        faces = sorted(faces or found.faces, key=lambda face: -face.height)[: self._expected]
+        votes = [0.0] * 4
+        for face in faces:
+            votes[_turn_of(self._detector, self._turned(quarters), face)] += face.height
+        return votes.index(max(votes)) if faces else None
+
+    def _rank(self, quarters: int, *, closely: bool) -> tuple[int, float]:
+        faces = self._search(quarters, closely=closely).faces
+        return min(len(faces), self._expected), -min(face.spread for face in faces)
+
+    def _is_enough(self, quarters: int, found: Found) -> bool:
+        boxes = self._boxes[quarters]
+        return len(found.faces) >= self._expected and all(
+            any(face.is_in(box) for face in found.faces) for box in boxes
+        )
+
+    def _search(self, quarters: int, *, closely: bool) -> Found:
+        key = quarters, closely
+        if key not in self._searched:
+            self._searched[key] = self._detector.search(
+                self._turned(quarters),
+                expected=self._expected,
+                boxes=self._boxes[quarters],
+                closely=closely,
+            )
+        return self._searched[key]
+
+    def _turned(self, quarters: int) -> NDArray[np.uint8]:
+        if quarters not in self._pictures:
+            self._pictures[quarters] = turned_picture(self._pictures[0], quarters)
+        return self._pictures[quarters]
+
+
+def _turn_of(detector: Detector, picture: NDArray[np.uint8], face: FaceLandmarks) -> int:
+    """Quarter turns clockwise after which a face is upright."""
+    if abs(face.roll_degrees) > LEANING:
+        return -round(face.roll_degrees / 90) % 4
+    if face.spread <= CONFIDENT_SPREAD:
+        return 0
+    best, least = 0, CLEARLY * face.spread
+    for quarters in (2, 1, 3) if face.spread > DOUBTFUL_SPREAD else (2,):
+        other = _seen_at(detector, picture, face, quarters)
+        if other is None or abs(other.roll_degrees) > LEANING:
+            continue
+        if other.spread < least:
+            best, least = quarters, other.spread
+    return best
+
+
+def _seen_at(
+    detector: Detector, picture: NDArray[np.uint8], face: FaceLandmarks, quarters: int
+) -> FaceLandmarks | None:
+    """The face, as it looks once its surroundings are turned; in pixels of a part of its own."""
+    reach = face.size * CROP_MARGIN / 2
+    (height, width), (x, y) = picture.shape[:2], face.center
+    left, top = max(0, int(x - reach)), max(0, int(y - reach))
+    part = picture[top : min(height, int(y + reach)), left : min(width, int(x + reach))]
+    x, y = turned_points(np.array([[x - left, y - top]]), quarters, part.shape)[0]
+    return detector.refine(turned_picture(part, quarters), x, y, face.size)
+
+
+def turned_picture(picture: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
+    """A picture after quarter turns clockwise."""
+    return np.ascontiguousarray(np.rot90(picture, -quarters))
+
+
+def turned_points(
+    points: NDArray[np.floating], quarters: int, shape: Sequence[int]
+) -> NDArray[np.floating]:
+    """Where points are after quarter turns clockwise of their picture.
+
+    Args:
+        points: [N, 2], x and y in pixels.
+        quarters: Any whole number; below 0, counterclockwise.
+        shape: Height and width of the picture before, and what follows them.
+    """
+    height, width = shape[:2]
+    x, y = points.T
+    turned = ((x, y), (height - y, x), (width - x, height - y), (y, width - x))[quarters % 4]
+    return np.stack(turned, 1)
+
+
+def turned_box(box: Box, quarters: int, shape: Sequence[int]) -> Box:
+    """Where a box is after quarter turns clockwise of its picture; see `turned_points`."""
+    corners = turned_points(np.array(box).reshape(2, 2), quarters, shape)
+    x_min, y_min = corners.min(0).tolist()
+    x_max, y_max = corners.max(0).tolist()
+    return x_min, y_min, x_max, y_max
