@@ -1,10 +1,12 @@
 """Uploads, faces, voices, estimates: what the page needs beside the jobs."""
 
+import io
 import time
 import wave
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from running import ended, running
 
 from multitalk.serving.api.paces import pace_of
@@ -143,6 +145,28 @@ def test_faces_of_a_picture(client):
     assert client.post("/faces", json={"image_path": source}).json() == found
     assert client.post("/faces", content=b"no picture at all").json()["field"] == "image_path"
     assert client.post("/faces", json={"image_path": 5}).status_code == 400
+
+
+def test_faces_of_a_picture_that_is_upside_down_are_where_they_are_in_it(client):
+    with Image.open(PORTRAIT) as picture:
+        turned = io.BytesIO()
+        picture.convert("RGB").rotate(180).save(turned, "PNG")
+    upright = client.post("/faces", content=PORTRAIT.read_bytes()).json()
+    found = client.post("/faces", content=turned.getvalue()).json()
+    assert (upright["turned"], found["turned"]) == (0, 180)
+    assert (upright["unread"], found["unread"]) == ([], [])
+    (face,), (same,) = upright["faces"], found["faces"]
+    assert [720 - edge for edge in face["box"]] == pytest.approx(
+        [same["box"][index] for index in (2, 3, 0, 1)], abs=5
+    )
+    assert face["height"] == pytest.approx(same["height"], rel=0.02)
+    assert face["yaw"] == pytest.approx(same["yaw"], abs=3)
+
+
+@pytest.mark.parametrize("speakers", ["two", "0", "99", "1" * 5000])
+def test_how_many_faces_there_should_be_is_a_small_number(client, speakers):
+    said = client.post("/faces", params={"speakers": speakers}, content=PORTRAIT.read_bytes())
+    assert (said.status_code, said.json()["field"]) == (400, "speakers")
 
 
 def test_voices_are_listed(client):

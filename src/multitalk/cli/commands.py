@@ -7,6 +7,7 @@ import typer
 from multitalk.cli.command import Command, Group
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
+from multitalk.cli.faces import faces
 from multitalk.cli.fetch import fetch
 from multitalk.cli.inspect import inspect
 from multitalk.cli.render import render
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (render, voices, visemes, evaluate, inspect, fetch, serve, work):
+for command in (render, faces, voices, visemes, evaluate, inspect, fetch, serve, work):
     app.command(cls=Command)(command)
 app.add_typer(keys, name="keys")
 app.command(cls=Command)(doctor)

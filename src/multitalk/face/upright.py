@@ -23,7 +23,7 @@ SIDES = (720, 1280)
 LEANING = 55.0  # degrees of tilt up to which a head leans in an upright picture
 CONFIDENT_SPREAD = 0.002  # an upside-down face never looks so sharp
 DOUBTFUL_SPREAD = 0.006  # above it a face may also lie on its side
-CLEARLY = 0.75  # of the spread, below which another right angle is the right one
+CLEARLY = 0.55  # of the spread, below which another right angle is the right one
 CROP_MARGIN = 3.0  # crop side / face size, for a look at another right angle
 
 

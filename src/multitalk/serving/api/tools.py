@@ -5,7 +5,6 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
 from multitalk.face.landmarks import FaceDetector
+from multitalk.face.listing import list_faces
 from multitalk.inputs.intake import Intake
 from multitalk.media.image import load_picture
 from multitalk.schema.problems import brief
@@ -25,6 +25,8 @@ from multitalk.serving.api.uploads import SCHEME
 from multitalk.settings import Settings
 
 router = APIRouter()
+
+MAX_DIGITS = 10  # of a number in a query
 
 
 @router.post("/uploads", summary="Send a large file ahead of its job", status_code=201)
@@ -63,9 +65,13 @@ async def tell_estimate(request: Request) -> Response:
 
 @router.post("/faces", summary="Where the faces of a picture are")
 async def faces(request: Request) -> Response:
-    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels."""
+    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels.
+
+    `?speakers=N` looks for small faces, too, until so many are found.
+    """
     server = server_of(request)
     server.limits.admit(caller_of(request), "other")
+    speakers = _number_of_speakers(request, limit=server.settings.max_speakers)
     if request.headers.get("content-type", "").startswith("application/json"):
         given = await read_body(request, max_bytes=server.config.max_run_bytes)
         source = given.get("image_path") if isinstance(given, Mapping) else None
@@ -74,14 +80,14 @@ async def faces(request: Request) -> Response:
         path = server.uploads.path(
             source, field="image_path", owner=owner_of(request), now=server.clock()
         )
-        return answer(await asyncio.to_thread(_find_faces, path, server.settings))
+        return answer(await asyncio.to_thread(_find_faces, path, server.settings, speakers))
     with tempfile.TemporaryDirectory(dir=server.settings.work_directory) as directory:
         place = {"field": "image_path", "kind": "image", "settings": server.settings}
         with Intake(Path(directory), **place) as intake:  # type: ignore[arg-type]
             async for chunk in request.stream():
                 intake.write(chunk)
             path = intake.keep()
-        return answer(await asyncio.to_thread(_find_faces, path, server.settings))
+        return answer(await asyncio.to_thread(_find_faces, path, server.settings, speakers))
 
 
 @router.get("/webhook-secret", summary="What this key's webhooks are signed with")
@@ -94,13 +100,18 @@ async def secret(request: Request) -> Response:
 _detecting = threading.Lock()  # the detector's memory is a few hundred megabytes: one at a time
 
 
-def _find_faces(path: Path, settings: Settings) -> dict[str, Any]:
+def _find_faces(path: Path, settings: Settings, speakers: int) -> dict[str, object]:
     picture = load_picture(path, field="image_path", max_pixels=settings.max_image_pixels)
     with _detecting, FaceDetector() as detector:
-        found = detector.detect(picture.pixels)
-    boxes = [[round(edge, 1) for edge in picture.to_file(face.box)] for face in found]
-    return {
-        "width": picture.file_width,
-        "height": picture.file_height,
-        "faces": [{"box": box} for box in boxes],
-    }
+        return list_faces(detector, picture, speakers=speakers).reply()
+
+
+def _number_of_speakers(request: Request, *, limit: int) -> int:
+    """How many people are going to speak, by the query; 1 if it does not say."""
+    given = request.query_params.get("speakers", "1")
+    if not (given.isascii() and given.isdigit() and len(given) < MAX_DIGITS):
+        raise InvalidRequest("expected_integer", field="speakers", value=brief(given))
+    if not 1 <= int(given) <= limit:
+        key, bound = ("too_low", 1) if int(given) < 1 else ("too_high", limit)
+        raise InvalidRequest(key, field="speakers", value=brief(given), limit=bound)
+    return int(given)

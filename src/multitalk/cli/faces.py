@@ -1,0 +1,99 @@
+"""`multitalk faces`: where the faces of a picture are, ready for `multitalk render --box`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from multitalk.cli.console import EXIT_REQUEST_ERROR, answering, complain, note, print_json
+
+if TYPE_CHECKING:
+    from multitalk.face.listing import FaceList
+    from multitalk.face.points import Box
+
+FRONTAL = 5.0  # degrees of turn up to which a face looks at the camera
+
+
+def faces(
+    picture: Annotated[
+        Path, typer.Argument(help="The picture.", metavar="PICTURE", show_default=False)
+    ],
+    speakers: Annotated[
+        int,
+        typer.Option(
+            help="How many people will speak; small faces are looked for until so many are found.",
+            min=1,
+        ),
+    ] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, as the server's /faces.")
+    ] = False,
+) -> None:
+    """Show where the faces of a picture are, and whether they can speak.
+
+    Each line begins with an option for multitalk render: it gives that face to a speaker. Names are
+    yours to choose; they are those of --audio and --text. Boxes are x_min,y_min,x_max,y_max in
+    pixels of the picture. A picture whose faces are upside down or on their side is turned upright
+    in the video, and this says so; its boxes stay those of the picture as it is.
+
+    Exit code 2 if no face can speak.
+
+    [bold]Examples[/bold]
+
+    multitalk faces me.jpg
+
+    multitalk faces two.jpg --speakers 2
+
+    multitalk render --image two.jpg --box left=75,60,190,210 --box right=400,58,520,215
+    --audio left=a.wav --audio right=b.wav -o talk.mp4
+    """
+    with answering(as_json=as_json):
+        from multitalk.errors import InvalidRequest, NoFaceFound  # noqa: PLC0415 - takes a while
+        from multitalk.face.landmarks import FaceDetector  # noqa: PLC0415
+        from multitalk.face.listing import list_faces  # noqa: PLC0415
+        from multitalk.media.image import load_picture  # noqa: PLC0415
+        from multitalk.settings import Settings  # noqa: PLC0415
+
+        if not picture.is_file():
+            raise InvalidRequest("file_missing", field=str(picture))
+        limit = Settings.from_env().max_image_pixels
+        loaded = load_picture(picture, field=str(picture), max_pixels=limit)
+        with FaceDetector() as detector:
+            found = list_faces(detector, loaded, speakers=speakers)
+    if as_json:
+        print_json(found.reply())
+    else:
+        _print(found)
+    if not found.faces:
+        complain(NoFaceFound(_why_none(found), field=str(picture), **_limits()).text())
+        raise typer.Exit(EXIT_REQUEST_ERROR)
+    if found.turned:
+        note(f"a talk turns this picture by {found.turned} degrees clockwise")
+
+
+def _print(found: "FaceList") -> None:
+    for number, face in enumerate(found.faces, start=1):
+        option = f"--box person{number}={_edges(face.box)}"
+        typer.echo(f"{option:<40} {face.height:.0f} pixels high, {_turn(face.yaw)}")
+    for box in found.unread:
+        typer.echo(f"{_edges(box):<40} cannot speak: turned too far, covered or cut off")
+
+
+def _edges(box: "Box") -> str:
+    return ",".join(f"{edge:.0f}" for edge in box)
+
+
+def _turn(yaw: float) -> str:
+    if abs(yaw) < FRONTAL:
+        return "looks at the camera"
+    return f"turned {abs(yaw):.0f} degrees to the {'right' if yaw > 0 else 'left'}"
+
+
+def _why_none(found: "FaceList") -> str:
+    return "face_unread" if found.unread else "no_face_found"
+
+
+def _limits() -> dict[str, object]:
+    from multitalk.engines.warp.casting import SMALLEST_FACE  # noqa: PLC0415
+
+    return {"pixels": SMALLEST_FACE}

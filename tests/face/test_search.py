@@ -1,0 +1,153 @@
+"""Faces are looked for in boxes, in the full frame and in tiles, whatever networks look."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from multitalk.face.points import Box, FaceLandmarks
+from multitalk.face.search import Found, Place, find_faces
+
+# Each pixel says where it is, so that a part of the picture knows which one it is.
+ROWS, COLUMNS = np.mgrid[:600, :800]
+PICTURE = np.stack([COLUMNS % 256, ROWS % 256, 16 * (COLUMNS // 256) + ROWS // 256], 2).astype(
+    np.uint8
+)
+
+
+def face_at(x: float, y: float, size: float = 60) -> FaceLandmarks:
+    points = np.zeros((478, 3), np.float32)
+    points[:, :2] = (x, y)
+    points[0, :2] -= size / 2
+    points[1, :2] += size / 2
+    return FaceLandmarks(points)
+
+
+class Networks:
+    """Detectors that see given places, and a mesh that holds where it is told to.
+
+    Attributes:
+        looks: Shape of each part that a detector looked at, and whether all detectors did.
+        tried: The places that the mesh was asked about.
+    """
+
+    def __init__(
+        self,
+        places: list[Place],
+        holds: Callable[[Place], bool] = lambda _: True,
+        *,
+        sees_less_than: float = 10_000,
+    ) -> None:
+        self._places, self._holds, self._sees = places, holds, sees_less_than
+        self.looks: list[tuple[int, int, bool]] = []
+        self.tried: list[Place] = []
+
+    def places(self, image: NDArray[np.uint8], *, whole: bool) -> list[Place]:
+        height, width = image.shape[:2]
+        self.looks.append((width, height, whole))
+        if max(height, width) >= self._sees:
+            return []
+        column, row, coarse = image[0, 0].tolist()
+        left, top = column + 256 * (coarse // 16), row + 256 * (coarse % 16)
+        return [
+            place._replace(x=place.x - left, y=place.y - top)
+            for place in self._places
+            if 0 <= place.x - left < width and 0 <= place.y - top < height
+        ]
+
+    def verified(self, image: NDArray[np.uint8], place: Place) -> FaceLandmarks | None:
+        assert image.shape == PICTURE.shape
+        self.tried.append(place)
+        return face_at(place.x, place.y, place.size) if self._holds(place) else None
+
+
+def middles(found: Found) -> list[tuple[float, float]]:
+    return [face.center for face in found.faces]
+
+
+def test_a_place_that_failed_does_not_block_its_neighbour() -> None:
+    failing, near = Place(300, 300, 60, 0.9), Place(320, 310, 60, 0.6)
+    networks = Networks([failing, near], lambda place: place.x > 310)
+    assert middles(find_faces(networks, PICTURE)) == [(320, 310)]
+
+
+def test_a_face_that_was_found_blocks_its_surroundings() -> None:
+    networks = Networks([Place(300, 300, 60, 0.9), Place(320, 310, 60, 0.6)])
+    assert middles(find_faces(networks, PICTURE)) == [(300, 300)]
+    assert len(networks.tried) == 1
+
+
+def test_the_mesh_is_not_asked_twice_about_the_same_place() -> None:
+    networks = Networks(
+        [Place(300, 300, 60, 0.9), Place(300.5, 300.5, 61, 0.8)], lambda place: False
+    )
+    find_faces(networks, PICTURE, closely=False)
+    assert len(networks.tried) == 1
+
+
+def test_tiles_are_searched_only_while_faces_are_missing() -> None:
+    for expected, whole_frame_only in ((1, True), (2, False)):
+        networks = Networks([Place(300, 300, 60, 0.9)])
+        find_faces(networks, PICTURE, expected=expected)
+        assert (networks.looks == [(800, 600, True)]) == whole_frame_only
+    networks = Networks([])
+    find_faces(networks, PICTURE, closely=False)
+    assert networks.looks == [(800, 600, True)]
+
+
+def test_what_is_seen_in_a_tile_only_is_found_where_it_is() -> None:
+    networks = Networks([Place(500, 400, 60, 0.9)], sees_less_than=400)
+    assert middles(find_faces(networks, PICTURE)) == [(500, 400)]
+
+
+def test_a_box_is_searched_by_itself_and_nothing_else_where_its_face_is_there() -> None:
+    box: Box = (450, 350, 550, 450)
+    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)], sees_less_than=400)
+    assert middles(find_faces(networks, PICTURE, boxes=[box])) == [(500, 400)]
+    assert (800, 600, True) not in networks.looks
+
+
+def test_of_two_boxes_each_has_its_face() -> None:
+    boxes: list[Box] = [(450, 350, 550, 450), (50, 50, 150, 150)]
+    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)], sees_less_than=400)
+    assert middles(find_faces(networks, PICTURE, boxes=boxes)) == [(100, 100), (500, 400)]
+
+
+def test_where_no_detector_sees_the_face_of_a_box_the_mesh_is_asked_all_the_same() -> None:
+    networks = Networks([])
+    found = find_faces(networks, PICTURE, boxes=[(450, 350, 550, 450)])
+    assert middles(found) == [(500, 400)]
+
+
+def test_a_box_without_a_face_leaves_the_others_to_be_found() -> None:
+    networks = Networks([Place(100, 100, 60, 0.9)], lambda place: place.x < 200)
+    found = find_faces(networks, PICTURE, boxes=[(450, 350, 550, 450)])
+    assert middles(found) == [(100, 100)]
+
+
+def test_a_box_outside_the_picture_is_no_error() -> None:
+    networks = Networks([Place(100, 100, 60, 0.9)], lambda place: place.x < 200)
+    found = find_faces(networks, PICTURE, boxes=[(900, 900, 950, 950)])
+    assert middles(found) == [(100, 100)]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (Place(300, 300, 60, 0.9), 1),
+        (Place(300, 300, 60, 0.5), 0),  # the detector is not sure
+        (Place(300, 300, 20, 0.9), 0),  # too small to speak anyhow
+    ],
+)
+def test_a_face_that_is_surely_seen_and_cannot_be_read_is_told(place: Place, told: int) -> None:
+    found = find_faces(Networks([place], lambda _: False), PICTURE)
+    assert found.faces == ()
+    assert found.unread == ((270, 270, 330, 330),) * told
+
+
+def test_what_failed_at_a_face_that_was_found_after_all_is_not_told() -> None:
+    places = [Place(300, 300, 60, 0.9), Place(310, 300, 60, 0.8)]
+    found = find_faces(Networks(places, lambda place: place.x > 305), PICTURE)
+    assert len(found.faces) == 1
+    assert found.unread == ()

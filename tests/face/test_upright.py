@@ -1,0 +1,184 @@
+"""A picture is set upright by its faces, and stays as it is where they are upright."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from multitalk.face.landmarks import FaceDetector
+from multitalk.face.points import Box, FaceLandmarks
+from multitalk.face.search import Found
+from multitalk.face.upright import (
+    CONFIDENT_SPREAD,
+    find_upright,
+    turned_box,
+    turned_picture,
+    turned_points,
+)
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(cv2.imread(str(EXAMPLES / name))[:, :, ::-1], np.uint8)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Iterator[FaceDetector]:
+    with FaceDetector() as detector:
+        yield detector
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg"])
+def test_a_photo_is_set_upright_from_each_right_angle(
+    detector: FaceDetector, name: str, quarters: int
+) -> None:
+    picture = load(name)
+    upright = find_upright(detector, turned_picture(picture, quarters))
+    assert upright.quarters == -quarters % 4
+    assert upright.degrees == 90 * upright.quarters
+    np.testing.assert_array_equal(upright.picture, picture)
+    (face,) = upright.found.faces
+    assert abs(face.roll_degrees) < 15
+
+
+def test_two_people_upside_down_are_both_set_upright(detector: FaceDetector) -> None:
+    head = load("astronaut.jpg")[30:250, 120:330]
+    pair = np.concatenate([head, head[:, ::-1]], 1)
+    upright = find_upright(detector, turned_picture(pair, 2), expected=2)
+    assert upright.quarters == 2
+    assert len(upright.found.faces) == 2
+
+
+@pytest.mark.parametrize("degrees", [-45, -25, 25, 45])
+def test_a_head_that_leans_is_left_as_it_is(detector: FaceDetector, degrees: int) -> None:
+    turn = cv2.getRotationMatrix2D((223, 115), -degrees, 1.0)
+    leaning = cv2.warpAffine(load("astronaut.jpg"), turn, (512, 512)).astype(np.uint8)
+    upright = find_upright(detector, leaning)
+    assert upright.quarters == 0
+    assert len(upright.found.faces) == 1
+
+
+def test_the_face_of_a_large_picture_is_in_that_pictures_pixels(detector: FaceDetector) -> None:
+    small = load("portrait.jpg")
+    large = cv2.resize(small, None, fx=2.5, fy=2.5).astype(np.uint8)
+    (face,) = find_upright(detector, large).found.faces
+    (expected,) = detector.detect(small)
+    assert face.height == pytest.approx(2.5 * expected.height, rel=0.02)
+    assert face.center == pytest.approx([2.5 * place for place in expected.center], abs=5)
+
+
+def test_a_box_is_in_pixels_of_the_picture_that_was_given(detector: FaceDetector) -> None:
+    head = load("astronaut.jpg")[30:250, 120:330]
+    pair = turned_picture(np.concatenate([head, head[:, ::-1]], 1), 1)  # 220 wide, 420 high
+    below: Box = (0, 210, 220, 420)
+    upright = find_upright(detector, pair, boxes=[below])
+    assert upright.quarters == 3
+    boxes = [upright.box_as_sent(face.box) for face in upright.found.faces]
+    assert any(below[1] < (box[1] + box[3]) / 2 < below[3] for box in boxes)
+
+
+def test_without_a_face_the_picture_stays_as_it_is(detector: FaceDetector) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
+    upright = find_upright(detector, picture)
+    assert upright.quarters == 0
+    assert np.shares_memory(upright.picture, picture)
+    assert upright.found.faces == ()
+
+
+def test_points_and_boxes_go_where_their_pixels_go() -> None:
+    picture = np.zeros((20, 30, 1), np.uint8)
+    picture[4:7, 10:15] = 1
+    for quarters in range(-4, 8):
+        rows, columns = np.nonzero(turned_picture(picture, quarters)[..., 0])
+        box = turned_box((10, 4, 15, 7), quarters, picture.shape)
+        assert box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        there = turned_points(np.array([[10.0, 4.0], [15.0, 7.0]]), quarters, picture.shape)
+        back = turned_points(there, -quarters, turned_picture(picture, quarters).shape)
+        np.testing.assert_allclose(back, [[10, 4], [15, 7]])
+
+
+def face(*, roll: float = 0.0, spread: float = 0.001) -> FaceLandmarks:
+    """A flat face of 100 pixels, tilted clockwise."""
+    points = np.zeros((478, 3), np.float32)
+    points[10], points[152] = (0, -50, 0), (0, 50, 0)  # forehead, chin
+    points[234], points[454] = (-40, 0, 0), (40, 0, 0)  # cheeks
+    points[33], points[263] = (-20, -10, 0), (20, -10, 0)  # eyes
+    c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
+    turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)
+    return FaceLandmarks(turned + np.float32([100, 100, 0]), spread)
+
+
+class Detector:
+    """Finds what it is told to at each right angle of a picture whose marked corner is white.
+
+    Attributes:
+        searched: Quarter turns clockwise of each picture that was searched.
+        refined: How many faces were looked at again.
+    """
+
+    def __init__(self, seen: dict[int, FaceLandmarks], again: FaceLandmarks | None = None) -> None:
+        self._seen, self._again = seen, again
+        self.searched: list[int] = []
+        self.refined = 0
+
+    def search(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        expected: int = 1,
+        boxes: Sequence[Box] = (),
+        closely: bool = True,
+    ) -> Found:
+        corners = (image[0, 0], image[0, -1], image[-1, -1], image[-1, 0])
+        quarters = [int(corner[0]) for corner in corners].index(255)
+        self.searched.append(quarters)
+        return Found((self._seen[quarters],) if quarters in self._seen else ())
+
+    def refine(
+        self, image: NDArray[np.uint8], x: float, y: float, size: float
+    ) -> FaceLandmarks | None:
+        self.refined += 1
+        return self._again
+
+
+def marked() -> NDArray[np.uint8]:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    picture[0, 0] = 255
+    return picture
+
+
+def test_a_sharp_upright_face_costs_no_second_look() -> None:
+    detector = Detector({0: face(spread=CONFIDENT_SPREAD)})
+    assert find_upright(detector, marked()).quarters == 0
+    assert detector.searched == [0]
+    assert detector.refined == 0
+
+
+@pytest.mark.parametrize(
+    ("again", "quarters"),
+    [(face(spread=0.002), 2), (face(spread=0.009), 0), (face(roll=90, spread=0.001), 0), (None, 0)],
+)
+def test_a_face_that_is_sharper_the_other_way_up_turns_the_picture(
+    again: FaceLandmarks | None, quarters: int
+) -> None:
+    """A chin that was taken for a forehead: the mesh says upright, and is unsure of it."""
+    detector = Detector({0: face(spread=0.01), 2: face(spread=0.001)}, again)
+    assert find_upright(detector, marked()).quarters == quarters
+
+
+@pytest.mark.parametrize(("roll", "quarters"), [(90, 3), (-90, 1), (180, 2), (60, 3), (50, 0)])
+def test_a_face_that_lies_says_itself_which_way_to_turn(roll: float, quarters: int) -> None:
+    upright = {turn: face(roll=roll + 90 * turn) for turn in range(4)}
+    detector = Detector(upright)
+    assert find_upright(detector, marked()).quarters == quarters
+    assert detector.searched == [0, quarters][: 1 + (quarters > 0)]
+
+
+def test_where_no_face_is_seen_the_other_right_angles_are_looked_at() -> None:
+    for quarters in (1, 2, 3):
+        assert find_upright(Detector({quarters: face()}), marked()).quarters == quarters
