@@ -566,6 +566,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 이름의 음성이 없습니다. 음성은 {voices}입니다.",
     },
     # Warnings ----------------------------------------------------------------------------------
+    "profile_not_usable": {
+        "en": "the picture's colour profile is damaged or for another kind of picture, so its "
+        "colours may look wrong; save it again as sRGB",
+        "ko": "사진의 색상 프로파일이 손상되었거나 이 사진에 맞지 않아 색이 다르게 보일 수 "
+        "있습니다. sRGB로 다시 저장해 주세요.",
+    },
     "picture_reduced": {
         "en": "the picture of {width}x{height} pixels was decoded at {decoded_width}x"
         "{decoded_height}, as this worker takes {limit} pixels in all "

@@ -2,20 +2,19 @@
 
 import io
 import logging
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
+from multitalk.media.colour_tags import read_tags
+from multitalk.media.damage import DAMAGE
 from multitalk.media.large_jpeg import reduce_jpeg
 from multitalk.media.picture import Picture, Portrait
+from multitalk.media.srgb import opaque_srgb
 from multitalk.messages import Notice
-
-BACKGROUND = (128, 128, 128)  # middle grey, behind what is transparent
 
 # Pillow's formats, less those that start another program (EPS) or that are no pictures of pixels.
 FORMATS = (
@@ -30,19 +29,6 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 MIRRORED_ACROSS = frozenset({2, 3, 6, 7})
 MIRRORED_DOWN = frozenset({3, 4, 7, 8})
 
-# What Pillow's decoders raise on bytes that are not what they claim to be.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _log = logging.getLogger(__name__)
@@ -51,9 +37,10 @@ _log = logging.getLogger(__name__)
 def load_picture(path: Path, *, field: str, max_pixels: int) -> Picture:
     """Decode any still or animated picture (its first frame).
 
-    The camera's orientation is applied, an ICC profile is converted to sRGB, and transparency is
-    laid over middle grey (128, 128, 128). A JPEG that is too large is decoded at a half, a quarter
-    or an eighth of its size, and a notice says so.
+    The camera's orientation is applied, colours are converted to sRGB from whatever the file says
+    that they are (`colour_tags`), HDR included, and transparency is laid over middle grey. A JPEG
+    that is too large is decoded at a half, a quarter or an eighth of its size, and a notice says
+    so.
 
     Args:
         path: The file.
@@ -72,20 +59,23 @@ def load_picture(path: Path, *, field: str, max_pixels: int) -> Picture:
                 reduce_jpeg(image, data, max_pixels=max_pixels)
             _check_size(image, field, max_pixels)
             orientation = _orientation(image)
-            pixels = np.asarray(_srgb(image), dtype=np.uint8)
+            image.load()
+            if not isinstance(image, JpegImageFile):
+                file_size = image.size  # that of an icon is known by now
+            pixels, notices = opaque_srgb(image, data, read_tags(image, data))
     except _BOMB as error:
         raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error
     except UnidentifiedImageError as error:
         reason = _unknown_kind(data)
         raise MediaUndecodable("image_undecodable", field=field, reason=reason) from error
-    except _BROKEN as error:
+    except DAMAGE as error:
         _log.info("%s: %s", field, error)
         raise MediaUndecodable(
             "image_undecodable", field=field, reason="damaged or cut off"
         ) from error
     width, height = file_size[:: -1 if orientation in SIDEWAYS else 1]
     upright = _turned(pixels, orientation)
-    notices = _reduced(width, height, upright, max_pixels)
+    notices = (*_reduced(width, height, upright, max_pixels), *notices)
     return Picture(upright, file_width=width, file_height=height, notices=notices)
 
 
@@ -118,21 +108,21 @@ def _orientation(image: Image.Image) -> int:
     """How the camera was held, 1 to 8 (EXIF 2.32, 4.6.5); 1 where the EXIF block is damaged."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _BROKEN as error:
+    except DAMAGE as error:
         _log.info("orientation not readable: %s", error)
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
 def _turned(pixels: Portrait, orientation: int) -> Portrait:
-    """A stored picture set upright: an array of its own."""
+    """A stored picture set upright."""
     if orientation in SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in MIRRORED_ACROSS:
         pixels = pixels[:, ::-1]
     if orientation in MIRRORED_DOWN:
         pixels = pixels[::-1]
-    return np.array(pixels, order="C")
+    return np.ascontiguousarray(pixels)
 
 
 def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tuple[Notice, ...]:
@@ -148,46 +138,3 @@ def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tupl
         "limit": max_pixels,
     }
     return (Notice("picture_reduced", told),)
-
-
-def _srgb(image: Image.Image) -> Image.Image:
-    """Any mode as opaque 8-bit sRGB."""
-    profile = image.info.get("icc_profile")
-    image = _eight_bit(image)
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    if image.mode not in ("RGB", "CMYK", "L", "LAB"):
-        image = image.convert("RGB")
-    if profile:
-        image = _by_profile(image, profile)
-    image = image.convert("RGB")
-    if alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size, BACKGROUND), alpha)
-    return image
-
-
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert to sRGB; a profile that is damaged or of another colour space is left out."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-    except (ImageCms.PyCMSError, *_BROKEN) as error:
-        _log.info("colour profile not usable: %s", error)
-        return image
-    return converted or image
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float grey to 8 bits; other modes have 8 bits already."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    if image.mode.startswith("F") and grey.max() <= 1.0:
-        grey = grey * 255.0
-    elif image.mode.startswith("I;16") or grey.max() > 255.0:
-        grey = grey / 257.0  # 65535 / 255
-    return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
