@@ -68,6 +68,11 @@ def test_a_variable_sets_its_field(variable, text, value):
             "small",
             "choose one of auto, resident, encoders-visit, streamed",
         ),
+        ("MULTITALK_SPEECH_URL", "127.0.0.1:8880", "write an address such as http://"),
+        ("MULTITALK_SPEECH_URL", "ftp://tts.example.com", "write an address such as http://"),
+        ("MULTITALK_SPEECH_URL", "http://tts.example.com:99999", "write an address such as"),
+        ("MULTITALK_SPEECH_URL", "http://me:word@tts.example.com", "is MULTITALK_SPEECH_KEY"),
+        ("MULTITALK_SPEECH_URL", "http://tts.example.com/v1?key=1", "nothing may follow the path"),
         ("MULTITALK_JOB_SECONDS", "inf", "not negative"),
         ("MULTITALK_JOB_SECONDS", "nan", "not negative"),
         ("MULTITALK_JOB_SECONDS", "1 h", "write a number"),
@@ -102,6 +107,16 @@ def test_a_bucket_is_read_from_its_variables():
 def test_a_form_s_defaults_are_no_bucket():
     form = dict.fromkeys(BUCKET, "") | {"BUCKET_URL_SECONDS": "604800", "BUCKET_PREFIX": "a"}
     assert Settings.from_env(form).bucket is None
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/audio/speech"])
+def test_a_speech_service_may_be_written_with_what_all_of_them_end_with(end):
+    variables = {"MULTITALK_SPEECH_URL": f"https://tts.example.com:444/a{end}"}
+    assert Settings.from_env(variables).speech_url == "https://tts.example.com:444/a"
+
+
+def test_the_speech_service_s_key_is_not_printed():
+    assert "the-secret" not in repr(Settings.from_env({"MULTITALK_SPEECH_KEY": "the-secret"}))
 
 
 def test_the_bucket_s_secret_is_not_printed():

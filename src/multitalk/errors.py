@@ -17,6 +17,8 @@
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
     |   |-- WeightsUnavailable  weights could not be fetched, or are not whole
+    |   |-- SpeechUnavailable   the speech service is not set up as it should be
+    |   |-- SpeechFailed        the speech service did not speak; another try may help
     |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
     |   |-- DeadlineExceeded    the job took longer than it may
@@ -226,6 +228,21 @@ class WeightsUnavailable(WorkerError):
 
     code = "weights_unavailable"
     http_status = 503
+
+
+class SpeechUnavailable(WorkerError):
+    """The operator's speech service is not set up as it should be: its address, key or answers."""
+
+    code = "speech_unavailable"
+    http_status = 503
+
+
+class SpeechFailed(WorkerError):
+    """The operator's speech service did not speak: out of reach, busy, broken or too slow."""
+
+    code = "speech_failed"
+    http_status = 502
+    retryable = True
 
 
 class EngineBroken(WorkerError):

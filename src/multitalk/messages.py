@@ -151,6 +151,79 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{name} 음성에는 음성 서비스가 필요하지만 이 작업기에는 없습니다. 운영자가 "
         "MULTITALK_SPEECH_URL을 설정해야 합니다. female과 male은 그대로 쓸 수 있습니다.",
     },
+    "speech_service_key_refused": {
+        "en": "the speech service refuses this worker's key (HTTP {status}); its operator checks "
+        "MULTITALK_SPEECH_KEY and what the account may spend",
+        "ko": "음성 서비스가 이 작업기의 키를 거부했습니다(HTTP {status}). 운영자가 "
+        "MULTITALK_SPEECH_KEY와 계정의 한도를 확인해야 합니다.",
+    },
+    "speech_service_redirects": {
+        "en": "the speech service sends to another address (HTTP {status}), where the key must not "
+        "go; the operator sets the last address in MULTITALK_SPEECH_URL",
+        "ko": "음성 서비스가 다른 주소로 보냅니다(HTTP {status}). 키가 함께 갈 수 있어 따라가지 "
+        "않습니다. 운영자가 MULTITALK_SPEECH_URL에 최종 주소를 적어야 합니다.",
+    },
+    "speech_service_busy": {
+        "en": "the speech service takes no more requests now (HTTP {status}); try again later",
+        "ko": "음성 서비스가 지금은 요청을 더 받지 않습니다(HTTP {status}). 나중에 다시 시도해 "
+        "주세요.",
+    },
+    "speech_service_busy_until": {
+        "en": "the speech service takes no more requests now (HTTP {status}); try again in "
+        "{seconds:.0f} s",
+        "ko": "음성 서비스가 지금은 요청을 더 받지 않습니다(HTTP {status}). {seconds:.0f}초 뒤에 "
+        "다시 시도해 주세요.",
+    },
+    "speech_service_failed": {
+        "en": "the speech service failed (HTTP {status}); try again, or take another voice",
+        "ko": "음성 서비스에서 오류가 났습니다(HTTP {status}). 다시 시도하거나 다른 음성을 써 "
+        "주세요.",
+    },
+    "speech_service_not_found": {
+        "en": "the speech service has no voice {name}, or is not at its address (HTTP {status}: "
+        "{reason}); multitalk voices lists its voices, the operator checks MULTITALK_SPEECH_URL",
+        "ko": "음성 서비스에 {name} 음성이 없거나 주소가 틀렸습니다(HTTP {status}: {reason}). "
+        "multitalk voices로 음성 목록을 볼 수 있으며, 운영자는 MULTITALK_SPEECH_URL을 확인해야 "
+        "합니다.",
+    },
+    "speech_service_refuses": {
+        "en": "the speech service refuses this text or the voice {name} (HTTP {status}: {reason}); "
+        "take another voice or a shorter text, or the operator checks MULTITALK_SPEECH_MODEL",
+        "ko": "음성 서비스가 이 텍스트나 {name} 음성을 거부했습니다(HTTP {status}: {reason}). "
+        "다른 음성이나 더 짧은 텍스트를 쓰거나, 운영자가 MULTITALK_SPEECH_MODEL을 확인해야 합니다.",
+    },
+    "speech_service_slow": {
+        "en": "the speech service took longer than {limit:g} s; send a shorter text, or the "
+        "operator raises MULTITALK_SPEECH_SECONDS",
+        "ko": "음성 서비스가 {limit:g}초보다 오래 걸렸습니다. 더 짧은 텍스트를 보내거나, 운영자가 "
+        "MULTITALK_SPEECH_SECONDS를 늘려야 합니다.",
+    },
+    "speech_service_certificate": {
+        "en": "the speech service cannot prove its name (its certificate is not valid); the "
+        "operator checks MULTITALK_SPEECH_URL",
+        "ko": "음성 서비스의 인증서가 올바르지 않습니다. 운영자가 MULTITALK_SPEECH_URL을 확인해야 "
+        "합니다.",
+    },
+    "speech_service_unreachable": {
+        "en": "the speech service cannot be reached; try again, or the operator checks "
+        "MULTITALK_SPEECH_URL and that the service runs",
+        "ko": "음성 서비스에 연결할 수 없습니다. 다시 시도하거나, 운영자가 MULTITALK_SPEECH_URL과 "
+        "서비스가 실행 중인지 확인해야 합니다.",
+    },
+    "speech_service_cut": {
+        "en": "the speech service broke off before its sound was whole; try again",
+        "ko": "음성 서비스가 소리를 다 보내기 전에 끊겼습니다. 다시 시도해 주세요.",
+    },
+    "speech_service_not_sound": {
+        "en": "the speech service answered with {found}, not with sound; the operator checks "
+        "MULTITALK_SPEECH_URL: it ends before /v1/audio/speech",
+        "ko": "음성 서비스가 소리가 아닌 것({found})을 보냈습니다. 운영자가 "
+        "MULTITALK_SPEECH_URL을 확인해야 합니다. /v1/audio/speech 앞까지만 적습니다.",
+    },
+    "speech_service_too_much": {
+        "en": "the speech service's sound is larger than {limit:g} MB; send a shorter text",
+        "ko": "음성 서비스가 보낸 소리가 {limit:g}MB보다 큽니다. 더 짧은 텍스트를 보내 주세요.",
+    },
     "synthesis_slow": {
         "en": "speaking the text took longer than {limit:g} s; send a shorter one",
         "ko": "텍스트를 말하는 데 {limit:g}초보다 오래 걸렸습니다. 더 짧은 텍스트를 보내 주세요.",
@@ -862,6 +935,15 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "expected_list": {
         "en": 'must be a list of 1 to {limit} jobs: {{"jobs": [{{"input": ...}}]}}',
         "ko": '작업을 1개에서 {limit}개까지 담은 목록이어야 합니다: {{"jobs": [{{"input": ...}}]}}',
+    },
+    "duration_of_service": {
+        "en": "how long the speech service takes for this text is only known when it has spoken it",
+        "ko": "음성 서비스가 이 텍스트를 얼마나 길게 말할지는 말해 보아야 알 수 있습니다.",
+    },
+    "duration_guessed": {
+        "en": "{field}: the length is a guess, made with another voice; the speech service was not "
+        "asked",
+        "ko": "{field}: 길이는 다른 음성으로 어림한 값입니다. 음성 서비스에는 묻지 않았습니다.",
     },
     "duration_of_url": {
         "en": "how long a voice at a URL lasts is known only once it is fetched",

@@ -3,12 +3,14 @@
 import io
 import json
 import wave
+from pathlib import Path
 
 import av
 import pytest
 from running import running
 
 from multitalk.settings import Settings
+from speech_stand_in import speech_service
 
 pytest.importorskip("espeakng_loader")
 
@@ -133,3 +135,45 @@ def test_with_keys_a_text_needs_one(tmp_path):
             assert stranger.post(SPEECH, json={"input": "Hello."}).status_code == 401
             assert stranger.get("/v1/audio/voices").status_code == 401
             assert friend.get("/v1/audio/voices").status_code == 200
+
+
+# A speech service behind the server -------------------------------------------------------------
+
+
+def test_one_server_is_the_speech_service_of_another(served, client, tmp_path):
+    url = Settings.from_env({"MULTITALK_SPEECH_URL": served.url + "/v1"}).speech_url
+    settings = Settings(work_directory=tmp_path, allow_loopback=True, speech_url=url)
+    with running(tmp_path, settings=settings, works=False) as other, other.client() as asking:
+        told = asking.get("/voices").json()
+        (there,) = [voice for voice in told["voices"] if voice["name"] == "tts:f5"]
+        assert there["gender"] == "female"
+        answer = spoken(asking, voice="tts:f5")
+        same = spoken(client, voice="f5")
+        assert seconds_of(answer.content) > seconds_of(same.content)  # a rest before and after
+        refused = asking.post(SPEECH, json={"input": "Hello.", "voice": "tts:nobody at all"})
+        assert refused.status_code == 400
+        assert refused.json()["field"] == "voice"
+        assert "nobody at all" in refused.json()["error"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]
+
+
+def test_an_estimate_does_not_ask_the_service(tmp_path):
+    portrait = (Path(__file__).parents[2] / "examples" / "portrait.jpg").read_bytes()
+
+    def estimate(asking, **text):
+        image = asking.post("/uploads", content=portrait).json()["source"]
+        job = {"prompt": "p", "image_path": image, "audio_paths": {"a": {"text": "Hello.", **text}}}
+        answer = asking.post("/v2/talk/estimate", json={"input": job})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    with speech_service() as service:
+        settings = Settings(work_directory=tmp_path, speech_url=service.url)
+        with running(tmp_path, settings=settings, works=False) as server, server.client() as asking:
+            own, guessed = estimate(asking), estimate(asking, voice="tts:af_sky")
+            assert guessed["talk_seconds"] == own["talk_seconds"]
+            assert guessed["warnings"][0].startswith("audio_paths.a: the length is a guess")
+            unknown = estimate(asking, voice="tts:af_sky", language="xx")
+            assert unknown["talk_seconds"] is None
+            assert "only known when" in unknown["warnings"][0]
+    assert service.requests == []

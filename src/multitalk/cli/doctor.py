@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -91,6 +92,7 @@ def _examine() -> Iterator[Finding]:
         yield found if found.works else Finding(name, None, f"not installed: {loss}")
     yield _face_models()
     yield _voices()
+    yield _speech_service(settings)
     yield _machine()
     yield _memory()
     yield _disk(settings)
@@ -127,6 +129,22 @@ def _voices() -> Finding:
     except MultiTalkError as error:
         return Finding("speech synthesis", None, error.text())
     return Finding("speech synthesis", True, said)
+
+
+def _speech_service(settings: Settings) -> Finding:
+    """Of the operator, for voices named tts:NAME."""
+    from multitalk.speech.catalogue import service_voices  # noqa: PLC0415 - heavy
+
+    name = "speech service"
+    if settings.speech_url is None:
+        return Finding(name, None, "none: voices named tts:NAME need MULTITALK_SPEECH_URL")
+    host = urlsplit(settings.speech_url).netloc
+    try:
+        found = service_voices(settings)
+    except MultiTalkError as error:
+        return Finding(name, False, f"{host}: {error.text()}")
+    count = "lists no voices, takes their names" if found is None else f"{len(found)} voices"
+    return Finding(name, True, f"{host}: {count}")
 
 
 def _machine() -> Finding:

@@ -261,12 +261,19 @@ def _speakers(given: Mapping[str, object]) -> Iterator[str]:
 
 def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
     """Where to write the phonemes of whom."""
-    spoken = [name for name, voice in wanted.audio_paths.items() if not isinstance(voice, str)]
+    from multitalk.schema.request import has_outside_voice  # noqa: PLC0415 - takes a while to load
+
+    voices = wanted.audio_paths
+    spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
     files = {}
     for option in options:
         name, file = named(option, default=spoken[0] if len(spoken) == 1 else "")
         if name not in spoken:
             raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
+        if has_outside_voice(voices[name]):
+            raise typer.BadParameter(
+                f"--phonemes {option}: the sounds of a tts: voice are not known; take another voice"
+            )
         files[name] = at_home(Path(file))
     return files
 

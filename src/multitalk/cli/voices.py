@@ -1,13 +1,10 @@
 """`multitalk voices`: who can speak a text."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from multitalk.cli.console import answering, print_json
-
-if TYPE_CHECKING:
-    from multitalk.speech.catalogue import VoiceRecord
+from multitalk.cli.console import answering, note, print_json
 
 
 def voices(
@@ -29,26 +26,26 @@ def voices(
     multitalk voices --language ko --json
     """
     with answering(as_json=as_json):
-        from multitalk.speech.catalogue import own_voices, speaking  # noqa: PLC0415 - takes a while
-        from multitalk.speech.espeak import list_languages  # noqa: PLC0415
+        from multitalk.settings import Settings  # noqa: PLC0415 - takes a while to load
+        from multitalk.speech.catalogue import catalogue, speaking  # noqa: PLC0415
 
-        found = own_voices()
+        found = catalogue(Settings.from_env())
         if language is not None:
-            found = speaking(found, language)
+            found["voices"] = speaking(found["voices"], language)
         if as_json:
-            records = [record.reply() for record in found]
-            print_json({"languages": list_languages(), "voices": records})
+            print_json(found)
             return
-        _print_table(found)
+        for warning in found["warnings"]:
+            note(warning)
+        _print_table(found["voices"])
 
 
-def _print_table(found: "tuple[VoiceRecord, ...]") -> None:
-    width = max(len(voice.name) for voice in found) + 2
+def _print_table(voices: list[dict[str, Any]]) -> None:
+    width = max((len(voice["name"]) for voice in voices), default=0) + 2
     typer.echo(f"{'voice':<{width}}{'gender':<8}languages")
-    previous = True
-    for voice in found:
-        if previous and not voice.recommended:
+    for index, voice in enumerate(voices):
+        if index and voices[index - 1]["recommended"] and not voice["recommended"]:
             typer.echo("")  # the plain ones end here
-        previous = voice.recommended
-        languages = "every language" if voice.languages is None else ", ".join(voice.languages)
-        typer.echo(f"{voice.name:<{width}}{voice.gender or '-':<8}{languages}")
+        languages = voice["languages"]
+        shown = "every language" if languages is None else ", ".join(languages)
+        typer.echo(f"{voice['name']:<{width}}{voice['gender'] or '-':<8}{shown}")

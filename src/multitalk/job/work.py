@@ -40,7 +40,8 @@ from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
 from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import moved, narrate, write_wav
-from multitalk.speech.synthesis import PhonemeTiming
+from multitalk.speech.outside import outside_voices
+from multitalk.speech.synthesis import PhonemeTiming, are_known
 
 CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller
@@ -187,7 +188,7 @@ class Work:
                 for notice in self._notices
             ),
             timings=self._course.timings,
-            phonemes=phonemes,
+            phonemes={name: sounds for name, sounds in phonemes.items() if are_known(sounds)},
             captions=self._captions(phonemes, num_frames / FPS),
         )
 
@@ -222,11 +223,12 @@ class Work:
         texts = {name: said for name in self._request.audio_paths if (said := self._texts(name))}
         phonemes = {}
         files = dict(recordings)
+        outside = outside_voices(self._settings, self._directory, self._course.is_cancelled)
         if texts:
             with self._course.stage("speak", len(texts)):
                 for done, (name, said) in enumerate(texts.items()):
                     self._course.report("speak", done, len(texts))
-                    speech = narrate(said, field=_field_of(name))
+                    speech = narrate(said, field=_field_of(name), outside=outside)
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httpcore
 import httpx
@@ -111,6 +112,7 @@ class PinnedTransport(httpx.BaseTransport):
                     target=request.url.raw_path,
                 ),
                 headers=request.headers.raw,
+                content=cast(Iterable[bytes], request.stream),
                 extensions=request.extensions,
             )
         )

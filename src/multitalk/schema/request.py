@@ -149,6 +149,15 @@ def is_outside(voice: str) -> bool:
     return voice.startswith(OUTSIDE_PREFIX)
 
 
+def has_outside_voice(voice: object) -> bool:
+    """Whether a speaker's voice, as in `audio_paths`, needs the speech service for any text."""
+    texts = voice if isinstance(voice, list) else [voice]
+    return any(
+        isinstance(text, SpokenText) and text.voice is not None and is_outside(text.voice)
+        for text in texts
+    )
+
+
 class Delivery(WireModel):
     """How the caller wants the video handed over."""
 

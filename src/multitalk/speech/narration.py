@@ -2,12 +2,15 @@
 
 import wave
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from multitalk.errors import RequestError
+from multitalk.errors import InvalidRequest, RequestError
 from multitalk.schema import SpokenText
+from multitalk.schema.request import is_outside
+from multitalk.speech.outside import OutsideVoices
 from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
     PhonemeTiming,
@@ -21,39 +24,50 @@ BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
 
 
-def narrate(texts: Sequence[SpokenText], *, field: str) -> SynthesizedSpeech:
+def narrate(
+    texts: Sequence[SpokenText], *, field: str, outside: OutsideVoices | None = None
+) -> SynthesizedSpeech:
     """Speak texts one after the other, with a short pause between, before and after.
 
     Args:
         texts: At least one.
         field: The request field that holds them, such as `audio_paths.person1`.
+        outside: Speaks the texts whose voices are named `tts:NAME`.
 
     Raises:
         RequestError: A text, its language or its voice cannot be spoken; the field is named.
         WorkerError: The synthesizer is missing, failed or took too long.
+        Cancelled: The job was taken back while the speech service spoke.
     """
     spoken = []
     for index, text in enumerate(texts):
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
-            spoken.append(
-                synthesize(
-                    text.text,
-                    language=text.language,
-                    voice=text.voice,
-                    words_per_minute=DEFAULT_WORDS_PER_MINUTE * text.speed,
-                    semitones=text.pitch,
-                )
-            )
+            spoken.append(_spoken(text, outside))
         except RequestError as error:
             error.field = f"{place}.{error.field}"
             raise
     return rested(joined(spoken))
 
 
+def _spoken(text: SpokenText, outside: OutsideVoices | None) -> SynthesizedSpeech:
+    if text.voice is not None and is_outside(text.voice):
+        if outside is None:
+            raise InvalidRequest("speech_service_missing", field="voice", name=text.voice)
+        return outside.speak(text)
+    return synthesize(
+        text.text,
+        language=text.language,
+        voice=text.voice,
+        words_per_minute=DEFAULT_WORDS_PER_MINUTE * text.speed,
+        semitones=text.pitch,
+    )
+
+
 def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
-    """Several speeches of one sample rate as one, pauses between them."""
-    (sample_rate,) = {part.sample_rate for part in parts}
+    """Several speeches as one, pauses between them, at the highest of their sample rates."""
+    sample_rate = max(part.sample_rate for part in parts)
+    parts = [_at_rate(part, sample_rate) for part in parts]
     pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
     samples = parts[0].samples
     phonemes = list(parts[0].phonemes)
@@ -65,6 +79,12 @@ def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
         phonemes.extend(moved(part.phonemes, start))
     notices = tuple(notice for part in parts for notice in part.notices)
     return SynthesizedSpeech(samples, sample_rate, tuple(phonemes), notices)
+
+
+def _at_rate(speech: SynthesizedSpeech, sample_rate: int) -> SynthesizedSpeech:
+    if speech.sample_rate == sample_rate:
+        return speech
+    return replace(speech, samples=speech.resampled(sample_rate), sample_rate=sample_rate)
 
 
 def rested(speech: SynthesizedSpeech) -> SynthesizedSpeech:

@@ -3,7 +3,7 @@
 The same text, language and voice always give the same samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,15 @@ MAX_SECONDS = 3600.0  # digits are a word each, and a word may be slow
 DEFAULT_WORDS_PER_MINUTE = 160
 MIN_WORDS_PER_MINUTE, MAX_WORDS_PER_MINUTE = 80, 450
 
+UNKNOWN_SOUND = "*"
+
 
 @dataclass(frozen=True)
 class PhonemeTiming:
-    """One phoneme: when it sounds, and its IPA symbols; no symbols for a pause."""
+    """One phoneme: when it sounds, and its IPA symbols; no symbols for a pause.
+
+    In a recording, where the phonemes are not known, a stretch of sound with `UNKNOWN_SOUND`.
+    """
 
     start_seconds: float
     end_seconds: float
@@ -167,6 +172,11 @@ def phoneme_timings(
         for (_, ipa), first, end in zip(starts, bounds[:-1], bounds[1:], strict=True)
         if end > first
     )
+
+
+def are_known(phonemes: Iterable[PhonemeTiming]) -> bool:
+    """Whether these are phonemes, and not stretches of sound in a recording."""
+    return all(phoneme.ipa != UNKNOWN_SOUND for phoneme in phonemes)
 
 
 def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> VisemeTrack:

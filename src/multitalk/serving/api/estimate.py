@@ -3,16 +3,19 @@
 import asyncio
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from multitalk.errors import EngineUnavailable, RequestError
 from multitalk.inputs import collect
 from multitalk.inputs.source import Url, parse_source
 from multitalk.job.work import CLIP_FRAMES
 from multitalk.media.audio import FPS
 from multitalk.media.decode import sound_seconds
-from multitalk.messages import sentence
+from multitalk.messages import Notice, sentence
 from multitalk.schema import SpokenText, TalkRequest, parse_request
+from multitalk.schema.request import has_outside_voice, is_outside
 from multitalk.serving.api.paces import finished_talks, pace_of, quality_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
@@ -98,15 +101,40 @@ def _talk_seconds(
                 return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
         else:
             texts = [voice] if isinstance(voice, SpokenText) else voice
-            speech = narrate(texts, field=field)
-            seconds = len(speech.samples) / speech.sample_rate
+            seconds, told = _spoken_seconds(texts, field)
+            if seconds is None:
+                return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
             warnings += [
-                sentence(notice.key, request.locale, **notice.parameters)
-                for notice in speech.notices
+                sentence(notice.key, request.locale, **notice.parameters) for notice in told
             ]
         lengths.append(seconds)
     total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
     return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), warnings
+
+
+def _spoken_seconds(
+    texts: Sequence[SpokenText], field: str
+) -> tuple[float | None, Sequence[Notice]]:
+    """How long texts last, and what should be known about that.
+
+    A speech service may cost money, so it is not asked: our own synthesizer speaks in its place,
+    which comes within a third of it. None where that cannot read the text.
+    """
+    if not has_outside_voice(list(texts)):
+        speech = narrate(texts, field=field)
+        return len(speech.samples) / speech.sample_rate, speech.notices
+    own = [
+        text.model_copy(update={"voice": None})
+        if text.voice is not None and is_outside(text.voice)
+        else text
+        for text in texts
+    ]
+    try:
+        speech = narrate(own, field=field)
+    except (RequestError, EngineUnavailable):
+        return None, ()
+    guessed = Notice("duration_guessed", {"field": field})
+    return len(speech.samples) / speech.sample_rate, (guessed,)
 
 
 def _recording_seconds(source: str, field: str, settings: Settings, uploads: Path) -> float | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,9 +21,9 @@ from multitalk.serving.api.answers import answer, locale_of, read_body
 from multitalk.serving.api.jobs import caller_of
 from multitalk.serving.api.server import server_of
 from multitalk.settings import Settings
-from multitalk.speech.catalogue import own_voices
-from multitalk.speech.espeak import list_languages
+from multitalk.speech.catalogue import catalogue
 from multitalk.speech.narration import narrate
+from multitalk.speech.outside import outside_voices
 from multitalk.speech.synthesis import SynthesizedSpeech
 
 router = APIRouter()
@@ -47,16 +49,16 @@ class _Order(WireModel):
 async def voices(request: Request) -> Response:
     """Names for `language` and `voice` of a text; docs/voices.md describes the answer."""
     server_of(request).limits.admit(caller_of(request), "other")
-    languages, records = await asyncio.to_thread(lambda: (list_languages(), own_voices()))
-    return answer({"languages": languages, "voices": [record.reply() for record in records]})
+    locale = locale_of(request.headers.get("accept-language", ""))
+    return answer(await asyncio.to_thread(catalogue, server_of(request).settings, locale))
 
 
 @router.get("/v1/audio/voices", summary="The same voices, as clients of speech services read them")
 async def audio_voices(request: Request) -> Response:
     """`{"voices": [{"id", "name", ...}]}`."""
     server_of(request).limits.admit(caller_of(request), "other")
-    records = await asyncio.to_thread(own_voices)
-    return answer({"voices": [{"id": record.name, **record.reply()} for record in records]})
+    told = await asyncio.to_thread(catalogue, server_of(request).settings)
+    return answer({"voices": [{"id": voice["name"], **voice} for voice in told["voices"]]})
 
 
 @router.post("/v1/audio/speech", summary="A text, spoken")
@@ -70,7 +72,7 @@ async def speech(request: Request) -> Response:
     given = await read_body(request, max_bytes=MAX_BODY_BYTES)
     text, format_name = parse_speech_order(given, settings=server.settings)
     async with server.speaking:
-        spoken = await asyncio.to_thread(_speak, text)
+        spoken = await asyncio.to_thread(_speak, text, server.settings)
         sound = await asyncio.to_thread(
             encode_sound, spoken.samples, spoken.sample_rate, format_name
         )
@@ -109,9 +111,11 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
     return text, order.response_format
 
 
-def _speak(text: SpokenText) -> SynthesizedSpeech:
+def _speak(text: SpokenText, settings: Settings) -> SynthesizedSpeech:
     try:
-        return narrate([text], field=PLACE)
+        with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
+            outside = outside_voices(settings, Path(directory))
+            return narrate([text], field=PLACE, outside=outside)
     except RequestError as error:
         of_text = (error.field or "").removeprefix(f"{PLACE}.")
         error.field = "input" if of_text in ("text", PLACE) else of_text

@@ -1,0 +1,115 @@
+"""Texts that the operator's speech service speaks (voices named `tts:NAME`).
+
+What comes back is a recording: which sounds are in it is not known, only where there are any.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable, SpeechUnavailable
+from multitalk.inputs.speech_service import SpeechService
+from multitalk.media.decode import sound_blocks, sound_format
+from multitalk.schema import SpokenText
+from multitalk.schema.request import OUTSIDE_PREFIX
+from multitalk.settings import Settings
+from multitalk.speech.synthesis import UNKNOWN_SOUND, PhonemeTiming, SynthesizedSpeech
+from multitalk.speech.written import plain_lines
+
+MAX_SAMPLE_RATE = 48_000  # Hz
+STEP_SECONDS = 0.02
+QUIET_DB = -40.0  # below the loudest step: a pause
+LEAST_PAUSE_SECONDS = 0.12  # shorter ones are within words: before a p, t or k
+STRETCH_SECONDS = 0.1
+
+
+class OutsideVoices:
+    """The voices of the operator's speech service.
+
+    Args:
+        settings: Where it is, and how much it may answer.
+        directory: For its files; exists and belongs to the job.
+        cancelled: Asked again and again while waiting.
+    """
+
+    def __init__(
+        self, settings: Settings, directory: Path, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._service = SpeechService(settings, cancelled=cancelled)
+
+    def speak(self, text: SpokenText) -> SynthesizedSpeech:
+        """Have one text spoken.
+
+        Raises:
+            InvalidRequest: Nothing in it can be spoken, or the service refuses it.
+            LimitExceeded: It lasts longer than a voice may.
+            SpeechUnavailable, SpeechFailed, Cancelled: As `SpeechService.speak`.
+        """
+        plain = "\n".join(line.text for line in plain_lines(text.text))
+        if not plain:
+            raise InvalidRequest("text_unspeakable", field="text")
+        path = self._service.speak(
+            plain,
+            voice=(text.voice or "").removeprefix(OUTSIDE_PREFIX),
+            speed=text.speed,
+            directory=self._directory,
+        )
+        try:
+            samples, sample_rate = self._decoded(path)
+        except MediaUndecodable as error:
+            raise SpeechUnavailable("speech_service_not_sound", found="damaged sound") from error
+        finally:
+            path.unlink(missing_ok=True)
+        return SynthesizedSpeech(samples, sample_rate, stretches(samples, sample_rate))
+
+    def _decoded(self, path: Path) -> tuple[NDArray[np.float32], int]:
+        """float32 [S], mono, and its rate in hertz."""
+        sample_rate = min(sound_format(path).sample_rate, MAX_SAMPLE_RATE)
+        limit = self._settings.max_speech_seconds
+        blocks, length = [], 0
+        for block in sound_blocks(path, sample_rate=sample_rate, num_channels=1):
+            blocks.append(block[0])
+            length += block.shape[1]
+            if length > limit * sample_rate:
+                raise LimitExceeded("speech_too_long", field="text", limit=limit)
+        return np.concatenate(blocks), sample_rate
+
+
+def stretches(samples: NDArray[np.float32], sample_rate: int) -> tuple[PhonemeTiming, ...]:
+    """Where there is sound, in short stretches, and where there are pauses.
+
+    Args:
+        samples: float32 [S].
+        sample_rate: Hertz.
+    """
+    step = max(1, round(STEP_SECONDS * sample_rate))
+    padded = np.pad(samples.astype(np.float64), (0, -len(samples) % step))
+    power = (padded.reshape(-1, step) ** 2).mean(axis=1)
+    loud = power > power.max(initial=0.0) * 10 ** (QUIET_DB / 10)
+    total = len(samples) / sample_rate
+    timings: list[PhonemeTiming] = []
+    edges = [0, *(np.flatnonzero(np.diff(loud)) + 1).tolist(), len(loud)]
+    for first, end in pairwise(edges):
+        seconds = (end - first) * step / sample_rate
+        is_pause = not loud[first] and seconds >= LEAST_PAUSE_SECONDS
+        count = 1 if is_pause else max(1, round(seconds / STRETCH_SECONDS))
+        bounds = np.linspace(first, end, count + 1) * step / sample_rate
+        timings += [
+            PhonemeTiming(float(start), min(float(stop), total), "" if is_pause else UNKNOWN_SOUND)
+            for start, stop in pairwise(bounds)
+        ]
+    return tuple(timings)
+
+
+def outside_voices(
+    settings: Settings, directory: Path, cancelled: Callable[[], bool] = lambda: False
+) -> OutsideVoices | None:
+    """The voices of the speech service, or None where the operator has set none up."""
+    if settings.speech_url is None:
+        return None
+    return OutsideVoices(settings, directory, cancelled)
