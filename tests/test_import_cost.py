@@ -38,6 +38,13 @@ def test_the_python_door_never_loads_what_only_other_doors_and_engines_need() ->
     assert not loaded_by("from multitalk import render") & NEVER
 
 
+def test_the_public_names_are_listed_and_listing_them_loads_nothing() -> None:
+    assert set(multitalk.__all__) <= set(dir(multitalk))
+    assert {"Studio", "errors", "evaluate", "render"} <= set(multitalk.__all__)
+    assert not loaded_by("import multitalk; dir(multitalk)") & (HEAVY | NEVER)
+    assert not loaded_by("import multitalk; multitalk.errors.NoFaceFound") & (HEAVY | NEVER)
+
+
 @pytest.mark.parametrize("name", multitalk.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(multitalk, name)

@@ -9,20 +9,39 @@ from multitalk.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, whose import takes longer than everything here
 if TYPE_CHECKING:
+    from multitalk import errors
+    from multitalk.evaluation import evaluate
     from multitalk.schema import TalkRequest, TalkResult
-    from multitalk.serving.local import render
+    from multitalk.serving.local import Studio, render
 
-__all__ = ["TalkRequest", "TalkResult", "__version__", "render"]
+__all__ = [
+    "Studio",
+    "TalkRequest",
+    "TalkResult",
+    "__version__",
+    "errors",
+    "evaluate",
+    "render",
+]
 
 _HOME = {
+    "Studio": "multitalk.serving.local",
     "TalkRequest": "multitalk.schema",
     "TalkResult": "multitalk.schema",
+    "evaluate": "multitalk.evaluation",
     "render": "multitalk.serving.local",
 }
 
 
 def __getattr__(name: str) -> object:
     """Load a public name from the module that defines it (PEP 562)."""
+    if name == "errors":
+        return import_module("multitalk.errors")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, and what is loaded once it is used."""
+    return sorted({*globals(), *__all__})

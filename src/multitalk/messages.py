@@ -37,6 +37,84 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "missing: {missing}; multitalk render --help shows examples",
         "ko": "필수 옵션이 누락되었습니다: {missing}. 예시는 multitalk render --help에 있습니다.",
     },
+    # Python ------------------------------------------------------------------------------------
+    "arguments_missing": {
+        "en": "missing: {missing}",
+        "ko": "필수 인수가 누락되었습니다: {missing}",
+    },
+    "output_missing": {
+        "en": "name the mp4 to write, such as output='talk.mp4'",
+        "ko": "만들 mp4의 이름을 지정해 주세요. 예: output='talk.mp4'",
+    },
+    "studio_closed": {
+        "en": "this Studio is closed and renders no more; make a new one, or close it later",
+        "ko": "이 Studio는 닫혀서 더는 영상을 만들 수 없습니다. 새로 만들거나 나중에 닫아 주세요.",
+    },
+    "picture_of_unknown_kind": {
+        "en": "{kind} is not a picture; pass a path, a URL, bytes, a file opened with 'rb', a PIL "
+        "picture or an array uint8 [H, W, 3]",
+        "ko": "{kind}은(는) 이미지가 아닙니다. 경로, URL, bytes, 'rb'로 연 파일, PIL 이미지, uint8 "
+        "배열 [H, W, 3] 중 하나를 넘겨 주세요.",
+    },
+    "pixels_of_type": {
+        "en": "an array of {dtype}; pixels are uint8 from 0 to 255: of values from 0 to 1 that is "
+        "(array * 255).astype('uint8')",
+        "ko": "{dtype} 배열입니다. 픽셀은 0에서 255까지의 uint8이어야 합니다. 값이 0에서 1이라면 "
+        "(array * 255).astype('uint8')로 바꿔 주세요.",
+    },
+    "pixels_of_shape": {
+        "en": "an array of shape {shape}; pixels are [H, W, 3] RGB, [H, W, 4] RGBA or [H, W] grey, "
+        "and neither H nor W is 0",
+        "ko": "배열의 모양이 {shape}입니다. 픽셀은 [H, W, 3] RGB, [H, W, 4] RGBA 또는 [H, W] "
+        "흑백이어야 하고 H와 W는 0이 아니어야 합니다.",
+    },
+    "sound_of_unknown_kind": {
+        "en": "{kind} is not a voice; pass a path, a URL, bytes, a file opened with 'rb', "
+        "(samples, rate) or {{'text': ...}}",
+        "ko": "{kind}은(는) 음성이 아닙니다. 경로, URL, bytes, 'rb'로 연 파일, (samples, rate), "
+        "{{'text': ...}} 중 하나를 넘겨 주세요.",
+    },
+    "samples_without_rate": {
+        "en": "samples without their rate; pass (samples, rate), such as (samples, 24000)",
+        "ko": "샘플링 주파수가 없습니다. (samples, 24000)처럼 (samples, rate)로 넘겨 주세요.",
+    },
+    "samples_of_type": {
+        "en": "samples of {dtype}; they are float32 or float64 in [-1, 1], int16 or int32",
+        "ko": "샘플의 형식이 {dtype}입니다. [-1, 1] 범위의 float32나 float64, 또는 int16이나 "
+        "int32여야 합니다.",
+    },
+    "samples_of_shape": {
+        "en": "samples of shape {shape}; they are [S], or [S, channels] with {limit} channels at "
+        "most, and S is not 0 (samples.T, if the channels come first)",
+        "ko": "샘플의 모양이 {shape}입니다. [S] 또는 채널이 {limit}개 이하인 [S, channels]여야 "
+        "하고 S는 0이 아니어야 합니다. 채널이 먼저라면 samples.T로 바꿔 주세요.",
+    },
+    "samples_not_finite": {
+        "en": "{count} samples are NaN or infinite; put numbers in their place",
+        "ko": "NaN이거나 무한대인 샘플이 {count}개 있습니다. 숫자로 바꿔 주세요.",
+    },
+    "samples_too_large": {
+        "en": "float samples that reach {peak:g}; they lie in [-1, 1] (of what was int16: "
+        "samples / 32768)",
+        "ko": "실수 샘플의 최댓값이 {peak:g}입니다. [-1, 1] 범위여야 합니다. int16이었다면 "
+        "32768로 나눠 주세요.",
+    },
+    "samples_at_rate": {
+        "en": "a rate of {rate}; it is a whole number of samples a second, {low} to {high}",
+        "ko": "샘플링 주파수가 {rate}입니다. {low}에서 {high}까지의 정수(Hz)여야 합니다.",
+    },
+    "file_is_text": {
+        "en": "a file opened as text; open it with 'rb'",
+        "ko": "텍스트로 연 파일입니다. 'rb'로 열어 주세요.",
+    },
+    "file_at_its_end": {
+        "en": "nothing is left to read in this file; it is empty, or needs seek(0)",
+        "ko": "이 파일에는 읽을 것이 없습니다. 비어 있거나 seek(0)이 필요합니다.",
+    },
+    "file_unreadable": {
+        "en": "this file cannot be read ({reason})",
+        "ko": "이 파일을 읽을 수 없습니다 ({reason}).",
+    },
     # Requests ----------------------------------------------------------------------------------
     "input_not_an_object": {
         "en": "the input must be an object with prompt, image_path and audio_paths; got {value}",

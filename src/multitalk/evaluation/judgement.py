@@ -1,6 +1,7 @@
 """From a video's file to its report: the one place that knows the order of things."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,9 @@ from multitalk.face.landmarks import FaceLandmarks
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
+from multitalk.paths import at_home
 
+StrPath = str | os.PathLike[str]
 Box = tuple[float, float, float, float]
 
 logger = logging.getLogger(__name__)
@@ -37,13 +40,13 @@ MAX_PORTRAIT_PIXELS = 50_000_000
 
 
 def evaluate(
-    video: Path,
+    video: StrPath,
     *,
-    voices: Mapping[str, Path] | None = None,
-    phonemes: Mapping[str, Path] | None = None,
+    voices: Mapping[str, StrPath] | None = None,
+    phonemes: Mapping[str, StrPath] | None = None,
     boxes: Mapping[str, Box] | None = None,
-    portrait: Path | None = None,
-    plot: Path | None = None,
+    portrait: StrPath | None = None,
+    plot: StrPath | None = None,
     max_seconds: float = 60.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> Report:
@@ -70,10 +73,14 @@ def evaluate(
     Raises:
         MediaUndecodable: No pictures or no sound that can be read.
         NoFaceFound: Fewer faces than voices.
-        InvalidRequest: Nobody speaks, or a file of phonemes is not one.
+        InvalidRequest: Nobody speaks, a file is not there, or one of phonemes is not one.
     """
+    video = _file("video", video)
+    own = {name: _file(f"voices.{name}", file) for name, file in (voices or {}).items()}
+    timed = {name: _file(f"phonemes.{name}", file) for name, file in (phonemes or {}).items()}
     original = None
     if portrait is not None:
+        portrait = _file("portrait", portrait)
         original = load_picture(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS).pixels
     facts = probe(video, field="video")
     fps = facts.fps
@@ -82,10 +89,10 @@ def evaluate(
     frames: Iterator[Frame] = islice(read_frames(video), limit)
     if on_progress is not None:
         frames = _counted(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
-    expected = max(len(voices or {}), len(phonemes or {}), 1)
+    expected = max(len(own), len(timed), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
-    said = read_voices(sound, voices=voices, phonemes=phonemes, num_frames=num_frames)
+    said = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
     if not any(voice.speaking.any() for voice in said):
         raise InvalidRequest("no_speech_to_judge", field="video")
     mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
@@ -100,8 +107,16 @@ def evaluate(
         checks=checks_of(people, seen.background),
     )
     if plot is not None:
-        draw_report(report, plot)
+        draw_report(report, at_home(Path(plot)))
     return report
+
+
+def _file(field: str, path: StrPath) -> Path:
+    """A file that is there."""
+    file = at_home(Path(path))
+    if not file.is_file():
+        raise InvalidRequest("file_missing", field=f"{field}={os.fspath(path)!r}")
+    return file
 
 
 def _counted(

@@ -1,7 +1,7 @@
-"""The Python door: render on this machine, into a file, with files that the caller names.
+"""The Python door: render on this machine, into a file, with what the caller has at hand.
 
-`multitalk.render("portrait.jpg", "voice.wav", "a woman talks", "talk.mp4")` loads an engine for
-one talk; a `Studio` keeps its engine for the next one.
+`multitalk.render("portrait.jpg", "voice.wav", output="talk.mp4")` loads an engine for one talk; a
+`Studio` keeps its engine for the next one.
 """
 
 import os
@@ -11,36 +11,32 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal
 
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
+from multitalk.messages import Locale
 from multitalk.paths import at_home
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.schema import TalkRequest, TalkResult, parse_request
+from multitalk.schema import Box, ProfileName, Quality, TalkRequest, parse_request
+from multitalk.serving.arguments import Arguments, Picture, StrPath, Voices, plain
+from multitalk.serving.rendered import RenderedTalk
 from multitalk.settings import EngineChoice, Settings
 
-# A recording by path, URL or data URI, or texts to be spoken as docs/api.md describes them.
-Voice: TypeAlias = str | Path | Mapping[str, str] | list[Mapping[str, str]]
-
-FIRST_SPEAKER = "person1"
 SUFFIX = ".mp4"  # of a video
 
 
 class Studio:
-    """An engine kept ready on this machine: load once, render many. A context manager.
+    """An engine kept ready on this machine: load once, render many.
 
-    One talk at a time: a second thread waits for its turn. Two studios render side by side.
+    A context manager that closes itself; one that is used without is closed by `close`, or ends
+    with the process. One talk at a time: a second thread waits for its turn. Two studios render
+    side by side.
     """
 
-    def __init__(
-        self,
-        engine: EngineChoice = "auto",
-        *,
-        settings: Settings | None = None,
-    ) -> None:
+    def __init__(self, engine: EngineChoice = "auto", *, settings: Settings | None = None) -> None:
         """Load the engine.
 
         Args:
@@ -49,6 +45,7 @@ class Studio:
                 may read its files, so every directory is an allowed root.
 
         Raises:
+            InvalidRequest: There is no engine of this name.
             EngineUnavailable: The engine asked for cannot run here.
             DeliveryFailed: Videos cannot be signed as the settings say.
         """
@@ -57,8 +54,10 @@ class Studio:
         prepare(self.settings)
         self.engine = load_engine(engine, settings=self.settings)
         self._turn = threading.RLock()
+        self._is_closed = False
 
     def __enter__(self) -> "Studio":
+        self._check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,23 +66,64 @@ class Studio:
     def close(self) -> None:
         """Give the engine's memory back, once its talk is over; a closed studio renders no more."""
         with self._turn:
+            self._is_closed = True
             self.engine.close()
 
     def render(
         self,
-        image: str | Path,
-        audio: Voice | Mapping[str, Voice],
-        prompt: str,
-        output: str | Path,
+        image: Picture,
+        audio: Voices,
+        prompt: str | None = None,
+        output: StrPath | None = None,
         *,
         on_progress: Callable[[Progress], None] | None = None,
-        **options: object,
-    ) -> TalkResult:
+        audio_type: Literal["para", "add", "speech", "singing"] | None = None,
+        bbox: Mapping[str, Box] | None = None,
+        mode: Literal["streaming", "clip"] | None = None,
+        seed: int | None = None,
+        resolution: Literal["480p", "720p"] | None = None,
+        quality: Quality | None = None,
+        profile: ProfileName | None = None,
+        negative_prompt: str | None = None,
+        sample_steps: int | None = None,
+        sample_text_guide_scale: float | None = None,
+        sample_audio_guide_scale: float | None = None,
+        sample_shift: float | None = None,
+        color_correction: float | None = None,
+        locale: Locale | None = None,
+    ) -> RenderedTalk:
         """Render one talk; see `multitalk.render`."""
-        request = parse_request(
-            as_input(image, audio, prompt, base=Path.cwd(), **options), settings=self.settings
-        )
-        return as_result(self.render_request(request, Path(output), on_progress=on_progress))
+        options = {
+            "audio_type": audio_type,
+            "bbox": bbox,
+            "mode": mode,
+            "seed": seed,
+            "resolution": resolution,
+            "quality": quality,
+            "profile": profile,
+            "negative_prompt": negative_prompt,
+            "sample_steps": sample_steps,
+            "sample_text_guide_scale": sample_text_guide_scale,
+            "sample_audio_guide_scale": sample_audio_guide_scale,
+            "sample_shift": sample_shift,
+            "color_correction": color_correction,
+            "locale": locale,
+        }
+        stated = {name: plain(value) for name, value in options.items() if value is not None}
+        others = {"prompt": prompt, "output": output, **options}
+        with Arguments(image, audio, others, self.settings) as arguments, arguments.spelled():
+            self._check_open()
+            if output is None:
+                raise InvalidRequest("output_missing", field="output")
+            fields = arguments.as_fields()
+            voices = fields["audio_paths"]
+            several = isinstance(voices, dict) and len(voices) > 1
+            fields["prompt"] = plain_prompt(2 if several else 1) if prompt is None else prompt
+            request = parse_request(
+                with_paths_from(Path.cwd(), fields | stated), settings=self.settings
+            )
+            file = at_home(Path(output))
+            return as_result(self.render_request(request, file, on_progress=on_progress))
 
     def render_request(
         self,
@@ -95,15 +135,15 @@ class Studio:
         """Render a request that is already valid; `output` appears when it is whole.
 
         Raises:
-            InvalidRequest: `output` is no name of an mp4.
+            InvalidRequest: `output` is no name of an mp4, or the studio is closed.
             MultiTalkError: As `multitalk.job.run_job`.
         """
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
-            raise InvalidRequest(
-                "output_misnamed", field="output", name=output.name or '""', suffix=SUFFIX
-            )
+            name = output.name or '""'
+            raise InvalidRequest("output_misnamed", field="output", name=name, suffix=SUFFIX)
         make_place(output)
         with self._turn:
+            self._check_open()
             return render_talk(
                 request,
                 output,
@@ -114,41 +154,94 @@ class Studio:
                 cancelled=threading.Event(),
             )
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise InvalidRequest("studio_closed")
+
 
 def render(
-    image: str | Path,
-    audio: Voice | Mapping[str, Voice],
-    prompt: str,
-    output: str | Path,
+    image: Picture,
+    audio: Voices,
+    prompt: str | None = None,
+    output: StrPath | None = None,
     *,
     engine: EngineChoice = "auto",
     on_progress: Callable[[Progress], None] | None = None,
-    **options: object,
-) -> TalkResult:
+    audio_type: Literal["para", "add", "speech", "singing"] | None = None,
+    bbox: Mapping[str, Box] | None = None,
+    mode: Literal["streaming", "clip"] | None = None,
+    seed: int | None = None,
+    resolution: Literal["480p", "720p"] | None = None,
+    quality: Quality | None = None,
+    profile: ProfileName | None = None,
+    negative_prompt: str | None = None,
+    sample_steps: int | None = None,
+    sample_text_guide_scale: float | None = None,
+    sample_audio_guide_scale: float | None = None,
+    sample_shift: float | None = None,
+    color_correction: float | None = None,
+    locale: Locale | None = None,
+) -> RenderedTalk:
     """Make the person in a picture speak.
 
     Loads an engine for this one talk; a `Studio` keeps it for many.
 
     Args:
-        image: The portrait: a path, URL or data URI.
-        audio: One voice, or a voice for each speaker by name, in order. A voice is a path, URL or
-            data URI of a recording, or `{"text": "...", "language": "ko"}`, or a list of those.
-        prompt: What the video shows.
+        image: The portrait: a path, URL or data URI; the bytes of a file or a file opened with
+            "rb"; a PIL picture; or pixels, uint8 [H, W, 3] RGB, [H, W, 4] RGBA or [H, W] grey.
+        audio: One voice, or a voice for each speaker by name, in order. A voice is a recording, as
+            a path, URL, data URI, bytes or a file; or samples with their rate,
+            `(samples, 24_000)`, float in [-1, 1] or int16, [S] or [S, channels]; or a text to be
+            spoken, `{"text": "...", "language": "ko"}`; or a list of texts.
+        prompt: What the video shows; that somebody talks, when left out.
         output: The mp4 to write; it appears when it is whole, or not at all.
         engine: `auto` takes the best that can run here.
         on_progress: Called as each stage begins and after each piece.
-        **options: Any other field of a request by its name in docs/api.md, such as `audio_type`,
-            `bbox`, `seed`, `resolution`, `quality`, `locale`.
+        audio_type: `para`: the voices sound together; `add`: in turn.
+        bbox: Where each speaker's face is, (x_min, y_min, x_max, y_max) in pixels; from left to
+            right when left out.
+        mode: The whole speech, or 81 frames at most.
+        seed: Repeats a result.
+        resolution: Size class of the video.
+        quality: Of the warp engine: faster or sharper.
+        profile: Schedule of the diffusion engine, which the next six are for, too.
+        negative_prompt: What the video must not show.
+        sample_steps: Denoising steps.
+        sample_text_guide_scale: How closely to follow the prompt.
+        sample_audio_guide_scale: How closely to follow the voice.
+        sample_shift: Timestep shift.
+        color_correction: How far colours are pulled to the portrait's, 0 to 1.
+        locale: Language of the result's warnings.
 
     Returns:
-        The record of the result, its `video_path` being `output`.
+        The record of the result; its `path` is the mp4, and a notebook shows it as a player.
 
     Raises:
-        RequestError: Something in the arguments can be put right; the message says how.
+        RequestError: Something in the arguments can be put right; the message says which and how.
         WorkerError: Something on this machine failed.
     """
     with Studio(engine) as studio:
-        return studio.render(image, audio, prompt, output, on_progress=on_progress, **options)
+        return studio.render(
+            image,
+            audio,
+            prompt,
+            output,
+            on_progress=on_progress,
+            audio_type=audio_type,
+            bbox=bbox,
+            mode=mode,
+            seed=seed,
+            resolution=resolution,
+            quality=quality,
+            profile=profile,
+            negative_prompt=negative_prompt,
+            sample_steps=sample_steps,
+            sample_text_guide_scale=sample_text_guide_scale,
+            sample_audio_guide_scale=sample_audio_guide_scale,
+            sample_shift=sample_shift,
+            color_correction=color_correction,
+            locale=locale,
+        )
 
 
 def plain_prompt(num_speakers: int) -> str:
@@ -180,32 +273,6 @@ def make_place(output: Path, *, field: str = "output") -> None:
         raise DeliveryFailed("output_unwritable", field=field, reason=reason)
 
 
-def as_input(
-    image: str | Path,
-    audio: Voice | Mapping[str, Voice],
-    prompt: str,
-    *,
-    base: Path,
-    **options: object,
-) -> dict[str, object]:
-    """A job's input from a person's words: one voice gets a name, relative paths get a place."""
-    voices: Mapping[str, object] = {FIRST_SPEAKER: audio}
-    if isinstance(audio, Mapping) and not isinstance(audio.get("text"), str):
-        voices = audio
-    return with_paths_from(
-        base,
-        {
-            "prompt": prompt,
-            "image_path": str(image),
-            "audio_paths": {
-                name: str(voice) if isinstance(voice, Path) else voice
-                for name, voice in voices.items()
-            },
-            **options,
-        },
-    )
-
-
 def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object]:
     """The same input, its relative paths taken from `base`; what is not a path stays as it is."""
     placed = dict(given)
@@ -220,9 +287,9 @@ def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object
     return placed
 
 
-def as_result(talk: Talk) -> TalkResult:
+def as_result(talk: Talk) -> RenderedTalk:
     """The record of a talk that lies in a file of the caller's."""
-    return talk.result({"video_path": str(talk.video)})
+    return RenderedTalk.model_validate(dict(talk.result({"video_path": str(talk.video)})))
 
 
 def _placed(source: object, base: Path, *, field: str) -> object:

@@ -1,0 +1,252 @@
+"""What a Python caller hands over, as the sources that a request can name; errors in their words.
+
+A path, a URL or a data URI is named as it is. Bytes, files, pictures and samples become files of a
+directory that is there as long as the talk is made.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.job.workplace import own_directory
+from multitalk.media.arrays import write_picture, write_pixels, write_samples
+from multitalk.settings import PREFIX, Settings
+
+FIRST_SPEAKER = "person1"
+SHOWN_CHARACTERS = 60  # of an argument
+ARGUMENTS = {"image_path": "image", "audio_paths": "audio"}  # fields that have another name here
+
+
+class BinaryFile(Protocol):
+    """A file opened for reading bytes, or what reads like one."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes, `size` at most."""
+        ...
+
+
+StrPath: TypeAlias = str | os.PathLike[str]
+Encoded: TypeAlias = StrPath | bytes | bytearray | memoryview | BinaryFile
+# A path, URL or data URI; an encoded file; pixels as RGB, RGBA or grey.
+Picture: TypeAlias = Encoded | Image.Image | NDArray[np.uint8]
+Samples: TypeAlias = NDArray[np.floating] | NDArray[np.int16] | NDArray[np.int32]
+# A recording, or a text to be spoken, or such texts one after the other, as docs/api.md has them.
+Sound: TypeAlias = Encoded | tuple[Samples, float] | tuple[float, Samples]
+SpokenText: TypeAlias = Mapping[str, str | float]
+Voice: TypeAlias = Sound | SpokenText | list[SpokenText]
+# One voice, or one for each speaker by name. One mapping stands for both kinds of mappings, so that
+# a type checker knows what a dict that is written out is meant to be.
+Voices: TypeAlias = Sound | list[SpokenText] | Mapping[str, Voice | float]
+
+
+class Arguments:
+    """The picture and the voices of one call. A context manager: its files live as long as it does.
+
+    Attributes:
+        image_path: The source of the picture.
+        audio_paths: Each speaker's source or texts.
+    """
+
+    def __init__(
+        self,
+        image: Picture,
+        audio: Voices,
+        others: Mapping[str, object],
+        settings: Settings,
+    ) -> None:
+        """Take note of what was handed over; `others` are further arguments, for errors."""
+        self._others = others
+        self._image = image
+        self._audio = audio
+        self._settings = settings
+        self._stack = ExitStack()
+        self._directory: Path | None = None
+        self._is_one_voice = not isinstance(audio, Mapping) or isinstance(audio.get("text"), str)
+        self._voices: Mapping[str, object] = (
+            audio
+            if isinstance(audio, Mapping) and not self._is_one_voice
+            else {FIRST_SPEAKER: audio}
+        )
+
+    def __enter__(self) -> "Arguments":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def as_fields(self) -> dict[str, object]:
+        """`image_path` and `audio_paths` of a request.
+
+        Raises:
+            InvalidRequest: Something is of a kind, a type or a shape that cannot be used.
+        """
+        return {
+            "image_path": self._picture(self._image),
+            "audio_paths": {
+                name: self._voice(voice, f"audio_paths.{name}")
+                for name, voice in self._voices.items()
+            },
+        }
+
+    @contextmanager
+    def spelled(self) -> Iterator[None]:
+        """Have errors name the argument and its value in place of the request's field."""
+        try:
+            yield
+        except MultiTalkError as error:
+            for problem in error.problems:
+                self._spell(problem)
+            raise
+
+    def _spell(self, problem: MultiTalkError) -> None:
+        if problem.key == "missing_required":
+            fields = str(problem.parameters["missing"]).split(", ")
+            problem.key = "arguments_missing"
+            problem.parameters = {"missing": ", ".join(ARGUMENTS.get(one, one) for one in fields)}
+            return
+        if problem.field is None:
+            return
+        root, _, rest = problem.field.partition(".")
+        name = ARGUMENTS.get(root, root)
+        value: object = {"image": self._image, "audio": self._voices} | dict(self._others)
+        value, keys = _found(value.get(name), rest)  # type: ignore[attr-defined]
+        if name == "audio" and self._is_one_voice:
+            keys = keys[1:]
+        place = name + "".join(f"[{key!r}]" for key in keys)
+        problem.place = place if value is None else f"{place}={described(value)}"
+        problem.field = name
+
+    def _picture(self, image: object) -> str:
+        field = "image_path"
+        if isinstance(image, Image.Image):
+            write_picture(image, path := self._new_file("image"), field=field)
+            return str(path)
+        pixels = _as_array(image)
+        if pixels is not None:
+            write_pixels(pixels, path := self._new_file("image"), field=field)
+            return str(path)
+        return self._encoded(image, field, unknown="picture_of_unknown_kind")
+
+    def _voice(self, voice: object, field: str) -> object:
+        if isinstance(voice, Mapping | list):
+            return plain(voice)
+        if isinstance(voice, tuple) and len(voice) == 2:
+            for samples, rate in (voice, voice[::-1]):
+                array = _as_array(samples)
+                if array is not None:
+                    self._check_size(array.nbytes, "max_audio_bytes", field)
+                    write_samples(array, rate, path := self._new_file("voice"), field=field)
+                    return str(path)
+        if _as_array(voice) is not None:
+            raise InvalidRequest("samples_without_rate", field=field)
+        return self._encoded(voice, field, unknown="sound_of_unknown_kind")
+
+    def _encoded(self, given: object, field: str, *, unknown: str) -> str:
+        if isinstance(given, str | os.PathLike):
+            return str(os.fspath(given))
+        if isinstance(given, bytes | bytearray | memoryview):
+            path = self._new_file("bytes")
+            path.write_bytes(given)
+            return str(path)
+        if callable(getattr(given, "read", None)):
+            return str(self._copied(given, field))
+        raise InvalidRequest(unknown, field=field, kind=type(given).__name__)
+
+    def _copied(self, file: object, field: str) -> Path:
+        """A file's bytes, from where it stands, in a file of ours."""
+        if isinstance(file, io.TextIOBase):
+            raise InvalidRequest("file_is_text", field=field)
+        path = self._new_file("file")
+        limit = max(self._settings.max_audio_bytes, self._settings.max_video_bytes)
+        try:
+            with path.open("wb") as kept:
+                while chunk := file.read(2**20):  # type: ignore[attr-defined]
+                    kept.write(chunk)
+                    self._check_size(kept.tell(), "max_audio_bytes", field, limit=limit)
+                if kept.tell() == 0:
+                    raise InvalidRequest("file_at_its_end", field=field)
+        except TypeError as error:
+            raise InvalidRequest("file_is_text", field=field) from error
+        except (OSError, ValueError) as error:  # among them: it is closed
+            raise InvalidRequest("file_unreadable", field=field, reason=error) from error
+        return path
+
+    def _check_size(self, size: int, setting: str, field: str, *, limit: int | None = None) -> None:
+        most = getattr(self._settings, setting) if limit is None else limit
+        if size > most:
+            variable = PREFIX + setting.upper()
+            raise LimitExceeded("file_too_large", field=field, limit=most / 2**20, setting=variable)
+
+    def _new_file(self, name: str) -> Path:
+        if self._directory is None:
+            place = own_directory(self._settings.work_directory)
+            self._directory = self._stack.enter_context(place)
+        return self._directory / f"{name}-{len(list(self._directory.iterdir()))}"
+
+
+def described(value: object) -> str:
+    """An argument in a few characters."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, tuple) and any(_as_array(part) is not None for part in value):
+        return "(" + ", ".join(map(described, value)) + ")"
+    if isinstance(value, str | int | float | tuple | list | Mapping):
+        text = repr(value)
+        return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+    array = None if isinstance(value, Image.Image) else _as_array(value)
+    if array is not None:
+        return f"<{array.dtype} [{', '.join(map(str, array.shape))}]>"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    return f"<{type(value).__name__}>"
+
+
+def plain(value: object) -> object:
+    """A value as JSON has it: NumPy's numbers and arrays, and tuples, become plain ones."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _as_array(value: object) -> NDArray[np.generic] | None:
+    """An array, or what another library has as one and hands out as NumPy's."""
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, type) or not hasattr(value, "__array__"):
+        return None
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # as one on a GPU, or one that needs a gradient
+        return None
+
+
+def _found(value: object, rest: str) -> tuple[object, list[object]]:
+    """What lies at the end of a dotted path, as far as it leads, and the keys on the way."""
+    keys: list[object] = []
+    while rest and isinstance(value, Mapping | list | tuple):
+        options: dict[str, object] = (
+            {str(key): key for key in value}
+            if isinstance(value, Mapping)
+            else {str(index): index for index in range(len(value))}
+        )
+        fits = [name for name in options if rest == name or rest.startswith(f"{name}.")]
+        if not fits:
+            break
+        name = max(fits, key=len)
+        key = options[name]
+        keys.append(key)
+        value = value[key]  # type: ignore[call-overload]
+        rest = rest[len(name) + 1 :]
+    return value, keys
