@@ -493,7 +493,7 @@ def test_a_result_can_be_judged_by_the_name_of_its_file(
     result = studio.render(portrait, text, output=tmp_path / "t.mp4")
     report = multitalk.evaluate(str(result.path), portrait=str(portrait))
     assert report.people[0].lipsync is not None
-    with pytest.raises(multitalk.errors.InvalidRequest, match="^video='none.mp4': no such file"):
+    with pytest.raises(multitalk.errors.InvalidRequest, match=r"^video='none\.mp4': no such file"):
         multitalk.evaluate("none.mp4")
     with pytest.raises(multitalk.errors.InvalidRequest, match=r"^voices.a='no.wav': no such"):
         multitalk.evaluate(result.path, voices={"a": "no.wav"})
