@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +104,27 @@ def test_a_request_file_is_rendered_with_paths_relative_to_it(files: Path, envel
     code, _, complaints = run("render", "--request", files / "job.json", "-o", "t.mp4")
     assert code == 0, complaints
     assert probe(Path("t.mp4")).num_frames == 15
+
+
+def test_files_are_found_in_either_unicode_spelling(files: Path) -> None:
+    typed, there = unicodedata.normalize("NFC", "목소리"), unicodedata.normalize("NFD", "목소리")
+    (place := Path(there)).mkdir()
+    for name, suffix in (("face", "png"), ("voice", "wav")):
+        shutil.copy(files / f"{name}.{suffix}", place / f"{there}.{suffix}")
+    job = {
+        "prompt": "p",
+        "image_path": f"{typed}.png",
+        "audio_paths": {"a": f"{typed}.wav"},
+    }
+    (place / f"{there}.json").write_text(json.dumps(job))
+    code, _, complaints = run(
+        "render", "--request", f"{typed}/{typed}.json", "-o", f"{typed}/t.mp4"
+    )
+    assert code == 0, complaints
+    assert [entry.name for entry in Path().iterdir()] == [there]
+    named = ("--image", f"{typed}/{typed}.png", "--audio", f"a={typed}/{typed}.wav")
+    code, _, complaints = run("render", *named, "-o", "named.mp4")
+    assert code == 0, complaints
 
 
 def test_options_come_on_top_of_a_request_file(files: Path) -> None:

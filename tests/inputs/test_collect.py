@@ -2,6 +2,7 @@
 
 import base64
 import os
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,50 @@ def test_a_link_that_stays_inside_is_followed(root, job):
 def test_a_root_may_be_a_link_itself(tmp_path, root, job):
     (alias := tmp_path / "alias").symlink_to(root)
     assert take(alias / "portrait.png", job, root=alias).read_bytes() == PNG
+
+
+@pytest.mark.parametrize(("there", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_file_is_found_in_either_unicode_spelling(root, job, there, written):
+    name = "가족/엄마 사진.png"
+    place = root / unicodedata.normalize(there, name)
+    place.parent.mkdir()
+    place.write_bytes(PNG)
+    typed = unicodedata.normalize(written, name)
+    for source in (root / typed, typed, root / "." / ".." / root.name / typed):
+        assert take(source, job, root=root).read_bytes() == PNG
+    assert take(place, job, root=place.parent).read_bytes() == PNG
+    other = root / unicodedata.normalize(written, "가족")
+    assert take(other / place.name, job, root=other).read_bytes() == PNG
+
+
+def test_another_spelling_leads_no_further_out(tmp_path, root, job):
+    (tmp_path / unicodedata.normalize("NFD", "비밀.png")).write_bytes(PNG)
+    (root / unicodedata.normalize("NFD", "나감")).symlink_to(tmp_path)
+    (root / unicodedata.normalize("NFD", "위")).symlink_to("..")
+    said = {
+        refused(source, job, InvalidRequest, root=root)
+        for source in (
+            tmp_path / "비밀.png",
+            tmp_path / "없음.png",
+            "../비밀.png",
+            "../없음.png",
+            "나감/비밀.png",
+            "나감/없음.png",
+            root / "위" / "비밀.png",
+            root / "위" / ".." / "없음.png",
+        )
+    }
+    assert len(said) == 1
+    assert "MULTITALK_ALLOWED_ROOTS" in said.pop()
+
+
+def test_a_spelling_of_the_same_name_in_a_later_root_goes_first(tmp_path, root, job):
+    (other := tmp_path / "other").mkdir()
+    (root / unicodedata.normalize("NFD", "한글.png")).write_bytes(PNG + b"first root")
+    (other / "한글.png").write_bytes(PNG + b"as written")
+    settings = Settings(allowed_roots=(root, other))
+    taken = collect("한글.png", field="a", kind="image", directory=job, settings=settings)
+    assert taken.read_bytes() == PNG + b"as written"
 
 
 def test_nothing_outside_tells_whether_it_exists(tmp_path, root, job):

@@ -1,4 +1,4 @@
-"""What every command has in common: how its options look in `--help`, and paths with a `~`."""
+"""What every command has in common: how its options look in `--help`, and how paths are read."""
 
 from pathlib import Path
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from typer import Context
 from typer.core import TyperCommand, TyperGroup
 
-from multitalk.paths import at_home
+from multitalk.paths import at_home, on_disk
 
 
 class Command(TyperCommand):
-    """A command whose switches have no type in the help, and whose paths may begin with `~`."""
+    """A command whose switches have no type in the help, and whose paths are read as meant."""
 
     def get_params(self, ctx: Any) -> Any:
         """Every option, `--help` included; one that takes no value shows none."""
         return _without_types_of_switches(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command with the paths as a shell would have expanded them."""
-        ctx.params = {name: _at_home(value) for name, value in ctx.params.items()}
+        """Run the command with `~` expanded, and file names spelled as the disk spells them."""
+        ctx.params = {name: _meant(value) for name, value in ctx.params.items()}
         return super().invoke(ctx)
 
 
@@ -30,10 +30,10 @@ class Group(TyperGroup):
         return _without_types_of_switches(super().get_params(ctx))
 
 
-def _at_home(value: object) -> object:
+def _meant(value: object) -> object:
     if isinstance(value, list):
-        return [_at_home(each) for each in value]
-    return at_home(value) if isinstance(value, Path) else value
+        return [_meant(each) for each in value]
+    return on_disk(at_home(value)) if isinstance(value, Path) else value
 
 
 def _without_types_of_switches(params: Any) -> Any:

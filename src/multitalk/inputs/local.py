@@ -3,11 +3,13 @@
 import os
 import stat
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from multitalk.errors import Cancelled, InvalidRequest
 from multitalk.inputs.intake import Intake
+from multitalk.paths import on_disk
 
 CHUNK_BYTES = 2**20
 
@@ -20,7 +22,7 @@ def read_into(
     roots: Sequence[Path],
     cancelled: Callable[[], bool],
 ) -> None:
-    """Copy the file that `text` names, absolute or relative to a root.
+    """Copy the file that `text` names, absolute or relative to a root, in any Unicode spelling.
 
     The answer is the same for every path outside the roots, whether something is there or not.
 
@@ -37,8 +39,11 @@ def read_into(
 
 
 def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
-    real_roots = [Path(os.path.realpath(root)) for root in roots]
-    candidates = [Path(os.path.realpath(root / text)) for root in real_roots]  # absolute text wins
+    real_roots = [Path(os.path.realpath(on_disk(root))) for root in roots]
+    written = [root / text for root in real_roots]  # absolute text wins
+    spelled = [on_disk(path, may_list=partial(_leads_to, real_roots)) for path in written]
+    as_written = [path for path in spelled if path in written]
+    candidates = dict.fromkeys(Path(os.path.realpath(path)) for path in (*as_written, *spelled))
     inside = [path for path in candidates if _is_under(path, real_roots)]
     if not inside:
         raise InvalidRequest("path_refused", field=field)
@@ -54,6 +59,12 @@ def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
             return os.fdopen(descriptor, "rb")
         os.close(descriptor)
     raise InvalidRequest("file_missing", field=field)
+
+
+def _leads_to(roots: Sequence[Path], directory: Path) -> bool:
+    """Whether a directory is under a root, or on the way there."""
+    real = Path(os.path.realpath(directory))
+    return _is_under(real, roots) or any(root.is_relative_to(real) for root in roots)
 
 
 def _is_under(path: Path, roots: Sequence[Path]) -> bool:
