@@ -202,6 +202,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "no voice speaks {value}; near it are {near}",
         "ko": "{value} 언어를 말하는 음성이 없습니다. 비슷한 것은 {near}입니다.",
     },
+    "japanese_unread": {
+        "en": "this worker reads Japanese in kana only; write the text in kana, or have its "
+        "operator install the extra japanese: {install}",
+        "ko": "이 워커는 가나로 쓴 일본어만 읽습니다. 가나로 써 주세요. 운영자가 japanese "
+        "extra를 설치해도 됩니다: {install}",
+    },
     "script_unread": {
         "en": "no voice reads {script} letters; write the text in others, or send a recording",
         "ko": "{script} 문자를 읽을 수 있는 음성이 없습니다. 다른 문자로 쓰거나 녹음을 "
@@ -758,6 +764,18 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "another one, name it in language",
         "ko": "{text!r}의 언어를 알 수 없어 영어로 읽었습니다. 다른 언어라면 language에 "
         "적어 주세요.",
+    },
+    "letters_named": {
+        "en": "the voice of {language} has no sounds for {letters} and calls them by name; write "
+        "them out in letters of that language, or leave them out",
+        "ko": "{language} 음성이 {letters}을(를) 읽지 못해 글자 이름으로 부릅니다. 그 언어의 "
+        "글자로 풀어 쓰거나 빼 주세요.",
+    },
+    "hanja_in_chinese": {
+        "en": "the characters {letters} in a Korean text are read in Chinese; write them in Hangul "
+        "to have them read in Korean",
+        "ko": "한국어 텍스트에 있는 {letters}을(를) 중국어로 읽었습니다. 한국어로 읽으려면 한글로 "
+        "써 주세요.",
     },
     "voice_is_silent": {
         "en": "{speaker}: nothing is heard in this voice, so the mouth stays at rest; check the "

@@ -160,8 +160,9 @@ class Espeak:
             max_seconds: Synthesis stops soon after this much speech.
 
         Returns:
-            Samples as native int16 bytes; (first sample, IPA) of each phoneme, "" for a pause; and
-            (first character, number of characters, phonemes before it) of each word.
+            Samples as native int16 bytes. (First sample, IPA) of each phoneme, "" for a pause and
+            such as "(en)" for a change to the sounds of another language. (First character, number
+            of characters, phonemes before it) of each word, once for each letter if it is spelt.
 
         Raises:
             ValueError: There is no such voice.

@@ -18,8 +18,12 @@ _PRONOUNS = (
     "わたし|わたくし|あたし|ぼく|おれ|あなた|きみ|かれ|かのじょ|みんな|これ|それ|あれ|どれ|ここ|そこ|"
     "あそこ|どこ|こちら|そちら|きょう|あした|あす|きのう|いま|なまえ|こんにち|こんばん|では|には|とは"
 )
-_HA = re.compile(rf"(?<=[\u3041-\u30ff])は(?=[\s、。，．,.!?！？…]|$)|(?<=[にとで])は|({_PRONOUNS})は")
-_HE = re.compile(r"(?<=[\u3041-\u30ff])へ(?=[\s、。，．,.!?！？…]|$)|(?<=[こそどらうん])へ(?=い|き|む|か)")
+_HA = re.compile(
+    rf"(?<=[\u3041-\u30ff])は(?=[\s、。，．,.!?！？…]|$)|(?<=[にとで])は|({_PRONOUNS})は"
+)
+_HE = re.compile(
+    r"(?<=[\u3041-\u30ff])へ(?=[\s、。，．,.!?！？…]|$)|(?<=[こそどらうん])へ(?=い|き|む|か)"
+)
 
 
 def to_kana(text: str) -> str:
@@ -41,7 +45,9 @@ def to_kana(text: str) -> str:
         ).replace("−", " ")
     if any(script_of(letter) == "HAN" for letter in text):
         raise EngineUnavailable(
-            "japanese_unread", field="text", install="pip install 'multitalk-serverless[japanese]'"
+            "japanese_unread",
+            field="text",
+            install="pip install 'pyopenjtalk-plus<0.5'",
         )
     text = _HA.sub(lambda found: (found[1] or "") + "わ", text)
     return _HE.sub("え", text)

@@ -13,8 +13,8 @@ _FINALS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈ�
 
 # Finals of two letters: what stays, and what goes to a vowel that follows (rules 10, 11, 14).
 _PAIRS = {
-    "ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ", "ㄽ": "ㄹㅅ",
-    "ㄾ": "ㄹㅌ", "ㄿ": "ㄹㅍ", "ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ",
+    "ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ",
+    "ㄽ": "ㄹㅅ", "ㄾ": "ㄹㅌ", "ㄿ": "ㄹㅍ", "ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ",
 }  # fmt: skip
 # What is heard of a final before a consonant or at the end (rules 8 to 11).
 _HEARD_FINAL = {
@@ -58,12 +58,6 @@ def sounds_of(text: str) -> str:
 
 def _word(word: str) -> str:
     syllables = [_parts(letter) for letter in word]
-    for index, (onset, vowel, final) in enumerate(syllables):
-        if onset != "ㅇ" and vowel == "ㅢ":  # rule 5.3
-            vowel = "ㅣ"  # noqa: PLW2901
-        elif onset in "ㅈㅉㅊ" and vowel == "ㅕ":  # rule 5.1
-            vowel = "ㅓ"  # noqa: PLW2901
-        syllables[index] = (onset, vowel, final)
     for index in range(len(syllables) - 1):
         onset, vowel, final = syllables[index]
         next_onset, next_vowel, next_final = syllables[index + 1]
@@ -77,10 +71,18 @@ def _word(word: str) -> str:
         )
         syllables[index] = (onset, vowel, final)
         syllables[index + 1] = (next_onset, next_vowel, next_final)
-    if syllables:
-        onset, vowel, final = syllables[-1]
-        syllables[-1] = (onset, vowel, _HEARD_FINAL.get(final, final))
-    return "".join(map(_syllable, syllables))
+    onset, vowel, final = syllables[-1]
+    syllables[-1] = (onset, vowel, _HEARD_FINAL.get(final, final))
+    return "".join(
+        _syllable((onset, _heard_vowel(onset, vowel), final)) for onset, vowel, final in syllables
+    )
+
+
+def _heard_vowel(onset: str, vowel: str) -> str:
+    """Rules 5.1 and 5.3: what is heard of some vowels after a consonant."""
+    if onset != "ㅇ" and vowel == "ㅢ":
+        return "ㅣ"
+    return "ㅓ" if onset in "ㅈㅉㅊ" and vowel == "ㅕ" else vowel
 
 
 def _meeting(  # noqa: PLR0911 - a rule each
@@ -121,7 +123,7 @@ def _before_vowel(final: str, *, before_i: bool) -> tuple[str, str]:
         return final, "ㅇ"
     if final == "ㅎ":
         return " ", "ㅇ"
-    stays, goes = _PAIRS.get(final, " " + final)
+    stays, goes = tuple(_PAIRS.get(final, " " + final))
     if goes == "ㅎ":
         return " ", stays
     if before_i and goes in "ㄷㅌ":
@@ -131,7 +133,7 @@ def _before_vowel(final: str, *, before_i: bool) -> tuple[str, str]:
 
 def _before_h(final: str, *, before_y: bool) -> tuple[str, str]:
     """Rules 12.1 and 17: ㅎ makes the stop before it aspirated."""
-    stays, goes = _PAIRS.get(final, " " + final)
+    stays, goes = tuple(_PAIRS.get(final, " " + final))
     goes = goes if goes in _ASPIRATED else _HEARD_FINAL.get(goes, goes)
     if goes in _ASPIRATED:
         if before_y and final in "ㄷㅌ":

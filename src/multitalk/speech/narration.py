@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.errors import InvalidRequest, RequestError
+from multitalk.errors import InvalidRequest, MultiTalkError
 from multitalk.schema import SpokenText
 from multitalk.schema.request import is_outside
 from multitalk.speech.outside import OutsideVoices
@@ -44,8 +44,9 @@ def narrate(
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
             spoken.append(_spoken(text, outside))
-        except RequestError as error:
-            error.field = f"{place}.{error.field}"
+        except MultiTalkError as error:
+            if error.field is not None:
+                error.field = f"{place}.{error.field}"
             raise
     return rested(joined(spoken))
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Notice
+from multitalk.speech.korean import without_hanja
 from multitalk.speech.languages import language_code
 from multitalk.speech.latin import latin_language
 from multitalk.speech.scripts import language_by_script, runs_of, unread_script
+from multitalk.speech.spoken import spoken_form
 from multitalk.speech.written import Line, plain_lines
 
 # Seconds that espeak-ng leaves between two sentences, and at a comma.
@@ -54,6 +56,7 @@ def reading_of(text: str, language: str | None = None) -> Reading:
 
     Raises:
         InvalidRequest: No voice speaks the language or reads the letters.
+        EngineUnavailable: Reading it needs a package that is not installed.
     """
     lines = plain_lines(text)
     whole = " ".join(line.text for line in lines)
@@ -62,19 +65,28 @@ def reading_of(text: str, language: str | None = None) -> Reading:
     host, certain = (language_code(language), True) if language else host_language(whole)
     notices = [] if certain else [Notice("language_guessed", {"text": _beginning(text)})]
     pieces = [piece for line in lines for piece in _pieces(line, host)]
+    if host == "ko":
+        notices += _hanja_notices(pieces)
     return Reading(host, tuple(pieces), tuple(notices))
 
 
 def _pieces(line: Line, host: str) -> list[Piece]:
     """A line as pieces, the last of which has the line's pause after it."""
     pieces: list[Piece] = []
-    for run in runs_of(line.text, host):
-        parts = _cut(run.text.strip(), MAX_PIECE_CHARACTERS)
+    text = without_hanja(line.text) if host == "ko" else line.text
+    for run in runs_of(text, host):
+        parts = _cut(spoken_form(run.text, run.language).strip(), MAX_PIECE_CHARACTERS)
         pieces += [Piece(part, run.language, _pause_after(part)) for part in parts]
         if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
             pieces[-1] = Piece(pieces[-1].text + ",", run.language, 0.0)
     last = pieces.pop()
     return [*pieces, Piece(last.text.rstrip(","), last.language, line.pause_seconds)]
+
+
+def _hanja_notices(pieces: list[Piece]) -> list[Notice]:
+    """What is read in Chinese within a Korean text, unless there is a whole sentence of it."""
+    words = [piece.text.strip(" ,.") for piece in pieces if piece.language == "cmn"]
+    return [Notice("hanja_in_chinese", {"letters": ", ".join(words[:3])})] if words else []
 
 
 def _pause_after(text: str) -> float:

@@ -32,7 +32,7 @@ LANGUAGES_OF_SCRIPT: dict[str, tuple[str, ...]] = {
     "GREEK": ("el", "grc"),
     "GUJARATI": ("gu",),
     "GURMUKHI": ("pa",),
-    "HAN": ("cmn", "yue", "ja", "ko", "cmn-latn-pinyin"),
+    "HAN": ("cmn", "yue", "ja", "cmn-latn-pinyin"),
     "HANGUL": ("ko",),
     "HEBREW": ("he",),
     "KANA": ("ja",),

@@ -35,6 +35,6 @@ def spoken_form(text: str, language: str) -> str:
     if language == "ja":
         return to_kana(text)
     text = _RANGE.sub(rf"\1 {_TO[language]} " if language in _TO else r"\1 - ", text)
-    for sign, words in _SIGNS.get(language.split("-")[0], ()):
+    for sign, words in _SIGNS.get(language.split("-", maxsplit=1)[0], ()):
         text = text.replace(sign, words)
     return text.replace("~", " ")

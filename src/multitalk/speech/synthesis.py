@@ -14,6 +14,7 @@ from multitalk.errors import InvalidRequest, LimitExceeded
 from multitalk.messages import Notice
 from multitalk.speech.articulation import PROBABILITY_RATE
 from multitalk.speech.espeak import TIMEOUT_SECONDS, ask_espeak, inventory, known, list_voices
+from multitalk.speech.naming import is_language_change, named_letters
 from multitalk.speech.phonemes import one_hot, viseme_sequence, visemes_of_ipa
 from multitalk.speech.reading import Reading, reading_of
 from multitalk.speech.track import STEPS_PER_FRAME, VisemeTrack, track_from
@@ -128,7 +129,11 @@ def synthesize(
         },
         timeout_seconds,
     )
-    notices = [*reading.notices, *(note for each in tunings.values() for note in each.notices)]
+    notices = [
+        *reading.notices,
+        *named_letters(reading.pieces, answer["pieces"]),
+        *(note for each in tunings.values() for note in each.notices),
+    ]
     speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"), notices)
     if len(speech.samples) > MAX_SECONDS * speech.sample_rate:
         raise LimitExceeded("speech_too_long", field="text", limit=MAX_SECONDS)
@@ -149,7 +154,11 @@ def _assembled(
     for piece, spoken in zip(reading.pieces, answer["pieces"], strict=True):
         samples.append(sound[taken : taken + spoken["num_samples"]])
         taken += spoken["num_samples"]
-        starts.extend((length + start, ipa) for start, ipa in spoken["phonemes"])
+        starts.append((length, ""))  # the first sound may begin late
+        starts.extend(
+            (length + start, "" if is_language_change(ipa) else ipa)
+            for start, ipa in spoken["phonemes"]
+        )
         length += spoken["num_samples"]
         pause = round(piece.pause_seconds * sample_rate)
         if pause:

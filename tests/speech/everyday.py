@@ -1,0 +1,71 @@
+"""Sentences that people try a voice with, by the language that is to be told from them."""
+
+LATIN = {
+    "en": [
+        "Hello.", "OK", "Hi", "Thanks!", "No problem.", "Yes, sure.", "Good morning to you.",
+        "The information desk", "My name is Maria and I come from Spain.", "One two three",
+        "Please order two pizzas and a cappuccino.", "See you tomorrow.", "Welcome!", "test",
+        "Bob may pump", "First line", "To be or not to be", "MultiTalk", "We love pizza",
+        "Never gonna give you up", "An astronaut speaks here.", "Ladies and gentlemen",
+    ],
+    "fr-fr": [
+        "Bonjour, je m'appelle Élise et j'habite à Paris.", "Merci beaucoup.", "Ça va ?",
+        "Il fait très beau aujourd'hui.", "Comment allez-vous ?", "Je ne sais pas.",
+    ],
+    "de": [
+        "Guten Morgen!", "Ich heiße Anna und wohne in Berlin.", "Vielen Dank", "Wie spät ist es?",
+        "Das Wetter ist heute sehr schön.", "Wo ist der Bahnhof?",
+    ],
+    "es": [
+        "Hola", "Buenos días", "¿Cómo estás?", "Me llamo Ana y vivo en Madrid.", "Muchas gracias.",
+        "Hace muy buen tiempo hoy.",
+    ],
+    "it": [
+        "Ciao, come stai?", "Mi chiamo Anna e abito a Roma.", "Grazie mille",
+        "Oggi fa molto bello.", "Non lo so.",
+    ],
+    "pt": [
+        "Bom dia, tudo bem?", "Muito obrigado.", "Eu me chamo Ana e moro em Lisboa.", "Não sei.",
+    ],
+    "nl": ["Goedemorgen, hoe gaat het?", "Ik heet Anna en ik woon in Amsterdam.", "Dank je wel"],
+    "sv": ["Hej, jag heter Anna och bor i Stockholm.", "Tack så mycket", "Hur mår du?"],
+    "nb": ["Hei, jeg heter Anna og bor i Oslo.", "Tusen takk"],
+    "da": ["Hej, jeg hedder Anna og bor i København.", "Mange tak"],
+    "fi": ["Hei, minun nimeni on Anna.", "Kiitos paljon", "Hyvää huomenta"],
+    "pl": ["Dzień dobry, jak się masz?", "Dziękuję bardzo", "Nie wiem."],
+    "cs": ["Dobrý den, jak se máte?", "Jmenuji se Anna a bydlím v Praze."],
+    "sk": ["Dobrý deň, ako sa máte?", "Volám sa Anna a bývam v Bratislave."],
+    "hu": ["Jó napot kívánok!", "Köszönöm szépen", "Anna vagyok és Budapesten élek."],
+    "ro": ["Bună ziua, ce mai faci?", "Mulțumesc foarte mult"],
+    "tr": ["Merhaba, nasılsın?", "Teşekkür ederim", "Bugün hava çok güzel."],
+    "vi": ["Xin chào các bạn", "Cảm ơn rất nhiều", "Tôi tên là Anna."],
+    "id": ["Selamat pagi, apa kabar?", "Nama saya Budi dan saya tinggal di Jakarta."],
+}  # fmt: skip
+OTHER_LETTERS = {
+    "ko": [
+        "안녕하세요, MultiTalk Serverless입니다.", "저는 OpenAI의 ChatGPT를 3번 써봤어요.",
+        "LG전자 CEO", "Hello, 안녕", "NVIDIA GeForce RTX 5090 그래픽 카드", "ㅋㅋㅋ OK",
+        "こ라는 글자와 한글",
+    ],
+    "ja": ["今日は良い天気ですね。", "ありがとう OK", "東京タワーはTokyo Towerです。", "コーヒー"],
+    "cmn": ["今天 iPhone 很好用", "你好，世界。", "臺灣 Taiwan number one", "我是 Anna"],
+    "ru": ["Привет, iPhone 15!", "Доброе утро", "Меня зовут Анна", "Windows 11 уже вышла"],
+    "uk": ["Привіт, як справи?", "Дякую, дуже добре", "Київ — столиця України"],
+    "bg": ["Здравейте, как сте?", "Аз съм от България"],
+    "sr": ["Добар дан, како сте?", "Хвала, љубав је лепа"],
+    "mk": ["Здраво, јас сум Ана"],
+    "be": ["Добры дзень, я жыву ў Мінску"],
+    "kk": ["Сәлеметсіз бе, менің атым Анна"],
+    "el": ["Γειά σου Κόσμε", "Καλημέρα, Google"],
+    "he": ["שלום עולם", "אני גר ב Tel Aviv"],
+    "ar": ["مرحبا بك في العالم", "أنا أحب Netflix كثيرا"],
+    "fa": ["سلام، حال شما چطور است؟", "من در تهران زندگی می‌کنم"],
+    "ur": ["آپ کیسے ہیں؟", "میں لاہور میں رہتا ہوں"],
+    "hi": ["आप कैसे हैं?", "मेरा नाम अन्ना है, Google में काम करती हूँ"],
+    "mr": ["तुम्ही कसे आहात?", "माझे नाव अण्णा आहे"],
+    "ne": ["तपाईंलाई कस्तो छ?", "मेरो नाम अन्ना हो"],
+    "th": ["สวัสดีครับ ผมชื่อสมชาย", "ผมชอบ iPhone มาก"],
+    "ta": ["வணக்கம் நண்பர்களே"],
+    "ka": ["გამარჯობა"],
+    "hy": ["Բարեւ ձեզ"],
+}  # fmt: skip

@@ -1,0 +1,106 @@
+"""What is heard of a text: the real synthesizer's phonemes."""
+
+import pytest
+
+pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
+
+import numpy as np
+
+from multitalk.errors import EngineUnavailable
+from multitalk.speech import japanese
+from multitalk.speech.synthesis import SynthesizedSpeech, synthesize
+
+
+def heard(text: str, language: str | None = None) -> str:
+    return "".join(sound.ipa for sound in synthesize(text, language=language).phonemes)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("The in\u00adfor\u00adma\u00adtion desk", "The information desk"),
+        ("𝗛𝗲𝗹𝗹𝗼 𝘄𝗼𝗿𝗹𝗱", "Hello world"),
+        ("The **main** issue is `config`.", "The main issue is config."),
+        ("Well done 🎉🎉!", "Well done!"),
+        ("10~20 people", "10 to 20 people"),
+        ("5℃", "5 degrees Celsius"),
+        ("오후 3시 30분, 사과 3개, 12살", "오후 세 시 삼십 분, 사과 세 개, 열두 살"),
+        ("전화는 010-1234-5678", "전화는 공일공 일이삼사 오육칠팔"),
+        ("안녕하세요 👋 반갑습니다", "안녕하세요 반갑씀니다"),
+    ],
+)
+def test_what_is_heard_is_what_is_meant(written: str, said: str) -> None:
+    assert heard(written) == heard(said)
+
+
+@pytest.mark.parametrize(
+    "text", ["10~20명, 와~ 좋아요!", "저는 OpenAI의 ChatGPT를 3번 써봤어요.", "한국(韓國) 50%"]
+)
+def test_no_sign_or_letter_is_named_in_korean(text: str) -> None:
+    speech = synthesize(text)
+    said = "".join(sound.ipa for sound in speech.phonemes)
+    assert "tˈɪldə" not in said
+    assert "tʃˈaɪniːz" not in said
+    assert speech.notices == ()
+
+
+def test_korean_with_latin_words_is_all_spoken() -> None:
+    said = heard("LG전자 CEO")
+    assert "ˈɛldʒˈiː" in said.replace("ˌ", "ˈ")
+    assert "tɕ" in said
+
+
+def test_letters_that_a_voice_names_are_said() -> None:
+    (notice,) = synthesize("hello ສະບາຍດີ").notices
+    assert notice.key == "letters_named"
+    assert "ສ" in str(notice.parameters["letters"])
+
+
+def test_phonemes_of_several_runs_fill_the_sound_and_leave_no_gap_inside() -> None:
+    speech = synthesize("그는 привет 라고 hello 말했다.")
+    assert [speech.phonemes[0].start_seconds, speech.phonemes[-1].end_seconds] == [
+        0.0,
+        pytest.approx(len(speech.samples) / speech.sample_rate),
+    ]
+    assert longest_silence(speech) < 0.15
+
+
+def test_a_line_end_pauses_as_a_full_stop_does() -> None:
+    lines = longest_silence(synthesize("First line\nSecond line"))
+    assert lines == pytest.approx(0.4, abs=0.06)
+    assert longest_silence(synthesize("First line\n\nSecond line")) == pytest.approx(0.8, abs=0.06)
+    assert longest_silence(synthesize("First line Second line")) < 0.2
+
+
+def test_kana_is_read_without_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(japanese, "find_spec", lambda name: None)
+    assert japanese.to_kana("わたしは がくせいです。") == "わたしわ がくせいです。"
+    assert japanese.to_kana("こんにちは。はな") == "こんにちわ。はな"
+    assert heard("わたしは がくせいです。")
+
+
+def test_kanji_without_the_package_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(japanese, "find_spec", lambda name: None)
+    with pytest.raises(EngineUnavailable, match="pip install 'pyopenjtalk-plus") as caught:
+        synthesize("今日は良い天気ですね。")
+    assert caught.value.field == "text"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("今日は良い天気ですね。", "キョーワヨイテンキデスネ"),
+        ("私は学校へ行きます。本を読みます。", "ワタシワガッコーエイキマス。ホンヲヨミマス"),
+        ("りんご3個、12歳", "リンゴサンコ、ジューニサイ"),
+        ("こんにちは", "コンニチワ"),
+    ],
+)
+def test_japanese_is_read_with_its_package(written: str, said: str) -> None:
+    pytest.importorskip("pyopenjtalk", reason="the extra `japanese` is needed")
+    assert japanese.to_kana(written).rstrip("。、") == said
+
+
+def longest_silence(speech: SynthesizedSpeech) -> float:
+    """In seconds, between the first and the last sound."""
+    loud = np.flatnonzero(np.abs(speech.samples) > 0.003)
+    return float(np.diff(loud).max()) / speech.sample_rate
