@@ -8,8 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-# Enough for two frames in a row of every bare-frame format (an MP3 frame is at most 1441 bytes).
-SNIFFED_BYTES = 4096
+from multitalk.inputs.frames import (
+    SEARCHED_BYTES,
+    FrameAt,
+    ac3_frame,
+    adts_frame,
+    dts_frame,
+    eac3_frame,
+    has_frames,
+    loas_frame,
+    mpeg_audio_frame,
+)
+
+# Enough for the headers of three frames in a row that begin within the first 4 KiB: a frame of
+# MPEG audio is at most 1729 bytes, one of AC-3 3840.
+SNIFFED_BYTES = 12 * 1024
 
 Medium = Literal["image", "audio", "video"]
 
@@ -83,55 +96,73 @@ def _bitmap(head: bytes) -> bool:
 
 
 def _tagged_mp3(head: bytes) -> bool:
-    tag = head[:10]
-    return len(tag) == 10 and tag[:3] == b"ID3" and tag[3] < 0xFF and max(tag[6:10]) < 0x80
+    """A tag of ID3v2 or APEv2: at the beginning, or, the former, after something else."""
+    if _is_id3(head[:10], versions=range(0xFF)) or head[:8] == b"APETAGEX":
+        return True
+    at = head.find(b"ID3", 0, SEARCHED_BYTES)
+    while at >= 0:
+        if _is_id3(head[at : at + 10], versions=range(2, 5)):
+            return True
+        at = head.find(b"ID3", at + 1, SEARCHED_BYTES)
+    return False
 
 
-# Bare frames have no signature, only a sync word of 11 or 12 bits: it must be there twice, exactly
-# one frame apart, and agree.
-_MPEG1_LAYER3_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MPEG2_LAYER3_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_MPEG1_HZ = (44_100, 48_000, 32_000)
-_HALVINGS = {3: 0, 2: 1, 0: 2}  # of the sample rate, by version bits: MPEG 1, 2 and 2.5
+def _is_id3(tag: bytes, *, versions: range) -> bool:
+    return len(tag) == 10 and tag[:3] == b"ID3" and tag[3] in versions and max(tag[6:10]) < 0x80
 
 
-def _mp3_frame_bytes(head: bytes, at: int) -> int | None:
-    """Length of the MPEG layer III frame at `at`, or None if there is none."""
-    if len(head) < at + 4 or head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
-        return None
-    version, layer = head[at + 1] >> 3 & 3, head[at + 1] >> 1 & 3
-    rate, frequency, padding = head[at + 2] >> 4, head[at + 2] >> 2 & 3, head[at + 2] >> 1 & 1
-    if version not in _HALVINGS or layer != 1 or rate in (0, 15) or frequency == 3:
-        return None
-    hertz = _MPEG1_HZ[frequency] >> _HALVINGS[version]
-    if version == 3:
-        return 144_000 * _MPEG1_LAYER3_KBPS[rate] // hertz + padding
-    return 72_000 * _MPEG2_LAYER3_KBPS[rate] // hertz + padding
+def _unless_foreign(matches: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+    """Not in an archive, a document, a playlist or a page, which may hold such frames, too."""
+    return lambda head: not head.startswith(_FOREIGN) and matches(head)
 
 
-def _bare_mp3(head: bytes) -> bool:
-    size = _mp3_frame_bytes(head, 0)
-    return size is not None and _mp3_frame_bytes(head, size) is not None
+def _frames(frame_at: FrameAt, sync: int) -> Callable[[bytes], bool]:
+    return _unless_foreign(has_frames(frame_at, sync))
 
 
-def _adts_frame_bytes(head: bytes, at: int) -> int | None:
-    """Length of the AAC ADTS frame at `at`, or None if there is none."""
-    if len(head) < at + 7 or head[at] != 0xFF or head[at + 1] & 0xF6 != 0xF0:
-        return None
-    size = (head[at + 3] & 3) << 11 | head[at + 4] << 3 | head[at + 5] >> 5
-    return size if size >= 7 and head[at + 2] >> 2 & 15 <= 12 else None
+_FOREIGN = (
+    *(b"PK\3\4", b"Rar!\x1a\7", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ"),
+    *(b"%PDF", b"\x7fELF", b"MZ", b"8BPS", b"SQLite format 3", b"\xd0\xcf\x11\xe0"),
+    *(b"#EXTM3U", b"ffconcat", b"[playlist]", b"<"),
+)
 
-
-def _adts(head: bytes) -> bool:
-    size = _adts_frame_bytes(head, 0)
-    return size is not None and _adts_frame_bytes(head, size) is not None
+_PACKET_BYTES = (188, 192, 204)  # plain, with a time stamp before it, with parity behind it
+_PACKETS = 6
 
 
 def _transport_stream(head: bytes) -> bool:
-    return len(head) >= 3 * 188 and all(head[at] == 0x47 for at in (0, 188, 376))
+    """Sync bytes a packet apart, wherever in a packet the file begins."""
+    return any(
+        len(head) > first + (_PACKETS - 1) * size
+        and head[first : first + _PACKETS * size : size] == b"G" * _PACKETS
+        for size in _PACKET_BYTES
+        for first in range(size)
+    ) or (len(head) >= 3 * 188 and all(head[at] == 0x47 for at in (0, 188, 376)))
+
+
+def _truehd(head: bytes) -> bool:
+    return head[4:8] in (b"\xf8\x72\x6f\xba", b"\xf8\x72\x6f\xbb")
+
+
+_GSM_BYTES, _GSM_FRAMES = 33, 10
+
+
+def _gsm(head: bytes) -> bool:
+    """GSM 06.10 as telephones store it: in 33 bytes each, of which the first begins with 0xD."""
+    marks = head[::_GSM_BYTES]
+    return len(marks) >= _GSM_FRAMES and all(mark >> 4 == 0xD for mark in marks)
+
+
+def _rso(head: bytes) -> bool:
+    """Sound of Lego's Mindstorms: codec, bytes, samples a second and mode in 16 bits each."""
+    codec, size, rate, mode = (int.from_bytes(head[at : at + 2], "big") for at in (0, 2, 4, 6))
+    return codec in (0x100, 0x101) and 8 + size >= len(head) > 8 and 2000 <= rate and mode <= 1
 
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_DTS = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\0", b"\xff\x1f\0\xe8")
+
 
 _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("JPEG", "image", ".jpg"), _starts(b"\xff\xd8\xff")),
@@ -144,6 +175,9 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("HEIC", "image", ".heic"), _brand(b"heic", b"heix", b"hevc", b"heim", b"mif1")),
     (Container("WAV", "audio", ".wav"), _form(b"RIFF", b"WAVE")),
     (Container("WAV", "audio", ".wav"), _form(b"RF64", b"WAVE")),
+    (Container("WAV", "audio", ".wav"), _form(b"BW64", b"WAVE")),
+    (Container("WAV", "audio", ".wav"), _form(b"RIFX", b"WAVE")),
+    (Container("Wave64", "audio", ".w64"), _starts(_W64)),
     (Container("FLAC", "audio", ".flac"), _starts(b"fLaC")),
     (Container("Ogg", "audio", ".ogg"), _starts(b"OggS\0")),
     (Container("AIFF", "audio", ".aiff"), _form(b"FORM", b"AIFF", b"AIFC")),
@@ -151,9 +185,13 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("CAF", "audio", ".caf"), _starts(b"caff\0\1")),
     (Container("AU", "audio", ".au"), _starts(b".snd\0")),
     (Container("M4A", "audio", ".m4a"), _brand(b"M4A ", b"M4B ")),
-    (Container("MP3", "audio", ".mp3"), _tagged_mp3),
-    (Container("MP3", "audio", ".mp3"), _bare_mp3),
-    (Container("AAC", "audio", ".aac"), _adts),
+    (Container("Monkey's Audio", "audio", ".ape"), _starts(b"MAC ")),
+    (Container("WavPack", "audio", ".wv"), _starts(b"wvpk")),
+    (Container("True Audio", "audio", ".tta"), _starts(b"TTA1", b"TTA2")),
+    (Container("TAK", "audio", ".tak"), _starts(b"tBaK")),
+    (Container("VOC", "audio", ".voc"), _starts(b"Creative Voice File\x1a")),
+    (Container("TrueHD", "audio", ".thd"), _truehd),
+    (Container("DTS", "audio", ".dts"), _starts(*_DTS)),
     (Container("MP4", "video", ".mp4"), _quicktime),
     (Container("WebM or Matroska", "video", ".mkv"), _starts(b"\x1aE\xdf\xa3")),
     (Container("AVI", "video", ".avi"), _form(b"RIFF", b"AVI ")),
@@ -161,6 +199,19 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("MPEG", "video", ".mpg"), _starts(b"\0\0\1\xba")),
     (Container("MPEG-TS", "video", ".ts"), _transport_stream),
     (Container("WMA or WMV", "video", ".wmv"), _starts(_ASF)),
+    (Container("RealMedia", "video", ".rm"), _starts(b".RMF", b".ra\xfd")),
+    # From here on there is no signature: what is told with less certainty comes later.
+    (Container("MP3", "audio", ".mp3"), _unless_foreign(_tagged_mp3)),
+    (Container("MP3", "audio", ".mp3"), _frames(mpeg_audio_frame(3), 0xFF)),
+    (Container("MP2", "audio", ".mp2"), _frames(mpeg_audio_frame(2), 0xFF)),
+    (Container("MP1", "audio", ".mp1"), _frames(mpeg_audio_frame(1), 0xFF)),
+    (Container("AAC", "audio", ".aac"), _frames(adts_frame, 0xFF)),
+    (Container("AC-3", "audio", ".ac3"), _frames(ac3_frame, 0x0B)),
+    (Container("E-AC-3", "audio", ".eac3"), _frames(eac3_frame, 0x0B)),
+    (Container("DTS", "audio", ".dts"), _frames(dts_frame, 0x7F)),
+    (Container("AAC", "audio", ".latm"), _frames(loas_frame, 0x56)),
+    (Container("GSM", "audio", ".gsm"), _gsm),
+    (Container("RSO", "audio", ".rso"), _rso),
 )
 
 VIDEO_SUFFIXES = frozenset(
