@@ -514,6 +514,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "음성이 {limit:g}초보다 깁니다. 이 워커는 {limit:g}초까지 받습니다 "
         "(MULTITALK_MAX_SPEECH_SECONDS).",
     },
+    "talk_too_short": {
+        "en": "only {seconds:g} s of speech; a talk lasts {limit:g} s or longer; send a longer "
+        "recording",
+        "ko": "음성이 {seconds:g}초뿐입니다. {limit:g}초 이상이어야 합니다. 더 긴 녹음을 보내 "
+        "주세요.",
+    },
     "video_undecodable": {
         "en": "not a video that can be read ({reason}); send an MP4 with H.264",
         "ko": "읽을 수 없는 동영상입니다 ({reason}). H.264 MP4 형식으로 보내 주세요.",
@@ -781,6 +787,18 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{speaker}: nothing is heard in this voice, so the mouth stays at rest; check the "
         "file",
         "ko": "{speaker}: 음성에 소리가 없어 입이 움직이지 않습니다. 파일을 확인해 주세요.",
+    },
+    "voice_is_quiet": {
+        "en": "{speaker}: the voice is very quiet ({loudness:.0f} LUFS; speech is usually around "
+        "{usual:.0f}), so the lips may follow noise; record it louder or closer",
+        "ko": "{speaker}: 음성이 매우 작습니다 ({loudness:.0f} LUFS, 보통은 {usual:.0f} 안팎). "
+        "입이 잡음을 따라 움직일 수 있으니 더 크게 또는 더 가까이에서 녹음해 주세요.",
+    },
+    "sound_track_chosen": {
+        "en": "{speaker}: the file has {count} sound tracks, of which number {number} was used; to "
+        "use another one, send a file with that track only",
+        "ko": "{speaker}: 파일에 소리 트랙이 {count}개 있어 {number}번 트랙을 사용했습니다. 다른 "
+        "트랙을 쓰려면 그 트랙만 담은 파일을 보내 주세요.",
     },
     "prompt_not_acted": {
         "en": "the warp engine moves the picture that it is given: the prompt's acting, scene and "

@@ -156,7 +156,7 @@ def _gsm(head: bytes) -> bool:
 def _rso(head: bytes) -> bool:
     """Sound of Lego's Mindstorms: codec, bytes, samples a second and mode in 16 bits each."""
     codec, size, rate, mode = (int.from_bytes(head[at : at + 2], "big") for at in (0, 2, 4, 6))
-    return codec in (0x100, 0x101) and 8 + size >= len(head) > 8 and 2000 <= rate and mode <= 1
+    return codec in (0x100, 0x101) and 8 + size >= len(head) > 8 and rate >= 2000 and mode <= 1
 
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")

@@ -19,14 +19,15 @@ from multitalk.inputs.collect import collect
 from multitalk.inputs.containers import VIDEO_SUFFIXES
 from multitalk.inputs.intake import Kind
 from multitalk.job.course import Course
+from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
 from multitalk.media.audio import (
     FPS,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     Arrangement,
+    Recording,
     arrange_speakers,
-    is_silent,
-    load_speech,
+    load_recording,
 )
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
@@ -133,21 +134,17 @@ class Work:
         credential = None if kept is None else prepare(self._settings)
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
-        picture, footage, arrangement = self._load(image, voices)
+        picture, footage, loaded, arrangement = self._load(image, voices)
+        self._notices.extend(voice_notices(loaded))
         num_frames = arrangement.num_frames
         if request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
         heard = [
-            Voice(path, arrangement.offsets[name], field=_field_of(name))
+            Voice(path, arrangement.offsets[name], field_of(name), loaded[name].source)
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames)
         scene = self._scene(picture, footage, arrangement, num_frames)
-        self._notices.extend(
-            Notice("voice_is_silent", {"speaker": name})
-            for name, track in arrangement.tracks.items()
-            if is_silent(track)
-        )
         if options.quality != request.quality:
             names = {"engine": self._engine.name, "quality": request.quality}
             self._notices.append(Notice("quality_not_taken", names))
@@ -205,7 +202,7 @@ class Work:
             recordings = {}
             for done, (name, source) in enumerate(sources.items(), start=1):
                 self._course.report("collect", done, total)
-                recordings[name] = self._fetch(source, _field_of(name), "speech")
+                recordings[name] = self._fetch(source, field_of(name), "speech")
         return image, recordings
 
     def _fetch(self, source: str, field: str, kind: Kind) -> Path:
@@ -228,7 +225,7 @@ class Work:
             with self._course.stage("speak", len(texts)):
                 for done, (name, said) in enumerate(texts.items()):
                     self._course.report("speak", done, len(texts))
-                    speech = narrate(said, field=_field_of(name), outside=outside)
+                    speech = narrate(said, field=field_of(name), outside=outside)
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes
@@ -259,25 +256,28 @@ class Work:
 
     def _load(
         self, image: Path, voices: Mapping[str, Path]
-    ) -> tuple[Picture, FootageReader | None, Arrangement]:
+    ) -> tuple[Picture, FootageReader | None, dict[str, Recording], Arrangement]:
         """Decode the picture and the voices, and put the voices on one time line."""
         settings = self._settings
         with self._course.stage("load", 1 + len(voices)):
             picture, footage = self._look_at(image)
             self._notices.extend(picture.notices)
-            speeches = {}
+            loaded = {}
             for done, (name, path) in enumerate(voices.items(), start=1):
                 self._course.report("load", done, 1 + len(voices))
-                speeches[name] = load_speech(
+                loaded[name] = load_recording(
                     path,
-                    field=_field_of(name),
+                    field=field_of(name),
                     directory=self._directory,
                     max_seconds=settings.max_speech_seconds,
                 )
             arrangement = arrange_speakers(
-                speeches, order=self._request.speaker_order, directory=self._directory
+                {name: recording.speech for name, recording in loaded.items()},
+                order=self._request.speaker_order,
+                directory=self._directory,
             )
-        return picture, footage, arrangement
+            check_talk_seconds(arrangement.num_samples / SAMPLE_RATE, list(loaded))
+        return picture, footage, loaded, arrangement
 
     def _look_at(self, image: Path) -> tuple[Picture, FootageReader | None]:
         """The picture, or the first one of a video."""
@@ -382,7 +382,3 @@ def _blaming_the_file(picture: Picture) -> Iterator[None]:
         size = {"width": picture.file_width, "height": picture.file_height}
         told = {**error.parameters, **size}
         raise NoFaceFound(error.key, field=error.field, **told) from error
-
-
-def _field_of(speaker: str) -> str:
-    return f"audio_paths.{speaker}"

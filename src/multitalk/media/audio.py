@@ -1,6 +1,7 @@
 """A voice from any file: mono, 16 kHz, evenly loud; and several voices on one time line."""
 
 import logging
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -12,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.errors import LimitExceeded
-from multitalk.media.decode import sound_blocks
+from multitalk.media.channels import MonoMix, Sides
+from multitalk.media.decode import sound_blocks, stored_format
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
+from multitalk.media.resample import SoundBlock, SoundFormat
+from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
+from multitalk.media.tracks import Track, choose_track
 
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 SpeakerOrder = Literal["parallel", "sequential"]
@@ -23,15 +28,44 @@ FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640, exactly
 
 LOUDNESS_LUFS = -23.0  # EBU R 128
-MAX_GAIN_DB = 20.0  # up or down: room noise is not raised to the loudness of speech
+ONE_SIDE_DB = 20.0 * math.log10(2.0)  # what the mean of a voice and a dead channel lacks
 PEAK_CEILING = 0.98
-AUDIBLE_PEAK = 0.01  # levelled speech peaks far above, however faint it was recorded
 MIN_OFFSET = 1e-3  # -60 dBFS: a smaller mean is chance, a larger one is a recorder's DC offset
 
 MAX_MEMORY_SECONDS = 30.0  # longer sound lies in a file
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SoundSource:
+    """What of a file is used.
+
+    Attributes:
+        track: Which of its sound tracks.
+        stored: How that decodes.
+        sides: Which sides its voice is on.
+    """
+
+    track: Track
+    stored: SoundFormat
+    sides: Sides
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A voice as it was recorded.
+
+    Attributes:
+        speech: The voice, levelled.
+        source: Where in its file it is.
+        loudness: Before it was levelled, in LUFS, as mono; -inf for silence.
+    """
+
+    speech: Speech
+    source: SoundSource
+    loudness: float
 
 
 @dataclass(frozen=True)
@@ -60,11 +94,16 @@ def num_frames_for(samples: int) -> int:
 
 
 def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) -> Speech:
+    """The speech of `load_recording`."""
+    return load_recording(path, field=field, directory=directory, max_seconds=max_seconds).speech
+
+
+def load_recording(path: Path, *, field: str, directory: Path, max_seconds: float) -> Recording:
     """Decode any audio or video file to mono speech at 16 kHz.
 
     A constant offset is removed, the loudness is brought to -23 LUFS (EBU R 128, measured by ITU-R
     BS.1770-4 on the 16 kHz mono) with at most 20 dB of gain or loss, and peaks are limited.
-    Silence stays exactly zero.
+    A voice that `silence.is_silent` is made exactly zero, so nobody who takes it judges otherwise.
 
     Args:
         path: The file.
@@ -73,42 +112,89 @@ def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) 
         max_seconds: Decoding stops when there is more.
 
     Returns:
-        Float32 [S], S > 0, in [-1, 1]; a read-only memory map of a file in `directory` if longer
-        than 30 s.
+        The recording; its speech is float32 [S], S > 0, in [-1, 1]; a read-only memory map of a
+        file in `directory` if longer than 30 s.
 
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.
         LimitExceeded: Longer than `max_seconds`.
     """
-    store = _SampleStore(directory)
-    meter = LoudnessMeter(SAMPLE_RATE, 1)
-    total = 0.0
-    blocks = sound_blocks(path, sample_rate=SAMPLE_RATE, num_channels=1, field=field)
+    track = choose_track(path, field=field)
+    stored = stored_format(path, track=track.index, field=field)
+    store, mix, levels = _SampleStore(directory), MonoMix(), _Levels()
+    blocks = sound_blocks(
+        path,
+        sample_rate=SAMPLE_RATE,
+        num_channels=1,
+        track=track.index,
+        mix=mix,
+        field=field,
+    )
     with closing(store), closing(blocks):
         for block in blocks:
             if store.num_samples + block.shape[1] > max_seconds * SAMPLE_RATE:
                 raise LimitExceeded("speech_too_long", field=field, limit=max_seconds)
-            meter.add(block)
-            total += float(block.sum(dtype=np.float64))
+            levels.add(block)
             store.append(block[0])
-        mean = total / store.num_samples
-        offset = np.float32(mean if abs(mean) >= MIN_OFFSET else 0.0)
-        loudness = meter.integrated()
-        gain_db = 0.0
-        if loudness > SILENCE_LUFS:
-            gain_db = float(np.clip(LOUDNESS_LUFS - loudness, -MAX_GAIN_DB, MAX_GAIN_DB))
-        gain = np.float32(10.0 ** (gain_db / 20.0))
-        _log.debug("%s: %.1f LUFS, gain %+.1f dB", field, loudness, gain_db)
+        loudness, offset, gain = levels.measured(has_dead_side=mix.sides in ("left", "right"))
+        _log.debug("%s: %.1f LUFS, times %.3f", field, loudness, gain)
         leveled = ((samples[None] - offset) * gain for samples in store.blocks())
-        return store.replaced(
+        speech = store.replaced(
             block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
         )
+    return Recording(speech, SoundSource(track, stored, mix.sides), loudness)
 
 
-def is_silent(speech: Speech) -> bool:
-    """Whether nothing is heard in a voice as `load_speech` returns it: nothing above -40 dBFS."""
-    blocks = (speech[at : at + BLOCK_SAMPLES] for at in range(0, len(speech), BLOCK_SAMPLES))
-    return all(float(np.abs(block).max()) < AUDIBLE_PEAK for block in blocks)
+class _Levels:
+    """How loud a voice was recorded, and what brings it to one loudness."""
+
+    def __init__(self) -> None:
+        self._meter = LoudnessMeter(SAMPLE_RATE, 1)
+        self._count = 0
+        self._total = 0.0
+        self._lowest, self._highest = math.inf, -math.inf
+
+    def add(self, block: SoundBlock) -> None:
+        self._meter.add(block)
+        self._count += block.shape[1]
+        self._total += float(block.sum(dtype=np.float64))
+        self._lowest = min(self._lowest, float(block.min()))
+        self._highest = max(self._highest, float(block.max()))
+
+    def measured(self, *, has_dead_side: bool) -> tuple[float, np.float32, np.float32]:
+        """Loudness in LUFS, the offset to take away, and then the gain, 0 for silence."""
+        mean = self._total / self._count
+        offset = mean if abs(mean) >= MIN_OFFSET else 0.0
+        gain_db = ONE_SIDE_DB if has_dead_side else 0.0
+        loudness = self._meter.integrated() + gain_db
+        if loudness > SILENCE_LUFS:
+            gain_db += float(np.clip(LOUDNESS_LUFS - loudness, -MAX_GAIN_DB, MAX_GAIN_DB))
+        gain = 10.0 ** (gain_db / 20.0)
+        if gain * max(self._highest - offset, offset - self._lowest) < AUDIBLE_PEAK:
+            gain = 0.0
+        return loudness, np.float32(offset), np.float32(gain)
+
+
+def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
+    """What of a file is used, as `load_recording` tells it, where no speech is wanted.
+
+    Raises:
+        MediaUndecodable: No audio stream, or nothing of it decodes.
+    """
+    track = choose_track(path, field=field)
+    stored = stored_format(path, track=track.index, field=field)
+    mix = MonoMix()
+    if stored.num_channels > 1:
+        for _ in sound_blocks(
+            path,
+            sample_rate=stored.sample_rate,
+            num_channels=1,
+            track=track.index,
+            mix=mix,
+            field=field,
+        ):
+            pass
+    return SoundSource(track, stored, mix.sides)
 
 
 def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
@@ -120,7 +206,8 @@ def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
-    blocks = sound_blocks(path, sample_rate=sample_rate, num_channels=1)
+    track = choose_track(path)
+    blocks = sound_blocks(path, sample_rate=sample_rate, num_channels=1, track=track.index)
     return np.concatenate([block[0] for block in blocks])
 
 

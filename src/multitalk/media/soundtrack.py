@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.media.audio import FPS
+from multitalk.media.audio import FPS, SoundSource, find_sound
 from multitalk.media.audio import SAMPLE_RATE as SPEECH_RATE
-from multitalk.media.decode import SoundBlock, sound_blocks, sound_format
+from multitalk.media.decode import sound_blocks
 from multitalk.media.loudness import limited
+from multitalk.media.resample import SoundBlock
 
 # Rates that AAC can carry and that divide into whole samples per frame, in Hz.
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -26,19 +27,22 @@ class Voice:
         path: The file as it was sent.
         offset: Where it starts, in samples at 16 kHz (`Arrangement.offsets`).
         field: The request field to blame if it does not decode.
+        source: What of it is used; None: looked up in the file.
     """
 
     path: Path
     offset: int = 0
     field: str | None = None
+    source: SoundSource | None = None
 
 
 class Soundtrack:
     """Decodes the voices again, block by block, and mixes them to exactly T / 25 seconds.
 
-    One voice keeps its rate, if AAC carries it, and its channels (more than two become two).
-    Several are mixed at the highest rate of theirs. Loudness is kept; a limiter acts only on what
-    would clip.
+    One voice keeps its rate, if AAC carries it, and its channels (more than two become two). A
+    voice that is on one side only, or cancels itself in mono, is on both sides what the mouth
+    moves to. Several are mixed at the highest rate of theirs. Loudness is kept; a limiter acts only
+    on what would clip.
 
     Attributes:
         num_frames: T.
@@ -52,7 +56,10 @@ class Soundtrack:
         Raises:
             MediaUndecodable: A voice has no sound.
         """
-        formats = [sound_format(voice.path, field=voice.field) for voice in voices]
+        self._sources = [
+            voice.source or find_sound(voice.path, field=voice.field) for voice in voices
+        ]
+        formats = [source.stored for source in self._sources]
         self.num_frames = num_frames
         self.sample_rate = aac_rate(max(stored.sample_rate for stored in formats))
         self.num_channels = min(2, max(stored.num_channels for stored in formats))
@@ -72,8 +79,8 @@ class Soundtrack:
         size = FRAMES_PER_BLOCK * self.sample_rate // FPS
         with ExitStack() as stack:
             readers = []
-            for voice in self._voices:
-                blocks = stack.enter_context(closing(self._decoded(voice)))
+            for voice, source in zip(self._voices, self._sources, strict=True):
+                blocks = stack.enter_context(closing(self._decoded(voice, source)))
                 start = round(voice.offset * self.sample_rate / SPEECH_RATE)
                 readers.append(_Reader(blocks, start, self.num_channels))
             for begin in range(0, self.num_samples, size):
@@ -84,11 +91,13 @@ class Soundtrack:
                     reader.add_to(mixed)
                 yield mixed
 
-    def _decoded(self, voice: Voice) -> Generator[SoundBlock, None, None]:
+    def _decoded(self, voice: Voice, source: SoundSource) -> Generator[SoundBlock, None, None]:
         return sound_blocks(
             voice.path,
             sample_rate=self.sample_rate,
             num_channels=self.num_channels,
+            track=source.track.index,
+            sides=source.sides,
             field=voice.field,
         )
 

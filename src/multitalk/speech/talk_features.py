@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from multitalk.media.audio import AUDIBLE_PEAK, SAMPLES_PER_FRAME
+from multitalk.media.audio import SAMPLES_PER_FRAME
+from multitalk.media.silence import AUDIBLE_PEAK
 
 Array = NDArray[np.float32]
 Hear = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]

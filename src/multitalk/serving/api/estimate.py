@@ -10,9 +10,10 @@ from typing import Any
 from multitalk.errors import EngineUnavailable, RequestError
 from multitalk.inputs import collect
 from multitalk.inputs.source import Url, parse_source
+from multitalk.job.voices import check_talk_seconds
 from multitalk.job.work import CLIP_FRAMES
 from multitalk.media.audio import FPS
-from multitalk.media.decode import sound_seconds
+from multitalk.media.duration import sound_seconds
 from multitalk.messages import Notice, sentence
 from multitalk.schema import SpokenText, TalkRequest, parse_request
 from multitalk.schema.request import has_outside_voice, is_outside
@@ -109,6 +110,7 @@ def _talk_seconds(
             ]
         lengths.append(seconds)
     total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
+    check_talk_seconds(total, list(request.audio_paths))
     return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), warnings
 
 
@@ -138,7 +140,7 @@ def _spoken_seconds(
 
 
 def _recording_seconds(source: str, field: str, settings: Settings, uploads: Path) -> float | None:
-    """How long a recording says that it is."""
+    """How long a recording is."""
     if Path(source).parent == uploads:
         return sound_seconds(Path(source), field=field)
     with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:

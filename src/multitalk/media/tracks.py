@@ -1,0 +1,108 @@
+"""Which of a file's sound tracks is heard: its default, if that decodes and anything is in it."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from av.audio.stream import AudioStream
+from av.stream import Disposition
+
+from multitalk.errors import MediaUndecodable
+from multitalk.media.decode import open_media, sound_frames
+from multitalk.media.resample import SoundBlock
+from multitalk.media.silence import RECORDED_PEAK
+
+LISTENED_SECONDS = 600.0  # a track without a sound for so long counts as silent
+TRACKS_TRIED = 8
+
+# What is said about a film, or sung or played in it, is not its voices.
+_ASIDE = (
+    Disposition.comment
+    | Disposition.visual_impaired
+    | Disposition.descriptions
+    | Disposition.clean_effects
+    | Disposition.karaoke
+    | Disposition.non_diegetic
+    | Disposition.dependent
+)
+_ASIDE_TITLES = ("commentary", "description")
+
+
+@dataclass(frozen=True)
+class Track:
+    """One of a file's sound tracks.
+
+    Attributes:
+        index: Counted from 0 among the sound tracks.
+        count: How many the file has.
+    """
+
+    index: int
+    count: int
+
+
+def choose_track(path: Path, *, field: str | None = None) -> Track:
+    """The sound track of a file that is heard.
+
+    Of several it is the file's default that decodes and is not silent; then any other, commentaries
+    and descriptions last; if all are silent, the first that decodes.
+
+    Raises:
+        MediaUndecodable: Damaged, of an unknown format, without sound, or none of it decodes.
+    """
+    with open_media(path, key="audio_undecodable", field=field) as container:
+        streams = container.streams.audio
+        if not streams:
+            raise MediaUndecodable("audio_undecodable", field=field, reason="no audio stream in it")
+        order = _order(streams)
+        count = len(streams)
+    if count == 1:
+        return Track(0, 1)
+    silent: Track | None = None
+    for index in order[:TRACKS_TRIED]:
+        judgement = _listened(path, index, field=field)
+        if judgement == "heard":
+            return Track(index, count)
+        if judgement == "silent" and silent is None:
+            silent = Track(index, count)
+    if silent is None:
+        raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
+    return silent
+
+
+def _order(streams: Sequence[AudioStream]) -> list[int]:
+    """Those that may decode, the likeliest voice first."""
+    usable = [index for index, stream in enumerate(streams) if stream.codec_context is not None]
+    return sorted(
+        usable,
+        key=lambda index: (
+            _is_aside(streams[index]),
+            not streams[index].disposition & Disposition.default,
+        ),
+    )
+
+
+def _is_aside(stream: AudioStream) -> bool:
+    title = stream.metadata.get("title", "").lower()
+    return bool(stream.disposition & _ASIDE) or any(word in title for word in _ASIDE_TITLES)
+
+
+def _listened(path: Path, index: int, *, field: str | None) -> Literal["heard", "silent", "broken"]:
+    """Decode a track until something is heard in it."""
+    decoded = False
+    with closing(sound_frames(path, track=index, field=field)) as frames:
+        for seconds, block in frames:
+            decoded = True
+            if _peak(block) >= RECORDED_PEAK:
+                return "heard"
+            if seconds > LISTENED_SECONDS:
+                break
+    return "silent" if decoded else "broken"
+
+
+def _peak(block: SoundBlock) -> float:
+    """The largest sample, a constant left out."""
+    return float(np.abs(block - block.mean(axis=1, keepdims=True)).max())
