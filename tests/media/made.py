@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 CODECS = {
@@ -63,19 +64,24 @@ def write_sound(
     layout: str | None = None,
     streams: int = 1,
     gaps: Mapping[float, float] = MappingProxyType({}),
+    options: Mapping[str, str] = MappingProxyType({}),
+    format_options: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Write [C, S] to a file whose name ends in its format; further streams are silent.
+
+    `options` are the encoder's, `format_options` the file format's.
 
     `gaps` says at which second of the sound the time stamps jump, and by how much.
     """
     codec = codec or CODECS[path.suffix]
     layout = layout or {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[0]]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=dict(format_options)) as container:
         made = []
         for _ in range(streams):
             stream = container.add_stream(codec, rate=rate)
             stream.codec_context.layout = layout
-            if codec in ("aac", "libmp3lame"):
+            stream.codec_context.options = dict(options)
+            if codec in ("aac", "libmp3lame") and not options:
                 stream.codec_context.bit_rate = 128_000
             made.append(stream)
         for number, stream in enumerate(made):
@@ -160,4 +166,42 @@ def write_video(
             frame.time_base = unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_tracks(
+    path: Path,
+    tracks: Sequence[NDArray[np.float32]],
+    rate: int,
+    *,
+    marks: Sequence[Disposition] = (),
+    titles: Sequence[str] = (),
+    codec: str | None = None,
+) -> Path:
+    """Write several sound tracks [C, S] to one file, with their dispositions."""
+    codec = codec or CODECS.get(path.suffix, "aac")
+    with av.open(str(path), "w") as container:
+        made = []
+        for number, samples in enumerate(tracks):
+            stream = container.add_stream(codec, rate=rate)
+            layout = {1: "mono", 2: "stereo"}[samples.shape[0]]
+            stream.codec_context.layout = layout
+            stream.disposition = marks[number] if marks else Disposition(0)
+            if titles:
+                stream.metadata["title"] = titles[number]
+            made.append((stream, layout, samples))
+        container.start_encoding()
+        for start in range(0, max(samples.shape[1] for samples in tracks), 1024):
+            for stream, layout, samples in made:
+                if start >= samples.shape[1]:
+                    continue
+                packed = np.ascontiguousarray(samples[:, start : start + 1024].T).reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
+                frame.sample_rate = rate
+                frame.pts, frame.time_base = start, Fraction(1, rate)
+                resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout)
+                for converted in resampler.resample(frame):
+                    container.mux(stream.encode(converted))
+        for stream, _, _ in made:
+            container.mux(stream.encode(None))
     return path

@@ -36,12 +36,11 @@ def test_one_voice_keeps_its_channels_up_to_two(tmp_path, channels, kept):
 
 def test_left_stays_left(tmp_path):
     samples = sine(1, 48_000, channels=2)
-    samples[1] = 0
-    track = heard(
-        Soundtrack([Voice(write_sound(tmp_path / "a.wav", samples, 48_000))], num_frames=25)
-    )
-    assert np.abs(track[0]).max() == pytest.approx(0.1, abs=1e-3)
-    assert not track[1].any()
+    samples[0, 24_000:] = 0
+    samples[1, :24_000] = 0
+    path = write_sound(tmp_path / "a.wav", samples, 48_000)
+    track = heard(Soundtrack([Voice(path)], num_frames=25))
+    np.testing.assert_allclose(track, samples, atol=1e-3)
 
 
 @pytest.mark.parametrize("level", [-50, -20, 0])

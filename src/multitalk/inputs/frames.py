@@ -66,7 +66,8 @@ _MPEG2_KBPS = {
 }
 _MPEG1_HZ = (44_100, 48_000, 32_000)
 _HALVINGS = {3: 0, 2: 1, 0: 2}  # of the sample rate, by version bits: MPEG 1, 2 and 2.5
-_RESERVED_EMPHASIS = 2
+_NEVER_EMPHASES = (2, 3)  # reserved; CCITT J.17, which nobody uses
+_MONO = 3
 
 
 def mpeg_audio_frame(layer: int) -> FrameAt:
@@ -79,7 +80,8 @@ def mpeg_audio_frame(layer: int) -> FrameAt:
         rate, frequency, padding = head[at + 2] >> 4, head[at + 2] >> 2 & 3, head[at + 2] >> 1 & 1
         if version not in _HALVINGS or layer_bits != 4 - layer or rate in (0, 15):
             return None
-        if frequency == 3 or head[at + 3] & 3 == _RESERVED_EMPHASIS:
+        mode, emphasis = head[at + 3] >> 6, head[at + 3] & 3
+        if frequency == 3 or emphasis in _NEVER_EMPHASES:
             return None
         hertz = _MPEG1_HZ[frequency] >> _HALVINGS[version]
         bits = 1000 * (_MPEG1_KBPS if version == 3 else _MPEG2_KBPS)[layer][rate - 1]
@@ -88,7 +90,7 @@ def mpeg_audio_frame(layer: int) -> FrameAt:
         else:
             samples = 1152 if layer == 2 or version == 3 else 576
             size = samples // 8 * bits // hertz + padding
-        return size, (version, frequency)
+        return size, (head[at + 1], frequency, mode == _MONO, head[at + 3] & 15)
 
     return frame_at
 

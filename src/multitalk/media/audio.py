@@ -136,7 +136,7 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
                 raise LimitExceeded("speech_too_long", field=field, limit=max_seconds)
             levels.add(block)
             store.append(block[0])
-        loudness, offset, gain = levels.measured(has_dead_side=mix.sides in ("left", "right"))
+        loudness, offset, gain = levels.measured(has_dead_side=mix.sides == "sum")
         _log.debug("%s: %.1f LUFS, times %.3f", field, loudness, gain)
         leveled = ((samples[None] - offset) * gain for samples in store.blocks())
         speech = store.replaced(

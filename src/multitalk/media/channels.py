@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 SoundBlock = NDArray[np.float32]  # [C, S]
 Array = NDArray[np.float64]
 
-# What both sides of a stereo track are: `both` as they were recorded; `left` or `right` alone,
-# where the other is dead; `mixed` the mono mix, where the channels cancel each other.
-Sides: TypeAlias = Literal["both", "left", "right", "mixed"]
+# What both sides of a stereo track are: `both` as they were recorded; `sum` their sum, where one of
+# them is dead; `mixed` the mono mix, where they cancel each other.
+Sides: TypeAlias = Literal["both", "sum", "mixed"]
 
 WINDOW_SECONDS = 0.05
 FADE_SECONDS = 0.005  # from what was taken before to what is taken now
@@ -27,7 +27,9 @@ JUDGED_HZ = 8000
 # voice beside nothing a quarter; below a tenth they cancel each other.
 CANCELLED = 0.1
 CANCELLED_SHARE = 0.1  # of a recording's power, from which on no stereo is made of it
-DEAD = 1e-3  # 30 dB below the other channel there is crosstalk and noise, no voice
+# A side whose loudest quarter of a second is 20 dB below the other's has no voice of its own.
+DEAD = 0.01
+LOUDEST_WINDOWS = 5
 
 
 class MonoMix:
@@ -35,7 +37,9 @@ class MonoMix:
 
     def __init__(self) -> None:
         self._taken: int | None = None  # channel; -1 is the mean; None before the first block
-        self._side_powers: Array = np.zeros(2)
+        self._last_channel: int | None = None  # that was taken
+        self._loudest: Array = np.zeros((2, 0))  # windows of the left and of the right
+        self._windows = 0
         self._power = self._cancelled_power = 0.0
 
     def mixed(
@@ -48,44 +52,52 @@ class MonoMix:
             channels: As they were recorded, float32 [C, S], but for the low frequency effects: one
                 is taken where the mean cancels.
             sample_rate: In Hz.
-            sides: As `sides` said of the whole recording, where that is known: a dead side is left
-                out.
+            sides: As the property said of the whole recording, where that is known.
 
         Returns:
             Float32 [1, S].
         """
-        if sides in ("left", "right") and len(stereo) == 2:
-            return stereo[:1] if sides == "left" else stereo[1:]
+        if sides == "sum" and len(stereo) == 2:
+            total: SoundBlock = stereo.sum(axis=0, keepdims=True)
+            return total
         mean: SoundBlock = stereo.mean(axis=0, keepdims=True)
         step = max(1, sample_rate // JUDGED_HZ)
-        heard = _differences(channels[:, ::step])
-        number = round(stereo.shape[1] / (WINDOW_SECONDS * sample_rate))
-        number = min(max(1, number), heard.shape[1])
-        edges = np.arange(number) * heard.shape[1] // number
-        powers = np.add.reduceat(np.square(heard), edges, axis=1)  # [C, windows]
+        num_judged = -(-mean.shape[1] // step)
+        num_windows = round(mean.shape[1] / (WINDOW_SECONDS * sample_rate))
+        num_windows = min(max(1, num_windows), num_judged)
+        starts = np.arange(num_windows) * num_judged // num_windows
+        powers = _powers(channels[:, ::step], starts)
         loudest = powers.max(axis=0)
-        mean_powers = np.add.reduceat(np.square(_differences(mean[:, ::step]))[0], edges)
-        cancelled = mean_powers < CANCELLED * loudest
+        cancelled = _powers(mean[:, ::step], starts)[0] < CANCELLED * loudest
         self._power += loudest.sum()
         self._cancelled_power += loudest[cancelled].sum()
         if len(stereo) == 2:
-            of_sides = heard if stereo is channels else _differences(stereo[:, ::step])
-            self._side_powers += np.square(of_sides).sum(axis=1)
+            is_same = stereo is channels
+            self._compare(powers if is_same else _powers(stereo[:, ::step], starts))
         if not cancelled.any() and self._taken in (None, -1):
             self._taken = -1
             return mean
-        choices = self._choices(powers, cancelled)
-        return self._joined(mean, channels, choices, edges * step, sample_rate)
+        return self._joined(
+            mean, channels, self._choices(powers, cancelled), starts * step, sample_rate
+        )
 
     @property
     def sides(self) -> Sides:
         """Which sides the voice is on, by all that was mixed."""
-        left, right = self._side_powers
-        if min(left, right) < DEAD * max(left, right):
-            return "left" if left > right else "right"
+        if self._windows:
+            rank = min(LOUDEST_WINDOWS, max(1, self._windows // 4))
+            quieter, louder = sorted(self._loudest[:, -rank])
+            if quieter < DEAD * louder:
+                return "sum"
         if self._cancelled_power > CANCELLED_SHARE * self._power:
             return "mixed"
         return "both"
+
+    def _compare(self, powers: Array) -> None:
+        """Remember the loudest windows [2, windows] of the left and of the right."""
+        louder = np.sort(np.concatenate([self._loudest, powers], axis=1), axis=1)
+        self._loudest = louder[:, -LOUDEST_WINDOWS:]
+        self._windows += powers.shape[1]
 
     def _choices(self, powers: Array, cancelled: NDArray[np.bool_]) -> list[int]:
         """What each window takes: -1 the mean, else a channel, and the same one while it is loud.
@@ -94,16 +106,16 @@ class MonoMix:
         the voice over in the middle of a sound.
         """
         choices: list[int] = []
-        taken = -1 if self._taken is None else self._taken
         for window, is_cancelled in enumerate(cancelled):
-            loudest = int(powers[:, window].argmax())
             if not is_cancelled:
-                taken = -1
-            elif not (
-                0 <= taken < len(powers) and powers[taken, window] > powers[loudest, window] / 2
-            ):
-                taken = loudest
-            choices.append(taken)
+                choices.append(-1)
+                continue
+            channel, last = int(powers[:, window].argmax()), self._last_channel
+            if last is not None and last < len(powers):
+                is_loud = powers[last, window] > powers[channel, window] / 2
+                channel = last if is_loud else channel
+            self._last_channel = channel
+            choices.append(channel)
         return choices
 
     def _joined(
@@ -135,6 +147,7 @@ def _one(mean: SoundBlock, channels: SoundBlock, choice: int) -> NDArray[np.floa
     return taken
 
 
-def _differences(samples: SoundBlock) -> Array:
-    """From each sample to the next, 0 before the first: [C, S]."""
-    return np.diff(samples.astype(np.float64), axis=1, prepend=samples[:, :1])
+def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> Array:
+    """Power in windows of the differences between samples [C, S]: [C, windows]."""
+    differences = np.diff(samples.astype(np.float64), axis=1, prepend=samples[:, :1])
+    return np.asarray(np.add.reduceat(np.square(differences), starts, axis=1))

@@ -1,4 +1,4 @@
-"""How long a file's sound is, by its packets: nothing is decoded."""
+"""How long a file's sound is, by its packets; they are decoded only where they do not say so."""
 
 import struct
 import time
@@ -52,7 +52,7 @@ def _counted(container: InputContainer, stream: AudioStream) -> float | None:
         if time.monotonic() > give_up:
             return None
         start, end = _dropped(packet)
-        seconds = (packet.duration or 0) * unit
+        seconds = packet.duration * unit if packet.duration else _decoded(packet, stream)
         longest = max(longest, seconds)
         stamp = None if packet.pts is None else packet.pts * unit
         gap = line.step_before(stamp) if stamps_round else line.gap_before(stamp)
@@ -86,6 +86,15 @@ def _dropped(packet: "Packet[AudioStream]") -> tuple[int, int]:
         return 0, 0
     start, end = _SKIP.unpack_from(bytes(packet.get_sidedata("skip_samples")))
     return start, end
+
+
+def _decoded(packet: "Packet[AudioStream]", stream: AudioStream) -> float:
+    """Seconds of a packet that does not say so, such as one with the next file's header in it."""
+    try:
+        frames = stream.codec_context.decode(packet)
+    except av.FFmpegError:
+        return 0.0
+    return sum(frame.samples / frame.sample_rate for frame in frames if frame.sample_rate)
 
 
 def _declared(container: InputContainer, stream: AudioStream) -> float | None:
