@@ -44,7 +44,14 @@ def files(tmp_path: Path) -> Path:
     directory = tmp_path / "files"
     directory.mkdir()
     Image.new("RGB", (32, 24), COLOR).save(directory / "portrait.png")
-    for name, seconds in {"one": 1.0, "two": 2.0, "odd": 0.999, "frame": 0.04, "four": 4.0}.items():
+    for name, seconds in {
+        "one": 1.0,
+        "two": 2.0,
+        "odd": 0.999,
+        "short": 0.2,
+        "frame": 0.04,
+        "four": 4.0,
+    }.items():
         write_wav(directory / f"{name}.wav", hum(seconds))
     write_wav(directory / "silence.wav", np.zeros(16_000, np.int16))
     write_wav(directory / "nothing.wav", np.zeros(0, np.int16))
@@ -136,7 +143,7 @@ def test_the_video_shows_the_engines_frames_for_the_voices_length(
 
 @pytest.mark.parametrize(
     ("voice", "num_frames"),
-    [("one", 25), ("odd", 25), ("frame", 1), ("silence", 25), ("two", 50)],
+    [("one", 25), ("odd", 25), ("short", 5), ("silence", 25), ("two", 50)],
 )
 def test_the_talk_lasts_as_many_whole_frames_as_cover_the_voice(
     settings: Settings, tmp_path: Path, voice: str, num_frames: int
