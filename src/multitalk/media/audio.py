@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multitalk.errors import LimitExceeded
 from multitalk.media.channels import MonoMix, Sides
-from multitalk.media.decode import sound_blocks, stored_format
+from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
 from multitalk.media.resample import SoundBlock, SoundFormat
 from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
@@ -120,7 +120,7 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
         LimitExceeded: Longer than `max_seconds`.
     """
     track = choose_track(path, field=field)
-    stored = stored_format(path, track=track.index, field=field)
+    stored = sound_format(path, track=track.index, field=field)
     store, mix, levels = _SampleStore(directory), MonoMix(), _Levels()
     blocks = sound_blocks(
         path,
@@ -182,7 +182,7 @@ def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
     track = choose_track(path, field=field)
-    stored = stored_format(path, track=track.index, field=field)
+    stored = sound_format(path, track=track.index, field=field)
     mix = MonoMix()
     if stored.num_channels > 1:
         for _ in sound_blocks(

@@ -136,7 +136,7 @@ def sound_frames(
             seconds += frame.samples / frame.sample_rate
 
 
-def stored_format(path: Path, *, track: int, field: str | None = None) -> SoundFormat:
+def sound_format(path: Path, *, track: int = 0, field: str | None = None) -> SoundFormat:
     """How a sound track decodes, which is not always what its header says.
 
     Raises:
