@@ -1,5 +1,7 @@
 """A job's own bucket: all its problems at once, none of its values repeated, https only."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from multitalk.errors import InvalidRequest
@@ -45,10 +47,12 @@ def test_the_address_may_say_the_bucket():
     assert bucket.name == "talks"
 
 
-def test_http_is_for_loopback_only():
+def test_http_is_for_networks_of_the_operator_s_own_only():
     given = CONFIG | {"endpointUrl": "http://127.0.0.1:9000"}
     assert refused(given).startswith("s3Config.endpointUrl: ")
     assert parse_s3_config(given, settings=Settings(allow_loopback=True)) is not None
+    own = Settings(allowed_networks=(ip_network("10.0.0.0/8"),))
+    assert parse_s3_config(given, settings=own) is not None
 
 
 def test_all_problems_are_told_at_once():

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ def test_an_empty_environment_gives_the_defaults():
         ("MULTITALK_ALLOWED_ROOTS", "/a:/b/c:", (Path("/a"), Path("/b/c"))),
         ("MULTITALK_ALLOW_LOOPBACK", "True", True),
         ("MULTITALK_ALLOW_LOOPBACK", "no", False),
+        (
+            "MULTITALK_ALLOWED_NETWORKS",
+            "10.0.0.0/8, 192.168.1.7  fd00::/8",
+            tuple(map(ip_network, ("10.0.0.0/8", "192.168.1.7/32", "fd00::/8"))),
+        ),
         ("MULTITALK_MAX_SPEAKERS", " 3 ", 3),
         ("MULTITALK_MAX_SPEECH_SECONDS", "1.5", 1.5),
         ("MULTITALK_WEIGHTS", "/weights", Path("/weights")),
@@ -57,6 +63,9 @@ def test_a_variable_sets_its_field(variable, text, value):
         ("MULTITALK_BUCKET", "x", "is not a setting"),
         ("MULTITALK_ENGINE", "cuda", "choose one of auto, warp, diffusion"),
         ("MULTITALK_ALLOW_LOOPBACK", "maybe", "write true or false"),
+        ("MULTITALK_ALLOWED_NETWORKS", "10.0.0.1/8", "did you mean 10.0.0.0/8?"),
+        ("MULTITALK_ALLOWED_NETWORKS", "10.0.0.0/8:172.16.0.0/12", "write one as 192.168.1.0/24"),
+        ("MULTITALK_ALLOWED_NETWORKS", "nas.lan", "write one as 192.168.1.0/24"),
         ("MULTITALK_MAX_SPEAKERS", "1.5", "write a whole number"),
         ("MULTITALK_MAX_SPEAKERS", "many", "write a whole number"),
         ("MULTITALK_MAX_SPEAKERS", "-1", "not negative"),

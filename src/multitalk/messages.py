@@ -391,8 +391,16 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{host}의 주소를 찾을 수 없습니다. URL을 확인해 주세요.",
     },
     "address_refused": {
-        "en": "{host} is not a public address; this worker reaches the public internet only",
-        "ko": "{host}은(는) 공개 주소가 아닙니다. 이 워커는 공개 인터넷에만 접속합니다.",
+        "en": "{host} is not a public address; others are reached only in networks that the "
+        "operator allows (MULTITALK_ALLOWED_NETWORKS, such as 192.168.1.0/24)",
+        "ko": "{host}은(는) 공개 주소가 아닙니다. 그런 주소는 운영자가 허용한 네트워크"
+        "(MULTITALK_ALLOWED_NETWORKS, 예: 192.168.1.0/24)에 있을 때만 접속합니다.",
+    },
+    "loopback_refused": {
+        "en": "{host} is not a public address but this machine itself, which is reached only if "
+        "the operator allows it (MULTITALK_ALLOW_LOOPBACK=true)",
+        "ko": "{host}은(는) 공개 주소가 아니라 이 컴퓨터 자신입니다. 운영자가 허용했을 때만"
+        "(MULTITALK_ALLOW_LOOPBACK=true) 접속합니다.",
     },
     "host_unreachable": {
         "en": "{host} does not answer; check the URL or send the file itself",

@@ -5,6 +5,7 @@ variable of ours that is unknown or does not parse is an error, never a silent d
 exception to the prefix is the bucket, whose variables have the names that RunPod gave them.
 """
 
+import ipaddress
 import math
 import os
 import tempfile
@@ -21,6 +22,10 @@ EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
+
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
 
 class SettingError(ValueError):
@@ -76,8 +81,14 @@ class Settings:
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)
+    allowed_networks: Annotated[
+        tuple[Network, ...],
+        "networks beside the public internet that requests may fetch from and send to, separated "
+        "by commas, such as `10.0.0.0/8, 192.168.1.7`; a cloud's metadata service only if its own "
+        "address is named",
+    ] = ()
     allow_loopback: Annotated[
-        bool, "let requests fetch from this machine's loopback addresses (for tests)"
+        bool, "the same for this machine's own addresses, 127.0.0.0/8 and ::1"
     ] = False
     max_speakers: Annotated[int, "voices in one request"] = 8
     max_speech_seconds: Annotated[float, "length of one voice"] = 3600.0
@@ -151,6 +162,11 @@ class Settings:
     bucket: Annotated[
         Bucket | None, "where results too large for a reply are uploaded; served as video_url"
     ] = None
+
+    @property
+    def reachable_networks(self) -> tuple[Network, ...]:
+        """All that requests may reach beside the public internet."""
+        return (*self.allowed_networks, *(LOOPBACK if self.allow_loopback else ()))
 
     @property
     def server_directory(self) -> Path:
@@ -230,11 +246,8 @@ def _parse(variable: str, text: str, kind: object) -> object:
         raise SettingError(f"{variable}={text!r}: write true or false")
     if kind is int or kind is float:
         return _number(variable, text, whole=kind is int)
-    parts = [part for part in text.split(os.pathsep) if part]
-    if kind == tuple[LoraFile, ...]:
-        return tuple(_lora(variable, part) for part in parts)
-    if kind == tuple[Path, ...]:
-        return tuple(map(Path, parts))
+    if get_origin(kind) is tuple:
+        return _several(variable, text, get_args(kind)[0])
     return text if kind in (str, str | None) else Path(text)
 
 
@@ -253,6 +266,28 @@ def _service(variable: str, text: str) -> str:
         raise SettingError(f"{variable}: nothing may follow the path")
     path = url.path.rstrip("/").removesuffix("/audio/speech").removesuffix("/v1")
     return f"{url.scheme}://{url.netloc}{path}"
+
+
+def _several(variable: str, text: str, kind: object) -> tuple[object, ...]:
+    """A variable's text as a list: networks separated by commas, paths as the system has it."""
+    if kind == Network:
+        return tuple(_network(variable, part) for part in text.replace(",", " ").split())
+    parts = [part for part in text.split(os.pathsep) if part]
+    return tuple(_lora(variable, part) if kind is LoraFile else Path(part) for part in parts)
+
+
+def _network(variable: str, text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        hint = f"; did you mean {ipaddress.ip_network(text, strict=False)}?"
+    except ValueError:
+        hint = ""
+    raise SettingError(
+        f"{variable}: {text!r} is no network; write one as 192.168.1.0/24, or an address{hint}"
+    )
 
 
 def _lora(variable: str, text: str) -> LoraFile:

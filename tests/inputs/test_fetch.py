@@ -5,6 +5,7 @@ import itertools
 import socket
 import threading
 import time
+from ipaddress import ip_network
 
 import pytest
 from loopback_server import certificate, redirecting, replying, serving
@@ -167,6 +168,26 @@ def test_each_hop_is_checked_even_to_the_same_name(tmp_path):
             "rebinding.test is not a public address",
             resolve=lambda host, port: next(answers),
         )
+
+
+def test_a_network_of_the_operator_s_is_reached_and_no_way_leads_out_of_it(tmp_path):
+    settings = Settings(allowed_networks=(ip_network("127.0.0.2/32"),), max_image_bytes=100_000)
+    answers = itertools.chain([["127.0.0.2"]], itertools.repeat(["127.0.0.3"]))
+    with (
+        serving(replying(PNG), address="127.0.0.2") as allowed,
+        serving(replying(wav_bytes()), address="127.0.0.3", port=allowed.port) as other,
+        serving(redirecting(other.url()), address="127.0.0.2") as leading_out,
+    ):
+        kept, empty = tmp_path / "kept", tmp_path / "empty"
+        kept.mkdir()
+        empty.mkdir()
+        assert get(allowed.url(), kept, settings=settings).read_bytes() == PNG
+        url, resolve = allowed.url(host="rebinding.test"), lambda host, port: next(answers)
+        assert get(url, kept, settings=settings, resolve=resolve).read_bytes() == PNG
+        for location in (other.url(), leading_out.url()):
+            refused(location, empty, SourceRefused, "ALLOW", settings=settings)
+        refused(url, empty, SourceRefused, "ALLOW", settings=settings, resolve=resolve)
+    assert other.requests == []
 
 
 def test_one_private_address_among_public_ones_is_enough_to_refuse(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from multitalk.errors import RequestError, SourceRefused, SourceUnreachable
 from multitalk.outbound.address import addresses_of, is_allowed
+from multitalk.settings import LOOPBACK, Settings
 
 PUBLIC = ["93.184.215.14", "8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.255.255"]
 PUBLIC_V6 = [
@@ -64,13 +65,13 @@ NOT_PUBLIC_V6 = [
 ]
 
 
-def look_up(host, *answers, allow_loopback=False):
+def look_up(host, *answers, networks=()):
     return addresses_of(
         host,
         443,
         field="image_path",
         resolve=lambda name, port: answers,
-        allow_loopback=allow_loopback,
+        networks=networks,
     )
 
 
@@ -93,7 +94,7 @@ def test_an_ipv4_address_inside_an_ipv6_address_is_judged_as_itself(address):
     number = int(ipaddress.IPv4Address(address))
     for prefix in ("::ffff:0:0", "64:ff9b::"):
         carrier = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + number)
-        assert not is_allowed(carrier, allow_loopback=False)
+        assert not is_allowed(carrier, ())
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_odd_forms_of_an_address_are_refused_before_any_lookup(host):
         raise AssertionError("looked up")
 
     with pytest.raises(SourceRefused):
-        addresses_of(host, 80, field="f", resolve=resolve, allow_loopback=False)
+        addresses_of(host, 80, field="f", resolve=resolve, networks=())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_the_order_of_a_resolver_is_kept_and_doubles_are_dropped():
 
 def test_loopback_is_reached_only_where_the_operator_allows_it():
     for host, *answers in [("127.0.0.1",), ("::1",), ("localhost", "127.0.0.1"), ("a", "::1")]:
-        assert look_up(host, *answers, allow_loopback=True)
+        assert look_up(host, *answers, networks=LOOPBACK)
         with pytest.raises(SourceRefused):
             look_up(host, *answers)
 
@@ -167,7 +168,81 @@ def test_allowing_loopback_allows_nothing_else():
     for address in NOT_PUBLIC + NOT_PUBLIC_V6:
         if not address.startswith("127.") and address not in ("::1", "64:ff9b::7f00:1"):
             with pytest.raises(SourceRefused):
-                look_up("a.com", address, allow_loopback=True)
+                look_up("a.com", address, networks=LOOPBACK)
+
+
+def networks(text):
+    return Settings.from_env({"MULTITALK_ALLOWED_NETWORKS": text}).reachable_networks
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reached", "refused"),
+    [
+        ("10.0.0.0/8", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203"], ["192.168.1.1"]),
+        ("192.168.1.0/24, fd12::/16", ["192.168.1.9", "fd12::7"], ["192.168.2.1", "fd13::7"]),
+        ("192.168.1.7", ["192.168.1.7"], ["192.168.1.6", "127.0.0.1"]),
+        ("127.0.0.0/8", ["127.0.0.1"], ["::1", "10.0.0.1"]),
+        ("fe80::/10", ["fe80::1"], ["169.254.1.1"]),
+    ],
+)
+def test_networks_are_reached_that_the_operator_allows_and_no_others(allowed, reached, refused):
+    for address in reached:
+        for host, *answers in [(address,), ("nas.lan", address), ("a.b", "8.8.8.8", address)]:
+            assert look_up(host, *answers, networks=networks(allowed))
+    for address in refused:
+        for host, *answers in [(address,), ("nas.lan", address), ("a.b", *reached[:1], address)]:
+            with pytest.raises(SourceRefused):
+                look_up(host, *answers, networks=networks(allowed))
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "169.254.170.2",
+        "168.63.129.16",
+        "100.100.100.200",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    ],
+)
+def test_a_service_that_gives_out_secrets_is_reached_only_if_itself_is_named(service):
+    carried = getattr(ipaddress.ip_address(service), "ipv4_mapped", None) or service
+    carried = "169.254.169.254" if service.startswith("64:") else carried
+    for around in ("0.0.0.0/0, ::/0", "169.254.0.0/16, 100.64.0.0/10, fd00::/8", "10.0.0.0/8"):
+        for host, *answers in [(service,), ("metadata.google.internal", service)]:
+            with pytest.raises(SourceRefused):
+                look_up(host, *answers, networks=networks(around))
+    assert look_up(service, networks=networks(str(carried)))
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "setting"),
+    [
+        ("127.0.0.1", None, "MULTITALK_ALLOW_LOOPBACK=true"),
+        ("::1", None, "MULTITALK_ALLOW_LOOPBACK=true"),
+        ("::ffff:127.0.0.1", None, "MULTITALK_ALLOW_LOOPBACK=true"),
+        ("localhost", "127.0.0.1", "MULTITALK_ALLOW_LOOPBACK=true"),
+        ("192.168.1.7", None, "MULTITALK_ALLOWED_NETWORKS"),
+        ("nas.lan", "192.168.1.7", "MULTITALK_ALLOWED_NETWORKS"),
+    ],
+)
+def test_a_refusal_names_the_setting_that_allows_it(host, answer, setting):
+    with pytest.raises(SourceRefused) as caught:
+        look_up(host, *([answer] if answer else []))
+    for locale in ("en", "ko"):
+        assert setting in caught.value.text(locale)
+
+
+def test_a_refusal_does_not_tell_where_a_name_leads():
+    said = set()
+    for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254"):
+        with pytest.raises(SourceRefused) as caught:
+            look_up("inside.example", address)
+        said.add(str(caught.value))
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("bad label")])
@@ -176,7 +251,7 @@ def test_a_failed_lookup_is_told(error):
         raise error
 
     with pytest.raises(SourceUnreachable, match=r"^f: a\.com has no address"):
-        addresses_of("a.com", 80, field="f", resolve=resolve, allow_loopback=False)
+        addresses_of("a.com", 80, field="f", resolve=resolve, networks=())
 
 
 @pytest.mark.parametrize("answers", [[], ["not an address"]])
@@ -193,7 +268,7 @@ def test_a_long_host_is_shown_short():
 
 @given(st.ip_addresses())
 def test_what_is_allowed_is_global_in_pythons_eyes_too(address):
-    if is_allowed(address, allow_loopback=False):
+    if is_allowed(address, ()):
         carried = getattr(address, "ipv4_mapped", None)
         assert (carried or address).is_global
         assert not address.is_multicast
@@ -210,7 +285,7 @@ def test_what_python_calls_global_ipv4_is_allowed_but_for_the_known_exceptions(a
     )
     known = any(address in ipaddress.ip_network(network) for network in exceptions)
     if address.is_global and not address.is_multicast and not known:
-        assert is_allowed(address, allow_loopback=False) or str(address) == "168.63.129.16"
+        assert is_allowed(address, ()) or str(address) == "168.63.129.16"
 
 
 @given(st.text(max_size=80))
@@ -219,4 +294,4 @@ def test_any_host_is_an_address_or_refused(host):
         found = look_up(host, "8.8.8.8")
     except RequestError:
         return
-    assert all(is_allowed(address, allow_loopback=False) for address in found)
+    assert all(is_allowed(address, ()) for address in found)

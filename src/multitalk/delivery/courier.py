@@ -22,6 +22,7 @@ from multitalk.outbound.connection import (
     pinned_pool,
 )
 from multitalk.outbound.lookup import patiently, system_resolver
+from multitalk.settings import Network
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PIECE_BYTES = 2**18  # of a body, after which it is told how much was sent
@@ -46,7 +47,7 @@ class Courier:
 
     Args:
         public_only: Whether only public hosts may be reached.
-        allow_loopback: Whether loopback may be reached even so.
+        networks: What may be reached even so.
         field: The request's field that the address came from, for errors.
         resolve: Looks up a host's addresses.
     """
@@ -55,12 +56,12 @@ class Courier:
         self,
         *,
         public_only: bool,
-        allow_loopback: bool,
+        networks: Sequence[Network],
         field: str = "s3Config.endpointUrl",
         resolve: Resolver = system_resolver,
     ) -> None:
         self._public_only = public_only
-        self._allow_loopback = allow_loopback
+        self._networks = networks
         self._field = field
         self._resolve = resolve
 
@@ -81,7 +82,7 @@ class Courier:
                 port,
                 field=self._field,
                 resolve=resolve,
-                allow_loopback=self._allow_loopback,
+                networks=self._networks,
             )
         try:
             return [ipaddress.ip_address(text) for text in resolve(host, port)]

@@ -53,7 +53,7 @@ def upload(
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an optional part
 
     patience = Patience(time.monotonic() + settings.upload_seconds, cancelled)
-    courier = Courier(public_only=bucket.public_only, allow_loopback=settings.allow_loopback)
+    courier = Courier(public_only=bucket.public_only, networks=settings.reachable_networks)
     try:
         store = Store(bucket, name, courier=courier, patience=patience, waits=waits)
         store.put(video, on_bytes=on_bytes)
@@ -90,7 +90,7 @@ def check_reachable(bucket: Bucket, *, settings: Settings) -> None:
         SourceRefused: It is not.
         SourceUnreachable: The host is unknown.
     """
-    courier = Courier(public_only=bucket.public_only, allow_loopback=settings.allow_loopback)
+    courier = Courier(public_only=bucket.public_only, networks=settings.reachable_networks)
     patience = Patience(time.monotonic() + CONNECT_SECONDS, lambda: False)
     url = bucket.endpoint_url
     if bucket.name_in_host:

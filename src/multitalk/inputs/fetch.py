@@ -93,7 +93,7 @@ def _transport(
         url.port or DEFAULT_PORTS[url.scheme],
         field=field,
         resolve=patiently(resolve, patience),
-        allow_loopback=settings.allow_loopback,
+        networks=settings.reachable_networks,
     )
     context = httpx.create_ssl_context() if url.scheme == "https" else None
     return PinnedTransport(addresses, patience=patience, ssl_context=context)

@@ -1,8 +1,9 @@
-"""Which hosts a worker may fetch from: the public internet, and nothing else (pure).
+"""Which hosts a worker may fetch from: the public internet, and what its operator allows (pure).
 
 A request's URL is the caller's; the network that the worker stands in is not. So a host is
-resolved here once, every address it has must be public, and the connection is made to one of the
-addresses that were checked (see `fetch`): a second lookup could answer something else.
+resolved here once, every address it has must be public or in a network that the operator allows,
+and the connection is made to one of the addresses that were checked (see `fetch`): a second lookup
+could answer something else.
 """
 
 import ipaddress
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from multitalk.errors import SourceRefused, SourceUnreachable
+from multitalk.settings import Network
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]  # (host, port) -> addresses; OSError
@@ -52,6 +54,20 @@ _SPECIAL_IPV6 = tuple(
         "3fff::/20",  # documentation
     )
 )
+# Services that give a machine's secrets to whoever asks from inside. One is reached only where the
+# operator names its very address: a network around it may be allowed for quite another reason.
+_SECRETIVE_NETWORK = ipaddress.IPv4Network("169.254.0.0/16")  # link-local: most are here
+_SECRETIVE = frozenset(
+    ipaddress.ip_address(address)
+    for address in (
+        "168.63.129.16",  # Azure's platform
+        "100.100.100.200",  # Alibaba Cloud
+        "192.0.0.192",  # Oracle Cloud, classic
+        "fd00:ec2::254",  # AWS
+        "fd00:ec2::23",  # AWS, credentials of pods
+        "fd20:ce::254",  # Google Cloud
+    )
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # carries an IPv4 address in its last 32 bits
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -59,7 +75,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def addresses_of(
-    host: str, port: int, *, field: str, resolve: Resolver, allow_loopback: bool
+    host: str, port: int, *, field: str, resolve: Resolver, networks: Sequence[Network]
 ) -> tuple[Address, ...]:
     """The addresses that may be connected to for `host`, at least one, in the resolver's order.
 
@@ -68,32 +84,39 @@ def addresses_of(
         port: Passed on to the resolver.
         field: The request field it came from, for errors.
         resolve: Looks a name up; raises OSError where it cannot.
-        allow_loopback: Whether 127.0.0.0/8 and ::1 may be reached too.
+        networks: What may be reached beside the public internet.
 
     Raises:
-        SourceRefused: Not a host's name, or one of its addresses is not public.
+        SourceRefused: Not a host's name, or one of its addresses may not be reached.
         SourceUnreachable: The name has no address.
     """
     name = host.lower().removesuffix(".")
     literal = _literal(name, field=field)
-    if literal is None and _is_localhost(name) and not allow_loopback:
-        raise SourceRefused("address_refused", field=field, host=shown(host))
+    is_here = _carried(literal).is_loopback if literal else _is_localhost(name)
+    # Told apart only by what the caller wrote: what a name leads to is not the caller's to know.
+    refused = SourceRefused(
+        "loopback_refused" if is_here else "address_refused", field=field, host=shown(host)
+    )
+    if is_here and not any(network.is_loopback for network in networks):
+        raise refused
     try:
         found = [literal] if literal else [_address(text) for text in resolve(name, port)]
     except (OSError, UnicodeError) as error:
         raise SourceUnreachable("host_unknown", field=field, host=shown(host)) from error
     if not found:
         raise SourceUnreachable("host_unknown", field=field, host=shown(host))
-    if not all(is_allowed(address, allow_loopback=allow_loopback) for address in found):
-        raise SourceRefused("address_refused", field=field, host=shown(host))
+    if not all(is_allowed(address, networks) for address in found):
+        raise refused
     return tuple(dict.fromkeys(found))
 
 
-def is_allowed(address: Address, *, allow_loopback: bool) -> bool:
-    """Whether `address` is a public host's (or loopback, where that is allowed)."""
+def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether `address` is a public host's, or in one of the networks that are allowed."""
     host = _carried(address)
-    if host.is_loopback:
-        return allow_loopback
+    if host in _SECRETIVE or host in _SECRETIVE_NETWORK:
+        return any(host == network[0] and network.num_addresses == 1 for network in networks)
+    if any(host in network for network in networks):
+        return True
     if isinstance(host, ipaddress.IPv4Address):
         return not any(host in network for network in _SPECIAL_IPV4)
     return host in _GLOBAL_IPV6 and not any(host in network for network in _SPECIAL_IPV6)

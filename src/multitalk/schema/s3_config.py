@@ -22,7 +22,7 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
 
     Args:
         given: The job's `s3Config`; nothing and an empty object are no bucket.
-        settings: Whether loopback may be reached, and http used.
+        settings: Whether more than the public internet may be reached, and http used.
 
     Raises:
         InvalidRequest: Every problem of it; no value of it is repeated.
@@ -61,5 +61,5 @@ def _problems(given: Mapping[str, object], *, settings: Settings) -> Iterator[In
             yield InvalidRequest("expected_text", field=f"s3Config.{name}", value="…")
     address = given.get("endpointUrl")
     plain = isinstance(address, str) and address.lower().startswith("http://")
-    if plain and not settings.allow_loopback:
+    if plain and not settings.reachable_networks:
         yield InvalidRequest("bucket_address_refused", field="s3Config.endpointUrl")

@@ -106,7 +106,7 @@ class Webhooks:
 
 def public_poster(settings: Settings) -> Poster:
     """A `Poster` that reaches public hosts only, the address checked at each try."""
-    courier = Courier(public_only=True, allow_loopback=settings.allow_loopback, field="webhook")
+    courier = Courier(public_only=True, networks=settings.reachable_networks, field="webhook")
 
     def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
         patience = Patience(time.monotonic() + POST_SECONDS, lambda: False)
