@@ -131,6 +131,12 @@ def test_what_is_copied_exists_and_nothing_else_is_sent_to_the_builder() -> None
     assert {name for name in allowed if name not in sources} == set()
 
 
+def test_the_job_to_try_is_not_in_the_image() -> None:
+    assert (ROOT / "test_input.json").exists()
+    assert not any("test_input" in value for _, value in of("COPY"))
+    assert not any(fnmatch("test_input.json", name) for name in allowed_into_the_context())
+
+
 def test_the_versions_are_those_of_the_project() -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8")
     project = (ROOT / "pyproject.toml").read_text("utf-8")

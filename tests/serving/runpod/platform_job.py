@@ -117,3 +117,10 @@ class Job:
         while not any(stage in (None, step["stage"]) for step in self.progress):
             assert time.monotonic() < deadline, f"{self.id}: no progress within {seconds} s"
             time.sleep(0.02)
+
+
+def output_of(result: dict[str, object]) -> dict[str, object]:
+    """The output that a result becomes."""
+    output = result["output"]
+    assert isinstance(output, dict)
+    return output

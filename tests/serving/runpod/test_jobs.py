@@ -10,6 +10,7 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import PORTRAIT, job_input
+from platform_job import output_of
 from worker_process import HANDLER, Worker, run_to_end, running_worker
 
 from patience import PATIENCE_SECONDS
@@ -27,12 +28,6 @@ def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with running_worker(plane, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
     check_all(plane.jobs.values())
-
-
-def output_of(result: dict[str, object]) -> dict[str, object]:
-    output = result["output"]
-    assert isinstance(output, dict)
-    return output
 
 
 def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -> None:
@@ -131,7 +126,8 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker
 
 def test_a_crash_is_told_without_its_traceback(plane: ControlPlane, worker: Worker) -> None:
     result = plane.submit(job_input(prompt="crash")).result()
-    assert output_of(result) == {"code": "internal_error"}
+    output = output_of(result)
+    assert (output["code"], output["message"]) == ("internal_error", result["error"])
     for secret in ("Traceback", "/secret/place", ".py"):
         assert secret not in json.dumps(result)
     assert "a crash at /secret/place" in worker.said()

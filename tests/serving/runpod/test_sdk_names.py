@@ -3,6 +3,7 @@
 import inspect
 from importlib.metadata import version
 
+import runpod
 from runpod.serverless.modules import rp_fitness, rp_http, rp_job, rp_ping, rp_scale
 from runpod.serverless.modules.worker_state import JobsProgress
 
@@ -21,6 +22,11 @@ OVERRIDDEN = (
 
 def test_the_version_is_the_pinned_one() -> None:
     assert version("runpod") == "1.12.0"
+
+
+def test_the_options_that_make_a_local_test_are_there() -> None:
+    options, _ = runpod.serverless.parser.parse_known_args([])
+    assert (options.test_input, options.rp_serve_api) == (None, None)
 
 
 def test_what_the_scaler_overrides_and_uses_is_there() -> None:

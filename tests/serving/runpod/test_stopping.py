@@ -10,6 +10,7 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import job_input
+from platform_job import output_of
 from worker_process import running_worker
 
 
@@ -91,7 +92,8 @@ def test_a_job_that_leaves_no_memory_fails_and_the_worker_is_replaced(
         waiting = plane.submit(job_input())
         result = job.result()
         assert result["stopPod"] is True
-        assert result["output"] == {"code": "engine_broken", "message": result["error"]}
+        output = output_of(result)
+        assert (output["code"], output["message"]) == ("engine_broken", result["error"])
         assert worker.exit_code() == 1
         assert waiting.status == "IN_QUEUE"
         plane.cancel(waiting)
@@ -104,7 +106,8 @@ def test_an_engine_that_does_not_stop_is_given_up(plane: ControlPlane, tmp_path:
     with running_worker(plane, tmp_path, **STUCK) as worker:
         job = plane.submit(job_input(prompt="hang"))
         result = job.result()
-        assert result["output"] == {"code": "engine_broken", "message": result["error"]}
+        output = output_of(result)
+        assert (output["code"], output["message"]) == ("engine_broken", result["error"])
         assert result["stopPod"] is True
         assert worker.exit_code() == 1
         assert not worker.group()

@@ -8,6 +8,7 @@
     progress    how far the job is, at most once a second
     outbox      what is posted, as JSON that any parser reads, and how long it is tried
     scaler      the SDK's loops, made patient: no storms, no lost results, a quick end
+    trial       one job without RunPod: `python handler.py`
     heartbeat   the SDK's second process, which must not outlive this one
 
 What the SDK (1.12.0) would do by itself, what is done instead and the test of it: docs/runpod.md.

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 import runpod
 from runpod.serverless.modules import rp_scale
@@ -11,7 +12,7 @@ from multitalk.errors import MultiTalkError
 from multitalk.job import sweep
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.serving.runpod import fitness
+from multitalk.serving.runpod import fitness, trial
 from multitalk.serving.runpod.heartbeat import tie_children_to_this_process
 from multitalk.serving.runpod.scaler import PatientScaler
 from multitalk.serving.runpod.worker import Worker
@@ -19,13 +20,22 @@ from multitalk.settings import SettingError, Settings
 
 
 def main() -> None:
-    """Read the settings, load the engine, then serve until the platform says stop."""
+    """Read the settings, load the engine, then serve until the platform says stop.
+
+    Where RunPod is not, one job is done instead: see `trial`.
+    """
     _quiet_sdk()
     try:
         settings = Settings.from_env()
     except SettingError as error:
         fitness.end_unfit("settings", error)
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    is_trial = trial.is_trial()
+    if is_trial:
+        trial.check_job()
+    settings = trial.with_own_files(settings) if is_trial else settings
+    # In place of the SDK's, which is there since it was imported
+    form = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.log_level, format=form, force=True)
     try:
         prepare(settings)
     except MultiTalkError as error:
@@ -34,7 +44,11 @@ def main() -> None:
         engine = load_engine(settings.engine, settings=settings)
     except MultiTalkError as error:
         fitness.end_unfit("engine_loads", error)
-    serve(Worker(engine, settings), settings)
+    worker = Worker(engine, settings)
+    if is_trial:
+        _try(worker)
+    else:
+        serve(worker, settings)
 
 
 def serve(worker: Worker, settings: Settings) -> None:
@@ -45,6 +59,16 @@ def serve(worker: Worker, settings: Settings) -> None:
     fitness.register(worker, settings)
     rp_scale.JobScaler = PatientScaler
     runpod.serverless.start({"handler": worker.handle, "worker": worker})
+
+
+def _try(worker: Worker) -> None:
+    """Do the one job that was given."""
+    keeper = trial.Keeper(worker.handle)
+    try:
+        runpod.serverless.start({"handler": keeper.handle, "worker": worker})
+    finally:  # the SDK ends the process
+        if keeper.said:
+            sys.stdout.write(f"{keeper.said}\n")
 
 
 def _quiet_sdk() -> None:

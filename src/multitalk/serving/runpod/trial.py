@@ -1,0 +1,96 @@
+"""One job without RunPod, which the SDK calls a local test: `python handler.py`.
+
+The job is what `--test_input` holds, or test_input.json in the current directory, and whoever
+starts it there has written it. So it may name files below that directory, and its video is kept.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import runpod.serverless
+
+from multitalk.settings import Settings
+
+TEST_INPUT = Path("test_input.json")  # the SDK's name for it
+VIDEO = Path("out", "test.mp4")
+ON_RUNPOD = "RUNPOD_WEBHOOK_GET_JOB"  # where it is set, jobs come from the platform
+AS_SERVER = "RUNPOD_REALTIME_PORT"
+
+Handler = Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+def is_trial() -> bool:
+    """Whether the SDK will run one job of ours, and end."""
+    options, _ = runpod.serverless.parser.parse_known_args()
+    if options.rp_serve_api or int(os.environ.get(AS_SERVER) or 0):
+        return False
+    return bool(options.test_input) or ON_RUNPOD not in os.environ
+
+
+def check_job() -> None:
+    """See that there is a job, before an engine is loaded for it.
+
+    Raises:
+        SystemExit: With a sentence, because the SDK would end with a traceback, or later.
+    """
+    options, _ = runpod.serverless.parser.parse_known_args()
+    source, text = "--test_input", options.test_input
+    if not text:
+        source = str(TEST_INPUT)
+        try:
+            text = TEST_INPUT.read_text("utf-8")
+        except FileNotFoundError:
+            raise SystemExit(
+                f"no job to try: {ON_RUNPOD} is not set, so this is not RunPod, and there is no "
+                f"{TEST_INPUT} in {Path.cwd()}; go where one is, or give a job with --test_input"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"{source} cannot be read: {error}") from error
+    try:
+        job = json.loads(text)
+    except ValueError as error:
+        raise SystemExit(f"{source} is no JSON: {error}") from error
+    if not isinstance(job, dict) or job.get("input") is None:
+        raise SystemExit(f'{source} is no job; a job is {{"input": {{...}}}}, as in docs/api.md')
+
+
+def with_own_files(settings: Settings) -> Settings:
+    """The settings, with files below the current directory allowed."""
+    return replace(settings, allowed_roots=(*settings.allowed_roots, Path.cwd()))
+
+
+class Keeper:
+    """Keeps the video of a job that is tried, and says where.
+
+    Args:
+        handle: Answers the job.
+
+    Attributes:
+        said: Where the video is, once there is one.
+    """
+
+    def __init__(self, handle: Handler) -> None:
+        self.said = ""
+        self._handle = handle
+
+    async def handle(self, job: Any) -> dict[str, Any]:
+        """The answer, with the video in a file in place of its base64, which would fill the log."""
+        reply = await self._handle(job)
+        where = reply.get("video_url") or reply.get("video_path")
+        if "video_base64" in reply:
+            try:
+                VIDEO.parent.mkdir(exist_ok=True)
+                VIDEO.write_bytes(base64.b64decode(reply["video_base64"]))
+            except OSError as error:
+                self.said = f"The video is in the reply only; {VIDEO}: {error.strerror}"
+                return reply
+            del reply["video_base64"]
+            where = reply["video_path"] = str(VIDEO)
+        if where:
+            self.said = f"Watch {where}"
+        return reply
