@@ -214,14 +214,20 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "보내 주세요.",
     },
     "voice_unknown": {
-        "en": "there is no voice {value}; near it are {near}",
-        "ko": "{value} 음성은 없습니다. 비슷한 것은 {near}입니다.",
+        "en": "there is no voice {value}; near it are {near}; female and male are voices, too",
+        "ko": "{value} 음성은 없습니다. 비슷한 것은 {near}이며, female과 male도 쓸 수 있습니다.",
     },
     "pitch_out_of_reach": {
         "en": "the voice was moved by {reached:+.1f} semitones, not by {asked:+g}: it reaches no "
         "further; another voice may",
         "ko": "음성의 높이를 {asked:+g}반음이 아니라 {reached:+.1f}반음만 옮겼습니다. 이 "
         "음성으로는 더 옮길 수 없으니 다른 음성을 써 보세요.",
+    },
+    "voice_nameless": {
+        "en": "{prefix} is followed by the name of a voice of the speech service; multitalk voices "
+        "lists them",
+        "ko": "{prefix} 뒤에는 음성 서비스의 음성 이름이 와야 합니다. multitalk voices로 목록을 "
+        "볼 수 있습니다.",
     },
     "pitch_not_taken": {
         "en": "{name} is a voice of a speech service, which takes no pitch; leave pitch out, or "

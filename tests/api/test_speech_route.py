@@ -2,6 +2,8 @@
 
 import io
 import json
+import socket
+import threading
 import wave
 from pathlib import Path
 
@@ -177,3 +179,24 @@ def test_an_estimate_does_not_ask_the_service(tmp_path):
             assert unknown["talk_seconds"] is None
             assert "only known when" in unknown["warnings"][0]
     assert service.requests == []
+
+
+def test_the_service_is_left_when_the_client_is_gone(tmp_path):
+    asked, left = threading.Event(), threading.Event()
+
+    def hesitant(handler, _):
+        asked.set()
+        handler.rfile.read(1)  # until the other side hangs up
+        left.set()
+
+    with speech_service(hesitant) as service:
+        settings = Settings(work_directory=tmp_path, speech_url=service.url)
+        with running(tmp_path, settings=settings, works=False) as server:
+            with socket.create_connection(
+                ("127.0.0.1", int(server.url.rpartition(":")[2]))
+            ) as client:
+                body = b'{"input": "Hello.", "voice": "tts:sky"}'
+                head = f"POST {SPEECH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}"
+                client.sendall(head.encode() + b"\r\n\r\n" + body)
+                assert asked.wait(60)
+            assert left.wait(60)

@@ -20,6 +20,7 @@ from multitalk.errors import (
     SpeechUnavailable,
 )
 from multitalk.inputs.speech_service import ServiceVoice, SpeechService
+from multitalk.media.decode import sound_blocks
 from multitalk.settings import Settings
 from speech_stand_in import SAMPLE_RATE, send, speech_service, tone
 
@@ -87,9 +88,12 @@ def test_a_service_below_a_path_and_without_a_key(tmp_path):
 @pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
 def test_a_wav_file_that_was_streamed_does_not_know_its_length(tmp_path, size):
     sound = bytearray(tone(1.0))
-    struct.pack_into("<I", sound, 4, size)
+    struct.pack_into("<I", sound, 4, size)  # of the file
+    struct.pack_into("<I", sound, 40, size)  # of the samples
     with speech_service(answering(200, bytes(sound))) as service:
-        assert spoken(service.url, tmp_path).read_bytes() == bytes(sound)
+        file = spoken(service.url, tmp_path)
+    blocks = sound_blocks(file, sample_rate=SAMPLE_RATE, num_channels=1)
+    assert sum(block.shape[1] for block in blocks) == SAMPLE_RATE
 
 
 # What may go wrong ------------------------------------------------------------------------------

@@ -107,6 +107,16 @@ def test_without_a_service_such_a_voice_is_refused():
         narrate([said("Hello.")], field="f")
 
 
+def test_the_prefix_may_be_in_capitals_and_a_name_follows_it(tmp_path):
+    with speech_service() as service:
+        spoken(service, tmp_path, said("Hello.", "TTS: Sky"))
+        settings = settings_of(service)
+    assert service.requests[0].body["voice"] == "Sky"
+    job = {"prompt": "p", "image_path": "i", "audio_paths": {"p": {"text": "x", "voice": "tts: "}}}
+    with pytest.raises(InvalidRequest, match="followed by the name of a voice"):
+        parse_request(job, settings=settings)
+
+
 def test_pitch_is_refused_before_anything_is_asked():
     job = {"prompt": "p", "image_path": "i", "audio_paths": {"p": {"text": "x", "pitch": 1}}}
     job["audio_paths"]["p"]["voice"] = "tts:sky"

@@ -8,11 +8,11 @@ import pytest
 from fundamental import median_hertz
 
 from multitalk.schema import SpokenText
-from multitalk.speech.catalogue import VoiceRecord, own_voices, speaking
+from multitalk.speech.catalogue import VoiceRecord, own_voices
 from multitalk.speech.espeak import inventory
 from multitalk.speech.narration import narrate
 from multitalk.speech.synthesis import DEFAULT_WORDS_PER_MINUTE, synthesize
-from multitalk.speech.voices import RECOMMENDED, speaker_from, transposed
+from multitalk.speech.voices import RECOMMENDED, speaker_from, speaker_meant, transposed
 from multitalk.speech.voices import median_hertz as expected_hertz
 
 pytest.importorskip("espeakng_loader")
@@ -22,6 +22,7 @@ SENTENCES = {
     "en": "Maybe my brother bought five umbrellas.",
     "ko": "안녕하세요. 사진 한 장과 목소리만 있으면 제가 말할 수 있습니다.",
     "cmn": "爸爸妈妈都不怕冷。",
+    "hi": "नमस्ते, मैं आपसे मिलकर बहुत खुश हूँ।",
     "vi": "Xin chào, tôi rất vui được gặp bạn.",
     "ar": "مرحبا بكم في مدينتنا الجميلة.",
 }
@@ -43,6 +44,13 @@ def test_a_tone_s_frequency_is_measured():
 def test_female_and_male_are_voices_of_a_woman_and_a_man_in_every_language(language):
     assert FEMALE[0] <= hertz(language, voice="female") <= FEMALE[1]
     assert MALE[0] <= hertz(language, voice=" Male ") <= MALE[1]
+
+
+def test_one_woman_speaks_a_text_in_two_languages():
+    mixed = synthesize("안녕하세요, MultiTalk Serverless입니다.", language="ko", voice="female")
+    named = synthesize("안녕하세요, MultiTalk Serverless입니다.", language="ko", voice="f5")
+    np.testing.assert_array_equal(mixed.samples, named.samples)
+    assert speaker_meant("female", language="vi-vn-x-south") == "linda"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,6 @@ def test_the_list_begins_with_female_male_and_the_recommended_ones():
     assert [voice.name for voice in voices[2:18]] == [*RECOMMENDED["female"], *RECOMMENDED["male"]]
     assert not any(voice.recommended for voice in voices[18:])
     assert {"whisper", "croak", "zac"} <= {voice.name for voice in voices[18:]}
-    assert speaking(voices, "ko") == voices
 
 
 @cache
@@ -91,8 +98,8 @@ def height(voice: str | None, semitones: float) -> float:
     return hertz("en", voice=voice, semitones=semitones)
 
 
-@pytest.mark.parametrize("voice", [None, "f3", "Annie", "m3"])
-@pytest.mark.parametrize("semitones", [-6, -3, 3, 5, 7])
+@pytest.mark.parametrize("voice", [None, "f3", "Annie"])
+@pytest.mark.parametrize("semitones", [-6, 3, 7])
 def test_a_semitone_is_a_semitone(voice, semitones):
     moved = 12 * math.log2(height(voice, semitones) / height(voice, 0))
     assert moved == pytest.approx(semitones, abs=0.8)

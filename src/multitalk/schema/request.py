@@ -131,8 +131,12 @@ class SpokenText(WireModel):
     @classmethod
     def _voice_there(cls, voice: str | None, info: ValidationInfo) -> str | None:
         settings: Settings | None = info.context
-        if voice is not None and is_outside(voice) and settings and settings.speech_url is None:
+        if voice is None or not is_outside(voice):
+            return voice
+        if settings is not None and settings.speech_url is None:
             raise PydanticCustomError("speech_service_missing", "no service", {"name": voice})
+        if not service_name(voice):
+            raise PydanticCustomError("voice_nameless", "no name", {"prefix": OUTSIDE_PREFIX})
         return voice
 
     @field_validator("pitch")
@@ -146,7 +150,12 @@ class SpokenText(WireModel):
 
 def is_outside(voice: str) -> bool:
     """Whether the name is that of a voice of the operator's speech service."""
-    return voice.startswith(OUTSIDE_PREFIX)
+    return voice[: len(OUTSIDE_PREFIX)].lower() == OUTSIDE_PREFIX
+
+
+def service_name(voice: str) -> str:
+    """What the speech service calls one of its voices."""
+    return voice[len(OUTSIDE_PREFIX) :].strip()
 
 
 def has_outside_voice(voice: object) -> bool:

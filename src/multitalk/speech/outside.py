@@ -14,7 +14,7 @@ from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable, Sp
 from multitalk.inputs.speech_service import SpeechService
 from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.schema import SpokenText
-from multitalk.schema.request import OUTSIDE_PREFIX
+from multitalk.schema.request import service_name
 from multitalk.settings import Settings
 from multitalk.speech.synthesis import UNKNOWN_SOUND, PhonemeTiming, SynthesizedSpeech
 from multitalk.speech.written import plain_lines
@@ -55,7 +55,7 @@ class OutsideVoices:
             raise InvalidRequest("text_unspeakable", field="text")
         path = self._service.speak(
             plain,
-            voice=(text.voice or "").removeprefix(OUTSIDE_PREFIX),
+            voice=service_name(text.voice or ""),
             speed=text.speed,
             directory=self._directory,
         )

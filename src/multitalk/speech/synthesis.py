@@ -103,7 +103,7 @@ def synthesize(
     reading = reading_of(text, language)
     if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
-    speaker = None if voice is None else speaker_meant(voice)
+    speaker = None if voice is None else speaker_meant(voice, language=reading.language)
     if speaker is not None:
         speaker = known(speaker, list_voices(), key="voice_unknown", field="voice")
     tunings = {

@@ -23,6 +23,8 @@ RECOMMENDED: dict[Gender, tuple[str, ...]] = {
     "female": ("f5", "f2", "f1", "f3", "f4", "linda", "steph", "Annie"),
     "male": ("m7", "m6", "m5", "m3", "m1", "Michael", "max", "m8"),
 }
+# Where the lips follow another woman's voice better than the first one (the same entry).
+_FEMALE_OF = {"hi": "f1", "vi": "linda"}
 _ORDER = [name for names in RECOMMENDED.values() for name in names]
 
 # A voice's median frequency is BASE_SHARE below its lowest plus MIDDLE of its range, in hertz.
@@ -91,16 +93,22 @@ def median_hertz(pitch: tuple[float, float]) -> float:
     return base - BASE_OFFSET + MIDDLE * (top - base)
 
 
-def speaker_meant(voice: str) -> str | None:
-    """The speaker that a name means, `female` and `male` among the names; None: the language's own.
+def speaker_meant(voice: str, *, language: str) -> str | None:
+    """The speaker that a name means, `female` and `male` among the names.
 
-    The own voices of all languages are men's. The first of the women's in `RECOMMENDED` spoke at
-    174 to 219 Hz in each of 14 languages.
+    Args:
+        voice: As a request names it.
+        language: The synthesizer's code of the text as a whole.
+
+    Returns:
+        None for the language's own voice, which is a man's in all languages.
     """
     asked = voice.strip().lower()
     if asked == "male":
         return None
-    return RECOMMENDED["female"][0] if asked == "female" else voice
+    if asked == "female":
+        return _FEMALE_OF.get(language.split("-", maxsplit=1)[0], RECOMMENDED["female"][0])
+    return voice
 
 
 def transposed(pitch: tuple[float, float], semitones: float) -> Tuning:

@@ -21,6 +21,9 @@ from multitalk.settings import Settings
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 
 
+TEXTS_AT_ONCE = 2  # few: each takes one of the threads that all slow routes share
+
+
 @dataclass
 class Server:
     """One server.
@@ -39,7 +42,8 @@ class Server:
         ending: Whether it was asked to end.
         own_workers: Ids of the workers that run on behalf of this server.
         clock: Seconds since 1970.
-        speaking: Places for texts that are spoken at once.
+        speaking: Places for texts that are spoken here at once.
+        asking: Places for texts that the speech service speaks at once.
     """
 
     config: ServeConfig
@@ -55,7 +59,8 @@ class Server:
     ending: Ending
     own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
-    speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
 
     async def own_job(self, job_id: str, owner: str) -> Job:
         """A job of this caller's.

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from multitalk.media.sound_file import KINDS, SoundFormatName, encode_sound
 from multitalk.messages import sentence
 from multitalk.schema import SpokenText
 from multitalk.schema.problems import brief, one_error
+from multitalk.schema.request import has_outside_voice
 from multitalk.schema.wire import WireModel
 from multitalk.serving.api.answers import answer, locale_of, read_body
 from multitalk.serving.api.jobs import caller_of
@@ -29,6 +32,7 @@ from multitalk.speech.synthesis import SynthesizedSpeech
 router = APIRouter()
 
 MAX_BODY_BYTES = 2**20
+LOOK_SECONDS = 0.5  # how often a client that waits is looked after
 PLACE = "speech"  # where errors of a text are, until they are told
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
 
@@ -71,8 +75,8 @@ async def speech(request: Request) -> Response:
     server.limits.admit(caller_of(request), "speech")
     given = await read_body(request, max_bytes=MAX_BODY_BYTES)
     text, format_name = parse_speech_order(given, settings=server.settings)
-    async with server.speaking:
-        spoken = await asyncio.to_thread(_speak, text, server.settings)
+    async with server.asking if has_outside_voice(text) else server.speaking:
+        spoken = await _while_wanted(request, text, server.settings)
         sound = await asyncio.to_thread(
             encode_sound, spoken.samples, spoken.sample_rate, format_name
         )
@@ -111,10 +115,25 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
     return text, order.response_format
 
 
-def _speak(text: SpokenText, settings: Settings) -> SynthesizedSpeech:
+async def _while_wanted(
+    request: Request, text: SpokenText, settings: Settings
+) -> SynthesizedSpeech:
+    """A text, spoken; the speech service is left as soon as the client is gone."""
+    gone = threading.Event()
+    work = asyncio.create_task(asyncio.to_thread(_speak, text, settings, gone.is_set))
+    while not work.done():
+        await asyncio.wait({work}, timeout=LOOK_SECONDS)
+        if await request.is_disconnected():
+            gone.set()
+    return work.result()
+
+
+def _speak(
+    text: SpokenText, settings: Settings, cancelled: Callable[[], bool]
+) -> SynthesizedSpeech:
     try:
         with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
-            outside = outside_voices(settings, Path(directory))
+            outside = outside_voices(settings, Path(directory), cancelled)
             return narrate([text], field=PLACE, outside=outside)
     except RequestError as error:
         of_text = (error.field or "").removeprefix(f"{PLACE}.")
