@@ -1,70 +1,125 @@
-"""`multitalk visemes`: how a mouth moves to a voice, as numbers for other programs."""
+"""`multitalk visemes`: how a mouth moves to a voice, for animation tools and other programs."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import answering, print_json
+from multitalk.cli.console import answering
+from multitalk.cli.mouth_files import FORMAT_OF_SUFFIX, FORMATS, Movement
+from multitalk.cli.streams import STREAM, StandardInput
+from multitalk.cli.typed import shown
 
 if TYPE_CHECKING:
     from multitalk.speech.track import VisemeTrack
 
-COLUMNS = ("opening", "width", "closure")
-PLOT_OPENING = 0.1  # face heights: a wide A fills the line
-PLOT_CHARACTERS = 40
-DECIMALS = 4
+FPS = 25.0
+MIN_FPS, MAX_FPS = 1.0, 240.0
+EXTENDED = "GHX"
 
 
-def visemes(
-    audio: Annotated[Path, typer.Argument(help="Any sound or video file.", show_default=False)],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, one value a frame.")
-    ] = False,
+def visemes(  # noqa: PLR0917 - typer's way to say options
+    audio: Annotated[
+        Path,
+        typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
+        ),
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Told by the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
+            "(Rhubarb's), .dat (Moho's); a table where there is none.",
+            metavar="|".join(FORMATS),
+        ),
+    ] = None,
+    fps: Annotated[
+        float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
+    ] = FPS,
+    extended: Annotated[
+        str,
+        typer.Option(
+            help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
+            metavar="LETTERS",
+        ),
+    ] = EXTENDED,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Say how the mouth moves to a voice, at 25 frames a second.
+    """Say how the mouth moves to a voice.
 
     opening is the gap between the lips in face heights (0 closed, 0.1 a wide A), width runs from
     -1 (rounded) to 1 (spread), closure is 1 where the lips are sealed for p, b or m.
+
+    Mouth shapes are those of Rhubarb Lip Sync, A to H and X; blend shapes those of ARKit.
 
     [bold]Examples[/bold]
 
     multitalk visemes voice.wav
 
     multitalk visemes voice.wav --json > voice.json
+
+    multitalk visemes voice.wav --fps 24 -o mouth.tsv
+
+    multitalk visemes voice.wav --format arkit-csv --fps 60 -o face.csv
     """
-    with answering(as_json=as_json):
-        track = _track_of(audio)
-        if as_json:
-            print_json(
-                {"fps": 25}
-                | {
-                    name: [round(float(value), DECIMALS) for value in getattr(track, name)]
-                    for name in COLUMNS
-                }
-            )
-            return
-        typer.echo(f"{'second':>8} {'opening':>8} {'width':>6} {'closure':>7}")
-        for index in range(len(track)):
-            opening, width, closure = (float(getattr(track, name)[index]) for name in COLUMNS)
-            gap = opening * (1 - closure)
-            bar = "#" * round(min(gap / PLOT_OPENING, 1) * PLOT_CHARACTERS)
-            typer.echo(
-                f"{index / 25:8.2f} {opening:8.3f} {width:6.2f} {closure:7.2f} {bar}".rstrip()
-            )
+    with answering(as_json=as_json), ExitStack() as stack:
+        from multitalk.errors import not_a_choice  # noqa: PLC0415
+
+        wanted = _format(file_format, output, as_json=as_json)
+        if wanted not in FORMATS:
+            raise not_a_choice(shown("--format", wanted), f'"{wanted}"', FORMATS)
+        drawn = extended.upper()
+        if not set(drawn) <= set(EXTENDED):
+            raise typer.BadParameter(f"--extended {extended}: write letters of {EXTENDED}")
+        if output is not None:
+            from multitalk.serving.local import make_place  # noqa: PLC0415 - takes a while
+
+            make_place(output, field=shown("-o", output))
+        is_stream = str(audio) == STREAM
+        file = Path(StandardInput(stack).source("AUDIO", str(audio)))
+        track = _track_of(file, named=str(audio), fps=fps)
+        sound_file = "" if is_stream else str(audio.absolute())
+        lines = FORMATS[wanted](Movement(track, fps, sound_file, drawn))
+        if output is None:
+            for line in lines:
+                typer.echo(line)
+        else:
+            output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _track_of(audio: Path) -> "VisemeTrack":
+def _format(asked: str | None, output: Path | None, *, as_json: bool) -> str:
+    if asked is not None and as_json and asked != "json":
+        raise typer.BadParameter(f"--json or --format {asked}: choose one")
+    if as_json:
+        return "json"
+    if asked is not None or output is None:
+        return asked or "table"
+    suffix = output.suffix.lower()
+    if suffix not in FORMAT_OF_SUFFIX:
+        known = ", ".join(FORMAT_OF_SUFFIX)
+        raise typer.BadParameter(f"-o {output}: say --format, or give it a name in {known}")
+    return FORMAT_OF_SUFFIX[suffix]
+
+
+def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
     import tempfile  # noqa: PLC0415 - the rest takes a while to load
 
     from multitalk.errors import InvalidRequest  # noqa: PLC0415
     from multitalk.media.audio import load_speech  # noqa: PLC0415
     from multitalk.settings import Settings  # noqa: PLC0415
+    from multitalk.speech.frame_rate import at_rate  # noqa: PLC0415
     from multitalk.speech.visemes import analyse_speech  # noqa: PLC0415
 
     if not audio.is_file():
-        raise InvalidRequest("file_missing", field=str(audio))
+        raise InvalidRequest("file_missing", field=named)
     with tempfile.TemporaryDirectory(prefix="multitalk-") as directory:
         limit = Settings.from_env().max_speech_seconds
-        speech = load_speech(audio, field=str(audio), directory=Path(directory), max_seconds=limit)
-        return analyse_speech(speech)
+        speech = load_speech(audio, field=named, directory=Path(directory), max_seconds=limit)
+        return at_rate(analyse_speech(speech), fps)

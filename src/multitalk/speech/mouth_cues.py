@@ -1,0 +1,100 @@
+"""Which of nine drawings of a mouth to show when: the mouth shapes A to H and X of 2D animation.
+
+The shapes and their letters are those of Rhubarb Lip Sync (README, "Mouth shapes"), whose cues
+Blender, Godot, Moho, OpenToonz, Spine, Unity and others import:
+
+    A closed for p, b, m        D wide open, as in father      G teeth on the lip for f, v
+    B slightly open, teeth      E slightly rounded, as in off  H tongue raised for a long l
+    C open, as in men           F puckered, as in you          X idle, in pauses
+
+They are chosen frame by frame from a track's curves, so that they agree with what the engines draw.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from multitalk.speech.track import VisemeTrack
+
+BASIC_SHAPES = "ABCDEF"
+EXTENDED_SHAPES = "GHX"
+# What stands for an extended shape that nobody has drawn, as Rhubarb has it.
+INSTEAD = {"G": "A", "H": "C", "X": "A"}
+
+# Shares and gaps (face heights) between what the curves reach at the middle of spoken sounds: of
+# 326 sounds in English and Korean, u and w round the lips by 0.8 to 0.9, o by 0.64, and a, e and i
+# open them by 0.065, 0.053 and 0.036.
+IDLE_ACTIVITY, IDLE_GAP = 0.5, 0.02
+SEALED = 0.5  # of closure and labiodental
+PUCKERED, ROUNDED = 0.7, 0.42  # of rounding
+TEETH_TOGETHER = 0.6
+TONGUE_RAISED = 0.65
+WIDE_OPEN, OPEN = 0.058, 0.042  # face heights
+MIN_FRAMES = 2  # of a cue, but for A and G, which are too quick to be held
+
+
+@dataclass(frozen=True)
+class MouthCue:
+    """One drawing of the mouth.
+
+    Attributes:
+        shape: Its letter, A to H or X.
+        start: The first frame that shows it.
+        end: The first frame that does not.
+    """
+
+    shape: str
+    start: int
+    end: int
+
+
+def mouth_cues(track: VisemeTrack, *, extended: str = EXTENDED_SHAPES) -> tuple[MouthCue, ...]:
+    """The mouth shapes of a talk, one after the other and without gaps.
+
+    Args:
+        track: Of T frames, at any rate.
+        extended: The extended shapes that are drawn, letters of GHX.
+
+    Returns:
+        Cues over the frames 0 to T; neighbours have different shapes.
+    """
+    shapes = [_shape(track, frame) for frame in range(len(track))]
+    drawn = [shape if shape in BASIC_SHAPES + extended else INSTEAD[shape] for shape in shapes]
+    return tuple(_runs(_held(drawn)))
+
+
+def _shape(track: VisemeTrack, frame: int) -> str:
+    """The shape nearest to a frame; the first that fits, the plainest seen first."""
+    gap = track.opening[frame] * (1 - track.closure[frame])
+    rounding, teeth = track.rounding[frame], track.teeth[frame]
+    fits = (
+        ("A", track.closure[frame] >= SEALED),
+        ("G", track.labiodental[frame] >= SEALED),
+        ("X", track.activity[frame] < IDLE_ACTIVITY and gap < IDLE_GAP),
+        ("F", rounding >= PUCKERED and gap < WIDE_OPEN),
+        ("B", teeth >= TEETH_TOGETHER),
+        ("E", rounding >= ROUNDED and gap < WIDE_OPEN),
+        ("D", gap >= WIDE_OPEN),
+        ("H", track.tongue[frame] >= TONGUE_RAISED and gap >= OPEN),
+        ("C", gap >= OPEN),
+    )
+    return next((shape for shape, does in fits if does), "B")
+
+
+def _held(shapes: Sequence[str]) -> list[str]:
+    """The same without shapes that flash by: a single frame shows what was before it."""
+    held = list(shapes)
+    for cue in _runs(shapes):
+        if cue.end - cue.start >= MIN_FRAMES or cue.shape in "AG" or cue.start == 0:
+            continue
+        held[cue.start] = held[cue.start - 1]
+        if held[cue.start] in "AGX" and cue.end < len(shapes):  # a closure is not made longer
+            held[cue.start] = shapes[cue.end]
+    return held
+
+
+def _runs(shapes: Sequence[str]) -> Iterator[MouthCue]:
+    start = 0
+    for frame in range(1, len(shapes) + 1):
+        if frame == len(shapes) or shapes[frame] != shapes[start]:
+            yield MouthCue(shapes[start], start, frame)
+            start = frame
