@@ -55,18 +55,20 @@ class Movement:
         """The mouth shapes."""
         from multitalk.speech.mouth_cues import mouth_cues  # noqa: PLC0415 - takes a while to load
 
-        return mouth_cues(self.track, extended=self.extended)
+        return mouth_cues(self.track, fps=self.fps, extended=self.extended)
 
     @property
     def rest(self) -> str:
         """The shape of a mouth that is closed at the end."""
         return "X" if "X" in self.extended else "A"
 
-    def rows(self, columns: tuple[str, ...]) -> Iterator[list[float]]:
+    def curve(self, name: str) -> list[float]:
+        """One value a frame."""
+        return [round(value, DECIMALS) for value in getattr(self.track, name).tolist()]
+
+    def rows(self, columns: tuple[str, ...]) -> Iterator[tuple[float, ...]]:
         """The values of each frame."""
-        curves = [getattr(self.track, name).tolist() for name in columns]
-        for values in zip(*curves, strict=True):
-            yield [round(value, DECIMALS) for value in values]
+        return zip(*(self.curve(name) for name in columns), strict=True)
 
 
 def table(movement: Movement) -> Iterator[str]:
@@ -83,8 +85,7 @@ def as_json(movement: Movement) -> Iterator[str]:
     """One object, one value a frame in each list."""
     whole = movement.fps == int(movement.fps)
     record: dict[str, object] = {"fps": int(movement.fps) if whole else movement.fps}
-    columns = zip(*movement.rows(JSON_COLUMNS), strict=True)
-    yield json.dumps(record | dict(zip(JSON_COLUMNS, map(list, columns), strict=True)))
+    yield json.dumps(record | {name: movement.curve(name) for name in JSON_COLUMNS})
 
 
 def as_csv(movement: Movement) -> Iterator[str]:

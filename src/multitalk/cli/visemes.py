@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import answering
+from multitalk.cli.console import answering, note
 from multitalk.cli.mouth_files import FORMAT_OF_SUFFIX, FORMATS, Movement
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.cli.typed import shown
@@ -112,7 +112,9 @@ def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
     import tempfile  # noqa: PLC0415 - the rest takes a while to load
 
     from multitalk.errors import InvalidRequest  # noqa: PLC0415
-    from multitalk.media.audio import load_speech  # noqa: PLC0415
+    from multitalk.job.voices import voice_notices  # noqa: PLC0415
+    from multitalk.media.audio import load_recording  # noqa: PLC0415
+    from multitalk.messages import sentence  # noqa: PLC0415
     from multitalk.settings import Settings  # noqa: PLC0415
     from multitalk.speech.frame_rate import at_rate  # noqa: PLC0415
     from multitalk.speech.visemes import analyse_speech  # noqa: PLC0415
@@ -121,5 +123,7 @@ def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
         raise InvalidRequest("file_missing", field=named)
     with tempfile.TemporaryDirectory(prefix="multitalk-") as directory:
         limit = Settings.from_env().max_speech_seconds
-        speech = load_speech(audio, field=named, directory=Path(directory), max_seconds=limit)
-        return at_rate(analyse_speech(speech), fps)
+        recording = load_recording(audio, field=named, directory=Path(directory), max_seconds=limit)
+        for notice in voice_notices({named: recording}):
+            note(sentence(notice.key, "en", **notice.parameters))
+        return at_rate(analyse_speech(recording.speech), fps)

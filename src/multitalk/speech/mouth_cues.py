@@ -13,7 +13,7 @@ They are chosen frame by frame from a track's curves, so that they agree with wh
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.track import FRAMES_PER_SECOND, VisemeTrack
 
 BASIC_SHAPES = "ABCDEF"
 EXTENDED_SHAPES = "GHX"
@@ -29,7 +29,7 @@ PUCKERED, ROUNDED = 0.7, 0.42  # of rounding
 TEETH_TOGETHER = 0.6
 TONGUE_RAISED = 0.65
 WIDE_OPEN, OPEN = 0.058, 0.042  # face heights
-MIN_FRAMES = 2  # of a cue, but for A and G, which are too quick to be held
+MIN_SECONDS = 0.08  # of a cue, but for A and G, which are too quick to be held
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,14 @@ class MouthCue:
     end: int
 
 
-def mouth_cues(track: VisemeTrack, *, extended: str = EXTENDED_SHAPES) -> tuple[MouthCue, ...]:
+def mouth_cues(
+    track: VisemeTrack, *, fps: float = FRAMES_PER_SECOND, extended: str = EXTENDED_SHAPES
+) -> tuple[MouthCue, ...]:
     """The mouth shapes of a talk, one after the other and without gaps.
 
     Args:
-        track: Of T frames, at any rate.
+        track: Of T frames.
+        fps: Its frames a second.
         extended: The extended shapes that are drawn, letters of GHX.
 
     Returns:
@@ -59,7 +62,7 @@ def mouth_cues(track: VisemeTrack, *, extended: str = EXTENDED_SHAPES) -> tuple[
     """
     shapes = [_shape(track, frame) for frame in range(len(track))]
     drawn = [shape if shape in BASIC_SHAPES + extended else INSTEAD[shape] for shape in shapes]
-    return tuple(_runs(_held(drawn)))
+    return tuple(_runs(_held(drawn, min_frames=round(MIN_SECONDS * fps))))
 
 
 def _shape(track: VisemeTrack, frame: int) -> str:
@@ -80,15 +83,16 @@ def _shape(track: VisemeTrack, frame: int) -> str:
     return next((shape for shape, does in fits if does), "B")
 
 
-def _held(shapes: Sequence[str]) -> list[str]:
-    """The same without shapes that flash by: a single frame shows what was before it."""
+def _held(shapes: Sequence[str], *, min_frames: int) -> list[str]:
+    """The same without shapes that flash by: what was before them stays."""
     held = list(shapes)
     for cue in _runs(shapes):
-        if cue.end - cue.start >= MIN_FRAMES or cue.shape in "AG" or cue.start == 0:
+        if cue.end - cue.start >= min_frames or cue.shape in "AG" or cue.start == 0:
             continue
-        held[cue.start] = held[cue.start - 1]
-        if held[cue.start] in "AGX" and cue.end < len(shapes):  # a closure is not made longer
-            held[cue.start] = shapes[cue.end]
+        instead = held[cue.start - 1]
+        if instead in "AGX" and cue.end < len(shapes):  # a closure is not made longer
+            instead = shapes[cue.end]
+        held[cue.start : cue.end] = [instead] * (cue.end - cue.start)
     return held
 
 
