@@ -14,8 +14,9 @@ from av.video.frame import VideoFrame
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
+from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.picture import Portrait
-from multitalk.media.video import EXACT_COLORS, picture_stream
+from multitalk.media.video import picture_stream
 
 KEY = "video_undecodable"
 MISSING_SECONDS = 0.5  # that a whole file may lack of what its header promises
@@ -191,8 +192,8 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
 
 
 def _upright(frame: VideoFrame, matrix: tuple[int, ...]) -> Portrait:
-    """A frame as RGB, turned and mirrored as the camera says: one of eight ways."""
-    pixels: Portrait = frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[assignment]
+    """A frame as sRGB, turned and mirrored as the camera says: one of eight ways."""
+    pixels = srgb_frame(frame)
     a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):  # x becomes y
         pixels, a, d = pixels.transpose(1, 0, 2), c, b

@@ -20,6 +20,7 @@ from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import FPS
 from multitalk.media.decode import open_media
 from multitalk.media.encode import encode_talk
+from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 
@@ -256,13 +257,9 @@ def read_frames(path: Path, *, field: str | None = None) -> Iterator[NDArray[np.
         stream.thread_type = "AUTO"
         try:
             for frame in container.decode(stream):
-                yield frame.to_ndarray(format="rgb24", interpolation=EXACT_COLORS)  # type: ignore[misc]
+                yield srgb_frame(frame)
         except av.FFmpegError as error:
             raise MediaUndecodable("video_undecodable", field=field, reason="damaged") from error
-
-
-# libswscale's SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, which older PyAV cannot name.
-EXACT_COLORS = 0x2 | 0x2000 | 0x40000
 
 
 def picture_stream(container: InputContainer, field: str | None) -> VideoStream:
