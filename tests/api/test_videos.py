@@ -153,7 +153,7 @@ def test_a_job_without_a_video_has_none(served):
     _, client, _ = served
     failed = client.post("/v2/a/runsync", json={"input": {"error": "x"}}).json()["id"]
     assert client.get(f"/videos/{failed}.mp4").status_code == 404
-    assert client.get(f"/videos/{failed}/live.mp4").status_code == 404
+    assert client.get(f"/videos/{failed}/live.mp4").status_code == 204
 
 
 def test_live_is_all_pieces_and_again_from_the_start(served):

@@ -19,22 +19,52 @@ class Visit:
     Attributes:
         page: Playwright's.
         requests: Every request, as its method, its address and its body.
-        answers: Statuses of the answers that say that something is wrong.
+        complaints: What the browser writes to its console as errors.
+
+    Args:
+        browser: Where to open it.
+        served: The server.
+        init: A script that runs before the page's own.
+        is_first: Nobody has agreed to anything in this browser yet.
+        health: What `/healthz` answers otherwise than the server does.
+        options: Of the browser's window.
     """
 
-    def __init__(self, browser: Browser, served, *, init: str = "", **options) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        served,
+        *,
+        init: str = "",
+        is_first: bool = False,
+        health: dict | None = None,
+        **options,
+    ) -> None:
         options = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}, **options}
         self._context = browser.new_context(**options)
         self._context.set_default_timeout(1000 * PATIENCE_SECONDS)
-        self._context.add_init_script(WATCH + init)
+        self._context.add_init_script(WATCH + ("" if is_first else CONSENT) + init)
+        if health is not None:
+            self.answer("**/healthz", **health)
         self.page = self._context.new_page()
         self.requests: list[tuple[str, str, str | None]] = []
         self._url = served.url
         self._crashes: list[str] = []
         self.page.on("pageerror", lambda error: self._crashes.append(str(error)))
         self.page.on("request", self._note)
+        self.complaints: list[str] = []
+        self.page.on("console", self._hear)
         self.page.goto(served.url)
         expect(self.one("#history-title")).to_be_visible()
+
+    def answer(self, addresses: str, **changes: object) -> None:
+        """Change some fields of the server's answers at some addresses."""
+
+        def changed(route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), **changes})
+
+        self._context.route(addresses, changed)
 
     def one(self, selector: str) -> Locator:
         return self.page.locator(selector)
@@ -51,7 +81,7 @@ class Visit:
         if faces:
             expect(self.one(".face")).to_have_count(faces)
         else:
-            expect(self.one("#portrait-note")).to_contain_text("No face was found")
+            expect(self.one("#portrait-problem")).not_to_be_empty()
 
     def send(self) -> None:
         self.one("#send").click()
@@ -78,11 +108,16 @@ class Visit:
         assert broken == []
         assert self._crashes == []
 
+    def _hear(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
     def _note(self, request) -> None:
         if not request.url.startswith(("blob:", "data:")):
             self.requests.append((request.method, request.url, request.post_data))
 
 
+CONSENT = "localStorage.setItem('multitalk-consent', 'before');"
 # Runs before the page does.
 WATCH = """
 window.broken = [];

@@ -1,6 +1,6 @@
 """A video that is made slowly, or by a worker that is lost: the stream's bytes, held back."""
 
-import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -55,7 +55,7 @@ def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
     slow.until("video.paused && video.currentTime > 0.5")
     assert not slow.page.evaluate("video.ended")
     assert slow.page.evaluate("video.duration") > 2, "the time bar has the whole talk"
-    expect(slow.one("#job-status")).to_contain_text("30 of")
+    expect(slow.one("#job-status")).to_have_text(re.compile(r"^\d\d %$"))  # no pace yet
     slow.page.evaluate("goOn()")
     slow.until("!video.paused && video.currentTime > 1.2")
 
@@ -65,6 +65,25 @@ def test_a_stream_that_broke_off_begins_anew(slow):
     slow.until("window.streams === 2 && video.currentTime > 0")
     slow.page.evaluate("goOn()")
     slow.until("video.ended")
+
+
+def test_how_long_it_will_take_is_told_from_the_pace_so_far(visit):
+    at = visit()
+    at.take_portrait()
+    at.words().fill("Hi.")
+    output = {"stage": "render", "done": 0, "total": 400}
+    job = {"id": "a", "status": "IN_PROGRESS", "output": output}
+    at.page.route("**/run", lambda route: route.fulfill(json={"id": "a", "status": "IN_QUEUE"}))
+    at.page.route("**/live.mp4", lambda route: route.fulfill(status=204))
+
+    def status(route) -> None:
+        output["done"] += 4
+        route.fulfill(json=job)
+
+    at.page.route("**/status/*", status)
+    at.send()
+    expect(at.one("#job-status")).to_have_text(re.compile(r"^\d+ %, about [\d.]+ (s|min) left$"))
+    expect(at.page).to_have_title(re.compile(r"^\d+ %, about .* left · MultiTalk$"))
 
 
 def test_a_job_that_the_server_failed_is_tried_again(visit):
@@ -83,11 +102,15 @@ def test_a_job_that_the_server_failed_is_tried_again(visit):
     at.send()
     expect(at.one("#job-problem")).to_have_text("It crashed.")
     at.page.unroute("**/status/*")
-    queued = json.dumps({"id": "a", "status": "IN_QUEUE"})
-    at.page.route("**/status/*", lambda route: route.fulfill(body=queued))
+    waiting = {"id": "a", "status": "IN_QUEUE", "jobsAhead": 2, "workers": 1}
+    at.page.route("**/status/*", lambda route: route.fulfill(json=waiting))
     at.one("#retry").click()
-    expect(at.one("#job-status")).to_have_text("Waiting for a worker.")
+    expect(at.one("#job-status")).to_have_text("2 videos are made before this one.")
     expect(at.one("#job-problem")).to_be_hidden()
+    waiting |= {"jobsAhead": 0}
+    expect(at.one("#job-status")).to_have_text("Next in line.")
+    waiting |= {"workers": 0}
+    expect(at.one("#job-status")).to_contain_text("No worker is running")
     assert [url for method, url, _ in at.requests if "/retry/a" in url and method == "POST"]
 
 

@@ -60,12 +60,15 @@ async def video(request: Request, job_id: str) -> Response:
 
 @router.get("/{job_id}/live.mp4", summary="A video while it is made: a fragmented MP4")
 async def live(request: Request, job_id: str) -> Response:
-    """The answer begins with the first piece and ends with the last; its type names the codecs."""
+    """The answer begins with the first piece and ends with the last; its type names the codecs.
+
+    It is empty (204) where the job ended without a video.
+    """
     server = server_of(request)
     job = await linked_job(request, server, job_id)
     pieces = await _new_pieces(server, job, after=0)
     if not pieces:
-        raise NotFound("video_not_found")
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
     first = await read_whole(server.queue.media, pieces[0].output["video"])
     return StreamingResponse(
         _cut_at_errors(_live(server, job_id, pieces)),

@@ -1,19 +1,23 @@
 // The page: a portrait, voices and a prompt become a job; its video plays while it is made.
 
+import { ask } from "./ask.js";
 import { takePicture } from "./camera.js";
+import { Checks } from "./checks.js";
+import { hasConsent } from "./consent.js";
 import { Form } from "./form.js";
 import { History } from "./history.js";
 import { JobView } from "./job.js";
 import { askForKey } from "./key.js";
-import { duration, language, switchLanguage, text, translate } from "./language.js";
+import { language, switchLanguage, text, translate } from "./language.js";
 import { Player } from "./player.js";
 import { Portrait } from "./portrait.js";
 import { showProblem } from "./problems.js";
+import { reopen } from "./reopen.js";
 import { Server } from "./server.js";
 import { Voices } from "./voices.js";
 
 const $ = (id) => document.getElementById(id);
-const ESTIMATE_MS = 600; // after the last change
+const WORKER_MS = 2000; // between two looks for a worker while there is none
 
 translate(document);
 
@@ -21,6 +25,7 @@ const server = new Server(askForKey);
 const portrait = new Portrait(server);
 const voices = new Voices(server, portrait);
 const form = new Form(portrait, voices);
+const checks = new Checks(server, form);
 const player = new Player($("video"));
 const view = new JobView(server, player);
 const talks = new History(server);
@@ -51,16 +56,15 @@ function see(isVideo) {
 $("see-portrait").addEventListener("click", () => see(false));
 $("see-video").addEventListener("click", () => see(true));
 view.addEventListener("picture", () => see(true));
-portrait.addEventListener("change", () => see(false));
-showStage();
+portrait.addEventListener("change", () => (isReopening ? showStage() : see(false)));
 
 // The example, the camera, the language, the key ---------------------------------------------------
 
 $("example").addEventListener("click", async () => {
   const picture = await (await fetch(new URL("example.jpg", document.baseURI))).blob();
-  portrait.take(new File([picture], "example.jpg", { type: picture.type }));
   const [first] = voices.all;
-  if (first.missing()) first.words = text("example_line");
+  if (first.missing()) first.words = { text: text("example_line"), voice: "female" };
+  await portrait.take(new File([picture], "example.jpg", { type: picture.type }));
   $("form").requestSubmit();
 });
 
@@ -80,7 +84,8 @@ for (const button of document.querySelectorAll("[data-language]"))
 document.addEventListener("language", () => {
   markLanguage();
   showStage();
-  estimateSoon();
+  form.clearProblems();
+  checks.soon();
 });
 markLanguage();
 
@@ -89,71 +94,56 @@ $("change-key").addEventListener("click", async () => {
   start();
 });
 
-// What it will take --------------------------------------------------------------------------------
-
-let estimateTimer = null;
-let estimating = new AbortController();
-
-function estimateSoon() {
-  clearTimeout(estimateTimer);
-  estimating.abort();
-  $("estimate").textContent = "";
-  estimateTimer = setTimeout(estimate, ESTIMATE_MS);
-}
-
-async function estimate() {
-  if (!form.isComplete({ aloud: false })) return;
-  const { signal } = (estimating = new AbortController());
-  try {
-    const told = await server.estimate(await form.input(), signal);
-    if (!signal.aborted) $("estimate").textContent = sentenceOf(told);
-  } catch {
-    // what is wrong is said when the job is sent
-  }
-}
-
-function sentenceOf({ talk_seconds: talk, work_seconds: work, waiting_seconds: wait, price, currency }) {
-  if (talk === null) return "";
-  const times = { talk: duration(talk), work: duration(work ?? 0), wait: duration(wait ?? 0) };
-  const key = work === null ? "estimate_talk" : wait >= 1 ? "estimate_wait" : "estimate";
-  if (price === null) return text(key, times);
-  const money = new Intl.NumberFormat(language(), { style: "currency", currency, maximumFractionDigits: 4 });
-  return `${text(key, times)} ${text("estimate_price", { price: money.format(price) })}`;
-}
-
-for (const part of [portrait, voices, form]) part.addEventListener("change", estimateSoon);
-
 // A job --------------------------------------------------------------------------------------------
 
-let sentId = null; // of the job that was made of the form as it is
+let sent = { id: null, signature: null }; // the job that the form's contents belong to
+let isReopening = false;
+
+for (const part of [portrait, voices, form]) part.addEventListener("change", () => changed());
+
+function changed() {
+  showEdit();
+  if (form.isEmpty) checks.forget();
+  else if (!isReopening) checks.soon();
+}
+
+function showEdit() {
+  view.canEdit = view.id !== sent.id || form.signature !== sent.signature;
+}
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  form.clearProblems();
-  if (!form.isComplete({ aloud: true })) return;
-  $("send").disabled = true;
+  if ($("send").disabled) return;
   performance.clearMarks();
   performance.mark("submit");
+  $("send").disabled = true;
+  try {
+    if (!(await checks.now()) || !(await hasConsent())) return;
+    if (view.isBusy && !(await ask("ask_another"))) return;
+    await send();
+  } finally {
+    $("send").disabled = false;
+  }
+});
+
+async function send() {
   view.begin();
   see(false);
   revealStage();
   try {
-    const input = await form.input();
-    const { id } = await server.run(input);
-    sentId = id;
-    talks.remember(id, { title: voices.all[0].title, thumbnail: portrait.thumbnail() });
+    const { id } = await server.run(await form.input());
+    sent = { id, signature: form.signature };
     open(id);
   } catch (error) {
     view.drop();
     place(error);
   }
-  $("send").disabled = false;
-});
+}
 
-function open(id) {
+function open(id, how) {
   talks.current = id;
   see(false);
-  view.watch(id);
+  view.watch(id, how);
   refreshTalks();
 }
 
@@ -164,23 +154,69 @@ function place(error) {
 
 function revealStage() {
   const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if ($("frame").getBoundingClientRect().top < 0)
+  const { top, bottom } = $("job").getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight)
     $("frame").scrollIntoView({ behavior: isStill ? "auto" : "smooth", block: "start" });
 }
 
 view.addEventListener("failed", ({ detail }) => {
-  const isForms = detail.id === sentId;
+  const isForms = detail.id === sent.id;
   showProblem($("job-problem"), isForms ? form.place(detail) : detail.sentence);
 });
-view.addEventListener("ended", () => {
+view.addEventListener("ended", ({ detail }) => {
+  if (detail.isGood && !form.isEmpty) checks.again(); // there is one more to estimate from
+  showStage();
+  showEdit();
   refreshTalks();
-  estimateSoon();
 });
-talks.addEventListener("open", ({ detail }) => {
+
+// Earlier talks ------------------------------------------------------------------------------------
+
+talks.addEventListener("open", async ({ detail: id }) => {
   form.clearProblems();
+  const isTouched = !form.isEmpty && form.signature !== sent.signature;
+  open(id, { isQuiet: true });
   revealStage();
-  open(detail);
+  if (!isTouched && id !== sent.id) await bringBack(id);
 });
+view.addEventListener("edit", async ({ detail: id }) => {
+  const isTouched = !form.isEmpty && form.signature !== sent.signature;
+  if (isTouched && !(await ask("ask_replace"))) return;
+  await bringBack(id);
+  see(false);
+  voices.all[0].focus();
+});
+for (const part of [view, talks]) part.addEventListener("delete", ({ detail }) => remove(detail));
+
+// The inputs of an earlier talk, back into the form.
+async function bringBack(id) {
+  isReopening = true;
+  checks.forget();
+  try {
+    await reopen(id, { server, portrait, voices, form });
+    sent = { id, signature: form.signature };
+  } catch (error) {
+    if (error.status !== 404) place(error); // a talk that is gone is said on the stage
+  } finally {
+    isReopening = false;
+  }
+  changed();
+}
+
+async function remove(id) {
+  if (!(await ask("ask_delete", { yes: "delete" }))) return;
+  try {
+    await server.delete(id);
+  } catch (error) {
+    if (error.status !== 404) return showProblem($("notice"), error.sentence ?? error.message);
+  }
+  if (view.id === id) {
+    view.drop();
+    see(false);
+  }
+  await talks.refresh().catch(() => {});
+  ($("history").querySelector("button") ?? $("send")).focus();
+}
 
 function refreshTalks() {
   talks.refresh().catch(() => {}); // the list is a comfort; whatever is wrong shows elsewhere
@@ -191,15 +227,32 @@ function refreshTalks() {
 async function start() {
   showProblem($("notice"), null);
   try {
-    const { engine, key_needed: isKeyNeeded } = await server.health();
-    form.engine = engine;
-    $("change-key").hidden = !isKeyNeeded;
-    if (isKeyNeeded && !(await server.hasKey())) return;
-    const [{ languages }] = await Promise.all([server.voices(), talks.refresh()]);
-    voices.languages = languages;
+    const health = await server.health();
+    offer(health);
+    $("change-key").hidden = !health.key_needed;
+    talks.keptSeconds = health.retention_seconds;
+    if (!health.workers) awaitWorker();
+    if (health.key_needed && !(await server.hasKey())) return;
+    const [{ languages, voices: speakers }] = await Promise.all([server.voices(), talks.refresh()]);
+    voices.offered = { languages, speakers };
   } catch (error) {
     showProblem($("notice"), error.sentence ?? error.message);
   }
 }
 
+function offer({ engine, engines, workers }) {
+  form.offer(engines, engine);
+  $("no-worker").hidden = workers > 0;
+}
+
+// A worker takes some seconds to start, or is started by hand.
+function awaitWorker() {
+  setTimeout(async () => {
+    const health = await server.health().catch(() => null);
+    if (health) offer(health);
+    if (!health?.workers) awaitWorker();
+  }, WORKER_MS);
+}
+
+showStage();
 start();

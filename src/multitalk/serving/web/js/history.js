@@ -1,18 +1,18 @@
-// Earlier talks: those that the server still has, with what this browser remembers of them.
+// Earlier talks, as the server has them: the first words, a small picture, how each stands.
 
-import { language, say, text } from "./language.js";
+import { duration, language, say, text } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 12; // talks in one go
-const REMEMBERED = "multitalk-talks";
-const MAX_REMEMBERED = 60;
+const ENDED = ["COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"];
 
-/** Tells `open` (detail: a job's id) when a talk is chosen. */
+/** Tells `open` and `delete` (detail: a job's id) when a talk is chosen. */
 export class History extends EventTarget {
   #server;
   #talks = [];
   #next = null;
   #current = null;
+  #keptSeconds = null;
 
   constructor(server) {
     super();
@@ -21,14 +21,10 @@ export class History extends EventTarget {
     document.addEventListener("language", () => this.#show());
   }
 
-  /** Remember what a talk is called and looks like, which the server does not keep. */
-  remember(id, { title, thumbnail }) {
-    const kept = Object.entries({ ...remembered(), [id]: { title, thumbnail } }).slice(-MAX_REMEMBERED);
-    try {
-      localStorage.setItem(REMEMBERED, JSON.stringify(Object.fromEntries(kept)));
-    } catch {
-      localStorage.removeItem(REMEMBERED); // it is full: names and pictures are a comfort only
-    }
+  /** For how long the server keeps a talk. */
+  set keptSeconds(seconds) {
+    this.#keptSeconds = seconds;
+    this.#show();
   }
 
   /** Mark the talk on the stage. */
@@ -49,42 +45,45 @@ export class History extends EventTarget {
   }
 
   #show() {
-    const known = remembered();
     $("history-empty").hidden = this.#talks.length > 0;
     $("history-more").hidden = this.#next === null;
+    if (this.#keptSeconds === null) say($("history-kept"), null);
+    else say($("history-kept"), "history_kept", { time: duration(this.#keptSeconds) });
     const focused = document.activeElement?.dataset?.id;
-    $("history").replaceChildren(...this.#talks.map((talk) => this.#item(talk, known[talk.id])));
+    $("history").replaceChildren(...this.#talks.map((talk) => this.#item(talk)));
     if (focused) $("history").querySelector(`[data-id="${focused}"]`)?.focus();
   }
 
-  #item({ id, status, createdAt }, memory) {
+  #item({ id, status, createdAt, title, frameUrl }) {
     const item = $("talk-template").content.firstElementChild.cloneNode(true);
-    const button = item.querySelector("button");
-    button.dataset.id = id;
-    button.setAttribute("aria-current", String(id === this.#current));
-    button.addEventListener("click", () => this.dispatchEvent(new CustomEvent("open", { detail: id })));
-    const title = item.querySelector(".title");
-    if (memory?.title) title.textContent = memory.title;
-    else say(title, "talk_untitled");
+    const [open, remove] = item.querySelectorAll("button");
+    const name = title || text("recording");
+    open.dataset.id = id;
+    open.setAttribute("aria-current", String(id === this.#current));
+    open.addEventListener("click", () => this.#want("open", id));
+    item.querySelector(".title").textContent = name;
     const when = new Intl.DateTimeFormat(language(), { timeStyle: "short", dateStyle: isToday(createdAt) ? undefined : "medium" });
     item.querySelector(".facts").textContent = `${when.format(createdAt)} · ${text(`talk_${status}`)}`;
-    if (memory?.thumbnail) {
-      const picture = item.querySelector("img");
-      picture.src = memory.thumbnail;
-      picture.hidden = false;
-    }
+    item.querySelector(".shot").dataset.status = status;
+    remove.hidden = !ENDED.includes(status);
+    remove.title = text("delete");
+    remove.setAttribute("aria-label", `${text("delete")}: ${name}`);
+    remove.addEventListener("click", () => this.#want("delete", id));
+    if (frameUrl) this.#picture(item.querySelector("img"), id, frameUrl);
     return item;
+  }
+
+  #picture(picture, id, address) {
+    picture.addEventListener("error", () => (picture.hidden = true));
+    picture.src = this.#server.videoAddress(id, address);
+    picture.hidden = false;
+  }
+
+  #want(name, id) {
+    this.dispatchEvent(new CustomEvent(name, { detail: id }));
   }
 }
 
 function isToday(time) {
   return new Date(time).toDateString() === new Date().toDateString();
-}
-
-function remembered() {
-  try {
-    return JSON.parse(localStorage.getItem(REMEMBERED)) ?? {};
-  } catch {
-    return {};
-  }
 }

@@ -1,7 +1,7 @@
 // The page's language: which one it is, and texts that follow when it is switched.
 //
 // An element says what it shows by `data-text` (its text), `data-label` (its name for screen
-// readers), `data-placeholder` or `data-alt`: a key of strings.js; `data-values` fills the text's
+// readers), `data-hint`, `data-placeholder` or `data-alt`: a key of strings.js; `data-values` fills the text's
 // placeholders. So one walk over the page is all that a switch takes.
 
 import { STRINGS } from "./strings.js";
@@ -56,6 +56,7 @@ export function translate(root) {
   for (const element of root.querySelectorAll("[data-text]")) write(element);
   for (const element of root.querySelectorAll("[data-label]"))
     element.setAttribute("aria-label", text(element.dataset.label));
+  for (const element of root.querySelectorAll("[data-hint]")) element.title = text(element.dataset.hint);
   for (const element of root.querySelectorAll("[data-placeholder]"))
     element.placeholder = text(element.dataset.placeholder);
   for (const element of root.querySelectorAll("[data-alt]")) element.alt = text(element.dataset.alt);
@@ -72,5 +73,6 @@ export function duration(seconds) {
     const count = seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds);
     return text("seconds", { count: count.toLocaleString(current) });
   }
-  return text("minutes", { count: Math.round(seconds / 60).toLocaleString(current) });
+  const [key, unit] = seconds < 5400 ? ["minutes", 60] : seconds < 172_800 ? ["hours", 3600] : ["days", 86_400];
+  return text(key, { count: Math.round(seconds / unit).toLocaleString(current) });
 }

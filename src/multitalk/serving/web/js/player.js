@@ -1,5 +1,7 @@
 // A video that plays while it is made: pieces of a fragmented MP4 into a media source.
 
+import { language, text } from "./language.js";
+
 const Source = window.ManagedMediaSource ?? window.MediaSource;
 const USED_UP = 0.3; // seconds left to play when a video waits for its pieces, not for its decoder
 const LATE = 0.1; // seconds: a video begins here at the latest, or where its first frame is
@@ -26,6 +28,13 @@ export class Player {
   /** Whether the whole video is in memory, so that no file is needed. */
   isWhole = false;
 
+  /** Where the subtitles of the video are; they can be switched on in the player. */
+  set subtitles(address) {
+    const track = document.createElement("track");
+    Object.assign(track, { kind: "subtitles", src: address, label: text("subtitles"), srclang: language() });
+    this.#video.replaceChildren(track);
+  }
+
   /** Nothing to see any more. */
   clear() {
     this.total = null;
@@ -35,6 +44,7 @@ export class Player {
   #empty() {
     this.isWhole = this.#isResting = false;
     this.#video.pause();
+    this.#video.replaceChildren();
     this.#video.removeAttribute("src");
     this.#video.load();
     if (this.#address) URL.revokeObjectURL(this.#address);

@@ -4,7 +4,6 @@ import { say, text } from "./language.js";
 import { problemsOf, showProblem } from "./problems.js";
 
 const $ = (id) => document.getElementById(id);
-const THUMBNAIL = 112; // pixels; shown at half of that
 
 /** Tells `change` whenever the picture or its faces are other ones. */
 export class Portrait extends EventTarget {
@@ -12,8 +11,10 @@ export class Portrait extends EventTarget {
   faces = []; // {box: [x_min, y_min, x_max, y_max]}, left to right
   size = null; // {width, height} in the pixels of the boxes
   sending = null; // settles with the source that a job names it by
+  hasNoFace = false; // known, once faces were looked for
 
   #server;
+  #refused = null; // why the server does not take the picture, as a sentence
   #abort = null;
 
   constructor(server) {
@@ -39,11 +40,10 @@ export class Portrait extends EventTarget {
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
     this.file = file;
-    this.faces = [];
-    this.size = null;
+    this.#forgetFaces();
     this.problem(null);
     this.#show();
-    this.sending = this.#server.upload(file, { signal });
+    this.sending = this.#server.upload(file, { signal, medium: "image", otherwise: "not_a_picture" });
     this.#changed();
     say($("portrait-note"), "portrait_sending");
     try {
@@ -54,20 +54,22 @@ export class Portrait extends EventTarget {
       this.faces = found.faces;
       this.size = { width: found.width, height: found.height };
       const count = this.faces.length;
-      say($("portrait-note"), ["faces_none", "faces_one"][count] ?? "faces_many", { count });
+      this.hasNoFace = !count;
+      if (count) say($("portrait-note"), count === 1 ? "faces_one" : "faces_many", { count });
+      else say($("portrait-note"), null);
     } catch (error) {
       if (signal.aborted) return;
       say($("portrait-note"), null);
       this.sending = null;
-      this.problem(error.sentence ? problemsOf(error)[0][1] : error.message);
+      this.#refused = error.sentence ? problemsOf(error)[0][1] : error.message;
     }
     this.#changed();
   }
 
   clear() {
     this.#abort?.abort();
-    this.file = this.sending = this.size = null;
-    this.faces = [];
+    this.file = this.sending = null;
+    this.#forgetFaces();
     say($("portrait-note"), null);
     this.problem(null);
     this.#show();
@@ -85,16 +87,15 @@ export class Portrait extends EventTarget {
     return this.file ? null : text("need_portrait");
   }
 
-  /** A small picture of it for the history, as a data URI. */
-  thumbnail() {
-    const picture = $("portrait");
-    if (!picture.naturalWidth) return null;
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = THUMBNAIL;
-    const side = Math.min(picture.naturalWidth, picture.naturalHeight);
-    const left = (picture.naturalWidth - side) / 2;
-    canvas.getContext("2d").drawImage(picture, left, 0, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
-    return canvas.toDataURL("image/jpeg", 0.7);
+  /** What is known to be wrong with it, as a sentence, or null; `needsFace`: somebody's face moves. */
+  known({ needsFace }) {
+    return this.#refused ?? (needsFace && this.hasNoFace ? text("faces_none") : null);
+  }
+
+  #forgetFaces() {
+    this.faces = [];
+    this.size = this.#refused = null;
+    this.hasNoFace = false;
   }
 
   #show() {

@@ -1,5 +1,18 @@
 // Errors where they belong: a sentence below the control that it is about.
 
+import { text } from "./language.js";
+
+// What the server's sentences call by the names of its interface, and the page by its own.
+const WORDS = {
+  image_path: "portrait",
+  audio_paths: "voices",
+  audio_type: "order",
+  bbox: "speaks_with",
+  sample_steps: "steps",
+};
+const NAMED = new RegExp(`\\b(${Object.keys(WORDS).join("|")})\\b`, "g");
+const SETTINGS = / ?\(?(?:MULTITALK|BUCKET|RUNPOD)_[A-Z_]+\)?/g; // the operator's, not a visitor's
+
 /** Show a sentence at a control; without one, take it away. */
 export function showProblem(place, sentence, control) {
   place.textContent = sentence ?? "";
@@ -24,7 +37,11 @@ export function problemsOf({ sentence, field }) {
   return found.map(([about, told]) => [about, asSentence(told)]);
 }
 
-/** The server's sentences begin small, since a field may stand before them; alone they do not. */
+/**
+ * A sentence of the server's as the page says it: with the page's words, and with a capital, since
+ * the server's begin small where a field may stand before them.
+ */
 export function asSentence(told) {
-  return told.charAt(0).toUpperCase() + told.slice(1);
+  const plain = told.replace(SETTINGS, "").replace(NAMED, (name) => `“${text(WORDS[name])}”`);
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
 }

@@ -66,6 +66,26 @@ export class Server {
     return this.#json(`${ENDPOINT}/retry/${id}`, { method: "POST" });
   }
 
+  /** What a talk was made from: `{input, files}`; a file of it is an address for `file`. */
+  input(id) {
+    return this.#json(`${ENDPOINT}/input/${id}`);
+  }
+
+  /** A file that a talk was made from, as a file of this browser's. */
+  async file(address, name) {
+    const content = await (await this.#answer(address.replace(/^\//, ""))).blob();
+    return new File([content], name, { type: content.type });
+  }
+
+  delete(id) {
+    return this.#json(`${ENDPOINT}/delete/${id}`, { method: "POST" });
+  }
+
+  /** A text as sound: `{input, voice, language, speed, pitch}`; settles with a blob. */
+  async speech(order, signal) {
+    return (await this.#answer("v1/audio/speech", { body: order, signal })).blob();
+  }
+
   talks(limit, before) {
     const page = before ? `&before=${before}` : "";
     return this.#json(`${ENDPOINT}/requests?limit=${limit}${page}`);
@@ -76,17 +96,23 @@ export class Server {
     return this.#answer(`videos/${id}/live.mp4`, { signal });
   }
 
-  /** The address of a finished video for this page, whichever name the server has for itself. */
+  /** The address of a finished video, or of what goes with it, for this page, whichever name the server has for itself. */
   videoAddress(id, address) {
     const told = new URL(address, document.baseURI);
-    if (!told.pathname.endsWith(`/videos/${id}.mp4`)) return told.href; // in a bucket
-    return new URL(`videos/${id}.mp4${told.search}`, document.baseURI).href;
+    const file = told.pathname.split("/").at(-1);
+    if (!told.pathname.endsWith(`/videos/${file}`) || !file.startsWith(id)) return told.href; // in a bucket
+    return new URL(`videos/${file}${told.search}`, document.baseURI).href;
   }
 
-  /** Send a file ahead of its job; settles with what a job names it by. */
-  async upload(file, { signal, onProgress = () => {} } = {}) {
+  /**
+   * Send a file ahead of its job; settles with what a job names it by. `medium` is what it must be
+   * (a pattern), and `otherwise` the sentence for another kind of file.
+   */
+  async upload(file, { signal, medium, otherwise, onProgress = () => {} }) {
     for (let wasAsked = false; ; wasAsked = true) {
       const { status, body } = await this.#send(file, signal, onProgress);
+      const isOther = status === 201 ? !body.medium.match(medium) : body?.code === "invalid_request" && file.size;
+      if (isOther) throw new ServerError(status, { ...body, error: text(otherwise) });
       if (status === 201) return body.source;
       const refused = new ServerError(status, body);
       if (status !== 401 || !(await this.#newKey(wasAsked || this.#key !== null))) throw refused;

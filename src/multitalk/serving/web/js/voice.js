@@ -1,8 +1,11 @@
 // One voice: a text, a file or a recording, as a card in the list.
 
 import { duration, language, say, text, translate } from "./language.js";
+import { knownCode, languageOptions } from "./languages.js";
+import { Listening } from "./listening.js";
 import { problemsOf, showProblem } from "./problems.js";
 import { Recorder } from "./recorder.js";
+import { hasPitch, speakerOptions } from "./speakers.js";
 
 /** Tells `change` when what it says is another thing, and `wants` (detail: what) by its buttons. */
 export class Voice extends EventTarget {
@@ -10,9 +13,13 @@ export class Voice extends EventTarget {
 
   #server;
   #sources = { file: null, record: null }; // {file, sending, address}: what is heard, by kind
+  #refused = null; // why the server does not take the file, as a sentence
   #recorder = null;
+  #languages = [];
+  #speakers = [];
+  #listening;
 
-  constructor(server, { languages, name }) {
+  constructor(server, { languages, speakers, name }) {
     super();
     this.#server = server;
     this.node = document.getElementById("voice-template").content.firstElementChild.cloneNode(true);
@@ -26,11 +33,17 @@ export class Voice extends EventTarget {
     problem.id = `problem-${name}`;
     for (const control of this.#all("textarea, .drop input, .record-button"))
       control.setAttribute("aria-describedby", problem.id);
-    this.#label(".text label", ".language", `language-${name}`);
+    for (const part of ["language", "speaker", "speed", "pitch"])
+      this.#label(`.${part}-label`, `.${part}`, `${part}-${name}`);
     this.#label(".whose label", ".face-choice", `face-${name}`);
-    this.offerLanguages(languages);
-    this.#one("textarea").addEventListener("input", () => this.#changed());
-    this.#one(".language").addEventListener("change", () => this.#changed());
+    this.offer({ languages, speakers });
+    this.#listening = new Listening(server, this.#one(".try"), () => this.#spoken(), (told) => this.problem(told));
+    for (const control of this.#all("textarea, .language, .speaker, .speed, .pitch"))
+      control.addEventListener("input", () => {
+        this.#listening.stop();
+        this.#showTuning();
+        this.#changed();
+      });
     this.#one(".earlier").addEventListener("click", () => this.#want("earlier"));
     this.#one(".remove").addEventListener("click", () => this.#want("remove"));
     this.#one(".face-choice").addEventListener("change", ({ target }) => this.#want(Number(target.value)));
@@ -50,19 +63,43 @@ export class Voice extends EventTarget {
     return this.#one(".kinds input:checked").value;
   }
 
-  /** What a person calls it: a text's beginning or a file's name; for the history. */
-  get title() {
-    return this.kind === "text" ? this.#one("textarea").value.trim() : (this.#sources[this.kind]?.file.name ?? "");
+  /** What tells whether it is another voice than before. */
+  get signature() {
+    const { file } = this.#sources[this.kind] ?? {};
+    const heard = this.kind === "text" ? this.#spoken() : [file?.name, file?.size, file?.lastModified];
+    return JSON.stringify([this.kind, heard, this.face]);
   }
 
-  set words(said) {
+  /** Whether nothing was put into it. */
+  get isEmpty() {
+    return !this.#one("textarea").value.trim() && !this.#sources.file && !this.#sources.record;
+  }
+
+  /** A text to be spoken, as jobs have it. */
+  set words({ text: said, language: code, voice, speed = 1, pitch = 0 }) {
+    this.#one(`.kinds input[value="text"]`).checked = true;
     this.#one("textarea").value = said;
-    this.#changed();
+    this.#one(".language").value = knownCode(this.#languages, code);
+    this.#one(".speaker").value = voice ?? "";
+    if (this.#one(".speaker").selectedIndex < 0) this.#one(".speaker").value = "";
+    this.#one(".speed").value = speed;
+    this.#one(".pitch").value = pitch;
+    this.#one(".tuning").open = speed !== 1 || pitch !== 0;
+    this.#showTuning();
+    this.#turnTo("text");
+  }
+
+  /** A voice of which only is known that it was a file. */
+  lack() {
+    this.#one(`.kinds input[value="file"]`).checked = true;
+    this.#turnTo("file");
+    this.problem(text("voice_elsewhere"));
   }
 
   /** Take a file as this voice, and send it. */
   take(file, kind = "file") {
     this.#forget(kind);
+    this.#refused = null;
     const abort = new AbortController();
     const source = { file, abort, address: URL.createObjectURL(file) };
     this.#sources[kind] = source;
@@ -75,14 +112,16 @@ export class Voice extends EventTarget {
     }
     const state = this.#one(".state");
     const sent = (share) => say(state, "voice_sending", { percent: Math.round(share * 100) });
-    source.sending = this.#server.upload(file, { signal: abort.signal, onProgress: sent }).then(
+    const wanted = { medium: /audio|video/, otherwise: "not_a_voice", signal: abort.signal, onProgress: sent };
+    source.sending = this.#server.upload(file, wanted).then(
       (address) => (say(state, null), address),
       (error) => {
         say(state, null);
         if (error.name === "AbortError") throw error;
         this.#forget(kind);
         this.#turnTo(this.kind);
-        this.problem(problemsOf(error)[0][1]);
+        this.#refused = problemsOf(error)[0][1];
+        this.problem(this.#refused);
         throw error;
       },
     );
@@ -92,15 +131,15 @@ export class Voice extends EventTarget {
 
   /** What a job's `audio_paths` has for it; waits until a file is sent. */
   async value() {
-    if (this.kind !== "text") return this.#sources[this.kind].sending;
-    const chosen = this.#one(".language").value;
-    return { text: this.#one("textarea").value, ...(chosen && { language: chosen }) };
+    return this.kind === "text" ? this.#spoken() : this.#sources[this.kind].sending;
   }
 
   /** What is missing, as a sentence, or null. */
   missing() {
     const needs = { text: "need_text", file: "need_file", record: "need_recording" }[this.kind];
-    return (this.kind === "text" ? this.title : this.#sources[this.kind]) ? null : text(needs);
+    const given = this.kind === "text" ? this.#one("textarea").value.trim() : this.#sources[this.kind];
+    if (given) return null;
+    return (this.kind !== "text" && this.#refused) || text(needs);
   }
 
   /** Show a sentence at the voice, or take it away. */
@@ -118,7 +157,7 @@ export class Voice extends EventTarget {
   }
 
   /** Its place in the list, what can be done with it, and the faces that it may have. */
-  place({ index, count, faces, ordered }) {
+  place({ index, count, faces, ordered, needsFace }) {
     const number = index + 1;
     this.#one(".number").textContent = number;
     this.#one("legend").textContent = text("voice", { number });
@@ -131,19 +170,22 @@ export class Voice extends EventTarget {
     const choice = this.#one(".face-choice");
     choice.replaceChildren(...choices);
     choice.value = this.face ?? "";
-    this.faceProblem(this.face === null && faces ? text("face_taken") : null);
+    this.faceProblem(needsFace && this.lacksFace(faces) ? text("face_taken") : null);
   }
 
-  /** Offer languages for a text, in the page's own words. */
-  offerLanguages(codes) {
-    const select = this.#one(".language");
-    const chosen = select.value;
-    const names = new Intl.DisplayNames([language()], { type: "language", fallback: "code" });
-    const named = codes.map((code) => [code, nameOf(code, names)]);
-    named.sort(([, one], [, other]) => one.localeCompare(other, language()));
-    const options = named.map(([code, name]) => new Option(name, code));
-    select.replaceChildren(new Option(text("language_told"), ""), ...options);
-    select.value = chosen;
+  /** Whether all faces of the portrait are taken by others. */
+  lacksFace(faces) {
+    return this.face === null && faces > 0;
+  }
+
+  /** Offer languages and voices for a text, in the page's own words. */
+  offer({ languages, speakers }) {
+    this.#languages = languages;
+    this.#speakers = speakers;
+    fill(this.#one(".language"), languageOptions(languages));
+    fill(this.#one(".speaker"), speakerOptions(speakers));
+    this.#one(".try").hidden = !speakers.length;
+    this.#showTuning();
   }
 
   /** Let go of what it holds, when it is removed. */
@@ -151,6 +193,31 @@ export class Voice extends EventTarget {
     this.#forget("file");
     this.#forget("record");
     this.#recorder?.stop();
+    this.#listening.stop();
+  }
+
+  // The text with all that is chosen for it, what is left as it is left out.
+  #spoken() {
+    const [code, voice] = [this.#one(".language").value, this.#one(".speaker").value];
+    const [speed, pitch] = [this.#one(".speed").valueAsNumber, this.#one(".pitch").valueAsNumber];
+    return {
+      text: this.#one("textarea").value,
+      ...(code && { language: code }),
+      ...(voice && { voice }),
+      ...(speed !== 1 && { speed }),
+      ...(pitch !== 0 && hasPitch(voice) && { pitch }),
+    };
+  }
+
+  #showTuning() {
+    const [speed, pitch] = [this.#one(".speed").valueAsNumber, this.#one(".pitch").valueAsNumber];
+    const speeds = text("speed_value", { value: speed.toLocaleString(language()) });
+    const pitches = text("pitch_value", { value: `${pitch > 0 ? "+" : ""}${pitch.toLocaleString(language())}` });
+    this.#one(".speed-told").textContent = speeds;
+    this.#one(".pitch-told").textContent = pitches;
+    this.#one(".speed").setAttribute("aria-valuetext", speeds);
+    this.#one(".pitch").setAttribute("aria-valuetext", pitches);
+    this.#one(".pitch").disabled = !hasPitch(this.#one(".speaker").value);
   }
 
   #one(selector) {
@@ -198,6 +265,7 @@ export class Voice extends EventTarget {
     player.hidden = !source;
     if (source) player.src = source.address;
     else player.removeAttribute("src");
+    this.#listening.stop();
     if (!this.#recorder) say(this.#one(".record-text"), this.#sources.record ? "record_again" : "record");
     for (const control of this.#all("[aria-invalid]")) control.removeAttribute("aria-invalid");
     this.#changed();
@@ -246,10 +314,10 @@ export class Voice extends EventTarget {
   }
 }
 
-function nameOf(code, names) {
-  try {
-    return names.of(code);
-  } catch {
-    return code; // a tag of the synthesizer's own
-  }
+// Other options, the same choice.
+function fill(select, options) {
+  const chosen = select.value;
+  select.replaceChildren(...options);
+  select.value = chosen;
+  if (select.selectedIndex < 0) select.value = "";
 }

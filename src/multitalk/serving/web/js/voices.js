@@ -10,8 +10,9 @@ const $ = (id) => document.getElementById(id);
 export class Voices extends EventTarget {
   #server;
   #portrait;
-  #languages = [];
+  #offered = { languages: [], speakers: [] };
   #voices = [];
+  #needsFaces = true;
   #named = 0;
 
   constructor(server, portrait) {
@@ -20,7 +21,7 @@ export class Voices extends EventTarget {
     this.#portrait = portrait;
     portrait.addEventListener("change", () => this.#deal());
     document.addEventListener("language", () => {
-      for (const voice of this.#voices) voice.offerLanguages(this.#languages);
+      for (const voice of this.#voices) voice.offer(this.#offered);
       this.#changed();
     });
     $("add-voice").addEventListener("click", () => this.add().focus());
@@ -37,14 +38,63 @@ export class Voices extends EventTarget {
     return this.#voices.length > 1 ? $("order").querySelector("input:checked").value : null;
   }
 
-  /** The languages that texts can be spoken in. */
-  set languages(codes) {
-    this.#languages = codes;
-    for (const voice of this.#voices) voice.offerLanguages(codes);
+  /** Put in order how several voices follow each other: `add` or `para`. */
+  set order(wanted) {
+    const radio = $("order").querySelector(`input[value="${wanted === "add" ? "add" : "para"}"]`);
+    radio.checked = true;
+    this.#changed();
+  }
+
+  /** What texts can be spoken in and with: `{languages, speakers}`. */
+  set offered(offered) {
+    this.#offered = offered;
+    for (const voice of this.#voices) voice.offer(offered);
+  }
+
+  /** Whether each voice moves a face of its own. */
+  set needsFaces(needed) {
+    if (needed === this.#needsFaces) return;
+    this.#needsFaces = needed;
+    this.#changed();
+  }
+
+  /** What tells whether something is another than before. */
+  get signature() {
+    return JSON.stringify([this.order, this.#voices.map(({ signature }) => signature)]);
+  }
+
+  /** Whether nothing was put into any of them. */
+  get isEmpty() {
+    return this.#voices.every(({ isEmpty }) => isEmpty);
+  }
+
+  /** The first voice that no face is left for, or undefined. */
+  get faceless() {
+    const faces = this.#portrait.faces.length;
+    return this.#needsFaces ? this.#voices.find((voice) => voice.lacksFace(faces)) : undefined;
+  }
+
+  /** So many voices, new ones, in place of those that there are. */
+  renew(count) {
+    for (const voice of this.#voices.splice(0)) {
+      voice.close();
+      voice.node.remove();
+    }
+    return Array.from({ length: Math.max(1, count) }, () => this.add());
+  }
+
+  /** Give voices the faces that boxes of a job are at, in the order of the voices. */
+  assignBoxes(boxes) {
+    for (const [index, box] of boxes.entries()) {
+      const voice = this.#voices[index];
+      if (!box || !voice) continue;
+      const face = nearest(this.#portrait.faces, box);
+      if (face >= 0) this.assign(voice, face);
+    }
   }
 
   add() {
-    const voice = new Voice(this.#server, { languages: this.#languages, name: (this.#named += 1) });
+    const voice = new Voice(this.#server, { ...this.#offered, name: (this.#named += 1) });
     voice.addEventListener("change", () => this.#tell());
     voice.addEventListener("wants", ({ detail }) => this.#grant(voice, detail));
     voice.node.querySelector(".grip").addEventListener("pointerdown", (event) => this.#drag(voice, event));
@@ -55,9 +105,20 @@ export class Voices extends EventTarget {
     return voice;
   }
 
-  /** Name of a voice in a job's `audio_paths`. */
+  /** Name of a voice in a job's `audio_paths`: the server's sentences use it. */
   nameOf(voice) {
-    return `person${this.#voices.indexOf(voice) + 1}`;
+    return text("voice", { number: this.#voices.indexOf(voice) + 1 });
+  }
+
+  /** The voice of a name, whichever language the page had when it gave it. */
+  named(name) {
+    const number = /\d+$/.exec(name ?? "");
+    return number ? this.#voices[Number(number[0]) - 1] : undefined;
+  }
+
+  /** Show again what is known to be wrong. */
+  showKnown() {
+    this.#place();
   }
 
   /** A job's `bbox`: whose face is where; null where that goes without saying. */
@@ -113,13 +174,17 @@ export class Voices extends EventTarget {
 
   #changed() {
     const count = this.#voices.length;
-    const faces = this.#portrait.faces.length;
     $("order").hidden = count < 2;
-    for (const [index, voice] of this.#voices.entries())
-      voice.place({ index, count, faces, ordered: this.order === "add" });
+    this.#place();
     this.#showFaces();
     this.problem(null);
     this.#tell();
+  }
+
+  #place() {
+    const [count, faces] = [this.#voices.length, this.#portrait.faces.length];
+    const rest = { count, faces, ordered: this.order === "add", needsFace: this.#needsFaces };
+    for (const [index, voice] of this.#voices.entries()) voice.place({ index, ...rest });
   }
 
   #tell() {
@@ -181,4 +246,12 @@ export class Voices extends EventTarget {
     document.addEventListener("keydown", ({ key }) => key === "Escape" && end(false), { signal });
     follow(event);
   }
+}
+
+// The face whose middle is nearest to a box's; -1 where there is none.
+function nearest(faces, box) {
+  const middle = ([left, top, right, bottom]) => [(left + right) / 2, (top + bottom) / 2];
+  const [x, y] = middle(box);
+  const distances = faces.map(({ box: own }) => Math.hypot(middle(own)[0] - x, middle(own)[1] - y));
+  return distances.indexOf(Math.min(...distances));
 }

@@ -1,0 +1,35 @@
+// An earlier talk's inputs, back in the form: to be changed, and made again.
+
+import { text } from "./language.js";
+
+/** Put all that a talk was made from into the form; settles when its faces are known. */
+export async function reopen(id, { server, portrait, voices, form }) {
+  const { input, files } = await server.input(id);
+  form.restore(input);
+  restoreVoices(input, files, { server, voices });
+  if (files.image_path) await portrait.take(await server.file(files.image_path, id));
+  else {
+    portrait.clear();
+    if (input.image_path) portrait.problem(text("reopened_without_portrait"));
+  }
+  const names = Object.keys(input.audio_paths ?? {});
+  if (input.bbox) voices.assignBoxes(names.map((name) => input.bbox[name]));
+}
+
+function restoreVoices({ audio_paths: given, audio_type: order }, files, { server, voices }) {
+  const told = Object.entries(given ?? {});
+  const cards = voices.renew(told.length);
+  for (const [index, [name, voice]] of told.entries()) {
+    const file = files[`audio_paths.${name}`];
+    if (file) server.file(file, text("recording")).then((taken) => cards[index].take(taken), () => cards[index].lack());
+    else if (typeof voice === "string") cards[index].lack();
+    else cards[index].words = joined(voice);
+  }
+  if (told.length > 1) voices.order = order;
+}
+
+/** Texts that follow each other as one, in the first one's language and voice. */
+function joined(voice) {
+  const texts = [voice].flat();
+  return { ...texts[0], text: texts.map((one) => one.text).join("\n\n") };
+}
