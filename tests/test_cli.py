@@ -22,6 +22,7 @@ from multitalk.cli.speakers import voices_of
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.drawn_face import draw_face
 from multitalk.media.video import probe
+from multitalk.schema import ErrorReply
 from patience import PATIENCE_SECONDS, wait_until
 
 runner = CliRunner()
@@ -233,8 +234,8 @@ def test_with_json_an_error_is_one_object_on_stdout(
     record = json.loads(told)
     assert (found, record["code"]) == (code, error)
     assert said in record["error"]
-    if "details" in record:
-        assert all(one["message"] for one in record["details"]["problems"])
+    ErrorReply.model_validate(record)
+    assert all(one["message"] for one in record["details"]["problems"])
     assert complaints
     assert run(*typed)[:2] == (code, "")
 

@@ -116,6 +116,7 @@ def test_a_wrong_body_is_refused_by_field(client, body, field):
     assert answer.status_code in (400, 403)
     assert answer.json()["field"] == field
     assert field in answer.json()["error"]
+    assert answer.json()["details"]["problems"][0]["field"] == field
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'{"input": NaN}', b'{"a":1,"a":2}'])

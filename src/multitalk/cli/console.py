@@ -58,16 +58,22 @@ def answering(
         asked = isinstance(error, RequestError)
         raise typer.Exit(EXIT_REQUEST_ERROR if asked else EXIT_WORKER_ERROR) from error
     except SettingError as error:
-        say({"error": str(error), "code": InvalidRequest.code})
+        say(_refusal(str(error), "setting_refused", InvalidRequest.code))
         complain(str(error))
         raise typer.Exit(EXIT_REQUEST_ERROR) from error
     except typer.BadParameter as error:
-        say({"error": error.message, "code": InvalidRequest.code})
+        say(_refusal(error.message, "option_refused", InvalidRequest.code))
         raise  # typer complains
     except KeyboardInterrupt as error:
-        say({"error": "stopped", "code": Cancelled.code})
+        say(_refusal("stopped", "cancelled", Cancelled.code))
         complain("stopped")
         raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def _refusal(message: str, reason: str, code: str) -> dict[str, object]:
+    """The contract's error for what only a command can refuse."""
+    problems = [{"reason": reason, "message": message}]
+    return {"error": message, "details": {"problems": problems}, "code": code}
 
 
 def complain(text: str) -> None:
