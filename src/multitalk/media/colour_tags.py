@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from multitalk.media import avif_boxes
 from multitalk.media.code_points import is_known, power, space_of
@@ -35,7 +36,8 @@ POINT_TOLERANCE = 0.002
 
 _PNG_SIGNATURE_BYTES = 8
 _PNG_BITS_AT = 24
-_TIFF_BITS = 258  # the tag BitsPerSample
+# Tags of TIFF 6.0.
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION, _TIFF_PLANES = 258, 262, 274, 284
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def read_tags(image: Image.Image, data: bytes) -> ColourTags:
     """Read what a picture says of its colours.
 
     Args:
-        image: The opened picture.
+        image: The opened picture, before its pixels are loaded: a TIFF then loses its tags.
         data: Its whole file.
     """
     profile = image.info.get("icc_profile") or None
@@ -66,12 +68,20 @@ def read_tags(image: Image.Image, data: bytes) -> ColourTags:
     if image.format == "AVIF":
         bits, points = avif_boxes.read_colour(data)
         return ColourTags(bits, profile, None if points is None else space_of(*points))
-    if image.format == "TIFF":
-        depths = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,))
-        return ColourTags(max(depths), profile)
+    if isinstance(image, TiffImageFile):
+        return ColourTags(_tiff_bits(image), profile)
     if image.format == "JPEG" and _says_adobe_rgb(image):
         return ColourTags(profile=profile, space=_space(ADOBE_PRIMARIES, D65, ADOBE_GAMMA))
     return ColourTags(profile=profile)
+
+
+def _tiff_bits(image: TiffImageFile) -> int:
+    """Bits of each number; 8 for the rarer layouts, whose other bits are not read."""
+    said = image.tag_v2
+    is_plain = said.get(_TIFF_PHOTOMETRIC) in (1, 2) and (  # black is 0; RGB
+        said.get(_TIFF_ORIENTATION, 1) == said.get(_TIFF_PLANES, 1) == 1
+    )
+    return max(said.get(_TIFF_BITS, (1,))) if is_plain else 8
 
 
 def _says_adobe_rgb(image: Image.Image) -> bool:

@@ -58,11 +58,12 @@ def load_picture(path: Path, *, field: str, max_pixels: int) -> Picture:
             if isinstance(image, JpegImageFile):
                 reduce_jpeg(image, data, max_pixels=max_pixels)
             _check_size(image, field, max_pixels)
-            orientation = _orientation(image)
+            tags = read_tags(image, data)
             image.load()
+            orientation = _orientation(image)  # of a TIFF it is 1 by now: Pillow has turned it
             if not isinstance(image, JpegImageFile):
                 file_size = image.size  # that of an icon is known by now
-            pixels, notices = opaque_srgb(image, data, read_tags(image, data))
+            pixels, notices = opaque_srgb(image, data, tags)
     except _BOMB as error:
         raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error
     except UnidentifiedImageError as error:
