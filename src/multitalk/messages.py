@@ -556,31 +556,34 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     # Faces -------------------------------------------------------------------------------------
     "no_face_found": {
-        "en": "no face was found in the picture; send one in which each speaker's face is visible, "
-        "upright and at least {pixels} pixels high",
-        "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 똑바로, {pixels}픽셀 이상으로 "
-        "보이는 사진을 보내 주세요.",
+        "en": "no face was found in the picture; send one in which each speaker's face is visible "
+        "and at least {pixels} pixels high, or say where it is with bbox (--box on the command "
+        "line)",
+        "ko": "사진에서 얼굴을 찾지 못했습니다. 말하는 사람의 얼굴이 {pixels}픽셀 이상으로 "
+        "또렷하게 보이는 사진을 보내거나 bbox(명령줄에서는 --box)로 얼굴의 위치를 알려 주세요.",
     },
     "face_unread": {
-        "en": "a face is in the picture, but it is turned too far from the camera, covered or cut "
-        "off, so its mouth cannot be found; send a picture in which it looks more towards the "
-        "camera and is seen from forehead to chin",
-        "ko": "사진에 얼굴이 있지만 옆으로 너무 돌아갔거나 가려졌거나 잘려서 입을 찾지 못했습니다. "
-        "얼굴이 카메라 쪽을 더 향하고 이마부터 턱까지 보이는 사진을 보내 주세요.",
+        "en": "there seems to be a face in the picture, but it is turned too far from the camera, "
+        "covered, cut off or blurred, so its mouth cannot be found; send a picture in which it "
+        "looks more towards the camera and is seen from forehead to chin",
+        "ko": "사진에 얼굴이 있는 것 같지만 옆으로 너무 돌아갔거나 가려졌거나 잘렸거나 흐려서 입을 "
+        "찾지 못했습니다. 얼굴이 카메라 쪽을 더 향하고 이마부터 턱까지 또렷하게 보이는 사진을 "
+        "보내 주세요.",
     },
     "too_few_faces_unread": {
         "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); {unread} more "
-        "can be seen, but turned too far from the camera, covered or cut off: send a picture in "
-        "which each speaker looks more towards the camera, or fewer speakers",
+        "can be seen, but turned too far from the camera, covered, cut off or blurred: send a "
+        "picture in which each speaker looks more towards the camera, or fewer speakers",
         "ko": "화자는 {speakers}명인데 말하게 할 수 있는 얼굴은 {faces}개입니다. 얼굴이 {unread}개 "
-        "더 보이지만 옆으로 너무 돌아갔거나 가려졌거나 잘렸습니다. 화자의 얼굴이 카메라 쪽을 더 "
-        "향하는 사진을 보내거나 화자를 줄여 주세요.",
+        "더 보이지만 옆으로 너무 돌아갔거나 가려졌거나 잘렸거나 흐립니다. 화자의 얼굴이 카메라 "
+        "쪽을 더 향하는 사진을 보내거나 화자를 줄여 주세요.",
     },
     "face_in_box_unread": {
-        "en": "the face inside this box is turned too far from the camera, covered or cut off, so "
-        "its mouth cannot be found; send a picture in which it looks more towards the camera",
-        "ko": "이 상자 안의 얼굴은 옆으로 너무 돌아갔거나 가려졌거나 잘려서 입을 찾지 못했습니다. "
-        "얼굴이 카메라 쪽을 더 향하는 사진을 보내 주세요.",
+        "en": "the face inside this box is turned too far from the camera, covered, cut off or "
+        "blurred, so its mouth cannot be found; send a picture in which it looks more towards the "
+        "camera",
+        "ko": "이 상자 안의 얼굴은 옆으로 너무 돌아갔거나 가려졌거나 잘렸거나 흐려서 입을 찾지 "
+        "못했습니다. 얼굴이 카메라 쪽을 더 향하는 사진을 보내 주세요.",
     },
     "too_few_faces": {
         "en": "too few faces in the picture ({faces}) for the speakers ({speakers}); send a "

@@ -12,7 +12,7 @@ from multitalk.engines.upright import set_upright
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.face.drawn_face import draw_face
 from multitalk.face.landmarks import FaceDetector
-from multitalk.face.upright import turned_box, turned_picture
+from multitalk.face.turning import turned_box, turned_picture
 from multitalk.messages import Notice
 
 FRAMES = 3

@@ -147,6 +147,14 @@ def test_another_voice_under_the_same_pictures_fails(clip: Clip, tmp_path: Path)
     assert "voice_is_heard" in failed(claimed)
 
 
+def test_a_portrait_that_is_upside_down_is_compared_upright(clip: Clip, tmp_path: Path) -> None:
+    upside_down = tmp_path / "portrait.png"
+    cv2.imwrite(str(upside_down), load_face()[::-1, ::-1, ::-1])
+    report = evaluate(clip.video, portrait=upside_down, max_seconds=2)
+    assert not {"same_looks", "same_shape", "background_stays"} & failed(report)
+    assert report.people[0].identity.worst_likeness > 0.93
+
+
 def test_another_face_in_the_portrait_fails(clip: Clip, tmp_path: Path) -> None:
     mirrored = tmp_path / "mirrored.png"
     cv2.imwrite(str(mirrored), np.ascontiguousarray(load_face()[:, ::-1, ::-1]))

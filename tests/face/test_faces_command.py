@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from multitalk.cli.commands import app
 from multitalk.cli.speakers import boxes_of
 from multitalk.face.drawn_face import draw_face
-from multitalk.face.upright import turned_picture
+from multitalk.face.turning import turned_picture
 
 
 @pytest.fixture(scope="module")

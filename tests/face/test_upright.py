@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from multitalk.face.landmarks import FaceDetector
 from multitalk.face.points import Box, FaceLandmarks
 from multitalk.face.search import Found
-from multitalk.face.upright import (
-    CONFIDENT_SPREAD,
-    find_upright,
-    turned_box,
-    turned_picture,
-    turned_points,
-)
+from multitalk.face.turning import turned_picture
+from multitalk.face.upright import find_upright
+from multitalk.face.way_up import CONFIDENT_SPREAD
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -90,27 +86,15 @@ def test_without_a_face_the_picture_stays_as_it_is(detector: FaceDetector) -> No
     assert upright.found.faces == ()
 
 
-def test_points_and_boxes_go_where_their_pixels_go() -> None:
-    picture = np.zeros((20, 30, 1), np.uint8)
-    picture[4:7, 10:15] = 1
-    for quarters in range(-4, 8):
-        rows, columns = np.nonzero(turned_picture(picture, quarters)[..., 0])
-        box = turned_box((10, 4, 15, 7), quarters, picture.shape)
-        assert box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        there = turned_points(np.array([[10.0, 4.0], [15.0, 7.0]]), quarters, picture.shape)
-        back = turned_points(there, -quarters, turned_picture(picture, quarters).shape)
-        np.testing.assert_allclose(back, [[10, 4], [15, 7]])
-
-
-def face(*, roll: float = 0.0, spread: float = 0.001) -> FaceLandmarks:
-    """A flat face of 100 pixels, tilted clockwise."""
+def face(roll: float = 0.0) -> FaceLandmarks:
+    """A flat face of 100 pixels, tilted clockwise, that is seen sharply."""
     points = np.zeros((478, 3), np.float32)
     points[10], points[152] = (0, -50, 0), (0, 50, 0)  # forehead, chin
     points[234], points[454] = (-40, 0, 0), (40, 0, 0)  # cheeks
     points[33], points[263] = (-20, -10, 0), (20, -10, 0)  # eyes
     c, s = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     turned = points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)
-    return FaceLandmarks(turned + np.float32([100, 100, 0]), spread)
+    return FaceLandmarks(turned + np.float32([100, 100, 0]), CONFIDENT_SPREAD)
 
 
 class Detector:
@@ -118,13 +102,11 @@ class Detector:
 
     Attributes:
         searched: Quarter turns clockwise of each picture that was searched.
-        refined: How many faces were looked at again.
     """
 
-    def __init__(self, seen: dict[int, FaceLandmarks], again: FaceLandmarks | None = None) -> None:
-        self._seen, self._again = seen, again
+    def __init__(self, seen: dict[int, FaceLandmarks]) -> None:
+        self._seen = seen
         self.searched: list[int] = []
-        self.refined = 0
 
     def search(
         self,
@@ -142,8 +124,7 @@ class Detector:
     def refine(
         self, image: NDArray[np.uint8], x: float, y: float, size: float
     ) -> FaceLandmarks | None:
-        self.refined += 1
-        return self._again
+        raise AssertionError("a sharp face needs no second look")
 
 
 def marked() -> NDArray[np.uint8]:
@@ -152,28 +133,15 @@ def marked() -> NDArray[np.uint8]:
     return picture
 
 
-def test_a_sharp_upright_face_costs_no_second_look() -> None:
-    detector = Detector({0: face(spread=CONFIDENT_SPREAD)})
+def test_a_sharp_upright_face_costs_one_search_and_no_second_look() -> None:
+    detector = Detector({0: face()})
     assert find_upright(detector, marked()).quarters == 0
     assert detector.searched == [0]
-    assert detector.refined == 0
-
-
-@pytest.mark.parametrize(
-    ("again", "quarters"),
-    [(face(spread=0.002), 2), (face(spread=0.009), 0), (face(roll=90, spread=0.001), 0), (None, 0)],
-)
-def test_a_face_that_is_sharper_the_other_way_up_turns_the_picture(
-    again: FaceLandmarks | None, quarters: int
-) -> None:
-    """A chin that was taken for a forehead: the mesh says upright, and is unsure of it."""
-    detector = Detector({0: face(spread=0.01), 2: face(spread=0.001)}, again)
-    assert find_upright(detector, marked()).quarters == quarters
 
 
 @pytest.mark.parametrize(("roll", "quarters"), [(90, 3), (-90, 1), (180, 2), (60, 3), (50, 0)])
 def test_a_face_that_lies_says_itself_which_way_to_turn(roll: float, quarters: int) -> None:
-    upright = {turn: face(roll=roll + 90 * turn) for turn in range(4)}
+    upright = {turn: face(roll + 90 * turn) for turn in range(4)}
     detector = Detector(upright)
     assert find_upright(detector, marked()).quarters == quarters
     assert detector.searched == [0, quarters][: 1 + (quarters > 0)]

@@ -76,7 +76,7 @@ def _print(found: "FaceList") -> None:
         option = f"--box person{number}={_edges(face.box)}"
         typer.echo(f"{option:<40} {face.height:.0f} pixels high, {_turn(face.yaw)}")
     for box in found.unread:
-        typer.echo(f"{_edges(box):<40} cannot speak: turned too far, covered or cut off")
+        typer.echo(f"{_edges(box):<40} cannot speak: turned too far, covered, cut off or blurred")
 
 
 def _edges(box: "Box") -> str:

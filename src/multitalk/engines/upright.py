@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from multitalk.engines.base import Scene
 from multitalk.face.search import Found
-from multitalk.face.upright import Detector, find_upright, turned_box
+from multitalk.face.turning import turned_box
+from multitalk.face.upright import Detector, find_upright
 from multitalk.messages import Notice
 
 # The scene as it is to be rendered, its faces in pixels of its portrait, and what is to be told.

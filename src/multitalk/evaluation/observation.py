@@ -15,6 +15,7 @@ from multitalk.evaluation.identity import Identity, Look, compare_looks, look_of
 from multitalk.evaluation.lipsync import Curve, Mouth
 from multitalk.face.landmarks import MIN_FACE_PIXELS, FaceDetector, FaceLandmarks
 from multitalk.face.tracking import track_faces
+from multitalk.face.upright import find_upright
 
 Frame = NDArray[np.uint8]
 UNSEEN = (np.nan, np.nan, np.nan)
@@ -144,7 +145,8 @@ class _FramesSeen:
         self._enough(faces)
         reference, originals = frame, faces
         if self._portrait is not None:
-            reference = fitted(self._portrait, height=frame.shape[0], width=frame.shape[1])
+            upright = find_upright(self._detector, self._portrait, expected=len(faces))
+            reference = fitted(upright.picture, height=frame.shape[0], width=frame.shape[1])
             originals = self._detector.detect(reference, expected=len(faces))
             self._enough(originals)
             originals = [_nearest(face, originals) for face in faces]

@@ -33,7 +33,8 @@ class FaceList:
         turned: Degrees clockwise that a talk turns it by, so that its faces are upright: 0, 90, 180
             or 270.
         faces: From left to right once it is upright.
-        unread: Boxes of faces that are seen and cannot speak: turned too far, covered or cut off.
+        unread: Boxes of faces that are seen and cannot speak: turned too far, covered, cut off or
+            blurred.
     """
 
     width: int

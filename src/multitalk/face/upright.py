@@ -1,8 +1,7 @@
 """A picture set upright by its faces: photos come upside down or sideways, with no word of it.
 
-The mesh takes a face that is upside down for an upright one now and then, chin for forehead. Its
-looks at it agree far less, though, than at the same face the right way up: so the four right
-angles are compared by the faces' spread.
+Its faces say which way up they are (`face.way_up`); where none is found, the other right angles
+are looked at.
 """
 
 from collections.abc import Sequence
@@ -13,22 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.face.points import Box, FaceLandmarks, scaled_box
+from multitalk.face.points import Box, scaled_box
 from multitalk.face.search import Found
+from multitalk.face.turning import turned_box, turned_picture
+from multitalk.face.way_up import Mesh, quarters_to_upright
 
 # What is searched is no larger than this, as what is rendered: the shorter and the longer side.
 SIDES = (720, 1280)
 
-# Measured on 263 pictures and their mirror images at three sizes (docs/experiments.md).
-LEANING = 55.0  # degrees of tilt up to which a head leans in an upright picture
-CONFIDENT_SPREAD = 0.002  # an upside-down face never looks so sharp
-DOUBTFUL_SPREAD = 0.006  # above it a face may also lie on its side
-CLEARLY = 0.55  # of the spread, below which another right angle is the right one
-CROP_MARGIN = 3.0  # crop side / face size, for a look at another right angle
 
-
-class Detector(Protocol):
-    """What finds faces in a picture that is as it is; see `face.landmarks.FaceDetector`."""
+class Detector(Mesh, Protocol):
+    """What finds faces in a picture as it is; see `face.landmarks.FaceDetector`."""
 
     def search(
         self,
@@ -39,12 +33,6 @@ class Detector(Protocol):
         closely: bool = True,
     ) -> Found:
         """Find the faces of a picture."""
-        ...
-
-    def refine(
-        self, image: NDArray[np.uint8], x: float, y: float, size: float
-    ) -> FaceLandmarks | None:
-        """The points of the face of about `size` pixels around (x, y), or None."""
         ...
 
 
@@ -146,7 +134,8 @@ class _Angles:
         faces = sorted(faces or found.faces, key=lambda face: -face.height)[: self._expected]
         votes = [0.0] * 4
         for face in faces:
-            votes[_turn_of(self._detector, self._turned(quarters), face)] += face.height
+            turn = quarters_to_upright(self._detector, self._turned(quarters), face)
+            votes[turn] += face.height
         return votes.index(max(votes)) if faces else None
 
     def _rank(self, quarters: int, *, closely: bool) -> tuple[int, float]:
@@ -174,60 +163,3 @@ class _Angles:
         if quarters not in self._pictures:
             self._pictures[quarters] = turned_picture(self._pictures[0], quarters)
         return self._pictures[quarters]
-
-
-def _turn_of(detector: Detector, picture: NDArray[np.uint8], face: FaceLandmarks) -> int:
-    """Quarter turns clockwise after which a face is upright."""
-    if abs(face.roll_degrees) > LEANING:
-        return -round(face.roll_degrees / 90) % 4
-    if face.spread <= CONFIDENT_SPREAD:
-        return 0
-    best, least = 0, CLEARLY * face.spread
-    for quarters in (2, 1, 3) if face.spread > DOUBTFUL_SPREAD else (2,):
-        other = _seen_at(detector, picture, face, quarters)
-        if other is None or abs(other.roll_degrees) > LEANING:
-            continue
-        if other.spread < least:
-            best, least = quarters, other.spread
-    return best
-
-
-def _seen_at(
-    detector: Detector, picture: NDArray[np.uint8], face: FaceLandmarks, quarters: int
-) -> FaceLandmarks | None:
-    """The face, as it looks once its surroundings are turned; in pixels of a part of its own."""
-    reach = face.size * CROP_MARGIN / 2
-    (height, width), (x, y) = picture.shape[:2], face.center
-    left, top = max(0, int(x - reach)), max(0, int(y - reach))
-    part = picture[top : min(height, int(y + reach)), left : min(width, int(x + reach))]
-    x, y = turned_points(np.array([[x - left, y - top]]), quarters, part.shape)[0]
-    return detector.refine(turned_picture(part, quarters), x, y, face.size)
-
-
-def turned_picture(picture: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:
-    """A picture after quarter turns clockwise."""
-    return np.ascontiguousarray(np.rot90(picture, -quarters))
-
-
-def turned_points(
-    points: NDArray[np.floating], quarters: int, shape: Sequence[int]
-) -> NDArray[np.floating]:
-    """Where points are after quarter turns clockwise of their picture.
-
-    Args:
-        points: [N, 2], x and y in pixels.
-        quarters: Any whole number; below 0, counterclockwise.
-        shape: Height and width of the picture before, and what follows them.
-    """
-    height, width = shape[:2]
-    x, y = points.T
-    turned = ((x, y), (height - y, x), (width - x, height - y), (y, width - x))[quarters % 4]
-    return np.stack(turned, 1)
-
-
-def turned_box(box: Box, quarters: int, shape: Sequence[int]) -> Box:
-    """Where a box is after quarter turns clockwise of its picture; see `turned_points`."""
-    corners = turned_points(np.array(box).reshape(2, 2), quarters, shape)
-    x_min, y_min = corners.min(0).tolist()
-    x_max, y_max = corners.max(0).tolist()
-    return x_min, y_min, x_max, y_max

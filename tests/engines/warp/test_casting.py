@@ -67,6 +67,8 @@ AWAY = (0, 50, 100, 150)  # a face that is seen at x = 50 and looks away
         ([speaker("a"), speaker("b")], [face_at(9)], (), "too_few_faces", "image_path"),
         ([speaker("a"), speaker("b")], [face_at(9)], (AWAY,), "too_few_faces_unread", "image_path"),
         ([speaker("a", (0, 0, 9, 9))], [face_at(100)], (), "no_face_in_box", "bbox.a"),
+        ([speaker("a"), speaker("b", (0, 0, 9, 9))], [], (), "no_face_in_box", "bbox.b"),
+        ([speaker("a", AWAY)], [], (AWAY,), "face_in_box_unread", "bbox.a"),
         ([speaker("a", (0, 0, 9, 9))], [face_at(300)], (AWAY,), "no_face_in_box", "bbox.a"),
         ([speaker("a", AWAY)], [face_at(300)], (AWAY,), "face_in_box_unread", "bbox.a"),
         (

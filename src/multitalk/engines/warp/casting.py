@@ -32,7 +32,7 @@ def cast_faces(
         NoFaceFound: There is none, or none in a speaker's box, or fewer than speakers, or one is
             too small to speak, or is seen but turned too far.
     """
-    if not found.faces:
+    if not found.faces and all(speaker.box is None for speaker in speakers):
         key = "face_unread" if found.unread else "no_face_found"
         raise NoFaceFound(key, field="image_path", pixels=SMALLEST_FACE)
     free = list(found.faces)
