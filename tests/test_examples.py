@@ -37,6 +37,9 @@ def test_the_example_request_renders(tmp_path: Path) -> None:
     assert sounds[-1]["end_seconds"] > 7  # of both sentences
 
 
+PROGRESS = {"stage": "render", "done": 3, "total": 7}
+
+
 class OneJobEndpoint(BaseHTTPRequestHandler):
     """RunPod's public side for one job at a time, which runs while its status is asked for."""
 
@@ -51,7 +54,7 @@ class OneJobEndpoint(BaseHTTPRequestHandler):
         given = self.jobs.pop("job-1")
         if "asked" not in self.jobs:
             self.jobs["asked"] = self.jobs["job-1"] = given
-            self._answer({"id": "job-1", "status": "IN_PROGRESS", "output": {"stage": "render"}})
+            self._answer({"id": "job-1", "status": "IN_PROGRESS", "output": PROGRESS})
             return
         settings = Settings()
         try:
@@ -66,9 +69,9 @@ class OneJobEndpoint(BaseHTTPRequestHandler):
         except MultiTalkError as error:
             reply = ErrorReply.of(error, "en").reply()
             sentence = reply.pop("error")
-            self._answer({"status": "FAILED", "error": sentence, "output": reply})
+            self._answer({"id": "job-1", "status": "FAILED", "error": sentence, "output": reply})
         else:
-            self._answer({"status": "COMPLETED", "output": result.reply()})
+            self._answer({"id": "job-1", "status": "COMPLETED", "output": result.reply()})
 
     def _answer(self, record: object) -> None:
         assert self.path.startswith("/v2/endpoint-1/")
@@ -113,7 +116,7 @@ def test_the_client_saves_the_video_or_says_why_there_is_none(
             check=False,
         )
     assert done.returncode == code, done.stderr
-    assert "IN_PROGRESS {'stage': 'render'}" in done.stderr
+    assert "IN_PROGRESS: render 3 of 7" in done.stderr
     if code == 0:
         assert probe(output).num_frames > 5
     else:
