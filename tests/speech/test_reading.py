@@ -4,11 +4,22 @@ import pytest
 
 pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 
-import numpy as np
+import unicodedata
 
-from multitalk.errors import EngineUnavailable
+import numpy as np
+from hypothesis import given, settings
+from hypothesis.strategies import sampled_from, text
+
+from multitalk.errors import EngineUnavailable, MultiTalkError
 from multitalk.speech import japanese
-from multitalk.speech.synthesis import SynthesizedSpeech, synthesize
+from multitalk.speech.cutting import MAX_PART_CHARACTERS
+from multitalk.speech.reading import reading_of
+from multitalk.speech.synthesis import MAX_CHARACTERS, SynthesizedSpeech, synthesize
+
+LETTERS = (
+    "가나와시개명번살월일년 안녕하세요12345670.,:;-~%$₩/()[]{}<>*_#`|\\'\"!?@&=+°CkmgLABcdéжприв今日本中"
+    "はへをかなカー你好مرحباनमस्ते\u200c\u200d\u00ad\n\r\t\x01😀👍🏽🇰🇷①㎏½²ﬁ𝗛Ｈ"
+)
 
 
 def heard(text: str, language: str | None = None) -> str:
@@ -98,6 +109,47 @@ def test_kanji_without_the_package_are_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_japanese_is_read_with_its_package(written: str, said: str) -> None:
     pytest.importorskip("pyopenjtalk", reason="the extra `japanese` is needed")
     assert japanese.to_kana(written).rstrip("。、") == said
+
+
+@settings(max_examples=150, deadline=None)
+@given(text(alphabet=LETTERS, max_size=80), sampled_from([None, "ko", "en", "ja", "hi"]))
+def test_any_text_has_a_reading_or_a_sentence_why_not(text: str, language: str | None) -> None:
+    try:
+        pieces = reading_of(text, language).pieces
+    except MultiTalkError:
+        return
+    for piece in pieces:
+        assert piece.text.strip()
+        assert len(piece.text) <= MAX_PART_CHARACTERS + 1
+        assert not any(unicodedata.category(letter) == "Cc" for letter in piece.text)
+
+
+@pytest.mark.parametrize("language", [None, "ko"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a *",
+        "a _a",
+        "[a](",
+        "<a b=",
+        "<!--",
+        "1,000",
+        "0",
+        "1-",
+        "1~",
+        "韓(",
+        "가~",
+        " ",
+        "a|",
+        "a. ",
+    ],
+)
+def test_no_text_takes_long_to_look_at(unit: str, language: str | None) -> None:
+    """Each took many seconds, or overflowed, when all of a text was looked at together."""
+    try:
+        reading_of((unit * MAX_CHARACTERS)[:MAX_CHARACTERS], language)
+    except MultiTalkError:
+        return
 
 
 def longest_silence(speech: SynthesizedSpeech) -> float:

@@ -5,8 +5,9 @@ import pytest
 pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 
 from multitalk.errors import InvalidRequest
+from multitalk.speech.cutting import SENTENCE_PAUSE
 from multitalk.speech.espeak import ask_espeak, inventory
-from multitalk.speech.reading import SENTENCE_PAUSE, reading_of
+from multitalk.speech.reading import reading_of
 from multitalk.speech.scripts import LANGUAGES_OF_SCRIPT, READS_LATIN, runs_of
 
 

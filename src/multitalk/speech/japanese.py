@@ -8,9 +8,9 @@ import importlib
 import io
 import re
 from importlib.util import find_spec
-from types import ModuleType
 
 from multitalk.errors import EngineUnavailable
+from multitalk.speech.cutting import parts_of
 from multitalk.speech.scripts import script_of
 
 # Before a mark or a space は and へ are particles, and so they are after these words.
@@ -21,6 +21,7 @@ _PRONOUNS = (
 _HA = re.compile(
     rf"(?<=[\u3041-\u30ff])は(?=[\s、。，．,.!?！？…]|$)|(?<=[にとで])は|({_PRONOUNS})は"
 )
+_MOST_CHARACTERS = 200  # that Open JTalk is asked at once; it refuses some thousand
 _HE = re.compile(
     r"(?<=[\u3041-\u30ff])へ(?=[\s、。，．,.!?！？…]|$)|(?<=[こそどらうん])へ(?=い|き|む|か)"
 )
@@ -38,11 +39,11 @@ def to_kana(text: str) -> str:
     if find_spec("pyopenjtalk") is not None:
         said = re.sub(r"(?<=\d)\s*[~–]\s*(?=\d)", "から", text)
         said = re.sub("何(?=です|でし|だ|の)", "なん", said)
-        parts = re.split(r"(\s+)", said)  # Open JTalk would run the words together
-        return "".join(
-            part if not part.strip() else str(_open_jtalk().g2p(part, kana=True)).replace("’", "")
-            for part in parts
-        ).replace("−", " ")
+        return " ".join(
+            _kana_of(part).replace("’", "").replace("−", " ")
+            for word in said.split()  # else it would run the words together
+            for part in parts_of(word, _MOST_CHARACTERS)
+        )
     if any(script_of(letter) == "HAN" for letter in text):
         raise EngineUnavailable(
             "japanese_unread",
@@ -53,7 +54,10 @@ def to_kana(text: str) -> str:
     return _HE.sub("え", text)
 
 
-def _open_jtalk() -> ModuleType:
+def _kana_of(text: str) -> str:
     # It prints on its first import that a model of one word's readings is not installed.
     with contextlib.redirect_stdout(io.StringIO()):
-        return importlib.import_module("pyopenjtalk")
+        open_jtalk = importlib.import_module("pyopenjtalk")
+    # Its second opinions load 200 MB and better few readings.
+    said = open_jtalk.g2p(text, kana=True, use_sudachi_kanji_yomi=False, predict_nani=False)
+    return str(said)

@@ -21,8 +21,8 @@ _BY_WORDS = (
     "en", "fr", "de", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "pl", "cs", "sk", "hu", "ro",
     "tr", "vi", "id", "hr", "sl", "ca", "et", "cy", "sw",
 )  # fmt: skip
-# How many times as probable each everyday word of a language makes it.
-_WEIGHT_OF_WORD = 4.0
+# How many times as probable each everyday word of a language makes it, and how many count.
+_WEIGHT_OF_WORD, _MOST_WORDS = 4.0, 20.0
 # How probable a language must be to be taken in place of English, by the number of words; and how
 # many times as probable as English. Chosen so that no everyday English text is taken for another.
 _LEAST_PROBABILITY = {1: 0.6, 2: 0.55, 3: 0.4}
@@ -44,7 +44,7 @@ def latin_language(text: str) -> tuple[str, bool]:
     if first > second and most:
         return max(hits, key=lambda language: hits[language]), True
     ranked = {
-        language: probability * _WEIGHT_OF_WORD ** hits.get(language, 0.0)
+        language: probability * _WEIGHT_OF_WORD ** min(hits.get(language, 0.0), _MOST_WORDS)
         for language, probability in _probabilities(words).items()
         if not most or hits.get(language) == first
     }

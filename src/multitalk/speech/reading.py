@@ -4,17 +4,13 @@ from dataclasses import dataclass
 
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Notice
+from multitalk.speech.cutting import parts_of, pause_after
 from multitalk.speech.korean import without_hanja
 from multitalk.speech.languages import language_code
 from multitalk.speech.latin import latin_language
 from multitalk.speech.scripts import language_by_script, runs_of, unread_script
 from multitalk.speech.spoken import spoken_form
 from multitalk.speech.written import Line, plain_lines
-
-# Seconds that espeak-ng leaves between two sentences, and at a comma.
-SENTENCE_PAUSE, CLAUSE_PAUSE = 0.36, 0.2
-MAX_PIECE_CHARACTERS = 1000
-_SENTENCE_ENDS, _CLAUSE_ENDS = ".!?。！？।؟…", ",;:，、；：،؛"
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ def _pieces(line: Line, host: str) -> list[Piece]:
     pieces: list[Piece] = []
     text = without_hanja(line.text) if host == "ko" else line.text
     for run in runs_of(text, host):
-        parts = _cut(spoken_form(run.text, run.language).strip(), MAX_PIECE_CHARACTERS)
-        pieces += [Piece(part, run.language, _pause_after(part)) for part in parts]
+        parts = parts_of(spoken_form(run.text, run.language))
+        pieces += [Piece(part, run.language, pause_after(part)) for part in parts]
         if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
             pieces[-1] = Piece(pieces[-1].text + ",", run.language, 0.0)
     last = pieces.pop()
@@ -89,13 +85,6 @@ def _hanja_notices(pieces: list[Piece]) -> list[Notice]:
     return [Notice("hanja_in_chinese", {"letters": ", ".join(words[:3])})] if words else []
 
 
-def _pause_after(text: str) -> float:
-    """How long to rest at the seam after a stretch of text: as espeak-ng does within one."""
-    if text[-1:] in _SENTENCE_ENDS:
-        return SENTENCE_PAUSE
-    return CLAUSE_PAUSE if text[-1:] in _CLAUSE_ENDS else 0.0
-
-
 def host_language(text: str) -> tuple[str, bool]:
     """The synthesizer's code of a text's language, and whether that is well founded."""
     told = language_by_script(text)
@@ -103,22 +92,6 @@ def host_language(text: str) -> tuple[str, bool]:
         return told, True
     tag, certain = latin_language(text)
     return language_code(tag), certain
-
-
-def _cut(text: str, limit: int) -> list[str]:
-    """A long text in parts of at most `limit` characters, cut where it hurts least."""
-    parts = []
-    while len(text) > limit:
-        window = text[:limit]
-        for ends in (_SENTENCE_ENDS, _CLAUSE_ENDS, " "):
-            cut = max(window.rfind(mark) for mark in ends) + 1
-            if cut > limit // 4:
-                break
-        else:
-            cut = limit
-        parts.append(text[:cut].strip())
-        text = text[cut:].strip()
-    return [*parts, text]
 
 
 def _beginning(text: str) -> str:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from multitalk.speech.cutting import parts_of, pause_after
 from multitalk.speech.letters import plain_letters
 
 LINE_PAUSE = 0.4  # seconds: as after a full stop
@@ -21,7 +22,7 @@ _TAG = re.compile(
     r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))*\s*/?>""",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31}\d?);")
 
 _RULE = re.compile(r"\s*([-*_=~])(?:\s*\1){2,}\s*")
@@ -60,14 +61,17 @@ def plain_lines(text: str) -> list[Line]:
     Each ends with a pause, a longer one where empty lines follow; the last one with none.
     """
     lines: list[Line] = []
-    for written in _without_html(text).splitlines():
-        if any(marks.fullmatch(written) for marks in _NOT_TEXT):
+    for line in _BREAK.sub("\n", text).splitlines():
+        parts = parts_of(" ".join(line.split()))
+        if any(marks.fullmatch(parts[0]) for marks in _NOT_TEXT):
             continue
-        bare = _without_block_marks(written)
-        plain = _without_signs(plain_letters(_without_inline_marks(bare)))
-        if any(letter.isalnum() for letter in plain):
-            lines.append(Line(plain, LINE_PAUSE))
-        elif lines and not bare.strip():
+        bare = [_without_block_marks(_without_html(parts[0])), *map(_without_html, parts[1:])]
+        said = [_without_signs(plain_letters(_without_inline_marks(part))) for part in bare]
+        said = [part for part in said if any(letter.isalnum() for letter in part)]
+        lines += [Line(part, pause_after(part)) for part in said]
+        if said:
+            lines[-1] = Line(said[-1], LINE_PAUSE)
+        elif lines and not "".join(bare).strip():
             lines[-1] = Line(lines[-1].text, PARAGRAPH_PAUSE)
     if lines:
         lines[-1] = Line(lines[-1].text, 0.0)
@@ -75,7 +79,7 @@ def plain_lines(text: str) -> list[Line]:
 
 
 def _without_html(text: str) -> str:
-    plain = _TAG.sub("", _BREAK.sub("\n", _COMMENT.sub("", text)))
+    plain = _TAG.sub("", _COMMENT.sub("", text))
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), plain)
 
 
