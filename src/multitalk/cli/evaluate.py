@@ -1,5 +1,6 @@
 """`multitalk evaluate`: does the mouth follow the voice, and is it still the same picture?"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from multitalk.cli.console import answering, complain, print_json
 from multitalk.cli.speakers import boxes_of, named_file
-from multitalk.cli.typed import shown
+from multitalk.cli.typed import Typed, shown
 from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
 from multitalk.paths import at_home, on_disk
 
@@ -70,7 +71,8 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
 
     multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
-    with answering(as_json=as_json):
+    told = _typed(videos, portrait, {"voices": audio or [], "phonemes": phonemes or []})
+    with answering(as_json=as_json, spell=told.spell):
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
         if plot is not None and (against is not None or not alone):
@@ -154,6 +156,18 @@ def _two(
     elif whole:
         print_pair(verdicts, compared)
     return worst(verdicts)
+
+
+def _typed(videos: list[Path], portrait: Path | None, files: Mapping[str, Sequence[str]]) -> Typed:
+    """What was typed for each argument of `multitalk.evaluation.evaluate`."""
+    places = {"video": str(videos[0])}
+    if portrait is not None:
+        places["portrait"] = shown("--portrait", portrait)
+    for argument, option in (("voices", "--audio"), ("phonemes", "--phonemes")):
+        for index, value in enumerate(files[argument], start=1):
+            name, _ = named_file(option, value, default=f"person{index}")
+            places[f"{argument}.{name}"] = shown(option, value)
+    return Typed(places, whole=False)
 
 
 def _check_pair(alone: bool, video: Path, against: Path, side_by_side: Path | None) -> None:

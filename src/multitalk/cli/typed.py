@@ -35,7 +35,7 @@ class Typed:
             missing = ", ".join(REQUIRED[field] for field in fields)
             _become(problem, InvalidRequest("options_missing", missing=missing))
             return
-        problem.place = self._place(problem.field)
+        problem.place = self._place(problem.field) or problem.place
         if problem.field == "audio_type" and problem.place:
             shown = str(problem.parameters["value"])
             _become(problem, not_a_choice("audio_type", shown, ORDERS))

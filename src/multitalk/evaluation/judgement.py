@@ -84,7 +84,7 @@ def evaluate(
         original = load_picture(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS).pixels
     facts = probe(video, field="video")
     fps = facts.fps
-    sound = read_sound(video)
+    sound = read_sound(video, field="video")
     limit = int(max_seconds * fps)
     frames: Iterator[Frame] = islice(read_frames(video), limit)
     if on_progress is not None:
@@ -115,7 +115,9 @@ def _file(field: str, path: StrPath) -> Path:
     """A file that is there."""
     file = at_home(Path(path))
     if not file.is_file():
-        raise InvalidRequest("file_missing", field=f"{field}={os.fspath(path)!r}")
+        error = InvalidRequest("file_missing", field=field)
+        error.place = f"{field}={os.fspath(path)!r}"
+        raise error
     return file
 
 

@@ -78,7 +78,7 @@ def read_voices(
     for name in names:
         samples, start, similarity = sound, 0, None
         if voices:
-            samples = read_sound(voices[name])
+            samples = read_sound(voices[name], field=f"voices.{name}")
             start, similarity = place_of(samples, sound)
             samples = shifted(samples, start, len(sound))
         seconds = start / SAMPLE_RATE

@@ -197,8 +197,15 @@ def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
     return SoundSource(track, stored, mix.sides)
 
 
-def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+def read_sound(
+    path: Path, sample_rate: int = SAMPLE_RATE, *, field: str | None = None
+) -> NDArray[np.float32]:
     """The sound of any file as it is, mixed to mono.
+
+    Args:
+        path: The file.
+        sample_rate: Of the result, in Hz.
+        field: What to blame.
 
     Returns:
         Float32 [S], not normalised.
@@ -206,8 +213,10 @@ def read_sound(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
-    track = choose_track(path)
-    blocks = sound_blocks(path, sample_rate=sample_rate, num_channels=1, track=track.index)
+    track = choose_track(path, field=field)
+    blocks = sound_blocks(
+        path, sample_rate=sample_rate, num_channels=1, track=track.index, field=field
+    )
     return np.concatenate([block[0] for block in blocks])
 
 
