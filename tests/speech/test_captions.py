@@ -49,6 +49,9 @@ def test_a_text_is_cut_at_sentences_then_clauses_then_words() -> None:
     assert all(len(piece) <= MAX_WIDTH for piece in pieces)
     assert len(pieces_of("가" * 100)) > 2
     assert pieces_of(" … — \n") == []
+    assert pieces_of("# **Hello** 👋 you\n* [Here](https://example.com) it is.") == [
+        "Hello you", "Here it is."
+    ]  # fmt: skip
 
 
 def test_pieces_end_in_pauses_though_letters_do_not_say_exactly_where() -> None:
@@ -65,6 +68,11 @@ def test_without_pauses_each_piece_has_the_time_that_its_letters_are_worth() -> 
     assert [(one.start_seconds, one.end_seconds) for one in found] == [
         (0.0, pytest.approx(2.4)), (pytest.approx(2.4), pytest.approx(3.9))
     ]  # fmt: skip
+
+
+def test_a_stretch_of_unknown_sound_is_shared_by_what_is_said_in_it() -> None:
+    found = captions_of(["Abcdefgh. Abcdefgh. Abcdefgh."], sounds_of(4.0, -0.4, 2.0))
+    assert [one.start_seconds for one in found] == [0.0, pytest.approx(2.0), pytest.approx(4.4)]
 
 
 def test_more_pieces_than_sounds_are_still_in_order() -> None:

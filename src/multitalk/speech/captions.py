@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.speech.synthesis import PhonemeTiming
+from multitalk.speech.written import plain_lines
 
 # Two lines of 42 Latin letters, of about 17 wide ones (Hangul, kana, Han): the usual limits.
 LINE_WIDTH = 42.0
 MAX_WIDTH = 2 * LINE_WIDTH
 WIDE = 2.5
+STEP_SECONDS = 0.1  # where there is no pause, a piece ends at a multiple of this
 LINGER_SECONDS = 0.5  # a piece stays so long after its last sound, if nothing follows
 
 # How much is said in one letter, in Latin letters; what has no sound counts nothing.
@@ -58,7 +60,7 @@ def captions_of(texts: Sequence[str], sounds: Sequence[PhonemeTiming]) -> tuple[
         In order, without overlaps; none where there are no sounds.
     """
     pieces = [piece for text in texts for piece in pieces_of(text)]
-    spoken = [sound for sound in sounds if sound.ipa]
+    spoken = [step for sound in sounds if sound.ipa for step in _steps(sound)]
     if not pieces or not spoken:
         return ()
     timeline = _Timeline(spoken)
@@ -73,8 +75,12 @@ def captions_of(texts: Sequence[str], sounds: Sequence[PhonemeTiming]) -> tuple[
 
 
 def pieces_of(text: str) -> list[str]:
-    """A text in pieces of two lines at most: its sentences, or clauses and words of long ones."""
-    sentences = (" ".join(part.split()) for part in _SENTENCE_END.split(text.strip()))
+    """A text in pieces of two lines at most: its sentences, or clauses and words of long ones.
+
+    Markup and signs that nobody says are left out.
+    """
+    lines = (line.text for line in plain_lines(text))
+    sentences = [" ".join(part.split()) for line in lines for part in _SENTENCE_END.split(line)]
     pieces: list[str] = []
     for sentence in sentences:
         if not _worth(sentence):
@@ -111,6 +117,15 @@ def as_vtt(captions: Sequence[Caption]) -> str:
         f"{_escaped(_lines(one.text))}\n\n"
         for one in captions
     )
+
+
+def _steps(sound: PhonemeTiming) -> Iterator[PhonemeTiming]:
+    """A sound as short ones: of a recording only the stretches between pauses are known."""
+    seconds = sound.end_seconds - sound.start_seconds
+    count = max(1, round(seconds / STEP_SECONDS))
+    for step in range(count):
+        start, end = (sound.start_seconds + seconds * at / count for at in (step, step + 1))
+        yield PhonemeTiming(start, end, sound.ipa)
 
 
 @dataclass(frozen=True)

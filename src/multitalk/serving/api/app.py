@@ -19,6 +19,7 @@ from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.gate import Gate
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.openapi import DescribedApp
 from multitalk.serving.api.server import Server
 from multitalk.version import __version__
 
@@ -49,7 +50,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
             app.state.server = server
             yield
 
-    app = FastAPI(
+    app = DescribedApp(
         title="MultiTalk",
         version=__version__,
         description=DESCRIPTION,

@@ -1,8 +1,6 @@
 """What is open to everybody: the web page, the list of routes, whether the server is well."""
 
-import html
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
@@ -11,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from multitalk.serving.api.answers import answer
+from multitalk.serving.api.docs_page import docs_page
 from multitalk.serving.api.server import server_of
 from multitalk.version import __version__
 
@@ -67,8 +66,8 @@ async def favicon() -> Response:
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
-    """Every route with its first lines; the same for programs: /openapi.json."""
-    return HTMLResponse(_listing(request.app.openapi()), headers=HEADERS)
+    """Every route, to be tried; the same for programs: /openapi.json."""
+    return HTMLResponse(docs_page(request.app.openapi()), headers=HEADERS)
 
 
 def mount_page(app: FastAPI, directory: Path = DIRECTORY) -> None:
@@ -89,22 +88,3 @@ class _Page(StaticFiles):
             await send(message)
 
         await super().__call__(scope, receive, with_headers)
-
-
-def _listing(schema: dict[str, Any]) -> str:
-    rows = []
-    for path, methods in schema["paths"].items():
-        for method, told in methods.items():
-            line = [
-                f"{method.upper()} {path}",
-                told.get("summary", ""),
-                told.get("description", ""),
-            ]
-            rows.append(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
-            )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>MultiTalk API</title>'
-        '<h1>MultiTalk API</h1><p>For programs: <a href="/openapi.json">/openapi.json</a></p>'
-        "<table><tr><th>Route<th>Does<th>More</tr>" + "".join(rows) + "</table></html>"
-    )
