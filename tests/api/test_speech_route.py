@@ -12,7 +12,7 @@ import pytest
 from running import running
 
 from multitalk.settings import Settings
-from speech_stand_in import speech_service
+from speech_stand_in import send, speech_service
 
 pytest.importorskip("espeakng_loader")
 
@@ -179,6 +179,30 @@ def test_an_estimate_does_not_ask_the_service(tmp_path):
             assert unknown["talk_seconds"] is None
             assert "only known when" in unknown["warnings"][0]
     assert service.requests == []
+
+
+def test_a_busy_service_s_time_is_told_and_its_list_is_asked_for_once_a_minute(tmp_path):
+    now = [1000.0]
+    with speech_service(lambda handler, _: send(handler, 429, Retry_After="9")) as service:
+        settings = Settings(work_directory=tmp_path, speech_url=service.url)
+        with (
+            running(tmp_path, settings=settings, works=False, clock=lambda: now[0]) as server,
+            server.client() as asking,
+        ):
+            answer = asking.post(SPEECH, json={"input": "Hello.", "voice": "tts:sky"})
+            assert (answer.status_code, answer.json()["code"]) == (502, "speech_failed")
+            assert answer.headers["retry-after"] == "9"
+            for _ in range(3):
+                assert (
+                    "음성"
+                    in asking.get("/voices", headers={"Accept-Language": "ko"}).json()["warnings"][
+                        0
+                    ]
+                )
+            assert len(service.requests) == 2
+            now[0] += 61
+            asking.get("/voices", headers={"Accept-Language": "ko"})
+            assert len(service.requests) == 3
 
 
 def test_the_service_is_left_when_the_client_is_gone(tmp_path):

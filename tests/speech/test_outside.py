@@ -62,9 +62,8 @@ def test_one_speaker_s_texts_may_be_spoken_by_both(tmp_path):
     assert (speech.sample_rate, own.sample_rate) == (SAMPLE_RATE, 22_050)
     assert seconds == pytest.approx(alone + PAUSE_SECONDS, abs=0.02)
     ours = own.resampled(SAMPLE_RATE)
-    np.testing.assert_allclose(
-        speech.samples[-len(ours) // 2 :], ours[-len(ours) // 2 :], atol=0.02
-    )
+    half = len(ours) // 2  # its place is exact to a part of a sample
+    assert np.corrcoef(speech.samples[-half:], ours[-half:])[0, 1] > 0.9
     assert not are_known(speech.phonemes)
     assert are_known(own.phonemes)
 
@@ -82,6 +81,19 @@ def test_a_refused_voice_is_told_with_its_place(tmp_path):
     ):
         spoken(service, tmp_path, said("Hello."))
     assert caught.value.field == "audio_paths.p.voice"
+
+
+def test_a_long_text_is_sent_in_parts_that_services_take(tmp_path):
+    sentences = [f"This is sentence number {number}." for number in range(200)]
+    with speech_service() as service:
+        speech = spoken(service, tmp_path, said(" ".join(sentences)))
+    parts = [asked.body["input"] for asked in service.requests]
+    assert len(parts) == 2
+    assert max(map(len, parts)) <= 4000
+    assert all(part.endswith(".") for part in parts)
+    assert " ".join(parts) == " ".join(sentences)
+    seconds = sum(map(len, parts)) * SECONDS_PER_CHARACTER + REST_SECONDS
+    assert len(speech.samples) / SAMPLE_RATE == pytest.approx(seconds, abs=0.01)
 
 
 def test_too_long_a_speech_is_refused(tmp_path):

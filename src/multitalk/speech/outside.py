@@ -16,10 +16,12 @@ from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.schema import SpokenText
 from multitalk.schema.request import service_name
 from multitalk.settings import Settings
+from multitalk.speech.cutting import parts_of
 from multitalk.speech.synthesis import UNKNOWN_SOUND, PhonemeTiming, SynthesizedSpeech
 from multitalk.speech.written import plain_lines
 
 MAX_SAMPLE_RATE = 48_000  # Hz
+MAX_INPUT_CHARACTERS = 4000  # at once; OpenAI takes 4096
 STEP_SECONDS = 0.02
 QUIET_DB = -40.0  # below the loudest step: a pause
 LEAST_PAUSE_SECONDS = 0.12  # shorter ones are within words: before a p, t or k
@@ -53,31 +55,40 @@ class OutsideVoices:
         plain = "\n".join(line.text for line in plain_lines(text.text))
         if not plain:
             raise InvalidRequest("text_unspeakable", field="text")
-        path = self._service.speak(
-            plain,
-            voice=service_name(text.voice or ""),
-            speed=text.speed,
-            directory=self._directory,
-        )
-        try:
-            samples, sample_rate = self._decoded(path)
-        except MediaUndecodable as error:
-            raise SpeechUnavailable("speech_service_not_sound", found="damaged sound") from error
-        finally:
-            path.unlink(missing_ok=True)
-        return SynthesizedSpeech(samples, sample_rate, stretches(samples, sample_rate))
+        parts: list[NDArray[np.float32]] = []
+        sample_rate = None
+        for piece in parts_of(plain, MAX_INPUT_CHARACTERS):
+            path = self._service.speak(
+                piece,
+                voice=service_name(text.voice or ""),
+                speed=text.speed,
+                directory=self._directory,
+            )
+            try:
+                sample_rate = sample_rate or min(sound_format(path).sample_rate, MAX_SAMPLE_RATE)
+                parts += self._decoded(path, sample_rate, sum(map(len, parts)))
+            except MediaUndecodable as error:
+                found = "damaged sound"
+                raise SpeechUnavailable("speech_service_not_sound", found=found) from error
+            finally:
+                path.unlink(missing_ok=True)
+        samples, rate = np.concatenate(parts), sample_rate or MAX_SAMPLE_RATE
+        return SynthesizedSpeech(samples, rate, stretches(samples, rate))
 
-    def _decoded(self, path: Path) -> tuple[NDArray[np.float32], int]:
-        """float32 [S], mono, and its rate in hertz."""
-        sample_rate = min(sound_format(path).sample_rate, MAX_SAMPLE_RATE)
+    def _decoded(self, path: Path, sample_rate: int, before: int) -> list[NDArray[np.float32]]:
+        """A file's blocks, float32 [S] each, mono; `before` is how many samples there are already.
+
+        Raises:
+            LimitExceeded: With those it is more than a voice may have.
+        """
         limit = self._settings.max_speech_seconds
-        blocks, length = [], 0
+        blocks = []
         for block in sound_blocks(path, sample_rate=sample_rate, num_channels=1):
             blocks.append(block[0])
-            length += block.shape[1]
-            if length > limit * sample_rate:
+            before += block.shape[1]
+            if before > limit * sample_rate:
                 raise LimitExceeded("speech_too_long", field="text", limit=limit)
-        return np.concatenate(blocks), sample_rate
+        return blocks
 
 
 def stretches(samples: NDArray[np.float32], sample_rate: int) -> tuple[PhonemeTiming, ...]:

@@ -7,7 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from multitalk.errors import LimitExceeded, MultiTalkError, TooManyRequests, Unauthorized
+from multitalk.errors import (
+    LimitExceeded,
+    MultiTalkError,
+    SpeechFailed,
+    TooManyRequests,
+    Unauthorized,
+)
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply, read_json
 from multitalk.serving.api.config import MEGABYTE
@@ -28,8 +34,10 @@ def answer(
 def error_answer(error: MultiTalkError, locale: Locale) -> Response:
     """What is told about an error, with the status of its kind."""
     headers = {}
-    if isinstance(error, TooManyRequests):
-        headers["Retry-After"] = str(round(error.seconds))
+    if isinstance(error, TooManyRequests | SpeechFailed):
+        seconds = error.parameters.get("seconds")
+        if isinstance(seconds, float | int):
+            headers["Retry-After"] = str(round(seconds))
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     body = ErrorReply.of(error, locale).reply()

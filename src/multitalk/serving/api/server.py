@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 
 from multitalk.errors import NotFound
+from multitalk.messages import Locale
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.ending import Ending
 from multitalk.serving.api.keys import KeyRing
@@ -43,6 +45,7 @@ class Server:
         own_workers: Ids of the workers that run on behalf of this server.
         clock: Seconds since 1970.
         speaking: Places for texts that are spoken here at once.
+        voices: The lists of voices that were made last, with when and for whom.
         asking: Places for texts that the speech service speaks at once.
     """
 
@@ -59,6 +62,7 @@ class Server:
     ending: Ending
     own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
+    voices: dict[Locale, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,14 +16,14 @@ from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest, RequestError
 from multitalk.media.sound_file import KINDS, SoundFormatName, encode_sound
-from multitalk.messages import sentence
+from multitalk.messages import Locale, sentence
 from multitalk.schema import SpokenText
 from multitalk.schema.problems import brief, one_error
 from multitalk.schema.request import has_outside_voice
 from multitalk.schema.wire import WireModel
 from multitalk.serving.api.answers import answer, locale_of, read_body
 from multitalk.serving.api.jobs import caller_of
-from multitalk.serving.api.server import server_of
+from multitalk.serving.api.server import Server, server_of
 from multitalk.settings import Settings
 from multitalk.speech.catalogue import catalogue
 from multitalk.speech.narration import narrate
@@ -32,6 +33,7 @@ from multitalk.speech.synthesis import SynthesizedSpeech
 router = APIRouter()
 
 MAX_BODY_BYTES = 2**20
+LISTED_SECONDS = 60.0  # for which a list of voices is told again
 LOOK_SECONDS = 0.5  # how often a client that waits is looked after
 PLACE = "speech"  # where errors of a text are, until they are told
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
@@ -54,14 +56,14 @@ async def voices(request: Request) -> Response:
     """Names for `language` and `voice` of a text; docs/voices.md describes the answer."""
     server_of(request).limits.admit(caller_of(request), "other")
     locale = locale_of(request.headers.get("accept-language", ""))
-    return answer(await asyncio.to_thread(catalogue, server_of(request).settings, locale))
+    return answer(await _voices(server_of(request), locale))
 
 
 @router.get("/v1/audio/voices", summary="The same voices, as clients of speech services read them")
 async def audio_voices(request: Request) -> Response:
     """`{"voices": [{"id", "name", ...}]}`."""
     server_of(request).limits.admit(caller_of(request), "other")
-    told = await asyncio.to_thread(catalogue, server_of(request).settings)
+    told = await _voices(server_of(request), "en")
     return answer({"voices": [{"id": voice["name"], **voice} for voice in told["voices"]]})
 
 
@@ -113,6 +115,15 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
             item["loc"] = tuple("input" if part == "text" else part for part in item["loc"])
         raise one_error(found, known_fields=lambda _: _Order.model_fields) from error
     return text, order.response_format
+
+
+async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
+    """The catalogue; the speech service is not asked for it at every look at the page."""
+    when, told = server.voices.get(locale, (-math.inf, {}))
+    if server.clock() - when > LISTED_SECONDS:
+        told = await asyncio.to_thread(catalogue, server.settings, locale)
+        server.voices[locale] = (server.clock(), told)
+    return told
 
 
 async def _while_wanted(
