@@ -3,7 +3,7 @@
 What comes back is a recording: which sounds are in it is not known, only where there are any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from multitalk.schema.request import service_name
 from multitalk.settings import Settings
 from multitalk.speech.cutting import parts_of
 from multitalk.speech.synthesis import UNKNOWN_SOUND, PhonemeTiming, SynthesizedSpeech
-from multitalk.speech.written import plain_lines
+from multitalk.speech.written import LINE_PAUSE, Line, plain_lines
 
 MAX_SAMPLE_RATE = 48_000  # Hz
 MAX_INPUT_CHARACTERS = 4000  # at once; OpenAI takes 4096
@@ -52,7 +52,7 @@ class OutsideVoices:
             LimitExceeded: It lasts longer than a voice may.
             SpeechUnavailable, SpeechFailed, Cancelled: As `SpeechService.speak`.
         """
-        plain = "\n".join(line.text for line in plain_lines(text.text))
+        plain = _joined(plain_lines(text.text))
         if not plain:
             raise InvalidRequest("text_unspeakable", field="text")
         parts: list[NDArray[np.float32]] = []
@@ -89,6 +89,12 @@ class OutsideVoices:
             if before > limit * sample_rate:
                 raise LimitExceeded("speech_too_long", field="text", limit=limit)
         return blocks
+
+
+def _joined(lines: Sequence[Line]) -> str:
+    """Lines as one text, with a line end where the text had one: a long line comes in several."""
+    ends = ["\n" if line.pause_seconds >= LINE_PAUSE else " " for line in lines]
+    return "".join(line.text + end for line, end in zip(lines, ends, strict=True)).strip()
 
 
 def stretches(samples: NDArray[np.float32], sample_rate: int) -> tuple[PhonemeTiming, ...]:
