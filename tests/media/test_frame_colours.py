@@ -9,7 +9,7 @@ from multitalk.media.footage import FootageReader
 from multitalk.media.video import read_frames
 
 LEVELS = 3
-COLOURS = ((200, 140, 110), (255, 255, 255), (60, 90, 120), (30, 30, 30))
+COLOURS = ((200, 140, 110), (255, 255, 255), (190, 60, 50), (40, 50, 60))
 EXACT = 0x2 | 0x2000 | 0x40000
 
 
