@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.paths import on_disk
+from multitalk.paths import as_meant, on_disk
 
 NAMES = ["한글 사진.jpg", "café.wav", "Ångström", "각간갇.png"]
 
@@ -67,3 +67,12 @@ def test_a_directory_that_may_not_be_listed_is_not(tmp_path: Path) -> None:
     (tmp_path / decomposed("한글")).touch()
     written = tmp_path / composed("한글")
     assert on_disk(written, may_list=lambda directory: directory != tmp_path) == written
+
+
+def test_a_path_with_a_home_has_a_spelling_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / decomposed("사진")).mkdir()
+    written = Path("~") / composed("사진") / composed("새.mp4")
+    assert as_meant(written) == tmp_path / decomposed("사진") / composed("새.mp4")

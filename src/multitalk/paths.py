@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def as_meant(path: Path) -> Path:
+    """A path that a person wrote: its `~` expanded, and in the spelling that the disk has."""
+    return on_disk(at_home(path))
+
+
 def at_home(path: Path) -> Path:
     """A path whose `~` is the directory of a user; as it is where there is no such user."""
     try:

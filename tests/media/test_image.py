@@ -96,6 +96,15 @@ def test_what_is_transparent_lies_over_middle_grey(tmp_path, mode):
     assert tuple(portrait[4, 6]) == (255, 255, 255)
 
 
+def test_one_grey_of_sixteen_bits_may_be_transparent(tmp_path):
+    grey = np.full((8, 8), 65535, np.uint16)
+    grey[:, :4] = 30000
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=30000)
+    portrait = load(tmp_path / "a.png")
+    assert tuple(portrait[4, 1]) == (128, 128, 128)
+    assert tuple(portrait[4, 6]) == (255, 255, 255)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "LAB"])
 def test_each_mode_becomes_rgb(tmp_path, mode):
     image = Image.new("RGB", (8, 8), (255, 255, 255))

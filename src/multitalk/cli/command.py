@@ -6,7 +6,7 @@ from typing import Any
 from typer import Context
 from typer.core import TyperCommand, TyperGroup
 
-from multitalk.paths import at_home, on_disk
+from multitalk.paths import as_meant
 
 
 class Command(TyperCommand):
@@ -33,7 +33,7 @@ class Group(TyperGroup):
 def _meant(value: object) -> object:
     if isinstance(value, list):
         return [_meant(each) for each in value]
-    return on_disk(at_home(value)) if isinstance(value, Path) else value
+    return as_meant(value) if isinstance(value, Path) else value
 
 
 def _without_types_of_switches(params: Any) -> Any:

@@ -12,7 +12,7 @@ from multitalk.cli.console import answering, complain, print_json
 from multitalk.cli.speakers import boxes_of, named_file
 from multitalk.cli.typed import Typed, shown
 from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
-from multitalk.paths import at_home, on_disk
+from multitalk.paths import as_meant
 
 
 def evaluate(  # noqa: PLR0917 - typer's way to say options
@@ -182,5 +182,5 @@ def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
     files = {}
     for index, value in enumerate(given or [], start=1):
         name, path = named_file(option, value, default=f"person{index}")
-        files[name] = existing(f"{option} {name}", on_disk(at_home(Path(path))))
+        files[name] = existing(f"{option} {name}", as_meant(Path(path)))
     return files or None

@@ -13,7 +13,7 @@ from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.speakers import boxes_of, named, voices_of
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
 from multitalk.cli.typed import ORDERS, shown, typed
-from multitalk.paths import at_home, on_disk
+from multitalk.paths import as_meant
 
 if TYPE_CHECKING:
     from multitalk.job import Talk
@@ -274,7 +274,7 @@ def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
             raise typer.BadParameter(
                 f"--phonemes {option}: the sounds of a tts: voice are not known; take another voice"
             )
-        files[name] = on_disk(at_home(Path(file)))
+        files[name] = as_meant(Path(file))
     return files
 
 

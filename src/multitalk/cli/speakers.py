@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from multitalk.paths import at_home, on_disk
+from multitalk.paths import as_meant
 
 _NAMED = re.compile(r"([\w-]{1,64})=(.*[^=].*)", re.DOTALL)  # not the padding of a bare base64
 _NUMBERED = re.compile(r"person\d+")
@@ -50,7 +50,7 @@ def named_file(option: str, wanted: str, *, default: str) -> tuple[str, str]:
 
 def _is_file(source: str) -> bool:
     try:
-        return on_disk(at_home(Path(source))).is_file()
+        return as_meant(Path(source)).is_file()
     except OSError:  # no path is so long: base64
         return False
 

@@ -29,7 +29,7 @@ from multitalk.face.landmarks import FaceLandmarks
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
-from multitalk.paths import at_home
+from multitalk.paths import as_meant
 
 StrPath = str | os.PathLike[str]
 Box = tuple[float, float, float, float]
@@ -107,13 +107,13 @@ def evaluate(
         checks=checks_of(people, seen.background),
     )
     if plot is not None:
-        draw_report(report, at_home(Path(plot)))
+        draw_report(report, as_meant(Path(plot)))
     return report
 
 
 def _file(field: str, path: StrPath) -> Path:
     """A file that is there."""
-    file = at_home(Path(path))
+    file = as_meant(Path(path))
     if not file.is_file():
         error = InvalidRequest("file_missing", field=field)
         error.place = f"{field}={os.fspath(path)!r}"

@@ -135,4 +135,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         grey = grey * 255.0
     elif image.mode.startswith("I;16") or grey.max() > 255.0:
         grey = grey / 257.0  # 65535 / 255
-    return Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+    shown = Image.fromarray(np.clip(np.round(grey), 0, 255).astype(np.uint8))
+    clear = image.info.get("transparency")  # of a PNG: the one grey that is transparent
+    if clear is None:
+        return shown
+    opacity = np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8)
+    return Image.merge("LA", (shown, Image.fromarray(opacity)))

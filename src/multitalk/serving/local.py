@@ -17,7 +17,7 @@ from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
 from multitalk.messages import Locale
-from multitalk.paths import at_home
+from multitalk.paths import as_meant, at_home
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.schema import Box, ProfileName, Quality, TalkRequest, parse_request
@@ -122,7 +122,7 @@ class Studio:
             request = parse_request(
                 with_paths_from(Path.cwd(), fields | stated), settings=self.settings
             )
-            file = at_home(Path(output))
+            file = as_meant(Path(output))
             return as_result(self.render_request(request, file, on_progress=on_progress))
 
     def render_request(
