@@ -153,6 +153,24 @@ def test_evaluate_names_the_files_of_a_speaker() -> None:
         assert said in complaint(result)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("render", "--image", "face.png", "-o", "t.mp4"), ("evaluate", "face.png")],
+)
+def test_what_is_ambiguous_is_an_object_with_json_too(command: tuple[str, ...]) -> None:
+    for name in ("take=2.wav", "2.wav"):
+        Path(name).touch()
+    result = CliRunner().invoke(app, [*command, "--audio", "take=2.wav", "--json"])
+    assert result.exit_code == 2
+    assert "write ./take=2.wav" in json.loads(result.stdout)["error"]
+
+
+def test_a_wrong_use_of_an_option_is_one_object_with_json() -> None:
+    voices = ("--audio", "voice.wav", "--phonemes", "s.json")
+    result = render("--image", "face.png", *voices, "--json")
+    assert "for one who has a text" in json.loads(result.stdout)["error"]
+
+
 def test_korean_errors_name_the_option_too() -> None:
     result = render("--image", "nope.jpg", "--audio", "voice.wav", "--locale", "ko")
     assert result.stderr.startswith("--image nope.jpg: 읽을 수 있는 파일이 없습니다")

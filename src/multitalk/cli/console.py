@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -30,31 +31,39 @@ LogFormatOption = Annotated[
 ]
 
 
+@dataclass
+class Answers:
+    """How errors are said; what is not known at the beginning is set later.
+
+    Attributes:
+        locale: Language of the sentence.
+        spell: Has a problem say what was typed (`multitalk.cli.typed`).
+    """
+
+    locale: Locale = "en"
+    spell: Callable[[MultiTalkError], None] | None = None
+
+
 @contextmanager
-def answering(
-    locale: Locale = "en",
-    *,
-    as_json: bool = False,
-    spell: Callable[[MultiTalkError], None] | None = None,
-) -> Iterator[None]:
+def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answers]:
     """Say errors as a sentence and leave with the exit code of their family.
 
     Args:
         locale: Of the sentence.
         as_json: Also print the error as the contract has it, for the program that reads stdout.
-        spell: Has a problem say what was typed (`multitalk.cli.typed`).
     """
     say = print_json if as_json else _say_nothing
+    answers = Answers(locale)
     try:
-        yield
+        yield answers
     except MultiTalkError as error:
-        if spell is not None:
-            for problem in error.problems:
-                spell(problem)
+        for problem in error.problems:
+            if answers.spell is not None:
+                answers.spell(problem)
         from multitalk.schema import ErrorReply  # noqa: PLC0415 - takes a while
 
-        say(ErrorReply.of(error, locale).reply())
-        complain(error.text(locale))
+        say(ErrorReply.of(error, answers.locale).reply())
+        complain(error.text(answers.locale))
         asked = isinstance(error, RequestError)
         raise typer.Exit(EXIT_REQUEST_ERROR if asked else EXIT_WORKER_ERROR) from error
     except SettingError as error:

@@ -169,20 +169,23 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "locale": ("--locale", locale),
     }
     manners = {"voice": voice or [], "speed": speed or [], "pitch": pitch or []}
-    said = typed(
-        values=of_fields,
-        audio=audio or [],
-        text=text or [],
-        of_texts={"language": [language] if language else [], **manners},
-        box=box or [],
-        whole=request is None,
-    )
-    with answering("ko" if locale == "ko" else "en", as_json=as_json), ExitStack() as stack:
+    with (
+        answering("ko" if locale == "ko" else "en", as_json=as_json) as answers,
+        ExitStack() as stack,
+    ):
         from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while
         from multitalk.serving.local import plain_prompt, with_paths_from  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+        said = typed(
+            values=of_fields,
+            audio=audio or [],
+            text=text or [],
+            of_texts={"language": [language] if language else [], **manners},
+            box=box or [],
+            whole=request is None,
+        )
         settings = Settings.from_env()
         to_stdout = is_standard_output(output, as_json=as_json)
         stdin = StandardInput(stack)
@@ -202,10 +205,10 @@ def render(  # noqa: PLR0917 - typer's way to say options
         on_top = {field: value for field, value in options.items() if value is not None}
         if request is None:
             on_top.setdefault("prompt", plain_prompt(len(voices or {})))
-        with answering(wanted_locale(given | on_top), as_json=as_json, spell=said.spell):
-            wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
-            files = _timing_files(phonemes or [], wanted)
-            _render(wanted, output, files, settings, to_stdout=to_stdout, as_json=as_json)
+        answers.locale, answers.spell = wanted_locale(given | on_top), said.spell
+        wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
+        files = _timing_files(phonemes or [], wanted)
+        _render(wanted, output, files, settings, to_stdout=to_stdout, as_json=as_json)
 
 
 def _render(

@@ -36,7 +36,7 @@ class Typed:
             _become(problem, InvalidRequest("options_missing", missing=missing))
             return
         problem.place = self._place(problem.field) or problem.place
-        if problem.field == "audio_type" and problem.place:
+        if problem.field == "audio_type" and problem.place and "choices" in problem.parameters:
             shown = str(problem.parameters["value"])
             _become(problem, not_a_choice("audio_type", shown, ORDERS))
 
