@@ -65,6 +65,16 @@ def choose_engine(*, weights: Path | None = None) -> EngineName:
     return "diffusion" if has_gpu() else "warp"
 
 
+def check_loadable(name: EngineName, *, settings: Settings) -> None:
+    """See that an engine has what it needs, without loading it.
+
+    Raises:
+        EngineUnavailable: It lacks packages or weights.
+    """
+    if name == "diffusion":
+        _checked_weights(settings.weights or find_weights(settings))
+
+
 def _load_warp() -> Engine:
     if Launch.from_env(os.environ):
         raise EngineUnavailable("parallel_needs_diffusion", field="engine")
@@ -74,12 +84,7 @@ def _load_warp() -> Engine:
 
 
 def _load_diffusion(weights: Path | None, settings: Settings) -> Engine:
-    absent = _absent_packages()
-    if absent:
-        packages = ", ".join(absent)
-        raise EngineUnavailable("diffusion_needs_packages", field="engine", packages=packages)
-    if weights is None or not weights.is_dir():
-        raise EngineUnavailable("diffusion_needs_weights", field="engine")
+    weights = _checked_weights(weights)
     from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch
 
     engine = DiffusionEngine.load(weights, settings)
@@ -87,6 +92,17 @@ def _load_diffusion(weights: Path | None, settings: Settings) -> Engine:
         engine.follow()
         raise SystemExit(0)
     return engine
+
+
+def _checked_weights(weights: Path | None) -> Path:
+    """The weights, where there are any, and the packages that read them."""
+    absent = _absent_packages()
+    if absent:
+        packages = ", ".join(absent)
+        raise EngineUnavailable("diffusion_needs_packages", field="engine", packages=packages)
+    if weights is None or not weights.is_dir():
+        raise EngineUnavailable("diffusion_needs_weights", field="engine")
+    return weights
 
 
 def _absent_packages() -> list[str]:

@@ -65,6 +65,14 @@ def test_progress_is_the_output_while_the_job_runs(client):
     assert reply["output"] == {"stage": "render", "done": 1, "total": 2}
 
 
+def test_health_tells_ready_workers_from_those_that_still_start(tmp_path):
+    with running(tmp_path) as server, server.client() as client:
+        wait_until(lambda: client.get(f"{TALK}/health").json()["workers"]["ready"] == 1)
+        server.server.own_workers |= {"stub", "new"}
+        workers = client.get(f"{TALK}/health").json()["workers"]
+    assert (workers["ready"], workers["initializing"]) == (1, 1)
+
+
 def test_a_failed_job_tells_its_sentence_beside_code_and_field(client):
     reply = ended(client, send(client, {"error": "no face"})["id"])
     assert reply["status"] == "FAILED"

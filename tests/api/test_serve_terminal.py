@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import threading
 import time
 from pathlib import Path
@@ -84,6 +85,31 @@ def test_at_a_terminal_the_address_is_last_and_two_ctrl_c_end_a_server_that_is_w
         assert terminal.lines[-1] == "stopped"
     with running(tmp_path / "state" / "server", works=False) as server, server.client() as client:
         assert client.get(f"{TALK}/status/{job}").json()["status"] == "IN_QUEUE"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_each_way_to_end_a_server_is_quiet_and_has_its_code(tmp_path, environ, number, code):
+    options = ("--port", "0", "--workers", "0")
+    with Terminal("serve", *options, directory=tmp_path, **environ) as terminal:
+        terminal.wait_for(lambda lines: lines and READY.search(lines[-1]))
+        terminal.process.send_signal(number)
+        assert terminal.exit_code() == code
+        assert not re.search("Traceback|Exception|[Ee]rror", "\n".join(terminal.lines))
+
+
+def test_an_engine_that_cannot_run_here_is_told_before_workers_are_started(tmp_path, environ):
+    with Terminal(
+        *("serve", "--port", "0", "--engine", "diffusion"),
+        directory=tmp_path,
+        **environ,
+        MULTITALK_WEIGHTS=str(tmp_path / "none"),
+    ) as terminal:
+        assert terminal.exit_code() == 1
+        said = " ".join(terminal.lines)
+        assert "the diffusion engine needs" in said
+        assert "process" not in said
 
 
 def test_at_a_terminal_json_is_an_option_and_ctrl_c_ends_an_idle_server(tmp_path, environ):

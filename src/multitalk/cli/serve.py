@@ -115,7 +115,11 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         except ModuleNotFoundError as error:
             complain(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error
-        from multitalk.registry import checked_name, choose_engine  # noqa: PLC0415
+        from multitalk.registry import (  # noqa: PLC0415
+            check_loadable,
+            checked_name,
+            choose_engine,
+        )
         from multitalk.serving.api.config import ServeConfig  # noqa: PLC0415
         from multitalk.serving.logs import is_plain, start_log  # noqa: PLC0415
 
@@ -124,6 +128,8 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         start_log(settings.log_level, log_format)
         wanted = checked_name(settings.engine if engine is None else engine)
         chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
+        if workers:  # each would end at its start, again and again
+            check_loadable(chosen, settings=settings)
         place = _directory(data, settings)
         queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
         logging.getLogger(__name__).info("keys, jobs and videos are kept in %s", place)

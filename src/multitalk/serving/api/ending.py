@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -58,6 +60,20 @@ class EndingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
         await super().serve(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, and the end of the terminal, too, where somebody listens to it."""
+        with super().capture_signals():
+            before = signal.getsignal(signal.SIGHUP)
+            if not callable(before):  # ignored, as under nohup, or left to the system
+                yield
+                return
+            signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, or hurry; called by Python where a signal came."""

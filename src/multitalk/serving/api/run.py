@@ -204,13 +204,14 @@ async def _greet(server: Server, greet: Callable[[], None]) -> None:
     """Greet when a worker is ready; if that takes a while, once before it, too."""
     loop = asyncio.get_running_loop()
     patient_until: float | None = loop.time() + PATIENCE_SECONDS
-    while not await _is_worker_there(server):
+    while not (server.ending.begun.is_set() or await _is_worker_there(server)):
         if patient_until is not None and loop.time() > patient_until:
             logger.info("the server answers; no worker is ready yet")
             greet()
             patient_until = None
         await asyncio.sleep(LOOK_SECONDS)
-    greet()
+    if not server.ending.begun.is_set():
+        greet()
 
 
 async def _is_worker_there(server: Server) -> bool:
