@@ -120,6 +120,17 @@ def test_both_readmes_have_the_same_shape_and_the_same_code() -> None:
         assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("name", ["api", "deployment"])
+def test_the_korean_page_has_the_fields_and_the_code_of_the_english_one(name: str) -> None:
+    english, korean = (ROOT / "docs" / f"{name}{suffix}.md" for suffix in ("", ".ko"))
+    assert blocks(english) == blocks(korean)
+    fields = [
+        re.findall(r"^\| (`[^|]+`) \|", prose(page), re.MULTILINE) for page in (english, korean)
+    ]
+    assert fields[0] == fields[1]
+    assert len(fields[0]) > 10
+
+
 def test_the_changelog_begins_with_this_version() -> None:
     versions = re.findall(
         r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", prose(ROOT / "CHANGELOG.md"), re.M

@@ -245,8 +245,8 @@ class TalkRequest(WireModel):
     resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
     quality: Quality = Field(
         "standard",
-        description="of the warp engine: `draft` is made sooner and looks plainer, `fine` later "
-        "and sharper; the diffusion engine has `profile`",
+        description="of the warp engine: `draft` is faster, `fine` sharper; the diffusion engine "
+        "has `profile`",
     )
     bbox: dict[SpeakerName, BoxField] | None = Field(
         None,
