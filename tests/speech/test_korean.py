@@ -2,9 +2,10 @@
 
 import pytest
 
-from multitalk.speech.korean import in_words, read_aloud, without_hanja
+from multitalk.speech.korean import read_aloud, without_hanja
 from multitalk.speech.korean_numbers import native, sino
 from multitalk.speech.korean_sounds import drawn_out, sounds_of
+from multitalk.speech.korean_words import in_words
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,9 @@ from multitalk.speech.korean_sounds import drawn_out, sounds_of
         ("2분 30초", "이 분 삼십 초"),
         ("3층 5호 2학년 1반", "삼 층 오 호 이 학년 일 반"),
         ("제3장", "제삼 장"),
+        ("버스 7번, 7번 버스", "버스 칠 번, 칠 번 버스"),
+        ("10여 명, 20여 개", "십여 명, 이십여 개"),
+        ("1학년 2반 3번", "일 학년 이 반 삼 번"),
         ("양말 2켤레 7가지 4곳", "양말 두 켤레 일곱 가지 네 곳"),
     ],
 )
@@ -60,6 +64,12 @@ def test_telephone_numbers_are_read_digit_by_digit(written: str, said: str) -> N
         ("월~금", "월에서 금"),
         ("서울~부산", "서울에서 부산"),
         ("오전 10시 ~ 오후 3시", "오전 열 시부터 오후 세 시"),
+        ("30%~50%", "삼십 퍼센트에서 오십 퍼센트"),
+        ("10월~12월", "시월에서 십이 월"),
+        ("6월~8월", "유월에서 팔 월"),
+        ("9:00~18:00", "아홉 시부터 십팔 시"),
+        ("10-12월", "십에서 십이 월"),
+        ("12월 25일~1월 5일", "십이 월 이십오 일에서 일 월 오 일"),
         ("와~ 좋아요!", "와아 좋아요!"),
         ("와~~~ 네~", "와아아 네에"),
         ("안녕~", "안녀엉"),
@@ -91,6 +101,12 @@ def test_a_tilde_is_a_range_or_a_held_sound(written: str, said: str) -> None:
         ("6월 10월", "유월 시월"),
         ("2 + 3 = 5", "이 더하기 삼은 오"),
         ("007", "공공칠"),
+        ("6·25 전쟁, 3·1절, 8.15 광복절", "육이오 전쟁, 삼일절, 팔일오 광복절"),
+        ("비밀번호 1234", "비밀번호 일이삼사"),
+        ("05/03", "오 월 삼 일"),
+        ("3-0 승", "삼 대 영 승"),
+        ("1/4분기", "일사분기"),
+        ("1.5배", "일 점 오 배"),
         ("-5", "마이너스 오"),
         ("0.07", "영 점 영칠"),
         ("MP3 5G B2B", "MP three five G B two B"),

@@ -9,103 +9,112 @@ from functools import cache
 # In small letters, between spaces. Languages by their tags.
 EVERYDAY_WORDS = {
     "en": (
-        "the and is are was were you your he she they we i i'm it's don't this that these "
-        "those of to with from have has what where when why how hello hi hey ok okay yes "
-        "please thanks thank welcome good bye goodbye morning evening night nice one two "
-        "three four five our my not will can here there be been but or if about who talk "
-        "talks speak news today tomorrow everyone world test line first second third no man "
-        "now let's see sure sorry great a an at as by it its do does did go get so just very "
-        "more said says visit love happy birthday big"
+        "the and is are was were you your he she they we i i'm it's don't this that these those "
+        "of to with from have has what where when why how hello hi hey ok okay yes please "
+        "thanks thank welcome good bye goodbye morning evening night nice one two three four "
+        "five our my not will can here there be been but or if about who talk talks speak news "
+        "today tomorrow everyone world test line first second third no man now let's see sure "
+        "sorry great a an at as by it its do does did go get so just very more said says visit "
+        "love happy birthday big come on pizza sushi bar code license up over out open source "
+        "again"
     ),
     "fr": (
         "bonjour bonsoir salut merci beaucoup oui je tu il elle nous vous ils elles suis sont "
         "est c'est n'est pas le les des du une et avec pour dans sur mais qui où très bien au "
-        "revoir j'ai s'il plaît comment ça quoi aujourd'hui l'on cette mon votre demain"
+        "revoir j'ai s'il plaît comment ça quoi aujourd'hui l'on cette mon votre demain "
+        "enchanté désolé d'accord à bientôt j'adore t'aime allez toilettes anniversaire"
     ),
     "de": (
-        "guten tag abend morgen hallo danke bitte ich du er sie wir ihr bin ist sind nicht "
-        "und der die das ein eine mit für auf von zu aber wie wo schön auch sehr heute "
-        "tschüss willkommen nein ja herzlich gut haben heiße vielen dank alles klar wiedersehen "
-        "entschuldigung im bis"
+        "guten tag abend morgen hallo danke bitte ich du er sie wir ihr bin ist sind nicht und "
+        "der die das ein eine mit für auf von zu aber wie wo schön auch sehr heute tschüss "
+        "willkommen nein ja herzlich gut haben heiße vielen dank alles klar wiedersehen "
+        "entschuldigung im bis freut mich einverstanden welt prost bald tut mir leid gute nacht "
+        "geht spät wohne"
     ),
     "es": (
-        "hola buenos buenas días tardes noches gracias sí yo tú él ella nosotros usted "
-        "ustedes soy eres es está estoy el los las una y con para pero qué cómo dónde muy "
-        "mucho adiós favor señor hoy mañana bienvenidos amigos amigo por mi lo te quiero "
-        "feliz al del en de"
+        "hola buenos buenas días tardes noches gracias sí yo tú él ella nosotros usted ustedes "
+        "soy eres es está estoy el los las una y con para pero qué cómo dónde muy mucho adiós "
+        "favor señor hoy mañana bienvenidos amigos amigo por mi lo te quiero feliz al del en de "
+        "encantado hasta luego siento acuerdo salud cumpleaños estás hace mundo"
     ),
     "it": (
         "ciao buongiorno buonasera grazie prego io lui lei noi voi loro sono è sei il gli una "
         "con per ma che chi dove come molto bene oggi domani arrivederci mille tutti questo "
-        "questa non della del nel anche così sto ti amo favore di a e alla buon ore"
+        "questa non della del nel anche così sto ti amo favore di a e alla buon ore piacere "
+        "presto dispiace d'accordo notte bagni chiami mondo buona"
     ),
     "pt": (
-        "olá oi bom boa dia tarde noite obrigado obrigada sim eu você vocês ele ela nós sou "
-        "são é está o os as uma e com para mas que não onde muito bem hoje amanhã tchau adeus "
-        "isso este também meu te amo por favor à ao de do da em feliz"
+        "olá oi bom boa dia tarde noite obrigado obrigada sim eu você vocês ele ela nós sou são "
+        "é está o os as uma e com para mas que não onde muito bem hoje amanhã tchau adeus isso "
+        "este também meu te amo por favor à ao de do da em feliz prazer logo desculpe acordo "
+        "até aniversário mundo"
     ),
     "nl": (
         "hallo goedemorgen goedemiddag goedenavond dank bedankt ja nee ik jij hij zij wij ben "
-        "is zijn het een de en met voor maar wat waar hoe heel goed vandaag niet ook dag "
-        "welkom alstublieft tot morgen van laat vanavond"
+        "is zijn het een de en met voor maar wat waar hoe heel goed vandaag niet ook dag welkom "
+        "alstublieft tot morgen van laat vanavond gefeliciteerd spijt wereld goede nacht hou"
     ),
     "sv": (
-        "hej god morgon kväll tack ja nej jag du han hon vi är inte och att det som på med "
-        "för av vad var hur mycket bra idag välkommen mår så heter ses imorgon soffan"
+        "hej god morgon kväll tack ja nej jag du han hon vi är inte och att det som på med för "
+        "av vad var hur mycket bra idag välkommen mår så heter ses imorgon soffan grattis då "
+        "förlåt natt älskar"
     ),
     "da": (
         "hej godmorgen tak ja nej jeg du han hun vi er ikke og at det som på med for af hvad "
-        "hvor hvordan meget godt velkommen mange hedder vejr vejret klokken"
+        "hvor hvordan meget godt velkommen mange hedder vejr vejret klokken farvel undskyld "
+        "elsker dig"
     ),
     "nb": (
         "hei morn takk ja nei jeg du han hun vi er ikke og å det som på med for av hva hvor "
-        "hvordan veldig bra velkommen tusen heter vær været klokka"
+        "hvordan veldig bra velkommen tusen heter vær været klokka gratulerer unnskyld "
+        "toalettet deg ha"
     ),
     "fi": (
         "hei moi terve hyvää päivää huomenta iltaa kiitos kyllä ei minä sinä hän olen on ja "
-        "mutta mitä missä miten hyvin tänään tervetuloa paljon"
+        "mutta mitä missä miten hyvin tänään tervetuloa paljon anteeksi näkemiin"
     ),
     "pl": (
-        "cześć dzień dobry wieczór dziękuję tak nie ja ty on ona jestem jest są i z na do w "
-        "ale co gdzie jak bardzo dobrze dzisiaj proszę witamy się"
+        "cześć dzień dobry wieczór dziękuję tak nie ja ty on ona jestem jest są i z na do w ale "
+        "co gdzie jak bardzo dobrze dzisiaj proszę witamy się dobranoc przepraszam widzenia cię"
     ),
     "cs": (
-        "ahoj dobrý den večer děkuji díky ano ne já ty jsem je jsou a s na do v ale co kde "
-        "jak velmi dobře dnes prosím vítejte se"
+        "ahoj dobrý den večer děkuji díky ano ne já ty jsem je jsou a s na do v ale co kde jak "
+        "velmi dobře dnes prosím vítejte se shledanou promiňte jmenujete"
     ),
     "sk": (
-        "ahoj dobrý deň večer ďakujem vďaka áno nie ja ty som je sú a s na do v ale čo kde "
-        "ako veľmi dobre dnes prosím vitajte sa"
+        "ahoj dobrý deň večer ďakujem vďaka áno nie ja ty som je sú a s na do v ale čo kde ako "
+        "veľmi dobre dnes prosím vitajte sa"
     ),
     "hu": (
         "szia sziasztok jó napot reggelt estét köszönöm igen nem én te ő vagyok van és de mi "
-        "hol hogy nagyon ma üdvözöljük egy szépen kívánok az"
+        "hol hogy nagyon ma üdvözöljük egy szépen kívánok az szeretlek bocsánat viszontlátásra"
     ),
     "ro": (
         "bună salut ziua seara mulțumesc da nu eu tu el ea sunt este și cu pentru dar ce unde "
-        "foarte bine azi mâine vă rog te iubesc pe cât"
+        "foarte bine azi mâine vă rog te iubesc pe cât la revedere îmi pare rău"
     ),
     "tr": (
         "merhaba selam günaydın teşekkür teşekkürler evet hayır ben sen o biz siz ve bir bu "
         "için ama ne nerede nasıl nasılsın nasılsınız çok iyi bugün hoş geldiniz ederim saat "
-        "seni kaç yarın"
+        "seni kaç yarın görüşürüz dilerim geceler dünya"
     ),
     "vi": "xin chào cảm ơn tôi bạn là không có và của này rất hôm nay ở đâu gì các",
     "id": (
-        "halo selamat pagi siang sore malam terima kasih ya tidak saya anda kamu dia adalah "
-        "dan dengan untuk tetapi apa di mana bagaimana sangat hari ini datang kabar"
+        "halo selamat pagi siang sore malam terima kasih ya tidak saya anda kamu dia adalah dan "
+        "dengan untuk tetapi apa di mana bagaimana sangat hari ini datang kabar maaf jumpa "
+        "sampai nama siapa"
     ),
     "hr": (
-        "bok dobar dan jutro večer hvala da ne ja ti sam je su i s na za ali što gdje kako "
-        "vrlo dobro danas molim lijepa"
+        "bok dobar dan jutro večer hvala da ne ja ti sam je su i s na za ali što gdje kako vrlo "
+        "dobro danas molim lijepa oprostite doviđenja"
     ),
     "sl": (
-        "živjo dober dan jutro večer hvala da ne jaz ti sem je so in s na za ampak kaj kje "
-        "kako zelo dobro danes prosim ste"
+        "živjo dober dan jutro večer hvala da ne jaz ti sem je so in s na za ampak kaj kje kako "
+        "zelo dobro danes prosim ste"
     ),
     "ca": (
         "bon dia bona tarda nit gràcies moltes sí jo tu ell ella som és són el els les una i "
-        "amb per però què com on molt bé avui si us plau adéu"
+        "amb per però què com on molt bé avui si us plau adéu ho sento molts anys"
     ),
     "et": "tere hommikust aitäh jah ei mina sina olen on ja aga mis kus kuidas väga täna palun",
     "cy": "bore noswaith diolch helo croeso",
@@ -123,9 +132,7 @@ EVERYDAY_WORDS = {
         "сум си е се како што ова јас ти тој таа не многу добар ден благодарам здраво и во на "
         "од за ќе"
     ),
-    "sr": (
-        "сам си је су како шта ово ја ти он она не много добар дан хвала здраво и у на од за ће"
-    ),
+    "sr": "сам си је су како шта ово ја ти он она не много добар дан хвала здраво и у на од за ће",
     "hi": "है हैं था थी और का की के में से को नहीं यह मैं आप क्या कैसे हूँ हूं एक पर",
     "mr": "आहे आहेत आहात होता आणि चा ची चे मध्ये नाही हे मी तुम्ही काय कसे कसा एक माझे माझं",
     "ne": "छ छन् छु थियो र को का मा लाई हुनुहुन्छ होइन यो म तपाईं तपाईंलाई के कस्तो एक मेरो हो",

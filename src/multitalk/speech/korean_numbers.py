@@ -32,7 +32,22 @@ _NATIVE_COUNTERS = frozenset(
 )  # fmt: skip
 # Counters with Sino-Korean numbers that begin like a native one.
 _SINO_COUNTERS = frozenset(
-    ["개월", "개국", "개년", "개소", "시즌", "번지", "번길", "번가", "번호", "번선", "배속", "대국"]
+    [
+        "개월",
+        "개국",
+        "개년",
+        "개소",
+        "시즌",
+        "번지",
+        "번길",
+        "번가",
+        "번호",
+        "번선",
+        "배속",
+        "대국",
+        "대양",
+        "대주",
+    ]
 )
 COUNTERS = tuple(sorted(_NATIVE_COUNTERS | _SINO_COUNTERS, key=lambda counter: -len(counter)))
 _LAST_NATIVE_HOUR = 12
