@@ -52,6 +52,12 @@ def test_a_service_speaks_the_plain_text_at_the_speed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_line_ends_of_a_text_are_sent(tmp_path):
+    with speech_service() as service:
+        spoken(service, tmp_path, said("# Hello\n\n- How are *you*?\n- Well."))
+    assert service.requests[0].body["input"] == "Hello\nHow are you?\nWell."
+
+
 def test_one_speaker_s_texts_may_be_spoken_by_both(tmp_path):
     own = narrate([said("안녕하세요.", "female")], field="f")
     with speech_service() as service:

@@ -197,9 +197,7 @@ def _refusal(
 ) -> InvalidRequest | SpeechUnavailable | SpeechFailed:
     """What an answer other than 200 means."""
     status = answer.status_code
-    _log.warning(
-        "the speech service at %s answered HTTP %d", urlsplit(str(answer.url)).netloc, status
-    )
+    _log.info("the speech service at %s answered HTTP %d", urlsplit(str(answer.url)).netloc, status)
     if status in (401, 402, 403):
         return SpeechUnavailable("speech_service_key_refused", status=status)
     if 300 <= status < 400:

@@ -25,14 +25,19 @@ AFTER_SECONDS = 0.32
 
 
 def narrate(
-    texts: Sequence[SpokenText], *, field: str, outside: OutsideVoices | None = None
+    texts: Sequence[SpokenText],
+    *,
+    field: str,
+    outside: OutsideVoices | None = None,
+    for_face: bool = True,
 ) -> SynthesizedSpeech:
-    """Speak texts one after the other, with a short pause between, before and after.
+    """Speak texts one after the other, with a short pause between.
 
     Args:
         texts: At least one.
         field: The request field that holds them, such as `audio_paths.person1`.
         outside: Speaks the texts whose voices are named `tts:NAME`.
+        for_face: Whether there is silence before and after, as `rested` has it.
 
     Raises:
         RequestError: A text, its language or its voice cannot be spoken; the field is named.
@@ -48,7 +53,8 @@ def narrate(
             if error.field is not None:
                 error.field = f"{place}.{error.field}"
             raise
-    return rested(joined(spoken))
+    speech = joined(spoken)
+    return rested(speech) if for_face else speech
 
 
 def _spoken(text: SpokenText, outside: OutsideVoices | None) -> SynthesizedSpeech:

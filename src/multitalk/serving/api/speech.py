@@ -145,7 +145,7 @@ def _speak(
     try:
         with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
             outside = outside_voices(settings, Path(directory), cancelled)
-            return narrate([text], field=PLACE, outside=outside)
+            return narrate([text], field=PLACE, outside=outside, for_face=False)
     except RequestError as error:
         of_text = (error.field or "").removeprefix(f"{PLACE}.")
         error.field = "input" if of_text in ("text", PLACE) else of_text
