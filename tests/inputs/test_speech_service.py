@@ -128,6 +128,7 @@ def test_an_unknown_voice_is_the_caller_s_to_change(tmp_path):
         (b'{"message": "' + 500 * b"x" + b'"}', 160 * "x" + "…"),
         (b"<html>secret page</html>", "-"),
         (b"", "-"),
+        (8000 * b"[", "-"),
     ],
 )
 def test_a_refused_text_or_voice_is_told_in_the_service_s_words(tmp_path, body, reason):
@@ -181,6 +182,8 @@ def test_too_much_sound_is_not_taken(tmp_path):
     said = refusal(endless, tmp_path, LimitExceeded, max_audio_bytes=2**20)
     assert "larger than 1 MB" in said
     assert taken.wait(30)
+    announced = answering(200, Content_Length=str(2**21))
+    assert said == refusal(announced, tmp_path, LimitExceeded, max_audio_bytes=2**20)
 
 
 @pytest.mark.parametrize("length", ["chunked", "announced", "in the file only", "nothing at all"])
@@ -284,7 +287,8 @@ def test_what_is_said_of_a_voice_is_kept():
 
 
 def test_a_service_may_list_no_voices():
-    for answer in (answering(404), answering(405), answering(200, b"not json")):
+    nested = answering(200, 5000 * b"[")
+    for answer in (answering(404), answering(405), answering(200, b"not json"), nested):
         with speech_service(answer) as service:
             assert SpeechService(settings_of(service.url)).voices() is None
 

@@ -110,8 +110,11 @@ class SpeechService:
                 Intake(directory, field="text", kind="speech", settings=self._settings) as intake,
                 self._asked("POST", SPEECH_PATH, self._settings.speech_seconds, body) as answer,
             ):
-                if answer.status_code != httpx.codes.OK:
+                if not answer.is_success:
                     raise _refusal(answer, voice=voice, key=self._settings.speech_key)
+                length = answer.headers.get("content-length", "")
+                if length.isascii() and length.isdigit() and len(length) < 20:
+                    intake.expect(int(length))
                 for chunk in answer.iter_raw(CHUNK_BYTES):
                     intake.write(chunk)
                 path = intake.keep()
@@ -139,12 +142,12 @@ class SpeechService:
         with self._asked("GET", VOICES_PATH, LISTING_SECONDS) as answer:
             if answer.status_code in (404, 405, 501):
                 return None
-            if answer.status_code != httpx.codes.OK:
+            if not answer.is_success:
                 raise _refusal(answer, voice="", key=self._settings.speech_key)
             content = _beginning(answer, MAX_VOICES_BYTES)
         try:
             return _listed(json.loads(content))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     @contextmanager
@@ -240,7 +243,7 @@ def _reason(content: bytes, key: str | None) -> str:
     """The service's own words, in one short line; a dash where it has none."""
     try:
         told: object = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "-"
     for name in ("error", "message", "detail"):
         if isinstance(told, dict) and told.get(name):

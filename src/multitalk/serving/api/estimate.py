@@ -119,8 +119,8 @@ def _spoken_seconds(
 ) -> tuple[float | None, Sequence[Notice]]:
     """How long texts last, and what should be known about that.
 
-    A speech service may cost money, so it is not asked: our own synthesizer speaks in its place,
-    which comes within a third of it. None where that cannot read the text.
+    A speech service may cost money, so it is not asked: the synthesizer on this machine speaks in
+    its place. None where that cannot read the text.
     """
     if not has_outside_voice(list(texts)):
         speech = narrate(texts, field=field)
