@@ -6,6 +6,7 @@ Everything here is written from the standards and shares nothing with what it is
 import struct
 import zlib
 
+import av
 import cv2
 import numpy as np
 
@@ -129,6 +130,21 @@ def quantized(values, bits, *, narrow=False):
     return np.round(np.clip(values, 0, 1) * (2**bits - 1)).astype(
         np.uint8 if bits == 8 else np.uint16
     )
+
+
+def video_frame(values, matrix, pixels, *, full=False):
+    """RGB of 0 to 1 [H, W, 3] by a matrix of H.273, as a frame that names nothing."""
+    red, blue = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}[
+        matrix
+    ]
+    luma = values @ np.array([red, 1 - red - blue, blue])
+    from_blue = (values[..., 2] - luma) / (2 * (1 - blue))
+    from_red = (values[..., 0] - luma) / (2 * (1 - red))
+    yuv = np.stack([luma, from_blue + 0.5, from_red + 0.5], axis=-1)
+    if not full:
+        yuv = (yuv * (219, 224, 224) + 16) / 256
+    numbers = np.round(np.clip(yuv, 0, 1) * 65535).astype("<u2")
+    return av.VideoFrame.from_ndarray(numbers, format="yuv444p16le").reformat(format=pixels)
 
 
 # Files -------------------------------------------------------------------------------------------

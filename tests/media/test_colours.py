@@ -143,8 +143,7 @@ def test_an_avif_without_a_colour_box_is_read_from_its_stream(tmp_path):
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
-        frame = av.VideoFrame.from_ndarray(saved.astype("<u2"), format="rgb48le")
-        frame = frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
+        frame = coloured.video_frame(saved / 65535, 9, "yuv420p10le")
         packets = [*stream.encode(frame), *stream.encode()]
     whole = avif(np.zeros((64, 64, 3), np.uint16), 10)
     assert len(packets) == 1

@@ -10,7 +10,6 @@ from multitalk.media.video import read_frames
 
 LEVELS = 3
 COLOURS = ((200, 140, 110), (255, 255, 255), (190, 60, 50), (40, 50, 60))
-EXACT = 0x2 | 0x2000 | 0x40000
 
 
 def squares(size):
@@ -36,9 +35,7 @@ def video(path, *, size=(64, 64), pixels="yuv420p10le", said=(2, 2, 2), made=Non
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace = said
         context.color_range = span
-        frame = av.VideoFrame.from_ndarray(values, format="rgb48le").reformat(
-            format=pixels, dst_colorspace=matrix, dst_color_range=span, interpolation=EXACT
-        )
+        frame = coloured.video_frame(values / 65535, matrix, pixels, full=span == 2)
         for number in range(3):
             frame.pts = number
             container.mux(stream.encode(frame))
@@ -64,8 +61,9 @@ def test_what_a_video_says_is_believed(tmp_path, said, pixels, span):
 
 
 @pytest.mark.parametrize("said", [(9, 16, 9), (9, 18, 9), (12, 16, 9)])
-def test_hdr_is_toned_down(tmp_path, said):
-    assert off_by(video(tmp_path / "a.mp4", said=said)) <= LEVELS
+@pytest.mark.parametrize("span", [1, 2])
+def test_hdr_is_toned_down(tmp_path, said, span):
+    assert off_by(video(tmp_path / "a.mp4", said=said, span=span)) <= LEVELS
 
 
 @pytest.mark.parametrize(
@@ -80,4 +78,9 @@ def test_what_says_nothing_is_of_its_size_s_time(tmp_path, size, made):
 
 def test_wide_primaries_without_a_matrix_have_their_own(tmp_path):
     path = video(tmp_path / "a.mp4", said=(9, 16, 2), made=(9, 16, 9))
+    assert off_by(path) <= LEVELS
+
+
+def test_a_matrix_without_primaries_is_believed(tmp_path):
+    path = video(tmp_path / "a.mp4", said=(1, 1, 9))
     assert off_by(path) <= LEVELS
