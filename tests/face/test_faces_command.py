@@ -57,11 +57,25 @@ def test_json_is_what_the_server_answers(pictures: Path) -> None:
     told = CliRunner().invoke(app, ["faces", str(pictures / "upside-down.png"), "--json"])
     record = json.loads(told.stdout)
     assert (record["width"], record["height"], record["turned"]) == (440, 240, 180)
-    assert record["unread"] == []
+    assert (record["smallest"], record["unread"]) == (40.0, [])
     face = record["faces"][0]
     assert len(face["box"]) == 4
     assert face["height"] > 50
     assert abs(face["yaw"]) < 10
+
+
+def test_a_face_that_a_talk_makes_too_small_is_told_from_which_size_on_it_speaks(
+    pictures: Path,
+) -> None:
+    margin = (1700 - 150) // 2
+    wall = np.pad(draw_face(150), ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    Image.fromarray(wall).save(pictures / "small.png")
+    told = CliRunner().invoke(app, ["faces", str(pictures / "small.png")])
+    assert told.exit_code == 2
+    (line,) = told.stdout.splitlines()
+    assert "cannot speak: " in line
+    assert "from 94 pixels on" in line  # 40 once 1700 pixels are 720
+    assert "it must be at least 94 pixels" in told.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])

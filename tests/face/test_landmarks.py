@@ -114,6 +114,30 @@ def test_a_face_of_30_pixels_in_a_large_picture_is_found_where_it_is(
     assert face.height == pytest.approx(30, rel=0.1)
 
 
+def test_a_face_that_the_full_frame_misses_is_found_in_its_box(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    small = cv2.resize(load_astronaut(), None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    picture = on_canvas(small, height=1000, width=1400, top=400, left=700)
+    assert detector.search(picture, closely=False).faces == ()
+    edges = (0.4 * np.array(astronaut.box) + (700, 400, 700, 400)).tolist()
+    (face,) = detector.search(picture, boxes=[tuple(edges)], closely=False).faces
+    assert face.box == pytest.approx(edges, abs=4)
+
+
+def test_a_face_that_is_too_blurred_to_read_is_seen_where_it_is(
+    detector: FaceDetector, astronaut: FaceLandmarks
+) -> None:
+    blurred = np.asarray(cv2.GaussianBlur(load_astronaut(), (0, 0), 7), np.uint8)
+    picture = on_canvas(blurred, height=1000, width=1400, top=400, left=700)
+    found = detector.search(picture)
+    assert found.faces == ()
+    (box,) = found.unread
+    x, y = np.add(astronaut.center, (700, 400))
+    assert box[0] < x < box[2]
+    assert box[1] < y < box[3]
+
+
 def test_people_come_from_left_to_right_whatever_their_size(detector: FaceDetector) -> None:
     picture = load_astronaut()[30:250, 120:330]
     small = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

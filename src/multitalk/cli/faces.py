@@ -64,17 +64,31 @@ def faces(
         print_json(found.reply())
     else:
         _print(found)
-    if not found.faces:
-        complain(NoFaceFound(_why_none(found), field=str(picture), **_limits()).text())
+    if (why := _why_nobody_speaks(found)) is not None:
+        key, facts = why
+        complain(NoFaceFound(key, field=str(picture), **facts).text())
         raise typer.Exit(EXIT_REQUEST_ERROR)
     if found.turned:
         note(f"a talk turns this picture by {found.turned} degrees clockwise")
 
 
+def _why_nobody_speaks(found: "FaceList") -> tuple[str, dict[str, object]] | None:
+    """The sentence that says it, and what fills it; None where a face can speak."""
+    limit = round(found.smallest)
+    heights = [face.height for face in found.faces]
+    if heights:
+        too_small = max(heights) < found.smallest
+        return ("face_too_small", {"height": max(heights), "limit": limit}) if too_small else None
+    return "face_unread" if found.unread else "no_face_found", {"pixels": limit}
+
+
 def _print(found: "FaceList") -> None:
     for number, face in enumerate(found.faces, start=1):
         option = f"--box person{number}={_edges(face.box)}"
-        typer.echo(f"{option:<40} {face.height:.0f} pixels high, {_turn(face.yaw)}")
+        said = f"{face.height:.0f} pixels high, {_turn(face.yaw)}"
+        if face.height < found.smallest:
+            said = f"cannot speak: {said}; from {found.smallest:.0f} pixels on it can"
+        typer.echo(f"{option:<40} {said}")
     for box in found.unread:
         typer.echo(f"{_edges(box):<40} cannot speak: turned too far, covered, cut off or blurred")
 
@@ -87,13 +101,3 @@ def _turn(yaw: float) -> str:
     if abs(yaw) < FRONTAL:
         return "looks at the camera"
     return f"turned {abs(yaw):.0f} degrees to the {'right' if yaw > 0 else 'left'}"
-
-
-def _why_none(found: "FaceList") -> str:
-    return "face_unread" if found.unread else "no_face_found"
-
-
-def _limits() -> dict[str, object]:
-    from multitalk.engines.warp.casting import SMALLEST_FACE  # noqa: PLC0415
-
-    return {"pixels": SMALLEST_FACE}

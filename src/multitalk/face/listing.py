@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from multitalk.face.points import Box
-from multitalk.face.upright import Detector, find_upright
+from multitalk.face.upright import SMALLEST_FACE, Detector, find_upright
 from multitalk.media.picture import Picture
 
 
 @dataclass(frozen=True)
 class ListedFace:
-    """One face that can speak.
+    """One face.
 
     Attributes:
         box: x_min, y_min, x_max, y_max, as `bbox` of a request takes them.
@@ -32,6 +32,7 @@ class FaceList:
         height: Its height.
         turned: Degrees clockwise that a talk turns it by, so that its faces are upright: 0, 90, 180
             or 270.
+        smallest: Height in pixels under which a face is too small to speak.
         faces: From left to right once it is upright.
         unread: Boxes of faces that are seen and cannot speak: turned too far, covered, cut off or
             blurred.
@@ -40,6 +41,7 @@ class FaceList:
     width: int
     height: int
     turned: int
+    smallest: float
     faces: tuple[ListedFace, ...]
     unread: tuple[Box, ...]
 
@@ -49,6 +51,7 @@ class FaceList:
             "width": self.width,
             "height": self.height,
             "turned": self.turned,
+            "smallest": round(self.smallest, 1),
             "faces": [
                 {
                     "box": rounded(face.box),
@@ -73,6 +76,7 @@ def list_faces(detector: Detector, picture: Picture, *, speakers: int = 1) -> Fa
         width=picture.file_width,
         height=picture.file_height,
         turned=upright.degrees,
+        smallest=SMALLEST_FACE * scale / upright.scale,
         faces=tuple(
             ListedFace(in_file(face.box), face.height * scale, face.yaw_degrees)
             for face in upright.found.faces

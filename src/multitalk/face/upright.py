@@ -19,6 +19,7 @@ from multitalk.face.way_up import Mesh, quarters_to_upright
 
 # What is searched is no larger than this, as what is rendered: the shorter and the longer side.
 SIDES = (720, 1280)
+SMALLEST_FACE = 40  # pixels from the top of the forehead to the chin, in a rendered picture
 
 
 class Detector(Mesh, Protocol):
@@ -44,11 +45,13 @@ class Upright:
         picture: RGB uint8 [H, W, 3].
         quarters: Quarter turns clockwise that it was turned by: 0 to 3.
         found: Its faces, in its pixels.
+        scale: Pixels of what is searched, and rendered at 720p, for one of its pixels.
     """
 
     picture: NDArray[np.uint8]
     quarters: int
     found: Found
+    scale: float
 
     @property
     def degrees(self) -> int:
@@ -85,7 +88,7 @@ def find_upright(
         small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     scaled = [scaled_box(box, scale) for box in boxes]
     quarters, found = _Angles(detector, small, expected, scaled).decide()
-    return Upright(turned_picture(picture, quarters), quarters, found.scaled(1 / scale))
+    return Upright(turned_picture(picture, quarters), quarters, found.scaled(1 / scale), scale)
 
 
 class _Angles:

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from multitalk.engines.base import Box, Speaker
-from multitalk.engines.warp.casting import SMALLEST_FACE, cast_faces
+from multitalk.engines.warp.casting import cast_faces
 from multitalk.errors import NoFaceFound
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.search import Found
+from multitalk.face.upright import SMALLEST_FACE
 
 SILENCE = np.zeros(640, np.float32)
 

@@ -6,8 +6,7 @@ from multitalk.engines.base import Box, Speaker
 from multitalk.errors import NoFaceFound
 from multitalk.face.points import FaceLandmarks
 from multitalk.face.search import Found
-
-SMALLEST_FACE = 40  # pixels from the top of the forehead to the chin, in the rendered picture
+from multitalk.face.upright import SMALLEST_FACE
 
 
 def cast_faces(
