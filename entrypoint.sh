@@ -93,6 +93,6 @@ worker)
     ;;
 serve | work) become multitalk "$@" ;;
 health) health ;;
-doctor | evaluate | fetch | inspect | keys | render | visemes) exec multitalk "$@" ;;
+doctor | evaluate | faces | fetch | inspect | keys | render | visemes | voices) exec multitalk "$@" ;;
 *) exec "$@" ;;
 esac

@@ -1,6 +1,7 @@
 """Uploads, faces, voices, estimates: what the page needs beside the jobs."""
 
 import io
+import socket
 import time
 import wave
 from pathlib import Path
@@ -11,7 +12,7 @@ from running import ended, running
 
 from multitalk.serving.api.paces import pace_of
 from multitalk.settings import Settings
-from patience import wait_until
+from patience import PATIENCE_SECONDS, wait_until
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
 TALK = "/v2/talk"
@@ -257,3 +258,17 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
     ((talk_seconds, work_seconds),) = paces
     assert talk_seconds == 2.0  # what the obedient worker says
     assert work_seconds >= 0.5
+
+
+def test_an_upload_that_does_not_end_is_answered_when_the_server_ends(tmp_path, caplog):
+    with socket.socket() as connection:
+        connection.settimeout(PATIENCE_SECONDS)
+        with running(tmp_path, works=False) as server:
+            connection.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+            head = b"POST /uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"
+            connection.sendall(head + b"half a file")
+            wait_until(lambda: server.open_requests() == 1)
+        answer = connection.recv(2**16)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"server_stopping"' in answer
+    assert [record for record in caplog.records if record.exc_info] == []

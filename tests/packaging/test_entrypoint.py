@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from multitalk.cli.commands import app
 from patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -83,9 +84,13 @@ def test_a_worker_takes_the_signals_of_the_container(container):
     assert process.returncode == 7
 
 
-@pytest.mark.parametrize(
-    "command", ["doctor", "evaluate", "fetch", "inspect", "keys", "render", "visemes"]
-)
+COMMANDS = {
+    *(command.callback.__name__ for command in app.registered_commands if command.callback),
+    *(group.name for group in app.registered_groups if group.name),
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS - {"serve", "work"}))
 def test_a_command_of_ours_is_a_role(container, command):
     assert container.run(command, "--help")[1].startswith(f"multitalk {command} --help")
 
