@@ -679,6 +679,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "https://s3.example.com",
         "ko": "영상을 보낼 수 있는 주소가 아닙니다. https://s3.example.com 같은 주소를 써 주세요.",
     },
+    "bucket_needs_https": {
+        "en": "must begin with https://; http:// is for networks that the operator allows "
+        "(MULTITALK_ALLOWED_NETWORKS)",
+        "ko": "https://로 시작해야 합니다. http://는 운영자가 허용한 네트워크"
+        "(MULTITALK_ALLOWED_NETWORKS)에서만 쓸 수 있습니다.",
+    },
     "bucket_name_refused": {
         "en": "no bucket's name, or another one than the address says",
         "ko": "버킷 이름이 아니거나 주소에 있는 이름과 다릅니다.",

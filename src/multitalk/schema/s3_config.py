@@ -62,4 +62,4 @@ def _problems(given: Mapping[str, object], *, settings: Settings) -> Iterator[In
     address = given.get("endpointUrl")
     plain = isinstance(address, str) and address.lower().startswith("http://")
     if plain and not settings.reachable_networks:
-        yield InvalidRequest("bucket_address_refused", field="s3Config.endpointUrl")
+        yield InvalidRequest("bucket_needs_https", field="s3Config.endpointUrl")
