@@ -184,6 +184,18 @@ def shown(value: object) -> str:
     return f"`{':'.join(map(str, value))}`" if isinstance(value, tuple) else f"`{value}`"
 
 
+def test_paths_begin_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    given = {"WEIGHTS": "~/w", "ALLOWED_ROOTS": "/a:~/b", "LORAS": "~/l.safetensors=0.5"}
+    settings = Settings.from_env({f"MULTITALK_{name}": text for name, text in given.items()})
+    assert settings.weights == Path("/home/anna/w")
+    assert settings.allowed_roots == (Path("/a"), Path("/home/anna/b"))
+    assert settings.loras[0].path == Path("/home/anna/l.safetensors")
+    assert Settings.from_env({"MULTITALK_WEIGHTS": "~no-such-user/w"}).weights == Path(
+        "~no-such-user/w"
+    )
+
+
 def test_docs_give_every_setting_with_its_default_in_order():
     table = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
     expected = []

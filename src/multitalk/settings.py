@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
 
 from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
+from multitalk.paths import at_home
 
 EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
 
@@ -248,7 +249,7 @@ def _parse(variable: str, text: str, kind: object) -> object:
         return _number(variable, text, whole=kind is int)
     if get_origin(kind) is tuple:
         return _several(variable, text, get_args(kind)[0])
-    return text if kind in (str, str | None) else Path(text)
+    return text if kind in (str, str | None) else at_home(Path(text))
 
 
 def _service(variable: str, text: str) -> str:
@@ -273,7 +274,9 @@ def _several(variable: str, text: str, kind: object) -> tuple[object, ...]:
     if kind == Network:
         return tuple(_network(variable, part) for part in text.replace(",", " ").split())
     parts = [part for part in text.split(os.pathsep) if part]
-    return tuple(_lora(variable, part) if kind is LoraFile else Path(part) for part in parts)
+    return tuple(
+        _lora(variable, part) if kind is LoraFile else at_home(Path(part)) for part in parts
+    )
 
 
 def _network(variable: str, text: str) -> Network:
@@ -293,7 +296,7 @@ def _network(variable: str, text: str) -> Network:
 def _lora(variable: str, text: str) -> LoraFile:
     path, equals, scale = text.rpartition("=")
     if not equals:
-        return LoraFile(Path(text))
+        return LoraFile(at_home(Path(text)))
     try:
         number = float(scale)
     except ValueError:
@@ -302,7 +305,7 @@ def _lora(variable: str, text: str) -> LoraFile:
         raise SettingError(
             f"{variable}={text!r}: write path or path=scale, as in a.safetensors=0.8"
         )
-    return LoraFile(Path(path), number)
+    return LoraFile(at_home(Path(path)), number)
 
 
 def _number(variable: str, text: str, *, whole: bool) -> float:

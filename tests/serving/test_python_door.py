@@ -19,6 +19,7 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.face.drawn_face import draw_face
 from multitalk.job import Progress
 from multitalk.media.audio import read_sound
+from multitalk.media.image import load_picture
 from multitalk.media.video import probe
 from multitalk.schema import TalkRequest
 from multitalk.serving.arguments import Arguments, described
@@ -138,6 +139,11 @@ def test_an_engine_that_cannot_run_is_refused(tmp_path: Path) -> None:
         multitalk.render("a.png", "b.wav", "p", tmp_path / "t.mp4", engine="diffusion")
 
 
+def seen_in(file: Path) -> NDArray[np.uint8]:
+    """A file's pixels as the engines have them."""
+    return load_picture(file, field="image", max_pixels=10**9).pixels
+
+
 # What a picture may be --------------------------------------------------------------------------
 
 PICTURES: dict[str, Callable[[Path, NDArray[np.uint8]], Any]] = {
@@ -168,9 +174,7 @@ def test_a_picture_is_taken_in_every_form(
     given = PICTURES[kind](portrait, pixels)
     with Arguments(given, HUM, {}, studio.settings) as arguments:
         source = Path(str(arguments.as_fields()["image_path"]))
-        from multitalk.media.image import load_picture
-
-        seen = load_picture(source, field="image", max_pixels=10**9).pixels.astype(int)
+        seen = seen_in(source).astype(int)
     expected = pixels.astype(int)
     if "grey" in kind:
         expected = np.repeat(pixels.mean(2, keepdims=True).astype(int), 3, axis=2)
@@ -182,16 +186,24 @@ def test_a_picture_is_taken_in_every_form(
         given.close()
 
 
-def test_a_picture_of_a_turned_camera_is_set_upright(
+def test_a_picture_keeps_its_orientation_and_its_colours(
     studio: Studio, pixels: NDArray[np.uint8], work: Path, tmp_path: Path
 ) -> None:
+    from PIL import ImageCms
+
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held a quarter turn to the left
-    turned = Image.fromarray(np.rot90(pixels))
-    turned.save(tmp_path / "turned.png", exif=exif)
-    with Image.open(tmp_path / "turned.png") as given:
-        result = studio.render(given, HUM, output=tmp_path / "t.mp4")
-    assert (result.width, result.height) == (320, 320)
+    exif[0x0112] = 6  # to be shown a quarter turn to the right
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    wide = pixels[:200]
+    Image.fromarray(np.rot90(wide)).save(tmp_path / "turned.png", exif=exif, icc_profile=profile)
+    with (
+        Image.open(tmp_path / "turned.png") as given,
+        Arguments(given, HUM, {}, studio.settings) as arguments,
+    ):
+        source = Path(str(arguments.as_fields()["image_path"]))
+        with Image.open(source) as kept:
+            assert kept.info["icc_profile"] == profile
+        assert np.array_equal(seen_in(source), wide)
     assert list(work.iterdir()) == []
 
 

@@ -24,6 +24,10 @@ portrait of a man talking
 a teacher and a student are talking
 The news anchor speaks
 A man sings
+a talking head
+he introduces himself
+someone says hello to the camera
+a man and a woman talk to each other
 A man is talking in English
 한 남자가 말한다
 한 남자가 말합니다.
@@ -37,6 +41,8 @@ A man is talking in English
 행복한 여자가 말합니다
 노래하는 가수
 아이가 노래를 부른다
+남자가 카메라 앞에서 말하고 있습니다
+여자가 말하는 영상
 """.strip().splitlines()
 
 DIRECTING = """
@@ -59,6 +65,10 @@ A woman in a radio studio talks to the camera
 cinematic lighting
 close-up
 a dog runs
+a woman reading a book
+a man shakes his head
+smiles and nods
+a woman wearing a red hat talks
 a man who is not angry talks
 a sad man and a happy woman talk
 남자가 손을 흔든다
@@ -73,6 +83,9 @@ a sad man and a happy woman talk
 사무실에서 일하는 사람
 카메라가 천천히 다가간다
 카메라 줌 인
+얼굴을 찡그린다
+건물 앞에서 말한다
+그는 말을 타고 달린다
 una mujer baila
 男の人が手を振る
 """.strip().splitlines()

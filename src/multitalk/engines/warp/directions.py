@@ -23,9 +23,11 @@ _PLAIN = frozenset(
     news anchor presenter host reporter narrator teacher professor doctor singer actor actress
     young old older elderly middle-aged male female
     chat chats chatting converse converses conversing conversation dialogue speech words something
-    tell tells telling explain explains explaining narrate narrates
-    look looks looking facing front camera viewer viewers audience us me you other another together
-    naturally clearly english korean
+    tell tells telling explain explains explaining narrate narrates announce announces announcing
+    lecture lectures lecturing read reads reading aloud introduce introduces introducing himself
+    herself themselves hello hi head
+    look looks looking facing front camera viewer viewers audience us me you
+    each other another together naturally clearly english korean
     """.split()
 )
 # Words of a mood that the face follows a little; laughing and weeping are acting.
