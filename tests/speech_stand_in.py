@@ -36,11 +36,11 @@ class Service:
 Answer = Callable[[BaseHTTPRequestHandler, Asked], None]
 
 
-def tone(seconds: float, *, sample_rate: int = SAMPLE_RATE, hertz: float = 140.0) -> bytes:
+def tone(seconds: float, *, sample_rate: int = SAMPLE_RATE, size: float = 4000.0) -> bytes:
     """A WAV file of a hum that pauses for the fourth quarter of each second."""
     time = np.arange(round(seconds * sample_rate)) / sample_rate
-    hum = sum(np.sin(2 * np.pi * hertz * n * time) / n for n in range(1, 9))
-    pcm = (4000 * hum * (time % 1 < 0.75)).astype("<i2")
+    hum = sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 9))
+    pcm = (size * hum * (time % 1 < 0.75)).astype("<i2")
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
         wav.setnchannels(1)

@@ -13,6 +13,7 @@ from fake_engine import FakeEngine
 from multitalk.errors import Cancelled, InvalidRequest, LimitExceeded, SpeechUnavailable
 from multitalk.job import render_talk
 from multitalk.media.audio import read_sound
+from multitalk.media.loudness import LoudnessMeter
 from multitalk.schema import SpokenText, parse_request
 from multitalk.settings import Settings
 from multitalk.speech.catalogue import catalogue, speaking
@@ -72,6 +73,23 @@ def test_one_speaker_s_texts_may_be_spoken_by_both(tmp_path):
     assert np.corrcoef(speech.samples[-half:], ours[-half:])[0, 1] > 0.9
     assert not are_known(speech.phonemes)
     assert are_known(own.phonemes)
+
+
+def test_texts_by_both_are_equally_loud(tmp_path):
+    texts = said(3 * "Hello there. "), said("My brother bought five umbrellas.", "female")
+    quiet = tone(2.0, size=1000)
+    with speech_service(lambda handler, _: send(handler, 200, quiet)) as service:
+        speech = spoken(service, tmp_path, *texts)
+        alone = spoken(service, tmp_path, texts[0])
+    end = len(alone.samples) - round(0.32 * SAMPLE_RATE)  # of the first text
+
+    def loudness(samples):
+        meter = LoudnessMeter(SAMPLE_RATE, 1)
+        meter.add(samples[None])
+        return meter.integrated()
+
+    assert loudness(speech.samples[:end]) == pytest.approx(loudness(speech.samples[end:]), abs=1.5)
+    assert abs(loudness(alone.samples) - loudness(speech.samples[end:])) > 3
 
 
 def test_what_nobody_can_say_is_not_sent(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.errors import InvalidRequest, MultiTalkError
+from multitalk.media.loudness import LoudnessMeter
 from multitalk.schema import SpokenText
 from multitalk.schema.request import is_outside
 from multitalk.speech.outside import OutsideVoices
@@ -15,6 +16,7 @@ from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
     PhonemeTiming,
     SynthesizedSpeech,
+    are_known,
     synthesize,
 )
 
@@ -22,6 +24,8 @@ PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between se
 # A video that begins within a word begins with its mouth open; one that ends with it never closes.
 BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
+QUIETEST_LUFS = -50.0  # what is softer is noise, and not made louder than this would be
+PEAK = 0.98
 
 
 def narrate(
@@ -53,7 +57,7 @@ def narrate(
             if error.field is not None:
                 error.field = f"{place}.{error.field}"
             raise
-    speech = joined(spoken)
+    speech = joined(levelled(spoken))
     return rested(speech) if for_face else speech
 
 
@@ -69,6 +73,27 @@ def _spoken(text: SpokenText, outside: OutsideVoices | None) -> SynthesizedSpeec
         words_per_minute=DEFAULT_WORDS_PER_MINUTE * text.speed,
         semitones=text.pitch,
     )
+
+
+def levelled(parts: Sequence[SynthesizedSpeech]) -> Sequence[SynthesizedSpeech]:
+    """Parts of the speech service as loud as the others, where one speaker has both kinds."""
+    own = [_loudness(part) for part in parts if are_known(part.phonemes)]
+    if len(own) in (0, len(parts)):
+        return parts
+    wanted = sum(own) / len(own)
+    return [part if are_known(part.phonemes) else _at_loudness(part, wanted) for part in parts]
+
+
+def _loudness(speech: SynthesizedSpeech) -> float:
+    meter = LoudnessMeter(speech.sample_rate, 1)
+    meter.add(speech.samples[None])
+    return max(meter.integrated(), QUIETEST_LUFS)
+
+
+def _at_loudness(speech: SynthesizedSpeech, wanted: float) -> SynthesizedSpeech:
+    gain = 10 ** ((wanted - _loudness(speech)) / 20)
+    highest = PEAK / max(float(np.abs(speech.samples).max(initial=0.0)), 1e-9)
+    return replace(speech, samples=speech.samples * np.float32(min(gain, highest)))
 
 
 def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
