@@ -416,7 +416,7 @@ def cmyk_profile():
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_profile_that_cannot_be_used_is_told_and_the_next_is_believed(tmp_path, bits):
+def test_a_profile_that_cannot_be_used_is_a_notice_and_the_next_is_believed(tmp_path, bits):
     wanted = palette(0.5)
     saved = in_gamma(wanted, P3, 1.8, bits)
     for said in (b"no profile", profile(P3, gamma_curve(1.8))[:200], cmyk_profile()):
@@ -453,7 +453,7 @@ def test_damaged_boxes_never_escape_as_errors(tmp_path):
 # Cameras ----------------------------------------------------------------------------------------
 
 
-def test_a_camera_s_adobe_rgb_is_told_by_exif_alone(tmp_path):
+def test_a_camera_s_adobe_rgb_is_read_from_exif_alone(tmp_path):
     wanted = np.full((16, 16, 3), (210, 150, 120), np.uint8)
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA005] = {1: "R03"}

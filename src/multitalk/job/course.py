@@ -107,15 +107,15 @@ def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as raised:
-        error = _told(raised, job_id)
+        error = _as_error(raised, job_id)
         error.happened(course.stage_now if course is not None else None, job_id)
         if error is raised:
             raise
         raise error from raised
 
 
-def _told(raised: Exception, job_id: str) -> MultiTalkError:
-    """One of our errors for whatever was raised."""
+def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
+    """Whatever was raised, as an error that a caller can be answered with."""
     if isinstance(raised, MultiTalkError):
         return raised
     if isinstance(raised, MemoryError):

@@ -127,15 +127,15 @@ def _turned(pixels: Portrait, orientation: int) -> Portrait:
 
 
 def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tuple[Notice, ...]:
-    """What is told of a picture that was decoded smaller than the `width` x `height` it has."""
+    """A notice where a picture was decoded smaller than the `width` x `height` that it has."""
     decoded_height, decoded_width = pixels.shape[:2]
     if (decoded_width, decoded_height) == (width, height):
         return ()
-    told = {
+    sizes = {
         "width": width,
         "height": height,
         "decoded_width": decoded_width,
         "decoded_height": decoded_height,
         "limit": max_pixels,
     }
-    return (Notice("picture_reduced", told),)
+    return (Notice("picture_reduced", sizes),)

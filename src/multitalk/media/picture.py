@@ -19,7 +19,7 @@ class Picture:
     pixels, and so are boxes that are answered.
 
     Attributes:
-        pixels: Upright, opaque sRGB: uint8 [H, W, 3], contiguous and ours to change.
+        pixels: Upright, opaque sRGB: uint8 [H, W, 3], contiguous, and may be changed.
         file_width: Width of the upright picture in the file, in pixels.
         file_height: Its height.
         notices: What the caller should know about how it was decoded.

@@ -74,7 +74,7 @@ class Problem(WireModel):
 
     @classmethod
     def of(cls, error: MultiTalkError, locale: Locale) -> "Problem":
-        """What is told about one problem."""
+        """One problem as the contract has it."""
         value = error.parameters.get("value")
         return cls(
             field=error.field,
