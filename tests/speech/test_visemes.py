@@ -82,6 +82,15 @@ def test_a_long_pause_inside_a_talk_is_still():
     assert track.opening[first + 235 :].max() > 0.03
 
 
+@pytest.mark.parametrize("seconds", [0.15, 0.2, 0.4])
+def test_a_word_alone_in_silence_moves_the_mouth_as_by_itself(seconds):
+    word = spoken("en").resampled(16_000)[8000 : 8000 + round(16_000 * seconds)]
+    silence = np.zeros(96_000, np.float32)
+    alone = analyse_speech(np.concatenate([silence, word, silence]))
+    assert alone.opening.max() == pytest.approx(analyse_speech(word).opening.max(), rel=0.35)
+    assert alone.opening.max() > 0.02
+
+
 @pytest.mark.parametrize("num_samples", [1, 100, 640, 1000])
 def test_the_shortest_sounds_have_tracks(num_samples):
     track = analyse_speech(voice()[8000 : 8000 + num_samples])

@@ -50,6 +50,8 @@ CONTEXT_FEATURES = (CONTEXT_STEPS + BLEND_STEPS) * STRIDE
 # noise.
 REMEMBERED_BLOCKS = 15
 REMEMBERED_SHARE = 0.2
+# Frames of features; what is shorter is a click.
+SHORTEST_WORD = 8
 # Sound this little above the floor is silence.
 SILENT_LOG_ENERGY = float(np.log(2 * FLOOR))
 
@@ -135,12 +137,10 @@ def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> It
     remembered: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)
     energies = _energy_blocks(samples, num_blocks + 1)
     for before, current, after in islice(_with_neighbours(energies), num_blocks):
-        around = [
-            block for block in (before, current, after) if block is not None and len(block) > 0
-        ]
-        remembered.append(loudness_of(np.concatenate(around)) if around else 0.0)
+        around = [block for block in (before, current, after) if block is not None]
+        remembered.append(_loudness(np.concatenate(around)))
         loudness = max(remembered[-1], REMEMBERED_SHARE * max(remembered))
-        if not around or loudness < SILENT_ENERGY:
+        if loudness < SILENT_ENERGY:
             yield silence(BLOCK_STEPS + 2 * BLEND_STEPS)
             continue
         context = [_padded(block) for block in (before, current, after)]
@@ -150,6 +150,15 @@ def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> It
         energy = energy[::STRIDE]
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
         yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]
+
+
+def _loudness(energies: Array) -> float:
+    """Loudness of a stretch; of a short word alone in silence, that of the word."""
+    loudness = loudness_of(energies) if len(energies) else 0.0
+    if loudness >= SILENT_ENERGY:
+        return loudness
+    audible = energies[energies[:, NUM_BANDS] >= SILENT_ENERGY]
+    return loudness_of(audible) if len(audible) >= SHORTEST_WORD else 0.0
 
 
 def _energy_blocks(samples: Array, num_blocks: int) -> Iterator[Array]:
