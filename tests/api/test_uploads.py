@@ -6,6 +6,8 @@ import time
 import wave
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 from running import ended, running
@@ -222,6 +224,40 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
     unknown = client.post(f"{TALK}/estimate", json={"input": remote}).json()
     assert unknown["talk_seconds"] is None
     assert "내려받아야" in unknown["warnings"][0]
+
+
+def chained_ogg(path, lengths):
+    """Ogg Opus streams of a tone, one after the other, as an endless radio would send them."""
+    parts = []
+    for seconds in lengths:
+        with av.open(str(path), "w", format="ogg") as container:
+            stream = container.add_stream("libopus", rate=48_000, layout="mono")
+            tone = 0.1 * np.sin(np.arange(round(48_000 * seconds)) * 0.05)
+            frame = av.AudioFrame.from_ndarray(tone.astype(np.float32)[None], "flt", "mono")
+            frame.sample_rate = 48_000
+            resampler = av.AudioResampler("flt", "mono", 48_000, stream.codec_context.frame_size)
+            for part in [*resampler.resample(frame), *resampler.resample(None)]:
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+        parts.append(path.read_bytes())
+    return b"".join(parts)
+
+
+def test_an_estimate_is_as_long_as_all_that_decodes(client, tmp_path):
+    image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+    ogg = chained_ogg(tmp_path / "a.ogg", [1.0, 0.8, 2.0])
+    voice = client.post("/uploads", content=ogg).json()["source"]
+    answer = client.post(f"{TALK}/estimate", json={"input": talk(image, voice)})
+    assert answer.json()["talk_seconds"] == pytest.approx(3.8, abs=0.05)
+
+
+def test_an_estimate_refuses_a_talk_that_is_too_short(client, sound):
+    image = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
+    voice = client.post("/uploads", content=sound[: 44 + 2 * 2000]).json()["source"]
+    order = {"input": talk(image, voice)}
+    answer = client.post(f"{TALK}/estimate", json=order, headers={"Accept-Language": "ko"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "audio_paths.person1")
+    assert "0.2초 이상" in answer.json()["error"]
 
 
 def test_an_estimate_names_every_wrong_field(client):

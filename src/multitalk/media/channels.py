@@ -149,5 +149,6 @@ def _one(mean: SoundBlock, channels: SoundBlock, choice: int) -> NDArray[np.floa
 
 def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> Array:
     """Power in windows of the differences between samples [C, S]: [C, windows]."""
-    differences = np.diff(samples.astype(np.float64), axis=1, prepend=samples[:, :1])
-    return np.asarray(np.add.reduceat(np.square(differences), starts, axis=1))
+    differences = np.zeros_like(samples)
+    np.subtract(samples[:, 1:], samples[:, :-1], out=differences[:, 1:])
+    return np.add.reduceat(np.square(differences, out=differences), starts, axis=1)

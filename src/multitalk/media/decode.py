@@ -229,9 +229,11 @@ def _timeline(path: Path, track: int, *, field: str | None) -> Iterator[_Piece]:
     for frame in _frames(path, track, field=field):
         block, layout = planar(frame), _known_layout(frame.layout)
         kind = SoundFormat(frame.sample_rate, block.shape[0])
-        for silence in _silence(line.gap_before(frame.time), kind):
-            yield kind, layout, silence
-            line.advance(silence.shape[1] / kind.sample_rate)
+        gap = line.gap_before(frame.time)
+        if gap:
+            for silence in _silence(gap, kind):
+                yield kind, layout, silence
+                line.advance(silence.shape[1] / kind.sample_rate)
         yield kind, layout, block
         line.advance(block.shape[1] / kind.sample_rate)
 

@@ -122,7 +122,7 @@ def planar(frame: AudioFrame) -> SoundBlock:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128.0) / 128.0
-    if np.issubdtype(samples.dtype, np.integer):
+    if samples.dtype.kind == "i":
         return samples.astype(np.float32) / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
     with np.errstate(over="ignore"):  # to infinity, and from there to zero
-        return samples.astype(np.float32)
+        return samples.astype(np.float32, copy=False)
