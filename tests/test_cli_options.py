@@ -4,9 +4,12 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import wave
 from pathlib import Path
 
@@ -323,6 +326,37 @@ def test_the_video_goes_to_standard_output_alone(tmp_path: Path) -> None:
     assert b"engine warp" in done.stderr
     assert b"note: " in done.stderr
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing_of_what_came_in_and_goes_out(tmp_path: Path, sound: bytes) -> None:
+    temporary = tmp_path / "temporary"
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from multitalk.cli import main; main()"
+    )
+    options = ("--image", "face.png", "--audio", "-", "-o", "-")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "render", *options],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            long = sound[:40] + (300 * len(sound[44:])).to_bytes(4, "little") + 300 * sound[44:]
+            said = threading.Thread(target=process.communicate, args=(long,))
+            said.start()
+            while not list(temporary.glob("*/.multitalk-*.mp4")):  # it renders
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            process.wait(100)
+            said.join(100)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_record_and_a_video_do_not_share_standard_output() -> None:
