@@ -8,10 +8,10 @@ import { Form } from "./form.js";
 import { History } from "./history.js";
 import { JobView } from "./job.js";
 import { askForKey } from "./key.js";
-import { language, switchLanguage, text, translate } from "./language.js";
+import { language, say, switchLanguage, text, translate } from "./language.js";
 import { Player } from "./player.js";
 import { Portrait } from "./portrait.js";
-import { showProblem } from "./problems.js";
+import { problemsOf, showProblem } from "./problems.js";
 import { reopen } from "./reopen.js";
 import { Server } from "./server.js";
 import { Voices } from "./voices.js";
@@ -160,8 +160,10 @@ function revealStage() {
 }
 
 view.addEventListener("failed", ({ detail }) => {
-  const isForms = detail.id === sent.id;
-  showProblem($("job-problem"), isForms ? form.place(detail) : detail.sentence);
+  const told = () => problemsOf(detail).map(([, sentence]) => sentence).join("\n");
+  const left = detail.id === sent.id ? form.place(detail) : told();
+  showProblem($("job-problem"), left);
+  if (!left) say($("job-status"), "status_failed_marked");
 });
 view.addEventListener("ended", ({ detail }) => {
   if (detail.isGood && !form.isEmpty) checks.again(); // there is one more to estimate from

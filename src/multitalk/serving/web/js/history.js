@@ -66,7 +66,7 @@ export class History extends EventTarget {
     item.querySelector(".facts").textContent = `${when.format(createdAt)} · ${text(`talk_${status}`)}`;
     item.querySelector(".shot").dataset.status = status;
     remove.hidden = !ENDED.includes(status);
-    remove.title = text("delete");
+    remove.title = text("delete_talk");
     remove.setAttribute("aria-label", `${text("delete")}: ${name}`);
     remove.addEventListener("click", () => this.#want("delete", id));
     if (frameUrl) this.#picture(item.querySelector("img"), id, frameUrl);

@@ -60,8 +60,10 @@ export class Portrait extends EventTarget {
     } catch (error) {
       if (signal.aborted) return;
       say($("portrait-note"), null);
-      this.sending = null;
+      this.file = this.sending = null; // nothing that could be shown, or sent
+      this.#show();
       this.#refused = error.sentence ? problemsOf(error)[0][1] : error.message;
+      this.problem(this.#refused);
     }
     this.#changed();
   }
