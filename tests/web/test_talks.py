@@ -9,6 +9,7 @@ import wave
 
 import pytest
 from page import PORTRAIT, nobody, two_people
+from PIL import Image
 from playwright.sync_api import expect
 
 from patience import PATIENCE_SECONDS
@@ -320,6 +321,27 @@ def test_a_picture_without_a_face_is_refused_at_once(visit):
     assert not any(url.endswith("/run") for _, url, _ in at.requests)
     at.take_portrait()
     expect(at.one("#portrait-problem")).to_be_hidden()
+
+
+def test_why_nobody_in_a_picture_can_speak_is_said(visit):
+    at = visit()
+    found = {"width": 720, "height": 720, "turned": 0, "smallest": 40, "unread": []}
+    found["faces"] = [{"box": [10, 10, 30, 30], "height": 20, "yaw": 0}]
+    at.page.route("**/faces", lambda route: route.fulfill(json=found))
+    at.take_portrait(faces=0)
+    expect(at.one("#portrait-problem")).to_contain_text("too small to speak")
+    found |= {"faces": [], "unread": [{"box": [10, 10, 30, 30]}]}
+    at.take_portrait(faces=0)
+    expect(at.one("#portrait-problem")).to_contain_text("A face was found, but not its mouth")
+
+
+def test_a_picture_that_lies_on_its_side_is_said_to_be_turned(visit):
+    at = visit()
+    with Image.open(PORTRAIT) as portrait:
+        file = io.BytesIO()
+        portrait.rotate(90, expand=True).save(file, "JPEG", quality=90)
+    at.take_portrait(file.getvalue())
+    expect(at.one("#portrait-note")).to_contain_text("turned upright")
 
 
 @pytest.mark.parametrize("content", [b"no picture", _wav()])

@@ -11,10 +11,10 @@ export class Portrait extends EventTarget {
   faces = []; // {box: [x_min, y_min, x_max, y_max]}, left to right
   size = null; // {width, height} in the pixels of the boxes
   sending = null; // settles with the source that a job names it by
-  hasNoFace = false; // known, once faces were looked for
 
   #server;
   #refused = null; // why the server does not take the picture, as a sentence
+  #faceless = null; // why nobody in it can speak, as a key of a sentence; known once faces are
   #abort = null;
 
   constructor(server) {
@@ -51,12 +51,9 @@ export class Portrait extends EventTarget {
       say($("portrait-note"), "portrait_looking");
       const found = await this.#server.faces(source);
       if (signal.aborted) return;
-      this.faces = found.faces;
+      this.faces = found.faces.filter(({ height }) => height >= found.smallest);
       this.size = { width: found.width, height: found.height };
-      const count = this.faces.length;
-      this.hasNoFace = !count;
-      if (count) say($("portrait-note"), count === 1 ? "faces_one" : "faces_many", { count });
-      else say($("portrait-note"), null);
+      this.#tell(found);
     } catch (error) {
       if (signal.aborted) return;
       say($("portrait-note"), null);
@@ -91,13 +88,24 @@ export class Portrait extends EventTarget {
 
   /** What is known to be wrong with it, as a sentence, or null; `needsFace`: somebody's face moves. */
   known({ needsFace }) {
-    return this.#refused ?? (needsFace && this.hasNoFace ? text("faces_none") : null);
+    return this.#refused ?? (needsFace && this.#faceless ? text(this.#faceless) : null);
   }
 
   #forgetFaces() {
     this.faces = [];
     this.size = this.#refused = null;
-    this.hasNoFace = false;
+    this.#faceless = null;
+  }
+
+  // How many can speak, or why nobody can; and what else will be done with the picture.
+  #tell({ faces, unread, turned }) {
+    const count = this.faces.length;
+    if (!count) {
+      this.#faceless = faces.length ? "faces_small" : unread.length ? "faces_unread" : "faces_none";
+      return say($("portrait-note"), null);
+    }
+    const key = count > 1 ? "faces_many" : turned ? "faces_one_turned" : "faces_one";
+    return say($("portrait-note"), key, { count });
   }
 
   #show() {
