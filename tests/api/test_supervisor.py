@@ -1,7 +1,10 @@
 """The server's own workers: their ends are noticed, and cost no lease."""
 
 import asyncio
+import contextlib
 import sys
+
+import pytest
 
 from multitalk.schema import JobStatus
 from multitalk.serving.api.supervisor import Supervisor
@@ -24,6 +27,64 @@ async def work(url, option, worker_id):
 
 asyncio.run(work(*sys.argv[1:]))
 """
+
+
+STUBBORN = """
+import pathlib, signal, sys, time
+
+place, limit = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+asked = 0
+
+def note(*_):
+    global asked
+    asked += 1
+    (place / f"asked-{asked}").touch()
+    if asked == limit:
+        (place / "left").touch()
+        sys.exit(0)
+
+signal.signal(signal.SIGTERM, note)
+(place / "ready").touch()
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("gives_up_at", "hurry_seconds"), [(2, PATIENCE_SECONDS), (99, 0.2)])
+def test_a_hurried_worker_is_asked_once_more_and_then_killed(tmp_path, gives_up_at, hurry_seconds):
+    hurried, buried = asyncio.Event(), []
+
+    async def bury(worker_id):
+        buried.append(worker_id)
+
+    async def appears(name):
+        while not (tmp_path / name).exists():
+            await asyncio.sleep(0.02)
+
+    async def served():
+        running, stack = set(), contextlib.AsyncExitStack()
+        supervisor = Supervisor(
+            [sys.executable, "-c", STUBBORN, str(tmp_path), str(gives_up_at)],
+            1,
+            bury=bury,
+            running=running,
+            hurried=hurried,
+            drain_seconds=PATIENCE_SECONDS,
+            hurry_seconds=hurry_seconds,
+        )
+        await stack.enter_async_context(supervisor)
+        await appears("ready")
+        (worker_id,) = running
+        ending = asyncio.create_task(stack.aclose())
+        await appears("asked-1")
+        assert not buried
+        hurried.set()
+        await ending
+        assert (buried, running) == ([worker_id], set())
+
+    asyncio.run(asyncio.wait_for(served(), PATIENCE_SECONDS))
+    assert (tmp_path / "asked-2").exists()
+    assert (tmp_path / "left").exists() == (gives_up_at == 2)
 
 
 def test_the_job_of_a_worker_that_was_killed_does_not_wait_for_its_lease(tmp_path):

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
+from typing import Any
 
 from multitalk.errors import QueueUnavailable
 
@@ -20,6 +21,7 @@ FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # after which a worker that ends is no failure of its start
 DRAIN_SECONDS = 30.0  # for the job at hand; what takes longer goes back to the queue
+HURRY_SECONDS = 3.0  # to give a job back; who is killed instead has cost it an attempt
 POLL_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -37,8 +39,9 @@ class Supervisor:
         count: How many.
         bury: Told the name of each that has ended, however it did.
         running: The names of those that run are kept here.
-        hurried: Once it is set, one that should end is killed.
+        hurried: Once it is set, one that should end gives its job back at once.
         drain_seconds: How long one may take to end.
+        hurry_seconds: How long, once it is hurried.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Supervisor:
         running: set[str] | None = None,
         hurried: asyncio.Event | None = None,
         drain_seconds: float = DRAIN_SECONDS,
+        hurry_seconds: float = HURRY_SECONDS,
     ) -> None:
         self._command = list(command)
         self._bury = bury
@@ -57,6 +61,7 @@ class Supervisor:
         self._running = set() if running is None else running
         self._hurried = hurried or asyncio.Event()
         self._drain_seconds = drain_seconds
+        self._hurry_seconds = hurry_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Supervisor":
@@ -106,10 +111,10 @@ class Supervisor:
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        waits = [asyncio.create_task(wait) for wait in (_ended(process), self._hurried.wait())]
-        await asyncio.wait(waits, timeout=self._drain_seconds, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await _first_of(_ended(process), self._hurried.wait(), seconds=self._drain_seconds)
+        if self._hurried.is_set():
+            process.terminate()
+            await _first_of(_ended(process), seconds=self._hurry_seconds)
         if process.poll() is None:
             logger.warning("worker process %d has not ended: killed", process.pid)
             with contextlib.suppress(ProcessLookupError):
@@ -123,6 +128,14 @@ class Supervisor:
             await self._bury(worker_id)
         except QueueUnavailable as error:  # a lease ends by itself, only later
             logger.warning("the job of a worker that ended waits for its lease's end: %s", error)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
+    """Wait until one of these has come, or so long."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 async def _ended(process: "subprocess.Popen[bytes]") -> None:

@@ -156,7 +156,8 @@ class QueueWorker:
             lambda: self._queue.finish(lease, outcome), f"job {job_id}: telling its end"
         )
         if told:
-            logger.info("job %s: %s", job_id, outcome.status.value)
+            reason = f": {outcome.error}" if outcome.error else ""
+            logger.info("job %s: %s%s", job_id, outcome.status.value, reason.replace("\n", "; "))
         elif told is False:
             logger.warning("job %s: its lease was lost, so what was made is dropped", job_id)
 
