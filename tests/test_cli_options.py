@@ -245,8 +245,9 @@ def test_a_language_goes_by_its_country_and_its_name(language: str) -> None:
 # The prompt -------------------------------------------------------------------------------------
 
 
-def test_no_prompt_is_needed_and_none_is_told_about() -> None:
-    result = render("--image", "face.png", "--audio", "voice.wav", "--json")
+@pytest.mark.parametrize("prompt", [(), ("--prompt", " ")])
+def test_no_prompt_is_needed_and_none_is_told_about(prompt: tuple[str, ...]) -> None:
+    result = render("--image", "face.png", "--audio", "voice.wav", "--json", *prompt)
     assert (result.stderr, result.exit_code) == ("", 0)
     assert json.loads(result.stdout)["warnings"] == []
 
@@ -267,6 +268,17 @@ def test_directions_are_answered_with_a_note(locale: str, begin: str) -> None:
 def test_a_picture_comes_in_by_standard_input(picture: bytes, tmp_path: Path) -> None:
     assert render("--image", "-", "--audio", "voice.wav", given=picture).exit_code == 0
     assert probe(Path("t.mp4")).num_frames == 10
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_other_commands_read_standard_input_too(picture: bytes, tmp_path: Path) -> None:
+    assert render("--image", "face.png", "--audio", "voice.wav").exit_code == 0
+    for command, given in (("faces", picture), ("inspect", Path("t.mp4").read_bytes())):
+        by_name = {"faces": "face.png", "inspect": "t.mp4"}[command]
+        piped = CliRunner().invoke(app, [command, "-"], input=given)
+        assert piped.exit_code == 0
+        assert piped.stdout == CliRunner().invoke(app, [command, by_name]).stdout
+    assert "-: not a picture" in CliRunner().invoke(app, ["faces", "-"], input=b"x").stderr
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

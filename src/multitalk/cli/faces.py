@@ -1,11 +1,13 @@
 """`multitalk faces`: where the faces of a picture are, ready for `multitalk render --box`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from multitalk.cli.console import EXIT_REQUEST_ERROR, answering, complain, note, print_json
+from multitalk.cli.streams import StandardInput
 
 if TYPE_CHECKING:
     from multitalk.face.listing import FaceList
@@ -16,7 +18,10 @@ FRONTAL = 5.0  # degrees of turn up to which a face looks at the camera
 
 def faces(
     picture: Annotated[
-        Path, typer.Argument(help="The picture.", metavar="PICTURE", show_default=False)
+        Path,
+        typer.Argument(
+            help="The picture; - is standard input.", metavar="PICTURE", show_default=False
+        ),
     ],
     speakers: Annotated[
         int,
@@ -47,17 +52,18 @@ def faces(
     multitalk render --image two.jpg --box left=75,60,190,210 --box right=400,58,520,215
     --audio left=a.wav --audio right=b.wav -o talk.mp4
     """
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), ExitStack() as stack:
         from multitalk.errors import InvalidRequest, NoFaceFound  # noqa: PLC0415 - takes a while
         from multitalk.face.landmarks import FaceDetector  # noqa: PLC0415
         from multitalk.face.listing import list_faces  # noqa: PLC0415
         from multitalk.media.image import load_picture  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415
 
-        if not picture.is_file():
+        file = StandardInput(stack).file("PICTURE", picture)
+        if not file.is_file():
             raise InvalidRequest("file_missing", field=str(picture))
         limit = Settings.from_env().max_image_pixels
-        loaded = load_picture(picture, field=str(picture), max_pixels=limit)
+        loaded = load_picture(file, field=str(picture), max_pixels=limit)
         with FaceDetector() as detector:
             found = list_faces(detector, loaded, speakers=speakers)
     if as_json:

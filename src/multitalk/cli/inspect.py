@@ -1,5 +1,6 @@
 """`multitalk inspect`: what a video says of where it comes from."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from multitalk.cli.console import EXIT_VERDICT_FAILED, answering, print_json
+from multitalk.cli.streams import StandardInput
 
 if TYPE_CHECKING:
     from multitalk.provenance import Inspection
@@ -21,7 +23,9 @@ VERDICTS = {
 
 
 def inspect(
-    video: Annotated[Path, typer.Argument(help="Any video.", show_default=False)],
+    video: Annotated[
+        Path, typer.Argument(help="Any video; - is standard input.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Say what a video tells of where it comes from: its label and its signed manifest (C2PA).
@@ -33,13 +37,14 @@ def inspect(
 
     multitalk inspect talk.mp4
     """
-    with answering(as_json=as_json):
+    with answering(as_json=as_json), ExitStack() as stack:
         from multitalk.errors import InvalidRequest  # noqa: PLC0415 - the rest takes a while
         from multitalk.provenance import inspect_video  # noqa: PLC0415
 
-        if not video.is_file():
+        file = StandardInput(stack).file("VIDEO", video)
+        if not file.is_file():
             raise InvalidRequest("file_missing", field=str(video))
-        found = inspect_video(video, field=str(video))
+        found = inspect_video(file, field=str(video))
     if as_json:
         print_json(asdict(found))
     else:

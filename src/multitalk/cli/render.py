@@ -203,8 +203,8 @@ def render(  # noqa: PLR0917 - typer's way to say options
             {*timed, *(boxes or {}), *_speakers(given)},
         )
         on_top = {field: value for field, value in options.items() if value is not None}
-        if request is None:
-            on_top.setdefault("prompt", plain_prompt(len(voices or {})))
+        if request is None and not (prompt or "").strip():
+            on_top["prompt"] = plain_prompt(len(voices or {}))
         answers.locale, answers.spell = wanted_locale(given | on_top), said.spell
         wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
         files = _timing_files(phonemes or [], wanted)

@@ -25,9 +25,18 @@ class StandardInput:
         self._stack = stack
         self._reader: str | None = None
 
+    def file(self, option: str, value: Path) -> Path:
+        """The value of an option, or a file with what came in for it."""
+        if str(value) != STREAM:
+            return value
+        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
+        file = Path(directory, "standard-input")
+        file.write_bytes(self.read(option))
+        return file
+
     def source(self, option: str, value: str) -> str:
-        """The value of an option, or the path of a file with what came in for it."""
-        return str(self._file(option)) if value == STREAM else value
+        """As `file`, of a value that need not be a path."""
+        return str(self.file(option, Path(STREAM))) if value == STREAM else value
 
     def named_source(self, option: str, value: str) -> str:
         """As `source`, of a value that may begin with a speaker's `NAME=`."""
@@ -63,12 +72,6 @@ class StandardInput:
         if sys.stdin.isatty():
             note(f"{option} is read from this terminal; Ctrl-D ends it")
         return sys.stdin.buffer.read()
-
-    def _file(self, option: str) -> Path:
-        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
-        file = Path(directory, "standard-input")
-        file.write_bytes(self.read(option))
-        return file
 
 
 def is_standard_output(output: Path, *, as_json: bool) -> bool:

@@ -83,7 +83,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
 
             make_place(output, field=shown("-o", output))
         is_stream = str(audio) == STREAM
-        file = Path(StandardInput(stack).source("AUDIO", str(audio)))
+        file = StandardInput(stack).file("AUDIO", audio)
         track = _track_of(file, named=str(audio), fps=fps)
         sound_file = "" if is_stream else str(audio.absolute())
         lines = FORMATS[wanted](Movement(track, fps, sound_file, drawn))

@@ -118,7 +118,8 @@ class Studio:
             fields = arguments.as_fields()
             voices = fields["audio_paths"]
             several = isinstance(voices, dict) and len(voices) > 1
-            fields["prompt"] = plain_prompt(2 if several else 1) if prompt is None else prompt
+            says_nothing = prompt is None or (isinstance(prompt, str) and not prompt.strip())
+            fields["prompt"] = plain_prompt(2 if several else 1) if says_nothing else prompt
             request = parse_request(
                 with_paths_from(Path.cwd(), fields | stated), settings=self.settings
             )
