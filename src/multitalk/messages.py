@@ -238,13 +238,13 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     "speech_service_missing": {
         "en": "{name} needs a speech service, and this worker has none: its operator sets "
         "MULTITALK_SPEECH_URL; female and male are there without",
-        "ko": "{name} 음성에는 음성 서비스가 필요하지만 이 작업기에는 없습니다. 운영자가 "
+        "ko": "{name} 음성에는 음성 서비스가 필요하지만 이 워커에는 없습니다. 운영자가 "
         "MULTITALK_SPEECH_URL을 설정해야 합니다. female과 male은 그대로 쓸 수 있습니다.",
     },
     "speech_service_key_refused": {
         "en": "the speech service refuses this worker's key (HTTP {status}); its operator checks "
         "MULTITALK_SPEECH_KEY and what the account may spend",
-        "ko": "음성 서비스가 이 작업기의 키를 거부했습니다(HTTP {status}). 운영자가 "
+        "ko": "음성 서비스가 이 워커의 키를 거부했습니다(HTTP {status}). 운영자가 "
         "MULTITALK_SPEECH_KEY와 계정의 한도를 확인해야 합니다.",
     },
     "speech_service_redirects": {
@@ -304,11 +304,23 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "the speech service broke off before its sound was whole; try again",
         "ko": "음성 서비스가 소리를 다 보내기 전에 끊겼습니다. 다시 시도해 주세요.",
     },
-    "speech_service_not_sound": {
-        "en": "the speech service answered with {found}, not with sound; the operator checks "
+    "speech_service_page": {
+        "en": "the speech service answered with a web page, not with sound; the operator checks "
         "MULTITALK_SPEECH_URL: it ends before /v1/audio/speech",
-        "ko": "음성 서비스가 소리가 아닌 것({found})을 보냈습니다. 운영자가 "
+        "ko": "음성 서비스가 소리가 아니라 웹 페이지를 보냈습니다. 운영자가 "
         "MULTITALK_SPEECH_URL을 확인해야 합니다. /v1/audio/speech 앞까지만 적습니다.",
+    },
+    "speech_service_not_sound": {
+        "en": "the speech service answered with what is not a sound file; the operator checks "
+        "MULTITALK_SPEECH_URL: it ends before /v1/audio/speech",
+        "ko": "음성 서비스가 소리 파일이 아닌 것을 보냈습니다. 운영자가 MULTITALK_SPEECH_URL을 "
+        "확인해야 합니다. /v1/audio/speech 앞까지만 적습니다.",
+    },
+    "speech_service_damaged": {
+        "en": "the speech service answered with sound that cannot be decoded; try again, or take "
+        "another voice",
+        "ko": "음성 서비스가 보낸 소리를 해독할 수 없습니다. 다시 시도하거나 다른 음성을 써 "
+        "주세요.",
     },
     "speech_service_too_much": {
         "en": "the speech service's sound is larger than {limit:g} MB; send a shorter text",

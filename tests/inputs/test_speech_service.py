@@ -157,9 +157,9 @@ def test_a_redirect_is_not_followed_with_the_key(tmp_path):
     ("body", "found"),
     [
         (b"<!doctype html><title>Sign in</title>", "a web page"),
-        (told("all is well"), "no sound file"),
-        (b"\x00\x01" * 4000, "no sound file"),
-        (b"\x89PNG\r\n\x1a\n" + 5000 * b"x", "no sound file"),
+        (told("all is well"), "not a sound file"),
+        (b"\x00\x01" * 4000, "not a sound file"),
+        (b"\x89PNG\r\n\x1a\n" + 5000 * b"x", "not a sound file"),
     ],
 )
 def test_an_answer_that_is_no_sound(tmp_path, body, found):

@@ -131,7 +131,7 @@ def test_too_long_a_speech_is_refused(tmp_path):
 def test_a_file_in_which_nothing_sounds_is_no_speech(tmp_path, sound):
     with (
         speech_service(lambda handler, _: send(handler, 200, sound)) as service,
-        pytest.raises(Exception, match=r"not with sound|broke off") as caught,
+        pytest.raises(Exception, match=r"cannot be decoded|broke off|not a sound") as caught,
     ):
         spoken(service, tmp_path, said("Hello."))
     assert caught.value.http_status in (502, 503)

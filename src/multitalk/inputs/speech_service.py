@@ -119,8 +119,8 @@ class SpeechService:
                     intake.write(chunk)
                 path = intake.keep()
         except MediaUndecodable as error:
-            found = "a web page" if error.key.startswith("web_page") else "no sound file"
-            raise SpeechUnavailable("speech_service_not_sound", found=found) from error
+            kind = "page" if error.key.startswith("web_page") else "not_sound"
+            raise SpeechUnavailable(f"speech_service_{kind}") from error
         except LimitExceeded as error:
             limit = self._settings.max_audio_bytes / 2**20
             raise LimitExceeded("speech_service_too_much", field="text", limit=limit) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable, SpeechUnavailable
+from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable, SpeechFailed
 from multitalk.inputs.speech_service import SpeechService
 from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.schema import SpokenText
@@ -68,8 +68,7 @@ class OutsideVoices:
                 sample_rate = sample_rate or min(sound_format(path).sample_rate, MAX_SAMPLE_RATE)
                 parts += self._decoded(path, sample_rate, sum(map(len, parts)))
             except MediaUndecodable as error:
-                found = "damaged sound"
-                raise SpeechUnavailable("speech_service_not_sound", found=found) from error
+                raise SpeechFailed("speech_service_damaged") from error
             finally:
                 path.unlink(missing_ok=True)
         samples, rate = np.concatenate(parts), sample_rate or MAX_SAMPLE_RATE
