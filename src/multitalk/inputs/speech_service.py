@@ -119,8 +119,9 @@ class SpeechService:
                     intake.write(chunk)
                 path = intake.keep()
         except MediaUndecodable as error:
-            kind = "page" if error.key.startswith("web_page") else "not_sound"
-            raise SpeechUnavailable(f"speech_service_{kind}") from error
+            is_page = error.key.startswith("web_page")
+            key = "speech_service_page" if is_page else "speech_service_not_sound"
+            raise SpeechUnavailable(key) from error
         except LimitExceeded as error:
             limit = self._settings.max_audio_bytes / 2**20
             raise LimitExceeded("speech_service_too_much", field="text", limit=limit) from error
