@@ -16,7 +16,7 @@ _STYLES = {
 # Where a <compat> decomposition is one, too: micro sign, digraphs, letterlike signs and Roman
 # numerals, Kangxi radicals, enclosed and squared signs, ligatures.
 _COMPATIBLE = re.compile(
-    "[\u00b5\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\u2026\u2100-\u2188\u2e80-\u2fdf\u3200-\u33ff"
+    "[\u00b5\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\u2026\u2100-\u2115\u2117-\u2188\u2e80-\u2fdf\u3200-\u33ff"
     "\ufb00-\ufb06]"
 )
 # Scripts in which a zero-width (non-)joiner is spelling: Arabic's, and those of India.

@@ -12,6 +12,7 @@ from multitalk.speech.scripts import script_of
 # syllable, five for a Han character with its tone. "Chinese letter" has eleven.
 _MOST_PHONEMES = 5
 _MOST_SHOWN = 10
+_STOPS = ".,;:!?…()[]\"'-–—。，、；：！？「」『』《》“”‘’؟،؛।"
 
 
 def is_language_change(ipa: str) -> bool:
@@ -30,7 +31,7 @@ def named_letters(pieces: Sequence[Piece], spoken: Sequence[Mapping[str, Any]]) 
     for piece, answer in zip(pieces, spoken, strict=True):
         for word, phonemes in _words(piece.text, answer):
             if _is_named(word, phonemes, piece.language):
-                named.setdefault(piece.language, {}).update(dict.fromkeys(word.strip()))
+                named.setdefault(piece.language, {}).update(dict.fromkeys(_shown(word)))
     return [
         Notice(
             "letters_named",
@@ -41,6 +42,11 @@ def named_letters(pieces: Sequence[Piece], spoken: Sequence[Mapping[str, Any]]) 
         )
         for language, letters in named.items()
     ]
+
+
+def _shown(word: str) -> list[str]:
+    """Its letters and signs, without the commas and full stops around them."""
+    return [letter for letter in word if letter not in _STOPS and not letter.isspace()]
 
 
 def _words(text: str, answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -61,5 +67,5 @@ def _is_named(word: str, phonemes: Sequence[str], language: str) -> bool:
         return not any(letter.isdigit() for letter in word) and (
             sounds > _MOST_PHONEMES * len(word) + 1
         )
-    is_sign = bool(word.strip()) and not any(letter.isalnum() for letter in word)
+    is_sign = bool(_shown(word)) and not any(letter.isalnum() for letter in word)
     return is_sign and not language.startswith("en") and any(map(is_language_change, phonemes))
