@@ -155,3 +155,8 @@ def test_the_track_of_known_phonemes_closes_at_its_bilabials():
         if visemes_of_ipa(phoneme.ipa) == (1,):
             middle = (phoneme.start_seconds + phoneme.end_seconds) / 2
             assert track.closure[int(middle * 25)] == 1
+
+
+def test_a_last_consonant_that_is_drawn_into_its_vowel_is_not_lost():
+    said = [synthesize(text).phonemes[-2].ipa[-1] for text in ("살", "물", "all well")]
+    assert said == ["ɫ", "ɫ", "l"]

@@ -4,7 +4,7 @@ The same text, language and voice always give the same samples.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,18 +174,19 @@ def _assembled(
 def phoneme_timings(
     starts: list[tuple[int, str]], sample_rate: int, num_samples: int
 ) -> tuple[PhonemeTiming, ...]:
-    """Give each phoneme, known by its first sample, the time until the next; drop empty ones."""
+    """Give each phoneme, known by its first sample, the time until the next.
+
+    The synthesizer gives none to a phoneme that it draws together with the one before, such as the
+    l of Korean 살: the two share that one's time. Other empty ones are dropped.
+    """
     bounds = [*(min(start, num_samples) for start, _ in starts), num_samples]
-    return tuple(
-        PhonemeTiming(first / sample_rate, end / sample_rate, ipa)
-        for (_, ipa), first, end in zip(starts, bounds[:-1], bounds[1:], strict=True)
-        if end > first
-    )
-
-
-def are_known(phonemes: Iterable[PhonemeTiming]) -> bool:
-    """Whether these are phonemes, and not stretches of sound in a recording."""
-    return all(phoneme.ipa != UNKNOWN_SOUND for phoneme in phonemes)
+    timings: list[PhonemeTiming] = []
+    for (_, ipa), first, end in zip(starts, bounds[:-1], bounds[1:], strict=True):
+        if end > first:
+            timings.append(PhonemeTiming(first / sample_rate, end / sample_rate, ipa))
+        elif ipa and timings and timings[-1].ipa:
+            timings[-1] = replace(timings[-1], ipa=timings[-1].ipa + ipa)
+    return tuple(timings)
 
 
 def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> VisemeTrack:
