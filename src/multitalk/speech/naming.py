@@ -53,9 +53,9 @@ def _words(text: str, answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Each word and its phonemes. A word that is spelt comes once for each letter."""
     phonemes = [ipa for _, ipa in answer["phonemes"]]
     words = answer["words"]
-    ends = [*(start for *_, start in words[1:]), len(phonemes)]
+    ends = [*(start for *_, start in words), len(phonemes)][1:]
     heard: dict[tuple[int, int], list[str]] = {}
-    for (first, length, start), end in zip(words, ends, strict=True):
+    for (first, length, start), end in zip(words, ends, strict=True):  # there may be no words
         heard.setdefault((first, length), []).extend(phonemes[start:end])
     return [(text[first : first + length], said) for (first, length), said in heard.items()]
 

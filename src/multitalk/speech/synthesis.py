@@ -189,6 +189,11 @@ def phoneme_timings(
     return tuple(timings)
 
 
+def are_known(phonemes: Iterable[PhonemeTiming]) -> bool:
+    """Whether these are phonemes, and not stretches of sound in a recording."""
+    return all(phoneme.ipa != UNKNOWN_SOUND for phoneme in phonemes)
+
+
 def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> VisemeTrack:
     """The track of a talk whose phonemes are known: what `analyse_speech` would find at best.
 
