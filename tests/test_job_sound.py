@@ -13,6 +13,7 @@ from PIL import Image
 from fake_engine import FakeEngine
 from multitalk.errors import InvalidRequest
 from multitalk.job import Talk, render_talk
+from multitalk.job.voices import check_talk_seconds
 from multitalk.schema import parse_request
 from multitalk.settings import Settings
 
@@ -86,7 +87,7 @@ def level(samples: Samples) -> float:
 
 
 @pytest.mark.parametrize("right", [-1.0, 0.0, 1.0])
-def test_a_voice_on_two_channels_is_seen_and_heard_as_one(
+def test_a_voice_on_two_channels_is_one_voice_for_mouth_and_video(
     files: Path, tmp_path: Path, right: float
 ) -> None:
     write(files / "mono.wav", [hum()])
@@ -98,8 +99,8 @@ def test_a_voice_on_two_channels_is_seen_and_heard_as_one(
     np.testing.assert_allclose(seen.speech, expected.speech, atol=0.02)
     sound = sound_of(talk.video)
     assert len(sound) == 2
-    for heard in (*sound, sound.mean(axis=0)):
-        assert level(heard) == pytest.approx(level(hum()), abs=1.5)
+    for side in (*sound, sound.mean(axis=0)):
+        assert level(side) == pytest.approx(level(hum()), abs=1.5)
     assert talk.warnings == ()
 
 
@@ -127,6 +128,12 @@ def test_a_quiet_voice_is_named_and_a_silent_one_is_at_rest(
     assert len(talk.warnings) == bool(said)
     is_at_rest = not engine.scenes[0].speakers[0].speech.any()
     assert is_at_rest == (said == "nothing is heard"), "one judgement for mouth and warning"
+
+
+def test_the_shortest_talk_is_not_refused_for_its_rounding() -> None:
+    seconds = sum([0.02] * 10)
+    assert seconds < 0.2
+    check_talk_seconds(seconds, ["ann"])
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def sniffed(data: bytes):
 
 
 @pytest.mark.parametrize("name", [*WRITTEN, *MORE_WRITTEN])
-def test_what_gets_in_is_opened_and_heard(tmp_path, name):
+def test_what_gets_in_is_opened_and_decodes(tmp_path, name):
     options = {"rf64": "always"} if name == "WAV beyond 4 GiB" else {}
     data = written(*(WRITTEN | MORE_WRITTEN)[name], **options)
     container = sniffed(data)
@@ -133,7 +133,7 @@ def test_what_nothing_at_hand_writes_is_opened(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_first_bytes_are_told(name):
+def test_first_bytes_are_recognised(name):
     assert sniffed(HEADS[name]).medium == "audio"
 
 
@@ -144,9 +144,11 @@ def test_the_decoder_opens_no_format_that_does_not_get_in():
 def test_no_format_gets_in_that_the_decoder_does_not_open():
     samples = [written(*how) for how in [*WRITTEN.values(), *MORE_WRITTEN.values()]]
     layer_one = (b"\xff\xff\x94\x00" + bytes(284)) * 9  # MPEG 1, 256 kbit/s, 48 kHz
-    told = {sniffed(data).name for data in [*samples, *OPENED.values(), *HEADS.values(), layer_one]}
+    found = {
+        sniffed(data).name for data in [*samples, *OPENED.values(), *HEADS.values(), layer_one]
+    }
     listed = {container.name for container, _ in containers._TABLE if container.medium != "image"}
-    assert told == listed
+    assert found == listed
 
 
 @pytest.mark.parametrize("playlist", [b"#EXTM3U\n#EXTINF:1,\nb.mp3\n", b"ffconcat version 1.0\n"])

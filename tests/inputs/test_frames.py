@@ -38,7 +38,7 @@ def frames():
     return {name: bare(name) for name in SOUNDS}
 
 
-def told(data):
+def sniffed(data):
     container = sniff(data[:SNIFFED_BYTES])
     return container and container.name
 
@@ -52,7 +52,7 @@ def told(data):
          "text", "ID3v1"],
 )  # fmt: skip
 def test_whatever_comes_before_frames_they_are_found(tmp_path, frames, name, before):
-    assert told(before + frames[name]) == name
+    assert sniffed(before + frames[name]) == name
     path = tmp_path / "a"
     path.write_bytes(before + frames[name])
     blocks = sound_blocks(path, sample_rate=16_000, num_channels=1)
@@ -62,7 +62,7 @@ def test_whatever_comes_before_frames_they_are_found(tmp_path, frames, name, bef
 @pytest.mark.parametrize("name", SOUNDS)
 @pytest.mark.parametrize("lost", [1, 50, 200, 350])
 def test_a_stream_that_was_cut_into_is_found(frames, name, lost):
-    assert told(frames[name][lost:]) == name
+    assert sniffed(frames[name][lost:]) == name
 
 
 @pytest.mark.parametrize("name", ["MP3", "MP2"])
@@ -81,7 +81,7 @@ def test_a_stream_that_was_cut_into_is_found(frames, name, lost):
 )
 def test_tags_of_any_kind_come_before(tmp_path, frames, name, tag):
     data = tag + frames[name]
-    assert told(data) in ("MP3", "MP2")
+    assert sniffed(data) in ("MP3", "MP2")
     path = tmp_path / "a.mp3"
     path.write_bytes(data)
     blocks = sound_blocks(path, sample_rate=16_000, num_channels=1)
@@ -89,8 +89,8 @@ def test_tags_of_any_kind_come_before(tmp_path, frames, name, tag):
 
 
 def test_frames_are_not_searched_for_beyond_four_kibibytes(frames):
-    assert told(bytes(4090) + frames["MP3"]) == "MP3"
-    assert told(bytes(4200) + frames["MP3"]) is None
+    assert sniffed(bytes(4090) + frames["MP3"]) == "MP3"
+    assert sniffed(bytes(4200) + frames["MP3"]) is None
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3])
@@ -100,23 +100,23 @@ def test_two_frames_after_something_else_prove_nothing(layer):
         2: b"\xff\xfd\x84\x00" + bytes(380),
         3: b"\xff\xfb\x94\x00" + bytes(380),
     }[layer]
-    assert told(frame * 2 + bytes(400)) == f"MP{layer}"
-    assert told(bytes(10) + frame * 2 + bytes(400)) is None
-    assert told(bytes(10) + frame * 3 + bytes(400)) == f"MP{layer}"
+    assert sniffed(frame * 2 + bytes(400)) == f"MP{layer}"
+    assert sniffed(bytes(10) + frame * 2 + bytes(400)) is None
+    assert sniffed(bytes(10) + frame * 3 + bytes(400)) == f"MP{layer}"
 
 
 def test_frames_must_agree():
     one, other = b"\xff\xfb\x94\x00" + bytes(380), b"\xff\xfb\x98\x00" + bytes(572)
-    assert told(bytes(10) + one * 3) == "MP3"
-    assert told(bytes(10) + one + other + one) is None
+    assert sniffed(bytes(10) + one * 3) == "MP3"
+    assert sniffed(bytes(10) + one + other + one) is None
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_noise_is_no_sound(seed):
     generator = random.Random(seed)
-    assert told(generator.randbytes(SNIFFED_BYTES)) is None
+    assert sniffed(generator.randbytes(SNIFFED_BYTES)) is None
     ones = bytes(generator.choices([0xFF, *range(256)], [200, *[1] * 256], k=SNIFFED_BYTES))
-    assert told(ones) is None
+    assert sniffed(ones) is None
 
 
 def pictures():
@@ -153,20 +153,20 @@ def test_a_picture_is_no_sound():
     "start", [b"PK\3\4" + bytes(30), b"%PDF-1.7\n", b"<!doctype html>", b"\x7fELF\2\1", b"MZ\x90\0"]
 )
 def test_sound_inside_something_else_is_not_the_file(frames, start):
-    assert told(start + frames["MP3"]) is None
-    assert told(start + ID3_TAG + frames["MP3"]) is None
+    assert sniffed(start + frames["MP3"]) is None
+    assert sniffed(start + ID3_TAG + frames["MP3"]) is None
 
 
 def test_constant_bytes_are_no_sound():
     for value in range(256):
-        if value >> 4 != 0xD and value != ord("G"):  # GSM and MPEG-TS are told by such
-            assert told(bytes([value]) * SNIFFED_BYTES) is None, value
+        if value >> 4 != 0xD and value != ord("G"):  # GSM and MPEG-TS are recognised by such
+            assert sniffed(bytes([value]) * SNIFFED_BYTES) is None, value
 
 
 def test_compressed_bytes_are_no_sound():
     data = zlib.compress(" ".join(map(str, range(20_000))).encode())
     for start in range(0, len(data) - SNIFFED_BYTES, 997):
-        assert told(data[start:]) is None
+        assert sniffed(data[start:]) is None
 
 
 @pytest.mark.parametrize("size", [188, 192, 204])
@@ -174,4 +174,4 @@ def test_compressed_bytes_are_no_sound():
 def test_a_transport_stream_may_begin_within_a_packet(size, lost):
     packet = b"G\x1f\xff\x10" + bytes(184)
     stream = (bytes(4) * (size == 192) + packet + bytes(16) * (size == 204)) * 20
-    assert told(stream[lost:]) == "MPEG-TS"
+    assert sniffed(stream[lost:]) == "MPEG-TS"

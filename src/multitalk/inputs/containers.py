@@ -200,7 +200,7 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("MPEG-TS", "video", ".ts"), _transport_stream),
     (Container("WMA or WMV", "video", ".wmv"), _starts(_ASF)),
     (Container("RealMedia", "video", ".rm"), _starts(b".RMF", b".ra\xfd")),
-    # From here on there is no signature: what is told with less certainty comes later.
+    # From here on there is no signature: what is less certain comes later.
     (Container("MP3", "audio", ".mp3"), _unless_foreign(_tagged_mp3)),
     (Container("MP3", "audio", ".mp3"), _frames(mpeg_audio_frame(3), 0xFF)),
     (Container("MP2", "audio", ".mp2"), _frames(mpeg_audio_frame(2), 0xFF)),

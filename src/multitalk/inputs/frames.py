@@ -1,4 +1,4 @@
-"""Streams of bare frames, which have no signature: told by frames that follow each other (pure).
+"""Streams of bare frames, which have no signature: found by frames that follow each other (pure).
 
 A sync word alone proves nothing: it is 11 to 16 bits, which chance puts into any file. So frames
 must lie exactly one frame apart and agree in what all frames of a stream share. A stream may have
@@ -52,7 +52,7 @@ def _follow(head: bytes, at: int, frame_at: FrameAt, count: int) -> bool:
 
 
 # MPEG audio: kbit/s by layer and by index 1 to 14, of MPEG 1 (ISO/IEC 11172-3, 2.4.2.3) and of
-# MPEG 2 and 2.5 (ISO/IEC 13818-3, 2.4.2.3). Index 0, a free rate, is not told.
+# MPEG 2 and 2.5 (ISO/IEC 13818-3, 2.4.2.3). Index 0, a free rate, is not recognised.
 _MPEG1_KBPS = {
     1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),

@@ -10,6 +10,7 @@ from multitalk.media.silence import is_silent
 from multitalk.messages import Notice
 
 MIN_TALK_SECONDS = 0.2  # shorter than a word: a file that broke off, or the wrong one
+ROUNDING_SECONDS = 1e-6  # of a sum of packets
 QUIET_LUFS = -45.0  # 22 dB below speech; a room's noise is as loud
 
 
@@ -23,7 +24,7 @@ def check_talk_seconds(seconds: float, speakers: Sequence[str]) -> None:
     Raises:
         InvalidRequest: It is.
     """
-    if seconds >= MIN_TALK_SECONDS:
+    if seconds > MIN_TALK_SECONDS - ROUNDING_SECONDS:
         return
     raise InvalidRequest(
         "talk_too_short",

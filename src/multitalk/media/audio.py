@@ -176,7 +176,7 @@ class _Levels:
 
 
 def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
-    """What of a file is used, as `load_recording` tells it, where no speech is wanted.
+    """What of a file is used, as `load_recording` finds it, where no speech is wanted.
 
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.

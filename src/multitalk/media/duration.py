@@ -21,7 +21,7 @@ _SKIP = struct.Struct("<II")  # FFmpeg's side data: samples to drop at the start
 
 
 def sound_seconds(path: Path, *, field: str | None = None) -> float | None:
-    """How long the sound of a file is that is heard, as if it were decoded.
+    """How long the sound of a file is that is used, as if it were decoded.
 
     Headers are wrong or silent about this where files were joined, cut or streamed, so the packets
     are counted. Where that takes longer than `SCAN_SECONDS`, it is what the header says, or None.
@@ -81,7 +81,7 @@ def _packets(container: InputContainer, stream: AudioStream) -> Iterator["Packet
 
 
 def _dropped(packet: "Packet[AudioStream]") -> tuple[int, int]:
-    """How many samples of a packet are not heard, at its start and at its end."""
+    """How many samples of a packet are left out, at its start and at its end."""
     if not packet.has_sidedata("skip_samples"):
         return 0, 0
     start, end = _SKIP.unpack_from(bytes(packet.get_sidedata("skip_samples")))

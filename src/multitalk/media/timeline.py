@@ -1,4 +1,4 @@
-"""Where sound lies in time, by its time stamps (pure).
+"""Where sound is in time, by its time stamps (pure).
 
 What decodes of a file is laid end to end, but for gaps: a pause that was not stored, or packets
 that were lost.

@@ -1,4 +1,4 @@
-"""Which of a file's sound tracks is heard: its default, if that decodes and anything is in it."""
+"""Which of a file's sound tracks is used: its default, if that decodes and is not silent."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -45,7 +45,7 @@ class Track:
 
 
 def choose_track(path: Path, *, field: str | None = None) -> Track:
-    """The sound track of a file that is heard.
+    """The sound track of a file that is used.
 
     Of several it is the file's default that decodes and is not silent; then any other, commentaries
     and descriptions last; if all are silent, the first that decodes.
@@ -63,8 +63,8 @@ def choose_track(path: Path, *, field: str | None = None) -> Track:
         return Track(0, 1)
     silent: Track | None = None
     for index in order[:TRACKS_TRIED]:
-        judgement = _listened(path, index, field=field)
-        if judgement == "heard":
+        judgement = _audibility(path, index, field=field)
+        if judgement == "audible":
             return Track(index, count)
         if judgement == "silent" and silent is None:
             silent = Track(index, count)
@@ -90,14 +90,16 @@ def _is_aside(stream: AudioStream) -> bool:
     return bool(stream.disposition & _ASIDE) or any(word in title for word in _ASIDE_TITLES)
 
 
-def _listened(path: Path, index: int, *, field: str | None) -> Literal["heard", "silent", "broken"]:
-    """Decode a track until something is heard in it."""
+def _audibility(
+    path: Path, index: int, *, field: str | None
+) -> Literal["audible", "silent", "broken"]:
+    """Decode a track until something is audible in it."""
     decoded = False
     with closing(sound_frames(path, track=index, field=field)) as frames:
         for seconds, block in frames:
             decoded = True
             if _peak(block) >= RECORDED_PEAK:
-                return "heard"
+                return "audible"
             if seconds > LISTENED_SECONDS:
                 break
     return "silent" if decoded else "broken"
