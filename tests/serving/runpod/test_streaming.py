@@ -104,7 +104,8 @@ def test_a_piece_that_nobody_takes_is_a_failure_and_no_hole(plane: ControlPlane)
     finally:
         plane.faults.refuse_stream = False
     assert job.status == "FAILED"
-    assert job.output == {"code": "delivery_failed"}
+    assert isinstance(job.output, dict)
+    assert (job.output["code"], job.output["message"]) == ("delivery_failed", job.error)
 
 
 def test_a_client_reads_the_pieces_where_the_platform_offers_them(plane: ControlPlane) -> None:
