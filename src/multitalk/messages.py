@@ -617,9 +617,9 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "speaker_without_room": {
         "en": "nothing of this speaker is left once the picture is cut to the video's shape; send "
-        "a picture with more room around the faces, or bbox",
+        "a picture with more room around the faces, or bbox (--box on the command line)",
         "ko": "사진을 동영상 비율로 자르면 이 화자가 남지 않습니다. 얼굴 둘레에 여백이 더 있는 "
-        "사진이나 bbox를 보내 주세요.",
+        "사진이나 bbox(명령줄에서는 --box)를 보내 주세요.",
     },
     "face_too_small": {
         "en": "the face is {height:.0f} pixels high; it must be at least {limit} pixels to speak: "
@@ -855,9 +855,9 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "speakers_in_strips": {
         "en": "{faces} faces were found, not one for each speaker, so the speakers have equal "
-        "parts of the picture, left to right; send bbox to place them",
-        "ko": "얼굴을 {faces}개만 찾아 화자마다 사진을 왼쪽부터 똑같이 나누었습니다. bbox로 위치를 "
-        "정할 수 있습니다.",
+        "parts of the picture, left to right; bbox (--box on the command line) places them",
+        "ko": "얼굴을 {faces}개만 찾아 화자마다 사진을 왼쪽부터 똑같이 나누었습니다. "
+        "bbox(명령줄에서는 --box)로 위치를 정할 수 있습니다.",
     },
     # Weights -----------------------------------------------------------------------------------
     "weights_without_library": {

@@ -146,6 +146,17 @@ def seen_in(file: Path) -> NDArray[np.uint8]:
 
 # What a picture may be --------------------------------------------------------------------------
 
+
+class Tensor:
+    """What another library has as an array, and hands out as NumPy's."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        return np.array(self._values, dtype)
+
+
 PICTURES: dict[str, Callable[[Path, NDArray[np.uint8]], Any]] = {
     "text": lambda path, _: str(path),
     "path": lambda path, _: path,
@@ -161,6 +172,7 @@ PICTURES: dict[str, Callable[[Path, NDArray[np.uint8]], Any]] = {
     "PIL palette": lambda path, _: Image.open(path).quantize(),
     "array": lambda _, pixels: pixels,
     "array with alpha": lambda _, pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, "u1")]),
+    "another library's": lambda _, pixels: Tensor(pixels),
     "grey array": lambda _, pixels: pixels.mean(2).astype(np.uint8),
     "grey array with an axis": lambda _, pixels: pixels.mean(2, keepdims=True).astype(np.uint8),
     "a part of an array": lambda _, pixels: np.dstack([pixels, pixels])[:, :, 3:],
@@ -225,6 +237,7 @@ SAMPLES: dict[str, Callable[[NDArray[np.float32]], Any]] = {
     "int16": lambda samples: ((samples * 32767).astype(np.int16), RATE),
     "int32": lambda samples: ((samples * 2147483520).astype(np.int32), RATE),
     "big-endian": lambda samples: ((samples * 32767).astype(">i2"), RATE),
+    "another library's": lambda samples: (Tensor(samples), RATE),
     "rate first": lambda samples: (RATE, samples),
     "stereo": lambda samples: (np.stack([samples, samples], axis=1), RATE),
     "one channel": lambda samples: (samples[:, None], RATE),
