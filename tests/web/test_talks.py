@@ -198,6 +198,7 @@ def test_a_recording_has_no_subtitles(visit):
     other.one(".talk").first.click()
     expect(other.one(".drop .name")).to_have_text("Recorded voice")
     expect(other.one("#estimate")).to_contain_text("A video of about 1")
+    expect(other.one("#edit")).to_be_hidden()
 
 
 def test_a_voice_is_heard_before_a_video_is_made(visit):

@@ -130,9 +130,10 @@ async function send() {
   view.begin();
   see(false);
   revealStage();
+  const { signature } = form;
   try {
     const { id } = await server.run(await form.input());
-    sent = { id, signature: form.signature };
+    sent = { id, signature };
     open(id);
   } catch (error) {
     view.drop();
