@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from multitalk.face import mesh
 from multitalk.face.landmarks import FaceDetector
 from multitalk.face.points import Box, FaceLandmarks
 from multitalk.face.search import Found
@@ -76,6 +77,18 @@ def test_a_box_is_in_pixels_of_the_picture_that_was_given(detector: FaceDetector
     assert upright.quarters == 3
     boxes = [upright.box_as_sent(face.box) for face in upright.found.faces]
     assert any(below[1] < (box[1] + box[3]) / 2 < below[3] for box in boxes)
+
+
+@pytest.mark.parametrize(("below_the_nose", "speaks"), [(0, False), (20, False), (100, True)])
+def test_a_face_without_its_mouth_is_seen_and_cannot_speak(
+    detector: FaceDetector, below_the_nose: int, *, speaks: bool
+) -> None:
+    picture = load("portrait.jpg")
+    (whole,) = detector.detect(picture)
+    bottom = round(float(whole.points[mesh.NOSE_TIP, 1])) + below_the_nose
+    upright = find_upright(detector, picture[:bottom].copy())
+    assert upright.quarters == 0
+    assert (len(upright.found.faces), len(upright.found.unread)) == ((1, 0) if speaks else (0, 1))
 
 
 def test_without_a_face_the_picture_stays_as_it_is(detector: FaceDetector) -> None:

@@ -1,5 +1,6 @@
 """One face: 478 points, and the measures that follow from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,6 +72,11 @@ class FaceLandmarks:
         """Whether the middle of the points is in a box: x_min, y_min, x_max, y_max in pixels."""
         x, y = self.points[:, :2].mean(0)
         return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
+
+    def shows_its_mouth(self, shape: Sequence[int]) -> bool:
+        """Whether its lips are within a picture of this height and width."""
+        lips = self.points[[mesh.OUTER_UPPER_LIP, mesh.OUTER_LOWER_LIP], :2]
+        return bool((lips >= 0).all() and (lips <= (shape[1], shape[0])).all())
 
     @cached_property
     def box(self) -> Box:

@@ -76,6 +76,18 @@ class Found:
             tuple(scaled_box(box, factor) for box in self.unread),
         )
 
+    def with_mouths(self, shape: Sequence[int]) -> "Found":
+        """The same where only those are faces whose lips are in the picture.
+
+        The mesh guesses what the picture's edge cuts off.
+
+        Args:
+            shape: Height and width of the picture, and what follows them.
+        """
+        able = tuple(face for face in self.faces if face.shows_its_mouth(shape))
+        cut = tuple(face.box for face in self.faces if not face.shows_its_mouth(shape))
+        return Found(able, (*cut, *self.unread))
+
 
 def find_faces(
     networks: Networks,

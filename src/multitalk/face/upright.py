@@ -44,7 +44,7 @@ class Upright:
     Attributes:
         picture: RGB uint8 [H, W, 3].
         quarters: Quarter turns clockwise that it was turned by: 0 to 3.
-        found: Its faces, in its pixels.
+        found: Its faces, in its pixels; a face whose mouth is cut off counts as unread.
         scale: Pixels of what is searched, and rendered at 720p, for one of its pixels.
     """
 
@@ -88,7 +88,9 @@ def find_upright(
         small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     scaled = [scaled_box(box, scale) for box in boxes]
     quarters, found = _Angles(detector, small, expected, scaled).decide()
-    return Upright(turned_picture(picture, quarters), quarters, found.scaled(1 / scale), scale)
+    upright = turned_picture(picture, quarters)
+    found = found.scaled(1 / scale).with_mouths(upright.shape)
+    return Upright(upright, quarters, found, scale)
 
 
 class _Angles:
