@@ -159,3 +159,27 @@ def longest_silence(speech: SynthesizedSpeech) -> float:
     """In seconds, between the first and the last sound."""
     loud = np.flatnonzero(np.abs(speech.samples) > 0.003)
     return float(np.diff(loud).max()) / speech.sample_rate
+
+
+def test_short_texts_of_all_kinds_are_spoken_to_their_end() -> None:
+    """One letter, one word, one sign beside it: the synthesizer tells words of some only."""
+    for written in (
+        "물",
+        "살",
+        "가",
+        "a",
+        "5",
+        "네!",
+        "ㅋ",
+        "привет",
+        "你",
+        "は",
+        "ß",
+        "1️⃣",
+        "½",
+        "A+",
+    ):
+        speech = synthesize(written)
+        edges = [sound.end_seconds for sound in speech.phonemes]
+        assert edges[-1] == pytest.approx(len(speech.samples) / speech.sample_rate), written
+        assert any(sound.ipa for sound in speech.phonemes), written

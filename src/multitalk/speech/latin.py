@@ -23,10 +23,9 @@ _BY_WORDS = (
 )  # fmt: skip
 # How many times as probable each everyday word of a language makes it, and how many count.
 _WEIGHT_OF_WORD, _MOST_WORDS = 4.0, 20.0
-# How probable a language must be to be taken in place of English, by the number of words; and how
-# many times as probable as English. Chosen so that no everyday English text is taken for another.
-_LEAST_PROBABILITY = {1: 0.6, 2: 0.55, 3: 0.4}
-_TIMES_ENGLISH = 2.0
+# How probable a language must be to be taken in place of English, by the number of words. Chosen so
+# that hardly any everyday English text is taken for another.
+_LEAST_PROBABILITY = {1: 0.6, 2: 0.55, 3: 0.5}
 _DOUBTFUL = 0.1  # a text of several words that is less probably English than this may not be
 
 
@@ -51,7 +50,7 @@ def latin_language(text: str) -> tuple[str, bool]:
     best = max(ranked, key=lambda language: ranked[language])
     least = _LEAST_PROBABILITY[min(len(words), max(_LEAST_PROBABILITY))] * sum(ranked.values())
     english = ranked.get("en", 0.0)
-    if most or (ranked[best] >= least and ranked[best] > _TIMES_ENGLISH * english):
+    if most or ranked[best] >= least:
         return best, True
     accented = any(ord(letter) > 127 for word in words for letter in word)
     unlikely = len(words) > 1 and english < _DOUBTFUL * ranked[best]
