@@ -1045,10 +1045,9 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "public_without_key": {
         "en": "{host} can be reached by others, so the server needs a key: make one with "
-        "`multitalk keys add NAME`, or listen at 127.0.0.1",
+        "`multitalk keys add NAME --data {directory}`, or listen at 127.0.0.1",
         "ko": "{host}은(는) 다른 컴퓨터에서도 접속할 수 있으므로 키가 필요합니다. `multitalk "
-        "keys add "
-        "이름`으로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
+        "keys add 이름 --data {directory}`로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
     },
     "data_in_use": {
         "en": "another server uses {directory}; end it, or name another directory",

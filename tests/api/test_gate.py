@@ -206,7 +206,7 @@ def test_cors_is_off_unless_it_is_set(keyed):
 def test_a_public_bind_without_a_key_is_refused_with_the_way_out(tmp_path, host):
     ring = KeyRing(tmp_path / "keys.json")
     config = ServeConfig(data=tmp_path, host=host)
-    with pytest.raises(InvalidRequest, match="multitalk keys add"):
+    with pytest.raises(InvalidRequest, match=f"multitalk keys add NAME --data {tmp_path}"):
         check_reachable_only_with_key(config, ring)
     ring.add("one")
     check_reachable_only_with_key(config, ring)

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,20 @@ def test_without_a_job_it_ends_with_a_sentence_before_an_engine_is_loaded(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert "engine" not in done.stdout + done.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_install(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", str(HANDLER)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "multitalk is not installed for this Python: pip install" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_job_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -228,4 +229,7 @@ def check_reachable_only_with_key(config: ServeConfig, keys: KeyRing) -> None:
         InvalidRequest: It would be.
     """
     if not config.is_loopback and not keys.is_in_use():
-        raise InvalidRequest("public_without_key", field="--host", host=config.host)
+        place = shlex.quote(str(config.data))
+        raise InvalidRequest(
+            "public_without_key", field="--host", host=config.host, directory=place
+        )
