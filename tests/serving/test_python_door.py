@@ -5,6 +5,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,6 @@ def studio() -> Iterator[Studio]:
 @pytest.fixture
 def work(tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The studio's directory for jobs, which is empty before and after."""
-    from dataclasses import replace
-
     directory = tmp_path / "work"
     directory.mkdir()
     monkeypatch.setattr(studio, "settings", replace(studio.settings, work_directory=directory))
@@ -219,6 +218,20 @@ def test_a_picture_keeps_its_orientation_and_its_colours(
     assert list(work.iterdir()) == []
 
 
+def test_a_picture_in_memory_may_be_larger_than_a_file(
+    studio: Studio, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = draw_face(320)
+    small = replace(studio.settings, max_image_bytes=1000)
+    monkeypatch.setattr(studio, "settings", small)
+    for image in (pixels, Image.fromarray(pixels)):
+        assert studio.render(image, HUM, output=tmp_path / "t.mp4", quality="draft").path.is_file()
+    for file in (portrait, portrait.read_bytes()):
+        assert "MULTITALK_MAX_IMAGE_BYTES" in str(wrong(file, HUM, studio))
+    monkeypatch.setattr(studio, "settings", replace(small, max_image_pixels=1000))
+    assert "MULTITALK_MAX_IMAGE_PIXELS" in str(wrong(pixels, HUM, studio))
+
+
 def test_a_talk_of_arrays_leaves_no_files(
     studio: Studio, pixels: NDArray[np.uint8], samples: NDArray[np.float32], work: Path
 ) -> None:
@@ -325,6 +338,7 @@ def wrong(image: Any, audio: Any, studio: Studio, **options: Any) -> RequestErro
         (np.zeros((9, 9, 2), np.uint8), "of shape"),
         (np.zeros((1, 9, 9, 3), np.uint8), "of shape"),
         (np.zeros((0, 9, 3), np.uint8), "of shape"),
+        (Image.new("RGB", (0, 5)), r"of shape \[5, 0\]"),
         (5, "image=5: int is not a picture; pass a path"),
         (["a.png"], "list is not a picture"),
         (io.StringIO("x"), "image=<StringIO>: a file opened as text; open it with 'rb'"),
@@ -369,6 +383,7 @@ HALF = np.zeros(8000, np.float32)
         ((np.zeros(9, np.complex64), RATE), "samples of complex64"),
         ((np.zeros(9, np.int64), RATE), "samples of int64"),
         ((np.array([0, np.nan, np.inf], np.float32), RATE), "2 samples are NaN or infinite"),
+        ((np.array([0, 1e300]), RATE), "1 samples are NaN or infinite"),
         ((np.array([0, 12_000.0]), RATE), "float samples that reach 12000; they lie in [-1, 1]"),
         ((HALF, RATE, 2), "tuple is not a voice"),
         (5, "audio=5: int is not a voice"),

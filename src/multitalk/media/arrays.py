@@ -26,8 +26,11 @@ def write_picture(picture: Image.Image, path: Path, *, field: str) -> None:
         field: What to blame.
 
     Raises:
+        InvalidRequest: It is empty.
         MediaUndecodable: It was opened from a file that is damaged, or was closed.
     """
+    if 0 in picture.size:
+        raise InvalidRequest("pixels_of_shape", field=field, shape=list(picture.size[::-1]))
     try:
         picture.load()
         kept = picture
@@ -90,7 +93,8 @@ def write_samples(samples: NDArray[np.generic], rate: object, path: Path, *, fie
         )
     tag = PCM
     if dtype.kind == "f":
-        tag, samples = IEEE_FLOAT, samples.astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            tag, samples = IEEE_FLOAT, samples.astype(np.float32)
         if not np.isfinite(samples).all():
             count = int((~np.isfinite(samples)).sum())
             raise InvalidRequest("samples_not_finite", field=field, count=count)

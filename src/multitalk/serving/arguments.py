@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -69,6 +70,7 @@ class Arguments:
         self._settings = settings
         self._stack = ExitStack()
         self._directory: Path | None = None
+        self._picture_bytes = 0
         self._is_one_voice = not isinstance(audio, Mapping) or isinstance(audio.get("text"), str)
         self._voices: Mapping[str, object] = (
             audio
@@ -81,6 +83,12 @@ class Arguments:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The operator's, with room for a picture that was in memory: its pixels are limited."""
+        most = max(self._settings.max_image_bytes, self._picture_bytes)
+        return replace(self._settings, max_image_bytes=most)
 
     def as_fields(self) -> dict[str, object]:
         """`image_path` and `audio_paths` of a request.
@@ -128,10 +136,12 @@ class Arguments:
         field = "image_path"
         if isinstance(image, Image.Image):
             write_picture(image, path := self._new_file("image"), field=field)
+            self._picture_bytes = path.stat().st_size
             return str(path)
         pixels = _as_array(image)
         if pixels is not None:
             write_pixels(pixels, path := self._new_file("image"), field=field)
+            self._picture_bytes = path.stat().st_size
             return str(path)
         return self._encoded(image, field, unknown="picture_of_unknown_kind")
 

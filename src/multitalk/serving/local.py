@@ -123,8 +123,9 @@ class Studio:
             request = parse_request(
                 with_paths_from(Path.cwd(), fields | stated), settings=self.settings
             )
-            file = as_meant(Path(output))
-            return as_result(self.render_request(request, file, on_progress=on_progress))
+            return as_result(
+                self._render(request, as_meant(Path(output)), arguments.settings, on_progress)
+            )
 
     def render_request(
         self,
@@ -139,6 +140,15 @@ class Studio:
             InvalidRequest: `output` is no name of an mp4, or the studio is closed.
             MultiTalkError: As `multitalk.job.run_job`.
         """
+        return self._render(request, output, self.settings, on_progress)
+
+    def _render(
+        self,
+        request: TalkRequest,
+        output: Path,
+        settings: Settings,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> Talk:
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
             name = output.name or '""'
             raise InvalidRequest("output_misnamed", field="output", name=name, suffix=SUFFIX)
@@ -149,7 +159,7 @@ class Studio:
                 request,
                 output,
                 engine=self.engine,
-                settings=self.settings,
+                settings=settings,
                 job_id=f"local-{secrets.token_hex(4)}",
                 on_progress=on_progress or _say_nothing,
                 cancelled=threading.Event(),
