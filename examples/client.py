@@ -236,8 +236,9 @@ def save_video(output: Any, path: Path) -> None:
 
 def talk(options: argparse.Namespace) -> None:
     """Send the job, wait for it, save its video."""
-    if not options.output.parent.is_dir() or options.output.is_dir():
-        raise Failure(f"{options.output} cannot be a file: choose another with --output")
+    output = options.output = options.output.expanduser()
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise Failure(f"{output} cannot be written: choose another place with --output")
     endpoint = Endpoint(
         options.endpoint, key=os.environ.get(KEY_VARIABLE, ""), base_url=options.url
     )
@@ -253,7 +254,7 @@ def talk(options: argparse.Namespace) -> None:
         raise Failure(f"{job['status']}: {job.get('error') or 'no reason was given'}")
     for warning in (job.get("output") or {}).get("warnings", []):
         say(f"note: {warning}")
-    save_video(job.get("output"), options.output)
+    save_video(job.get("output"), output)
 
 
 def parse_options() -> argparse.Namespace:
