@@ -7,6 +7,7 @@ pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 from everyday import LATIN, OTHER_LETTERS
 
 from multitalk.errors import InvalidRequest
+from multitalk.speech import latin
 from multitalk.speech.espeak import list_languages
 from multitalk.speech.languages import LANGUAGE_NAMES, language_code
 from multitalk.speech.reading import host_language, reading_of
@@ -61,6 +62,13 @@ def test_what_may_not_be_english_is_said(text: str) -> None:
     if language == "en-us":
         (notice,) = reading_of(text).notices
         assert notice.key == "language_guessed"
+
+
+def test_without_the_statistics_everyday_words_tell_or_english_is_doubted(monkeypatch) -> None:
+    monkeypatch.setattr(latin, "find_spec", lambda name: None)
+    assert host_language("Merci beaucoup.") == ("fr-fr", True)
+    assert host_language("Good morning to you.") == ("en-us", True)
+    assert host_language("Kočka spala vedle psa") == ("en-us", False)
 
 
 def test_a_language_that_is_given_is_not_doubted() -> None:

@@ -26,6 +26,8 @@ from multitalk.settings import Settings
 PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
     "espeakng-loader": "texts cannot be spoken; pip install espeakng-loader==0.2.4",
+    "py3langid": "texts in Latin letters without everyday words are read as English; "
+    "pip install py3langid",
     "pyopenjtalk-plus": "Japanese is read in kana only; pip install 'pyopenjtalk-plus<0.5'",
     "runpod": "no RunPod worker here; pip install runpod==1.12.0 'fastapi<0.142'",
     "c2pa-python": "videos say that they are AI-generated, but are not signed; "

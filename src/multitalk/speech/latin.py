@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from multitalk.speech.everyday_words import shares_of
@@ -58,6 +59,9 @@ def latin_language(text: str) -> tuple[str, bool]:
 
 
 def _probabilities(words: list[str]) -> dict[str, float]:
+    if find_spec("py3langid") is None:  # everyday words are all that tells, and English is doubted
+        even = 1.0 / len(_BY_WORDS)
+        return dict.fromkeys(_BY_WORDS, even) | {"en": even * _DOUBTFUL / 2}
     ranked = _identifier().rank(" ".join(words))
     return {{"no": "nb"}.get(language, language): float(share) for language, share in ranked}
 
