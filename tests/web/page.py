@@ -1,6 +1,8 @@
 """The page as a person uses it, and what must hold whatever they do."""
 
+import json
 import time
+import wave
 from io import BytesIO
 from pathlib import Path
 
@@ -99,6 +101,11 @@ class Visit:
             self.page.wait_for_timeout(20)
         raise AssertionError(expression)
 
+    def sent(self) -> dict:
+        """The last job's input."""
+        bodies = [body for _, url, body in self.requests if url.endswith("/run")]
+        return json.loads(bodies[-1])["input"]
+
     def close(self) -> None:
         """Leave; the page must have asked its own server only, broken no policy and not crashed."""
         broken = self.page.evaluate("window.broken")
@@ -144,4 +151,15 @@ def nobody() -> bytes:
 def _jpeg(picture: Image.Image) -> bytes:
     file = BytesIO()
     picture.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def hum() -> bytes:
+    """A second and a half of a hum, as a WAV file."""
+    file = BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes([0, 8] * 60 + [0, 248] * 60) * 200)
     return file.getvalue()

@@ -179,12 +179,13 @@ def _best_ends(worths: NDArray[np.float64], timeline: _Timeline) -> list[_End]:
     lengths = worths / worths.sum() * timeline.seconds
     expected = np.cumsum(lengths)[:-1]
     pauses = timeline.pauses()
+    pause_places = np.array([pause.place for pause in pauses])
     band = _BAND_SHARE * timeline.seconds + _BAND_SECONDS
     before, costs = np.zeros(1), np.zeros(1)  # places and costs of the ends of the last piece
     choices: list[tuple[list[_End], NDArray[np.intp]]] = []
     for length, place in zip(lengths[:-1], expected, strict=True):
-        near = [pause for pause in pauses if abs(pause.place - place) <= band]
-        candidates = [*near, timeline.nearest(place)]
+        first, end = np.searchsorted(pause_places, (place - band, place + band))
+        candidates = [*pauses[first:end], timeline.nearest(place)]
         places = np.array([end.place for end in candidates])
         steps = _misfit(places[None, :] - before[:, None], length) + costs[:, None]
         choices.append((candidates, np.argmin(steps, axis=0)))
