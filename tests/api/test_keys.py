@@ -27,6 +27,12 @@ def test_only_the_hash_of_a_key_is_kept_and_only_for_its_owner(path):
     assert len(token) >= 43  # 256 bits in base64
 
 
+def test_a_directory_that_a_key_comes_first_to_is_for_its_owner_only(tmp_path):
+    place = tmp_path / "state" / "server"
+    KeyRing(place / "keys.json").add("laptop")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
 def test_a_key_opens_until_it_is_revoked_by_another_process(path):
     ring, other = KeyRing(path), KeyRing(path)
     assert not ring.is_in_use()

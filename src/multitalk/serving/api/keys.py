@@ -112,7 +112,8 @@ class KeyRing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # As the server makes it, which keeps jobs and videos there, too
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, PRIVATE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -100,7 +100,7 @@ class SqliteFile:
             raise unusable(error) from error
 
     def _connect(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # voices, and buckets' keys
         self._base = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
