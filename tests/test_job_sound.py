@@ -157,7 +157,7 @@ def test_a_talk_that_is_too_short_is_refused(
         assert talk_of(files, tmp_path, audio_paths=voices, audio_type=order).num_frames >= 5
         return
     engine = FakeEngine()
-    with pytest.raises(InvalidRequest, match=r"a talk lasts 0\.2 s or longer") as caught:
+    with pytest.raises(InvalidRequest, match=r"a talk must last 0\.2 s or longer") as caught:
         talk_of(files, tmp_path, engine, audio_paths=voices, audio_type=order)
     assert caught.value.field == refused
     assert f"only {max(seconds):g} s" in str(caught.value)

@@ -71,7 +71,7 @@ class MultiTalkError(Exception):
 
     @property
     def problems(self) -> tuple["MultiTalkError", ...]:
-        """All that is wrong, each by itself: this error, and what is told with it."""
+        """Everything that is wrong, one error each: this one and those that it carries."""
         return (self,)
 
     def text(self, locale: Locale = "en") -> str:

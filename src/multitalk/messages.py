@@ -47,7 +47,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "만들 mp4의 이름을 지정해 주세요. 예: output='talk.mp4'",
     },
     "studio_closed": {
-        "en": "this Studio is closed and renders no more; make a new one, or close it later",
+        "en": "this Studio is closed and cannot render; make a new one, or close it later",
         "ko": "이 Studio는 닫혀서 더는 영상을 만들 수 없습니다. 새로 만들거나 나중에 닫아 주세요.",
     },
     "picture_of_unknown_kind": {
@@ -57,7 +57,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "배열 [H, W, 3] 중 하나를 넘겨 주세요.",
     },
     "pixels_of_type": {
-        "en": "an array of {dtype}; pixels are uint8 from 0 to 255: of values from 0 to 1 that is "
+        "en": "an array of {dtype}; pixels must be uint8 from 0 to 255; if they are 0 to 1, pass "
         "(array * 255).astype('uint8')",
         "ko": "{dtype} 배열입니다. 픽셀은 0에서 255까지의 uint8이어야 합니다. 값이 0에서 1이라면 "
         "(array * 255).astype('uint8')로 바꿔 주세요.",
@@ -94,13 +94,13 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "NaN이거나 무한대인 샘플이 {count}개 있습니다. 숫자로 바꿔 주세요.",
     },
     "samples_too_large": {
-        "en": "float samples that reach {peak:g}; they lie in [-1, 1] (of what was int16: "
+        "en": "float samples that reach {peak:g}; they must be in [-1, 1] (if they were int16: "
         "samples / 32768)",
         "ko": "실수 샘플의 최댓값이 {peak:g}입니다. [-1, 1] 범위여야 합니다. int16이었다면 "
         "32768로 나눠 주세요.",
     },
     "samples_at_rate": {
-        "en": "a rate of {rate}; it is a whole number of samples a second, {low} to {high}",
+        "en": "a rate of {rate}; it must be a whole number of samples a second, {low} to {high}",
         "ko": "샘플링 주파수가 {rate}입니다. {low}에서 {high}까지의 정수(Hz)여야 합니다.",
     },
     "file_is_text": {
@@ -237,7 +237,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
     },
     "speech_service_missing": {
         "en": "{name} needs a speech service, and this worker has none: its operator sets "
-        "MULTITALK_SPEECH_URL; female and male are there without",
+        "MULTITALK_SPEECH_URL; female and male work without one",
         "ko": "{name} 음성에는 음성 서비스가 필요하지만 이 워커에는 없습니다. 운영자가 "
         "MULTITALK_SPEECH_URL을 설정해야 합니다. female과 male은 그대로 쓸 수 있습니다.",
     },
@@ -541,7 +541,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "(MULTITALK_MAX_SPEECH_SECONDS).",
     },
     "talk_too_short": {
-        "en": "only {seconds:g} s of speech; a talk lasts {limit:g} s or longer; send a longer "
+        "en": "only {seconds:g} s of speech; a talk must last {limit:g} s or longer; send a longer "
         "recording",
         "ko": "음성이 {seconds:g}초뿐입니다. {limit:g}초 이상이어야 합니다. 더 긴 녹음을 보내 "
         "주세요.",
@@ -801,7 +801,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{speaker}: 얼굴 높이가 {height:.0f}픽셀뿐입니다. {limit}픽셀부터 입술이 선명합니다.",
     },
     "language_guessed": {
-        "en": "the language of {text!r} could not be told, so it is read as English; if it is "
+        "en": "the language of {text!r} could not be detected, so it is read as English; if it is "
         "another one, name it in language",
         "ko": "{text!r}의 언어를 알 수 없어 영어로 읽었습니다. 다른 언어라면 language에 "
         "적어 주세요.",
@@ -1012,7 +1012,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 주소에는 아무것도 없습니다. 이 서버의 주소 목록은 /docs에 있습니다.",
     },
     "subtitles_not_found": {
-        "en": "there are no subtitles of this job: they are made of voices that are given as text",
+        "en": "this job has no subtitles; only voices that are given as text have them",
         "ko": "이 작업에는 자막이 없습니다. 자막은 텍스트로 준 목소리에서 만들어집니다.",
     },
     "video_not_found": {
@@ -1085,7 +1085,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": '작업을 1개에서 {limit}개까지 담은 목록이어야 합니다: {{"jobs": [{{"input": ...}}]}}',
     },
     "duration_of_service": {
-        "en": "how long the speech service takes for this text is only known when it has spoken it",
+        "en": "how long this text lasts is only known when the speech service has spoken it",
         "ko": "음성 서비스가 이 텍스트를 얼마나 길게 말할지는 말해 보아야 알 수 있습니다.",
     },
     "duration_guessed": {

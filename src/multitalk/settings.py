@@ -171,7 +171,7 @@ class Settings:
 
     @property
     def server_directory(self) -> Path:
-        """Where `multitalk serve` and `multitalk keys` keep what they have, unless told."""
+        """Where `multitalk serve` and `multitalk keys` keep what they have, by default."""
         return self.state_directory.expanduser() / "server"
 
     @classmethod

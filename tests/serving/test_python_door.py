@@ -371,7 +371,7 @@ HALF = np.zeros(8000, np.float32)
     ("audio", "said"),
     [
         (HALF, "audio=<float32 [8000]>: samples without their rate"),
-        ((HALF, 0), "a rate of 0; it is a whole number"),
+        ((HALF, 0), "a rate of 0; it must be a whole number"),
         ((HALF, 16_000.5), "a rate of 16000.5"),
         ((HALF, float("nan")), "a rate of nan"),
         ((HALF, "16000"), "a rate of 16000"),
@@ -384,7 +384,7 @@ HALF = np.zeros(8000, np.float32)
         ((np.zeros(9, np.int64), RATE), "samples of int64"),
         ((np.array([0, np.nan, np.inf], np.float32), RATE), "2 samples are NaN or infinite"),
         ((np.array([0, 1e300]), RATE), "1 samples are NaN or infinite"),
-        ((np.array([0, 12_000.0]), RATE), "float samples that reach 12000; they lie in [-1, 1]"),
+        ((np.array([0, 12_000.0]), RATE), "samples that reach 12000; they must be in [-1, 1]"),
         ((HALF, RATE, 2), "tuple is not a voice"),
         (5, "audio=5: int is not a voice"),
         (None, "NoneType is not a voice"),

@@ -35,7 +35,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
         typer.Option(
             "--format",
             "-f",
-            help="Told by the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
+            help="By the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
             "(Rhubarb's), .dat (Moho's); a table where there is none.",
             metavar="|".join(FORMATS),
         ),

@@ -1,4 +1,4 @@
-"""A scene set upright: its faces tell which way up the picture is, and the caller is told."""
+"""A scene set upright by its faces, with a notice for the caller where its picture was turned."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from multitalk.face.turning import turned_box
 from multitalk.face.upright import Detector, find_upright
 from multitalk.messages import Notice
 
-# The scene as it is to be rendered, its faces in pixels of its portrait, and what is to be told.
+# The scene as it is to be rendered, its faces in pixels of its portrait, and its notices.
 Seen = tuple[Scene, Found, tuple[Notice, ...]]
 Look = Callable[[Scene], Seen]
 

@@ -1,4 +1,4 @@
-"""The faces of a picture, as a caller is told of them: in pixels of the file that was sent."""
+"""The faces of a picture as callers get them: in pixels of the file that was sent."""
 
 from dataclasses import dataclass
 

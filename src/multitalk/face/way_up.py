@@ -17,7 +17,7 @@ from multitalk.face.turning import turned_picture, turned_points
 # Measured on 263 pictures and their mirror images at three sizes (docs/experiments.md).
 LEANING = 55.0  # degrees of tilt up to which a head leans in an upright picture
 CONFIDENT_SPREAD = 0.002  # an upside-down face never looks so sharp
-DOUBTFUL_SPREAD = 0.006  # above it a face may also lie on its side
+DOUBTFUL_SPREAD = 0.006  # above it a face may also be on its side
 COMPARABLE = 1.5  # of the spread, up to which another right angle is worth a closer look
 CLEARLY = 0.6  # of the unsteadiness, below which another right angle is the right one
 

@@ -1,7 +1,7 @@
 """Streams of bare frames, which have no signature: found by frames that follow each other (pure).
 
 A sync word alone proves nothing: it is 11 to 16 bits, which chance puts into any file. So frames
-must lie exactly one frame apart and agree in what all frames of a stream share. A stream may have
+must be exactly one frame apart and agree in what all frames of a stream share. A stream may have
 lost its first frame, or have something before it (zeros, a tag, the end of a cut frame).
 """
 

@@ -116,7 +116,7 @@ def _checked_rate(rate: object, field: str) -> int:
 
 
 def _wav_header(tag: int, width: int, channels: int, rate: int, size: int) -> bytes:
-    """RIFF, `fmt ` and the head of `data`; more than four GB are told as four."""
+    """RIFF, `fmt ` and the head of `data`; more than four GB are written as four."""
     block = width * channels
     size = min(size, 0xFFFF_FFFF - 36)
     return struct.pack(

@@ -171,7 +171,7 @@ class Arguments:
         raise InvalidRequest(unknown, field=field, kind=type(given).__name__)
 
     def _copied(self, file: object, field: str) -> Path:
-        """A file's bytes, from where it stands, in a file of ours."""
+        """A file's bytes, from where it stands, in a temporary file."""
         if isinstance(file, io.TextIOBase):
             raise InvalidRequest("file_is_text", field=field)
         path = self._new_file("file")
@@ -243,7 +243,7 @@ def _as_array(value: object) -> NDArray[np.generic] | None:
 
 
 def _found(value: object, rest: str) -> tuple[object, list[object]]:
-    """What lies at the end of a dotted path, as far as it leads, and the keys on the way."""
+    """The value at the end of a dotted path, as far as it exists, and the keys on the way."""
     keys: list[object] = []
     while rest and isinstance(value, Mapping | list | tuple):
         options: dict[str, object] = (

@@ -25,7 +25,7 @@ class RenderedTalk(TalkResult):
     ) -> dict[str, str]:
         """A player for Jupyter and its like: of a small video with the video in it.
 
-        A larger one is played from its file, where that lies under the notebook's directory.
+        A larger one is played from its file, if that is under the notebook's directory.
         """
         bundle = {"text/plain": repr(self)}
         source = self._video_source()

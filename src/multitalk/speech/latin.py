@@ -1,4 +1,4 @@
-"""The language of a text in Latin letters: told by its everyday words, else by statistics."""
+"""The language of a text in Latin letters: by its everyday words, else by statistics."""
 
 import re
 import unicodedata

@@ -2,7 +2,7 @@
 
 Moving a photograph cannot follow such directions. There are endless ways to give them and few ways
 to say that somebody talks, so the few are known here, in English and Korean, and whatever is none
-of them counts as a direction: a caller is told once too often rather than not at all.
+of them counts as a direction: a needless notice is better than a missing one.
 """
 
 import re

@@ -38,12 +38,12 @@ FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left 
 # no lash and no crease; and by how much, in eye widths, its colours are smoothed.
 STRIP, STRIP_PLACES, STRIP_BRIGHTNESS, STRIP_SPREADS = (0.38, 0.80), 16, (0.5, 0.95), 0.10
 # Brightness of that strip, of the skin below the eye: where both eyes' is below the first, they are
-# made up or lie deep, and a lid is painted in the strip's colour as far as `STRIP_COUNTS` says.
+# made up or deep-set, and a lid is painted in the strip's colour as far as `STRIP_COUNTS` says.
 DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.72, 0.92, 0.7
 ROUNDNESS = 0.10  # how much brighter the middle of a shut lid is
 # A line this dark across the lid of somebody who wears glasses is their rim.
 RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
-DARKEST_SKIN = 20.0  # of 255: below this nothing is told apart
+DARKEST_SKIN = 20.0  # of 255: below this nothing can be distinguished
 SKIN_SPREADS = 0.22  # eye widths from skin into what is painted: standard deviation
 PLANE_SHARE = 0.03  # weight of the plane where no skin is near
 LOWER_RIM = 0.03  # eye widths by which the white of an eye goes on below its landmarks

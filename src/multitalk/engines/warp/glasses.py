@@ -21,7 +21,7 @@ ASIDE = 8  # rows at either end, where the filter sees half of its window
 # 0.32 to 0.86 on those with glasses, at most 0.25 on those without.
 BRIDGE = 0.28
 COLUMNS_ASIDE = 0.2
-DARKEST_SKIN = 20.0  # of 255: below this nothing is told apart
+DARKEST_SKIN = 20.0  # of 255: below this nothing can be distinguished
 
 
 def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bool:

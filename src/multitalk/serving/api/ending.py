@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from multitalk.errors import ServerStopping
 from multitalk.serving.api.answers import error_answer
 
-# What uvicorn says where an answer is cut: of ours, each is cut on purpose, and said so in a line.
+# What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
 _CUT = ("returned without completing response", "Cancel %s running task(s)")
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class EndingServer(uvicorn.Server):
 
     Args:
         config: As for uvicorn.
-        ending: Is told about signals.
+        ending: What signals set.
         on_begin: Called in the event loop at the first signal.
     """
 

@@ -33,7 +33,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _deaf(host: str, port: int, error: OSError) -> InvalidRequest:
-    """Why nothing can be heard at an address."""
+    """Why a server cannot listen at an address."""
     reason = error.strerror or type(error).__name__
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return InvalidRequest("host_not_here", field="--host", host=host, reason=reason)

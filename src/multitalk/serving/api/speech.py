@@ -33,9 +33,9 @@ from multitalk.speech.synthesis import SynthesizedSpeech
 router = APIRouter()
 
 MAX_BODY_BYTES = 2**20
-LISTED_SECONDS = 60.0  # for which a list of voices is told again
+LISTED_SECONDS = 60.0  # for which a list of voices is used again
 LOOK_SECONDS = 0.5  # how often a client that waits is looked after
-PLACE = "speech"  # where errors of a text are, until they are told
+PLACE = "speech"  # the field of a text's errors, until they become those of the body
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
 
 

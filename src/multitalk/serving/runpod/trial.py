@@ -25,7 +25,7 @@ Handler = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
 def is_trial() -> bool:
-    """Whether the SDK will run one job of ours, and end."""
+    """Whether the SDK will run one local job and end."""
     options, _ = runpod.serverless.parser.parse_known_args()
     if options.rp_serve_api or int(os.environ.get(AS_SERVER) or 0):
         return False
