@@ -8,7 +8,7 @@ a test goes on as soon as what it waits for has come.
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 200.0  # below pytest's own limit for a test
+PATIENCE_SECONDS = 500.0  # below pytest's own limit for a test
 
 
 def wait_until(happened: Callable[[], object], *, says: Callable[[], object] = str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from patience import PATIENCE_SECONDS
+from processes import ended
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -63,12 +64,8 @@ def played(scene, weights, out, *, processes=2):
         )
         for rank in range(processes)
     ]
-    try:
+    with ended(running):
         said = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
     codes = [process.returncode for process in running]
     assert file.exists(), said
     return np.load(file), codes, said
