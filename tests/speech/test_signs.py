@@ -16,6 +16,8 @@ from multitalk.speech.synthesis import synthesize
         ("en-us", "10–20 and 2010-2015", "10 to 20 and 2010 to 2015"),
         ("en-us", "555-1234, 1-800-555, 2024-05-03", "555-1234, 1-800-555, 2024-05-03"),
         ("en-us", "No ~ tilde", "No tilde"),
+        ("en-us", "3pm–5pm", "3pm to 5pm"),
+        ("en-us", "In 2010 – 5 came", "In 2010 – 5 came"),
         ("en-gb", "x² at 5°C", "x squared at 5 degrees Celsius"),
         ("de", "10~20", "10 bis 20"),
         ("ru", "№5, 10~15", "номер 5, 10 до 15"),

@@ -115,6 +115,11 @@ def test_emoji_and_signs_that_nobody_says_are_dropped(emoji: str) -> None:
     assert not plain_lines(emoji)
 
 
+@pytest.mark.parametrize("face", [":)", ";-)", ":D", "<3", "^^", "^_^", "T_T", ">_<", "(>_<)"])
+def test_emoticons_are_dropped(face: str) -> None:
+    assert plain(f"Good {face} day {face}") == "Good day"
+
+
 def test_a_keycap_is_its_digit() -> None:
     assert plain("1️⃣ first") == "1 first"
 

@@ -12,7 +12,7 @@ _TO = {
     "da": "til", "nb": "til", "pl": "do", "cs": "až", "ru": "до", "uk": "до", "tr": "ila",
     "vi": "đến", "id": "sampai", "cmn": "到", "yue": "到", "th": "ถึง", "hi": "से", "ar": "إلى",
 }  # fmt: skip
-_RANGE = re.compile(r"(?<=\d)(\s?[^\W\d_]{0,2}|%)\s?(?:~|(?<=\d)–)\s?(?=\d)")
+_RANGE = re.compile(r"(?<=\d)(\s?[^\W\d_]{0,2}|%)(?:\s?~\s?|–)(?=\d)")
 # Two whole numbers with a hyphen are a range where the second is of as many digits.
 _YEARS = re.compile(r"(?<![\d.,/:-])(\d{1,4})-(\d{1,4})(?![\d.,/:-]*\d)(?!-)")
 

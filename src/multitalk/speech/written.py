@@ -38,6 +38,9 @@ _URL = re.compile(r"(?:https?://|mailto:)([^\s<>\"'()\u3131-\ucb4c\uac00-\ud7a3]
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _EMPHASIS = re.compile(r"(\*{1,3}|~~)(?=\S)(.+?)(?<=\S)\1")
 _UNDERLINED = re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)")
+_EMOTICON = re.compile(
+    r"(?<!\S)(?:[:;=][-^']?[()DPpoO3|]+|<3+|\^[_.o-]*\^;*|T_+T|>_+<|\([>^]_*[<^]\))(?!\S)"
+)
 _SHARP = re.compile(r"\b([CF])#(?!\w)")  # a note, a programming language
 _TIMES = re.compile(r"(?<=\d)\s*\*\s*(?=\d)")
 
@@ -96,6 +99,7 @@ def _without_block_marks(line: str) -> str:
 
 def _without_inline_marks(line: str) -> str:
     """A line of Markdown without emphasis, ticks and the targets of links."""
+    line = _EMOTICON.sub("", line)
     line = _FOOTNOTE.sub("", _AUTOLINK.sub(r"\1", _LINK.sub(r"\1", line)))
     line = _URL.sub(_said_of_url, line)
     line = _SHARP.sub(r"\1 sharp", _TIMES.sub(" × ", line))
