@@ -79,7 +79,7 @@ class Endpoint:
         """The job's last status, telling its progress on stderr."""
         ends = reached = time.monotonic()
         ends += seconds
-        told = ""
+        shown = ""
         while True:
             try:
                 job = self.status(job_id)
@@ -91,8 +91,8 @@ class Endpoint:
             else:
                 if job["status"] in FINAL:
                     return job
-                if (now := progress_of(job)) != told:
-                    say(told := now)
+                if (now := progress_of(job)) != shown:
+                    say(shown := now)
             if time.monotonic() > ends:
                 raise Failure(f"job {job_id} has not ended within {seconds:g} s (--wait)")
             time.sleep(POLL_SECONDS)
@@ -152,8 +152,8 @@ def sentence_in(error: urllib.error.HTTPError) -> str:
         record = json.load(error)
     except (OSError, ValueError, http.client.HTTPException):
         return ""
-    told = record.get("error") if isinstance(record, dict) else None
-    return told if isinstance(told, str) else ""
+    said = record.get("error") if isinstance(record, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def reason_of(error: Exception) -> str:
@@ -212,11 +212,11 @@ def input_of(options: argparse.Namespace) -> dict[str, object]:
 
 def save_video(output: Any, path: Path) -> None:
     """Keep the video of a job's output, which is in it or at an address: whole, or not at all."""
-    told = output if isinstance(output, dict) else {}
-    url = str(told.get("video_url", ""))
-    if "video_path" in told:
-        raise Failure(f"the video is on the endpoint's volume: {told['video_path']}")
-    if "video_base64" not in told and not url.startswith(("http://", "https://")):
+    result = output if isinstance(output, dict) else {}
+    url = str(result.get("video_url", ""))
+    if "video_path" in result:
+        raise Failure(f"the video is on the endpoint's volume: {result['video_path']}")
+    if "video_base64" not in result and not url.startswith(("http://", "https://")):
         raise Failure(f"the job has ended without a video; its output: {str(output)[:200]}")
     part = path.with_name(f"{path.name}.part")
     try:
@@ -225,7 +225,7 @@ def save_video(output: Any, path: Path) -> None:
                 with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
                     shutil.copyfileobj(answer, file)
             else:
-                file.write(base64.b64decode(told["video_base64"]))
+                file.write(base64.b64decode(result["video_base64"]))
         part.replace(path)
     except (OSError, ValueError, http.client.HTTPException) as error:
         where = f"; it is at {url}" if url else ""

@@ -1098,7 +1098,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "URL에 있는 음성의 길이는 내려받아야 알 수 있습니다.",
     },
     "duration_unreadable": {
-        "en": "how long this voice lasts cannot be told from its file",
+        "en": "how long this voice lasts cannot be read from its file",
         "ko": "이 음성의 길이를 파일에서 알아낼 수 없습니다.",
     },
     "pace_unknown": {

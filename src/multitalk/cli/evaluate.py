@@ -72,8 +72,8 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
     with answering(as_json=as_json) as answers:
-        told = _typed(videos, portrait, {"voices": audio or [], "phonemes": phonemes or []})
-        answers.spell = told.spell
+        typed = _typed(videos, portrait, {"voices": audio or [], "phonemes": phonemes or []})
+        answers.spell = typed.spell
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
         if plot is not None and (against is not None or not alone):

@@ -257,9 +257,9 @@ def _summary(talk: "Talk", output: Path) -> str:
 def _speakers(given: Mapping[str, object]) -> Iterator[str]:
     """Whom a job's input names."""
     for field in ("audio_paths", "bbox"):
-        told = given.get(field)
-        if isinstance(told, Mapping):
-            yield from told
+        value = given.get(field)
+        if isinstance(value, Mapping):
+            yield from value
 
 
 def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:

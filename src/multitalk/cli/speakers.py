@@ -79,7 +79,9 @@ def voices_of(
             raise typer.BadParameter(f"two recordings for {name}: name the speakers, NAME=SOURCE")
         given[name] = source
     said_of = [
-        (manner, *named(option, default="")) for manner, told in manners.items() for option in told
+        (manner, *named(option, default=""))
+        for manner, values in manners.items()
+        for option in values
     ]
     known = {*known, *given, *(name for _, name, _ in said_of)}
     named_texts = [(option, *named(option, default="person1")) for option in texts]

@@ -229,12 +229,12 @@ def _passing(answer: httpx.Response) -> SpeechFailed:
 
 def _retry_after(answer: httpx.Response) -> float | None:
     """Seconds that the service asks to wait, as a number or until a date (RFC 9110)."""
-    told = answer.headers.get("retry-after", "").strip()
-    if told.isascii() and told.isdigit():
-        seconds = float(told[:9])
+    stated = answer.headers.get("retry-after", "").strip()
+    if stated.isascii() and stated.isdigit():
+        seconds = float(stated[:9])
     else:
         try:
-            seconds = email.utils.parsedate_to_datetime(told).timestamp() - time.time()
+            seconds = email.utils.parsedate_to_datetime(stated).timestamp() - time.time()
         except ValueError:
             return None
     return min(max(seconds, 1.0), MAX_RETRY_SECONDS)
@@ -243,25 +243,25 @@ def _retry_after(answer: httpx.Response) -> float | None:
 def _reason(content: bytes, key: str | None) -> str:
     """The service's own words, in one short line; a dash where it has none."""
     try:
-        told: object = json.loads(content)
+        said: object = json.loads(content)
     except (ValueError, RecursionError):
         return "-"
     for name in ("error", "message", "detail"):
-        if isinstance(told, dict) and told.get(name):
-            told = told[name]
-    words = " ".join((told if isinstance(told, str) else json.dumps(told)).split())
+        if isinstance(said, dict) and said.get(name):
+            said = said[name]
+    words = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
     shown = "".join(letter for letter in words if letter.isprintable())
     if key:
         shown = shown.replace(key, "[key]")
     return shown if len(shown) <= SHOWN_REASON else shown[:SHOWN_REASON] + "…"
 
 
-def _listed(told: object) -> list[ServiceVoice]:
+def _listed(content: object) -> list[ServiceVoice]:
     """Voices as services write them: names, or objects that have one."""
-    if isinstance(told, dict):
-        told = told.get("voices", told.get("data"))
+    if isinstance(content, dict):
+        content = content.get("voices", content.get("data"))
     found = []
-    for item in told if isinstance(told, list) else []:
+    for item in content if isinstance(content, list) else []:
         said = item if isinstance(item, dict) else {"id": item}
         name = next((said[key] for key in ("id", "voice_id", "name") if said.get(key)), None)
         if isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS:

@@ -98,7 +98,7 @@ def write_captions(captions: Sequence[Caption], path: Path) -> Path:
 
 def read_captions(content: bytes) -> list[Caption]:
     """What `write_captions` has written."""
-    return [Caption(**told) for told in json.loads(content)]
+    return [Caption(**fields) for fields in json.loads(content)]
 
 
 def as_srt(captions: Sequence[Caption]) -> str:

@@ -119,8 +119,8 @@ def speaking(voices: Iterable[dict[str, Any]], language: str) -> list[dict[str, 
 def _of_service(voice: ServiceVoice) -> VoiceRecord:
     gender: Gender | None = "female" if voice.gender == "female" else None
     gender = "male" if voice.gender == "male" else gender
-    told = voice.languages if isinstance(voice.languages, list) else []
-    languages = [str(name) for name in told if isinstance(name, str)]
+    stated = voice.languages if isinstance(voice.languages, list) else []
+    languages = [str(name) for name in stated if isinstance(name, str)]
     if named := _KOKORO_NAME.fullmatch(voice.name):
         gender = gender or ("female" if named[2] == "f" else "male")
         languages = languages or [_KOKORO_LANGUAGES[named[1]]]

@@ -87,9 +87,9 @@ def _hanja_notices(pieces: list[Piece]) -> list[Notice]:
 
 def host_language(text: str) -> tuple[str, bool]:
     """The synthesizer's code of a text's language, and whether that is well founded."""
-    told = language_by_script(text)
-    if told is not None:
-        return told, True
+    found = language_by_script(text)
+    if found is not None:
+        return found, True
     tag, certain = latin_language(text)
     return language_code(tag), certain
 

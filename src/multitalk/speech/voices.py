@@ -39,7 +39,7 @@ HIGHEST_MALE, HIGHEST_FEMALE = 160.0, 260.0  # Hz
 NEUTRAL = 50
 RANGE_DROP = 0.475
 LOWEST_FACTOR, HIGHEST_FACTOR = 0.5, 2.0  # of the lowest frequency, at pitch 0 and 100
-NOTICED_SEMITONES = 0.5  # less than this from what was asked for is not heard
+NOTICED_SEMITONES = 0.5  # less than this from what was asked for is inaudible
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Tuning:
 
 def speaker_from(name: str, said: Mapping[str, Any]) -> Speaker:
     """A speaker from what the data say: `{"gender": "female", "pitch": [base, top]}`, or less."""
-    told = said.get("gender")
-    gender: Gender | None = "female" if told == "female" else "male" if told == "male" else None
+    stated = said.get("gender")
+    gender: Gender | None = "female" if stated == "female" else "male" if stated == "male" else None
     if gender is None:
         gender = _gender_at(median_hertz(said.get("pitch", DEFAULT_PITCH)))
     return Speaker(name, gender, name in _ORDER)

@@ -102,11 +102,11 @@ def _talk_seconds(
                 return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
         else:
             texts = [voice] if isinstance(voice, SpokenText) else voice
-            seconds, told = _spoken_seconds(texts, field)
+            seconds, said = _spoken_seconds(texts, field)
             if seconds is None:
                 return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
             warnings += [
-                sentence(notice.key, request.locale, **notice.parameters) for notice in told
+                sentence(notice.key, request.locale, **notice.parameters) for notice in said
             ]
         lengths.append(seconds)
     total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)

@@ -1,7 +1,7 @@
 """What the routes take and answer, for `/openapi.json` and `/docs`: bodies, queries, examples.
 
 The routes read their bodies themselves, strictly and within limits, so the framework knows nothing
-of them; here it is told.
+of them; they are described here.
 """
 
 import re

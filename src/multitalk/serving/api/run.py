@@ -38,7 +38,7 @@ from multitalk.settings import Settings
 CLOSING_SECONDS = 5  # for answers that are under way
 LOOK_SECONDS = 0.2
 STOPPING = "stopping: a job at hand has 25 s to end; a second Ctrl-C ends at once"
-PATIENCE_SECONDS = 10.0  # after which the address is told although no worker is ready
+PATIENCE_SECONDS = 10.0  # after which the address is printed although no worker is ready
 
 logger = logging.getLogger(__name__)
 

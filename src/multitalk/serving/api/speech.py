@@ -63,8 +63,8 @@ async def voices(request: Request) -> Response:
 async def audio_voices(request: Request) -> Response:
     """`{"voices": [{"id", "name", ...}]}`."""
     server_of(request).limits.admit(caller_of(request), "other")
-    told = await _voices(server_of(request), "en")
-    return answer({"voices": [{"id": voice["name"], **voice} for voice in told["voices"]]})
+    listed = await _voices(server_of(request), "en")
+    return answer({"voices": [{"id": voice["name"], **voice} for voice in listed["voices"]]})
 
 
 @router.post("/v1/audio/speech", summary="A text, spoken")
@@ -119,11 +119,11 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
 
 async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
     """The catalogue; the speech service is not asked for it at every look at the page."""
-    when, told = server.voices.get(locale, (-math.inf, {}))
+    when, listed = server.voices.get(locale, (-math.inf, {}))
     if server.clock() - when > LISTED_SECONDS:
-        told = await asyncio.to_thread(catalogue, server.settings, locale)
-        server.voices[locale] = (server.clock(), told)
-    return told
+        listed = await asyncio.to_thread(catalogue, server.settings, locale)
+        server.voices[locale] = (server.clock(), listed)
+    return listed
 
 
 async def _while_wanted(
