@@ -97,6 +97,8 @@ class Espeak:
         if self.sample_rate <= 0:
             self.close()
             raise OSError("espeak-ng could not read its data")
+        # It seeds itself with the time, and the noise of breathy voices is random.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._samples = bytearray()
         self._max_bytes = 0
         self._phonemes: list[tuple[int, str]] = []
