@@ -17,6 +17,7 @@ export class Voice extends EventTarget {
   #recorder = null;
   #languages = [];
   #speakers = [];
+  #wanted = null; // {code, voice} of a text that came before these lists
   #listening;
 
   constructor(server, { languages, speakers, name }) {
@@ -79,9 +80,8 @@ export class Voice extends EventTarget {
   set words({ text: said, language: code, voice, speed = 1, pitch = 0 }) {
     this.#one(`.kinds input[value="text"]`).checked = true;
     this.#one("textarea").value = said;
-    this.#one(".language").value = knownCode(this.#languages, code);
-    this.#one(".speaker").value = voice ?? "";
-    if (this.#one(".speaker").selectedIndex < 0) this.#one(".speaker").value = "";
+    this.#wanted = { code: code ?? "", voice: voice ?? "" };
+    this.#choose();
     this.#one(".speed").value = speed;
     this.#one(".pitch").value = pitch;
     this.#one(".tuning").open = speed !== 1 || pitch !== 0;
@@ -184,6 +184,7 @@ export class Voice extends EventTarget {
     this.#speakers = speakers;
     fill(this.#one(".language"), languageOptions(languages));
     fill(this.#one(".speaker"), speakerOptions(speakers));
+    this.#choose();
     this.#one(".try").hidden = !speakers.length;
     this.#showTuning();
   }
@@ -196,9 +197,20 @@ export class Voice extends EventTarget {
     this.#listening.stop();
   }
 
+  // Choose what a text came with, as soon as the server has said what there is.
+  #choose() {
+    if (!this.#wanted || !this.#languages.length) return;
+    const { code, voice } = this.#wanted;
+    this.#one(".language").value = knownCode(this.#languages, code);
+    this.#one(".speaker").value = voice;
+    if (this.#one(".speaker").selectedIndex < 0) this.#one(".speaker").value = "";
+    this.#wanted = null;
+  }
+
   // The text with all that is chosen for it, what is left as it is left out.
   #spoken() {
-    const [code, voice] = [this.#one(".language").value, this.#one(".speaker").value];
+    const chosen = { code: this.#one(".language").value, voice: this.#one(".speaker").value };
+    const { code, voice } = this.#wanted ?? chosen;
     const [speed, pitch] = [this.#one(".speed").valueAsNumber, this.#one(".pitch").valueAsNumber];
     return {
       text: this.#one("textarea").value,
