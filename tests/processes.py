@@ -1,15 +1,30 @@
 """Processes that a test starts, and that have ended with it."""
 
+import os
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def ended(processes: Sequence["subprocess.Popen[str]"]) -> Iterator[None]:
-    """However the block ends, the processes are killed and waited for, and their pipes closed."""
-    with ExitStack() as stack:
-        for process in processes:
-            stack.enter_context(process)  # in the end it closes the pipes and waits
-            stack.callback(process.kill)
-        yield
+def team(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[str]"]:
+    """A process and those that it starts: however the block ends, none of them is left.
+
+    Its pipe has what it says, errors included.
+    """
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the processes of one team do in a test: `python parallel_scenes.py SCENE WEIGHTS OUT`.
+"""What the processes of one team do in a test: `parallel_scenes.py SCENE WEIGHTS OUT PROCESSES`.
 
 The first process plays the scene and writes down what came of it. The others follow, and in the
 long scene something goes wrong there, too.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from team import run_team
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
@@ -166,4 +167,5 @@ def main(name, weights, out):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    *scene_of, number = sys.argv[1:]
+    run_team(lambda: main(*scene_of), int(number), Path(scene_of[-1]).parent)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from patience import PATIENCE_SECONDS
-from processes import ended
+from processes import team
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
@@ -48,25 +48,14 @@ def free_port():
 def played(scene, weights, out, *, processes=2):
     """Play a scene: what the first process wrote down, exit codes, and what each process said."""
     file = out / f"{scene}.npz"
-    command = [sys.executable, str(HERE / "parallel_scenes.py"), scene, str(weights), str(file)]
-    launch = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "WORLD_SIZE": str(processes),
-    }
-    running = [
-        subprocess.Popen(
-            command,
-            env=environment(**launch, RANK=str(rank), LOCAL_RANK=str(rank)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    with ended(running):
-        said = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in running]
-    codes = [process.returncode for process in running]
+    script = str(HERE / "parallel_scenes.py")
+    command = [sys.executable, script, scene, str(weights), str(file), str(processes)]
+    with team(command, environment()) as launcher:
+        complaints = launcher.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert launcher.returncode == 0, complaints
+    ranks = range(processes)
+    said = [(out / f"said-{rank}").read_text() for rank in ranks]
+    codes = [int((out / f"code-{rank}").read_text()) for rank in ranks]
     assert file.exists(), said
     return np.load(file), codes, said
 
@@ -244,6 +233,16 @@ def test_heads_are_shared_out_evenly_or_not_at_all():
         check_heads(40, processes=3)
 
 
+@pytest.fixture
+def alone_in_a_team():
+    """The notes of a team of one, which has no patience."""
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    yield Notes(patience=timedelta(0))
+    torch.distributed.destroy_process_group()
+
+
 class NeverDone:
     """What another process does not come to."""
 
@@ -254,15 +253,37 @@ class NeverDone:
         return False
 
 
-def test_one_that_does_not_answer_is_not_waited_for_for_ever():
-    torch.distributed.init_process_group(
-        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
-    )
-    try:
-        notes = Notes(patience=timedelta(0))
-        assert notes.least(3.5) == 3.5
-        for begin in (NeverDone, lambda: pytest.fail("the others are gone")):
-            with pytest.raises(EngineBroken, match="start them all again"):
-                notes.wait_for(begin)
-    finally:
-        torch.distributed.destroy_process_group()
+class DoneAfterAll:
+    """What is done just when a moment of waiting is over."""
+
+    def __init__(self):
+        self.waits = 0
+
+    def wait(self, timeout):
+        self.waits += 1
+        if self.waits == 1:
+            raise RuntimeError("Operation timed out!")
+
+    def is_completed(self):
+        return True
+
+
+class FailedAfterAll(DoneAfterAll):
+    """What has failed just then."""
+
+    def wait(self, timeout):
+        super().wait(timeout)
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_what_ends_just_when_a_moment_is_over_has_ended(alone_in_a_team):
+    alone_in_a_team.wait_for(DoneAfterAll)
+    with pytest.raises(EngineBroken, match="start them all again"):
+        alone_in_a_team.wait_for(FailedAfterAll)
+
+
+def test_one_that_does_not_answer_is_not_waited_for_for_ever(alone_in_a_team):
+    assert alone_in_a_team.least(3.5) == 3.5
+    for begin in (NeverDone, lambda: pytest.fail("the others are gone")):
+        with pytest.raises(EngineBroken, match="start them all again"):
+            alone_in_a_team.wait_for(begin)

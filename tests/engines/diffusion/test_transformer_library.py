@@ -2,15 +2,13 @@
 
 import math
 import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from patience import PATIENCE_SECONDS
-from processes import ended
+from processes import team
 
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
@@ -165,55 +163,46 @@ def test_what_would_be_silently_wrong_is_refused(model, change, problem):
 
 SHARDED = """
 import sys
+from pathlib import Path
 import torch
 import torch.distributed as distributed
 from diffusers import ContextParallelConfig
+from team import run_team
 from toy import predict, toy_inputs, toy_transformer
 
-distributed.init_process_group("gloo")
-torch.accelerator.device_count = lambda: 1  # the library asks it even on a CPU
-expected = [predict(toy_transformer(), **toy_inputs(voices=voices)) for voices in (1, 2)]
-model = toy_transformer()
-model.set_attention_backend("native")
-degree = distributed.get_world_size()
-model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=degree))
-for voices, whole in zip((1, 2), expected):
-    torch.testing.assert_close(
-        predict(model, **toy_inputs(voices=voices)), whole, atol=2e-5, rtol=1e-4
-    )
-distributed.destroy_process_group()
-print("equal")
+def share():
+    distributed.init_process_group("gloo")
+    torch.accelerator.device_count = lambda: 1  # the library asks it even on a CPU
+    expected = [predict(toy_transformer(), **toy_inputs(voices=voices)) for voices in (1, 2)]
+    model = toy_transformer()
+    model.set_attention_backend("native")
+    degree = distributed.get_world_size()
+    model.enable_parallelism(config=ContextParallelConfig(ulysses_degree=degree))
+    for voices, whole in zip((1, 2), expected):
+        torch.testing.assert_close(
+            predict(model, **toy_inputs(voices=voices)), whole, atol=2e-5, rtol=1e-4
+        )
+    distributed.destroy_process_group()
+    print("equal", flush=True)
+
+run_team(share, 2, Path(sys.argv[1]))
 """
 
 
-@pytest.mark.slow
-def test_two_processes_that_share_a_talk_give_what_one_gives():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_two_processes_that_share_a_talk_give_what_one_gives(tmp_path):
+    here = str(Path(__file__).parent)
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
+        "PYTHONPATH": os.pathsep.join([here, *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHARDED],
-            env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    with ended(processes):
-        for process in processes:
-            said = process.communicate(timeout=PATIENCE_SECONDS)[0]
-            assert process.returncode == 0, said
-            assert "equal" in said
+    with team([sys.executable, "-c", SHARDED, str(tmp_path)], environment) as launcher:
+        complaints = launcher.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert launcher.returncode == 0, complaints
+    for rank in range(2):
+        said = (tmp_path / f"said-{rank}").read_text()
+        assert (tmp_path / f"code-{rank}").read_text() == "0", said
+        assert "equal" in said
 
 
 def test_the_default_sizes_are_those_of_the_published_files():

@@ -151,7 +151,7 @@ def _is_done(work: Work) -> bool:
     try:
         work.wait(SLICE)
     except RuntimeError:
-        if work.is_completed():
-            raise
-        return False  # only the moment is over
+        if not work.is_completed():
+            return False  # only the moment is over
+        work.wait(SLICE)  # it ended just then: well, or else this says why not
     return True
