@@ -18,16 +18,21 @@ MEDIAPIPE := mediapipe==0.10.21
 TORCH ?= torch==2.13.0
 TORCH_INDEX = $(if $(filter file,$(origin TORCH)),$$(.venv-diffusion/bin/python tools/torch_index.py))
 TORCH_TESTS := tests/parity tests/engines/diffusion
-DOOR_TESTS := tests/serving tests/queue tests/api tests/web
+DOOR_TESTS := tests/serving tests/queue tests/api
+PAGE_TESTS := tests/web
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
+
+# Several processes test at once: threads of one that wait for each other take time from the others
+test-parts test-doors test-page test-diffusion: export OMP_NUM_THREADS := 1
+test-parts test-doors test-page test-diffusion: export OPENBLAS_NUM_THREADS := 1
 
 # What is imported is compiled once, not by each of a test's processes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-diffusion check format serve bench bench-gpu clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion check format serve bench bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,17 +67,19 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 
 test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
-test-core: test-doors test-parts  ## everything but the diffusion engine's tests
+test-core: test-doors test-page test-parts  ## everything but the diffusion engine's tests
 
 test-parts: .venv/.dev  ## the parts, each by itself
-	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%)
+	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
 
-test-doors: .venv/.dev  ## worker, queue, server and page, as processes that wait for one another
+test-doors: .venv/.dev  ## worker, queue and server, as processes that wait for one another
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
 
-# One thread: on toy tensors a second one waits for the first, and takes a core to do it
+test-page: .venv/.dev  ## the web page, in one server and a browser
+	@$(BIN)/python -m pytest $(PAGE_TESTS)
+
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@OMP_NUM_THREADS=1 .venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
+	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .

@@ -79,6 +79,7 @@ def test_a_part_that_fails_does_not_keep_the_others_from_being_run(place: Path) 
     assert done.returncode != 0
     asked = (place / "asked").read_text()
     assert "tests/api" in asked
+    assert "tests/web\n" in asked
     assert "--ignore=tests/api" in asked
     assert "tests/engines/diffusion\n" in asked
 
