@@ -70,7 +70,7 @@ test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 test-core: test-doors test-page test-parts  ## everything but the diffusion engine's tests
 
 test-parts: .venv/.dev  ## the parts, each by itself
-	@$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
 
 test-doors: .venv/.dev  ## worker, queue and server, as processes that wait for one another
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
