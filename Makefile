@@ -79,7 +79,7 @@ test-page: .venv/.dev  ## the web page, in one server and a browser
 	@$(BIN)/python -m pytest $(PAGE_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@.venv-diffusion/bin/python -m pytest $(TORCH_TESTS)
+	@.venv-diffusion/bin/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS)
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .
