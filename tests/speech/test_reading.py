@@ -183,3 +183,8 @@ def test_short_texts_of_all_kinds_are_spoken_to_their_end() -> None:
         edges = [sound.end_seconds for sound in speech.phonemes]
         assert edges[-1] == pytest.approx(len(speech.samples) / speech.sample_rate), written
         assert any(sound.ipa for sound in speech.phonemes), written
+
+
+def test_a_word_that_is_run_into_the_next_one_is_not_taken_for_a_name():
+    speech = synthesize("사진 한 장과 목소리만 있으면 제가 말할 수 있습니다.", language="ko")
+    assert speech.notices == ()

@@ -50,14 +50,23 @@ def _shown(word: str) -> list[str]:
 
 
 def _words(text: str, answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """Each word and its phonemes. A word that is spelt comes once for each letter."""
+    """Each word and its phonemes. A word that is spelt comes once for each letter.
+
+    espeak-ng reports no event for some words: their phonemes are with the word before, so it is
+    taken with all the text up to the next event.
+    """
     phonemes = [ipa for _, ipa in answer["phonemes"]]
     words = answer["words"]
     ends = [*(start for *_, start in words), len(phonemes)][1:]
     heard: dict[tuple[int, int], list[str]] = {}
     for (first, length, start), end in zip(words, ends, strict=True):  # there may be no words
         heard.setdefault((first, length), []).extend(phonemes[start:end])
-    return [(text[first : first + length], said) for (first, length), said in heard.items()]
+    firsts = sorted({first for first, _ in heard})
+    until = dict(zip(firsts, [*firsts[1:], len(text)], strict=False))  # there may be no words
+    return [
+        (text[first : max(first + length, until[first])].strip(), said)
+        for (first, length), said in heard.items()
+    ]
 
 
 def _is_named(word: str, phonemes: Sequence[str], language: str) -> bool:
