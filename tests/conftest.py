@@ -1,7 +1,9 @@
 """What holds for every test: what this machine keeps for itself stays as it is."""
 
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -13,3 +15,15 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
     os.environ["XDG_STATE_HOME"] = state.name  # read when the settings are, by child processes too
+
+
+@pytest.fixture(autouse=True)
+def log_handlers_go_with_their_test() -> Iterator[None]:
+    """A command that a test runs in this process sends its log to a stream that ends with it."""
+    loggers = [logging.getLogger(), logging.getLogger("multitalk")]
+    kept = [logger.handlers[:] for logger in loggers]
+    yield
+    for logger, before in zip(loggers, kept, strict=True):
+        for handler in logger.handlers[:]:
+            if handler not in before:
+                logger.removeHandler(handler)

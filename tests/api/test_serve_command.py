@@ -50,7 +50,8 @@ def in_progress(client, job):
 def test_one_command_renders_streams_and_ends(tmp_path):
     with Served(tmp_path / "data") as served, served.client() as client:
         assert served.engine == "warp"
-        body = order(client, "Hello there. This is a talk of some seconds, seen while it is made.")
+        words = "Hello there. This is a talk of some seconds, seen while it is made. "
+        body = order(client, words * 2)  # not yet made when its first piece comes, late as it may
         job = client.post(f"{TALK}/run", json=body).json()["id"]
         with client.stream("GET", f"/videos/{job}/live.mp4") as answer:
             assert 'codecs="avc1.' in answer.headers["content-type"]
@@ -68,7 +69,9 @@ def test_one_command_renders_streams_and_ends(tmp_path):
         assert (reply["status"], output["engine"], output["seed"]) == ("COMPLETED", "warp", 7)
         finished = client.get(output["video_url"])
         assert num_frames(finished.content) == output["num_frames"]
-        pieces = client.get(f"{TALK}/stream/{job}").json()["stream"]
+        pieces = []
+        while batch := client.get(f"{TALK}/stream/{job}").json()["stream"]:
+            pieces += batch
         assert sum(piece["output"]["frames"] for piece in pieces) == output["num_frames"]
         about_job = [record for record in served.records() if record.get("job_id") == job]
         assert about_job
