@@ -190,6 +190,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "nothing in this text can be spoken; write words or numbers",
         "ko": "이 텍스트에는 말할 수 있는 것이 없습니다. 단어나 숫자를 써 주세요.",
     },
+    "text_unspeakable_here": {
+        "en": "this text cannot be spoken: the synthesizer fails on it. Change it: leave out long "
+        "rows of single letters, signs or numbers, or write it in sentences",
+        "ko": "이 텍스트는 말할 수 없습니다. 음성 합성기가 이 텍스트에서 실패합니다. 낱글자, 기호, "
+        "숫자가 길게 이어진 부분을 빼거나 문장으로 고쳐 써 주세요.",
+    },
     "text_broken": {
         "en": "contains characters that are not text (NUL or half of a surrogate pair)",
         "ko": "텍스트가 아닌 문자(NUL 또는 깨진 서로게이트)가 들어 있습니다.",

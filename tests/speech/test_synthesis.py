@@ -14,7 +14,7 @@ from multitalk.errors import (
     LimitExceeded,
 )
 from multitalk.speech import espeak, synthesis
-from multitalk.speech.espeak import list_languages, list_voices
+from multitalk.speech.espeak import inventory, list_languages, list_voices
 from multitalk.speech.languages import language_code
 from multitalk.speech.phonemes import visemes_of_ipa
 from multitalk.speech.synthesis import (
@@ -93,8 +93,8 @@ def test_a_long_path_to_the_data_is_no_problem(tmp_path):
     longer.parent.mkdir()
     longer.symlink_to(data, target_is_directory=True)
     script = (
-        "import sys; from multitalk.speech.espeak_process import Espeak\n"
-        "espeak = Espeak(sys.argv[1], sys.argv[2]); print(espeak.sample_rate); espeak.close()"
+        "import sys; from multitalk.speech.espeak_process import load_from\n"
+        "print(load_from(sys.argv[1], sys.argv[2]).sample_rate)"
     )
     command = [sys.executable, "-c", script, str(library), str(longer)]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"22050\n"
@@ -130,6 +130,15 @@ def test_a_failing_process_is_one_error(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(EngineUnavailable):
         espeak.ask_espeak({}, 1)
+
+
+def test_a_text_that_ends_the_synthesizer_is_a_sentence_about_the_text():
+    own = {"voice": inventory()["languages"]["en-us"], "pitch": 50, "pitch_range": 50}
+    request = {"pieces": [{"text": "a." * 400, **own}], "words_per_minute": 160, "max_seconds": 60}
+    with pytest.raises(InvalidRequest, match="this text cannot be spoken") as caught:
+        espeak.ask_espeak(request, 60)
+    assert caught.value.field == "text"
+    assert "말할 수 없습니다" in caught.value.text("ko")
 
 
 def test_resampled_speech_keeps_its_tone_and_time():

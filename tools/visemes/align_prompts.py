@@ -137,7 +137,7 @@ def main() -> None:
         found = []
         for path, words in prompts(arguments.root, package, folder):
             samples = read_g722(path)
-            _, phonemes = espeak.speak(
+            _, phonemes, _ = espeak.speak(
                 words, voice=voice, words_per_minute=160, pitch=50, pitch_range=50, max_seconds=60
             )
             classes = [viseme for _, ipa in phonemes for viseme in visemes_of_ipa(ipa)]
@@ -156,7 +156,6 @@ def main() -> None:
         scores = [row[0] for row in found]
         print(f"{folder}: {len(good)} of {len(found)} prompts, {hours:.2f} h, mean log probability "
               f"{np.mean(scores):.2f}, worst kept {good[-1][0]:.2f}", flush=True)  # fmt: skip
-    espeak.close()
     write_corpus(arguments.output, kept)
 
 

@@ -74,7 +74,7 @@ def generate(arguments: argparse.Namespace) -> list[Utterance]:
             variant = random.choice(variants) if random.random() < 0.95 else ""
         name = voices[language] + (f"+{variant}" if variant else "")
         try:
-            sound, phonemes = espeak.speak(
+            sound, phonemes, _ = espeak.speak(
                 source.sentence(language),
                 voice=name,
                 words_per_minute=random.randint(120, 280),
@@ -94,7 +94,6 @@ def generate(arguments: argparse.Namespace) -> list[Utterance]:
         if seconds - reported > 1800:
             reported = seconds
             print(f"{seconds / 3600:.1f} h", flush=True)
-    espeak.close()
     return utterances
 
 

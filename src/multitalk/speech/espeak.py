@@ -1,20 +1,23 @@
 """Questions to espeak-ng, which answers in a process of its own.
 
-The process keeps espeak-ng's licence (GPL-3) away from ours and a crash of it away from the job.
+The process keeps espeak-ng's licence (GPL-3) away from ours, a crash of it away from the job, and
+what a text may make it do away from everything else: see `multitalk.fence`.
 """
 
 import difflib
 import json
-import subprocess
-import sys
+import logging
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
+from multitalk.fence.running import run_fenced
+
+_LOG = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 120.0
+_MOST_ANSWER_BYTES = 256 << 20  # an hour of speech is 160 MB
 
 
 @cache
@@ -56,7 +59,13 @@ def known(name: str, names: tuple[str, ...], *, key: str, field: str) -> str:
 
 
 def ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
-    """Run the synthesizer's process once: its JSON answer, and the bytes behind it."""
+    """Run the synthesizer's process once: its JSON answer, and the bytes behind it.
+
+    Raises:
+        InvalidRequest: The text ended the process: by a crash, or at its limit of memory or CPU.
+        DeadlineExceeded: It took too long.
+        EngineUnavailable: espeak-ng is not installed or does not work.
+    """
     if find_spec("espeakng_loader") is None:
         raise EngineUnavailable(
             "engine_unavailable",
@@ -64,18 +73,25 @@ def ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[st
             reason="it is not installed: pip install espeakng-loader==0.2.4",
         )
     try:
-        process = subprocess.run(  # noqa: S603 - our own file; the text goes in by stdin
-            [sys.executable, str(Path(__file__).with_name("espeak_process.py"))],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=True,
+        ended = run_fenced(
+            "multitalk.speech.espeak_process",
+            json.dumps(request).encode(),
+            timeout_seconds=timeout_seconds,
+            most_answer_bytes=_MOST_ANSWER_BYTES,
         )
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise DeadlineExceeded("synthesis_slow", limit=timeout_seconds) from error
-    except (subprocess.CalledProcessError, OSError) as error:
-        raise EngineUnavailable(
-            "engine_unavailable", engine="espeak-ng", reason="its process failed"
-        ) from error
-    head, _, sound = process.stdout.partition(b"\n")
+    except OSError as error:
+        raise _unavailable() from error
+    if ended.died:
+        _LOG.warning("espeak-ng was ended by signal %d at a text", -ended.returncode)
+        raise InvalidRequest("text_unspeakable_here", field="text")
+    if ended.returncode != 0:
+        _LOG.error("espeak-ng's process failed: %s", ended.complaint)
+        raise _unavailable()
+    head, _, sound = ended.answer.partition(b"\n")
     return json.loads(head), sound
+
+
+def _unavailable() -> EngineUnavailable:
+    return EngineUnavailable("engine_unavailable", engine="espeak-ng", reason="its process failed")

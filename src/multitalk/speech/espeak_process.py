@@ -1,32 +1,36 @@
 """The espeak-ng synthesizer, to be run as a process of its own.
 
-    echo '{"pieces": [{"text": "hello", "voice": "en-us"}], "words_per_minute": 160, "pitch": 50,
-           "pitch_range": 50, "max_seconds": 60}' | python espeak_process.py
+    echo '{"pieces": [{"text": "hello", "voice": "en-us", "pitch": 50, "pitch_range": 50}],
+           "words_per_minute": 160, "max_seconds": 60}' | python -m multitalk.speech.espeak_process
 
-espeak-ng is licensed under the GPL-3, so it is never loaded into the caller's process. One JSON
-object comes in on stdin. Out goes one line of JSON; for speech it lists the pieces in order, and is
-followed by the samples of all of them as little-endian int16. This file imports nothing of ours
-and needs the package espeakng-loader, whose wheel carries the library and its data.
+espeak-ng is licensed under the GPL-3, so it is never loaded into the caller's process. It is also
+known to end by a signal at some texts, so it reads them behind the fence. One JSON object comes in
+on stdin. Out go the fence's line and one line of JSON; for speech it lists the pieces in order, and
+is followed by the samples of all of them as little-endian int16. This file imports nothing of this
+project but the fence, and needs the package espeakng-loader, whose wheel carries the library and
+its data.
 """
 
 import ctypes
 import json
 import os
 import sys
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from multitalk.fence.entering import Limits, enter
+
+# Samples of an hour are 160 MB, and everything else is small. 60 s of CPU are some hours of speech.
+LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=60)
 # From espeak-ng/speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _PHONEME_EVENTS, _PHONEMES_AS_IPA, _DO_NOT_EXIT = 1 << 0, 1 << 1, 1 << 15
 _EVENT_LIST_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _PARAMETER_RATE, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 3, 4
 _CHARACTERS_UTF8 = 1
-_POSITION_CHARACTER = 1
 # espeak-ng copies its data path into a buffer of 160 bytes.
 _LONGEST_DATA_PATH = 120
+_POSITION_CHARACTER = 1
 # Languages that read another one's dictionary.
 _DICTIONARY_OF = {"nb": "no", "hyw": "hy"}
 
@@ -72,18 +76,19 @@ _SynthesisCallback = ctypes.CFUNCTYPE(
 
 
 class Espeak:
-    """The library, loaded and ready. The library has global state: one instance per process."""
+    """The library, loaded and ready. The library has global state: one instance per process.
+
+    Args:
+        library_path: Of the shared library.
+        data_path: Of the folder espeak-ng-data; 120 bytes at most.
+    """
 
     def __init__(self, library_path: str, data_path: str) -> None:
         self._data = Path(data_path)
         self.variants = sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
         self._dictionaries = {path.name for path in Path(data_path).glob("*_dict")}
-        self._cleanup = ExitStack()
         if len(os.fsencode(data_path)) > _LONGEST_DATA_PATH:
-            folder = self._cleanup.enter_context(tempfile.TemporaryDirectory())
-            link = Path(folder, "espeak-ng-data")
-            link.symlink_to(data_path, target_is_directory=True)
-            data_path = str(link)
+            raise OSError(f"the path of espeak-ng's data is too long: {data_path}")
         self._library = ctypes.CDLL(library_path)
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self._library.espeak_Synth.argtypes = (
@@ -95,7 +100,6 @@ class Espeak:
             _PHONEME_EVENTS | _PHONEMES_AS_IPA | _DO_NOT_EXIT,
         )  # fmt: skip
         if self.sample_rate <= 0:
-            self.close()
             raise OSError("espeak-ng could not read its data")
         # It seeds itself with the time, and the noise of breathy voices is random.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
@@ -106,10 +110,6 @@ class Espeak:
         self._voice = ""
         self._callback = _SynthesisCallback(self._receive)  # must live as long as the library
         self._library.espeak_SetSynthCallback(self._callback)
-
-    def close(self) -> None:
-        """Remove what was made for the library."""
-        self._cleanup.close()
 
     def languages(self) -> dict[str, str]:
         """The voice of each language, by codes such as en-gb; only those that have a dictionary."""
@@ -222,34 +222,42 @@ def _said_of(voice: Path) -> dict[str, Any]:
     return said
 
 
+def load_from(library_path: str, data_path: str) -> Espeak:
+    """The library with its data's folder as the working directory, however long its path is."""
+    os.chdir(data_path)
+    return Espeak(library_path, ".")
+
+
 def main() -> None:
     """Answer the one request on stdin."""
     import espeakng_loader  # noqa: PLC0415 - absent where only this file is read
 
-    request = json.loads(sys.stdin.buffer.read())
-    espeak = Espeak(str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path()))
-    samples: list[bytes] = []
-    answer: dict[str, Any]
-    try:
-        if "pieces" in request:
-            answer = {"sample_rate": espeak.sample_rate, "pieces": []}
-            left = request.pop("max_seconds")
-            for piece in request.pop("pieces"):
-                spoken, phonemes, words = espeak.speak(**piece, **request, max_seconds=left)
-                left = max(left - len(spoken) / (2 * espeak.sample_rate), 0.0)
-                samples.append(spoken)
-                answer["pieces"].append(
-                    {"num_samples": len(spoken) // 2, "phonemes": phonemes, "words": words}
-                )
-        else:
-            answer = {
-                "languages": espeak.languages(),
-                "language_speakers": espeak.language_speakers(),
-                "variants": espeak.speakers(),
-            }
-    finally:
-        espeak.close()
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + b"".join(samples))
+    data = Path(espeakng_loader.get_data_path())
+    espeak = load_from(str(espeakng_loader.get_library_path()), str(data))
+    with enter(LIMITS, readable=[data]) as answers:
+        request = json.loads(sys.stdin.buffer.read())
+        if "pieces" not in request:
+            answers.write(json.dumps(_inventory(espeak)).encode() + b"\n")
+            return
+        pieces: list[dict[str, Any]] = []
+        samples: list[bytes] = []
+        left = request.pop("max_seconds")
+        for piece in request.pop("pieces"):
+            spoken, phonemes, words = espeak.speak(**piece, **request, max_seconds=left)
+            left = max(left - len(spoken) / (2 * espeak.sample_rate), 0.0)
+            samples.append(spoken)
+            pieces.append({"num_samples": len(spoken) // 2, "phonemes": phonemes, "words": words})
+        head = {"sample_rate": espeak.sample_rate, "pieces": pieces}
+        answers.write(json.dumps(head).encode() + b"\n")
+        answers.writelines(samples)
+
+
+def _inventory(espeak: Espeak) -> dict[str, Any]:
+    return {
+        "languages": espeak.languages(),
+        "language_speakers": espeak.language_speakers(),
+        "variants": espeak.speakers(),
+    }
 
 
 if __name__ == "__main__":
