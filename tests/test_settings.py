@@ -85,6 +85,10 @@ def test_a_variable_sets_its_field(variable, text, value):
         ("MULTITALK_JOB_SECONDS", "inf", "not negative"),
         ("MULTITALK_JOB_SECONDS", "nan", "not negative"),
         ("MULTITALK_JOB_SECONDS", "1 h", "write a number"),
+        ("MULTITALK_DOWNLOAD_SECONDS", "1e300", "a number up to 2,000,000"),
+        ("MULTITALK_MAX_IMAGE_BYTES", "1" + "0" * 400, "a number up to 1,000,000,000,000,000"),
+        ("MULTITALK_THREADS", "100000", "a number up to 1,024"),
+        ("MULTITALK_STEP_CACHE_THRESHOLD", "1e300", "a number up to"),
     ],
 )
 def test_what_cannot_be_used_is_named(variable, text, said):

@@ -24,6 +24,7 @@
     |   |-- DeadlineExceeded    the job took longer than it may
     |   |-- QueueUnavailable    the jobs' queue cannot be reached or takes nothing; later it may
     |   |-- ServerStopping      the server was asked to end; ask again when it is back
+    |   |-- ServerUnavailable   the server cannot take a request now: connections, keys
     |   `-- InternalError       a crash, turned into an answer
     `-- Cancelled               the caller took the job back
 
@@ -282,6 +283,14 @@ class ServerStopping(WorkerError):
     """The server was asked to end before it had an answer."""
 
     code = "server_stopping"
+    http_status = 503
+    retryable = True
+
+
+class ServerUnavailable(WorkerError):
+    """The server is well, and cannot take this request now; later it may."""
+
+    code = "server_unavailable"
     http_status = 503
     retryable = True
 

@@ -996,6 +996,24 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "운영자가 "
         "`multitalk keys add`로 만듭니다.",
     },
+    "keys_unreadable": {
+        "en": "the server's keys cannot be read at the moment; the reason is in its log, for its "
+        "operator",
+        "ko": "지금은 서버의 키를 읽을 수 없습니다. 원인은 서버의 로그에 있으니 운영자에게 문의해 "
+        "주세요.",
+    },
+    "key_name_refused": {
+        "en": "{value} cannot be a key's name; write 1 to {limit} characters that can be printed, "
+        "in one line",
+        "ko": "{value}은(는) 키의 이름이 될 수 없습니다. 한 줄에 보이는 글자로 "
+        "1자에서 {limit}자까지 적어 주세요.",
+    },
+    "peer_refused": {
+        "en": "this server has no keys, so it answers its own machine only, and {peer} is another; "
+        "its operator makes a key with `multitalk keys add`",
+        "ko": "이 서버에는 키가 없어 같은 컴퓨터에서 온 요청에만 답하는데, {peer}은(는) 다른 "
+        "컴퓨터입니다. 키는 운영자가 `multitalk keys add`로 만듭니다.",
+    },
     "key_unknown": {
         "en": "this key is not known here, or was revoked",
         "ko": "등록되지 않았거나 취소된 키입니다.",
@@ -1049,9 +1067,25 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "more than {limit:g} MiB (MULTITALK_MAX_AUDIO_BYTES); send a smaller file",
         "ko": "{limit:g} MiB를 넘었습니다 (MULTITALK_MAX_AUDIO_BYTES). 더 작은 파일을 보내 주세요.",
     },
+    "base_url_refused": {
+        "en": "{value} is not the address of a server; write scheme://host[:port] with http or "
+        "https and nothing after it, such as https://talks.example.com",
+        "ko": "{value}은(는) 서버의 주소가 아닙니다. https://talks.example.com처럼 http나 https로 "
+        "시작하는 scheme://host[:port]만 적고 그 뒤에는 아무것도 붙이지 마세요.",
+    },
+    "cors_origin_refused": {
+        "en": "{value} is not the origin of a page; write scheme://host[:port] with http or https "
+        "and nothing after it, such as https://studio.example, once for each",
+        "ko": "{value}은(는) 페이지의 출처(origin)가 아닙니다. https://studio.example처럼 http나 "
+        "https로 시작하는 scheme://host[:port]만 하나씩 적어 주세요.",
+    },
+    "cors_origin_spelled": {
+        "en": "no browser sends {value}; write {near}",
+        "ko": "브라우저는 {value}을(를) 보내지 않습니다. {near}(으)로 적어 주세요.",
+    },
     "public_without_key": {
         "en": "{host} can be reached by others, so the server needs a key: make one with "
-        "`multitalk keys add NAME --data {directory}`, or listen at 127.0.0.1",
+        "`multitalk keys add NAME --data {directory}`, or use 127.0.0.1",
         "ko": "{host}은(는) 다른 컴퓨터에서도 접속할 수 있으므로 키가 필요합니다. `multitalk "
         "keys add 이름 --data {directory}`로 키를 만들거나 127.0.0.1에서 실행해 주세요.",
     },

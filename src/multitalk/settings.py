@@ -23,6 +23,9 @@ EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
+MOST = 10**15  # bytes, pixels, characters: larger numbers are mistakes, and would fail later
+MOST_SECONDS = 2_000_000  # 23 days; sockets take no more as a time-out (2^31 ms)
+MOST_THREADS = 1024
 
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -309,11 +312,16 @@ def _lora(variable: str, text: str) -> LoraFile:
 
 
 def _number(variable: str, text: str, *, whole: bool) -> float:
+    most = MOST_SECONDS if variable.endswith("_SECONDS") else MOST
+    if variable == PREFIX + "THREADS":
+        most = MOST_THREADS
     try:
         number = int(text) if whole else float(text)
     except ValueError as error:
         word = "whole number" if whole else "number"
-        raise SettingError(f"{variable}={text!r}: write a {word}") from error
+        raise SettingError(f"{variable}={text[:24]!r}: write a {word}") from error
     if not 0 <= number < float("inf"):
         raise SettingError(f"{variable}={text!r}: write a number that is not negative")
+    if number > most:
+        raise SettingError(f"{variable}={text[:24]!r}: write a number up to {most:,}")
     return number

@@ -5,9 +5,9 @@ from running import ended, running
 
 from multitalk.errors import InvalidRequest
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.exposure import check_exposure
 from multitalk.serving.api.gate import OPEN_PATHS
 from multitalk.serving.api.keys import KeyRing
-from multitalk.serving.api.run import check_reachable_only_with_key
 
 RUN = "/v2/talk/run"
 JOB = {"input": {"echo": 1}}
@@ -207,6 +207,6 @@ def test_a_public_bind_without_a_key_is_refused_with_the_way_out(tmp_path, host)
     ring = KeyRing(tmp_path / "keys.json")
     config = ServeConfig(data=tmp_path, host=host)
     with pytest.raises(InvalidRequest, match=f"multitalk keys add NAME --data {tmp_path}"):
-        check_reachable_only_with_key(config, ring)
+        check_exposure(config, ring)
     ring.add("one")
-    check_reachable_only_with_key(config, ring)
+    check_exposure(config, ring)

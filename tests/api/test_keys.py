@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
+from typer.testing import CliRunner
 
+from multitalk.cli.commands import app
+from multitalk.errors import InvalidRequest
 from multitalk.serving.api.keys import KeyRing
 from patience import PATIENCE_SECONDS
 
@@ -83,3 +86,20 @@ def test_the_command_makes_lists_and_revokes(tmp_path):
     missing = keys("revoke", key.id)
     assert missing.returncode == 1
     assert "multitalk keys list" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a\nkey-0  2026  b", "a\x1b[2Jb", "\u202ea", "\ud800", "a" * 101]
+)
+def test_a_name_that_would_forge_a_row_of_the_list_is_refused(path, name):
+    with pytest.raises(InvalidRequest, match=r"^NAME: .* cannot be a key's name") as refused:
+        KeyRing(path).add(name)
+    assert str(refused.value).isprintable()
+    assert not path.exists()
+
+
+def test_a_name_of_an_earlier_version_is_one_row_of_the_list(tmp_path):
+    record = {"id": "key-1", "name": "a\nkey-2\u202e", "sha256": "", "created": "now"}
+    (tmp_path / "keys.json").write_text(json.dumps([record]))
+    result = CliRunner().invoke(app, ["keys", "list", "--data", str(tmp_path)])
+    assert result.output == "key-1  now  a\\nkey-2\\u202e\n"

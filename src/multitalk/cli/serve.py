@@ -1,6 +1,5 @@
 """`multitalk serve`: the HTTP API with its workers; `multitalk keys`: who may ask it."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,14 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.command import Command, Group
-from multitalk.cli.console import LogFormatOption, answering, complain, note
+from multitalk.cli.console import (
+    EXIT_REQUEST_ERROR,
+    LogFormatOption,
+    answering,
+    complain,
+    note,
+)
+from multitalk.cli.numbers import MAX_PRICE, MAX_RATE_FACTOR, MAX_RETENTION_SECONDS, is_number
 from multitalk.serving.api.directory import KEYS_FILE, QUEUE_FILE, former_directories, keys_of
 from multitalk.settings import Settings
 
@@ -76,17 +82,33 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     ] = None,
     retention: Annotated[
         float,
-        typer.Option(help="Seconds that a job is kept after its end; a week if left out.", min=1.0),
+        typer.Option(
+            help="Seconds that a job is kept after its end; a week if left out.",
+            metavar="NUMBER",
+            min=1.0,
+            max=MAX_RETENTION_SECONDS,
+            callback=is_number,
+        ),
     ] = WEEK_SECONDS,
     rate: Annotated[
         float,
         typer.Option(
-            help="Multiplies RunPod's rate limits; 0: no limits.", metavar="FACTOR", min=0.0
+            help="Multiplies RunPod's rate limits; 0: no limits.",
+            metavar="FACTOR",
+            min=0.0,
+            max=MAX_RATE_FACTOR,
+            callback=is_number,
         ),
     ] = 1.0,
     price_per_hour: Annotated[
         float | None,
-        typer.Option(help="Of a worker, for estimates.", metavar="AMOUNT", min=0.0),
+        typer.Option(
+            help="Of a worker, for estimates.",
+            metavar="AMOUNT",
+            min=0.0,
+            max=MAX_PRICE,
+            callback=is_number,
+        ),
     ] = None,
     currency: Annotated[str, typer.Option(help="Of the price.", metavar="NAME")] = "USD",
     log_format: LogFormatOption = None,
@@ -132,12 +154,11 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             check_loadable(chosen, settings=settings)
         place = _directory(data, settings)
         queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
-        logging.getLogger(__name__).info("keys, jobs and videos are kept in %s", place)
         run(
             ServeConfig(
                 data=place,
                 host=host,
-                base_url=base_url.rstrip("/") if base_url else None,
+                base_url=None if base_url is None else base_url.removesuffix("/"),
                 cors_origins=tuple(cors_origin or ()),
                 rate_factor=rate,
                 retention_seconds=retention,
@@ -194,7 +215,7 @@ def list_keys(data: DataOption = None) -> None:
         place = _directory(data, Settings.from_env())
         listed = keys_of(place).listed()
         for key in listed:
-            typer.echo(f"{key.id}  {key.created}  {key.name}")
+            typer.echo(f"{key.id}  {key.created}  {_printable(key.name)}")
         if not listed:
             typer.echo(f"there are no keys in {place}", err=True)
 
@@ -210,6 +231,11 @@ def revoke_key(
         if not keys_of(place).revoke(key_id):
             complain(f"there is no key {key_id} in {place}; `multitalk keys list` lists them")
             raise typer.Exit(1)
+
+
+def _printable(name: str) -> str:
+    """A name in one row; earlier versions took any."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name)
 
 
 def _directory(given: Path | None, settings: Settings) -> Path:
@@ -233,7 +259,7 @@ def _answering_keys() -> Iterator[None]:
             yield
         except OSError as error:
             complain(f"{error.filename}: {error.strerror}; --data names another directory")
-            raise typer.Exit(1) from error
+            raise typer.Exit(EXIT_REQUEST_ERROR) from error
         except (ValueError, TypeError) as error:
             complain(f"the file of the keys is damaged ({error}); restore it, or remove it")
             raise typer.Exit(1) from error

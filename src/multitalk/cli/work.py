@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import LogFormatOption, answering
+from multitalk.cli.numbers import MAX_DRAIN_SECONDS, is_number
 
 DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
@@ -30,6 +31,8 @@ def work(
         typer.Option(
             help="Seconds that the job at hand may still take when the worker is told to stop.",
             min=0.0,
+            max=MAX_DRAIN_SECONDS,
+            callback=is_number,
         ),
     ] = DRAIN_SECONDS,
     log_format: LogFormatOption = None,

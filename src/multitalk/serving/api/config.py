@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 MEGABYTE = 10**6
 DAY_SECONDS = 86_400.0
@@ -43,7 +44,8 @@ class ServeConfig:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return self.host in LOOPBACK
+        told = None if self.base_url is None else urlsplit(self.base_url).hostname
+        return self.host in LOOPBACK and (self.base_url is None or told in LOOPBACK)
 
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

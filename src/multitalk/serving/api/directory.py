@@ -7,6 +7,7 @@ from pathlib import Path
 
 from multitalk.errors import InvalidRequest
 from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.private import make_directory, make_file
 
 KEYS_FILE, SECRET_FILE, LEDGER_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
 QUEUE_FILE, LOCK_FILE = "queue.db", "lock"
@@ -41,6 +42,22 @@ def is_in_use(data: Path) -> bool:
     return False
 
 
+def make_data_directory(data: Path) -> None:
+    """Make a server's directory if it is not there.
+
+    Raises:
+        InvalidRequest: It is no directory, or cannot be written.
+    """
+    try:
+        make_directory(data)
+        make_file(data / LOCK_FILE)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InvalidRequest(
+            "data_unusable", field="--data", directory=data, reason=reason
+        ) from error
+
+
 @contextmanager
 def made_for_one_server(data: Path) -> Iterator[None]:
     """Make a directory if it is not there, and keep other servers off it.
@@ -48,15 +65,8 @@ def made_for_one_server(data: Path) -> Iterator[None]:
     Raises:
         InvalidRequest: Another one has it, or it cannot be written.
     """
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (data / LOCK_FILE).open("w")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InvalidRequest(
-            "data_unusable", field="--data", directory=data, reason=reason
-        ) from error
-    with file:
+    make_data_directory(data)
+    with (data / LOCK_FILE).open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,9 +1,12 @@
 """Who may ask: the check that stands before every route.
 
-With keys, a request needs one. Without any, the server listens on this machine only; then pages of
-other sites, which the same person's browser may show, must not use it. So the request must name
-this machine as its host (a page that rebinds its own name to 127.0.0.1 names itself), and must not
-come from another origin.
+With keys, a request needs one. Without any, the server is for this machine only: the connection has
+to come from it, whatever the request says of itself. Then pages of other sites, which the same
+person's browser may show, must not use it either. So the request must name this machine as its host
+(a page that rebinds its own name to 127.0.0.1 names itself), and must not come from another origin.
+
+Whether there are keys is decided at the start and then only towards more safety: a key that is made
+later closes the server, a file of keys that is lost later opens nothing.
 """
 
 import time
@@ -16,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from multitalk.errors import Forbidden, MultiTalkError, Unauthorized
 from multitalk.serving.api.answers import error_answer, locale_of
 from multitalk.serving.api.config import LOOPBACK
+from multitalk.serving.api.exposure import is_loopback_peer
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 
@@ -49,8 +53,8 @@ class Gate:
         self._app = app
         self._keys = keys
         self._hosts = {*LOOPBACK, "[::1]"}
-        if base_url is not None:
-            self._hosts.add(urlsplit(base_url).hostname or "")
+        if base_url is not None and (name := urlsplit(base_url).hostname):
+            self._hosts.add(name)
         self._origins = frozenset(cors_origins)
         self._metrics = metrics
 
@@ -86,11 +90,13 @@ class Gate:
 
         Raises:
             Unauthorized: A key is needed, and this is none.
-            Forbidden: Another site's page asks.
+            Forbidden: Another machine asks, or another site's page.
+            ServerUnavailable: The keys cannot be read.
         """
         path: str = scope["path"]
         is_api = path.strip("/").partition("/")[0] in API_PARTS
         if not self._keys.is_in_use():
+            self._check_peer(scope)
             self._check_host(headers)
             if is_api or scope["method"] not in ("GET", "HEAD"):
                 self._check_origin(headers)
@@ -104,6 +110,11 @@ class Gate:
         if is_api and not path.startswith(SIGNED_PREFIX):
             raise Unauthorized("key_missing")
         return None
+
+    def _check_peer(self, scope: Scope) -> None:
+        client = scope.get("client")
+        if not is_loopback_peer(client):
+            raise Forbidden("peer_refused", peer=client[0] if client else "unknown")
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")

@@ -9,8 +9,10 @@ import fcntl
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +20,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from multitalk.errors import InvalidRequest, ServerUnavailable
+from multitalk.serving.api.private import FILE_MODE, make_directory
+
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "mt_"  # noqa: S105 - so that a leaked key is recognised as one
-PRIVATE = 0o600
+MAX_NAME_CHARACTERS = 100
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,16 @@ class Key:
     sha256: str
     created: str
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(value, str) for value in asdict(self).values()):
+            raise TypeError("a key's values are texts")
+
 
 class KeyRing:
     """The keys of one server, in a file that several processes may change.
+
+    Once a ring has seen the file, a key is needed as long as the ring lives: a file that goes
+    missing later opens nothing.
 
     Args:
         path: Of the file; it need not be there. While it is not, no key was ever made.
@@ -51,13 +65,23 @@ class KeyRing:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._keys: list[Key] = []
+        self._is_in_use = False
+        self._trouble: str | None = None
 
     def add(self, name: str) -> tuple[Key, str]:
         """Make a key.
 
         Returns:
             What is kept, and the key itself, which is told only now.
+
+        Raises:
+            InvalidRequest: The name cannot be shown as one row of a list.
         """
+        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
+            shown = json.dumps(name[: MAX_NAME_CHARACTERS + 1])
+            raise InvalidRequest(
+                "key_name_refused", field="NAME", value=shown, limit=MAX_NAME_CHARACTERS
+            )
         token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         key = Key(f"key-{secrets.token_hex(6)}", name, _digest(token), created)
@@ -72,31 +96,76 @@ class KeyRing:
         return found
 
     def listed(self) -> list[Key]:
-        """All keys, the oldest first, as the file has them now."""
+        """All keys, the oldest first, as the file has them now.
+
+        Raises:
+            OSError: The file is there, and cannot be read.
+            ValueError: It is no list of keys.
+            TypeError: The same.
+        """
         try:
             state = self._path.stat()
         except FileNotFoundError:
             self._seen, self._keys = None, []
             return []
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is no file")
         seen = (state.st_mtime_ns, state.st_ino, state.st_size)
         if seen != self._seen:
             records = json.loads(self._path.read_text("utf-8"))
+            if not isinstance(records, list):
+                raise ValueError("it is no list")
             self._keys = [Key(**record) for record in records]
             self._seen = seen
         return self._keys
 
     def is_in_use(self) -> bool:
-        """Whether a key was ever made: from then on nobody is served without one."""
-        return self._path.exists()
+        """Whether a key was ever made: from then on nobody is served without one.
+
+        Whatever is in the file's place counts, readable or not; and what was seen once counts
+        although it is gone.
+        """
+        if not self._is_in_use:
+            try:
+                self._path.lstat()
+                self._is_in_use = True
+            except FileNotFoundError:
+                pass
+            except OSError:  # a directory that cannot be looked into may have keys
+                self._is_in_use = True
+        return self._is_in_use
 
     def owner(self, token: str) -> str | None:
-        """Id of the key that `token` is, or None; takes as long for every wrong token."""
-        digest = _digest(token)
+        """Id of the key that `token` is, or None; takes as long for every wrong token.
+
+        Raises:
+            ServerUnavailable: Keys were made, and cannot be read now.
+        """
+        digest = _digest(token).encode()
         owner = None
-        for key in self.listed():
-            if hmac.compare_digest(key.sha256, digest):
+        for key in self._readable():
+            if hmac.compare_digest(key.sha256.encode("utf-8", "surrogatepass"), digest):
                 owner = key.id
         return owner
+
+    def _readable(self) -> list[Key]:
+        """The keys; the log says once that they cannot be read, and once that they can again."""
+        try:
+            keys = self.listed()
+            trouble = "it is gone" if self._seen is None and self.is_in_use() else None
+        except OSError as error:
+            trouble = error.strerror or type(error).__name__
+        except (ValueError, TypeError, RecursionError) as error:
+            trouble = f"it is damaged: {error}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble is None:
+                logger.info("%s can be read again", self._path)
+            else:
+                logger.error("%s cannot be read, so no key is accepted: %s", self._path, trouble)
+        if trouble is not None:
+            raise ServerUnavailable("keys_unreadable")
+        return keys
 
     def _change(self, change: Callable[[list[Key]], list[Key]]) -> None:
         with self._locked():
@@ -112,9 +181,8 @@ class KeyRing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # As the server makes it, which keeps jobs and videos there, too
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, PRIVATE)
+        make_directory(self._path.parent)
+        lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, FILE_MODE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

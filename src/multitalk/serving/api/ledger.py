@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.errors import QueueUnavailable
+from multitalk.serving.api.private import make_directory, make_file
 
 MAX_PACES = 1000  # finished talks that are remembered for estimates
 
@@ -68,8 +69,9 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _told():
+            make_directory(path.parent)
+            make_file(path)
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
@@ -190,9 +192,11 @@ class Ledger:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """SQLite's errors as ours."""
+    """SQLite's errors, and the disk's, as ours."""
     try:
         yield
+    except OSError as error:
+        raise QueueUnavailable("queue_failed", reason=error.strerror) from error
     except sqlite3.Error as error:
         if "full" in str(error):
             raise QueueUnavailable("queue_full") from error

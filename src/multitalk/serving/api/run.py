@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import uvicorn
 
-from multitalk.errors import InvalidRequest, MultiTalkError, QueueUnavailable
+from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.directory import (
@@ -19,8 +18,10 @@ from multitalk.serving.api.directory import (
     UPLOADS,
     keys_of,
     made_for_one_server,
+    make_data_directory,
 )
 from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
+from multitalk.serving.api.exposure import check_exposure
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
@@ -69,12 +70,14 @@ def serve(
         waits_for_workers: Tell it only when a worker is ready, so that it is the last that is said.
 
     Raises:
-        InvalidRequest: It would be open to others without a key, cannot listen there, or another
-            server uses its directory.
+        InvalidRequest: It would be open to others without a key, one of its addresses is none, it
+            cannot listen there, or another server uses its directory.
         QueueUnavailable: The queue cannot be used.
     """
     keys = keys_of(config.data)
-    check_reachable_only_with_key(config, keys)
+    check_exposure(config, keys)
+    make_data_directory(config.data)
+    logger.info("keys, jobs and videos are kept in %s", config.data)
     listening = listen(config.host, port)
     address = address_of(config, listening.getsockname()[1])
     metrics, ending = Metrics(), Ending()
@@ -220,16 +223,3 @@ async def _is_worker_there(server: Server) -> bool:
         return bool(await server.queue.workers())
     except QueueUnavailable:
         return False
-
-
-def check_reachable_only_with_key(config: ServeConfig, keys: KeyRing) -> None:
-    """Refuse to be open to other machines without a key.
-
-    Raises:
-        InvalidRequest: It would be.
-    """
-    if not config.is_loopback and not keys.is_in_use():
-        place = shlex.quote(str(config.data))
-        raise InvalidRequest(
-            "public_without_key", field="--host", host=config.host, directory=place
-        )
