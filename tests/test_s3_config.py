@@ -83,3 +83,19 @@ def test_what_is_no_bucket_is_blamed_by_field(changed, field):
 @pytest.mark.parametrize("given", [[], "talks", 7])
 def test_only_an_object_is_a_config(given):
     assert refused(given).startswith("s3Config: must be an object")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        " http://s3.example.com",
+        "\thttp://s3.example.com",
+        "\nhttp://s3.example.com",
+        "ht\ntp://s3.example.com",
+        "\u00a0http://s3.example.com",
+        "\u3000HTTP://s3.example.com",
+        "\x1fhttp://s3.example.com",
+    ],
+)
+def test_http_is_not_let_in_by_what_stands_before_or_in_it(address):
+    assert "https" in refused(CONFIG | {"endpointUrl": address})

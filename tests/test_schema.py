@@ -292,10 +292,10 @@ def test_every_problem_is_told_at_once_the_missing_first():
 
 
 def test_an_answer_names_no_more_problems_than_can_be_read():
-    error = refused(**{f"field_{n}": n for n in range(1000)})
+    error = refused(**{f"field_{n}": n for n in range(60)})
     lines = str(error).split("\n")
     assert len(lines) == MAX_PROBLEMS + 1
-    assert lines[-1] == f"... and {1000 - MAX_PROBLEMS} problems more; put these right first"
+    assert lines[-1] == f"... and {60 - MAX_PROBLEMS} problems more; put these right first"
 
 
 def test_no_base64_reaches_a_message():
@@ -366,8 +366,8 @@ def test_json_is_read_as_it_is():
         ('{"a": 1,}', "not JSON that can be read"),
         ("", "not JSON that can be read (Expecting value, 1:1)"),
         (b"\xff\xff\xff", "not JSON that can be read"),
-        ("[" * 100_000, "nested too deeply"),
-        ('{"a": ' + "1" * 5000 + "}", "not JSON that can be read"),
+        ("[" * 10_000, "nested too deeply"),
+        ('{"a": 1e999}', "not JSON that can be read"),
     ],
 )
 def test_json_that_says_two_things_or_none_is_refused(text, said):

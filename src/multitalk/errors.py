@@ -36,7 +36,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from multitalk.messages import Locale, sentence
+from multitalk.messages import Locale, sentence, visible
 
 Stage = Literal["collect", "speak", "load", "render", "deliver"]  # of a job, in order
 
@@ -79,7 +79,7 @@ class MultiTalkError(Exception):
         """The sentence for the caller: `place: what is wrong, the limit, the way out`."""
         said = self.message(locale)
         place = self.place or self.field
-        return f"{place}: {said}" if place else said
+        return f"{visible(place)}: {said}" if place else said
 
     def message(self, locale: Locale = "en") -> str:
         """The sentence of this one problem, without its place."""

@@ -128,6 +128,28 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "not JSON that can be read ({reason})",
         "ko": "읽을 수 있는 JSON이 아닙니다 ({reason}).",
     },
+    "too_many_values": {
+        "en": "more than {limit} values, which no job needs; send fewer, and files as /uploads or "
+        "data URIs",
+        "ko": "값이 {limit}개를 넘습니다. 그렇게 많은 값이 필요한 작업은 없습니다. 값을 줄이고, "
+        "파일은 /uploads나 data URI로 보내 주세요.",
+    },
+    "nested_too_deeply": {
+        "en": "nested too deeply; objects and lists may be {limit} deep",
+        "ko": "너무 깊이 중첩되었습니다. 객체와 목록은 {limit}단계까지 중첩할 수 있습니다.",
+    },
+    "too_many_names": {
+        "en": "{count} fields in one object; {limit} are the most",
+        "ko": "한 객체에 필드가 {count}개 있습니다. {limit}개까지 쓸 수 있습니다.",
+    },
+    "name_too_long": {
+        "en": "{name} is a name of {length} characters; {limit} are the most",
+        "ko": "{name}은(는) {length}자 이름입니다. 이름은 {limit}자까지 쓸 수 있습니다.",
+    },
+    "number_too_long": {
+        "en": "a number of more than {limit} characters; write it shorter",
+        "ko": "숫자가 {limit}자를 넘습니다. 더 짧게 써 주세요.",
+    },
     "json_key_twice": {
         "en": "{name} is given twice in one object; keep one of them",
         "ko": "한 객체에 {name}이(가) 두 번 들어 있습니다. 하나만 남겨 주세요.",
@@ -1351,5 +1373,22 @@ SENTENCES: dict[str, dict[Locale, str]] = {
 
 
 def sentence(key: str, locale: Locale = "en", **parameters: object) -> str:
-    """The sentence named `key` in `locale`, its placeholders filled from `parameters`."""
-    return SENTENCES[key][locale].format(**parameters)
+    """The sentence named `key` in `locale`, its placeholders filled from `parameters`.
+
+    It is one line, and shows whatever a caller's text in it would hide.
+    """
+    return visible(SENTENCES[key][locale].format(**parameters))
+
+
+def visible(text: str) -> str:
+    """A text with the codes of all characters that show nothing or turn the direction of reading.
+
+    What a caller wrote could otherwise end a line of the log and forge the next one, or make a
+    sentence read as another one (U+202E).
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )

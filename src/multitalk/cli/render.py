@@ -298,9 +298,10 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
     """A job's input from a file that holds it, bare or as `{"input": {...}}`; its paths are whole.
 
     Raises:
-        InvalidRequest: No file, not JSON, or not an object.
+        InvalidRequest: No file, not JSON or too much of it, or not an object.
     """
     from multitalk.errors import InvalidRequest  # noqa: PLC0415
+    from multitalk.schema import read_json  # noqa: PLC0415
     from multitalk.schema.problems import brief  # noqa: PLC0415
     from multitalk.serving.local import with_paths_from  # noqa: PLC0415
 
@@ -308,11 +309,10 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
     if str(path) == STREAM:
         base = Path.cwd()
     try:
-        job = json.loads(stdin.read("--request") if str(path) == STREAM else path.read_bytes())
+        text = stdin.read("--request") if str(path) == STREAM else path.read_bytes()
     except OSError as error:
         raise InvalidRequest("file_missing", field=place) from error
-    except ValueError as error:
-        raise InvalidRequest("json_broken", field=place, reason=error) from error
+    job = read_json(text, field=place)
     given = job.get("input", job) if isinstance(job, dict) else job
     if not isinstance(given, dict):
         raise InvalidRequest("input_not_an_object", field=place, value=brief(given))

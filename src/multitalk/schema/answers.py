@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from multitalk.errors import InvalidRequest, MultiTalkError, Stage
-from multitalk.messages import Locale
+from multitalk.messages import Locale, visible
 from multitalk.schema.wire import WireModel
 
 
@@ -77,7 +77,7 @@ class Problem(WireModel):
         """One problem as the contract has it."""
         value = error.parameters.get("value")
         return cls(
-            field=error.field,
+            field=_shown(error.field),
             reason=error.key,
             message=error.message(locale),
             value=value if isinstance(value, str) else None,
@@ -111,12 +111,17 @@ class ErrorReply(WireModel):
                 job_id=error.job_id,
             ),
             code=error.code,
-            field=error.field,
+            field=_shown(error.field),
         )
 
     def reply(self) -> dict[str, object]:
         """The answer as JSON can carry it, without the fields that say nothing."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def _shown(field: str | None) -> str | None:
+    """A field's path; a speaker's name in it is the caller's text."""
+    return None if field is None else visible(field)
 
 
 def _one_by_one(error: MultiTalkError) -> Iterator[MultiTalkError]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from pydantic_core import ErrorDetails
 
 from multitalk.errors import InvalidRequest, not_a_choice
-from multitalk.messages import SENTENCES
+from multitalk.messages import SENTENCES, visible
 
 # pydantic's kind of error -> our sentence. Kinds of our own (PydanticCustomError) are named as
 # their sentences and need no row; any other kind is told in pydantic's English words.
@@ -42,8 +42,7 @@ def brief(value: object) -> str:
     """A wrong value for a message: as JSON, cut short, so that no base64 or query gets in."""
     if isinstance(value, str):
         whole = len(value) <= SHOWN_CHARACTERS
-        text = json.dumps(value if whole else value[:12], ensure_ascii=False)
-        text = text.encode(errors="backslashreplace").decode()  # half a surrogate pair has no UTF-8
+        text = visible(json.dumps(value if whole else value[:12], ensure_ascii=False))
         return text if whole else text[:-1] + '…"'
     if value is None or isinstance(value, bool | float):
         return json.dumps(value)
@@ -65,18 +64,22 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
             top (None), or in an object inside the field that is given.
     """
     problems: dict[tuple[str | None, str], InvalidRequest] = {}
+    untold: set[tuple[object, ...]] = set()  # problems beyond those that are told
     absent = [item["loc"][0] for item in found if item["type"] == "missing" and _at_top(item)]
     if absent:
         said = InvalidRequest("missing_required", missing=", ".join(map(str, absent)))
         problems[None, said.key] = said
     for item in found:
-        if not (item["type"] == "missing" and _at_top(item)):
-            problem = _problem(item, known_fields)
-            problems.setdefault((problem.field, problem.key), problem)
+        if item["type"] == "missing" and _at_top(item):
+            continue
+        if len(problems) >= MAX_PROBLEMS:  # no sentences for what nobody will read
+            untold.add((item["type"], *item["loc"]))
+            continue
+        problem = _problem(item, known_fields)
+        problems.setdefault((problem.field, problem.key), problem)
     first, *others = problems.values()
-    told = MAX_PROBLEMS - 1
-    if len(others) > told:
-        others = [*others[:told], InvalidRequest("more_problems", count=len(others) - told)]
+    if untold:
+        others.append(InvalidRequest("more_problems", count=len(untold)))
     return InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
 
 
@@ -93,7 +96,7 @@ def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
         return _unknown_field(place, list(known))
     if kind == "literal_error":
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return not_a_choice(_path(place), brief(value), choices)
+        return not_a_choice(path_of(place) or "", brief(value), choices)
     if kind == "missing" and isinstance(place[-1], int):  # a number that a box lacks
         kind, place = "tuple_type", place[:-1]
     key = kind if kind in SENTENCES else _SENTENCE_OF.get(kind, "pydantic_said")
@@ -103,18 +106,23 @@ def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
     for name in _LIMIT_NAMES:
         if name in context:
             parameters["limit"] = context[name]
-    return InvalidRequest(key, field=_path(place), **parameters)
+    return InvalidRequest(key, field=path_of(place), **parameters)
 
 
 def _unknown_field(place: tuple[int | str, ...], known: list[str]) -> InvalidRequest:
-    near = get_close_matches(str(place[-1]).lower(), known, n=1)
+    near = get_close_matches(str(place[-1])[:SHOWN_NAME_CHARACTERS].lower(), known, n=1)
     if near:
-        return InvalidRequest("unknown_field_near", field=_path(place), near=near[0])
-    return InvalidRequest("unknown_field", field=_path(place), known=", ".join(known))
+        return InvalidRequest("unknown_field_near", field=path_of(place), near=near[0])
+    return InvalidRequest("unknown_field", field=path_of(place), known=", ".join(known))
 
 
-def _path(place: tuple[int | str, ...]) -> str:
-    """`audio_paths.person1.text`, without pydantic's own steps on the way there."""
+def path_of(place: tuple[int | str, ...]) -> str | None:
+    """`audio_paths.person1.text`, without pydantic's own steps on the way there.
+
+    None for the whole document, which pydantic blames where a name is broken.
+    """
+    if not place:
+        return None
     parts = [str(part) for part in place]
     if parts[0] == "audio_paths" and len(parts) > 2:
         del parts[2]  # the kind of voice, or `[key]`

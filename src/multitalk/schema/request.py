@@ -1,6 +1,5 @@
 """What a job may ask for."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, TypeAlias
@@ -19,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Locale
+from multitalk.schema.bounds import check_value, is_broken
 from multitalk.schema.problems import brief, one_error
 from multitalk.schema.wire import WireModel
 from multitalk.settings import EngineChoice, Settings
@@ -34,8 +34,6 @@ MAX_COORDINATE = 100_000.0  # pixels
 SLOWEST, FASTEST = 0.5, 2.0  # times a voice's normal rate
 MAX_SEMITONES = 12.0  # an octave
 OUTSIDE_PREFIX = "tts:"  # of the voices of the operator's speech service
-
-_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")  # a surrogate: no UTF-8 can carry it
 
 REQUIRED = ("prompt", "image_path", "audio_paths")
 
@@ -53,7 +51,7 @@ def _speaker_name(name: str) -> str:
 
 
 def _sayable(text: str) -> str:
-    if "\0" in text or not (text.isascii() or _HALF_A_PAIR.search(text) is None):
+    if "\0" in text or is_broken(text):
         raise PydanticCustomError("text_broken", "broken")
     return text
 
@@ -337,11 +335,12 @@ def parse_request(given: object, *, settings: Settings) -> TalkRequest:
         settings: For how many speakers and how long a text this worker takes.
 
     Raises:
-        InvalidRequest: Every problem of the request, the missing fields first; say it in
-            `wanted_locale(given)`.
+        InvalidRequest: Every problem of the request, the missing fields first, or the first bound
+            that it is out of (see `bounds`); say it in `wanted_locale(given)`.
     """
     if not isinstance(given, Mapping):
         raise InvalidRequest("input_not_an_object", value=brief(given))
+    check_value(given)
     said = {name: value for name, value in given.items() if not _is_missing(name, value)}
     try:
         return TalkRequest.model_validate(said, context=settings)

@@ -31,12 +31,12 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
         return None
     if not isinstance(given, Mapping):
         raise InvalidRequest("expected_object", field="s3Config", value=brief(given))
-    problems = list(_problems(given, settings=settings))
+    problems = list(_problems(given))
     if problems:
         first, *others = problems
         raise InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
     try:
-        return Bucket.at(
+        bucket = Bucket.at(
             given["endpointUrl"],
             access_key_id=given["accessId"],
             secret_access_key=given["accessSecret"],
@@ -46,9 +46,13 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
     except BucketMisaddressed as error:
         key, field = _BLAMED[error.part]
         raise InvalidRequest(key, field=field) from error
+    # as it was understood: what stands before or in an address may be read over
+    if not bucket.endpoint_url.startswith("https://") and not settings.reachable_networks:
+        raise InvalidRequest("bucket_needs_https", field="s3Config.endpointUrl")
+    return bucket
 
 
-def _problems(given: Mapping[str, object], *, settings: Settings) -> Iterator[InvalidRequest]:
+def _problems(given: Mapping[str, object]) -> Iterator[InvalidRequest]:
     for name in given:
         if name not in FIELDS:
             yield InvalidRequest("unknown_field", field="s3Config", known=", ".join(FIELDS))
@@ -59,7 +63,3 @@ def _problems(given: Mapping[str, object], *, settings: Settings) -> Iterator[In
                 yield InvalidRequest("field_missing", field=f"s3Config.{name}")
         elif not isinstance(value, str):
             yield InvalidRequest("expected_text", field=f"s3Config.{name}", value="…")
-    address = given.get("endpointUrl")
-    plain = isinstance(address, str) and address.lower().startswith("http://")
-    if plain and not settings.reachable_networks:
-        yield InvalidRequest("bucket_needs_https", field="s3Config.endpointUrl")

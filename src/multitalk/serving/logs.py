@@ -7,6 +7,8 @@ import sys
 from datetime import datetime, timezone
 from typing import Literal, TextIO, TypeAlias
 
+from multitalk.messages import visible
+
 LogFormat: TypeAlias = Literal["auto", "plain", "json"]
 
 # The log of a job's work begins so.
@@ -25,7 +27,7 @@ class JsonFormatter(logging.Formatter):
             "time": moment.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": visible(record.getMessage()),
         }
         job = _JOB.match(record.getMessage())
         if job is not None:
@@ -43,6 +45,7 @@ class PlainFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The record's line, without its traceback."""
+        record.message = visible(record.message)
         if record.levelno >= logging.WARNING:
             record.message = f"{record.levelname.lower()}: {record.message}"
         return super().formatMessage(record)

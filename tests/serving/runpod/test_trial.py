@@ -43,10 +43,10 @@ def test_a_clone_s_own_job_needs_no_setting_and_leaves_a_video(tmp_path: Path) -
     ("arguments", "file", "said"),
     [
         ([], None, "there is no test_input.json in"),
-        ([], "{", "test_input.json is no JSON"),
+        ([], "{", "test_input.json is no job: not JSON"),
         ([], "\udcff", "test_input.json cannot be read"),
         ([], "[]", "test_input.json is no job"),
-        (["--test_input", "{'input': {}}"], None, "--test_input is no JSON"),
+        (["--test_input", "{'input': {}}"], None, "--test_input is no job: not JSON"),
         (["--test_input", '{"prompt": "p"}'], None, "--test_input is no job"),
     ],
 )

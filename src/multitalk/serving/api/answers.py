@@ -1,7 +1,9 @@
 """JSON in and out of the routes: bodies within a limit, errors as one object."""
 
+import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -16,7 +18,11 @@ from multitalk.errors import (
 )
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply, read_json
+from multitalk.schema.bounds import MAX_VALUES
 from multitalk.serving.api.config import MEGABYTE
+
+MAX_LENGTH_DIGITS = 18  # of a number of bytes
+LARGE_BODY_BYTES = 2**20  # from here on a body is parsed in a thread, one such at a time
 
 
 def answer(
@@ -49,15 +55,22 @@ def locale_of(languages: str) -> Locale:
     return "ko" if languages.strip().lower().startswith("ko") else "en"
 
 
-async def read_body(request: Request, *, max_bytes: int) -> Any:
+def announced_bytes(request: Request) -> int | None:
+    """What `Content-Length` says; None where it says nothing."""
+    digits = request.headers.get("content-length", "")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits) if len(digits) <= MAX_LENGTH_DIGITS else 10**MAX_LENGTH_DIGITS
+
+
+async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_VALUES) -> Any:
     """The body of a request as JSON.
 
     Raises:
         LimitExceeded: Too many bytes; the rest is not read.
-        InvalidRequest: No JSON.
+        InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.bounds`.
     """
-    announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isascii() and announced.isdigit() else 0
+    size = announced_bytes(request) or 0
     parts: list[bytes] = []
     if size <= max_bytes:
         size = 0
@@ -68,4 +81,10 @@ async def read_body(request: Request, *, max_bytes: int) -> Any:
             parts.append(chunk)
     if size > max_bytes:
         raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
-    return read_json(b"".join(parts))
+    body = b"".join(parts)
+    del parts
+    if size < LARGE_BODY_BYTES:
+        return read_json(body, max_values=max_values)
+    return await asyncio.get_running_loop().run_in_executor(
+        request.app.state.server.parsing, partial(read_json, body, max_values=max_values)
+    )

@@ -21,6 +21,7 @@ from multitalk.serving.queue import Job, new_job_id
 DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 MAX_PAGE = 100
 BATCH_BODIES = 2  # a batch may be as large as so many bodies of /run
+MAX_BATCH_VALUES = 200_000  # 2000 for each of 100 jobs; the largest job has some 1400
 
 router = APIRouter(prefix="/v2/{endpoint}")
 
@@ -55,7 +56,7 @@ async def batch(request: Request) -> Response:
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "run")
     limit = BATCH_BODIES * server.config.max_run_bytes
-    jobs = parse_batch(await read_body(request, max_bytes=limit))
+    jobs = parse_batch(await read_body(request, max_bytes=limit, max_values=MAX_BATCH_VALUES))
     for number, given in enumerate(jobs):
         try:
             _order(server, given, owner=owner, idempotency_key=None)

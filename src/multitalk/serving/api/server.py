@@ -1,8 +1,10 @@
 """What the routes of one server share."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from starlette.requests import Request
 
 from multitalk.errors import NotFound
 from multitalk.messages import Locale
+from multitalk.schema.problems import brief
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.ending import Ending
 from multitalk.serving.api.keys import KeyRing
@@ -18,12 +21,17 @@ from multitalk.serving.api.limits import RateLimits
 from multitalk.serving.api.links import LinkSigner
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue
+from multitalk.serving.queue.records import JOB_ID
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 
 
 TEXTS_AT_ONCE = 2  # few: each takes one of the threads that all slow routes share
+
+
+def _one_parser() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="json")
 
 
 @dataclass
@@ -47,6 +55,7 @@ class Server:
         speaking: Places for texts that are spoken here at once.
         voices: The lists of voices that were made last, with when and for whom.
         asking: Places for texts that the speech service speaks at once.
+        parsing: Where large bodies are parsed, one at a time.
     """
 
     config: ServeConfig
@@ -65,6 +74,7 @@ class Server:
     voices: dict[Locale, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
+    parsing: ThreadPoolExecutor = field(default_factory=_one_parser)
 
     async def own_job(self, job_id: str, owner: str) -> Job:
         """A job of this caller's.
@@ -72,6 +82,8 @@ class Server:
         Raises:
             NotFound: There is none, or it is another's: whoever asks learns nothing.
         """
+        if not re.fullmatch(JOB_ID, job_id):
+            raise NotFound("job_unknown", job_id=brief(job_id))
         job = await self.queue.get(job_id)
         if job.owner != owner:
             raise NotFound("job_unknown", job_id=job_id)

@@ -16,7 +16,7 @@ from multitalk.face.listing import list_faces
 from multitalk.inputs.intake import Intake
 from multitalk.media.image import load_picture
 from multitalk.schema.problems import brief
-from multitalk.serving.api.answers import answer, read_body
+from multitalk.serving.api.answers import announced_bytes, answer, read_body
 from multitalk.serving.api.estimate import estimate
 from multitalk.serving.api.jobs import caller_of
 from multitalk.serving.api.server import owner_of, server_of
@@ -34,10 +34,9 @@ async def upload(request: Request) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "upload")
-    length = request.headers.get("content-length", "")
     kept, container, size = await server.uploads.receive(
         request.stream(),
-        announced=int(length) if length.isascii() and length.isdigit() else None,
+        announced=announced_bytes(request),
         owner=owner_of(request),
         now=server.clock(),
     )

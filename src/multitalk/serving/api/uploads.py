@@ -5,6 +5,7 @@ sent, its uploads are copied into the queue's media under that job, where its wo
 """
 
 import asyncio
+import re
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +20,7 @@ from multitalk.serving.queue.directory import unusable
 from multitalk.serving.queue.summary import UPLOAD
 
 SCHEME = "upload://"
+_ID = re.compile("[0-9a-f]{32}")
 
 
 class UploadStore:
@@ -95,7 +97,8 @@ class UploadStore:
         Raises:
             NotFound: No upload of this owner's.
         """
-        upload = self._ledger.upload(source.strip().removeprefix(SCHEME))
+        name = source.strip().removeprefix(SCHEME)
+        upload = self._ledger.upload(name) if _ID.fullmatch(name) else None
         if upload is None or upload.owner != owner or upload.expires <= now:
             raise NotFound("upload_not_found", field=field)
         return self.directory / upload.file

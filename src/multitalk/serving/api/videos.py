@@ -18,7 +18,7 @@ from multitalk.serving.queue import Job, PieceRecord
 
 MEDIA_TYPE = "video/mp4"
 WAIT_SECONDS = 1.0  # for one look at what is new; a change ends it sooner
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")  # no file has more bytes
 
 router = APIRouter(prefix="/videos")
 

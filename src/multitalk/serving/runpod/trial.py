@@ -5,7 +5,6 @@ starts it there has written it. So it may name files below that directory, and i
 """
 
 import base64
-import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,6 +13,8 @@ from typing import Any
 
 import runpod.serverless
 
+from multitalk.errors import InvalidRequest
+from multitalk.schema import read_json
 from multitalk.settings import Settings
 
 TEST_INPUT = Path("test_input.json")  # the SDK's name for it
@@ -52,9 +53,9 @@ def check_job() -> None:
         except (OSError, ValueError) as error:
             raise SystemExit(f"{source} cannot be read: {error}") from error
     try:
-        job = json.loads(text)
-    except ValueError as error:
-        raise SystemExit(f"{source} is no JSON: {error}") from error
+        job = read_json(text)
+    except InvalidRequest as error:
+        raise SystemExit(f"{source} is no job: {error}") from error
     if not isinstance(job, dict) or job.get("input") is None:
         raise SystemExit(f'{source} is no job; a job is {{"input": {{...}}}}, as in docs/api.md')
 
