@@ -34,7 +34,7 @@ An error is raised with the key of its sentence in `messages.py` and that senten
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from multitalk.messages import Locale, sentence, visible
 
@@ -190,18 +190,18 @@ class Conflict(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """More requests than one key may send in a while.
+    """More than one key may ask for at once, or in a while.
 
     Attributes:
-        seconds: After which the next one is accepted.
+        seconds: After which the next request is accepted, or may be.
     """
 
     code = "too_many_requests"
     http_status = 429
 
-    def __init__(self, key: str, *, seconds: float, count: int, window: float) -> None:
+    def __init__(self, key: str, *, seconds: float, **parameters: Any) -> None:
         self.seconds = seconds
-        super().__init__(key, seconds=seconds, count=count, window=window)
+        super().__init__(key, seconds=seconds, **parameters)
 
 
 class WorkerError(MultiTalkError):

@@ -1085,6 +1085,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{window:g}초 동안 이 요청이 {count}번을 넘었습니다. {seconds:g}초 뒤에 다시 "
         "요청해 주세요.",
     },
+    "too_many_waiting": {
+        "en": "{waiting} jobs of this key wait already, and at most {limit} may; ask again in "
+        "{seconds:g} s, or cancel some",
+        "ko": "이 키의 작업 {waiting}개가 이미 기다리고 있습니다(최대 {limit}개). "
+        "{seconds:g}초 뒤에 다시 요청하거나 일부를 취소해 주세요.",
+    },
     "upload_too_large": {
         "en": "more than {limit:g} MiB (MULTITALK_MAX_AUDIO_BYTES); send a smaller file",
         "ko": "{limit:g} MiB를 넘었습니다 (MULTITALK_MAX_AUDIO_BYTES). 더 작은 파일을 보내 주세요.",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats_server import NO_SERVER, NatsServer
@@ -47,8 +48,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def term(url: str, clock: Clock) -> LeaseTerm:
-    return LeaseTerm(url, clock)
+def term(clock: Clock) -> LeaseTerm:
+    return LeaseTerm(clock)
 
 
 @pytest.fixture
@@ -56,8 +57,9 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[Opener]:
     """Opens the queue, as each process would for itself; all are closed after the test."""
     async with AsyncExitStack() as stack:
 
-        async def opener(**terms: float) -> JobQueue:
-            queue = await open_queue(url, Terms(clock=clock, **terms))
+        async def opener(**terms: Any) -> JobQueue:
+            given = {"clock": clock, "ticks": clock, "grace_seconds": 0.05, **terms}
+            queue = await open_queue(url, Terms(**given))
             stack.push_async_callback(queue.close)
             return queue
 

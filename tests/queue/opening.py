@@ -1,6 +1,5 @@
 """What tests of queues open them with."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -20,21 +19,17 @@ class Clock:
 
 
 class LeaseTerm:
-    """A lease that a test can let run out, on either kind of queue.
+    """A lease that a test can let run out.
 
     Attributes:
-        seconds: Its length. A NATS server counts by its own clock, so it is short there; yet long
-            enough for the few calls that a test makes within one on a busy machine.
+        seconds: Its length.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self._clock = clock
-        self._is_counted_elsewhere = url.startswith("nats:")
-        self.seconds = 3.0 if self._is_counted_elsewhere else 60.0
+    seconds = 60.0
 
-    async def run_out(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def run_out(self) -> None:
         """Let its time pass."""
-        if self._is_counted_elsewhere:
-            await asyncio.sleep(self.seconds)
-        else:
-            self._clock.ahead += self.seconds + 1
+        self._clock.ahead += self.seconds + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from opening import Clock, LeaseTerm, Opener
 
-from multitalk.errors import Conflict, NotFound
+from multitalk.errors import Conflict, NotFound, TooManyRequests
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (
     Job,
@@ -202,6 +202,113 @@ async def test_a_claim_that_is_called_off_leaves_the_job_to_others(opened: Opene
         assert await server.finish(lease, DONE)
 
 
+async def test_owners_take_turns_and_an_owner_s_jobs_are_in_order(
+    opened: Opener, clock: Clock
+) -> None:
+    queue, other = await opened(), await opened()
+    sent: dict[str, list[str]] = {"a": [], "b": [], "c": []}
+    for owner in "aaaaabbc":
+        sent[owner].append((await queue.submit(a_job(owner=owner))).id)
+        clock.ahead += 1
+    low = await queue.submit(a_job(owner="d", policy=Policy(low_priority=True)))
+    taken = []
+    for number in range(8):
+        lease = await claimed((queue, other)[number % 2])
+        taken.append(lease.job.id)
+        await asyncio.sleep(0.05)  # until both have seen it
+    a, b, c = sent.values()
+    assert taken == [a[0], b[0], c[0], a[1], b[1], a[2], a[3], a[4]]
+    late = await queue.submit(a_job(owner="b"))
+    later = await queue.submit(a_job(owner="a"))
+    assert [await other.ahead(job.id) for job in (late, later, low)] == [8, 9, 10]
+    assert [(await claimed(other)).job.id for _ in range(3)] == [late.id, later.id, low.id]
+
+
+async def test_jobs_ahead_are_counted_by_turns(opened: Opener, clock: Clock) -> None:
+    queue = await opened()
+    sent = []
+    for owner in "aaaabbc":
+        sent.append(await queue.submit(a_job(owner=owner)))
+        clock.ahead += 1
+    ahead = [await queue.ahead(job.id) for job in sent]
+    assert ahead == [0, 3, 5, 6, 1, 4, 2]
+    order = [(await claimed(queue)).job.id for _ in sent]
+    assert order == [job.id for _, job in sorted(zip(ahead, sent, strict=True), key=str)]
+
+
+async def test_jobs_sent_together_are_kept_all_or_none(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    await queue.submit(a_job(idempotency_key="k", owner="me"))
+    batch = [a_job(owner="me", job_id=new_job_id()) for _ in range(4)]
+    spoilt = a_job(owner="me", idempotency_key="k", input={"prompt": "another"})
+    with pytest.raises(Conflict):
+        await queue.submit_all([*batch, spoilt])
+    taken = a_job(owner="me", job_id=(await queue.jobs())[0].id)
+    with pytest.raises(Conflict):
+        await queue.submit_all([*batch, taken])
+    await asyncio.sleep(0.05)
+    assert (await other.counts()).in_queue == 1
+    await queue.submit_all(batch)
+    assert [(await claimed(other)).job.id for _ in range(5)][1:] == [
+        job.id for job in sorted(await queue.jobs(limit=4), key=lambda job: job.turn)
+    ]
+
+
+async def test_a_batch_that_is_sent_twice_is_one(opened: Opener) -> None:
+    queue, other = await opened(), await opened()
+    batch = [a_job(owner="me", idempotency_key=f"k[{number}]") for number in range(5)]
+    first, again = await asyncio.gather(queue.submit_all(batch), other.submit_all(batch))
+    assert [job.id for job in first] == [job.id for job in again]
+    assert len({(await claimed(queue)).job.id for _ in batch}) == 5
+    assert await nothing_to_claim(other)
+
+
+async def test_so_many_jobs_of_one_owner_may_wait_and_no_more(opened: Opener) -> None:
+    queue = await opened()
+    both = [a_job(owner="me", idempotency_key=key) for key in "ab"]
+    await queue.submit_all(both, max_waiting=2)
+    with pytest.raises(TooManyRequests) as refused:
+        await queue.submit_all([a_job(owner="me")], max_waiting=2)
+    assert refused.value.seconds > 0
+    assert len(await queue.submit_all(both, max_waiting=2)) == 2  # these wait already
+    await queue.submit_all([a_job(owner="you")], max_waiting=2)
+    lease = await claimed(queue)
+    tries = (queue.submit(a_job(owner="me"), max_waiting=2) for _ in range(8))
+    found = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(one, Job) for one in found) == 1
+    await queue.finish(lease, BROKEN)
+    with pytest.raises(TooManyRequests):
+        await queue.retry(lease.job.id, max_waiting=2)
+    assert (await queue.retry(lease.job.id, max_waiting=3)).status is JobStatus.IN_QUEUE
+
+
+async def test_jobs_that_end_are_listed_in_that_order(opened: Opener) -> None:
+    server, worker = await opened(), await opened()
+    jobs = [await server.submit(a_job()) for _ in range(3)]
+    await server.cancel(jobs[2].id)
+    await worker.finish(await claimed(worker), DONE)
+    failed = await claimed(worker)
+    await worker.finish(failed, BROKEN)
+    seen: list[tuple[int, str]] = []
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while len(seen) < 3:
+        assert time.monotonic() < ends, seen
+        seen += await server.ended(after=seen[-1][0] if seen else 0, limit=2)
+        await asyncio.sleep(0.01)
+    assert [job_id for _, job_id in seen] == [jobs[2].id, jobs[0].id, jobs[1].id]
+    assert await server.ended(after=seen[-1][0]) == []
+    await server.forget(jobs[2].id)
+    await worker.retry(failed.job.id)
+    await worker.finish(await claimed(worker), DONE)
+    late = await opened()  # whoever comes later learns of all that are remembered
+    assert {job_id for _, job_id in await late.ended()} == {jobs[0].id, jobs[1].id}
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not (again := await server.ended(after=seen[-1][0])):
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.01)
+    assert [job_id for _, job_id in again] == [failed.job.id]
+
+
 # Leases -------------------------------------------------------------------------------------------
 
 
@@ -214,7 +321,7 @@ async def test_a_silent_worker_s_job_goes_to_another_and_its_result_is_dropped(
     )
     job = await queue.submit(a_job())
     lost = await claimed(queue, "silent")
-    await term.run_out()
+    term.run_out()
     await until(other, job.id, JobStatus.IN_QUEUE)
     kept = await claimed(other, "lively")
     assert kept.token != lost.token
@@ -287,7 +394,7 @@ async def test_a_job_that_costs_workers_is_quarantined(opened: Opener, term: Lea
     job = await queue.submit(a_job(input={"locale": "ko"}))
     for attempt in (1, 2):
         assert (await claimed(queue)).job.attempts == attempt
-        await term.run_out()
+        term.run_out()
         if attempt == 1:
             await until(queue, job.id, JobStatus.IN_QUEUE)
     ended = await until(queue, job.id, JobStatus.FAILED)
@@ -307,6 +414,38 @@ async def test_a_job_that_is_given_back_is_done_by_another_and_costs_nothing(
         await worker.release(lease)
     assert await other.finish(await claimed(other), DONE)
     assert (await queue.counts()).retried == 0
+
+
+async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened: Opener) -> None:
+    clock, ticks = Clock(), Clock()
+    terms = {"lease_seconds": 30.0, "grace_seconds": 5.0, "clock": clock, "ticks": ticks}
+    queue, other = await opened(**terms), await opened(**terms)
+    job = await queue.submit(a_job(policy=Policy(execution_seconds=600)))
+    lease = await claimed(queue)
+    for ahead in (660.0, 0.0, 60 * 86_400.0, -86_400.0):
+        clock.ahead = ahead
+        for _ in range(3):  # it may be later than its renewal, not so late as the grace
+            await other.sweep()
+            ticks.ahead += 1
+        assert await queue.renew(lease, {"stage": "render", "done": 1, "total": 2}) is None
+    assert (await other.counts()).retried == 0
+    assert await queue.finish(lease, DONE)
+    assert (await other.get(job.id)).status is JobStatus.COMPLETED
+
+
+async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: Opener) -> None:
+    clock, ticks = Clock(), Clock()
+    terms = {"lease_seconds": 30.0, "clock": clock, "ticks": ticks}
+    queue, other = await opened(**terms), await opened(**terms)
+    job = await queue.submit(a_job())
+    await claimed(queue, "dead")
+    clock.ahead = -86_400.0
+    await other.sweep()
+    ticks.ahead += 29
+    await other.sweep()
+    assert (await queue.get(job.id)).status is JobStatus.IN_PROGRESS
+    ticks.ahead += 2
+    await until(other, job.id, JobStatus.IN_QUEUE)
 
 
 # Ends ---------------------------------------------------------------------------------------------
@@ -532,7 +671,7 @@ async def test_pieces_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
     for segment in range(2):
         await queue.add_piece(lost, {"segment": segment, "by": "lost"})
     last = (await queue.pieces(job.id))[-1].number
-    await term.run_out()
+    term.run_out()
     await until(queue, job.id, JobStatus.IN_QUEUE)
     kept = await claimed(queue)
     assert await queue.pieces(job.id) == []

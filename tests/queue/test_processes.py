@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,9 +19,18 @@ from nats_server import NatsServer
 from opening import Opener
 from small_jobs import job_input
 
-from multitalk.errors import InvalidRequest, QueueUnavailable
+from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import Job, JobQueue, Outcome, Submission, Terms, open_queue
+from multitalk.serving.queue import (
+    FINAL,
+    Job,
+    JobQueue,
+    Outcome,
+    Submission,
+    Terms,
+    open_queue,
+    rules,
+)
 from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +39,23 @@ on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 ROOT = Path(__file__).parents[2]
 STUB = Path(__file__).with_name("stub_queue_worker.py")
 CAMPAIGN = ROOT / "benchmarks" / "queue_campaign.py"
+# Tables of version 1, as the release before made them.
+BEFORE = """
+CREATE TABLE jobs (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, status TEXT NOT NULL,
+    low_priority INTEGER NOT NULL, queued_at REAL NOT NULL, due REAL NOT NULL, owner TEXT NOT NULL,
+    idempotency_key TEXT, redeliveries INTEGER NOT NULL, job TEXT NOT NULL,
+    submission TEXT NOT NULL, UNIQUE (owner, idempotency_key)
+);
+CREATE INDEX waiting ON jobs (low_priority, queued_at, place) WHERE status = 'IN_QUEUE';
+CREATE INDEX due ON jobs (due);
+CREATE TABLE pieces (
+    job_id TEXT NOT NULL, token TEXT NOT NULL, number INTEGER NOT NULL, piece TEXT NOT NULL,
+    PRIMARY KEY (job_id, token, number)
+) WITHOUT ROWID;
+CREATE TABLE workers (id TEXT PRIMARY KEY, seen_at REAL NOT NULL, worker TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
 CLI = "from multitalk.cli import main; main()"
 DONE = Outcome(status=JobStatus.COMPLETED, output={})
 
@@ -200,20 +227,21 @@ async def reached(queue: JobQueue, job_id: str) -> bool:
     return False
 
 
-async def test_a_job_whose_message_was_lost_gets_another(tmp_path: Path) -> None:
+async def test_a_batch_whose_sender_died_halfway_is_never_begun_on_nats(tmp_path: Path) -> None:
     server = NatsServer(tmp_path / "nats")
     server.start()
     ahead = 0.0
     queue = await open_queue(server.url, Terms(clock=lambda: time.time() + ahead))
     try:
-        job = await queue.submit(Submission(input={}))
-        await queue._take_back(job)  # type: ignore[attr-defined] # its sender died before it was sent
-        assert await queue.claim("worker", wait=0.3) is None
-        ahead = 10.0
+        part = rules.accepted(Submission(input={}), time.time())
+        part = part.model_copy(update={"batch": "the-last-one"})
+        await queue._store_job(part, Submission(input={}))  # type: ignore[attr-defined] # it dies here
         await queue.sweep()
-        lease = await queue.claim("worker", wait=5)
-        assert lease is not None
-        assert lease.job.id == job.id
+        assert await queue.claim("worker", wait=0.2) is None
+        ahead = 61.0
+        await queue.sweep()
+        with pytest.raises(NotFound):
+            await queue.get(part.id)
     finally:
         await queue.close()
         server.kill()
@@ -353,6 +381,69 @@ async def test_a_queue_s_files_are_for_its_owner_only(tmp_path: Path) -> None:
             assert file.stat().st_mode & 0o077 == 0, file
     assert name.startswith("job/")
     await queue.close()
+
+
+def remains(directory: Path, secret: str) -> list[str]:
+    """Files in which a text is still to be read."""
+    return [path.name for path in directory.iterdir() if secret.encode() in path.read_bytes()]
+
+
+async def test_what_was_forgotten_is_in_no_file_of_the_queue(tmp_path: Path) -> None:
+    secret = "the-bucket-s-secret-key-" * 400  # more than a page of the file
+    ahead = 0.0
+    terms = Terms(clock=lambda: time.time() + ahead)
+    server, worker = [await open_queue(f"sqlite://{tmp_path}/q.db", terms) for _ in range(2)]
+    try:
+        for end in ("forgotten after its time", "deleted", "purged"):
+            given = Submission(input={"text": secret}, s3_config={"accessSecret": secret})
+            job = await server.submit(given)
+            if end != "purged":
+                lease = await worker.claim("w", wait=5)
+                assert lease is not None
+                await worker.finish(lease, DONE)
+            assert remains(tmp_path, secret[:50]), end
+            if end == "deleted":
+                await server.forget(job.id)
+            elif end == "purged":
+                await server.purge()
+            else:
+                ahead += job.retention_seconds + 1
+            await server.sweep()
+            assert remains(tmp_path, secret[:50]) == [], end
+    finally:
+        for queue in (server, worker):
+            await queue.close()
+
+
+async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "q.db"
+    with sqlite3.connect(path, isolation_level=None) as base:
+        base.execute("PRAGMA secure_delete = OFF")
+        base.executescript(BEFORE)
+        base.execute("INSERT INTO workers VALUES ('w', 0, ?)", ("an-old-text" * 3000,))
+        base.execute("DELETE FROM workers")
+        for status in (JobStatus.COMPLETED, JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS):
+            job = rules.accepted(Submission(input={}), time.time())
+            ended = {"finished_at": time.time()} if status in FINAL else {}
+            job = job.model_copy(update={"status": status, "lease_until": 1.0, **ended})
+            base.execute(
+                "INSERT INTO jobs (id, status, low_priority, queued_at, due, owner, redeliveries,"
+                " job, submission) VALUES (?, ?, 0, ?, ?, '', 0, ?, '{\"input\": {}}')",
+                (job.id, status.value, job.queued_at, 1.0 if not ended else 9e9, job.as_text()),
+            )
+    base.close()
+    queue = await open_queue(f"sqlite://{path}", Terms(grace_seconds=0.0))
+    try:
+        await queue.sweep()
+        assert remains(tmp_path, "an-old-text") == []
+        assert len(await queue.ended()) == 1
+        for _ in range(2):
+            lease = await queue.claim("worker", wait=5)
+            assert lease is not None
+            assert await queue.finish(lease, DONE)
+        assert (await queue.counts()).completed == 3
+    finally:
+        await queue.close()
 
 
 def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":

@@ -72,3 +72,4 @@ class Housekeeping:
                 await server.queue.get(job_id)
             except NotFound:
                 server.ledger.forget_stream(job_id)
+        await asyncio.to_thread(server.ledger.erase)

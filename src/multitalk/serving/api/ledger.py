@@ -76,11 +76,16 @@ class Ledger:
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
             self._file.execute("PRAGMA busy_timeout=5000")
+            self._file.execute("PRAGMA secure_delete=ON")  # zeros where names and addresses were
             self._file.executescript(_SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def erase(self) -> None:
+        """Empty the log, in which what was forgotten is still to be read."""
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     # Uploads --------------------------------------------------------------------------------------
 

@@ -11,16 +11,18 @@ What every queue promises, on one machine (SQLite) and on many (NATS JetStream):
   it brings is dropped.
 * A worker that is lost costs its job one lease's time; a job that costs `max_attempts` workers is
   FAILED, quarantined.
-* A job that is cancelled, or that has taken longer than it may, is final at once. Its worker learns
-  it from its next `renew`.
-* Jobs are claimed in the order in which they were sent, those of low priority after all others.
+* A job that is cancelled is final at once; one that has taken longer than it may, by its worker's
+  own clock, at the next `renew`, from which the worker learns either. No clock that is set, on any
+  machine, takes a job from a worker that renews its lease.
+* Owners take turns: the one whose last claim is the longest ago is next. An owner's jobs are
+  claimed in the order in which they were sent. Jobs of low priority come after all others.
 
 Videos are not in the records: they lie in the `MediaStore` beside it, under names that it gives.
 `open_queue` in `serving.queue` opens one by its URL. All methods are to be called in the event loop
 in which the queue was opened; several processes may open the same queue.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,12 +91,25 @@ class JobQueue(Protocol):
 
     # For those who send jobs ----------------------------------------------------------------------
 
-    async def submit(self, submission: Submission) -> Job:
-        """Keep a job until a worker takes it; its id is `submission.job_id`, or a new one.
+    async def submit(self, submission: Submission, *, max_waiting: int | None = None) -> Job:
+        """As `submit_all`, of one job."""
+
+    async def submit_all(
+        self, submissions: Sequence[Submission], *, max_waiting: int | None = None
+    ) -> list[Job]:
+        """Keep jobs of one owner until workers take them: all, or, where it raises, none.
+
+        Args:
+            submissions: What is sent. A job's id is `submission.job_id`, or a new one.
+            max_waiting: How many jobs of the owner may then be IN_QUEUE; None: any number.
+
+        Returns:
+            The jobs. Where an idempotency key was used before, with the same request, it is the
+            job that there is.
 
         Raises:
-            Conflict: The idempotency key was used with another request. With the same request
-                the answer is the job that there is.
+            Conflict: An idempotency key was used with another request.
+            TooManyRequests: Too many would wait.
         """
 
     async def get(self, job_id: str) -> Job:
@@ -132,11 +147,12 @@ class JobQueue(Protocol):
     async def cancel(self, job_id: str) -> Job:
         """Make a job CANCELLED, unless it is final already; the job as it then stands."""
 
-    async def retry(self, job_id: str) -> Job:
+    async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
         """Put a job back into the queue, as new: same id and input, what it had made is removed.
 
         Raises:
             Conflict: It is neither FAILED nor TIMED_OUT.
+            TooManyRequests: As many jobs of its owner wait as may.
         """
 
     async def forget(self, job_id: str) -> None:
@@ -148,6 +164,17 @@ class JobQueue(Protocol):
 
     async def ahead(self, job_id: str) -> int:
         """How many jobs are being done, or will be claimed, before one that is IN_QUEUE."""
+
+    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+        """Jobs that came to their end, in that order, as pairs of a number and the job's id.
+
+        The numbers grow. They are this opening's own: whoever opens the queue begins at 0, and
+        learns of every job that has ended and is remembered.
+
+        Args:
+            after: Only those with numbers above this one.
+            limit: At most so many.
+        """
 
     async def purge(self, *, owner: str | None = None) -> int:
         """Forget every job that is IN_QUEUE, or every one of an owner's; how many there were."""
@@ -194,9 +221,10 @@ class JobQueue(Protocol):
     # For both -------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:
-        """Do what is due: expired leases, overdue jobs, jobs to be forgotten.
+        """Do what is due: lost leases, jobs that waited too long, jobs to be forgotten.
 
-        To be called every second or so by servers and workers; many may do it at once.
+        To be called every second or so by servers and workers; many may do it at once. What was
+        forgotten is then in none of a SQLite queue's files any more, its log included.
         """
 
     async def close(self) -> None:

@@ -1,30 +1,27 @@
 """A queue on NATS JetStream, for many machines.
 
-The state of a job is an entry of a bucket, changed by compare-and-set, and it decides. The stream
-only hands jobs out: a message that is not acknowledged within a lease's time is delivered again,
-and whoever gets it looks at the state. So a message too many does no harm, and one that is missing
-is sent again by `sweep`. Leases are compared by clock: machines' clocks must agree to some seconds.
+The state of a job is an entry of a bucket, changed by compare-and-set, and nothing else decides.
+Everybody follows the bucket; a worker picks the job whose owner's turn it is and tries to claim it,
+and where another was faster, it picks again.
+
+A batch is stored job by job. Until its last one is there, which names itself in all the others, no
+worker takes any of them; where its sender died before that, `sweep` removes them.
 """
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from nats.aio.msg import Msg
-from nats.errors import TimeoutError as NoMessage
-from nats.js import JetStreamContext
-from nats.js.api import Header
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 
-from multitalk.errors import Conflict
+from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import rules
 from multitalk.serving.queue.jetstream_media import JetStreamMedia
 from multitalk.serving.queue.jetstream_store import (
-    CONSUMERS,
-    STREAM,
-    SUBJECTS,
     WRONG_SEQUENCE,
     Store,
     connect,
@@ -34,17 +31,13 @@ from multitalk.serving.queue.mirror import Mirror
 from multitalk.serving.queue.records import (
     Counts,
     Job,
-    Lease,
-    Outcome,
     PieceRecord,
-    Stop,
     Submission,
     WorkerRecord,
 )
 from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
 
-AT_ONCE_SECONDS = 0.05
-REPAIR_SECONDS = 5.0  # how old a job without a message is before it gets another one
+UNFINISHED_SECONDS = 60.0  # how old a job is before its batch is taken for never finished
 TIDY_SECONDS = 600.0  # how often marks of removed jobs are removed themselves
 INLINE_BYTES = 256 * 2**10  # of a submission; a larger one is an object
 
@@ -57,9 +50,8 @@ class JetStreamQueue(RuledQueue):
         self.media = JetStreamMedia(store)
         self._store = store
         self._mirror = Mirror(store.state)
-        self._pulls: dict[bool, JetStreamContext.PullSubscription] = {}
-        self._messages: dict[str, Msg] = {}  # by lease
-        self._repair_at = self._tidy_at = time.monotonic()
+        self._arriving: Counter[str] = Counter()  # jobs of each owner that are being stored
+        self._tidy_at = time.monotonic()
 
     @classmethod
     async def open(cls, url: str, terms: rules.Terms | None = None) -> "JetStreamQueue":
@@ -80,15 +72,75 @@ class JetStreamQueue(RuledQueue):
             await self._mirror.close()
             await self._store.client.close()
 
-    async def submit(self, submission: Submission) -> Job:
-        """As `JobQueue.submit`: what it needs, then the job, then the message about it."""
-        job = rules.accepted(submission, self.terms.clock())
+    async def submit_all(
+        self, submissions: Sequence[Submission], *, max_waiting: int | None = None
+    ) -> list[Job]:
+        """As `JobQueue.submit_all`: what each job needs, then the job."""
+        owner, number = submissions[0].owner, len(submissions)
         with translated():
-            if job.idempotency_key is not None:
-                job_id = await self._reserve(job)
-                if (kept := await self._find(job_id)) is not None:
-                    return rules.same(kept, submission)
-                job = job.model_copy(update={"id": job_id})
+            kept = [await self._sent_before(submission) for submission in submissions]
+        new = kept.count(None)
+        rules.check_room(self._waiting_of(owner) + self._arriving[owner], new, max_waiting)
+        self._arriving[owner] += number
+        try:
+            return await self._store_all(submissions, kept)
+        finally:
+            self._arriving[owner] -= number
+
+    async def _store_all(
+        self, submissions: Sequence[Submission], kept: list[Job | None]
+    ) -> list[Job]:
+        now = self.terms.clock()
+        jobs = [
+            job or await self._named(rules.accepted(submission, now))
+            for job, submission in zip(kept, submissions, strict=True)
+        ]
+        new = [number for number, job in enumerate(kept) if job is None]
+        stored: list[tuple[Job, int]] = []
+        try:
+            for number in new:
+                last = jobs[new[-1]].id
+                job = jobs[number].model_copy(
+                    update={"batch": None if jobs[number].id == last else last}
+                )
+                jobs[number], revision = await self._store_job(job, submissions[number])
+                if revision is not None:
+                    stored.append((jobs[number], revision))
+        except BaseException:
+            await self._take_back(stored)
+            raise
+        for job, _ in stored[:-1]:
+            with suppress(QueueUnavailable, NotFound):  # `sweep` does it, too
+                await self._change(job.id, rules.whole)
+        return jobs
+
+    async def _take_back(self, stored: list[tuple[Job, int]]) -> None:
+        """Remove jobs of a batch that will not be whole."""
+        with suppress(QueueUnavailable), translated():  # else `sweep` does it
+            for job, revision in stored:
+                await self._forget(job, revision)
+
+    async def _sent_before(self, submission: Submission) -> Job | None:
+        """The job that was sent with the same idempotency key."""
+        if submission.idempotency_key is None:
+            return None
+        try:
+            entry = await self._store.keys.get(_key(submission))
+        except KeyNotFoundError:
+            return None
+        job = await self._find((entry.value or b"").decode())
+        return job and rules.same(job, submission)
+
+    async def _named(self, job: Job) -> Job:
+        """A new job with the id that its idempotency key has."""
+        if job.idempotency_key is None:
+            return job
+        with translated():
+            return job.model_copy(update={"id": await self._reserve(job)})
+
+    async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
+        """Store one job; it, or the one that another sent at the same time, and its revision."""
+        with translated():
             await self._keep_submission(job, submission)
             try:
                 revision = await self._store.state.create(job.id, _packed(job))
@@ -96,10 +148,12 @@ class JetStreamQueue(RuledQueue):
                 kept = await self._find(job.id)
                 if job.idempotency_key is None or kept is None:
                     raise Conflict("job_key_reused") from error
-                return rules.same(kept, submission)  # sent twice at the same time
-            self._mirror.note(job, revision)
-            await self._hand_out(job)
-        return job
+                return rules.same(kept, submission), None
+        self._mirror.note(job, revision)
+        return job, revision
+
+    def _waiting_of(self, owner: str) -> int:
+        return sum(job.owner == owner for job in self._mirror.waiting())
 
     async def get(self, job_id: str) -> Job:
         """As `JobQueue.get`."""
@@ -159,37 +213,35 @@ class JetStreamQueue(RuledQueue):
                 found.append(PieceRecord.of_text(entry.value or b""))
         return found
 
-    async def retry(self, job_id: str) -> Job:
+    async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
         """As `JobQueue.retry`."""
-        job = await super().retry(job_id)
-        with translated():
-            await self._hand_out(job)
-        return job
 
-    async def cancel(self, job_id: str) -> Job:
-        """As `JobQueue.cancel`."""
-        job = await super().cancel(job_id)
-        with translated():
-            await self._take_back(job)
-        return job
+        def rule(job: Job) -> Job:
+            after = rules.retried(job, self.terms.clock())
+            rules.check_room(self._waiting_of(job.owner), 1, max_waiting)
+            return after
 
-    async def _abandon(self, job_id: str, worker_id: str) -> Job:
-        """As `RuledQueue._abandon`: the dead worker's message would come back a lease later."""
-        job = await super()._abandon(job_id, worker_id)
-        with translated():
-            await self._take_back(job)
-            if not job.is_final:
-                await self._hand_out(job)
-        return job
+        return await self._change(job_id, rule)
 
     async def ahead(self, job_id: str) -> int:
         """As `JobQueue.ahead`."""
         own = await self.get(job_id)
-        return sum(
-            job.status is JobStatus.IN_PROGRESS
-            or (job.status is JobStatus.IN_QUEUE and _turn(job) < _turn(own))
-            for _, job in self._mirror.jobs()
-        )
+        is_low = own.policy.low_priority
+        lines: dict[str, list[Job]] = {own.owner: []}
+        sooner = sum(job.status is JobStatus.IN_PROGRESS for _, job in self._mirror.jobs())
+        for job in self._mirror.waiting():
+            if job.policy.low_priority is is_low:
+                lines.setdefault(job.owner, []).append(job)
+            else:
+                sooner += is_low
+        line = lines.pop(own.owner)
+        others = [(len(jobs), self._order(min(jobs, key=_age_here))) for jobs in lines.values()]
+        place = sum(_age_here(job) < _age_here(own) for job in line)
+        return sooner + rules.ahead(place, self._order(min([*line, own], key=_age_here)), others)
+
+    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+        """As `JobQueue.ended`."""
+        return self._mirror.ended(after=after, limit=limit)
 
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
@@ -231,66 +283,38 @@ class JetStreamQueue(RuledQueue):
         with translated():
             await self._store.workers.delete(worker_id)
 
-    async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
-        """As `JobQueue.renew`."""
-        stop = await super().renew(lease, progress)
-        if stop is None and (message := self._messages.get(lease.token)):
-            with translated():
-                await message.in_progress()
-        return stop
-
-    async def finish(self, lease: Lease, outcome: Outcome) -> bool:
-        """As `JobQueue.finish`."""
-        is_ours = await super().finish(lease, outcome)
-        if message := self._messages.pop(lease.token, None):
-            with translated():
-                await message.ack() if is_ours else None
-        return is_ours
-
-    async def release(self, lease: Lease) -> None:
-        """As `JobQueue.release`."""
-        await super().release(lease)
-        if message := self._messages.pop(lease.token, None):
-            with translated():
-                await message.nak()
-
     async def sweep(self) -> None:
         """As `JobQueue.sweep`."""
+        await self._end_silent_leases()
         now = self.terms.clock()
         for revision, job in self._mirror.jobs():
+            if job.batch is not None:
+                await self._judge_part(job, revision, now)
             if now < rules.due(job):
                 continue
             if job.is_final:
                 with translated():
                     await self._forget(job, revision)
             else:
-                after = await self._change(
-                    job.id, lambda job: rules.swept(job, now, self.terms) or job
-                )
-                if after.is_final:
-                    with translated():
-                        await self._take_back(after)
-        with translated():
-            await self._repair(now)
-
-    async def _repair(self, now: float) -> None:
-        """Send again what was lost between a job and its message; remove marks of what is gone."""
-        if time.monotonic() >= self._repair_at:
-            self._repair_at = time.monotonic() + REPAIR_SECONDS
-            old = [
-                job
-                for _, job in self._mirror.jobs()
-                if job.status is JobStatus.IN_QUEUE and now - job.queued_at > REPAIR_SECONDS
-            ]
-            if old:
-                info = await self._store.stream.stream_info(STREAM, subjects_filter=">")
-                there = info.state.subjects or {}
-                for job in old:
-                    if _subject(job) not in there:
-                        await self._hand_out(job)
+                with suppress(NotFound):
+                    await self._change(job.id, lambda job: rules.swept(job, now, self.terms) or job)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
-            await self._store.state.purge_deletes(olderthan=round(TIDY_SECONDS))
+            with translated():
+                await self._store.state.purge_deletes(olderthan=round(TIDY_SECONDS))
+
+    async def _judge_part(self, job: Job, revision: int, now: float) -> None:
+        """Let a job of a batch go, or remove it, where its sender died meanwhile."""
+        if self._mirror.is_whole(job):
+            with suppress(NotFound):
+                await self._change(job.id, rules.whole)
+        elif now > job.created_at + UNFINISHED_SECONDS:
+            with translated():
+                await self._forget(job, revision)
+
+    async def _running(self) -> list[Job]:
+        running = [job for _, job in self._mirror.jobs() if job.status is JobStatus.IN_PROGRESS]
+        return sorted(running, key=_age)
 
     async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:  # noqa: ARG002
         while True:
@@ -302,6 +326,7 @@ class JetStreamQueue(RuledQueue):
                 job = Job.of_text(entry.value or b"")
                 after = rule(job)
                 if after is job:
+                    self._mirror.note(job, entry.revision or 0)
                     return job
                 try:
                     revision = await self._store.state.update(
@@ -313,48 +338,31 @@ class JetStreamQueue(RuledQueue):
                 return after
 
     async def _take(self, worker_id: str, wait: float) -> Job | None:
-        with translated():
-            message = await self._next(False, wait) or await self._next(True, 0)
-            if message is None:
-                return None
-            job_id = message.subject.rpartition(".")[2]
-            known = await self._find(job_id)
-        if known is None or known.is_final:
-            job = known
-        else:
-            job = await self._change(job_id, lambda job: self._claimed(job, worker_id))
-        with translated():
-            if job is None or job.is_final:
-                await message.ack()
-                return None
-            if (
-                job.worker_id == worker_id
-                and job.token
-                and (known is None or job.token != known.token)
-            ):
-                self._messages[job.token] = message
-                return job
-            left = (job.lease_until or 0.0) - self.terms.clock()
-            await message.nak(delay=max(left, AT_ONCE_SECONDS))  # somebody else is at it
+        waiting = self._mirror.waiting()
+        if not waiting:
+            if wait > 0:
+                await self._mirror.wait_for_work(wait)
             return None
+        is_ours = False
 
-    def _claimed(self, job: Job, worker_id: str) -> Job:
-        now = self.terms.clock()
-        if job.status is JobStatus.IN_PROGRESS:  # delivered again: its lease may have run out
-            job = rules.swept(job, now, self.terms) or job
-        return rules.claimed(job, worker_id, now, self.terms)
+        def rule(job: Job) -> Job:
+            nonlocal is_ours
+            now, turn = self.terms.clock(), self._mirror.next_turn()
+            after = rules.claimed(job, worker_id, now, self.terms, turn=turn)
+            is_ours = after is not job and after.status is JobStatus.IN_PROGRESS
+            return after
 
-    async def _next(self, is_low: bool, wait: float) -> Msg | None:
-        """The next message about a job of a priority."""
-        if is_low not in self._pulls:
-            self._pulls[is_low] = await self._store.stream.pull_subscribe_bind(
-                consumer=CONSUMERS[is_low], stream=STREAM
-            )
+        first = min(waiting, key=lambda job: (job.policy.low_priority, *self._order(job)))
         try:
-            (message,) = await self._pulls[is_low].fetch(1, timeout=max(wait, AT_ONCE_SECONDS))
-        except NoMessage:
+            job = await self._change(first.id, rule)
+        except NotFound:
+            self._mirror.drop(first.id)
             return None
-        return message
+        return job if is_ours else None
+
+    def _order(self, job: Job) -> rules.Order:
+        """When a job is claimed that is its owner's first."""
+        return (self._mirror.turn(job.owner), *_age_here(job))
 
     async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
         piece = PieceRecord(number=job.next_piece, output=dict(output))
@@ -398,20 +406,6 @@ class JetStreamQueue(RuledQueue):
             return None
         return Job.of_text(entry.value or b"")
 
-    async def _hand_out(self, job: Job) -> None:
-        """Send the message about a job, unless it is there."""
-        try:
-            await self._store.stream.publish(
-                _subject(job), headers={Header.EXPECTED_LAST_SUBJECT_SEQUENCE: "0"}
-            )
-        except APIError as error:
-            if error.err_code != WRONG_SEQUENCE:
-                raise
-
-    async def _take_back(self, job: Job) -> None:
-        """Remove the message about a job that is final; whoever has it will see that it is."""
-        await self._store.stream.purge_stream(STREAM, subject=_subject(job))
-
     async def _forget(self, job: Job, revision: int) -> bool:
         """Remove a job and all that it has, unless it has changed."""
         try:
@@ -421,7 +415,6 @@ class JetStreamQueue(RuledQueue):
                 raise
             return False
         self._mirror.drop(job.id)
-        await self._take_back(job)
         await self._store.forget("submissions", job.id)
         await self._store.forget("pieces", f"{job.id}.>")
         if job.idempotency_key is not None:
@@ -430,23 +423,19 @@ class JetStreamQueue(RuledQueue):
         return True
 
 
-def _key(job: Job) -> str:
+def _key(job: Job | Submission) -> str:
     """An idempotency key, any text, as a key of a bucket."""
     text = f"{job.owner}\0{job.idempotency_key}"
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _subject(job: Job) -> str:
-    return f"{SUBJECTS[job.policy.low_priority]}.{job.id}"
 
 
 def _packed(job: Job) -> bytes:
     return job.as_text().encode()
 
 
-def _turn(job: Job) -> tuple[bool, float, str]:
-    """Jobs are claimed in this order, the least first."""
-    return job.policy.low_priority, job.queued_at, job.id
+def _age_here(job: Job) -> tuple[float, str]:
+    """An owner's jobs are claimed in this order, the least first."""
+    return job.queued_at, job.id
 
 
 def _age(job: Job) -> tuple[float, str]:

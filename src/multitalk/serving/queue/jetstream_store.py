@@ -1,6 +1,5 @@
-"""Where a queue lies on a NATS server: its stream, its buckets, and what failures mean.
+"""Where a queue lies on a NATS server: its buckets, and what failures mean.
 
-    stream multitalk-jobs           work to be handed out: a message of no content for each job
     bucket multitalk-state          each job as it stands, changed by compare-and-set
     bucket multitalk-submissions    each job as it was sent
     bucket multitalk-keys           idempotency keys
@@ -22,16 +21,13 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.errors import Error, NoServersError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType
+from nats.js.api import StorageType
 from nats.js.errors import APIError
 from nats.js.kv import KeyValue
 from nats.js.object_store import ObjectStore
 
 from multitalk.errors import InvalidRequest, QueueUnavailable
 
-STREAM = "multitalk-jobs"
-SUBJECTS = {False: "multitalk.jobs.normal", True: "multitalk.jobs.low"}  # by low priority
-CONSUMERS = {False: "normal", True: "low"}
 KEEP_SECONDS = (
     15 * 86_400.0
 )  # what no job owns any more goes by itself: a job lasts 14 days at most
@@ -39,7 +35,6 @@ REPLICAS = ("1", "3", "5")  # what JetStream can keep agreeing on
 ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
 MAKING_SECONDS = 60.0  # a server that answers, but late, is given to make what is not there
-MAX_UNANSWERED = 10_000  # jobs in workers' hands
 STORAGE_FULL = (10023, 10028, 10047, 10077)  # server/errors.json: resources, storage, bytes
 WRONG_SEQUENCE = 10071  # somebody else has written
 
@@ -72,7 +67,7 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
         url: Servers, separated by commas; the scheme, the user and the password of the first are
             for all. With `?replicas=3` what is made has three copies. Where NATS_CREDS names a
             file, its credentials are used.
-        lease_seconds: How long a message waits for its worker.
+        lease_seconds: How long a worker may be silent.
 
     Raises:
         InvalidRequest: The number of copies is none.
@@ -164,24 +159,6 @@ async def _connected(servers: list[str]) -> Client:
 
 async def _made(client: Client, lease_seconds: float, replicas: int) -> Store:
     stream = client.jetstream(timeout=ANSWER_SECONDS)
-    await stream.add_stream(
-        name=STREAM,
-        subjects=[f"{subject}.*" for subject in SUBJECTS.values()],
-        retention=RetentionPolicy.WORK_QUEUE,
-        storage=StorageType.FILE,
-        num_replicas=replicas,
-    )
-    for is_low, name in CONSUMERS.items():
-        await stream.add_consumer(
-            STREAM,
-            ConsumerConfig(
-                durable_name=name,
-                filter_subject=f"{SUBJECTS[is_low]}.*",
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=lease_seconds,
-                max_ack_pending=MAX_UNANSWERED,
-            ),
-        )
 
     async def bucket(name: str, ttl: float | None = KEEP_SECONDS) -> KeyValue:
         return await stream.create_key_value(

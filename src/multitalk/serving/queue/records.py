@@ -127,6 +127,9 @@ class Job(Stored):
         lease_until: When a job IN_PROGRESS goes back to the queue unless its worker is heard of.
         first_piece: Number of the first piece of the last attempt.
         next_piece: Number that the next piece will have.
+        turn: Number of its last claim, over all jobs of the queue: owners take turns by it.
+        batch: Id of the job that completes the batch which this one belongs to, until that job is
+            known to be stored. Only a queue that stores jobs one by one needs it.
     """
 
     id: str
@@ -156,6 +159,8 @@ class Job(Stored):
     lease_until: float | None = None
     first_piece: int = 1
     next_piece: int = 1
+    turn: int = 0
+    batch: str | None = None
 
     @property
     def is_final(self) -> bool:

@@ -1,15 +1,15 @@
 """What all queues do alike: the rules, over a store that changes one job in one step."""
 
 import asyncio
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import rules
+from multitalk.serving.queue.leases import Leases
 from multitalk.serving.queue.records import (
     RETRYABLE,
     Counts,
@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 
 class RuledQueue(ABC):
-    """A `JobQueue` over eight operations of a store.
+    """A `JobQueue` over some operations of a store.
 
     Args:
         terms: What everybody who opens this queue agrees on.
@@ -35,6 +35,14 @@ class RuledQueue(ABC):
 
     def __init__(self, terms: rules.Terms) -> None:
         self.terms = terms
+        self._leases = Leases(terms)
+        self._claims: dict[str, float] = {}  # by lease: when, by `terms.ticks`
+
+    @abstractmethod
+    async def submit_all(
+        self, submissions: Sequence[Submission], *, max_waiting: int | None = None
+    ) -> list[Job]:
+        """As `JobQueue.submit_all`."""
 
     @abstractmethod
     async def get(self, job_id: str) -> Job:
@@ -56,6 +64,10 @@ class RuledQueue(ABC):
         """As `JobQueue.jobs`."""
 
     @abstractmethod
+    async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
+        """As `JobQueue.retry`."""
+
+    @abstractmethod
     async def leave(self, worker_id: str) -> None:
         """As `JobQueue.leave`."""
 
@@ -72,12 +84,21 @@ class RuledQueue(ABC):
         """
 
     @abstractmethod
+    async def _running(self) -> list[Job]:
+        """Every job that is IN_PROGRESS."""
+
+    @abstractmethod
     async def _take(self, worker_id: str, wait: float) -> Job | None:
         """A job for a worker: by `rules.claimed`, in order; it may wait for less."""
 
     @abstractmethod
     async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
         """Store a piece as number `job.next_piece` of the lease `job.token`."""
+
+    async def submit(self, submission: Submission, *, max_waiting: int | None = None) -> Job:
+        """As `JobQueue.submit`."""
+        (job,) = await self.submit_all([submission], max_waiting=max_waiting)
+        return job
 
     async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
         """As `JobQueue.claim`."""
@@ -97,9 +118,9 @@ class RuledQueue(ABC):
     async def _take_lease(self, worker_id: str, wait: float) -> Lease | None:
         """The next job, claimed: not to be broken off halfway."""
         job = await self._take(worker_id, wait)
-        return None if job is None else await self._lease(job)
-
-    async def _lease(self, job: Job) -> Lease:
+        if job is None:
+            return None
+        self._claims[job.token or ""] = self.terms.ticks()
         return Lease(
             job=job,
             submission=await self.submission(job.id),
@@ -110,17 +131,21 @@ class RuledQueue(ABC):
     async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
         """As `JobQueue.renew`."""
         stop: Stop | None = None
+        ticks = self.terms.ticks()
+        worked = ticks - self._claims.setdefault(lease.token, ticks)
 
         def rule(job: Job) -> Job:
             nonlocal stop
             now = self.terms.clock()
-            after, stop = rules.renewed(job, lease.token, progress, now, self.terms)
+            after, stop = rules.renewed(job, lease.token, progress, now, self.terms, worked=worked)
             return after
 
         try:
             await self._change(lease.job.id, rule, lasting=False)
         except NotFound:
-            return "lost"
+            stop = "lost"
+        if stop is not None:
+            self._claims.pop(lease.token, None)
         return stop
 
     async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
@@ -147,42 +172,51 @@ class RuledQueue(ABC):
         try:
             await self._change(lease.job.id, rule)
         except NotFound:
-            return False
+            is_ours = False
+        self._claims.pop(lease.token, None)
         return is_ours
 
     async def release(self, lease: Lease) -> None:
         """As `JobQueue.release`."""
-        try:
+        with suppress(NotFound):
             await self._change(lease.job.id, lambda job: rules.released(job, lease.token))
-        except NotFound:
-            return
+        self._claims.pop(lease.token, None)
 
     async def bury(self, worker_id: str) -> None:
         """As `JobQueue.bury`."""
+
+        def rule(job: Job) -> Job:
+            return rules.abandoned(job, worker_id, self.terms.clock(), self.terms)
+
         await self.leave(worker_id)
-        for job in await self.jobs(status=JobStatus.IN_PROGRESS, limit=sys.maxsize):
+        for job in await self._running():
             if job.worker_id == worker_id:
                 with suppress(NotFound):
-                    await self._abandon(job.id, worker_id)
+                    await self._change(job.id, rule)
 
     async def forget(self, job_id: str) -> None:
         """As `JobQueue.forget`."""
         await self._change(job_id, rules.unwanted)
         await self.sweep()
 
-    async def _abandon(self, job_id: str, worker_id: str) -> Job:
-        """Take a job from a worker that is dead, if it is still that one's."""
-        return await self._change(
-            job_id, lambda job: rules.abandoned(job, worker_id, self.terms.clock(), self.terms)
-        )
+    async def _end_silent_leases(self) -> None:
+        """Take jobs from workers that are not heard of any more."""
+
+        def rule(job: Job) -> Job:
+            if job.status is not JobStatus.IN_PROGRESS or not self._leases.is_silent(job):
+                return job
+            return rules.swept(job, self.terms.clock(), self.terms, is_silent=True) or job
+
+        running = await self._running()
+        self._leases.remember_only(running)
+        for job in running:
+            if self._leases.is_silent(job):
+                with suppress(NotFound):
+                    await self._change(job.id, rule)
 
     async def cancel(self, job_id: str) -> Job:
         """As `JobQueue.cancel`."""
         return await self._change(job_id, lambda job: rules.cancelled(job, self.terms.clock()))
-
-    async def retry(self, job_id: str) -> Job:
-        """As `JobQueue.retry`."""
-        return await self._change(job_id, lambda job: rules.retried(job, self.terms.clock()))
 
 
 def count(numbers: Iterable[tuple[JobStatus, int, int]]) -> Counts:

@@ -7,7 +7,7 @@ must lie on a local disk: SQLite's locks do not work on network file systems.
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from multitalk.serving.queue.records import (
 )
 from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
 from multitalk.serving.queue.sqlite_file import SqliteFile
+from multitalk.serving.queue.sqlite_turns import jobs_ahead, next_job, waiting_of
 
 ORPHAN_SECONDS = 86_400.0  # how long media without a job are kept: uploads come before their job
 ORPHANS_EVERY = 3_600.0
 SWEPT_AT_ONCE = 100  # jobs in one transaction: others wait for it
+TURNS_KEPT = 10_000  # an owner whose last claim is so many claims ago is like a new one
 
 
 class SqliteQueue(RuledQueue):
@@ -40,6 +42,7 @@ class SqliteQueue(RuledQueue):
         self._file = SqliteFile(path)
         self._pulse = Pulse(self._file.data_version)
         self._orphans_at = time.monotonic()
+        self._is_erased = False  # somebody may have died before its log was
 
     @classmethod
     async def open(cls, path: Path, terms: rules.Terms | None = None) -> "SqliteQueue":
@@ -57,26 +60,23 @@ class SqliteQueue(RuledQueue):
         await self._pulse.close()
         await self._file.close()
 
-    async def submit(self, submission: Submission) -> Job:
-        """As `JobQueue.submit`."""
-        job = rules.accepted(submission, self.terms.clock())
+    async def submit_all(
+        self, submissions: Sequence[Submission], *, max_waiting: int | None = None
+    ) -> list[Job]:
+        """As `JobQueue.submit_all`."""
+        now = self.terms.clock()
 
-        def insert(base: sqlite3.Connection) -> Job:
-            if job.idempotency_key is not None:
-                found = base.execute(
-                    "SELECT job FROM jobs WHERE owner = ? AND idempotency_key = ?",
-                    (job.owner, job.idempotency_key),
-                ).fetchone()
-                if found:
-                    return rules.same(Job.of_text(found[0]), submission)
-            if base.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone():
-                raise Conflict("job_key_reused")
-            _insert(base, job, submission)
-            return job
+        def insert(base: sqlite3.Connection) -> list[Job]:
+            kept = [_sent_before(base, submission) for submission in submissions]
+            rules.check_room(waiting_of(base, submissions[0].owner), kept.count(None), max_waiting)
+            return [
+                job or _insert(base, rules.accepted(submission, now), submission)
+                for job, submission in zip(kept, submissions, strict=True)
+            ]
 
-        kept = await self._file.write(insert)
+        jobs = await self._file.write(insert)
         self._pulse.beat()
-        return kept
+        return jobs
 
     async def get(self, job_id: str) -> Job:
         """As `JobQueue.get`."""
@@ -132,15 +132,29 @@ class SqliteQueue(RuledQueue):
 
     async def ahead(self, job_id: str) -> int:
         """As `JobQueue.ahead`."""
-        found = await self._file.read(
+        return await self._file.read(lambda base: jobs_ahead(base, job_id))
+
+    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+        """As `JobQueue.ended`."""
+        return await self._file.read(
             lambda base: base.execute(
-                "SELECT COUNT(*) FROM jobs WHERE status = 'IN_PROGRESS' OR (status = 'IN_QUEUE'"
-                " AND (low_priority, queued_at, place) <"
-                " (SELECT low_priority, queued_at, place FROM jobs WHERE id = ?))",
-                (job_id,),
-            ).fetchone()
+                "SELECT number, job_id FROM ends WHERE number > ? ORDER BY number LIMIT ?",
+                (after, limit),
+            ).fetchall()
         )
-        return int(found[0])
+
+    async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
+        """As `JobQueue.retry`."""
+
+        def again(base: sqlite3.Connection) -> Job:
+            job = rules.retried(_get(base, job_id), self.terms.clock())
+            rules.check_room(waiting_of(base, job.owner), 1, max_waiting)
+            _update(base, job)
+            return job
+
+        job = await self._file.write(again)
+        self._pulse.beat()
+        return job
 
     async def purge(self, *, owner: str | None = None) -> int:
         """As `JobQueue.purge`."""
@@ -156,6 +170,7 @@ class SqliteQueue(RuledQueue):
 
         gone = await self._file.write(remove)
         self._pulse.beat()
+        self._is_erased = False
         for job_id in gone:
             await self.media.remove_job(job_id)
         return len(gone)
@@ -171,10 +186,11 @@ class SqliteQueue(RuledQueue):
 
     async def workers(self) -> list[WorkerRecord]:
         """As `JobQueue.workers`."""
-        since = self.terms.clock() - self.terms.lease_seconds
+        now, lease = self.terms.clock(), self.terms.lease_seconds
         found = await self._file.read(
             lambda base: base.execute(
-                "SELECT worker FROM workers WHERE seen_at >= ? ORDER BY id", (since,)
+                "SELECT worker FROM workers WHERE seen_at BETWEEN ? AND ? ORDER BY id",
+                (now - lease, now + lease),
             ).fetchall()
         )
         return [WorkerRecord.of_text(text) for (text,) in found]
@@ -185,7 +201,10 @@ class SqliteQueue(RuledQueue):
         text = worker.model_copy(update={"seen_at": now}).as_text()
 
         def write(base: sqlite3.Connection) -> None:
-            base.execute("DELETE FROM workers WHERE seen_at < ?", (now - self.terms.lease_seconds,))
+            lease = self.terms.lease_seconds
+            base.execute(
+                "DELETE FROM workers WHERE seen_at NOT BETWEEN ? AND ?", (now - lease, now + lease)
+            )
             base.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", (worker.id, now, text))
 
         await self._file.write(write, lasting=False)
@@ -199,12 +218,16 @@ class SqliteQueue(RuledQueue):
 
     async def sweep(self) -> None:
         """As `JobQueue.sweep`."""
+        await self._end_silent_leases()
         now = self.terms.clock()
         while await self._file.read(lambda base: _due(base, now, 1)):
             forgotten = await self._file.write(lambda base: self._swept(base, now))
             self._pulse.beat()
+            self._is_erased = self._is_erased and not forgotten
             for job_id in forgotten:
                 await self.media.remove_job(job_id)
+        if not self._is_erased:
+            self._is_erased = await self._file.erase()
         if time.monotonic() >= self._orphans_at:
             self._orphans_at = time.monotonic() + ORPHANS_EVERY
             await self._remove_orphans()
@@ -228,9 +251,17 @@ class SqliteQueue(RuledQueue):
         self._pulse.beat()
         return after
 
+    async def _running(self) -> list[Job]:
+        found = await self._file.read(
+            lambda base: base.execute(
+                "SELECT job FROM jobs WHERE status = 'IN_PROGRESS' ORDER BY place"
+            ).fetchall()
+        )
+        return [Job.of_text(text) for (text,) in found]
+
     async def _take(self, worker_id: str, wait: float) -> Job | None:
         mark = self._pulse.mark()
-        if await self._file.read(lambda base: _waiting(base, "1")) is None:
+        if await self._file.read(next_job) is None:
             if wait > 0:
                 await self._pulse.wait(mark, wait)
             return None
@@ -248,13 +279,18 @@ class SqliteQueue(RuledQueue):
         )
 
     def _claimed(self, base: sqlite3.Connection, worker_id: str) -> Job | None:
-        found = _waiting(base, "job")
-        if found is None:
+        job_id = next_job(base)
+        if job_id is None:
             return None
-        job = Job.of_text(found)
-        after = rules.claimed(job, worker_id, self.terms.clock(), self.terms)
+        job = _get(base, job_id)
+        ((last,),) = base.execute("SELECT COALESCE(MAX(turn), 0) FROM turns").fetchall()
+        after = rules.claimed(job, worker_id, self.terms.clock(), self.terms, turn=last + 1)
         _update(base, after)
-        return after if after.status is JobStatus.IN_PROGRESS else None
+        if after.status is not JobStatus.IN_PROGRESS:
+            return None
+        base.execute("INSERT OR REPLACE INTO turns VALUES (?, ?)", (after.owner, after.turn))
+        base.execute("DELETE FROM turns WHERE turn < ?", (after.turn - TURNS_KEPT,))
+        return after
 
     def _swept(self, base: sqlite3.Connection, now: float) -> list[str]:
         """Do what is due for some jobs; those that were forgotten."""
@@ -269,7 +305,24 @@ class SqliteQueue(RuledQueue):
         return forgotten
 
 
-def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> None:
+def _sent_before(base: sqlite3.Connection, submission: Submission) -> Job | None:
+    """The job that was sent with the same idempotency key.
+
+    Raises:
+        Conflict: It was another request.
+    """
+    if submission.idempotency_key is None:
+        return None
+    found = base.execute(
+        "SELECT job FROM jobs WHERE owner = ? AND idempotency_key = ?",
+        (submission.owner, submission.idempotency_key),
+    ).fetchone()
+    return rules.same(Job.of_text(found[0]), submission) if found else None
+
+
+def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> Job:
+    if base.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,)).fetchone():
+        raise Conflict("job_key_reused")
     base.execute(
         "INSERT INTO jobs (id, owner, idempotency_key, low_priority, submission,"
         " status, queued_at, due, redeliveries, job) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -282,6 +335,7 @@ def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> None:
             *_columns(job),
         ),
     )
+    return job
 
 
 def _update(base: sqlite3.Connection, job: Job) -> None:
@@ -314,17 +368,9 @@ def _column(base: sqlite3.Connection, column: str, job_id: str) -> str:
     return str(found[0])
 
 
-def _waiting(base: sqlite3.Connection, column: str) -> str | None:
-    """A column of the job that is next."""
-    found = base.execute(
-        f"SELECT {column} FROM jobs WHERE status = 'IN_QUEUE'"  # noqa: S608 - ours
-        " ORDER BY low_priority, queued_at, place LIMIT 1"
-    ).fetchone()
-    return None if found is None else str(found[0])
-
-
 def _due(base: sqlite3.Connection, now: float, limit: int) -> list[Job]:
     found = base.execute(
-        "SELECT job FROM jobs WHERE due <= ? ORDER BY due LIMIT ?", (now, limit)
+        "SELECT job FROM jobs WHERE due <= ? AND status <> 'IN_PROGRESS' ORDER BY due LIMIT ?",
+        (now, limit),
     ).fetchall()
     return [Job.of_text(text) for (text,) in found]

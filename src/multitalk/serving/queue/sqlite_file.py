@@ -14,8 +14,9 @@ from multitalk.errors import QueueUnavailable
 from multitalk.serving.queue.directory import unusable
 
 BUSY_SECONDS = 15.0  # how long a transaction waits for another process's
-SCHEMA_VERSION = 1
-SCHEMA = """
+ENDED = "('COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT')"
+SCHEMA_VERSION = 2
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS jobs (
     place INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of being sent
     id TEXT NOT NULL UNIQUE,
@@ -30,9 +31,23 @@ CREATE TABLE IF NOT EXISTS jobs (
     submission TEXT NOT NULL,
     UNIQUE (owner, idempotency_key)
 );
-CREATE INDEX IF NOT EXISTS waiting ON jobs (low_priority, queued_at, place)
+DROP INDEX IF EXISTS waiting;
+CREATE INDEX IF NOT EXISTS lines ON jobs (low_priority, owner, queued_at, place)
     WHERE status = 'IN_QUEUE';
+CREATE INDEX IF NOT EXISTS running ON jobs (place) WHERE status = 'IN_PROGRESS';
 CREATE INDEX IF NOT EXISTS due ON jobs (due);
+CREATE TABLE IF NOT EXISTS turns (  -- number of an owner's last claim, over all owners
+    owner TEXT PRIMARY KEY, turn INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ends (  -- jobs in the order in which they ended
+    number INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE
+);
+INSERT OR IGNORE INTO ends (job_id) SELECT id FROM jobs WHERE status IN {ENDED} ORDER BY place;
+CREATE TRIGGER IF NOT EXISTS ended AFTER UPDATE OF status ON jobs
+    WHEN NEW.status IN {ENDED} AND OLD.status NOT IN {ENDED}
+    BEGIN INSERT OR REPLACE INTO ends (job_id) VALUES (NEW.id); END;
+CREATE TRIGGER IF NOT EXISTS forgotten AFTER DELETE ON jobs
+    BEGIN DELETE FROM ends WHERE job_id = OLD.id; END;
 CREATE TABLE IF NOT EXISTS pieces (
     job_id TEXT NOT NULL, token TEXT NOT NULL, number INTEGER NOT NULL, piece TEXT NOT NULL,
     PRIMARY KEY (job_id, token, number)
@@ -40,7 +55,7 @@ CREATE TABLE IF NOT EXISTS pieces (
 CREATE TABLE IF NOT EXISTS workers (
     id TEXT PRIMARY KEY, seen_at REAL NOT NULL, worker TEXT NOT NULL
 );
-"""
+"""  # noqa: S608 - of a constant
 
 Answer = TypeVar("Answer")
 
@@ -86,6 +101,14 @@ class SqliteFile:
         """
         return await self._in_thread(lambda: self._transact(work, lasting))
 
+    async def erase(self) -> bool:
+        """Empty the log, in which what was deleted is still to be read.
+
+        Returns:
+            Whether it is empty now; not while another process reads or writes.
+        """
+        return await self._in_thread(self._erase)
+
     async def data_version(self) -> int:
         """Another number after another connection has written."""
         ((version,),) = await self.read(lambda base: base.execute("PRAGMA data_version").fetchall())
@@ -105,6 +128,7 @@ class SqliteFile:
         self._base = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             _use_log(self._base)
+            self._base.execute("PRAGMA secure_delete = ON")  # zeros where texts were
             self._make_tables()
         except BaseException:
             self._base.close()
@@ -118,6 +142,19 @@ class SqliteFile:
             self._base.executescript(
                 f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
             )
+        if 0 < found < SCHEMA_VERSION:
+            with suppress(sqlite3.Error):  # what an older release deleted may be there still
+                self._base.execute("VACUUM")
+
+    def _erase(self) -> bool:
+        self._base.execute("PRAGMA busy_timeout = 0")
+        try:
+            ((is_busy, _, _),) = self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError:  # another process is at the same
+            return False
+        finally:
+            self._base.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+        return not is_busy
 
     def _transact(self, work: Callable[[sqlite3.Connection], Answer], lasting: bool) -> Answer:
         self._base.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
