@@ -1169,6 +1169,32 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "how long this voice lasts cannot be read from its file",
         "ko": "이 음성의 길이를 파일에서 알아낼 수 없습니다.",
     },
+    "duration_sampled": {
+        "en": "{field}: the length is an estimate, made from {limit} characters of all texts",
+        "ko": "{field}: 길이는 전체 텍스트 가운데 {limit}자를 말해 보고 어림한 값입니다.",
+    },
+    "reading_too_costly": {
+        "en": "reading this takes more than {seconds} s of computing time or {memory:.0f} MiB of "
+        "memory, so it was given up; send a smaller or simpler one",
+        "ko": "이것을 읽는 데 계산 시간 {seconds}초 또는 메모리 {memory:.0f} MiB가 넘게 들어 "
+        "중단했습니다. 더 작거나 단순한 것을 보내 주세요.",
+    },
+    "reading_broken": {
+        "en": "it cannot be read: whatever tried broke off; save it anew with another program and "
+        "send that",
+        "ko": "읽다가 중단되어 읽을 수 없습니다. 다른 프로그램으로 다시 저장해 보내 주세요.",
+    },
+    "reader_busy_with_yours": {
+        "en": "{count} pictures, estimates or texts of this key are being worked on or wait; ask "
+        "again in {seconds:g} s",
+        "ko": "이 키의 이미지, 예상 시간, 텍스트 {count}개를 처리하는 중이거나 기다리고 있습니다. "
+        "{seconds:g}초 뒤에 다시 요청해 주세요.",
+    },
+    "reader_busy": {
+        "en": "the server is busy with pictures, estimates and texts; ask again in {seconds:g} s",
+        "ko": "서버가 이미지, 예상 시간, 텍스트를 처리하느라 바쁩니다. {seconds:g}초 뒤에 다시 "
+        "요청해 주세요.",
+    },
     "pace_unknown": {
         "en": "this server has finished no talk like this yet, so how long it takes is not known",
         "ko": "이 서버에서 이런 영상을 끝낸 적이 없어 걸리는 시간을 아직 모릅니다.",

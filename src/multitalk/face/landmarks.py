@@ -61,7 +61,7 @@ class FaceDetector:
     """
 
     def __init__(self) -> None:
-        solutions = _load_mediapipe()
+        solutions = load_mediapipe()
         # Near: faces within about 2 m of a phone's camera. Far: small ones and those turned away.
         self._near = _Graph(
             solutions.face_detection.FaceDetection, model_selection=0, min_detection_confidence=0.5
@@ -240,7 +240,7 @@ class _Graph:
         self._solution.close()
 
 
-def _load_mediapipe() -> Any:
+def load_mediapipe() -> Any:
     """Import MediaPipe's solutions: 1-2 s the first time.
 
     Raises:

@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import socket
 import subprocess
 import sys
 import time
@@ -48,7 +49,11 @@ class Ended:
 
 
 def start_fenced(
-    module: str, arguments: Sequence[str] = (), *, environment: Mapping[str, str] | None = None
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    control: socket.socket | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a module as a process without environment, open files, terminal and folder.
 
@@ -56,20 +61,24 @@ def start_fenced(
         module: Its name, such as `multitalk.speech.espeak_process`; calls `entering.enter`.
         arguments: Its `sys.argv[1:]`.
         environment: All that it gets of one.
+        control: What it finds in stdin's place; what it writes to stdout and stderr is thrown away
+            then.
 
     Returns:
-        The process, with pipes for stdin, stdout and stderr. Whoever starts it ends it.
+        The process, with pipes for stdin, stdout and stderr if there is no `control`. Whoever
+        starts it ends it.
 
     Raises:
         OSError: It cannot be started.
     """
     paths = [str(Path(place).absolute()) for place in sys.path]
+    output = subprocess.PIPE if control is None else subprocess.DEVNULL
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-I", "-c", _START, json.dumps(paths), module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE if control is None else control.fileno(),
+        stdout=output,
+        stderr=output,
         env={**kept, **(environment or {})},
         cwd="/",
         start_new_session=True,  # no terminal, and Ctrl-C is the parent's to handle

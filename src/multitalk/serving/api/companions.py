@@ -1,22 +1,19 @@
 """What goes with a video: its subtitles, and a small picture of it for lists."""
 
 import asyncio
-import tempfile
-import threading
-from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from multitalk.errors import MultiTalkError, NotFound
-from multitalk.media.image import load_picture
-from multitalk.media.still import write_small
+from multitalk.errors import NotFound, RequestError
 from multitalk.serving.api.filenames import disposition
+from multitalk.serving.api.reading import ask_about_picture, while_connected
 from multitalk.serving.api.replies import frame_of, read_whole
 from multitalk.serving.api.server import Server, server_of
 from multitalk.serving.api.videos import linked_job
 from multitalk.serving.queue import Job
+from multitalk.serving.reader.made import SMALL_PICTURE, taken
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 
 SUBTITLES = {".vtt": ("text/vtt", as_vtt), ".srt": ("application/x-subrip", as_srt)}
@@ -44,7 +41,7 @@ async def picture(request: Request, job_id: str) -> Response:
     job = await linked_job(request, server, job_id)
     name = frame_of(job)
     if name is None:
-        content = await _small_portrait(server, job)
+        content = await _small_portrait(request, server, job)
     else:
         content = await read_whole(server.queue.media, name)
     headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
@@ -67,10 +64,7 @@ async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
     return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
 
 
-_decoding = threading.Lock()  # a picture of 50 megapixels takes 150 MB: one at a time
-
-
-async def _small_portrait(server: Server, job: Job) -> bytes:
+async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
     """The picture that a job was sent with, small.
 
     Raises:
@@ -79,16 +73,20 @@ async def _small_portrait(server: Server, job: Job) -> bytes:
     if job.portrait is None:
         raise NotFound("video_not_found")
     own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # another job's is not looked at
-    content = await read_whole(server.queue.media, own)
-    try:
-        return await asyncio.to_thread(_made_small, content, server.settings.max_image_pixels)
-    except MultiTalkError as error:
-        raise NotFound("video_not_found") from error
-
-
-def _made_small(content: bytes, max_pixels: int) -> bytes:
-    with _decoding, tempfile.TemporaryDirectory() as directory:
-        given = Path(directory, "portrait")
-        given.write_bytes(content)
-        picture = load_picture(given, field="image_path", max_pixels=max_pixels)
-        return write_small(picture.pixels, given.with_suffix(".jpg")).read_bytes()
+    media, limit = server.queue.media, server.settings.max_image_bytes
+    with (
+        server.readers.turns.wait_last(job.owner) as turn,
+        server.readers.directory() as directory,
+    ):
+        # One of each owner's at a time is copied, for a list of talks asks for many at once.
+        async with server.small_pictures.place(turn):
+            if await media.size(own) > limit:
+                raise NotFound("video_not_found")
+            given = directory / "portrait"
+            await asyncio.to_thread(given.write_bytes, await read_whole(media, own))
+            work = ask_about_picture(server, turn, "small_picture", given, directory=directory)
+            try:
+                await while_connected(request, work)
+            except RequestError as error:
+                raise NotFound("video_not_found") from error
+            return await asyncio.to_thread(taken, directory, SMALL_PICTURE)

@@ -1,48 +1,36 @@
 """What a job will take, told before it is sent; and what is not known, said so."""
 
-import asyncio
 import statistics
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import EngineUnavailable, RequestError
-from multitalk.inputs import collect
-from multitalk.inputs.source import Url, parse_source
-from multitalk.job.voices import check_talk_seconds
-from multitalk.job.work import CLIP_FRAMES
-from multitalk.media.audio import FPS
-from multitalk.media.duration import sound_seconds
-from multitalk.messages import Notice, sentence
-from multitalk.schema import SpokenText, TalkRequest, parse_request
-from multitalk.schema.request import has_outside_voice, is_outside
+from multitalk.messages import sentence
+from multitalk.schema import parse_request
+from multitalk.serving.api.lengths import talk_seconds
 from multitalk.serving.api.paces import finished_talks, pace_of, quality_of
 from multitalk.serving.api.server import Server
-from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
-from multitalk.settings import Settings
-from multitalk.speech.narration import narrate
+from multitalk.serving.api.uploads import is_upload, named_sources
+from multitalk.serving.reader.turns import Turn
 
 PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price
 
 
-async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
+async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dict[str, Any]:
     """The body of `/estimate`.
 
     Args:
         server: Its settings, ledger and queue.
+        turn: An admitted question.
         given: A job's input.
         owner: Whose uploads it may name.
 
     Raises:
         RequestError: The input is wrong, as the worker would say.
     """
-    placed = _with_upload_paths(server, given, owner=owner)
-    request = parse_request(placed, settings=server.settings)
-    talk_seconds, warnings = await asyncio.to_thread(
-        _talk_seconds, request, server.settings, server.uploads.directory
-    )
+    uploads = _upload_paths(server, given, owner=owner)
+    request = parse_request(given, settings=server.settings)
+    talk, warnings = await talk_seconds(server, turn, request, uploads)
     engine = server.engine if request.engine == "auto" else request.engine
     past = server.ledger.paces(engine, quality=request.quality, limit=PAST_TALKS) or [
         (talk.seconds, talk.execution_seconds)  # the first ones, until they are noted
@@ -53,8 +41,8 @@ async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
     work = slowest = price = waiting = None
     if pace is None:
         warnings.append(sentence("pace_unknown", request.locale))
-    elif talk_seconds is not None:
-        work, slowest = talk_seconds * pace.median, talk_seconds * pace.slowest
+    elif talk is not None:
+        work, slowest = talk * pace.median, talk * pace.slowest
     if of_all := server.ledger.paces(engine, limit=PAST_TALKS) or past:
         waiting = await _waiting_seconds(server, [work for _, work in of_all])
     if server.config.price_per_hour is None:
@@ -63,7 +51,7 @@ async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
         price = round(work / 3600 * server.config.price_per_hour, CENTS)
     return {
         "engine": engine,
-        "talk_seconds": _rounded(talk_seconds),
+        "talk_seconds": _rounded(talk),
         "work_seconds": _rounded(work),
         "work_seconds_at_most": _rounded(slowest),
         "waiting_seconds": _rounded(waiting),
@@ -74,80 +62,15 @@ async def estimate(server: Server, given: Any, *, owner: str) -> dict[str, Any]:
     }
 
 
-def _with_upload_paths(server: Server, given: Any, *, owner: str) -> Any:
-    """The input with its uploads as paths in the directory of uploads."""
+def _upload_paths(server: Server, given: Any, *, owner: str) -> dict[str, Path]:
+    """The files of an input's uploads, by field."""
     if not isinstance(given, dict):
-        return given
-    paths = {
-        field: str(server.uploads.path(source, field=field, owner=owner, now=server.clock()))
+        return {}
+    return {
+        field: server.uploads.path(source, field=field, owner=owner, now=server.clock())
         for field, source in named_sources(given)
         if is_upload(source)
     }
-    return with_sources(given, paths) if paths else given
-
-
-def _talk_seconds(
-    request: TalkRequest, settings: Settings, uploads: Path
-) -> tuple[float | None, list[str]]:
-    """How long the talk will be, or None; and why it is not known, or what may be wrong."""
-    lengths: list[float] = []
-    warnings: list[str] = []
-    for name, voice in request.audio_paths.items():
-        field = f"audio_paths.{name}"
-        if isinstance(voice, str):
-            if isinstance(parse_source(voice, field=field), Url):
-                return None, [f"{field}: " + sentence("duration_of_url", request.locale)]
-            seconds = _recording_seconds(voice, field, settings, uploads)
-            if seconds is None:
-                return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
-        else:
-            texts = [voice] if isinstance(voice, SpokenText) else voice
-            seconds, said = _spoken_seconds(texts, field)
-            if seconds is None:
-                return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
-            warnings += [
-                sentence(notice.key, request.locale, **notice.parameters) for notice in said
-            ]
-        lengths.append(seconds)
-    total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
-    check_talk_seconds(total, list(request.audio_paths))
-    return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), warnings
-
-
-def _spoken_seconds(
-    texts: Sequence[SpokenText], field: str
-) -> tuple[float | None, Sequence[Notice]]:
-    """How long texts last, and what should be known about that.
-
-    A speech service may cost money, so it is not asked: the synthesizer on this machine speaks in
-    its place. None where that cannot read the text.
-    """
-    if not has_outside_voice(list(texts)):
-        speech = narrate(texts, field=field)
-        return len(speech.samples) / speech.sample_rate, speech.notices
-    own = [
-        text.model_copy(update={"voice": None})
-        if text.voice is not None and is_outside(text.voice)
-        else text
-        for text in texts
-    ]
-    try:
-        speech = narrate(own, field=field)
-    except (RequestError, EngineUnavailable):
-        return None, ()
-    guessed = Notice("duration_guessed", {"field": field})
-    return len(speech.samples) / speech.sample_rate, (guessed,)
-
-
-def _recording_seconds(source: str, field: str, settings: Settings, uploads: Path) -> float | None:
-    """How long a recording is."""
-    if Path(source).parent == uploads:
-        return sound_seconds(Path(source), field=field)
-    with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
-        path = collect(
-            source, field=field, kind="speech", directory=Path(directory), settings=settings
-        )
-        return sound_seconds(path, field=field)
 
 
 async def _waiting_seconds(server: Server, past: list[float]) -> float | None:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import uvicorn
 
@@ -34,6 +33,7 @@ from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.webhooks import Webhooks, public_poster
 from multitalk.serving.queue.opening import open_queue
+from multitalk.serving.reader.readers import Readers
 from multitalk.settings import Settings
 
 CLOSING_SECONDS = 5  # for answers that are under way
@@ -184,11 +184,12 @@ async def _opened(
         max_bytes=config.max_upload_bytes,
     )
     queue = await open_queue(queue_url)
+    readers = Readers(settings.work_directory)
+    ended = asyncio.create_task(_close_at_end(readers, ending))
     try:
         yield Server(
             config=config,
-            # its own uploads may be read here, for estimates
-            settings=replace(settings, allowed_roots=(*settings.allowed_roots, uploads.directory)),
+            settings=settings,
             engine=engine,
             queue=queue,
             ledger=ledger,
@@ -198,10 +199,19 @@ async def _opened(
             uploads=uploads,
             secret=secret,
             ending=ending,
+            readers=readers,
         )
     finally:
+        ended.cancel()
+        await readers.close()
         await queue.close()
         ledger.close()
+
+
+async def _close_at_end(readers: Readers, ending: Ending) -> None:
+    """Let nobody wait for an answer of theirs once the server was asked to end."""
+    await ending.begun.wait()
+    await readers.close()
 
 
 async def _greet(server: Server, greet: Callable[[], None]) -> None:

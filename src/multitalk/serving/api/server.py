@@ -22,12 +22,13 @@ from multitalk.serving.api.links import LinkSigner
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
+from multitalk.serving.reader.readers import Readers
+from multitalk.serving.reader.turns import Turns
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
-
-
-TEXTS_AT_ONCE = 2  # few: each takes one of the threads that all slow routes share
+SERVICE_TEXTS_AT_ONCE = 2
+SMALL_PICTURES_AT_ONCE = 4
 
 
 def _one_parser() -> ThreadPoolExecutor:
@@ -52,10 +53,12 @@ class Server:
         ending: Whether it was asked to end.
         own_workers: Ids of the workers that run on behalf of this server.
         clock: Seconds since 1970.
-        speaking: Places for texts that are spoken here at once.
+        readers: Look into what clients sent, in processes of their own.
         voices: The lists of voices that were made last, with when and for whom.
+        listing: Held while such a list is made.
         asking: Places for texts that the speech service speaks at once.
         parsing: Where large bodies are parsed, one at a time.
+        small_pictures: Places for portraits that are made small at once.
     """
 
     config: ServeConfig
@@ -69,11 +72,13 @@ class Server:
     uploads: UploadStore
     secret: bytes
     ending: Ending
+    readers: Readers
     own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
     voices: dict[Locale, tuple[float, dict[str, Any]]] = field(default_factory=dict)
-    speaking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
-    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TEXTS_AT_ONCE))
+    listing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asking: Turns = field(default_factory=lambda: Turns(places=SERVICE_TEXTS_AT_ONCE))
+    small_pictures: Turns = field(default_factory=lambda: Turns(places=SMALL_PICTURES_AT_ONCE))
     parsing: ThreadPoolExecutor = field(default_factory=_one_parser)
 
     async def own_job(self, job_id: str, owner: str) -> Job:

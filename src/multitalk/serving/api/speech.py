@@ -1,11 +1,10 @@
 """Voices: their list, and a text spoken by one of them, as OpenAI's clients ask for it."""
 
-import asyncio
 import json
 import math
-import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,29 @@ from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest, RequestError
 from multitalk.media.sound_file import KINDS, SoundFormatName, encode_sound
-from multitalk.messages import Locale, sentence
+from multitalk.messages import Locale, Notice, sentence
 from multitalk.schema import SpokenText
 from multitalk.schema.problems import brief, one_error
 from multitalk.schema.request import has_outside_voice
 from multitalk.schema.wire import WireModel
 from multitalk.serving.api.answers import answer, locale_of, read_body
 from multitalk.serving.api.jobs import caller_of
+from multitalk.serving.api.own_thread import in_own_thread
+from multitalk.serving.api.reading import SPEECH_CPU_SECONDS, limits, while_connected
 from multitalk.serving.api.server import Server, server_of
+from multitalk.serving.api.sound_answer import SoundAnswer
+from multitalk.serving.reader.made import SPEECH, opened
+from multitalk.serving.reader.told import notices_from
+from multitalk.serving.reader.turns import Turn
 from multitalk.settings import Settings
 from multitalk.speech.catalogue import catalogue
 from multitalk.speech.narration import narrate
 from multitalk.speech.outside import outside_voices
-from multitalk.speech.synthesis import SynthesizedSpeech
 
 router = APIRouter()
 
 MAX_BODY_BYTES = 2**20
 LISTED_SECONDS = 60.0  # for which a list of voices is used again
-LOOK_SECONDS = 0.5  # how often a client that waits is looked after
 PLACE = "speech"  # the field of a text's errors, until they become those of the body
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
 
@@ -77,22 +80,25 @@ async def speech(request: Request) -> Response:
     server.limits.admit(caller_of(request), "speech")
     given = await read_body(request, max_bytes=MAX_BODY_BYTES)
     text, format_name = parse_speech_order(given, settings=server.settings)
-    async with server.asking if has_outside_voice(text) else server.speaking:
-        spoken = await _while_wanted(request, text, server.settings)
-        sound = await asyncio.to_thread(
-            encode_sound, spoken.samples, spoken.sample_rate, format_name
+    turns = server.asking if has_outside_voice(text) else server.readers.turns
+    with ExitStack() as stack:
+        turn = stack.enter_context(turns.admit(caller_of(request)))
+        directory = stack.enter_context(server.readers.directory())
+        speaking = _by_service if has_outside_voice(text) else _spoken_here
+        with _blaming_the_body():
+            notices = await speaking(request, turn, text, format_name, directory)
+        locale = locale_of(request.headers.get("accept-language", ""))
+        warnings = [sentence(notice.key, locale, **notice.parameters) for notice in notices]
+        return SoundAnswer(
+            opened(directory, SPEECH),
+            stack.pop_all(),
+            media_type=KINDS[format_name].media_type,
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Disposition": f'inline; filename="speech.{format_name}"',
+                **({WARNINGS_HEADER: json.dumps(warnings)} if warnings else {}),
+            },
         )
-    locale = locale_of(request.headers.get("accept-language", ""))
-    warnings = [sentence(notice.key, locale, **notice.parameters) for notice in spoken.notices]
-    return Response(
-        sound,
-        media_type=KINDS[format_name].media_type,
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Disposition": f'inline; filename="speech.{format_name}"',
-            **({WARNINGS_HEADER: json.dumps(warnings)} if warnings else {}),
-        },
-    )
 
 
 def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText, SoundFormatName]:
@@ -119,34 +125,58 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
 
 async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
     """The catalogue; the speech service is not asked for it at every look at the page."""
-    when, listed = server.voices.get(locale, (-math.inf, {}))
-    if server.clock() - when > LISTED_SECONDS:
-        listed = await asyncio.to_thread(catalogue, server.settings, locale)
-        server.voices[locale] = (server.clock(), listed)
-    return listed
+    async with server.listing:
+        when, listed = server.voices.get(locale, (-math.inf, {}))
+        if server.clock() - when > LISTED_SECONDS:
+            listed = await in_own_thread(lambda: catalogue(server.settings, locale))
+            server.voices[locale] = (server.clock(), listed)
+        return listed
 
 
-async def _while_wanted(
-    request: Request, text: SpokenText, settings: Settings
-) -> SynthesizedSpeech:
-    """A text, spoken; the speech service is left as soon as the client is gone."""
-    gone = threading.Event()
-    work = asyncio.create_task(asyncio.to_thread(_speak, text, settings, gone.is_set))
-    while not work.done():
-        await asyncio.wait({work}, timeout=LOOK_SECONDS)
-        if await request.is_disconnected():
+async def _spoken_here(
+    request: Request, turn: Turn, text: SpokenText, format_name: SoundFormatName, directory: Path
+) -> Sequence[Notice]:
+    """Have the synthesizer speak a text into the directory."""
+    server = server_of(request)
+    said = text.model_dump(exclude_unset=True)
+    asked = server.readers.ask(
+        turn,
+        "speech",
+        {"text": said, "format": format_name, "field": PLACE},
+        limits=limits(server.settings, SPEECH_CPU_SECONDS),
+        directory=directory,
+        field=PLACE,
+    )
+    return notices_from(await while_connected(request, asked))
+
+
+async def _by_service(
+    request: Request, turn: Turn, text: SpokenText, format_name: SoundFormatName, directory: Path
+) -> Sequence[Notice]:
+    """Have the operator's speech service do so; it is left when the client is gone."""
+    server, gone = server_of(request), threading.Event()
+
+    def speak() -> Sequence[Notice]:
+        outside = outside_voices(server.settings, directory, gone.is_set)
+        spoken = narrate([text], field=PLACE, outside=outside, for_face=False)
+        sound = encode_sound(spoken.samples, spoken.sample_rate, format_name)
+        (directory / SPEECH).write_bytes(sound)
+        return spoken.notices
+
+    async with server.asking.place(turn):
+        try:
+            return await while_connected(request, in_own_thread(speak))
+        finally:
             gone.set()
-    return work.result()
 
 
-def _speak(
-    text: SpokenText, settings: Settings, cancelled: Callable[[], bool]
-) -> SynthesizedSpeech:
+@contextmanager
+def _blaming_the_body() -> Iterator[None]:
+    """Have errors name the body's fields in place of the text's."""
     try:
-        with tempfile.TemporaryDirectory(dir=settings.work_directory) as directory:
-            outside = outside_voices(settings, Path(directory), cancelled)
-            return narrate([text], field=PLACE, outside=outside, for_face=False)
+        yield
     except RequestError as error:
-        of_text = (error.field or "").removeprefix(f"{PLACE}.")
-        error.field = "input" if of_text in ("text", PLACE) else of_text
+        if error.field is not None:
+            of_text = error.field.removeprefix(f"{PLACE}.")
+            error.field = "input" if of_text in ("text", PLACE) else of_text
         raise

@@ -1,8 +1,5 @@
 """What a web page needs beside the jobs: uploads, faces, estimates, webhooks' secret."""
 
-import asyncio
-import tempfile
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,18 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
-from multitalk.face.landmarks import FaceDetector
-from multitalk.face.listing import list_faces
 from multitalk.inputs.intake import Intake
-from multitalk.media.image import load_picture
 from multitalk.schema.problems import brief
 from multitalk.serving.api.answers import announced_bytes, answer, read_body
 from multitalk.serving.api.estimate import estimate
 from multitalk.serving.api.jobs import caller_of
+from multitalk.serving.api.reading import ask_about_picture, while_connected
 from multitalk.serving.api.server import owner_of, server_of
 from multitalk.serving.api.signature import webhook_secret
 from multitalk.serving.api.uploads import SCHEME
-from multitalk.settings import Settings
 
 router = APIRouter()
 
@@ -40,6 +34,8 @@ async def upload(request: Request) -> Response:
         owner=owner_of(request),
         now=server.clock(),
     )
+    if container.medium == "image":
+        server.readers.warm()  # its faces are what is asked for next
     told = {
         "id": kept.id,
         "source": SCHEME + kept.id,
@@ -56,10 +52,12 @@ async def tell_estimate(request: Request) -> Response:
     """Body as of `/run`. What is wrong with the input is said as the worker would say it."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "other")
-    given = await read_body(request, max_bytes=server.config.max_run_bytes)
-    if not isinstance(given, Mapping) or given.get("input") is None:
-        raise InvalidRequest("field_missing", field="input")
-    return answer(await estimate(server, given["input"], owner=owner_of(request)))
+    with server.readers.turns.admit(caller_of(request)) as turn:
+        given = await read_body(request, max_bytes=server.config.max_run_bytes)
+        if not isinstance(given, Mapping) or given.get("input") is None:
+            raise InvalidRequest("field_missing", field="input")
+        work = estimate(server, turn, given["input"], owner=owner_of(request))
+        return answer(await while_connected(request, work))
 
 
 @router.post("/faces", summary="Where the faces of a picture are")
@@ -71,22 +69,32 @@ async def faces(request: Request) -> Response:
     server = server_of(request)
     server.limits.admit(caller_of(request), "other")
     speakers = _number_of_speakers(request, limit=server.settings.max_speakers)
+    with (
+        server.readers.turns.admit(caller_of(request)) as turn,
+        server.readers.directory() as directory,
+    ):
+        path = await _picture(request, directory)
+        work = ask_about_picture(
+            server, turn, "faces", path, directory=directory, speakers=speakers
+        )
+        return answer(await while_connected(request, work))
+
+
+async def _picture(request: Request, directory: Path) -> Path:
+    """The picture that is asked about: an upload, or the body, which is kept in a directory."""
+    server = server_of(request)
     if request.headers.get("content-type", "").startswith("application/json"):
         given = await read_body(request, max_bytes=server.config.max_run_bytes)
         source = given.get("image_path") if isinstance(given, Mapping) else None
         if not isinstance(source, str):
             raise InvalidRequest("expected_text", field="image_path", value=brief(source))
-        path = server.uploads.path(
+        return server.uploads.path(
             source, field="image_path", owner=owner_of(request), now=server.clock()
         )
-        return answer(await asyncio.to_thread(_find_faces, path, server.settings, speakers))
-    with tempfile.TemporaryDirectory(dir=server.settings.work_directory) as directory:
-        place = {"field": "image_path", "kind": "image", "settings": server.settings}
-        with Intake(Path(directory), **place) as intake:  # type: ignore[arg-type]
-            async for chunk in request.stream():
-                intake.write(chunk)
-            path = intake.keep()
-        return answer(await asyncio.to_thread(_find_faces, path, server.settings, speakers))
+    with Intake(directory, field="image_path", kind="image", settings=server.settings) as intake:
+        async for chunk in request.stream():
+            intake.write(chunk)
+        return intake.keep()
 
 
 @router.get("/webhook-secret", summary="What this key's webhooks are signed with")
@@ -94,15 +102,6 @@ async def secret(request: Request) -> Response:
     """For the receiver of webhooks: see docs/self-hosting.md."""
     server = server_of(request)
     return answer({"secret": webhook_secret(server.secret, owner_of(request))})
-
-
-_detecting = threading.Lock()  # the detector's memory is a few hundred megabytes: one at a time
-
-
-def _find_faces(path: Path, settings: Settings, speakers: int) -> dict[str, object]:
-    picture = load_picture(path, field="image_path", max_pixels=settings.max_image_pixels)
-    with _detecting, FaceDetector() as detector:
-        return list_faces(detector, picture, speakers=speakers).reply()
 
 
 def _number_of_speakers(request: Request, *, limit: int) -> int:

@@ -73,16 +73,18 @@ class UploadStore:
     ) -> tuple[Upload, Container, int]:
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".part-") as partial:
             head, size = b"", 0
+            container: Container | None = None
             async for chunk in chunks:
                 size += len(chunk)
                 self._check(size)
-                head += chunk[: SNIFFED_BYTES - len(head)]
+                if container is None:
+                    head += chunk[: SNIFFED_BYTES - len(head)]
+                    if len(head) == SNIFFED_BYTES:  # what it is, is known before the rest comes
+                        container = _judged(head)
                 await asyncio.to_thread(partial.write, chunk)
             if not size:
                 raise InvalidRequest("source_empty")
-            container = sniff(head)
-            if container is None:
-                raise InvalidRequest("source_unrecognised")
+            container = container or _judged(head)
             await asyncio.to_thread(partial.flush)
             upload_id = secrets.token_hex(16)
             name = upload_id + container.suffix
@@ -130,6 +132,13 @@ class UploadStore:
     def _check(self, size: int) -> None:
         if size > self._max_bytes:
             raise LimitExceeded("upload_too_large", limit=self._max_bytes / 2**20)
+
+
+def _judged(head: bytes) -> Container:
+    container = sniff(head)
+    if container is None:
+        raise InvalidRequest("source_unrecognised")
+    return container
 
 
 def is_upload(source: str) -> bool:
