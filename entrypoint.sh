@@ -15,22 +15,35 @@ set -eu
 home=$(cd "$(dirname "$0")" && pwd)
 volume=/runpod-volume
 state=${TMPDIR:-/tmp}/multitalk-worker.pid
-min_free_mb=512
+result_bytes=268435456 # RESULT_BYTES of job/readiness.py
 
 say() { echo "entrypoint: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
 free_mb() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
 
+# An operator's number of bytes, or the default where it is not set (a wrong one the worker refuses).
+bytes_of() { case "$1" in '' | *[!0-9]*) echo "$2" ;; *) echo "$1" ;; esac; }
+
+# What the worker itself wants free before it takes a job: disk_needed of job/readiness.py, in MiB.
+needed_mb() {
+    image=$(bytes_of "${MULTITALK_MAX_IMAGE_BYTES:-}" 33554432)
+    visual=$(bytes_of "${MULTITALK_MAX_VIDEO_BYTES:-}" 536870912)
+    audio=$(bytes_of "${MULTITALK_MAX_AUDIO_BYTES:-}" 536870912)
+    [ "$visual" -ge "$image" ] || visual=$image
+    echo $(((visual + audio + result_bytes) / 1048576))
+}
+
 work_directory() { echo "${MULTITALK_WORK_DIRECTORY:-${TMPDIR:-/tmp}}"; }
 
-check_work_directory() {
+check_work_directory() { # $1: MiB that must be free
     directory=$(work_directory)
     [ -d "$directory" ] && [ -w "$directory" ] ||
         fail "$directory cannot be written by user $(id -u): set MULTITALK_WORK_DIRECTORY to a place that can"
     free=$(free_mb "$directory")
-    [ "$free" -ge "$min_free_mb" ] ||
-        fail "$directory has $free MB free, $min_free_mb are needed: enlarge the container's disk"
+    [ "$free" -ge "$1" ] ||
+        fail "$directory has $free MB free, $1 may be needed: enlarge the container's disk, set" \
+            "MULTITALK_WORK_DIRECTORY, or lower MULTITALK_MAX_VIDEO_BYTES and MULTITALK_MAX_AUDIO_BYTES"
 }
 
 check_results() {
@@ -73,12 +86,13 @@ health() {
     # A worker that ended has ended its container, so this is about one that cannot go on.
     [ -f "$state" ] || exit 0
     kill -0 "$(cat "$state")" 2>/dev/null || fail "the worker is gone"
-    check_work_directory
+    # A job in work has taken its part already, but for what is made of it.
+    check_work_directory $((result_bytes / 1048576))
 }
 
 become() {
     command -v python >/dev/null || fail "python is not on the PATH"
-    check_work_directory
+    check_work_directory "$(needed_mb)"
     check_results
     check_gpu
     check_weights

@@ -20,7 +20,7 @@ def below(parent: type[MultiTalkError]) -> Iterator[type[MultiTalkError]]:
 
 
 CLASSES = list(below(MultiTalkError))
-ANSWERED = [kind for kind in CLASSES if kind is not RequestError]
+ANSWERED = [kind for kind in CLASSES if kind not in (RequestError, WorkerError)]  # never raised
 
 
 def drawn() -> dict[str, str]:

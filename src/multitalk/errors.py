@@ -14,6 +14,7 @@
     |   |-- Conflict            not in this state, or not with this content
     |   `-- TooManyRequests     more than one key may ask for in a while
     |-- WorkerError             ours: 5xx
+    |   |-- DiskUnusable        a disk of ours is full, read-only or broken; later it may be well
     |   |-- EngineUnavailable   the engine asked for cannot run on this machine
     |   |-- EngineFailed        the engine's result is no video; another try may be
     |   |-- WeightsUnavailable  weights could not be fetched, or are not whole
@@ -208,6 +209,13 @@ class WorkerError(MultiTalkError):
     """Not the caller's fault."""
 
     code = "worker_error"
+
+
+class DiskUnusable(WorkerError):
+    """A disk of the worker's or the server's is full, read-only or broken; later it may be well."""
+
+    http_status = 507
+    retryable = True
 
 
 class EngineUnavailable(WorkerError):

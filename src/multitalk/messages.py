@@ -1331,6 +1331,26 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "MULTITALK_WORK_DIRECTORY로 정합니다.",
     },
     "work_directory_full": {
+        "en": "the worker's disk takes nothing more ({reason}); send the job again later. Its "
+        "operator frees space, or sets another directory for jobs (MULTITALK_WORK_DIRECTORY)",
+        "ko": "워커의 디스크에 더 쓸 수 없습니다 ({reason}). 나중에 작업을 다시 보내 주세요. "
+        "운영자가 공간을 비우거나 다른 작업 폴더(MULTITALK_WORK_DIRECTORY)를 정해야 합니다.",
+    },
+    "server_disk_low": {
+        "en": "the server's disk has {free:.0f} MiB left and keeps {needed:.0f} MiB free, so "
+        "nothing new is stored; try again later, or delete talks that nobody needs. Its operator "
+        "frees space, or shortens --retention",
+        "ko": "서버 디스크에 {free:.0f} MiB가 남았고 {needed:.0f} MiB는 비워 두어야 하므로 새로 "
+        "저장하지 않습니다. 나중에 다시 시도하거나 필요 없는 영상을 지워 주세요. 운영자는 공간을 "
+        "비우거나 --retention을 줄일 수 있습니다.",
+    },
+    "server_disk_failed": {
+        "en": "the server's disk takes nothing more ({reason}), so nothing was stored; try again "
+        "later. Its operator has to look after the disk",
+        "ko": "서버 디스크에 더 쓸 수 없어({reason}) 저장하지 못했습니다. 나중에 다시 시도해 "
+        "주세요. 운영자가 디스크를 살펴야 합니다.",
+    },
+    "work_directory_low": {
         "en": "the worker's directory for jobs has {free:.0f} MiB left, but a job may need "
         "{needed:.0f} MiB; free some, or set MULTITALK_WORK_DIRECTORY, "
         "MULTITALK_MAX_VIDEO_BYTES or MULTITALK_MAX_AUDIO_BYTES",

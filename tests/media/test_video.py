@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made import clicks, onsets, sine, write_picture_only, write_sound
 
-from multitalk.errors import DeliveryFailed, MediaUndecodable
+from multitalk.errors import DeliveryFailed, DiskUnusable, MediaUndecodable
 from multitalk.media import encode, video
 from multitalk.media.audio import read_sound
 from multitalk.media.soundtrack import Soundtrack, Voice
@@ -279,7 +279,7 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path):
 def test_a_full_disk_is_told_and_does_not_hang(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (60, SIDE, SIDE, 3), np.uint8)
     (tmp_path / "a.mp4").symlink_to("/dev/full")
-    with pytest.raises(DeliveryFailed, match="No space left"):
+    with pytest.raises(DiskUnusable, match="No space left"):
         write(tmp_path / "a.mp4", noise)
     assert not (tmp_path / "a.mp4").is_symlink()
 

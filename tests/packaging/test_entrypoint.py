@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from multitalk.cli.commands import app
+from multitalk.job.readiness import disk_needed
+from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +122,24 @@ def test_a_full_disk_ends_the_container(container):
     container.program("df", "echo head; echo 'disk 100 90 10 90% /'")
     code, _, complained, _ = container.run()
     assert code == 1
-    assert "has 10 MB free, 512 are needed" in complained
+    assert "has 10 MB free, 1280 may be needed" in complained
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"max_image_bytes": 900 * 2**20},
+        {"max_video_bytes": 5 * 2**20, "max_audio_bytes": 7 * 2**20},
+    ],
+)
+def test_the_container_and_its_worker_want_the_same_room(container, limits):
+    needed = disk_needed(Settings(**limits)) // 2**20
+    for name, value in limits.items():
+        container.environment[f"MULTITALK_{name.upper()}"] = str(value)
+    for free, code in ((needed - 1, 1), (needed, 0)):
+        container.program("df", f"echo head; echo 'disk 9 9 {free} 9% /'")
+        assert container.run()[0] == code
 
 
 def test_a_place_for_results_that_cannot_be_written_ends_the_container(container):

@@ -1,10 +1,11 @@
 """A worker with an engine that does what the prompt says; run as `stub_queue_worker.py URL`.
 
-The prompt's first word: `crash`, `starve` (no memory), `hang` (deaf to everything), `die` (the
-process is gone), `slow` (0.2 s for each 5 frames); else the engine renders at once, after
-STUB_SECONDS. STUB_LEASE is the queue's lease in seconds.
+The prompt's first word: `crash`, `starve` (no memory), `full` (no disk), `hang` (deaf to
+everything), `die` (the process is gone), `slow` (0.2 s for each 5 frames); else the engine
+renders at once, after STUB_SECONDS. STUB_LEASE is the queue's lease in seconds.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ class StubEngine(FakeEngine):
             raise RuntimeError("a crash at /secret/place")
         if word == "starve":
             raise MemoryError
+        if word == "full":
+            raise OSError(errno.ENOSPC, "No space left on device", "/secret/place")
         if word == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "hang":

@@ -412,8 +412,11 @@ async def test_a_job_that_is_given_back_is_done_by_another_and_costs_nothing(
         lease = await claimed(worker)
         assert lease.job.attempts == 1
         await worker.release(lease)
-    assert await other.finish(await claimed(other), DONE)
-    assert (await queue.counts()).retried == 0
+    await queue.release(await claimed(queue), counted=True)
+    lease = await claimed(other)
+    assert lease.job.attempts == 2
+    assert await other.finish(lease, DONE)
+    assert (await queue.counts()).retried == 1
 
 
 async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened: Opener) -> None:

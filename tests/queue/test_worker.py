@@ -4,9 +4,10 @@ Where the queue's kind may matter both are tried; all other claims are tried on 
 """
 
 import asyncio
+import errno
 import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +20,13 @@ from PIL import Image
 from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
+from multitalk.engines.base import FrameChunk
 from multitalk.errors import NotFound
+from multitalk.job import readiness
 from multitalk.schema import JobStatus
+from multitalk.serving import room
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
+from multitalk.serving.queue.directory import DirectoryMedia
 from multitalk.serving.work.worker import QueueWorker
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -56,7 +61,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(opened: Opener, directory: Path, **more: float) -> AsyncIterator[Shop]:
+async def shop(
+    opened: Opener, directory: Path, engine: StubEngine | None = None, **more: float
+) -> AsyncIterator[Shop]:
     """One worker, which has ended when the context has."""
     directory.mkdir(exist_ok=True)
     queue, mine = await opened(), await opened()
@@ -64,7 +71,7 @@ async def shop(opened: Opener, directory: Path, **more: float) -> AsyncIterator[
     with ThreadPoolExecutor(1) as thread:
         worker = QueueWorker(
             mine,
-            StubEngine(chunk_frames=5),
+            engine or StubEngine(chunk_frames=5),
             Settings(work_directory=directory, volume=directory.parent / "volume"),
             worker_id="worker-1",
             thread=thread,
@@ -164,6 +171,98 @@ async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
     await asyncio.wait_for(open_shop.running, 5)
     assert open_shop.worker.is_broken
+
+
+class FillingEngine(StubEngine):
+    """Finds no room in its first job; from then on the disk is full.
+
+    Attributes:
+        free: Bytes on that disk.
+    """
+
+    free = 2**40
+
+    def render(self, *given: object) -> Iterator[FrameChunk]:
+        if not self.scenes:
+            self.scenes.append(given[0])
+            self.free = 0
+            raise OSError(errno.ENOSPC, "No space left on device")
+        yield from super().render(*given)
+
+
+@on_sqlite
+async def test_a_full_disk_costs_no_job_and_takes_none_until_it_has_room(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FillingEngine(chunk_frames=5)
+    monkeypatch.setattr(readiness, "free_bytes", lambda _: engine.free)
+    async with shop(opened, tmp_path / "work", engine) as it:
+        jobs = [await it.send() for _ in range(6)]
+        first = await it.reaches(jobs[0], lambda now: now.version > 2 and now.worker_id is None)
+        assert (first.status, first.attempts) == (JobStatus.IN_QUEUE, 0)
+        assert (await it.queue.counts()).in_queue == 6
+        engine.free = 2**40
+        ended = [await it.end_of(job) for job in jobs]
+    assert {job.status for job in ended} == {JobStatus.COMPLETED}
+    assert {job.redeliveries for job in ended} == {0}
+
+
+@on_sqlite
+async def test_a_job_that_needs_more_room_than_there_is_fails_and_the_others_do_not(
+    open_shop: Shop,
+) -> None:
+    large, other = await open_shop.send("full now"), await open_shop.send()
+    large = await open_shop.end_of(large)
+    assert (large.status, large.output["code"]) == (JobStatus.FAILED, "worker_error")
+    assert large.output["details"]["problems"][0]["reason"] == "work_directory_full"
+    assert (large.attempts, "secret" in str(large)) == (3, False)
+    assert (await open_shop.end_of(other)).status is JobStatus.COMPLETED
+
+
+def refusing(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a queue's disk take nothing so many times."""
+    put, left = DirectoryMedia._put, [None] * times
+
+    def refuse(self: DirectoryMedia, *given: object) -> None:
+        if left:
+            left.pop()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, *given)
+
+    monkeypatch.setattr(DirectoryMedia, "_put", refuse)
+
+
+@on_sqlite
+async def test_a_result_waits_for_room_on_the_queue_s_disk(
+    open_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(2, monkeypatch)
+    job = await open_shop.end_of(await open_shop.send())
+    assert (job.status, job.redeliveries) == (JobStatus.COMPLETED, 0), job.error
+
+
+@on_sqlite
+async def test_a_job_whose_result_finds_no_room_is_given_back(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(1, monkeypatch)
+    async with shop(opened, tmp_path / "work", full_seconds=-1.0) as it:
+        job = await it.end_of(await it.send())
+    assert (job.status, job.redeliveries) == (JobStatus.COMPLETED, 1), job.error
+
+
+@on_sqlite
+async def test_no_job_is_taken_while_its_result_could_not_be_kept(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "free_bytes", lambda _: 0)
+        async with shop(opened, tmp_path / "work") as it:
+            assert not await it.worker._room.is_there()
+            job = await it.send()
+            assert not await it.worker._room.is_there()
+            patched.undo()
+            assert (await it.end_of(job)).status is JobStatus.COMPLETED
 
 
 async def test_uploads_are_read_and_another_job_s_are_not(open_shop: Shop) -> None:

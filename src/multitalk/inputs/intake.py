@@ -58,9 +58,11 @@ class Intake:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if kind is not None:
-            Path(self._file.name).unlink(missing_ok=True)
+        try:
+            self._file.close()  # writes what is left: another time no room, if there was none
+        finally:
+            if kind is not None:
+                Path(self._file.name).unlink(missing_ok=True)
 
     def expect(self, size: int) -> None:
         """Refuse a size in bytes that is announced before the bytes come.

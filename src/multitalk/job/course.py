@@ -7,14 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from multitalk.disk import disk_unusable, refusal_of
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
+    DeliveryFailed,
+    DiskUnusable,
     EngineBroken,
     InternalError,
     MultiTalkError,
+    QueueUnavailable,
     Stage,
 )
+
+# What says itself which disk it is about: the results' or the queue's is not the worker's.
+OTHER_DISKS = (DeliveryFailed, DiskUnusable, QueueUnavailable)
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +108,7 @@ def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
     The error that comes out of it knows the job, and the stage that the course was at.
 
     Raises:
+        DiskUnusable: A disk took nothing more, whatever that was taken for on its way here.
         EngineBroken: There was no memory left.
         InternalError: Something else that is not one of our errors was raised.
     """
@@ -116,6 +124,10 @@ def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
 
 def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
     """Whatever was raised, as an error that a caller can be answered with."""
+    refusal = None if isinstance(raised, OTHER_DISKS) else refusal_of(raised)
+    if refusal is not None:
+        logger.error("job %s: a disk takes nothing more: %s", job_id, refusal)
+        return disk_unusable(refusal.errno)
     if isinstance(raised, MultiTalkError):
         return raised
     if isinstance(raised, MemoryError):

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from multitalk.errors import WorkerError
+from multitalk.disk import REFUSALS, disk_unusable
+from multitalk.errors import DiskUnusable
 
 PREFIX = "multitalk-"
 LOCK = ".owner"
@@ -27,22 +28,38 @@ def own_directory(parent: Path) -> Iterator[Path]:
     """Make a directory under `parent` and remove it with all that is in it.
 
     Raises:
-        WorkerError: It cannot be made.
+        DiskUnusable: It cannot be made.
     """
     try:
-        # Under its own name only once it is locked, so that no sweep finds it without an owner.
-        made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
-        lock = os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        with suppress(OSError):  # a file system without locks; nobody will sweep there
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        directory = made.rename(made.with_name(made.name[1:]))
+        directory, lock = _made(parent)
     except OSError as error:
-        raise WorkerError("work_directory_unusable", reason=error.strerror) from error
+        raise unusable(error) from error
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         os.close(lock)
+
+
+def unusable(error: OSError) -> DiskUnusable:
+    """Why no job's files can be kept, as an error of ours."""
+    if error.errno in REFUSALS:
+        return disk_unusable(error.errno)
+    return DiskUnusable("work_directory_unusable", reason=error.strerror)
+
+
+def _made(parent: Path) -> tuple[Path, int]:
+    """A new directory, and the open file that holds its lock."""
+    # Under its own name only once it is locked, so that no sweep finds it without an owner.
+    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    try:
+        lock = os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        with suppress(OSError):  # a file system without locks; nobody will sweep there
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return made.rename(made.with_name(made.name[1:])), lock
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def sweep(parent: Path) -> None:

@@ -4,6 +4,8 @@ Picture, sound and container all last exactly T / 25 seconds. A few frames and a
 sound are in memory at once, however long the talk is.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +28,7 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from multitalk.errors import DeliveryFailed
+from multitalk.disk import unwritten
 from multitalk.media.audio import FPS
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
@@ -59,6 +61,7 @@ KEY_FRAMES = 10 * FPS
 FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
 MAX_AUDIO_BIT_RATE = 96_000  # per channel
+LAST_BOX_BYTES = 16  # of a fragmented MP4
 
 
 def encode_talk(
@@ -85,7 +88,7 @@ def encode_talk(
         quality: How true to the frames.
 
     Raises:
-        DeliveryFailed: The file could not be written.
+        DeliveryFailed, DiskUnusable: The file could not be written.
     """
     options = {"movflags": "faststart"}
     if fragmented:
@@ -106,11 +109,24 @@ def encode_talk(
             container.mux(picture.encode(None))
             if sound is not None:
                 sound.finish()
-        if not fragmented:
+        if fragmented:
+            _check_end(path)
+        else:
             append_xmp(path)
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or "encoder"
-        raise DeliveryFailed("video_unwritable", reason=reason) from error
+        raise unwritten(error.errno, error.strerror) from error
+
+
+def _check_end(path: Path) -> None:
+    """See that a fragmented MP4 has its last box (mfro): FFmpeg tells no error of its last write.
+
+    Raises:
+        OSError: It has not.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LAST_BOX_BYTES))
+        if file.read()[4:8] != b"mfro":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _add_picture(container: OutputContainer, width: int, height: int, threads: int) -> VideoStream:

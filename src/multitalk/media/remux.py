@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from multitalk.errors import DeliveryFailed
+from multitalk.disk import unwritten
 from multitalk.media.label import TAGS, append_xmp
 
 
@@ -16,7 +16,7 @@ def make_whole(fragmented: Path, whole: Path) -> None:
     """Copy a finished fragmented MP4 of ours into an ordinary one, labelled as all of ours are.
 
     Raises:
-        DeliveryFailed: The file could not be written.
+        DeliveryFailed, DiskUnusable: The file could not be written.
     """
     options = {"movflags": "faststart"}
     try:
@@ -36,5 +36,4 @@ def make_whole(fragmented: Path, whole: Path) -> None:
         append_xmp(whole)
     except (av.FFmpegError, OSError) as error:
         whole.unlink(missing_ok=True)
-        reason = error.strerror or "encoder"
-        raise DeliveryFailed("video_unwritable", reason=reason) from error
+        raise unwritten(error.errno, error.strerror) from error

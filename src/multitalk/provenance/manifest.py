@@ -5,11 +5,14 @@ picture that is named by its digest only. No name, prompt, text, address or file
 """
 
 import hashlib
+import io
 import json
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multitalk.disk import REFUSALS, disk_unusable, unwritten
 from multitalk.errors import DeliveryFailed
 from multitalk.media.label import DIGITAL_SOURCE_TYPE, PRODUCT
 from multitalk.provenance.credential import Credential
@@ -18,6 +21,7 @@ from multitalk.version import __version__
 
 if TYPE_CHECKING:
     import c2pa
+    from _typeshed import ReadableBuffer
 
 MIME_TYPE = "video/mp4"
 TITLE = "AI-generated video"
@@ -30,6 +34,7 @@ LEAF_KIB = 1024
 # directory; of a smaller one they are in memory.
 IN_MEMORY_MIB = 8
 READ_BYTES = 2**20
+OS_ERROR = re.compile(r"\(os error (\d+)\)")  # in an error of the library's own files
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +52,7 @@ def sign_video(video: Path, credential: Credential, *, picture: Path, engine: st
 
     Raises:
         DeliveryFailed: It could not be signed, or the signature does not fit.
+        DiskUnusable: A disk took nothing more.
     """
     import c2pa  # noqa: PLC0415 - an extra
 
@@ -58,24 +64,53 @@ def sign_video(video: Path, credential: Credential, *, picture: Path, engine: st
             "backing_store_memory_threshold_in_mb": IN_MEMORY_MIB,
         },
     }
+    target: _Target | None = None
     try:
         with (
             _signer(credential) as signer,
             c2pa.Context.from_dict(settings) as context,
             c2pa.Builder.from_json(json.dumps(definition(picture, engine)), context) as builder,
             video.open("rb") as source,
-            signed.open("w+b") as target,
+            _Target(io.FileIO(signed, "w+")) as target,
         ):
             builder.sign(signer, MIME_TYPE, source, target)
         _check(signed)
         signed.replace(video)
     except c2pa.C2paError as error:
         logger.error("the video could not be signed: %s", error)
+        refused = OS_ERROR.search(str(error))
+        number = int(refused[1]) if refused else target.refused_with if target else None
+        if number in REFUSALS:
+            raise disk_unusable(number) from error
         raise DeliveryFailed("video_unsigned") from error
     except OSError as error:
-        raise DeliveryFailed("video_unwritable", reason=error.strerror) from error
+        raise unwritten(error.errno, error.strerror) from error
     finally:
         signed.unlink(missing_ok=True)
+
+
+class _Target(io.BufferedRandom):
+    """A file that remembers what it could not write: c2pa says only that something failed.
+
+    Attributes:
+        refused_with: The last refusal's `errno`.
+    """
+
+    refused_with: int | None = None
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refused_with = error.errno
+            raise
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self.refused_with = error.errno
+            raise
 
 
 def definition(picture: Path, engine: str) -> dict[str, object]:

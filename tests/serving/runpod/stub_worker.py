@@ -1,10 +1,12 @@
 """The worker with an engine that does what the prompt says, slow enough to be watched.
 
 The prompt's first word: `crash`, `falter` (a crash after a second and a half), `starve` (no
-memory), `hang` (deaf to everything), `die` (the process is gone), `slow`, `noise` (a large
-video); else the engine renders, 0.2 s for each 5 frames, or as many as STUB_SECONDS says.
+memory), `full` (no disk), `hang` (deaf to everything), `die` (the process is gone), `slow`,
+`noise` (a large video); else the engine renders, 0.2 s for each 5 frames, or as many as
+STUB_SECONDS says.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -37,6 +39,8 @@ class StubEngine(FakeEngine):
             raise RuntimeError(f"a crash at {SECRET}")
         if word == "starve":
             raise MemoryError
+        if word == "full":
+            raise OSError(errno.ENOSPC, "No space left on device", SECRET)
         if word == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "hang":

@@ -40,6 +40,23 @@ def wait_until_used_up(plane: ControlPlane) -> None:
         time.sleep(0.02)
 
 
+def test_no_job_is_asked_for_while_its_files_could_not_be_kept(
+    plane: ControlPlane, worker: Worker
+) -> None:
+    worker.work_directory.rmdir()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "no job is taken" not in worker.said():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    job = plane.submit(job_input())
+    time.sleep(1.5)  # some looks at the disk
+    assert job.status == "IN_QUEUE"
+    assert worker.said().count("no job is taken") == 1
+    worker.work_directory.mkdir()
+    assert job.wait().status == "COMPLETED"
+    assert "jobs are taken" in worker.said()
+
+
 def test_an_empty_answer_at_once_is_not_asked_for_at_once(plane: ControlPlane) -> None:
     plane.faults.instant_empty = True
     started = time.monotonic()

@@ -99,6 +99,20 @@ def test_a_job_that_leaves_no_memory_fails_and_the_worker_is_replaced(
         plane.cancel(waiting)
 
 
+def test_a_full_disk_fails_the_job_and_the_worker_is_replaced(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with running_worker(plane, tmp_path) as worker:
+        job = plane.submit(job_input(prompt="full"))
+        result = job.result()
+        assert result["stopPod"] is True
+        output = output_of(result)
+        assert (output["code"], output["message"]) == ("worker_error", result["error"])
+        assert worker.exit_code() == 1
+        assert "secret" not in str(result)
+        assert worker.left_over() == []
+
+
 STUCK = {"STUB_STUCK_SECONDS": "1", "MULTITALK_JOB_SECONDS": "1"}
 
 

@@ -45,6 +45,10 @@ class MediaStore(Protocol):
     A name is `JOB_ID/TOKEN.SUFFIX`, the store's own choice; a name of any other form is unknown.
     """
 
+    @property
+    def place(self) -> Path | None:
+        """The directory that it is in, which may still be to be made; None: on another machine."""
+
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
         """Store a file under a new name.
 
@@ -206,8 +210,8 @@ class JobQueue(Protocol):
     async def finish(self, lease: Lease, outcome: Outcome) -> bool:
         """Give a job its final state; False if the lease was lost and the outcome is dropped."""
 
-    async def release(self, lease: Lease) -> None:
-        """Give a job back, to be done from the start; it does not count as an attempt."""
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
+        """Give a job back, to be done from the start; only if `counted` it was an attempt."""
 
     async def announce(self, worker: WorkerRecord) -> None:
         """Say that a worker is there; to be repeated within a lease's time."""

@@ -48,6 +48,11 @@ class DirectoryMedia:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @property
+    def place(self) -> Path:
+        """As `MediaStore.place`."""
+        return self.root
+
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
         """As `MediaStore.put`."""
         name = new_name(job_id, suffix)

@@ -20,6 +20,11 @@ class JetStreamMedia:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def place(self) -> None:
+        """As `MediaStore.place`."""
+        return None
+
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
         """As `MediaStore.put`."""
         name = new_name(job_id, suffix)

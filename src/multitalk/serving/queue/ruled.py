@@ -176,10 +176,12 @@ class RuledQueue(ABC):
         self._claims.pop(lease.token, None)
         return is_ours
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
         """As `JobQueue.release`."""
         with suppress(NotFound):
-            await self._change(lease.job.id, lambda job: rules.released(job, lease.token))
+            await self._change(
+                lease.job.id, lambda job: rules.released(job, lease.token, counted=counted)
+            )
         self._claims.pop(lease.token, None)
 
     async def bury(self, worker_id: str) -> None:

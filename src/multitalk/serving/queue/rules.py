@@ -196,9 +196,13 @@ def finished(job: Job, token: str, outcome: Outcome, now: float) -> Job:
     return _final(job, outcome.status, now, output=outcome.output, error=outcome.error)
 
 
-def released(job: Job, token: str) -> Job:
+def released(job: Job, token: str, *, counted: bool) -> Job:
     """A job that its worker gives back unharmed, if the lease is its own."""
-    return _queued(job, attempts=job.attempts - 1) if is_held(job, token) else job
+    if not is_held(job, token):
+        return job
+    if counted:
+        return _queued(job, redeliveries=job.redeliveries + 1)
+    return _queued(job, attempts=job.attempts - 1)
 
 
 def abandoned(job: Job, worker_id: str, now: float, terms: Terms) -> Job:

@@ -5,6 +5,7 @@ They ask for, run and stop jobs as `JobScaler` does, but
 * a platform that is down or has nothing is asked ever more slowly, not 3,000 times a second;
 * the next job is asked for as soon as there is room, not up to a second later, and run at once;
 * a stop signal (SIGTERM) ends open polls at once, while a job that has come is finished;
+* no job is asked for while its files could not be kept;
 * a result is posted until it is taken (`outbox`), and a worker that cannot go on ends itself.
 
 Needs names that the SDK keeps to itself; a test holds them to the pinned version. Can go when the
@@ -27,6 +28,7 @@ from runpod.http_client import TooManyRequests
 from runpod.serverless.modules.rp_job import get_job, get_stop_signals
 from runpod.serverless.modules.rp_scale import JobScaler
 
+from multitalk.serving.room import LOOK_SECONDS
 from multitalk.serving.runpod.worker import Worker
 
 HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
@@ -141,6 +143,9 @@ class PatientScaler(JobScaler):  # type: ignore[misc]  # the SDK has no types
             self._room.set()
 
     async def _fetch_jobs(self, session: ClientSession, wanted: int) -> list[dict[str, Any]]:
+        if not await self._worker.room.is_there():
+            await self._pause(LOOK_SECONDS)
+            return []
         jobs = await self._ask(self._job_pace, lambda: get_job(session, wanted))
         if jobs:
             self._job_pace.delay = 0.0

@@ -15,9 +15,10 @@ from typing import Any
 from aiohttp import ClientSession
 
 from multitalk.engines.base import Engine
-from multitalk.errors import EngineBroken, MultiTalkError
+from multitalk.errors import DiskUnusable, EngineBroken, MultiTalkError
 from multitalk.job import guarded
 from multitalk.schema import wanted_locale
+from multitalk.serving.room import Room
 from multitalk.serving.runpod.outbox import (
     RESULT_PATIENCE_SECONDS,
     Outbox,
@@ -50,6 +51,7 @@ class Worker:
         engine_name: Of its engine.
         is_broken: No further job can be answered here; a fresh worker should take this one's place.
         is_stuck: The engine's thread will never end.
+        room: Whether another job's files can be kept.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Worker:
         self._settings = settings
         self._stuck_seconds = stuck_seconds
         self._result_patience = result_patience
+        self.room = Room(settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     async def handle(self, job: Job) -> dict[str, Any]:
@@ -136,6 +139,10 @@ class Worker:
                 return task.do(self._engine)
         except EngineBroken as error:
             logger.error("job %s: the engine is broken; this worker ends", task.job_id)
+            self.is_broken = True
+            return task.failure(error)
+        except DiskUnusable as error:
+            logger.error("job %s: no room for its files; this worker ends", task.job_id)
             self.is_broken = True
             return task.failure(error)
         except MultiTalkError as error:

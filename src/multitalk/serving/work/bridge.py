@@ -2,17 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from typing import Any, TypeVar
 
-from multitalk.errors import Cancelled
+from multitalk.errors import Cancelled, QueueUnavailable
 from multitalk.job import Piece
 from multitalk.media.audio import FPS
 from multitalk.serving.queue import JobQueue, Lease
 
 WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
+FULL_SECONDS = 60.0  # for which a store that is full is tried again: the work has cost minutes
+PAUSE_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
 
@@ -27,9 +30,18 @@ class Bridge:
         queue: The queue.
         lease: The job's.
         cancelled: Set when the job is taken back.
+        full_seconds: How long it is tried to store something where the store is full.
     """
 
-    def __init__(self, queue: JobQueue, lease: Lease, cancelled: threading.Event) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        lease: Lease,
+        cancelled: threading.Event,
+        *,
+        full_seconds: float = FULL_SECONDS,
+    ) -> None:
+        self._full_seconds = full_seconds
         self._queue = queue
         self._lease = lease
         self._cancelled = cancelled
@@ -37,9 +49,8 @@ class Bridge:
 
     def keep(self, made: Path) -> str:
         """Store a file that was made; its name."""
-        return self._wait(
-            self._queue.media.put(made, job_id=self._lease.job.id, suffix=made.suffix)
-        )
+        media, job_id = self._queue.media, self._lease.job.id
+        return self._stored(lambda: media.put(made, job_id=job_id, suffix=made.suffix))
 
     def fetch(self, name: str, directory: Path) -> Path:
         """A file of the job's as a file in a directory.
@@ -55,7 +66,7 @@ class Bridge:
 
     def add_piece(self, piece: Piece, number: int) -> None:
         """Hand on a piece of a video that is being made, the attempt's `number` from 0 on."""
-        self._wait(self._add_piece(piece, number))
+        self._stored(lambda: self._add_piece(piece, number))
 
     async def _fetch(self, name: str, target: Path) -> None:
         with target.open("xb") as file:
@@ -67,6 +78,18 @@ class Bridge:
         place = {"segment": number, "start": piece.first / FPS, "frames": piece.num_frames}
         if not await self._queue.add_piece(self._lease, {**place, "video": name}):
             raise Cancelled
+
+    def _stored(self, storing: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Store something, again and again while the store is full: nothing was changed then."""
+        ends = time.monotonic() + self._full_seconds
+        while True:
+            try:
+                return self._wait(storing())
+            except QueueUnavailable as error:
+                if error.key != "queue_full" or time.monotonic() > ends:
+                    raise
+            if self._cancelled.wait(PAUSE_SECONDS):
+                raise Cancelled
 
     def _wait(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop)

@@ -16,8 +16,10 @@ from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
     DeliveryFailed,
+    DiskUnusable,
     EngineBroken,
     MultiTalkError,
+    QueueUnavailable,
 )
 from multitalk.job import Progress, Talk, guarded, render_talk, run_job, stream_job
 from multitalk.job.workplace import own_directory
@@ -57,6 +59,7 @@ class Task:
     Attributes:
         settings: With the job's own deadline, where that is sooner.
         engine_broke: The engine can do nothing more.
+        setback: What stopped the work without being the job's fault: a full disk or store.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Task:
         seconds = lease.submission.policy.execution_seconds
         self.settings = replace(settings, job_seconds=min(settings.job_seconds, seconds))
         self.engine_broke = False
+        self.setback: DiskUnusable | QueueUnavailable | None = None
         self._submission = lease.submission
         self._job_id = lease.job.id
         self._bridge = bridge
@@ -87,6 +91,8 @@ class Task:
             return None
         except MultiTalkError as error:
             self.engine_broke = isinstance(error, EngineBroken)
+            if isinstance(error, DiskUnusable | QueueUnavailable):
+                self.setback = error
             return self.failure(error)
 
     def failure(self, error: MultiTalkError) -> Outcome:

@@ -14,9 +14,11 @@ from contextlib import suppress
 from typing import TypeVar
 
 from multitalk.engines.base import Engine
-from multitalk.errors import QueueUnavailable
+from multitalk.errors import DiskUnusable, QueueUnavailable
 from multitalk.serving.queue import JobQueue, Lease, Outcome, WorkerRecord
-from multitalk.serving.work.bridge import Bridge
+from multitalk.serving.room import LOOK_SECONDS, Room
+from multitalk.serving.sparing import SparingLog
+from multitalk.serving.work.bridge import FULL_SECONDS, Bridge
 from multitalk.serving.work.keeper import LeaseKeeper
 from multitalk.serving.work.task import Task
 from multitalk.settings import Settings
@@ -28,6 +30,8 @@ PATIENCE_SECONDS = 600.0  # for telling a result: a video has cost minutes, it i
 CLAIM_SECONDS = 5.0
 CHORES_SECONDS = 1.0
 PAUSE_SECONDS = 1.0  # before a queue that could not be reached is tried again
+MAX_PAUSE_SECONDS = 60.0  # the same after a store that was full, again and again
+SETBACKS = 3  # attempts at a job that found no room where there is some: it needs more than that
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class QueueWorker:
         worker_id: Its own, new at each start.
         thread: In which the engine is used.
         stuck_seconds: Grace for the engine to stop.
+        full_seconds: How long a result is held while the queue's store is full.
 
     Attributes:
         drain_seconds: How long the job at hand may still take once the worker is told to stop.
@@ -60,6 +65,7 @@ class QueueWorker:
         thread: ThreadPoolExecutor,
         drain_seconds: float,
         stuck_seconds: float = STUCK_SECONDS,
+        full_seconds: float = FULL_SECONDS,
     ) -> None:
         self.drain_seconds = drain_seconds
         self.is_broken = False
@@ -69,6 +75,10 @@ class QueueWorker:
         self._settings = settings
         self._thread = thread
         self._stuck_seconds = stuck_seconds
+        self._full_seconds = full_seconds
+        self._room = Room(settings, queue.media.place)
+        self._log = SparingLog(logger)
+        self._pause = 0.0
         self._keeper: LeaseKeeper | None = None
         self._record = WorkerRecord(
             id=worker_id, engine=engine.name, host=socket.gethostname(), started_at=time.time()
@@ -102,6 +112,9 @@ class QueueWorker:
 
     async def _claim(self, stopping: asyncio.Event) -> Lease | None:
         """The next job; None where there is none, or none is wanted."""
+        if not await self._room.is_there():
+            await self._sleep(LOOK_SECONDS, stopping)
+            return None
         claiming = asyncio.create_task(self._queue.claim(self._record.id, wait=CLAIM_SECONDS))
         told = asyncio.create_task(stopping.wait())
         await asyncio.wait({claiming, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,11 +124,13 @@ class QueueWorker:
         if claiming.cancelled():
             return None
         try:
-            return claiming.result()
+            lease = claiming.result()
         except QueueUnavailable as error:
-            logger.warning("no job could be claimed: %s", error)
-            await asyncio.sleep(PAUSE_SECONDS)
+            self._log.say("claim", f"no job could be claimed: {error}")
+            await self._sleep(PAUSE_SECONDS, stopping)
             return None
+        self._log.over("claim")
+        return lease
 
     async def _serve(self, lease: Lease, stopping: asyncio.Event) -> None:
         """Do a job, and tell the queue what came of it, unless it is nobody's any more."""
@@ -131,7 +146,7 @@ class QueueWorker:
         task = Task(
             lease,
             self._settings,
-            Bridge(self._queue, lease, keeper.cancelled),
+            Bridge(self._queue, lease, keeper.cancelled, full_seconds=self._full_seconds),
             on_progress=keeper.update,
             cancelled=keeper.cancelled,
         )
@@ -147,8 +162,44 @@ class QueueWorker:
         elif outcome is None:
             logger.info("job %s: given back", job_id)
             await self._persist(lambda: self._queue.release(lease), f"job {job_id}: giving back")
+        elif task.setback is not None:
+            await self._yield_to(task.setback, lease, outcome, stopping)
         else:
+            self._pause = 0.0
             await self._tell(lease, outcome)
+
+    async def _yield_to(
+        self,
+        setback: DiskUnusable | QueueUnavailable,
+        lease: Lease,
+        outcome: Outcome,
+        stopping: asyncio.Event,
+    ) -> None:
+        """Give a job back that found no room, or tell its end where more room will not help it.
+
+        Its own files are gone by now. If there is room without them, the job may need more than
+        there ever is: then it counts as an attempt, and `SETBACKS` of them are its end.
+        """
+        job_id = lease.job.id
+        is_store = isinstance(setback, QueueUnavailable)
+        has_room = await self._room.is_there()
+        if is_store and self._queue.media.place is None:
+            has_room = setback.key != "queue_full"
+        if has_room and lease.job.attempts >= SETBACKS:
+            await self._tell(lease, outcome)
+            return
+        logger.warning("job %s: given back: %s", job_id, setback)
+        await self._persist(
+            lambda: self._queue.release(lease, counted=has_room), f"job {job_id}: giving back"
+        )
+        if is_store:
+            self._pause = min(max(2 * self._pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+            await self._sleep(self._pause, stopping)
+
+    async def _sleep(self, seconds: float, stopping: asyncio.Event) -> None:
+        """Wait so long, or until the worker is told to stop."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopping.wait(), seconds)
 
     async def _tell(self, lease: Lease, outcome: Outcome) -> None:
         job_id = lease.job.id
@@ -166,9 +217,11 @@ class QueueWorker:
         ends = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return await ask()
+                answer = await ask()
+                self._log.over(what)
+                return answer
             except QueueUnavailable as error:
-                logger.warning("%s: %s", what, error)
+                self._log.say(what, f"{what}: {error}")
                 if time.monotonic() > ends:
                     return None
             await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,83 @@
+"""Disks that take nothing: their errors among others, and how much of a disk is kept free."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from multitalk.errors import DeliveryFailed, DiskUnusable, RequestError, WorkerError
+
+# No space, or none for this user; a file system may also turn read-only, or fail, at any time.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+REFUSALS = NO_ROOM | {errno.EIO}
+MAX_CAUSES = 32  # of one error
+KEPT_BYTES = 10**9
+KEPT_SHARE = 20
+
+
+def refusal_of(error: BaseException) -> OSError | None:
+    """A disk's refusal among an error and its causes, or None.
+
+    Where a request is blamed an I/O error is none: FFmpeg calls media that are cut off so.
+    """
+    refusals = NO_ROOM if isinstance(error, RequestError) else REFUSALS
+    cause: BaseException | None = error
+    for _ in range(MAX_CAUSES):
+        if cause is None:
+            break
+        if isinstance(cause, OSError) and cause.errno in refusals:
+            return cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return None
+
+
+def disk_unusable(number: int | None) -> DiskUnusable:
+    """A refusal (`errno`) while a job's files are written, as an error of ours without a path."""
+    return DiskUnusable("work_directory_full", reason=os.strerror(number or 0))
+
+
+def unwritten(number: int | None, reason: str | None) -> WorkerError:
+    """What stopped a video from being written (`errno` and its text), as an error of ours."""
+    if number in REFUSALS:
+        return disk_unusable(number)
+    return DeliveryFailed("video_unwritable", reason=reason or "encoder")
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Turn a disk's refusal, whatever it was taken for, into an error of ours.
+
+    Raises:
+        DiskUnusable: A disk is full, read-only or broken.
+    """
+    try:
+        yield
+    except DiskUnusable:
+        raise
+    except Exception as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        raise disk_unusable(refusal.errno) from error
+
+
+def kept_free(directory: Path) -> int:
+    """Bytes of a directory's disk that nothing new may take: 1 GB, or a 20th of a smaller disk.
+
+    What was accepted before has these for its results, and the records have them for changes.
+
+    Raises:
+        OSError: The directory is not there, or its disk fails.
+    """
+    return min(KEPT_BYTES, shutil.disk_usage(directory).total // KEPT_SHARE)
+
+
+def free_bytes(directory: Path) -> int:
+    """Bytes that may still be written on a directory's disk.
+
+    Raises:
+        OSError: The directory is not there, or its disk fails.
+    """
+    return shutil.disk_usage(directory).free

@@ -1,0 +1,65 @@
+"""Whether there is room for one more job, asked before each one is taken."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from multitalk.disk import free_bytes, kept_free
+from multitalk.errors import DiskUnusable
+from multitalk.job.readiness import check_work_directory
+from multitalk.serving.sparing import SparingLog
+from multitalk.settings import Settings
+
+LOOK_SECONDS = 1.0  # until it is asked again
+RESULTS_SHARE = 4  # of what servers keep free for results: work ends when this part is left
+
+logger = logging.getLogger(__name__)
+
+
+class Room:
+    """Looks at a worker's disks.
+
+    Args:
+        settings: Whose work directory, and how large a job's files may be.
+        results: Where results are kept, if that is a directory of this machine.
+    """
+
+    def __init__(self, settings: Settings, results: Path | None = None) -> None:
+        self._settings = settings
+        self._results = results
+        self._log = SparingLog(logger)
+
+    async def is_there(self) -> bool:
+        """Whether a job can be taken; what is missing is logged once a minute."""
+        try:
+            await asyncio.to_thread(self.check)
+        except DiskUnusable as error:
+            self._log.say("room", f"no job is taken: {error}")
+            return False
+        self._log.over("room", "there is room again: jobs are taken")
+        return True
+
+    def check(self) -> None:
+        """Look at both disks.
+
+        Raises:
+            DiskUnusable: A job's files, or its result, could not be kept.
+        """
+        check_work_directory(self._settings)
+        if self._results is not None:
+            check_results(self._results)
+
+
+def check_results(directory: Path) -> None:
+    """Look at the disk that results are kept on; a directory may still be to be made.
+
+    Raises:
+        DiskUnusable: It is all but full.
+    """
+    place = next(place for place in (directory, *directory.parents) if place.is_dir())
+    try:
+        free, needed = free_bytes(place), kept_free(place) // RESULTS_SHARE
+    except OSError as error:
+        raise DiskUnusable("server_disk_failed", reason=error.strerror) from error
+    if free < needed:
+        raise DiskUnusable("server_disk_low", free=free / 2**20, needed=needed / 2**20)

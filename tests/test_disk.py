@@ -1,0 +1,144 @@
+"""A disk that takes nothing: told as what it is, whatever raised it, and nothing is left behind."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from multitalk.disk import KEPT_BYTES, kept_free, refusal_of, refusals_told
+from multitalk.errors import (
+    DeliveryFailed,
+    DiskUnusable,
+    InternalError,
+    MediaUndecodable,
+    MultiTalkError,
+    QueueUnavailable,
+)
+from multitalk.job.course import guarded
+from multitalk.job.readiness import check_work_directory
+from multitalk.job.workplace import own_directory
+from multitalk.media.encode import encode_talk
+from multitalk.media.remux import make_whole
+from multitalk.settings import Settings
+
+REFUSALS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO]
+
+
+def ffmpeg_error(number: int) -> Exception:
+    try:
+        av.error.err_check(-number)
+    except av.FFmpegError as error:
+        return error
+    raise AssertionError
+
+
+def taken_for_damage(number: int) -> Exception:
+    """As a decoder's or an encoder's error is passed on."""
+    error = MediaUndecodable("image_undecodable", reason="damaged")
+    error.__cause__ = OSError(number, "no")
+    return error
+
+
+def seen_by_the_caller(error: Exception) -> MultiTalkError:
+    with pytest.raises(MultiTalkError) as told, guarded("a-job"):
+        raise error
+    return told.value
+
+
+@pytest.mark.parametrize("number", REFUSALS)
+@pytest.mark.parametrize("made", [lambda number: OSError(number, "no", "/a/b"), ffmpeg_error])
+def test_a_refusal_is_a_worker_error_that_another_time_may_pass(
+    number: int, made: Callable[[int], Exception]
+) -> None:
+    error = seen_by_the_caller(made(number))
+    assert isinstance(error, DiskUnusable)
+    assert (error.key, error.code, error.retryable) == ("work_directory_full", "worker_error", True)
+    assert "/a/b" not in error.text()
+    assert "MULTITALK_WORK_DIRECTORY" in error.text("ko")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_refusal_that_was_taken_for_damage_is_none_of_the_caller_s(number: int) -> None:
+    assert isinstance(seen_by_the_caller(taken_for_damage(number)), DiskUnusable)
+
+
+def test_a_file_that_is_cut_off_is_the_caller_s() -> None:
+    """FFmpeg says "I/O error" of it."""
+    assert isinstance(seen_by_the_caller(taken_for_damage(errno.EIO)), MediaUndecodable)
+
+
+@pytest.mark.parametrize(
+    "error", [DeliveryFailed("volume_full", size=1), QueueUnavailable("queue_full")]
+)
+def test_another_disk_than_the_worker_s_keeps_its_own_error(error: MultiTalkError) -> None:
+    error.__cause__ = OSError(errno.ENOSPC, "no")
+    assert seen_by_the_caller(error) is error
+
+
+def test_other_failures_of_the_system_are_crashes_still() -> None:
+    assert isinstance(seen_by_the_caller(OSError(errno.EPIPE, "no")), InternalError)
+    assert refusal_of(OSError("image file is truncated")) is None
+    with pytest.raises(OSError, match="no"), refusals_told():
+        raise OSError(errno.EPIPE, "no")
+
+
+def write_noise(path: Path, *, fragmented: bool) -> None:
+    encode_talk(
+        path,
+        list(np.random.default_rng(0).integers(0, 255, (5, 48, 64, 3), np.uint8)),
+        width=64,
+        height=48,
+        soundtrack=None,
+        fragmented=fragmented,
+        threads=1,
+        quality="fine",
+    )
+
+
+@pytest.mark.parametrize("fragmented", [True, False])
+def test_a_video_that_finds_no_room_says_so(tmp_path: Path, fragmented: bool) -> None:
+    video = tmp_path / "talk.mp4"
+    video.symlink_to("/dev/full")
+    with pytest.raises(DiskUnusable):
+        write_noise(video, fragmented=fragmented)
+
+
+def test_a_video_that_finds_no_room_to_be_made_whole_says_so(tmp_path: Path) -> None:
+    fragmented, whole = tmp_path / "pieces.mp4", tmp_path / "whole.mp4"
+    write_noise(fragmented, fragmented=True)
+    whole.symlink_to("/dev/full")
+    with pytest.raises(DiskUnusable):
+        make_whole(fragmented, whole)
+    assert list(tmp_path.iterdir()) == [fragmented]
+
+
+def test_a_directory_that_is_only_half_made_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "no")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(DiskUnusable), own_directory(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_with_too_little_room_takes_no_job(tmp_path: Path) -> None:
+    check_work_directory(Settings(work_directory=tmp_path))
+    with pytest.raises(DiskUnusable) as told:
+        check_work_directory(Settings(work_directory=tmp_path, max_audio_bytes=2**62))
+    assert told.value.key == "work_directory_low"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_twentieth_of_a_small_disk_is_kept_free_and_a_gigabyte_of_a_large_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for total, kept in ((6_000_000, 300_000), (10**12, KEPT_BYTES)):
+        usage = type("Usage", (), {"total": total})
+        monkeypatch.setattr("shutil.disk_usage", lambda _, usage=usage: usage)
+        assert kept_free(tmp_path) == kept
