@@ -85,7 +85,9 @@ def running(
             config, settings, keys, queue_url=url, engine="warp", ending=ending
         ) as server:
             server.clock = clock or time.time
-            webhooks = Webhooks(server, metrics, post or public_poster(settings))
+            webhooks = Webhooks(
+                server, metrics, post or public_poster(settings), ticks=clock or time.monotonic
+            )
             async with contextlib.AsyncExitStack() as stack:
                 if works:
                     await stack.enter_async_context(working(server.queue))

@@ -34,6 +34,36 @@ def test_the_numbers_are_runpods():
         limits.admit("key", "run")
 
 
+def test_a_batch_counts_as_many_as_it_has_jobs():
+    now = [0.0]
+    limits = RateLimits(clock=lambda: now[0])
+    for _ in range(10):
+        limits.admit("key", "run", count=100)
+    with pytest.raises(TooManyRequests) as refused:
+        limits.admit("key", "run", count=100)
+    assert refused.value.seconds == 1
+    now[0] = 1.0
+    limits.admit("key", "run", count=100)
+    strict = RateLimits(factor=0.01, clock=lambda: now[0])  # 10 in 10 s
+    strict.admit("key", "run", count=100)  # or no batch of 100 ever could be sent
+    now[0] = 90.0
+    with pytest.raises(TooManyRequests):
+        strict.admit("key", "run")
+
+
+def test_so_many_jobs_of_one_key_may_wait_and_the_next_is_told_to_come_back(tmp_path):
+    with (
+        running(tmp_path, works=False, rate_factor=0.003) as server,  # 3 jobs may wait
+        server.client() as client,
+    ):
+        batch = {"jobs": [{"input": {"n": n}, "webhook": "https://example.com/"} for n in range(4)]}
+        answer = client.post("/v2/a/batch", json=batch)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+        assert int(answer.headers["retry-after"]) > 0
+        assert client.get("/v2/a/requests").json()["requests"] == []
+        assert server.server.ledger.pending_webhooks(1e12) == []
+
+
 def test_a_factor_of_nothing_is_no_limit_and_memory_is_bounded():
     free = RateLimits(factor=0.0, clock=lambda: 0.0)
     for _ in range(10):

@@ -1,8 +1,10 @@
 """RunPod's endpoint protocol over raw HTTP: what each route takes and answers."""
 
 import base64
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from obedient_worker import VIDEO
@@ -249,6 +251,48 @@ def test_a_batch_is_sent_whole_or_not_at_all(idle):
         for body in ({}, {"jobs": []}, {"jobs": [1]}, {"jobs": [{"input": 1}] * 101}):
             assert client.post(f"{TALK}/batch", json=body).status_code == 400
         client.post(f"{TALK}/purge-queue")
+
+
+def test_a_batch_that_names_an_upload_that_is_not_there_is_not_sent(tmp_path):
+    portrait = Path(__file__).parents[2] / "examples" / "portrait.jpg"
+    with running(tmp_path, works=False) as server, server.client() as client:
+        image = client.post("/uploads", content=portrait.read_bytes()).json()["source"]
+        good = {"input": {"image_path": image}, "webhook": "https://example.com/"}
+        for wrong, field in (
+            ({"image_path": "upload://" + "0" * 32}, "image_path"),
+            ({"image_path": image, "audio_paths": {"a": "upload://x"}}, "audio_paths.a"),
+        ):
+            answer = client.post(f"{TALK}/batch", json={"jobs": [good, good, {"input": wrong}]})
+            assert answer.status_code == 404
+            assert answer.json()["field"] == f"jobs[2].{field}"
+        assert client.get(f"{TALK}/requests").json()["requests"] == []
+        assert server.server.ledger.pending_webhooks(1e12) == []
+        assert not list(tmp_path.glob("queue.db-media/*"))  # nothing was copied
+        sent = client.post(f"{TALK}/batch", json={"jobs": [good] * 3})
+        assert sent.status_code == 200
+        assert len(list(tmp_path.glob("queue.db-media/*/*.jpg"))) == 3
+
+
+def test_a_batch_with_a_key_is_one_however_often_it_is_sent(tmp_path):
+    with running(tmp_path, works=False) as server, server.client() as client:
+        batch = {"jobs": [{"input": {"n": number}} for number in range(3)]}
+        key = {"Idempotency-Key": "k"}
+        sent = [client.post(f"{TALK}/batch", json=batch, headers=key).json() for _ in range(2)]
+        assert sent[0] == sent[1]
+        batch["jobs"][2]["input"] = {"n": 7}
+        assert client.post(f"{TALK}/batch", json=batch, headers=key).status_code == 409
+        batch["jobs"].append({"input": {"n": 8}})
+        assert client.post(f"{TALK}/batch", json=batch, headers=key).status_code == 409
+        assert len(client.get(f"{TALK}/requests").json()["requests"]) == 3
+
+
+def test_waiting_for_a_job_ends_although_the_clock_is_set_back(tmp_path):
+    looks = itertools.count()
+    with (
+        running(tmp_path, works=False, clock=lambda: time.time() - 3600 * next(looks)) as server,
+        server.client() as client,
+    ):
+        assert send(client, {"n": 1}, "runsync?wait=1000")["status"] == "IN_QUEUE"
 
 
 def test_requests_are_listed_the_youngest_first_page_by_page(tmp_path):

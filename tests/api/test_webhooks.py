@@ -11,10 +11,13 @@ import pytest
 from running import running
 
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
+from multitalk.serving.api.ledger import Ledger
+from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.signature import signed_headers, webhook_secret
-from multitalk.serving.api.webhooks import DELAY_SECONDS, public_poster
+from multitalk.serving.api.webhooks import DELAY_SECONDS, PER_OWNER, Webhooks, public_poster
+from multitalk.serving.queue import Submission, new_job_id
 from multitalk.settings import Settings
-from patience import wait_until
+from patience import PATIENCE_SECONDS, wait_until
 
 RUN = "/v2/talk/run"
 PAGE = Path(__file__).parents[2] / "docs" / "self-hosting.md"
@@ -142,6 +145,91 @@ def test_a_purged_job_is_not_waited_for(tmp_path):
         assert len(pending(server)) == 1
         clock.ahead += 61
         wait_until_settled(server)
+
+
+class Silent:
+    """Stands where hosts are that accept and never answer; `well.example` answers."""
+
+    def __init__(self):
+        self.held, self.answered, self.threads = 0, [], set()
+        self.released = threading.Event()
+
+    def __call__(self, url, headers, body):
+        self.threads.add(threading.current_thread().name)
+        if "well" in url:
+            self.answered.append(json.loads(body)["id"])
+            return 200
+        self.held += 1
+        self.released.wait(PATIENCE_SECONDS)
+        return 200
+
+
+def expect(server, owner, url):
+    """Send a job that an owner's webhook is for."""
+    job_id = new_job_id()
+    server.server.ledger.expect_webhook(job_id, "http://here", now=time.time())
+    given = Submission(input={"error": "x"}, owner=owner, webhook=url, job_id=job_id)
+    server.do(server.server.queue.submit(given))
+    return job_id
+
+
+def test_hosts_that_never_answer_delay_neither_other_owners_nor_the_end_of_the_server(tmp_path):
+    silent = Silent()
+    try:
+        with running(tmp_path, post=silent) as server:
+            for number in range(12):
+                expect(server, "a", f"https://silent{number}.example/")
+            wait_until(lambda: silent.held >= PER_OWNER, says=lambda: silent.held)
+            job = expect(server, "b", "https://well.example/")
+            wait_until(lambda: job in silent.answered)
+            assert silent.held == PER_OWNER
+            assert silent.threads == {"webhook"}  # none of those that serve files
+        # It has ended although posts hang; they are made again after the next start.
+        left = Ledger(tmp_path / "ledger.db")
+        assert [webhook.tries for webhook in left.pending_webhooks(time.time() + 1e6)] == [0] * 12
+        left.close()
+    finally:
+        silent.released.set()
+
+
+def test_jobs_that_wait_are_not_looked_at_for_their_webhooks(tmp_path, monkeypatch):
+    with running(tmp_path, works=False, keeps_house=False) as server:
+        jobs = [expect(server, "", "https://example.com/") for _ in range(20)]
+        receiver, asked = Receiver(), []
+        webhooks = Webhooks(server.server, Metrics(), receiver)
+        get = server.server.queue.get
+
+        async def watched(job_id):
+            asked.append(job_id)
+            return await get(job_id)
+
+        monkeypatch.setattr(server.server.queue, "get", watched)
+        for _ in range(3):
+            server.do(webhooks.deliver_due())
+        assert asked == []
+        server.do(server.server.queue.cancel(jobs[3]))
+        server.do(webhooks.deliver_due())
+        receiver.wait(1)
+        assert set(asked) == {jobs[3]}
+        server.do(webhooks.close())
+
+
+def test_a_job_that_is_sent_again_while_its_end_is_posted_is_posted_again(tmp_path):
+    posts = []
+
+    def receive(url, headers, body):
+        posts.append(headers["webhook-id"])
+        if len(posts) == 1:
+            with server.client() as client:
+                again = client.post(f"/v2/talk/retry/{json.loads(body)['id']}")
+            assert again.status_code == 200
+        return 200
+
+    with running(tmp_path, post=receive) as server:
+        job = send(server, input={"error": "no face"})
+        wait_until(lambda: len(posts) >= 2, says=lambda: posts)
+        wait_until_settled(server)
+    assert posts == [f"{job}-0", f"{job}-1"]
 
 
 class Target(BaseHTTPRequestHandler):

@@ -2,9 +2,10 @@
 
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 
 from multitalk.outbound.address import Resolver
+from multitalk.outbound.apart import apart
 from multitalk.outbound.connection import POLL_SECONDS, Patience
 
 
@@ -21,13 +22,9 @@ def patiently(resolve: Resolver, patience: Patience) -> Resolver:
     """
 
     def look_up(host: str, port: int) -> Sequence[str]:
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolver")
-        try:
-            answer = executor.submit(resolve, host, port)
-            while not answer.done():
-                wait([answer], timeout=min(POLL_SECONDS, patience.left()))
-            return answer.result()
-        finally:
-            executor.shutdown(wait=False)
+        answer = apart(lambda: resolve(host, port), name="resolver")
+        while not answer.done():
+            wait([answer], timeout=min(POLL_SECONDS, patience.left()))
+        return answer.result()
 
     return look_up

@@ -30,12 +30,15 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Do it until cancelled; what fails is done again when it is due again."""
-        await asyncio.gather(
-            self._every(SWEEP_SECONDS, self._server.queue.sweep),
-            self._every(WEBHOOKS_SECONDS, self._webhooks.deliver_due),
-            self._every(PACES_SECONDS, self._note_paces),
-            self._every(FORGET_SECONDS, self._forget),
-        )
+        try:
+            await asyncio.gather(
+                self._every(SWEEP_SECONDS, self._server.queue.sweep),
+                self._every(WEBHOOKS_SECONDS, self._webhooks.deliver_due),
+                self._every(PACES_SECONDS, self._note_paces),
+                self._every(FORGET_SECONDS, self._forget),
+            )
+        finally:
+            await self._webhooks.close()
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -3,6 +3,7 @@
 The endpoint's name is the client's: this server has one queue, which answers to any.
 """
 
+import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,10 +14,11 @@ from multitalk.errors import InvalidRequest, MultiTalkError, not_a_choice
 from multitalk.schema import JobStatus
 from multitalk.schema.problems import brief
 from multitalk.serving.api.answers import answer, read_body
-from multitalk.serving.api.order import parse_batch, parse_order
+from multitalk.serving.api.order import check_idempotency_key, parse_batch, parse_order
 from multitalk.serving.api.replies import frame_of, job_reply, media_url
+from multitalk.serving.api.sending import in_batch, send
 from multitalk.serving.api.server import Server, owner_of, server_of
-from multitalk.serving.queue import Job, new_job_id
+from multitalk.serving.queue import Job, Submission
 
 DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 MAX_PAGE = 100
@@ -32,7 +34,8 @@ async def run(request: Request) -> Response:
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "run")
     given = await read_body(request, max_bytes=server.config.max_run_bytes)
-    job = await _submit(request, given, idempotency_key=_idempotency_key(request), owner=owner)
+    order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
+    (job,) = await send(server, [order], base_url=server.base_url(request))
     return answer({"id": job.id, "status": job.status.value})
 
 
@@ -43,32 +46,35 @@ async def run_sync(request: Request) -> Response:
     server.limits.admit(caller_of(request), "runsync")
     wait = _number(request, "wait", DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS) / 1000
     given = await read_body(request, max_bytes=server.config.max_runsync_bytes)
-    job = await _submit(request, given, idempotency_key=_idempotency_key(request), owner=owner)
-    end = server.clock() + wait
-    while not job.is_final and not server.ending.begun.is_set() and server.clock() < end:
-        job = await server.wait_for_change(job, seconds=end - server.clock())
+    order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
+    (job,) = await send(server, [order], base_url=server.base_url(request))
+    end = time.monotonic() + wait  # a clock that nobody sets
+    while not job.is_final and not server.ending.begun.is_set() and time.monotonic() < end:
+        job = await server.wait_for_change(job, seconds=end - time.monotonic())
     return answer(await _reply(request, job, max_bytes=server.config.max_runsync_bytes))
 
 
 @router.post("/batch", summary="Send several jobs at once: all or none")
 async def batch(request: Request) -> Response:
-    """Body: `{"jobs": [...]}`, 1 to 100 bodies of `/run`. All are judged before any is sent."""
+    """Body: `{"jobs": [...]}`, 1 to 100 bodies of `/run`, which count as many.
+
+    All are judged, and their uploads found, before any is sent; then all are stored in one step.
+    Without an `Idempotency-Key` a batch that is sent again is another one.
+    """
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "run")
     limit = BATCH_BODIES * server.config.max_run_bytes
     jobs = parse_batch(await read_body(request, max_bytes=limit, max_values=MAX_BATCH_VALUES))
-    for number, given in enumerate(jobs):
-        try:
-            _order(server, given, owner=owner, idempotency_key=None)
-        except MultiTalkError as error:
-            place = f"jobs[{number}]"
-            error.field = f"{place}.{error.field}" if error.field else place
-            raise
+    server.limits.admit(caller_of(request), "run", count=len(jobs) - 1)
     key = _idempotency_key(request)
-    sent = [
-        await _submit(request, given, owner=owner, idempotency_key=key and f"{key}[{number}]")
-        for number, given in enumerate(jobs)
-    ]
+    check_idempotency_key(key)
+    orders = []
+    for number, given in enumerate(jobs):
+        with in_batch(number):
+            order = _order(server, given, owner=owner, idempotency_key=None)
+        name = key and f"{key}[{number}]"
+        orders.append(order.model_copy(update={"idempotency_key": name}))
+    sent = await send(server, orders, base_url=server.base_url(request))
     return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
 
 
@@ -106,10 +112,17 @@ async def retry(request: Request, job_id: str) -> Response:
     server = server_of(request)
     server.limits.admit(caller_of(request), "run")
     before = await server.own_job(job_id, owner_of(request))
-    job = await server.queue.retry(job_id)
-    server.ledger.forget_stream(job_id)
-    if before.webhook is not None:
+    expected = server.ledger.pending_webhook(job_id)
+    if before.webhook is not None:  # first: it may end at once
         server.ledger.expect_webhook(job_id, server.base_url(request), now=server.clock())
+    try:
+        job = await server.queue.retry(job_id, max_waiting=server.limits.max_waiting)
+    except MultiTalkError:
+        server.ledger.forget_webhook(job_id)
+        if expected is not None:
+            server.ledger.keep_webhook(expected)
+        raise
+    server.ledger.forget_stream(job_id)
     return answer({"id": job.id, "status": job.status.value})
 
 
@@ -201,32 +214,7 @@ def _frame_url(request: Request, job: Job) -> str | None:
     return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
 
 
-async def _submit(
-    request: Request, given: object, *, owner: str, idempotency_key: str | None
-) -> Job:
-    """Send one job."""
-    server = server_of(request)
-    order = _order(server, given, owner=owner, idempotency_key=idempotency_key)
-    job_id, now, media = new_job_id(), server.clock(), server.queue.media
-    try:
-        source = await server.uploads.resolved(
-            order.input, job_id=job_id, owner=owner, now=now, media=media
-        )
-        submission = order.model_copy(update={"input": source, "job_id": job_id})
-        if order.webhook is not None:  # first, so that a crash in between forgets no webhook
-            server.ledger.expect_webhook(job_id, server.base_url(request), now=now)
-        job = await server.queue.submit(submission)
-    except MultiTalkError:
-        server.ledger.forget_webhook(job_id)
-        await media.remove_job(job_id)
-        raise
-    if job.id != job_id:  # sent before, with the same Idempotency-Key
-        server.ledger.forget_webhook(job_id)
-        await media.remove_job(job_id)
-    return job
-
-
-def _order(server: Server, given: object, *, owner: str, idempotency_key: str | None) -> Any:
+def _order(server: Server, given: object, *, owner: str, idempotency_key: str | None) -> Submission:
     return parse_order(
         given,
         settings=server.settings,

@@ -114,7 +114,19 @@ class Ledger:
 
     def expect_webhook(self, job_id: str, base_url: str, *, now: float) -> None:
         """Remember, before a job is sent, that its end is to be told."""
-        self._write("INSERT OR REPLACE INTO webhooks VALUES (?, ?, 0, ?)", (job_id, base_url, now))
+        self.keep_webhook(PendingWebhook(job_id, base_url, tries=0, due=now))
+
+    def keep_webhook(self, webhook: PendingWebhook) -> None:
+        """Remember a webhook as it is."""
+        self._write(
+            "INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?, ?)",
+            (webhook.job_id, webhook.base_url, webhook.tries, webhook.due),
+        )
+
+    def pending_webhook(self, job_id: str) -> PendingWebhook | None:
+        """The webhook of a job, unless it has none, or none any more."""
+        row = self._row("SELECT * FROM webhooks WHERE job_id = ?", (job_id,))
+        return PendingWebhook(*row) if row else None
 
     def pending_webhooks(self, now: float) -> list[PendingWebhook]:
         """Webhooks that are due, if their jobs have ended."""

@@ -24,6 +24,7 @@ COUNTS: dict[Operation, int] = {
     "speech": 100,
     "other": 2000,
 }
+MAX_WAITING = 1000  # jobs of one key that are IN_QUEUE
 MAX_BUCKETS = 10_000  # of callers that are remembered at once
 
 
@@ -33,32 +34,43 @@ class RateLimits:
     Args:
         factor: Multiplies every count; 0 switches the limits off.
         clock: Seconds that only go forward.
+
+    Attributes:
+        max_waiting: How many jobs of one key may be IN_QUEUE; None: any number.
     """
 
     def __init__(self, *, factor: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.max_waiting = math.ceil(MAX_WAITING * factor) if factor else None
         self._factor = factor
         self._clock = clock
         self._buckets: dict[tuple[str, Operation], tuple[float, float]] = {}  # left, when
 
-    def admit(self, caller: str, operation: Operation) -> None:
+    def admit(self, caller: str, operation: Operation, *, count: int = 1) -> None:
         """Count a request.
 
+        Args:
+            caller: Whose it is.
+            operation: What is asked for.
+            count: How many it stands for. More than the limit may come at once where nothing came
+                before; the next request then waits for as long as all of them would have taken.
+
         Raises:
-            TooManyRequests: One too many; it says when the next one is welcome.
+            TooManyRequests: Too many; it says when the same request is welcome.
         """
-        if not self._factor:
+        if not (self._factor and count):
             return
         size = max(1.0, COUNTS[operation] * self._factor)
         rate = size / WINDOW_SECONDS
         now = self._clock()
         left, when = self._buckets.pop((caller, operation), (size, now))
         left = min(size, left + (now - when) * rate)
-        admitted = left >= 1
-        self._buckets[caller, operation] = (left - 1 if admitted else left, now)
+        needed = min(count, size)
+        admitted = left >= needed
+        self._buckets[caller, operation] = (left - count if admitted else left, now)
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.pop(next(iter(self._buckets)))  # the one that asked longest ago
         if not admitted:
-            seconds = math.ceil((1 - left) / rate)
+            seconds = math.ceil((needed - left) / rate)
             raise TooManyRequests(
                 "rate_limited", seconds=seconds, count=int(size), window=WINDOW_SECONDS
             )

@@ -80,13 +80,7 @@ def parse_order(
     parse_s3_config(order.s3_config, settings=settings)
     if order.webhook is not None:
         check_webhook(order.webhook)
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_KEY_CHARACTERS:
-        raise InvalidRequest(
-            "text_too_long",
-            field="Idempotency-Key",
-            length=len(idempotency_key),
-            limit=MAX_KEY_CHARACTERS,
-        )
+    check_idempotency_key(idempotency_key)
     policy = order.policy or _Policy.model_validate({})
     return Submission(
         input=order.input,
@@ -113,6 +107,14 @@ def parse_batch(given: object) -> list[object]:
     if not 1 <= len(jobs) <= MAX_BATCH:
         raise InvalidRequest("expected_list", field="jobs", limit=MAX_BATCH)
     return jobs
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Refuse a key that is empty or too long."""
+    if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidRequest(
+            "text_too_long", field="Idempotency-Key", length=len(key), limit=MAX_KEY_CHARACTERS
+        )
 
 
 def check_webhook(url: str) -> None:

@@ -5,12 +5,17 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from multitalk.delivery.courier import Courier, Unanswered
 from multitalk.errors import MultiTalkError, NotFound
+from multitalk.job import guarded
+from multitalk.outbound.apart import apart
 from multitalk.outbound.connection import CertificateInvalid, DeadlinePassed, Patience
 from multitalk.serving.api.ledger import PendingWebhook
+from multitalk.serving.api.lines import Lines, Post
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.replies import job_reply
 from multitalk.serving.api.server import Server
@@ -21,7 +26,8 @@ from multitalk.settings import Settings
 TRIES = 3
 DELAY_SECONDS = 10.0
 POST_SECONDS = 20.0
-AT_ONCE = 8  # deliveries
+PER_OWNER = 2  # posts that are under way at once
+IN_ALL = 16  # each may hold a video of 10 MB
 # A job that is not in the queue so long after it was expected there was never sent, or is purged.
 UNSENT_SECONDS = 60.0
 
@@ -33,41 +39,113 @@ Poster: TypeAlias = Callable[[str, Mapping[str, str], bytes], int | None]
 
 
 class Webhooks:
-    """Delivers what is due.
+    """Delivers what is due; two at once for each owner, in threads that nothing else needs.
+
+    Only jobs that have ended are looked at: the queue lists them. After a start that list begins
+    with those that ended before it.
 
     Args:
         server: Its queue, ledger, links and clock.
         metrics: Counts tries.
         post: How a body is posted.
+        ticks: Seconds that only go forward.
     """
 
-    def __init__(self, server: Server, metrics: Metrics, post: Poster) -> None:
+    def __init__(
+        self,
+        server: Server,
+        metrics: Metrics,
+        post: Poster,
+        *,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._server = server
         self._metrics = metrics
         self._post = post
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._ticks = ticks
+        self._lines = Lines(per_owner=PER_OWNER, in_all=IN_ALL)
+        self._seen = 0  # number of the last end that was looked at
+        self._unsent_at = ticks()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def deliver_due(self) -> None:
-        """Try each webhook once whose job has ended and whose time has come."""
-        due = self._server.ledger.pending_webhooks(self._server.clock())
-        await asyncio.gather(*(self._deliver(webhook) for webhook in due))
+        """Begin to try each webhook whose job has ended and whose time has come."""
+        if self._ticks() >= self._unsent_at:
+            self._unsent_at = self._ticks() + UNSENT_SECONDS
+            await self._forget_unsent()
+        while ended := await self._server.queue.ended(after=self._seen):
+            for number, job_id in ended:
+                await self._expect(job_id)
+                self._seen = number
+            self._begin()
+        self._begin()
 
-    async def _deliver(self, webhook: PendingWebhook) -> None:
+    async def close(self) -> None:
+        """Let go of the posts that are under way; they are made again after the next start."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _forget_unsent(self) -> None:
+        """Forget webhooks of jobs that are not in the queue."""
         ledger = self._server.ledger
-        try:
-            job = await self._server.queue.get(webhook.job_id)
-        except NotFound:
-            if self._server.clock() > webhook.due + UNSENT_SECONDS:
+        for webhook in ledger.pending_webhooks(self._server.clock() - UNSENT_SECONDS):
+            try:
+                await self._server.queue.get(webhook.job_id)
+            except NotFound:
                 ledger.forget_webhook(webhook.job_id)
+
+    async def _expect(self, job_id: str) -> None:
+        """Put the webhook of a job that has ended into its line."""
+        webhook = self._server.ledger.pending_webhook(job_id)
+        if webhook is None:
             return
-        if not job.is_final or job.webhook is None:
+        try:
+            job = await self._server.queue.get(job_id)
+        except NotFound:
             return
-        async with self._places:
-            status = await self._try(job, job.webhook, webhook)
+        left = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
+        host = urlsplit(job.webhook or "").netloc
+        self._lines.add(Post(self._ticks() + left, job_id, job.owner, host))
+
+    def _begin(self) -> None:
+        """Begin what may be under way."""
+        while (post := self._lines.take(self._ticks())) is not None:
+            task = asyncio.create_task(self._deliver(post))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(self, post: Post) -> None:
+        """Try once; what was not taken goes back into its line."""
+        is_over = False
+        try:
+            with guarded(post.job_id):
+                is_over = await self._tell(post.job_id)
+        except MultiTalkError as error:
+            logger.warning("job %s: webhook not posted: %s", post.job_id, error)
+        self._lines.done(post)
+        if not is_over:
+            self._lines.add(replace(post, due=self._ticks() + DELAY_SECONDS))
+        self._begin()
+
+    async def _tell(self, job_id: str) -> bool:
+        """Try once; whether there is nothing more to be done."""
+        ledger, webhook = self._server.ledger, self._server.ledger.pending_webhook(job_id)
+        try:
+            job = await self._server.queue.get(job_id)
+        except NotFound:
+            ledger.forget_webhook(job_id)
+            return True
+        if webhook is None or job.webhook is None or not job.is_final:
+            return True  # one that was sent again comes again when it ends
+        status = await self._try(job, job.webhook, webhook)
+        if await self._was_sent_again(job):
+            return True
         if status == 200:
             ledger.forget_webhook(job.id)
             self._metrics.webhook("delivered")
-            return
+            return True
         logger.warning(
             "job %s: webhook was not taken: %s, try %d of %d",
             job.id,
@@ -78,9 +156,17 @@ class Webhooks:
         if webhook.tries + 1 < TRIES:
             ledger.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
             self._metrics.webhook("failed")
-        else:
-            ledger.forget_webhook(job.id)
-            self._metrics.webhook("given_up")
+            return False
+        ledger.forget_webhook(job.id)
+        self._metrics.webhook("given_up")
+        return True
+
+    async def _was_sent_again(self, job: Job) -> bool:
+        """Whether a job was retried while its end was posted; the next end is posted, too."""
+        try:
+            return (await self._server.queue.get(job.id)).redeliveries != job.redeliveries
+        except NotFound:
+            return False
 
     async def _try(self, job: Job, url: str, webhook: PendingWebhook) -> int | None:
         server = self._server
@@ -101,7 +187,8 @@ class Webhooks:
             body=body,
         )
         headers |= {"Content-Type": "application/json", "User-Agent": "multitalk-serverless"}
-        return await asyncio.to_thread(self._post, url, headers, body)
+        posting = apart(lambda: self._post(url, headers, body), name="webhook")
+        return await asyncio.wrap_future(posting)
 
 
 def public_poster(settings: Settings) -> Poster:
