@@ -424,6 +424,24 @@ def test_progress_never_goes_back_whatever_an_engine_says(
     assert done == [0, 5, 10, 15, 20, 25]
 
 
+def test_a_job_is_cancelled_within_the_decoding_of_a_voice(
+    files: Path, settings: Settings, tmp_path: Path
+) -> None:
+    (files / "empty.amr").write_bytes(b"#!AMR\n" + b"\x7c" * 1000)  # of which nothing decodes
+    cancelled, told = threading.Event(), []
+
+    def on_progress(progress: Progress) -> None:
+        told.append(progress)
+        if (progress.stage, progress.done) == ("load", 1):
+            cancelled.set()
+
+    voice = {"person1": "empty.amr"}
+    output = tmp_path / "t.mp4"
+    with pytest.raises(Cancelled):
+        talk_of(settings, output, on_progress=on_progress, cancelled=cancelled, audio_paths=voice)
+    assert told[-1].stage == "load"
+
+
 def test_a_job_that_is_cancelled_before_it_starts_does_nothing(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ import pytest
 from multitalk.errors import MediaUndecodable
 from multitalk.inputs import containers
 from multitalk.inputs.containers import SNIFFED_BYTES, sniff
-from multitalk.media.decode import FORMATS, open_media, sound_blocks
+from multitalk.media.decode import sound_blocks
+from multitalk.media.opening import FORMATS, open_media
 
 SECONDS = 1
 

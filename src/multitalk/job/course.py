@@ -72,12 +72,21 @@ class Course:
             Cancelled: The caller took the job back.
             DeadlineExceeded: The job took longer than it may.
         """
-        if self.is_cancelled():
-            raise Cancelled
+        self.watch()
         told = self._told
         if told is None or told.stage != stage or int(done) > told.done:
             self._told = Progress(stage, int(done), total)
             self._on_progress(self._told)
+
+    def watch(self) -> None:
+        """Go on, unless the job must stop here; from any thread.
+
+        Raises:
+            Cancelled: The caller took the job back.
+            DeadlineExceeded: The job took longer than it may.
+        """
+        if self.is_cancelled():
+            raise Cancelled
 
     def is_cancelled(self) -> bool:
         """Whether the caller took the job back; to be asked again and again while waiting.

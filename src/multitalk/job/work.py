@@ -143,7 +143,7 @@ class Work:
             Voice(path, arrangement.offsets[name], field_of(name), loaded[name].source)
             for name, path in voices.items()
         ]
-        soundtrack = Soundtrack(heard, num_frames=num_frames)
+        soundtrack = Soundtrack(heard, num_frames=num_frames, watch=self._course.watch)
         scene = self._scene(picture, footage, arrangement, num_frames)
         if options.quality != request.quality:
             names = {"engine": self._engine.name, "quality": request.quality}
@@ -270,6 +270,7 @@ class Work:
                     field=field_of(name),
                     directory=self._directory,
                     max_seconds=settings.max_speech_seconds,
+                    watch=self._course.watch,
                 )
             arrangement = arrange_speakers(
                 {name: recording.speech for name, recording in loaded.items()},
@@ -283,12 +284,19 @@ class Work:
         """The picture, or the first one of a video."""
         field, settings = "image_path", self._settings
         if image.suffix not in VIDEO_SUFFIXES:
-            return load_picture(image, field=field, max_pixels=settings.max_image_pixels), None
+            picture = load_picture(
+                image,
+                field=field,
+                max_pixels=settings.max_image_pixels,
+                watch=self._course.watch,
+            )
+            return picture, None
         with FootageReader(
             image,
             field=field,
             max_pixels=settings.max_video_pixels,
             max_seconds=settings.max_video_seconds,
+            watch=self._course.watch,
         ) as footage:
             return Picture.whole(footage.at(0)), footage
 

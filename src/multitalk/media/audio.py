@@ -19,6 +19,7 @@ from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
 from multitalk.media.resample import SoundBlock, SoundFormat
 from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
 from multitalk.media.tracks import Track, choose_track
+from multitalk.media.watch import Watch, unwatched
 
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 SpeakerOrder = Literal["parallel", "sequential"]
@@ -98,7 +99,9 @@ def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) 
     return load_recording(path, field=field, directory=directory, max_seconds=max_seconds).speech
 
 
-def load_recording(path: Path, *, field: str, directory: Path, max_seconds: float) -> Recording:
+def load_recording(
+    path: Path, *, field: str, directory: Path, max_seconds: float, watch: Watch = unwatched
+) -> Recording:
     """Decode any audio or video file to mono speech at 16 kHz.
 
     A constant offset is removed, the loudness is brought to -23 LUFS (EBU R 128, measured by ITU-R
@@ -110,6 +113,7 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
         field: The request field to blame.
         directory: Where samples are kept if there are more than 30 s of them.
         max_seconds: Decoding stops when there is more.
+        watch: Called at each packet, and while the samples are levelled.
 
     Returns:
         The recording; its speech is float32 [S], S > 0, in [-1, 1]; a read-only memory map of a
@@ -119,8 +123,8 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
         MediaUndecodable: No audio stream, or nothing of it decodes.
         LimitExceeded: Longer than `max_seconds`.
     """
-    track = choose_track(path, field=field)
-    stored = sound_format(path, track=track.index, field=field)
+    track = choose_track(path, field=field, watch=watch)
+    stored = sound_format(path, track=track.index, field=field, watch=watch)
     store, mix, levels = _SampleStore(directory), MonoMix(), _Levels()
     blocks = sound_blocks(
         path,
@@ -129,6 +133,8 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
         track=track.index,
         mix=mix,
         field=field,
+        max_seconds=max_seconds,
+        watch=watch,
     )
     with closing(store), closing(blocks):
         for block in blocks:
@@ -138,11 +144,17 @@ def load_recording(path: Path, *, field: str, directory: Path, max_seconds: floa
             store.append(block[0])
         loudness, offset, gain = levels.measured(has_dead_side=mix.sides == "sum")
         _log.debug("%s: %.1f LUFS, times %.3f", field, loudness, gain)
-        leveled = ((samples[None] - offset) * gain for samples in store.blocks())
+        leveled = ((samples[None] - offset) * gain for samples in _watched(store.blocks(), watch))
         speech = store.replaced(
             block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
         )
     return Recording(speech, SoundSource(track, stored, mix.sides), loudness)
+
+
+def _watched(blocks: Iterator[Speech], watch: Watch) -> Iterator[Speech]:
+    for block in blocks:
+        watch()
+        yield block
 
 
 class _Levels:
@@ -175,14 +187,16 @@ class _Levels:
         return loudness, np.float32(offset), np.float32(gain)
 
 
-def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
+def find_sound(path: Path, *, field: str | None = None, watch: Watch = unwatched) -> SoundSource:
     """What of a file is used, as `load_recording` finds it, where no speech is wanted.
+
+    The watch is called at each packet.
 
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
-    track = choose_track(path, field=field)
-    stored = sound_format(path, track=track.index, field=field)
+    track = choose_track(path, field=field, watch=watch)
+    stored = sound_format(path, track=track.index, field=field, watch=watch)
     mix = MonoMix()
     if stored.num_channels > 1:
         for _ in sound_blocks(
@@ -192,6 +206,7 @@ def find_sound(path: Path, *, field: str | None = None) -> SoundSource:
             track=track.index,
             mix=mix,
             field=field,
+            watch=watch,
         ):
             pass
     return SoundSource(track, stored, mix.sides)

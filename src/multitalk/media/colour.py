@@ -53,30 +53,41 @@ class ColourSpace:
     is_narrow: bool = False
 
 
+class ToSrgb:
+    """Converts pictures of one colour space to sRGB, or one picture piece by piece.
+
+    Args:
+        space: What the numbers mean.
+        bits: Of each number.
+    """
+
+    def __init__(self, space: ColourSpace, bits: int) -> None:
+        self._space = space
+        self._bits = bits
+        self._tables = _tables(space, bits)
+        self._greys: NDArray[np.uint8] | None = None
+
+    def __call__(self, pixels: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+        """Convert RGB [H, W, 3] or grey [H, W], from 0 to 2**bits - 1, to RGB uint8 [H, W, 3]."""
+        if pixels.ndim == 2:
+            if self._greys is None:
+                ramp = np.arange(2**self._bits)[:, None].repeat(3, axis=1)
+                self._greys = _converted(ramp, self._space, self._tables)
+            return self._greys.take(pixels, axis=0, mode="clip")
+        height, width = pixels.shape[:2]
+        converted = np.empty((height, width, 3), np.uint8)
+        rows = max(BLOCK_PIXELS // width, 1)
+        for top in range(0, height, rows):
+            block = pixels[top : top + rows]
+            converted[top : top + rows] = _converted(block, self._space, self._tables)
+        return converted
+
+
 def to_srgb(
     pixels: NDArray[np.unsignedinteger], space: ColourSpace, *, bits: int
 ) -> NDArray[np.uint8]:
-    """Convert a picture, block by block.
-
-    Args:
-        pixels: RGB [H, W, 3] or grey [H, W], from 0 to 2**bits - 1.
-        space: What the numbers mean.
-        bits: Of each number.
-
-    Returns:
-        sRGB uint8 [H, W, 3].
-    """
-    tables = _tables(space, bits)
-    if pixels.ndim == 2:
-        ramp = np.arange(2**bits)[:, None].repeat(3, axis=1)
-        return _converted(ramp, space, tables).take(pixels, axis=0, mode="clip")
-    height, width = pixels.shape[:2]
-    converted = np.empty((height, width, 3), np.uint8)
-    rows = max(BLOCK_PIXELS // width, 1)
-    for top in range(0, height, rows):
-        block = pixels[top : top + rows]
-        converted[top : top + rows] = _converted(block, space, tables)
-    return converted
+    """Convert one picture, as `ToSrgb` does."""
+    return ToSrgb(space, bits)(pixels)
 
 
 def srgb_curve(coded: Floats) -> Floats:

@@ -1,8 +1,18 @@
-"""What Pillow's decoders raise on bytes that are not what they claim to be."""
+"""What decoders raise on bytes that are not what they claim to be.
 
+FFmpeg, Pillow and OpenCV read formats that nobody has a list of, and so is what they raise: an
+index, a struct, a division by zero. Where a file is decoded, whatever comes is the file's fault.
+"""
+
+import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from multitalk.errors import MediaUndecodable, MultiTalkError
+
+# What is expected of Pillow's decoders where a part of a file can be done without.
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -15,3 +25,30 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def undecodable(key: str, *, field: str | None, reason: str) -> Iterator[None]:
+    """Turn whatever decoders raise into one error; ours pass.
+
+    Args:
+        key: Of the error's sentence.
+        field: The request field to blame.
+        reason: What is wrong with the file.
+
+    Raises:
+        MediaUndecodable: Anything was raised that is none of ours.
+    """
+    try:
+        yield
+    except MultiTalkError:
+        raise
+    except MemoryError as error:  # in place of the sizes, the file's numbers were believed
+        _log.info("%s: no memory to decode it", field)
+        raise MediaUndecodable(key, field=field, reason="it takes too much memory") from error
+    except Exception as error:
+        _log.info("%s: %s: %s", field, type(error).__name__, error)
+        _log.debug("where it was raised", exc_info=True)
+        raise MediaUndecodable(key, field=field, reason=reason) from error

@@ -6,10 +6,10 @@ decodes is an error that says why.
 """
 
 import logging
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+import math
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType
 
 import av
 import numpy as np
@@ -17,60 +17,28 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
-from multitalk.errors import MediaUndecodable
+from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.channels import MonoMix, Sides
+from multitalk.media.opening import MAX_FRAME_VALUES, open_media, packets_of
 from multitalk.media.resample import Converter, SoundBlock, SoundFormat, StereoPlacer, planar
 from multitalk.media.timeline import TimeLine
+from multitalk.media.watch import Watch, unwatched
 
 BLOCK_SECONDS = 0.5  # decoded frames are joined to about this much before they are resampled
 MAX_BLOCK_VALUES = 4_000_000  # samples of all channels; there may be hundreds of them
-MAX_SAMPLE_RATE = 768_000  # Hz
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1000, 768_000  # Hz
+MAX_CHANNELS = 256
+MAX_SILENT_PACKETS = 10_000  # in a row without a sample; of AMR's they are 200 s
+MAX_PACKET_SECONDS = 1.0  # that are believed of a packet without a sample
 FLOAT_HEADROOM = 16.0  # +24 dB: float files may go above full scale, but not to infinity
-
-# Only self-contained media: a playlist (hls, concat, image2) would let a file open other files.
-FORMATS = (
-    "aac,ac3,adts,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,matroska,mov,mp3,mp4,mpeg,"
-    "mpegts,ogg,rm,rso,tak,truehd,tta,voc,w64,wav,webm,wv"
-)
 
 _log = logging.getLogger(__name__)
 
 
 # The middle one is FFmpeg's name of the layout, empty where nobody knows the channels' places.
 _Piece = tuple[SoundFormat, str, SoundBlock]
-
-
-@contextmanager
-def open_media(
-    path: Path,
-    *,
-    key: str,
-    field: str | None,
-    options: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[InputContainer]:
-    """Open a media file that refers to nothing but itself; `options` are for FFmpeg's demuxer.
-
-    Raises:
-        MediaUndecodable: Empty or of no known format; `key` names the sentence.
-    """
-    if path.stat().st_size == 0:
-        raise MediaUndecodable(key, field=field, reason="empty file")
-    try:
-        container = av.open(
-            f"file:{path}",
-            mode="r",
-            metadata_errors="ignore",
-            container_options={
-                "protocol_whitelist": "file",
-                "format_whitelist": FORMATS,
-                **options,
-            },
-        )
-    except av.FFmpegError as error:
-        raise MediaUndecodable(key, field=field, reason="damaged or unknown format") from error
-    with container:
-        yield container
 
 
 def sound_blocks(
@@ -82,6 +50,8 @@ def sound_blocks(
     sides: Sides = "both",
     mix: MonoMix | None = None,
     field: str | None = None,
+    max_seconds: float = math.inf,
+    watch: Watch = unwatched,
 ) -> Generator[SoundBlock, None, None]:
     """Decode one sound track of any audio or video file.
 
@@ -94,15 +64,21 @@ def sound_blocks(
         sides: What stereo is made of.
         mix: Learns which sides the voice is on; None where that is known, or of no interest.
         field: The request field to blame.
+        max_seconds: Most seconds of packets of which nothing decodes. Who takes the blocks counts
+            those.
+        watch: Called at each packet.
 
     Yields:
         Float32 [C, S], S > 0. Encoder delay that the file declares is removed.
 
     Raises:
-        MediaUndecodable: No such track, or nothing of it decodes.
+        MediaUndecodable: No such track, nothing of it decodes, or nothing for 10,000 packets.
+        LimitExceeded: More than `max_seconds` of packets of which nothing decodes.
     """
     converter: Converter | None = None
-    pieces: Iterator[_Piece] = _joined(_timeline(path, track, field=field))
+    pieces: Iterator[_Piece] = _joined(
+        _timeline(_frames(path, track, field=field, max_seconds=max_seconds, watch=watch))
+    )
     if num_channels == 1 or sides != "both":
         pieces = _mono(pieces, mix or MonoMix(), sides, field)
     else:
@@ -119,7 +95,7 @@ def sound_blocks(
 
 
 def sound_frames(
-    path: Path, *, track: int, field: str | None = None
+    path: Path, *, track: int, field: str | None = None, watch: Watch = unwatched
 ) -> Generator[tuple[float, SoundBlock], None, None]:
     """Whatever decodes of one sound track, frame by frame, at its own rate.
 
@@ -127,22 +103,24 @@ def sound_frames(
         How many seconds were decoded before it, and a frame: float32 [C, S].
 
     Raises:
-        MediaUndecodable: No such track.
+        MediaUndecodable: No such track, or nothing decodes of 10,000 packets in a row.
     """
     seconds = 0.0
-    with closing(_frames(path, track, field=field)) as frames:
+    with closing(_frames(path, track, field=field, watch=watch)) as frames:
         for frame in frames:
             yield seconds, _finite(planar(frame))
             seconds += frame.samples / frame.sample_rate
 
 
-def sound_format(path: Path, *, track: int = 0, field: str | None = None) -> SoundFormat:
+def sound_format(
+    path: Path, *, track: int = 0, field: str | None = None, watch: Watch = unwatched
+) -> SoundFormat:
     """How a sound track decodes, which is not always what its header says.
 
     Raises:
         MediaUndecodable: As `sound_blocks`.
     """
-    with closing(_frames(path, track, field=field)) as frames:
+    with closing(_frames(path, track, field=field, watch=watch)) as frames:
         for frame in frames:
             return SoundFormat(frame.sample_rate, frame.layout.nb_channels)
     raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
@@ -181,52 +159,88 @@ def _heard(block: SoundBlock) -> Iterator[SoundBlock]:
         yield block
 
 
-def _frames(path: Path, track: int, *, field: str | None) -> Generator[AudioFrame, None, None]:
+def _frames(
+    path: Path,
+    track: int,
+    *,
+    field: str | None,
+    max_seconds: float = math.inf,
+    watch: Watch = unwatched,
+) -> Generator[AudioFrame, None, None]:
     """Whatever decodes, in order."""
     with open_media(path, key="audio_undecodable", field=field) as container:
         stream = sound_stream(container, track, field=field)
-        damaged = 0
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:  # what follows cannot be found in the file
-                _log.info("the file ends early: %s", error.strerror)
-                break
-            if packet is None:
-                break
+        stream.codec_context.options = {"max_samples": str(MAX_FRAME_VALUES)}
+        damaged = silent = 0  # packets
+        lost = 0.0  # seconds
+        for packet in packets_of(container, stream, watch=watch):
+            silent += 1
+            frames: list[AudioFrame] = []
             try:
                 frames = stream.codec_context.decode(packet)
             except av.EOFError:
                 break
             except av.FFmpegError:
                 damaged += 1
-                continue
             for frame in frames:
-                if frame.samples and 0 < frame.sample_rate <= MAX_SAMPLE_RATE:
-                    yield frame
+                if not frame.samples or frame.sample_rate <= 0:
+                    continue
+                _check_usual(frame.sample_rate, frame.layout.nb_channels, field)
+                silent = 0
+                yield frame
+            if silent:
+                lost += _declared_seconds(packet)
+                _check_lost(silent, lost, max_seconds=max_seconds, field=field)
         if damaged:
             _log.info("%d packets of the sound did not decode", damaged)
+
+
+def _check_lost(silent: int, lost: float, *, max_seconds: float, field: str | None) -> None:
+    """Give up a file that goes on and on without a sample."""
+    if silent > MAX_SILENT_PACKETS:
+        reason = f"{MAX_SILENT_PACKETS} packets in a row without a sample"
+        raise MediaUndecodable("audio_undecodable", field=field, reason=reason)
+    if lost > max_seconds:
+        raise LimitExceeded("speech_too_long", field=field, limit=max_seconds)
+
+
+def _declared_seconds(packet: "Packet[AudioStream]") -> float:
+    """How long a packet says that it is."""
+    if packet.duration is None or packet.time_base is None:
+        return 0.0
+    return min(max(float(packet.duration * packet.time_base), 0.0), MAX_PACKET_SECONDS)
+
+
+def _check_usual(sample_rate: int, num_channels: int, field: str | None) -> None:
+    """Refuse what no recording has: of 1 Hz, a byte becomes 16,000 samples of speech."""
+    if MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE and 0 < num_channels <= MAX_CHANNELS:
+        return
+    reason = f"{sample_rate} Hz, channels: {num_channels}"
+    raise MediaUndecodable("audio_undecodable", field=field, reason=reason)
 
 
 def sound_stream(container: InputContainer, track: int, *, field: str | None) -> AudioStream:
     """A sound track of an open file, counted from 0.
 
     Raises:
-        MediaUndecodable: There is none, or none that this FFmpeg has a decoder for.
+        MediaUndecodable: There is none, none that this FFmpeg has a decoder for, or one of a
+            sample rate or a number of channels that no recording has.
     """
     streams = container.streams.audio
     if track >= len(streams):
         raise MediaUndecodable("audio_undecodable", field=field, reason="no audio stream in it")
     if streams[track].codec_context is None:
         raise MediaUndecodable("audio_undecodable", field=field, reason="unknown codec")
+    context = streams[track].codec_context
+    if context.sample_rate and context.channels:  # 0: not known yet
+        _check_usual(context.sample_rate, context.channels, field)
     return streams[track]
 
 
-def _timeline(path: Path, track: int, *, field: str | None) -> Iterator[_Piece]:
+def _timeline(frames: Iterator[AudioFrame]) -> Iterator[_Piece]:
     """Frames as float arrays, with silence where the time stamps leave a gap."""
     line = TimeLine()
-    for frame in _frames(path, track, field=field):
+    for frame in frames:
         block, layout = planar(frame), _known_layout(frame.layout)
         kind = SoundFormat(frame.sample_rate, block.shape[0])
         gap = line.gap_before(frame.time)
@@ -234,16 +248,22 @@ def _timeline(path: Path, track: int, *, field: str | None) -> Iterator[_Piece]:
             for silence in _silence(gap, kind):
                 yield kind, layout, silence
                 line.advance(silence.shape[1] / kind.sample_rate)
-        yield kind, layout, block
+        most = _most(kind)
+        for start in range(0, block.shape[1], most):  # a frame may last for an hour
+            yield kind, layout, block[:, start : start + most]
         line.advance(block.shape[1] / kind.sample_rate)
+
+
+def _most(kind: SoundFormat) -> int:
+    """Samples of each channel that are handled at once."""
+    return int(min(kind.sample_rate, MAX_BLOCK_VALUES // kind.num_channels))
 
 
 def _silence(seconds: float, kind: SoundFormat) -> Iterator[SoundBlock]:
     """So much silence, in pieces: a file may say that it has many channels."""
     left = round(seconds * kind.sample_rate)
-    most = min(kind.sample_rate, MAX_BLOCK_VALUES // kind.num_channels)
     while left > 0:
-        taken = min(left, most)
+        taken = min(left, _most(kind))
         yield np.zeros((kind.num_channels, taken), np.float32)
         left -= taken
 

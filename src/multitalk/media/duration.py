@@ -2,7 +2,6 @@
 
 import struct
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,34 +11,39 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from multitalk.media.decode import open_media, sound_stream
+from multitalk.media.decode import sound_stream
+from multitalk.media.opening import open_media, packets_of
 from multitalk.media.timeline import TimeLine
 from multitalk.media.tracks import choose_track
+from multitalk.media.watch import Watch, unwatched
 
 SCAN_SECONDS = 10.0  # an hour of sound takes about one
 _SKIP = struct.Struct("<II")  # FFmpeg's side data: samples to drop at the start and at the end
 
 
-def sound_seconds(path: Path, *, field: str | None = None) -> float | None:
+def sound_seconds(
+    path: Path, *, field: str | None = None, watch: Watch = unwatched
+) -> float | None:
     """How long the sound of a file is that is used, as if it were decoded.
 
     Headers are wrong or silent about this where files were joined, cut or streamed, so the packets
     are counted. Where that takes longer than `SCAN_SECONDS`, it is what the header says, or None.
+    The watch is called at each packet.
 
     Raises:
         MediaUndecodable: Damaged, of an unknown format, or without sound.
     """
-    track = choose_track(path, field=field)
+    track = choose_track(path, field=field, watch=watch)
     with open_media(path, key="audio_undecodable", field=field) as container:
         stream = sound_stream(container, track.index, field=field)
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all  # so that a film's pictures are not read
-        seconds = _counted(container, stream)
+        seconds = _counted(container, stream, watch)
         return _declared(container, stream) if seconds is None else seconds
 
 
-def _counted(container: InputContainer, stream: AudioStream) -> float | None:
+def _counted(container: InputContainer, stream: AudioStream, watch: Watch) -> float | None:
     """The sum of the packets, gaps included; None where there is no time for it."""
     line = TimeLine()
     rate = stream.codec_context.sample_rate or 1
@@ -48,7 +52,9 @@ def _counted(container: InputContainer, stream: AudioStream) -> float | None:
     longest = 0.0
     to_skip = 0.0  # encoder delay may be longer than a packet
     give_up = time.monotonic() + SCAN_SECONDS
-    for packet in _packets(container, stream):
+    for packet in packets_of(container, stream, watch=watch):
+        if not packet.size or packet.is_discard:
+            continue
         if time.monotonic() > give_up:
             return None
         start, end = _dropped(packet)
@@ -64,20 +70,6 @@ def _counted(container: InputContainer, stream: AudioStream) -> float | None:
         line.skip(dropped)
         line.advance(kept - dropped)
     return line.seconds
-
-
-def _packets(container: InputContainer, stream: AudioStream) -> Iterator["Packet[AudioStream]"]:
-    """What can be found of a stream."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size and not packet.is_discard:
-            yield packet
 
 
 def _dropped(packet: "Packet[AudioStream]") -> tuple[int, int]:

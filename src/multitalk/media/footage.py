@@ -13,16 +13,20 @@ from av.video.frame import VideoFrame
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.audio import FPS
-from multitalk.media.decode import open_media
+from multitalk.media.damage import undecodable
 from multitalk.media.frame_colours import srgb_frame
+from multitalk.media.jpeg_scans import has_too_many_scans
+from multitalk.media.opening import UNDECLARED, open_media, packets_of
 from multitalk.media.picture import Portrait
 from multitalk.media.video import picture_stream
+from multitalk.media.watch import Watch, unwatched
 
 KEY = "video_undecodable"
 MISSING_SECONDS = 0.5  # that a whole file may lack of what its header promises
 DECODER_THREADS = 4  # each holds a frame
 SMALL = 16  # pixels of a side
 CODED_PIXELS = 2  # for each that is seen, at most: codecs round sizes up
+MAX_BLIND_PACKETS = 10_000  # in a row of which nothing decodes
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +48,15 @@ class FootageReader:
     frame is asked for.
     """
 
-    def __init__(self, path: Path, *, field: str, max_pixels: int, max_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        field: str,
+        max_pixels: int,
+        max_seconds: float,
+        watch: Watch = unwatched,
+    ) -> None:
         """Look through the file, without decoding it.
 
         Args:
@@ -52,6 +64,7 @@ class FootageReader:
             field: The request field to blame.
             max_pixels: Of a frame.
             max_seconds: Of the whole video.
+            watch: Called at each packet, now and later; a reader that was pickled has none.
 
         Raises:
             MediaUndecodable: Empty, cut off or no video.
@@ -60,8 +73,11 @@ class FootageReader:
         self._path = path
         self._field = field
         self._max_pixels = max_pixels
+        self._watch = watch
         self._open: _Open | None = None
-        _survey(path, field=field, max_pixels=max_pixels, max_seconds=max_seconds)
+        self._is_declared = _survey(
+            path, field=field, max_pixels=max_pixels, max_seconds=max_seconds, watch=watch
+        )
 
     def __enter__(self) -> "FootageReader":
         return self
@@ -70,7 +86,7 @@ class FootageReader:
         self.close()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_open": None}
+        return {**self.__dict__, "_open": None, "_watch": unwatched}
 
     def close(self) -> None:
         """Let the file go; the next frame that is asked for opens it again."""
@@ -82,17 +98,21 @@ class FootageReader:
         """What is seen at a frame of the talk, upright.
 
         Raises:
-            MediaUndecodable: Nothing of the video decodes.
+            MediaUndecodable: Nothing of the video decodes, or nothing for 10,000 packets.
             LimitExceeded: A frame is larger than the file's header says, and too large.
         """
         moment = Fraction(frame, FPS)
         if self._open is not None and moment < self._open.shown.since:
             self.close()
-        if self._open is None:
-            self._open = _Open(_shots(self._path, self._field, self._max_pixels), self._field)
-        shown = self._open.until(moment).frame
-        _check_size(shown.width, shown.height, self._field, self._max_pixels)
-        return _upright(shown, self._open.matrix)
+        with undecodable(KEY, field=self._field, reason="damaged or cut off"):
+            if self._open is None:
+                self._open = _Open(self._shots(), self._field)
+            shown = self._open.until(moment).frame
+            _check_size(shown.width, shown.height, self._field, self._max_pixels)
+            return _upright(shown, self._open.matrix)
+
+    def _shots(self) -> Generator[_Shot, None, None]:
+        return _shots(self._path, self._field, self._max_pixels, self._is_declared, self._watch)
 
 
 class _Open:
@@ -114,8 +134,12 @@ class _Open:
         return self.shown
 
 
-def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float) -> None:
-    """Refuse what is cut off, too large or too long, by what the file says of its packets."""
+def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watch: Watch) -> bool:
+    """Refuse what is cut off, too large or too long, by what the file says of its packets.
+
+    Returns:
+        Whether the file says in its header which streams it has.
+    """
     cut_off = MediaUndecodable(KEY, field=field, reason="damaged or cut off")
     with open_media(path, key=KEY, field=field) as container:
         stream = picture_stream(container, field)
@@ -125,6 +149,7 @@ def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float) -> N
         is_whole = True
         try:
             for packet in container.demux():
+                watch()
                 if packet.pts is None or packet.time_base is None:
                     continue  # what ends each stream
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -134,10 +159,12 @@ def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float) -> N
         except av.FFmpegError as error:
             raise cut_off from error
         promised = Fraction(container.duration or 0, av.time_base)
+        is_declared = container.format.name not in UNDECLARED
     if not is_whole or last < promised - MISSING_SECONDS:
         raise cut_off
     if seen > max_seconds:
         raise LimitExceeded("video_too_long", field=field, seconds=float(seen), limit=max_seconds)
+    return is_declared
 
 
 def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
@@ -147,31 +174,45 @@ def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
         )
 
 
-def _shots(path: Path, field: str, max_pixels: int) -> Generator[_Shot, None, None]:
+def _shots(
+    path: Path, field: str, max_pixels: int, is_declared: bool, watch: Watch
+) -> Generator[_Shot, None, None]:
     """Whatever decodes, in order; the first is seen from second 0 on.
 
     Packets that do not decode are left out: what came before them is seen on.
     """
-    with open_media(path, key=KEY, field=field) as container:
+    most = CODED_PIXELS * max_pixels
+    with open_media(
+        path, key=KEY, field=field, max_pixels=most if is_declared else None
+    ) as container:
         stream = picture_stream(container, field)
-        stream.codec_context.options = {"max_pixels": str(CODED_PIXELS * max_pixels)}
+        stream.codec_context.options = {"max_pixels": str(most)}
         stream.codec_context.thread_count = DECODER_THREADS
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
+        is_jpeg = "jpeg" in stream.codec_context.name
         start: Fraction | None = None
-        stamp, damaged = Fraction(0), 0
-        for packet in container.demux(stream):
+        stamp, damaged, blind = Fraction(0), 0, 0
+        for packet in packets_of(container, stream, watch=watch):
+            blind += 1
+            frames: list[VideoFrame] = []
             try:
-                frames = packet.decode()
+                if not (is_jpeg and has_too_many_scans(bytes(packet))):
+                    frames = packet.decode()
+            except av.EOFError:
+                break
             except av.FFmpegError:
                 damaged += 1
-                continue
             for frame in frames:
+                blind = 0
                 if frame.pts is not None and frame.time_base is not None:
                     stamp = frame.pts * frame.time_base
                 start = stamp if start is None else start
                 yield _Shot(stamp - start, frame)
                 stamp += 1 / rate  # of the next one, if it does not say
+            if blind > MAX_BLIND_PACKETS:
+                reason = f"{MAX_BLIND_PACKETS} packets in a row without a picture"
+                raise MediaUndecodable(KEY, field=field, reason=reason)
         if damaged:
             _log.info("%d packets of the video did not decode", damaged)
 

@@ -8,6 +8,8 @@ scan has come, 2 bytes each, so how large it may be is limited, too.
 
 from PIL.JpegImagePlugin import JpegImageFile
 
+from multitalk.media.jpeg_scans import count_scans
+
 SCALES = (2, 4, 8)
 MAX_FREQUENCY_BYTES = 2**30  # 350 megapixels at the usual 4:2:0
 MAX_SCANS = 100  # encoders write about ten; each one is a pass over the whole picture
@@ -48,7 +50,8 @@ def _is_affordable(data: bytes) -> bool:
             if not is_progressive and segment[0] == components:
                 return True
             is_short = 2 * frequencies <= MAX_FREQUENCY_BYTES
-            return is_short and data.count(b"\xff\xda", start) < MAX_SCANS
+            scans = count_scans(data)
+            return is_short and scans is not None and scans < MAX_SCANS
     return False
 
 

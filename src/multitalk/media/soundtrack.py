@@ -12,6 +12,7 @@ from multitalk.media.audio import SAMPLE_RATE as SPEECH_RATE
 from multitalk.media.decode import sound_blocks
 from multitalk.media.loudness import limited
 from multitalk.media.resample import SoundBlock
+from multitalk.media.watch import Watch, unwatched
 
 # Rates that AAC can carry and that divide into whole samples per frame, in Hz.
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -50,14 +51,23 @@ class Soundtrack:
         num_channels: 1 or 2.
     """
 
-    def __init__(self, voices: Sequence[Voice], *, num_frames: int) -> None:
+    def __init__(
+        self, voices: Sequence[Voice], *, num_frames: int, watch: Watch = unwatched
+    ) -> None:
         """Look at the files.
+
+        Args:
+            voices: What is mixed.
+            num_frames: T.
+            watch: Called at each packet, now and, from the encoder's thread, later.
 
         Raises:
             MediaUndecodable: A voice has no sound.
         """
+        self._watch = watch
         self._sources = [
-            voice.source or find_sound(voice.path, field=voice.field) for voice in voices
+            voice.source or find_sound(voice.path, field=voice.field, watch=watch)
+            for voice in voices
         ]
         formats = [source.stored for source in self._sources]
         self.num_frames = num_frames
@@ -99,6 +109,7 @@ class Soundtrack:
             track=source.track.index,
             sides=source.sides,
             field=voice.field,
+            watch=self._watch,
         )
 
 

@@ -1,5 +1,6 @@
 """Which of a file's sound tracks is used: its default, if that decodes and is not silent."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from av.audio.stream import AudioStream
 from av.stream import Disposition
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.decode import open_media, sound_frames
+from multitalk.media.decode import sound_frames
+from multitalk.media.opening import open_media
 from multitalk.media.resample import SoundBlock
 from multitalk.media.silence import RECORDED_PEAK
+from multitalk.media.watch import Watch, unwatched
 
 LISTENED_SECONDS = 600.0  # a track without a sound for so long counts as silent
 TRACKS_TRIED = 8
@@ -30,6 +33,8 @@ _ASIDE = (
 )
 _ASIDE_TITLES = ("commentary", "description")
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Track:
@@ -44,11 +49,12 @@ class Track:
     count: int
 
 
-def choose_track(path: Path, *, field: str | None = None) -> Track:
+def choose_track(path: Path, *, field: str | None = None, watch: Watch = unwatched) -> Track:
     """The sound track of a file that is used.
 
     Of several it is the file's default that decodes and is not silent; then any other, commentaries
-    and descriptions last; if all are silent, the first that decodes.
+    and descriptions last; if all are silent, the first that decodes. The watch is called at each
+    packet.
 
     Raises:
         MediaUndecodable: Damaged, of an unknown format, without sound, or none of it decodes.
@@ -63,7 +69,7 @@ def choose_track(path: Path, *, field: str | None = None) -> Track:
         return Track(0, 1)
     silent: Track | None = None
     for index in order[:TRACKS_TRIED]:
-        judgement = _audibility(path, index, field=field)
+        judgement = _audibility(path, index, field=field, watch=watch)
         if judgement == "audible":
             return Track(index, count)
         if judgement == "silent" and silent is None:
@@ -91,17 +97,21 @@ def _is_aside(stream: AudioStream) -> bool:
 
 
 def _audibility(
-    path: Path, index: int, *, field: str | None
+    path: Path, index: int, *, field: str | None, watch: Watch
 ) -> Literal["audible", "silent", "broken"]:
     """Decode a track until something is audible in it."""
     decoded = False
-    with closing(sound_frames(path, track=index, field=field)) as frames:
-        for seconds, block in frames:
-            decoded = True
-            if _peak(block) >= RECORDED_PEAK:
-                return "audible"
-            if seconds > LISTENED_SECONDS:
-                break
+    try:
+        with closing(sound_frames(path, track=index, field=field, watch=watch)) as frames:
+            for seconds, block in frames:
+                decoded = True
+                if _peak(block) >= RECORDED_PEAK:
+                    return "audible"
+                if seconds > LISTENED_SECONDS:
+                    break
+    except MediaUndecodable as error:
+        _log.info("sound track %d: %s", index, error)
+        return "broken"
     return "silent" if decoded else "broken"
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import FPS
-from multitalk.media.decode import open_media
 from multitalk.media.encode import encode_talk
 from multitalk.media.frame_colours import srgb_frame
+from multitalk.media.opening import open_media
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 
@@ -29,6 +29,7 @@ Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 # Pieces that may wait for the encoder, besides the one that it has. One is enough for the next
 # piece to be rendered meanwhile; of the diffusion engine's, each holds some hundred megabytes.
 WAITING_PIECES = 1
+MAX_PIXELS = 2**27  # of a video that is judged
 WAKE_SECONDS = 0.2  # how soon a waiting caller notices that the encoder failed
 
 
@@ -252,8 +253,9 @@ def read_frames(path: Path, *, field: str | None = None) -> Iterator[NDArray[np.
     Raises:
         MediaUndecodable: No video, or damaged.
     """
-    with open_media(path, key="video_undecodable", field=field) as container:
+    with open_media(path, key="video_undecodable", field=field, max_pixels=MAX_PIXELS) as container:
         stream = picture_stream(container, field)
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         stream.thread_type = "AUTO"
         try:
             for frame in container.decode(stream):

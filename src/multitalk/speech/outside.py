@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable, SpeechFailed
+from multitalk.errors import (
+    Cancelled,
+    InvalidRequest,
+    LimitExceeded,
+    MediaUndecodable,
+    SpeechFailed,
+)
 from multitalk.inputs.speech_service import SpeechService
 from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.schema import SpokenText
@@ -42,6 +48,7 @@ class OutsideVoices:
     ) -> None:
         self._settings = settings
         self._directory = directory
+        self._cancelled = cancelled
         self._service = SpeechService(settings, cancelled=cancelled)
 
     def speak(self, text: SpokenText) -> SynthesizedSpeech:
@@ -65,7 +72,9 @@ class OutsideVoices:
                 directory=self._directory,
             )
             try:
-                sample_rate = sample_rate or min(sound_format(path).sample_rate, MAX_SAMPLE_RATE)
+                sample_rate = sample_rate or min(
+                    sound_format(path, watch=self._watch).sample_rate, MAX_SAMPLE_RATE
+                )
                 parts += self._decoded(path, sample_rate, sum(map(len, parts)))
             except MediaUndecodable as error:
                 raise SpeechFailed("speech_service_damaged") from error
@@ -73,6 +82,10 @@ class OutsideVoices:
                 path.unlink(missing_ok=True)
         samples, rate = np.concatenate(parts), sample_rate or MAX_SAMPLE_RATE
         return SynthesizedSpeech(samples, rate, stretches(samples, rate))
+
+    def _watch(self) -> None:
+        if self._cancelled():
+            raise Cancelled
 
     def _decoded(self, path: Path, sample_rate: int, before: int) -> list[NDArray[np.float32]]:
         """A file's blocks, float32 [S] each, mono; `before` is how many samples there are already.
@@ -82,7 +95,9 @@ class OutsideVoices:
         """
         limit = self._settings.max_speech_seconds
         blocks = []
-        for block in sound_blocks(path, sample_rate=sample_rate, num_channels=1):
+        for block in sound_blocks(
+            path, sample_rate=sample_rate, num_channels=1, max_seconds=limit, watch=self._watch
+        ):
             blocks.append(block[0])
             before += block.shape[1]
             if before > limit * sample_rate:

@@ -1,0 +1,151 @@
+"""What a picture may cost that is decoded: neither its scans, nor its parts, nor its bits."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from multitalk.errors import Cancelled, MediaUndecodable
+from multitalk.media.image import load_picture
+from multitalk.media.jpeg_scans import MAX_SCANS, count_scans
+
+
+def load(path: Path, watch=lambda: None):
+    return load_picture(path, field="image_path", max_pixels=50_000_000, watch=watch).pixels
+
+
+def refused(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    with pytest.raises(MediaUndecodable) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def noise(width: int = 64, height: int = 48) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def jpeg(**options: object) -> bytes:
+    noise().save(file := io.BytesIO(), "JPEG", **options)
+    return file.getvalue()
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(before: bytes = b"", after: bytes = b"", *, width: int = 8, height: int = 8) -> bytes:
+    """A grey PNG of 16 bits with chunks before and after its pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    squeezed, row = zlib.compressobj(1), bytes(1 + 2 * width)
+    rows = b"".join(squeezed.compress(row) for _ in range(height)) + squeezed.flush()
+    start = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + before
+    return start + png_chunk(b"IDAT", rows) + after + png_chunk(b"IEND", b"")
+
+
+# Scans of a JPEG --------------------------------------------------------------------------------
+
+
+def with_scans(data: bytes, scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    last = data[data.rindex(b"\xff\xda") : data.rindex(b"\xff\xd9")]
+    return data[:-2] + last * (scans - count_scans(data)) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_more_scans_than_any_encoder_writes_is_refused_before_it_is_decoded(tmp_path):
+    whole = jpeg(progressive=True)
+    assert 5 < count_scans(whole) < 20
+    asked = count()
+    (path := tmp_path / "a.jpg").write_bytes(with_scans(whole, MAX_SCANS + 1))
+    with pytest.raises(MediaUndecodable, match="more than 200 scans"):
+        load(path, watch=lambda: next(asked))
+    assert next(asked) == 0
+    path.write_bytes(with_scans(whole, MAX_SCANS))
+    assert load(path).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("where", ["comment", "behind the picture", "restarts"])
+def test_what_only_looks_like_scans_is_none(tmp_path, where):
+    marks = b"\xff\xda\0\x0c" * 1000
+    data = {
+        "comment": jpeg(comment=marks),
+        "behind the picture": jpeg(progressive=True) + marks,
+        "restarts": jpeg(restart_marker_blocks=1),
+    }[where]
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert count_scans(data) < 20
+    assert load(tmp_path / "a.jpg").shape == (48, 64, 3)
+
+
+# Parts of a header ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(before=png_chunk(b"prVt", b"") * 60_000),
+        png(after=png_chunk(b"prVt", b"") * 110_000),
+        jpeg()[:2] + b"\xff\xfe\0\2" * 30_000 + jpeg()[2:],
+        jpeg()[:2] + b"\xff" * 400_000 + jpeg()[2:],
+        b"GIF89a\x08\0\x08\0\0\0\0!\xfe" + b"\1x" * 60_000 + b"\0;",
+    ],
+    ids=["png", "png behind", "jpeg comments", "jpeg padding", "gif comment"],
+)
+def test_a_picture_of_far_too_many_parts_is_refused(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    asked = count()
+    with pytest.raises(MediaUndecodable):
+        load(tmp_path / "a", watch=lambda: next(asked))
+    assert next(asked) <= 400_001
+
+
+def test_a_side_longer_than_any_format_of_cameras_has_is_refused(tmp_path):
+    assert "65536x1 pixels" in refused(tmp_path / "a.png", png(width=65_536, height=1))
+    assert "1x65536 pixels" in refused(tmp_path / "a.png", png(width=1, height=65_536))
+
+
+# Being stopped ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.gif", "a.bmp", "a.tiff", "a.avif"])
+def test_decoding_of_a_picture_stops_when_it_is_asked_to(tmp_path, name):
+    noise(400, 300).save(tmp_path / name)
+    asked = count()
+    load(tmp_path / name, watch=lambda: next(asked))
+    for calls in (0, next(asked) - 1):
+        left = iter(range(calls))
+
+        def watch(left=left):
+            if next(left, None) is None:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            load(tmp_path / name, watch=watch)
+
+
+# Memory -----------------------------------------------------------------------------------------
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from multitalk.media.image import load_picture
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+load_picture(Path(sys.argv[1]), field="image_path", max_pixels=50_000_000)
+print(peak() - before)
+"""
+
+
+def test_a_deep_picture_takes_few_bytes_for_each_pixel(tmp_path):
+    (path := tmp_path / "a.png").write_bytes(png(width=4000, height=3000))
+    asked = [sys.executable, "-c", MEASURED, str(path)]
+    said = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
+    assert int(said) / (4000 * 3000) < 8  # 2 as it is stored, 3 as colours
