@@ -150,10 +150,13 @@ class FaceDetector:
             The face, or None where the mesh does not see one.
         """
         for _look in range(2):
-            crops = [self._mesh_in_crop(image, x, y, size * margin) for margin in CROP_MARGINS]
-            seen = [points for points in crops if points is not None]
-            if len(seen) < 2:
-                return None
+            seen: list[NDArray[np.float32]] = []
+            for number, margin in enumerate(CROP_MARGINS):
+                points = self._mesh_in_crop(image, x, y, size * margin)
+                if points is not None:
+                    seen.append(points)
+                if len(seen) + len(CROP_MARGINS) - 1 - number < 2:  # two must see it
+                    return None
             points = np.median(np.stack(seen), axis=0).astype(np.float32)  # [478, 3]
             face = FaceLandmarks(points)
             x, y = face.center

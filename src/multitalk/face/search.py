@@ -132,6 +132,12 @@ def find_faces(
     )
 
 
+def has_tiles(shape: Sequence[int]) -> bool:
+    """Whether a picture of this height and width is large enough to be searched in tiles."""
+    shorter, longer = sorted(shape[:2])
+    return shorter >= MIN_TILE_PIXELS and (longer > shorter or shorter // 2 >= MIN_TILE_PIXELS)
+
+
 def _steps(
     networks: Networks, image: NDArray[np.uint8], boxes: Sequence[Box], *, closely: bool
 ) -> Iterator[list[Place]]:
