@@ -1,6 +1,8 @@
 """The SDK's private names that the worker builds on are where the pinned version has them."""
 
 import inspect
+import subprocess
+import sys
 from importlib.metadata import version
 
 import runpod
@@ -72,3 +74,18 @@ def test_posts_go_where_the_sdk_s_go() -> None:
 
 def test_the_heartbeat_is_forked_from_the_main_thread() -> None:
     assert "Process(target=" in inspect.getsource(rp_ping.Heartbeat.start_ping)
+
+
+def test_the_worker_s_import_of_the_sdk_does_not_look_at_the_processor() -> None:
+    shown = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import cpuinfo; ask = cpuinfo.get_cpu_info; import multitalk.serving.runpod; "
+            "from runpod.serverless.utils import rp_debugger; "
+            "print(rp_debugger.PROCESSOR, cpuinfo.get_cpu_info is ask, sep='|')",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == "Unable to get processor info.|True"

@@ -21,8 +21,8 @@ from contextlib import suppress
 def _import_sdk() -> None:
     """Import the SDK without its look at the processor.
 
-    The SDK asks for the processor's name when it is imported, for a debugger that no worker uses. The
-    answer takes several processes and 0.5 to 1.3 s, a third of the time until the first job.
+    The SDK asks for the processor's name when it is imported, for a debugger that no worker uses.
+    The answer takes several processes and 0.5 to 1.3 s, a third of the time until the first job.
     """
     cpuinfo = None
     with suppress(ModuleNotFoundError):  # not needed by every version
