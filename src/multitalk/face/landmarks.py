@@ -152,9 +152,9 @@ class FaceDetector:
         for _look in range(2):
             seen: list[NDArray[np.float32]] = []
             for number, margin in enumerate(CROP_MARGINS):
-                points = self._mesh_in_crop(image, x, y, size * margin)
-                if points is not None:
-                    seen.append(points)
+                one = self._mesh_in_crop(image, x, y, size * margin)
+                if one is not None:
+                    seen.append(one)
                 if len(seen) + len(CROP_MARGINS) - 1 - number < 2:  # two must see it
                     return None
             points = np.median(np.stack(seen), axis=0).astype(np.float32)  # [478, 3]

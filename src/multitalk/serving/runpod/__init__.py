@@ -15,7 +15,8 @@ What the SDK (1.12.0) would do by itself, what is done instead and the test of i
 """
 
 import importlib
-from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 
 def _import_sdk() -> None:
@@ -24,12 +25,10 @@ def _import_sdk() -> None:
     The SDK asks for the processor's name when it is imported, for a debugger that no worker uses.
     The answer takes several processes and 0.5 to 1.3 s, a third of the time until the first job.
     """
-    cpuinfo = None
-    with suppress(ModuleNotFoundError):  # not needed by every version
-        cpuinfo = importlib.import_module("cpuinfo")
-    if cpuinfo is None:
-        importlib.import_module("runpod")
-        return
+    try:
+        cpuinfo: Any = importlib.import_module("cpuinfo")
+    except ModuleNotFoundError:  # not needed by every version
+        cpuinfo = SimpleNamespace(get_cpu_info=dict)
     ask = cpuinfo.get_cpu_info
     cpuinfo.get_cpu_info = dict  # no name: the SDK says that there is none
     try:
