@@ -3,12 +3,13 @@
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from multitalk.disk import KEPT_BYTES, kept_free, refusal_of, refusals_told
+from multitalk.disk import check_kept_free, refusal_of, refusals_told
 from multitalk.errors import (
     DeliveryFailed,
     DiskUnusable,
@@ -138,7 +139,13 @@ def test_a_disk_with_too_little_room_takes_no_job(tmp_path: Path) -> None:
 def test_a_twentieth_of_a_small_disk_is_kept_free_and_a_gigabyte_of_a_large_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for total, kept in ((6_000_000, 300_000), (10**12, KEPT_BYTES)):
-        usage = type("Usage", (), {"total": total})
-        monkeypatch.setattr("shutil.disk_usage", lambda _, usage=usage: usage)
-        assert kept_free(tmp_path) == kept
+    disk = SimpleNamespace(total=0, free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+    for disk.total, kept in ((6_000_000, 300_000), (10**12, 10**9)):
+        disk.free = kept
+        check_kept_free(tmp_path / "not" / "made")
+        disk.free = kept - 1
+        check_kept_free(tmp_path, share=0.25)
+        with pytest.raises(DiskUnusable) as told:
+            check_kept_free(tmp_path)
+        assert (told.value.key, told.value.http_status) == ("server_disk_low", 507)

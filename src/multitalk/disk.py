@@ -63,15 +63,31 @@ def refusals_told() -> Iterator[None]:
         raise disk_unusable(refusal.errno) from error
 
 
-def kept_free(directory: Path) -> int:
-    """Bytes of a directory's disk that nothing new may take: 1 GB, or a 20th of a smaller disk.
+def check_kept_free(directory: Path, *, share: float = 1.0) -> None:
+    """See that a disk has what nothing new may take: 1 GB, or a 20th of a smaller disk.
 
     What was accepted before has these for its results, and the records have them for changes.
 
+    Args:
+        directory: On that disk; it may still be to be made.
+        share: Of those bytes.
+
     Raises:
-        OSError: The directory is not there, or its disk fails.
+        DiskUnusable: It has less, or fails.
     """
-    return min(KEPT_BYTES, shutil.disk_usage(directory).total // KEPT_SHARE)
+    place = next(place for place in (directory, *directory.parents) if place.is_dir())
+    try:
+        usage = shutil.disk_usage(place)
+    except OSError as error:
+        raise disk_failed(error) from error
+    kept = share * min(KEPT_BYTES, usage.total / KEPT_SHARE)
+    if usage.free < kept:
+        raise DiskUnusable("server_disk_low", free=usage.free / 2**20, needed=kept / 2**20)
+
+
+def disk_failed(error: OSError) -> DiskUnusable:
+    """A failure of the server's disk as an error of ours; its message has no path."""
+    return DiskUnusable("server_disk_failed", reason=error.strerror or type(error).__name__)
 
 
 def free_bytes(directory: Path) -> int:

@@ -1091,6 +1091,14 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 키의 작업 {waiting}개가 이미 기다리고 있습니다(최대 {limit}개). "
         "{seconds:g}초 뒤에 다시 요청하거나 일부를 취소해 주세요.",
     },
+    "quota_exceeded": {
+        "en": "with this the key would have {used:.2f} GB stored on this server, in uploads, jobs "
+        "and videos; it may have {limit:g} GB: delete talks that are not needed (/delete/ID, or on "
+        "the page), wait until older ones expire, or ask the operator for more (--quota)",
+        "ko": "저장하면 이 키가 이 서버에 업로드, 작업, 영상으로 {used:.2f}GB를 갖게 됩니다. "
+        "한도는 {limit:g}GB입니다. 필요 없는 영상을 지우거나(/delete/ID 또는 페이지에서), 오래된 "
+        "것이 만료될 때까지 기다리거나, 운영자에게 더 요청해 주세요(--quota).",
+    },
     "upload_too_large": {
         "en": "more than {limit:g} MiB (MULTITALK_MAX_AUDIO_BYTES); send a smaller file",
         "ko": "{limit:g} MiB를 넘었습니다 (MULTITALK_MAX_AUDIO_BYTES). 더 작은 파일을 보내 주세요.",

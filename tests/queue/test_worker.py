@@ -20,11 +20,11 @@ from PIL import Image
 from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
+from multitalk import disk
 from multitalk.engines.base import FrameChunk
 from multitalk.errors import NotFound
 from multitalk.job import readiness
 from multitalk.schema import JobStatus
-from multitalk.serving import room
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.directory import DirectoryMedia
 from multitalk.serving.work.worker import QueueWorker
@@ -256,7 +256,8 @@ async def test_no_job_is_taken_while_its_result_could_not_be_kept(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(room, "free_bytes", lambda _: 0)
+        patched.setattr(disk, "KEPT_SHARE", 1e-9)
+        patched.setattr(disk, "KEPT_BYTES", 10**18)
         async with shop(opened, tmp_path / "work") as it:
             assert not await it.worker._room.is_there()
             job = await it.send()

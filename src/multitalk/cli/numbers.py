@@ -8,6 +8,7 @@ import typer
 MAX_RETENTION_SECONDS = 10 * 365 * 86_400.0
 MAX_RATE_FACTOR = 1e6
 MAX_PRICE = 1e9
+MAX_QUOTA = 1e9  # gigabytes
 MAX_DRAIN_SECONDS = 7 * 86_400.0
 
 Number = TypeVar("Number", float, float | None)

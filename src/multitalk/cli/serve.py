@@ -16,7 +16,13 @@ from multitalk.cli.console import (
     complain,
     note,
 )
-from multitalk.cli.numbers import MAX_PRICE, MAX_RATE_FACTOR, MAX_RETENTION_SECONDS, is_number
+from multitalk.cli.numbers import (
+    MAX_PRICE,
+    MAX_QUOTA,
+    MAX_RATE_FACTOR,
+    MAX_RETENTION_SECONDS,
+    is_number,
+)
 from multitalk.serving.api.directory import KEYS_FILE, QUEUE_FILE, former_directories, keys_of
 from multitalk.settings import Settings
 
@@ -100,6 +106,16 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             callback=is_number,
         ),
     ] = 1.0,
+    quota: Annotated[
+        float,
+        typer.Option(
+            help="Gigabytes that a key may have stored in uploads, jobs and videos; 0: no limit.",
+            metavar="GIGABYTES",
+            min=0.0,
+            max=MAX_QUOTA,
+            callback=is_number,
+        ),
+    ] = 20.0,
     price_per_hour: Annotated[
         float | None,
         typer.Option(
@@ -162,6 +178,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
                 cors_origins=tuple(cors_origin or ()),
                 rate_factor=rate,
                 retention_seconds=retention,
+                quota_bytes=round(quota * 10**9) or None,
                 max_upload_bytes=max(
                     settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
                 ),

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from pathlib import Path
 
-from multitalk.disk import free_bytes, kept_free
+from multitalk.disk import check_kept_free
 from multitalk.errors import DiskUnusable
 from multitalk.job.readiness import check_work_directory
 from multitalk.serving.sparing import SparingLog
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 1.0  # until it is asked again
-RESULTS_SHARE = 4  # of what servers keep free for results: work ends when this part is left
+RESULTS_SHARE = 0.25  # of what servers keep free for results: no work with less than that
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +47,4 @@ class Room:
         """
         check_work_directory(self._settings)
         if self._results is not None:
-            check_results(self._results)
-
-
-def check_results(directory: Path) -> None:
-    """Look at the disk that results are kept on; a directory may still be to be made.
-
-    Raises:
-        DiskUnusable: It is all but full.
-    """
-    place = next(place for place in (directory, *directory.parents) if place.is_dir())
-    try:
-        free, needed = free_bytes(place), kept_free(place) // RESULTS_SHARE
-    except OSError as error:
-        raise DiskUnusable("server_disk_failed", reason=error.strerror) from error
-    if free < needed:
-        raise DiskUnusable("server_disk_low", free=free / 2**20, needed=needed / 2**20)
+            check_kept_free(self._results, share=RESULTS_SHARE)

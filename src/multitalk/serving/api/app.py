@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from multitalk.disk import REFUSALS, disk_failed
 from multitalk.errors import InternalError, MultiTalkError, NotFound
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
@@ -64,6 +65,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     page.mount_page(app)
     app.add_exception_handler(MultiTalkError, _told)
     app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(OSError, _refused)
     app.add_exception_handler(Exception, _crashed)
     app.add_middleware(
         Gate,
@@ -91,6 +93,13 @@ async def _told(request: Request, error: Exception) -> Response:
     if not isinstance(error, MultiTalkError):
         raise error
     return error_answer(error, _locale(request))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A disk that takes nothing; whatever else the system refuses is a crash."""
+    if not isinstance(error, OSError) or error.errno not in REFUSALS:
+        raise error
+    return error_answer(disk_failed(error), _locale(request))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

@@ -24,6 +24,7 @@ class ServeConfig:
         max_run_bytes: Body of `/run`.
         max_runsync_bytes: Body of `/runsync`, and its answer.
         max_upload_bytes: One upload.
+        quota_bytes: What one key may have stored in uploads, jobs and videos; None: no limit.
         price_per_hour: Of a worker, in the operator's currency; None: unknown.
         currency: Its name.
     """
@@ -38,6 +39,7 @@ class ServeConfig:
     max_run_bytes: int = 10 * MEGABYTE
     max_runsync_bytes: int = 20 * MEGABYTE
     max_upload_bytes: int = 512 * 2**20
+    quota_bytes: int | None = 20_000 * MEGABYTE
     price_per_hour: float | None = None
     currency: str = "USD"
 

@@ -10,6 +10,7 @@ from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.paces import finished_talks, quality_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
+from multitalk.serving.sparing import SparingLog
 
 SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
@@ -27,26 +28,28 @@ class Housekeeping:
         self._webhooks = webhooks
         self._metrics = metrics
         self._paced: set[str] = set()
+        self._log = SparingLog(logger)
 
     async def run(self) -> None:
         """Do it until cancelled; what fails is done again when it is due again."""
         try:
             await asyncio.gather(
-                self._every(SWEEP_SECONDS, self._server.queue.sweep),
-                self._every(WEBHOOKS_SECONDS, self._webhooks.deliver_due),
-                self._every(PACES_SECONDS, self._note_paces),
-                self._every(FORGET_SECONDS, self._forget),
+                self._every("sweep", SWEEP_SECONDS, self._server.queue.sweep),
+                self._every("webhooks", WEBHOOKS_SECONDS, self._webhooks.deliver_due),
+                self._every("paces", PACES_SECONDS, self._note_paces),
+                self._every("uploads", FORGET_SECONDS, self._forget),
             )
         finally:
             await self._webhooks.close()
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 with guarded("of the server's own"):
                     await work()
+                self._log.over(name)
             except MultiTalkError as error:
-                logger.warning("%s", error)
+                self._log.say(name, f"{name}: {error}")
             await asyncio.sleep(seconds)
 
     async def _note_paces(self) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest, MultiTalkError, not_a_choice
 from multitalk.schema import JobStatus
 from multitalk.schema.problems import brief
-from multitalk.serving.api.answers import answer, read_body
+from multitalk.serving.api.answers import announced_bytes, answer, read_body
 from multitalk.serving.api.order import check_idempotency_key, parse_batch, parse_order
 from multitalk.serving.api.replies import frame_of, job_reply, media_url
 from multitalk.serving.api.sending import in_batch, send
@@ -35,6 +35,7 @@ async def run(request: Request) -> Response:
     server.limits.admit(caller_of(request), "run")
     given = await read_body(request, max_bytes=server.config.max_run_bytes)
     order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
+    await server.storage.admit(owner, announced_bytes(request))
     (job,) = await send(server, [order], base_url=server.base_url(request))
     return answer({"id": job.id, "status": job.status.value})
 
@@ -47,6 +48,7 @@ async def run_sync(request: Request) -> Response:
     wait = _number(request, "wait", DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS) / 1000
     given = await read_body(request, max_bytes=server.config.max_runsync_bytes)
     order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
+    await server.storage.admit(owner, announced_bytes(request))
     (job,) = await send(server, [order], base_url=server.base_url(request))
     end = time.monotonic() + wait  # a clock that nobody sets
     while not job.is_final and not server.ending.begun.is_set() and time.monotonic() < end:
@@ -74,6 +76,7 @@ async def batch(request: Request) -> Response:
             order = _order(server, given, owner=owner, idempotency_key=None)
         name = key and f"{key}[{number}]"
         orders.append(order.model_copy(update={"idempotency_key": name}))
+    await server.storage.admit(owner, announced_bytes(request))
     sent = await send(server, orders, base_url=server.base_url(request))
     return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
 
@@ -132,6 +135,7 @@ async def purge_queue(request: Request) -> Response:
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "purge-queue")
     removed = await server.queue.purge(owner=owner)
+    server.storage.removed(owner)
     return answer({"removed": removed, "status": "completed"})
 
 

@@ -101,6 +101,11 @@ class Ledger:
         row = self._row("SELECT * FROM uploads WHERE id = ?", (upload_id,))
         return Upload(*row) if row else None
 
+    def uploads_of(self, owner: str) -> list[Upload]:
+        """An owner's uploads."""
+        rows = self._rows("SELECT * FROM uploads WHERE owner = ?", (owner,))
+        return [Upload(*row) for row in rows]
+
     def expired_uploads(self, now: float) -> list[Upload]:
         """Uploads whose time is over."""
         rows = self._rows("SELECT * FROM uploads WHERE expires <= ?", (now,))

@@ -29,6 +29,7 @@ from multitalk.serving.api.links import LinkSigner, read_secret
 from multitalk.serving.api.listening import address_of, listen
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.server import Server
+from multitalk.serving.api.storage import Storage
 from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.webhooks import Webhooks, public_poster
@@ -197,6 +198,7 @@ async def _opened(
             limits=RateLimits(factor=config.rate_factor),
             links=LinkSigner(secret),
             uploads=uploads,
+            storage=Storage(config.data, queue, uploads, quota=config.quota_bytes),
             secret=secret,
             ending=ending,
             readers=readers,

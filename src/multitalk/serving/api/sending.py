@@ -1,9 +1,9 @@
 """Jobs on their way into the queue: with their uploads and webhooks, all of them or none."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from multitalk.errors import MultiTalkError
+from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.queue import Job, Submission, new_job_id
@@ -80,5 +80,7 @@ async def _with_uploads(server: Server, order: Submission, job_id: str) -> Submi
 
 async def _forget(server: Server, job_ids: Sequence[str]) -> None:
     for job_id in job_ids:
-        server.ledger.forget_webhook(job_id)
         await server.queue.media.remove_job(job_id)
+    with suppress(QueueUnavailable):  # on a full disk; later they are found to have no job
+        for job_id in job_ids:
+            server.ledger.forget_webhook(job_id)

@@ -19,6 +19,7 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.limits import RateLimits
 from multitalk.serving.api.links import LinkSigner
+from multitalk.serving.api.storage import Storage
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
@@ -49,6 +50,7 @@ class Server:
         limits: How often.
         links: Signs the addresses of videos.
         uploads: Files that came ahead of their jobs.
+        storage: How much may be stored.
         secret: What its webhooks' secrets are derived from.
         ending: Whether it was asked to end.
         own_workers: Ids of the workers that run on behalf of this server.
@@ -70,6 +72,7 @@ class Server:
     limits: RateLimits
     links: LinkSigner
     uploads: UploadStore
+    storage: Storage
     secret: bytes
     ending: Ending
     readers: Readers

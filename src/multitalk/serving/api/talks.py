@@ -61,8 +61,10 @@ async def delete(request: Request, job_id: str) -> Response:
     """Nothing of it is left. A job that has not ended is to be cancelled first."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "cancel")
-    await server.own_job(job_id, owner_of(request))
+    owner = owner_of(request)
+    await server.own_job(job_id, owner)
     await server.queue.forget(job_id)
+    server.storage.removed(owner)
     server.ledger.forget_stream(job_id)
     return answer({"id": job_id, "deleted": True})
 

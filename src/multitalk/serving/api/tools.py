@@ -28,12 +28,16 @@ async def upload(request: Request) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "upload")
-    kept, container, size = await server.uploads.receive(
-        request.stream(),
-        announced=announced_bytes(request),
-        owner=owner_of(request),
-        now=server.clock(),
-    )
+    owner, announced = owner_of(request), announced_bytes(request)
+    await server.storage.check(owner, announced)
+    with server.storage.receiving(owner) as on_bytes:
+        kept, container, size = await server.uploads.receive(
+            request.stream(),
+            announced=announced,
+            owner=owner,
+            now=server.clock(),
+            on_bytes=on_bytes,
+        )
     if container.medium == "image":
         server.readers.warm()  # its faces are what is asked for next
     told = {

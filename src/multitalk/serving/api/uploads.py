@@ -8,15 +8,16 @@ import asyncio
 import re
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import InvalidRequest, LimitExceeded, NotFound
+from multitalk.disk import disk_failed
+from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnavailable
 from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
 from multitalk.serving.api.ledger import Ledger, Upload
 from multitalk.serving.queue import MediaStore
-from multitalk.serving.queue.directory import unusable
 from multitalk.serving.queue.summary import UPLOAD
 
 SCHEME = "upload://"
@@ -44,7 +45,13 @@ class UploadStore:
                 path.unlink()
 
     async def receive(
-        self, chunks: AsyncIterator[bytes], *, announced: int | None, owner: str, now: float
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        announced: int | None,
+        owner: str,
+        now: float,
+        on_bytes: Callable[[int], None] = lambda _: None,
     ) -> tuple[Upload, Container, int]:
         """Take a file in as it comes.
 
@@ -53,6 +60,7 @@ class UploadStore:
             announced: How many, where that was said.
             owner: Whose it is.
             now: Seconds since 1970.
+            on_bytes: Told of each chunk's; what it raises ends the upload.
 
         Returns:
             The upload, its format, its size in bytes.
@@ -60,16 +68,21 @@ class UploadStore:
         Raises:
             LimitExceeded: More bytes than are accepted.
             InvalidRequest: There are none, or of no known format.
-            QueueUnavailable: The disk is full.
+            DiskUnusable: The disk is full, or fails.
         """
         self._check(announced or 0)
         try:
-            return await self._received(chunks, owner=owner, now=now)
+            return await self._received(chunks, owner=owner, now=now, on_bytes=on_bytes)
         except OSError as error:
-            raise unusable(error) from error
+            raise disk_failed(error) from error
 
     async def _received(
-        self, chunks: AsyncIterator[bytes], *, owner: str, now: float
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        owner: str,
+        now: float,
+        on_bytes: Callable[[int], None],
     ) -> tuple[Upload, Container, int]:
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".part-") as partial:
             head, size = b"", 0
@@ -77,6 +90,7 @@ class UploadStore:
             async for chunk in chunks:
                 size += len(chunk)
                 self._check(size)
+                on_bytes(len(chunk))
                 if container is None:
                     head += chunk[: SNIFFED_BYTES - len(head)]
                     if len(head) == SNIFFED_BYTES:  # what it is, is known before the rest comes
@@ -90,7 +104,11 @@ class UploadStore:
             name = upload_id + container.suffix
             (self.directory / name).hardlink_to(partial.name)
         upload = Upload(upload_id, owner, name, now + self._seconds)
-        self._ledger.add_upload(upload)
+        try:
+            self._ledger.add_upload(upload)
+        except QueueUnavailable:
+            (self.directory / name).unlink(missing_ok=True)
+            raise
         return upload, container, size
 
     def path(self, source: str, *, field: str, owner: str, now: float) -> Path:
@@ -122,6 +140,14 @@ class UploadStore:
                 path = self.path(source, field=field, owner=owner, now=now)
                 names[field] = UPLOAD + await media.put(path, job_id=job_id, suffix=path.suffix)
         return with_sources(given, names) if names else given
+
+    def stored(self, owner: str) -> int:
+        """Bytes of an owner's uploads."""
+        total = 0
+        for upload in self._ledger.uploads_of(owner):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                total += (self.directory / upload.file).stat().st_size
+        return total
 
     def sweep(self, now: float) -> None:
         """Remove what is expired."""

@@ -67,6 +67,9 @@ class Webhooks:
         self._seen = 0  # number of the last end that was looked at
         self._unsent_at = ticks()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._over: set[str] = (
+            set()
+        )  # ends that need no more tries, while the ledger has them still
 
     async def deliver_due(self) -> None:
         """Begin to try each webhook whose job has ended and whose time has come."""
@@ -139,26 +142,31 @@ class Webhooks:
             return True
         if webhook is None or job.webhook is None or not job.is_final:
             return True  # one that was sent again comes again when it ends
+        if _message_id(job) in self._over:
+            return self._forget(job)
         status = await self._try(job, job.webhook, webhook)
         if await self._was_sent_again(job):
             return True
-        if status == 200:
-            ledger.forget_webhook(job.id)
-            self._metrics.webhook("delivered")
-            return True
-        logger.warning(
-            "job %s: webhook was not taken: %s, try %d of %d",
-            job.id,
-            f"HTTP {status}" if status else "no answer",
-            webhook.tries + 1,
-            TRIES,
-        )
-        if webhook.tries + 1 < TRIES:
-            ledger.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
-            self._metrics.webhook("failed")
-            return False
-        ledger.forget_webhook(job.id)
-        self._metrics.webhook("given_up")
+        if status != 200:
+            logger.warning(
+                "job %s: webhook was not taken: %s, try %d of %d",
+                job.id,
+                f"HTTP {status}" if status else "no answer",
+                webhook.tries + 1,
+                TRIES,
+            )
+            if webhook.tries + 1 < TRIES:
+                ledger.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
+                self._metrics.webhook("failed")
+                return False
+        self._metrics.webhook("delivered" if status == 200 else "given_up")
+        return self._forget(job)
+
+    def _forget(self, job: Job) -> bool:
+        """Forget a webhook; on a full disk this is tried again, and the end is not posted again."""
+        self._over.add(_message_id(job))
+        self._server.ledger.forget_webhook(job.id)
+        self._over.discard(_message_id(job))
         return True
 
     async def _was_sent_again(self, job: Job) -> bool:
@@ -182,13 +190,18 @@ class Webhooks:
         body = json.dumps(reply, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
         headers = signed_headers(
             webhook_secret(server.secret, job.owner),
-            message_id=f"{job.id}-{job.redeliveries}",
+            message_id=_message_id(job),
             timestamp=int(now),
             body=body,
         )
         headers |= {"Content-Type": "application/json", "User-Agent": "multitalk-serverless"}
         posting = apart(lambda: self._post(url, headers, body), name="webhook")
         return await asyncio.wrap_future(posting)
+
+
+def _message_id(job: Job) -> str:
+    """The same for each try at one end of a job."""
+    return f"{job.id}-{job.redeliveries}"
 
 
 def public_poster(settings: Settings) -> Poster:

@@ -78,6 +78,9 @@ class MediaStore(Protocol):
             NotFound: There is no such file, or no more; at the first chunk.
         """
 
+    async def job_bytes(self, job_id: str) -> int:
+        """Bytes of all files of a job; 0 where it has none."""
+
     async def remove_job(self, job_id: str) -> None:
         """Remove all files of a job."""
 

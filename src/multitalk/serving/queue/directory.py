@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import math
 import os
 import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from multitalk.errors import NotFound, QueueUnavailable
@@ -94,6 +96,14 @@ class DirectoryMedia:
         if re.match(JOB_ID, job_id):
             await asyncio.to_thread(shutil.rmtree, self.root / job_id, ignore_errors=True)
 
+    async def jobs(self) -> set[str]:
+        """Jobs that have files."""
+        return set(await self.older_than(math.inf))
+
+    async def job_bytes(self, job_id: str) -> int:
+        """As `MediaStore.job_bytes`."""
+        return await asyncio.to_thread(folder_bytes, self.root / job_id)
+
     async def older_than(self, moment: float) -> list[str]:
         """Jobs whose folder was last changed before a moment, seconds since 1970."""
         return await asyncio.to_thread(self._older_than, moment)
@@ -121,6 +131,16 @@ class DirectoryMedia:
         finally:
             partial.unlink(missing_ok=True)
         _sync(target.parent)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 where there is none."""
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                total += entry.stat().st_size
+    return total
 
 
 def unusable(error: OSError) -> QueueUnavailable:

@@ -1,6 +1,7 @@
 """Media of jobs in a NATS object store, within reach of every machine."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 from nats.js.errors import NotFoundError
@@ -65,16 +66,28 @@ class JetStreamMedia:
             finally:
                 await subscription.unsubscribe()
 
+    async def job_bytes(self, job_id: str) -> int:
+        """As `MediaStore.job_bytes`."""
+        total = 0
+        with translated():
+            for name in await self._names(job_id):
+                with suppress(NotFoundError):
+                    total += (await self._store.media.get_info(name)).size or 0
+        return total
+
     async def remove_job(self, job_id: str) -> None:
         """As `MediaStore.remove_job`."""
         with translated():
-            info = await self._store.stream.stream_info(
-                "KV_multitalk-files", subjects_filter=f"$KV.multitalk-files.{job_id}.>"
-            )
-            for subject in info.state.subjects or {}:
-                token = subject.split(f"{job_id}.", 1)[1]
-                await self._remove(f"{job_id}/{token}")
+            for name in await self._names(job_id):
+                await self._remove(name)
             await self._store.forget("files", f"{job_id}.>")
+
+    async def _names(self, job_id: str) -> list[str]:
+        info = await self._store.stream.stream_info(
+            "KV_multitalk-files", subjects_filter=f"$KV.multitalk-files.{job_id}.>"
+        )
+        subjects = info.state.subjects or {}
+        return [f"{job_id}/{subject.split(f'{job_id}.', 1)[1]}" for subject in subjects]
 
     async def _remove(self, name: str) -> None:
         try:

@@ -113,6 +113,7 @@ class Job(Stored):
         locale: Of the sentences that the queue itself writes.
         title: The first words that are said in it; empty where all voices are recordings.
         portrait: Name in the media store of its picture, if that came as an upload.
+        input_bytes: Of what was sent, without uploads.
         created_at: When it was sent.
         queued_at: When it was sent or, later, sent again (`retry`).
         started_at: When the last attempt at it began.
@@ -145,6 +146,7 @@ class Job(Stored):
     locale: Locale = "en"
     title: str = ""
     portrait: str | None = None
+    input_bytes: int = 0
     created_at: float
     queued_at: float
     started_at: float | None = None

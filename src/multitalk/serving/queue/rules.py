@@ -72,6 +72,7 @@ def accepted(submission: Submission, now: float) -> Job:
         locale=wanted_locale(submission.input),
         title=title_of(submission.input),
         portrait=portrait_of(submission.input),
+        input_bytes=len(submission.as_text()),
         created_at=now,
         queued_at=now,
     )

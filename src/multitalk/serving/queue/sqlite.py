@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import Conflict, NotFound
+from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import rules
 from multitalk.serving.queue.directory import DirectoryMedia
 from multitalk.serving.queue.pulse import Pulse
 from multitalk.serving.queue.records import (
+    FINAL,
     Counts,
     Job,
     PieceRecord,
@@ -24,7 +25,7 @@ from multitalk.serving.queue.records import (
     WorkerRecord,
 )
 from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
-from multitalk.serving.queue.sqlite_file import SqliteFile
+from multitalk.serving.queue.sqlite_file import SqliteFile, is_full
 from multitalk.serving.queue.sqlite_turns import jobs_ahead, next_job, waiting_of
 
 ORPHAN_SECONDS = 86_400.0  # how long media without a job are kept: uploads come before their job
@@ -218,19 +219,46 @@ class SqliteQueue(RuledQueue):
 
     async def sweep(self) -> None:
         """As `JobQueue.sweep`."""
-        await self._end_silent_leases()
         now = self.terms.clock()
         while await self._file.read(lambda base: _due(base, now, 1)):
-            forgotten = await self._file.write(lambda base: self._swept(base, now))
+            try:
+                forgotten = await self._file.write(lambda base: self._swept(base, now))
+            except QueueUnavailable as error:
+                if not (is_full(error) and await self._make_room(now)):
+                    raise
+                continue
             self._pulse.beat()
             self._is_erased = self._is_erased and not forgotten
             for job_id in forgotten:
                 await self.media.remove_job(job_id)
+        await self._end_silent_leases()
         if not self._is_erased:
             self._is_erased = await self._file.erase()
         if time.monotonic() >= self._orphans_at:
             self._orphans_at = time.monotonic() + ORPHANS_EVERY
             await self._remove_orphans()
+
+    async def _make_room(self, now: float) -> bool:
+        """Remove the files of jobs that are to be forgotten; whether there were any.
+
+        Forgetting itself needs some room on the disk, which their files then leave.
+        """
+        due = await self._file.read(lambda base: _to_be_forgotten(base, now))
+        with_files = due & await self.media.jobs()
+        for job_id in with_files:
+            await self.media.remove_job(job_id)
+        return bool(with_files)
+
+    async def forget(self, job_id: str) -> None:
+        """As `JobQueue.forget`; on a full disk its files go first."""
+        try:
+            await super().forget(job_id)
+        except QueueUnavailable as error:
+            if not is_full(error):
+                raise
+            rules.unwanted(await self.get(job_id))
+            await self.media.remove_job(job_id)
+            await super().forget(job_id)
 
     async def _remove_orphans(self) -> None:
         for job_id in await self.media.older_than(time.time() - ORPHAN_SECONDS):
@@ -366,6 +394,14 @@ def _column(base: sqlite3.Connection, column: str, job_id: str) -> str:
     if found is None:
         raise unknown(job_id)
     return str(found[0])
+
+
+def _to_be_forgotten(base: sqlite3.Connection, now: float) -> set[str]:
+    found = base.execute(
+        f"SELECT id FROM jobs WHERE due <= ? AND status IN ({', '.join('?' * len(FINAL))})",  # noqa: S608
+        (now, *(status.value for status in FINAL)),
+    ).fetchall()
+    return {job_id for (job_id,) in found}
 
 
 def _due(base: sqlite3.Connection, now: float, limit: int) -> list[Job]:

@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS workers (
 );
 """  # noqa: S608 - of a constant
 
+DISK_ERROR = "disk I/O error"  # SQLITE_IOERR; among others where its index of the log cannot grow
+
 Answer = TypeVar("Answer")
 
 
@@ -180,6 +182,11 @@ def _use_log(base: sqlite3.Connection) -> None:
             if time.monotonic() > ends:
                 raise
             time.sleep(0.01)
+
+
+def is_full(error: QueueUnavailable) -> bool:
+    """Whether the disk took nothing: full, or where SQLite cannot tell why."""
+    return error.key == "queue_full" or DISK_ERROR in str(error.parameters.get("reason"))
 
 
 def _ours(error: sqlite3.Error) -> QueueUnavailable:

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from multitalk.errors import MultiTalkError, WorkerError
+from multitalk.disk import REFUSALS, disk_unusable
+from multitalk.errors import MultiTalkError
 from multitalk.fence.entering import code_paths
 from multitalk.fence.kernel import forbid_files, forbid_system_calls
 from multitalk.serving.reader.frames import next_question, packed
@@ -30,7 +31,6 @@ _MACHINE = (
 )
 _MAX_TRACEBACK = 4000  # characters
 _TOO_MUCH = (errno.EFBIG, errno.ENOMEM)
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,8 @@ def answer_one(name: str, connection: socket.socket) -> None:
     except OSError as error:
         if error.errno in _TOO_MUCH:
             say({"too_much": True})
-        elif error.errno in _DISK:
-            full = WorkerError("work_directory_unusable", reason=error.strerror)
-            say({"error": told_error(full)})
+        elif error.errno in REFUSALS:
+            say({"error": told_error(disk_unusable(error.errno))})
         else:
             say({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
     except Exception:  # whatever a library makes of a damaged file; the server logs it
