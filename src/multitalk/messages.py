@@ -12,6 +12,19 @@ from typing import Literal
 Locale = Literal["en", "ko"]
 
 
+class Translated(str):
+    """A parameter that is a word of its own in Korean; as a string, the English one."""
+
+    __slots__ = ("korean",)
+    korean: str
+
+    def __new__(cls, english: str, korean: str) -> "Translated":
+        """Both words of one thing."""
+        word = super().__new__(cls, english)
+        word.korean = korean
+        return word
+
+
 @dataclass(frozen=True)
 class Notice:
     """Something the caller should know about a result that is a success all the same.
@@ -1437,6 +1450,11 @@ def sentence(key: str, locale: Locale = "en", **parameters: object) -> str:
 
     It is one line, and shows whatever a caller's text in it would hide.
     """
+    if locale == "ko":
+        parameters = {
+            name: value.korean if isinstance(value, Translated) else value
+            for name, value in parameters.items()
+        }
     return visible(SENTENCES[key][locale].format(**parameters))
 
 

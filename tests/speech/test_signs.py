@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 
+from multitalk.messages import sentence
 from multitalk.speech.espeak import ask_espeak, inventory
 from multitalk.speech.signs import signs_in_words
 from multitalk.speech.synthesis import synthesize
@@ -61,3 +62,5 @@ def test_a_sign_that_is_named_in_english_is_told() -> None:
     (notice,) = synthesize("5 @ 5", language="cy").notices
     assert notice.key == "letters_named"
     assert notice.parameters == {"language": "Welsh", "letters": "@"}
+    assert sentence(notice.key, "en", **notice.parameters).startswith("the voice of Welsh")
+    assert sentence(notice.key, "ko", **notice.parameters).startswith("웨일스어 음성이")

@@ -122,6 +122,14 @@ def _counted(match: re.Match[str]) -> str:
     return _spaced(f"{decimal(number)} {counter}", match, after=False)
 
 
+def _initials(at: re.Match[str]) -> str:
+    """A dot of an address; or initials, of which the voice says a third one twice if dotted."""
+    if at[0] == ".":
+        return " 점 "
+    said = at[0].rstrip(".")
+    return said.replace(".", "") if said.count(".") > 1 else said
+
+
 def _with_letter(match: re.Match[str]) -> str:
     """One digit beside capital letters, as in 5G or MP3, has its English name."""
     before_letter, letters, after_letter = match.groups()
@@ -251,7 +259,11 @@ _RULES: tuple[_Rule, ...] = (
     _rule(r"(?<=\d) [-−] (?=\d)", " 빼기 "),
     _rule(r"(?<![\w.,)])[-−](?=\d)", "마이너스 "),
     _rule(r"(?i)(?<=[A-Za-z\d])\.(com|net)\b", r" 닷 \1"),
-    _rule(r"(?<=[A-Za-z])\.(?=[A-Za-z])", " 점 "),
+    _rule(
+        r"(?<![A-Za-z.])[A-Za-z](?:\.[A-Za-z])+(?![A-Za-z])(?:\.(?=\s*[가-힣]))?"
+        r"|(?<=[A-Za-z])\.(?=[A-Za-z])",
+        _initials,
+    ),
     _rule(r"(?<=[A-Za-z\d])@(?=[A-Za-z\d])", " 골뱅이 "),
     _rule(r"%p\b", " 퍼센트포인트"),
     _rule(r"\s?%", " 퍼센트"),

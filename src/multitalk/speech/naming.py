@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multitalk.messages import Notice
+from multitalk.messages import Notice, Translated
 from multitalk.speech.languages import LANGUAGE_NAMES
 from multitalk.speech.reading import Piece
 from multitalk.speech.scripts import script_of
@@ -36,12 +36,19 @@ def named_letters(pieces: Sequence[Piece], spoken: Sequence[Mapping[str, Any]]) 
         Notice(
             "letters_named",
             {
-                "language": LANGUAGE_NAMES.get(language, (language,))[0],
+                "language": _name_of(language),
                 "letters": " ".join(list(letters)[:_MOST_SHOWN]),
             },
         )
         for language, letters in named.items()
     ]
+
+
+def _name_of(language: str) -> str:
+    if language not in LANGUAGE_NAMES:
+        return language
+    english, _, korean, *_ = LANGUAGE_NAMES[language]
+    return Translated(english, korean)
 
 
 def _shown(word: str) -> list[str]:

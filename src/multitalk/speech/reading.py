@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Notice
-from multitalk.speech.cutting import parts_of, pause_after
+from multitalk.speech.buffers import spoken_parts
+from multitalk.speech.cutting import pause_after
 from multitalk.speech.korean import without_hanja
 from multitalk.speech.languages import language_code
 from multitalk.speech.latin import latin_language
@@ -71,7 +72,7 @@ def _pieces(line: Line, host: str) -> list[Piece]:
     pieces: list[Piece] = []
     text = without_hanja(line.text) if host == "ko" else line.text
     for run in runs_of(text, host):
-        parts = parts_of(spoken_form(run.text, run.language))
+        parts = spoken_parts(spoken_form(run.text, run.language))
         pieces += [Piece(part, run.language, pause_after(part)) for part in parts]
         if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
             pieces[-1] = Piece(pieces[-1].text + ",", run.language, 0.0)
