@@ -1089,6 +1089,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "링크가 온전하지 않거나 기한이 지났습니다. /status에서 새 링크를 받거나 키를 보내 "
         "주세요.",
     },
+    "body_cut": {
+        "en": "the connection ended before the whole body had come; send it again",
+        "ko": "본문을 다 받기 전에 연결이 끊겼습니다. 다시 보내 주세요.",
+    },
     "body_too_large": {
         "en": "more than {limit:g} MB; send large files to /uploads and name them as upload://ID",
         "ko": "{limit:g}MB를 넘었습니다. 큰 파일은 /uploads로 보내고 upload://ID로 지정해 주세요.",

@@ -121,20 +121,37 @@ def test_what_is_wrong_is_said_with_its_field(client, body, field):
     answer = client.post(SPEECH, json=body)
     assert answer.status_code == 400, answer.text
     assert answer.json()["field"] == field
-    assert answer.json()["error"].startswith(f"{field}: ")
+    assert answer.json()["error"]["message"].startswith(f"{field}: ")
 
 
 def test_a_body_that_is_no_object_is_refused(client):
-    assert "must be a JSON object" in client.post(SPEECH, json=["Hello."]).json()["error"]
+    assert (
+        "must be a JSON object" in client.post(SPEECH, json=["Hello."]).json()["error"]["message"]
+    )
     assert client.post(SPEECH, content=b"Hello.").status_code == 400
     assert client.post(SPEECH, json={"input": "x" * 2**21}).status_code == 413
+
+
+def test_errors_are_as_openai_s_clients_read_them(client):
+    told = client.post(SPEECH, json={"input": "x", "speed": 3}).json()
+    assert told["error"] == {
+        "message": "speed: 3 is too high; the limit is 2.0",
+        "type": "invalid_request_error",
+        "param": "speed",
+        "code": "invalid_request",
+    }
+    assert told["details"]["problems"][0]["reason"] == "too_high"
+    assert client.get("/v1/models").json()["error"]["type"] == "not_found_error"
+    assert isinstance(client.post("/v2/x/run", json={}).json()["error"], str)
 
 
 def test_with_keys_a_text_needs_one(tmp_path):
     with running(tmp_path, works=False) as server:
         _, token = server.keys.add("laptop")
         with server.client() as stranger, server.client(token) as friend:
-            assert stranger.post(SPEECH, json={"input": "Hello."}).status_code == 401
+            refused = stranger.post(SPEECH, json={"input": "Hello."})
+            assert refused.status_code == 401
+            assert refused.json()["error"]["type"] == "authentication_error"
             assert stranger.get("/v1/audio/voices").status_code == 401
             assert friend.get("/v1/audio/voices").status_code == 200
 
@@ -155,7 +172,7 @@ def test_one_server_is_the_speech_service_of_another(served, client, tmp_path):
         refused = asking.post(SPEECH, json={"input": "Hello.", "voice": "tts:nobody at all"})
         assert refused.status_code == 400
         assert refused.json()["field"] == "voice"
-        assert "nobody at all" in refused.json()["error"]
+        assert "nobody at all" in refused.json()["error"]["message"]
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("tmp")]
 
 

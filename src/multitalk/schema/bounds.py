@@ -75,17 +75,19 @@ def check_value(given: object, *, max_values: int = MAX_VALUES, field: str | Non
         if isinstance(value, str):
             if is_broken(value):
                 raise InvalidRequest("text_broken", field=_field(place) or field)
-        elif isinstance(value, Mapping | list | tuple):
+        elif isinstance(value, dict | list | tuple | Mapping):
             if seen + len(left) + len(value) > max_values:
                 raise _too_many(max_values, field)
             if value and len(place) >= MAX_DEPTH:
                 raise _too_deep(_field(place[:1]) or field)
-            if isinstance(value, Mapping):
-                _check_names(value, _field(place) or field)
-                inside = [(inner, (*place, str(name))) for name, inner in value.items()]
-            else:
+            if isinstance(value, list | tuple):
                 inside = [(inner, (*place, number)) for number, inner in enumerate(value)]
-            left.extend(reversed(inside))  # so that the first that is wrong is found first
+            else:
+                if (wrong := _wrong_names(value, place, field)) is not None:
+                    raise wrong
+                inside = [(inner, (*place, str(name))) for name, inner in value.items()]
+            inside.reverse()  # so that the first that is wrong is found first
+            left += inside
         elif isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
             raise number_too_long(_field(place) or field)
 
@@ -95,19 +97,25 @@ def number_too_long(field: str | None) -> InvalidRequest:
     return InvalidRequest("number_too_long", field=field, limit=MAX_NUMBER_CHARACTERS)
 
 
-def _check_names(given: Mapping[object, object], field: str | None) -> None:
+def _wrong_names(
+    given: Mapping[object, object], place: tuple[int | str, ...], field: str | None
+) -> InvalidRequest | None:
+    """What is wrong with the names of an object, which stands at a place of the document."""
     if len(given) > MAX_NAMES:
-        raise InvalidRequest("too_many_names", field=field, count=len(given), limit=MAX_NAMES)
+        where, count = _field(place) or field, len(given)
+        return InvalidRequest("too_many_names", field=where, count=count, limit=MAX_NAMES)
     for name in given:
-        if not isinstance(name, str):
-            continue
-        if len(name) > MAX_NAME_CHARACTERS:
-            limit, length = MAX_NAME_CHARACTERS, len(name)
-            raise InvalidRequest(
-                "name_too_long", field=field, name=brief(name), length=length, limit=limit
+        if isinstance(name, str) and len(name) > MAX_NAME_CHARACTERS:
+            return InvalidRequest(
+                "name_too_long",
+                field=_field(place) or field,
+                name=brief(name),
+                length=len(name),
+                limit=MAX_NAME_CHARACTERS,
             )
-        if is_broken(name):
-            raise InvalidRequest("text_broken", field=f"{field}.{brief(name)}" if field else None)
+        if isinstance(name, str) and is_broken(name):
+            return InvalidRequest("text_broken", field=_field((*place, name)) or field)
+    return None
 
 
 def _depths(outside: str) -> Iterator[int]:

@@ -20,6 +20,7 @@ from multitalk.messages import Locale
 from multitalk.schema import ErrorReply, read_json
 from multitalk.schema.bounds import MAX_VALUES
 from multitalk.serving.api.config import MEGABYTE
+from multitalk.serving.api.openai_errors import as_openai, is_openai
 
 MAX_LENGTH_DIGITS = 18  # of a number of bytes
 LARGE_BODY_BYTES = 2**20  # from here on a body is parsed in a thread, one such at a time
@@ -37,17 +38,35 @@ def answer(
     )
 
 
-def error_answer(error: MultiTalkError, locale: Locale) -> Response:
-    """What is told about an error, with the status of its kind."""
-    headers = {}
+def error_answer(
+    error: MultiTalkError,
+    locale: Locale,
+    *,
+    path: str,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """What is told about an error.
+
+    Args:
+        error: What went wrong.
+        locale: Language of its sentence.
+        path: That was asked for: below `/v1` errors have OpenAI's form.
+        status: In place of that of the error's kind.
+        headers: Of the answer, beside its own.
+    """
+    headers = dict(headers or {})
     if isinstance(error, TooManyRequests | SpeechFailed):
         seconds = error.parameters.get("seconds")
         if isinstance(seconds, float | int):
             headers["Retry-After"] = str(round(seconds))
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    status = status or error.http_status
     body = ErrorReply.of(error, locale).reply()
-    return answer(body, status=error.http_status, headers=headers)
+    if is_openai(path):
+        body = as_openai(body, status)
+    return answer(body, status=status, headers=headers)
 
 
 def locale_of(languages: str) -> Locale:

@@ -3,20 +3,20 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from multitalk.disk import REFUSALS, disk_failed
-from multitalk.errors import InternalError, MultiTalkError, NotFound
-from multitalk.messages import Locale
-from multitalk.schema import ErrorReply
+from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
 from multitalk.serving.api import companions, jobs, page, speech, streams, talks, tools, videos
-from multitalk.serving.api.answers import answer, error_answer, locale_of
+from multitalk.serving.api.answers import error_answer, locale_of
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.draining import Draining
 from multitalk.serving.api.gate import Gate
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
@@ -29,6 +29,10 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
+
+ROUTERS = tuple(
+    module.router for module in (jobs, talks, streams, videos, companions, tools, speech, page)
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +64,13 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         lifespan=lifespan,
     )
     app.state.metrics = metrics
-    for module in (jobs, talks, streams, videos, companions, tools, speech, page):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     page.mount_page(app)
     app.add_exception_handler(MultiTalkError, _told)
     app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(OSError, _refused)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _crashed)
     app.add_middleware(
         Gate,
@@ -82,34 +87,41 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=list(EXPOSED_HEADERS),
         )
+    app.add_middleware(Draining)
     return app
 
 
-def _locale(request: Request) -> Locale:
-    return locale_of(request.headers.get("accept-language", ""))
+def _answered(request: Request, error: MultiTalkError, **more: Any) -> Response:
+    locale = locale_of(request.headers.get("accept-language", ""))
+    return error_answer(error, locale, path=request.url.path, **more)
 
 
 async def _told(request: Request, error: Exception) -> Response:
     if not isinstance(error, MultiTalkError):
         raise error
-    return error_answer(error, _locale(request))
+    return _answered(request, error)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     """A disk that takes nothing; whatever else the system refuses is a crash."""
     if not isinstance(error, OSError) or error.errno not in REFUSALS:
         raise error
-    return error_answer(disk_failed(error), _locale(request))
+    return _answered(request, disk_failed(error))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     """No such route, or not by this method: the framework's status, our body."""
     if not isinstance(error, HTTPException):
         raise error
-    told = ErrorReply.of(NotFound("address_not_found"), _locale(request)).reply()
-    return answer(told, status=error.status_code, headers=error.headers)
+    nothing = NotFound("address_not_found")
+    return _answered(request, nothing, status=error.status_code, headers=error.headers)
+
+
+async def _left(request: Request, _: Exception) -> Response:
+    """The client went before it had sent all: nobody reads this."""
+    return _answered(request, InvalidRequest("body_cut"))
 
 
 async def _crashed(request: Request, _: Exception) -> Response:
     """A crash: the framework logs its traceback, the caller learns only that it was one."""
-    return error_answer(InternalError("server_crashed"), _locale(request))
+    return _answered(request, InternalError("server_crashed"))

@@ -124,7 +124,8 @@ class CutConnections:
                 raise
             logger.info("%s was cut: the server ends", scope["path"])
             if not has_begun:
-                await error_answer(ServerStopping("server_stopping"), "en")(scope, receive, send)
+                stopping = ServerStopping("server_stopping")
+                await error_answer(stopping, "en", path=scope["path"])(scope, receive, send)
 
 
 def _is_no_cut(record: logging.LogRecord) -> bool:

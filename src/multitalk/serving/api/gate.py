@@ -76,7 +76,7 @@ class Gate:
             scope.setdefault("state", {})["owner"] = self._admit(scope, headers)
         except MultiTalkError as error:
             locale = locale_of(headers.get("accept-language", ""))
-            await error_answer(error, locale)(scope, receive, watched)
+            await error_answer(error, locale, path=scope["path"])(scope, receive, watched)
         else:
             await self._app(scope, receive, watched)
         finally:
@@ -126,10 +126,18 @@ class Gate:
         origin = headers.get("origin")
         if origin in self._origins:
             return
-        if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+        if origin is not None and _host_of(origin) != headers.get("host", ""):
             raise Forbidden("origin_refused", origin=origin[:80])
         if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
             raise Forbidden("origin_refused", origin="another site")
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _token(headers: Headers) -> str | None:

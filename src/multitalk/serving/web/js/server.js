@@ -8,7 +8,7 @@ const REMEMBERED = "multitalk-key";
 /** What the server refused: its sentence, and the field and the kind of it where it says so. */
 export class ServerError extends Error {
   constructor(status, body) {
-    super(body?.error ?? text("offline"));
+    super(body?.error?.message ?? body?.error ?? text("offline")); // below v1 it is an object
     this.status = status;
     this.sentence = this.message;
     this.code = body?.code ?? null;
