@@ -9,7 +9,7 @@ import logging
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +62,22 @@ class Asked:
     wrong: list[str] = field(default_factory=list)
 
     async def ask(
-        self, method: str, target: str, body: bytes = b"", *more: tuple[bytes, bytes]
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *more: tuple[bytes, bytes],
+        documented: Container[str] | None = None,
     ) -> int:
-        """One request; `target` is the path and the query, percent-encoded. The status."""
+        """One request; its status.
+
+        Args:
+            method: GET, POST or what else.
+            target: The path and the query, percent-encoded.
+            body: What is sent.
+            more: Further headers, or others in place of the usual ones.
+            documented: The statuses that it may have; None for any.
+        """
         path, _, query = target.partition("?")
         usual = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
         if self.key:
@@ -103,6 +116,8 @@ class Asked:
         content = b"".join(message.get("body", b"") for message in sent[1:])
         if status >= 500 and status != 503:
             self.wrong.append(f"{status}: {said}")
+        elif documented is not None and str(status) not in documented:
+            self.wrong.append(f"{status} is not documented: {said}")
         elif problem := status >= 400 and path not in PLAIN and unlike_an_error(content):
             self.wrong.append(f"{problem}: {said}")
         return status
@@ -188,7 +203,11 @@ async def sweep(asked: Asked, share: float) -> None:
     for method, path in routes():
         operation = described.get(path, {}).get(method.lower(), {})
         for target, body, header in at_route(method, path, operation, asked.job_id, some):
-            await asked.ask(method, target, body, *([header] if header else ()))
+            is_at_route = target.partition("?")[0] == filled(path, asked.job_id)
+            documented = operation.get("responses") if is_at_route else None
+            await asked.ask(
+                method, target, body, *([header] if header else ()), documented=documented
+            )
     for method in ("PUT", "DELETE", "OPTIONS", "TRACE", "FOO", "", "CONNECT", "PATCH"):
         for path in ("/", "/v2/x/run", "/videos/x.mp4", "/v1/audio/speech", "*", ""):
             await asked.ask(method, path, b"x")

@@ -93,7 +93,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
 
 def _answered(request: Request, error: MultiTalkError, **more: Any) -> Response:
     locale = locale_of(request.headers.get("accept-language", ""))
-    return error_answer(error, locale, path=request.url.path, **more)
+    return error_answer(error, locale, path=request.scope["path"], **more)
 
 
 async def _told(request: Request, error: Exception) -> Response:

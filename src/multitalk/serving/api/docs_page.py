@@ -45,6 +45,8 @@ def _sections(paths: dict[str, Any]) -> Iterator[str]:
     routes: dict[str, list[str]] = {}
     for path, methods in paths.items():
         for method, operation in methods.items():
+            if method != "get" and "get" in methods:
+                continue  # the same by another method
             routes.setdefault(operation["tags"][0], []).append(_route(path, method, operation))
     for tag, found in routes.items():
         yield f"    <section>\n      <h2>{html.escape(tag)}</h2>\n{''.join(found)}    </section>\n"

@@ -81,7 +81,7 @@ async def batch(request: Request) -> Response:
     return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
 
 
-@router.post("/status/{job_id}", include_in_schema=False)
+@router.post("/status/{job_id}", summary="The same as GET")
 @router.get("/status/{job_id}", summary="A job as it stands")
 async def status(request: Request, job_id: str) -> Response:
     """With `?video=url` a finished video is an address, however small it is.

@@ -20,7 +20,7 @@ MAX_BATCH = 100
 MAX_KEY_CHARACTERS = 256
 
 
-class _Policy(WireModel):
+class PolicyBody(WireModel):
     """RunPod's `policy`: times in milliseconds."""
 
     execution_timeout: Annotated[int, Field(ge=5000, le=7 * DAY)] | None = Field(
@@ -30,12 +30,12 @@ class _Policy(WireModel):
     low_priority: bool = Field(False, alias="lowPriority")
 
 
-class _Order(WireModel):
+class OrderBody(WireModel):
     """RunPod's body of `/run`."""
 
     input: Any
     webhook: str | None = None
-    policy: _Policy | None = None
+    policy: PolicyBody | None = None
     s3_config: dict[str, Any] | None = Field(None, alias="s3Config")
 
 
@@ -71,7 +71,7 @@ def parse_order(
     if given.get("input") is None:
         raise InvalidRequest("field_missing", field="input")
     try:
-        order = _Order.model_validate(given)
+        order = OrderBody.model_validate(given)
     except ValidationError as error:
         raise one_error(
             error.errors(include_url=False),
@@ -81,7 +81,7 @@ def parse_order(
     if order.webhook is not None:
         check_webhook(order.webhook)
     check_idempotency_key(idempotency_key)
-    policy = order.policy or _Policy.model_validate({})
+    policy = order.policy or PolicyBody.model_validate({})
     return Submission(
         input=order.input,
         webhook=order.webhook,

@@ -42,7 +42,7 @@ PLACE = "speech"  # the field of a text's errors, until they become those of the
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
 
 
-class _Order(WireModel):
+class SpeechBody(WireModel):
     """The body of `/v1/audio/speech`; all that is about the text is read by `SpokenText`."""
 
     input: Any
@@ -112,14 +112,14 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
     if given.get("input") is None:
         raise InvalidRequest("field_missing", field="input")
     try:
-        order = _Order.model_validate(given)
+        order = SpeechBody.model_validate(given)
         said = order.model_dump(exclude={"model", "response_format", "input"}, exclude_unset=True)
         text = SpokenText.model_validate({"text": order.input, **said}, context=settings)
     except ValidationError as error:
         found = error.errors(include_url=False)
         for item in found:
             item["loc"] = tuple("input" if part == "text" else part for part in item["loc"])
-        raise one_error(found, known_fields=lambda _: _Order.model_fields) from error
+        raise one_error(found, known_fields=lambda _: SpeechBody.model_fields) from error
     return text, order.response_format
 
 

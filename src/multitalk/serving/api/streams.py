@@ -21,7 +21,7 @@ MAX_PIECES = 8
 router = APIRouter(prefix="/v2/{endpoint}")
 
 
-@router.post("/stream/{job_id}", include_in_schema=False)
+@router.post("/stream/{job_id}", summary="The same as GET")
 @router.get("/stream/{job_id}", summary="The video's new pieces")
 async def stream(request: Request, job_id: str) -> Response:
     """Joined, the pieces are a fragmented MP4. Each is handed out once.

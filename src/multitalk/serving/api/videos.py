@@ -23,7 +23,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")  # no file has more by
 router = APIRouter(prefix="/videos")
 
 
-@router.head("/{job_id}.mp4", include_in_schema=False)
+@router.head("/{job_id}.mp4", summary="The same as GET, without the video")
 @router.get("/{job_id}.mp4", summary="A finished video")
 async def video(request: Request, job_id: str) -> Response:
     """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""

@@ -36,7 +36,8 @@ function call(form) {
   const file = form.querySelector("[name=file]")?.files[0];
   const body = file ?? form.querySelector("[name=body]")?.value;
   const type = file ? "application/octet-stream" : "application/json";
-  return fetch(address, { method, body, headers: headers(body === undefined ? null : type) });
+  const given = Object.fromEntries(named("header").filter(([, value]) => value));
+  return fetch(address, { method, body, headers: { ...headers(body === undefined ? null : type), ...given } });
 }
 
 function headers(type) {
