@@ -1126,6 +1126,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{value}은(는) 서버의 주소가 아닙니다. https://talks.example.com처럼 http나 https로 "
         "시작하는 scheme://host[:port]만 적고 그 뒤에는 아무것도 붙이지 마세요.",
     },
+    "proxy_refused": {
+        "en": "{value} is neither an address nor a network; write one as 127.0.0.1 or 10.0.0.0/8",
+        "ko": "{value}은(는) 주소도 네트워크도 아닙니다. 127.0.0.1이나 10.0.0.0/8처럼 적어 주세요.",
+    },
     "cors_origin_refused": {
         "en": "{value} is not the origin of a page; write scheme://host[:port] with http or https "
         "and nothing after it, such as https://studio.example, once for each",
@@ -1164,6 +1168,28 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "only, 0.0.0.0 for others too",
         "ko": "{host}은(는) 이 컴퓨터의 주소가 아닙니다 ({reason}). 이 컴퓨터에서만 쓰려면 "
         "127.0.0.1, 다른 컴퓨터에서도 쓰려면 0.0.0.0을 쓰세요.",
+    },
+    "too_many_connections": {
+        "en": "the server has too many connections; try again in a moment",
+        "ko": "서버에 연결이 너무 많습니다. 잠시 뒤에 다시 시도해 주세요.",
+    },
+    "headers_too_large": {
+        "en": "the request's headers have more than {limit} kB; send fewer or shorter ones",
+        "ko": "요청 헤더가 {limit} kB를 넘었습니다. 헤더를 줄여 주세요.",
+    },
+    "headers_too_many": {
+        "en": "the request has more than {limit} headers; send fewer",
+        "ko": "요청 헤더가 {limit}개를 넘었습니다. 헤더를 줄여 주세요.",
+    },
+    "headers_too_slow": {
+        "en": "the request's headers took more than {limit:g} s; send them at once",
+        "ko": "요청 헤더가 {limit:g}초 안에 오지 않았습니다. 한 번에 보내 주세요.",
+    },
+    "body_too_slow": {
+        "en": "the request's body stopped for {limit:g} s, or came too slowly; send it again, over "
+        "a faster connection",
+        "ko": "요청 본문이 {limit:g}초 동안 오지 않았거나 너무 느렸습니다. 더 빠른 연결로 다시 "
+        "보내 주세요.",
     },
     "server_stopping": {
         "en": "the server is stopping; send the request again when it is back",

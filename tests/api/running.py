@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
-import uvicorn
 from obedient_worker import working
 
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
+from multitalk.serving.api.connections import Connections
+from multitalk.serving.api.ending import Ending
 from multitalk.serving.api.housekeeping import Housekeeping
+from multitalk.serving.api.http_server import http_server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.run import open_server
@@ -70,6 +71,7 @@ def running(
     keeps_house: bool = True,
     clock: Callable[[], float] | None = None,
     post: Poster | None = None,
+    connections: Connections | None = None,
     **options,
 ) -> Iterator[Running]:
     """A server on loopback; `options` are of its `ServeConfig`."""
@@ -101,11 +103,13 @@ def running(
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        app = CutConnections(create_app(config, keys, opening, metrics), ending)
-        uvicorn_server = EndingServer(
-            uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2),
+        uvicorn_server = http_server(
+            create_app(config, keys, opening, metrics),
             ending,
+            connections or Connections(),
             on_begin=lambda: None,
+            trusted_proxies=config.trusted_proxies,
+            closing_seconds=2,
         )
         thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
         thread.start()

@@ -86,6 +86,13 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         list[str] | None,
         typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     retention: Annotated[
         float,
         typer.Option(
@@ -176,6 +183,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
                 host=host,
                 base_url=None if base_url is None else base_url.removesuffix("/"),
                 cors_origins=tuple(cors_origin or ()),
+                trusted_proxies=tuple(trusted_proxy or ()),
                 rate_factor=rate,
                 retention_seconds=retention,
                 quota_bytes=round(quota * 10**9) or None,

@@ -29,6 +29,7 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
+CLIENT_LEFT = 499  # as nginx counts it
 
 ROUTERS = tuple(
     module.router for module in (jobs, talks, streams, videos, companions, tools, speech, page)
@@ -120,6 +121,12 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 async def _left(request: Request, _: Exception) -> Response:
     """The client went before it had sent all: nobody reads this."""
     return _answered(request, InvalidRequest("body_cut"))
+
+
+async def _left(request: Request, _: Exception) -> Response:
+    """The client is gone amid its body: nobody reads this, but it is counted, and no crash."""
+    logger.info("%s: the client left before its request was whole", request.url.path)
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _crashed(request: Request, _: Exception) -> Response:

@@ -18,6 +18,8 @@ class ServeConfig:
         base_url: How the server is reached from outside, without a slash at its end; told from
             each request where it is None.
         cors_origins: Pages of other addresses that may use the server.
+        trusted_proxies: Addresses and networks of proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
         rate_factor: Multiplies RunPod's rate limits; 0 switches them off.
         retention_seconds: How long a job is remembered after its end.
         upload_seconds: How long an upload is kept.
@@ -33,6 +35,7 @@ class ServeConfig:
     host: str = "127.0.0.1"
     base_url: str | None = None
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     rate_factor: float = 1.0
     retention_seconds: float = 7 * DAY_SECONDS
     upload_seconds: float = DAY_SECONDS

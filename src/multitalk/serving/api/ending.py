@@ -14,9 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multitalk.errors import ServerStopping
 from multitalk.serving.api.answers import error_answer
+from multitalk.serving.api.connections import Connections
 
 # What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
 _CUT = ("returned without completing response", "Cancel %s running task(s)")
+# What it logs of each request that is none: anybody could fill the log with it.
+_ANYBODY = ("Invalid HTTP request received", "Unsupported upgrade", "No supported WebSocket")
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +46,20 @@ class EndingServer(uvicorn.Server):
 
     Args:
         config: As for uvicorn.
+        connections: Those that its protocols enter.
         ending: What signals set.
         on_begin: Called in the event loop at the first signal.
     """
 
     def __init__(
-        self, config: uvicorn.Config, ending: Ending, on_begin: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        ending: Ending,
+        on_begin: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._ending = ending
         self._on_begin = on_begin
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,8 +67,12 @@ class EndingServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's."""
         self._loop = asyncio.get_running_loop()
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
-        await super().serve(sockets)
+        logging.getLogger("uvicorn.error").addFilter(_is_said)
+        watching = asyncio.create_task(self._connections.watch())
+        try:
+            await super().serve(sockets)
+        finally:
+            watching.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -128,5 +141,5 @@ class CutConnections:
                 await error_answer(stopping, "en", path=scope["path"])(scope, receive, send)
 
 
-def _is_no_cut(record: logging.LogRecord) -> bool:
-    return not any(said in str(record.msg) for said in _CUT)
+def _is_said(record: logging.LogRecord) -> bool:
+    return not any(said in str(record.msg) for said in (*_CUT, *_ANYBODY))

@@ -23,8 +23,13 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
     """Refuse addresses that are none, and to be open to other machines without a key.
 
     Raises:
-        InvalidRequest: Of `--base-url`, `--cors-origin` or `--host`.
+        InvalidRequest: Of `--base-url`, `--cors-origin`, `--trusted-proxy` or `--host`.
     """
+    for proxy in config.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise _refused("proxy_refused", "--trusted-proxy", proxy) from None
     if config.base_url is not None and not _is_origin(config.base_url):
         raise _refused("base_url_refused", "--base-url", config.base_url)
     for origin in config.cors_origins:

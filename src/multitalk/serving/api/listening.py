@@ -8,6 +8,7 @@ from multitalk.errors import InvalidRequest
 from multitalk.serving.api.config import ServeConfig
 
 MAX_PORT = 65_535
+UNREAD_SECONDS = 60  # after which a client that takes nothing of an answer is gone
 FIRST_USER_PORT = 1024  # those below are the administrator's
 
 
@@ -23,6 +24,8 @@ def listen(host: str, port: int) -> socket.socket:
         is_six = False
     listening = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_SECONDS)
     try:
         listening.bind((host, port))
         listening.listen()  # from now on who knows the address waits, and is not refused

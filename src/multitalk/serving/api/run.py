@@ -6,11 +6,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-import uvicorn
-
 from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.connections import for_open_files, raise_open_files
 from multitalk.serving.api.directory import (
     LEDGER_FILE,
     SECRET_FILE,
@@ -19,9 +18,10 @@ from multitalk.serving.api.directory import (
     made_for_one_server,
     make_data_directory,
 )
-from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
+from multitalk.serving.api.ending import Ending
 from multitalk.serving.api.exposure import check_exposure
 from multitalk.serving.api.housekeeping import Housekeeping
+from multitalk.serving.api.http_server import http_server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.limits import RateLimits
@@ -37,7 +37,6 @@ from multitalk.serving.queue.opening import open_queue
 from multitalk.serving.reader.readers import Readers
 from multitalk.settings import Settings
 
-CLOSING_SECONDS = 5  # for answers that are under way
 LOOK_SECONDS = 0.2
 STOPPING = "stopping: a job at hand has 25 s to end; a second Ctrl-C ends at once"
 PATIENCE_SECONDS = 10.0  # after which the address is printed although no worker is ready
@@ -122,16 +121,11 @@ def serve(
                 await asyncio.gather(*chores, return_exceptions=True)
 
     app = create_app(config, keys, opening, metrics)
-    server = EndingServer(
-        uvicorn.Config(
-            CutConnections(app, ending),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-            timeout_keep_alive=30,
-        ),
+    server = http_server(
+        app,
         ending,
+        for_open_files(raise_open_files()),
+        trusted_proxies=config.trusted_proxies,
         on_begin=lambda: logger.info(STOPPING),
     )
     try:

@@ -91,6 +91,7 @@ async def linked_job(request: Request, server: Server, job_id: str) -> Job:
     query = request.query_params
     if "signature" in query:
         server.links.check(job_id, query.get("expires", ""), query["signature"], now=server.clock())
+        request.state.has_signature = True  # so the connection is no stranger's
         return await server.queue.get(job_id)
     owner: str | None = request.state.owner
     if owner is None:
