@@ -11,7 +11,7 @@ from multitalk.serving.api.connections import Connections
 from multitalk.serving.api.ending import CutConnections, Ending, EndingServer
 from multitalk.serving.api.protocol import BoundedProtocol
 
-CLOSING_SECONDS = 4  # for answers that are under way; the whole end takes five
+CLOSING_SECONDS = 3  # for answers that are under way; the whole end takes at most five
 KEEP_ALIVE_SECONDS = 30
 
 
