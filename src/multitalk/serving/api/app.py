@@ -16,7 +16,6 @@ from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotF
 from multitalk.serving.api import companions, jobs, page, speech, streams, talks, tools, videos
 from multitalk.serving.api.answers import error_answer, locale_of
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.draining import Draining
 from multitalk.serving.api.gate import Gate
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
@@ -29,8 +28,6 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
-CLIENT_LEFT = 499  # as nginx counts it
-
 ROUTERS = tuple(
     module.router for module in (jobs, talks, streams, videos, companions, tools, speech, page)
 )
@@ -88,7 +85,6 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=list(EXPOSED_HEADERS),
         )
-    app.add_middleware(Draining)
     return app
 
 
@@ -121,12 +117,6 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 async def _left(request: Request, _: Exception) -> Response:
     """The client went before it had sent all: nobody reads this."""
     return _answered(request, InvalidRequest("body_cut"))
-
-
-async def _left(request: Request, _: Exception) -> Response:
-    """The client is gone amid its body: nobody reads this, but it is counted, and no crash."""
-    logger.info("%s: the client left before its request was whole", request.url.path)
-    return Response(status_code=CLIENT_LEFT)
 
 
 async def _crashed(request: Request, _: Exception) -> Response:
