@@ -1,13 +1,15 @@
 """A queue under kill -9: is every job done exactly once, and how fast?
 
-    python benchmarks/queue_campaign.py                        # 500 jobs, 4 workers, kills
-    python benchmarks/queue_campaign.py --queue nats://127.0.0.1:4222 --kill-every 0 --workers 2
+    python benchmarks/queue_campaign.py                       # 18 jobs, 3 workers, 30 kills
+    python benchmarks/queue_campaign.py --queue nats://127.0.0.1:4222 --faults 0 --jobs 60
 
-Workers and the sender are processes of their own. Every few seconds, once all workers are there,
-one of them and the sender are killed and started again; the sender then sends everything again
-under the same idempotency keys. The engine only sleeps, but a job is a whole one: its request is
-read, its video encoded and stored.
-Prints one JSON object; exit code 1 if a job is lost, done twice, or changed after its end.
+Workers and the sender are processes of their own. A worker is killed only while it is seen to
+render a job, so that each kill takes a job from its worker; the sender is killed with it. Both are
+started again, and the sender sends everything again under the same idempotency keys. No job loses
+more workers than it may, so all have to be completed. The engine only sleeps, but a job is a whole
+one: its request is read, its video encoded and stored.
+Prints one JSON object; exit code 1 if a job is lost, done twice, or changed after its end, or if a
+kill met nobody in work.
 """
 
 import argparse
@@ -17,7 +19,6 @@ import ctypes
 import io
 import json
 import logging
-import random
 import re
 import signal
 import subprocess
@@ -39,8 +40,8 @@ from multitalk.serving.queue import Job, JobQueue, Submission, Terms, open_queue
 from multitalk.serving.work.process import serve
 from multitalk.settings import Settings
 
-TERMS = Terms(lease_seconds=1.5, max_attempts=1000)  # here it is never the job's fault
-LOOK_SECONDS = 0.25
+TERMS = Terms(lease_seconds=3.0)
+LOOK_SECONDS = 0.05
 DONE = re.compile(r"job (\S+): COMPLETED")
 
 
@@ -72,26 +73,40 @@ class SleepingEngine:
 class Process:
     """A worker or the sender: started again where it was killed."""
 
-    def __init__(self, role: str, arguments: argparse.Namespace, directory: Path) -> None:
-        self.log = directory / f"{role}-{random.getrandbits(32):08x}.log"
+    def __init__(
+        self, role: str, arguments: argparse.Namespace, directory: Path, number: int = 0
+    ) -> None:
+        self.log = directory / f"{role}-{number}.log"
+        self._name = f"{role}-{number}"
+        self._starts = 0
         self._command = [sys.executable, __file__, "--role", role]
         for name in ("queue", "jobs", "sleep"):
             self._command += [f"--{name}", str(getattr(arguments, name))]
         self.start()
 
+    @property
+    def id(self) -> str:
+        """Its name in the queue, another one after each start."""
+        return f"{self._name}-{self._starts}"
+
     def start(self) -> None:
         """Start it; it adds to its log."""
+        self._starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                [*self._command, "--id", self.id],
                 stdout=log,
                 stderr=log,
                 preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call
             )
 
-    def end(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait for its end."""
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
         self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Kill it, and wait for its end."""
+        self._process.kill()
         self._process.wait(30)
 
 
@@ -126,16 +141,71 @@ async def send(arguments: argparse.Namespace) -> None:
         await queue.sweep()
 
 
+class Campaign:
+    """What goes on, and what was done to it.
+
+    Attributes:
+        sender: Sends the jobs.
+        workers: Do them.
+        hits: Faults that took a job from its worker.
+        misses: Faults that took nothing from anybody.
+    """
+
+    def __init__(self, queue: JobQueue, arguments: argparse.Namespace, directory: Path) -> None:
+        self.workers = [
+            Process("worker", arguments, directory, number) for number in range(arguments.workers)
+        ]
+        self.sender = Process("sender", arguments, directory)
+        self.hits = self.misses = 0
+        self._queue = queue
+
+    async def kill_in_work(self) -> None:
+        """Kill a worker that is seen to render, and the sender; both are started again."""
+        for worker in self.workers:
+            job = await self.job_of(worker)
+            if job is not None:
+                worker.signal(signal.SIGSTOP)  # so that it cannot end the job at the last moment
+                await asyncio.sleep(LOOK_SECONDS)
+                if not await self.is_held(job):
+                    worker.signal(signal.SIGCONT)
+                    continue
+                worker.end()
+                self.note(met=await self.is_held(job))
+                worker.start()
+                self.sender.end()
+                self.sender.start()
+                return
+
+    async def job_of(self, worker: Process) -> Job | None:
+        """What a worker renders now, if that may lose a worker once more."""
+        for job in await self._queue.jobs(status=JobStatus.IN_PROGRESS):
+            is_rendered = (job.progress or {}).get("stage") == "render"
+            if job.worker_id == worker.id and is_rendered and job.attempts < TERMS.max_attempts:
+                return job
+        return None
+
+    async def is_held(self, job: Job) -> bool:
+        """Whether a job that was seen with a worker is still that one's."""
+        now = await self._queue.get(job.id)
+        return now.status is JobStatus.IN_PROGRESS and now.token == job.token
+
+    def note(self, *, met: bool) -> None:
+        """Note a fault, and whether it has met a job in work."""
+        self.hits, self.misses = self.hits + met, self.misses + (not met)
+
+    def end(self) -> None:
+        """End all of it."""
+        for process in (self.sender, *self.workers):
+            process.end()
+
+
 async def observe(
-    queue: JobQueue, arguments: argparse.Namespace, processes: list[Process]
+    queue: JobQueue, arguments: argparse.Namespace, campaign: Campaign
 ) -> dict[str, object]:
-    """Kill and look, until every job is final."""
-    chance = random.Random(7)
+    """Do harm and look, until every job is final."""
     ends = time.monotonic() + arguments.limit
-    kill_at = time.monotonic() + arguments.kill_every
     finals: dict[str, int] = {}
     changed: set[str] = set()
-    kills = 0
     while time.monotonic() < ends:
         jobs = await queue.jobs(limit=2 * arguments.jobs)
         for job in jobs:
@@ -143,22 +213,18 @@ async def observe(
                 changed.add(job.id)
         if len(finals) >= arguments.jobs:
             break
-        is_whole = len(await queue.workers()) == arguments.workers  # the last killed one is back
-        if arguments.kill_every and is_whole and time.monotonic() > kill_at:
-            kill_at = time.monotonic() + arguments.kill_every
-            for process in (processes[0], chance.choice(processes[1:])):
-                process.end()
-                process.start()
-                kills += 1
+        if campaign.hits + campaign.misses < arguments.faults:
+            await campaign.kill_in_work()
         await asyncio.sleep(LOOK_SECONDS)
-    return {"kills": kills, "changed_after_end": len(changed), **await summary(queue, arguments)}
+    done = {"faults": campaign.hits + campaign.misses, "met_a_job_in_work": campaign.hits}
+    return {**done, "changed_after_end": len(changed), **await summary(queue, arguments)}
 
 
 async def summary(queue: JobQueue, arguments: argparse.Namespace) -> dict[str, object]:
     """What became of the jobs."""
     jobs = await queue.jobs(limit=2 * arguments.jobs)
     sizes = [await video_bytes(queue, job) for job in jobs]
-    began = min((job.started_at or job.created_at for job in jobs), default=0.0)
+    began = min((job.created_at for job in jobs), default=0.0)
     ended = max((job.finished_at or 0.0 for job in jobs), default=0.0)
     return {
         "jobs": arguments.jobs,
@@ -186,21 +252,16 @@ def told_twice(processes: list[Process]) -> int:
     return sum(times > 1 for times in told.values())
 
 
-async def campaign(arguments: argparse.Namespace, directory: Path) -> dict[str, object]:
+async def carry_out(arguments: argparse.Namespace, directory: Path) -> dict[str, object]:
     """Start everything, wait for its end, and look at what there is."""
     queue = await open_queue(arguments.queue, TERMS)
-    workers = [Process("worker", arguments, directory) for _ in range(arguments.workers)]
-    processes = workers
+    campaign = Campaign(queue, arguments, directory)
     try:
-        while len(await queue.workers()) < arguments.workers:  # Python's start is not measured
-            await asyncio.sleep(LOOK_SECONDS)
-        processes = [Process("sender", arguments, directory), *workers]
-        found = await observe(queue, arguments, processes)
+        found = await observe(queue, arguments, campaign)
     finally:
-        for process in processes:
-            process.end()
+        campaign.end()
         await queue.close()
-    return found | {"told_twice": told_twice(workers)}
+    return found | {"told_twice": told_twice(campaign.workers)}
 
 
 def is_right(found: dict[str, object]) -> bool:
@@ -210,6 +271,7 @@ def is_right(found: dict[str, object]) -> bool:
         found["states"] == {JobStatus.COMPLETED.value: wanted}
         and found["keys"] == found["remembered"] == found["videos"] == wanted
         and found["changed_after_end"] == found["told_twice"] == 0
+        and found["met_a_job_in_work"] == found["faults"]
     )
 
 
@@ -217,11 +279,14 @@ def main() -> None:
     """Run a campaign, or one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queue", help="a new SQLite file if left out")
-    parser.add_argument("--jobs", type=int, default=500)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--sleep", type=float, default=0.1, help="seconds of an engine's work")
-    parser.add_argument("--kill-every", type=float, default=3.0, help="seconds; 0: nobody is")
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds for everything")
+    parser.add_argument("--jobs", type=int, default=18)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--sleep", type=float, default=1.0, help="seconds of an engine's work")
+    parser.add_argument(
+        "--faults", type=int, default=30, help="kills, two for each job at most; 0: none"
+    )
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds for everything")
+    parser.add_argument("--id", help=argparse.SUPPRESS)
     parser.add_argument("--role", choices=("worker", "sender"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role == "worker":
@@ -233,13 +298,14 @@ def main() -> None:
                 load=SleepingEngine,
                 terms=TERMS,
                 drain_seconds=5.0,
+                worker_id=arguments.id,
             )
         )
     if arguments.role == "sender":
         asyncio.run(send(arguments))
     with tempfile.TemporaryDirectory() as name:
         arguments.queue = arguments.queue or f"sqlite://{name}/queue.db"
-        found = asyncio.run(campaign(arguments, Path(name)))
+        found = asyncio.run(carry_out(arguments, Path(name)))
     print(json.dumps(found))
     raise SystemExit(0 if is_right(found) else 1)
 
