@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from multitalk.errors import Cancelled, MediaUndecodable
+from multitalk.media.deep_pixels import deep_pixels
 from multitalk.media.image import load_picture
 from multitalk.media.jpeg_scans import MAX_SCANS, count_scans
 
@@ -42,13 +43,21 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(before: bytes = b"", after: bytes = b"", *, width: int = 8, height: int = 8) -> bytes:
-    """A grey PNG of 16 bits with chunks before and after its pixels."""
-    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
-    squeezed, row = zlib.compressobj(1), bytes(1 + 2 * width)
+def png(
+    before: bytes = b"",
+    after: bytes = b"",
+    *,
+    width: int = 8,
+    height: int = 8,
+    numbers: int = 1,
+    end: bytes = png_chunk(b"IEND", b""),
+) -> bytes:
+    """A PNG of 16 bits, grey or of three `numbers`, with chunks before and after its pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 16, 0 if numbers == 1 else 2, 0, 0, 0)
+    squeezed, row = zlib.compressobj(1), b"\0" + bytes(range(48)) * (width * numbers // 24)
     rows = b"".join(squeezed.compress(row) for _ in range(height)) + squeezed.flush()
     start = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + before
-    return start + png_chunk(b"IDAT", rows) + after + png_chunk(b"IEND", b"")
+    return start + png_chunk(b"IDAT", rows) + after + end
 
 
 # Scans of a JPEG --------------------------------------------------------------------------------
@@ -108,8 +117,8 @@ def test_a_picture_of_far_too_many_parts_is_refused(tmp_path, data):
 
 
 def test_a_side_longer_than_any_format_of_cameras_has_is_refused(tmp_path):
-    assert "65536x1 pixels" in refused(tmp_path / "a.png", png(width=65_536, height=1))
-    assert "1x65536 pixels" in refused(tmp_path / "a.png", png(width=1, height=65_536))
+    assert "65544x1 pixels" in refused(tmp_path / "a.png", png(width=65_544, height=1))
+    assert "24x65536 pixels" in refused(tmp_path / "a.png", png(width=24, height=65_536))
 
 
 # Being stopped ----------------------------------------------------------------------------------
@@ -144,8 +153,24 @@ print(peak() - before)
 """
 
 
-def test_a_deep_picture_takes_few_bytes_for_each_pixel(tmp_path):
-    (path := tmp_path / "a.png").write_bytes(png(width=4000, height=3000))
+LINEAR = png_chunk(b"gAMA", struct.pack(">I", 100_000))
+
+
+@pytest.mark.parametrize("numbers", [1, 3])
+def test_a_deep_picture_takes_few_bytes_for_each_pixel(tmp_path, numbers):
+    data = png(LINEAR, width=2400, height=2000, numbers=numbers)
+    (path := tmp_path / "a.png").write_bytes(data)
     asked = [sys.executable, "-c", MEASURED, str(path)]
     said = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
-    assert int(said) / (4000 * 3000) < 8  # 2 as it is stored, 3 as colours
+    # As it is stored, and as three bytes.
+    assert int(said) / (2400 * 2000) < 2 * numbers + 4
+
+
+def test_a_deep_picture_that_one_decoder_refuses_has_the_other_s_colours(tmp_path):
+    for name, end in (("whole", png_chunk(b"IEND", b"")), ("garbage", b"\xff" * 8)):
+        data = png(LINEAR, width=24, numbers=3, end=end)
+        (tmp_path / name).write_bytes(data)
+        assert (deep_pixels(data, width=24, height=8) is None) == (name == "garbage")
+    deep, shallow = (load(tmp_path / name).astype(int) for name in ("whole", "garbage"))
+    assert deep.max() > 80
+    assert np.abs(deep - shallow).max() <= 12  # where it is dark, linear bytes are coarse

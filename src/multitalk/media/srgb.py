@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -22,9 +23,11 @@ BACKGROUND = 128  # middle grey, behind what is transparent
 # Of ICC: the colour space of a profile, and Pillow's mode of a picture that it is for.
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 _GREYS = ("L", "LA", "La")
+DEEP_MODES = ("RGB", "RGBA")  # in which Pillow holds 8 bits of a PNG's 16
 
+_Strip: TypeAlias = tuple[int, Image.Image, Image.Image | None]  # first row, colours, opacity
 # Makes RGB of a strip's colours; the number is the picture's row that the strip begins with.
-_Painter: TypeAlias = Callable[[Image.Image, int], Portrait]
+_Paint: TypeAlias = Callable[[Image.Image, int], Portrait]
 
 _log = logging.getLogger(__name__)
 
@@ -43,22 +46,35 @@ def opaque_srgb(
     Returns:
         RGB uint8 [H, W, 3], and what the caller should know about it.
     """
-    strips = _Strips(image, watch)
+    strips = _Strips(image, data, watch)
     if tags.profile is not None:
         try:
             painter = _by_profile(strips, data, tags.profile, tags.bits)
             return _painted(strips, painter), ()
         except (ImageCms.PyCMSError, *DAMAGE) as error:
             _log.info("colour profile not usable: %s", error)
-    painter = _plain
+    painter = _Painter(_plain)
     if tags.space is not None and strips.mode in ("RGB", "L"):
         painter = _in_space(strips, data, tags.space, tags.bits)
     notices = () if tags.profile is None else (Notice("profile_not_usable", {}),)
     return _painted(strips, painter), notices
 
 
+@dataclass(frozen=True)
+class _Painter:
+    """How the colours of a picture are converted.
+
+    Attributes:
+        paint: Does it for a strip.
+        has_colours: Whether it has them itself, with more bits, and takes none of a strip's.
+    """
+
+    paint: _Paint
+    has_colours: bool = False
+
+
 class _Strips:
-    """A picture in strips of whole rows: their colours, and how opaque they are.
+    """A picture in strips of whole rows.
 
     Attributes:
         width: Of the picture, in pixels.
@@ -66,31 +82,53 @@ class _Strips:
         mode: Of the colours: RGB, grey (L), CMYK or LAB.
     """
 
-    def __init__(self, image: Image.Image, watch: Watch) -> None:
+    def __init__(self, image: Image.Image, data: bytes, watch: Watch) -> None:
         self.width, self.height = image.size
         self._image = image
+        self._data = data
         self._watch = watch
-        self._rows = max(BLOCK_PIXELS // image.width, 1)
-        self._scale = _scale(strip for _, strip in self._cut())
-        self.mode = next(iter(self))[1].mode
+        self._opacity: Image.Image | None = None
+        self._is_freed = False
+        self._scale = _scale(strip for _, strip in self._cut(image))
+        self.mode = next(self.whole())[1].mode
 
-    def __iter__(self) -> Iterator[tuple[int, Image.Image, Image.Image | None]]:
-        """The first row of each, its colours, and how opaque they are, if that is said."""
-        for top, strip in self._cut():
+    def whole(self) -> Iterator[_Strip]:
+        """Colours and opacity; decoded again if they were freed."""
+        if self._is_freed:
+            self._image = Image.open(io.BytesIO(self._data))
+            self._is_freed = False
+        for top, strip in self._cut(self._image):
             yield top, *_parted(_eight_bit(strip, self._scale))
 
-    def _cut(self) -> Iterator[tuple[int, Image.Image]]:
-        for top in range(0, self.height, self._rows):
+    def free_colours(self) -> None:
+        """Give back the colours of a deep PNG, which are most of its memory."""
+        image = self._image
+        if image.format == "PNG" and image.mode in DEEP_MODES and "transparency" not in image.info:
+            self._opacity = image.getchannel("A") if image.mode == "RGBA" else None
+            image.close()
+            self._is_freed = True
+
+    def opacities(self) -> Iterator[_Strip]:
+        """Opacity, and perhaps no colours."""
+        if not self._is_freed:
+            yield from self.whole()
+            return
+        for top, black in self._cut(Image.new("L", (self.width, self.height))):
+            box = (0, top, self.width, top + black.height)
+            yield top, black, None if self._opacity is None else self._opacity.crop(box)
+
+    def _cut(self, image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+        rows = max(BLOCK_PIXELS // self.width, 1)
+        for top in range(0, self.height, rows):
             self._watch()
-            bottom = min(top + self._rows, self.height)
-            yield top, self._image.crop((0, top, self.width, bottom))
+            yield top, image.crop((0, top, self.width, min(top + rows, self.height)))
 
 
 def _painted(strips: _Strips, painter: _Painter) -> Portrait:
     pixels = np.empty((strips.height, strips.width, 3), np.uint8)
-    for top, coloured, alpha in strips:
+    for top, coloured, alpha in strips.opacities() if painter.has_colours else strips.whole():
         block = pixels[top : top + coloured.height]
-        block[:] = painter(coloured, top)
+        block[:] = painter.paint(coloured, top)
         if alpha is not None:
             opacity = np.asarray(alpha, np.uint32)[..., None]
             mixed = block * opacity + BACKGROUND * (255 - opacity)
@@ -130,15 +168,15 @@ def _by_profile(strips: _Strips, data: bytes, profile: bytes, bits: int) -> _Pai
     if space is not None and fits:
         painter = _in_space(strips, data, space, bits)
     else:
-        painter = _by_lcms(profile, mode)
-    if not is_single:
+        painter = _Painter(_by_lcms(profile, mode))
+    if not is_single or painter.has_colours:
         return painter
-    return lambda coloured, top: painter(coloured.getchannel(0), top)
+    return _Painter(lambda coloured, top: painter.paint(coloured.getchannel(0), top))
 
 
 def _is_grey(strips: _Strips) -> bool:
     """Whether a picture in colours is grey throughout; Pillow holds some of them so."""
-    for _, coloured, _ in strips:
+    for _, coloured, _ in strips.whole():
         red, *others = coloured.split()
         if any(ImageChops.difference(red, other).getbbox() is not None for other in others):
             return False
@@ -148,15 +186,20 @@ def _is_grey(strips: _Strips) -> bool:
 def _in_space(strips: _Strips, data: bytes, space: ColourSpace, bits: int) -> _Painter:
     """What converts RGB or grey, with all the bits that the file has."""
     if bits > 8:
+        strips.free_colours()
         deep = deep_pixels(data, width=strips.width, height=strips.height)
         if deep is not None:
             convert = ToSrgb(space, bits)
-            return lambda coloured, top: convert(deep[top : top + coloured.height])
+
+            def paint(strip: Image.Image, top: int) -> Portrait:
+                return convert(deep[top : top + strip.height].astype(np.uint16))
+
+            return _Painter(paint, has_colours=True)
     convert_bytes = ToSrgb(space, 8)
-    return lambda coloured, _: convert_bytes(np.asarray(coloured))
+    return _Painter(lambda coloured, _: convert_bytes(np.asarray(coloured)))
 
 
-def _by_lcms(profile: bytes, mode: str) -> _Painter:
+def _by_lcms(profile: bytes, mode: str) -> _Paint:
     """What converts 8 bits by LittleCMS."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     wanted = _MODES[source.profile.xcolor_space.strip()]
