@@ -1,5 +1,6 @@
 """Texts spoken one after the other: silence before, between and after; sounds where they are."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 
 pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 
+from multitalk.errors import Cancelled, LimitExceeded
 from multitalk.schema import SpokenText
 from multitalk.speech.narration import (
     AFTER_SECONDS,
     BEFORE_SECONDS,
     PAUSE_SECONDS,
+    _joined,
     narrate,
 )
+from multitalk.speech.synthesis import SynthesizedSpeech
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +61,36 @@ def test_the_sounds_are_heard_where_they_are_said_to_be(speech):
     vowels = [loudness(sound) for sound in speech.phonemes if sound.ipa.strip("ˈˌː") in {"ə", "ɐ"}]
     assert vowels
     assert min(vowels) > 0.02
+
+
+def test_speaking_stops_where_a_voice_is_as_long_as_it_may_be():
+    texts, spoken = [SpokenText(text="One, two, three, four.")] * 8, []
+    with pytest.raises(LimitExceeded, match=r"^f: more than 4 s of audio"):
+        narrate(texts, field="f", max_seconds=4.0, watch=lambda: spoken.append(1))
+    assert 2 <= len(spoken) <= 4
+    with pytest.raises(LimitExceeded, match=r"^f: more than 2 s of audio"):
+        narrate([SpokenText(text="1 2 3 4 5 6 7 8 9 " * 100)], field="f", max_seconds=2.0)
+
+
+def test_speaking_stops_when_it_is_asked_to():
+    left = iter([None])
+
+    def watch():
+        if next(left, "no more") is not None:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        narrate([SpokenText(text="One.")] * 3, field="f", watch=watch)
+
+
+def test_of_long_speech_there_is_one_copy():
+    second = np.zeros(16_000 * 60, np.float32)
+    parts = [SynthesizedSpeech(second.copy(), 16_000, ()) for _ in range(12)]
+    size = 12 * second.nbytes
+    tracemalloc.start()
+    speech = _joined(parts, BEFORE_SECONDS, AFTER_SECONDS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert speech.samples.nbytes > size
+    assert peak < 1.2 * speech.samples.nbytes  # what was there before is not counted
+    assert not parts

@@ -225,7 +225,13 @@ class Work:
             with self._course.stage("speak", len(texts)):
                 for done, (name, said) in enumerate(texts.items()):
                     self._course.report("speak", done, len(texts))
-                    speech = narrate(said, field=field_of(name), outside=outside)
+                    speech = narrate(
+                        said,
+                        field=field_of(name),
+                        outside=outside,
+                        max_seconds=self._settings.max_speech_seconds,
+                        watch=self._course.watch,
+                    )
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
                     phonemes[name] = speech.phonemes

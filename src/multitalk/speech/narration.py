@@ -1,5 +1,6 @@
 """What a request has a speaker say: texts spoken one after the other, with pauses."""
 
+import math
 import wave
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.errors import InvalidRequest, MultiTalkError
+from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
 from multitalk.media.loudness import LoudnessMeter
+from multitalk.media.watch import Watch, unwatched
+from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.schema.request import is_outside
 from multitalk.speech.outside import OutsideVoices
 from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
+    MAX_SECONDS,
     PhonemeTiming,
     SynthesizedSpeech,
     are_known,
@@ -26,6 +30,7 @@ BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
 QUIETEST_LUFS = -50.0  # what is softer is noise, and not made louder than this would be
 PEAK = 0.98
+BLOCK_SAMPLES = 2**18  # written at once
 
 
 def narrate(
@@ -34,6 +39,8 @@ def narrate(
     field: str,
     outside: OutsideVoices | None = None,
     for_face: bool = True,
+    max_seconds: float = math.inf,
+    watch: Watch = unwatched,
 ) -> SynthesizedSpeech:
     """Speak texts one after the other, with a short pause between.
 
@@ -41,27 +48,43 @@ def narrate(
         texts: At least one.
         field: The request field that holds them, such as `audio_paths.person1`.
         outside: Speaks the texts whose voices are named `tts:NAME`.
-        for_face: Whether there is silence before and after, as `rested` has it.
+        for_face: Whether there is silence before and after, in which a face gets ready and comes
+            to rest.
+        max_seconds: No more is spoken than about this, of all texts together.
+        watch: Called before each text.
 
     Raises:
         RequestError: A text, its language or its voice cannot be spoken; the field is named.
+        LimitExceeded: They last longer than `max_seconds`.
         WorkerError: The synthesizer is missing, failed or took too long.
         Cancelled: The job was taken back while the speech service spoke.
     """
-    spoken = []
+    too_long = LimitExceeded("speech_too_long", field=field, limit=max_seconds)
+    spoken: list[SynthesizedSpeech] = []
+    seconds = 0.0
     for index, text in enumerate(texts):
+        watch()
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
-            spoken.append(_spoken(text, outside))
+            part = _spoken(text, outside, max_seconds - seconds)
         except MultiTalkError as error:
+            if error.key == too_long.key and max_seconds - seconds < MAX_SECONDS:
+                raise too_long from error
             if error.field is not None:
                 error.field = f"{place}.{error.field}"
             raise
-    speech = joined(levelled(spoken))
-    return rested(speech) if for_face else speech
+        seconds += len(part.samples) / part.sample_rate
+        if seconds > max_seconds:
+            raise too_long
+        spoken.append(part)
+        seconds += PAUSE_SECONDS
+    edges = (BEFORE_SECONDS, AFTER_SECONDS) if for_face else (0.0, 0.0)
+    return _joined(levelled(spoken), *edges)
 
 
-def _spoken(text: SpokenText, outside: OutsideVoices | None) -> SynthesizedSpeech:
+def _spoken(
+    text: SpokenText, outside: OutsideVoices | None, max_seconds: float
+) -> SynthesizedSpeech:
     if text.voice is not None and is_outside(text.voice):
         if outside is None:
             raise InvalidRequest("speech_service_missing", field="voice", name=text.voice)
@@ -72,16 +95,20 @@ def _spoken(text: SpokenText, outside: OutsideVoices | None) -> SynthesizedSpeec
         voice=text.voice,
         words_per_minute=DEFAULT_WORDS_PER_MINUTE * text.speed,
         semitones=text.pitch,
+        max_seconds=max_seconds,
     )
 
 
-def levelled(parts: Sequence[SynthesizedSpeech]) -> Sequence[SynthesizedSpeech]:
-    """Parts of the speech service as loud as the others, where one speaker has both kinds."""
+def levelled(parts: list[SynthesizedSpeech]) -> list[SynthesizedSpeech]:
+    """Make parts of the speech service as loud as the others; the same list."""
     own = [_loudness(part) for part in parts if are_known(part.phonemes)]
     if len(own) in (0, len(parts)):
         return parts
     wanted = sum(own) / len(own)
-    return [part if are_known(part.phonemes) else _at_loudness(part, wanted) for part in parts]
+    for index, part in enumerate(parts):
+        if not are_known(part.phonemes):
+            parts[index] = _at_loudness(part, wanted)
+    return parts
 
 
 def _loudness(speech: SynthesizedSpeech) -> float:
@@ -96,44 +123,49 @@ def _at_loudness(speech: SynthesizedSpeech, wanted: float) -> SynthesizedSpeech:
     return replace(speech, samples=speech.samples * np.float32(min(gain, highest)))
 
 
-def joined(parts: Sequence[SynthesizedSpeech]) -> SynthesizedSpeech:
-    """Several speeches as one, pauses between them, at the highest of their sample rates."""
-    sample_rate = max(part.sample_rate for part in parts)
-    parts = [_at_rate(part, sample_rate) for part in parts]
-    pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
-    samples = parts[0].samples
-    phonemes = list(parts[0].phonemes)
-    for part in parts[1:]:
-        end = len(samples) / sample_rate
-        samples = np.concatenate([samples, pause, part.samples])
-        start = end + len(pause) / sample_rate
-        phonemes.append(PhonemeTiming(end, start, ""))
-        phonemes.extend(moved(part.phonemes, start))
-    notices = tuple(notice for part in parts for notice in part.notices)
-    return SynthesizedSpeech(samples, sample_rate, tuple(phonemes), notices)
+def _joined(
+    parts: list[SynthesizedSpeech], before_seconds: float, after_seconds: float
+) -> SynthesizedSpeech:
+    """Parts as one speech at the highest of their sample rates, with pauses and silence around it.
+
+    An hour of samples is 300 MB, so there is one copy of it: the list is emptied.
+    """
+    rate = max(part.sample_rate for part in parts)
+    before, pause, after = (
+        round(seconds * rate) for seconds in (before_seconds, PAUSE_SECONDS, after_seconds)
+    )
+    for index, part in enumerate(parts):
+        parts[index] = _at_rate(part, rate)
+    length = sum(len(part.samples) for part in parts) + (len(parts) - 1) * pause
+    samples = np.zeros(before + length + after, np.float32)
+    phonemes: list[PhonemeTiming] = []
+    notices: list[Notice] = []
+    end = 0  # within the speech
+    parts.reverse()
+    while parts:
+        part = parts.pop()
+        start = end + pause if phonemes else 0
+        if phonemes:
+            phonemes.append(PhonemeTiming(end / rate, start / rate, ""))
+        phonemes.extend(moved(part.phonemes, start / rate) if start else part.phonemes)
+        notices.extend(part.notices)
+        end = start + len(part.samples)
+        samples[before + start : before + end] = part.samples
+    if not before and not after:
+        return SynthesizedSpeech(samples, rate, tuple(phonemes), tuple(notices))
+    first, last = before / rate, (before + end) / rate
+    around = (
+        PhonemeTiming(0.0, first, ""),
+        *moved(phonemes, first),
+        PhonemeTiming(last, last + after / rate, ""),
+    )
+    return SynthesizedSpeech(samples, rate, around, tuple(notices))
 
 
 def _at_rate(speech: SynthesizedSpeech, sample_rate: int) -> SynthesizedSpeech:
     if speech.sample_rate == sample_rate:
         return speech
     return replace(speech, samples=speech.resampled(sample_rate), sample_rate=sample_rate)
-
-
-def rested(speech: SynthesizedSpeech) -> SynthesizedSpeech:
-    """A speech with the silence in which a face gets ready and comes to rest."""
-    rate = speech.sample_rate
-    before, after = (round(seconds * rate) for seconds in (BEFORE_SECONDS, AFTER_SECONDS))
-    start, end = before / rate, (before + len(speech.samples)) / rate
-    return SynthesizedSpeech(
-        np.pad(speech.samples, (before, after)),
-        rate,
-        (
-            PhonemeTiming(0.0, start, ""),
-            *moved(speech.phonemes, start),
-            PhonemeTiming(end, end + after / rate, ""),
-        ),
-        speech.notices,
-    )
 
 
 def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTiming, ...]:
@@ -146,9 +178,11 @@ def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTim
 
 def write_wav(speech: SynthesizedSpeech, path: Path) -> None:
     """Keep a speech as 16-bit PCM."""
-    pcm = np.clip(np.round(speech.samples * 32767.0), -32768, 32767).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(speech.sample_rate)
-        file.writeframes(pcm.tobytes())
+        for start in range(0, len(speech.samples), BLOCK_SAMPLES):
+            block = speech.samples[start : start + BLOCK_SAMPLES]
+            pcm = np.clip(np.round(block * 32767.0), -32768, 32767).astype("<i2")
+            file.writeframes(pcm.tobytes())

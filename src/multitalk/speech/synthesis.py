@@ -77,6 +77,7 @@ def synthesize(
     voice: str | None = None,
     words_per_minute: float = DEFAULT_WORDS_PER_MINUTE,
     semitones: float = 0.0,
+    max_seconds: float = MAX_SECONDS,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> SynthesizedSpeech:
     """Speak a text.
@@ -90,16 +91,18 @@ def synthesize(
         words_per_minute: 80 to 450.
         semitones: By which the voice is higher, or lower where negative. What lies beyond the
             speaker's reach is said in `notices`.
+        max_seconds: Of speech; not more than `MAX_SECONDS`.
         timeout_seconds: Longest time that the synthesizer may take.
 
     Raises:
         InvalidRequest: Nothing in the text can be spoken, or there is no such language or voice.
-        LimitExceeded: More than `MAX_CHARACTERS` characters or `MAX_SECONDS` of speech.
+        LimitExceeded: More than `MAX_CHARACTERS` characters or `max_seconds` of speech.
         DeadlineExceeded: The synthesizer took too long.
         EngineUnavailable: espeak-ng is not installed or does not work.
     """
     if len(text) > MAX_CHARACTERS:
         raise LimitExceeded("text_too_long", field="text", limit=MAX_CHARACTERS, length=len(text))
+    max_seconds = min(max_seconds, MAX_SECONDS)
     reading = reading_of(text, language)
     if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
@@ -125,7 +128,7 @@ def synthesize(
             "words_per_minute": round(
                 min(max(words_per_minute, MIN_WORDS_PER_MINUTE), MAX_WORDS_PER_MINUTE)
             ),
-            "max_seconds": MAX_SECONDS,
+            "max_seconds": max_seconds,
         },
         timeout_seconds,
     )
@@ -135,8 +138,8 @@ def synthesize(
         *(note for each in tunings.values() for note in each.notices),
     ]
     speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"), notices)
-    if len(speech.samples) > MAX_SECONDS * speech.sample_rate:
-        raise LimitExceeded("speech_too_long", field="text", limit=MAX_SECONDS)
+    if len(speech.samples) > max_seconds * speech.sample_rate:
+        raise LimitExceeded("speech_too_long", field="text", limit=max_seconds)
     return speech
 
 
@@ -165,7 +168,8 @@ def _assembled(
             starts.append((length, ""))
             samples.append(np.zeros(pause, np.int16))
             length += pause
-    joined = np.concatenate(samples).astype(np.float32) / np.float32(32768)
+    joined = np.concatenate(samples, dtype=np.float32, casting="unsafe")
+    joined /= np.float32(32768)
     return SynthesizedSpeech(
         joined, sample_rate, phoneme_timings(starts, sample_rate, length), tuple(notices)
     )
