@@ -14,6 +14,9 @@ OVERFLOWING = (
     "i.e. e.g. " * 49,
     "т.е. " * 51,
     "a.-" * 200,
+    "ler" * 160,
+    "०." * 200,
+    "92680281228930.688157016618507039582" * 5,
     "s'" * 220,
     "s’" * 220,
 )
@@ -40,11 +43,28 @@ def test_no_row_of_single_letters_is_longer_than_the_buffer(row: str, language: 
         "The rock'n'roll of the fo'c's'le isn't John's.",
         "네이버.컴, 가. 나. 다. 라. 마.",
         "a b c d e f g h i j k l m n o p",
+        "3.141592653589793238, 1,000,000,000,000 and 12345678901234567890",
+        "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",
         "今天天气很好。我们去公园散步，好吗？",
     ],
 )
 def test_what_people_write_is_left_as_it_is(text: str) -> None:
     assert spoken_parts(text) == [text]
+
+
+def test_a_long_number_is_said_digit_by_digit_after_its_first_part() -> None:
+    pi = "3.1415926535897932384626433832795028841971693993751058209749445923"
+    (said,) = spoken_parts(pi)
+    assert said.replace(" ", "") == pi
+    assert max(map(len, said.split())) == 40
+    assert {len(word) for word in said.split()[1:]} == {1}
+
+
+@pytest.mark.parametrize("letter", "aяกა")
+def test_no_word_is_longer_than_the_buffer(letter: str) -> None:
+    (said,) = spoken_parts(letter * 500)
+    assert said.replace(" ", "") == letter * 500
+    assert max(len(word.encode()) for word in said.split()) <= 160
 
 
 def test_a_clause_has_fewer_words_than_the_synthesizer_holds() -> None:

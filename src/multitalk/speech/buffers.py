@@ -11,9 +11,14 @@ from multitalk.speech.cutting import parts_of
 # Single letters with full stops between them, as in "e.g.", are looked up as one word, joined in a
 # buffer of 80 bytes, whatever else is between them. 12 letters are 48 bytes at most.
 _SINGLE_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]+[^\W_](?![^\W_])){12,}")
-_FULL_STOP = re.compile(r"(?<!\d)\.|\.(?!\d)")  # and no decimal point
+_FULL_STOP = re.compile(r"(?<![0-9])\.|\.(?![0-9])")  # and no decimal point
 # English endings such as 's are taken off one by one and their sounds joined in 200 bytes.
 _MANY_APOSTROPHES = re.compile(r"[^\s']*(?:'[^\s']*){5,}")
+# A word is copied into 160 bytes; each Han character is one.
+_LONG_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{40,}")
+_MOST_WORD_BYTES = 140
+# A number's digits go into 150 bytes together with what separates them, its sounds into 200.
+_LONG_NUMBER = re.compile(r"(\d[\d.,]{39})([\d.,]*\d)")
 # A clause has at most 300 words, of which each sign and each change to digits begins one.
 _WORD = re.compile(r"[^\W\d_]+|\d+|\S")
 _MOST_WORDS = 250
@@ -38,4 +43,13 @@ def spoken_parts(text: str) -> list[str]:
 
 def _within_buffers(text: str) -> str:
     text = _SINGLE_LETTERS.sub(lambda row: _FULL_STOP.sub(" ", row[0]), text)
-    return _MANY_APOSTROPHES.sub(lambda word: word[0].replace("'", " "), text)
+    text = _MANY_APOSTROPHES.sub(lambda word: word[0].replace("'", " "), text)
+    text = _LONG_NUMBER.sub(lambda number: f"{number[1]} {' '.join(number[2])}", text)
+    return _LONG_WORD.sub(lambda word: _in_pieces(word[0]), text)
+
+
+def _in_pieces(word: str) -> str:
+    """The word itself, or words of 40 letters where it is longer than any."""
+    if len(word.encode()) <= _MOST_WORD_BYTES:
+        return word
+    return re.sub(r"(.{40})(?=.)", r"\1 ", word)
