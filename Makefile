@@ -38,7 +38,7 @@ test-parts test-doors test-page test-diffusion: export OPENBLAS_NUM_THREADS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion check format serve bench bench-gpu clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion check format serve bench bench-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -112,6 +112,9 @@ bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs
 
 bench-gpu: .venv-diffusion/.ready  ## speed and memory of the diffusion engine at its real size, 80 GB GPU
 	@.venv-diffusion/bin/python benchmarks/diffusion.py --gpu --out out/bench-gpu
+
+fuzz: .venv/.dev  ## ten minutes of damaged files and odd texts; what breaks is kept in out/fuzz
+	@$(BIN)/python tools/fuzz.py --seconds 600
 
 clean:  ## remove .venv and everything that was made
 	@rm -rf .venv .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
