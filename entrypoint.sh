@@ -5,7 +5,8 @@
 #   serve                         the HTTP API with its page, queue and worker (docs/self-hosting.md)
 #   work                          a worker of a queue (docs/cluster.md)
 #   doctor render fetch ...       the commands of `multitalk`
-#   health                        whether the container's worker is well, for HEALTHCHECK
+#   health                        whether it is well, for HEALTHCHECK: its process lives, its disk has
+#                                 room, a server answers
 #   anything else                 is run as it stands
 #
 # Before one of these three starts, what would stop it later is looked at: it is told in one line
@@ -82,31 +83,78 @@ check_weights() {
     say "no weights found: only the warp engine can run (FETCH_WEIGHTS=int8-fusionx fetches 31.5 GB at the start)"
 }
 
+# What runs here, for `health`: a process id, and of a server the address that is asked.
+note() {
+    rm -f "$state"
+    (umask 077 && set -C && echo "$*" >"$state") || fail "$state cannot be written by user $(id -u)"
+}
+
+# Reads it: $pid, $url. A link is none of ours, nor is anything but a number a process.
+noted() {
+    pid='' url=''
+    if [ -f "$state" ] && [ ! -L "$state" ]; then read -r pid url <"$state" || true; fi
+    case "$pid" in '' | 0* | *[!0-9]*) return 1 ;; esac
+}
+
+is_alive() { noted && kill -0 "$pid" 2>/dev/null; }
+
+# A command beside a server, as by `docker exec`, does not take its place.
+note_command() { is_alive || (note $$) 2>/dev/null || true; }
+
+# Where a server listens, by its options; nothing where the system chooses the port.
+server_url() {
+    host=127.0.0.1 port=8000
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --host) host=${2:-} ;;
+        --host=*) host=${1#--host=} ;;
+        --port) port=${2:-} ;;
+        --port=*) port=${1#--port=} ;;
+        esac
+        shift
+    done
+    case "$host" in '' | 0.0.0.0) host=127.0.0.1 ;; ::) host="[::1]" ;; *:*) host="[$host]" ;; esac
+    [ "$port" = 0 ] || echo "http://$host:$port"
+}
+
+answers() {
+    python -c 'import sys, urllib.request as web
+web.build_opener(web.ProxyHandler({})).open(sys.argv[1], timeout=5)' "$1" 2>/dev/null
+}
+
 health() {
-    # A worker that ended has ended its container, so this is about one that cannot go on.
-    [ -f "$state" ] || exit 0
-    kill -0 "$(cat "$state")" 2>/dev/null || fail "the worker is gone"
+    noted || fail "nothing is known to run here ($state)"
+    kill -0 "$pid" 2>/dev/null || fail "the process $pid of this container is gone"
     # A job in work has taken its part already, but for what is made of it.
     check_work_directory $((result_bytes / 1048576))
+    [ -z "$url" ] || answers "$url/healthz" || fail "the server does not answer at $url/healthz"
 }
 
 become() {
     command -v python >/dev/null || fail "python is not on the PATH"
+    note $$
     check_work_directory "$(needed_mb)"
     check_results
     check_gpu
     check_weights
-    echo $$ >"$state"
+    [ "$role" != serve ] || note $$ "$(server_url "$@")"
     exec "$@"
 }
 
-case "${1:-worker}" in
+role=${1:-worker}
+case "$role" in
 worker)
     [ $# -eq 0 ] || shift
     become python -u "$home/handler.py" "$@"
     ;;
 serve | work) become multitalk "$@" ;;
 health) health ;;
-doctor | evaluate | faces | fetch | inspect | keys | render | visemes | voices) exec multitalk "$@" ;;
-*) exec "$@" ;;
+doctor | evaluate | faces | fetch | inspect | keys | render | visemes | voices)
+    note_command
+    exec multitalk "$@"
+    ;;
+*)
+    note_command
+    exec "$@"
+    ;;
 esac

@@ -1,8 +1,12 @@
 """The entrypoint: a role becomes the process, and what could not work is told before."""
 
+import os
 import signal
 import subprocess
+import sys
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -194,8 +198,82 @@ def test_weights_that_cannot_be_fetched_end_the_container(container):
     assert "could not be fetched" in complained
 
 
-def test_a_container_without_a_worker_is_well(container):
-    assert container.run("health")[0] == 0
+@pytest.mark.parametrize("noted", [None, "", "-1", "0", "1x", "01", "link"])
+def test_a_container_of_which_nothing_is_known_is_not_well(container, tmp_path, noted):
+    state = tmp_path / "work" / "multitalk-worker.pid"
+    if noted == "link":
+        (tmp_path / "other").write_text(f"{os.getpid()}\n")
+        state.symlink_to(tmp_path / "other")
+    elif noted is not None:
+        state.write_text(f"{noted}\n")
+    code, _, complained, _ = container.run("health")
+    assert code == 1
+    assert "nothing is known to run here" in complained
+
+
+def test_a_link_in_place_of_the_process_id_is_not_followed(container, tmp_path):
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "work" / "multitalk-worker.pid").symlink_to(tmp_path / "other")
+    assert container.run()[0] == 0
+    assert (tmp_path / "other").read_text() == "kept"
+
+
+def test_a_command_is_well_and_takes_no_other_s_place(container, tmp_path):
+    container.program("multitalk", "exec sh $0.more")
+    (container.programs / "multitalk.more").write_text(f"/bin/sh {SCRIPT} health && echo well")
+    assert container.run("doctor")[1] == "well\n"
+    state = tmp_path / "work" / "multitalk-worker.pid"
+    state.write_text(f"{os.getpid()}\n")
+    assert container.run("doctor")[1] == "well\n"
+    assert container.run("echo", "a")[0] == 0
+    assert state.read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ((), "http://127.0.0.1:8000"),
+        (("--host", "0.0.0.0", "--port", "80"), "http://127.0.0.1:80"),
+        (("--port=81", "--host=::", "--data", "/data"), "http://[::1]:81"),
+        (("--host", "fd00::7"), "http://[fd00::7]:8000"),
+        (("--port", "0"), ""),
+    ],
+)
+def test_a_server_is_asked_where_it_listens(container, tmp_path, options, url):
+    code, said, _, pid = container.run("serve", *options)
+    assert (code, said.split(" weights=")[0]) == (0, " ".join(["multitalk serve", *options]))
+    noted = (tmp_path / "work" / "multitalk-worker.pid").read_text()
+    assert noted.rstrip() == f"{pid} {url}".rstrip()
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers /healthz with the status that it has."""
+
+    def do_GET(self):
+        self.send_response(self.server.status if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_is_well_while_it_answers(container, tmp_path):
+    (container.programs / "python").unlink()
+    (container.programs / "python").symlink_to(sys.executable)
+    state = tmp_path / "work" / "multitalk-worker.pid"
+    container.environment["http_proxy"] = "http://127.0.0.1:9"
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        state.write_text(f"{os.getpid()} http://127.0.0.1:{server.server_port}\n")
+        codes = []
+        for server.status in (200, 503):
+            codes.append(container.run("health")[0])
+        server.shutdown()
+        thread.join()
+    code, _, complained, _ = container.run("health")
+    assert [*codes, code] == [0, 1, 1]
+    assert "the server does not answer at http://127.0.0.1:" in complained
 
 
 def test_a_worker_is_well_while_it_lives_and_can_write(container):
@@ -210,4 +288,4 @@ def test_a_worker_is_well_while_it_lives_and_can_write(container):
         worker.kill()
     code, _, complained, _ = container.run("health")
     assert code == 1
-    assert "the worker is gone" in complained
+    assert "is gone" in complained
