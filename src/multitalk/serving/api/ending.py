@@ -1,10 +1,15 @@
 """How a server ends: who watches is let go, nothing looks like a crash, a second signal hurries."""
 
 import asyncio
+import gc
 import logging
+import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -20,6 +25,8 @@ from multitalk.serving.api.connections import Connections
 _CUT = ("returned without completing response", "Cancel %s running task(s)")
 # What it logs of each request that is none: anybody could fill the log with it.
 _ANYBODY = ("Invalid HTTP request received", "Unsupported upgrade", "No supported WebSocket")
+
+THREADS_SECONDS = 1.5  # that the process waits for threads once all else has ended
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +72,18 @@ class EndingServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's."""
+        """As uvicorn's, but at the end nobody waits for threads that read and write files."""
         self._loop = asyncio.get_running_loop()
         logging.getLogger("uvicorn.error").addFilter(_is_said)
         watching = asyncio.create_task(self._connections.watch())
+        files = ThreadPoolExecutor(thread_name_prefix="files")
+        self._loop.set_default_executor(files)
         try:
             await super().serve(sockets)
         finally:
             watching.cancel()
+            files.shutdown(wait=False, cancel_futures=True)
+            self._loop.set_default_executor(ThreadPoolExecutor(1))  # asyncio waits for this one
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -105,6 +116,24 @@ class EndingServer(uvicorn.Server):
     def _begin(self) -> None:
         self._ending.begun.set()
         self._on_begin()
+
+
+def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
+    """End this process if threads keep it from ending by itself; Python would wait for them.
+
+    A file that one of them writes is left as a kill would leave it: nobody was told that it is
+    there.
+    """
+    gc.freeze()  # nor is there a reason to look through all that was loaded
+    ends = time.monotonic() + seconds
+    main = threading.main_thread()
+    for thread in threading.enumerate():
+        if thread is not main and not thread.daemon:
+            thread.join(max(0.0, ends - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("ends without waiting for the thread %s", thread.name)
+                logging.shutdown()
+                os._exit(128 + signal.SIGTERM)
 
 
 class CutConnections:

@@ -18,7 +18,7 @@ from multitalk.serving.api.directory import (
     made_for_one_server,
     make_data_directory,
 )
-from multitalk.serving.api.ending import Ending
+from multitalk.serving.api.ending import Ending, end_process_in_time
 from multitalk.serving.api.exposure import check_exposure
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.http_server import http_server
@@ -134,6 +134,8 @@ def serve(
         if unopened:
             raise unopened[0] from error
         raise
+    finally:
+        end_process_in_time()
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ class MediaStore(Protocol):
         """Store a file under a new name.
 
         Args:
-            source: A file, which stays where it is, or the bytes.
+            source: A file, which stays where it is and must not be changed any more, or the bytes.
             job_id: Whose it is.
             suffix: Such as `.mp4`: letters and digits after a dot.
 

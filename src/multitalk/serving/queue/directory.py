@@ -119,13 +119,9 @@ class DirectoryMedia:
             folder.mkdir(mode=ONLY_OURS, parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
         try:
-            with partial.open("xb") as file:
-                if isinstance(source, bytes):
-                    file.write(source)
-                else:
-                    with source.open("rb") as given:
-                        shutil.copyfileobj(given, file, CHUNK_BYTES)
-                file.flush()
+            if isinstance(source, bytes) or not _linked(source, partial):
+                _copy(source, partial)
+            with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(target)
         finally:
@@ -141,6 +137,24 @@ def folder_bytes(folder: Path) -> int:
             with suppress(FileNotFoundError):  # removed meanwhile
                 total += entry.stat().st_size
     return total
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where the file system does not."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # among them: it is on another disk
+        return False
+    return True
+
+
+def _copy(source: Path | bytes, target: Path) -> None:
+    with target.open("xb") as file:
+        if isinstance(source, bytes):
+            file.write(source)
+        else:
+            with source.open("rb") as given:
+                shutil.copyfileobj(given, file, CHUNK_BYTES)
 
 
 def unusable(error: OSError) -> QueueUnavailable:

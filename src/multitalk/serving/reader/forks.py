@@ -21,6 +21,7 @@ from types import ModuleType
 from multitalk.fence.kernel import die_with_parent
 from multitalk.serving.reader.answering import TASKS, answer_one, prepare
 
+BEHIND_THE_SERVER = 5  # nice(2): about a third of what others get, where all are busy
 MAX_CPUS = 4  # each thread of a library takes address space, and there is one for each CPU
 LIKELIEST_VICTIM = b"1000"  # proc(5): /proc/PID/oom_score_adj
 
@@ -76,7 +77,8 @@ def _ended(pid: int) -> int:
 
 
 def _stay_small() -> None:
-    """Few threads in each fork; the first to go where the machine runs out of memory."""
+    """Few threads in each fork; behind the server, and the first to go where memory ends."""
+    os.nice(BEHIND_THE_SERVER)
     if sys.platform != "linux":
         return
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:MAX_CPUS])

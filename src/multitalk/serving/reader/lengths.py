@@ -10,11 +10,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.speech.narration import AFTER_SECONDS, BEFORE_SECONDS, PAUSE_SECONDS, narrate
+from multitalk.speech.synthesis import SynthesizedSpeech
+
+Speak: TypeAlias = Callable[..., SynthesizedSpeech]  # as `narrate`
 
 SPOKEN_CHARACTERS = 2000  # of one request
 SPOKEN_TEXTS = 16
@@ -48,6 +52,7 @@ def lengths_of(
     *,
     may_fail: Collection[str] = (),
     at: Callable[[str], None] = lambda _: None,
+    speak: Speak = narrate,
 ) -> dict[str, Length]:
     """The length of each speaker's texts.
 
@@ -55,6 +60,7 @@ def lengths_of(
         speakers: Texts by the field that holds them.
         may_fail: Fields whose length is not known where the texts cannot be spoken here.
         at: Told each field before it is worked on.
+        speak: The synthesizer.
 
     Raises:
         RequestError: A text, its language or its voice cannot be spoken; the field is named.
@@ -67,7 +73,7 @@ def lengths_of(
         for field, texts in speakers.items():
             at(field)
             with _perhaps(field in may_fail):
-                found[field] = _whole(texts, field)
+                found[field] = _whole(texts, field, speak)
     else:
         numbers = iter(range(count))
         chosen = {number * count // SPOKEN_TEXTS for number in range(SPOKEN_TEXTS)}
@@ -78,7 +84,9 @@ def lengths_of(
             indices = {index for index in range(len(texts)) if next(numbers) in chosen}
             with _perhaps(field in may_fail):
                 parts[field] = [
-                    _spoken(text, _place(field, index, texts), each) if index in indices else None
+                    _spoken(text, _place(field, index, texts), each, speak)
+                    if index in indices
+                    else None
                     for index, text in enumerate(texts)
                 ]
         pace = _pace([part for found in parts.values() for part in found if part is not None])
@@ -95,8 +103,8 @@ def _perhaps(may_fail: bool) -> Iterator[None]:
             raise
 
 
-def _whole(texts: Sequence[SpokenText], field: str) -> Length:
-    speech = narrate(texts, field=field)
+def _whole(texts: Sequence[SpokenText], field: str, speak: Speak) -> Length:
+    speech = speak(texts, field=field)
     return Length(len(speech.samples) / speech.sample_rate, notices=tuple(speech.notices))
 
 
@@ -115,14 +123,14 @@ class _Part:
     notices: tuple[Notice, ...]
 
 
-def _spoken(text: SpokenText, place: str, characters: int) -> _Part | None:
+def _spoken(text: SpokenText, place: str, characters: int, speak: Speak) -> _Part | None:
     """The first characters of a text, up to a word's end; None where only these say nothing."""
     beginning = text.text
     if len(beginning) > characters:
         cut = beginning[:characters]
         beginning = cut.rsplit(maxsplit=1)[0] if any(map(str.isspace, cut.strip())) else cut
     try:
-        speech = narrate([text.model_copy(update={"text": beginning})], field=place, for_face=False)
+        speech = speak([text.model_copy(update={"text": beginning})], field=place, for_face=False)
     except InvalidRequest as error:
         if error.key == "text_unspeakable" and beginning != text.text:
             return None

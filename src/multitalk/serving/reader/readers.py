@@ -119,7 +119,8 @@ class Readers:
         for work in self._at_work:
             work.cancel()
         self._let_go()
-        await asyncio.gather(*self._ending)
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def _answered(
         self, turn: Turn, name: str, question: object, limits: Limits, field: str
