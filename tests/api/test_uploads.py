@@ -4,6 +4,7 @@ import io
 import socket
 import time
 import wave
+from contextlib import ExitStack
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from PIL import Image
 from running import ended, running
 
 from multitalk.serving.api.paces import pace_of
+from multitalk.serving.reader.turns import PER_CALLER
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until
 
@@ -101,6 +103,86 @@ def test_an_upload_belongs_to_its_key(tmp_path):
             assert stranger.post(f"{TALK}/run", json=order).status_code == 404
             assert stranger.post("/faces", json={"image_path": source}).status_code == 404
             assert client.post(f"{TALK}/run", json=order).status_code == 200
+
+
+def test_another_keys_upload_does_not_exist_in_any_spelling(tmp_path, sound):
+    with running(tmp_path, works=False) as server:
+        mine, other = (server.keys.add(name)[1] for name in ("mine", "other"))
+        with server.client(mine) as client, server.client(other) as stranger:
+            kept = client.post("/uploads", content=sound).json()["id"]
+            name, place = f"{kept}.wav", tmp_path / "uploads"
+            (tmp_path / "uploads").joinpath(name).stat()
+            spellings = [
+                name,
+                f"upload://{name}",
+                f"upload://{kept}",
+                f"upload:{kept}",
+                f" upload://{kept} ",
+                f"UPLOAD://{kept}",
+                f"upload://%2e%2e/uploads/{kept}",
+                f"uploads/{name}",
+                f"uploads/../uploads/{name}",
+                f"../uploads/{name}",
+                str(place / name),
+                f"{place}/./{name}",
+                str(place / name).replace("/", "%2F"),
+                f"file://{place / name}",
+            ]
+            for owner in (stranger, client):  # only as upload://ID it is a key's own
+                for spelled in spellings:
+                    input_ = talk("/x.jpg", spelled)
+                    answer = owner.post(f"{TALK}/estimate", json={"input": input_})
+                    if owner is client and spelled.strip() == f"upload://{kept}":
+                        assert answer.json()["talk_seconds"] == 3.0
+                    else:
+                        assert 400 <= answer.status_code < 500, spelled
+                        assert answer.json()["field"] == "audio_paths.person1"
+            there, gone = (
+                stranger.post(f"{TALK}/estimate", json={"input": talk("/x.jpg", spelled)}).json()
+                for spelled in (name, "0" * 32 + ".wav")
+            )
+            assert there == gone
+
+
+def test_a_file_of_no_known_format_is_refused_at_its_first_bytes(client, served):
+    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
+        connection.settimeout(PATIENCE_SECONDS)
+        head = b"POST /uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n\r\n"
+        connection.sendall(head + b"no such format, " * 300)
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 400 ")
+
+
+def test_more_questions_of_one_key_than_may_wait_are_refused_and_others_answered(tmp_path):
+    with running(tmp_path, works=False) as server:
+        (mine_id, mine), (_, other) = (server.keys.add(name) for name in ("mine", "other"))
+        turns = server.server.readers.turns
+        estimated = {"input": talk("/x.jpg", {"text": "Hello."})}
+        with ExitStack() as asked, server.client(mine) as client, server.client(other) as stranger:
+            for _ in range(PER_CALLER):
+                asked.enter_context(turns.admit(mine_id.id))
+            for path, body in (
+                ("/faces", {"image_path": "upload://x"}),
+                (f"{TALK}/estimate", estimated),
+                ("/v1/audio/speech", {"input": "Hello."}),
+            ):
+                answer = client.post(path, json=body)
+                assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+                assert answer.json()["code"] == "too_many_requests"
+            answer = stranger.post(f"{TALK}/estimate", json=estimated)
+            assert answer.status_code == 200, answer.text
+
+
+def test_who_hangs_up_leaves_nobody_working(served, client):
+    large = io.BytesIO()
+    Image.new("L", (7000, 7000), 99).save(large, "PNG", compress_level=1)
+    body = large.getvalue()
+    readers = served.server.readers
+    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
+        head = f"POST /faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        wait_until(lambda: readers.num_at_work)
+    wait_until(lambda: not readers.num_at_work)
+    assert client.get("/healthz").status_code == 200
 
 
 def test_uploads_are_limited_and_looked_at(tmp_path):

@@ -102,6 +102,16 @@ class Readers:
                 raise ServerStopping("server_stopping") from None
             raise
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process that has the libraries, or None where there is none."""
+        return None if self._server is None else self._server.pid
+
+    @property
+    def num_at_work(self) -> int:
+        """How many questions are answered, or wait for their turn."""
+        return len(self._at_work)
+
     def warm(self) -> None:
         """Load the libraries, for questions that are soon to come."""
         if not self._is_closed:
@@ -142,6 +152,7 @@ class Readers:
                 return server, await server.fork(name)
             except Unstarted as error:
                 logger.warning("no reading process: %s", error)
+                self._let_go()
         raise _unavailable()
 
     def _running(self) -> ForkServer:

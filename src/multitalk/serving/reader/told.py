@@ -107,6 +107,6 @@ def _check(key: str, parameters: Mapping[str, object]) -> None:
         Untold: It is unknown, or its parameters do not fit.
     """
     try:
-        sentence(key, **parameters)  # type: ignore[arg-type]
+        sentence(key, "en", **parameters)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise Untold from error
