@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from running import ended, running
 
+from multitalk.inputs.containers import SNIFFED_BYTES
 from multitalk.serving.api.paces import pace_of
 from multitalk.serving.reader.turns import PER_CALLER
 from multitalk.settings import Settings
@@ -148,7 +149,7 @@ def test_a_file_of_no_known_format_is_refused_at_its_first_bytes(client, served)
     with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
         connection.settimeout(PATIENCE_SECONDS)
         head = b"POST /uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000000\r\n\r\n"
-        connection.sendall(head + b"no such format, " * 300)
+        connection.sendall(head + b"no such format, " * (SNIFFED_BYTES // 16 + 1))
         assert connection.recv(2**16).startswith(b"HTTP/1.1 400 ")
 
 
