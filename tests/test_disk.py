@@ -1,6 +1,8 @@
 """A disk that takes nothing: told as what it is, whatever raised it, and nothing is left behind."""
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +10,10 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from multitalk.disk import check_kept_free, refusal_of, refusals_told
+from multitalk.cli.whole import write_whole
+from multitalk.disk import check_kept_free, refusal_of, refusals_told, refusals_told_here
 from multitalk.errors import (
     DeliveryFailed,
     DiskUnusable,
@@ -21,9 +25,11 @@ from multitalk.errors import (
 from multitalk.job.course import guarded
 from multitalk.job.readiness import check_work_directory
 from multitalk.job.workplace import own_directory
+from multitalk.media.arrays import write_picture
 from multitalk.media.encode import encode_talk
 from multitalk.media.remux import make_whole
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 
 REFUSALS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO]
 
@@ -114,6 +120,50 @@ def test_a_video_that_finds_no_room_to_be_made_whole_says_so(tmp_path: Path) -> 
     with pytest.raises(DiskUnusable):
         make_whole(fragmented, whole)
     assert list(tmp_path.iterdir()) == [fragmented]
+
+
+def test_standard_output_that_takes_nothing_is_a_sentence() -> None:
+    command = [sys.executable, "-c", "from multitalk.cli import main; main()", "--version"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.startswith("the disk takes nothing more (No space left on device)")
+
+
+def test_a_file_of_the_command_line_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mouth.tsv"
+    write_whole(path, "before")
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        self.write_bytes(b"ha")
+        raise OSError(errno.ENOSPC, "no")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with pytest.raises(DiskUnusable, match="choose another place"), refusals_told_here():
+        write_whole(path, "after")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
+        ("mouth.tsv", b"before")
+    ]
+
+
+def test_a_picture_from_memory_that_finds_no_room_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(DiskUnusable), refusals_told_here():
+        write_picture(Image.new("RGB", (9, 9)), tmp_path / "a.png", field="image_path")
 
 
 def test_a_directory_that_is_only_half_made_is_not_left(

@@ -7,11 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from multitalk.errors import DeliveryFailed, DiskUnusable, RequestError, WorkerError
+from multitalk.errors import (
+    DeliveryFailed,
+    DiskUnusable,
+    QueueUnavailable,
+    RequestError,
+    WorkerError,
+)
 
 # No space, or none for this user; a file system may also turn read-only, or fail, at any time.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 REFUSALS = NO_ROOM | {errno.EIO}
+# What says itself which disk it is about: the results' or the queue's is not the worker's.
+OTHER_DISKS = (DeliveryFailed, DiskUnusable, QueueUnavailable)
 MAX_CAUSES = 32  # of one error
 KEPT_BYTES = 10**9
 KEPT_SHARE = 20
@@ -38,11 +46,35 @@ def disk_unusable(number: int | None) -> DiskUnusable:
     return DiskUnusable("work_directory_full", reason=os.strerror(number or 0))
 
 
+def local_disk_full(number: int | None) -> DiskUnusable:
+    """A refusal (`errno`) as it is told to whoever sits at this machine."""
+    return DiskUnusable("local_disk_full", reason=os.strerror(number or 0))
+
+
 def unwritten(number: int | None, reason: str | None) -> WorkerError:
     """What stopped a video from being written (`errno` and its text), as an error of ours."""
     if number in REFUSALS:
         return disk_unusable(number)
     return DeliveryFailed("video_unwritable", reason=reason or "encoder")
+
+
+@contextmanager
+def refusals_told_here() -> Iterator[None]:
+    """Have a disk's refusal, whatever it was taken for, told to whoever sits at this machine.
+
+    Raises:
+        DiskUnusable: A disk is full, read-only or broken.
+    """
+    try:
+        with refusals_told():
+            yield
+    except DiskUnusable as error:
+        if error.key != "work_directory_full":
+            raise
+        told = DiskUnusable("local_disk_full", reason=error.parameters["reason"])
+        if error.job_id is not None:
+            told.happened(error.stage, error.job_id)
+        raise told from error
 
 
 @contextmanager
@@ -54,7 +86,7 @@ def refusals_told() -> Iterator[None]:
     """
     try:
         yield
-    except DiskUnusable:
+    except OTHER_DISKS:
         raise
     except Exception as error:
         refusal = refusal_of(error)

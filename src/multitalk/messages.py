@@ -1381,6 +1381,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "워커의 작업 폴더를 쓸 수 없습니다 ({reason}). 운영자가 "
         "MULTITALK_WORK_DIRECTORY로 정합니다.",
     },
+    "local_disk_full": {
+        "en": "the disk takes nothing more ({reason}): free some space, or choose another place "
+        "for the output, or for files in work (MULTITALK_WORK_DIRECTORY)",
+        "ko": "디스크에 더 쓸 수 없습니다 ({reason}). 공간을 비우거나, 출력 파일이나 작업 "
+        "폴더(MULTITALK_WORK_DIRECTORY)를 다른 곳으로 정해 주세요.",
+    },
     "work_directory_full": {
         "en": "the worker's disk takes nothing more ({reason}); send the job again later. Its "
         "operator frees space, or sets another directory for jobs (MULTITALK_WORK_DIRECTORY)",

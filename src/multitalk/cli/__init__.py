@@ -25,6 +25,14 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # no command had begun
         raise SystemExit(128 + signal.SIGINT) from None
+    except OSError as error:  # where a command writes what it found: standard output, mostly
+        from multitalk.cli.console import EXIT_WORKER_ERROR, complain  # noqa: PLC0415
+        from multitalk.disk import REFUSALS, local_disk_full  # noqa: PLC0415
+
+        if error.errno not in REFUSALS:
+            raise
+        complain(local_disk_full(error.errno).text())
+        raise SystemExit(EXIT_WORKER_ERROR) from None
 
 
 def _leave(number: int, _: FrameType | None) -> None:

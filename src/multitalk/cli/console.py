@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from multitalk.disk import refusals_told_here
 from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError, RequestError
 from multitalk.messages import Locale, sentence
 from multitalk.settings import SettingError
@@ -55,14 +56,16 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
     say = print_json if as_json else _say_nothing
     answers = Answers(locale)
     try:
-        yield answers
+        with refusals_told_here():
+            yield answers
     except MultiTalkError as error:
         for problem in error.problems:
             if answers.spell is not None:
                 answers.spell(problem)
         from multitalk.schema import ErrorReply  # noqa: PLC0415 - takes a while
 
-        say(ErrorReply.of(error, answers.locale).reply())
+        with suppress(OSError):  # standard output may be what is full
+            say(ErrorReply.of(error, answers.locale).reply())
         complain(error.text(answers.locale))
         asked = isinstance(error, RequestError)
         raise typer.Exit(EXIT_REQUEST_ERROR if asked else EXIT_WORKER_ERROR) from error

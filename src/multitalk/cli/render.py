@@ -13,6 +13,7 @@ from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.speakers import boxes_of, named, voices_of
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
 from multitalk.cli.typed import ORDERS, shown, typed
+from multitalk.cli.whole import write_whole
 from multitalk.paths import as_meant
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def _write_phonemes(path: Path, sounds: "tuple[PhonemeTiming, ...]") -> None:
         }
         for sound in sounds
     ]
-    path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _read(path: Path, stdin: StandardInput) -> dict[str, object]:

@@ -10,6 +10,7 @@ from multitalk.cli.console import answering, note
 from multitalk.cli.mouth_files import FORMAT_OF_SUFFIX, FORMATS, Movement
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.cli.typed import shown
+from multitalk.cli.whole import write_whole
 
 if TYPE_CHECKING:
     from multitalk.speech.track import VisemeTrack
@@ -91,7 +92,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
             for line in lines:
                 typer.echo(line)
         else:
-            output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_whole(output, "\n".join(lines) + "\n")
 
 
 def _format(asked: str | None, output: Path | None, *, as_json: bool) -> str:

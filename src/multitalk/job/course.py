@@ -7,21 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from multitalk.disk import disk_unusable, refusal_of
+from multitalk.disk import OTHER_DISKS, disk_unusable, refusal_of
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
-    DeliveryFailed,
-    DiskUnusable,
     EngineBroken,
     InternalError,
     MultiTalkError,
-    QueueUnavailable,
     Stage,
 )
-
-# What says itself which disk it is about: the results' or the queue's is not the worker's.
-OTHER_DISKS = (DeliveryFailed, DiskUnusable, QueueUnavailable)
 
 logger = logging.getLogger(__name__)
 

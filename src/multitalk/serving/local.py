@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from multitalk.disk import refusals_told_here
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
@@ -111,7 +112,11 @@ class Studio:
         }
         stated = {name: plain(value) for name, value in options.items() if value is not None}
         others = {"prompt": prompt, "output": output, **options}
-        with Arguments(image, audio, others, self.settings) as arguments, arguments.spelled():
+        with (
+            refusals_told_here(),
+            Arguments(image, audio, others, self.settings) as arguments,
+            arguments.spelled(),
+        ):
             self._check_open()
             if output is None:
                 raise InvalidRequest("output_missing", field="output")
@@ -153,7 +158,7 @@ class Studio:
             name = output.name or '""'
             raise InvalidRequest("output_misnamed", field="output", name=name, suffix=SUFFIX)
         make_place(output)
-        with self._turn:
+        with refusals_told_here(), self._turn:
             self._check_open()
             return render_talk(
                 request,
