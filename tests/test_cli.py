@@ -485,10 +485,10 @@ def test_doctor_fails_where_jobs_have_no_place(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_doctor_wants_room_for_the_largest_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MULTITALK_MAX_VIDEO_BYTES", str(2**50))
+    monkeypatch.setenv("MULTITALK_MAX_VIDEO_BYTES", str(2**49))
     code, said, _ = run("doctor")
     assert code == 1
-    assert "1048576.8 GB needed" in said  # with a voice, and the result
+    assert "524288.8 GB needed" in said  # with a voice, and the result
 
 
 def test_doctor_says_which_weights_there_are_or_what_they_lack(

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from running import ended, running
 
 from multitalk import disk
 from multitalk.errors import LimitExceeded, QueueUnavailable
+from multitalk.schema import JobStatus
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Submission, open_queue
@@ -167,6 +169,35 @@ async def test_on_a_full_disk_no_file_of_a_job_that_is_kept_goes(
             await queue.sweep()
         assert await queue.media.size(name) == 5
         assert len(await queue.jobs()) == 2
+    finally:
+        await queue.close()
+
+
+@pytest.mark.anyio
+async def test_what_becomes_of_jobs_has_room_in_reserve_and_new_jobs_have_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
+    reserve = tmp_path / "queue.db-reserve"
+    try:
+        job = await queue.submit(Submission(input={}))
+        await queue.sweep()
+        assert reserve.stat().st_mode & 0o777 == 0o600
+        transact = queue._file._transact
+
+        def refuse(*given: object) -> object:
+            if reserve.exists():
+                raise sqlite3.OperationalError("database or disk is full")
+            return transact(*given)
+
+        monkeypatch.setattr(queue._file, "_transact", refuse)
+        with pytest.raises(QueueUnavailable):
+            await queue.submit(Submission(input={}))
+        assert reserve.exists()
+        assert (await queue.cancel(job.id)).status is JobStatus.CANCELLED
+        assert not reserve.exists()
+        await queue.sweep()
+        assert reserve.exists(), "the disk has room, so it is laid by again"
     finally:
         await queue.close()
 

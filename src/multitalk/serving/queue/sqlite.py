@@ -8,6 +8,7 @@ must lie on a local disk: SQLite's locks do not work on network file systems.
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class SqliteQueue(RuledQueue):
                 for job, submission in zip(kept, submissions, strict=True)
             ]
 
-        jobs = await self._file.write(insert)
+        jobs = await self._file.write(insert, is_new=True)
         self._pulse.beat()
         return jobs
 
@@ -208,7 +209,7 @@ class SqliteQueue(RuledQueue):
             )
             base.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", (worker.id, now, text))
 
-        await self._file.write(write, lasting=False)
+        await self._file.write(write, lasting=False, is_new=True)
 
     async def leave(self, worker_id: str) -> None:
         """As `JobQueue.leave`."""
@@ -220,12 +221,16 @@ class SqliteQueue(RuledQueue):
     async def sweep(self) -> None:
         """As `JobQueue.sweep`."""
         now = self.terms.clock()
+        at_once = SWEPT_AT_ONCE
         while await self._file.read(lambda base: _due(base, now, 1)):
             try:
-                forgotten = await self._file.write(lambda base: self._swept(base, now))
+                forgotten = await self._file.write(partial(self._swept, now=now, at_once=at_once))
             except QueueUnavailable as error:
-                if not (is_full(error) and await self._make_room(now)):
+                if not is_full(error):
                     raise
+                if not await self._make_room(now) and at_once == 1:
+                    raise
+                at_once = 1  # needs less room
                 continue
             self._pulse.beat()
             self._is_erased = self._is_erased and not forgotten
@@ -234,6 +239,7 @@ class SqliteQueue(RuledQueue):
         await self._end_silent_leases()
         if not self._is_erased:
             self._is_erased = await self._file.erase()
+        await self._file.lay_by()
         if time.monotonic() >= self._orphans_at:
             self._orphans_at = time.monotonic() + ORPHANS_EVERY
             await self._remove_orphans()
@@ -320,10 +326,10 @@ class SqliteQueue(RuledQueue):
         base.execute("DELETE FROM turns WHERE turn < ?", (after.turn - TURNS_KEPT,))
         return after
 
-    def _swept(self, base: sqlite3.Connection, now: float) -> list[str]:
+    def _swept(self, base: sqlite3.Connection, *, now: float, at_once: int) -> list[str]:
         """Do what is due for some jobs; those that were forgotten."""
         forgotten = []
-        for job in _due(base, now, SWEPT_AT_ONCE):
+        for job in _due(base, now, at_once):
             after = rules.swept(job, now, self.terms)
             if after is None:
                 _delete(base, job.id)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from multitalk.errors import QueueUnavailable
 from multitalk.serving.queue.directory import unusable
+from multitalk.serving.queue.reserve import Reserve
 
 BUSY_SECONDS = 15.0  # how long a transaction waits for another process's
 ENDED = "('COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT')"
@@ -71,6 +72,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queue")
         self._base: sqlite3.Connection
 
@@ -92,7 +94,11 @@ class SqliteFile:
         return await self._in_thread(lambda: work(self._base))
 
     async def write(
-        self, work: Callable[[sqlite3.Connection], Answer], *, lasting: bool = True
+        self,
+        work: Callable[[sqlite3.Connection], Answer],
+        *,
+        lasting: bool = True,
+        is_new: bool = False,
     ) -> Answer:
         """Change something, in one transaction.
 
@@ -100,8 +106,19 @@ class SqliteFile:
             work: Makes the changes; if it raises there are none.
             lasting: Wait until it is on the disk. Otherwise only a failure of the machine, never
                 that of a process, may undo it.
+            is_new: It is about something new, which does not get the room that is kept for what
+                becomes of what there is.
         """
+        try:
+            return await self._in_thread(lambda: self._transact(work, lasting))
+        except QueueUnavailable as error:
+            if is_new or not is_full(error) or not self._reserve.let_go():
+                raise
         return await self._in_thread(lambda: self._transact(work, lasting))
+
+    async def lay_by(self) -> None:
+        """Keep some room for a time when the disk is full, if it has room now."""
+        await self._in_thread(self._reserve.lay_by)
 
     async def erase(self) -> bool:
         """Empty the log, in which what was deleted is still to be read.
