@@ -5,13 +5,15 @@ import pytest
 pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 
 import unicodedata
+from collections.abc import Iterator
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis.strategies import sampled_from, text
 
-from multitalk.errors import EngineUnavailable, MultiTalkError
-from multitalk.speech import japanese
+from multitalk.errors import EngineUnavailable, InvalidRequest, MultiTalkError
+from multitalk.fence.running import Ended
+from multitalk.speech import japanese, openjtalk_process
 from multitalk.speech.cutting import MAX_PART_CHARACTERS
 from multitalk.speech.reading import reading_of
 from multitalk.speech.synthesis import MAX_CHARACTERS, SynthesizedSpeech, synthesize
@@ -88,8 +90,10 @@ def test_a_line_end_pauses_as_a_full_stop_does() -> None:
 
 def test_kana_is_read_without_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(japanese, "find_spec", lambda name: None)
-    assert japanese.to_kana("わたしは がくせいです。") == "わたしわ がくせいです。"
-    assert japanese.to_kana("こんにちは。はな") == "こんにちわ。はな"
+    assert japanese.to_kana(["わたしは がくせいです。", "こんにちは。はな"]) == [
+        "わたしわ がくせいです。",
+        "こんにちわ。はな",
+    ]
     assert heard("わたしは がくせいです。")
 
 
@@ -100,20 +104,44 @@ def test_kanji_without_the_package_are_refused(monkeypatch: pytest.MonkeyPatch) 
     assert caught.value.field == "text"
 
 
+def test_japanese_is_read_with_its_package_all_texts_by_one_process() -> None:
+    pytest.importorskip("pyopenjtalk", reason="the extra `japanese` is needed")
+    said = {
+        "今日は良い天気ですね。": "キョーワヨイテンキデスネ",
+        "私は学校へ行きます。本を読みます。": "ワタシワガッコーエイキマス。ホンヲヨミマス",
+        "りんご3個、12歳": "リンゴサンコ、ジューニサイ",
+        "こんにちは": "コンニチワ",
+    }
+    kana = japanese.to_kana(list(said))
+    assert [text.rstrip("。、") for text in kana] == list(said.values())
+
+
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("ended", "error"),
     [
-        ("今日は良い天気ですね。", "キョーワヨイテンキデスネ"),
-        ("私は学校へ行きます。本を読みます。", "ワタシワガッコーエイキマス。ホンヲヨミマス"),
-        ("りんご3個、12歳", "リンゴサンコ、ジューニサイ"),
-        ("こんにちは", "コンニチワ"),
+        (Ended(-11, b"", was_ready=True, complaint=""), InvalidRequest),
+        (Ended(-11, b"", was_ready=False, complaint=""), EngineUnavailable),
+        (Ended(1, b"", was_ready=True, complaint="x"), EngineUnavailable),
     ],
 )
-def test_japanese_is_read_with_its_package(written: str, said: str) -> None:
-    pytest.importorskip("pyopenjtalk", reason="the extra `japanese` is needed")
-    assert japanese.to_kana(written).rstrip("。、") == said
+def test_a_crash_at_a_japanese_text_is_a_sentence_about_it(
+    monkeypatch: pytest.MonkeyPatch, ended: Ended, error: type[MultiTalkError]
+) -> None:
+    monkeypatch.setattr(japanese, "find_spec", lambda name: True)
+    monkeypatch.setattr(japanese, "run_fenced", lambda *_, **__: ended)
+    with pytest.raises(error):
+        reading_of("今日は良い天気ですね。")
 
 
+@pytest.fixture(scope="module")
+def japanese_is_read_in_this_process() -> Iterator[None]:
+    """So that many texts take no process each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(japanese, "_asked", openjtalk_process.kana_of)
+        yield
+
+
+@pytest.mark.usefixtures("japanese_is_read_in_this_process")
 @settings(max_examples=150, deadline=None)
 @given(text(alphabet=LETTERS, max_size=80), sampled_from([None, "ko", "en", "ja", "hi"]))
 def test_any_text_has_a_reading_or_a_sentence_why_not(text: str, language: str | None) -> None:

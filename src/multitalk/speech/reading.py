@@ -1,5 +1,6 @@
 """What is spoken of a text: pieces, each for one voice, and the pauses between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from multitalk.errors import InvalidRequest
@@ -9,8 +10,8 @@ from multitalk.speech.cutting import pause_after
 from multitalk.speech.korean import without_hanja
 from multitalk.speech.languages import language_code
 from multitalk.speech.latin import latin_language
-from multitalk.speech.scripts import language_by_script, runs_of, unread_script
-from multitalk.speech.spoken import spoken_form
+from multitalk.speech.scripts import Run, language_by_script, runs_of, unread_script
+from multitalk.speech.spoken import spoken_forms
 from multitalk.speech.written import Line, plain_lines
 
 
@@ -61,21 +62,35 @@ def reading_of(text: str, language: str | None = None) -> Reading:
         raise InvalidRequest("script_unread", field="text", script=script)
     host, certain = (language_code(language), True) if language else host_language(whole)
     notices = [] if certain else [Notice("language_guessed", {"text": _beginning(text)})]
-    pieces = [piece for line in lines for piece in _pieces(line, host)]
+    runs = [_runs(line, host) for line in lines]
+    spoken = iter(spoken_forms([run for of_line in runs for run in of_line]))
+    pieces = [
+        piece
+        for line, of_line in zip(lines, runs, strict=True)
+        for piece in _pieces(line, [(run.language, next(spoken)) for run in of_line])
+    ]
     if host == "ko":
         notices += _hanja_notices(pieces)
     return Reading(host, tuple(pieces), tuple(notices))
 
 
-def _pieces(line: Line, host: str) -> list[Piece]:
-    """A line as pieces, the last of which has the line's pause after it."""
+def _runs(line: Line, host: str) -> list[Run]:
+    return runs_of(without_hanja(line.text) if host == "ko" else line.text, host)
+
+
+def _pieces(line: Line, spoken: Sequence[tuple[str, str]]) -> list[Piece]:
+    """A line as pieces, the last of which has the line's pause after it.
+
+    Args:
+        line: The line.
+        spoken: The language of each of its runs, and what to give to its voice.
+    """
     pieces: list[Piece] = []
-    text = without_hanja(line.text) if host == "ko" else line.text
-    for run in runs_of(text, host):
-        parts = spoken_parts(spoken_form(run.text, run.language))
-        pieces += [Piece(part, run.language, pause_after(part)) for part in parts]
+    for language, said in spoken:
+        parts = spoken_parts(said)
+        pieces += [Piece(part, language, pause_after(part)) for part in parts]
         if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
-            pieces[-1] = Piece(pieces[-1].text + ",", run.language, 0.0)
+            pieces[-1] = Piece(pieces[-1].text + ",", language, 0.0)
     last = pieces.pop()
     return [*pieces, Piece(last.text.rstrip(","), last.language, line.pause_seconds)]
 

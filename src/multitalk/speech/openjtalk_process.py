@@ -1,0 +1,37 @@
+"""Open JTalk, which reads Japanese aloud, to be run as a process of its own, behind the fence.
+
+It is native code that reads a caller's text. A list of texts comes in on stdin, as JSON; the list
+of their kana goes out.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from multitalk.fence.entering import Limits, enter
+
+# Of 290 MB, its dictionary and the packages that it imports are nearly all.
+LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=60)
+
+
+def kana_of(texts: Sequence[str]) -> list[str]:
+    """Each text as its sounds are spelt in kana; a word, not too long."""
+    # It prints on its first import that a model of one word's readings is not installed.
+    with contextlib.redirect_stdout(sys.stderr):
+        open_jtalk = importlib.import_module("pyopenjtalk")
+    # Its second opinions load 200 MB and better few readings.
+    options = {"kana": True, "use_sudachi_kanji_yomi": False, "predict_nani": False}
+    return [str(open_jtalk.g2p(text, **options)) for text in texts]
+
+
+def main() -> None:
+    """Answer the one request on stdin."""
+    kana_of(["あ"])  # loads the dictionary
+    with enter(LIMITS) as answers:
+        answers.write(json.dumps(kana_of(json.loads(sys.stdin.buffer.read()))).encode())
+
+
+if __name__ == "__main__":
+    main()
