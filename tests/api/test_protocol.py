@@ -265,6 +265,9 @@ def test_a_batch_that_names_an_upload_that_is_not_there_is_not_sent(tmp_path):
             answer = client.post(f"{TALK}/batch", json={"jobs": [good, good, {"input": wrong}]})
             assert answer.status_code == 404
             assert answer.json()["field"] == f"jobs[2].{field}"
+            alone = client.post(f"{TALK}/batch", json={"jobs": [{"input": wrong}]})
+            assert alone.json()["field"] == f"jobs[0].{field}"
+            assert client.post(f"{TALK}/run", json={"input": wrong}).json()["field"] == field
         assert client.get(f"{TALK}/requests").json()["requests"] == []
         assert server.server.ledger.pending_webhooks(1e12) == []
         assert not list(tmp_path.glob("queue.db-media/*"))  # nothing was copied

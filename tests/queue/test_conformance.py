@@ -444,11 +444,24 @@ async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: 
     await claimed(queue, "dead")
     clock.ahead = -86_400.0
     await other.sweep()
-    ticks.ahead += 29
-    await other.sweep()
+    for _ in range(7):
+        ticks.ahead += 4
+        await other.sweep()
     assert (await queue.get(job.id)).status is JobStatus.IN_PROGRESS
-    ticks.ahead += 2
+    ticks.ahead += 3
     await until(other, job.id, JobStatus.IN_QUEUE)
+
+
+async def test_who_was_stopped_itself_takes_no_worker_for_silent(opened: Opener) -> None:
+    clock, ticks = Clock(), Clock()
+    queue = await opened(lease_seconds=30.0, grace_seconds=10.0, clock=clock, ticks=ticks)
+    job = await queue.submit(a_job())
+    lease = await claimed(queue)
+    await queue.sweep()
+    clock.ahead = ticks.ahead = 60.0  # the whole machine was paused
+    await queue.sweep()
+    assert await queue.renew(lease) is None
+    assert (await queue.get(job.id)).redeliveries == 0
 
 
 # Ends ---------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ async def batch(request: Request) -> Response:
         name = key and f"{key}[{number}]"
         orders.append(order.model_copy(update={"idempotency_key": name}))
     await server.storage.admit(owner, announced_bytes(request))
-    sent = await send(server, orders, base_url=server.base_url(request))
+    sent = await send(server, orders, base_url=server.base_url(request), is_batch=True)
     return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
 
 

@@ -1,7 +1,7 @@
 """Jobs on their way into the queue: with their uploads and webhooks, all of them or none."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.server import Server
@@ -9,13 +9,16 @@ from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.queue import Job, Submission, new_job_id
 
 
-async def send(server: Server, orders: Sequence[Submission], *, base_url: str) -> list[Job]:
+async def send(
+    server: Server, orders: Sequence[Submission], *, base_url: str, is_batch: bool = False
+) -> list[Job]:
     """Send jobs of one owner. Nothing is copied before all that they name was found.
 
     Args:
         server: The server.
         orders: As `parse_order` has read them.
         base_url: How their sender reached this server.
+        is_batch: Errors name a job's place, as in `jobs[2].image_path`.
 
     Returns:
         The jobs; where an Idempotency-Key was used before, those that there are.
@@ -27,14 +30,14 @@ async def send(server: Server, orders: Sequence[Submission], *, base_url: str) -
         QueueUnavailable: The queue cannot take them.
     """
     for number, order in enumerate(orders):
-        with in_batch(number, of=len(orders)):
+        with in_batch(number) if is_batch else nullcontext():
             _check_uploads(server, order)
     ids = [new_job_id() for _ in orders]
     kept: set[str] = set()
     try:
         submissions = []
         for number, (order, job_id) in enumerate(zip(orders, ids, strict=True)):
-            with in_batch(number, of=len(orders)):
+            with in_batch(number) if is_batch else nullcontext():
                 submissions.append(await _with_uploads(server, order, job_id))
         for order, job_id in zip(orders, ids, strict=True):
             if order.webhook is not None:  # first, so that a crash in between forgets no webhook
@@ -49,14 +52,13 @@ async def send(server: Server, orders: Sequence[Submission], *, base_url: str) -
 
 
 @contextmanager
-def in_batch(number: int, *, of: int | None = None) -> Iterator[None]:
-    """Errors name the job's place in its batch; a job that is `of` one is in none."""
+def in_batch(number: int) -> Iterator[None]:
+    """Errors name the job's place in its batch."""
     try:
         yield
     except MultiTalkError as error:
-        if of != 1:
-            place = f"jobs[{number}]"
-            error.field = f"{place}.{error.field}" if error.field else place
+        place = f"jobs[{number}]"
+        error.field = f"{place}.{error.field}" if error.field else place
         raise
 
 

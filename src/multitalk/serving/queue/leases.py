@@ -10,6 +10,8 @@ from collections.abc import Collection
 from multitalk.serving.queue.records import Job
 from multitalk.serving.queue.rules import Terms
 
+STALL_SECONDS = 5.0  # between two looks; a longer pause counts as this
+
 
 class Leases:
     """What was seen of jobs that are IN_PROGRESS. To be asked again and again.
@@ -20,18 +22,19 @@ class Leases:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._seen: dict[str, tuple[int, float]] = {}  # version, and when it was first seen
+        # By job: its version, when it was looked at last, and seconds for which it has not changed
+        self._seen: dict[str, tuple[int, float, float]] = {}
 
     def is_silent(self, job: Job) -> bool:
         """Whether a job's worker was not heard of for so long that the job is another's.
 
         That is: for a lease's time; or for the grace, where the lease ran out by the clock, too.
         """
-        now = self._terms.ticks()
-        version, since = self._seen.get(job.id, (0, now))
-        if version != job.version:
-            version, since = self._seen[job.id] = job.version, now
-        silent, lease = now - since, self._terms.lease_seconds
+        now, lease = self._terms.ticks(), self._terms.lease_seconds
+        version, looked_at, silent = self._seen.get(job.id, (0, now, 0.0))
+        # Whoever was stopped itself for a while cannot say who was silent meanwhile.
+        silent = silent + min(now - looked_at, STALL_SECONDS) if version == job.version else 0.0
+        self._seen[job.id] = job.version, now, silent
         has_run_out = self._terms.clock() >= (job.lease_until or 0.0)
         return silent >= (min(lease, self._terms.grace_seconds) if has_run_out else lease)
 

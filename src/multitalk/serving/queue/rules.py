@@ -100,7 +100,7 @@ def check_room(waiting: int, more: int, limit: int | None) -> None:
     Raises:
         TooManyRequests: Too many.
     """
-    if limit is not None and waiting + more > limit:
+    if limit is not None and more and waiting + more > limit:
         raise TooManyRequests(
             "too_many_waiting", seconds=ROOM_SECONDS, waiting=waiting, limit=limit
         )
