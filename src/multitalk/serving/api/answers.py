@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from multitalk.schema import ErrorReply, read_json
 from multitalk.schema.bounds import MAX_VALUES
 from multitalk.serving.api.config import MEGABYTE
 from multitalk.serving.api.openai_errors import as_openai, is_openai
+from multitalk.serving.api.receiving import SMALL_BYTES
 
 MAX_LENGTH_DIGITS = 18  # of a number of bytes
 LARGE_BODY_BYTES = 2**20  # from here on a body is parsed in a thread, one such at a time
@@ -83,27 +85,30 @@ def announced_bytes(request: Request) -> int | None:
 
 
 async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_VALUES) -> Any:
-    """The body of a request as JSON.
+    """The body of a request as JSON; a caller's large ones wait for room.
 
     Raises:
         LimitExceeded: Too many bytes; the rest is not read.
         InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.bounds`.
     """
     size = announced_bytes(request) or 0
-    parts: list[bytes] = []
-    if size <= max_bytes:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > max_bytes:
-                break
-            parts.append(chunk)
     if size > max_bytes:
         raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
-    body = b"".join(parts)
-    del parts
-    if size < LARGE_BODY_BYTES:
-        return read_json(body, max_values=max_values)
-    return await asyncio.get_running_loop().run_in_executor(
-        request.app.state.server.parsing, partial(read_json, body, max_values=max_values)
-    )
+    server, owner = request.app.state.server, request.state.owner
+    async with AsyncExitStack() as stack:
+        parts: list[bytes] = []
+        expected, size = size or max_bytes, 0
+        async for chunk in request.stream():
+            if size <= SMALL_BYTES < size + len(chunk):
+                await stack.enter_async_context(server.receiving.room(owner, expected))
+            size += len(chunk)
+            if size > max_bytes:
+                raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
+            parts.append(chunk)
+        body = b"".join(parts)
+        del parts
+        if size < LARGE_BODY_BYTES:
+            return read_json(body, max_values=max_values)
+        return await asyncio.get_running_loop().run_in_executor(
+            server.parsing, partial(read_json, body, max_values=max_values)
+        )

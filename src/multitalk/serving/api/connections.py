@@ -89,7 +89,7 @@ class Connections:
         if len(self._unknown) >= self._max_unknown:
             self._send_away(_first_waiting(self._unknown) or next(iter(self._unknown)))
         if len(self._all) >= self._max_connections:
-            waiting = _first_waiting(self._all)
+            waiting = _first_waiting(self._unknown) or _first_waiting(self._all)
             if waiting is None:
                 self.note("too many at once")
                 return False

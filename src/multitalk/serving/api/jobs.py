@@ -50,6 +50,7 @@ async def run_sync(request: Request) -> Response:
     order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
     await server.storage.admit(owner, announced_bytes(request))
     (job,) = await send(server, [order], base_url=server.base_url(request))
+    del given, order  # as large as the body was
     end = time.monotonic() + wait  # a clock that nobody sets
     while not job.is_final and not server.ending.begun.is_set() and time.monotonic() < end:
         job = await server.wait_for_change(job, seconds=end - time.monotonic())

@@ -145,6 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bare_bytes = 0
         self._awaits_head, self._awaits_body = False, True
         self._waited_seconds, self._body_bytes = 0.0, 0
+        self._dropping_seconds, self._dropped_bytes = 0.0, 0
         super().on_headers_complete()
         if not self.cycle.keep_alive:
             self.cycle.transport = _ClosedAfterBody(self)  # type: ignore[assignment]

@@ -19,6 +19,7 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.limits import RateLimits
 from multitalk.serving.api.links import LinkSigner
+from multitalk.serving.api.receiving import Receiving
 from multitalk.serving.api.storage import Storage
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue
@@ -60,6 +61,7 @@ class Server:
         listing: Held while such a list is made.
         asking: Places for texts that the speech service speaks at once.
         parsing: Where large bodies are parsed, one at a time.
+        receiving: Room for bodies that are being received.
         small_pictures: Places for portraits that are made small at once.
     """
 
@@ -83,6 +85,7 @@ class Server:
     asking: Turns = field(default_factory=lambda: Turns(places=SERVICE_TEXTS_AT_ONCE))
     small_pictures: Turns = field(default_factory=lambda: Turns(places=SMALL_PICTURES_AT_ONCE))
     parsing: ThreadPoolExecutor = field(default_factory=_one_parser)
+    receiving: Receiving = field(default_factory=Receiving)
 
     async def own_job(self, job_id: str, owner: str) -> Job:
         """A job of this caller's.
