@@ -163,12 +163,12 @@ async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[Asked]:
 
 
 def routes() -> Iterator[tuple[str, str]]:
-    """Method and path of each."""
+    """Method and path of each; the one that deletes the finished job comes last."""
     yield "GET", "/openapi.json"
-    for router in ROUTERS:
-        for route in router.routes:
-            for method in sorted(route.methods):
-                yield method, route.path
+    there = [route for router in ROUTERS for route in router.routes]
+    for route in sorted(there, key=lambda route: "/delete/" in route.path):
+        for method in sorted(route.methods):
+            yield method, route.path
 
 
 def at_route(
