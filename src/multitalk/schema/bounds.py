@@ -30,8 +30,8 @@ def is_broken(text: str) -> bool:
 def check_text(text: str, *, max_values: int, field: str | None) -> None:
     """Refuse a JSON text of too many values or too deep ones, without parsing it.
 
-    Every step is one call over the whole text, a few milliseconds for 20 MB. What is no JSON may
-    be measured wrongly, but the parser stops where it is broken.
+    Every step is one call over the whole text, some tens of milliseconds for 20 MB in all. What is
+    no JSON may be measured wrongly, but the parser stops where it is broken.
 
     Args:
         text: The document.

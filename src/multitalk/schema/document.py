@@ -21,7 +21,7 @@ def read_json(
     """Parse a JSON document, within bounds.
 
     It is measured before anything is built of it, so that the time and the memory that it takes
-    depend on its bytes only: some 50 ms for 20 MB.
+    depend on its bytes only: a fraction of a second for 20 MB.
 
     Args:
         text: In UTF-8, -16 or -32 where it is bytes.
