@@ -70,7 +70,7 @@ USER 1000:1000
 # With PyTorch -------------------------------------------------------------------------------------
 FROM cpu-packages AS gpu-packages
 ARG TORCH=torch==2.13.0
-# The version is in the argument. The wheels on PyPI want a driver for CUDA 13.0; for older drivers name PyTorch's index of wheels for
+# The version is in the argument; another one goes into constraints.txt, too. The wheels on PyPI want a driver for CUDA 13.0; for older drivers name PyTorch's index of wheels for
 # CUDA 12.6: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126
 ARG TORCH_INDEX=
 # hadolint ignore=DL3013
