@@ -5,6 +5,9 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+# A file in directories whose content no request may name, wherever they are.
+PRIVATE_MARK = ".multitalk-private"
+
 
 def as_meant(path: Path) -> Path:
     """A path that a person wrote: its `~` expanded, and in the spelling that the disk has."""

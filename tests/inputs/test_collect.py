@@ -16,6 +16,7 @@ from multitalk.errors import (
     MediaUndecodable,
 )
 from multitalk.inputs import collect
+from multitalk.paths import PRIVATE_MARK
 from multitalk.settings import Settings
 
 
@@ -192,6 +193,22 @@ def test_nothing_outside_tells_whether_it_exists(tmp_path, root, job):
     said = {refused(source, job, InvalidRequest, root=root) for source in sources}
     assert len(said) == 1
     assert "MULTITALK_ALLOWED_ROOTS" in said.pop()
+
+
+def test_what_a_server_keeps_under_a_root_is_as_good_as_not_there(root, job):
+    uploads = root / "server" / "uploads"
+    uploads.mkdir(parents=True)
+    (uploads / "a.png").write_bytes(PNG)
+    (root / "link").symlink_to(uploads)
+    spellings = ("server/uploads/a.png", "link/a.png", uploads / "a.png")
+    for spelled in spellings:
+        take(spelled, job, root=root).unlink()
+    (root / "server" / PRIVATE_MARK).touch()
+    for spelled in spellings:
+        said = refused(spelled, job, InvalidRequest, root=root)
+        assert said == refused("server/uploads/b.png", job, InvalidRequest, root=root)
+    refused("uploads/a.png", job, InvalidRequest, root=root / "server")
+    assert take("a.png", job, root=uploads).read_bytes() == PNG  # as a job's own directory there
 
 
 def test_without_roots_no_file_is_read(root, job):

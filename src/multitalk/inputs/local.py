@@ -1,4 +1,7 @@
-"""Files of the worker that a request may name: regular files under an allowed root."""
+"""Files of the worker that a request may name: regular files under an allowed root.
+
+What a server keeps there (keys, uploads, videos of all keys) is as good as outside.
+"""
 
 import os
 import stat
@@ -9,7 +12,7 @@ from typing import BinaryIO
 
 from multitalk.errors import Cancelled, InvalidRequest
 from multitalk.inputs.intake import Intake
-from multitalk.paths import on_disk
+from multitalk.paths import PRIVATE_MARK, on_disk
 
 CHUNK_BYTES = 2**20
 
@@ -27,7 +30,7 @@ def read_into(
     The answer is the same for every path outside the roots, whether something is there or not.
 
     Raises:
-        InvalidRequest: Outside the roots (symbolic links followed), or no regular file.
+        InvalidRequest: Outside the roots (symbolic links followed), no regular file, or a server's.
         Cancelled: The job was taken back.
     """
     with _open(text, field=field, roots=roots) as file:
@@ -55,7 +58,8 @@ def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
             continue
         # What was opened, not what was named: a directory may have become a link in between.
         opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
-        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_under(opened, real_roots):
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if is_file and any(_is_free(opened, root) for root in real_roots):
             return os.fdopen(descriptor, "rb")
         os.close(descriptor)
     raise InvalidRequest("file_missing", field=field)
@@ -65,6 +69,14 @@ def _leads_to(roots: Sequence[Path], directory: Path) -> bool:
     """Whether a directory is under a root, or on the way there."""
     real = Path(os.path.realpath(directory))
     return _is_under(real, roots) or any(root.is_relative_to(real) for root in roots)
+
+
+def _is_free(path: Path, root: Path) -> bool:
+    """Whether a file is under a root, and on the way there is no directory of a server's."""
+    if not path.is_relative_to(root):
+        return False
+    depth = len(path.relative_to(root).parts)
+    return not any((folder / PRIVATE_MARK).exists() for folder in path.parents[:depth])
 
 
 def _is_under(path: Path, roots: Sequence[Path]) -> bool:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multitalk.errors import InvalidRequest
+from multitalk.paths import PRIVATE_MARK
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.private import make_directory, make_file
 
@@ -71,4 +72,5 @@ def made_for_one_server(data: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InvalidRequest("data_in_use", field="--data", directory=data) from error
+        make_file(data / PRIVATE_MARK)
         yield
