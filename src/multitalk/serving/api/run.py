@@ -183,25 +183,27 @@ async def _opened(
     queue = await open_queue(queue_url)
     readers = Readers(settings.work_directory)
     ended = asyncio.create_task(_close_at_end(readers, ending))
+    server = Server(
+        config=config,
+        settings=settings,
+        engine=engine,
+        queue=queue,
+        ledger=ledger,
+        keys=keys,
+        limits=RateLimits(factor=config.rate_factor),
+        links=LinkSigner(secret),
+        uploads=uploads,
+        storage=Storage(config.data, queue, uploads, quota=config.quota_bytes),
+        secret=secret,
+        ending=ending,
+        readers=readers,
+    )
     try:
-        yield Server(
-            config=config,
-            settings=settings,
-            engine=engine,
-            queue=queue,
-            ledger=ledger,
-            keys=keys,
-            limits=RateLimits(factor=config.rate_factor),
-            links=LinkSigner(secret),
-            uploads=uploads,
-            storage=Storage(config.data, queue, uploads, quota=config.quota_bytes),
-            secret=secret,
-            ending=ending,
-            readers=readers,
-        )
+        yield server
     finally:
         ended.cancel()
         await readers.close()
+        server.parsing.shutdown(wait=False, cancel_futures=True)
         await queue.close()
         ledger.close()
 
