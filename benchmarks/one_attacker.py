@@ -147,10 +147,12 @@ class Attacker:
         return "hung up"
 
     def by_webhooks(self) -> Iterator[str]:
+        """Failed jobs whose webhooks nobody answers."""
         address = f"http://127.0.0.1:{self.tarpit}/"
         yield self._post(f"{TALK}/run", json.dumps({**FAILS_AT_ONCE, "webhook": address}).encode())
 
     def by_estimates(self) -> Iterator[str]:
+        """Long texts whose lengths are asked for; one asker does not wait."""
         text = ("one two three four five six seven eight nine ten " * 200)[:5000]
         voices = {f"s{number}": [{"text": text}] * 32 for number in range(8)}
         given = {"prompt": "x", "image_path": "/x.jpg", "audio_paths": voices}
@@ -160,16 +162,19 @@ class Attacker:
         yield self._post(f"{TALK}/estimate", json.dumps({"input": given}).encode())
 
     def by_scans(self) -> Iterator[str]:
+        """Pictures that cost a decoder a pass over all blocks for each few bytes."""
         picture = scanned_jpeg(7000, 190)
         yield self._hang_up("/faces", picture)
         yield self._post("/faces", scanned_jpeg(7000, 5000), "image/jpeg")
 
     def by_pixels(self) -> Iterator[str]:
+        """49 million pixels in 95 kB."""
         picture = png(7000)
         for _ in range(20):
             yield self._post("/faces", picture, "image/png")
 
     def by_covers(self) -> Iterator[str]:
+        """Sound with a cover of 256 million pixels."""
         answer = self.client.post("/uploads", content=covered_mp3(16_000))
         yield f"upload {answer.status_code}"
         source = answer.json().get("source", "none")
@@ -179,19 +184,23 @@ class Attacker:
             yield self._post(f"{TALK}/{path}", json.dumps({"input": given}).encode())
 
     def by_fields(self) -> Iterator[str]:
+        """A request of fields that do not exist."""
         given = {f"unknown_{number}": 1 for number in range(300_000)}
         yield self._post(f"{TALK}/estimate", json.dumps({"input": given}).encode())
 
     def by_values(self) -> Iterator[str]:
+        """Bodies of three million values, and of values a hundred thousand deep."""
         body = b'{"input":[' + b"{}," * 3_000_000 + b"{}]}"
         yield self._post(f"{TALK}/run", body)
         yield self._post(f"{TALK}/run", b"[" * 100_000)
 
     def by_batches(self) -> Iterator[str]:
+        """A hundred jobs at a time."""
         jobs = [FAILS_AT_ONCE] * 100
         yield self._post(f"{TALK}/batch", json.dumps({"jobs": jobs}).encode())
 
     def by_headers(self) -> Iterator[str]:
+        """A header without an end."""
         with socket.create_connection((self.host, self.port)) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
             for _ in range(100):
@@ -199,6 +208,7 @@ class Attacker:
         yield "sent"
 
     def by_slowness(self) -> Iterator[str]:
+        """Connections that begin a request and stop."""
         held = []
         for _ in range(1200):
             with suppress(OSError):
@@ -253,6 +263,7 @@ class Memory(threading.Thread):
         self.most_alone = self.most_children = 0.0
 
     def run(self) -> None:
+        """Ask until the process has ended."""
         while self.alone():
             self.most_alone = max(self.most_alone, self.alone())
             self.most_children = max(self.most_children, self._children(self.process))
