@@ -2,12 +2,12 @@
 
     python benchmarks/one_attacker.py              # about two minutes
 
-`multitalk serve` as people start it, with two keys and one warp worker. The attacker is a process of
-its own, with one thread for each way: webhooks at a host that never answers; estimates of 160,000
-characters that are hung up; pictures of 400 empty scans, and of 49 million pixels; sound with a cover
-of 256 million pixels; bodies of a hundred thousand unknown fields and of a million empty objects; batches of
-a hundred jobs; endless headers; connections that send a byte and stop. The other key asks for the status
-of a talk, uploads 1 MB and has talks made, before and meanwhile. Nothing is asserted.
+`multitalk serve` as people start it, with two keys and one warp worker. The attacker is a process
+of its own, with a thread for each way: webhooks at a host that never answers; estimates of 160,000
+characters and more, some hung up; pictures of thousands of empty scans, and of 49 million pixels;
+sound with a cover of 256 million pixels; bodies of unknown fields and of empty objects; batches of
+a hundred jobs; endless headers; connections that begin a request and stop. The other key asks for
+the status of a talk, uploads 1 MB and has talks made, before and meanwhile. Nothing is asserted.
 
 The attacker runs on the same machine and takes CPU time from the server: the figures are an upper
 bound. `server` is the process that answers; `children` are those that it starts, workers too.
