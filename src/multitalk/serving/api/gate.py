@@ -114,7 +114,7 @@ class Gate:
     def _check_peer(self, scope: Scope) -> None:
         client = scope.get("client")
         if not is_loopback_peer(client):
-            raise Forbidden("peer_refused", peer=client[0] if client else "unknown")
+            raise Forbidden("peer_refused", peer=client[0][:80] if client else "unknown")
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")

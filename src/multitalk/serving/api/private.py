@@ -1,16 +1,12 @@
 """Files and directories that only their owner may read, whichever command makes them first."""
 
-import logging
 import os
-import shlex
 import stat
 from pathlib import Path
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 OTHERS = 0o077  # what group and world may do
-
-logger = logging.getLogger(__name__)
 
 
 def make_directory(path: Path) -> None:
@@ -24,13 +20,13 @@ def make_directory(path: Path) -> None:
     """
     path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     state = path.stat()
-    if not state.st_mode & OTHERS:
-        return
-    if state.st_uid == os.geteuid() and not any(path.iterdir()):
+    if is_open(path) and state.st_uid == os.geteuid() and not any(path.iterdir()):
         path.chmod(DIRECTORY_MODE)
-    else:
-        shown = shlex.quote(str(path))
-        logger.warning("others may look into %s; chmod 700 %s ends that", path, shown)
+
+
+def is_open(path: Path) -> bool:
+    """Whether others than its owner may do something with a file or directory."""
+    return bool(path.stat().st_mode & OTHERS)
 
 
 def make_file(path: Path) -> None:

@@ -28,6 +28,7 @@ from multitalk.serving.api.limits import RateLimits
 from multitalk.serving.api.links import LinkSigner, read_secret
 from multitalk.serving.api.listening import address_of, listen
 from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.private import is_open
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.storage import Storage
 from multitalk.serving.api.supervisor import Supervisor
@@ -78,6 +79,8 @@ def serve(
     check_exposure(config, keys)
     make_data_directory(config.data)
     logger.info("keys, jobs and videos are kept in %s", config.data)
+    if is_open(config.data):
+        logger.warning("others may look into it; chmod 700 %s ends that", config.data)
     listening = listen(config.host, port)
     address = address_of(config, listening.getsockname()[1])
     metrics, ending = Metrics(), Ending()
