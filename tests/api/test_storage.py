@@ -107,12 +107,16 @@ def test_a_disk_that_takes_nothing_is_told_without_a_crash(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, "no", "/secret/place")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
-    for path in ("/uploads", "/faces"):
+    for path, seam in (
+        ("/faces", "mkdtemp"),
+        ("/faces", "NamedTemporaryFile"),
+        ("/uploads", "NamedTemporaryFile"),
+    ):
+        monkeypatch.setattr(f"tempfile.{seam}", refuse)
         refused = client.post(path, content=PORTRAIT.read_bytes())
         assert (refused.status_code, refused.json()["code"]) == (507, "worker_error")
         assert "secret" not in refused.text
+        monkeypatch.undo()
     assert "Traceback" not in caplog.text
 
 
