@@ -5,15 +5,18 @@ import struct
 import subprocess
 import sys
 import zlib
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from multitalk.errors import Cancelled, MediaUndecodable
 from multitalk.media.deep_pixels import deep_pixels
+from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
 from multitalk.media.jpeg_scans import MAX_SCANS, count_scans
 
@@ -92,6 +95,23 @@ def test_what_only_looks_like_scans_is_none(tmp_path, where):
     (tmp_path / "a.jpg").write_bytes(data)
     assert count_scans(data) < 20
     assert load(tmp_path / "a.jpg").shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("scans", [MAX_SCANS, MAX_SCANS + 1])
+def test_a_film_s_jpegs_have_no_more_scans_than_a_picture(tmp_path, scans):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        container.start_encoding()
+        for index, data in enumerate((jpeg(), with_scans(jpeg(progressive=True), scans))):
+            packet = av.Packet(data)
+            packet.pts = packet.dts = index
+            packet.time_base, packet.stream = Fraction(1, 25), stream
+            container.mux(packet)
+    with FootageReader(path, field="f", max_pixels=10**6, max_seconds=60.0) as footage:
+        first, second = footage.at(0), footage.at(1)
+    assert np.array_equal(first, second) == (scans > MAX_SCANS)  # what is left out is not seen
 
 
 # Parts of a header ------------------------------------------------------------------------------
