@@ -173,6 +173,10 @@ async def test_on_a_full_disk_no_file_of_a_job_that_is_kept_goes(
             await queue.sweep()
         assert await queue.media.size(name) == 5
         assert len(await queue.jobs()) == 2
+        await queue.media.put(b"stays", job_id=late.id, suffix=".mp4")
+        monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # of a disk that is read-only
+        with pytest.raises(QueueUnavailable):
+            await asyncio.wait_for(queue.sweep(), PATIENCE_SECONDS)
     finally:
         await queue.close()
 

@@ -19,11 +19,17 @@ def test_a_warning_is_logged_at_once_and_then_once_a_minute(
     log.over("claim")  # without a word
     log.over("room", "there is room")
     log.over("room", "there is room")
-    log.say("room", "again")
+    for _ in range(3):  # it comes and goes
+        log.say("room", "little room")
+        log.over("room", "there is room")
+    now += AGAIN_SECONDS
+    log.say("room", "little room")
     assert caplog.messages == [
         "100 MiB left",
         "160 MiB left (and 119 times before)",
         "another kind",
         "there is room",
-        "again",
+        "little room (and 119 times before)",
+        "there is room",
+        "little room (and 2 times before)",
     ]

@@ -10,10 +10,11 @@ AGAIN_SECONDS = 60.0
 
 @dataclass
 class _Said:
-    """A warning: when it was logged last, and how often it came since."""
+    """A warning: when it was logged last, how often it came since, and whether its end is known."""
 
     at: float
     times: int = 0
+    is_over: bool = False
 
 
 class SparingLog:
@@ -40,9 +41,9 @@ class SparingLog:
         self._logger.warning("%s%s", text, again)
 
     def over(self, kind: str, text: str | None = None) -> None:
-        """Forget a kind of warning, so that the next is logged at once; `text` says that it ended.
-
-        It is logged only if there was such a warning.
-        """
-        if self._said.pop(kind, None) is not None and text is not None:
-            self._logger.warning("%s", text)
+        """Note that what was warned of has ended; a `text` that says so is logged once, too."""
+        said = self._said.get(kind)
+        if said is not None and not said.is_over:
+            said.is_over = True
+            if text is not None:
+                self._logger.warning("%s", text)

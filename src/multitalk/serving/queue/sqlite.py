@@ -245,7 +245,7 @@ class SqliteQueue(RuledQueue):
             await self._remove_orphans()
 
     async def _make_room(self, now: float) -> bool:
-        """Remove the files of jobs that are to be forgotten; whether there were any.
+        """Remove the files of jobs that are to be forgotten; whether any went.
 
         Forgetting itself needs some room on the disk, which their files then leave.
         """
@@ -253,7 +253,7 @@ class SqliteQueue(RuledQueue):
         with_files = due & await self.media.jobs()
         for job_id in with_files:
             await self.media.remove_job(job_id)
-        return bool(with_files)
+        return bool(with_files - await self.media.jobs())
 
     async def forget(self, job_id: str) -> None:
         """As `JobQueue.forget`; on a full disk its files go first."""
