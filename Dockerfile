@@ -19,10 +19,8 @@ RUN python3 -m venv /opt/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src/multitalk/__init__.py src/multitalk/
 # pip installs what a project requires only together with it, so a stub of it goes in and out again.
-# mediapipe goes in alone: what it declares and the face models do not use weighs 0.6 GB.
 RUN pip install --constraint constraints.txt '.[speech,worker,serve,cluster,bucket,weights,provenance]' \
-    && pip uninstall --yes multitalk-serverless \
-    && pip install --no-deps mediapipe==0.10.21
+    && pip uninstall --yes multitalk-serverless
 
 # Our own code, with nothing below it --------------------------------------------------------------
 FROM cpu-packages AS code

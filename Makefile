@@ -18,7 +18,6 @@ venv = $(if $(UV),$(MAKE_UV),$(MAKE_PIP)) $1
 INSTALL_UV = $(UV) pip install --quiet --index-strategy unsafe-best-match --python $1/bin/python
 INSTALL_PIP = $1/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 install = $(if $(UV),$(INSTALL_UV),$(INSTALL_PIP)) --constraint constraints.txt
-MEDIAPIPE := mediapipe==0.10.21
 # Any build of it will do. On Linux the one from PyTorch's index of CPU builds is taken where that
 # index answers, unless another is named: make TORCH=... test
 TORCH ?= torch==2.13.0
@@ -46,10 +45,9 @@ help:  ## list the targets
 .venv/.base: pyproject.toml constraints.txt $(call another,.venv)
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Python 3.10, 3.11 or 3.12 is needed, and $(PYTHON) is none of them. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "==> Setting up .venv with $(PYTHON) (once; about 190 MB to download, a minute or two)"
+	@echo "==> Setting up .venv with $(PYTHON) (once; about 150 MB to download, a minute or two)"
 	@$(call venv,.venv)
 	@$(call install,.venv) --editable '.[speech]'
-	@$(call install,.venv) --no-deps $(MEDIAPIPE)
 	@touch $@
 
 .venv/.dev: .venv/.base
@@ -62,7 +60,6 @@ help:  ## list the targets
 	@$(call venv,.venv-diffusion)
 	@$(call install,.venv-diffusion) $(TORCH_INDEX) $(TORCH)
 	@$(call install,.venv-diffusion) --editable '.[speech,diffusion,test]'
-	@$(call install,.venv-diffusion) --no-deps $(MEDIAPIPE)
 	@touch $@
 
 demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: out/demo.mp4

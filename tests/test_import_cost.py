@@ -9,7 +9,7 @@ import pytest
 import multitalk
 from patience import PATIENCE_SECONDS
 
-HEAVY = {"numpy", "av", "cv2", "mediapipe", "httpx", "pydantic", "PIL", "matplotlib", "rich"}
+HEAVY = {"numpy", "av", "cv2", "httpx", "pydantic", "PIL", "matplotlib", "rich"}
 NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "boto3"}
 
 

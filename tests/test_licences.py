@@ -18,7 +18,6 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-INSTALLED_ALONE = "mediapipe"  # `pip install --no-deps`: what it declares is not installed for it
 
 # A word of the licence as the page has it -> what a package's metadata may say for it.
 SAID = {
@@ -71,7 +70,7 @@ def base_install() -> set[str]:
         if name not in found:
             found.add(name)
             waiting.extend(named(distribution(name).requires or []))
-    return found | {INSTALLED_ALONE}
+    return found
 
 
 def stated_licence(package: Distribution) -> str:

@@ -15,7 +15,6 @@ from multitalk.settings import Settings
 
 @pytest.mark.parametrize("name", ["auto", "warp"])
 def test_warp_is_what_runs_here(name: str) -> None:
-    pytest.importorskip("mediapipe")
     engine = load_engine(name, settings=Settings())  # type: ignore[arg-type]
     assert engine.name == "warp"
     engine.close()

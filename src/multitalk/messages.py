@@ -668,12 +668,6 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "얼굴 높이가 {height:.0f}픽셀입니다. 말하게 하려면 {limit}픽셀 이상이어야 합니다. "
         "더 큰 사진이나 더 가까운 사진을 보내 주세요.",
     },
-    "mediapipe_missing": {
-        "en": "finding faces needs {module}, which is not installed here: "
-        "pip install --no-deps mediapipe==0.10.21",
-        "ko": "얼굴을 찾으려면 {module}이(가) 필요하지만 설치되어 있지 않습니다: "
-        "pip install --no-deps mediapipe==0.10.21",
-    },
     # Provenance --------------------------------------------------------------------------------
     "c2pa_without_library": {
         "en": "signing videos (MULTITALK_PROVENANCE=c2pa, or a certificate) needs c2pa-python; "

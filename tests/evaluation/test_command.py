@@ -133,7 +133,7 @@ def test_a_folder_without_videos_and_a_plot_of_many_are_refused(
         ([PASSES, PASSES], 0),
         ([FAILS, PASSES], 3),
         ([FAILS, MediaUndecodable("no_speech_to_judge"), PASSES], 2),
-        ([EngineUnavailable("mediapipe_missing", module="m"), FAILS], 1),
+        ([EngineUnavailable("diffusion_needs_weights"), FAILS], 1),
     ],
 )
 def test_the_exit_code_is_the_worst_verdicts(

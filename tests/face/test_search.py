@@ -1,4 +1,4 @@
-"""Faces are looked for in boxes, in the full frame and in tiles, whatever networks look."""
+"""Faces are looked for in boxes and, ever more closely, in the picture, whatever networks look."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.face.points import Box, FaceLandmarks
-from multitalk.face.search import Found, Place, find_faces
+from multitalk.face.search import CLOSE_LOOKS, QUICK_LOOKS, Found, Place, find_faces
 
 # Each pixel says where it is, so that a part of the picture knows which one it is.
 ROWS, COLUMNS = np.mgrid[:600, :800]
@@ -25,10 +25,10 @@ def face_at(x: float, y: float, size: float = 60) -> FaceLandmarks:
 
 
 class Networks:
-    """Detectors that see given places, and a mesh that holds where it is told to.
+    """A detector that sees given places, and a mesh that holds where it is told to.
 
     Attributes:
-        looks: Shape of each part that a detector looked at, and whether all detectors did.
+        looks: Size of each part that the detector looked at, and how: longer side, quarter turns.
         tried: The places that the mesh was asked about.
     """
 
@@ -37,16 +37,18 @@ class Networks:
         places: list[Place],
         holds: Callable[[Place], bool] = lambda _: True,
         *,
-        sees_less_than: float = 10_000,
+        seen_at: tuple[int, ...] = (320, 640, 1280),
+        seen_after: tuple[int, ...] = (0, 1, 2, 3),
     ) -> None:
-        self._places, self._holds, self._sees = places, holds, sees_less_than
-        self.looks: list[tuple[int, int, bool]] = []
+        self._places, self._holds = places, holds
+        self._seen_at, self._seen_after = seen_at, seen_after
+        self.looks: list[tuple[int, int, int, int]] = []
         self.tried: list[Place] = []
 
-    def places(self, image: NDArray[np.uint8], *, whole: bool) -> list[Place]:
+    def places(self, image: NDArray[np.uint8], *, longer: int, quarters: int = 0) -> list[Place]:
         height, width = image.shape[:2]
-        self.looks.append((width, height, whole))
-        if max(height, width) >= self._sees:
+        self.looks.append((width, height, longer, quarters))
+        if longer not in self._seen_at or quarters not in self._seen_after:
             return []
         column, row, coarse = image[0, 0].tolist()
         left, top = column + 256 * (coarse // 16), row + 256 * (coarse % 16)
@@ -86,31 +88,48 @@ def test_the_mesh_is_not_asked_twice_about_the_same_place() -> None:
     assert len(networks.tried) == 1
 
 
-def test_tiles_are_searched_only_while_faces_are_missing() -> None:
-    for expected, whole_frame_only in ((1, True), (2, False)):
+def test_a_picture_is_looked_at_closely_only_while_faces_are_missing() -> None:
+    quickly = [(800, 600, longer, turns) for longer, turns in QUICK_LOOKS]
+    closely = [(800, 600, longer, turns) for longer, turns in CLOSE_LOOKS]
+    for expected, looks in ((1, quickly[:1]), (2, quickly + closely)):
         networks = Networks([Place(300, 300, 60, 0.9)])
         find_faces(networks, PICTURE, expected=expected)
-        assert (networks.looks == [(800, 600, True)]) == whole_frame_only
+        assert networks.looks == looks
     networks = Networks([])
     find_faces(networks, PICTURE, closely=False)
-    assert networks.looks == [(800, 600, True)]
+    assert networks.looks == quickly
 
 
-def test_what_is_seen_in_a_tile_only_is_found_where_it_is() -> None:
-    networks = Networks([Place(500, 400, 60, 0.9)], sees_less_than=400)
+def test_a_small_picture_is_not_enlarged_much() -> None:
+    networks = Networks([])
+    find_faces(networks, PICTURE[:100, :120])
+    assert {longer for *_, longer, _ in networks.looks} == {320}
+
+
+@pytest.mark.parametrize(("seen_at", "seen_after"), [(1280, 0), (320, 1), (320, 2), (320, 3)])
+def test_what_is_seen_in_a_close_look_only_is_found_where_it_is(
+    seen_at: int, seen_after: int
+) -> None:
+    networks = Networks([Place(500, 400, 60, 0.9)], seen_at=(seen_at,), seen_after=(seen_after,))
     assert middles(find_faces(networks, PICTURE)) == [(500, 400)]
+
+
+def test_a_place_that_failed_is_tried_again_where_it_is_seen_tilted() -> None:
+    upright, lying = Place(300, 300, 60, 0.9), Place(300, 300, 60, 0.8, 1.5)
+    networks = Networks([upright, lying], lambda place: place.tilt > 1)
+    assert middles(find_faces(networks, PICTURE)) == [(300, 300)]
 
 
 def test_a_box_is_searched_by_itself_and_nothing_else_where_its_face_is_there() -> None:
     box: Box = (450, 350, 550, 450)
-    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)], sees_less_than=400)
+    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)])
     assert middles(find_faces(networks, PICTURE, boxes=[box])) == [(500, 400)]
-    assert (800, 600, True) not in networks.looks
+    assert all((width, height) != (800, 600) for width, height, *_ in networks.looks)
 
 
 def test_of_two_boxes_each_has_its_face() -> None:
     boxes: list[Box] = [(450, 350, 550, 450), (50, 50, 150, 150)]
-    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)], sees_less_than=400)
+    networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)])
     assert middles(find_faces(networks, PICTURE, boxes=boxes)) == [(100, 100), (500, 400)]
 
 

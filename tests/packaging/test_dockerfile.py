@@ -141,8 +141,6 @@ def test_the_versions_are_those_of_the_project() -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8")
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    (mediapipe,) = set(re.findall(r"mediapipe==[\d.]+", text))
-    assert f'"{mediapipe}"' in project
     ((_, torch),) = ((stage, value) for stage, value in of("ARG") if value.startswith("TORCH="))
     assert f"TORCH ?= {torch.removeprefix('TORCH=')}\n" in makefile
     for extra in re.findall(r"'\.\[([\w,]+)\]'", text):

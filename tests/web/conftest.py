@@ -21,7 +21,7 @@ from patience import PATIENCE_SECONDS
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-for needed in ("fastapi", "uvicorn", "prometheus_client", "mediapipe", "espeakng_loader"):
+for needed in ("fastapi", "uvicorn", "prometheus_client", "espeakng_loader"):
     pytest.importorskip(needed, reason="the extras `serve` and `speech` are needed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

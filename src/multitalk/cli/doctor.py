@@ -23,18 +23,17 @@ from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_we
 from multitalk.errors import MultiTalkError
 from multitalk.settings import Settings
 
-PACKAGES = ("av", "mediapipe", "numpy", "opencv-python-headless", "pillow", "pydantic")
+PACKAGES = ("av", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
     "espeakng-loader": "texts cannot be spoken; pip install espeakng-loader==0.2.4",
     "py3langid": "texts in Latin letters without everyday words are read as English; "
     "pip install py3langid",
     "pyopenjtalk-plus": "Japanese is read in kana only; pip install 'pyopenjtalk-plus<0.5'",
-    "runpod": "no RunPod worker here; pip install runpod==1.12.0 'fastapi<0.142'",
+    "runpod": "no RunPod worker here; pip install runpod==1.12.0",
     "c2pa-python": "videos say that they are AI-generated, but are not signed; "
     "pip install c2pa-python",
     "boto3": "results cannot go to a bucket; pip install boto3",
 }
-ALONE = {"mediapipe": "--no-deps mediapipe==0.10.21"}  # not by its name only
 OLDEST, NEWEST = (3, 10), (3, 12)  # Python
 MIN_MEMORY = 2 * 2**30  # bytes
 SELF_TEST_SIZE = 480  # pixels
@@ -109,7 +108,7 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, True, version(name))
     except PackageNotFoundError:
-        return Finding(name, False, f"not installed: pip install {ALONE.get(name, name)}")
+        return Finding(name, False, f"not installed: pip install {name}")
 
 
 def _face_models() -> Finding:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from multitalk.face.points import Box, FaceLandmarks, scaled_box
 
-# Tiles, as parts of the picture's shorter side, in which faces are looked for when the full
-# frame shows too few. The detectors see 128 or 192 pixels, whatever the tile's size.
-TILE_PARTS = (1, 2, 3, 5, 8)
-MIN_TILE_PIXELS = 160
-TILE_OVERLAP = 1.5  # tiles per tile length
+# How a picture is looked at while it shows too few faces: pixels of its longer side, and quarter
+# turns clockwise, because the detector knows no head that lies. First quickly, then closely.
+QUICK_LOOKS = ((320, 0), (640, 0))
+CLOSE_LOOKS = ((320, 1), (320, 3), (320, 2), (1280, 0))
+MOST_ENLARGED = 2.0  # sides to which a small picture is scaled after the first look, of its own
+BOX_LOOK = 320  # pixels for a part of a picture in which a caller says that a face is
 
 # The part of the picture in which the face of a box is looked for, in boxes: people draw boxes
 # around a face, around a head, or around somebody from head to foot.
@@ -21,16 +22,26 @@ BOX_MARGINS = (2.0, 1.3, 3.5)
 FACES_IN_BOX = (1.0, 0.7)  # sizes of a face, in boxes, that are tried where no detector sees one
 
 SURE_SCORE = 0.7  # from which a detector's word is enough to say that somebody is there
+SAME_TILT = 0.35  # radians between two places at which the mesh sees the same
 SURE_PIXELS = 40  # of a face for that
 
 
 class Place(NamedTuple):
-    """Where a detector sees a face: centre and size in pixels, and how sure it is, up to 1."""
+    """Where a detector sees a face.
+
+    Attributes:
+        x: Its middle, in pixels.
+        y: Likewise.
+        size: Longer side of its box, in pixels.
+        score: How sure the detector is, up to 1.
+        tilt: Radians by which the face is tilted clockwise.
+    """
 
     x: float
     y: float
     size: float
     score: float
+    tilt: float = 0.0
 
     @property
     def box(self) -> Box:
@@ -40,14 +51,16 @@ class Place(NamedTuple):
 
 
 class Networks(Protocol):
-    """What finds faces: detectors, which say where, and a mesh, which says whether and how."""
+    """What finds faces: a detector, which says where, and a mesh, which says whether and how."""
 
-    def places(self, image: NDArray[np.uint8], *, whole: bool) -> list[Place]:
-        """Where the detectors see faces.
+    def places(self, image: NDArray[np.uint8], *, longer: int, quarters: int = 0) -> list[Place]:
+        """Where the detector sees faces.
 
         Args:
             image: RGB uint8 [H, W, 3], a picture or a part of one.
-            whole: Whether to ask all detectors; else the quickest.
+            longer: Pixels to which its longer side is scaled to be looked at.
+            quarters: Quarter turns clockwise after which it is looked at; the places are in the
+                picture as it is given.
         """
         ...
 
@@ -97,7 +110,7 @@ def find_faces(
     boxes: Sequence[Box] = (),
     closely: bool = True,
 ) -> Found:
-    """Look for faces: in the boxes, then in the full frame, then in ever smaller tiles.
+    """Look for faces: in the boxes, then in the whole picture, ever more closely.
 
     Each step is taken only while a box has no face, or fewer faces than expected were found; more
     may come back.
@@ -107,7 +120,7 @@ def find_faces(
         image: RGB uint8 [H, W, 3].
         expected: How many faces there should be, those in boxes included.
         boxes: Where faces are, by the caller's word; in pixels.
-        closely: Whether to look in tiles, too.
+        closely: Whether to look for faces that lie and for small ones, too.
     """
     faces: list[FaceLandmarks] = []
     failed: list[Place] = []
@@ -132,34 +145,15 @@ def find_faces(
     )
 
 
-def has_tiles(shape: Sequence[int]) -> bool:
-    """Whether a picture of this height and width is large enough to be searched in tiles."""
-    shorter, longer = sorted(shape[:2])
-    return shorter >= MIN_TILE_PIXELS and (longer > shorter or shorter // 2 >= MIN_TILE_PIXELS)
-
-
 def _steps(
     networks: Networks, image: NDArray[np.uint8], boxes: Sequence[Box], *, closely: bool
 ) -> Iterator[list[Place]]:
-    """Yield what the detectors see, step by step."""
-    height, width = image.shape[:2]
+    """Yield what the detector sees, step by step."""
     if boxes:
         yield [place for box in boxes for place in _places_in_box(networks, image, box)]
-    yield networks.places(image, whole=True)
-    if not closely:
-        return
-    for parts in TILE_PARTS:
-        side = min(height, width) // parts
-        if side < MIN_TILE_PIXELS:
-            return
-        if side == height == width:
-            continue
-        yield [
-            place
-            for top in _tile_starts(height, side)
-            for left in _tile_starts(width, side)
-            for place in _places_in(networks, image, (left, top, left + side, top + side))
-        ]
+    for longer, quarters in (*QUICK_LOOKS, *(CLOSE_LOOKS if closely else ())):
+        if longer == QUICK_LOOKS[0][0] or longer <= MOST_ENLARGED * max(image.shape[:2]):
+            yield networks.places(image, longer=longer, quarters=quarters)
 
 
 def _places_in_box(networks: Networks, image: NDArray[np.uint8], box: Box) -> Iterator[Place]:
@@ -170,29 +164,22 @@ def _places_in_box(networks: Networks, image: NDArray[np.uint8], box: Box) -> It
     for margin in BOX_MARGINS:
         reach = longer * (margin - 1) / 2
         part = (box[0] - reach, box[1] - reach, box[2] + reach, box[3] + reach)
-        for place in _places_in(networks, image, part, whole=True):
+        for place in _places_in(networks, image, part):
             if box[0] <= place.x <= box[2] and box[1] <= place.y <= box[3]:
                 yield place._replace(score=max(place.score, SURE_SCORE))
     for part_of_box in FACES_IN_BOX:
         yield Place(x, y, shorter * part_of_box, 0.0)
 
 
-def _places_in(
-    networks: Networks, image: NDArray[np.uint8], part: Box, *, whole: bool = False
-) -> Iterator[Place]:
-    """What the detectors see in a part of a picture, in pixels of the picture."""
+def _places_in(networks: Networks, image: NDArray[np.uint8], part: Box) -> Iterator[Place]:
+    """What the detector sees in a part of a picture, in pixels of the picture."""
     height, width = image.shape[:2]
     left, top = max(0, int(part[0])), max(0, int(part[1]))
     right, bottom = min(width, int(np.ceil(part[2]))), min(height, int(np.ceil(part[3])))
     if right - left < 2 or bottom - top < 2:
         return
-    for place in networks.places(image[top:bottom, left:right], whole=whole):
+    for place in networks.places(image[top:bottom, left:right], longer=BOX_LOOK):
         yield place._replace(x=place.x + left, y=place.y + top)
-
-
-def _tile_starts(length: int, side: int) -> list[int]:
-    count = max(1, int(np.ceil(length / side * TILE_OVERLAP))) if length > side else 1
-    return sorted({int(start) for start in np.linspace(0, length - side, count)})
 
 
 def _unread(failed: Sequence[Place], faces: Sequence[FaceLandmarks]) -> Iterator[Box]:
@@ -215,6 +202,8 @@ def _covers(face: FaceLandmarks, place: Place) -> bool:
 
 def _repeats(place: Place, other: Place) -> bool:
     """Whether two places are so near each other that the mesh would see the same."""
+    if abs((place.tilt - other.tilt + np.pi) % (2 * np.pi) - np.pi) > SAME_TILT:
+        return False
     apart = _apart(place, (other.x, other.y))
     return apart < 0.03 * other.size and abs(place.size - other.size) < 0.06 * other.size
 

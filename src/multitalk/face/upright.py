@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.face.points import Box, scaled_box
-from multitalk.face.search import Found, has_tiles
+from multitalk.face.search import Found
 from multitalk.face.turning import turned_box, turned_picture
 from multitalk.face.way_up import Mesh, quarters_to_upright
 
@@ -113,7 +113,7 @@ class _Angles:
 
     def decide(self) -> tuple[int, Found]:
         """The quarter turns clockwise that set the picture upright, and what is then found."""
-        for closely in (False, True) if has_tiles(self._pictures[0].shape) else (True,):
+        for closely in (False, True):
             quarters = self._right_angle(closely=closely)
             if quarters is not None:
                 found = self._search(quarters, closely=closely)

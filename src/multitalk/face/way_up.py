@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from multitalk.face.points import FaceLandmarks
 from multitalk.face.turning import turned_picture, turned_points
 
-# Measured on 263 pictures and their mirror images at three sizes (docs/experiments.md).
+# Measured on demo portraits of public repositories (docs/experiments.md).
 LEANING = 55.0  # degrees of tilt up to which a head leans in an upright picture
-CONFIDENT_SPREAD = 0.002  # an upside-down face never looks so sharp
-DOUBTFUL_SPREAD = 0.006  # above it a face may also be on its side
+CONFIDENT_SPREAD = 0.008  # an upside-down face never looks so sharp
+DOUBTFUL_SPREAD = 0.012  # above it a face may also be on its side
 COMPARABLE = 1.5  # of the spread, up to which another right angle is worth a closer look
-CLEARLY = 0.6  # of the unsteadiness, below which another right angle is the right one
+CLEARLY = 0.6  # of spread x unsteadiness, below which another right angle is the right one
 
 TILTS = (-20.0, 0.0, 20.0)  # degrees, of the closer look
-UNSEEN = 0.02  # unsteadiness of a look that sees nothing, in face sizes
+UNSEEN = 0.05  # unsteadiness of a look that sees nothing, in face sizes
 MARGIN = 3.4  # side of the part of the picture that is looked at / face size
 
 
@@ -43,18 +43,18 @@ def quarters_to_upright(mesh: Mesh, picture: NDArray[np.uint8], face: FaceLandma
     if face.spread <= CONFIDENT_SPREAD:
         return 0
     part = _Part(mesh, picture, face)
-    comparable = []
+    spreads = {0: face.spread}
     for quarters in (2, 1, 3) if face.spread > DOUBTFUL_SPREAD else (2,):
         other = part.look(quarters, 0.0)
         if other is None or abs(other.roll_degrees) > LEANING:
             continue
         if other.spread <= COMPARABLE * face.spread:
-            comparable.append(quarters)
-    if not comparable:
+            spreads[quarters] = other.spread
+    if len(spreads) == 1:
         return 0
-    unsteadiness = {quarters: part.unsteadiness(quarters) for quarters in (0, *comparable)}
-    best = min(comparable, key=unsteadiness.__getitem__)
-    return best if unsteadiness[best] < CLEARLY * unsteadiness[0] else 0
+    doubt = {turn: spread * part.unsteadiness(turn) for turn, spread in spreads.items()}
+    best = min(doubt, key=doubt.__getitem__)
+    return best if doubt[best] < CLEARLY * doubt[0] else 0
 
 
 class _Part:

@@ -87,6 +87,10 @@ def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
     turned = rig.points.copy()
     turned[list(left), 0] = turned[left[-1], 0] + (turned[list(left), 0] - turned[left[-1], 0]) / 4
     assert blink(portrait, turned) == [True, False]
+    for slope, lids in ((1.6, [True, False]), (-1.6, [False, True]), (0.8, [True, True])):
+        deep = rig.points.copy()  # 58 and 39 degrees
+        deep[:, 2] = slope * (deep[:, 0] - deep[:, 0].mean())
+        assert blink(portrait, deep) == lids
 
 
 def darkened_above(
@@ -157,4 +161,4 @@ def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
         return bool((source != picture).any())
 
     assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))
-    assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.12))
+    assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.2))

@@ -50,7 +50,7 @@ def test_expressions_leave_the_background_beside_the_jaw(rig: Rig) -> None:
     for name in EXPRESSIONS:
         for basis in (rig.upper, rig.lower):
             moved = basis.displacement(pose(**{name: 1.0}).weights)
-            assert np.linalg.norm(moved[beside], axis=-1).max() < 1.0, name
+            assert np.linalg.norm(moved[beside], axis=-1).max() < 0.006 * rig.frame.height, name
 
 
 def test_the_lips_of_a_turned_head_are_not_taken_for_background(face: FaceLandmarks) -> None:
@@ -58,7 +58,7 @@ def test_the_lips_of_a_turned_head_are_not_taken_for_background(face: FaceLandma
     for degrees in (-50, 50):
         side = build_rig(turned(face, degrees), picture_size=SIZE)
         assert abs(side.frame.yaw_degrees) > 45
-        assert side.open_gap > 0.6 * side.layout.max_gap
+        assert side.open_gap > 0.55 * side.layout.max_gap
 
 
 def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_its_lips(

@@ -15,6 +15,7 @@ from multitalk.engines.warp.glasses import wears_glasses
 from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
 from multitalk.face.geometry import interpolate_monotone, smoothstep
+from multitalk.face.points import FaceLandmarks
 
 Array = NDArray[np.float32]
 
@@ -30,7 +31,9 @@ EYES = (
     (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, (253, 339, 254)),
 )
 CHEEKS = (50, 280, 205, 425)
-HIDDEN_EYE = 0.35  # of the other eye's width: narrower is behind the nose
+# An eye is behind the nose that is narrower than this share of the other one's width, and the far
+# one of a face that is turned further than this, in degrees, whatever the mesh makes of it.
+HIDDEN_EYE, HIDING_TURN = 0.35, 50.0
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
 # The lid above the lashes, which is what is drawn down when the eye shuts: shares of the way from
@@ -307,7 +310,10 @@ class Eyes:
 def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.float64]) -> bool:
     """Whether it is the far eye of a face in profile, of which nothing is seen."""
     widths = [np.hypot(*(points[upper[0]] - points[upper[-1]])[:2]) for upper, *_ in EYES]
-    return bool(widths[EYES.index(eye)] < HIDDEN_EYE * max(widths))
+    index = EYES.index(eye)
+    yaw = FaceLandmarks(points.astype(np.float32)).yaw_degrees
+    is_far = yaw > HIDING_TURN if index else yaw < -HIDING_TURN
+    return bool(is_far or widths[index] < HIDDEN_EYE * max(widths))
 
 
 def _brightness(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> float:

@@ -16,7 +16,6 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
 from multitalk.fence.kernel import die_with_parent
 from multitalk.serving.reader.answering import TASKS, answer_one, prepare
@@ -84,10 +83,6 @@ def _stay_small() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:MAX_CPUS])
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(LIKELIEST_VICTIM)
-    # MediaPipe imports it for drawings that nobody makes here; it takes longer than all the rest.
-    plotting = ModuleType("matplotlib")
-    plotting.pyplot = ModuleType("matplotlib.pyplot")  # type: ignore[attr-defined]
-    sys.modules |= {"matplotlib": plotting, "matplotlib.pyplot": plotting.pyplot}
 
 
 if __name__ == "__main__":

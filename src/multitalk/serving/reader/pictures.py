@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import EngineUnavailable
-from multitalk.face.landmarks import FaceDetector, load_mediapipe
+from multitalk.face.landmarks import FaceDetector
 from multitalk.face.listing import list_faces
 from multitalk.media.image import load_picture
 from multitalk.media.picture import Picture
@@ -14,11 +13,7 @@ from multitalk.serving.reader.made import SMALL_PICTURE
 
 
 def prepare() -> None:
-    """Load what takes long."""
-    try:
-        load_mediapipe()
-    except EngineUnavailable:
-        return  # whoever asks for faces is told
+    """Nothing: what takes long is loaded with this module."""
 
 
 def faces(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> object:

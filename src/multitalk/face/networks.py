@@ -1,0 +1,114 @@
+"""The two networks that see faces, run by OpenCV: YuNet finds them, Face Mesh V2 reads them.
+
+`tools/face_models` makes their files.
+"""
+
+from importlib.resources import files
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.face.search import Place
+from multitalk.face.squares import tilt_of
+
+STRIDES = (8, 16, 32)  # pixels of the picture for one cell of each of the detector's grids
+MIN_SCORE = 0.6  # of a face, by the detector; lower ones are mostly none
+MAX_OVERLAP = 0.3  # of two boxes, of their union, up to which they are two faces
+
+MESH_PIXELS = 256
+
+
+class Reading(NamedTuple):
+    """What the mesh reads in a cut.
+
+    Attributes:
+        points: float64 [478, 3]: x, y and z in pixels of the cut.
+        presence: How sure it is that this is a face, 0 to 1; near 0 for faces in profile, too.
+    """
+
+    points: NDArray[np.float64]
+    presence: float
+
+
+class Detector:
+    """Finds faces of 10 to 300 pixels, tilted by up to 50 degrees, in a picture of any size."""
+
+    def __init__(self) -> None:
+        self._network = _load("detector")
+        self._outputs = [
+            f"{kind}_{step}" for kind in ("cls", "obj", "bbox", "kps") for step in STRIDES
+        ]
+
+    def places(self, image: NDArray[np.uint8]) -> list[Place]:
+        """Where it sees faces, the surest first.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+        """
+        below, right = -image.shape[0] % STRIDES[-1], -image.shape[1] % STRIDES[-1]
+        whole = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT)
+        columns = whole.shape[1]
+        self._network.setInput(cv2.dnn.blobFromImage(whole, swapRB=True))
+        outputs = [np.asarray(made, np.float32) for made in self._network.forward(self._outputs)]
+        found = [
+            _decoded(*outputs[index :: len(STRIDES)], step=step, columns=columns // step)
+            for index, step in enumerate(STRIDES)
+        ]
+        scores, boxes, marks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if not len(scores):
+            return []
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, MAX_OVERLAP)
+        return [_place(scores[i], boxes[i], marks[i]) for i in np.asarray(kept).reshape(-1)]
+
+
+class Mesh:
+    """Reads the points of the one face that fills most of what it is shown."""
+
+    def __init__(self) -> None:
+        self._network = _load("mesh")
+
+    def read(self, pixels: NDArray[np.uint8]) -> Reading:
+        """Read a face.
+
+        Args:
+            pixels: RGB uint8 [256, 256, 3].
+        """
+        self._network.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255))
+        points, presence = self._network.forward(["points", "presence"])
+        logit = float(np.clip(presence.reshape(-1)[0], -50, 50))
+        return Reading(points.reshape(-1, 3).astype(np.float64), float(1 / (1 + np.exp(-logit))))
+
+
+def _load(name: str) -> cv2.dnn.Net:
+    data = (files("multitalk.face") / "models" / f"{name}.onnx").read_bytes()
+    return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
+
+
+def _decoded(
+    classes: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    marks: NDArray[np.float32],
+    *,
+    step: int,
+    columns: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """One grid's scores [N], boxes [N, 4] (left, top, width, height) and marks [N, 5, 2]."""
+    score = np.sqrt(np.clip(classes.reshape(-1), 0, 1) * np.clip(objects.reshape(-1), 0, 1))
+    sure = score >= MIN_SCORE
+    row, column = np.divmod(np.flatnonzero(sure), columns)
+    cell = np.stack([column, row], 1).astype(np.float32)
+    box = boxes.reshape(-1, 4)[sure]
+    size = np.exp(box[:, 2:]) * step
+    middle = (cell + box[:, :2]) * step
+    five = (marks.reshape(-1, 5, 2)[sure] + cell[:, None]) * step
+    return score[sure], np.concatenate([middle - size / 2, size], 1), five
+
+
+def _place(score: np.floating, box: NDArray[np.float32], marks: NDArray[np.float32]) -> Place:
+    """A place by a box and its five marks: eyes, nose and the mouth's corners."""
+    x, y = (box[:2] + box[2:] / 2 - 0.5).tolist()
+    tilt = tilt_of(marks[:2].mean(0), marks[3:].mean(0))
+    return Place(x, y, float(box[2:].max()), float(score), tilt)
