@@ -95,16 +95,18 @@ def tilt_of(eyes: NDArray[np.floating], mouth: NDArray[np.floating]) -> float:
 def _shrunk(
     image: NDArray[np.uint8], square: Square, home: NDArray[np.float64], scale: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """What is around a square at about the size of its cut, and where the cut is in it."""
+    """What is around a square, nearly as small as its cut, and where the cut is in it."""
     height, width = image.shape[:2]
     reach = 0.75 * square.side  # more than half of its diagonal
     left, right = np.clip((square.x - reach, square.x + reach + 1), 0, width).astype(int).tolist()
     top, bottom = np.clip((square.y - reach, square.y + reach + 1), 0, height).astype(int).tolist()
-    if right - left < 2 or bottom - top < 2:
+    # By a whole number, which OpenCV does many times faster than by another.
+    step = int(np.ceil(scale / SHRUNK_FIRST))
+    across, down = (right - left) // step, (bottom - top) // step
+    if across < 1 or down < 1:
         return image, home
-    size = (max(1, round((right - left) / scale)), max(1, round((bottom - top) / scale)))
-    small = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-    factors = np.array([size[0] / (right - left), size[1] / (bottom - top)])
-    there = home * factors[:, None]
-    there[:, 2] += (0.5 - np.array([left, top])) * factors - 0.5
+    part = image[top : top + down * step, left : left + across * step]
+    small = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
+    there = home / step
+    there[:, 2] += (0.5 - np.array([left, top])) / step - 0.5
     return np.asarray(small, np.uint8), there
