@@ -2,17 +2,21 @@
 # A target sets up what it needs in .venv from nothing: Python 3.10-3.12 and pip, nothing else.
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
-PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+endif
 # Where PYTHON=... names another one than an environment was made with, that is made anew.
 WHICH := import sys; print(sys.version_info[:2], sys.base_prefix)
 another = $(if $(filter file,$(origin PYTHON)),,$(shell test ! -x $1/bin/python || \
 	test "$$($(PYTHON) -c '$(WHICH)')" = "$$($1/bin/python -c '$(WHICH)')" || echo another-python))
 BIN := .venv/bin
 # uv, where it is on the PATH, does in seconds what takes pip a minute; both install the same
-UV ?= $(shell command -v uv)
+ifeq ($(origin UV),undefined)
+UV := $(shell command -v uv)
+endif
 MAKE_UV = $(UV) venv --quiet --python $(PYTHON) $(if $(is_another),--clear,--allow-existing)
-MAKE_PIP = $(PYTHON) -m venv $(if $(is_another),--clear)
+MAKE_PIP = $(PYTHON) -m venv$(if $(is_another), --clear)
 is_another = $(filter another-python,$^)
 venv = $(if $(UV),$(MAKE_UV),$(MAKE_PIP)) $1
 INSTALL_UV = $(UV) pip install --quiet --index-strategy unsafe-best-match --python $1/bin/python

@@ -57,16 +57,33 @@ def test_an_environment_of_the_same_python_stays(place: Path, named: tuple[str, 
     assert "ruff check" in said
 
 
-def test_an_environment_of_another_python_is_made_anew(place: Path) -> None:
-    said = would_do(place, "check", "test-diffusion", "PYTHON=./another-python")
-    assert "./another-python -m venv --clear .venv\n" in said
-    assert "./another-python -m venv --clear .venv-diffusion\n" in said
+@pytest.mark.parametrize(
+    ("uv", "made"),
+    [
+        ("", "./another-python -m venv --clear {}\n"),
+        ("uv", "uv venv --quiet --python ./another-python --clear {}\n"),
+    ],
+)
+def test_an_environment_of_another_python_is_made_anew(place: Path, uv: str, made: str) -> None:
+    said = would_do(place, "check", "test-diffusion", "PYTHON=./another-python", f"UV={uv}")
+    assert made.format(".venv") in said
+    assert made.format(".venv-diffusion") in said
 
 
-def test_changed_packages_are_installed_into_the_environment_there_is(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("uv", "made"),
+    [
+        ("", "{} -m venv .venv\n"),
+        ("uv", "uv venv --quiet --python {} --allow-existing .venv\n"),
+    ],
+)
+def test_changed_packages_are_installed_into_the_environment_there_is(
+    place: Path, uv: str, made: str
+) -> None:
     (place / "pyproject.toml").touch()
-    said = would_do(place, "check", f"PYTHON={sys.executable}")
-    assert "-m venv  .venv\n" in said
+    said = would_do(place, "check", f"PYTHON={sys.executable}", f"UV={uv}")
+    assert made.format(sys.executable) in said
+    assert f"{uv or '-m'} {'pip' if uv else 'pip --disable'}" in said
 
 
 def test_a_part_that_fails_does_not_keep_the_others_from_being_run(place: Path) -> None:
