@@ -83,7 +83,7 @@ test-doors: .venv/.dev  ## worker, queue and server, as processes that wait for 
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
 
 test-page: .venv/.dev  ## the web page, in one server and a browser
-	@$(BIN)/python -m pytest $(PAGE_TESTS)
+	@$(BIN)/python -m pytest --maxfail 3 $(PAGE_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS)

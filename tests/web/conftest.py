@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,22 +45,21 @@ class Served:
     url: str
     data: Path
 
-    @contextmanager
-    def key(self) -> Iterator[str]:
-        """A key; while there is one, everybody needs one."""
-        from multitalk.serving.api.keys import KeyRing
-
-        keys = self.data / "keys.json"
-        try:
-            yield KeyRing(keys).add("a test")[1]
-        finally:
-            keys.unlink()
-
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`multitalk serve` as a user starts it."""
-    data = tmp_path_factory.mktemp("served")
+    yield from _serve(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture
+def serve_at() -> Iterator[Callable[[Path], Served]]:
+    """Starts further servers, each with a directory of data that is there already."""
+    with ExitStack() as started:
+        yield lambda data: started.enter_context(contextmanager(_serve)(data))
+
+
+def _serve(data: Path) -> Iterator[Served]:
     code = "from multitalk.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(data)]
     environ = {**os.environ, "MULTITALK_ENGINE": "warp", "MULTITALK_WORK_DIRECTORY": str(data)}
@@ -119,8 +118,8 @@ def visit(browser, served):
 
     visits: list[Visit] = []
 
-    def open_page(**options) -> Visit:
-        visits.append(Visit(browser, served, **options))
+    def open_page(server: Served = served, **options) -> Visit:
+        visits.append(Visit(browser, server, **options))
         return visits[-1]
 
     yield open_page

@@ -1,11 +1,16 @@
 """The page itself: languages, themes, sizes, keyboard, key, devices."""
 
 import base64
+import json
 import re
+import urllib.request
 
 import pytest
 from page import PORTRAIT
 from playwright.sync_api import expect
+
+from multitalk.serving.api.keys import KeyRing
+from patience import PATIENCE_SECONDS
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 MIN_TARGET = 44  # pixels; WCAG 2.2, 2.5.5
@@ -137,24 +142,38 @@ def test_the_keyboard_is_enough(visit):
     expect(at.one("#camera")).to_be_focused()
 
 
-def test_a_server_with_keys_asks_for_one(visit, served):
-    with served.key() as key:
-        at = visit()
-        expect(at.one("#key-dialog")).to_be_visible()
-        at.one("#key").fill("not the key")
-        at.page.keyboard.press("Enter")
-        expect(at.one("#key-problem")).to_have_text("The server does not know this key.")
-        at.one("#key").fill(key)
-        at.page.keyboard.press("Enter")
-        expect(at.one("#key-dialog")).to_be_hidden()
-        at.take_portrait()
-        at.words().fill("Hi.")
-        at.send()
-        at.finish()
-        at.until("video.currentTime > 0.1")
-        expect(at.one(".talk")).to_have_count(1)  # its own, and nobody else's
-        assert at.page.evaluate("localStorage.getItem('multitalk-key')") is None
-        assert not any(key in url for _, url, _ in at.requests)
+def test_a_server_with_keys_asks_for_one(visit, serve_at, tmp_path):
+    _, key = KeyRing(tmp_path / "keys.json").add("a test")
+    _, other = KeyRing(tmp_path / "keys.json").add("another")
+    server = serve_at(tmp_path)
+    order_a_talk(server, key=other)
+    at = visit(server)
+    expect(at.one("#key-dialog")).to_be_visible()
+    at.one("#key").fill("not the key")
+    at.page.keyboard.press("Enter")
+    expect(at.one("#key-problem")).to_have_text("The server does not know this key.")
+    at.one("#key").fill(key)
+    at.page.keyboard.press("Enter")
+    expect(at.one("#key-dialog")).to_be_hidden()
+    at.take_portrait()
+    at.words().fill("Hi.")
+    at.send()
+    at.finish()
+    at.until("video.currentTime > 0.1")
+    expect(at.one(".talk")).to_have_count(1)  # its own, and nobody else's
+    assert at.page.evaluate("localStorage.getItem('multitalk-key')") is None
+    assert not any(key in url for _, url, _ in at.requests)
+
+
+def order_a_talk(server, *, key: str) -> None:
+    """Submit a job with a key, past the page."""
+    picture = base64.b64encode(PORTRAIT.read_bytes()).decode()
+    job = {"prompt": "p", "image_path": picture, "audio_paths": {"a": {"text": "Hi."}}}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    body = json.dumps({"input": job}).encode()
+    order = urllib.request.Request(f"{server.url}/v2/local/run", body, headers)
+    with urllib.request.urlopen(order, timeout=PATIENCE_SECONDS) as answer:
+        assert json.load(answer)["id"]
 
 
 def test_a_voice_is_recorded(visit):
