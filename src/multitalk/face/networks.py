@@ -3,7 +3,7 @@
 `tools/face_models` makes their files.
 """
 
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from multitalk.face.search import Place
 from multitalk.face.squares import tilt_of
 
+MODELS = Path(__file__).parent / "models"
 STRIDES = (8, 16, 32)  # pixels of the picture for one cell of each of the detector's grids
 MIN_SCORE = 0.6  # of a face, by the detector; lower ones are mostly none
 MAX_OVERLAP = 0.3  # of two boxes, of their union, up to which they are two faces
@@ -82,8 +83,7 @@ class Mesh:
 
 
 def _load(name: str) -> cv2.dnn.Net:
-    data = (files("multitalk.face") / "models" / f"{name}.onnx").read_bytes()
-    return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
+    return cv2.dnn.readNetFromONNX(str(MODELS / f"{name}.onnx"))
 
 
 def _decoded(

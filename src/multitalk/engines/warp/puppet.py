@@ -265,8 +265,12 @@ class Puppet:
         centre = (seam[0] + seam[-1]) / 2
         length = float(np.hypot(*(seam[-1] - seam[0])))
         angle = float(np.degrees(np.arctan2(self._across[1], self._across[0])))
-        extent = (length * 1.02, max(length * 0.9, 2 * float(aperture.gap.max())))
-        cv2.ellipse(at_lips, ((float(centre[0]), float(centre[1])), extent, angle), 255, -1)
+        radii = np.array([length * 0.51, max(length * 0.45, float(aperture.gap.max()))])
+        place = (
+            np.round(centre * 16).astype(int).tolist(),
+            np.round(radii * 16).astype(int).tolist(),
+        )
+        cv2.ellipse(at_lips, *place, angle, 0, 360, 255, -1, cv2.LINE_8, 4)
         edge = max(3, int(width * 0.06)) | 1
         sharp = cv2.blur(at_lips, (edge, edge)).astype(np.float32) / 255
         cover = half * (sharp / 255) + soft * ((1 - sharp) / 255)
