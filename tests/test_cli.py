@@ -52,10 +52,12 @@ def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def interrupts_heard() -> Iterator[None]:
-    """A shell's background jobs ignore SIGINT, and so would what tests start there."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A shell's background jobs ignore SIGINT, and so would what tests start; SIGHUP under nohup."""
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGHUP, hang_up)
 
 
 def write_voice(path: Path, seconds: float) -> None:

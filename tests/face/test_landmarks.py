@@ -118,9 +118,9 @@ def test_a_face_that_the_full_frame_misses_is_found_in_its_box(
 ) -> None:
     small = cv2.resize(load_astronaut(), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
     picture = on_canvas(small, height=1800, width=2600, top=400, left=700)
-    assert detector.search(picture, closely=False).faces == ()
+    assert detector.search(picture).quickly().faces == ()
     edges = (0.3 * np.array(astronaut.box) + (700, 400, 700, 400)).tolist()
-    (face,) = detector.search(picture, boxes=[tuple(edges)], closely=False).faces
+    (face,) = detector.search(picture, boxes=[tuple(edges)]).quickly().faces
     assert face.box == pytest.approx(edges, abs=4)
 
 
@@ -129,7 +129,7 @@ def test_a_face_that_is_too_blurred_to_read_is_seen_where_it_is(
 ) -> None:
     blurred = np.asarray(cv2.GaussianBlur(load_astronaut(), (0, 0), 7), np.uint8)
     picture = on_canvas(blurred, height=1000, width=1400, top=400, left=700)
-    found = detector.search(picture)
+    found = detector.search(picture).closely()
     assert found.faces == ()
     (box,) = found.unread
     x, y = np.add(astronaut.center, (700, 400))

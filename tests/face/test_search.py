@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.face.points import Box, FaceLandmarks
-from multitalk.face.search import CLOSE_LOOKS, QUICK_LOOKS, Found, Place, find_faces
+from multitalk.face.search import CLOSE_LOOKS, QUICK_LOOKS, Found, Place, Search
 
 # Each pixel says where it is, so that a part of the picture knows which one it is.
 ROWS, COLUMNS = np.mgrid[:600, :800]
@@ -71,12 +71,12 @@ def middles(found: Found) -> list[tuple[float, float]]:
 def test_a_place_that_failed_does_not_block_its_neighbour() -> None:
     failing, near = Place(300, 300, 60, 0.9), Place(320, 310, 60, 0.6)
     networks = Networks([failing, near], lambda place: place.x > 310)
-    assert middles(find_faces(networks, PICTURE)) == [(320, 310)]
+    assert middles(Search(networks, PICTURE).closely()) == [(320, 310)]
 
 
 def test_a_face_that_was_found_blocks_its_surroundings() -> None:
     networks = Networks([Place(300, 300, 60, 0.9), Place(320, 310, 60, 0.6)])
-    assert middles(find_faces(networks, PICTURE)) == [(300, 300)]
+    assert middles(Search(networks, PICTURE).closely()) == [(300, 300)]
     assert len(networks.tried) == 1
 
 
@@ -84,7 +84,7 @@ def test_the_mesh_is_not_asked_twice_about_the_same_place() -> None:
     networks = Networks(
         [Place(300, 300, 60, 0.9), Place(300.5, 300.5, 61, 0.8)], lambda place: False
     )
-    find_faces(networks, PICTURE, closely=False)
+    Search(networks, PICTURE).quickly()
     assert len(networks.tried) == 1
 
 
@@ -93,16 +93,16 @@ def test_a_picture_is_looked_at_closely_only_while_faces_are_missing() -> None:
     closely = [(800, 600, longer, turns) for longer, turns in CLOSE_LOOKS]
     for expected, looks in ((1, quickly[:1]), (2, quickly + closely)):
         networks = Networks([Place(300, 300, 60, 0.9)])
-        find_faces(networks, PICTURE, expected=expected)
+        Search(networks, PICTURE, expected=expected).closely()
         assert networks.looks == looks
     networks = Networks([])
-    find_faces(networks, PICTURE, closely=False)
+    Search(networks, PICTURE).quickly()
     assert networks.looks == quickly
 
 
 def test_a_small_picture_is_not_enlarged_much() -> None:
     networks = Networks([])
-    find_faces(networks, PICTURE[:100, :120])
+    Search(networks, PICTURE[:100, :120]).closely()
     assert {longer for *_, longer, _ in networks.looks} == {320}
 
 
@@ -111,43 +111,43 @@ def test_what_is_seen_in_a_close_look_only_is_found_where_it_is(
     seen_at: int, seen_after: int
 ) -> None:
     networks = Networks([Place(500, 400, 60, 0.9)], seen_at=(seen_at,), seen_after=(seen_after,))
-    assert middles(find_faces(networks, PICTURE)) == [(500, 400)]
+    assert middles(Search(networks, PICTURE).closely()) == [(500, 400)]
 
 
 def test_a_place_that_failed_is_tried_again_where_it_is_seen_tilted() -> None:
     upright, lying = Place(300, 300, 60, 0.9), Place(300, 300, 60, 0.8, 1.5)
     networks = Networks([upright, lying], lambda place: place.tilt > 1)
-    assert middles(find_faces(networks, PICTURE)) == [(300, 300)]
+    assert middles(Search(networks, PICTURE).closely()) == [(300, 300)]
 
 
 def test_a_box_is_searched_by_itself_and_nothing_else_where_its_face_is_there() -> None:
     box: Box = (450, 350, 550, 450)
     networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)])
-    assert middles(find_faces(networks, PICTURE, boxes=[box])) == [(500, 400)]
+    assert middles(Search(networks, PICTURE, boxes=[box]).closely()) == [(500, 400)]
     assert all((width, height) != (800, 600) for width, height, *_ in networks.looks)
 
 
 def test_of_two_boxes_each_has_its_face() -> None:
     boxes: list[Box] = [(450, 350, 550, 450), (50, 50, 150, 150)]
     networks = Networks([Place(500, 400, 60, 0.9), Place(100, 100, 60, 0.9)])
-    assert middles(find_faces(networks, PICTURE, boxes=boxes)) == [(100, 100), (500, 400)]
+    assert middles(Search(networks, PICTURE, boxes=boxes).closely()) == [(100, 100), (500, 400)]
 
 
 def test_where_no_detector_sees_the_face_of_a_box_the_mesh_is_asked_all_the_same() -> None:
     networks = Networks([])
-    found = find_faces(networks, PICTURE, boxes=[(450, 350, 550, 450)])
+    found = Search(networks, PICTURE, boxes=[(450, 350, 550, 450)]).closely()
     assert middles(found) == [(500, 400)]
 
 
 def test_a_box_without_a_face_leaves_the_others_to_be_found() -> None:
     networks = Networks([Place(100, 100, 60, 0.9)], lambda place: place.x < 200)
-    found = find_faces(networks, PICTURE, boxes=[(450, 350, 550, 450)])
+    found = Search(networks, PICTURE, boxes=[(450, 350, 550, 450)]).closely()
     assert middles(found) == [(100, 100)]
 
 
 def test_a_box_outside_the_picture_is_no_error() -> None:
     networks = Networks([Place(100, 100, 60, 0.9)], lambda place: place.x < 200)
-    found = find_faces(networks, PICTURE, boxes=[(900, 900, 950, 950)])
+    found = Search(networks, PICTURE, boxes=[(900, 900, 950, 950)]).closely()
     assert middles(found) == [(100, 100)]
 
 
@@ -160,13 +160,13 @@ def test_a_box_outside_the_picture_is_no_error() -> None:
     ],
 )
 def test_a_face_that_is_surely_seen_and_cannot_be_read_is_told(place: Place, told: int) -> None:
-    found = find_faces(Networks([place], lambda _: False), PICTURE)
+    found = Search(Networks([place], lambda _: False), PICTURE).closely()
     assert found.faces == ()
     assert found.unread == ((270, 270, 330, 330),) * told
 
 
 def test_what_failed_at_a_face_that_was_found_after_all_is_not_told() -> None:
     places = [Place(300, 300, 60, 0.9), Place(310, 300, 60, 0.8)]
-    found = find_faces(Networks(places, lambda place: place.x > 305), PICTURE)
+    found = Search(Networks(places, lambda place: place.x > 305), PICTURE).closely()
     assert len(found.faces) == 1
     assert found.unread == ()

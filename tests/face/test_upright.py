@@ -1,6 +1,7 @@
 """A picture is set upright by its faces, and stays as it is where they are upright."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -122,22 +123,30 @@ class Detector:
         self.searched: list[int] = []
 
     def search(
-        self,
-        image: NDArray[np.uint8],
-        *,
-        expected: int = 1,
-        boxes: Sequence[Box] = (),
-        closely: bool = True,
-    ) -> Found:
+        self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
+    ) -> "Seen":
         corners = (image[0, 0], image[0, -1], image[-1, -1], image[-1, 0])
         quarters = [int(corner[0]) for corner in corners].index(255)
         self.searched.append(quarters)
-        return Found((self._seen[quarters],) if quarters in self._seen else ())
+        return Seen(Found((self._seen[quarters],) if quarters in self._seen else ()))
 
     def refine(
         self, image: NDArray[np.uint8], x: float, y: float, size: float
     ) -> FaceLandmarks | None:
         raise AssertionError("a sharp face needs no second look")
+
+
+@dataclass
+class Seen:
+    """A search that finds the same at every look."""
+
+    found: Found
+
+    def quickly(self) -> Found:
+        return self.found
+
+    def closely(self) -> Found:
+        return self.found
 
 
 def marked() -> NDArray[np.uint8]:

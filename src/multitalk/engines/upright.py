@@ -22,7 +22,8 @@ def set_upright(scene: Scene, detector: Detector) -> Seen:
     boxes = [speaker.box for speaker in scene.speakers if speaker.box is not None]
     expected = len(scene.speakers)
     if scene.footage is not None:
-        return scene, detector.search(scene.portrait, expected=expected, boxes=boxes), ()
+        search = detector.search(scene.portrait, expected=expected, boxes=boxes)
+        return scene, search.closely(), ()
     upright = find_upright(detector, scene.portrait, expected=expected, boxes=boxes)
     if upright.quarters == 0:
         return scene, upright.found, ()

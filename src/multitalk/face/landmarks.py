@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multitalk.face.networks import MESH_PIXELS, Detector, Mesh
 from multitalk.face.points import Box, FaceLandmarks
-from multitalk.face.search import Found, Place, find_faces
+from multitalk.face.search import Place, Search
 from multitalk.face.squares import Square, around, cut
 from multitalk.face.turning import turned_picture, turned_points
 
@@ -73,18 +73,13 @@ class FaceDetector:
         Returns:
             Faces from left to right; empty when there is none.
         """
-        return list(self.search(image, expected=expected).faces)
+        return list(self.search(image, expected=expected).closely().faces)
 
     def search(
-        self,
-        image: NDArray[np.uint8],
-        *,
-        expected: int = 1,
-        boxes: Sequence[Box] = (),
-        closely: bool = True,
-    ) -> Found:
-        """Find the faces of one picture, and where one is seen only; see `face.search`."""
-        return find_faces(self, image, expected=expected, boxes=boxes, closely=closely)
+        self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
+    ) -> Search:
+        """A search for the faces of one picture, and for where one is seen only."""
+        return Search(self, image, expected=expected, boxes=boxes)
 
     def places(self, image: NDArray[np.uint8], *, longer: int, quarters: int = 0) -> list[Place]:
         """Where the detector sees faces; see `face.search.Networks`."""

@@ -102,58 +102,83 @@ class Found:
         return Found(able, (*cut, *self.unread))
 
 
-def find_faces(
-    networks: Networks,
-    image: NDArray[np.uint8],
-    *,
-    expected: int = 1,
-    boxes: Sequence[Box] = (),
-    closely: bool = True,
-) -> Found:
-    """Look for faces: in the boxes, then in the whole picture, ever more closely.
+class Search:
+    """A search for the faces of a picture: in the boxes, then in all of it, ever more closely.
 
     Each step is taken only while a box has no face, or fewer faces than expected were found; more
-    may come back.
+    may come back. A step is taken once: who asks again goes on from there.
 
     Args:
         networks: What looks.
         image: RGB uint8 [H, W, 3].
         expected: How many faces there should be, those in boxes included.
         boxes: Where faces are, by the caller's word; in pixels.
-        closely: Whether to look for faces that lie and for small ones, too.
     """
-    faces: list[FaceLandmarks] = []
-    failed: list[Place] = []
-    wanted = max(expected, len(boxes))
-    for places in _steps(networks, image, boxes, closely=closely):
-        for place in sorted(places, key=lambda place: -place.score):
-            # Only a face that was found blocks its surroundings. Where the mesh did not hold, a
-            # slightly different look may, and somebody else may be near.
-            if any(_covers(face, place) for face in faces):
-                continue
-            if any(_repeats(place, other) for other in failed):
-                continue
-            face = networks.verified(image, place)
-            if face is None:
-                failed.append(place)
-            elif not any(_same_face(face, other) for other in faces):
-                faces.append(face)
-        if len(faces) >= wanted and all(any(face.is_in(box) for face in faces) for box in boxes):
-            break
-    return Found(
-        tuple(sorted(faces, key=lambda face: face.center[0])), tuple(_unread(failed, faces))
-    )
 
+    def __init__(
+        self,
+        networks: Networks,
+        image: NDArray[np.uint8],
+        *,
+        expected: int = 1,
+        boxes: Sequence[Box] = (),
+    ) -> None:
+        self._networks = networks
+        self._image = image
+        self._expected = max(expected, len(boxes))
+        self._boxes = boxes
+        self._faces: list[FaceLandmarks] = []
+        self._failed: list[Place] = []
+        self._quick_steps = self._look_quickly()
+        self._close_steps = self._look(CLOSE_LOOKS)
 
-def _steps(
-    networks: Networks, image: NDArray[np.uint8], boxes: Sequence[Box], *, closely: bool
-) -> Iterator[list[Place]]:
-    """Yield what the detector sees, step by step."""
-    if boxes:
-        yield [place for box in boxes for place in _places_in_box(networks, image, box)]
-    for longer, quarters in (*QUICK_LOOKS, *(CLOSE_LOOKS if closely else ())):
-        if longer == QUICK_LOOKS[0][0] or longer <= MOST_ENLARGED * max(image.shape[:2]):
-            yield networks.places(image, longer=longer, quarters=quarters)
+    def quickly(self) -> Found:
+        """What is found without a look for faces that lie, and for small ones."""
+        return self._go_on(self._quick_steps)
+
+    def closely(self) -> Found:
+        """What is found by all looks."""
+        self._go_on(self._quick_steps)
+        return self._go_on(self._close_steps)
+
+    def _go_on(self, steps: Iterator[list[Place]]) -> Found:
+        while not self._is_enough() and (places := next(steps, None)) is not None:
+            for place in sorted(places, key=lambda place: -place.score):
+                self._try(place)
+        faces = sorted(self._faces, key=lambda face: face.center[0])
+        return Found(tuple(faces), tuple(_unread(self._failed, faces)))
+
+    def _try(self, place: Place) -> None:
+        # Only a face that was found blocks its surroundings. Where the mesh did not hold, a
+        # slightly different look may, and somebody else may be near.
+        if any(_covers(face, place) for face in self._faces):
+            return
+        if any(_repeats(place, other) for other in self._failed):
+            return
+        face = self._networks.verified(self._image, place)
+        if face is None:
+            self._failed.append(place)
+        elif not any(_same_face(face, other) for other in self._faces):
+            self._faces.append(face)
+
+    def _is_enough(self) -> bool:
+        return len(self._faces) >= self._expected and all(
+            any(face.is_in(box) for face in self._faces) for box in self._boxes
+        )
+
+    def _look_quickly(self) -> Iterator[list[Place]]:
+        if self._boxes:
+            yield [
+                place
+                for box in self._boxes
+                for place in _places_in_box(self._networks, self._image, box)
+            ]
+        yield from self._look(QUICK_LOOKS)
+
+    def _look(self, looks: Sequence[tuple[int, int]]) -> Iterator[list[Place]]:
+        for longer, quarters in looks:
+            if longer == QUICK_LOOKS[0][0] or longer <= MOST_ENLARGED * max(self._image.shape[:2]):
+                yield self._networks.places(self._image, longer=longer, quarters=quarters)
 
 
 def _places_in_box(networks: Networks, image: NDArray[np.uint8], box: Box) -> Iterator[Place]:

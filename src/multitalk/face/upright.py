@@ -22,18 +22,25 @@ SIDES = (720, 1280)
 SMALLEST_FACE = 40  # pixels from the top of the forehead to the chin, in a rendered picture
 
 
+class Search(Protocol):
+    """What was found in a picture so far; see `face.search.Search`."""
+
+    def quickly(self) -> Found:
+        """The faces of a picture as most are."""
+        ...
+
+    def closely(self) -> Found:
+        """Those that lie and small ones, too."""
+        ...
+
+
 class Detector(Mesh, Protocol):
     """What finds faces in a picture as it is; see `face.landmarks.FaceDetector`."""
 
     def search(
-        self,
-        image: NDArray[np.uint8],
-        *,
-        expected: int = 1,
-        boxes: Sequence[Box] = (),
-        closely: bool = True,
-    ) -> Found:
-        """Find the faces of a picture."""
+        self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
+    ) -> Search:
+        """A search for the faces of a picture."""
         ...
 
 
@@ -77,7 +84,7 @@ def find_upright(
     Args:
         detector: Finds faces.
         picture: RGB uint8 [H, W, 3].
-        expected: How many faces there should be; see `face.search.find_faces`.
+        expected: How many faces there should be; see `face.search.Search`.
         boxes: Where some of them are, in pixels of the picture.
     """
     height, width = picture.shape[:2]
@@ -109,7 +116,7 @@ class _Angles:
             [turned_box(box, quarters, picture.shape) for box in boxes] for quarters in range(4)
         ]
         self._expected = max(expected, len(boxes))
-        self._searched: dict[tuple[int, bool], Found] = {}
+        self._searches: dict[int, Search] = {}
 
     def decide(self) -> tuple[int, Found]:
         """The quarter turns clockwise that set the picture upright, and what is then found."""
@@ -154,15 +161,12 @@ class _Angles:
         )
 
     def _search(self, quarters: int, *, closely: bool) -> Found:
-        key = quarters, closely
-        if key not in self._searched:
-            self._searched[key] = self._detector.search(
-                self._turned(quarters),
-                expected=self._expected,
-                boxes=self._boxes[quarters],
-                closely=closely,
+        if quarters not in self._searches:
+            self._searches[quarters] = self._detector.search(
+                self._turned(quarters), expected=self._expected, boxes=self._boxes[quarters]
             )
-        return self._searched[key]
+        search = self._searches[quarters]
+        return search.closely() if closely else search.quickly()
 
     def _turned(self, quarters: int) -> NDArray[np.uint8]:
         if quarters not in self._pictures:
