@@ -52,7 +52,7 @@ def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def interrupts_heard() -> Iterator[None]:
-    """A shell's background jobs ignore SIGINT, and so would what tests start; SIGHUP under nohup."""
+    """What a shell or nohup began ignores some signals, and so would what tests start."""
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
