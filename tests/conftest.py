@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -14,6 +15,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(state.cleanup)
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
+    # What a shell's `&` or nohup began ignores these, and so would what tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["XDG_STATE_HOME"] = state.name  # read when the settings are, by child processes too
 
 

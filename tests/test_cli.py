@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -48,16 +47,6 @@ def in_a_fresh_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path / "work"))
     monkeypatch.chdir(tmp_path / "here")
-
-
-@pytest.fixture
-def interrupts_heard() -> Iterator[None]:
-    """What a shell or nohup began ignores some signals, and so would what tests start."""
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
-    hang_up = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGHUP, hang_up)
 
 
 def write_voice(path: Path, seconds: float) -> None:
@@ -303,7 +292,6 @@ def test_a_side_file_that_cannot_be_written_is_said_before_the_work(files: Path)
     assert "choose another place" in complaints
 
 
-@pytest.mark.usefixtures("interrupts_heard")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -374,7 +362,6 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
     assert voices_of(["a=" + 5000 * "QUJD"], [], None, {}) == {"a": 5000 * "QUJD"}
 
 
-@pytest.mark.usefixtures("interrupts_heard")
 @pytest.mark.parametrize("module", ["typer", "multitalk.cli.work"])
 def test_ctrl_c_while_the_commands_are_imported_ends_quietly(module: str) -> None:
     code = f"""
@@ -394,7 +381,6 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.usefixtures("interrupts_heard")
 def test_ctrl_c_amid_an_import_that_swallows_it_is_obeyed_after_it(tmp_path: Path) -> None:
     write_voice(tmp_path / "long.wav", 30.0)
     code = """

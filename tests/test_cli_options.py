@@ -342,10 +342,7 @@ def test_the_video_goes_to_standard_output_alone(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_nothing_of_what_came_in_and_goes_out(tmp_path: Path, sound: bytes) -> None:
     temporary = tmp_path / "temporary"
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from multitalk.cli import main; main()"
-    )
+    code = "from multitalk.cli import main; main()"
     options = ("--image", "face.png", "--audio", "-", "-o", "-")
     with subprocess.Popen(
         [sys.executable, "-c", code, "render", *options],

@@ -206,7 +206,6 @@ def test_ctrl_c_cancels_the_job(place):
             env=environment(),
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
         with process:
             assert process.stderr.readline() == "IN_QUEUE\n"

@@ -51,10 +51,7 @@ def start(hub: HubStandIn, manifest_file: Path, tmp_path: Path) -> Iterator[Star
         started.append(process)
         return process
 
-    # a shell's background jobs ignore SIGINT, and so would what tests start there
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield start
-    signal.signal(signal.SIGINT, before)
     hub.closing.set()
     for process in started:
         if process.poll() is None:
