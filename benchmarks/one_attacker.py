@@ -389,7 +389,7 @@ def measure(seconds: float, ways: Sequence[str]) -> None:
                 f"SIGTERM: {time.perf_counter() - sent:.1f} s"
             )
             failures = [line for line in served.lines if "Traceback" in line]
-            print(f"tracebacks in the log: {len(failures)}")
+            print(f"tracebacks in the log: {len(failures)}", *failures[:3], sep="\n")
             print("attacker's answers:", json.loads(Path(told).read_text()))
 
 

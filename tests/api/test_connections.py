@@ -244,6 +244,19 @@ def test_what_remains_of_a_body_is_dropped_for_a_while_only(served):
             connection.sendall(bytes(3 * DROP_BYTES))
 
 
+def test_refused_connections_that_stay_open_give_way_to_new_ones(served, caplog):
+    with ExitStack() as stack:
+        for _ in range(ENOUGH["max_unknown"]):
+            refused = stack.enter_context(connected(served, GET + b"X: a\r\n" * (MAX_HEADERS + 1)))
+            refused.sendall(b"\r\n")
+            assert status(read_one(refused)) == 431
+        assert served.connections.count == ENOUGH["max_unknown"]
+        for _ in range(3):
+            with served.client() as client:
+                assert client.get("/healthz").status_code == 200
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_slow_connections_give_way_to_new_ones_and_the_log_says_so_once(served, caplog):
     caplog.set_level(logging.WARNING)
     served.connections._said_at = -1e9

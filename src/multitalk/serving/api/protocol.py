@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def give_way(self) -> None:
         """Close: others need the place."""
-        if self.is_waiting:
+        if self.is_waiting and not self._is_refused:  # which was answered, and only is read out
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, ServerUnavailable("too_many_connections"))
             self.transport.close()
         else:
