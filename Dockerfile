@@ -46,7 +46,6 @@ ENV PATH=/opt/venv/bin:/opt/multitalk/app/bin:$PATH \
     PYTHONPATH=/opt/multitalk/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    MPLCONFIGDIR=/tmp/matplotlib \
     HF_HOME=/runpod-volume/huggingface-cache \
     MULTITALK_ALLOWED_ROOTS=/runpod-volume:/opt/multitalk/examples
 WORKDIR /opt/multitalk

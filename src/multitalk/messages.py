@@ -1253,6 +1253,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "the {engine} engine cannot run here: {reason}",
         "ko": "여기서는 {engine} 엔진을 사용할 수 없습니다: {reason}",
     },
+    "plot_without_library": {
+        "en": "a plot needs matplotlib, which is not installed here (pip install '.[plot]' in the "
+        "project's directory); or leave the plot out",
+        "ko": "그래프에는 matplotlib이 필요하지만 설치되어 있지 않습니다 (프로젝트 폴더에서 "
+        "pip install '.[plot]'). 아니면 그래프를 생략해 주세요.",
+    },
     "diffusion_needs_packages": {
         "en": "the diffusion engine needs {packages}, not installed on this machine (pip install "
         "'.[diffusion]' in the project's directory); or leave engine out, or send auto or warp",

@@ -45,7 +45,8 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
         Path | None, typer.Option(help="The picture it was made from; the first frame if left out.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Also draw the lips against the voice.", metavar="PNG")
+        Path | None,
+        typer.Option(help="Also draw the lips against the voice (extra `plot`).", metavar="PNG"),
     ] = None,
     against: Annotated[
         Path | None,
@@ -72,7 +73,7 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
     with answering(as_json=as_json) as answers:
-        typed = _typed(videos, portrait, {"voices": audio or [], "phonemes": phonemes or []})
+        typed = _typed(videos, portrait, plot, {"voices": audio or [], "phonemes": phonemes or []})
         answers.spell = typed.spell
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
@@ -159,11 +160,17 @@ def _two(
     return worst(verdicts)
 
 
-def _typed(videos: list[Path], portrait: Path | None, files: Mapping[str, Sequence[str]]) -> Typed:
+def _typed(
+    videos: list[Path],
+    portrait: Path | None,
+    plot: Path | None,
+    files: Mapping[str, Sequence[str]],
+) -> Typed:
     """What was typed for each argument of `multitalk.evaluation.evaluate`."""
     places = {"video": str(videos[0])}
-    if portrait is not None:
-        places["portrait"] = shown("--portrait", portrait)
+    for argument, file in (("portrait", portrait), ("plot", plot)):
+        if file is not None:
+            places[argument] = shown(f"--{argument}", file)
     for argument, option in (("voices", "--audio"), ("phonemes", "--phonemes")):
         for index, value in enumerate(files[argument], start=1):
             name, _ = named_file(option, value, default=f"person{index}")

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from multitalk.evaluation.lipsync import (
 )
 from multitalk.evaluation.observation import Frame, Observation, SeenPerson, observe
 from multitalk.evaluation.offset import find_offset
-from multitalk.evaluation.plot import draw_report
 from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
 from multitalk.face.landmarks import FaceLandmarks
@@ -73,8 +73,11 @@ def evaluate(
     Raises:
         MediaUndecodable: No pictures or no sound that can be read.
         NoFaceFound: Fewer faces than voices.
-        InvalidRequest: Nobody speaks, a file is not there, or one of phonemes is not one.
+        InvalidRequest: Nobody speaks, a file is not there, one of phonemes is not one, or `plot`
+            is asked for without matplotlib, which draws it.
     """
+    if plot is not None and find_spec("matplotlib") is None:
+        raise InvalidRequest("plot_without_library", field="plot")
     video = _file("video", video)
     own = {name: _file(f"voices.{name}", file) for name, file in (voices or {}).items()}
     timed = {name: _file(f"phonemes.{name}", file) for name, file in (phonemes or {}).items()}
@@ -107,6 +110,8 @@ def evaluate(
         checks=checks_of(people, seen.background),
     )
     if plot is not None:
+        from multitalk.evaluation.plot import draw_report  # noqa: PLC0415 - an extra
+
         draw_report(report, as_meant(Path(plot)))
     return report
 
