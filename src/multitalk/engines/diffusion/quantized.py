@@ -35,16 +35,23 @@ class QuantizedLinear(nn.Linear):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, *, storage: WeightStorage, bias: bool = True
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        storage: WeightStorage,
+        bias: bool = True,
+        device: str | torch.device | None = None,
     ) -> None:
         nn.Module.__init__(self)  # not Linear's, which makes a float weight
         self.in_features = in_features
         self.out_features = out_features
         self.storage = storage
-        stored = torch.zeros(out_features, in_features, dtype=torch.int8)
+        stored = torch.zeros(out_features, in_features, dtype=torch.int8, device=device)
         self.weight = nn.Parameter(stored, requires_grad=False)
-        self.weight_scale = nn.Parameter(torch.ones(out_features, 1), requires_grad=False)
-        zeros = torch.zeros(out_features)
+        scale = torch.ones(out_features, 1, device=device)
+        self.weight_scale = nn.Parameter(scale, requires_grad=False)
+        zeros = torch.zeros(out_features, device=device)
         self.bias = nn.Parameter(zeros, requires_grad=False) if bias else None
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -62,6 +69,9 @@ def store_weights_as(
 ) -> None:
     """Replace the Linear layers of a model, whose values are to be loaded afterwards.
 
+    The new layers lie where the old ones did. Those of a network without values are on the meta
+    device: zeros would be written first, 19 GB of them, and such memory is not always given back.
+
     Args:
         storage: How the weights are held.
         model: Changed in place.
@@ -78,6 +88,7 @@ def store_weights_as(
             module.out_features,
             storage=storage,
             bias=module.bias is not None,
+            device=module.weight.device,
         )
         model.set_submodule(name, quantized)
 
