@@ -8,11 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+pytest.importorskip("transformers")
 
 from accelerate import init_empty_weights  # noqa: E402
+from publish import wan_text_names  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
+from toy import toy_pipeline  # noqa: E402
 
+from multitalk.engines.diffusion.memory import component_sizes  # noqa: E402
+from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel  # noqa: E402
 
 MIB = 2**20
@@ -51,3 +56,27 @@ def test_a_network_of_the_real_size_is_made_without_memory(storage):
     assert {parameter.device.type for parameter in parameters} == {"meta"}
     assert written.count < 100 * MIB
     assert anonymous_bytes() - before < 500 * MIB
+
+
+def bytes_held(network):
+    """Of each tensor once, whatever it is called."""
+    return sum(
+        {tensor.data_ptr(): tensor.nbytes for tensor in network.state_dict().values()}.values()
+    )
+
+
+def test_what_has_two_names_is_counted_once():
+    pipeline = toy_pipeline()
+    text_encoder = pipeline.text_encoder
+    assert text_encoder.shared.weight is text_encoder.encoder.embed_tokens.weight
+    sizes = component_sizes(pipeline)
+    assert sizes["text_encoder"] == bytes_held(text_encoder)
+    assert sizes["transformer"] >= bytes_held(pipeline.transformer)  # and buffers in no file
+
+
+def test_what_has_two_names_is_converted_once(tmp_path):
+    state = wan_text_names(toy_pipeline().text_encoder.state_dict())
+    torch.save({name: values.bfloat16() for name, values in state.items()}, tmp_path / "t5.pth")
+    with WrittenBytes() as written:
+        model = load_text_encoder(tmp_path / "t5.pth", torch_dtype=torch.float32)
+    assert written.converted == bytes_held(model)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import nn
@@ -74,9 +75,9 @@ def plans_that_fit(sizes: Mapping[str, int], free_bytes: float) -> tuple[MemoryP
 
 
 def component_sizes(pipeline: MultiTalkPipeline) -> dict[str, int]:
-    """Bytes of each network's weights."""
+    """Bytes of each network's weights; what has two names, as UMT5's embedding has, counts once."""
     return {
-        name: sum(tensor.nbytes for tensor in network.state_dict().values())
+        name: sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
         for name, network in _networks(pipeline)
     }
 

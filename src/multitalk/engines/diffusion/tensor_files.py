@@ -6,10 +6,11 @@ layer works with it. Other values are converted one tensor at a time.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -99,6 +100,7 @@ def fill(
     *,
     dtype_of: Callable[[str], torch.dtype],
     device: str | torch.device,
+    tied: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Put tensors into a network that was made without values; integers keep their dtype.
 
@@ -107,17 +109,19 @@ def fill(
         stored: Is emptied, so that files are let go as they are done with.
         dtype_of: From the name of a parameter to its dtype.
         device: Where the values go.
+        tied: Further names of parameters that files have once, by those names.
 
     Raises:
         CheckpointMismatch: Missing or unknown tensors, wrong shapes or kinds of numbers.
     """
-    problems = _mismatches(network, stored)
+    problems = _mismatches(network, stored, tied)
     if problems:
         raise CheckpointMismatch(problems)
     state = {}
     for name in list(stored):
         values = as_held(stored.pop(name).values).to(device)
         state[name] = values.to(dtype_of(name)) if values.is_floating_point() else values
+    state |= {also: state[name] for also, name in tied.items()}
     network.load_state_dict(state, assign=True)
     network.to(device).eval()
 
@@ -155,8 +159,8 @@ def _map_pickle(file: Path) -> dict[str, torch.Tensor]:
     return content
 
 
-def _mismatches(network: nn.Module, stored: StoredTensors) -> list[str]:
-    expected = network.state_dict()
+def _mismatches(network: nn.Module, stored: StoredTensors, tied: Mapping[str, str]) -> list[str]:
+    expected = {key: value for key, value in network.state_dict().items() if key not in tied}
     problems = [f"{name}: missing tensor" for name in expected if name not in stored]
     for name, tensor in stored.items():
         place = f"{tensor.file.name}: {tensor.key}"

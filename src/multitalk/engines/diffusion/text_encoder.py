@@ -35,6 +35,7 @@ _BLOCK = {
     "ffn.fc1": "layer.1.DenseReluDense.wi_1",
     "ffn.fc2": "layer.1.DenseReluDense.wo",
 }
+TIED = {"encoder.embed_tokens.weight": "shared.weight"}
 _IN_A_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
@@ -70,12 +71,11 @@ def load_text_encoder(
     network = QuantizedUMT5EncoderModel if "weight_storage" in options else UMT5EncoderModel
     with init_empty_weights():
         model = network(UMT5Config(**options))
-    stored["encoder.embed_tokens.weight"] = stored["shared.weight"]
 
     def dtype_of(name: str) -> torch.dtype:
         return torch.float32 if name.endswith("weight_scale") else torch_dtype
 
-    fill(model, stored, dtype_of=dtype_of, device=device)
+    fill(model, stored, dtype_of=dtype_of, device=device, tied=TIED)
     model.tie_weights()
     return model
 
