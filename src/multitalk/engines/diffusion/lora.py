@@ -177,7 +177,11 @@ class AttachedLoras:
         if adapter is not None:
             with warnings.catch_warnings():  # that there is one already: several are meant
                 warnings.filterwarnings("ignore", "Already found a `peft_config`")
-                self._model.load_lora_adapter(pairs, adapter_name=adapter, prefix=None)
+                # Taken as they are: otherwise the library makes float32 ones first, at random, and
+                # beside weights in 8 bits they stay so, which costs a quarter of a forward.
+                self._model.load_lora_adapter(
+                    pairs, adapter_name=adapter, prefix=None, low_cpu_mem_usage=True
+                )
         self._adapters.append(adapter)
         differences = [
             (getattr(modules[name], parameter), difference, scale)
