@@ -227,6 +227,12 @@ def test_the_engine_is_told_what_the_request_says(settings: Settings, tmp_path: 
     np.testing.assert_array_equal(scene.portrait, np.full((24, 32, 3), COLOR, np.uint8))
 
 
+def test_a_resolution_that_is_not_given_is_the_engine_s_own(settings: Settings) -> None:
+    engine = FakeEngine()
+    result_of(settings, engine)
+    assert engine.options[0].resolution is None
+
+
 def test_a_seed_that_is_not_given_is_drawn_and_told(settings: Settings) -> None:
     engine = FakeEngine()
     seeds = [result_of(settings, engine).seed for _ in range(2)]

@@ -1244,6 +1244,10 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "this server has finished no talk like this yet, so how long it takes is not known",
         "ko": "이 서버에서 이런 영상을 끝낸 적이 없어 걸리는 시간을 아직 모릅니다.",
     },
+    "large_video_costs": {
+        "en": "the diffusion engine takes about 3.6 times as long at 720p as at 480p",
+        "ko": "diffusion 엔진에서 720p는 480p보다 약 3.6배 오래 걸립니다.",
+    },
     "price_unknown": {
         "en": "the operator has set no price (--price-per-hour)",
         "ko": "운영자가 가격을 정하지 않았습니다 (--price-per-hour).",

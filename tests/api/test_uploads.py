@@ -296,7 +296,10 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
     assert known["price"] == pytest.approx(6 / 3600 * 2, abs=1e-4)
     assert known["currency"] == "EUR"
     assert known["warnings"] == []
+    assert told(resolution="720p")["warnings"] == []
     assert told(engine="diffusion")["work_seconds"] is None
+    assert "3.6 times" not in str(told(engine="diffusion"))
+    assert "3.6 times" in str(told(engine="diffusion", resolution="720p")["warnings"])
     both = talk(image, voice)
     both["audio_paths"]["person2"] = {"text": "Hello."}
     together = client.post(f"{TALK}/estimate", json={"input": both}).json()["talk_seconds"]

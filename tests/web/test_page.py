@@ -265,6 +265,7 @@ def test_engines_that_the_server_has_not_are_not_offered(visit):
     at = visit()
     at.one("#options > summary").click()
     expect(at.one("#resolution")).to_be_visible()
+    assert at.one("#resolution").input_value() == ""  # the engine's own
     expect(at.one("#engine")).to_be_hidden()
     assert at.one("#options").locator("#prompt").is_visible(), "warp does not act the scene"
     both = visit(health=BOTH)

@@ -106,7 +106,11 @@ def render(  # noqa: PLR0917 - typer's way to say options
         str | None, typer.Option(help="Engine.", metavar="auto|warp|diffusion")
     ] = None,
     resolution: Annotated[
-        str | None, typer.Option(help="Size of the video.", metavar="480p|720p")
+        str | None,
+        typer.Option(
+            help="Size of the video; else 720p with warp, 480p with diffusion.",
+            metavar="480p|720p",
+        ),
     ] = None,
     quality: Annotated[
         str | None,

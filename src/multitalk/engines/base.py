@@ -70,11 +70,11 @@ class RenderOptions:
     """How to render. An engine ignores what its kind cannot do.
 
     The steps, the scales and the shift are None where the caller does not state them: they are the
-    profile's then.
+    profile's then. So is the resolution, which is then the engine's own.
     """
 
     seed: int
-    resolution: Literal["480p", "720p"] = "720p"
+    resolution: Literal["480p", "720p"] | None = None
     quality: Quality = "standard"
     num_inference_steps: int | None = None
     text_guidance_scale: float | None = None

@@ -240,7 +240,11 @@ class TalkRequest(WireModel):
     sample_shift: Annotated[float, Field(gt=0.0, le=MAX_SHIFT)] | None = Field(
         None, description="timestep shift; the profile's own when left out"
     )
-    resolution: Literal["480p", "720p"] = Field("720p", description="size class of the video")
+    resolution: Literal["480p", "720p"] | None = Field(
+        None,
+        description="size class of the video; when left out, 720p with the warp engine and 480p "
+        "with the diffusion engine",
+    )
     quality: Quality = Field(
         "standard",
         description="of the warp engine: `draft` is faster, `fine` sharper; the diffusion engine "

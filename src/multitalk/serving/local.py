@@ -218,7 +218,7 @@ def render(
             right when left out.
         mode: The whole speech, or 81 frames at most.
         seed: Repeats a result.
-        resolution: Size class of the video.
+        resolution: Size class of the video; left out, 720p with warp and 480p with diffusion.
         quality: Of the warp engine: faster or sharper.
         profile: Schedule of the diffusion engine, which the next six are for, too.
         negative_prompt: What the video must not show.

@@ -110,8 +110,13 @@ def test_a_directory_of_weights_becomes_an_engine(engine):
 
 
 def test_the_resolution_is_one_that_the_weights_have(engine):
-    frames = frames_of(engine, num_frames=1, options=RenderOptions(seed=5, num_inference_steps=1))
-    assert frames.shape == (1, 48, 64, 3)
+    stated = RenderOptions(seed=5, resolution="720p", num_inference_steps=1)
+    assert frames_of(engine, num_frames=1, options=stated).shape == (1, 48, 64, 3)
+
+
+def test_a_request_that_states_no_resolution_gets_480p(engine):
+    left_out = RenderOptions(seed=5, num_inference_steps=1)
+    assert frames_of(engine, num_frames=1, options=left_out).shape == (1, 32, 48, 3)
 
 
 def test_the_first_frames_come_before_the_last_are_computed(engine):
@@ -302,9 +307,10 @@ def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(we
 
     pipeline.transformer.register_forward_pre_hook(fail_at_720p, with_kwargs=True)
     engine = engine_of(pipeline, PLANS[:2])
+    large = RenderOptions(seed=5, resolution="720p", num_inference_steps=1)
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match="480p"):
-            frames_of(engine, num_frames=1, options=RenderOptions(seed=5, num_inference_steps=1))
+            frames_of(engine, num_frames=1, options=large)
     assert len(frames_of(engine)) == 13
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from multitalk.engines.base import Box, FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
@@ -214,6 +215,7 @@ class DiffusionEngine:
         placement, outfit = self.loaded
         scene, options = order.scene, order.options
         profile = outfit.put_on(options.profile).stated(options)
+        resolution = options.resolution or DEFAULT_RESOLUTION
 
         def talk(watch: Watch) -> Iterator[TalkSegment]:
             segments: Iterator[TalkSegment] = placement.pipeline(
@@ -224,12 +226,12 @@ class DiffusionEngine:
                 num_frames=scene.num_frames,
                 footage=scene.footage,
                 negative_prompt=options.negative_prompt,
-                resolution=options.resolution,
+                resolution=resolution,
                 num_inference_steps=profile.num_inference_steps,
                 text_guidance_scale=profile.text_guidance_scale,
                 audio_guidance_scale=profile.audio_guidance_scale,
                 projection=self._projection,
-                shift=profile.shifts[options.resolution],
+                shift=profile.shifts[resolution],
                 color_correction=options.color_correction,
                 step_cache_threshold=self._step_cache_threshold,
                 seed=options.seed,

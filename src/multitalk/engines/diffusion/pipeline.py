@@ -31,6 +31,7 @@ from transformers import (
 from multitalk.engines.base import Box, Footage, Watch, unwatched
 from multitalk.engines.diffusion.buckets import (
     BUCKETS,
+    DEFAULT_RESOLUTION,
     Resolution,
     Size,
     choose_bucket,
@@ -150,7 +151,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         num_frames: int | None = None,
         footage: Footage | None = None,
         negative_prompt: str = "",
-        resolution: Resolution = "480p",
+        resolution: Resolution = DEFAULT_RESOLUTION,
         num_inference_steps: int = 8,
         text_guidance_scale: float = 1.0,
         audio_guidance_scale: float = 2.0,

@@ -24,6 +24,7 @@ from multitalk.speech.visemes import stream_visemes
 
 # The shorter and longer side that a resolution allows; pictures are never enlarged.
 SIDES = {"480p": (480, 832), "720p": (720, 1280)}
+DEFAULT_RESOLUTION = "720p"
 CHUNK_FRAMES = 12
 SMALL_FACE = 120  # pixels of face height below which the caller is told that lips look soft
 TURNED_FACE = 40.0  # degrees of yaw beyond which the caller is told that the mouth may look wrong
@@ -57,7 +58,7 @@ class WarpEngine:
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
         height, width = scene.portrait.shape[:2]
         scene, found, turned = set_upright(scene, self._detector)
-        picture, scale = fit_picture(scene.portrait, options.resolution)
+        picture, scale = fit_picture(scene.portrait, options.resolution or DEFAULT_RESOLUTION)
         cast = cast_faces(scene.speakers, found, scale=scale, portrait_size=(height, width))
         faces = [face.scaled(scale) for face in cast]
         effort = EFFORTS[options.quality]

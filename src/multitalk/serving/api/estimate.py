@@ -38,6 +38,8 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
         if talk.engine == engine and await quality_of(server, talk.job_id) == request.quality
     ]
     pace = pace_of(past)
+    if engine == "diffusion" and request.resolution == "720p":
+        warnings.append(sentence("large_video_costs", request.locale))
     work = slowest = price = waiting = None
     if pace is None:
         warnings.append(sentence("pace_unknown", request.locale))

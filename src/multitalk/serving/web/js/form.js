@@ -6,7 +6,7 @@ import { STRINGS } from "./strings.js";
 
 const $ = (id) => document.getElementById(id);
 const CONTROLS = ["prompt", "engine", "resolution", "quality", "seed", "profile", "sample_steps"];
-const DEFAULTS = { engine: "auto", resolution: "720p", quality: "standard" };
+const DEFAULTS = { engine: "auto", quality: "standard" };
 const LIMITS = { seed: [0, Number.MAX_SAFE_INTEGER], sample_steps: [1, 100] };
 
 /** Tells `change` when a setting is another one. */
@@ -75,13 +75,13 @@ export class Form extends EventTarget {
       image_path: await this.#portrait.sending,
       audio_paths: Object.fromEntries(await Promise.all(voices)),
       engine: $("engine").value,
-      resolution: $("resolution").value,
       locale: language(),
     };
     const order = this.#voices.order;
     const boxes = this.#voices.boxes();
     if (order) input.audio_type = order;
     if (boxes) input.bbox = boxes;
+    if ($("resolution").value) input.resolution = $("resolution").value;
     if ($("seed").value) input.seed = $("seed").valueAsNumber;
     if (!this.#isDiffusion()) input.quality = $("quality").value;
     if (this.#isDiffusion() && $("profile").value) input.profile = $("profile").value;
