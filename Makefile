@@ -1,20 +1,26 @@
 # Everything a developer types. `make help` lists it; CI calls the same targets.
-# A target sets up what it needs in .venv from nothing: Python 3.10-3.12 and pip, nothing else.
+# A target sets up what it needs in .venv from nothing: Python 3.10 or newer with pip, or uv.
 
-SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
-ifeq ($(origin PYTHON),undefined)
-PYTHON := $(shell for p in python3.12 python3.11 python3.10 python3; do \
-	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# uv, where it is on the PATH, does in seconds what takes pip a minute; both install the same
+ifeq ($(origin UV),undefined)
+UV := $(shell command -v uv)
 endif
+# Is it 3.$1 or newer, and can it make an environment? Debian has what venv needs apart.
+fits = -c 'import sys$(if $(UV),,; import ensurepip); sys.exit(sys.version_info < (3, $1))' 2>/dev/null
+# The newest on the PATH, else one that uv keeps
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3.14 python3.13 python3.12 python3.11 python3.10 python3 \
+	$$($(or $(UV),false) python find --managed-python '>=3.10' 2>/dev/null); do \
+	$$p $(call fits,10) && echo $$p && break; done)
+endif
+need_python = $(or $(PYTHON),false) $(call fits,$1) || { echo "Python 3.$1 or newer$(if $(UV),, with venv and pip) is needed$2: \
+	$(or $(PYTHON),whatever is on the PATH) is not that. Get it: apt install python3-venv, brew install python, \
+	or uv python install; or name one: make PYTHON=/path/to/python3"; exit 1; }
 # Where PYTHON=... names another one than an environment was made with, that is made anew.
 WHICH := import sys; print(sys.version_info[:2], sys.base_prefix)
 another = $(if $(filter file,$(origin PYTHON)),,$(shell test ! -x $1/bin/python || \
 	test "$$($(PYTHON) -c '$(WHICH)')" = "$$($1/bin/python -c '$(WHICH)')" || echo another-python))
 BIN := .venv/bin
-# uv, where it is on the PATH, does in seconds what takes pip a minute; both install the same
-ifeq ($(origin UV),undefined)
-UV := $(shell command -v uv)
-endif
 MAKE_UV = $(UV) venv --quiet --python $(PYTHON) $(if $(is_another),--clear,--allow-existing)
 MAKE_PIP = $(PYTHON) -m venv$(if $(is_another), --clear)
 is_another = $(filter another-python,$^)
@@ -47,8 +53,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .venv/.base: pyproject.toml constraints.txt $(call another,.venv)
-	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed: none was found. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Python 3.10, 3.11 or 3.12 is needed, and $(PYTHON) is none of them. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(call need_python,10)
 	@echo "==> Setting up .venv with $(PYTHON) (once; about 150 MB to download, a minute or two)"
 	@$(call venv,.venv)
 	@$(call install,.venv) --editable '.[speech]'
@@ -60,6 +65,7 @@ help:  ## list the targets
 	@touch $@
 
 .venv-diffusion/.ready: pyproject.toml constraints.txt $(call another,.venv-diffusion)
+	@$(call need_python,11, by the diffusion engine's diffusers)
 	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; about 0.5 GB to download with a CPU build of PyTorch)"
 	@$(call venv,.venv-diffusion)
 	@$(call install,.venv-diffusion) $(TORCH_INDEX) $(TORCH)

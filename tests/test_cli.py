@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -463,6 +464,25 @@ def test_doctor_finds_this_machine_in_order() -> None:
     assert code == 0, said
     assert findings["self-test"]["works"]
     assert "engine warp" in findings["self-test"]["said"]
+
+
+@pytest.mark.parametrize(
+    ("version", "works", "said"),
+    [
+        ((3, 9, 18), False, "3.10 or newer is needed"),
+        ((3, 10, 0), True, "the diffusion engine needs 3.11 or newer"),
+        ((3, 15, 0), True, ""),
+    ],
+)
+def test_doctor_knows_which_pythons_will_do(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], works: bool, said: str
+) -> None:
+    monkeypatch.setattr("multitalk.cli.doctor.sys", SimpleNamespace(version_info=version))
+    monkeypatch.setattr("platform.python_version", lambda: "this")
+    findings = {finding["name"]: finding for finding in json.loads(run("doctor", "--json")[1])}
+    assert findings["Python"]["works"] is works
+    assert said in findings["Python"]["said"]
+    assert (findings["Python"]["said"] == "this") is (not said)
 
 
 def test_doctor_fails_where_jobs_have_no_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,16 +15,18 @@ PROJECT = "multitalk-serverless"
 ITSELF = {PROJECT, "pip", "setuptools"}  # what installs is there before
 
 
-def pinned() -> dict[str, Version]:
-    """The versions for this Python, by name."""
+def pinned(python: str | None = None) -> dict[str, Version]:
+    """The versions for a Python ("3.12"), this one if none is named, by name."""
+    where = {"python_version": python, "python_full_version": f"{python}.0"} if python else {}
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     given = [Requirement(line) for line in lines if line and not line.startswith("#")]
     found: dict[str, Version] = {}
     for one in given:
-        if one.marker is None or one.marker.evaluate():
+        if one.marker is None or one.marker.evaluate(where):
             (only,) = one.specifier
             assert only.operator == "==", one
-            assert found.setdefault(canonicalize_name(one.name), Version(only.version))
+            assert canonicalize_name(one.name) not in found, one
+            found[canonicalize_name(one.name)] = Version(only.version)
     return found
 
 
@@ -75,3 +77,13 @@ def test_each_package_of_every_extra_is_pinned():
     wanted = {canonicalize_name(Requirement(line).name) for line in project.requires or ()}
     assert {"torch", "diffusers", "peft", "fastapi"} <= wanted
     assert wanted - ITSELF <= pinned().keys()
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13", "3.14", "3.15"])
+def test_what_is_pinned_for_a_python_is_pinned_for_later_ones(python: str) -> None:
+    assert pinned(python).keys() == pinned("3.11").keys()
+
+
+def test_an_older_python_lacks_no_package_but_those_that_it_cannot_have() -> None:
+    assert pinned("3.11").keys() - pinned("3.10").keys() == {"setuptools"}
+    assert pinned("3.10").keys() - pinned("3.11").keys() == {"async-timeout", "exceptiongroup"}

@@ -31,12 +31,16 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_make(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_make(
+    place: Path, *arguments: str, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run make; with `path`, programs are found only there."""
     ours = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")  # of the make that runs the tests
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
-        ["make", *arguments],
+        [str(shutil.which("make")), *arguments],
         cwd=place,
-        env={name: value for name, value in os.environ.items() if name not in ours},
+        env=kept | ({"PATH": str(path)} if path else {}),
         capture_output=True,
         text=True,
         check=False,
@@ -48,6 +52,71 @@ def would_do(place: Path, *arguments: str) -> str:
     done = run_make(place, "-n", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A directory for programs."""
+    made = tmp_path / "programs"
+    made.mkdir()
+    return made
+
+
+def put(programs: Path, name: str, script: str = "exit 0") -> None:
+    """A program that stands for another."""
+    (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+    (programs / name).chmod(0o755)
+
+
+def has_no_environment(place: Path) -> Path:
+    """A directory with the Makefile alone, as in a fresh clone."""
+    for name in (".venv", ".venv-diffusion"):
+        shutil.rmtree(place / name)
+    return place
+
+
+def test_the_newest_python_on_the_path_is_taken(place: Path, programs: Path) -> None:
+    for name in ("python3", "python3.10", "python3.13"):
+        put(programs, name)
+    put(programs, "python3.14", "exit 1")  # one that cannot run, or has no venv
+    done = run_make(has_no_environment(place), "-n", "demo", path=programs)
+    assert "\npython3.13 -m venv .venv\n" in done.stdout
+
+
+def test_the_python_of_a_system_is_taken_whatever_its_version(place: Path, programs: Path) -> None:
+    (programs / "python3").symlink_to(sys.executable)
+    done = run_make(has_no_environment(place), "-n", "demo", path=programs)
+    assert "\npython3 -m venv .venv\n" in done.stdout
+
+
+def test_without_a_python_the_one_that_uv_keeps_is_taken(place: Path, programs: Path) -> None:
+    put(programs, "python3", "exit 1")
+    put(programs, "kept")
+    put(programs, "uv", 'test "$*" = "python find --managed-python >=3.10" && echo kept')
+    done = run_make(has_no_environment(place), "-n", "demo", path=programs)
+    assert f"\n{programs}/uv venv --quiet --python kept --allow-existing .venv\n" in done.stdout
+
+
+@pytest.mark.parametrize("named", [(), ("PYTHON=./old",)])
+def test_without_a_python_one_line_says_how_to_get_it(
+    place: Path, programs: Path, named: tuple[str, ...]
+) -> None:
+    put(place, "old", "exit 1")
+    done = run_make(has_no_environment(place), "demo", *named, path=programs)
+    assert done.returncode != 0
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("Python 3.10 or newer with venv and pip is needed: ")
+    assert ("./old is not that" in line) is bool(named)
+    for way in ("apt install", "brew install", "uv python install", "make PYTHON="):
+        assert way in line
+
+
+def test_the_diffusion_engine_asks_for_a_newer_python(place: Path, programs: Path) -> None:
+    put(programs, "python3.10", 'case "$2" in *"(3, 11)"*) exit 1; esac')
+    done = run_make(has_no_environment(place), "test-diffusion", path=programs)
+    assert done.returncode != 0
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("Python 3.11 or newer with venv and pip is needed by the diffusion")
 
 
 @pytest.mark.parametrize("named", [(), (f"PYTHON={sys.executable}",)])

@@ -34,7 +34,7 @@ OPTIONAL_PACKAGES = {
     "pip install c2pa-python",
     "boto3": "results cannot go to a bucket; pip install boto3",
 }
-OLDEST, NEWEST = (3, 10), (3, 12)  # Python
+OLDEST, OLDEST_WITH_DIFFUSERS = (3, 10), (3, 11)  # Python
 MIN_MEMORY = 2 * 2**30  # bytes
 SELF_TEST_SIZE = 480  # pixels
 SELF_TEST_SECONDS = 1.0
@@ -85,9 +85,7 @@ def doctor(
 
 def _examine() -> Iterator[Finding]:
     settings = Settings.from_env()
-    fits = OLDEST <= sys.version_info[:2] <= NEWEST
-    said = platform.python_version() + ("" if fits else ": 3.10, 3.11 or 3.12 is needed")
-    yield Finding("Python", fits, said)
+    yield _python()
     yield from map(_package, PACKAGES)
     for name, loss in OPTIONAL_PACKAGES.items():
         found = _package(name)
@@ -102,6 +100,16 @@ def _examine() -> Iterator[Finding]:
     yield _weights(settings)
     yield find_server(settings)
     yield _self_test()
+
+
+def _python() -> Finding:
+    given = sys.version_info[:2]
+    said = platform.python_version()
+    if given < OLDEST:
+        said += ": 3.10 or newer is needed"
+    elif given < OLDEST_WITH_DIFFUSERS:
+        said += "; the diffusion engine needs 3.11 or newer"
+    return Finding("Python", given >= OLDEST, said)
 
 
 def _package(name: str) -> Finding:
