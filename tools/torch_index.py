@@ -10,6 +10,7 @@ other systems, whose builds on PyPI are CPU builds already, or where the index d
 
 import platform
 import sys
+import urllib.error
 import urllib.request
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -29,7 +30,9 @@ def index_option(index: str = CPU_INDEX, *, system: str | None = None) -> str:
     try:
         with urllib.request.urlopen(probe, timeout=PROBE_SECONDS):  # noqa: S310
             return f"--extra-index-url {index}"
-    except OSError:  # no network, no such page, no certificate: pip takes what it finds elsewhere
+    except OSError as error:  # no network, no such page, no certificate: pip looks elsewhere
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         return ""
 
 

@@ -5,6 +5,7 @@ import errno
 import logging
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -219,12 +220,11 @@ def test_an_upload_that_cannot_be_noted_leaves_no_file(
     async def portrait():
         yield PORTRAIT.read_bytes()
 
-    uploads = UploadStore(
-        tmp_path / "uploads", Ledger(tmp_path / "l.db"), seconds=9, max_bytes=10**6
-    )
     monkeypatch.setattr(Ledger, "add_upload", refuse)
-    with pytest.raises(QueueUnavailable):
-        asyncio.run(uploads.receive(portrait(), announced=None, owner="a", now=0.0))
+    with closing(Ledger(tmp_path / "l.db")) as ledger:
+        uploads = UploadStore(tmp_path / "uploads", ledger, seconds=9, max_bytes=10**6)
+        with pytest.raises(QueueUnavailable):
+            asyncio.run(uploads.receive(portrait(), announced=None, owner="a", now=0.0))
     assert not list(uploads.directory.iterdir())
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -418,7 +418,7 @@ async def test_what_was_forgotten_is_in_no_file_of_the_queue(tmp_path: Path) -> 
 
 async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "q.db"
-    with sqlite3.connect(path, isolation_level=None) as base:
+    with closing(sqlite3.connect(path, isolation_level=None)) as base:
         base.execute("PRAGMA secure_delete = OFF")
         base.executescript(BEFORE)
         base.execute("INSERT INTO workers VALUES ('w', 0, ?)", ("an-old-text" * 3000,))

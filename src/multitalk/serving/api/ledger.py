@@ -73,11 +73,15 @@ class Ledger:
             make_directory(path.parent)
             make_file(path)
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
-            self._file.execute("PRAGMA busy_timeout=5000")
-            self._file.execute("PRAGMA secure_delete=ON")  # zeros where names and addresses were
-            self._file.executescript(_SCHEMA)
+            try:
+                self._file.execute("PRAGMA journal_mode=WAL")
+                self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
+                self._file.execute("PRAGMA busy_timeout=5000")
+                self._file.execute("PRAGMA secure_delete=ON")  # zeros for names and addresses
+                self._file.executescript(_SCHEMA)
+            except BaseException:
+                self._file.close()
+                raise
 
     def close(self) -> None:
         """Close the file."""

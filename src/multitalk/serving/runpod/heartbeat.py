@@ -5,6 +5,7 @@ another: the platform's lease lasts as long as heartbeats name the job.
 """
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,10 +16,12 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def tie_children_to_this_process() -> None:
     """From now on, what this process forks is killed with it. Linux only; elsewhere nothing.
 
-    The kernel sends the signal when the forking thread ends: the SDK forks in the main thread.
+    The kernel sends the signal when the forking thread ends: the SDK forks in the main thread. From
+    Python 3.14 on, `multiprocessing` would leave that to a server of its own, which lives on.
     """
     if sys.platform != "linux":
         return
+    multiprocessing.set_start_method("fork", force=True)
     prctl = ctypes.CDLL(None).prctl  # looked up now: a fork of many threads should do little
     parent = os.getpid()
 
