@@ -227,10 +227,12 @@ def test_the_engine_is_told_what_the_request_says(settings: Settings, tmp_path: 
     np.testing.assert_array_equal(scene.portrait, np.full((24, 32, 3), COLOR, np.uint8))
 
 
-def test_a_resolution_that_is_not_given_is_the_engine_s_own(settings: Settings) -> None:
+def test_what_is_not_given_is_the_engine_s_own(settings: Settings) -> None:
     engine = FakeEngine()
     result_of(settings, engine)
-    assert engine.options[0].resolution is None
+    result_of(settings, engine, negative_prompt="")
+    assert [options.resolution for options in engine.options] == [None, None]
+    assert [options.negative_prompt for options in engine.options] == [None, ""]
 
 
 def test_a_seed_that_is_not_given_is_drawn_and_told(settings: Settings) -> None:

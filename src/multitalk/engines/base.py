@@ -69,8 +69,8 @@ class Scene:
 class RenderOptions:
     """How to render. An engine ignores what its kind cannot do.
 
-    The steps, the scales and the shift are None where the caller does not state them: they are the
-    profile's then. So is the resolution, which is then the engine's own.
+    The steps, the scales, the shift and the negative prompt are None where the caller does not
+    state them: they are the profile's then. So is the resolution, which is then the engine's own.
     """
 
     seed: int
@@ -80,7 +80,7 @@ class RenderOptions:
     text_guidance_scale: float | None = None
     audio_guidance_scale: float | None = None
     shift: float | None = None
-    negative_prompt: str = ""
+    negative_prompt: str | None = None
     profile: str | None = None
     color_correction: float = 0.0
 

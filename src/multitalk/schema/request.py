@@ -234,9 +234,9 @@ class TalkRequest(WireModel):
         Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
         BeforeValidator(_whole),
     ] = Field(None, description="makes a result repeatable; drawn at random when left out")
-    negative_prompt: Annotated[str, AfterValidator(_sayable)] = Field(
-        "", max_length=MAX_PROMPT_CHARACTERS, description="what the video must not show"
-    )
+    negative_prompt: (
+        Annotated[str, AfterValidator(_sayable), Field(max_length=MAX_PROMPT_CHARACTERS)] | None
+    ) = Field(None, description="what the video must not show; the profile's own when left out")
     sample_shift: Annotated[float, Field(gt=0.0, le=MAX_SHIFT)] | None = Field(
         None, description="timestep shift; the profile's own when left out"
     )

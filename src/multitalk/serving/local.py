@@ -221,7 +221,7 @@ def render(
         resolution: Size class of the video; left out, 720p with warp and 480p with diffusion.
         quality: Of the warp engine: faster or sharper.
         profile: Schedule of the diffusion engine, which the next six are for, too.
-        negative_prompt: What the video must not show.
+        negative_prompt: What the video must not show; the profile's own when left out.
         sample_steps: Denoising steps.
         sample_text_guide_scale: How closely to follow the prompt.
         sample_audio_guide_scale: How closely to follow the voice.

@@ -147,8 +147,9 @@ def test_prompts_and_pictures_are_encoded_once():
     calls = []
     for encoder in (pipeline.text_encoder, pipeline.image_encoder):
         encoder.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
-    for _ in range(2):
-        frames_of(pipeline, voice(17), prompt="a man", num_inference_steps=1)
+    for scale in (2.0, 2.0, 1.0):
+        options = {"num_inference_steps": 1, "text_guidance_scale": scale}
+        frames_of(pipeline, voice(17), prompt="a man", **options)
     assert sorted(calls) == ["CLIPVisionModel", "UMT5EncoderModel", "UMT5EncoderModel"]
 
 

@@ -169,6 +169,28 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
         frames_of(engine, profile="best")
 
 
+def test_a_negative_prompt_is_the_profile_s_or_the_request_s_and_read_where_it_counts(
+    weights, loras, monkeypatch
+):
+    engine = load_engine("diffusion", settings=Settings(weights=weights, loras=loras))
+    pipeline, read = engine.loaded[0].pipeline, []
+    really = pipeline.encode_prompt
+    monkeypatch.setattr(pipeline, "encode_prompt", lambda text: read.append(text) or really(text))
+
+    def texts(**options):
+        read.clear()
+        frames_of(engine, num_inference_steps=1, **{"text_guidance_scale": None, **options})
+        return read[:]
+
+    assert texts(profile="fusionx") == ["a man talks"]
+    assert texts(profile="fusionx", negative_prompt="blurred") == ["a man talks"]
+    assert texts(profile="fusionx", text_guidance_scale=2.0) == ["a man talks", ""]
+    assert texts(profile="quality") == ["a man talks", QUALITY.negative_prompt]
+    assert texts(profile="quality", negative_prompt="blurred") == ["a man talks", "blurred"]
+    assert texts(profile="quality", negative_prompt="") == ["a man talks", ""]
+    assert len(QUALITY.negative_prompt) > 100
+
+
 def expected_frames(weights, merged):
     """What weights into which LoRAs are merged give."""
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)

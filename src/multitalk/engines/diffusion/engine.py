@@ -225,7 +225,7 @@ class DiffusionEngine:
                 boxes=order.boxes,
                 num_frames=scene.num_frames,
                 footage=scene.footage,
-                negative_prompt=options.negative_prompt,
+                negative_prompt=profile.negative_prompt,
                 resolution=resolution,
                 num_inference_steps=profile.num_inference_steps,
                 text_guidance_scale=profile.text_guidance_scale,

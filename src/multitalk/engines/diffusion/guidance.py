@@ -15,6 +15,8 @@ from torch import Tensor
 # What the network is given: the prompt (or else the negative prompt), the voices (or else null).
 Branch = Literal["full", "voice", "prompt", "nothing"]
 
+PROMPTED: frozenset[Branch] = frozenset({"full", "prompt"})  # the others get the negative prompt
+
 
 @dataclass(frozen=True)
 class AdaptiveProjection:
@@ -63,6 +65,11 @@ class Guidance:
         if self.follows_text:
             return ("full", "voice", "nothing") if self.follows_audio else ("full", "voice")
         return ("full", "prompt") if self.follows_audio else ("full",)
+
+    @property
+    def asks_negative_prompt(self) -> bool:
+        """Whether some branch is given the negative prompt."""
+        return not set(self.branches) <= PROMPTED
 
 
 class Guide:

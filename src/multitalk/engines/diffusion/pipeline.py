@@ -172,7 +172,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             boxes: Where each speaker is, in pixels of the image; None for strips, left to right.
             num_frames: T; the longest voice's when None.
             footage: The moving source that each segment is shown at its start; only InfiniteTalk.
-            negative_prompt: What it does not show.
+            negative_prompt: What it does not show; read where the text guidance scale is not 1.
             resolution: Picks the sizes to choose from.
             num_inference_steps: Of each segment.
             text_guidance_scale: 1 asks the network half as often.
@@ -251,10 +251,13 @@ class MultiTalkPipeline(DiffusionPipeline):
     ) -> Iterator[TalkSegment]:
         # 3. Encode the prompts.
         pace = Pace(watch, num_inference_steps=options.num_inference_steps)
-        states = []
-        for text in prompts:
+        prompt, negative_prompt = prompts
+        pace.tell()
+        states = self.encode_prompt(prompt)
+        negative_states = None
+        if options.guidance.asks_negative_prompt:
             pace.tell()
-            states.append(self.encode_prompt(text))
+            negative_states = self.encode_prompt(negative_prompt)
 
         # 4. Encode the voices.
         speeches, masks = voices
@@ -267,7 +270,6 @@ class MultiTalkPipeline(DiffusionPipeline):
 
         # 5. Bind them to the transformer.
         device = self.transformer.device
-        prompt, negative_prompt = states
 
         def encode_picture(picture: Tensor) -> Tensor:
             pace.tell()
@@ -276,8 +278,8 @@ class MultiTalkPipeline(DiffusionPipeline):
         talk = TalkModel(
             self.transformer,
             encode_picture,
-            prompt=prompt,
-            negative_prompt=negative_prompt,
+            prompt=states,
+            negative_prompt=negative_states,
             voices=Voices(tracks, masks),
             step_cache=cache,
         )

@@ -14,6 +14,22 @@ from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.schema import ProfileName
 from multitalk.schema.problems import brief
 
+# What a request may state itself, by the name of the field.
+STATED = (
+    "num_inference_steps",
+    "text_guidance_scale",
+    "audio_guidance_scale",
+    "negative_prompt",
+)
+# A text scale above 1 pushes every frame away from what this says. The published pipeline has one
+# of this meaning, which it takes where none is stated.
+UNWANTED = (
+    "low quality, a blurred picture, block artefacts and noise, dull grey or overexposed colours, "
+    "a motionless picture, a painting, subtitles, written words, a logo or watermark, a twisted or "
+    "ugly face, malformed hands, missing, merged or too many fingers, misshapen or too many limbs, "
+    "a restless background, a crowd behind the speaker"
+)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -25,6 +41,7 @@ class Profile:
         text_guidance_scale: 1 asks the network half as often.
         audio_guidance_scale: Likewise.
         shifts: Of the timesteps, by resolution.
+        negative_prompt: What the video must not show.
         lora: The published file that it needs, where its weights are not merged in; None for the
             weights as they were trained.
     """
@@ -34,6 +51,7 @@ class Profile:
     text_guidance_scale: float
     audio_guidance_scale: float
     shifts: Mapping[Resolution, float]
+    negative_prompt: str = ""
     lora: str | None = None
 
     def owns(self, file: str) -> bool:
@@ -43,9 +61,7 @@ class Profile:
     def stated(self, options: RenderOptions) -> "Profile":
         """The profile, but for what a request states itself."""
         stated = {
-            name: getattr(options, name)
-            for name in ("num_inference_steps", "text_guidance_scale", "audio_guidance_scale")
-            if getattr(options, name) is not None
+            name: getattr(options, name) for name in STATED if getattr(options, name) is not None
         }
         shifts = self.shifts
         if options.shift is not None:
@@ -77,6 +93,7 @@ PROFILES = (
         text_guidance_scale=5.0,
         audio_guidance_scale=4.0,
         shifts={"480p": 7.0, "720p": 11.0},
+        negative_prompt=UNWANTED,
     ),
 )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from multitalk.engines.diffusion.guidance import Branch
+from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
 from multitalk.engines.diffusion.segments import AfterSpeech, Segment, Track, speech_windows
 from multitalk.engines.diffusion.step_cache import StepCache
@@ -48,7 +48,7 @@ class TalkModel:
         encode_picture: PictureEncoder,
         *,
         prompt: Tensor,
-        negative_prompt: Tensor,
+        negative_prompt: Tensor | None,
         voices: Voices,
         step_cache: StepCache | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class TalkModel:
             transformer: On its device.
             encode_picture: The image encoder.
             prompt: Text states without padding, [tokens, text_dim].
-            negative_prompt: Likewise.
+            negative_prompt: Likewise; None where no branch is asked that is given it.
             voices: At least one.
             step_cache: Skips steps, or None to compute them all.
         """
@@ -82,7 +82,9 @@ class TalkModel:
 
         @torch.no_grad()
         def denoise(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
-            text = self._prompt if branch in ("full", "prompt") else self._negative_prompt
+            text = self._prompt if branch in PROMPTED else self._negative_prompt
+            if text is None:
+                raise ValueError(f"the branch {branch} needs a negative prompt")
             seen = torch.cat([latents, conditioning.latents])[None].to(device, dtype)
             predicted = self._transformer(
                 hidden_states=seen,
