@@ -511,11 +511,25 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
         for path in part[0].files:
             file = tmp_path / part[0].repository.name / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-    code, said, _ = run("doctor", "--json")
-    findings = {finding["name"]: finding for finding in json.loads(said)}
-    assert findings["weights"]["works"]
-    assert "int8-fusionx (multitalk)" in findings["weights"]["said"]
+            file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")  # of safetensors, a whole one without tensors
+
+    def found() -> dict[str, object]:
+        _, said, _ = run("doctor", "--json")
+        findings: list[dict[str, object]] = json.loads(said)
+        return next(finding for finding in findings if finding["name"] == "weights")
+
+    assert found()["works"]
+    assert "int8-fusionx (multitalk)" in str(found()["said"])
+    cut = next(tmp_path.rglob("t5_int8.safetensors"))
+    cut.write_bytes(cut.read_bytes()[:-1])
+    next(tmp_path.rglob("Wan2.1_VAE.pth")).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
+    )
+    assert not found()["works"]
+    assert "t5_int8.safetensors: cut short in its header (9 bytes): delete it" in str(
+        found()["said"]
+    )
+    assert "Wan2.1_VAE.pth: a Git LFS pointer of 64 bytes" in str(found()["said"])
 
 
 def test_version() -> None:

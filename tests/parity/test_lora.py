@@ -138,6 +138,7 @@ def test_differences_of_the_modulation_reach_the_blocks_and_the_head(
     tables = {
         f"blocks.{last}.diff_m": f"blocks.{last}.scale_shift_table",
         "head.diff_m": "scale_shift_table",
+        "blocks.0.modulation.diff": "blocks.0.scale_shift_table",
     }
     tensors = {
         f"diffusion_model.{key}": torch.full(plain[name].shape, 0.25)
@@ -197,6 +198,26 @@ def test_what_has_no_place_is_listed_whole(goldens, model, tmp_path, naming):
     with pytest.raises(LoraMismatch) as caught:
         read_lora(tmp_path / "odd.safetensors", model)
     assert {f"{key}: unknown" for key in [*unknown, "mystery"]} == set(caught.value.problems)
+
+
+def test_what_is_of_another_model_is_left_out_and_told(goldens, model, plain, tmp_path, caplog):
+    weight = model.patch_embedding.weight
+    channels = weight.shape[1] * 16 // 36  # as the text-to-video model has
+    foreign = {
+        "diffusion_model.patch_embedding.diff": torch.ones(len(weight), channels, 1, 2, 2),
+        "diffusion_model.blocks.0.cross_attn.norm_added_q.diff": torch.ones(4),
+    }
+    own = {"diffusion_model.blocks.0.diff_m": torch.ones_like(model.blocks[0].scale_shift_table)}
+    file = tmp_path / "t2v.safetensors"
+    safetensors.save_file({**foreign, **own}, file)
+    merge_lora(model, read_lora(file, model), scale=1.0)
+    name = "blocks.0.scale_shift_table"
+    expect_weights(model, plain, {name: plain[name] + 1})
+    for key, values in foreign.items():
+        assert f"{key} {list(values.shape)}" in caplog.text
+    safetensors.save_file(foreign, file)
+    with pytest.raises(LoraMismatch, match=r"t2v\.safetensors: nothing in it has a place"):
+        read_lora(file, model)
 
 
 def spoiled(goldens, tmp_path, change):

@@ -208,7 +208,11 @@ def _weights(settings: Settings) -> Finding:
         files = find_weight_files(directory, settings.weight_set)
     except CheckpointMismatch as error:
         return Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
-    return Finding("weights", True, f"{files.weight_set} ({files.kind}) in {directory}")
+    found = f"{files.weight_set} ({files.kind}) in {directory}"
+    damaged = files.damaged()
+    if damaged:
+        return Finding("weights", False, f"{found}: {'; '.join(damaged)}")
+    return Finding("weights", True, found)
 
 
 def find_server(settings: Settings) -> Finding:

@@ -276,7 +276,8 @@ class Publisher:
         elif storage is None:
             self.audio(infinitetalk, f"{people}/infinitetalk.safetensors")
         elif name.startswith("infinitetalk"):
-            path = f"quant_models/infinitetalk_{people}_{storage}.safetensors"
+            merged = "_lora" if name.endswith("fusionx") else ""
+            path = f"quant_models/infinitetalk_{people}_{storage}{merged}.safetensors"
             self.network_in_8_bits(infinitetalk, path, storage)
             self.text_in_8_bits(infinitetalk, storage)
         else:

@@ -15,8 +15,10 @@ pytest.importorskip("peft")
 pytest.importorskip("cv2")
 safetensors = pytest.importorskip("safetensors.torch")
 
+from publish import Publisher, publishable_pipeline  # noqa: E402
 from toy import toy_pipeline  # noqa: E402
 
+import multitalk.engines.diffusion.engine as engine_module  # noqa: E402
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
@@ -167,6 +169,15 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
     assert len(calls) == 3
     with pytest.raises(InvalidRequest, match="it has fusionx, lightx2v, quality"):
         frames_of(engine, profile="best")
+
+
+def test_a_weight_set_says_what_its_network_was_distilled_for(loras, tmp_path):
+    Publisher(publishable_pipeline(), tmp_path).weight_set("infinitetalk-int8-fusionx")
+    pipeline, outfit = engine_module._opened(tmp_path, Settings(loras=loras[2:]))
+    assert pipeline.takes_footage
+    assert names(outfit.profiles) == ["fusionx"]
+    with pytest.raises(EngineUnavailable, match=f"take {loras[1].path.name} out of"):
+        engine_module._opened(tmp_path, Settings(loras=loras[1:2]))
 
 
 def test_a_negative_prompt_is_the_profile_s_or_the_request_s_and_read_where_it_counts(

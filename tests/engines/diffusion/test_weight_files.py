@@ -100,6 +100,50 @@ def test_the_text_encoder_may_come_from_the_sister_repository(tmp_path):
     assert found.transformer.parts[-3] == by_name(INFINITETALK)
 
 
+TEXT_ENCODERS = [
+    (MULTITALK, "quant_models/t5_int8.safetensors"),
+    (INFINITETALK, "quant_models/t5_fp8.safetensors"),
+    (WAN, T5),
+]
+NETWORKS = {
+    "int8-fusionx": [(MULTITALK, "quant_models/quant_model_int8_FusionX.safetensors")],
+    "infinitetalk-int8": [(INFINITETALK, "quant_models/infinitetalk_single_int8.safetensors")],
+    "infinitetalk-int8-fusionx": [
+        (INFINITETALK, "quant_models/infinitetalk_single_int8_lora.safetensors")
+    ],
+    "infinitetalk-multi-int8-fusionx": [
+        (INFINITETALK, "quant_models/infinitetalk_multi_int8_lora.safetensors")
+    ],
+    "infinitetalk-multi-fp8-fusionx": [
+        (INFINITETALK, "quant_models/infinitetalk_multi_fp8_lora.safetensors")
+    ],
+    "bf16": [(WAN, INDEX), (WAN, SHARD), (MULTITALK, AUDIO)],
+}
+
+
+@pytest.mark.parametrize("text_encoder", TEXT_ENCODERS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_text_encoder_serves_any_network(name, text_encoder, tmp_path):
+    write(tmp_path, [*COMMON, *NETWORKS[name], text_encoder])
+    found = find_weight_files(tmp_path)
+    assert found.weight_set == name
+    assert found.text_encoder == tmp_path / by_name(text_encoder[0]) / text_encoder[1]
+    assert found.profile == ("fusionx" if name.endswith("fusionx") else None)
+
+
+def test_a_set_s_own_text_encoder_is_taken_first(tmp_path):
+    write(tmp_path, [*COMMON, *NETWORKS["infinitetalk-multi-fp8-fusionx"], *TEXT_ENCODERS])
+    assert find_weight_files(tmp_path).text_encoder.name == "t5_fp8.safetensors"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("others", [COMMON, [], [*COMMON, TEXT_ENCODERS[0]]])
+def test_the_set_whose_network_is_there_is_the_one_that_lacks_files(name, others, tmp_path):
+    write(tmp_path, [*others[1:], *NETWORKS[name]])
+    with pytest.raises(CheckpointMismatch, match=f"multitalk fetch {name} completes it"):
+        find_weight_files(tmp_path)
+
+
 @pytest.mark.parametrize("repository", [WAN, MULTITALK])
 def test_with_the_authors_index_the_audio_part_may_be_linked_into_wan_s_folder_or_not(
     repository, tmp_path
@@ -162,7 +206,7 @@ def test_an_empty_directory_lacks_the_default_set(tmp_path):
 
 def test_a_named_set_is_that_one_or_an_error(tmp_path):
     write(tmp_path, INT8_FUSIONX)
-    with pytest.raises(CheckpointMismatch, match=f"{WAN}: {T5}: missing"):
+    with pytest.raises(CheckpointMismatch, match=f"{WAN}: {INDEX}: missing"):
         find_weight_files(tmp_path, "bf16")
     with pytest.raises(CheckpointMismatch, match="no weight set int4: there are folder, int8-fus"):
         find_weight_files(tmp_path, "int4")

@@ -273,8 +273,11 @@ def _opened(weights: Path, settings: Settings) -> tuple[MultiTalkPipeline, Outfi
         raise EngineUnavailable(
             "diffusion_weights_unusable", field="engine", problems=shown
         ) from error
-    network = find_weight_files(weights, settings.weight_set).transformer
-    return pipeline, Outfit(pipeline.transformer, network, settings.loras)
+    files = find_weight_files(weights, settings.weight_set)
+    outfit = Outfit(
+        pipeline.transformer, files.transformer, settings.loras, distilled_for=files.profile
+    )
+    return pipeline, outfit
 
 
 def _as_arrays(order: Order) -> Order:

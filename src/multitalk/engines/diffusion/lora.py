@@ -6,11 +6,14 @@ weights (`diff`), biases (`diff_b`) and modulation tables (`diff_m`). A change a
 
     W += s * (alpha / rank) * up @ down + s * diff,    b += s * diff_b
 
-with alpha = rank where a file has none. Whatever in a file has no place in the model is an error.
+with alpha = rank where a file has none. Whatever in a file has no place in the model is an error,
+but for what files bring along from a model of the same family that has other inputs: that is left
+out, and the log says so.
 """
 
+import logging
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +39,10 @@ PARTS = {
     ".alpha": "alpha",
 }
 DIFFERENCES = {".diff": "weight", ".diff_b": "bias", ".diff_m": "scale_shift_table"}
+MODULATION = (".modulation", "_modulation")  # with dots, or with kohya's underscores
+SHOWN_LEFT_OUT = 5
+
+logger = logging.getLogger(__name__)
 
 
 class LoraMismatch(ValueError):
@@ -81,14 +88,10 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     """Read a file and find the place of everything in it.
 
     Raises:
-        LoraMismatch: Unknown keys, unpaired halves, wrong shapes, nothing at all, a cut file.
+        LoraMismatch: Unknown keys, unpaired halves, wrong shapes, nothing that has a place, a cut
+            file.
     """
-    try:
-        tensors = load_file(file)
-    except OSError as error:
-        raise LoraMismatch([f"{file.name}: cannot be read ({error.strerror})"]) from error
-    except SafetensorError as error:
-        raise LoraMismatch([f"{file.name}: cannot be read ({error})"]) from error
+    tensors = _read(file)
     modules = {name: base_layer(module) for name, module in model.named_modules()}
     kohya = {
         spelled.replace(".", "_"): name
@@ -96,14 +99,14 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
         for spelled in (name, to_published(name))
     }
     lora: Lora = {}
-    problems = []
+    problems, left_out = [], []
     for key, tensor in tensors.items():
-        ending = next((ending for ending in (*PARTS, *DIFFERENCES) if key.endswith(ending)), None)
-        if ending is None:
-            problems.append(f"{key}: unknown")
+        stem, ending = _split(key)
+        name = stem if ending is None else _module_name(stem, ending, kohya)
+        if _is_left_over(name, tensor, modules):
+            left_out.append(f"{key} {list(tensor.shape)}")
             continue
-        name = _module_name(key.removesuffix(ending), ending, kohya)
-        if name not in modules:
+        if ending is None or name not in modules:
             problems.append(f"{key}: unknown")
             continue
         change = lora.setdefault(name, ModuleChange())
@@ -115,8 +118,13 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
         problems += _misfits(name, change, modules[name])
     if not tensors:
         problems.append(f"{file.name}: empty")
+    if left_out and not lora:
+        problems.append(f"{file.name}: nothing in it has a place in this network")
     if problems:
         raise LoraMismatch(problems)
+    if left_out:
+        said = ", ".join(left_out[:SHOWN_LEFT_OUT])
+        logger.warning("%s: %d left out, of another model: %s", file.name, len(left_out), said)
     return lora
 
 
@@ -259,6 +267,38 @@ def attach_loras(
 def base_layer(module: nn.Module) -> nn.Module:
     """The layer itself, where the library has put an adapter around it."""
     return getattr(module, "base_layer", module)
+
+
+def _read(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except OSError as error:
+        raise LoraMismatch([f"{file.name}: cannot be read ({error.strerror})"]) from error
+    except SafetensorError as error:
+        raise LoraMismatch([f"{file.name}: cannot be read ({error})"]) from error
+
+
+def _split(key: str) -> tuple[str, str | None]:
+    """A key as what it changes and the ending that says how; None for an ending that is unknown."""
+    ending = next((ending for ending in (*PARTS, *DIFFERENCES) if key.endswith(ending)), None)
+    if ending is None:
+        return key, None
+    stem = key.removesuffix(ending)
+    if ending == ".diff" and stem.endswith(MODULATION):  # a longer way to say the same
+        return stem[: -len(MODULATION[0])], ".diff_m"
+    return stem, ending
+
+
+def _is_left_over(name: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether a key is of Wan's text-to-video model, or of a norm that only some versions have."""
+    if name == "patch_embedding":  # there, it sees 16 channels of noise and no picture
+        weight = modules[name].weight
+        return (
+            tensor.dim() == weight.dim()
+            and tensor.shape[1] < weight.shape[1]
+            and tensor.shape[2:] == weight.shape[2:]
+        )
+    return name.endswith("norm_added_q") and name not in modules
 
 
 def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:

@@ -29,6 +29,8 @@ class Outfit:
         transformer: MultiTalkTransformer3DModel,
         network: Path,
         loras: Sequence[LoraFile] = (),
+        *,
+        distilled_for: str | None = None,
     ) -> None:
         """Attach the LoRAs. To be called before the network is brought to its place.
 
@@ -36,12 +38,13 @@ class Outfit:
             transformer: Bears no LoRA yet.
             network: The file or folder that it was opened from.
             loras: To attach.
+            distilled_for: The name of the network's own profile, where its weight set says it.
 
         Raises:
             EngineUnavailable: A LoRA does not fit the network, or the weights' own profile.
         """
         names = [lora.path.name for lora in loras]
-        self.profiles = offered(network, names)
+        self.profiles = offered(network, names, distilled_for=distilled_for)
         self._attached = AttachedLoras(transformer)
         for lora in loras:
             try:

@@ -1,7 +1,8 @@
 """Profiles: named schedules, each for the weights that it was distilled or published for.
 
 The figures are those that MultiTalk's authors publish with each set of weights. Distilled weights
-bear their profile's name in their file's name, be they a LoRA or merged into the network.
+bear their profile's name in their file's name, be they a LoRA or merged into the network, or their
+weight set says it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,18 +99,25 @@ PROFILES = (
 )
 
 
-def offered(network: Path, loras: Sequence[str]) -> tuple[Profile, ...]:
+def offered(
+    network: Path, loras: Sequence[str], *, distilled_for: str | None = None
+) -> tuple[Profile, ...]:
     """The profiles that weights and LoRAs allow, the default one first; at least one.
 
     Args:
         network: The transformer's file, or the folder of its files.
         loras: Names of the LoRA files.
+        distilled_for: The name of the weights' own profile, where more than their name says it.
 
     Raises:
         EngineUnavailable: A LoRA for a profile, where the weights have one merged in already.
     """
     files = [network.name, *(file.name for file in network.glob("*.safetensors"))]
-    merged = tuple(profile for profile in PROFILES if any(map(profile.owns, files)))
+    merged = tuple(
+        profile
+        for profile in PROFILES
+        if profile.name == distilled_for or any(map(profile.owns, files))
+    )
     if not merged:
         return tuple(
             profile for profile in PROFILES if profile.lora is None or any(map(profile.owns, loras))

@@ -53,11 +53,13 @@ class WeightSet:
         parts: By the component, or field of `WeightFiles`, that they are for; where several can
             serve, the first that is there does.
         kind: How segments follow one another.
+        profile: That its network was distilled for; None for one as it was trained.
         fetched: Whether `multitalk fetch` knows it.
     """
 
     parts: Mapping[str, tuple[Part, ...]]
     kind: Kind = "multitalk"
+    profile: str | None = None
     fetched: bool = True
 
 
@@ -84,7 +86,16 @@ SHARDS = _folder(WAN, "", CONFIG_NAME, index=INDEX_NAME)
 CONFIG = _file(WAN, CONFIG_NAME)
 # The second place: the MultiTalk authors have users link the file there.
 MULTITALK_AUDIO = (_file(MULTITALK, AUDIO_NAME), _file(WAN, AUDIO_NAME))
-TEXT_ENCODER = _file(WAN, "models_t5_umt5-xxl-enc-bf16.pth")
+# By how their weights are held; those in 8 bits are published beside both networks.
+TEXT_ENCODERS: dict[str, tuple[Part, ...]] = {
+    "int8": tuple(
+        _file(where, "quant_models/t5_int8.safetensors") for where in (MULTITALK, INFINITETALK)
+    ),
+    "fp8": tuple(
+        _file(where, "quant_models/t5_fp8.safetensors") for where in (MULTITALK, INFINITETALK)
+    ),
+    "bf16": (_file(WAN, "models_t5_umt5-xxl-enc-bf16.pth"),),
+}
 AUDIO_ENCODER = _folder(WAV2VEC2, "", CONFIG_NAME, "model.safetensors")
 ENCODERS: dict[str, tuple[Part, ...]] = {
     "tokenizer": (_folder(WAN, "google/umt5-xxl", "tokenizer.json"),),
@@ -94,24 +105,27 @@ ENCODERS: dict[str, tuple[Part, ...]] = {
 }
 
 
+def _text_encoder(storage: str) -> tuple[Part, ...]:
+    """A set's own text encoder, or any other: they give every network the same states."""
+    own, others = TEXT_ENCODERS[storage], TEXT_ENCODERS.items()
+    return own + tuple(part for held, parts in others if held != storage for part in parts)
+
+
 def _in_16_bits(audio_part: tuple[Part, ...], kind: Kind = "multitalk") -> WeightSet:
     network = {"transformer": (SHARDS,), "audio_part": audio_part}
-    return WeightSet({**network, "text_encoder": (TEXT_ENCODER,), **ENCODERS}, kind)
+    return WeightSet({**network, "text_encoder": _text_encoder("bf16"), **ENCODERS}, kind)
 
 
-def _one_file(network: Part, text_encoder: tuple[Part, ...], kind: Kind) -> WeightSet:
+def _one_file(
+    network: Part, storage: str, kind: Kind = "multitalk", profile: str | None = None
+) -> WeightSet:
     parts = {"transformer": (network,), "transformer_config": (CONFIG,)}
-    return WeightSet({**parts, "text_encoder": text_encoder, **ENCODERS}, kind)
+    return WeightSet({**parts, "text_encoder": _text_encoder(storage), **ENCODERS}, kind, profile)
 
 
-def _in_8_bits(network: Part, storage: str, kind: Kind = "multitalk") -> WeightSet:
-    """The same text encoder is published beside both networks."""
-    path = f"quant_models/t5_{storage}.safetensors"
-    return _one_file(network, (_file(MULTITALK, path), _file(INFINITETALK, path)), kind)
-
-
-def _multitalk(name: str, storage: str) -> WeightSet:
-    return _in_8_bits(_file(MULTITALK, f"quant_models/{name}.safetensors"), storage)
+def _multitalk(name: str, storage: str, profile: str | None = None) -> WeightSet:
+    network = _file(MULTITALK, f"quant_models/{name}.safetensors")
+    return _one_file(network, storage, profile=profile)
 
 
 def _infinitetalk(people: str) -> WeightSet:
@@ -120,13 +134,19 @@ def _infinitetalk(people: str) -> WeightSet:
 
 def _infinitetalk_in_8_bits(people: str, storage: str) -> WeightSet:
     path = f"quant_models/infinitetalk_{people}_{storage}.safetensors"
-    return _in_8_bits(_file(INFINITETALK, path), storage, "infinitetalk")
+    return _one_file(_file(INFINITETALK, path), storage, "infinitetalk")
+
+
+def _infinitetalk_with_fusionx(people: str, storage: str) -> WeightSet:
+    """Their names say `lora`; which one is merged in, the authors say: FusionX's."""
+    path = f"quant_models/infinitetalk_{people}_{storage}_lora.safetensors"
+    return _one_file(_file(INFINITETALK, path), storage, "infinitetalk", "fusionx")
 
 
 # In the order in which they are taken where several are there and none is named.
 WEIGHT_SETS: dict[str, WeightSet] = {
-    "int8-fusionx": _multitalk("quant_model_int8_FusionX", "int8"),
-    "fp8-fusionx": _multitalk("quant_model_fp8_FusionX", "fp8"),
+    "int8-fusionx": _multitalk("quant_model_int8_FusionX", "int8", "fusionx"),
+    "fp8-fusionx": _multitalk("quant_model_fp8_FusionX", "fp8", "fusionx"),
     "bf16": _in_16_bits(MULTITALK_AUDIO),
     "bf16-diffusers": WeightSet(
         {
@@ -141,6 +161,7 @@ WEIGHT_SETS: dict[str, WeightSet] = {
                     CONFIG_NAME,
                     index="model.safetensors.index.json",
                 ),
+                *_text_encoder("bf16"),
             ),
             "tokenizer": (_folder(WAN_FOR_DIFFUSERS, "tokenizer", "tokenizer.json"),),
             "image_encoder": (
@@ -157,6 +178,9 @@ WEIGHT_SETS: dict[str, WeightSet] = {
     ),
     "int8": _multitalk("dit_model_int8", "int8"),
     "fp8": replace(_multitalk("dit_model_fp8", "fp8"), fetched=False),
+    "infinitetalk-int8-fusionx": _infinitetalk_with_fusionx("single", "int8"),
+    "infinitetalk-multi-int8-fusionx": _infinitetalk_with_fusionx("multi", "int8"),
+    "infinitetalk-multi-fp8-fusionx": _infinitetalk_with_fusionx("multi", "fp8"),
     "infinitetalk-int8": _infinitetalk_in_8_bits("single", "int8"),
     "infinitetalk-multi-int8": _infinitetalk_in_8_bits("multi", "int8"),
     "infinitetalk-fp8": _infinitetalk_in_8_bits("single", "fp8"),
@@ -165,6 +189,6 @@ WEIGHT_SETS: dict[str, WeightSet] = {
     "infinitetalk-multi": _infinitetalk("multi"),
     # The whole network in a file of one's own, as the authors' `--dit_path` takes it.
     "infinitetalk-pth": replace(
-        _one_file(_file(INFINITETALK, "*.pth"), (TEXT_ENCODER,), "infinitetalk"), fetched=False
+        _one_file(_file(INFINITETALK, "*.pth"), "bf16", "infinitetalk"), fetched=False
     ),
 }

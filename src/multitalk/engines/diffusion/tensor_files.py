@@ -18,8 +18,7 @@ from torch import nn
 
 from multitalk.engines.diffusion.quantized import as_held
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch
-
-ARCHIVE = b"PK\x03\x04"  # how a `.pth` begins that can be mapped; older ones are pickles only
+from multitalk.weights.headers import ARCHIVE, pointer_of
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +127,9 @@ def fill(
 
 def _map_file(file: Path) -> dict[str, torch.Tensor]:
     try:
+        pointer = pointer_of(file)
+        if pointer is not None:
+            raise CheckpointMismatch([f"{file.name}: {pointer}"])
         if file.suffix == ".pth":
             return _map_pickle(file)
         with safe_open(file, framework="pt") as opened:
@@ -147,7 +149,7 @@ def _map_file(file: Path) -> dict[str, torch.Tensor]:
 
 def _map_pickle(file: Path) -> dict[str, torch.Tensor]:
     with file.open("rb") as opened:
-        mappable = opened.read(len(ARCHIVE)) == ARCHIVE
+        mappable = opened.read(len(ARCHIVE)) == ARCHIVE  # older ones are pickles only
     content = torch.load(file, map_location="cpu", mmap=mappable, weights_only=True)
     if isinstance(content, dict):
         content = content.get("state_dict", content)

@@ -24,6 +24,7 @@ from multitalk.engines.diffusion.published import (
     Repository,
     WeightSet,
 )
+from multitalk.weights.headers import damage_of
 from multitalk.weights.layout import repository_folders
 
 FOLDER = "folder"
@@ -70,6 +71,7 @@ class WeightFiles:
         audio_part: The file of the audio layers, where it lies elsewhere.
         image_processor: A folder, or None for CLIP's published constants.
         pipeline_index: `model_index.json`, where there is one.
+        profile: That the set's network was distilled for, where the set says so.
     """
 
     weight_set: str
@@ -84,6 +86,23 @@ class WeightFiles:
     audio_part: Path | None = None
     image_processor: Path | None = None
     pipeline_index: Path | None = None
+    profile: str | None = None
+
+    def damaged(self) -> list[str]:
+        """Which files cannot be what they should, by their sizes and headers; one sentence each."""
+        opened = (
+            self.transformer,
+            self.text_encoder,
+            self.tokenizer,
+            self.image_encoder,
+            self.vae,
+            self.audio_encoder,
+            self.transformer_config,
+            self.audio_part,
+        )
+        files = [file for path in opened if path is not None for file in _files_of(path)]
+        found = ((file, damage_of(file)) for file in dict.fromkeys(files))
+        return [f"{file}: {damage}" for file, damage in found if damage is not None]
 
 
 def find_weight_files(directory: Path, weight_set: str | None = None) -> WeightFiles:
@@ -96,7 +115,8 @@ def find_weight_files(directory: Path, weight_set: str | None = None) -> WeightF
 
     Raises:
         CheckpointMismatch: No such set, or it is not whole: names every missing file and its
-            repository. Where no set was named, those of the set that lacks the fewest.
+            repository. Where no set was named, those of the set that lacks the fewest,
+            of the sets whose network is there, or a part of it, if there are such.
     """
     if weight_set not in (None, FOLDER, *WEIGHT_SETS):
         known = ", ".join((FOLDER, *WEIGHT_SETS))
@@ -108,7 +128,7 @@ def find_weight_files(directory: Path, weight_set: str | None = None) -> WeightF
     whole = [search for search in found if not search.missing]
     if not whole:
         likely = [search for search in found if search.is_likely] or found
-        raise CheckpointMismatch(min(likely, key=lambda search: len(search.missing)).problems())
+        raise CheckpointMismatch(min(likely, key=_Search.lack).problems())
     chosen, *others = (search.name for search in whole)
     also = f"; also whole: {', '.join(others)}" if others else ""
     logger.info("weight set %s%s", chosen, also)
@@ -130,14 +150,20 @@ class _Search:
     kind: Kind
     paths: dict[str, Path] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    has_network: bool = False  # or a part of it
 
     @property
     def is_likely(self) -> bool:
         """Whether it may be meant: a set that cannot be fetched only where its network is there."""
         return WEIGHT_SETS[self.name].fetched or "transformer" in self.paths
 
+    def lack(self) -> tuple[bool, int]:
+        """How far it is from being whole: a network that is there says which set is meant."""
+        return not self.has_network, len(self.missing)
+
     def files(self) -> WeightFiles:
-        return WeightFiles(weight_set=self.name, kind=self.kind, **self.paths)
+        profile = WEIGHT_SETS[self.name].profile
+        return WeightFiles(weight_set=self.name, kind=self.kind, profile=profile, **self.paths)
 
     def problems(self) -> list[str]:
         way_out = "put these files there; docs/diffusion.md says where"
@@ -150,6 +176,12 @@ def _look_for(directory: Path, name: str, weight_set: WeightSet) -> _Search:
     search = _Search(name, weight_set.kind)
     for component, choices in weight_set.parts.items():
         found = [(part, *_find_part(directory, part)) for part in choices]
+        if component == "transformer":
+            search.has_network = any(
+                Path(file).name != CONFIG_NAME and file not in missing
+                for part, _, missing in found
+                for file in part.files
+            )
         for _, path, missing in found:
             if path is not None and not missing:
                 search.paths[component] = path
@@ -195,6 +227,13 @@ def _missing_shards(index: Path, name: str) -> list[str]:
     return [prefix + shard for shard in names if not (index.parent / shard).is_file()]
 
 
+def _files_of(path: Path) -> list[Path]:
+    """The files that are opened of a folder, or the file itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for kind in ("*.json", "*.safetensors") for file in path.glob(kind))
+
+
 def _is_folder(directory: Path) -> bool:
     return (directory / PIPELINE_INDEX).is_file() or (directory / "transformer").is_dir()
 
@@ -216,7 +255,7 @@ def _folder(directory: Path) -> WeightFiles:
     index = directory / PIPELINE_INDEX
     if index.is_file():
         paths["pipeline_index"] = index
-    return WeightFiles(weight_set=FOLDER, kind=_kind(index), **paths)
+    return WeightFiles(weight_set=FOLDER, kind=_kind(index), profile=None, **paths)
 
 
 def _kind(index: Path) -> Kind:
