@@ -94,7 +94,8 @@ FROM runtime AS gpu
 # A CUDA base would say this; the container runtime brings the driver in by it.
 ENV IMAGE_TARGET=gpu \
     NVIDIA_VISIBLE_DEVICES=all \
-    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTORCH_ALLOC_CONF=expandable_segments:True
 COPY --from=gpu-packages /opt/venv /opt/venv
 COPY --from=weights /opt/multitalk/weights /opt/multitalk/weights
 COPY --from=code /opt/multitalk/app /opt/multitalk/app

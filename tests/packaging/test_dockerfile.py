@@ -98,6 +98,12 @@ def test_the_driver_is_let_into_the_gpu_image_only() -> None:
     assert "NVIDIA" not in environment["cpu"]
 
 
+def test_the_gpu_s_memory_is_taken_in_segments_that_grow() -> None:
+    environment = {stage: value for stage, value in of("ENV") if "IMAGE_TARGET" in value}
+    assert "PYTORCH_ALLOC_CONF=expandable_segments:True" in environment["gpu"]
+    assert "PYTORCH" not in environment["cpu"]
+
+
 def test_no_secret_is_an_argument_or_in_the_environment() -> None:
     given = [value for name in ("ARG", "ENV", "LABEL") for _, value in of(name)]
     assert [value for value in given if SECRET.search(value)] == []
