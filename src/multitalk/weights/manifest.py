@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from multitalk.errors import not_a_choice
 
 MANIFEST = Path(__file__).with_name("manifest.json")
+TEXT_ENCODER_PART = "text-"  # how the names of such parts begin
 
 # As the hub's: a path's parts are names, so that no file lands outside its folder.
 RepositoryName = Annotated[
@@ -150,6 +151,17 @@ class Manifest(_Strict):
             added = self._find(lora.repository, lora.path)
             found[added.key] = added
         return tuple(found.values())
+
+    @property
+    def text_encoders(self) -> frozenset[str]:
+        """Keys of the files of which any one is a text encoder for every set."""
+        return frozenset(
+            f"{repository}/{path}"
+            for part, files in self.parts.items()
+            if part.startswith(TEXT_ENCODER_PART)
+            for repository, paths in files.items()
+            for path in paths
+        )
 
     def _of_set(self, weight_set: str) -> Iterator[Wanted]:
         for part in self.sets[weight_set].parts:

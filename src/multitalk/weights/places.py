@@ -5,7 +5,7 @@
 3. `/opt/multitalk/weights`, baked into the image.
 4. The hub's cache (`HF_HOME` and its fellows).
 
-The last three count only if they hold every file of a set.
+The last three count only if they hold every file of a set; any text encoder serves any set.
 """
 
 import os
@@ -17,7 +17,7 @@ from multitalk.messages import Locale, sentence
 from multitalk.settings import Settings
 from multitalk.weights.layout import find_hub_cache
 from multitalk.weights.manifest import load_manifest
-from multitalk.weights.verify import verify_weights
+from multitalk.weights.verify import survey
 
 VOLUME = Path("/runpod-volume/multitalk/weights")
 BAKED = Path("/opt/multitalk/weights")
@@ -91,10 +91,13 @@ def find_weights(
 def _look(directory: Path, *, named: bool) -> Place:
     if not directory.is_dir():
         return Place(directory, None, usable=False)
-    fewest = None
-    for weight_set in load_manifest().sets:
-        missing = len(verify_weights(directory, weight_set))
-        if not missing:
-            return Place(directory, weight_set, usable=True)
-        fewest = missing if fewest is None else min(fewest, missing)
-    return Place(directory, None, usable=named, missing=fewest or 0)
+    manifest = load_manifest()
+    looked = {weight_set: survey(directory, weight_set) for weight_set in manifest.sets}
+    there = {file.key for files in looked.values() for file, is_there in files.items() if is_there}
+    if there & manifest.text_encoders:
+        there |= manifest.text_encoders  # any one serves every network
+    missing = {name: len({file.key for file in files} - there) for name, files in looked.items()}
+    nearest = min(missing, key=missing.__getitem__)
+    if not missing[nearest]:
+        return Place(directory, nearest, usable=True)
+    return Place(directory, None, usable=named, missing=missing[nearest])

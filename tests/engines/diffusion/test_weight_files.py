@@ -181,6 +181,15 @@ def test_all_that_is_missing_of_the_closest_set_is_said_with_its_publisher(tmp_p
     }
 
 
+def test_a_network_that_is_there_in_part_says_which_set_is_meant(tmp_path):
+    write(tmp_path, [*COMMON, TEXT_ENCODERS[0], *NETWORKS["bf16"]])
+    shards = {str(number): SHARD.replace("00001-", f"0000{number}-") for number in range(1, 8)}
+    (tmp_path / by_name(WAN) / INDEX).write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(CheckpointMismatch, match="multitalk fetch bf16 completes it") as caught:
+        find_weight_files(tmp_path)
+    assert len(caught.value.problems) == 1 + 6
+
+
 def test_a_set_that_cannot_be_fetched_is_the_closest_where_its_network_is_there(tmp_path):
     write(tmp_path, [*COMMON[:-1], (MULTITALK, "quant_models/dit_model_fp8.safetensors")])
     with pytest.raises(CheckpointMismatch, match="set fp8 is not whole: put these files there"):
