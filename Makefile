@@ -40,14 +40,14 @@ PAGE_TESTS := tests/web
 MAKEFLAGS += --keep-going
 
 # Several processes test at once: threads of one that wait for each other take time from the others
-test-parts test-doors test-page test-diffusion: export OMP_NUM_THREADS := 1
-test-parts test-doors test-page test-diffusion: export OPENBLAS_NUM_THREADS := 1
+test-parts test-doors test-page test-diffusion test-newest test-arm: export OMP_NUM_THREADS := 1
+test-parts test-doors test-page test-diffusion test-newest test-arm: export OPENBLAS_NUM_THREADS := 1
 
 # What is imported is compiled once, not by each of a test's processes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion check format serve bench bench-gpu fuzz clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench bench-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -94,13 +94,19 @@ test-page: .venv/.dev  ## the web page, in one server and a browser
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS)
 
+test-newest:  ## a short part on the newest Python, from Debian's packages where it is not here
+	@tools/test_elsewhere.sh newest
+
+test-arm:  ## faces and a talk on an emulated ARM processor, by qemu-user
+	@tools/test_elsewhere.sh arm64
+
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/shellcheck entrypoint.sh tools/build_image_offline.sh .ci/run
+	@$(BIN)/shellcheck entrypoint.sh tools/build_image_offline.sh tools/debian_python.sh tools/test_elsewhere.sh .ci/run
 
 format: .venv/.dev  ## rewrite the files in the house style
 	@$(BIN)/ruff format .
