@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from multitalk.face import mesh
+from multitalk.face.agreement import limits_of
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
 from multitalk.face.networks import Mesh, Reading
+from multitalk.face.search import Place
+from multitalk.face.squares import Square
 from multitalk.face.tracking import track_faces
 from multitalk.face.turning import turned_picture, turned_points
 from patience import PATIENCE_SECONDS
@@ -208,6 +211,78 @@ def test_a_face_that_the_mesh_denies_is_followed_in_one_look_by_the_detectors_wo
         assert detector.follow(np.zeros_like(picture), before) is None
         far = np.roll(picture, 90, axis=1)
         assert detector.follow(far, before) is not None
+
+
+class Scripted(FaceDetector):
+    """A detector whose mesh reads given points, one after another, wherever it is shown."""
+
+    def __init__(self, *readings: np.ndarray, presence: float = 1.0) -> None:
+        super().__init__()
+        self._readings, self._presence = readings, presence
+        self.reads = 0
+
+    def _read(self, image: np.ndarray, square: Square) -> tuple[np.ndarray, float]:
+        self.reads += 1
+        return self._readings[self.reads - 1], self._presence
+
+
+def moved(face: FaceLandmarks, sizes: float) -> np.ndarray:
+    """The points of a face, moved across by as many of its sizes."""
+    return (face.points + np.array([sizes * face.size, 0, 0])).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "score", "presence", "reads"),
+    [
+        ((0, 0, 0, 0), 0.9, 0.0, 4),  # a face, whatever the mesh says of it
+        ((0.1, 0, 0.01, 0), 0.9, 1.0, 4),
+        ((0.4, 0, 0, 0), 0.9, 1.0, 2),  # the second look is elsewhere
+        ((0, 0, 0.14, 0), 0.9, 1.0, 3),  # no third can be near both
+        ((0, 0, 0, 0), 0.65, 0.4, 2),  # neither the detector is sure nor the mesh
+        ((0, 0, 0, 0), 0.0, 0.4, 2),
+        ((0, 0, 0, 0), 0.65, 0.6, 4),
+        ((0, 0, 0.06, 0), 0.65, 1.0, 3),
+    ],
+)
+def test_the_mesh_is_read_no_further_than_until_it_is_known_that_there_is_no_face(
+    astronaut: FaceLandmarks,
+    offsets: tuple[float, ...],
+    score: float,
+    presence: float,
+    reads: int,
+) -> None:
+    place = Place(*astronaut.center, astronaut.size, score)
+    with Scripted(*(moved(astronaut, by) for by in offsets), presence=presence) as scripted:
+        face = scripted.verified(load_astronaut(), place)
+        assert scripted.reads == reads
+        assert (face is not None) == (reads == 4)
+
+
+@pytest.mark.parametrize("score", [0.9, 0.75, 0.65, 0.0])
+def test_to_stop_early_changes_no_verdict(astronaut: FaceLandmarks, score: float) -> None:
+    rng = np.random.default_rng(0)
+    limits, stopped, kept = limits_of(score), 0, 0
+    for _ in range(100):
+        steps = rng.normal(0, rng.uniform(0.5, 5) * limits.widest, 3)
+        looks = [moved(astronaut, step) for step in steps]
+        middle = np.median(looks, axis=0).astype(np.float32)
+        size = FaceLandmarks(middle).size
+        spread = max(float(np.abs(look - middle)[:, :2].mean()) for look in looks) / size
+        place = Place(*astronaut.center, astronaut.size, score)
+        with Scripted(looks[0], *looks) as scripted:
+            found = scripted.verified(load_astronaut(), place) is not None
+            stopped += scripted.reads < 4
+        assert found == limits.hold(FaceLandmarks(middle, spread))
+        kept += found
+    assert stopped > 10
+    assert kept > 10
+
+
+def test_a_place_that_the_mesh_reads_as_a_dot_is_no_face(astronaut: FaceLandmarks) -> None:
+    dot = (astronaut.points * 0.1).astype(np.float32)
+    with Scripted(dot, dot, dot, dot) as scripted:
+        place = Place(*astronaut.center, astronaut.size, 0.9)
+        assert scripted.verified(load_astronaut(), place) is None
 
 
 def test_finding_faces_writes_nothing_to_stderr() -> None:

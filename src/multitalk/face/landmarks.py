@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.face.agreement import KNOWN, Limits, limits_of
 from multitalk.face.networks import MESH_PIXELS, Detector, Mesh
 from multitalk.face.points import Box, FaceLandmarks
 from multitalk.face.search import Place, Search
@@ -22,16 +23,13 @@ MIN_FACE_PIXELS = 28  # smaller ones are found too, but their lips are below one
 
 # Side of the square in which a face is first read / longer side of the box that a detector or a
 # caller gives; then of those in which it is read again / longer side of its points' own box. The
-# median over three is steadier than one.
+# median over three is steadier than one. The first two differ most, where most disagree.
 FIRST_MARGIN = 1.4
-MARGINS = (1.3, 1.5, 1.75)
+MARGINS = (1.3, 1.75, 1.5)
 FOLLOWED_MARGIN = 1.4  # of what follows the voice best in rendered and filmed talks
+MAX_DRIFT = 0.15  # face sizes between the first reading and the next; of 1100 faces, 0.09 at most
 
-# Where there is no face the three readings disagree. Mean distance to the median in face sizes.
-MAX_SPREAD = 0.025
-MAX_SPREAD_UNSEEN = 0.01  # where no detector sees a face
-
-PRESENT = 0.5  # from which the mesh's own word is enough to follow a face
+PRESENT = 0.5  # from which the mesh says that there is a face
 LOST_MARGIN, LOST_PIXELS = 3.5, 160  # of the square in which a face is looked for that is lost
 NEAR = 0.5  # face sizes by which a face may move from a frame to the next
 
@@ -97,9 +95,7 @@ class FaceDetector:
     def verified(self, image: NDArray[np.uint8], place: Place) -> FaceLandmarks | None:
         """The points of the face at a place, or None; see `face.search.Networks`."""
         square = Square(place.x, place.y, FIRST_MARGIN * place.size, place.tilt)
-        return self._verified(
-            image, square, max_spread=MAX_SPREAD if place.score > 0 else MAX_SPREAD_UNSEEN
-        )
+        return self._verified(image, square, limits_of(place.score))
 
     def refine(
         self, image: NDArray[np.uint8], x: float, y: float, size: float
@@ -117,7 +113,7 @@ class FaceDetector:
         """
         # Whoever asks does not know well where the face is, so it is read once more.
         first, _ = self._read(image, Square(x, y, FIRST_MARGIN * size))
-        return self._verified(image, around(first, margin=FIRST_MARGIN), max_spread=MAX_SPREAD)
+        return self._verified(image, around(first, margin=FIRST_MARGIN), KNOWN)
 
     def follow(self, image: NDArray[np.uint8], before: FaceLandmarks) -> FaceLandmarks | None:
         """Find a face near where it was in the frame before; None if it is gone.
@@ -137,17 +133,28 @@ class FaceDetector:
         return self.verified(image, place)
 
     def _verified(
-        self, image: NDArray[np.uint8], square: Square, *, max_spread: float
+        self, image: NDArray[np.uint8], square: Square, limits: Limits
     ) -> FaceLandmarks | None:
-        """Read a face twice: the first reading tells where those of the second are."""
+        """Read a face twice: the first reading tells where those of the second are.
+
+        Most of what is no face is known as such before the last reading.
+        """
         first, _ = self._read(image, square)
-        readings = [self._read(image, around(first, margin=margin))[0] for margin in MARGINS]
-        points = np.median(np.stack(readings), axis=0).astype(np.float32)
-        size = FaceLandmarks(points).size
-        off = max(float(np.abs(one[:, :2] - points[:, :2]).mean()) for one in readings)
-        if size < MIN_FACE_PIXELS or off > max_spread * size:
+        narrow, presence = self._read(image, around(first, margin=MARGINS[0]))
+        if (limits.needs_presence and presence <= PRESENT) or _apart(first, narrow) > MAX_DRIFT:
             return None
-        return FaceLandmarks(points, off / size)
+        readings = [narrow, self._read(image, around(first, margin=MARGINS[1]))[0]]
+        # The median of three lies between any two, so that one of these is half as far off.
+        if _apart(*readings) > 2 * limits.widest:
+            return None
+        readings.append(self._read(image, around(first, margin=MARGINS[2]))[0])
+        points = np.median(np.stack(readings), axis=0).astype(np.float32)
+        off = max(float(np.abs(one[:, :2] - points[:, :2]).mean()) for one in readings)
+        size = FaceLandmarks(points).size
+        if size < MIN_FACE_PIXELS:
+            return None
+        face = FaceLandmarks(points, off / size)
+        return face if limits.hold(face) else None
 
     def _nearest(self, image: NDArray[np.uint8], before: FaceLandmarks) -> Place | None:
         """What the detector sees next to where a face was."""
@@ -174,6 +181,13 @@ def detect_faces(image: NDArray[np.uint8], *, expected: int = 1) -> list[FaceLan
     """Find the faces of one picture, from left to right; see `FaceDetector.detect`."""
     with FaceDetector() as detector:
         return detector.detect(image, expected=expected)
+
+
+def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """How far apart two readings are: mean along an axis, in sizes of the box around both."""
+    both = np.vstack([one, other])[:, :2]
+    size = float((both.max(0) - both.min(0)).max())
+    return float(np.abs(one[:, :2] - other[:, :2]).mean()) / max(size, 1e-6)
 
 
 def _turned_back(

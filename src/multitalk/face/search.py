@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.face.agreement import SURE_SCORE
 from multitalk.face.points import Box, FaceLandmarks, scaled_box
 
 # How a picture is looked at while it shows too few faces: pixels of its longer side, and quarter
@@ -21,7 +22,6 @@ BOX_LOOK = 320  # pixels for a part of a picture in which a caller says that a f
 BOX_MARGINS = (2.0, 1.3, 3.5)
 FACES_IN_BOX = (1.0, 0.7)  # sizes of a face, in boxes, that are tried where no detector sees one
 
-SURE_SCORE = 0.7  # from which a detector's word is enough to say that somebody is there
 SAME_TILT = 0.35  # radians between two places at which the mesh sees the same
 SURE_PIXELS = 40  # of a face for that
 
