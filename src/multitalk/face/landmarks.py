@@ -27,7 +27,7 @@ MIN_FACE_PIXELS = 28  # smaller ones are found too, but their lips are below one
 FIRST_MARGIN = 1.4
 MARGINS = (1.3, 1.75, 1.5)
 FOLLOWED_MARGIN = 1.4  # of what follows the voice best in rendered and filmed talks
-MAX_DRIFT = 0.15  # face sizes between the first reading and the next; of 1100 faces, 0.09 at most
+MAX_DRIFT = 0.15  # face sizes between the first reading and the next; of 1075 faces, 0.09 at most
 
 PRESENT = 0.5  # from which the mesh says that there is a face
 LOST_MARGIN, LOST_PIXELS = 3.5, 160  # of the square in which a face is looked for that is lost
