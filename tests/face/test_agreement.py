@@ -38,8 +38,8 @@ def test_limits_never_tighten_as_the_detector_becomes_surer() -> None:
         assert surer.front >= other.front
         assert surer.spread >= other.spread
         assert surer.side >= other.side
-        assert other.needs_presence or not surer.needs_presence
-    assert not KNOWN.needs_presence
+        assert surer.presence <= other.presence
+    assert KNOWN.presence == 0
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -238,9 +238,10 @@ def moved(face: FaceLandmarks, sizes: float) -> np.ndarray:
         ((0.1, 0, 0.01, 0), 0.9, 1.0, 4),
         ((0.4, 0, 0, 0), 0.9, 1.0, 2),  # the second look is elsewhere
         ((0, 0, 0.14, 0), 0.9, 1.0, 3),  # no third can be near both
-        ((0, 0, 0, 0), 0.65, 0.4, 2),  # neither the detector is sure nor the mesh
-        ((0, 0, 0, 0), 0.0, 0.4, 2),
-        ((0, 0, 0, 0), 0.65, 0.6, 4),
+        ((0, 0, 0, 0), 0.65, 0.001, 2),  # the detector is not sure, and the mesh sees nothing
+        ((0, 0, 0, 0), 0.0, 0.001, 2),
+        ((0, 0, 0, 0), 0.65, 0.05, 4),
+        ((0, 0, 0, 0), 0.0, 0.05, 4),  # as a profile in a caller's box
         ((0, 0, 0.06, 0), 0.65, 1.0, 3),
     ],
 )

@@ -25,13 +25,13 @@ class Limits:
         spread: Most of `FaceLandmarks.spread`.
         front: Likewise, of a large face that is seen from the front.
         side: Likewise, of one that is seen from the side.
-        needs_presence: Whether the mesh's word counts, too.
+        presence: Least of the mesh's own word for its second look, which is centred.
     """
 
     spread: float
     front: float
     side: float
-    needs_presence: bool = False
+    presence: float = 0.0
 
     @property
     def widest(self) -> float:
@@ -48,13 +48,16 @@ class Limits:
         return face.spread <= self.spread
 
 
+# The mesh's word where it is sure that there is no face; people in profile have hardly more.
+ABSENT = 0.01
+
 # By how sure it is that there is a face. Dogs and cats in portraits have 0.012 to 0.025 from the
 # front; of people, only blurred ones do.
 KNOWN = Limits(0.025, 0.025, 0.025)
 VERY_SURE = Limits(0.025, 0.014, 0.03)
 SURE = Limits(0.025, 0.014, 0.025)
-UNSURE = Limits(0.0125, 0.0125, 0.0125, needs_presence=True)
-UNSEEN = Limits(0.01, 0.01, 0.01, needs_presence=True)
+UNSURE = Limits(0.0125, 0.0125, 0.0125, presence=ABSENT)
+UNSEEN = Limits(0.01, 0.01, 0.01, presence=ABSENT)
 
 
 def limits_of(score: float) -> Limits:
