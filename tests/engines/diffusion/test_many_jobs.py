@@ -125,6 +125,7 @@ def test_nothing_of_a_job_outlives_it(engine, from_here):
 
 def test_what_jobs_share_is_encoded_once(engine):
     calls, pipeline = [], engine.loaded[0].pipeline
+    pipeline._prompts._kept.clear()  # of earlier jobs
     hooks = [
         encoder.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
         for encoder in (pipeline.text_encoder, pipeline.image_encoder)
