@@ -35,9 +35,10 @@ async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
                 raise Cancelled
         return task.result()
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it may have failed just as the client left: nobody is to be told
 
 
 async def ask_about_picture(

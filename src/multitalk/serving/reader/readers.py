@@ -93,7 +93,7 @@ class Readers:
         }
         work = asyncio.ensure_future(self._answered(turn, name, question, limits, field))
         self._at_work.add(work)
-        work.add_done_callback(self._at_work.discard)
+        work.add_done_callback(self._done)
         try:
             return await work
         except asyncio.CancelledError:
@@ -131,6 +131,11 @@ class Readers:
         self._let_go()
         if self._ending:
             await asyncio.wait(self._ending)
+
+    def _done(self, work: "asyncio.Task[Any]") -> None:
+        self._at_work.discard(work)
+        if not work.cancelled():
+            work.exception()  # who asked may have left at that moment: nobody is to be told
 
     async def _answered(
         self, turn: Turn, name: str, question: object, limits: Limits, field: str
