@@ -35,7 +35,7 @@ def run_make(
     place: Path, *arguments: str, path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run make; with `path`, programs are found only there."""
-    ours = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")  # of the make that runs the tests
+    ours = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")  # of the make around
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [str(shutil.which("make")), *arguments],
