@@ -9,8 +9,9 @@ sound with a cover of 256 million pixels; bodies of unknown fields and of empty 
 a hundred jobs; endless headers; connections that begin a request and stop. The other key asks for
 the status of a talk, uploads 1 MB and has talks made, before and meanwhile. Nothing is asserted.
 
-The attacker runs on the same machine and takes CPU time from the server: the figures are an upper
-bound. `server` is the process that answers; `children` are those that it starts, workers too.
+The attacker runs on the same machine, but takes only CPU time that nobody else wants (nice 19), as
+if it were elsewhere. `server` is the process that answers; `children` are those that it starts,
+workers too.
 """
 
 import argparse
@@ -225,6 +226,7 @@ WAYS = tuple(name[3:] for name in vars(Attacker) if name.startswith("by_"))
 
 def attack(url: str, key: str, tarpit: int, ways: Sequence[str], told: str) -> None:
     """The attacker's process; writes down what it was answered when it is ended."""
+    os.nice(19)
     attacker = Attacker(url, key, tarpit)
 
     def end(*_: object) -> None:
