@@ -54,7 +54,7 @@ help:  ## list the targets
 
 .venv/.base: pyproject.toml constraints.txt $(call another,.venv)
 	@$(call need_python,10)
-	@echo "==> Setting up .venv with $(PYTHON) (once; about 150 MB to download, a minute or two)"
+	@echo "==> Setting up .venv with $(PYTHON) (once; about 140 MB to download, a minute or two)"
 	@$(call venv,.venv)
 	@$(call install,.venv) --editable '.[speech]'
 	@touch $@
