@@ -271,7 +271,6 @@ STAGES = {  # of an engine's work, and the call in a talk of three windows that 
     "vae.encoder.conv_out": 4,
     "image_encoder": 1,
     "transformer": 6,
-    "vae.decoder.conv_out": 4,
 }
 
 
@@ -296,6 +295,27 @@ def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine
     assert other.loaded[0].plan.name == "encoders-visit"
     frames_of(other, num_frames=1)
     assert other.loaded[0].plan.name == "encoders-visit"  # later talks begin with it
+
+
+def test_out_of_memory_while_decoding_costs_no_step_and_no_plan(weights, engine, caplog):
+    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    decodings, steps = itertools.count(1), []
+
+    def fail_once(*_):
+        if next(decodings) == 4:
+            raise torch.OutOfMemoryError
+
+    pipeline.vae.decoder.conv_out.register_forward_pre_hook(fail_once)
+    pipeline.transformer.register_forward_pre_hook(lambda *_: steps.append(1))
+    other = engine_of(pipeline, PLANS)
+    with caplog.at_level(logging.WARNING):
+        frames = frames_of(other, num_frames=21)
+    taken = len(steps)
+    assert caplog.text.count("now in tiles") == 1
+    assert other.loaded[0].plan.name == "resident"
+    assert difference(frames, frames_of(engine, num_frames=21)) <= 1
+    assert difference(frames_of(other, num_frames=21), frames) <= 1
+    assert len(steps) == 2 * taken
 
 
 def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(weights):

@@ -231,6 +231,44 @@ def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):
         pipeline.enable_model_cpu_offload()
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_does_not_fit_is_decoded_in_tiles(pipeline, monkeypatch, shared):
+    vae = pipeline.vae
+    for side in ("height", "width"):
+        monkeypatch.setattr(vae, f"tile_sample_min_{side}", 32)
+        monkeypatch.setattr(vae, f"tile_sample_stride_{side}", 24)
+    codec = VaeCodec(vae, torch.device("cpu"))
+    latents = torch.randn(16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
+    sizes = []
+
+    def fits(_, given):
+        sizes.append(tuple(given[0].shape[-2:]))
+        if given[0].shape[-1] > 4:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: shared)
+    handle = vae.decoder.register_forward_pre_hook(fits)
+    try:
+        with torch.no_grad():
+            if shared:  # one that decodes otherwise would lose the others
+                with pytest.raises(torch.OutOfMemoryError):
+                    codec.decode(latents)
+                return
+            first = codec.decode(latents)
+            assert sizes[0] == (6, 8)
+            sizes.clear()
+            second = codec.decode(latents)
+    finally:
+        handle.remove()
+    assert max(sizes) == (4, 4)  # the later ones do not even try
+    assert first.shape == (3, 5, 48, 64)
+    torch.testing.assert_close(first, second)
+    assert not vae.use_tiling  # of another talk
+    with torch.no_grad():
+        whole = codec._decoded((latents * codec._deviation + codec._mean)[None])
+    assert (first - whole).abs().mean() < 0.1 * whole.std()
+
+
 def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
     codec = VaeCodec(pipeline.vae, torch.device("cpu"))
     frames = torch.rand(3, 9, 32, 48) * 2 - 1

@@ -7,6 +7,7 @@ talk of any length is given out segment by segment, and no more than one segment
 
 import hashlib
 import html
+import logging
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from transformers import (
     AutoTokenizer,
@@ -56,7 +57,7 @@ from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder
 
 Array = NDArray[np.float32]
-
+logger = logging.getLogger(__name__)
 
 SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
 REMEMBERED_PROMPTS = 16  # 4 MB each at real size
@@ -389,11 +390,17 @@ class MultiTalkPipeline(DiffusionPipeline):
 
 
 class VaeCodec:
-    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1."""
+    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1.
+
+    Decoding takes the most memory of all. Where it does not fit, it is done again in tiles, which
+    takes a little longer, and so are the later decodings. Several processes that share a talk do
+    not do so by themselves: what one decodes must be what the others do.
+    """
 
     def __init__(self, vae: AutoencoderKLWan, device: torch.device) -> None:
         self._vae = vae
         self._device = device
+        self._in_tiles = False
         shape = (-1, 1, 1, 1)
         self._mean = torch.tensor(vae.config.latents_mean, device=device).reshape(shape)
         self._deviation = torch.tensor(vae.config.latents_std, device=device).reshape(shape)
@@ -407,8 +414,27 @@ class VaeCodec:
     def decode(self, latents: Tensor) -> Tensor:
         """Normalised latents [16, t, h, w] -> RGB in [-1, 1], float32 [3, T, H, W]."""
         scaled = latents.to(self._device).float() * self._deviation + self._mean
-        frames = self._vae.decode(scaled[None].to(self._vae.dtype), return_dict=False)[0]
-        return frames[0].float().clamp(-1, 1)
+        scaled = scaled[None].to(self._vae.dtype)
+        if not self._in_tiles:
+            try:
+                return self._decoded(scaled)
+            except torch.OutOfMemoryError:
+                if distributed.is_available() and distributed.is_initialized():
+                    raise
+                logger.warning("out of memory while decoding at once: now in tiles")
+            self._in_tiles = True
+            self._vae.clear_cache()  # of features, which a decoding that failed leaves
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+        was_in_tiles = self._vae.use_tiling
+        self._vae.enable_tiling()
+        try:
+            return self._decoded(scaled)
+        finally:
+            self._vae.use_tiling = was_in_tiles
+
+    def _decoded(self, scaled: Tensor) -> Tensor:
+        return self._vae.decode(scaled, return_dict=False)[0][0].float().clamp(-1, 1)
 
 
 class Recent:
