@@ -13,6 +13,8 @@ from job_inputs import job_input
 from platform_job import output_of
 from worker_process import running_worker
 
+from patience import wait_until
+
 
 @pytest.fixture
 def plane() -> Iterator[ControlPlane]:
@@ -30,7 +32,7 @@ def test_an_idle_worker_that_is_told_to_stop_ends_its_polls(
         time.sleep(1)  # both polls are open
         worker.stop()
         assert worker.exit_code() == 0
-        assert not worker.group()
+        wait_until(lambda: not worker.group(), says=lambda: str(worker.group()))
 
 
 def test_a_worker_that_is_told_to_stop_finishes_its_job_first(
@@ -70,10 +72,7 @@ def test_what_is_left_of_a_killed_worker(plane: ControlPlane, tmp_path: Path) ->
         first.exit_code()
         killed = time.monotonic()
         assert first.left_over()
-        deadline = killed + 2
-        while first.group():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: not first.group(), says=lambda: str(first.group()))
         job.body = {"id": job.id, "input": job_input()}  # a short one this time
         with running_worker(plane, tmp_path, name="worker-2") as second:
             assert job.wait().status == "COMPLETED"
@@ -124,7 +123,7 @@ def test_an_engine_that_does_not_stop_is_given_up(plane: ControlPlane, tmp_path:
         assert (output["code"], output["message"]) == ("engine_broken", result["error"])
         assert result["stopPod"] is True
         assert worker.exit_code() == 1
-        assert not worker.group()
+        wait_until(lambda: not worker.group(), says=lambda: str(worker.group()))
 
 
 def test_a_cancelled_job_whose_engine_does_not_stop_ends_the_worker(
