@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.media.audio import FPS
+from multitalk.media.rates import FPS
 from multitalk.media.video import read_frames
 from multitalk.schema import parse_request
 from multitalk.serving.local import Studio

@@ -13,7 +13,8 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.errors import InvalidRequest, MediaUndecodable, NoFaceFound
 from multitalk.evaluation import Report, evaluate
-from multitalk.media.audio import SAMPLE_RATE, num_frames_for, read_sound
+from multitalk.media.audio import num_frames_for, read_sound
+from multitalk.media.rates import SAMPLE_RATE
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.speech.synthesis import synthesize

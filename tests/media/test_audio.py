@@ -11,14 +11,13 @@ from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.audio import (
     LOUDNESS_LUFS,
     MAX_GAIN_DB,
-    SAMPLE_RATE,
-    SAMPLES_PER_FRAME,
     arrange_speakers,
     load_speech,
     num_frames_for,
     read_sound,
 )
 from multitalk.media.loudness import LoudnessMeter
+from multitalk.media.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 
 def load(path, tmp_path, max_seconds=60.0):

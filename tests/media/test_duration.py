@@ -8,8 +8,9 @@ from made import sine, write_picture_only, write_sound, write_tracks
 
 from multitalk.errors import MediaUndecodable
 from multitalk.media import duration
-from multitalk.media.audio import SAMPLE_RATE, read_sound
+from multitalk.media.audio import read_sound
 from multitalk.media.duration import sound_seconds
+from multitalk.media.rates import SAMPLE_RATE
 
 RATE = 48_000
 VARYING_RATE = {"global_quality": str(2 * 118), "flags": "+qscale"}  # LAME's -V 2

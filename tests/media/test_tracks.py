@@ -6,8 +6,9 @@ from av.stream import Disposition
 from made import clicks, onsets, sine, write_picture_only, write_sound, write_tracks
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.audio import SAMPLE_RATE, load_recording, read_sound
+from multitalk.media.audio import load_recording, read_sound
 from multitalk.media.duration import sound_seconds
+from multitalk.media.rates import SAMPLE_RATE
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.tracks import Track, choose_track
 

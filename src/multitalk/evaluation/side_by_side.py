@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.media.audio import FPS
+from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
 

@@ -21,9 +21,6 @@ from multitalk.inputs.intake import Kind
 from multitalk.job.course import Course
 from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
 from multitalk.media.audio import (
-    FPS,
-    SAMPLE_RATE,
-    SAMPLES_PER_FRAME,
     Arrangement,
     Recording,
     arrange_speakers,
@@ -32,6 +29,7 @@ from multitalk.media.audio import (
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
 from multitalk.media.picture import Picture
+from multitalk.media.rates import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter

@@ -16,6 +16,7 @@ from multitalk.errors import LimitExceeded
 from multitalk.media.channels import MonoMix, Sides
 from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
+from multitalk.media.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.media.resample import SoundBlock, SoundFormat
 from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
 from multitalk.media.tracks import Track, choose_track
@@ -23,10 +24,6 @@ from multitalk.media.watch import Watch, unwatched
 
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 SpeakerOrder = Literal["parallel", "sequential"]
-
-SAMPLE_RATE = 16_000  # Hz, what speech models expect
-FPS = 25
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640, exactly
 
 LOUDNESS_LUFS = -23.0  # EBU R 128
 ONE_SIDE_DB = 20.0 * math.log10(2.0)  # what the mean of a voice and a dead channel lacks

@@ -29,8 +29,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.disk import unwritten
-from multitalk.media.audio import FPS
 from multitalk.media.label import TAGS, append_xmp
+from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 

@@ -12,12 +12,12 @@ from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.audio import FPS
 from multitalk.media.damage import undecodable
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.jpeg_scans import has_too_many_scans
 from multitalk.media.opening import UNDECLARED, open_media, packets_of
 from multitalk.media.picture import Portrait
+from multitalk.media.rates import FPS
 from multitalk.media.video import picture_stream
 from multitalk.media.watch import Watch, unwatched
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.media.audio import FPS, SoundSource, find_sound
-from multitalk.media.audio import SAMPLE_RATE as SPEECH_RATE
+from multitalk.media.audio import SoundSource, find_sound
 from multitalk.media.decode import sound_blocks
 from multitalk.media.loudness import limited
+from multitalk.media.rates import FPS
+from multitalk.media.rates import SAMPLE_RATE as SPEECH_RATE
 from multitalk.media.resample import SoundBlock
 from multitalk.media.watch import Watch, unwatched
 

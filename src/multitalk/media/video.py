@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.audio import FPS
 from multitalk.media.encode import encode_talk
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.opening import open_media
+from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from multitalk.media.audio import SAMPLES_PER_FRAME
+from multitalk.media.rates import SAMPLES_PER_FRAME
 from multitalk.media.silence import AUDIBLE_PEAK
 
 Array = NDArray[np.float32]

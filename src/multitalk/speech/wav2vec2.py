@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Model
 
-from multitalk.media.audio import SAMPLES_PER_FRAME
+from multitalk.media.rates import SAMPLES_PER_FRAME
 from multitalk.media.silence import is_silent
 from multitalk.speech.normalized import NormalizedVoice
 from multitalk.speech.talk_features import Pauses, TalkFeatures, presence

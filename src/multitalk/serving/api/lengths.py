@@ -7,7 +7,7 @@ from typing import Any
 from multitalk.inputs.source import Url, parse_source
 from multitalk.job.voices import check_talk_seconds, field_of
 from multitalk.job.work import CLIP_FRAMES
-from multitalk.media.audio import FPS
+from multitalk.media.rates import FPS
 from multitalk.messages import Notice, sentence
 from multitalk.schema import SpokenText, TalkRequest
 from multitalk.schema.request import has_outside_voice, is_outside

@@ -11,7 +11,7 @@ from typing import Any
 
 from multitalk.errors import Cancelled, DeliveryFailed
 from multitalk.job import Piece
-from multitalk.media.audio import FPS
+from multitalk.media.rates import FPS
 from multitalk.serving.runpod.outbox import Outbox, Undelivered
 
 # The platform takes 1 MB for each: these bytes as base64, and what is told beside them.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled, QueueUnavailable
 from multitalk.job import Piece
-from multitalk.media.audio import FPS
+from multitalk.media.rates import FPS
 from multitalk.serving.queue import JobQueue, Lease
 
 WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
