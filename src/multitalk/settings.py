@@ -82,6 +82,11 @@ class Settings:
     projected_guidance: Annotated[
         bool, "project the diffusion engine's guidance, against burnt colours at large scales"
     ] = False
+    short_last_window: Annotated[
+        bool,
+        "let the diffusion engine make a talk's last window as short as it needs, at least half as "
+        "long as the others",
+    ] = True
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)

@@ -16,7 +16,7 @@ from multitalk.engines.diffusion.pipeline import (  # noqa: E402
     VaeCodec,
     clean_prompt,
 )
-from multitalk.engines.diffusion.segments import num_segments  # noqa: E402
+from multitalk.engines.diffusion.segments import SegmentLengths, num_segments  # noqa: E402
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 # What two runs of the same numbers may differ by: the order of sums depends on where memory lies.
@@ -62,6 +62,23 @@ def test_segments_come_one_by_one_before_later_ones_are_computed(pipeline):
     assert seen == 21
     assert number == num_segments(21, pipeline.lengths)
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize("kind", ["multitalk", "infinitetalk"])
+def test_the_last_window_is_as_short_as_it_needs(kind):
+    pipeline, latents = toy.toy_pipeline(kind=kind), []
+    pipeline.transformer.register_forward_pre_hook(
+        lambda _, __, given: latents.append(given["hidden_states"].shape[2]), with_kwargs=True
+    )
+    options = {"num_inference_steps": 1, "audio_guidance_scale": 1.0}
+    talks = {}
+    for shortest in (None, 9):
+        lengths = SegmentLengths(17, 5, shortest)
+        talks[shortest] = frames_of(pipeline, voice(20), lengths=lengths, **options)
+    assert latents == [5, 5, 5, 3]
+    assert [len(frames) for frames in talks.values()] == [20, 20]
+    assert difference(talks[None][:17], talks[9][:17]) <= ONE_LEVEL
+    assert difference(talks[None][17:], talks[9][17:]) > ONE_LEVEL
 
 
 class EnoughError(Exception):

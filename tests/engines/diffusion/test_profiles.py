@@ -49,9 +49,9 @@ def names(profiles):
     return [profile.name for profile in profiles]
 
 
-def frames_of(engine, **options):
+def frames_of(engine, *, num_frames=9, **options):
     how = RenderOptions(seed=3, resolution="480p", **{**STATED, **options})
-    scene = Scene(PORTRAIT, (Speaker("ann", HUM),), "a man talks", 9)
+    scene = Scene(PORTRAIT, (Speaker("ann", HUM),), "a man talks", num_frames)
     return np.concatenate([chunk.frames for chunk in engine.render(scene, how, unwatched)])
 
 
@@ -304,6 +304,17 @@ def test_steps_are_skipped_only_where_the_operator_says_so(weights):
         block.register_forward_pre_hook(lambda *_, seen=calls[threshold]: seen.append(1))
         frames_of(engine, num_inference_steps=8)
     assert {key: len(seen) for key, seen in calls.items()} == {0.0: 8, 1e9: 5}
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_the_last_window_is_short_unless_the_operator_says_otherwise(weights, short):
+    settings = Settings(weights=weights, short_last_window=short)
+    engine, frames = load_engine("diffusion", settings=settings), []
+    engine.loaded[0].pipeline.transformer.register_forward_pre_hook(
+        lambda _, __, given: frames.append(given["hidden_states"].shape[2]), with_kwargs=True
+    )
+    assert len(frames_of(engine, num_frames=2)) == 2
+    assert set(frames) == {2 if short else 3}
 
 
 def test_guidance_is_projected_only_where_the_operator_says_so(weights):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multitalk.engines.diffusion.buckets import BUCKETS
 from multitalk.engines.diffusion.segments import (
     AUDIO_REACH,
     SegmentLengths,
@@ -19,7 +20,8 @@ talks = st.integers(1, 5000)
 def lengths(draw: st.DrawFn) -> SegmentLengths:
     conditioning = draw(st.integers(0, 10))
     segment = draw(st.integers(conditioning + 1, 30))
-    return SegmentLengths(4 * segment + 1, 4 * conditioning + 1)
+    shortest = draw(st.none() | st.integers(0, segment).map(lambda number: 4 * number + 1))
+    return SegmentLengths(4 * segment + 1, 4 * conditioning + 1, shortest)
 
 
 @settings(deadline=None)
@@ -38,10 +40,40 @@ def test_every_segment_is_as_long_and_shows_its_new_frames(num_frames, lengths):
         assert segment.index == index
         assert segment.last == (segment is windows[-1])
         assert segment.start == index * lengths.stride
-        assert segment.stop - segment.start == lengths.segment_frames
+        if not segment.last or lengths.shortest_frames is None:
+            assert segment.num_frames == lengths.segment_frames
         inside = range(segment.start, segment.stop)
         assert inside[segment.new_in_window] == segment.new
         assert segment.new_in_window.start == (0 if index == 0 else lengths.conditioning_frames)
+
+
+@settings(deadline=None)
+@given(talks, lengths().filter(lambda found: found.shortest_frames is not None))
+def test_the_last_segment_has_no_latent_that_it_does_not_need(num_frames, lengths):
+    *_, last = segments(num_frames, lengths)
+    assert last.num_frames % 4 == 1
+    assert lengths.shortest_frames <= last.num_frames <= lengths.segment_frames
+    assert last.stop >= num_frames
+    if last.num_frames > lengths.shortest_frames:
+        assert last.stop - num_frames < 4
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "conditioning", "window_frames"),
+    [
+        (1, 25, [41]),
+        (50, 25, [53]),
+        (81, 25, [81]),
+        (82, 25, [81, 41]),
+        (250, 25, [81, 81, 81, 81, 41]),
+        (289, 25, [81, 81, 81, 81, 65]),
+        (250, 9, [81, 81, 81, 41]),
+        (280, 9, [81, 81, 81, 65]),
+    ],
+)
+def test_published_lengths_end_with_a_short_segment(num_frames, conditioning, window_frames):
+    lengths = SegmentLengths.ending_short(81, conditioning)
+    assert [segment.num_frames for segment in segments(num_frames, lengths)] == window_frames
 
 
 @settings(deadline=None)
@@ -100,3 +132,14 @@ def test_reversed_speech_follows_in_the_last_window_only(num_rows, num_frames, l
 def test_lengths_that_do_not_fit_the_latents_are_refused(segment, conditioning):
     with pytest.raises(ValueError, match="frames"):
         SegmentLengths(segment, conditioning)
+
+
+@pytest.mark.parametrize("shortest", [0, 42, 85])
+def test_a_shortest_length_that_no_window_can_have_is_refused(shortest):
+    with pytest.raises(ValueError, match="shortest_frames"):
+        SegmentLengths(81, 25, shortest)
+
+
+def test_a_window_of_any_length_has_tokens_that_eight_processes_share_evenly():
+    sizes = {size for sizes in BUCKETS.values() for size in sizes.values()}
+    assert all(height // 16 * (width // 16) % 8 == 0 for height, width in sizes)

@@ -19,13 +19,17 @@ from multitalk.engines.diffusion.sampler import (  # noqa: E402
     continue_multitalk,
     sample_talk,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths, num_segments  # noqa: E402
+from multitalk.engines.diffusion.segments import (  # noqa: E402
+    SegmentLengths,
+    latent_frames,
+    num_segments,
+)
 from multitalk.engines.diffusion.talk_model import Voices  # noqa: E402
 from multitalk.media.audio import num_frames_for  # noqa: E402
 
 KINDS = {
-    "multitalk": (continue_multitalk, SegmentLengths(81, 25)),
-    "infinitetalk": (continue_infinitetalk, SegmentLengths(81, 9)),
+    "multitalk": (continue_multitalk, SegmentLengths.ending_short(81, 25)),
+    "infinitetalk": (continue_infinitetalk, SegmentLengths.ending_short(81, 9)),
 }
 STILL = torch.zeros(3, 8, 8)
 
@@ -103,7 +107,7 @@ def test_a_talk_has_a_frame_for_each_begun_640_samples(kind, num_samples):
         assert sampled.segment.new.start == shown
         assert sampled.frames.shape == (3, len(sampled.segment.new), 8, 8)
         shown += sampled.frames.shape[1]
-        assert sampled.latents.shape[1] == 21  # each window is whole, the last one too
+        assert sampled.latents.shape[1] == latent_frames(sampled.segment.num_frames)
     assert shown == num_frames
     assert len(windows) == num_segments(num_frames, lengths)
 

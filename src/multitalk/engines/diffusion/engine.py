@@ -68,6 +68,7 @@ class DiffusionEngine:
         *,
         step_cache_threshold: float = 0.0,
         projection: AdaptiveProjection | None = None,
+        short_last_window: bool = True,
         team: Alone | Team | None = None,
     ) -> None:
         """Take over a pipeline that lies on the CPU.
@@ -78,6 +79,7 @@ class DiffusionEngine:
             outfit: The profiles and LoRAs of the pipeline's transformer.
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
             projection: Of the guidance, in every profile that guides.
+            short_last_window: Whether a talk's last window may be shorter than the others.
             team: The processes that share its talks; None for this one alone.
 
         Raises:
@@ -90,6 +92,9 @@ class DiffusionEngine:
         self._loaded: tuple[Placement, Outfit] | None = placement, outfit
         self._step_cache_threshold = step_cache_threshold
         self._projection = projection
+        self._lengths = pipeline.lengths
+        if not short_last_window:
+            self._lengths = replace(self._lengths, shortest_frames=None)
 
     @classmethod
     def load(cls, weights: Path, settings: Settings) -> "DiffusionEngine":
@@ -120,6 +125,7 @@ class DiffusionEngine:
             outfit,
             step_cache_threshold=settings.step_cache_threshold,
             projection=AdaptiveProjection() if settings.projected_guidance else None,
+            short_last_window=settings.short_last_window,
             team=team,
         )
         engine.warm_up()
@@ -235,6 +241,7 @@ class DiffusionEngine:
                 color_correction=options.color_correction,
                 step_cache_threshold=self._step_cache_threshold,
                 seed=options.seed,
+                lengths=self._lengths,
                 watch=watch,
             )
             return segments

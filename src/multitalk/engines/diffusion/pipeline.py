@@ -308,8 +308,10 @@ class MultiTalkPipeline(DiffusionPipeline):
 
     @property
     def lengths(self) -> SegmentLengths:
-        """How long the segments are that the weights were trained on."""
-        return SegmentLengths(self.config.segment_frames, self.config.conditioning_frames)
+        """How long the segments are that the weights were trained on; the last may be shorter."""
+        return SegmentLengths.ending_short(
+            self.config.segment_frames, self.config.conditioning_frames
+        )
 
     @property
     def takes_footage(self) -> bool:

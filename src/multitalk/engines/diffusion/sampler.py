@@ -148,9 +148,15 @@ class ImageConditioning:
         return self.latents[FRAMES_PER_LATENT:]
 
 
-def condition_on(frames: Tensor, codec: LatentCodec, lengths: SegmentLengths) -> ImageConditioning:
-    """Conditioning of a segment that begins with `frames`, RGB in [-1, 1], [3, n, H, W]."""
-    num_given, num_frames = frames.shape[1], lengths.segment_frames
+def condition_on(frames: Tensor, codec: LatentCodec, num_frames: int) -> ImageConditioning:
+    """Conditioning of a segment of so many frames.
+
+    Args:
+        frames: That it begins with, RGB in [-1, 1], [3, n, H, W].
+        codec: Between pixels and latents.
+        num_frames: Of the segment, 4 n + 1.
+    """
+    num_given = frames.shape[1]
     zeros = frames.new_zeros((frames.shape[0], num_frames - num_given, *frames.shape[2:]))
     latents = codec.encode(torch.cat([frames, zeros], dim=1))
     # The first latent frame is one frame, every other is four: its flag stands in all channels.
@@ -173,25 +179,23 @@ class Continuation(Protocol):
         *,
         source: Source,
         codec: LatentCodec,
-        lengths: SegmentLengths,
     ) -> tuple[ImageConditioning, Given | None]:
         """Begin a segment after the `previous` one's last frames [3, n, H, W], None at first."""
         ...
 
 
 def continue_multitalk(
-    segment: Segment,  # noqa: ARG001 - only the source of InfiniteTalk moves
+    segment: Segment,
     previous: Tensor | None,
     *,
     source: Source,
     codec: LatentCodec,
-    lengths: SegmentLengths,
 ) -> tuple[ImageConditioning, Given | None]:
     """The picture begins the talk; later segments are shown, and hold, the last frames."""
     if previous is None:
-        return condition_on(source(0)[:, None], codec, lengths), None
-    conditioning = condition_on(previous, codec, lengths)
-    motion = conditioning.given_latents[:, : latent_frames(lengths.conditioning_frames)]
+        return condition_on(source(0)[:, None], codec, segment.num_frames), None
+    conditioning = condition_on(previous, codec, segment.num_frames)
+    motion = conditioning.given_latents[:, : latent_frames(previous.shape[1])]
     return conditioning, Given(motion, "renoised")
 
 
@@ -201,12 +205,11 @@ def continue_infinitetalk(
     *,
     source: Source,
     codec: LatentCodec,
-    lengths: SegmentLengths,
 ) -> tuple[ImageConditioning, Given | None]:
     """Every segment is shown the source at its start, and holds the last frames as they are."""
     shown = source(segment.start)[:, None]
     held = codec.encode(shown if previous is None else previous)
-    return condition_on(shown, codec, lengths), Given(held, "pinned")
+    return condition_on(shown, codec, segment.num_frames), Given(held, "pinned")
 
 
 class SegmentModel(Protocol):
@@ -274,9 +277,7 @@ def sample_talk(
     """
     previous = None
     for segment in segments(num_frames, lengths):
-        conditioning, given = options.continuation(
-            segment, previous, source=source, codec=codec, lengths=lengths
-        )
+        conditioning, given = options.continuation(segment, previous, source=source, codec=codec)
         latents = sample_segment(
             model.bind(segment, conditioning),
             shape=tuple(conditioning.given_latents.shape),

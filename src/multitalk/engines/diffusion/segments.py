@@ -7,7 +7,8 @@ one starts from the last frames of the window before, and only what follows them
          56 ........ 137          25 frames overlap, 56 are new
               112 ........ 193
 
-Each window is as long as the others, so it costs the same however far into the talk it is.
+Each window is as long as the others, so it costs the same however far into the talk it is. The last
+one may be shorter: it ends with the talk, but for the frames that fill its last latent.
 """
 
 from collections.abc import Iterator
@@ -45,33 +46,53 @@ class Track(Protocol):
 
 @dataclass(frozen=True)
 class SegmentLengths:
-    """How long the windows are, in frames; both are 4 n + 1.
+    """How long the windows are, in frames; all are 4 n + 1.
 
     Attributes:
         segment_frames: Of a window: what the model was trained on.
         conditioning_frames: That a later window is given from the one before.
+        shortest_frames: That the last window has, however few it needs; None for as many as the
+            others, which is what the reference does.
     """
 
     segment_frames: int = 81
     conditioning_frames: int = 25
+    shortest_frames: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("segment_frames", "conditioning_frames"):
+        for name in ("segment_frames", "conditioning_frames", "shortest_frames"):
             frames = getattr(self, name)
-            if frames < 1 or frames % FRAMES_PER_LATENT != 1:
+            if frames is not None and (frames < 1 or frames % FRAMES_PER_LATENT != 1):
                 raise ValueError(f"{name}: {frames} is not 1, 5, 9, ... frames")
         if self.conditioning_frames >= self.segment_frames:
             raise ValueError("conditioning_frames: nothing of a window would be new")
+        if self.shortest_frames is not None and self.shortest_frames > self.segment_frames:
+            raise ValueError("shortest_frames: more than a window has")
+
+    @classmethod
+    def ending_short(cls, segment_frames: int, conditioning_frames: int) -> "SegmentLengths":
+        """Lengths whose last window is as short as it may be, at least half as long as the others.
+
+        Fewer frames are ever further from what the model was trained on.
+        """
+        half = whole_latents((segment_frames + 1) // 2)
+        return cls(segment_frames, conditioning_frames, half)
 
     @property
     def stride(self) -> int:
         """Frames from one window's start to the next one's."""
         return self.segment_frames - self.conditioning_frames
 
-    @property
-    def latent_frames(self) -> int:
-        """Latent frames of a window."""
-        return latent_frames(self.segment_frames)
+    def last_frames(self, needed: int) -> int:
+        """Frames of a last window of which `needed` ones are within the talk."""
+        if self.shortest_frames is None:
+            return self.segment_frames
+        return max(self.shortest_frames, whole_latents(needed))
+
+
+def whole_latents(frames: int) -> int:
+    """The next number of 1, 5, 9, ... that is not below `frames`."""
+    return frames + (1 - frames) % FRAMES_PER_LATENT
 
 
 def latent_frames(frames: int) -> int:
@@ -102,14 +123,20 @@ class Segment:
         """The new frames, counted from the window's start."""
         return slice(self.new.start - self.start, self.new.stop - self.start)
 
+    @property
+    def num_frames(self) -> int:
+        """Of the window, 4 n + 1."""
+        return self.stop - self.start
+
 
 def segments(num_frames: int, lengths: SegmentLengths) -> Iterator[Segment]:
     """Windows that cover a talk of `num_frames` >= 1 frames; each frame is new in exactly one."""
     index, start, shown = 0, 0, 0
     while shown < num_frames:
-        stop = start + lengths.segment_frames
-        end = min(stop, num_frames)
-        yield Segment(index, start, stop, range(shown, end), end == num_frames)
+        end = min(start + lengths.segment_frames, num_frames)
+        last = end == num_frames
+        frames = lengths.last_frames(end - start) if last else lengths.segment_frames
+        yield Segment(index, start, start + frames, range(shown, end), last)
         index, start, shown = index + 1, start + lengths.stride, end
 
 

@@ -1,0 +1,180 @@
+"""What a window and a talk take at real size, counted on `meta`: no GPU, no weights, no timing.
+
+    .venv-diffusion/bin/python benchmarks/count_operations.py [--size 448x896]
+
+Operations are those of matrix products, convolutions and attention, a multiplication and an
+addition being two. Bytes are what all operations read and write, one at a time, if none is fused.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from diffusion_cost import PICTURE_TOKENS, ByteCounter, Cost, Size
+from diffusion_models import TEXT_TOKENS, forward, made_on
+from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
+from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+
+WINDOW_FRAMES, FPS = 81, 25
+CONDITIONING_FRAMES = {"MultiTalk": 25, "InfiniteTalk": 9}
+FORWARDS = 16  # of a window: 8 steps with two branches
+SHOWN_SECONDS = (1, 2, 5, 10, 20, 60)
+LONGEST_SECONDS = (10, 30, 60)  # of the talks, all lengths alike, whose mean is shown
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a window of so many frames takes, by part.
+
+    Attributes:
+        forward: One question to the network with one voice, after the window's first.
+        encode: Of the VAE, the conditioning's frames and zeros.
+        decode: Of the VAE.
+    """
+
+    forward: Cost
+    encode: Cost
+    decode: Cost
+
+    def flops(self, forwards: int) -> float:
+        """Of the window with so many questions."""
+        return forwards * self.forward.flops + self.encode.flops + self.decode.flops
+
+
+class Counter:
+    """Counts windows of one size of video."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+        with made_on("meta", torch.bfloat16):
+            self._network = MultiTalkTransformer3DModel().eval()
+        with made_on("meta", torch.float32):
+            self._vae = AutoencoderKLWan().eval()
+        self.window = cache(self._window)
+
+    def tokens(self, frames: int) -> int:
+        """Of a window."""
+        return Size(latent_frames(frames), self.height // 8, self.width // 8).tokens
+
+    @torch.no_grad()
+    def _window(self, frames: int) -> Window:
+        size = Size(latent_frames(frames), self.height // 8, self.width // 8)
+        inputs, shared = _on_meta(self._network, size), Conditioning()
+        forward(self._network, inputs, shared)
+        video = torch.empty(1, 3, frames, self.height, self.width, device="meta")
+        latents = torch.empty(1, 16, size.frames, size.height, size.width, device="meta")
+        return Window(
+            _counted(lambda: forward(self._network, inputs, shared)),
+            _counted(lambda: self._vae.encode(video)),
+            _counted(lambda: self._vae.decode(latents)),
+        )
+
+
+@torch.library.custom_op("count_operations::attention", mutates_args=())
+def _attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:  # noqa: ARG001 - read by it
+    return torch.empty_like(query)
+
+
+_attention.register_fake(lambda query, _key, _value: torch.empty_like(query))
+
+
+@contextmanager
+def _fused_attention() -> Iterator[None]:
+    """On `meta` PyTorch writes the scores out, which no GPU's attention does."""
+    usual = functional.scaled_dot_product_attention
+    functional.scaled_dot_product_attention = lambda query, key, value, **_: _attention(
+        query, key, value
+    )
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = usual
+
+
+def _counted(run: Callable[[], object]) -> Cost:
+    with FlopCounterMode(display=False) as flops:
+        run()
+    with _fused_attention(), ByteCounter() as moved:
+        run()
+    return Cost(flops.get_total_flops(), moved.total)
+
+
+def _on_meta(network: MultiTalkTransformer3DModel, size: Size) -> dict[str, Tensor]:
+    """Arguments of a forward with one voice."""
+    config = network.config
+    frames = config.frames_per_latent * (size.frames - 1) + 1
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(*shape, device="meta", dtype=torch.bfloat16)
+
+    return {
+        "hidden_states": empty(1, config.in_channels, size.frames, size.height, size.width),
+        "timestep": torch.empty(1, device="meta"),
+        "encoder_hidden_states": empty(1, TEXT_TOKENS, config.text_dim),
+        "encoder_hidden_states_image": empty(1, PICTURE_TOKENS, config.image_dim),
+        "audio_hidden_states": empty(1, frames, config.audio_window, 1, config.audio_feature_dim),
+    }
+
+
+def talk_flops(counter: Counter, lengths: SegmentLengths, num_frames: int) -> float:
+    """Of all windows of a talk."""
+    windows = segments(num_frames, lengths)
+    return sum(counter.window(window.num_frames).flops(FORWARDS) for window in windows)
+
+
+def show_windows(counter: Counter) -> None:
+    """A table of windows, the longest last."""
+    print(f"{counter.height}x{counter.width}: one window")
+    print("| frames | tokens | forward, TFLOP | TB | encode, TFLOP | TB | decode, TFLOP | TB |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for frames in range(41, WINDOW_FRAMES + 1, 8):
+        window = counter.window(frames)
+        parts = (window.forward, window.encode, window.decode)
+        cells = " | ".join(f"{part.flops / 1e12:.0f} | {part.bytes / 1e12:.2f}" for part in parts)
+        print(f"| {frames} | {counter.tokens(frames)} | {cells} |")
+
+
+def show_savings(counter: Counter) -> None:
+    """What a shorter last window saves of talks, by their length."""
+    for name, conditioning in CONDITIONING_FRAMES.items():
+        full = SegmentLengths(WINDOW_FRAMES, conditioning)
+        short = SegmentLengths.ending_short(WINDOW_FRAMES, conditioning)
+        print(f"\n{name}, {FORWARDS} forwards a window")
+        print("| talk | windows, frames | PFLOP | all of 81 frames | saved |")
+        print("| --- | --- | --- | --- | --- |")
+        for seconds in SHOWN_SECONDS:
+            cut = [window.num_frames for window in segments(seconds * FPS, short)]
+            shown = f"{len(cut)}, the last of {cut[-1]}"
+            kept, usual = (talk_flops(counter, way, seconds * FPS) for way in (short, full))
+            saved = 1 - kept / usual
+            print(
+                f"| {seconds} s | {shown} | {kept / 1e15:.0f} | {usual / 1e15:.0f} | {saved:.0%} |"
+            )
+        for longest in LONGEST_SECONDS:
+            talks = range(1, longest * FPS + 1)
+            kept, usual = (
+                sum(talk_flops(counter, way, frames) for frames in talks) for way in (short, full)
+            )
+            print(f"| up to {longest} s, the mean | | | | {1 - kept / usual:.0%} |")
+
+
+def main() -> None:
+    """Print what is counted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="448x896", help="height x width of the video, in pixels")
+    height, width = map(int, parser.parse_args().size.split("x"))
+    counter = Counter(height, width)
+    show_windows(counter)
+    show_savings(counter)
+
+
+if __name__ == "__main__":
+    main()
