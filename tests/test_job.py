@@ -273,7 +273,12 @@ def test_the_result_is_json_with_every_stages_seconds(settings: Settings) -> Non
     assert reply["status"] == "success"
     timings = reply["timings"]
     assert isinstance(timings, dict)
-    assert list(timings) == ["collect", "load", "render", "deliver"]
+    assert list(timings) == [
+        "collect",
+        "load",
+        "render",
+        "deliver",
+    ]
     assert all(seconds >= 0 for seconds in timings.values())
 
 
@@ -286,13 +291,14 @@ def test_progress_follows_the_order_of_things(settings: Settings, tmp_path: Path
     assert rendered == [(0, 25), (10, 25), (20, 25), (25, 25)]
 
 
-def test_each_stage_is_one_line_of_the_log(
+def test_each_stage_and_the_first_frames_are_one_line_of_the_log_each(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="multitalk.job"):
         result_of(settings)
     lines = [record.message for record in caplog.records]
-    assert [line.split()[2] for line in lines] == ["collect", "load", "render", "deliver"]
+    stages = ["collect", "load", "first", "render", "deliver"]  # first frames, within rendering
+    assert [line.split()[2] for line in lines] == stages
     assert all("job-1" in line for line in lines)
 
 

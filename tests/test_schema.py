@@ -259,7 +259,7 @@ WRONG = [
     ("bbox", {"person1": [1, 2, 3, 2]}, "bbox.person1: x_min must be below x_max"),
     ("bbox", {"person2": [1, 2, 3, 4]}, "bbox: no speaker is called person2; the speakers"),
     ("engine", "cuda", 'engine: "cuda" is not a choice; choose one of auto, warp, diffusion'),
-    ("profile", "fast", '"fast" is not a choice; choose one of fusionx, lightx2v, quality'),
+    ("profile", "fast", "choose one of fusionx, lightx2v, realtime, quality"),
     ("color_correction", 1.5, "color_correction: 1.5 is too high; the limit is 1"),
     ("locale", "fr", 'locale: "fr" is not a choice; choose one of en, ko'),
     ("delivery", "bucket", 'delivery: must be an object {name: value}; got "bucket"'),

@@ -120,7 +120,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         str | None,
         typer.Option(
             help="Schedule of the diffusion engine; its weights' own if left out.",
-            metavar="fusionx|lightx2v|quality",
+            metavar="fusionx|lightx2v|realtime|quality",
         ),
     ] = None,
     locale: Annotated[

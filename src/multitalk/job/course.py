@@ -58,6 +58,7 @@ class Course:
         self._deadline = time.monotonic() + seconds
         self._on_progress = on_progress
         self._told: Progress | None = None
+        self._stage_began = 0.0
 
     def report(self, stage: Stage, done: float, total: int) -> None:
         """Tell the caller if something more is done, unless the job must stop here.
@@ -97,11 +98,16 @@ class Course:
         """Time a stage and log its end."""
         self.stage_now = stage
         self.report(stage, 0, total)
-        started = time.monotonic()
+        self._stage_began = time.monotonic()
         yield
         self.stage_now = None
-        self.timings[stage] = round(time.monotonic() - started, 3)
+        self.timings[stage] = round(time.monotonic() - self._stage_began, 3)
         logger.info("job %s: %s took %.2f s", self._job_id, stage, self.timings[stage])
+
+    def log_since_stage(self, what: str) -> None:
+        """Log what came, and how long after its stage began."""
+        seconds = time.monotonic() - self._stage_began
+        logger.info("job %s: %s after %.2f s", self._job_id, what, seconds)
 
 
 @contextmanager

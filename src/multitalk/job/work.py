@@ -362,6 +362,7 @@ class Work:
                 if chunk.first != written:
                     raise ValueError(f"frame {chunk.first} came after {written} frames")
                 if writer is None:
+                    self._course.log_since_stage("first frames")
                     height, width = chunk.frames.shape[1:3]
                     writer = stack.enter_context(
                         VideoWriter(

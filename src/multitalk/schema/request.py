@@ -87,7 +87,7 @@ BoxField = Annotated[
 ]
 
 
-ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "quality"]
+ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "realtime", "quality"]
 Quality: TypeAlias = Literal["draft", "standard", "fine"]
 
 

@@ -42,7 +42,7 @@ def test_the_gpu_benchmark_measures_every_row_at_toy_size(tmp_path):
         "bf16, compiled",
     }
     branches = {row["profile"]: row["branches"] for row in report["profile"]}
-    assert branches == {"quality": 3, "fusionx": 2, "lightx2v": 2}
+    assert branches == {"quality": 3, "fusionx": 2, "lightx2v": 2, "realtime": 1}
     assert len(report["stage"]) == 5
     for row in report["cost"]:
         assert row["flops"] == pytest.approx(row["flops_counted"], rel=1e-9)

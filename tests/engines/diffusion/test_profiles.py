@@ -32,7 +32,7 @@ from multitalk.schema import ProfileName  # noqa: E402
 from multitalk.settings import LoraFile, Settings  # noqa: E402
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
-FUSIONX, LIGHTX2V, QUALITY = PROFILES
+FUSIONX, LIGHTX2V, REALTIME, QUALITY = PROFILES
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 HUM = np.sin(np.arange(9 * 640, dtype=np.float32) / 20)
 # The same in every profile, so that the LoRAs alone make the difference.
@@ -119,8 +119,12 @@ def test_a_request_can_name_every_profile_and_no_other():
         ("transformer", [], ["quality"]),
         ("transformer", ["style.safetensors"], ["quality"]),
         ("transformer", [FUSIONX.lora], ["fusionx", "quality"]),
-        ("transformer", [LIGHTX2V.lora], ["lightx2v", "quality"]),
-        ("transformer", [LIGHTX2V.lora, FUSIONX.lora], ["fusionx", "lightx2v", "quality"]),
+        ("transformer", [LIGHTX2V.lora], ["lightx2v", "realtime", "quality"]),
+        (
+            "transformer",
+            [LIGHTX2V.lora, FUSIONX.lora],
+            ["fusionx", "lightx2v", "realtime", "quality"],
+        ),
         ("quant_model_int8.safetensors", [], ["quality"]),
         ("quant_model_int8_FusionX.safetensors", ["style.safetensors"], ["fusionx"]),
     ],
@@ -160,14 +164,22 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
     calls = []
     engine.loaded[0].pipeline.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
     left = dict.fromkeys(STATED)
-    for name, forwards in [(None, 8 * 2), ("fusionx", 8 * 2), ("lightx2v", 4 * 2)]:
+    for name, forwards in [(None, 8 * 2), ("lightx2v", 4 * 2), ("realtime", 4)]:
         calls.clear()
         frames_of(engine, profile=name, **left)
         assert len(calls) == forwards
     calls.clear()
+    scene = Scene(PORTRAIT, (Speaker("ann", HUM),), "a man talks", 13)
+    how = RenderOptions(seed=3, resolution="480p", profile=REALTIME.name)
+    chunks = engine.render(scene, how, unwatched)
+    for done in (1, 2):  # a window's frames are there before the next one's first forward
+        assert next(chunks).first == (done - 1) * 9
+        assert len(calls) == done * 4
+    chunks.close()
+    calls.clear()
     frames_of(engine, profile="quality", **left | {"num_inference_steps": 1})
     assert len(calls) == 3
-    with pytest.raises(InvalidRequest, match="it has fusionx, lightx2v, quality"):
+    with pytest.raises(InvalidRequest, match="it has fusionx, lightx2v, realtime, quality"):
         frames_of(engine, profile="best")
 
 
