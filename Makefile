@@ -97,7 +97,7 @@ test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch;
 test-newest:  ## a short part on the newest Python, from Debian's packages where it is not here
 	@tools/test_elsewhere.sh newest
 
-test-arm:  ## faces and a talk on an emulated ARM processor, by qemu-user
+test-arm:  ## faces on an emulated ARM processor, by qemu-user
 	@tools/test_elsewhere.sh arm64
 
 check: .venv/.dev  ## format, lint, types, import contracts, Dockerfile, shell scripts
