@@ -1,25 +1,35 @@
 """What a window and a talk take at real size, counted on `meta`: no GPU, no weights, no timing.
 
-    .venv-diffusion/bin/python benchmarks/count_operations.py [--size 448x896]
+    .venv-diffusion/bin/python benchmarks/count_operations.py [--size 448x896] [--weights]
 
-Operations are those of matrix products, convolutions and attention, a multiplication and an
-addition being two. Bytes are what all operations read and write, one at a time, if none is fused.
+FLOP are those of matrix products, convolutions and attention, a multiplication and an addition
+being two. Bytes are what all operations read and write, one at a time, if none is fused. With
+--weights, a forward by how the network's weights are held.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion_cost import PICTURE_TOKENS, ByteCounter, Cost, Size
-from diffusion_models import TEXT_TOKENS, forward, made_on
+from diffusion_models import (
+    TEXT_TOKENS,
+    Config,
+    forward,
+    made_on,
+    make_quantized,
+    make_transformer,
+)
+from multitalk.engines.diffusion.quantized import multiply_in_fp8
 from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -124,6 +134,52 @@ def _on_meta(network: MultiTalkTransformer3DModel, size: Size) -> dict[str, Tens
     }
 
 
+class OperationCounter(TorchDispatchMode):
+    """Counts the operations that read or write tensors: each is at least one kernel's launch."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        computes = not func.is_view and not func.name().startswith(("aten::empty", "aten::detach"))
+        self.total += computes
+        return func(*args, **(kwargs or {}))
+
+
+def networks(config: Config) -> dict[str, Callable[[], MultiTalkTransformer3DModel]]:
+    """On `meta`, by how they hold their weights and multiply."""
+
+    def fp8_products() -> MultiTalkTransformer3DModel:
+        network = make_quantized(config, "float8_e4m3fn", "meta")
+        multiply_in_fp8(network.blocks)
+        return network
+
+    return {
+        "16 bits": partial(make_transformer, config, "meta", torch.bfloat16),
+        "int8": partial(make_quantized, config, "int8", "meta"),
+        "fp8": partial(make_quantized, config, "float8_e4m3fn", "meta"),
+        "fp8, products in fp8": fp8_products,
+    }
+
+
+def count_forward(network: MultiTalkTransformer3DModel, size: Size) -> tuple[int, Cost]:
+    """Operations, and what they take, of a forward with one voice, after the window's first."""
+    run = partial(forward, network, _on_meta(network, size), Conditioning())
+    run()
+    with _fused_attention(), OperationCounter() as operations:
+        run()
+    return operations.total, _counted(run)
+
+
+def show_weights(height: int, width: int) -> None:
+    """A table of a forward by how weights are held."""
+    size = Size(latent_frames(WINDOW_FRAMES), height // 8, width // 8)
+    print(f"{height}x{width}, {WINDOW_FRAMES} frames, {size.tokens} tokens: a forward")
+    print("| weights | operations | TB | TFLOP |\n| --- | --- | --- | --- |")
+    for name, make in networks({}).items():
+        operations, cost = count_forward(make(), size)
+        print(f"| {name} | {operations} | {cost.bytes / 1e12:.3f} | {cost.flops / 1e12:.0f} |")
+
+
 def talk_flops(counter: Counter, lengths: SegmentLengths, num_frames: int) -> float:
     """Of all windows of a talk."""
     windows = segments(num_frames, lengths)
@@ -170,7 +226,12 @@ def main() -> None:
     """Print what is counted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="448x896", help="height x width of the video, in pixels")
-    height, width = map(int, parser.parse_args().size.split("x"))
+    parser.add_argument("--weights", action="store_true", help="a forward by how weights are held")
+    arguments = parser.parse_args()
+    height, width = map(int, arguments.size.split("x"))
+    if arguments.weights:
+        show_weights(height, width)
+        return
     counter = Counter(height, width)
     show_windows(counter)
     show_savings(counter)

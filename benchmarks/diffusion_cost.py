@@ -98,8 +98,10 @@ class ByteCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            values = tree_leaves((args, kwargs, result))
+        if not func.is_view and not func.name().startswith("aten::empty"):
+            # What is written in place is read, too; what is given as `out` is not.
+            read = {name: value for name, value in (kwargs or {}).items() if name != "out"}
+            values = tree_leaves((args, read, result))
             tensors = [value for value in values if isinstance(value, torch.Tensor)]
             self.total += sum(value.nbytes for value in tensors)
         return result

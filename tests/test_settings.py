@@ -77,6 +77,7 @@ def test_a_variable_sets_its_field(variable, text, value):
             "small",
             "choose one of auto, resident, encoders-visit, streamed",
         ),
+        ("MULTITALK_ATTENTION", "native_cudnn", "did you mean _native_cudnn?"),
         ("MULTITALK_SPEECH_URL", "127.0.0.1:8880", "write an address such as http://"),
         ("MULTITALK_SPEECH_URL", "ftp://tts.example.com", "write an address such as http://"),
         ("MULTITALK_SPEECH_URL", "http://tts.example.com:99999", "write an address such as"),

@@ -1290,6 +1290,23 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "이 크기를 만들기에는 GPU 메모리가 부족합니다. resolution을 480p로 보내거나 더 큰 "
         "GPU를 쓰세요.",
     },
+    "attention_unavailable": {
+        "en": "MULTITALK_ATTENTION={attention} does not work here: {problem}; set auto, or install "
+        "what it needs",
+        "ko": "여기서는 MULTITALK_ATTENTION={attention}을(를) 쓸 수 없습니다: {problem}. auto로 "
+        "설정하거나 필요한 패키지를 설치하세요.",
+    },
+    "fp8_products_unavailable": {
+        "en": "MULTITALK_FP8_PRODUCTS does not work here: {problem}; or set it to false",
+        "ko": "여기서는 MULTITALK_FP8_PRODUCTS를 쓸 수 없습니다: {problem}. 아니면 false로 "
+        "설정하세요.",
+    },
+    "compile_shared": {
+        "en": "MULTITALK_COMPILE does not work where several processes share a talk; set it to "
+        "false, or start one process",
+        "ko": "여러 프로세스가 영상 하나를 나누어 만들 때는 MULTITALK_COMPILE을 쓸 수 없습니다. "
+        "false로 설정하거나 프로세스를 하나만 시작하세요.",
+    },
     "parallel_needs_diffusion": {
         "en": "several processes were started, and only the diffusion engine shares a talk among "
         "them; ask for diffusion, or start one process",

@@ -20,6 +20,18 @@ from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
 from multitalk.paths import at_home
 
 EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
+# Those of diffusers that compute here, on a GPU, what is asked for, and download nothing.
+AttentionChoice: TypeAlias = Literal[
+    "auto",
+    "native",
+    "_native_cudnn",
+    "_native_flash",
+    "_native_efficient",
+    "_native_math",
+    "flash",
+    "_flash_3",
+    "sage",
+]
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
@@ -87,6 +99,17 @@ class Settings:
         "let the diffusion engine make a talk's last window as short as it needs, at least half as "
         "long as the others",
     ] = True
+    attention: Annotated[
+        AttentionChoice,
+        "kernel of the diffusion engine's self attention, by its name in diffusers; auto takes "
+        "cuDNN's on Hopper, else PyTorch's own choice (docs/diffusion.md)",
+    ] = "auto"
+    fp8_products: Annotated[
+        bool, "let weights in fp8 be multiplied in fp8: faster, and less exact (docs/diffusion.md)"
+    ] = False
+    compile: Annotated[
+        bool, "compile the diffusion engine's blocks when it starts (docs/diffusion.md)"
+    ] = False
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)

@@ -30,6 +30,7 @@ from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.profiles import picked
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
+from multitalk.engines.diffusion.speed import hasten
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
@@ -108,8 +109,9 @@ class DiffusionEngine:
             settings: For the LoRAs, the memory plan and what saves or adds steps.
 
         Raises:
-            EngineUnavailable: The weights are not whole, a LoRA does not fit them, memory does not
-                suffice, or there are not as many GPUs as processes.
+            EngineUnavailable: The weights are not whole, a LoRA does not fit them, a setting asks
+                for what does not work here, memory does not suffice, or there are not as many GPUs
+                as processes.
             EngineFailed: Another process could not load its engine.
             EngineBroken: Another process is gone.
         """
@@ -117,6 +119,7 @@ class DiffusionEngine:
         team = assemble()
         with team.together():
             pipeline, outfit = _opened(weights, settings)
+            hasten(pipeline.transformer, settings, is_shared=isinstance(team, Team))
         free = team.least(torch.cuda.mem_get_info()[0] if on_gpu else float("inf"))
         plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan)
         engine = cls(

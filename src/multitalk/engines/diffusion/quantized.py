@@ -4,6 +4,7 @@ The numbers are those of optimum-quanto's weight-only files: W[i, j] = data[i, j
 `.weight._data` and `.weight._scale`.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
@@ -15,14 +16,22 @@ from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 WeightStorage = Literal["int8", "float8_e4m3fn"]
 
+FLOAT8 = torch.float8_e4m3fn
+LARGEST_FP8 = torch.finfo(FLOAT8).max  # 448
+SMALLEST_ROW = 1e-12  # a row of zeros has a scale, too
+FP8_MULTIPLE = 16  # of both sides of a weight, as the kernels ask
+
 _STORAGE: dict[torch.dtype, WeightStorage] = {
     torch.int8: "int8",
-    torch.float8_e4m3fn: "float8_e4m3fn",
+    FLOAT8: "float8_e4m3fn",
 }
 
 
 class QuantizedLinear(nn.Linear):
-    """A Linear whose weight is stored in 8 bits and multiplied by its scales after the product.
+    """A Linear whose weight is stored in 8 bits, and multiplied by its scales whenever it is used.
+
+    The weight times its scale is rounded to the dtype of the states once, so that the product, its
+    bias included, is the one operation that it is with 16-bit weights.
 
     It is an `nn.Linear` to whoever asks, so that adapters, offloading and compilation work. float8
     is held as its bits: whatever casts floating-point parameters, as `.to(bfloat16)` and offloading
@@ -32,7 +41,10 @@ class QuantizedLinear(nn.Linear):
     Attributes:
         weight: int8, or the bits of float8 as int8, [out, in].
         weight_scale: float32 [out, 1].
+        multiplies_in_fp8: The states are rounded to float8, too; see `multiply_in_fp8`.
     """
+
+    multiplies_in_fp8 = False
 
     def __init__(
         self,
@@ -56,12 +68,51 @@ class QuantizedLinear(nn.Linear):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """[..., in] -> [..., out], in the dtype of `states`, which holds every stored value."""
-        stored = self.weight
-        if self.storage == "float8_e4m3fn":
-            stored = stored.view(torch.float8_e4m3fn)
-        product = functional.linear(states, stored.to(states.dtype))
-        product = product * self.weight_scale[:, 0].to(states.dtype)
-        return product if self.bias is None else product + self.bias.to(states.dtype)
+        bias = None if self.bias is None else self.bias.to(states.dtype)
+        if self.multiplies_in_fp8:
+            return self._fp8_product(states, bias)
+        if self.storage == "float8_e4m3fn":  # promoted to no other dtype
+            weight = self.weight.view(FLOAT8).to(states.dtype).mul_(self.weight_scale)
+        else:  # computed in float32, written in the states' dtype: one pass over the weight
+            weight = torch.empty(self.weight.shape, dtype=states.dtype, device=states.device)
+            torch.mul(self.weight, self.weight_scale, out=weight)
+        return functional.linear(states, weight, bias)
+
+    def _fp8_product(self, states: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """Each row of the states scaled to what float8 holds, as each row of the weight is."""
+        rows = states.flatten(0, -2)
+        largest = torch.linalg.vector_norm(rows, ord=math.inf, dim=1, keepdim=True)
+        scale = largest.clamp(min=SMALLEST_ROW) / LARGEST_FP8
+        product = torch._scaled_mm(
+            (rows / scale).to(FLOAT8),
+            self.weight.view(FLOAT8).t(),
+            scale_a=scale.float(),
+            scale_b=self.weight_scale.t(),
+            bias=bias,
+            out_dtype=states.dtype,
+        )
+        return product.unflatten(0, states.shape[:-1])
+
+
+def multiply_in_fp8(model: nn.Module) -> int:
+    """Let a model's layers that hold float8 multiply in float8, where the GPU can.
+
+    That takes half the time of a product in 16 bits, and rounds the states to 4 significant bits,
+    each row by a scale of its own. It needs states in bfloat16 and a GPU of capability 8.9 or more.
+
+    Returns:
+        How many layers do: those that hold float8 and whose sides are multiples of 16.
+    """
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, QuantizedLinear)
+        and module.storage == "float8_e4m3fn"
+        and not (module.in_features % FP8_MULTIPLE or module.out_features % FP8_MULTIPLE)
+    ]
+    for layer in layers:
+        layer.multiplies_in_fp8 = True
+    return len(layers)
 
 
 def store_weights_as(
@@ -95,7 +146,7 @@ def store_weights_as(
 
 def as_held(values: torch.Tensor) -> torch.Tensor:
     """The values of a file as `QuantizedLinear.weight` holds them."""
-    return values.view(torch.int8) if values.dtype == torch.float8_e4m3fn else values
+    return values.view(torch.int8) if values.dtype == FLOAT8 else values
 
 
 def parameter_of(key: str) -> str | None:
