@@ -1352,6 +1352,43 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "en": "{value} is no profile of this worker's weights; it has {names}",
         "ko": "{value}은(는) 이 워커의 가중치에 없는 프로필입니다. 쓸 수 있는 프로필: {names}",
     },
+    "continue_not_taken": {
+        "en": "the {engine} engine renders every talk anew, which takes it seconds; leave "
+        "continue_from out",
+        "ko": "{engine} 엔진은 매번 처음부터 만들며 몇 초면 됩니다. continue_from을 빼 주세요.",
+    },
+    "earlier_talks_not_kept": {
+        "en": "no earlier jobs are kept here; leave continue_from out, or send the job to a server "
+        "that keeps them (multitalk serve)",
+        "ko": "여기에는 이전 작업이 보관되지 않습니다. continue_from을 빼거나 이전 작업을 보관하는 "
+        "서버(multitalk serve)로 보내 주세요.",
+    },
+    "earlier_job_gone": {
+        "en": "no earlier job {value} of which windows are kept; it never was, is another key's, "
+        "failed, is over its time, or has one window only",
+        "ko": "구간이 보관된 이전 작업 {value}이(가) 없습니다. 없던 작업이거나, 다른 키의 "
+        "작업이거나, 실패했거나, 보관 기간이 지났거나, 구간이 하나뿐인 작업입니다.",
+    },
+    "windows_not_saved": {
+        "en": "{file} was not written: only the diffusion engine has windows, and a talk of one "
+        "window has none that another could begin with",
+        "ko": "{file}을(를) 쓰지 않았습니다. 구간은 diffusion 엔진에만 있고, 구간이 하나뿐인 "
+        "영상에는 이어 쓸 구간이 없습니다.",
+    },
+    "earlier_talk_differs": {
+        "en": "the earlier job was made with another {fields}; send the same, or leave "
+        "continue_from out",
+        "ko": "이전 작업과 {fields} 값이 다릅니다. 같은 값을 보내거나 continue_from을 빼 주세요.",
+    },
+    "earlier_talk_shorter": {
+        "en": "{value} windows are more than are kept of the earlier job; it has {count}",
+        "ko": "이전 작업에서 보관된 구간은 {count}개인데 {value}개를 요청했습니다.",
+    },
+    "earlier_talk_unreadable": {
+        "en": "the file of the earlier talk's windows is damaged, or none; make that talk again",
+        "ko": "이전 영상의 구간 파일이 손상되었거나 구간 파일이 아닙니다. 그 영상을 다시 만들어 "
+        "주세요.",
+    },
     "diffusion_not_finite": {
         "en": "the network's numbers became infinite, so there is no picture; try again, with "
         "another seed or lower guidance scales",

@@ -110,6 +110,11 @@ class Settings:
     compile: Annotated[
         bool, "compile the diffusion engine's blocks when it starts (docs/diffusion.md)"
     ] = False
+    kept_window_bytes: Annotated[
+        int,
+        "of a talk's windows that `multitalk serve` keeps beside its video for `continue_from` "
+        "(diffusion engine); 0 keeps none",
+    ] = 256 * 2**20
     allowed_roots: Annotated[
         tuple[Path, ...], "directories, separated by `:`, whose files a request may name"
     ] = (Path("/runpod-volume"),)

@@ -147,6 +147,7 @@ class Recording:
         options = SampleOptions(
             self.guidance, self.steps, self.shift, self.params.get("cc", 0.0), continuation
         )
+        noise = RecordedNoise(self.tensors)
         return list(
             sample_talk(
                 Watched(model, self),
@@ -155,7 +156,7 @@ class Recording:
                 num_frames=self.num_frames,
                 lengths=self.lengths,
                 options=options,
-                noise=RecordedNoise(self.tensors),
+                noise=lambda _: noise,
             )
         )
 

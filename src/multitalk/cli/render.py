@@ -2,8 +2,10 @@
 
 import json
 import logging
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from multitalk.cli.speakers import boxes_of, named, voices_of
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
 from multitalk.cli.typed import ORDERS, shown, typed
 from multitalk.cli.whole import write_whole
+from multitalk.messages import sentence
 from multitalk.paths import as_meant
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from multitalk.schema import TalkRequest
     from multitalk.settings import Settings
     from multitalk.speech.synthesis import PhonemeTiming
+
+LOCAL_JOB = "local"  # what a request calls the talk of --continue-from
 
 
 def render(  # noqa: PLR0917 - typer's way to say options
@@ -123,6 +128,25 @@ def render(  # noqa: PLR0917 - typer's way to say options
             metavar="fusionx|lightx2v|realtime|quality",
         ),
     ] = None,
+    save_windows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also keep the windows of the diffusion engine, for --continue-from.",
+            metavar="FILE",
+        ),
+    ] = None,
+    continue_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of --save-windows: begin as that talk does, then go on with this prompt "
+            "and seed.",
+            metavar="FILE",
+        ),
+    ] = None,
+    keep_windows: Annotated[
+        int | None,
+        typer.Option(help="How many windows of that talk to keep.", metavar="NUMBER"),
+    ] = None,
     locale: Annotated[
         str | None, typer.Option(help="Language of messages.", metavar="en|ko")
     ] = None,
@@ -172,6 +196,8 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "quality": ("--quality", quality),
         "profile": ("--profile", profile),
         "locale": ("--locale", locale),
+        "continue_from": ("--continue-from", continue_from),
+        "continue_from.windows": ("--keep-windows", keep_windows),
     }
     manners = {"voice": voice or [], "speed": speed or [], "pitch": pitch or []}
     with (
@@ -195,7 +221,9 @@ def render(  # noqa: PLR0917 - typer's way to say options
         to_stdout = is_standard_output(output, as_json=as_json)
         stdin = StandardInput(stack)
         given = _read(request, stdin) if request else {}
-        options = {field: value for field, (_, value) in of_fields.items() if field != "output"}
+        apart = ("output", "continue_from.windows")
+        options = {field: value for field, (_, value) in of_fields.items() if field not in apart}
+        options["continue_from"] = _continued(continue_from, keep_windows)
         options["image_path"] = None if image is None else stdin.source("--image", image)
         options["audio_type"] = None if order is None else ORDERS.get(order, order)
         options["bbox"] = boxes = boxes_of(box or [])
@@ -213,7 +241,21 @@ def render(  # noqa: PLR0917 - typer's way to say options
         answers.locale, answers.spell = wanted_locale(given | on_top), said.spell
         wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
         files = _timing_files(phonemes or [], wanted)
-        _render(wanted, output, files, settings, to_stdout=to_stdout, as_json=as_json)
+        _render(
+            wanted,
+            output,
+            files,
+            settings,
+            windows=(continue_from, save_windows),
+            to_stdout=to_stdout,
+            as_json=as_json,
+        )
+
+
+def _continued(earlier: Path | None, windows: int | None) -> Mapping[str, object] | None:
+    """What a request says of a talk that begins as an earlier one does."""
+    said = {"job": earlier and LOCAL_JOB, "windows": windows}
+    return {name: value for name, value in said.items() if value is not None} or None
 
 
 def _render(
@@ -222,29 +264,45 @@ def _render(
     timing_files: Mapping[str, Path],
     settings: "Settings",
     *,
+    windows: tuple[Path | None, Path | None],
     to_stdout: bool,
     as_json: bool,
 ) -> None:
     """Render a request that is valid, and write and say what comes of it."""
     import tempfile  # noqa: PLC0415
 
+    from multitalk.engines.base import Reuse  # noqa: PLC0415
     from multitalk.serving.local import Studio, as_result, make_place  # noqa: PLC0415 - a while
 
     for file in timing_files.values():
         make_place(file, field=shown("--phonemes", file))
+    earlier, saved = windows
+    reuse = Reuse(earlier=earlier and as_meant(earlier))
+    if saved is not None:
+        saved = as_meant(saved)
+        make_place(saved, field=shown("--save-windows", saved))
+        unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
+        limit = settings.kept_window_bytes
+        reuse = replace(reuse, save_to=unfinished, max_bytes=limit)
     with ExitStack() as stack:
         video = output
         if to_stdout:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
             video = Path(directory, "talk.mp4")
         with Studio(wanted.engine, settings=settings) as studio, progress_bar() as on_progress:
-            talk = studio.render_request(wanted, video, on_progress=on_progress)
+            if reuse.save_to is not None:
+                stack.callback(reuse.save_to.unlink, missing_ok=True)
+            talk = studio.render_request(wanted, video, on_progress=on_progress, reuse=reuse)
+            if saved is not None and talk.window_ends and reuse.save_to is not None:
+                reuse.save_to.replace(saved)
         if to_stdout:
             pour(video)
     for name, file in timing_files.items():
         _write_phonemes(file, talk.phonemes[name])
     for warning in talk.warnings:
         note(warning, wanted.locale)
+    if saved is not None and not talk.window_ends:
+        note(sentence("windows_not_saved", wanted.locale, file=saved.name), wanted.locale)
     if as_json:
         print_json(as_result(talk).reply())
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
@@ -66,6 +67,30 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """Windows of talks in files, which only a generative engine has.
+
+    Attributes:
+        save_to: A new file for this talk's windows; None where they are not kept.
+        max_bytes: Of what is saved.
+        earlier: The file of an earlier talk that this one begins with; None without.
+        windows: How many windows of it.
+        picture: Digest of the portrait's file; an earlier talk must have had the same.
+        voices: Digest of the voices, likewise.
+    """
+
+    save_to: Path | None = None
+    max_bytes: int = 0
+    earlier: Path | None = None
+    windows: int = 0
+    picture: str = ""
+    voices: str = ""
+
+
+NO_REUSE = Reuse()
+
+
+@dataclass(frozen=True)
 class RenderOptions:
     """How to render. An engine ignores what its kind cannot do.
 
@@ -83,6 +108,7 @@ class RenderOptions:
     negative_prompt: str | None = None
     profile: str | None = None
     color_correction: float = 0.0
+    reuse: Reuse = NO_REUSE
 
 
 @dataclass(frozen=True)
@@ -93,11 +119,13 @@ class FrameChunk:
         frames: RGB uint8 [T, H, W, 3]; H and W are even and the same for the whole talk.
         first: Index of `frames[0]` in the talk; chunks come in order and without gaps.
         notices: What became known while this chunk was made.
+        is_saved: Its window is in the file of `Reuse.save_to`, and so are those before.
     """
 
     frames: NDArray[np.uint8]
     first: int
     notices: tuple[Notice, ...] = ()
+    is_saved: bool = False
 
 
 # Told how much of a talk is done, in frames' worth of work. What it raises ends the talk.
@@ -125,7 +153,7 @@ class Engine(Protocol):
         """Refuse at once what would be refused when rendering begins.
 
         Raises:
-            InvalidRequest: There is no such profile here.
+            InvalidRequest: There is no such profile here, or no talk begins with an earlier one.
         """
         ...
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from multitalk.bucket import Bucket
 from multitalk.delivery import check_set_up, deliver
-from multitalk.engines.base import Engine
+from multitalk.engines.base import NO_REUSE, Engine, Reuse
 from multitalk.job.course import Course, Progress, guarded
 from multitalk.job.work import Talk, Work
 from multitalk.job.workplace import own_directory, sweep
@@ -45,6 +45,7 @@ def run_job(
     on_progress: Callable[[Progress], None],
     cancelled: threading.Event,
     bucket: Bucket | None = None,
+    reuse: Reuse = NO_REUSE,
 ) -> TalkResult:
     """Render a request and hand the video over as it asks.
 
@@ -56,6 +57,8 @@ def run_job(
         on_progress: Called from this thread as each stage begins and whenever more is done.
         cancelled: Set it, from any thread, to stop before the engine's next step.
         bucket: The job's own, in place of the operator's (`parse_s3_config`).
+        reuse: Where this talk's windows are saved, and an earlier talk's are that the request
+            names; by itself it has no effect.
 
     Raises:
         RequestError: The caller can fix it.
@@ -66,7 +69,9 @@ def run_job(
     with guarded(job_id, course):  # before the work, not after it
         check_set_up(request.delivery, settings=settings, bucket=bucket)
     with guarded(job_id, course), own_directory(settings.work_directory) as directory:
-        talk = Work(request, engine, settings, directory, course).make(directory / "talk.mp4")
+        talk = Work(request, engine, settings, directory, course, reuse=reuse).make(
+            directory / "talk.mp4"
+        )
         size = talk.video.stat().st_size
         with course.stage("deliver", size):
             delivered = deliver(
@@ -93,6 +98,7 @@ def stream_job(
     max_piece_bytes: int,
     cancelled: threading.Event,
     output: Path | None = None,
+    reuse: Reuse = NO_REUSE,
 ) -> Talk:
     """Render a request and hand over the video, a fragmented MP4, while it is made.
 
@@ -112,7 +118,7 @@ def stream_job(
 
         course = Course(job_id, settings.job_seconds, watch, cancelled)
         with guarded(job_id, course):
-            talk = Work(request, engine, settings, directory, course).make(
+            talk = Work(request, engine, settings, directory, course, reuse=reuse).make(
                 video, fragmented=True, whole=output
             )
             for piece in reader.read():
@@ -129,6 +135,7 @@ def render_talk(
     job_id: str,
     on_progress: Callable[[Progress], None],
     cancelled: threading.Event,
+    reuse: Reuse = NO_REUSE,
 ) -> Talk:
     """Render a request to a file of the caller's, which appears when it is whole or not at all.
 
@@ -138,7 +145,7 @@ def render_talk(
     unfinished = output.with_name(f".multitalk-{secrets.token_hex(4)}.mp4")
     with guarded(job_id, course), own_directory(settings.work_directory) as directory:
         try:
-            talk = Work(request, engine, settings, directory, course).make(unfinished)
+            talk = Work(request, engine, settings, directory, course, reuse=reuse).make(unfinished)
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)

@@ -1,20 +1,24 @@
 """The stages of a job, from a request to a video file."""
 
+import hashlib
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from multitalk.delivery import Place
 from multitalk.engines.base import (
     Engine,
     FrameChunk,
     RenderOptions,
+    Reuse,
     Scene,
     Speaker,
 )
-from multitalk.errors import EngineUnavailable, NoFaceFound
+from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.containers import VIDEO_SUFFIXES
 from multitalk.inputs.intake import Kind
@@ -44,6 +48,7 @@ from multitalk.speech.synthesis import PhonemeTiming, are_known
 
 CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller
+HASHED_BYTES = 2**20  # of a file, at once
 
 Phonemes = Mapping[str, tuple[PhonemeTiming, ...]]  # by speaker
 
@@ -64,6 +69,7 @@ class Talk:
         phonemes: For each speaker whose words were synthesized, when each sound is heard in the
             video: ground truth for `multitalk.evaluation`.
         captions: What they say as subtitles, by time.
+        window_ends: The frame after each window that was saved, for talks that begin with them.
     """
 
     video: Path
@@ -76,6 +82,7 @@ class Talk:
     timings: Mapping[str, float]
     phonemes: Phonemes
     captions: tuple[Caption, ...] = ()
+    window_ends: tuple[int, ...] = ()
 
     def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
         """The answer, once the video is at `place`; `warnings` are of its way there."""
@@ -84,7 +91,7 @@ class Talk:
 
     def facts(self) -> dict[str, object]:
         """The answer's fields but for the video."""
-        return {
+        facts: dict[str, object] = {
             "width": self.width,
             "height": self.height,
             "fps": float(FPS),
@@ -95,6 +102,7 @@ class Talk:
             "warnings": list(self.warnings),
             "timings": dict(self.timings),
         }
+        return facts | {"window_ends": list(self.window_ends)} if self.window_ends else facts
 
 
 class Work:
@@ -107,12 +115,16 @@ class Work:
         settings: Settings,
         directory: Path,
         course: Course,
+        *,
+        reuse: Reuse,
     ) -> None:
         self._request = request
         self._engine = engine
         self._settings = settings
         self._directory = directory
         self._course = course
+        self._reuse = reuse
+        self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
 
     def make(self, video: Path, *, fragmented: bool = False, whole: Path | None = None) -> Talk:
@@ -127,6 +139,8 @@ class Work:
         seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
         options = self._options(seed)
         self._engine.check(options)
+        if options.reuse.windows and options.reuse.earlier is None:
+            raise InvalidRequest("earlier_talks_not_kept", field="continue_from")
         # Before the work, not after it. What is streamed is gone before it could be signed.
         kept = whole if fragmented else video
         credential = None if kept is None else prepare(self._settings)
@@ -142,6 +156,11 @@ class Work:
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(heard, num_frames=num_frames, watch=self._course.watch)
+        if options.reuse.save_to is not None or options.reuse.earlier is not None:
+            reuse = replace(
+                options.reuse, picture=_file_digest(image), voices=_voices_digest(arrangement)
+            )
+            options = replace(options, reuse=reuse)
         scene = self._scene(picture, footage, arrangement, num_frames)
         if options.quality != request.quality:
             names = {"engine": self._engine.name, "quality": request.quality}
@@ -185,6 +204,7 @@ class Work:
             timings=self._course.timings,
             phonemes={name: sounds for name, sounds in phonemes.items() if are_known(sounds)},
             captions=self._captions(phonemes, num_frames / FPS),
+            window_ends=tuple(self._window_ends),
         )
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
@@ -326,6 +346,7 @@ class Work:
 
     def _options(self, seed: int) -> RenderOptions:
         request = self._request
+        kept = request.continue_from.windows if request.continue_from is not None else 0
         return RenderOptions(
             seed=seed,
             resolution=request.resolution,
@@ -337,6 +358,7 @@ class Work:
             negative_prompt=request.negative_prompt,
             profile=request.profile,
             color_correction=request.color_correction,
+            reuse=replace(self._reuse, windows=kept, earlier=self._reuse.earlier if kept else None),
         )
 
     def _write(
@@ -377,11 +399,29 @@ class Work:
                     )
                 writer.append(chunk.frames)
                 written += len(chunk.frames)
+                if chunk.is_saved:
+                    self._window_ends.append(written)
                 self._notices.extend(chunk.notices)
                 self._course.report("render", written, soundtrack.num_frames)
         if written != soundtrack.num_frames:
             raise ValueError(f"{written} frames of {soundtrack.num_frames}")
         return height, width
+
+
+def _file_digest(path: Path) -> str:
+    digest = hashlib.blake2b()
+    with path.open("rb") as file:
+        while chunk := file.read(HASHED_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _voices_digest(arrangement: Arrangement) -> str:
+    """Of all voices on their time line, whoever they are said to be."""
+    digest = hashlib.blake2b()
+    for track in arrangement.tracks.values():
+        digest.update(np.ascontiguousarray(track).data)
+    return digest.hexdigest()
 
 
 @contextmanager

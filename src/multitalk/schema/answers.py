@@ -51,6 +51,10 @@ class TalkResult(WireModel):
         default_factory=list, description="what the caller should know, in the request's locale"
     )
     timings: dict[str, float] = Field(default_factory=dict, description="seconds for each stage")
+    window_ends: list[int] | None = Field(
+        None,
+        description="the frame after each window that `continue_from` can keep, if any",
+    )
 
     @model_validator(mode="after")
     def _one_video(self) -> "TalkResult":

@@ -174,6 +174,15 @@ class Delivery(WireModel):
     )
 
 
+class ContinueFrom(WireModel):
+    """An earlier job, whose first windows a new one begins with."""
+
+    job: Name = Field(description="id of the earlier job")
+    windows: Annotated[int, BeforeValidator(_whole)] = Field(
+        ge=1, description="how many of its windows are kept, counted from the start"
+    )
+
+
 def _voice_kind(value: object) -> str:
     if isinstance(value, list):
         return "spoken_in_turn"
@@ -261,6 +270,11 @@ class TalkRequest(WireModel):
     )
     color_correction: float = Field(
         0.0, ge=0.0, le=1.0, description="how far each window's colours are pulled to the portrait"
+    )
+    continue_from: ContinueFrom | None = Field(
+        None,
+        description="an earlier job of the same picture, voices and size, whose first windows are "
+        "kept; only with the diffusion engine",
     )
     locale: Locale = Field("en", description="language of messages")
     delivery: Delivery = Field(
@@ -367,5 +381,9 @@ def _is_missing(name: object, value: object) -> bool:
 
 def _known_fields(parent: str | None) -> Iterable[str]:
     """The fields of the request itself (None), or of the objects inside one of its fields."""
-    models: dict[str | None, type[WireModel]] = {"audio_paths": SpokenText, "delivery": Delivery}
+    models: dict[str | None, type[WireModel]] = {
+        "audio_paths": SpokenText,
+        "delivery": Delivery,
+        "continue_from": ContinueFrom,
+    }
     return models.get(parent, TalkRequest).model_fields

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from multitalk.disk import refusals_told_here
+from multitalk.engines.base import NO_REUSE, Reuse
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import Progress, Talk, render_talk
@@ -138,14 +139,17 @@ class Studio:
         output: Path,
         *,
         on_progress: Callable[[Progress], None] | None = None,
+        reuse: Reuse = NO_REUSE,
     ) -> Talk:
         """Render a request that is already valid; `output` appears when it is whole.
+
+        `reuse` says where windows of talks are; its other fields are the request's.
 
         Raises:
             InvalidRequest: `output` is no name of an mp4, or the studio is closed.
             MultiTalkError: As `multitalk.job.run_job`.
         """
-        return self._render(request, output, self.settings, on_progress)
+        return self._render(request, output, self.settings, on_progress, reuse=reuse)
 
     def _render(
         self,
@@ -153,6 +157,8 @@ class Studio:
         output: Path,
         settings: Settings,
         on_progress: Callable[[Progress], None] | None,
+        *,
+        reuse: Reuse = NO_REUSE,
     ) -> Talk:
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
             name = output.name or '""'
@@ -168,6 +174,7 @@ class Studio:
                 job_id=f"local-{secrets.token_hex(4)}",
                 on_progress=on_progress or _say_nothing,
                 cancelled=threading.Event(),
+                reuse=reuse,
             )
 
     def _check_open(self) -> None:

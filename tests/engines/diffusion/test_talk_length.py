@@ -77,7 +77,7 @@ def talk(num_samples, kind):
             num_frames=num_frames,
             lengths=lengths,
             options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0, continuation=continuation),
-            noise=torch.zeros,
+            noise=lambda _: torch.zeros,
         ),
     )
 

@@ -3,7 +3,8 @@
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from multitalk.engines.base import Box, FrameChunk, RenderOptions, Scene, Watch, unwatched
-from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION
+from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
@@ -32,6 +33,7 @@ from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
 from multitalk.engines.diffusion.speed import hasten
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
+from multitalk.engines.diffusion.window_file import WindowFile, WindowWriter
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
 
@@ -49,11 +51,13 @@ class Order:
         scene: What to render.
         options: How to render.
         boxes: Where each speaker is, in pixels of the portrait; None for strips, left to right.
+        finished: An earlier talk's windows that it begins with.
     """
 
     scene: Scene
     options: RenderOptions
     boxes: list[Box] | None
+    finished: WindowFile | tuple[()]
 
 
 class DiffusionEngine:
@@ -177,7 +181,8 @@ class DiffusionEngine:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
-            InvalidRequest: The profile is none that these weights have.
+            InvalidRequest: The profile is none that these weights have, or it is to begin with the
+                windows of a talk that was made of something else.
             NoFaceFound: A speaker's box has no place in the video, or another speaker no face.
             EngineUnavailable: Memory does not suffice for a segment of this size.
             EngineFailed: The network gave numbers that are no picture.
@@ -187,18 +192,49 @@ class DiffusionEngine:
         watch(0.0)
         outfit.put_on(options.profile)
         scene, boxes, notices = place_speakers(scene, look_once)
-        order = Order(scene, options, boxes)
+        reuse, about = options.reuse, self._about(scene, options)
+        finished = WindowFile(reuse.earlier, reuse.windows, about) if reuse.earlier else ()
+        order = Order(scene, options, boxes, finished)
         self._team.give(_as_arrays(order))
         try:
-            for segment in self._talk(order, watch):
-                first = segment.segment.new.start
-                yield FrameChunk(segment.frames, first, notices if first == 0 else ())
+            with ExitStack() as stack:
+                writer = None
+                if reuse.save_to is not None:
+                    file = WindowWriter(reuse.save_to, about, max_bytes=reuse.max_bytes)
+                    writer = stack.enter_context(file)
+                for segment in self._talk(order, watch):
+                    first = segment.segment.new.start
+                    # Nothing can follow the last window.
+                    is_saved = (
+                        writer is not None
+                        and not segment.segment.last
+                        and writer.add(segment.latents.float().cpu().numpy())
+                    )
+                    notes = notices if first == 0 else ()
+                    yield FrameChunk(segment.frames, first, notes, is_saved)
         except SpeakerOutOfSight as error:
             raise no_room(scene, error.speaker) from error
         except FloatingPointError as error:
             raise EngineFailed("diffusion_not_finite") from error
         except torch.AcceleratorError as error:  # this process's CUDA context is lost
             raise EngineBroken("diffusion_gpu_lost") from error
+
+    def _about(self, scene: Scene, options: RenderOptions) -> Mapping[str, object]:
+        """What a talk's windows are made of, by the field of a request that states it.
+
+        What may change from one window to the next is not in it: prompts, seed, profile and boxes.
+        """
+        pipeline, lengths = self.loaded[0].pipeline, self._lengths
+        sizes = pipeline.buckets(options.resolution or DEFAULT_RESOLUTION)
+        size = choose_bucket(*scene.portrait.shape[:2], buckets=sizes)
+        windows = f"{lengths.segment_frames} {lengths.conditioning_frames}"
+        return {
+            "engine": f"{self.name} {pipeline.config.kind} {windows}",
+            "image_path": options.reuse.picture,
+            "audio_paths": f"{options.reuse.voices} {scene.num_frames}",
+            "resolution": list(size),
+            "color_correction": options.color_correction,
+        }
 
     @property
     def follows(self) -> bool:
@@ -245,6 +281,7 @@ class DiffusionEngine:
                 step_cache_threshold=self._step_cache_threshold,
                 seed=options.seed,
                 lengths=self._lengths,
+                finished=order.finished,
                 watch=watch,
             )
             return segments

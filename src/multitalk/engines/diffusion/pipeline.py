@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ from multitalk.engines.diffusion.sampler import (
     sample_talk,
     seeded_noise,
 )
-from multitalk.engines.diffusion.segments import Segment, SegmentLengths
+from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_segments
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
@@ -75,10 +76,22 @@ class TalkSegment:
     Attributes:
         segment: Where they are in the talk.
         frames: RGB uint8 [T, H, W, 3].
+        latents: Of the whole segment, float32 [16, t, h, w]; a later talk can begin with them.
     """
 
     segment: Segment
     frames: NDArray[np.uint8]
+    latents: Tensor
+
+
+class Windows(Protocol):
+    """Latents of an earlier talk's first segments, which may be read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Array:
+        """Of a segment, float32 [16, t, h, w]."""
+        ...
 
 
 class MultiTalkPipeline(DiffusionPipeline):
@@ -162,6 +175,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         step_cache_threshold: float = 0.0,
         seed: int = 0,
         lengths: SegmentLengths | None = None,
+        finished: Windows = (),
         watch: Watch = unwatched,
     ) -> Iterator[TalkSegment]:
         """Make a talk; closing the iterator ends it.
@@ -184,11 +198,14 @@ class MultiTalkPipeline(DiffusionPipeline):
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
             seed: The same one gives the same video, whatever the device.
             lengths: Of the segments; the weights' own when None.
+            finished: Latents of segments that the talk begins with: those of an earlier one of the
+                same picture, voices and lengths, and fewer than it has. They are only decoded.
             watch: Called before each encoder, step and decoding with how much is done, in frames'
                 worth of work. What it raises ends the talk.
 
         Raises:
-            ValueError: No voice, an empty one, no frame, no step, or footage for MultiTalk.
+            ValueError: No voice, an empty one, no frame, no step, footage for MultiTalk, or nothing
+                that is not finished.
             SpeakerOutOfSight: A box has no place in the video.
             FloatingPointError: While iterating: the weights give numbers that are not finite.
         """
@@ -213,6 +230,10 @@ class MultiTalkPipeline(DiffusionPipeline):
             found = speaker_masks((height, width), size, num_speakers=len(voices), boxes=boxes)
             masks = torch.from_numpy(found).to(self.transformer.device)
 
+        lengths = lengths or self.lengths
+        if len(finished) >= num_segments(num_frames, lengths):
+            raise ValueError("finished: nothing of the talk would be new")
+
         options = SampleOptions(
             Guidance(text_guidance_scale, audio_guidance_scale, projection),
             num_inference_steps,
@@ -229,7 +250,8 @@ class MultiTalkPipeline(DiffusionPipeline):
             (prompt, negative_prompt),
             (voices, masks),
             num_frames=num_frames,
-            lengths=lengths or self.lengths,
+            lengths=lengths,
+            finished=finished,
             options=options,
             cache=cache,
             seed=seed,
@@ -245,6 +267,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         *,
         num_frames: int,
         lengths: SegmentLengths,
+        finished: Windows,
         options: SampleOptions,
         cache: StepCache | None,
         seed: int,
@@ -292,6 +315,12 @@ class MultiTalkPipeline(DiffusionPipeline):
                 return still
             return _as_tensor(fit_picture(footage.at(frame), size), device)
 
+        def latents_of(segment: Segment) -> Tensor | None:
+            if segment.index >= len(finished):
+                return None
+            pace.begin(segment)
+            return torch.from_numpy(finished[segment.index]).to(device)
+
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
             WatchedTalk(talk, pace, first=options.guidance.branches[0]),
@@ -301,10 +330,11 @@ class MultiTalkPipeline(DiffusionPipeline):
             lengths=lengths,
             options=options,
             noise=seeded_noise(seed, device),
+            finished=latents_of,
         ):
             if not sampled.latents.isfinite().all():  # would be a black video, and a success
                 raise FloatingPointError("the transformer gave numbers that are not finite")
-            yield TalkSegment(sampled.segment, _as_pixels(sampled.frames))
+            yield TalkSegment(sampled.segment, _as_pixels(sampled.frames), sampled.latents)
 
     @property
     def lengths(self) -> SegmentLengths:

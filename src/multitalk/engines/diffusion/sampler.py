@@ -4,6 +4,7 @@ The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` f
 `LatentCodec` for pixels, so that the same loop drives the real model and a stand-in.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -27,6 +28,7 @@ SMALLEST_SIGMA = 0.001  # of the last step's input, before the shift: 1 of 1000 
 
 Shape = tuple[int, ...]
 Noise = Callable[[Shape], Tensor]  # standard normal, float32, where the latents live
+NoiseOf = Callable[[int], Noise]  # of a talk's segments, by their index
 
 
 class Denoiser(Protocol):
@@ -80,14 +82,22 @@ def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscret
     return scheduler
 
 
-def seeded_noise(seed: int, device: torch.device | str = "cpu") -> Noise:
-    """Noise that is the same on every device: it is drawn on the CPU."""
-    generator = torch.Generator().manual_seed(seed)
+def seeded_noise(seed: int, device: torch.device | str = "cpu") -> NoiseOf:
+    """Noise that is the same on every device, drawn on the CPU, and whatever the segments before.
 
-    def noise(shape: Shape) -> Tensor:
-        return torch.randn(shape, generator=generator).to(device)
+    A segment's does not depend on how the earlier ones were made, so that a talk that begins with
+    an earlier one's segments goes on as that one did.
+    """
 
-    return noise
+    def noise_of(index: int) -> Noise:
+        own = seed
+        if index:
+            digest = hashlib.blake2b(f"{seed} {index}".encode(), digest_size=8).digest()
+            own = int.from_bytes(digest, "big")
+        generator = torch.Generator().manual_seed(own)
+        return lambda shape: torch.randn(shape, generator=generator).to(device)
+
+    return noise_of
 
 
 def sample_segment(
@@ -212,6 +222,13 @@ def continue_infinitetalk(
     return condition_on(shown, codec, segment.num_frames), Given(held, "pinned")
 
 
+Finished = Callable[[Segment], Tensor | None]  # latents [16, t, h, w] that are there already
+
+
+def nothing_finished(segment: Segment) -> None:
+    """All of a talk is to be sampled."""
+
+
 class SegmentModel(Protocol):
     """The network with a talk's prompts and voices."""
 
@@ -262,7 +279,8 @@ def sample_talk(
     num_frames: int,
     lengths: SegmentLengths,
     options: SampleOptions,
-    noise: Noise,
+    noise: NoiseOf,
+    finished: Finished = nothing_finished,
 ) -> Iterator[SampledSegment]:
     """Sample a talk window by window; no more than one window is held.
 
@@ -273,20 +291,25 @@ def sample_talk(
         num_frames: Of the talk, at least 1.
         lengths: Of the windows.
         options: How it is sampled.
-        noise: Asked in the order of the segments and their steps.
+        noise: Of each segment, asked in the order of its steps.
+        finished: Latents of segments that are only decoded; None for those that are sampled.
     """
     previous = None
     for segment in segments(num_frames, lengths):
-        conditioning, given = options.continuation(segment, previous, source=source, codec=codec)
-        latents = sample_segment(
-            model.bind(segment, conditioning),
-            shape=tuple(conditioning.given_latents.shape),
-            given=given,
-            guidance=options.guidance,
-            num_inference_steps=options.num_inference_steps,
-            shift=options.shift,
-            noise=noise,
-        )
+        latents = finished(segment)
+        if latents is None:
+            conditioning, given = options.continuation(
+                segment, previous, source=source, codec=codec
+            )
+            latents = sample_segment(
+                model.bind(segment, conditioning),
+                shape=tuple(conditioning.given_latents.shape),
+                given=given,
+                guidance=options.guidance,
+                num_inference_steps=options.num_inference_steps,
+                shift=options.shift,
+                noise=noise(segment.index),
+            )
         frames = match_colors(codec.decode(latents), source(0), strength=options.color_strength)
         yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
         previous = frames[:, -lengths.conditioning_frames :].clone()  # lets the window go

@@ -18,6 +18,7 @@ from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
+from multitalk.errors import InvalidRequest
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
 from multitalk.messages import Notice
 from multitalk.speech.visemes import stream_visemes
@@ -46,7 +47,13 @@ class WarpEngine:
         self._open.close()
 
     def check(self, options: RenderOptions) -> None:
-        """Nothing is refused: schedules are the diffusion engine's, and have no effect here."""
+        """Refuse to begin with an earlier talk; the diffusion engine's schedules have no effect.
+
+        Raises:
+            InvalidRequest: It has no windows, and renders a whole talk in seconds.
+        """
+        if options.reuse.windows:
+            raise InvalidRequest("continue_not_taken", field="continue_from", engine=self.name)
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.

@@ -44,7 +44,7 @@ async def job_reply(
     if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
         reply["output"] = job.progress
     elif job.is_final and job.output is not None:
-        reply["output"] = job.output
+        reply["output"] = _told(job.output)
         if isinstance(job.output, Mapping) and "video" in job.output:
             reply["output"] = await _with_video(
                 job, media=media, links=links, base_url=base_url, now=now, max_bytes=max_bytes
@@ -74,6 +74,13 @@ async def read_whole(media: MediaStore, name: str) -> bytes:
     return b"".join([chunk async for chunk in media.read(name)])
 
 
+def _told(output: Any) -> Any:
+    """A job's output without the names that files have in the media store."""
+    if not isinstance(output, Mapping):
+        return output
+    return {name: value for name, value in output.items() if name not in MEDIA_OF_OUTPUT}
+
+
 async def _with_video(
     job: Job,
     *,
@@ -83,7 +90,7 @@ async def _with_video(
     now: float,
     max_bytes: int,
 ) -> dict[str, Any]:
-    told = {name: value for name, value in job.output.items() if name not in MEDIA_OF_OUTPUT}
+    told = _told(job.output)
     told.setdefault("status", "success")
     told.setdefault("filename", FILENAME)
     if "captions" in job.output:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
-from multitalk.errors import MultiTalkError, QueueUnavailable
+from multitalk.errors import InvalidRequest, MultiTalkError, NotFound, QueueUnavailable
+from multitalk.schema.problems import brief
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.queue import Job, Submission, new_job_id
+from multitalk.serving.queue.records import windows_of
 
 
 async def send(
@@ -24,7 +26,8 @@ async def send(
         The jobs; where an Idempotency-Key was used before, those that there are.
 
     Raises:
-        NotFound: One names an upload that is not this owner's.
+        NotFound: One names an upload or an earlier job that is not this owner's.
+        InvalidRequest: One is to keep more of an earlier job than there is.
         Conflict: An Idempotency-Key was used with another body.
         TooManyRequests: Too many jobs of this owner would wait.
         QueueUnavailable: The queue cannot take them.
@@ -32,6 +35,7 @@ async def send(
     for number, order in enumerate(orders):
         with in_batch(number) if is_batch else nullcontext():
             _check_uploads(server, order)
+            await _check_earlier(server, order)
     ids = [new_job_id() for _ in orders]
     kept: set[str] = set()
     try:
@@ -67,6 +71,28 @@ def _check_uploads(server: Server, order: Submission) -> None:
         for field, source in named_sources(order.input):
             if is_upload(source):
                 server.uploads.path(source, field=field, owner=order.owner, now=server.clock())
+
+
+async def _check_earlier(server: Server, order: Submission) -> None:
+    """Refuse at once what `continue_from` cannot name; the rest is judged by the worker."""
+    said = order.input.get("continue_from") if isinstance(order.input, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("job"), str):
+        return
+    try:
+        ends = windows_of(await server.own_job(said["job"], order.owner))
+    except NotFound:
+        ends = []
+    if not ends:
+        value = brief(said["job"])
+        raise NotFound("earlier_job_gone", field="continue_from.job", value=value)
+    wanted = said.get("windows")
+    if isinstance(wanted, int | float) and wanted > len(ends):
+        raise InvalidRequest(
+            "earlier_talk_shorter",
+            field="continue_from.windows",
+            count=len(ends),
+            value=brief(wanted),
+        )
 
 
 async def _with_uploads(server: Server, order: Submission, job_id: str) -> Submission:

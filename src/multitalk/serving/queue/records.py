@@ -6,6 +6,7 @@ Times are seconds since 1970 by the clock of the machine that wrote them; durati
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +21,9 @@ RETENTION_SECONDS = 1_800.0
 
 FINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.TIMED_OUT})
 RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT})
-MEDIA_OF_OUTPUT = ("video", "frame", "captions")  # fields of `Outcome.output`, see there
+MEDIA_OF_OUTPUT = ("video", "frame", "captions", "windows")  # fields of `Outcome.output`, see there
+
+WINDOWS_SUFFIX = ".npz"  # of the file of a talk's windows
 
 JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 
@@ -182,6 +185,14 @@ class Job(Stored):
         return max(0.0, ended - self.started_at)
 
 
+def windows_of(job: Job) -> list[int]:
+    """Where the windows end that a later job of the owner's can begin with; empty where none is."""
+    output = job.output if isinstance(job.output, Mapping) else {}
+    if job.status is not JobStatus.COMPLETED or not isinstance(output.get("windows"), str):
+        return []
+    return list(output.get("window_ends") or ())
+
+
 class Outcome(Stored):
     """What a worker found.
 
@@ -189,8 +200,9 @@ class Outcome(Stored):
         status: COMPLETED, FAILED or TIMED_OUT.
         output: For COMPLETED, `TalkResult`'s reply without its `video_` fields and with names in
             the media store: `video` of the mp4, `frame` of its first picture (JPEG), and
-            `captions`, where there are any; or with `video_url` or `video_path` where the worker
-            has handed it over itself. For a failure, the `ErrorReply` without `error`.
+            `captions` and `windows` (with `window_ends`), where there are any; or with `video_url`
+            or `video_path` where the worker has handed it over itself. For a failure, the
+            `ErrorReply` without `error`.
         error: For a failure, the sentence.
     """
 

@@ -1,6 +1,7 @@
 """From the engine's thread to the queue, which lives in the event loop's."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -8,10 +9,12 @@ from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from typing import Any, TypeVar
 
-from multitalk.errors import Cancelled, QueueUnavailable
+from multitalk.errors import Cancelled, NotFound, QueueUnavailable
 from multitalk.job import Piece
 from multitalk.media.rates import FPS
+from multitalk.schema.problems import brief
 from multitalk.serving.queue import JobQueue, Lease
+from multitalk.serving.queue.records import JOB_ID, WINDOWS_SUFFIX, windows_of
 
 WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
 FULL_SECONDS = 60.0  # for which a store that is full is tried again: the work has cost minutes
@@ -62,6 +65,25 @@ class Bridge:
         own = f"{self._lease.job.id}/{name.rpartition('/')[2]}"
         target = directory / f"upload-{name.rpartition('/')[2]}"
         self._wait(self._fetch(own, target))
+        return target
+
+    def earlier_windows(self, job_id: str, directory: Path) -> Path:
+        """The file of an earlier job's windows, in a directory.
+
+        Raises:
+            NotFound: There is none of the owner of this job, or no more.
+        """
+        target = directory / f"earlier{WINDOWS_SUFFIX}"
+        gone = NotFound("earlier_job_gone", field="continue_from.job", value=brief(job_id))
+        if not re.fullmatch(JOB_ID, job_id):
+            raise gone
+        try:
+            earlier = self._wait(self._queue.get(job_id))
+            if earlier.owner != self._lease.submission.owner or not windows_of(earlier):
+                raise gone
+            self._wait(self._fetch(earlier.output["windows"], target))
+        except NotFound as error:  # the store's own words are of uploads
+            raise gone from error
         return target
 
     def add_piece(self, piece: Piece, number: int) -> None:

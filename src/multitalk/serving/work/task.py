@@ -11,7 +11,7 @@ from typing import Any
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.handover import reply_bytes
-from multitalk.engines.base import Engine
+from multitalk.engines.base import NO_REUSE, Engine, Reuse
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -34,6 +34,7 @@ from multitalk.schema import (
     wanted_locale,
 )
 from multitalk.serving.queue import Lease, Outcome
+from multitalk.serving.queue.records import WINDOWS_SUFFIX
 from multitalk.serving.queue.summary import UPLOAD
 from multitalk.serving.work.bridge import Bridge
 from multitalk.settings import Settings
@@ -109,14 +110,16 @@ class Task:
         request = parse_request(self._submission.input, settings=self.settings)
         bucket = parse_s3_config(self._submission.s3_config, settings=self.settings)
         request, settings = self._with_uploads(request, directory)
+        reuse = self._reuse(request, directory)
         if bucket is not None and request.delivery.type == "auto":
             # Whoever brings a bucket wants the video there.
             request = request.model_copy(update={"delivery": Delivery(type="bucket")})
         if request.delivery.type in ("bucket", "volume"):
-            return self._hand_over(request, engine, settings, bucket)
+            handed = self._hand_over(request, engine, settings, bucket, reuse=reuse)
+            return self._with_windows(handed, reuse)
         video = directory / "talk.mp4"
         if self._submission.stream:
-            talk = self._stream(request, engine, settings, video)
+            talk = self._stream(request, engine, settings, video, reuse=reuse)
         else:
             talk = render_talk(
                 request,
@@ -126,11 +129,42 @@ class Task:
                 job_id=self._job_id,
                 on_progress=self._on_progress,
                 cancelled=self._cancelled,
+                reuse=reuse,
             )
-        return self._kept(request, talk, video)
+        return self._with_windows(self._kept(request, talk, video), reuse)
+
+    def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
+        """Where the windows are that the request names, and where this talk's own go."""
+        reuse, limit = NO_REUSE, self.settings.kept_window_bytes
+        if limit:
+            save_to = directory / f"windows{WINDOWS_SUFFIX}"
+            reuse = Reuse(save_to=save_to, max_bytes=limit)
+        if request.continue_from is not None:
+            earlier = self._bridge.earlier_windows(request.continue_from.job, directory)
+            reuse = replace(reuse, earlier=earlier)
+        return reuse
+
+    def _with_windows(self, told: Mapping[str, Any], reuse: Reuse) -> Mapping[str, Any]:
+        """The answer with the talk's windows, in the media store, where the engine saved any.
+
+        A store that is full is no reason to lose the video.
+        """
+        if reuse.save_to is None or "window_ends" not in told:
+            return told
+        try:
+            return {**told, "windows": self._bridge.keep(reuse.save_to)}
+        except QueueUnavailable as error:
+            logger.warning("job %s: its windows are not kept: %s", self._job_id, error)
+            return {name: value for name, value in told.items() if name != "window_ends"}
 
     def _hand_over(
-        self, request: TalkRequest, engine: Engine, settings: Settings, bucket: Bucket | None
+        self,
+        request: TalkRequest,
+        engine: Engine,
+        settings: Settings,
+        bucket: Bucket | None,
+        *,
+        reuse: Reuse,
     ) -> Mapping[str, Any]:
         """Render, and bring the video where the caller or the operator wants it."""
         return run_job(
@@ -141,10 +175,17 @@ class Task:
             on_progress=self._on_progress,
             cancelled=self._cancelled,
             bucket=bucket,
+            reuse=reuse,
         ).reply()
 
     def _stream(
-        self, request: TalkRequest, engine: Engine, settings: Settings, video: Path
+        self,
+        request: TalkRequest,
+        engine: Engine,
+        settings: Settings,
+        video: Path,
+        *,
+        reuse: Reuse,
     ) -> Talk:
         """Render, and hand on the video while it is made; in the end it is in the file, too."""
         numbers = itertools.count()
@@ -158,6 +199,7 @@ class Task:
             max_piece_bytes=MAX_PIECE_BYTES,
             cancelled=self._cancelled,
             output=video,
+            reuse=reuse,
         )
 
     def _kept(self, request: TalkRequest, talk: Talk, video: Path) -> Mapping[str, Any]:

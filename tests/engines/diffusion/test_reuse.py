@@ -1,0 +1,160 @@
+"""Talks that begin with the windows of an earlier one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("transformers")
+pytest.importorskip("cv2")
+
+from toy import toy_pipeline  # noqa: E402
+
+from multitalk.engines.base import (  # noqa: E402
+    RenderOptions,
+    Reuse,
+    Scene,
+    Speaker,
+    unwatched,
+)
+from multitalk.engines.diffusion.window_file import WindowFile  # noqa: E402
+from multitalk.errors import InvalidRequest  # noqa: E402
+from multitalk.registry import load_engine  # noqa: E402
+from multitalk.settings import Settings  # noqa: E402
+
+NUM_FRAMES = 23  # windows of 9 frames, 4 of which are new in later ones: 9, 13, 17, 21, 23
+ENDS = [9, 13, 17, 21]
+ONE_LEVEL = 1  # what two runs of the same numbers may differ by
+SCENE = Scene(
+    np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8),
+    (Speaker("ann", np.sin(np.arange(NUM_FRAMES * 640, dtype=np.float32) / 20)),),
+    "a man talks",
+    NUM_FRAMES,
+)
+OPTIONS = RenderOptions(seed=5, num_inference_steps=2, text_guidance_scale=1.0)
+MADE_OF = Reuse(picture="a picture", voices="a voice", max_bytes=2**20)
+
+
+@pytest.fixture(scope="module", params=["multitalk", "infinitetalk"])
+def engine(request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("weights")
+    toy_pipeline(kind=request.param).save_pretrained(directory)
+    return load_engine("diffusion", settings=Settings(weights=directory))
+
+
+def rendered(engine, reuse, scene=SCENE, **options):
+    """A talk's frames, and where the windows end that were saved."""
+    how = replace(OPTIONS, reuse=reuse, **options)
+    chunks = list(engine.render(scene, how, unwatched))
+    ends = [chunk.first + len(chunk.frames) for chunk in chunks if chunk.is_saved]
+    return np.concatenate([chunk.frames for chunk in chunks]), ends
+
+
+@pytest.fixture(scope="module")
+def earlier(engine, tmp_path_factory):
+    """A talk's frames, and the file of its windows."""
+    file = tmp_path_factory.mktemp("earlier") / "windows.npz"
+    frames, ends = rendered(engine, replace(MADE_OF, save_to=file))
+    assert ends == ENDS
+    return frames, file
+
+
+def difference(first, second):
+    return np.abs(first.astype(int) - second.astype(int)).max()
+
+
+def test_with_the_same_prompt_and_seed_a_talk_goes_on_as_the_earlier_one_did(
+    engine, earlier, tmp_path
+):
+    frames, file = earlier
+    told, calls = [], []
+    handle = engine.loaded[0].pipeline.transformer.register_forward_pre_hook(
+        lambda *_: calls.append(1)
+    )
+    again = tmp_path / "again.npz"
+    reuse = replace(MADE_OF, earlier=file, windows=2, save_to=again)
+    how = replace(OPTIONS, reuse=reuse)
+    chunks = list(engine.render(SCENE, how, told.append))
+    handle.remove()
+    assert len(calls) == 3 * 2 * 2  # windows that are sampled, steps, branches
+    continued = np.concatenate([chunk.frames for chunk in chunks])
+    assert difference(continued, frames) <= ONE_LEVEL
+    assert (continued == frames).mean() > 0.999
+    assert told == sorted(told)
+    # What was kept is saved again, as it was, and so is what followed.
+    about = engine._about(SCENE, how)
+    for number in range(len(ENDS)):
+        ours, theirs = (WindowFile(path, len(ENDS), about)[number] for path in (again, file))
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("scene", "options"),
+    [
+        (SCENE, {"seed": 6}),
+        (replace(SCENE, prompt="a woman"), {"text_guidance_scale": 20.0}),
+        (SCENE, {"profile": "quality", "num_inference_steps": 1, "text_guidance_scale": None}),
+    ],
+    ids=["seed", "prompt", "profile"],
+)
+def test_what_follows_the_kept_windows_may_be_another(engine, earlier, scene, options):
+    frames, file = earlier
+    continued, _ = rendered(engine, replace(MADE_OF, earlier=file, windows=3), scene, **options)
+    assert difference(continued[:17], frames[:17]) <= ONE_LEVEL
+    assert difference(continued[17:], frames[17:]) > ONE_LEVEL
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"picture": "another"}, "image_path"),
+        ({"voices": "another"}, "audio_paths"),
+        ({"num_frames": 22}, "audio_paths"),
+        ({"resolution": "720p"}, "resolution"),
+        ({"color_correction": 0.5}, "color_correction"),
+    ],
+)
+def test_a_talk_of_something_else_is_refused_before_the_work(engine, earlier, changed, field):
+    reuse, scene, options = replace(MADE_OF, earlier=earlier[1], windows=1), SCENE, {}
+    if "num_frames" in changed:
+        scene = replace(SCENE, **changed)
+    elif hasattr(reuse, next(iter(changed))):
+        reuse = replace(reuse, **changed)
+    else:
+        options = changed
+    with pytest.raises(InvalidRequest, match=f"made with another {field};") as caught:
+        rendered(engine, reuse, scene, **options)
+    assert caught.value.field == "continue_from"
+
+
+def test_a_talk_of_another_network_is_refused(engine, earlier):
+    how = replace(OPTIONS, reuse=replace(MADE_OF, earlier=earlier[1], windows=1))
+    about = {**engine._about(SCENE, how), "engine": "another"}
+    with pytest.raises(InvalidRequest, match="made with another engine;"):
+        WindowFile(earlier[1], 1, about)
+
+
+def test_more_windows_than_there_are_cannot_be_kept(engine, earlier):
+    with pytest.raises(InvalidRequest, match="5 windows are more than are kept"):
+        rendered(engine, replace(MADE_OF, earlier=earlier[1], windows=5))
+
+
+@pytest.mark.parametrize("kept", [0, 100, -100, None])
+def test_a_file_that_is_damaged_is_refused(engine, earlier, tmp_path, kept):
+    damaged = tmp_path / "damaged.npz"
+    content = bytearray(earlier[1].read_bytes())
+    if kept is None:  # in the numbers of the first window
+        content[len(content) // 8] ^= 0xFF
+    damaged.write_bytes(content[:kept])
+    with pytest.raises(InvalidRequest, match="damaged"):
+        rendered(engine, replace(MADE_OF, earlier=damaged, windows=4))
+
+
+def test_windows_are_saved_up_to_a_limit(engine, tmp_path):
+    one = 16 * 3 * 4 * 6 * 4  # bytes of float32 latents
+    file = tmp_path / "windows.npz"
+    _, ends = rendered(engine, replace(MADE_OF, save_to=file, max_bytes=2 * one))
+    assert ends == ENDS[:2]
+    assert file.stat().st_size < 2 * one + 2000
