@@ -564,6 +564,18 @@ def test_what_the_engine_refuses_is_refused_before_anything_is_fetched(settings:
     assert stages == []
 
 
+def test_where_no_earlier_talks_are_kept_none_is_continued(settings: Settings) -> None:
+    stages: list[str] = []
+    with pytest.raises(InvalidRequest, match="no earlier jobs are kept here") as caught:
+        talk_of(
+            settings,
+            settings.work_directory / "t.mp4",
+            on_progress=lambda progress: stages.append(progress.stage),
+            continue_from={"job": "a", "windows": 1},
+        )
+    assert (caught.value.field, stages) == ("continue_from", [])
+
+
 # A video in the picture's place -----------------------------------------------------------------
 
 

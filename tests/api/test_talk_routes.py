@@ -195,3 +195,35 @@ def test_a_page_learns_engines_and_how_long_talks_are_kept(client):
 def test_a_file_is_called_by_what_is_said(title, name):
     job = Job(id="01234567-aaaa", created_at=0.0, queued_at=0.0, title=title)
     assert filename(job, ".mp4") == name
+
+
+def test_a_job_continues_one_of_its_owner_s_that_has_as_many_windows(tmp_path):
+    with running(tmp_path, works=False) as server:
+        one, other = (server.keys.add(name)[1] for name in ("one", "other"))
+        with server.client(one) as client, server.client(other) as stranger:
+
+            def answer(asker, job, windows=2):
+                given = {"prompt": "hi", "continue_from": {"job": job, "windows": windows}}
+                return asker.post(f"{TALK}/run", json={"input": given})
+
+            job, plain = (send(client, audio_paths={"a": {"text": "Hi."}}) for _ in range(2))
+            assert answer(client, job).status_code == 404  # it has not ended
+            kept = {"windows": f"{job}/{'0' * 32}.npz", "window_ends": [81, 137]}
+            finish(server, job, tmp_path, **kept)
+            finish(server, plain, tmp_path)
+            output = client.get(f"{TALK}/status/{job}").json()["output"]
+            assert output["window_ends"] == [81, 137]
+            assert "windows" not in output
+            taken = answer(client, job)
+            assert taken.status_code == 200
+            sent = client.get(f"{TALK}/input/{taken.json()['id']}").json()["input"]
+            assert sent["continue_from"] == {"job": job, "windows": 2}
+            for refused in (answer(stranger, job), answer(client, plain), answer(client, "?")):
+                told = refused.json()
+                assert (refused.status_code, told["code"]) == (404, "not_found")
+                assert told["field"] == "continue_from.job"
+            more = answer(client, job, windows=3).json()
+            assert (more["code"], more["field"]) == ("invalid_request", "continue_from.windows")
+            assert "it has 2" in more["error"]
+            client.post(f"{TALK}/delete/{job}")
+            assert answer(client, job).status_code == 404

@@ -21,8 +21,8 @@ from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
 from multitalk import disk
-from multitalk.engines.base import FrameChunk
-from multitalk.errors import NotFound
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.job import readiness
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
@@ -171,6 +171,79 @@ async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
     await asyncio.wait_for(open_shop.running, 5)
     assert open_shop.worker.is_broken
+
+
+class WindowedEngine(StubEngine):
+    """Windows of five frames, of which it saves all but the last.
+
+    Attributes:
+        begun_with: The contents of the earlier talks' files that it was given.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(chunk_frames=5)
+        self.begun_with: list[bytes] = []
+
+    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+        reuse = options.reuse
+        assert bool(reuse.earlier) == bool(reuse.windows)
+        if reuse.earlier:
+            self.begun_with.append(reuse.earlier.read_bytes())
+        assert reuse.picture
+        assert reuse.voices
+        for chunk in super().render(scene, options, watch):
+            is_last = chunk.first + len(chunk.frames) == scene.num_frames
+            reuse.save_to.write_bytes(f"windows of {scene.prompt}".encode())
+            yield replace(chunk, is_saved=not is_last)
+
+
+async def test_a_job_begins_with_the_windows_of_an_earlier_one(
+    opened: Opener, tmp_path: Path
+) -> None:
+    engine = WindowedEngine()
+    async with shop(opened, tmp_path / "work", engine) as it:
+
+        async def end_of(earlier: str | None = None, *, owner: str = "me", **more: object) -> Job:
+            given = {**job_input("first" if earlier is None else "second", 0.6), **more}
+            if earlier is not None:
+                given["continue_from"] = {"job": earlier, "windows": 2}
+            return await it.end_of(await it.send(input=given, owner=owner))
+
+        first = await end_of()
+        assert first.output["window_ends"] == [5, 10]
+        assert await whole(it.queue, first.output["windows"]) == b"windows of first"
+        second = await end_of(first.id)
+        assert second.status is JobStatus.COMPLETED, second.error
+        assert engine.begun_with == [b"windows of first"]
+        handed = await end_of(first.id, delivery={"type": "volume"})
+        assert await whole(it.queue, handed.output["windows"]) == b"windows of second"
+        await it.queue.forget(first.id)
+        for earlier, owner in [(first.id, "me"), (second.id, "another"), ("../me", "me")]:
+            refused = await end_of(earlier, owner=owner)
+            assert refused.status is JobStatus.FAILED
+            assert refused.output["code"] == "not_found"
+            assert refused.output["field"] == "continue_from.job"
+            assert "no earlier job" in refused.error
+        assert len(engine.begun_with) == 2
+
+
+@on_sqlite
+async def test_windows_that_find_no_room_cost_no_video(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = DirectoryMedia.put
+
+    async def put(self, source, *, job_id: str, suffix: str) -> str:
+        if suffix == ".npz":
+            raise QueueUnavailable("queue_full")
+        return await really(self, source, job_id=job_id, suffix=suffix)
+
+    monkeypatch.setattr(DirectoryMedia, "put", put)
+    async with shop(opened, tmp_path / "work", WindowedEngine(), full_seconds=0.0) as it:
+        job = await it.end_of(await it.send(input=job_input("first", 0.6)))
+    assert job.status is JobStatus.COMPLETED
+    assert "video" in job.output
+    assert not {"windows", "window_ends"} & set(job.output)
 
 
 class FillingEngine(StubEngine):

@@ -476,9 +476,29 @@ def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes((speech(20)[:-100] * 9_000).astype("<i2").tobytes())
     typed = ["render", "--engine", "diffusion", "--image", picture, "--audio", voice]
-    typed += ["--prompt", "a man talks", "--resolution", "480p", "-o", video]
-    result = CliRunner().invoke(app, [str(word) for word in typed])
+    typed += ["--prompt", "a man talks", "--resolution", "480p", "--seed", "1"]
+
+    def run(*more):
+        return CliRunner().invoke(app, [str(word) for word in [*typed, "--json", *more]])
+
+    windows, ends = tmp_path / "windows.npz", [9, 13, 17]
+    result = run("-o", video, "--save-windows", windows)
     assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["window_ends"] == ends
+    before = windows.read_bytes()
+    again = tmp_path / "again.mp4"
+    kept = ("-o", again, "--continue-from", windows, "--keep-windows")
+    result = run(*kept, 2, "--save-windows", windows)  # in the place of what it begins with
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["window_ends"] == ends
+    assert len(windows.read_bytes()) == len(before)
+    result = run(*kept, 4)
+    assert "--keep-windows 4: 4 windows are more than are kept" in result.output
+    result = run(*kept, 1, "--resolution", "720p")
+    assert f"--continue-from {windows}"[:60] in result.output.replace("\n", " ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["a.png", "a.wav", "again.mp4", "talk.mp4", "windows.npz"]
+    )
     facts = probe(video)
     assert (facts.width, facts.height, facts.num_frames, facts.fps) == (48, 32, 20, 25.0)
     assert facts.sound is not None

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 import multitalk.engines.warp.engine as warp
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import FrameChunk, RenderOptions, Reuse, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import WarpEngine, fit_picture
-from multitalk.errors import NoFaceFound
+from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face.landmarks import FaceDetector
 
 FRAMES = 30
@@ -49,6 +49,13 @@ def frames_of(chunks: Iterator[FrameChunk]) -> NDArray[np.uint8]:
 
 def solo(portrait: NDArray[np.uint8], speech: NDArray[np.float32], frames: int = FRAMES) -> Scene:
     return Scene(portrait, (Speaker("person1", speech),), "", frames)
+
+
+def test_no_talk_begins_with_an_earlier_one(engine: WarpEngine) -> None:
+    engine.check(OPTIONS)
+    with pytest.raises(InvalidRequest, match="renders every talk anew") as caught:
+        engine.check(RenderOptions(seed=5, reuse=Reuse(windows=1)))
+    assert caught.value.field == "continue_from"
 
 
 def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
