@@ -28,8 +28,9 @@ from diffusion_models import (
 from diffusion_report import Report
 from measured_cost import measure_cost
 from multitalk.engines.diffusion.guidance import Guidance
-from multitalk.engines.diffusion.memory import PLANS, MemoryPlan, place
+from multitalk.engines.diffusion.memory import place
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, VaeCodec
+from multitalk.engines.diffusion.plans import PLANS, MemoryPlan
 from multitalk.engines.diffusion.profiles import PROFILES, Profile
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel

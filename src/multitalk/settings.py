@@ -86,6 +86,11 @@ class Settings:
         Literal["auto", "resident", "encoders-visit", "streamed"],
         "where the diffusion engine's weights lie; auto chooses by the GPU's free memory",
     ] = "auto"
+    vae_dtype: Annotated[
+        Literal["auto", "bfloat16", "float32"],
+        "numbers of the diffusion engine's VAE; auto takes bfloat16 on a GPU, which needs half the "
+        "memory, float32 elsewhere",
+    ] = "auto"
     step_cache_threshold: Annotated[
         float,
         "change that the diffusion engine's skipped steps may make up, usually 0.2 to 0.5; 0 skips "

@@ -23,8 +23,8 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # n
 from multitalk.engines.diffusion import memory  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.memory import PLANS, WORKING_BYTES, plans_that_fit  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
+from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.speakers import place_speakers  # noqa: E402
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
 from multitalk.errors import (  # noqa: E402
@@ -41,15 +41,6 @@ from multitalk.settings import Settings  # noqa: E402
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
 OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2, text_guidance_scale=1.0)
-GIB = 2**30
-# Bytes of the published weights: the transformer in 16 bits, or in 8.
-REAL_SIZES = {
-    "transformer": 38 * GIB,
-    "text_encoder": 11 * GIB,
-    "image_encoder": 2 * GIB,
-    "vae": GIB // 2,
-    "audio_encoder": GIB // 2,
-}
 
 
 def speech(num_frames, pitch=20):
@@ -224,23 +215,6 @@ def test_weights_in_8_bits_are_opened_and_stay_so(weights, tmp_path):
         load_pipeline(copy, torch_dtype=torch.float32)
 
 
-@pytest.mark.parametrize(
-    ("free", "plan"),
-    [(139, "resident"), (79, "resident"), (60, "encoders-visit"), (24, "streamed")],
-)
-def test_the_plan_follows_from_free_memory(free, plan):
-    plans = plans_that_fit(REAL_SIZES, free * GIB)
-    assert plans[0].name == plan
-    assert plans == PLANS[PLANS.index(plans[0]) :]
-
-
-def test_the_smallest_plan_is_tried_where_none_fits():
-    assert plans_that_fit(REAL_SIZES, 1.0) == PLANS[-1:]
-    needed = [plan.bytes_needed(REAL_SIZES) for plan in PLANS]
-    assert needed == sorted(needed, reverse=True)
-    assert min(needed) > WORKING_BYTES
-
-
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_every_plan_gives_the_same_frames(engine, weights, plan):
     other = engine_of(load_pipeline(weights, torch_dtype=torch.float32), [plan])
@@ -337,11 +311,11 @@ def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(we
 def test_no_room_to_lie_in_leads_to_the_next_plan_too(weights, monkeypatch):
     tried, really = [], memory.place
 
-    def place(pipeline, plan, device):
+    def place(pipeline, plan, device, **named):
         tried.append(plan.name)
         if plan != PLANS[-1]:
             raise torch.OutOfMemoryError
-        really(pipeline, plan, device)
+        really(pipeline, plan, device, **named)
 
     monkeypatch.setattr(memory, "place", place)
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)

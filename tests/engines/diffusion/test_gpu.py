@@ -16,7 +16,8 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # n
 from multitalk.engines.diffusion import engine as engine_module  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.memory import PLANS  # noqa: E402
+from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
+from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.speaker_binding import speaker_map  # noqa: E402
 
 pytestmark = [
@@ -58,7 +59,8 @@ def weights(tmp_path_factory):
 
 
 def engine_of(weights, dtype, plan=PLANS[0]):
-    return DiffusionEngine(load_pipeline(weights, torch_dtype=dtype), [plan])
+    pipeline = load_pipeline(weights, torch_dtype=dtype)
+    return DiffusionEngine(pipeline, [plan], Outfit(pipeline.transformer, weights))
 
 
 @pytest.fixture(scope="module")

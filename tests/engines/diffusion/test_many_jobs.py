@@ -16,9 +16,9 @@ from toy import toy_pipeline  # noqa: E402
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.memory import PLANS  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.pipeline import Recent  # noqa: E402
+from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.step_cache import StepCache  # noqa: E402
 from multitalk.engines.diffusion.talk_model import TalkModel  # noqa: E402
 

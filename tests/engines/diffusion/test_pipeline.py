@@ -1,5 +1,7 @@
 """The pipeline, with its components' real classes at toy sizes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -209,38 +211,51 @@ def test_pictures_are_described_by_the_last_layer_but_one():
     torch.testing.assert_close(states, output.reshape(states.shape))
 
 
-class Visitor:
-    """A component elsewhere, which notes where it is sent."""
+class Elsewhere:
+    """A pipeline whose transformer lies on another device than its other components."""
 
-    def __init__(self):
-        self.device = torch.device("meta")
-        self.sent = []
-
-    def to(self, device):
-        self.device = torch.device(device)
-        self.sent.append(self.device.type)
+    transformer = SimpleNamespace(device=torch.device("meta"))
 
 
-def test_a_component_elsewhere_comes_to_work_and_goes_back(pipeline):
-    visitor = Visitor()
-    with pipeline._at_work(visitor) as device:
-        assert visitor.device == device == torch.device("cpu")
-    with pytest.raises(RuntimeError, match="at work"), pipeline._at_work(visitor):
+@pytest.fixture
+def visitor(monkeypatch):
+    """A component for which every copy to the other device is one, as from a CPU to a GPU."""
+    network = torch.nn.Linear(2, 2)
+    network.device, network.sent = torch.device("cpu"), []
+
+    def to(tensor, device):
+        network.sent.append(device)
+        if network.room < len(network.sent):
+            raise torch.OutOfMemoryError
+        return tensor.clone()
+
+    network.room = 99
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    return network
+
+
+def places(network):
+    return {parameter.data_ptr() for parameter in network.parameters()}
+
+
+def test_a_component_elsewhere_comes_to_work_and_what_it_left_is_there_again(visitor):
+    home = places(visitor)
+    with MultiTalkPipeline._at_work(Elsewhere, visitor) as device:
+        assert visitor.sent == [device] * 2
+        assert not home & places(visitor)
+    assert places(visitor) == home  # not copies
+    work = MultiTalkPipeline._at_work(Elsewhere, visitor)
+    with pytest.raises(RuntimeError, match="at work"), work:
         raise RuntimeError("at work")
-    assert visitor.sent == ["cpu", "meta"] * 2
+    assert places(visitor) == home
 
 
-def test_a_component_that_finds_no_room_goes_back(pipeline):
-    class Large(Visitor):
-        def to(self, device):
-            super().to(device)  # some of it is there already
-            if self.sent == ["cpu"]:
-                raise torch.OutOfMemoryError
-
-    visitor = Large()
-    with pytest.raises(torch.OutOfMemoryError), pipeline._at_work(visitor):
+def test_a_component_that_finds_no_room_is_at_home_again(visitor):
+    home, visitor.room = places(visitor), 1
+    with pytest.raises(torch.OutOfMemoryError), MultiTalkPipeline._at_work(Elsewhere, visitor):
         pass
-    assert visitor.sent == ["cpu", "meta"]
+    assert len(visitor.sent) == 2
+    assert places(visitor) == home
 
 
 def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):

@@ -23,9 +23,10 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # n
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.lora import merge_lora, read_lora  # noqa: E402
-from multitalk.engines.diffusion.memory import PLANS  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
+from multitalk.engines.diffusion.plans import PLANS, Room  # noqa: E402
 from multitalk.engines.diffusion.profiles import PROFILES, offered, picked  # noqa: E402
+from multitalk.engines.diffusion.weight_files import find_weight_files  # noqa: E402
 from multitalk.errors import EngineUnavailable, InvalidRequest  # noqa: E402
 from multitalk.registry import load_engine  # noqa: E402
 from multitalk.schema import ProfileName  # noqa: E402
@@ -185,11 +186,16 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
 
 def test_a_weight_set_says_what_its_network_was_distilled_for(loras, tmp_path):
     Publisher(publishable_pipeline(), tmp_path).weight_set("infinitetalk-int8-fusionx")
-    pipeline, outfit = engine_module._opened(tmp_path, Settings(loras=loras[2:]))
-    assert pipeline.takes_footage
-    assert names(outfit.profiles) == ["fusionx"]
+    files, room = find_weight_files(tmp_path), Room({}, 0, "float32")
+
+    def opened(loras):
+        settings = Settings(loras=loras)
+        return engine_module._opened(tmp_path, files, PLANS[0], room, settings)
+
+    assert opened(loras[2:]).pipeline.takes_footage
+    assert names(opened(loras[2:]).outfit.profiles) == ["fusionx"]
     with pytest.raises(EngineUnavailable, match=f"take {loras[1].path.name} out of"):
-        engine_module._opened(tmp_path, Settings(loras=loras[1:2]))
+        opened(loras[1:2])
 
 
 def test_a_negative_prompt_is_the_profile_s_or_the_request_s_and_read_where_it_counts(

@@ -4,7 +4,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -13,31 +13,33 @@ import numpy as np
 import torch
 
 from multitalk.engines.base import Box, FrameChunk, RenderOptions, Scene, Watch, unwatched
-from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, choose_bucket
+from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, Resolution, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
+from multitalk.engines.diffusion.host_memory import available_bytes
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
-from multitalk.engines.diffusion.memory import (
-    PLANS,
-    MemoryPlan,
-    Placement,
-    component_sizes,
-    has_gpu,
-    plans_that_fit,
-)
+from multitalk.engines.diffusion.memory import Placement, devices_of, has_gpu
 from multitalk.engines.diffusion.outfit import Outfit
 from multitalk.engines.diffusion.parallel import Alone, Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
+from multitalk.engines.diffusion.plans import PLANS, MemoryPlan, Room, VaeDtype
 from multitalk.engines.diffusion.profiles import picked
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
 from multitalk.engines.diffusion.speed import hasten
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
+from multitalk.engines.diffusion.vae import use_channels_last
+from multitalk.engines.diffusion.weight_files import (
+    CheckpointMismatch,
+    WeightFiles,
+    find_weight_files,
+)
+from multitalk.engines.diffusion.weight_sizes import network_bytes
 from multitalk.engines.diffusion.window_file import WindowFile, WindowWriter
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
 
 SHOWN_PROBLEMS = 3
+DTYPES: dict[VaeDtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WARM_UP_LENGTHS = SegmentLengths(segment_frames=5, conditioning_frames=1)
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,14 @@ class Order:
     finished: WindowFile | tuple[()]
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """Weights that are loaded, and what their transformer wears."""
+
+    pipeline: MultiTalkPipeline
+    outfit: Outfit
+
+
 class DiffusionEngine:
     """MultiTalk or InfiniteTalk: generates every frame from the picture, the prompt and voices."""
 
@@ -75,8 +85,9 @@ class DiffusionEngine:
         projection: AdaptiveProjection | None = None,
         short_last_window: bool = True,
         team: Alone | Team | None = None,
+        room: Room | None = None,
     ) -> None:
-        """Take over a pipeline that lies on the CPU.
+        """Take over a pipeline that lies on the CPU, or where the first plan has it.
 
         Args:
             pipeline: To render with.
@@ -86,6 +97,7 @@ class DiffusionEngine:
             projection: Of the guidance, in every profile that guides.
             short_last_window: Whether a talk's last window may be shorter than the others.
             team: The processes that share its talks; None for this one alone.
+            room: What the GPU and the host have room for; None where that is not known.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -93,7 +105,7 @@ class DiffusionEngine:
         self._team = team or Alone()
         self._team.share(pipeline.transformer)
         device = "cuda" if has_gpu() else "cpu"
-        placement = Placement(pipeline, plans, device, self._team.together)
+        placement = Placement(pipeline, plans, device, self._team.together, room)
         self._loaded: tuple[Placement, Outfit] | None = placement, outfit
         self._step_cache_threshold = step_cache_threshold
         self._projection = projection
@@ -119,21 +131,29 @@ class DiffusionEngine:
             EngineFailed: Another process could not load its engine.
             EngineBroken: Another process is gone.
         """
-        on_gpu = has_gpu()
         team = assemble()
         with team.together():
-            pipeline, outfit = _opened(weights, settings)
-            hasten(pipeline.transformer, settings, is_shared=isinstance(team, Team))
-        free = team.least(torch.cuda.mem_get_info()[0] if on_gpu else float("inf"))
-        plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan)
+            files = _found(weights, settings)
+            room = _room(files, settings, team)
+        plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan) or room.plans()
+        if has_gpu():
+            logger.info("memory plan %s: %s; %s", plans[0], room.said(), room.host(plans[0]))
+        opened = None
+        while opened is None:
+            with suppress(torch.OutOfMemoryError), team.together():
+                opened = _opened(weights, files, plans[0], room, settings)
+                hasten(opened.pipeline.transformer, settings, is_shared=isinstance(team, Team))
+            if opened is None:
+                plans = _plans_after(plans)
         engine = cls(
-            pipeline,
-            plans or plans_that_fit(component_sizes(pipeline), free),
-            outfit,
+            opened.pipeline,
+            plans,
+            opened.outfit,
             step_cache_threshold=settings.step_cache_threshold,
             projection=AdaptiveProjection() if settings.projected_guidance else None,
             short_last_window=settings.short_last_window,
             team=team,
+            room=room,
         )
         engine.warm_up()
         return engine
@@ -164,7 +184,7 @@ class DiffusionEngine:
         ):
             pass
         seconds = time.monotonic() - started
-        logger.info("warm in %.2f s, memory plan: %s", seconds, placement.plan.name)
+        logger.info("warm in %.2f s, memory plan: %s", seconds, placement.plan)
 
     takes_quality: ClassVar[bool] = False  # it has profiles
 
@@ -279,6 +299,7 @@ class DiffusionEngine:
                 shift=profile.shifts[resolution],
                 color_correction=options.color_correction,
                 step_cache_threshold=self._step_cache_threshold,
+                in_tiles=placement.in_tiles(resolution),
                 seed=options.seed,
                 lengths=self._lengths,
                 finished=order.finished,
@@ -286,10 +307,13 @@ class DiffusionEngine:
             )
             return segments
 
-        return self._segments(talk, watch)
+        return self._segments(talk, watch, resolution)
 
     def _segments(
-        self, begin: Callable[[Watch], Iterator[TalkSegment]], watch: Watch
+        self,
+        begin: Callable[[Watch], Iterator[TalkSegment]],
+        watch: Watch,
+        resolution: Resolution | None = None,
     ) -> Iterator[TalkSegment]:
         """A talk's segments, computed together, wherever there is room."""
         team = self._team
@@ -298,7 +322,7 @@ class DiffusionEngine:
             with team.together():
                 yield from begin(team.watched(watch))
 
-        return self.loaded[0].segments(shared, watch)
+        return self.loaded[0].segments(shared, watch, resolution)
 
     def close(self) -> None:
         """Let the weights go. A closed engine renders no more, and may be closed again."""
@@ -309,22 +333,76 @@ class DiffusionEngine:
             torch.cuda.empty_cache()
 
 
-def _opened(weights: Path, settings: Settings) -> tuple[MultiTalkPipeline, Outfit]:
-    """A directory of weights as a pipeline on the CPU, and what is put on its transformer."""
-    dtype = torch.bfloat16 if has_gpu() else torch.float32
+def _found(weights: Path, settings: Settings) -> WeightFiles:
+    """The files of a directory of weights.
+
+    Raises:
+        EngineUnavailable: They are not whole.
+    """
     try:
-        pipeline = load_pipeline(weights, torch_dtype=dtype, weight_set=settings.weight_set)
+        return find_weight_files(weights, settings.weight_set)
     except CheckpointMismatch as error:
-        logger.warning("unusable weights: %s", error)
-        shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
-        raise EngineUnavailable(
-            "diffusion_weights_unusable", field="engine", problems=shown
-        ) from error
-    files = find_weight_files(weights, settings.weight_set)
+        raise _unusable(error) from error
+
+
+def _room(files: WeightFiles, settings: Settings, team: Alone | Team) -> Room:
+    """What the GPU with the least memory has room for, and this process's part of the host."""
+    vae_dtype: VaeDtype = "bfloat16" if has_gpu() else "float32"
+    if settings.vae_dtype != "auto":
+        vae_dtype = settings.vae_dtype
+    sizes = network_bytes(
+        files,
+        float_bytes=2 if has_gpu() else 4,
+        vae_float_bytes=4 if vae_dtype == "float32" else 2,
+        loras=[lora.path for lora in settings.loras],
+    )
+    free = torch.cuda.mem_get_info()[0] if has_gpu() else float("inf")
+    host = team.least(available_bytes() / team.processes)
+    return Room(sizes, team.least(free), vae_dtype, host)
+
+
+def _plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:
+    """The plans that are left where there was no room to load for the first of them.
+
+    Raises:
+        EngineUnavailable: None is left.
+    """
+    logger.warning("out of memory while loading for the plan: %s", plans[0])
+    gc.collect()  # what was loaded before there was no room
+    if has_gpu():
+        torch.cuda.empty_cache()
+    if len(plans) == 1:
+        raise EngineUnavailable("diffusion_out_of_memory", field="engine")
+    return plans[1:]
+
+
+def _opened(
+    weights: Path, files: WeightFiles, plan: MemoryPlan, room: Room, settings: Settings
+) -> "_Opened":
+    """A directory of weights, loaded for a plan."""
+    on_gpu = has_gpu()
+    try:
+        pipeline = load_pipeline(
+            weights,
+            torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
+            vae_dtype=DTYPES[room.vae_dtype],
+            weight_set=settings.weight_set,
+            devices=devices_of(plan, "cuda") if on_gpu else None,
+        )
+    except CheckpointMismatch as error:
+        raise _unusable(error) from error
+    if on_gpu and room.vae_dtype == "bfloat16":
+        use_channels_last(pipeline.vae)
     outfit = Outfit(
         pipeline.transformer, files.transformer, settings.loras, distilled_for=files.profile
     )
-    return pipeline, outfit
+    return _Opened(pipeline, outfit)
+
+
+def _unusable(error: CheckpointMismatch) -> EngineUnavailable:
+    logger.warning("unusable weights: %s", error)
+    shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
+    return EngineUnavailable("diffusion_weights_unusable", field="engine", problems=shown)
 
 
 def _as_arrays(order: Order) -> Order:

@@ -50,6 +50,7 @@ def load_pipeline(
     directory: Path,
     *,
     torch_dtype: torch.dtype,
+    vae_dtype: torch.dtype = torch.float32,
     weight_set: str | None = None,
     devices: Devices | None = None,
 ) -> MultiTalkPipeline:
@@ -58,7 +59,8 @@ def load_pipeline(
     Args:
         directory: Of weights, as `find_weight_files` knows them.
         torch_dtype: Of the transformer and of the text encoder, but for weights in 8 bits, which
-            stay so. The small networks are float32, as Wan's own code and diffusers run them.
+            stay so. CLIP and wav2vec 2.0 are float32, as Wan's own code and diffusers run them.
+        vae_dtype: Of the VAE.
         weight_set: Which one, where several are there.
         devices: Where a component goes, by its name; the others go to the CPU. Values go from the
             file to the device one tensor at a time.
@@ -66,18 +68,21 @@ def load_pipeline(
     Raises:
         CheckpointMismatch: Says every file that is missing, or what is wrong with the first
             component that is not whole.
+        OutOfMemoryError: PyTorch's: a device has no room.
     """
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # a worker's log is no terminal
     files = find_weight_files(directory, weight_set)
     places = devices or {}
     components: dict[str, Any] = {}
-    for name, load in _loaders(files, torch_dtype).items():
+    for name, load in _loaders(files, torch_dtype, vae_dtype).items():
         try:
             components[name] = load(places.get(name, "cpu"))
         except CheckpointMismatch as error:
             problems = (f"{name}: {problem}" for problem in error.problems)
             raise CheckpointMismatch(problems) from error
+        except torch.OutOfMemoryError:
+            raise
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             logger.warning("%s cannot be opened: %s", name, error)  # may name local paths
             raise CheckpointMismatch([f"{name}: cannot be opened"]) from error
@@ -89,16 +94,16 @@ def load_pipeline(
 
 
 def _loaders(
-    files: WeightFiles, torch_dtype: torch.dtype
+    files: WeightFiles, torch_dtype: torch.dtype, vae_dtype: torch.dtype
 ) -> dict[str, Callable[[str | torch.device], object]]:
     """How each is opened, the small ones first: what is wrong with them is said soon."""
     return {
         "tokenizer": lambda _: _load_tokenizer(files.tokenizer),
         "image_processor": lambda _: _load_image_processor(files.image_processor),
         "vae": lambda device: (
-            _load(AutoencoderKLWan, files.vae, device, torch_dtype=torch.float32)
+            _load(AutoencoderKLWan, files.vae, device, torch_dtype=vae_dtype)
             if files.vae.is_dir()
-            else load_vae(files.vae, device=device)
+            else load_vae(files.vae, torch_dtype=vae_dtype, device=device)
         ),
         "image_encoder": lambda device: (
             _load(CLIPVisionModel, files.image_encoder, device, dtype=torch.float32)

@@ -1,77 +1,33 @@
 """Where the components lie: as many on the GPU as its free memory holds.
 
-Three plans, from the fastest to the smallest. Which one fits follows from the components' own
-sizes, so that it is right for 8-bit and for 16-bit weights alike; where it does not fit after all,
-the next one is taken.
+`plans` says what each plan takes. Where one does not hold after all, the next one is taken.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import chain
 
 import torch
 from torch import nn
 
 from multitalk.engines.base import Watch
+from multitalk.engines.diffusion.buckets import Resolution
+from multitalk.engines.diffusion.pinned import pack
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
+from multitalk.engines.diffusion.plans import PLANS, MemoryPlan, Room
+from multitalk.engines.diffusion.visiting import Home
 from multitalk.errors import EngineUnavailable
 
-# Activations of one segment at 720p, and what decoding it takes. Estimated, not measured: a plan
-# that turns out too large is left for the next one.
-WORKING_BYTES = 12 * 2**30
-# Of a streamed transformer on the GPU: two of 40 blocks and what is in no block, rounded up.
-STREAMED_SHARE = 1 / 8
+VISITORS = frozenset().union(*(plan.visiting for plan in PLANS))
+Homes = dict[str, Home]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """Which components are not on the GPU all the time.
-
-    Attributes:
-        name: For the operator.
-        visiting: Come to the GPU while they work.
-        streamed: Come block by block, each while the one before works.
-    """
-
-    name: str
-    visiting: frozenset[str] = frozenset()
-    streamed: frozenset[str] = frozenset()
-
-    def bytes_needed(self, sizes: Mapping[str, int]) -> float:
-        """GPU memory for components of so many bytes, while the largest visitor or a step works."""
-        staying = sum(
-            size * (STREAMED_SHARE if name in self.streamed else 1.0)
-            for name, size in sizes.items()
-            if name not in self.visiting
-        )
-        visitors = [size for name, size in sizes.items() if name in self.visiting]
-        return staying + max([WORKING_BYTES, *visitors])
-
-
-PLANS = (
-    MemoryPlan("resident"),
-    MemoryPlan("encoders-visit", visiting=frozenset({"text_encoder", "image_encoder"})),
-    MemoryPlan(
-        "streamed",
-        visiting=frozenset({"text_encoder", "image_encoder", "audio_encoder"}),
-        streamed=frozenset({"transformer"}),
-    ),
-)
 
 
 def has_gpu() -> bool:
     """Whether PyTorch finds a GPU."""
     return bool(torch.cuda.is_available())
-
-
-def plans_that_fit(sizes: Mapping[str, int], free_bytes: float) -> tuple[MemoryPlan, ...]:
-    """The plans to try, the fastest first; the smallest is always worth a try."""
-    fitting = tuple(plan for plan in PLANS if plan.bytes_needed(sizes) <= free_bytes)
-    return fitting or PLANS[-1:]
 
 
 def component_sizes(pipeline: MultiTalkPipeline) -> dict[str, int]:
@@ -82,20 +38,70 @@ def component_sizes(pipeline: MultiTalkPipeline) -> dict[str, int]:
     }
 
 
-def place(pipeline: MultiTalkPipeline, plan: MemoryPlan, device: torch.device) -> None:
-    """Bring every component to its place; a pipeline can go to smaller plans, not back."""
+def place(
+    pipeline: MultiTalkPipeline,
+    plan: MemoryPlan,
+    device: torch.device,
+    *,
+    homes: Homes | None = None,
+    pinned: bool = True,
+) -> None:
+    """Bring every component to its place; a pipeline can go to smaller plans, not back.
+
+    Args:
+        pipeline: Its components lie on the CPU or on the device.
+        plan: Says which place.
+        device: That computes.
+        homes: Of components that came from the CPU and may have to go back; is kept up to date.
+        pinned: Whether what is streamed gets page-locked memory of its own; else it stays where it
+            is on the CPU, and each block is copied once more before it goes to the device.
+    """
+    homes = {} if homes is None else homes
     for name, network in _networks(pipeline):
-        network.to("cpu" if name in plan.visiting | plan.streamed else device)
         if name in plan.streamed:
-            network.enable_group_offload(
-                onload_device=device,
-                offload_device=torch.device("cpu"),
-                offload_type="block_level",
-                num_blocks_per_group=1,
-                use_stream=device.type == "cuda",
-            )
+            _stream(network, device, pinned=pinned)
+        elif name in plan.visiting:
+            if name in homes:
+                homes.pop(name).call_back()
+            else:
+                network.to("cpu")
+        elif name in VISITORS and network.device.type == "cpu" != device.type:
+            homes[name] = Home(network)
+            homes[name].send(device)
+        else:
+            network.to(device)
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _stream(network: nn.Module, device: torch.device, *, pinned: bool) -> None:
+    """Let the blocks of a network come one by one.
+
+    What is on the device goes from there to its place on the host, a tensor at a time.
+    """
+    if pinned:
+        blocks = network.blocks
+        pack(chain(blocks.parameters(), blocks.buffers()), pinned=device.type == "cuda")
+    else:
+        network.to("cpu")
+    network.enable_group_offload(
+        onload_device=device,
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        use_stream=device.type == "cuda",
+        low_cpu_mem_usage=not pinned,
+    )
+
+
+def devices_of(plan: MemoryPlan, device: torch.device | str) -> dict[str, torch.device | str]:
+    """Where to load each network to: straight to the device what stays there.
+
+    Networks that a smaller plan lets visit are not among them: mapped from their files, they take
+    no memory of the host, and come back there without being copied.
+    """
+    away = plan.streamed | VISITORS
+    return {name: device for name in ("vae", "transformer", "audio_encoder") if name not in away}
 
 
 class Placement:
@@ -111,14 +117,16 @@ class Placement:
         plans: Sequence[MemoryPlan],
         device: str,
         together: Callable[[], AbstractContextManager[None]] = nullcontext,
+        room: Room | None = None,
     ) -> None:
         """Bring a pipeline to its place.
 
         Args:
-            pipeline: On the CPU.
+            pipeline: On the CPU, or where the first plan has it.
             plans: The one to begin with first; at least one.
             device: That computes.
             together: Around what must find room in every process that shares the talks.
+            room: What the device and the host have room for; None where that is not known.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -127,6 +135,8 @@ class Placement:
         self._plans = list(plans)
         self._device = torch.device(device)
         self._together = together
+        self._room = room
+        self._homes: Homes = {}
         self._settle()
 
     @property
@@ -134,8 +144,15 @@ class Placement:
         """The plan in force, for this talk and the next ones."""
         return self._plans[0]
 
+    def in_tiles(self, resolution: Resolution) -> bool:
+        """Whether the VAE has to work in tiles at a resolution, with the plan in force."""
+        return self._room is not None and self._room.in_tiles(self.plan, resolution)
+
     def segments(
-        self, begin: Callable[[Watch], Iterator[TalkSegment]], watch: Watch
+        self,
+        begin: Callable[[Watch], Iterator[TalkSegment]],
+        watch: Watch,
+        resolution: Resolution | None = None,
     ) -> Iterator[TalkSegment]:
         """A talk's segments; it begins anew with a smaller plan when memory does not suffice.
 
@@ -144,6 +161,7 @@ class Placement:
         Args:
             begin: Begins the talk.
             watch: Told of the talk's progress, which waits while the talk catches up.
+            resolution: Of the talk: a plan that has no room for it is left before the talk begins.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -155,6 +173,7 @@ class Placement:
             furthest = max(furthest, done)
             watch(furthest)
 
+        self._make_room(resolution)
         while True:
             try:
                 for segment in begin(told):
@@ -167,11 +186,23 @@ class Placement:
             self._give_up()
             self._settle()
 
+    def _make_room(self, resolution: Resolution | None) -> None:
+        """Go to the plan that holds for a resolution, if one does; else the talk is tried."""
+        room = self._room
+        if room is None or resolution is None or room.fits(self.plan, resolution):
+            return
+        fitting = [plan for plan in self._plans if room.fits(plan, resolution)]
+        if fitting and self._can_settle(fitting[0]):
+            logger.info("%s does not fit the plan %s: now %s", resolution, self.plan, fitting[0])
+            self._plans = self._plans[self._plans.index(fitting[0]) :]
+            self._settle()
+
     def _settle(self) -> None:
         while True:
             try:
                 with self._together():
-                    place(self.pipeline, self.plan, self._device)
+                    pinned = self._room is None or self._room.has_pinned(self.plan)
+                    place(self.pipeline, self.plan, self._device, homes=self._homes, pinned=pinned)
                 return
             except torch.OutOfMemoryError:
                 pass
@@ -179,12 +210,26 @@ class Placement:
 
     def _give_up(self) -> None:
         """Leave the plan for the next one, if there is one."""
-        logger.warning("out of memory with the plan: %s", self.plan.name)
+        logger.warning("out of memory with the plan: %s", self.plan)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        if len(self._plans) == 1:
+        if len(self._plans) == 1 or not self._can_settle(self._plans[1]):
             raise EngineUnavailable("diffusion_out_of_memory", field="resolution")
         del self._plans[0]
+
+    def _can_settle(self, plan: MemoryPlan) -> bool:
+        """Whether the host has room for what comes back from the device; else it kills us."""
+        leaves = any(
+            network.device.type != "cpu"
+            for name, network in _networks(self.pipeline)
+            if name in plan.streamed
+        )
+        if leaves and self._room is not None and not self._room.has_pinned(plan):
+            logger.warning(
+                "the host has no memory for the plan %s: %s", plan, self._room.host(plan)
+            )
+            return False
+        return True
 
 
 def _networks(pipeline: MultiTalkPipeline) -> Iterator[tuple[str, nn.Module]]:

@@ -42,6 +42,7 @@ class Alone:
     """One process that shares its talks with nobody."""
 
     follows: ClassVar[bool] = False
+    processes: ClassVar[int] = 1
 
     def share(self, transformer: MultiTalkTransformer3DModel) -> None:
         """Nothing to share."""
@@ -73,6 +74,7 @@ class Team:
 
     Attributes:
         follows: Whether this is not the first one.
+        processes: How many there are.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -90,7 +92,7 @@ class Team:
             torch.cuda.set_device(launch.local_rank)
         dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu() else "gloo", timeout=PATIENCE)
         self.follows = launch.rank > 0
-        self._processes = launch.num_processes
+        self.processes = launch.num_processes
         self._notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
         self._stretch = 0  # number of the work in hand
         self._is_open = False  # whether the others are in it, too
@@ -106,8 +108,8 @@ class Team:
         Raises:
             EngineUnavailable: The network's heads cannot be shared out evenly.
         """
-        check_heads(transformer.config.num_attention_heads, processes=self._processes)
-        transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=self._processes))
+        check_heads(transformer.config.num_attention_heads, processes=self.processes)
+        transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=self.processes))
         asking = _AskFirst(self)
 
         def begin(*_: object) -> None:

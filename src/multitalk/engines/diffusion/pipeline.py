@@ -53,6 +53,7 @@ from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_se
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.visiting import Home
 from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
 from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder
@@ -97,13 +98,13 @@ class Windows(Protocol):
 class MultiTalkPipeline(DiffusionPipeline):
     """Talks of one or more people, with MultiTalk's or InfiniteTalk's weights.
 
-    A component that lies on another device than the transformer comes over while it works and goes
-    back: that is how the encoders are kept out of a small GPU's memory (see `memory`). The
-    library's own `enable_model_cpu_offload` is refused, since it hides where the transformer is.
+    A component that lies on another device than the transformer is copied there while it works:
+    that is how the encoders are kept out of a small GPU's memory (see `memory`). The library's own
+    `enable_model_cpu_offload` is refused, since it hides where the transformer is.
 
     Args:
         transformer: The noise predictor.
-        vae: Wan's; works in its own dtype, float32 at best.
+        vae: Wan's; works in its own dtype.
         text_encoder: Of prompts.
         tokenizer: The text encoder's.
         image_encoder: CLIP's, whose last layer but one is read.
@@ -173,6 +174,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         shift: float | None = None,
         color_correction: float = 0.0,
         step_cache_threshold: float = 0.0,
+        in_tiles: bool = False,
         seed: int = 0,
         lengths: SegmentLengths | None = None,
         finished: Windows = (),
@@ -196,6 +198,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             shift: Of the timesteps; the scheduler's when None.
             color_correction: 0..1, back to the picture's colours.
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
+            in_tiles: Whether the VAE works in tiles, which takes less memory.
             seed: The same one gives the same video, whatever the device.
             lengths: Of the segments; the weights' own when None.
             finished: Latents of segments that the talk begins with: those of an earlier one of the
@@ -254,6 +257,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             finished=finished,
             options=options,
             cache=cache,
+            in_tiles=in_tiles,
             seed=seed,
             watch=watch,
         )
@@ -270,6 +274,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         finished: Windows,
         options: SampleOptions,
         cache: StepCache | None,
+        in_tiles: bool,
         seed: int,
         watch: Watch,
     ) -> Iterator[TalkSegment]:
@@ -324,7 +329,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
             WatchedTalk(talk, pace, first=options.guidance.branches[0]),
-            WatchedCodec(VaeCodec(self.vae, device), pace),
+            WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles), pace),
             source,
             num_frames=num_frames,
             lengths=lengths,
@@ -408,15 +413,16 @@ class MultiTalkPipeline(DiffusionPipeline):
     @contextmanager
     def _at_work(self, component: nn.Module) -> Iterator[torch.device]:
         """Bring a component to the transformer's device for as long as it works."""
-        home, device = component.device, self.transformer.device
-        if home == device:
+        device = self.transformer.device
+        if component.device == device:
             yield device
             return
+        home = Home(component)
         try:
-            component.to(device)  # which may find no room half-way
+            home.send(device)  # which may find no room half-way
             yield device
         finally:
-            component.to(home)
+            home.call_back()
             if device.type == "cuda":
                 torch.cuda.empty_cache()  # the transformer needs the room
 
@@ -429,17 +435,22 @@ class VaeCodec:
     not do so by themselves: what one decodes must be what the others do.
     """
 
-    def __init__(self, vae: AutoencoderKLWan, device: torch.device) -> None:
+    def __init__(
+        self, vae: AutoencoderKLWan, device: torch.device, *, in_tiles: bool = False
+    ) -> None:
+        """Work with a VAE on a device, from the start in tiles, or at once while that fits."""
         self._vae = vae
         self._device = device
-        self._in_tiles = False
+        self._in_tiles = in_tiles
+        self._encodes_in_tiles = in_tiles
         shape = (-1, 1, 1, 1)
         self._mean = torch.tensor(vae.config.latents_mean, device=device).reshape(shape)
         self._deviation = torch.tensor(vae.config.latents_std, device=device).reshape(shape)
 
     def encode(self, frames: Tensor) -> Tensor:
         """RGB in [-1, 1], [3, T, H, W] -> normalised latents, float32 [16, t, h, w]."""
-        encoded = self._vae.encode(frames[None].to(self._device, self._vae.dtype))
+        with self._tiling(self._encodes_in_tiles):
+            encoded = self._vae.encode(frames[None].to(self._device, self._vae.dtype))
         latents = encoded.latent_dist.mode()[0].float()
         return (latents - self._mean) / self._deviation
 
@@ -458,12 +469,18 @@ class VaeCodec:
             self._vae.clear_cache()  # of features, which a decoding that failed leaves
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-        was_in_tiles = self._vae.use_tiling
-        self._vae.enable_tiling()
-        try:
+        with self._tiling(True):
             return self._decoded(scaled)
+
+    @contextmanager
+    def _tiling(self, wanted: bool) -> Iterator[None]:
+        was = self._vae.use_tiling
+        if wanted:
+            self._vae.enable_tiling()
+        try:
+            yield
         finally:
-            self._vae.use_tiling = was_in_tiles
+            self._vae.use_tiling = was
 
     def _decoded(self, scaled: Tensor) -> Tensor:
         return self._vae.decode(scaled, return_dict=False)[0][0].float().clamp(-1, 1)

@@ -1,0 +1,126 @@
+"""Which tensors a file of weights holds, told by its header: no value is read, no torch needed.
+
+A safetensors file begins with a JSON object of its tensors
+(https://huggingface.co/docs/safetensors). A `.pth` is a zip archive whose `data.pkl` names them;
+it is read by an unpickler that knows nothing but PyTorch's tensors.
+"""
+
+import json
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multitalk.weights.headers import LONGEST_HEADER
+
+# Bytes of a number, by safetensors' names.
+BYTES_OF = {
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 1),
+}
+STORAGES = {
+    "DoubleStorage": "F64",
+    "FloatStorage": "F32",
+    "HalfStorage": "F16",
+    "BFloat16Storage": "BF16",
+    "LongStorage": "I64",
+    "IntStorage": "I32",
+    "ShortStorage": "I16",
+    "CharStorage": "I8",
+    "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
+    "Float8_e4m3fnStorage": "F8_E4M3",
+}
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """A tensor in a file.
+
+    Attributes:
+        dtype: Of its numbers, by safetensors' name.
+        shape: As usual.
+        place: In the file: what two names have in common that stand for one tensor.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    place: tuple[object, int]
+
+    @property
+    def count(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+
+def tensors_of(file: Path) -> dict[str, TensorHeader]:
+    """The tensors of a `.safetensors` or `.pth` file, by their names.
+
+    Raises:
+        ValueError: The file has no such header, or it cannot be read.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            return _safetensors(file)
+        return _archive(file)
+    except (OSError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file.name}: no header of tensors: {error}") from error
+    except (EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file.name}: no header of tensors: {error}") from error
+
+
+def _safetensors(file: Path) -> dict[str, TensorHeader]:
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > LONGEST_HEADER:
+            raise ValueError(f"{file.name}: no safetensors")
+        header = json.loads(opened.read(length))
+    return {
+        name: TensorHeader(said["dtype"], tuple(said["shape"]), ("", said["data_offsets"][0]))
+        for name, said in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _archive(file: Path) -> dict[str, TensorHeader]:
+    with zipfile.ZipFile(file) as archive:
+        index = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        with archive.open(index) as opened:
+            content = _HeaderUnpickler(opened).load()
+    content = content.get("state_dict", content)
+    return {name: value for name, value in content.items() if isinstance(value, TensorHeader)}
+
+
+class _HeaderUnpickler(pickle.Unpickler):
+    """Makes headers where PyTorch would make tensors, and refuses everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a class or function of the pickle."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _rebuild_parameter
+        raise pickle.UnpicklingError(f"{module}.{name} is no tensor")
+
+    def persistent_load(self, pid: Any) -> tuple[str, str]:
+        """The storage that a tensor lies in, as its dtype and its name."""
+        _, dtype, key, *_ = pid
+        return dtype, key
+
+
+def _rebuild(storage: tuple[str, str], offset: int, size: Any, *_: object) -> TensorHeader:
+    dtype, key = storage
+    return TensorHeader(dtype, tuple(size), (key, offset))
+
+
+def _rebuild_parameter(tensor: TensorHeader, *_: object) -> TensorHeader:
+    return tensor
