@@ -15,6 +15,7 @@ set -eu
 
 home=$(cd "$(dirname "$0")" && pwd)
 volume=/runpod-volume
+model_store=/runpod/model-store/huggingface
 state=${TMPDIR:-/tmp}/multitalk-worker.pid
 result_bytes=268435456 # RESULT_BYTES of job/readiness.py
 
@@ -64,8 +65,24 @@ check_gpu() {
 
 has_files() { [ -d "$1" ] && [ -n "$(ls -A "$1" 2>/dev/null)" ]; }
 
+# A repository that RunPod keeps for the endpoint, if it holds the set; weights/places.py has the same paths.
+cached_model() {
+    for place in "$volume"/huggingface-cache/hub/models--*/snapshots/* "$model_store"/*/*/*; do
+        if [ -d "$place" ] && multitalk fetch "$1" --offline --to "$place" >/dev/null 2>&1; then
+            echo "$place"
+            return 0
+        fi
+    done
+    return 1
+}
+
 check_weights() {
     [ "${IMAGE_TARGET:-cpu}" = gpu ] || return 0
+    if [ -n "${FETCH_WEIGHTS:-}" ] && [ -z "${MULTITALK_WEIGHTS:-}" ] && place=$(cached_model "$FETCH_WEIGHTS"); then
+        say "$FETCH_WEIGHTS is in $place: nothing to fetch"
+        export MULTITALK_WEIGHTS="$place"
+        return 0
+    fi
     if [ -n "${FETCH_WEIGHTS:-}" ]; then
         if [ -z "${MULTITALK_WEIGHTS:-}" ]; then
             MULTITALK_WEIGHTS=$HOME/weights
@@ -77,7 +94,8 @@ check_weights() {
             fail "the weights could not be fetched; without FETCH_WEIGHTS the worker starts without them"
         return 0
     fi
-    for place in "${MULTITALK_WEIGHTS:-}" "$volume/multitalk/weights" "$home/weights" "${HF_HOME:-}/hub"; do
+    for place in "${MULTITALK_WEIGHTS:-}" "$volume"/huggingface-cache/hub/models--*/snapshots/* "$model_store"/*/*/* \
+        "$volume/multitalk/weights" "$home/weights" "${HF_HOME:-}/hub"; do
         if [ -n "$place" ] && has_files "$place"; then return 0; fi
     done
     say "no weights found: only the warp engine can run (FETCH_WEIGHTS=int8-fusionx fetches 31.5 GB at the start)"

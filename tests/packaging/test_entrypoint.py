@@ -26,6 +26,7 @@ class Container:
 
     programs: Path
     environment: dict[str, str]
+    script: Path = SCRIPT
 
     def program(self, name: str, script: str) -> None:
         path = self.programs / name
@@ -34,7 +35,7 @@ class Container:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            ["/bin/sh", str(SCRIPT), *arguments],
+            ["/bin/sh", str(self.script), *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -188,6 +189,26 @@ def test_weights_are_fetched_before_the_worker_starts_and_told_to_it(container):
         f"multitalk fetch int8-fusionx weights={place}",
         f"python weights={place}",
     ]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "/runpod-volume/huggingface-cache/hub/models--a--b/snapshots/c",
+        "/runpod/model-store/huggingface/a/b/c",
+    ],
+)
+def test_nothing_is_fetched_where_the_platform_keeps_the_set(container, tmp_path, kept):
+    (tmp_path / kept[1:]).mkdir(parents=True)
+    script = tmp_path / "entrypoint.sh"  # with the platform's paths below one of ours
+    script.write_text(SCRIPT.read_text().replace("=/runpod", f"={tmp_path}/runpod"))
+    container.script = script
+    container.program("python", 'echo "python weights=$MULTITALK_WEIGHTS"')
+    container.environment |= {"IMAGE_TARGET": "gpu", "FETCH_WEIGHTS": "int8-fusionx"}
+    code, said, complained, _ = container.run()
+    assert (code, said) == (0, f"python weights={tmp_path}{kept}\n"), complained
+    container.program("multitalk", '[ "$3" != --offline ] && echo "multitalk $*"')
+    assert container.run()[1].startswith("multitalk fetch int8-fusionx\n")
 
 
 def test_weights_that_cannot_be_fetched_end_the_container(container):

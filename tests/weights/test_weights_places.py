@@ -63,6 +63,24 @@ def test_the_first_place_that_holds_a_set_is_taken(tmp_path):
         assert find_weights(Settings(), **places(tmp_path)) == directory
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        f"runpod-volume/huggingface-cache/hub/models--me--packed/snapshots/{COMMIT}",
+        f"runpod/model-store/huggingface/me/packed/{COMMIT}",
+    ],
+)
+def test_a_repository_that_runpod_keeps_is_taken_before_others(tmp_path, kept):
+    fill(tmp_path / "volume", "NAME")
+    found = {"root": tmp_path, **places(tmp_path)}
+    other = tmp_path / kept.replace("packed", "another")  # of somebody else's program
+    other.mkdir(parents=True)
+    assert find_weights(Settings(), **found) == tmp_path / "volume"
+    directory = fill(tmp_path / kept, "NAME")
+    assert find_weights(Settings(), **found) == directory
+    assert [place.usable for place in search_places(Settings(), **found)] == [False, True]
+
+
 def test_a_place_that_lacks_a_file_is_passed_by_and_says_so(tmp_path):
     fill(tmp_path / "volume", "NAME")
     fill(tmp_path / "baked", "NAME")

@@ -1,11 +1,13 @@
 """Where the weights are looked for when a worker starts, in this order.
 
 1. `MULTITALK_WEIGHTS`, where it is set: the operator's word, whatever the directory holds.
-2. `/runpod-volume/multitalk/weights`, on a network volume.
-3. `/opt/multitalk/weights`, baked into the image.
-4. The hub's cache (`HF_HOME` and its fellows).
+2. The repository that RunPod keeps for an endpoint (its cached model), wherever RunPod puts it: one
+   repository with all of a set, laid out as `multitalk fetch` writes it.
+3. `/runpod-volume/multitalk/weights`, on a network volume.
+4. `/opt/multitalk/weights`, baked into the image.
+5. The hub's cache (`HF_HOME` and its fellows).
 
-The last three count only if they hold every file of a set; any text encoder serves any set.
+All but the first count only if they hold every file of a set; any text encoder serves any set.
 """
 
 import os
@@ -21,6 +23,11 @@ from multitalk.weights.verify import survey
 
 VOLUME = Path("/runpod-volume/multitalk/weights")
 BAKED = Path("/opt/multitalk/weights")
+# Of one commit of one repository each, by the platform's two layouts.
+CACHED_MODELS = (
+    "runpod-volume/huggingface-cache/hub/models--*/snapshots/*",
+    "runpod/model-store/huggingface/*/*/*",
+)
 
 
 @dataclass(frozen=True)
@@ -59,18 +66,20 @@ def search_places(
     *,
     environ: Mapping[str, str] = os.environ,
     well_known: Sequence[Path] = (VOLUME, BAKED),
+    root: Path = Path("/"),
 ) -> tuple[Place, ...]:
     """Look at each place, up to the first that is usable; needs no network.
 
     Args:
         settings: The operator's.
         environ: Where the hub's cache is.
-        well_known: The second and the third place.
+        well_known: The third and the fourth place.
+        root: Where the platform's paths begin.
     """
     if settings.weights is not None:
         return (_look(settings.weights, named=True),)
     places: list[Place] = []
-    for directory in (*well_known, find_hub_cache(environ)):
+    for directory in (*cached_models(root), *well_known, find_hub_cache(environ)):
         places.append(_look(directory, named=False))
         if places[-1].usable:
             break
@@ -82,10 +91,16 @@ def find_weights(
     *,
     environ: Mapping[str, str] = os.environ,
     well_known: Sequence[Path] = (VOLUME, BAKED),
+    root: Path = Path("/"),
 ) -> Path | None:
     """The directory of weights to use, or None; `search_places` says why."""
-    places = search_places(settings, environ=environ, well_known=well_known)
+    places = search_places(settings, environ=environ, well_known=well_known, root=root)
     return next((place.directory for place in places if place.usable), None)
+
+
+def cached_models(root: Path = Path("/")) -> list[Path]:
+    """The repositories that RunPod keeps for this endpoint, a commit of each."""
+    return [path for pattern in CACHED_MODELS for path in sorted(root.glob(pattern))]
 
 
 def _look(directory: Path, *, named: bool) -> Place:
