@@ -513,13 +513,23 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")  # of safetensors, a whole one without tensors
 
-    def found() -> dict[str, object]:
+    def found(name: str = "weights") -> dict[str, object]:
         _, said, _ = run("doctor", "--json")
         findings: list[dict[str, object]] = json.loads(said)
-        return next(finding for finding in findings if finding["name"] == "weights")
+        return next(finding for finding in findings if finding["name"] == name)
 
     assert found()["works"]
     assert "int8-fusionx (multitalk)" in str(found()["said"])
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\ncase $1 in *free) echo 16000; echo 10000;; *) echo Card;; esac\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    plan = found("memory plan")
+    assert plan["works"]
+    assert "9.8 GiB of GPU memory free; 480p: resident, 5.3 GiB; 720p:" in str(plan["said"])
+    assert "of main memory free; resident takes 3.0 beside mapped files" in str(plan["said"])
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert found("memory plan")["works"] is None
     cut = next(tmp_path.rglob("t5_int8.safetensors"))
     cut.write_bytes(cut.read_bytes()[:-1])
     next(tmp_path.rglob("Wan2.1_VAE.pth")).write_text(

@@ -19,7 +19,11 @@ from urllib.parse import urlsplit
 import typer
 
 from multitalk.cli.console import EXIT_WORKER_ERROR, answering, print_json
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
+from multitalk.engines.diffusion.weight_files import (
+    CheckpointMismatch,
+    WeightFiles,
+    find_weight_files,
+)
 from multitalk.errors import MultiTalkError
 from multitalk.settings import Settings
 
@@ -97,7 +101,7 @@ def _examine() -> Iterator[Finding]:
     yield _memory()
     yield _disk(settings)
     yield _gpu()
-    yield _weights(settings)
+    yield from _weights(settings)
     yield find_server(settings)
     yield _self_test()
 
@@ -182,37 +186,82 @@ def _disk(settings: Settings) -> Finding:
     )
 
 
+def _ask_gpus(about: str, form: str) -> list[str]:
+    """What NVIDIA's own tool says of each GPU; nothing where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, f"--query-gpu={about}", f"--format=csv,{form}"]
+    asked = subprocess.run(  # noqa: S603 - NVIDIA's own tool
+        command, capture_output=True, text=True, timeout=10, check=True
+    )
+    return asked.stdout.splitlines()
+
+
 def _gpu() -> Finding:
-    listed = "none"
-    if tool := shutil.which("nvidia-smi"):
-        command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        try:
-            asked = subprocess.run(  # noqa: S603 - NVIDIA's own tool
-                command, capture_output=True, text=True, timeout=10, check=True
-            )
-            listed = "; ".join(asked.stdout.splitlines())
-        except (OSError, subprocess.SubprocessError):
-            listed = "nvidia-smi does not answer"
+    try:
+        listed = "; ".join(_ask_gpus("name,memory.total", "noheader")) or "none"
+    except (OSError, subprocess.SubprocessError):
+        listed = "nvidia-smi does not answer"
     torch = "torch installed" if find_spec("torch") else "torch not installed"
     return Finding("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
 
 
-def _weights(settings: Settings) -> Finding:
+def _weights(settings: Settings) -> Iterator[Finding]:
+    """Of the diffusion engine, and where they find room."""
     from multitalk.weights.places import find_weights  # noqa: PLC0415 - heavy
 
     directory = settings.weights or find_weights(settings)
     if directory is None:
         said = "none found: warp needs none; `multitalk fetch` gets those of the diffusion engine"
-        return Finding("weights", None, said)
+        yield Finding("weights", None, said)
+        return
     try:
         files = find_weight_files(directory, settings.weight_set)
     except CheckpointMismatch as error:
-        return Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
+        yield Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
+        return
     found = f"{files.weight_set} ({files.kind}) in {directory}"
     damaged = files.damaged()
     if damaged:
-        return Finding("weights", False, f"{found}: {'; '.join(damaged)}")
-    return Finding("weights", True, found)
+        yield Finding("weights", False, f"{found}: {'; '.join(damaged)}")
+        return
+    yield Finding("weights", True, found)
+    yield _memory_plan(settings, files)
+
+
+def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
+    """What the weights take of a GPU and of this machine, told from their files' headers."""
+    from multitalk.engines.diffusion.buckets import (  # noqa: PLC0415 - heavy
+        BUCKETS,
+        DEFAULT_RESOLUTION,
+    )
+    from multitalk.engines.diffusion.host_memory import available_bytes  # noqa: PLC0415
+    from multitalk.engines.diffusion.plans import GIB, PLANS, Room, VaeDtype  # noqa: PLC0415
+    from multitalk.engines.diffusion.weight_sizes import network_bytes  # noqa: PLC0415
+
+    vae: VaeDtype = "float32" if settings.vae_dtype == "float32" else "bfloat16"
+    sizes = network_bytes(
+        files,
+        float_bytes=2,
+        vae_float_bytes=4 if vae == "float32" else 2,
+        loras=[lora.path for lora in settings.loras],
+    )
+    try:
+        free = min(map(int, _ask_gpus("memory.free", "noheader,nounits")), default=0) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError):
+        free = 0
+    room = Room(sizes, free, vae, available_bytes())
+    if not free:
+        least = [room.needed(PLANS[-1], resolution) / GIB for resolution in BUCKETS]
+        most = [room.needed(PLANS[0], resolution) / GIB for resolution in BUCKETS]
+        said = f"no GPU; 480p takes {least[0]:.1f} GiB of one at least, {most[0]:.1f} with all "
+        said += f"weights on it, 720p {least[1]:.1f} and {most[1]:.1f}"
+        return Finding("memory plan", None, said)
+    named = [plan for plan in PLANS if plan.name == settings.memory_plan]
+    plan = (*named, *room.plans())[0]
+    enough = room.fits(plan, DEFAULT_RESOLUTION) and room.has_host(plan)
+    return Finding("memory plan", enough, f"{plan}: {room.said()}; {room.host(plan)}")
 
 
 def find_server(settings: Settings) -> Finding:

@@ -36,6 +36,18 @@ STORAGES = {
     "BoolStorage": "BOOL",
     "Float8_e4m3fnStorage": "F8_E4M3",
 }
+# What damaged files, and files of something else, make of reading them.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    StopIteration,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -65,12 +77,8 @@ def tensors_of(file: Path) -> dict[str, TensorHeader]:
         ValueError: The file has no such header, or it cannot be read.
     """
     try:
-        if file.suffix == ".safetensors":
-            return _safetensors(file)
-        return _archive(file)
-    except (OSError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file.name}: no header of tensors: {error}") from error
-    except (EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        return _safetensors(file) if file.suffix == ".safetensors" else _archive(file)
+    except UNREADABLE as error:
         raise ValueError(f"{file.name}: no header of tensors: {error}") from error
 
 
@@ -78,7 +86,7 @@ def _safetensors(file: Path) -> dict[str, TensorHeader]:
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > LONGEST_HEADER:
-            raise ValueError(f"{file.name}: no safetensors")
+            raise ValueError("no safetensors")
         header = json.loads(opened.read(length))
     return {
         name: TensorHeader(said["dtype"], tuple(said["shape"]), ("", said["data_offsets"][0]))

@@ -72,6 +72,12 @@ def test_a_worker_begins_with_the_plan_for_both_resolutions_unless_that_streams(
     assert "begins" not in Room(IN_8_BITS, 36 * GIB).said()
 
 
+def test_a_resolution_that_no_plan_holds_changes_none():
+    room = Room(dict.fromkeys(IN_8_BITS, NetworkBytes(0)), 10 * GIB)
+    assert room.plans() == PLANS
+    assert room.said().endswith("720p: streamed, 11.2 GiB, more than is free")
+
+
 def test_where_nothing_fits_the_smallest_plan_is_tried():
     room = Room(IN_8_BITS, 10 * GIB)
     assert room.plans() == (STREAMED,)

@@ -146,6 +146,10 @@ class Room:
         """Whether the host has page-locked memory for what a plan streams."""
         return plan.host_bytes(self.sizes) <= self.host_bytes
 
+    def has_host(self, plan: MemoryPlan) -> bool:
+        """Whether the host has memory for a plan, page-locked or not."""
+        return plan.host_bytes(self.sizes, pinned=False) <= self.host_bytes
+
     def host(self, plan: MemoryPlan) -> str:
         """What a plan takes of the host, for the log and `multitalk doctor`."""
         said = f"{self.host_bytes / GIB:.1f} GiB of main memory free; {plan} takes "
@@ -153,7 +157,7 @@ class Room:
         if self.has_pinned(plan):
             return said
         less = plan.host_bytes(self.sizes, pinned=False)
-        if plan.streamed and less <= self.host_bytes:
+        if plan.streamed and self.has_host(plan):
             return f"{said}, or {less / GIB:.1f} and is slow: nothing is page-locked"
         return f"{said}, more than is free"
 
@@ -169,6 +173,7 @@ class Room:
             elif self.in_tiles(plan, resolution):
                 need += ", VAE in tiles"
             parts.append(need)
-        if self.plan_for("720p") not in PLANS[: PLANS.index(first) + 1]:
+        large = self.plan_for("720p")
+        if PLANS.index(large) > PLANS.index(first) and self.fits(large, "720p"):
             parts.append(f"begins with {first.name}, which the first talk at 720p changes for good")
         return "; ".join(parts)

@@ -18,7 +18,7 @@ FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 BLOCKS_AT_ONCE = 2  # of a streamed network on the GPU: the one at work and the next
 # What a file holds and the engine does not open: CLIP's half that reads, what only training needs.
 LEFT = re.compile(
-    r"textual\.|log_scale|visual\.head|quantizer\.|project_hid\.|project_q\.|lm_head\.|.*masked_spec|"
+    r"textual\.|log_scale|visual\.head|quantizer\.|project_hid\.|project_q\.|lm_head\.|"
     r".*\.(input|output)_scale$"
 )
 IN_A_BLOCK = re.compile(r"(?:.*\.)?blocks?\.(\d+)\.")
