@@ -47,7 +47,7 @@ test-parts test-doors test-page test-diffusion test-newest test-arm: export OPEN
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench bench-gpu fuzz clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench prove-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -123,8 +123,23 @@ serve: .venv/.serve  ## the server with its web page and a worker: http://127.0.
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py
 
-bench-gpu: .venv-diffusion/.ready  ## speed and memory of the diffusion engine at its real size, 80 GB GPU
-	@.venv-diffusion/bin/python benchmarks/diffusion.py --gpu --out out/bench-gpu
+# What a machine with PyTorch and transformers lacks. Compressed anew: wheels are half as large again
+GPU_PACKAGES := av diffusers pydantic pydantic-core annotated-types typing-inspection
+GPU_PYTHON ?= 3.12
+for_the_gpu = --target out/prove-gpu/site --no-deps --only-binary :all: --python-version $(GPU_PYTHON) \
+	$(if $(UV),--python-platform x86_64-manylinux_2_28,$(foreach tag,2_28 2_17 2014,--platform \
+	$(if $(filter 2014,$(tag)),manylinux2014,manylinux_$(tag))_x86_64))
+
+out/prove-gpu/site.tar.xz: .venv/.base constraints.txt
+	@echo "==> Packing what a GPU machine with Python $(GPU_PYTHON) needs (about 45 MB to download, a minute)"
+	@rm -rf out/prove-gpu/site
+	@$(call install,.venv) $(for_the_gpu) $(GPU_PACKAGES)
+	@cd out/prove-gpu/site && $(CURDIR)/$(BIN)/python -m tarfile -c ../site.tar.xz *
+
+prove-gpu: out/prove-gpu/site.tar.xz  ## pack what proves the diffusion engine on a lent GPU; prints what to run there
+	@echo "==> Take this tree and $<, $$(du -m $< | cut -f1) MB, to the GPU; no network is needed. There, two calls:"
+	@echo "python3 -m tarfile -e $< /tmp/site && PYTHONPATH=/tmp/site python3 benchmarks/prove_gpu.py  # 600 s"
+	@echo "python3 -m tarfile -e $< /tmp/site && PYTHONPATH=/tmp/site python3 benchmarks/prove_gpu.py --second  # 250 s"
 
 fuzz: .venv/.dev  ## ten minutes of damaged files and odd texts; what breaks is kept in out/fuzz
 	@$(BIN)/python tools/fuzz.py --seconds 600

@@ -1,7 +1,6 @@
-"""Seconds and memory of PyTorch code, on a CPU or a GPU."""
+"""Seconds and memory of PyTorch code on a CPU."""
 
 import gc
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,32 +13,6 @@ from torch import nn
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 Clock = Callable[[], float]
-
-
-class Meter:
-    """Seconds and memory of a device: a GPU is waited for; a CPU's memory is not known."""
-
-    def __init__(self, device: str) -> None:
-        self._on_gpu = torch.device(device).type == "cuda"
-
-    def clock(self) -> float:
-        """Seconds, once the device has done what it was told."""
-        if self._on_gpu:
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def held_bytes(self) -> int | None:
-        """What PyTorch holds on the device now."""
-        return torch.cuda.memory_allocated() if self._on_gpu else None
-
-    def forget_peak(self) -> None:
-        """A new peak begins."""
-        if self._on_gpu:
-            torch.cuda.reset_peak_memory_stats()
-
-    def peak_bytes(self) -> int | None:
-        """The most that PyTorch held since the peak was forgotten."""
-        return torch.cuda.max_memory_allocated() if self._on_gpu else None
 
 
 def timed(run: Callable[[], object], clock: Clock) -> float:

@@ -1,146 +1,19 @@
-"""The diffusion engine's networks with random weights, and what to feed them: real or toy sizes."""
+"""The diffusion engine's network with random weights, and what to feed it."""
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 from torch import nn
-from transformers import (
-    CLIPImageProcessorPil,
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    T5Tokenizer,
-    UMT5Config,
-    UMT5EncoderModel,
-    Wav2Vec2Config,
-    Wav2Vec2Model,
-)
 
 from diffusion_cost import PICTURE_TOKENS, Size
-from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
-from multitalk.engines.diffusion.segments import latent_frames
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
 TEXT_TOKENS = 60  # of a prompt, before padding
 STEP = 700.0  # a timestep; all cost the same
-WORD = "speaks"
 
 Config = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large everything is, and where it lies.
-
-    Attributes:
-        device: That computes.
-        pixels: Height and width of the video.
-        segment_frames: Of a window.
-        conditioning_frames: That a window shares with the one before.
-        matmul: Side of the matrices whose product tells what the device can do.
-        compiler: Of the blocks, by torch.compile's name.
-        transformer: Options of the network, where they are not the published ones; so are the rest.
-    """
-
-    device: str
-    pixels: tuple[int, int]
-    segment_frames: int
-    conditioning_frames: int
-    matmul: int
-    compiler: str
-    transformer: Config
-    vae: Config
-    text_encoder: Config
-    image_encoder: Config
-    audio_encoder: Config
-
-    @property
-    def size(self) -> Size:
-        """Of a window's latents."""
-        height, width = self.pixels
-        return Size(latent_frames(self.segment_frames), height // 8, width // 8)
-
-
-REAL = Scale(
-    device="cuda",
-    pixels=(448, 832),
-    segment_frames=81,
-    conditioning_frames=25,
-    matmul=8192,
-    compiler="inductor",
-    transformer={},
-    vae={},
-    text_encoder={
-        "vocab_size": 256_384,
-        "d_model": 4096,
-        "d_kv": 64,
-        "d_ff": 10_240,
-        "num_layers": 24,
-        "num_heads": 64,
-    },
-    image_encoder={
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "patch_size": 14,
-        "hidden_act": "gelu",
-    },
-    audio_encoder={},
-)
-# The same code in seconds, without a GPU.
-TOY = Scale(
-    device="cpu",
-    pixels=(64, 96),
-    segment_frames=9,
-    conditioning_frames=5,
-    matmul=256,
-    compiler="eager",
-    transformer={
-        "num_attention_heads": 2,
-        "attention_head_dim": 16,
-        "text_dim": 16,
-        "text_len": 64,
-        "freq_dim": 32,
-        "ffn_dim": 48,
-        "num_layers": 2,
-        "image_dim": 16,
-        "audio_feature_dim": 2 * 16,
-        "audio_hidden_dim": 8,
-        "audio_dim": 8,
-        "audio_tokens": 4,
-    },
-    vae={"base_dim": 4, "num_res_blocks": 1},
-    text_encoder={
-        "vocab_size": 200,
-        "d_model": 16,
-        "d_kv": 4,
-        "d_ff": 16,
-        "num_layers": 2,
-        "num_heads": 2,
-    },
-    image_encoder={
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": 224,
-        "patch_size": 14,
-    },
-    audio_encoder={
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "conv_dim": (8,) * 7,
-        "num_conv_pos_embeddings": 4,
-        "num_conv_pos_embedding_groups": 2,
-    },
-)
 
 
 @contextmanager
@@ -190,33 +63,6 @@ def make_quantized(config: Config, storage: str, device: str) -> MultiTalkTransf
             module.weight.data = (100 * values).to(torch.float8_e4m3fn).view(torch.int8)
         scale.data.fill_(0.01 * module.in_features**-0.5)
     return model
-
-
-def make_pipeline(scale: Scale, transformer: MultiTalkTransformer3DModel) -> MultiTalkPipeline:
-    """The pipeline around a transformer, its encoders and VAE with random weights too."""
-    torch.manual_seed(0)
-    with made_on(scale.device, torch.bfloat16):
-        text_encoder = UMT5EncoderModel(UMT5Config(**scale.text_encoder))
-    with made_on(scale.device, torch.float32):
-        vae = AutoencoderKLWan(**scale.vae)
-        image_encoder = CLIPVisionModel(CLIPVisionConfig(**scale.image_encoder))
-        audio_encoder = Wav2Vec2Model(Wav2Vec2Config(**scale.audio_encoder))
-    pieces = ["<pad>", "</s>", "<unk>", f"▁{WORD}", "▁"]
-    networks = (vae, text_encoder, image_encoder, audio_encoder)
-    vae, text_encoder, image_encoder, audio_encoder = (network.eval() for network in networks)
-    return MultiTalkPipeline(
-        transformer=transformer,
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=T5Tokenizer(vocab=[(piece, -float(i)) for i, piece in enumerate(pieces)]),
-        image_encoder=image_encoder,
-        image_processor=CLIPImageProcessorPil(),
-        audio_encoder=audio_encoder,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
-        segment_frames=scale.segment_frames,
-        conditioning_frames=scale.conditioning_frames,
-        sizes={"480p": [list(scale.pixels)]},
-    )
 
 
 def make_inputs(

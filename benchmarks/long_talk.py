@@ -10,22 +10,25 @@ import os
 import resource
 import sys
 import time
-from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 
-from diffusion_models import TOY, WORD, make_pipeline, make_transformer
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
-from multitalk.engines.diffusion.memory import PLANS
+from multitalk.engines.diffusion.outfit import Outfit
+from multitalk.engines.diffusion.plans import PLANS
 from multitalk.engines.diffusion.segments import SegmentLengths
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "engines" / "diffusion"))
+from toy import TOY_SIZES, toy_pipeline
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 MB = 1e6
 COMPARED = 5  # segments at the start, and at the end
-SCALE = replace(TOY, segment_frames=81, conditioning_frames=25)
+HEIGHT, WIDTH = TOY_SIZES["480p"][1]
 
 
 def make_scene(num_frames: int, speakers: int) -> Scene:
@@ -33,16 +36,16 @@ def make_scene(num_frames: int, speakers: int) -> Scene:
     seconds = np.arange(num_frames * 640) / 16_000
     noise = np.random.default_rng(0).normal(0, 0.2, len(seconds))
     return Scene(
-        np.zeros((*SCALE.pixels, 3), np.uint8),
+        np.zeros((HEIGHT, WIDTH, 3), np.uint8),
         tuple(
             Speaker(
                 f"person{number}",
                 np.where(seconds // 2 % speakers == number, noise, 0).astype(np.float32),
-                (48.0 * number, 0.0, 48.0 * number + 40, 60.0) if speakers > 1 else None,
+                (16.0 * number, 0.0, 16.0 * number + 14, 40.0) if speakers > 1 else None,
             )
             for number in range(speakers)
         ),
-        WORD,
+        "a man talks",
         num_frames,
     )
 
@@ -56,10 +59,10 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_num_threads(1)
-    lengths = SegmentLengths(SCALE.segment_frames, SCALE.conditioning_frames)
+    lengths = SegmentLengths(segment_frames=81, conditioning_frames=25)
     num_frames = lengths.segment_frames + (options.segments - 1) * lengths.stride
-    transformer = make_transformer(SCALE.transformer, SCALE.device, torch.float32)
-    engine = DiffusionEngine(make_pipeline(SCALE, transformer), PLANS[:1])
+    pipeline = toy_pipeline(segment_frames=81, conditioning_frames=25)
+    engine = DiffusionEngine(pipeline, PLANS[:1], Outfit(pipeline.transformer, Path("network")))
     how = RenderOptions(seed=0, resolution="480p", num_inference_steps=options.steps)
 
     seconds, peaks = [], []

@@ -1,6 +1,7 @@
 """What only a GPU can show, on toy weights: the CPU's results, memory plans, memory given back."""
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_where_memory_does_not_suffice_blocks_are_streamed():
     total = torch.cuda.get_device_properties(GPU).total_memory
     torch.cuda.set_per_process_memory_fraction(allowed / total)
     try:
-        engine = DiffusionEngine(pipeline, PLANS)
+        engine = DiffusionEngine(pipeline, PLANS, Outfit(pipeline.transformer, Path("network")))
         frames = frames_of(engine)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
