@@ -71,13 +71,13 @@ class TensorHeader:
 
 
 def tensors_of(file: Path) -> dict[str, TensorHeader]:
-    """The tensors of a `.safetensors` or `.pth` file, by their names.
+    """The tensors of a `.pth` or a safetensors file, by their names.
 
     Raises:
         ValueError: The file has no such header, or it cannot be read.
     """
     try:
-        return _safetensors(file) if file.suffix == ".safetensors" else _archive(file)
+        return _archive(file) if file.suffix == ".pth" else _safetensors(file)
     except UNREADABLE as error:
         raise ValueError(f"{file.name}: no header of tensors: {error}") from error
 

@@ -1,5 +1,7 @@
 """What networks of the real size take of the host's memory before their values are there."""
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from toy import toy_pipeline  # noqa: E402
 
 from multitalk.engines.diffusion.memory import component_sizes  # noqa: E402
+from multitalk.engines.diffusion.tensor_files import open_tensors  # noqa: E402
 from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel  # noqa: E402
 
@@ -56,6 +59,24 @@ def test_a_network_of_the_real_size_is_made_without_memory(storage):
     assert {parameter.device.type for parameter in parameters} == {"meta"}
     assert written.count < 100 * MIB
     assert anonymous_bytes() - before < 500 * MIB
+
+
+def test_a_file_larger_than_the_machines_memory_is_mapped(tmp_path):
+    file = tmp_path / "large.safetensors"
+    size = 2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    said = {"a": {"dtype": "I8", "shape": [size], "data_offsets": [0, size]}}
+    header = json.dumps(said).encode()
+    with file.open("wb") as opened:
+        opened.write(len(header).to_bytes(8, "little") + header)
+        opened.truncate(8 + len(header) + size)  # a hole, which takes no disk
+    before = anonymous_bytes()
+    values = open_tensors([file], lambda key: key)["a"].values
+    assert values.shape == (size,)
+    assert values[-1] == 0
+    values[0] = 7  # as a LoRA's difference is added: in memory, not in the file
+    with file.open("rb") as opened:
+        assert opened.read(8 + len(header) + 1)[-1] == 0
+    assert anonymous_bytes() - before < 10 * MIB
 
 
 def bytes_held(network):
