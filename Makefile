@@ -47,7 +47,7 @@ test-parts test-doors test-page test-diffusion test-newest test-arm: export OPEN
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench prove-gpu fuzz clean
+.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench rehearse prove-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -122,6 +122,9 @@ serve: .venv/.serve  ## the server with its web page and a worker: http://127.0.
 
 bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs/experiments.md
 	@$(BIN)/python benchmarks/warp.py
+
+rehearse: .venv-diffusion/.ready  ## the diffusion engine at its real size without a GPU: five minutes, 3 GB of disk
+	@.venv-diffusion/bin/python benchmarks/rehearse.py
 
 # What a machine with PyTorch and transformers lacks. Compressed anew: wheels are half as large again
 GPU_PACKAGES := av diffusers pydantic pydantic-core annotated-types typing-inspection

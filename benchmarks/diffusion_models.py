@@ -69,7 +69,7 @@ def make_inputs(
     model: MultiTalkTransformer3DModel, size: Size, speakers: int
 ) -> dict[str, torch.Tensor]:
     """Random arguments of a forward; two speakers sit left and right."""
-    config, device, dtype = model.config, model.device, model.proj_out.weight.dtype
+    config, device, dtype = model.config, model.device, model.patch_embedding.weight.dtype
     generator = torch.Generator(device).manual_seed(1)
 
     def random(*shape: int) -> torch.Tensor:

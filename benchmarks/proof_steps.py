@@ -217,7 +217,7 @@ class Steps:
     def _load(self, name: str) -> Figures:
         """From files to a warm engine."""
         engine = self._opened(name)
-        return {"plan": engine.loaded[0].plan.name, "held_gib": self._held_gib(), **_host_gb()}
+        return {"plan": engine.loaded[0].plan.name, "held_gib": self._held_gib(), **host_gb()}
 
     def _opened(self, name: str) -> DiffusionEngine:
         if self._engine is None or self._engine[0] != name:
@@ -260,7 +260,7 @@ class Steps:
             for chunk in engine.render(_scene(frames, speakers), options, unwatched):
                 pixels.append(chunk.frames)
                 held.append(self._held_gib())
-                anonymous.append(_host_gb()["host_anonymous_gb"])
+                anonymous.append(host_gb()["host_anonymous_gb"])
             whole = time.monotonic() - began
         video = np.concatenate(pixels)
         forwards = seconds.pop("forward")
@@ -350,7 +350,7 @@ class Steps:
             least, anonymous = free, 0.0
             while child.poll() is None:
                 least = min(least, _memory_available_gb())
-                anonymous = max(anonymous, _host_gb(child.pid)["host_anonymous_gb"])
+                anonymous = max(anonymous, host_gb(child.pid)["host_anonymous_gb"])
                 time.sleep(0.1)
             said = child.stdout.read()
         if child.returncode:
@@ -442,7 +442,7 @@ def _hum(frames: int) -> np.ndarray:
     return 0.4 * np.sin(time_line / 20) * (0.6 + 0.4 * np.sin(time_line / 500))
 
 
-def _host_gb(process: int | str = "self") -> dict[str, float]:
+def host_gb(process: int | str = "self") -> dict[str, float]:
     """Memory of a process: its own, and mapped files; zeros for one that has ended."""
     try:
         text = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
@@ -462,13 +462,13 @@ def _bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
     """Four digits are enough, and a line can be read."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
-    return [_rounded(each) for each in value] if isinstance(value, list) else value
+        return {key: rounded(each) for key, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list) else value
 
 
 def main() -> None:
@@ -484,7 +484,7 @@ def main() -> None:
     steps = Steps(arguments.weights, arguments.out, toy=arguments.toy)
     for name in arguments.names:
         print(json.dumps({"begins": name}), flush=True)
-        print(json.dumps({"step": name} | _rounded(steps.take(name))), flush=True)
+        print(json.dumps({"step": name} | rounded(steps.take(name))), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("transformers")
 
 from accelerate import init_empty_weights  # noqa: E402
 from publish import wan_text_names  # noqa: E402
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 from toy import toy_pipeline  # noqa: E402
@@ -22,6 +24,7 @@ from multitalk.engines.diffusion.memory import component_sizes  # noqa: E402
 from multitalk.engines.diffusion.tensor_files import open_tensors  # noqa: E402
 from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel  # noqa: E402
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
 
 MIB = 2**20
 
@@ -101,3 +104,20 @@ def test_what_has_two_names_is_converted_once(tmp_path):
     with WrittenBytes() as written:
         model = load_text_encoder(tmp_path / "t5.pth", torch_dtype=torch.float32)
     assert written.converted == bytes_held(model)
+
+
+def test_a_pickle_that_is_larger_than_the_memory_is_not_called_damaged(tmp_path):
+    file = tmp_path / "network.pth"
+    with FakeTensorMode():
+        state = {"weight": torch.empty(2**30, dtype=torch.int8)}
+    with torch.serialization.skip_data(materialize_fake_tensors=True):
+        torch.save(state, file)  # takes no disk
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 512 * MIB, hard))
+    try:
+        with pytest.raises(CheckpointMismatch, match="the host has less memory than its size"):
+            open_tensors([file], lambda key: key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    assert open_tensors([file], lambda key: key)["weight"].shape == (2**30,)

@@ -1,11 +1,14 @@
 """The proof on a GPU: its steps at toy size, and that none of them takes the others with it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("diffusers")
+
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 UNRULY = """
@@ -71,3 +74,16 @@ def test_every_step_is_known_and_those_of_the_engine_run_at_toy_size(tmp_path):
     assert talk["forwards"] == 2
     assert 0 < talk["decode_video_s"] < talk["whole_s"]
     assert "failed" in steps.take("no such step")
+
+
+def test_the_rehearsal_tells_a_set_that_does_not_fit(tmp_path):
+    from random_weights import TOY, write_set
+    from rehearse import Rehearsal
+
+    steps = Rehearsal(tmp_path, TOY).steps
+    assert steps["open int8"]()["tensors"] > steps["open bf16"]()["tensors"]
+    assert steps["one layer, fp8"]()["2 voices"]["spread"] > 0.01
+    shallow = replace(TOY, layers=1)
+    write_set("infinitetalk", tmp_path / "empty", shallow, values=False, components=["audio_part"])
+    with pytest.raises(CheckpointMismatch, match=r"blocks\.1\.audio_attn\.to_q\.weight: missing"):
+        steps["open infinitetalk"]()

@@ -5,8 +5,10 @@ the first value is, and a value that is wanted in its own dtype on the CPU stays
 layer works with it. Other values are converted one tensor at a time.
 """
 
+import errno
 import logging
 import mmap
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -162,7 +164,10 @@ def _map_file(file: Path) -> dict[str, torch.Tensor]:
         raise CheckpointMismatch([f"{file.name}: not opened: it {reason}"]) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         logger.warning("%s cannot be read: %s", file, error)  # names local paths
-        raise CheckpointMismatch([f"{file.name}: cannot be read: cut short or damaged"]) from error
+        reason = "cut short or damaged"
+        if os.strerror(errno.ENOMEM) in str(error):  # PyTorch maps a .pth so that it could write
+            reason = "the host has less memory than its size; .safetensors needs none"
+        raise CheckpointMismatch([f"{file.name}: cannot be read: {reason}"]) from error
 
 
 def _map_safetensors(file: Path) -> dict[str, torch.Tensor]:
