@@ -98,7 +98,7 @@ def codec():
     )
 
 
-def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None):
+def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None, finished=()):
     picture = torch.zeros(3, 16, 16)
     return list(
         sample_talk(
@@ -109,6 +109,9 @@ def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None):
             lengths=SegmentLengths(13, 5),
             options=SampleOptions(guidance or Guidance(1.0, 1.0), 3, 5.0),
             noise=seeded_noise(seed),
+            finished=lambda segment: (
+                finished[segment.index] if segment.index < len(finished) else None
+            ),
         )
     )
 
@@ -117,6 +120,29 @@ def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None):
 def test_a_talk_of_any_length_has_exactly_its_frames(codec, num_frames):
     sampled = sampled_frames(codec, num_frames)
     assert sum(segment.frames.shape[1] for segment in sampled) == num_frames
+
+
+def test_a_talk_that_begins_with_finished_segments_goes_on_to_the_bit(codec):
+    whole = sampled_frames(codec, 40)
+    for kept in range(1, len(whole)):
+        finished = [segment.latents for segment in whole[:kept]]
+        again = sampled_frames(codec, 40, finished=finished)
+        for ours, theirs in zip(again, whole, strict=True):
+            assert torch.equal(ours.latents, theirs.latents)
+            assert torch.equal(ours.frames, theirs.frames)
+        other = sampled_frames(codec, 40, finished=finished, seed=1)
+        assert [
+            torch.equal(ours.frames, theirs.frames)
+            for ours, theirs in zip(other, whole, strict=True)
+        ] == [index < kept for index in range(len(whole))]
+
+
+def test_each_segment_draws_its_own_noise():
+    noise_of = seeded_noise(3)
+    first, second = (noise_of(index)((4, 5)) for index in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(noise_of(1)((4, 5)), second)
+    assert not torch.equal(seeded_noise(4)(1)((4, 5)), second)
 
 
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 2.0), (5.0, 4.0)])

@@ -7,13 +7,21 @@ long scene something goes wrong there, too.
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from team import run_team
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import (
+    NO_REUSE,
+    RenderOptions,
+    Reuse,
+    Scene,
+    Speaker,
+    unwatched,
+)
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.errors import MultiTalkError
 from multitalk.registry import load_engine
@@ -38,9 +46,9 @@ def scene(boxes, *, num_frames=13):
     return Scene(PORTRAIT, speakers, "a man talks", num_frames)
 
 
-def talk(engine, boxes=(None,), *, steps=2, watch=unwatched):
+def talk(engine, boxes=(None,), *, steps=2, watch=unwatched, reuse=NO_REUSE):
     """Two windows, three branches of the guidance in each step."""
-    options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps)
+    options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps, reuse=reuse)
     return engine.render(scene(boxes), options, watch)
 
 
@@ -101,8 +109,12 @@ def skip_a_step(engine):
 
 
 def short(engine):
-    """Two talks."""
-    return {"one": frames_of(engine), "two": frames_of(engine, SIDES)}
+    """Talks of one and of two, and one that begins with the first one's first window."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "windows.npz")
+        one = frames_of(engine, reuse=Reuse(save_to=file, max_bytes=2**20))
+        continued = frames_of(engine, reuse=Reuse(earlier=file, windows=1))
+    return {"one": one, "continued": continued, "two": frames_of(engine, SIDES)}
 
 
 def long(engine):
