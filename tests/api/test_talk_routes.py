@@ -208,11 +208,11 @@ def test_a_job_continues_one_of_its_owner_s_that_has_as_many_windows(tmp_path):
 
             job, plain = (send(client, audio_paths={"a": {"text": "Hi."}}) for _ in range(2))
             assert answer(client, job).status_code == 404  # it has not ended
-            kept = {"windows": f"{job}/{'0' * 32}.npz", "window_ends": [81, 137]}
+            kept = {"windows": f"{job}/{'0' * 32}.npz", "window_ends": [5, 10]}
             finish(server, job, tmp_path, **kept)
             finish(server, plain, tmp_path)
             output = client.get(f"{TALK}/status/{job}").json()["output"]
-            assert output["window_ends"] == [81, 137]
+            assert output["window_ends"] == [5, 10]
             assert "windows" not in output
             taken = answer(client, job)
             assert taken.status_code == 200
@@ -225,5 +225,16 @@ def test_a_job_continues_one_of_its_owner_s_that_has_as_many_windows(tmp_path):
             more = answer(client, job, windows=3).json()
             assert (more["code"], more["field"]) == ("invalid_request", "continue_from.windows")
             assert "it has 2" in more["error"]
+            server.server.ledger.note_pace(
+                job, engine="warp", quality="standard", talk_seconds=1.0, execution_seconds=10.0
+            )
+            image = client.post("/uploads", content=png()).json()["source"]
+            body = {"prompt": "hi", "image_path": image, "audio_paths": {"a": {"text": "Hello."}}}
+            told = client.post(f"{TALK}/estimate", json={"input": body}).json()
+            assert told["work_seconds"] == pytest.approx(10 * told["talk_seconds"], abs=0.1)
+            body["continue_from"] = {"job": job, "windows": 2}  # 0.4 s
+            less = client.post(f"{TALK}/estimate", json={"input": body}).json()
+            assert less["work_seconds"] == pytest.approx(told["work_seconds"] - 4, abs=0.1)
             client.post(f"{TALK}/delete/{job}")
             assert answer(client, job).status_code == 404
+            assert client.post(f"{TALK}/estimate", json={"input": body}).status_code == 404

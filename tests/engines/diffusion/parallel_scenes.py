@@ -145,9 +145,9 @@ def long(engine):
 
 # What goes wrong elsewhere during which talks of the long scene, counted from 1.
 ELSEWHERE = {
-    11: raising(torch.OutOfMemoryError("there")),
-    12: raising(RuntimeError("there")),
-    14: lambda: os._exit(3),
+    12: raising(torch.OutOfMemoryError("there")),
+    13: raising(RuntimeError("there")),
+    15: lambda: os._exit(3),
 }
 
 

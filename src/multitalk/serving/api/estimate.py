@@ -4,10 +4,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from multitalk.engines.base import FPS
 from multitalk.messages import sentence
-from multitalk.schema import parse_request
+from multitalk.schema import TalkRequest, parse_request
 from multitalk.serving.api.lengths import talk_seconds
 from multitalk.serving.api.paces import finished_talks, pace_of, quality_of
+from multitalk.serving.api.sending import earlier_windows
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.reader.turns import Turn
@@ -26,10 +28,11 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
         owner: Whose uploads it may name.
 
     Raises:
-        RequestError: The input is wrong, as the worker would say.
+        RequestError: The input is wrong, as the worker would say, or names no earlier job.
     """
     uploads = _upload_paths(server, given, owner=owner)
     request = parse_request(given, settings=server.settings)
+    kept = await _kept_seconds(server, request, owner=owner)
     talk, warnings = await talk_seconds(server, turn, request, uploads)
     engine = server.engine if request.engine == "auto" else request.engine
     past = server.ledger.paces(engine, quality=request.quality, limit=PAST_TALKS) or [
@@ -44,7 +47,8 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
     if pace is None:
         warnings.append(sentence("pace_unknown", request.locale))
     elif talk is not None:
-        work, slowest = talk * pace.median, talk * pace.slowest
+        made = max(0.0, talk - kept)
+        work, slowest = made * pace.median, made * pace.slowest
     if of_all := server.ledger.paces(engine, limit=PAST_TALKS) or past:
         waiting = await _waiting_seconds(server, [work for _, work in of_all])
     if server.config.price_per_hour is None:
@@ -62,6 +66,15 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
         "past_talks": pace.talks if pace else 0,
         "warnings": warnings,
     }
+
+
+async def _kept_seconds(server: Server, request: TalkRequest, *, owner: str) -> float:
+    """How much of a talk an earlier job has made: its decoding, which is left, is not counted."""
+    said = request.continue_from
+    if said is None:
+        return 0.0
+    ends = await earlier_windows(server, said.job, said.windows, owner=owner)
+    return ends[said.windows - 1] / FPS
 
 
 def _upload_paths(server: Server, given: Any, *, owner: str) -> dict[str, Path]:

@@ -42,10 +42,15 @@ async def finished_talks(server: Server) -> list[FinishedTalk]:
 
 
 async def quality_of(server: Server, job_id: str) -> str | None:
-    """The quality that a job asked for; None where the job is forgotten."""
+    """The quality that a job asked for; None where the job is forgotten.
+
+    None, too, where it began with an earlier job's windows: its pace is no other talk's.
+    """
     try:
         given = (await server.queue.submission(job_id)).input
     except NotFound:
+        return None
+    if isinstance(given, Mapping) and given.get("continue_from") is not None:
         return None
     asked = given.get("quality") if isinstance(given, Mapping) else None
     return asked if isinstance(asked, str) else "standard"

@@ -78,21 +78,34 @@ async def _check_earlier(server: Server, order: Submission) -> None:
     said = order.input.get("continue_from") if isinstance(order.input, dict) else None
     if not isinstance(said, dict) or not isinstance(said.get("job"), str):
         return
+    wanted = said.get("windows")
+    await earlier_windows(
+        server,
+        said["job"],
+        wanted if isinstance(wanted, int | float) else 0,
+        owner=order.owner,
+    )
+
+
+async def earlier_windows(server: Server, job_id: str, wanted: float, *, owner: str) -> list[int]:
+    """Where the windows of an earlier job end, at least `wanted` ones.
+
+    Raises:
+        NotFound: No such job of this owner's, or none of whose windows are kept.
+        InvalidRequest: It has fewer.
+    """
     try:
-        ends = windows_of(await server.own_job(said["job"], order.owner))
+        ends = windows_of(await server.own_job(job_id, owner))
     except NotFound:
         ends = []
     if not ends:
-        value = brief(said["job"])
-        raise NotFound("earlier_job_gone", field="continue_from.job", value=value)
-    wanted = said.get("windows")
-    if isinstance(wanted, int | float) and wanted > len(ends):
+        raise NotFound("earlier_job_gone", field="continue_from.job", value=brief(job_id))
+    if wanted > len(ends):
+        field = "continue_from.windows"
         raise InvalidRequest(
-            "earlier_talk_shorter",
-            field="continue_from.windows",
-            count=len(ends),
-            value=brief(wanted),
+            "earlier_talk_shorter", field=field, count=len(ends), value=brief(wanted)
         )
+    return ends
 
 
 async def _with_uploads(server: Server, order: Submission, job_id: str) -> Submission:
