@@ -45,6 +45,7 @@ def test_an_empty_environment_gives_the_defaults():
             (LoraFile(Path("/a.b/c=d")), LoraFile(Path("/e"), 0.8), LoraFile(Path("/f"))),
         ),
         ("MULTITALK_MEMORY_PLAN", "encoders-visit", "encoders-visit"),
+        ("MULTITALK_VAE_DTYPE", "float32", "float32"),
         ("MULTITALK_VOLUME", "/results", Path("/results")),
         ("MULTITALK_LOG_LEVEL", "DEBUG", "DEBUG"),
     ],

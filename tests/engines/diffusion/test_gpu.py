@@ -17,9 +17,12 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # n
 from multitalk.engines.diffusion import engine as engine_module  # noqa: E402
 from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
+from multitalk.engines.diffusion.memory import place  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
+from multitalk.engines.diffusion.pipeline import VaeCodec  # noqa: E402
 from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.speaker_binding import speaker_map  # noqa: E402
+from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -133,6 +136,44 @@ def test_streamed_blocks_give_what_resident_ones_give():
         torch.testing.assert_close(predict(model, **inputs), expected, atol=2e-5, rtol=1e-4)
 
 
+def test_a_streamed_transformer_lies_in_pieces_of_page_locked_memory():
+    pipeline, inputs = toy_pipeline(), on_gpu(toy_inputs())
+    transformer = toy_transformer()
+    expected = predict(transformer.to(GPU), **inputs)
+    pipeline.register_modules(transformer=transformer)
+    place(pipeline, PLANS[-1], GPU)  # from the GPU
+    parameters = list(transformer.blocks.parameters())
+    assert all(parameter.is_pinned() for parameter in parameters)
+    pieces = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    assert len(pieces) < len(parameters) / 4
+    for _ in range(2):
+        torch.testing.assert_close(predict(transformer, **inputs), expected, atol=2e-5, rtol=1e-4)
+        found = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+        assert found == pieces
+
+
+def test_encoders_that_leave_the_gpu_are_mapped_again(weights):
+    engine = engine_of(weights, torch.bfloat16)
+    placement, _ = engine.loaded
+    pipeline, homes = placement.pipeline, placement._homes
+    assert pipeline.text_encoder.device.type == "cuda"
+    at_home = {values.data_ptr() for _, values in homes["text_encoder"]._values}
+    place(pipeline, PLANS[1], GPU, homes=homes)
+    assert {tensor.data_ptr() for tensor in pipeline.text_encoder.parameters()} <= at_home
+    assert frames_of(engine).std() > 1
+
+
+def test_a_vae_in_16_bits_with_its_channels_last_decodes_as_in_32(weights):
+    pipeline = load_pipeline(weights, torch_dtype=torch.bfloat16, vae_dtype=torch.bfloat16)
+    exact = load_pipeline(weights, torch_dtype=torch.bfloat16).vae.to(GPU)
+    use_channels_last(pipeline.vae.to(GPU))
+    latents = torch.randn(16, 3, 4, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = VaeCodec(exact, GPU).decode(latents)
+        found = VaeCodec(pipeline.vae, GPU).decode(latents)
+    assert (found - expected).abs().mean() * 127.5 < 1
+
+
 @pytest.mark.filterwarnings("default")  # of the compiler, about its own parts
 @pytest.mark.timeout(300)
 def test_compiled_blocks_give_what_the_others_give():
@@ -170,7 +211,7 @@ def test_where_memory_does_not_suffice_blocks_are_streamed():
         frames = frames_of(engine)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert engine.placement.plan == PLANS[-1]
+    assert engine.loaded[0].plan == PLANS[-1]
     assert len(frames) == 13
     assert frames.std() > 1
 

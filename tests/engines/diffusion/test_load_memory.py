@@ -14,17 +14,22 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from accelerate import init_empty_weights  # noqa: E402
-from publish import wan_text_names  # noqa: E402
+from publish import Publisher, publishable_pipeline, wan_text_names  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 from toy import toy_pipeline  # noqa: E402
 
+from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.memory import component_sizes  # noqa: E402
 from multitalk.engines.diffusion.tensor_files import open_tensors  # noqa: E402
 from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel  # noqa: E402
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
+from multitalk.engines.diffusion.weight_files import (  # noqa: E402
+    CheckpointMismatch,
+    find_weight_files,
+)
+from multitalk.engines.diffusion.weight_sizes import network_bytes  # noqa: E402
 
 MIB = 2**20
 
@@ -121,3 +126,14 @@ def test_a_pickle_that_is_larger_than_the_memory_is_not_called_damaged(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     assert open_tensors([file], lambda key: key)["weight"].shape == (2**30,)
+
+
+@pytest.mark.parametrize("name", ["int8-fusionx", "bf16"])
+def test_loading_writes_what_headers_say_is_converted_and_no_second_copy(name, tmp_path):
+    Publisher(publishable_pipeline(), tmp_path).weight_set(name)
+    sizes = network_bytes(find_weight_files(tmp_path), float_bytes=2, vae_float_bytes=2)
+    with WrittenBytes() as written:
+        load_pipeline(tmp_path, torch_dtype=torch.bfloat16, vae_dtype=torch.bfloat16)
+    converted = sum(size.converted for size in sizes.values())
+    # Beside it the tables of rotary positions, which are in no file.
+    assert converted <= written.converted < 1.2 * converted

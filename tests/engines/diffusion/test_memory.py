@@ -139,6 +139,17 @@ def test_without_page_locked_memory_a_streamed_transformer_stays_where_it_was():
     assert [parameter.data_ptr() for parameter in pipeline.transformer.parameters()] == places
 
 
+def test_a_system_that_locks_no_more_pages_streams_without(monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    monkeypatch.setattr(memory, "pack", refuse)
+    pipeline = toy_pipeline()
+    place(pipeline, STREAMED, CPU)
+    assert "no page-locked memory, steps are slow" in caplog.text
+    assert pipeline.transformer.blocks[0]._diffusers_hook.get_hook("group_offloading") is not None
+
+
 def talk(engine, resolution):
     speech = np.sin(np.arange(640, dtype=np.float32))
     scene = Scene(np.zeros((60, 90, 3), np.uint8), (Speaker("person1", speech),), "a man talks", 1)

@@ -81,8 +81,12 @@ def _stream(network: nn.Module, device: torch.device, *, pinned: bool) -> None:
     """
     if pinned:
         blocks = network.blocks
-        pack(chain(blocks.parameters(), blocks.buffers()), pinned=device.type == "cuda")
-    else:
+        try:
+            pack(chain(blocks.parameters(), blocks.buffers()), pinned=device.type == "cuda")
+        except torch.AcceleratorError as error:  # WSL gives half of main memory at most
+            logger.warning("no page-locked memory, steps are slow: %s", error)
+            pinned = False
+    if not pinned:
         network.to("cpu")
     network.enable_group_offload(
         onload_device=device,
@@ -100,8 +104,7 @@ def devices_of(plan: MemoryPlan, device: torch.device | str) -> dict[str, torch.
     Networks that a smaller plan lets visit are not among them: mapped from their files, they take
     no memory of the host, and come back there without being copied.
     """
-    away = plan.streamed | VISITORS
-    return {name: device for name in ("vae", "transformer", "audio_encoder") if name not in away}
+    return {name: device for name in ("vae", "transformer") if name not in plan.streamed}
 
 
 class Placement:
