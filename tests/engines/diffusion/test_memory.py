@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
 from publish import Publisher, publishable_pipeline  # noqa: E402
+from test_plans import IN_8_BITS  # noqa: E402
 from toy import toy_pipeline, toy_transformer  # noqa: E402
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
@@ -24,7 +26,7 @@ from multitalk.engines.diffusion.memory import Placement, devices_of, place  # n
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.pinned import ALIGNMENT, pack  # noqa: E402
 from multitalk.engines.diffusion.pipeline import VaeCodec  # noqa: E402
-from multitalk.engines.diffusion.plans import PLANS, Room, working_bytes  # noqa: E402
+from multitalk.engines.diffusion.plans import GIB, PLANS, Room, working_bytes  # noqa: E402
 from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
 from multitalk.engines.diffusion.weight_files import find_weight_files  # noqa: E402
 from multitalk.engines.diffusion.weight_sizes import NetworkBytes, network_bytes  # noqa: E402
@@ -56,7 +58,7 @@ def weights(tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("name", ["folder", "int8-fusionx", "fp8-fusionx", "bf16"])
+@pytest.mark.parametrize("name", ["folder", "int8-fusionx", "bf16"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_headers_tell_is_what_is_loaded(name, dtype, weights, tmp_path):
     if name != "folder":
@@ -297,3 +299,66 @@ def test_a_vae_in_16_bits_takes_no_more_than_a_step_and_in_32_bits_more():
     step = working_bytes(1000, "float32", in_tiles=True)
     assert working_bytes(1000, "bfloat16", in_tiles=False) == step
     assert working_bytes(1000, "float32", in_tiles=False) > 1.5 * step
+
+
+@pytest.fixture
+def card(weights, monkeypatch):
+    """A GPU and a host of so many GiB, for weights of the published 8-bit set's size."""
+
+    def fake(free, host, processes=1):
+        monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free * GIB), 0))
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+        monkeypatch.setattr(engine_module, "available_bytes", lambda: host * GIB)
+        monkeypatch.setattr(engine_module, "network_bytes", lambda *_, **__: IN_8_BITS)
+        team = SimpleNamespace(processes=processes, least=lambda value: value)
+        return engine_module._room(find_weight_files(weights), Settings(), team)
+
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("free", "host", "plan", "pinned"),
+    [
+        (15.5, 16, STREAMED, False),
+        (23.5, 32, STREAMED, True),
+        (31.4, 16, VISIT, True),
+        (44.5, 64, RESIDENT, True),
+        (79, 64, RESIDENT, True),
+    ],
+)
+def test_an_engine_asks_the_gpu_and_the_host_what_they_have(card, free, host, plan, pinned):
+    room = card(free, host)
+    assert room.vae_dtype == "bfloat16"
+    assert room.plans()[0] == plan
+    assert room.has_pinned(plan) == pinned
+    assert room.fits(plan, "480p")
+    assert room.fits(plan, "720p")
+
+
+def test_processes_that_share_a_talk_share_the_host(card):
+    assert card(15.5, 64).has_pinned(STREAMED)
+    assert not card(15.5, 64, processes=4).has_pinned(STREAMED)
+
+
+def test_on_a_gpu_weights_go_straight_to_it_as_each_plan_wants(card, weights, monkeypatch):
+    asked = []
+
+    def load(_, **options):
+        asked.append(options)
+        raise torch.OutOfMemoryError
+
+    card(79, 64)
+    monkeypatch.setattr(engine_module, "load_pipeline", load)
+    with pytest.raises(EngineUnavailable, match="memory"):
+        DiffusionEngine.load(weights, Settings())
+    assert [options["devices"] for options in asked] == [
+        {"vae": "cuda", "transformer": "cuda"},
+        {"vae": "cuda", "transformer": "cuda"},
+        {"vae": "cuda"},
+    ]
+    assert {options["vae_dtype"] for options in asked} == {torch.bfloat16}
+    asked.clear()
+    with pytest.raises(EngineUnavailable):
+        DiffusionEngine.load(weights, Settings(memory_plan="streamed", vae_dtype="float32"))
+    assert [options["vae_dtype"] for options in asked] == [torch.float32]
