@@ -57,9 +57,9 @@ def frames_of(engine, *given, **named):
 
 
 def outcome(engine):
-    """A talk's frames, or what went wrong."""
+    """A talk's frames, of one step, or what went wrong."""
     try:
-        return frames_of(engine)
+        return frames_of(engine, steps=1)
     except MultiTalkError as error:
         return error.key
 
@@ -109,12 +109,12 @@ def skip_a_step(engine):
 
 
 def short(engine):
-    """Talks of one and of two, and one that begins with the first one's first window."""
+    """Talks of one and of two, and one that begins with the first one's first window; one step."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "windows.npz")
-        one = frames_of(engine, reuse=Reuse(save_to=file, max_bytes=2**20))
-        continued = frames_of(engine, reuse=Reuse(earlier=file, windows=1))
-    return {"one": one, "continued": continued, "two": frames_of(engine, SIDES)}
+        one = frames_of(engine, steps=1, reuse=Reuse(save_to=file, max_bytes=2**20))
+        continued = frames_of(engine, steps=1, reuse=Reuse(earlier=file, windows=1))
+    return {"one": one, "continued": continued, "two": frames_of(engine, SIDES, steps=1)}
 
 
 def long(engine):
@@ -125,10 +125,10 @@ def long(engine):
         frames_of(engine, watch=enough)
     except EnoughError:
         found["cancelled"] = True
-    found["after_cancelled"] = frames_of(engine, SIDES)
-    left = talk(engine)
+    found["after_cancelled"] = frames_of(engine, SIDES, steps=1)
+    left = talk(engine, steps=1)
     found["begun"] = next(left).frames
-    found["after_begun"] = frames_of(engine)  # nobody has closed the one before
+    found["after_begun"] = outcome(engine)  # nobody has closed the one before
     left.close()
 
     skip_a_step(engine)
@@ -164,11 +164,11 @@ def following(long_scene):
     return followed
 
 
-def main(name, weights, out):
+def play(name, weights, out):
     processes, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     if not torch.cuda.is_available():
         torch.accelerator.device_count = lambda: processes  # PyTorch counts no CPUs
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, force=True)  # over the test's own
     if rank:
         DiffusionEngine._talk = following(name == "long")
     settings = Settings(weights=Path(weights), step_cache_threshold=CACHE_THRESHOLD)
@@ -180,4 +180,4 @@ def main(name, weights, out):
 
 if __name__ == "__main__":
     *scene_of, number = sys.argv[1:]
-    run_team(lambda: main(*scene_of), int(number), Path(scene_of[-1]).parent)
+    run_team(lambda: play(*scene_of), int(number), Path(scene_of[-1]).parent)

@@ -1,8 +1,8 @@
 """Several processes that share every talk, through the engine: on CPUs, with gloo."""
 
+import json
 import os
 import socket
-import subprocess
 import sys
 import wave
 from datetime import timedelta
@@ -20,10 +20,19 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from parallel_scenes import CACHE_THRESHOLD, CACHED_STEPS, frames_of, short  # noqa: E402
+from parallel_scenes import (  # noqa: E402
+    CACHE_THRESHOLD,
+    CACHED_STEPS,
+    frames_of,
+    play,
+    short,
+)
 from PIL import Image  # noqa: E402
+from team import ended, forked, run_team  # noqa: E402
+from torch.distributed import run  # noqa: E402
 from toy import toy_pipeline, toy_transformer  # noqa: E402
 
+from multitalk.cli import main  # noqa: E402
 from multitalk.engines.diffusion.launch import Launch  # noqa: E402
 from multitalk.engines.diffusion.notes import Notes  # noqa: E402
 from multitalk.engines.diffusion.parallel import check_heads  # noqa: E402
@@ -32,11 +41,6 @@ from multitalk.registry import load_engine  # noqa: E402
 from multitalk.settings import Settings  # noqa: E402
 
 HERE = Path(__file__).parent
-
-
-def environment(**variables):
-    path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
 
 
 def free_port():
@@ -48,11 +52,15 @@ def free_port():
 def played(scene, weights, out, *, processes=2):
     """Play a scene: what the first process wrote down, exit codes, and what each process said."""
     file = out / f"{scene}.npz"
-    script = str(HERE / "parallel_scenes.py")
-    command = [sys.executable, script, scene, str(weights), str(file), str(processes)]
-    with team(command, environment()) as launcher:
-        complaints = launcher.communicate(timeout=PATIENCE_SECONDS)[0]
-    assert launcher.returncode == 0, complaints
+    if torch.cuda.is_available():  # which cannot be used after a fork
+        script = str(HERE / "parallel_scenes.py")
+        path = os.pathsep.join([str(HERE), *filter(None, sys.path)])
+        command = [sys.executable, script, scene, str(weights), str(file), str(processes)]
+        with team(command, {**os.environ, "PYTHONPATH": path}) as launcher:
+            complaints = launcher.communicate(timeout=PATIENCE_SECONDS)[0]
+        assert launcher.returncode == 0, complaints
+    else:
+        run_team(lambda: play(scene, weights, file), processes, out)
     ranks = range(processes)
     said = [(out / f"said-{rank}").read_text() for rank in ranks]
     codes = [int((out / f"code-{rank}").read_text()) for rank in ranks]
@@ -141,44 +149,37 @@ def test_four_processes_share_tokens_that_four_does_not_divide(tmp_path):
         assert_same(found[talk], frames)
 
 
-# A door under the launcher; PyTorch counts no CPUs.
-COMMAND_LINE = """
-import torch
-from multitalk.cli import main
-torch.accelerator.device_count = lambda: 2
-main()
-"""
+def launch(*words):
+    """`torchrun --standalone --nproc-per-node 2 multitalk WORDS`, without starting Python anew."""
+    really = run.elastic_launch
 
+    def door(_, *command):
+        torch.accelerator.device_count = lambda: 2  # PyTorch counts no CPUs
+        sys.argv = list(command)
+        try:
+            main()
+        except SystemExit as end:  # the launcher waits for functions to return
+            if end.code:
+                raise
 
-def launched(*arguments, script, weights):
-    return subprocess.run(
-        [
-            sys.executable,
-            *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-            *(str(script), *map(str, arguments)),
-        ],
-        env=environment(MULTITALK_WEIGHTS=str(weights)),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    run.elastic_launch = lambda config, entrypoint: really(config=config, entrypoint=door)
+    run.main(["--standalone", "--nproc-per-node=2", "--start-method=fork", "multitalk", *words])
 
 
 def test_the_command_line_renders_one_video_under_torchrun(weights, tmp_path):
-    script = tmp_path / "command_line.py"
-    script.write_text(COMMAND_LINE)
-    portrait, voice, video = (tmp_path / name for name in ("me.png", "hello.wav", "talk.mp4"))
-    Image.fromarray(np.full((100, 140, 3), 90, np.uint8)).save(portrait)
-    with wave.open(str(voice), "wb") as file:
+    Image.fromarray(np.full((100, 140, 3), 90, np.uint8)).save(tmp_path / "me.png")
+    with wave.open(str(tmp_path / "hello.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         tone = 8000 * np.sin(np.arange(5 * 640) / 20)
         file.writeframes(tone.astype("<i2").tobytes())
-    words = ["render", "--image", portrait, "--audio", voice, "--prompt", "a man talks"]
-    words += ["--engine", "diffusion", "--resolution", "480p", "-o", video]
-    ended = launched(*words, script=script, weights=weights)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("engine diffusion") == 1
+    job, video = tmp_path / "job.json", tmp_path / "talk.mp4"
+    spoken = {"image_path": "me.png", "audio_paths": {"person1": "hello.wav"}}
+    job.write_text(json.dumps({**spoken, "prompt": "a man talks", "sample_steps": 1}))
+    words = ["render", "--request", job, "--engine", "diffusion", "-o", video]
+    said = tmp_path / "said"
+    launcher = forked(lambda: launch(*map(str, words)), said, {"MULTITALK_WEIGHTS": str(weights)})
+    assert ended([launcher]) == [0], said.read_text()
+    assert said.read_text().count("engine diffusion") == 1
     with av.open(str(video)) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 5
 
