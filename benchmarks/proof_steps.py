@@ -195,7 +195,7 @@ class Steps:
                 sizes=TOY_SIZES, segment_frames=TOY_FRAMES, conditioning_frames=TOY_SHARED
             )
             pipeline.save_pretrained(self._folder(name))
-        return {"gb": written / 1e9}
+        return {"gb": written / 1e9, "into": str(folder)}
 
     def _write_bf16(self) -> Figures:
         """With the text encoder of the set before; in 16 bits, as float32 has no room in memory."""

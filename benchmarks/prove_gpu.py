@@ -8,6 +8,7 @@ or hangs is a line, and the next one is taken. See `proof_steps` for what they m
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = Path(__file__).with_name("proof_steps.py")
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, whose files can be mapped
+ROOM = 52 * 10**9  # bytes of the largest set of files, in the second call
+START_SECONDS = 120  # of a process, before its first step
 
 Part = Mapping[str, float]  # from a step of `proof_steps` to the seconds that it may take
 
@@ -110,7 +115,7 @@ class Proof:
                 late.set()
                 os.killpg(child.pid, signal.SIGKILL)
 
-            seconds = self._left
+            seconds = min(START_SECONDS, self._left)
             timer = threading.Timer(seconds, end)
             timer.start()
             try:
@@ -159,7 +164,9 @@ def main() -> None:
     parser.add_argument("--second", action="store_true", help="what the first ten minutes left")
     parser.add_argument("--dry-run", action="store_true", help="both, on a CPU with toy sizes")
     parser.add_argument("--seconds", type=float, help="for all (540; with --second 235)")
-    parser.add_argument("--weights", type=Path, help="folder to write them into (in /dev/shm)")
+    parser.add_argument(
+        "--weights", type=Path, help="folder to write them into (in /dev/shm, where it has room)"
+    )
     parser.add_argument("--out", type=Path, help="folder of the rows ($OUT, or out/prove-gpu)")
     arguments = parser.parse_args()
     out = arguments.out or Path(os.environ.get("OUT") or ROOT / "out" / "prove-gpu")
@@ -168,10 +175,8 @@ def main() -> None:
         [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as the image does
-    memory = Path("/dev/shm")  # noqa: S108 - a file system in memory, whose files can be mapped
-    with tempfile.TemporaryDirectory(
-        prefix="weights-", dir=memory if memory.is_dir() else None
-    ) as made:
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM
+    with tempfile.TemporaryDirectory(prefix="weights-", dir=MEMORY if in_memory else None) as made:
         options = ["--weights", str(arguments.weights or made), "--out", str(out)]
         proof = Proof(out, seconds, options + ["--toy"] * arguments.dry_run)
         if arguments.dry_run:
