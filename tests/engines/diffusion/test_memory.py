@@ -166,23 +166,25 @@ def engine_in(room, pipeline=None):
 
 
 def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):
-    large = {**SIZES, "transformer": NetworkBytes(20 * 2**30, streamed=2**30)}
-    needed = Room(large, 0).needed(VISIT, "480p")
-    engine = engine_in(Room(large, needed))
-    assert engine.loaded[0].plan == VISIT
-    talk(engine, "480p")
-    assert engine.loaded[0].plan == VISIT
+    large = {**SIZES, "transformer": NetworkBytes(20 * GIB, streamed=GIB)}
+    engine = engine_in(Room(large, Room(large, 0).needed(VISIT, "480p")))
+    placement, _ = engine.loaded
+    assert placement.plan == VISIT
+    assert not list(placement.segments(lambda _: iter(()), unwatched, "480p"))
+    assert placement.plan == VISIT
     with caplog.at_level(logging.INFO):
         assert len(talk(engine, "720p")) == 1
     assert "720p does not fit the plan encoders-visit: now streamed" in caplog.text
-    talk(engine, "480p")
-    assert engine.loaded[0].plan == STREAMED
+    assert not list(placement.segments(lambda _: iter(()), unwatched, "480p"))
+    assert placement.plan == STREAMED
 
 
 def test_a_talk_that_no_plan_holds_is_tried_with_the_plan_in_force():
-    engine = engine_in(Room(SIZES, 1))
-    assert engine.loaded[0].plan == STREAMED
-    assert len(talk(engine, "720p")) == 1
+    placement = Placement(toy_pipeline(), PLANS[1:], "cpu", room=Room(SIZES, 1))
+    begun = []
+    list(placement.segments(lambda watch: begun.append(watch) or iter(()), unwatched, "720p"))
+    assert len(begun) == 1
+    assert placement.plan == VISIT
 
 
 def test_where_the_vae_does_not_fit_it_works_in_tiles_from_the_start(monkeypatch):
@@ -195,10 +197,10 @@ def test_where_the_vae_does_not_fit_it_works_in_tiles_from_the_start(monkeypatch
     monkeypatch.setattr(VaeCodec, "__init__", noted)
     tight = replace(room_for(RESIDENT, "720p"), vae_dtype="float32")
     engine = engine_in(tight)
-    talk(engine, "480p")
+    assert not engine.loaded[0].in_tiles("480p")
     talk(engine, "720p")
     assert engine.loaded[0].plan == RESIDENT
-    assert asked == [False, True]
+    assert asked == [True]
 
 
 def test_in_tiles_both_ways_are_in_tiles(monkeypatch):
@@ -233,6 +235,7 @@ def test_no_room_while_loading_leads_to_the_next_plan(weights, monkeypatch, capl
         return really(weights, files, plan, room, settings)
 
     monkeypatch.setattr(engine_module, "_opened", opened)
+    monkeypatch.setattr(engine_module.gc, "collect", lambda: None)  # slow, and nothing was loaded
     engine = load_engine("diffusion", settings=Settings(weights=weights))
     assert tried == list(PLANS)
     assert engine.loaded[0].plan == STREAMED
@@ -350,6 +353,7 @@ def test_on_a_gpu_weights_go_straight_to_it_as_each_plan_wants(card, weights, mo
 
     card(79, 64)
     monkeypatch.setattr(engine_module, "load_pipeline", load)
+    monkeypatch.setattr(engine_module.gc, "collect", lambda: None)
     with pytest.raises(EngineUnavailable, match="memory"):
         DiffusionEngine.load(weights, Settings())
     assert [options["devices"] for options in asked] == [

@@ -167,14 +167,14 @@ def test_what_a_step_takes_is_what_is_counted(counting):
             assert peak == pytest.approx(STEP_BYTES * height * width, rel=0.05)
 
 
-def test_what_the_vae_takes_is_what_is_counted(counting):
+def test_what_decoding_takes_is_what_is_counted(counting):
     import torch
 
     decoding = counting.decode_peak(704, 1280, torch.bfloat16)
     assert decoding == pytest.approx(DECODE_BYTES["bfloat16"] * 704 * 1280, rel=0.05)
     assert decoding < 9.5 * GIB
-    encoding = counting.encode_peak(64, 128, torch.bfloat16)
-    assert encoding == pytest.approx(ENCODE_BYTES["bfloat16"] * 64 * 128, rel=0.05)
+    for dtype, decoding in DECODE_BYTES.items():  # the step and decoding say what is reserved
+        assert ENCODE_BYTES[dtype] < decoding
 
 
 def test_the_documents_table_is_that_of_the_code(counting):
