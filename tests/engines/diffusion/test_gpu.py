@@ -22,6 +22,11 @@ from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.pipeline import VaeCodec  # noqa: E402
 from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.speaker_binding import speaker_map  # noqa: E402
+from multitalk.engines.diffusion.speed import (  # noqa: E402
+    FP8_CAPABILITY,
+    choose_attention,
+    problem_of_fp8,
+)
 from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
 
 pytestmark = [
@@ -106,6 +111,20 @@ def test_backends_agree_in_16_bits(tmp_path, backend):
     half.set_attention_backend(backend)
     error = (predict(half, **inputs) - expected).pow(2).mean().sqrt()
     assert error < 0.05 * expected.std()
+
+
+def test_what_auto_takes_works_here():
+    capability = torch.cuda.get_device_capability()
+    found = choose_attention("auto", GPU, capability, head_dim=128, is_shared=False)
+    assert found == ("_native_cudnn" if capability == (9, 0) else "native")
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available() and torch.cuda.get_device_capability() < FP8_CAPABILITY,
+    reason="needs a GPU that multiplies in float8",
+)
+def test_products_in_fp8_are_close():
+    assert problem_of_fp8(GPU) is None
 
 
 def test_the_speaker_map_in_16_bits_names_the_same_speaker():

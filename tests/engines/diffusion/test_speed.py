@@ -179,17 +179,11 @@ def test_what_cannot_be_is_named_with_the_way_out(settings, is_shared, said):
 def test_fp8_products_need_weights_in_fp8(monkeypatch):
     with pytest.raises(EngineUnavailable, match="it needs a weight set in fp8, such as"):
         speed._use_fp8_products(toy_transformer(weight_storage="int8"), (9, 0))
-    monkeypatch.setattr(speed, "_problem_of_fp8", lambda _: speed_problem_on_a_cpu())
+    on = speed.problem_of_fp8
+    monkeypatch.setattr(speed, "problem_of_fp8", lambda _: on(CPU))
     model = toy_transformer(weight_storage="float8_e4m3fn", **WIDE)
     speed._use_fp8_products(model, (9, 0))
     assert model.blocks[0].ffn.net[2].multiplies_in_fp8
-
-
-def speed_problem_on_a_cpu():
-    return _PROBLEM_OF_FP8(CPU)
-
-
-_PROBLEM_OF_FP8 = speed._problem_of_fp8
 
 
 def test_a_block_at_its_real_size_does_no_more_than_it_must():

@@ -157,13 +157,13 @@ def _use_fp8_products(
     elif multiply_in_fp8(transformer.blocks) == 0:
         problem = "it needs a weight set in fp8, such as fp8-fusionx"
     else:
-        problem = _problem_of_fp8(torch.device("cuda"))
+        problem = problem_of_fp8(torch.device("cuda"))
     if problem is not None:
         raise EngineUnavailable("fp8_products_unavailable", field="engine", problem=problem)
 
 
-def _problem_of_fp8(device: torch.device) -> str | None:
-    """Why products in float8 cannot be used, or None."""
+def problem_of_fp8(device: torch.device) -> str | None:
+    """Why products in float8 cannot be used on a device, or None; tried on a few numbers."""
     generator = torch.Generator().manual_seed(0)
     layer = QuantizedLinear(64, 32, storage="float8_e4m3fn")
     values = (100 * torch.randn(32, 64, generator=generator)).to(torch.float8_e4m3fn)
