@@ -26,7 +26,7 @@ from multitalk.media.image import load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, read_frames
 from multitalk.schema import parse_request
-from multitalk.serving.local import Studio, as_input
+from multitalk.serving.local import Studio
 from multitalk.speech.synthesis import PhonemeTiming
 from talks import ROOT, TEXTS
 
@@ -66,10 +66,14 @@ def judge_picture(picture: Path, directory: Path) -> list[tuple[str, ...]]:
     for (language, text), name in zip(TEXTS.items(), speakers, strict=False):
         voices[name].append({"text": text, "language": language})
     studio = Studio("warp")
-    request = parse_request(
-        as_input(picture, voices, "a talk", base=Path.cwd(), audio_type="add", seed=1),
-        settings=studio.settings,
-    )
+    given = {
+        "image_path": str(picture.absolute()),
+        "audio_paths": voices,
+        "prompt": "a talk",
+        "audio_type": "add",
+        "seed": 1,
+    }
+    request = parse_request(given, settings=studio.settings)
     phonemes = studio.render_request(request, video).phonemes
     late = {name: tuple(_later(timing) for timing in said) for name, said in phonemes.items()}
     rows: list[tuple[str, ...]] = []

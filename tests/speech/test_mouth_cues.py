@@ -42,16 +42,16 @@ def shape_of(**curves: float) -> str:
     ("shape", "curves"),
     [
         ("X", {"activity": 0.0}),
-        ("A", {"closure": 1.0, "opening": 0.05}),
+        ("A", {"closure": 1.0, "opening": 0.08}),
         ("A", {"closure": 1.0, "activity": 0.2}),
-        ("B", {"opening": 0.03, "teeth": 0.4}),
-        ("B", {"opening": 0.035, "teeth": 0.9, "width": 0.4}),
-        ("C", {"opening": 0.05}),
-        ("D", {"opening": 0.09}),
-        ("E", {"opening": 0.04, "rounding": 0.6}),
-        ("F", {"opening": 0.02, "rounding": 0.9}),
-        ("G", {"opening": 0.01, "labiodental": 1.0}),
-        ("H", {"opening": 0.05, "tongue": 0.9}),
+        ("B", {"opening": 0.048, "teeth": 0.4}),
+        ("B", {"opening": 0.056, "teeth": 0.9, "width": 0.4}),
+        ("C", {"opening": 0.08}),
+        ("D", {"opening": 0.144}),
+        ("E", {"opening": 0.064, "rounding": 0.6}),
+        ("F", {"opening": 0.032, "rounding": 0.9}),
+        ("G", {"opening": 0.016, "labiodental": 1.0}),
+        ("H", {"opening": 0.08, "tongue": 0.9}),
     ],
 )
 def test_each_shape_has_its_mouth(shape: str, curves: dict[str, float]) -> None:
@@ -69,7 +69,7 @@ def test_shapes_that_nobody_draws_are_replaced(extended: str, shown: str) -> Non
         activity=1.0 - thirds[0],  # type: ignore[arg-type]
         labiodental=thirds[1] * 1.0,  # type: ignore[arg-type]
         tongue=thirds[2] * 1.0,  # type: ignore[arg-type]
-        opening=thirds[2] * 0.05,  # type: ignore[arg-type]
+        opening=thirds[2] * 0.08,  # type: ignore[arg-type]
     )
     shapes = [cue.shape for cue in mouth_cues(track, extended=extended)]
     assert "".join(shapes) == "".join(dict.fromkeys(shown))
@@ -77,7 +77,7 @@ def test_shapes_that_nobody_draws_are_replaced(extended: str, shown: str) -> Non
 
 def test_cues_follow_each_other_without_gaps_and_change_the_shape() -> None:
     generator = np.random.default_rng(1)
-    track = track_of(300, opening=list(generator.uniform(0, 0.1, 300)))
+    track = track_of(300, opening=list(generator.uniform(0, 0.16, 300)))
     cues = mouth_cues(track)
     assert cues[0].start == 0
     assert cues[-1].end == 300
@@ -88,10 +88,10 @@ def test_cues_follow_each_other_without_gaps_and_change_the_shape() -> None:
 
 
 def test_a_shape_of_one_frame_does_not_flash_but_a_closure_stays() -> None:
-    opening = [0.09] * 5 + [0.05] + [0.09] * 5
+    opening = [0.14] * 5 + [0.08] + [0.14] * 5
     assert [cue.shape for cue in mouth_cues(track_of(11, opening=opening))] == ["D"]
     closure = [0.0] * 5 + [1.0] + [0.0] * 5
-    cues = mouth_cues(track_of(11, opening=0.09, closure=closure))
+    cues = mouth_cues(track_of(11, opening=0.144, closure=closure))
     assert [(cue.shape, cue.start, cue.end) for cue in cues] == [
         ("D", 0, 5), ("A", 5, 6), ("D", 6, 11),
     ]  # fmt: skip
@@ -131,25 +131,25 @@ def test_spoken_sounds_show_the_shapes_that_animators_draw_for_them(fps: float) 
 
 def test_there_are_the_fifty_two_of_arkit_and_no_others_move() -> None:
     assert len(set(ARKIT_SHAPES)) == 52
-    moved = blend_shapes(track_of(opening=0.05))
+    moved = blend_shapes(track_of(opening=0.08))
     assert set(moved) <= set(ARKIT_SHAPES)
     assert all(curve.dtype == np.float32 for curve in moved.values())
 
 
 def test_a_wide_a_opens_the_jaw_and_lips_at_rest_move_nothing() -> None:
-    assert blend_shapes(track_of(opening=0.1))["jawOpen"] == pytest.approx(WIDE_JAW)
-    assert all(curve.max() == 0 for curve in blend_shapes(track_of(opening=0.0)).values())
+    assert blend_shapes(track_of(opening=0.16))["jawOpen"] == pytest.approx(WIDE_JAW)
+    assert all(curve.max() == 0 for curve in blend_shapes(track_of(opening=0)).values())
 
 
 def test_sealed_lips_close_as_far_as_the_jaw_is_open() -> None:
-    sealed = blend_shapes(track_of(opening=0.06, closure=1.0))
+    sealed = blend_shapes(track_of(opening=0.096, closure=1.0))
     assert sealed["mouthClose"] == sealed["jawOpen"] > 0.3
-    assert blend_shapes(track_of(opening=0.06))["mouthClose"] == 0
+    assert blend_shapes(track_of(opening=0.096))["mouthClose"] == 0
 
 
 def test_rounded_lips_are_a_pucker_while_closed_and_a_funnel_while_open() -> None:
-    oo = blend_shapes(track_of(opening=0.015, rounding=0.9))
-    oh = blend_shapes(track_of(opening=0.05, rounding=0.9))
+    oo = blend_shapes(track_of(opening=0.024, rounding=0.9))
+    oh = blend_shapes(track_of(opening=0.08, rounding=0.9))
     assert oo["mouthPucker"] > 2 * oo["mouthFunnel"]
     assert oh["mouthFunnel"] > 2 * oh["mouthPucker"]
 
@@ -182,7 +182,7 @@ def test_another_rate_has_the_same_length_and_movement(fps: float) -> None:
 
 
 def test_the_rate_of_our_videos_changes_nothing() -> None:
-    track = track_of(7, opening=0.03)
+    track = track_of(7, opening=0.048)
     assert at_rate(track, 25.0) is track
 
 

@@ -121,6 +121,14 @@ def render(  # noqa: PLR0917 - typer's way to say options
         str | None,
         typer.Option(help="Of the warp engine: faster, or sharper.", metavar="draft|standard|fine"),
     ] = None,
+    motion: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the warp engine: how lively people move; 0.25 is calm.",
+            metavar="0..1.5",
+            show_default=False,
+        ),
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -194,6 +202,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "engine": ("--engine", engine),
         "resolution": ("--resolution", resolution),
         "quality": ("--quality", quality),
+        "motion": ("--motion", motion),
         "profile": ("--profile", profile),
         "locale": ("--locale", locale),
         "continue_from": ("--continue-from", continue_from),

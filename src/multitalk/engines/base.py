@@ -94,6 +94,8 @@ NO_REUSE = Reuse()
 class RenderOptions:
     """How to render. An engine ignores what its kind cannot do.
 
+    `motion` is how lively people move, 0..1.5; 1 as filmed speakers do.
+
     The steps, the scales, the shift and the negative prompt are None where the caller does not
     state them: they are the profile's then. So is the resolution, which is then the engine's own.
     """
@@ -101,6 +103,7 @@ class RenderOptions:
     seed: int
     resolution: Literal["480p", "720p"] | None = None
     quality: Quality = "standard"
+    motion: float = 1.0
     num_inference_steps: int | None = None
     text_guidance_scale: float | None = None
     audio_guidance_scale: float | None = None

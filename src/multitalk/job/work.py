@@ -351,6 +351,7 @@ class Work:
             seed=seed,
             resolution=request.resolution,
             quality=request.quality if self._engine.takes_quality else "standard",
+            motion=request.motion,
             num_inference_steps=request.num_inference_steps,
             text_guidance_scale=request.text_guidance_scale,
             audio_guidance_scale=request.audio_guidance_scale,

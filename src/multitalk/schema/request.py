@@ -30,6 +30,7 @@ MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 MAX_GUIDANCE = 20.0
 MAX_STEPS = 100
 MAX_SHIFT = 100.0
+MAX_MOTION = 1.5
 MAX_COORDINATE = 100_000.0  # pixels
 SLOWEST, FASTEST = 0.5, 2.0  # times a voice's normal rate
 MAX_SEMITONES = 12.0  # an octave
@@ -258,6 +259,13 @@ class TalkRequest(WireModel):
         "standard",
         description="of the warp engine: `draft` is faster, `fine` sharper; the diffusion engine "
         "has `profile`",
+    )
+    motion: float = Field(
+        1.0,
+        ge=0.0,
+        le=MAX_MOTION,
+        description="of the warp engine: how lively head, eyes and brows move; 1 as filmed "
+        "speakers do, 0.25 calm, 0 only lips, lids and breath",
     )
     bbox: dict[SpeakerName, BoxField] | None = Field(
         None,

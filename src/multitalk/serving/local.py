@@ -85,6 +85,7 @@ class Studio:
         seed: int | None = None,
         resolution: Literal["480p", "720p"] | None = None,
         quality: Quality | None = None,
+        motion: float | None = None,
         profile: ProfileName | None = None,
         negative_prompt: str | None = None,
         sample_steps: int | None = None,
@@ -102,6 +103,7 @@ class Studio:
             "seed": seed,
             "resolution": resolution,
             "quality": quality,
+            "motion": motion,
             "profile": profile,
             "negative_prompt": negative_prompt,
             "sample_steps": sample_steps,
@@ -196,6 +198,7 @@ def render(
     seed: int | None = None,
     resolution: Literal["480p", "720p"] | None = None,
     quality: Quality | None = None,
+    motion: float | None = None,
     profile: ProfileName | None = None,
     negative_prompt: str | None = None,
     sample_steps: int | None = None,
@@ -227,6 +230,7 @@ def render(
         seed: Repeats a result.
         resolution: Size class of the video; left out, 720p with warp and 480p with diffusion.
         quality: Of the warp engine: faster or sharper.
+        motion: Of the warp engine: how lively people move, 0 to 1.5.
         profile: Schedule of the diffusion engine, which the next six are for, too.
         negative_prompt: What the video must not show; the profile's own when left out.
         sample_steps: Denoising steps.
@@ -256,6 +260,7 @@ def render(
             seed=seed,
             resolution=resolution,
             quality=quality,
+            motion=motion,
             profile=profile,
             negative_prompt=negative_prompt,
             sample_steps=sample_steps,

@@ -22,13 +22,13 @@ INSTEAD = {"G": "A", "H": "C", "X": "A"}
 
 # Shares and gaps (face heights) between what the curves reach at the middle of spoken sounds: of
 # 326 sounds in English and Korean, u and w round the lips by 0.8 to 0.9, o by 0.64, and a, e and i
-# open them by 0.065, 0.053 and 0.036.
-IDLE_ACTIVITY, IDLE_GAP = 0.5, 0.02
+# open them by 0.104, 0.085 and 0.058.
+IDLE_ACTIVITY, IDLE_GAP = 0.5, 0.032
 SEALED = 0.5  # of closure and labiodental
 PUCKERED, ROUNDED = 0.7, 0.42  # of rounding
 TEETH_TOGETHER = 0.6
 TONGUE_RAISED = 0.65
-WIDE_OPEN, OPEN = 0.058, 0.042  # face heights
+WIDE_OPEN, OPEN = 0.093, 0.067  # face heights
 MIN_SECONDS = 0.08  # of a cue, but for A and G, which are too quick to be held
 
 

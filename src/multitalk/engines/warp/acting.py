@@ -9,6 +9,7 @@ from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED, smile_of
+from multitalk.face.geometry import ramp
 from multitalk.speech.track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
@@ -17,6 +18,8 @@ FREED_OPENING = 0.015  # face heights from which lips no longer press on each ot
 PRESSED_TOGETHER = 0.18  # of `seal`: by how much firmer p, b and m close an open photograph
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
+TURNED = (15, 45)  # degrees of a photograph's turn over which its head comes to move less
+TURNED_CALMS = 0.6  # by so much: what it would show of its far side is not in the photograph
 CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
 SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad one
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
@@ -39,12 +42,16 @@ def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0) -> float:
 class Actor:
     """Plays one person's part, a stretch of frames at a time."""
 
-    def __init__(self, rig: Rig, *, seed: int, person: int, mood: Mood) -> None:
+    def __init__(
+        self, rig: Rig, *, seed: int, person: int, mood: Mood, motion: float = 1.0
+    ) -> None:
+        """Play `person` of a talk; `motion` is how lively: 1 as filmed speakers are."""
         self._rig = rig
         self._mood = mood
         self._parted = rig.layout.parted > PARTED
         self._calm = 1 - CALMED * rig.frame.in_profile
-        self._gestures = Gestures(seed, person, liveliness=mood.liveliness)
+        lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
+        self._gestures = Gestures(seed, person, liveliness=mood.liveliness * lively)
 
     def perform(self, track: VisemeTrack) -> Iterator[Pose]:
         """Yield the pose of each frame of the next stretch."""
@@ -66,15 +73,16 @@ class Actor:
         weights = np.zeros(len(WEIGHTS), np.float32)
         # Lips rest closed, whatever the photograph's do.
         weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
-        rounded = 0.85 * rounding * (1 - 0.5 * closure)
+        rounded = 0.95 * rounding * (1 - 0.5 * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
         weights[INDEX["open"]] = opened
-        weights[INDEX["spread"]] = 0.8 * spread
+        weights[INDEX["spread"]] = spread
         weights[INDEX["round"]] = rounded
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
         weights[INDEX["press"]] = max(0.7 * closure, resting if self._parted else 0.0)
         weights[INDEX["tuck"]] = tuck
-        shown = (0.5 * spread + 0.5 * float(track.teeth[frame])) * parted
+        biting = float(track.teeth[frame]) * parted
+        shown = min(0.3 * parted + 0.4 * spread + 0.5 * biting, 1.0)
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
         weights[INDEX["brow"]] = gesture.brow + self._mood.brow
         smiled = smile_of(self._rig.frame) if self._mood.smile > 0 else 0.0
@@ -85,6 +93,7 @@ class Actor:
             weights,
             tongue=float(track.tongue[frame]),
             rounding=rounding,
+            biting=biting,
             closed=max(gesture.closed, self._mood.lids),
             look=gesture.look,
         )

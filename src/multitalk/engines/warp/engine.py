@@ -77,7 +77,7 @@ class WarpEngine:
         ]
         mood = mood_of(scene.prompt)
         actors = [
-            Actor(rig, seed=options.seed, person=person, mood=mood)
+            Actor(rig, seed=options.seed, person=person, mood=mood, motion=options.motion)
             for person, rig in enumerate(rigs)
         ]
         voices = [

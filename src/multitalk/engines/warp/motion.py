@@ -1,9 +1,11 @@
-"""What a head does besides speaking: it sways, nods with the voice, blinks, looks about, breathes.
+"""What a head does besides speaking: it turns and holds, sways, nods with the voice, looks, blinks.
 
+Sizes, rates and spectra are those of filmed speakers; docs/experiments.md has the measurements.
 Everything is a function of the seed and the frames so far, so that a talk is the same however it is
 cut into chunks, and an hour of it needs no more memory than a second.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,11 +14,43 @@ from numpy.typing import NDArray
 
 from multitalk.engines.base import FPS
 
-# How far the lids are down in the frames of one blink: down in 2 frames, up in 4 (about 0.25 s).
-BLINK = (0.45, 1.0, 1.0, 0.85, 0.60, 0.30)
+Array = NDArray[np.float64]
+
+DEGREE = np.pi / 180
 SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
 BREATHS_PER_SECOND = 0.27
+
+# Six numbers say where a head is: yaw, pitch, roll (radians), then shift_x (face widths), shift_y
+# (face heights) and swell, as in `rig.MOTIONS`. A pitch above 0 looks up.
+# Standard deviation of the places that a speaker's head moves to and holds, and the farthest.
+HELD = np.array([8.0 * DEGREE, 7.4 * DEGREE, 3.9 * DEGREE, 0.020, 0.014, 0.016])
+FARTHEST = np.array([11.5 * DEGREE, 9.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
+LARGEST = 1.2 * FARTHEST  # however lively
+# Standard deviation of what sways on top while somebody speaks, at SWAY_RATES a second.
+SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
+SWAY_RATES = (1.7, 2.1, 1.5, 1.5, 1.8, 0.4)
+# A head that looks down is lower, one that turns or leans is a little aside: shares of a radian.
+LOWERED_BY_PITCH = 0.24
+ASIDE_BY_YAW = 0.06
+
+LISTENING = 0.45  # of a speaker's movement
+NOD_SECONDS = 0.24  # after the stress that it goes with
+NOD = 0.09  # radians for each unit of stress
+RETURNING = 0.3  # share of the moves that end near the middle
+NEAR_THE_MIDDLE = 0.35  # of HELD
+SWINGS_BACK = 0.45  # of where it was: how far beyond the middle a head moves on average
+# Eye widths by which the irises turn back for each radian of the head, so that the eyes stay on the
+# viewer: an eyeball of 12 mm radius in a gap of 30 mm; up and down the lids hide some of it.
+GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
+FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
 LIDS_FOLLOW = 4.0  # how far the lids go down for each eye width that the eyes look down
+
+# How far the lids are down in the frames of one blink; under half open for 0.12 s.
+BLINK = (0.60, 1.0, 0.80, 0.35)
+SECONDS_TO_BLINK = 3.4  # mean, of a speaker
+HALF_BLINKS, DOUBLE_BLINKS = 0.12, 0.10  # shares
+BLINK_AT_A_TURN = 11 * DEGREE  # a turn from which on some of them go with a blink
+BLINK_AT_PHRASE_END = 0.4  # share of the phrases whose end has one
 
 
 class Wander:
@@ -60,12 +94,12 @@ class Gesture:
     Attributes:
         motion: yaw, pitch, roll (radians), shift_x (face widths), shift_y (face heights), swell,
             breathe (face heights): [7].
-        brow: 0..1, raised brows.
+        brow: Raised brows, 0..1; lowered below 0.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), in eye widths.
     """
 
-    motion: NDArray[np.float64]
+    motion: Array
     brow: float
     closed: float
     look: tuple[float, float]
@@ -77,16 +111,17 @@ class Gestures:
     def __init__(self, seed: int, person: int, *, liveliness: float = 1.0) -> None:
         self._liveliness = liveliness
         rng = np.random.default_rng([seed, person])
-        self._slow, self._quick = (
-            [Wander(rng, rate=rate) for _ in range(3)] for rate in (0.25, 0.75)
-        )
-        self._drift = [Wander(rng, rate=0.2) for _ in range(2)]
-        self._brows = Wander(rng, rate=0.3)
+        self._posture = _Posture(rng)
+        self._sway = [Wander(rng, rate=rate) for rate in SWAY_RATES]
+        self._brows = Wander(rng, rate=0.5)
         self._activity = Follower(0.32)
-        self._voice = Follower(0.10)
+        self._voice = Follower(0.04)
         self._habit = Follower(1.0)  # what loudness the voice has lately had
-        self._raised = Follower(0.14)
-        self._lids = _blinks(rng)
+        self._raised = Follower(0.06)
+        self._nod = Follower(0.05)
+        # Each follower is late by twice its own time.
+        self._stresses = deque([0.0] * round((NOD_SECONDS - 2 * (0.04 + 0.05)) * FPS))
+        self._blinks = _Blinks(rng)
         self._looks = _looks(rng)
         self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
@@ -94,44 +129,108 @@ class Gestures:
     def step(self, *, activity: float, loudness: float) -> Gesture:
         """The next frame's gesture, given whether and how loudly the person speaks (0..1)."""
         t = self._frame / FPS
+        self._frame += 1
         speaking = self._activity.step(activity)
         voice = self._voice.step(loudness)
         stress = (voice - self._habit.step(voice)) * speaking
-        yaw = (0.020 * self._slow[0].at(t) + 0.010 * self._quick[0].at(t)) * (0.5 + speaking / 2)
-        pitch = 0.010 * self._slow[1].at(t) + 0.006 * self._quick[1].at(t) * speaking
-        roll = 0.010 * self._slow[2].at(t) + 0.004 * self._quick[2].at(t) * speaking
-        breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
+        turned = self._posture.step(speaking)
+        sway = np.array([wander.at(t) for wander in self._sway]) * SWAYING
+        place = self._posture.at + sway * (0.25 + 0.75 * speaking)
+        self._stresses.append(stress)
+        place[1] -= NOD * self._nod.step(self._stresses.popleft())
+        place[3] += ASIDE_BY_YAW * place[0]
+        place[4] -= LOWERED_BY_PITCH * place[1]
         settled = min(1.0, t / SETTLE_SECONDS)
         settled = settled * settled * (3 - 2 * settled)
         lively = settled * self._liveliness
-        motion = np.array(
-            [
-                lively * yaw,
-                lively * (pitch + 0.045 * stress),
-                lively * roll,
-                lively * (0.009 * self._drift[0].at(t) + 0.04 * yaw),
-                lively * (0.004 * self._drift[1].at(t) + 0.022 * stress),
-                settled * 0.0015 * breath,
-                settled * 0.004 * breath,
-            ]
+        motion = np.append(np.clip(lively * place, -LARGEST, LARGEST), 0.0)
+        breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
+        motion[5:] += settled * breath * np.array([0.0015, 0.004])
+        accent = 3.0 * max(stress, 0.0) + 0.22 * self._brows.at(t) * (0.3 + 0.7 * speaking)
+        brow = lively * self._raised.step(float(np.clip(accent, -0.35, 0.9)))
+        glance = next(self._looks)
+        look = (
+            _within(glance[0] - GAZE_BY_YAW * motion[0], FARTHEST_LOOK[0]),
+            _within(glance[1] + GAZE_BY_PITCH * motion[1], FARTHEST_LOOK[1]),
         )
-        raised = 2.5 * max(stress, 0.0) + 0.12 * max(self._brows.at(t), 0.0) * speaking
-        brow = lively * self._raised.step(min(raised, 0.6))
-        look = next(self._looks)
-        # The upper lids go down with the eyes.
-        closed = max(next(self._lids), LIDS_FOLLOW * look[1])
-        self._frame += 1
-        return Gesture(motion, float(brow), closed, look)
+        shut = self._blinks.step(speaking, turned=turned * self._liveliness)
+        closed = min(max(shut, LIDS_FOLLOW * look[1]), 1.0)
+        return Gesture(motion, brow, closed, look)
 
 
-def _blinks(rng: np.random.Generator) -> Iterator[float]:
-    """How far the lids are down, frame by frame; a blink every 2 to 8 seconds or so."""
-    wait = rng.uniform(0.8, 2.5)
-    while True:
-        for _ in range(round(wait * FPS)):
-            yield 0.0
-        yield from BLINK
-        wait = rng.gamma(4.0, 1.0) + 0.6
+class _Posture:
+    """Where the head is: it moves to a place, holds it, and moves on.
+
+    Attributes:
+        at: The six numbers of the place in this frame.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.at = np.zeros(6)
+        self._midway = np.zeros(6)
+        self._target = np.zeros(6)
+        self._keep = np.exp(-1 / (0.15 * FPS))
+        self._seconds_left = SETTLE_SECONDS
+        self._spoke = 0.0
+
+    def step(self, speaking: float) -> float:
+        """Go on by a frame; how far a move that begins in it turns the head, in radians."""
+        self._seconds_left -= 1 / FPS
+        begins = speaking > 0.25 >= self._spoke
+        self._spoke = speaking
+        turned = self._set_out(speaking) if begins or self._seconds_left <= 0 else 0.0
+        # Critically damped, as `Follower`
+        self._midway += (1 - self._keep) * (self._target - self._midway)
+        self.at = self.at + (1 - self._keep) * (self._midway - self.at)
+        return turned
+
+    def _set_out(self, speaking: float) -> float:
+        rng, speaks = self._rng, speaking > 0.3
+        size = 1.0 if speaks else LISTENING
+        if rng.random() < RETURNING:
+            size *= NEAR_THE_MIDDLE
+        there = size * rng.normal(0, 1, 6) * HELD - SWINGS_BACK * self._target
+        self._target = np.clip(there, -FARTHEST, FARTHEST)
+        seconds = rng.uniform(0.05, 0.11) if speaks else rng.uniform(0.15, 0.35)
+        self._keep = np.exp(-1 / (seconds * FPS))
+        self._seconds_left = rng.gamma(2.0, 0.22) + 0.25 if speaks else rng.gamma(2.0, 1.2) + 0.6
+        return float(np.abs(self._target[:3] - self.at[:3]).max())
+
+
+class _Blinks:
+    """How far the lids are down, frame by frame."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._seconds_left = rng.uniform(0.8, 2.2)
+        self._lids: Iterator[float] = iter(())
+        self._spoke = 0.0
+
+    def step(self, speaking: float, *, turned: float) -> float:
+        """The next frame, 0 open .. 1 shut; `turned` is how far the head sets out to turn."""
+        rng = self._rng
+        self._seconds_left -= 1 / FPS
+        phrase_ends = speaking < 0.5 <= self._spoke
+        self._spoke = speaking
+        if (phrase_ends and rng.random() < BLINK_AT_PHRASE_END) or (
+            turned > BLINK_AT_A_TURN and rng.random() < 0.35
+        ):
+            self._seconds_left = min(self._seconds_left, 0.08)
+        if self._seconds_left <= 0:
+            self._seconds_left = rng.gamma(2.0, (SECONDS_TO_BLINK - 0.5) / 2) + 0.5
+            kind = rng.random()
+            if kind < HALF_BLINKS:
+                self._lids = iter([0.55 * lid for lid in BLINK])
+            elif kind < HALF_BLINKS + DOUBLE_BLINKS:
+                self._lids = iter((*BLINK, 0.0, *BLINK))
+            else:
+                self._lids = iter(BLINK)
+        return next(self._lids, 0.0)
+
+
+def _within(value: float, limit: float) -> float:
+    return float(np.clip(value, -limit, limit))
 
 
 def _looks(rng: np.random.Generator) -> Iterator[tuple[float, float]]:

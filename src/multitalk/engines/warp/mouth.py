@@ -21,6 +21,7 @@ from multitalk.face.geometry import ramp, smoothstep
 Array = NDArray[np.float32]
 
 CAVITY = np.array([46, 18, 18], np.float32)
+TEETH_MEET = -0.005  # mouth widths below the place where the lips meet
 RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
 SHADE = np.array([0.36, 0.52, 0.54], np.float32)
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
@@ -79,7 +80,7 @@ class MouthInterior:
         self._parts = MouthParts(
             density=density,
             blur=max(0.6, 0.9 * density / self._width),
-            exposure=float(np.clip(skin_luma / 165.0, 0.25, 1.15)),
+            exposure=float(np.clip((skin_luma / 165.0) ** 0.6, 0.35, 1.12)),
             tint=light / max(skin_luma, 1.0),
             colourfulness=ramp(1 - float(light.min() / max(light.max(), 1.0)), GREY, COLOURED),
         )
@@ -183,7 +184,7 @@ class MouthInterior:
         glow = 0.50 + 0.90 * smoothstep(depth, 0.35, 1.1) + 0.65 * np.clip(np.abs(aside), 0, 1) ** 2
         inside = (self._cavity * glow[..., None]).astype(np.float32)
         narrow = 1 - 0.25 * rounding
-        jaw = skull + self._down * (jaw_drop + 0.055 * self._width)
+        jaw = skull + self._down * (jaw_drop + TEETH_MEET * self._width)
         tongue_root = skull + self._down * (
             jaw_drop * (0.64 - 0.22 * tongue) - (0.05 + 0.05 * tongue) * self._width
         )
@@ -194,7 +195,7 @@ class MouthInterior:
         self._over(
             inside, self._tongue, tongue_root, place, light=0.80 + 0.1 * tongue, narrow=narrow
         )
-        self._over(inside, self._lower_teeth, jaw + retreat, place, light=0.74 * shade)
+        self._over(inside, self._lower_teeth, jaw + retreat, place, light=0.86 * shade)
         if not self.shows_own_teeth:
             self._over(inside, self._upper_teeth, skull - retreat, place, light=shade)
         if self._own is not None:
@@ -253,7 +254,7 @@ class MouthInterior:
         """
         soft = blurred(opening, max(1.0, self._width * 0.035))
         lowered, raised = (self._shifted(soft, way * 0.03) for way in (1, -1))
-        light = np.clip(0.58 + 0.62 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
+        light = np.clip(0.66 + 0.62 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
         inside *= three_times(light.astype(np.float32))
         seen = spoken * float(np.clip(aperture.gap.max() / (0.12 * self._width), 0, 1))
         along_lip = smoothstep(0.75 - raised, 0, 0.5) * smoothstep(lowered, 0.30, 0.80)

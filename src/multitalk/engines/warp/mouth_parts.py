@@ -18,9 +18,9 @@ LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a patch spans u +-0.75, v -0.4..1.0
 UPPER_TEETH = (0.150, 0.112, 0.105, 0.085, 0.060, 0.050)  # widths from the middle outwards
 LOWER_TEETH = (0.092, 0.098, 0.100, 0.080, 0.060, 0.050)
-UPPER_EDGE, LOWER_EDGE = 0.055, -0.010  # v of the biting edges at rest
+UPPER_EDGE, LOWER_EDGE = 0.070, 0.020  # v of the biting edges at rest
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((212, 203, 188), (132, 70, 69), (190, 98, 98))
+    np.array(colour) for colour in ((232, 227, 218), (132, 70, 69), (190, 98, 98))
 )
 
 

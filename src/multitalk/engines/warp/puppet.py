@@ -30,6 +30,9 @@ OPEN, SEAL, SPREAD, ROUND = (
     EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")
 )
 SLIGHT = 0.05  # rounding that is not seen
+# Of the gap between the lips; the lower lip goes down farther and bares the lower teeth.
+LOWER_TEETH_DROP = 0.56
+BITING_HOLDS = 0.8  # of the jaw's drop, where the teeth are together
 DRAWN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 
 
@@ -41,6 +44,7 @@ class Pose:
         weights: One for each of `rig.WEIGHTS`, float32 [P].
         tongue: 0 at rest, 1 against the upper teeth.
         rounding: 0..1, how much rounded lips hide the teeth.
+        biting: 0..1, how far the jaw stays up while the lips part, as for s: teeth are what shows.
         closed: Lids, 0 as in the photograph, 1 shut.
         look: Shift of the irises (right, down), in eye widths.
     """
@@ -48,6 +52,7 @@ class Pose:
     weights: Array
     tongue: float = 0.0
     rounding: float = 0.0
+    biting: float = 0.0
     closed: float = 0.0
     look: tuple[float, float] = (0.0, 0.0)
 
@@ -217,7 +222,7 @@ class Puppet:
                 corner,
                 aperture,
                 skull=skull,
-                jaw_drop=float(pose.weights[OPEN]) * rig.layout.max_gap * 0.80,
+                jaw_drop=self._jaw_drop(pose),
                 rounding=pose.rounding,
                 tongue=pose.tongue,
                 spoken=sealed,
@@ -226,6 +231,11 @@ class Puppet:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
+
+    def _jaw_drop(self, pose: Pose) -> float:
+        """Pixels by which the lower teeth are lower than where the teeth meet."""
+        gap = float(pose.weights[OPEN]) * self.rig.layout.max_gap
+        return LOWER_TEETH_DROP * gap * (1 - BITING_HOLDS * pose.biting)
 
     def _mouth_part(
         self, grid: Grid, aperture: Aperture, chin_side: Array

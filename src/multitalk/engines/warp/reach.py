@@ -12,6 +12,7 @@ from multitalk.face.geometry import smoothstep
 
 # Face heights from the face's centre from which on nothing moves, and where that begins to fade.
 FARTHEST, FADING = 1.5, 1.1
+LOOSE_AT_THE_EDGE = 0.4  # of the head's movement
 # Face heights outside the outline within which an expression fades: background bends no farther.
 BESIDE_THE_JAW, BELOW_THE_CHIN = 0.10, 0.42
 
@@ -48,7 +49,11 @@ def expression_reach(
 
 
 def head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
-    """1 on face and hair, fading over neck and surroundings to 0 at the region's border."""
+    """1 on face and hair, fading over neck and surroundings and, in part, to the region's border.
+
+    Where a head is cut off by the picture's edge, it comes in and goes out by `LOOSE_AT_THE_EDGE`:
+    held fast there its hair would be torn, and moved in full more would have to be made up.
+    """
     x, y = grid.places()
     flat = np.stack([x - frame.origin[0], y - frame.origin[1], np.zeros_like(x)], -1)
     right = flat @ frame.axes[0] / frame.width
@@ -57,7 +62,8 @@ def head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
     on_head = 1 - smoothstep(radius, 1.0, 2.05)
     on_neck = 1 - 0.75 * smoothstep(down, 0.35, 1.2)
     border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y])
-    at_border = smoothstep(border, 0, 0.18 * frame.height)
+    at_border = smoothstep(border, -0.02 * frame.height, 0.30 * frame.height)
+    at_border = LOOSE_AT_THE_EDGE + (1 - LOOSE_AT_THE_EDGE) * at_border
     return (on_head * on_neck * at_border).astype(np.float64)
 
 

@@ -34,6 +34,7 @@ RELAXED_WIDTH = 0.37
 ROUND_WIDTH = 0.70
 SMILE_KEPT = 0.86  # of a smile's width: how broad it rests
 
+JAW_DROPS = 0.74  # of `open`: of the gap between the lips
 UPPER_LIP_CLOSES = 0.40  # of the way, where the jaw is not dropped
 LEVELLED = 0.75  # of a smile's curve that goes when its lips close
 
@@ -82,9 +83,9 @@ def _blank() -> Array:
 def _open(layout: LipLayout) -> Array:
     gap, ring = layout.max_gap, layout.ring
     d = _blank()
-    d[:, 1] = (layout.jaw * 0.80 + layout.cheek) * gap
-    d[layout.lower, 1] = ((0.32 + 0.56 * layout.arch) * gap * (1 - 0.06 * ring))[layout.lower]
-    d[layout.upper, 1] = ((0.32 - 0.44 * layout.arch) * gap * (1 - 0.15 * ring))[layout.upper]
+    d[:, 1] = (layout.jaw * JAW_DROPS + layout.cheek) * gap
+    d[layout.lower, 1] = ((0.32 + 0.46 * layout.arch) * gap * (1 - 0.06 * ring))[layout.lower]
+    d[layout.upper, 1] = ((0.32 - 0.54 * layout.arch) * gap * (1 - 0.15 * ring))[layout.upper]
     d[layout.corner, 1] = 0.32 * gap
     # The corners come in as the jaw drops.
     beyond = np.clip(np.abs(layout.side) - 1, 0, None)
@@ -246,7 +247,7 @@ def _tuck(frame: HeadFrame, layout: LipLayout) -> Array:
 
 def _lift(frame: HeadFrame, layout: LipLayout) -> Array:
     d = _blank()
-    raised = -0.05 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
+    raised = -0.09 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
     d[layout.upper, 1] = raised[layout.upper]
     d[layout.corner, 1] = -0.01 * frame.mouth_width
     return d

@@ -5,8 +5,8 @@ import { problemsOf, showProblem } from "./problems.js";
 import { STRINGS } from "./strings.js";
 
 const $ = (id) => document.getElementById(id);
-const CONTROLS = ["prompt", "engine", "resolution", "quality", "seed", "profile", "sample_steps"];
-const DEFAULTS = { engine: "auto", quality: "standard" };
+const CONTROLS = ["prompt", "engine", "resolution", "quality", "motion", "seed", "profile", "sample_steps"];
+const DEFAULTS = { engine: "auto", quality: "standard", motion: "1" };
 const LIMITS = { seed: [0, Number.MAX_SAFE_INTEGER], sample_steps: [1, 100] };
 
 /** Tells `change` when a setting is another one. */
@@ -84,6 +84,7 @@ export class Form extends EventTarget {
     if ($("resolution").value) input.resolution = $("resolution").value;
     if ($("seed").value) input.seed = $("seed").valueAsNumber;
     if (!this.#isDiffusion()) input.quality = $("quality").value;
+    if (!this.#isDiffusion()) input.motion = Number($("motion").value);
     if (this.#isDiffusion() && $("profile").value) input.profile = $("profile").value;
     if (this.#isDiffusion() && $("sample_steps").value) input.sample_steps = $("sample_steps").valueAsNumber;
     return input;
