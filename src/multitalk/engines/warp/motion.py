@@ -23,14 +23,14 @@ BREATHS_PER_SECOND = 0.27
 # Six numbers say where a head is: yaw, pitch, roll (radians), then shift_x (face widths), shift_y
 # (face heights) and swell, as in `rig.MOTIONS`. A pitch above 0 looks up.
 # Standard deviation of the places that a speaker's head moves to and holds, and the farthest.
-HELD = np.array([8.0 * DEGREE, 7.4 * DEGREE, 3.9 * DEGREE, 0.020, 0.014, 0.016])
+HELD = np.array([8.0 * DEGREE, 7.4 * DEGREE, 3.9 * DEGREE, 0.018, 0.010, 0.016])
 FARTHEST = np.array([11.5 * DEGREE, 9.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # however lively
 # Standard deviation of what sways on top while somebody speaks, at SWAY_RATES a second.
 SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
 SWAY_RATES = (1.7, 2.1, 1.5, 1.5, 1.8, 0.4)
 # A head that looks down is lower, one that turns or leans is a little aside: shares of a radian.
-LOWERED_BY_PITCH = 0.24
+LOWERED_BY_PITCH = 0.20
 ASIDE_BY_YAW = 0.06
 
 LISTENING = 0.45  # of a speaker's movement
