@@ -7,6 +7,7 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -41,11 +42,13 @@ def served(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def quiet(request):
-    """No connection of an earlier test is left, when one begins."""
+def quiet(request, monkeypatch):
+    """No connection of an earlier test is left, and time goes by in `passes` only."""
     if "served" in request.fixturenames:
         served = request.getfixturevalue("served")
         wait_until(lambda: served.connections.count == 0)
+        now = time.monotonic()
+        monkeypatch.setattr(served.connections, "_clock", lambda: now)
 
 
 @contextmanager
