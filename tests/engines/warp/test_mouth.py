@@ -24,7 +24,7 @@ def aperture_of(puppet: Puppet, **weights: float) -> Aperture:
     drawn = pose(**weights)
     rig = puppet.rig
     return puppet._aperture(
-        rig, rig.upper.displacement(drawn.weights), rig.lower.displacement(drawn.weights)
+        rig.upper.displacement(drawn.weights), rig.lower.displacement(drawn.weights)
     )
 
 

@@ -11,13 +11,11 @@ from posing import pose
 from multitalk.engines.base import Quality, RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.engine import WarpEngine
-from multitalk.engines.warp.face_part import face_part
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig
 from multitalk.face.landmarks import FaceDetector
 
 FRAMES = 13  # a chunk and one more
-TURNED = {"yaw": 0.03, "shift_x": 0.01, "roll": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +37,10 @@ def frames(
 
 
 def sharpness(picture: NDArray[np.uint8], rig: Rig) -> float:
-    """Variance of the Laplacian on the face."""
-    x0, y0, x1, y1 = face_part(rig).box
+    """Variance of the Laplacian on the face and somewhat around it."""
+    around = 0.2 * rig.frame.height
+    x0, y0 = np.maximum(rig.points[:, :2].min(0) - around, 0).astype(int)
+    x1, y1 = (rig.points[:, :2].max(0) + around).astype(int)
     grey = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
@@ -74,12 +74,11 @@ def test_lips_close_and_open_in_every_quality(
     portrait: NDArray[np.uint8], rig: Rig, quality: Quality
 ) -> None:
     puppet = Puppet(portrait, rig, effort=EFFORTS[quality])
-    holds = EFFORTS[quality].frames_per_motion > 1
     found = []
     with FaceDetector() as detector:
         for weights in ({"open": 0.7}, {"open": 0.0}, {"open": 0.7}, {"press": 0.9}):
             frame = portrait.copy()
-            puppet.draw(frame, pose(seal=1, **weights), head_holds=holds and bool(found))
+            puppet.draw(frame, pose(seal=1, **weights))
             found.append(detector.detect(frame)[0].mouth_opening)
     assert min(found[::2]) > 0.03
     assert max(found[1::2]) < 0.012
@@ -101,19 +100,5 @@ def test_the_finer_the_nearer_to_the_portraits_sharpness(
             for x, y in ((0.25, 0.25), (0.5, 0.5), (0.7, 0.35))
         ]
         lost[quality] = 1 - np.mean([sharpness(frame, rig) for frame in moved]) / asked
-    assert 0 < lost["fine"] < 0.6 * lost["standard"] < 0.6 * lost["draft"]
-
-
-def test_a_head_that_holds_keeps_its_place_and_has_its_face_drawn_anew(
-    portrait: NDArray[np.uint8], rig: Rig
-) -> None:
-    effort = EFFORTS["draft"]
-    puppet, other = (Puppet(portrait, rig, effort=effort) for _ in range(2))
-    drawn(puppet, portrait, seal=1, **TURNED)
-    held = portrait.copy()
-    puppet.draw(held, pose(seal=1, open=0.5, closed=1, roll=0.05), head_holds=True)
-    whole = portrait.copy()
-    other.draw(whole, pose(seal=1, open=0.5, closed=1, **TURNED))
-    difference = np.abs(held.astype(int) - whole)
-    assert difference.max() <= 24
-    assert difference.mean() < 0.05
+    assert 0 < lost["fine"] < 0.7 * lost["standard"]
+    assert lost["standard"] < 0.5 * lost["draft"]

@@ -92,9 +92,8 @@ class WarpEngine:
             frames = np.empty((length, *picture.shape), np.uint8)
             frames[:] = picture
             for puppet, actor, track in zip(puppets, actors, tracks, strict=True):
-                for index, pose in enumerate(actor.perform(track)):
-                    holds = (first + index) % effort.frames_per_motion > 0
-                    puppet.draw(frames[index], pose, head_holds=holds)
+                for frame, pose in zip(frames, actor.perform(track), strict=True):
+                    puppet.draw(frame, pose)
             yield FrameChunk(frames, first, notices if first == 0 else ())
             first += length
 

@@ -76,15 +76,6 @@ class FieldBasis:
         moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
         return moved.reshape(rows, columns, 2)
 
-    def cut(self, top: int, bottom: int, left: int, right: int) -> "FieldBasis":
-        """The fields on a part of the lattice; the arguments are those of `Grid.cut`."""
-        part = self.fields.reshape(len(self.fields), *self.grid.shape, 2)
-        part = part[:, top:bottom, left:right]
-        return FieldBasis(
-            self.grid.cut(top, bottom, left, right),
-            np.ascontiguousarray(part.reshape(len(part), -1)),
-        )
-
 
 def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:
     """Points [N, 2] in the picture, carried along by a displacement: float32 [N, 2]."""

@@ -1,6 +1,6 @@
 """A puppet: one head of the photograph that can be drawn in any pose."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from multitalk.engines.warp.creases import SmileCreases
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import Eyes
-from multitalk.engines.warp.face_part import face_part
 from multitalk.engines.warp.field import Grid, enlarge, invert, move_points
 from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import (
@@ -19,7 +18,7 @@ from multitalk.engines.warp.mouth import (
     skin_colour,
     three_times,
 )
-from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
+from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep, spline_through
@@ -79,7 +78,6 @@ class Puppet:
         """
         self.rig = rig
         self._effort = effort
-        self._face = face_part(rig) if effort.frames_per_motion > 1 else rig
         x0, y0, x1, y1 = rig.box
         crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2RGBA)
         scale = effort.source_scale
@@ -87,8 +85,6 @@ class Puppet:
         self._source = cv2.resize(crop, size, interpolation=effort.source_filter).astype(np.uint8)
         self._eyes = Eyes(self._source, rig.points, (x0, y0), scale)
         self._creases = SmileCreases(self._source, rig.points, rig.frame, (x0, y0), scale)
-        self._drawn = crop  # the box as it was drawn last, RGBA
-        self._motion = np.zeros(len(MOTIONS), np.float32)  # of the head, when it was
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
         self._own = None if alone else self._own_side()
         down = rig.frame.axes[1, :2]
@@ -103,48 +99,40 @@ class Puppet:
             self._across, self._down, width, skin, lip_colour(picture, rig.points)
         )
 
-    def draw(self, frame: NDArray[np.uint8], pose: Pose, *, head_holds: bool = False) -> None:
+    def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into `frame` (a copy of the picture), in place.
 
         Args:
             frame: RGB uint8 [H, W, 3].
             pose: What the head does.
-            head_holds: Leave the head where it was drawn last, and draw only its face anew.
         """
-        if head_holds:
-            pose = replace(pose, weights=np.r_[pose.weights[: len(EXPRESSIONS)], self._motion])
-        self._motion = pose.weights[len(EXPRESSIONS) :]
         if self._effort.lit:
             self._creases.set(_unsmiling(pose.weights))
         # The eyes lie in the upper layer only; the mouth's layers never reach them.
         self._eyes.set(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
-        if head_holds:
-            left, top, right, bottom = self._face.box
-            view = self._drawn[top - y0 : bottom - y0, left - x0 : right - x0]
-            view[:] = self._draw_part(self._face, pose)
-        else:
-            self._drawn = self._draw_part(self.rig, pose)
+        drawn = self._draw_head(pose)
         target = frame[y0:y1, x0:x1]
         if self._own is None:
-            cv2.cvtColor(self._drawn, cv2.COLOR_RGBA2RGB, dst=target)
+            cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, dst=target)
         else:
-            cv2.copyTo(cv2.cvtColor(self._drawn, cv2.COLOR_RGBA2RGB), self._own, target)
+            cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), self._own, target)
 
     def gap(self, pose: Pose) -> float:
         """Distance between the inner lips at the middle in this pose, in face heights."""
         rig = self.rig
         aperture = self._aperture(
-            rig, rig.upper.displacement(pose.weights), rig.lower.displacement(pose.weights)
+            rig.upper.displacement(pose.weights), rig.lower.displacement(pose.weights)
         )
         return float(aperture.gap[len(aperture.gap) // 2]) / rig.frame.height
 
-    def _draw_part(self, rig: Rig, pose: Pose) -> NDArray[np.uint8]:
-        """All that lies in the box of the rig, or of a part of it: RGBA."""
+    def _draw_head(self, pose: Pose) -> NDArray[np.uint8]:
+        """All that lies in the box of the rig: RGBA."""
+        rig = self.rig
         x0, y0, x1, y1 = rig.box
         upper = rig.upper.displacement(pose.weights)
         drawn = self._sample(upper, rig.upper.grid, (y1 - y0, x1 - x0))
-        self._draw_mouth(rig, drawn, pose, upper, rig.lower.displacement(pose.weights))
+        self._draw_mouth(drawn, pose, upper, rig.lower.displacement(pose.weights))
         return drawn
 
     def _sample(self, displacement: Array, grid: Grid, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -181,18 +169,17 @@ class Puppet:
         )
         return np.where(own > 0, np.uint8(255), np.uint8(0))
 
-    def _aperture(self, rig: Rig, upper: Array, lower: Array) -> Aperture:
-        points, grid = rig.points, rig.upper.grid
+    def _aperture(self, upper: Array, lower: Array) -> Aperture:
+        points, grid = self.rig.points, self.rig.upper.grid
         above = move_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
         below = move_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
         return Aperture.between(
             spline_through(above, steps=5), spline_through(below, steps=5), self._down
         )
 
-    def _draw_mouth(
-        self, rig: Rig, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array
-    ) -> None:
-        aperture = self._aperture(rig, upper, lower)
+    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array) -> None:
+        rig = self.rig
+        aperture = self._aperture(upper, lower)
         chin_side = move_points(rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid)
         top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
         part = rig.lower.grid.cut(top, bottom, left, right)

@@ -27,6 +27,8 @@ MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
 WEIGHTS = EXPRESSIONS + MOTIONS
 
 SHOULDERS_FOLLOW = 0.45  # of a shift of the head
+SHOULDERS_LEAN = 0.25  # of the way that the head's centre goes sideways as it rolls about the neck
+NECK = 0.62  # face heights from the head's centre down to where it turns
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ def _motion_fields(
         scale=frame.height,
     ).reshape(grid.shape)
     behind = depth - (ear + 0.10 * frame.height)  # negative on the face: nearer than the axis
-    neck_x, neck_y = (frame.origin + frame.axes[1] * 0.62 * frame.height)[:2]
+    neck_x, neck_y = (frame.origin + frame.axes[1] * NECK * frame.height)[:2]
     fields = np.zeros((len(MOTIONS), *grid.shape, 2))
     fields[0, ..., 0] = -behind
     fields[1, ..., 1] = behind
@@ -294,6 +296,7 @@ def _motion_fields(
     fields[6, ..., 1] = -frame.height * np.maximum(chest, 0.6 * reach) * distinct
     # Shoulders go with the head a little.
     along = np.maximum(chest * distinct - reach, 0)
+    fields[2, ..., 0] += SHOULDERS_LEAN * NECK * frame.height * along
     fields[3, ..., 0] += SHOULDERS_FOLLOW * frame.width * along
     fields[4, ..., 1] += SHOULDERS_FOLLOW * frame.height * along
     return fields
