@@ -15,7 +15,8 @@ Array = NDArray[np.float32]
 ROOM = 0.13  # mouth widths by which teeth go on above the lip's edge
 # A row of teeth is used if it is this wide and this high, in mouth widths; else teeth are drawn.
 ROW_WIDTH, ROW_HEIGHT = 0.45, 0.035
-UNDER_LIP = 0.09  # mouth widths below the upper lip within which its teeth begin
+UNEVEN = 0.035  # mouth widths by which a row's edge may be off one even bend
+UNDER_LIP = 0.05  # mouth widths below the upper lip within which its teeth begin
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def _row_of_teeth(
     padded = np.pad(edge, window // 2, mode="edge")
     edge = np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
     edge = blurred(edge[None].astype(np.float32), max(0.8, 0.02 * width))[0]
+    bent = np.polynomial.Polynomial.fit(columns, edge[columns], 2)
+    if np.percentile(np.abs(bent(columns) - edge[columns]), 90) > UNEVEN * width:
+        return None  # here and there the lower teeth or the tongue were taken for them
     soft = max(1.0, 0.02 * width)
     left, right = np.percentile(columns, (1, 99))
     ends = np.clip(np.minimum(everywhere - left, right - everywhere) / (2 * soft) + 0.5, 0, 1)
