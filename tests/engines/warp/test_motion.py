@@ -1,6 +1,7 @@
 import numpy as np
 
-from multitalk.engines.warp.motion import Follower, Gesture, Gestures, Wander
+from multitalk.engines.warp.motion import Gesture, Gestures
+from multitalk.engines.warp.signals import Follower, Wander
 
 
 def gestures(seed: int, frames: int, person: int = 0, loudness: float = 0.5) -> list[Gesture]:

@@ -1,9 +1,10 @@
 """From a voice's mouth shapes and a head's gestures to the poses of its puppet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from multitalk.engines.warp.attention import Attending, Direction
 from multitalk.engines.warp.mood import Mood
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
@@ -43,22 +44,40 @@ class Actor:
     """Plays one person's part, a stretch of frames at a time."""
 
     def __init__(
-        self, rig: Rig, *, seed: int, person: int, mood: Mood, motion: float = 1.0
+        self,
+        rig: Rig,
+        *,
+        seed: int,
+        person: int,
+        mood: Mood,
+        motion: float = 1.0,
+        others: Sequence[Direction] = (),
     ) -> None:
-        """Play `person` of a talk; `motion` is how lively: 1 as filmed speakers are."""
+        """Play one part.
+
+        Args:
+            rig: The head's.
+            seed: Of all that chance decides.
+            person: Who of the scene it is.
+            mood: Of the talk.
+            motion: How lively: 1 as filmed speakers are.
+            others: Where the others are, from `attention.directions_to_others`.
+        """
         self._rig = rig
         self._mood = mood
         self._parted = rig.layout.parted > PARTED
         self._calm = 1 - CALMED * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
+        self._attending = Attending(seed, person, others)
+        self._smiling = min(motion, 1.0)
         self._gestures = Gestures(seed, person, liveliness=mood.liveliness * lively)
 
-    def perform(self, track: VisemeTrack) -> Iterator[Pose]:
-        """Yield the pose of each frame of the next stretch."""
+    def perform(self, track: VisemeTrack, others: Sequence[VisemeTrack] = ()) -> Iterator[Pose]:
+        """Yield the pose of each frame of the next stretch, which has the others' tracks, too."""
         for frame in range(len(track)):
-            yield self._pose(track, frame)
+            yield self._pose(track, [float(other.activity[frame]) for other in others], frame)
 
-    def _pose(self, track: VisemeTrack, frame: int) -> Pose:
+    def _pose(self, track: VisemeTrack, heard: Sequence[float], frame: int) -> Pose:
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
@@ -67,8 +86,10 @@ class Actor:
         width = self._calm * float(track.width[frame])
         spread = max(width, 0.0)
         rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
+        activity = float(track.activity[frame])
+        attention = self._attending.step(activity, heard)
         gesture = self._gestures.step(
-            activity=float(track.activity[frame]), loudness=float(track.loudness[frame])
+            activity=activity, loudness=float(track.loudness[frame]), attention=attention
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
         # Lips rest closed, whatever the photograph's do.
@@ -85,8 +106,11 @@ class Actor:
         shown = min(0.3 * parted + 0.4 * spread + 0.5 * biting, 1.0)
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
         weights[INDEX["brow"]] = gesture.brow + self._mood.brow
-        smiled = smile_of(self._rig.frame) if self._mood.smile > 0 else 0.0
-        weights[INDEX["smile"]] = self._mood.smile * (1 - SMILED_ALREADY * smiled)
+        smile = self._mood.smile
+        if smile >= 0:
+            smile = max(smile, self._smiling * attention.smile)
+        smiled = smile_of(self._rig.frame) if smile > 0 else 0.0
+        weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
         weights[INDEX["frown"]] = self._mood.frown
         weights[-len(MOTIONS) :] = gesture.motion
         return Pose(

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.engines.upright import set_upright
 from multitalk.engines.warp.acting import Actor
+from multitalk.engines.warp.attention import directions_to_others
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.directions import gives_directions
 from multitalk.engines.warp.effort import EFFORTS, Effort
@@ -76,8 +77,16 @@ class WarpEngine:
             Puppet(picture, rig, alone=not _overlaps(rig, rigs), effort=effort) for rig in rigs
         ]
         mood = mood_of(scene.prompt)
+        heads = [rig.frame for rig in rigs]
         actors = [
-            Actor(rig, seed=options.seed, person=person, mood=mood, motion=options.motion)
+            Actor(
+                rig,
+                seed=options.seed,
+                person=person,
+                mood=mood,
+                motion=options.motion,
+                others=directions_to_others(heads, person),
+            )
             for person, rig in enumerate(rigs)
         ]
         voices = [
@@ -91,8 +100,10 @@ class WarpEngine:
             length = len(tracks[0])
             frames = np.empty((length, *picture.shape), np.uint8)
             frames[:] = picture
-            for puppet, actor, track in zip(puppets, actors, tracks, strict=True):
-                for frame, pose in zip(frames, actor.perform(track), strict=True):
+            for person, (puppet, actor) in enumerate(zip(puppets, actors, strict=True)):
+                others = tracks[:person] + tracks[person + 1 :]
+                poses = actor.perform(tracks[person], others)
+                for frame, pose in zip(frames, poses, strict=True):
                     puppet.draw(frame, pose)
             yield FrameChunk(frames, first, notices if first == 0 else ())
             first += length

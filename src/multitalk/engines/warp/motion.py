@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.base import FPS
+from multitalk.engines.warp.attention import GAZE_BY_PITCH, GAZE_BY_YAW, NOTHING, Attention
+from multitalk.engines.warp.signals import Follower, Wander
 
 Array = NDArray[np.float64]
 
@@ -39,9 +41,6 @@ NOD = 0.09  # radians for each unit of stress
 RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
 SWINGS_BACK = 0.45  # of where it was: how far beyond the middle a head moves on average
-# Eye widths by which the irises turn back for each radian of the head, so that the eyes stay on the
-# viewer: an eyeball of 12 mm radius in a gap of 30 mm; up and down the lids hide some of it.
-GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
 FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
 LIDS_FOLLOW = 4.0  # how far the lids go down for each eye width that the eyes look down
 
@@ -51,40 +50,6 @@ SECONDS_TO_BLINK = 3.4  # mean, of a speaker
 HALF_BLINKS, DOUBLE_BLINKS = 0.12, 0.10  # shares
 BLINK_AT_A_TURN = 11 * DEGREE  # a turn from which on some of them go with a blink
 BLINK_AT_PHRASE_END = 0.4  # share of the phrases whose end has one
-
-
-class Wander:
-    """A smooth, aimless signal of standard deviation 1 around a given rate.
-
-    A sum of sines at incommensurate rates with random phases: no state, no period to notice.
-    """
-
-    def __init__(self, rng: np.random.Generator, *, rate: float) -> None:
-        self._rates = rate * np.array([0.31, 0.53, 0.79, 1.13]) * rng.uniform(0.9, 1.1, 4)
-        self._phases = rng.uniform(0, 2 * np.pi, 4)
-        self._sizes = np.array([1.0, 1.0, 0.8, 0.5])
-        self._sizes /= np.sqrt(np.sum(self._sizes**2) / 2)
-
-    def at(self, seconds: float) -> float:
-        """The signal at one time."""
-        return float(self._sizes @ np.sin(2 * np.pi * self._rates * seconds + self._phases))
-
-
-class Follower:
-    """Follows a signal the way a mass on a damped spring does, frame by frame.
-
-    Two one-pole filters in a row: the critically damped second-order response, in discrete time.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._keep = float(np.exp(-1 / (seconds * FPS)))
-        self._first = self._second = 0.0
-
-    def step(self, target: float) -> float:
-        """Move one frame towards `target` and say where it is now."""
-        self._first += (1 - self._keep) * (target - self._first)
-        self._second += (1 - self._keep) * (self._first - self._second)
-        return self._second
 
 
 @dataclass(frozen=True)
@@ -126,8 +91,14 @@ class Gestures:
         self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
 
-    def step(self, *, activity: float, loudness: float) -> Gesture:
-        """The next frame's gesture, given whether and how loudly the person speaks (0..1)."""
+    def step(self, *, activity: float, loudness: float, attention: Attention = NOTHING) -> Gesture:
+        """The next frame's gesture.
+
+        Args:
+            activity: Whether the person speaks, 0..1.
+            loudness: How loudly, 0..1.
+            attention: What they attend to.
+        """
         t = self._frame / FPS
         self._frame += 1
         speaking = self._activity.step(activity)
@@ -138,6 +109,8 @@ class Gestures:
         place = self._posture.at + sway * (0.25 + 0.75 * speaking)
         self._stresses.append(stress)
         place[1] -= NOD * self._nod.step(self._stresses.popleft())
+        place[:2] += attention.turn
+        place[1] -= attention.nod
         place[3] += ASIDE_BY_YAW * place[0]
         place[4] -= LOWERED_BY_PITCH * place[1]
         settled = min(1.0, t / SETTLE_SECONDS)
@@ -149,11 +122,18 @@ class Gestures:
         accent = 3.0 * max(stress, 0.0) + 0.22 * self._brows.at(t) * (0.3 + 0.7 * speaking)
         brow = lively * self._raised.step(float(np.clip(accent, -0.35, 0.9)))
         glance = next(self._looks)
+        # What is attended to is looked at wherever the head turns, as the viewer is otherwise.
+        held = attention.held * min(lively, 1.0)
+        right = GAZE_BY_YAW * attention.toward[0]
+        down = -GAZE_BY_PITCH * attention.toward[1]
         look = (
-            _within(glance[0] - GAZE_BY_YAW * motion[0], FARTHEST_LOOK[0]),
-            _within(glance[1] + GAZE_BY_PITCH * motion[1], FARTHEST_LOOK[1]),
+            _within(glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[0], 0),
+            _within(glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[1], 1),
         )
-        shut = self._blinks.step(speaking, turned=turned * self._liveliness)
+        turned = max(
+            turned * self._liveliness, 2 * BLINK_AT_A_TURN if attention.shifts and held else 0.0
+        )
+        shut = self._blinks.step(speaking, turned=turned)
         closed = min(max(shut, LIDS_FOLLOW * look[1]), 1.0)
         return Gesture(motion, brow, closed, look)
 
@@ -229,8 +209,8 @@ class _Blinks:
         return next(self._lids, 0.0)
 
 
-def _within(value: float, limit: float) -> float:
-    return float(np.clip(value, -limit, limit))
+def _within(value: float, axis: int) -> float:
+    return float(np.clip(value, -FARTHEST_LOOK[axis], FARTHEST_LOOK[axis]))
 
 
 def _looks(rng: np.random.Generator) -> Iterator[tuple[float, float]]:

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.attention import Attending, Attention, Direction, directions_to_others
+from multitalk.engines.warp.motion import FARTHEST_LOOK, Gestures
+from multitalk.engines.warp.rig import Rig
+
+LEFT, RIGHT = (-0.6, 0.0), (0.5, 0.1)
+
+
+def phrases(seconds: float, *, spoken: float, silent: float) -> NDArray[np.float64]:
+    """Activity of somebody who speaks and pauses in turns, [T]."""
+    t = np.arange(round(25 * seconds)) / 25
+    return (t % (spoken + silent) < spoken).astype(float)
+
+
+def attends(
+    own: NDArray[np.float64], *others: NDArray[np.float64], to: tuple[Direction, ...], seed: int = 0
+) -> list[Attention]:
+    attending = Attending(seed, 0, to)
+    return [attending.step(own[i], [other[i] for other in others]) for i in range(len(own))]
+
+
+def nods(attention: list[Attention]) -> NDArray[np.intp]:
+    """The frames in which one begins; several in a row are one."""
+    down = np.array([a.nod for a in attention]) > 0
+    return np.flatnonzero(down[2:] & ~down[1:-1] & ~down[:-2]) + 2
+
+
+def test_who_listens_looks_at_the_speaker_and_now_and_then_at_the_viewer() -> None:
+    talk = phrases(60, spoken=4, silent=0.6)
+    listener = attends(0 * talk, talk, to=(LEFT,))
+    held = np.array([a.held for a in listener])
+    assert held[0] == 0
+    assert 0.5 < np.mean(held == 1) < 0.95
+    assert sum(a.shifts for a in listener) >= 8
+    assert all(a.toward[0] < 0 for a in listener if a.held)
+    turns = np.array([a.turn[0] for a in listener])
+    assert np.radians(-8) < turns.min() < np.radians(-5)
+    assert np.abs(np.diff(turns)).max() < np.radians(1.5)
+
+
+def test_who_listens_nods_at_the_end_of_phrases_and_smiles_a_little() -> None:
+    counts, after = [], []
+    for seed in range(10):
+        talk = phrases(60, spoken=4, silent=0.6)
+        listener = attends(0 * talk, talk, to=(LEFT,), seed=seed)
+        counts.append(len(nods(listener)))
+        after += [begin / 25 % 4.6 for begin in nods(listener)]
+        assert np.radians(2) < max(a.nod for a in listener) < np.radians(5)
+        assert 0.1 < listener[-1].smile < 0.25
+    assert 6 <= np.median(counts) <= 14
+    assert np.mean((np.array(after) > 4.0) & (np.array(after) < 4.5)) > 0.4  # in a tenth of time
+
+
+def test_eyes_go_from_one_speaker_to_the_next() -> None:
+    first = np.repeat([1.0, 0.0], 150)
+    listener = attends(0 * first, first, 1 - first, to=(LEFT, RIGHT))
+    assert {np.sign(a.toward[0]) for a in listener[30:150] if a.held == 1} == {-1}
+    assert {np.sign(a.toward[0]) for a in listener[180:] if a.held == 1} == {1}
+
+
+def test_who_speaks_looks_at_the_viewer_and_nods_no_more() -> None:
+    talk = phrases(40, spoken=4, silent=4)
+    speaker = attends(talk, 1 - talk, to=(RIGHT,))
+    for begin in range(200, 1000, 200):
+        assert all(a.held == 0 for a in speaker[begin + 10 : begin + 100])
+        assert any(a.held == 1 for a in speaker[begin + 100 : begin + 200])
+
+
+def test_who_pauses_alone_looks_aside_for_a_moment_and_does_not_nod() -> None:
+    talk = phrases(120, spoken=3, silent=1.5)
+    alone = attends(talk, to=())
+    aside = np.array([a.held for a in alone]) > 0
+    assert not aside[:75].any()
+    in_pause = [aside[begin : begin + 38].any() for begin in range(75, len(talk) - 38, 112)]
+    assert 0.3 < np.mean(in_pause) < 0.9
+    speaking = (np.arange(len(talk)) / 25 % 4.5 > 0.3) & (talk > 0)
+    assert not aside[speaking].any()
+    assert len(nods(alone)) == 0
+    assert all(a.smile == 0 for a in alone)
+
+
+def test_attention_is_the_seeds() -> None:
+    talk = phrases(20, spoken=2, silent=1)
+    assert attends(0 * talk, talk, to=(LEFT,)) == attends(0 * talk, talk, to=(LEFT,))
+    assert attends(0 * talk, talk, to=(LEFT,)) != attends(0 * talk, talk, to=(LEFT,), seed=1)
+
+
+def test_directions_lead_from_the_photographs_gaze_to_the_others(rig: Rig) -> None:
+    own = rig.frame
+    aside = replace(own, origin=own.origin + np.array([2, -1, 0]) * own.height)
+    there, back = (directions_to_others([own, aside], person)[0] for person in (0, 1))
+    assert 0.5 < there[0] < 0.9
+    assert there[1] > 0.2  # higher up
+    assert -0.9 < back[0] < -0.5
+    turned = replace(own, yaw_degrees=own.yaw_degrees + 20)
+    assert np.isclose(directions_to_others([turned, aside], 0)[0][0], there[0] - np.radians(20))
+
+
+def test_eyes_and_head_go_where_attention_is_unless_nothing_moves() -> None:
+    there = Attention(toward=(0.5, 0.2), held=1.0, turn=(0.12, 0.03))
+    for liveliness, moves in ((1.0, True), (0.0, False)):
+        listens, dreams = (Gestures(2, 0, liveliness=liveliness) for _ in range(2))
+        for frame in range(50):
+            seen = listens.step(activity=0, loudness=0, attention=there)
+            usual = dreams.step(activity=0, loudness=0)
+            assert np.all(np.abs(seen.look) <= FARTHEST_LOOK)
+            if frame > 20:
+                assert (seen.look[0] > usual.look[0]) == moves
+                assert (seen.motion[0] > usual.motion[0] + 0.1) == moves
+        assert (seen.look[0] > 0.09) == moves
