@@ -173,12 +173,14 @@ class Watched:
         self.conditionings.append(conditioning)
         asked: list[float] = []
 
-        def watched(latents, timestep, branch):
-            velocity = denoise(latents, timestep, branch)
-            if not asked or asked[-1] != float(timestep):
-                asked.append(float(timestep))
-            self._recording.seen.append((segment.index, len(asked) - 1, branch, latents, velocity))
-            return velocity
+        def watched(latents, timestep, branches):
+            velocities = denoise(latents, timestep, branches)
+            asked.append(float(timestep))
+            for branch, velocity in velocities.items():
+                self._recording.seen.append(
+                    (segment.index, len(asked) - 1, branch, latents, velocity)
+                )
+            return velocities
 
         return watched
 

@@ -81,10 +81,11 @@ class CountingModel:
         self.questions = []
 
     def bind(self, segment, conditioning):
-        def denoise(latents, timestep, branch):
+        def denoise(latents, timestep, branches):
             shapes = (latents.shape, conditioning.latents.shape, conditioning.picture.shape)
-            self.questions.append((segment.index, (float(timestep), branch, *shapes)))
-            return torch.zeros_like(latents)
+            for branch in branches:
+                self.questions.append((segment.index, (float(timestep), branch, *shapes)))
+            return dict.fromkeys(branches, torch.zeros_like(latents))
 
         return denoise
 

@@ -15,7 +15,6 @@ import torch
 from team import run_team
 
 from multitalk.engines.base import (
-    NO_REUSE,
     RenderOptions,
     Reuse,
     Scene,
@@ -46,9 +45,9 @@ def scene(boxes, *, num_frames=13):
     return Scene(PORTRAIT, speakers, "a man talks", num_frames)
 
 
-def talk(engine, boxes=(None,), *, steps=2, watch=unwatched, reuse=NO_REUSE):
-    """Two windows, three branches of the guidance in each step."""
-    options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps, reuse=reuse)
+def talk(engine, boxes=(None,), *, steps=2, watch=unwatched, **stated):
+    """Two windows, three branches of the guidance in each step, if nothing else is stated."""
+    options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps, **stated)
     return engine.render(scene(boxes), options, watch)
 
 
@@ -143,22 +142,42 @@ def long(engine):
     return found
 
 
-# What goes wrong elsewhere during which talks of the long scene, counted from 1.
+def halves(engine):
+    """Talks of two halves whose branches have as many exchanges, have not, fail and break off."""
+    found = short(engine)
+    found["uneven"] = uneven(engine)
+    found["failed"] = outcome(engine)
+    found["no_memory"], found["plan"] = outcome(engine), engine.loaded[0].plan.name
+    found["lost"], found["after_lost"] = outcome(engine), outcome(engine)
+    return found
+
+
+def uneven(engine):
+    """A talk of two, of which a step's second branch hears nobody: it has fewer exchanges."""
+    return frames_of(engine, SIDES, steps=1, text_guidance_scale=1.0)
+
+
+# Of a step, the first two branches are asked in halves, the third by all together.
+IN_HALVES, ALL_TOGETHER = 1, 2  # counted from a talk's first question to this process
+# What goes wrong in which other process, during which talk of a scene, counted from 1.
 ELSEWHERE = {
-    12: raising(torch.OutOfMemoryError("there")),
-    13: raising(RuntimeError("there")),
-    15: lambda: os._exit(3),
+    ("long", 1, 12): (IN_HALVES, raising(torch.OutOfMemoryError("there"))),
+    ("long", 1, 13): (ALL_TOGETHER, raising(RuntimeError("there"))),
+    ("long", 1, 15): (ALL_TOGETHER, lambda: os._exit(3)),
+    ("halves", 3, 5): (IN_HALVES, raising(RuntimeError("there"))),
+    ("halves", 1, 6): (IN_HALVES, raising(torch.OutOfMemoryError("there"))),
+    ("halves", 2, 7): (IN_HALVES, lambda: os._exit(3)),
 }
 
 
-def following(long_scene):
-    """`DiffusionEngine.follow`, with what goes wrong in a process that follows."""
+def following(scene, rank):
+    """`DiffusionEngine._talk`, with what goes wrong in a process that follows."""
     really, talks = DiffusionEngine._talk, []
 
     def followed(engine, *given):
         talks.append(1)
-        if long_scene and len(talks) in ELSEWHERE:
-            goes_wrong(engine, BETWEEN_EXCHANGES, ELSEWHERE[len(talks)], call=3)
+        if fault := ELSEWHERE.get((scene, rank, len(talks))):
+            goes_wrong(engine, BETWEEN_EXCHANGES, fault[1], call=fault[0])
         return really(engine, *given)
 
     return followed
@@ -170,11 +189,11 @@ def play(name, weights, out):
         torch.accelerator.device_count = lambda: processes  # PyTorch counts no CPUs
     logging.basicConfig(level=logging.WARNING, force=True)  # over the test's own
     if rank:
-        DiffusionEngine._talk = following(name == "long")
+        DiffusionEngine._talk = following(name, rank)
     settings = Settings(weights=Path(weights), step_cache_threshold=CACHE_THRESHOLD)
     engine = load_engine("diffusion", settings=settings)
     assert rank == 0, "the others have no door"
-    np.savez(out, **{"short": short, "long": long}[name](engine))
+    np.savez(out, **{"short": short, "long": long, "halves": halves}[name](engine))
     engine.close()
 
 

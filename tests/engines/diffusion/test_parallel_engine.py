@@ -26,6 +26,7 @@ from parallel_scenes import (  # noqa: E402
     frames_of,
     play,
     short,
+    uneven,
 )
 from PIL import Image  # noqa: E402
 from team import ended, forked, run_team  # noqa: E402
@@ -136,17 +137,40 @@ def test_a_process_that_is_gone_breaks_the_engine_and_nobody_waits(long_scene):
     assert codes == [0, 3]
 
 
-def test_four_processes_share_tokens_that_four_does_not_divide(tmp_path):
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """What one process makes, what four of them do, their codes, and what each said."""
+    weights = tmp_path_factory.mktemp("four")
     pipeline = toy_pipeline(sizes={"480p": [[16, 48]], "720p": [[48, 64]]})  # 9 tokens
     width = pipeline.transformer.config.audio_feature_dim
     network = toy_transformer(num_attention_heads=4, audio_feature_dim=width)
     pipeline.register_modules(transformer=network)
-    pipeline.save_pretrained(tmp_path)
-    expected = short(load_engine("diffusion", settings=Settings(weights=tmp_path)))
-    found, codes, said = played("short", tmp_path, tmp_path, processes=4)
-    assert codes == [0, 0, 0, 0], said
-    for talk, frames in expected.items():
-        assert_same(found[talk], frames)
+    pipeline.save_pretrained(weights)
+    engine = load_engine("diffusion", settings=Settings(weights=weights))
+    expected = {**short(engine), "uneven": uneven(engine)}
+    return expected, *played("halves", weights, weights, processes=4)
+
+
+@pytest.mark.parametrize("talk", ["one", "continued", "two", "uneven"])
+def test_four_processes_share_branches_and_tokens_that_four_does_not_divide(four, talk):
+    expected, found, _, _ = four
+    assert_same(found[talk], expected[talk])
+
+
+def test_what_happens_within_one_half_happens_to_all(four):
+    expected, found, _, said = four
+    assert found["failed"] == "parallel_failed"
+    assert "RuntimeError: there" in said[3]
+    assert_same(found["no_memory"], expected["one"])
+    assert found["plan"] == "encoders-visit"
+    assert all("out of memory with the plan: resident" in words for words in said)
+
+
+def test_a_process_that_is_gone_from_one_half_breaks_the_engine_everywhere(four):
+    _, found, codes, said = four
+    assert found["lost"] == found["after_lost"] == "parallel_lost", said
+    assert (codes[0], codes[2]) == (0, 3)
+    assert codes[1] == codes[3] != 0
 
 
 def launch(*words):

@@ -55,9 +55,9 @@ class Heard:
     def bind(self, segment, conditioning):
         rows = self.voices.windows(segment)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
 
-        def denoise(latents, timestep, branch):
+        def denoise(latents, timestep, branches):
             wanted = rows[None, :, None, None].expand_as(latents)
-            return (latents - wanted) / (timestep / 1000)
+            return dict.fromkeys(branches, (latents - wanted) / (timestep / 1000))
 
         return denoise
 

@@ -20,11 +20,12 @@ from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.masks import SpeakerOutOfSight
 from multitalk.engines.diffusion.memory import Placement, devices_of, has_gpu
 from multitalk.engines.diffusion.outfit import Outfit
-from multitalk.engines.diffusion.parallel import Alone, Team, assemble
+from multitalk.engines.diffusion.parallel import Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.plans import PLANS, MemoryPlan, Room, VaeDtype
 from multitalk.engines.diffusion.profiles import picked
 from multitalk.engines.diffusion.segments import SegmentLengths
+from multitalk.engines.diffusion.sharing import Alone
 from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
 from multitalk.engines.diffusion.speed import hasten
 from multitalk.engines.diffusion.vae import use_channels_last
@@ -176,9 +177,18 @@ class DiffusionEngine:
         picture = np.zeros((64, 64, 3), np.uint8)
         placement, outfit = self.loaded
         outfit.put_on(None)
+        # Processes that share it ask two branches in halves, and the third all together.
+        text_scale = 1.0 if self._team.processes == 1 else 2.0
         for _ in self._segments(
             lambda watch: placement.pipeline(
-                picture, "", [hum], num_inference_steps=1, lengths=WARM_UP_LENGTHS, watch=watch
+                picture,
+                "",
+                [hum],
+                num_inference_steps=1,
+                text_guidance_scale=text_scale,
+                lengths=WARM_UP_LENGTHS,
+                sharing=self._team,
+                watch=watch,
             ),
             unwatched,
         ):
@@ -303,6 +313,7 @@ class DiffusionEngine:
                 seed=options.seed,
                 lengths=self._lengths,
                 finished=order.finished,
+                sharing=self._team,
                 watch=watch,
             )
             return segments

@@ -7,7 +7,7 @@ A process that is gone is noticed at once, since its connections close; one that
 import logging
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Protocol
@@ -55,13 +55,22 @@ class Notes:
     Every method is called by all of them, in the same order.
     """
 
-    def __init__(self, *, patience: timedelta) -> None:
+    def __init__(
+        self, *, patience: timedelta, parts: Sequence[Sequence[int]] | None = None
+    ) -> None:
         """Connect the processes, between which PyTorch's default group stands.
 
         Args:
             patience: How long to wait for the others.
+            parts: Ranks of each part of the team, where the parts talk among themselves; each
+                process is in one. None for all with all.
         """
-        self._group = dist.new_group(backend="gloo", timeout=FOR_EVER)
+        if parts is None:
+            self._group = dist.new_group(backend="gloo", timeout=FOR_EVER)
+        else:
+            self._group, _ = dist.new_subgroups_by_enumeration(
+                [list(part) for part in parts], timeout=FOR_EVER, backend="gloo"
+            )
         self._patience = patience
         self.is_lost = False
 

@@ -2,31 +2,39 @@
 
 The first one leads: it has the door, and gives each talk to the others, which follow. All run the
 same pipeline on the same noise, so they come to the same points in the same order. At these points
-they compare notes: before each step, and before each exchange of tokens. Whoever failed in between
-says so at the next point, where the others wait, and all leave the talk there: an exchange that one
-of them would not come to is never begun.
+they ask each other whether all go on: before each step, and before each exchange of tokens. An
+exchange that one of them would not come to is never begun.
+
+Two branches of a step are asked at once, by a half of the processes each. Branches have different
+numbers of exchanges, so those of a half ask only each other, until the halves meet again.
 """
 
 import atexit
 import contextlib
 import logging
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from diffusers import ContextParallelConfig
+from diffusers import ContextParallelConfig, ParallelConfig
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multitalk.engines.base import Watch
+from multitalk.engines.diffusion.circle import Circle, TalkLeftError
+from multitalk.engines.diffusion.guidance import Branch
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.engines.diffusion.memory import has_gpu
-from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Note, Notes
+from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Notes
+from multitalk.engines.diffusion.sharing import Alone
+from multitalk.engines.diffusion.token_shard import use_shards
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable, MultiTalkError
+from multitalk.errors import EngineBroken, EngineUnavailable, MultiTalkError
 
 EXCHANGES = ("c10d", "_c10d_functional")  # of PyTorch's operations, but for
 HERE = ("wait_tensor", "_wrap_tensor_autograd")
@@ -34,39 +42,23 @@ HERE = ("wait_tensor", "_wrap_tensor_autograd")
 logger = logging.getLogger(__name__)
 
 
-class TalkLeftError(Exception):
-    """The first process ended the talk: nothing is wrong here."""
+@dataclass(frozen=True)
+class _Half:
+    """The half of the processes that this one belongs to.
 
+    Attributes:
+        network: Whose branches are asked.
+        number: 0 or 1.
+        circle: Of this half.
+        shards: How it shares tokens out; None where it is a single process.
+        meeting: Process group of this process and the one in its place in the other half.
+    """
 
-class Alone:
-    """One process that shares its talks with nobody."""
-
-    follows: ClassVar[bool] = False
-    processes: ClassVar[int] = 1
-
-    def share(self, transformer: MultiTalkTransformer3DModel) -> None:
-        """Nothing to share."""
-
-    def least(self, value: float) -> float:
-        """The value."""
-        return value
-
-    def together(self) -> contextlib.AbstractContextManager[None]:
-        """Work that only this process does."""
-        return contextlib.nullcontext()
-
-    def watched(self, watch: Watch) -> Watch:
-        """The watch itself."""
-        return watch
-
-    def give(self, talk: object) -> None:
-        """Nobody to give a talk to."""
-
-    def follow(self, render: Callable[[Any], None]) -> None:
-        """Nobody to follow."""
-
-    def close(self) -> None:
-        """Nothing to close."""
+    network: MultiTalkTransformer3DModel
+    number: int
+    circle: Circle
+    shards: ParallelConfig | None
+    meeting: Any
 
 
 class Team:
@@ -93,9 +85,10 @@ class Team:
         dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu() else "gloo", timeout=PATIENCE)
         self.follows = launch.rank > 0
         self.processes = launch.num_processes
-        self._notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
-        self._stretch = 0  # number of the work in hand
-        self._is_open = False  # whether the others are in it, too
+        notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
+        self._all = Circle(notes, follows=self.follows)
+        self._circle = self._all  # those who are asked
+        self._half: _Half | None = None
         atexit.register(self.close)  # a door that ends without closing its engine lets them go, too
 
     def share(self, transformer: MultiTalkTransformer3DModel) -> None:
@@ -110,6 +103,8 @@ class Team:
         """
         check_heads(transformer.config.num_attention_heads, processes=self.processes)
         transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=self.processes))
+        if self.processes % 2 == 0:
+            self._half = self._split(transformer)
         asking = _AskFirst(self)
 
         def begin(*_: object) -> None:
@@ -121,12 +116,72 @@ class Team:
         transformer.register_forward_pre_hook(begin)
         transformer.register_forward_hook(end, always_call=True)
 
-    def least(self, value: float) -> float:
-        """The smallest of all processes' values."""
-        return self._notes.least(value)
+    def _split(self, transformer: MultiTalkTransformer3DModel) -> _Half:
+        device = torch.device("cuda" if has_gpu() else "cpu")
+        rank, size = dist.get_rank(), self.processes // 2
+        mesh = init_device_mesh(
+            device.type, (2, 1, size), mesh_dim_names=("half", "ring", "ulysses")
+        )
+        # They wait for each other only while they compute, so nobody has more patience.
+        notes = Notes(patience=PATIENCE, parts=mesh.mesh.flatten(1).tolist())
+        return _Half(
+            network=transformer,
+            number=rank // size,
+            circle=Circle(notes, follows=self.follows),
+            shards=_shards(mesh["ring", "ulysses"], rank, device),
+            meeting=mesh["half"].get_group(),
+        )
+
+    def answers(
+        self, branches: Sequence[Branch], predict: Callable[[Branch], Tensor]
+    ) -> dict[Branch, Tensor]:
+        """The network's predictions for all branches, in every process.
+
+        Two are asked at once, by a half of the processes each; one that is left over by all.
+
+        Args:
+            branches: Of one step, those with the same number of voices together.
+            predict: Asks the network, for one branch; all predictions have one shape and dtype.
+
+        Raises:
+            OutOfMemoryError, EngineFailed, TalkLeftError, EngineBroken: As `together`.
+        """
+        found: dict[Branch, Tensor] = {}
+        at_once = 1 if self._half is None else 2
+        for start in range(0, len(branches), at_once):
+            some = branches[start : start + at_once]
+            if self._half is None or len(some) == 1:
+                found[some[0]] = predict(some[0])
+            else:
+                with self._apart(self._half):
+                    mine = predict(some[self._half.number]).contiguous()
+                self.ask("predictions")
+                both = [torch.empty_like(mine) for _ in some]
+                dist.all_gather(both, mine, group=self._half.meeting)
+                found.update(zip(some, both, strict=True))
+        return found
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def _apart(self, half: _Half) -> Iterator[None]:
+        """Work that only this half does together."""
+        whole = half.network._parallel_config
+        use_shards(half.network, half.shards)
+        self._circle = half.circle
+        try:
+            with half.circle.together():
+                yield
+        except EngineBroken:
+            self._all.lose()
+            raise
+        finally:
+            self._circle = self._all
+            use_shards(half.network, whole)
+
+    def least(self, value: float) -> float:
+        """The smallest of all processes' values."""
+        return self._all.notes.least(value)
+
+    def together(self) -> AbstractContextManager[None]:
         """Work that all do: it has succeeded on all, or ends with an error on all.
 
         Raises:
@@ -135,16 +190,7 @@ class Team:
             TalkLeftError: The first process has left the work.
             EngineBroken: Another process is gone.
         """
-        self._stretch += 1
-        mine, self._is_open = self._stretch, True
-        try:
-            yield
-            self.ask()
-        except BaseException as error:
-            if self._is_open and mine == self._stretch:
-                self._tell(error)
-            raise
-        self._is_open = False
+        return self._all.together()
 
     def watched(self, watch: Watch) -> Watch:
         """A watch before whose return all have come to the same point."""
@@ -156,7 +202,7 @@ class Team:
         return ask
 
     def ask(self, what: str = "") -> None:
-        """Come to a point of the work, and hear whether all go on.
+        """Come to a point of the work, and hear whether all go on; while halves work, of this half.
 
         Args:
             what: Is done next; who does not do the same has lost its way.
@@ -164,9 +210,7 @@ class Team:
         Raises:
             OutOfMemoryError, EngineFailed, TalkLeftError, EngineBroken: As `together`.
         """
-        heard = self._exchange(Note.GO_ON, what)
-        if heard is not Note.GO_ON:
-            raise _error_of(heard)
+        self._circle.ask(what)
 
     def give(self, talk: object) -> None:
         """Have the others do what the first is about to do.
@@ -174,9 +218,9 @@ class Team:
         Args:
             talk: What can be pickled.
         """
-        self._leave()
-        self._notes.send(talk)
-        self._is_open = True
+        self._all.leave()
+        self._all.notes.send(talk)
+        self._all.begin()
 
     def follow(self, render: Callable[[Any], None]) -> None:
         """Do what the first process does, until it closes.
@@ -187,48 +231,22 @@ class Team:
         Raises:
             EngineBroken: The first process is gone, or another one.
         """
-        while (talk := self._notes.receive()) is not None:
+        while (talk := self._all.notes.receive()) is not None:
             with _outlived():
                 render(talk)
 
     def close(self) -> None:
         """Part, once or more often. The first process lets the others go."""
         atexit.unregister(self.close)
+        self._half = None  # which would hold the network
         if not dist.is_initialized():
             return
         with contextlib.suppress(EngineBroken):  # they have gone already
             if not self.follows:
-                self._leave()
-                self._notes.send(None)
-        if not self._notes.is_lost:
+                self._all.leave()
+                self._all.notes.send(None)
+        if not self._all.notes.is_lost:
             dist.destroy_process_group()
-
-    def _leave(self) -> None:
-        """Have the others leave work that was left without a word."""
-        if self._is_open:
-            self._exchange(Note.LEFT)
-
-    def _tell(self, error: BaseException) -> None:
-        """Say what ended the work here; what was worse elsewhere is raised."""
-        note = Note.FAILED if self.follows else Note.LEFT
-        if isinstance(error, torch.OutOfMemoryError):
-            note = Note.OUT_OF_MEMORY
-        heard = self._exchange(note)
-        if heard is not note:
-            raise _error_of(heard) from error
-
-    def _exchange(self, note: Note, what: str = "") -> Note:
-        try:
-            heard, is_same_place = self._notes.exchange(note, zlib.crc32(what.encode()))
-        except EngineBroken:
-            self._is_open = False
-            raise
-        if heard is Note.GO_ON and not is_same_place:
-            logger.error("the processes of a talk have lost each other, here before: %s", what)
-            heard = Note.FAILED
-        if heard is not Note.GO_ON:
-            self._is_open = False
-        return heard
 
 
 class _AskFirst(TorchDispatchMode):
@@ -268,12 +286,14 @@ def check_heads(heads: int, *, processes: int) -> None:
         raise EngineUnavailable("parallel_heads", processes=processes, heads=heads, numbers=numbers)
 
 
-def _error_of(note: Note) -> Exception:
-    if note is Note.OUT_OF_MEMORY:
-        return torch.OutOfMemoryError("out of memory in another process")
-    if note is Note.FAILED:
-        return EngineFailed("parallel_failed")
-    return TalkLeftError()
+def _shards(mesh: DeviceMesh, rank: int, device: torch.device) -> ParallelConfig | None:
+    """How the processes of a mesh share tokens out, in the library's words."""
+    if mesh.size() == 1:
+        return None
+    context = ContextParallelConfig(ulysses_degree=mesh.size(), mesh=mesh)
+    shards = ParallelConfig(context_parallel_config=context)
+    shards.setup(rank, mesh.size(), device, mesh=mesh)
+    return shards
 
 
 @contextmanager

@@ -50,6 +50,7 @@ from multitalk.engines.diffusion.sampler import (
     seeded_noise,
 )
 from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_segments
+from multitalk.engines.diffusion.sharing import Alone, Sharing
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
@@ -178,6 +179,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         seed: int = 0,
         lengths: SegmentLengths | None = None,
         finished: Windows = (),
+        sharing: Sharing | None = None,
         watch: Watch = unwatched,
     ) -> Iterator[TalkSegment]:
         """Make a talk; closing the iterator ends it.
@@ -203,6 +205,8 @@ class MultiTalkPipeline(DiffusionPipeline):
             lengths: Of the segments; the weights' own when None.
             finished: Latents of segments that the talk begins with: those of an earlier one of the
                 same picture, voices and lengths, and fewer than it has. They are only decoded.
+            sharing: The processes that make the talk together, each by this very call; None for
+                this one alone.
             watch: Called before each encoder, step and decoding with how much is done, in frames'
                 worth of work. What it raises ends the talk.
 
@@ -259,6 +263,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             cache=cache,
             in_tiles=in_tiles,
             seed=seed,
+            sharing=sharing or Alone(),
             watch=watch,
         )
 
@@ -276,6 +281,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         cache: StepCache | None,
         in_tiles: bool,
         seed: int,
+        sharing: Sharing,
         watch: Watch,
     ) -> Iterator[TalkSegment]:
         # 3. Encode the prompts.
@@ -311,6 +317,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             negative_prompt=negative_states,
             voices=Voices(tracks, masks),
             step_cache=cache,
+            sharing=sharing,
         )
         first, footage = seen
         still, size = _as_tensor(first, device), (first.shape[0], first.shape[1])
@@ -328,7 +335,7 @@ class MultiTalkPipeline(DiffusionPipeline):
 
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
-            WatchedTalk(talk, pace, first=options.guidance.branches[0]),
+            WatchedTalk(talk, pace),
             WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles), pace),
             source,
             num_frames=num_frames,

@@ -5,7 +5,7 @@ The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` f
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -34,8 +34,10 @@ NoiseOf = Callable[[int], Noise]  # of a talk's segments, by their index
 class Denoiser(Protocol):
     """The network, given everything about one segment but the latents."""
 
-    def __call__(self, latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
-        """Velocity of the latents [16, t, h, w] at a timestep in (0, 1000], for one branch."""
+    def __call__(
+        self, latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
+    ) -> Mapping[Branch, Tensor]:
+        """Velocities of the latents [16, t, h, w] at a timestep in (0, 1000], for each branch."""
         ...
 
 
@@ -130,9 +132,8 @@ def sample_segment(
     if given is not None:
         latents = given.impose(latents, sigmas[0], noise)
     for timestep, sigma_after in zip(scheduler.timesteps, sigmas[1:], strict=True):
-        predictions = {
-            branch: denoise(latents, timestep, branch).float() for branch in guidance.branches
-        }
+        asked = denoise(latents, timestep, guidance.branches)
+        predictions = {branch: velocity.float() for branch, velocity in asked.items()}
         latents = scheduler.step(guide(predictions), timestep, latents).prev_sample
         if given is not None:
             latents = given.impose(latents, sigma_after, noise)

@@ -3,8 +3,9 @@
 All that does not depend on the timestep is computed once for a segment and branch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
 from multitalk.engines.diffusion.segments import AfterSpeech, Segment, Track, speech_windows
+from multitalk.engines.diffusion.sharing import Alone, Sharing
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -51,6 +53,7 @@ class TalkModel:
         negative_prompt: Tensor | None,
         voices: Voices,
         step_cache: StepCache | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """Hold what the whole talk shares.
 
@@ -61,12 +64,14 @@ class TalkModel:
             negative_prompt: Likewise; None where no branch is asked that is given it.
             voices: At least one.
             step_cache: Skips steps, or None to compute them all.
+            sharing: The processes that share the talk; None for this one alone.
         """
         self._transformer = transformer
         self._encode_picture = encode_picture
         self._prompt, self._negative_prompt = prompt, negative_prompt
         self._voices = voices
         self._step_cache = step_cache
+        self._sharing = sharing or Alone()
 
     @torch.no_grad()
     def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
@@ -80,8 +85,7 @@ class TalkModel:
         masks = None if self._voices.masks is None else self._voices.masks.to(device)
         shared: dict[Branch, Conditioning] = {}
 
-        @torch.no_grad()
-        def denoise(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
+        def predict(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
             text = self._prompt if branch in PROMPTED else self._negative_prompt
             if text is None:
                 raise ValueError(f"the branch {branch} needs a negative prompt")
@@ -97,6 +101,13 @@ class TalkModel:
                 blocks_runner=self._step_cache.runner(branch) if self._step_cache else None,
                 return_dict=False,
             )
-            return predicted[0][0]
+            velocity: Tensor = predicted[0][0]
+            return velocity
+
+        @torch.no_grad()
+        def denoise(
+            latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
+        ) -> Mapping[Branch, Tensor]:
+            return self._sharing.answers(branches, partial(predict, latents, timestep))
 
         return denoise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,20 @@ class TokenShard:
             torch.distributed.all_reduce(lowest, torch.distributed.ReduceOp.MIN, group=self.group)
             torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX, group=self.group)
         return lowest, highest
+
+
+def use_shards(network: nn.Module, parallel_config: Any) -> None:
+    """Have a network share its tokens out in another way.
+
+    Args:
+        network: One of diffusers', whose attentions have been told of another way before.
+        parallel_config: diffusers' `ParallelConfig`, or None to share with nobody.
+    """
+    network._parallel_config = parallel_config
+    for module in network.modules():
+        processor: Any = getattr(module, "processor", None)
+        if hasattr(processor, "_parallel_config"):
+            processor._parallel_config = parallel_config
 
 
 def shard_of(num_tokens: int, parallel_config: Any) -> TokenShard:

@@ -4,6 +4,8 @@ A window's steps and its decoding count alike: with n steps, each is 1 / (n + 1)
 are new in the window.
 """
 
+from collections.abc import Mapping, Sequence
+
 from torch import Tensor
 
 from multitalk.engines.base import Watch
@@ -44,15 +46,8 @@ class Pace:
 class WatchedTalk:
     """A talk that is told of before each step."""
 
-    def __init__(self, talk: SegmentModel, pace: Pace, *, first: Branch) -> None:
-        """Watch a talk.
-
-        Args:
-            talk: Answers the sampler.
-            pace: Told.
-            first: The branch that a step begins with.
-        """
-        self._talk, self._pace, self._first = talk, pace, first
+    def __init__(self, talk: SegmentModel, pace: Pace) -> None:
+        self._talk, self._pace = talk, pace
 
     def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
         """As the talk does."""
@@ -60,10 +55,11 @@ class WatchedTalk:
         self._pace.tell()
         denoise = self._talk.bind(segment, conditioning)
 
-        def watched(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
-            if branch == self._first:
-                self._pace.tell_step()
-            return denoise(latents, timestep, branch)
+        def watched(
+            latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
+        ) -> Mapping[Branch, Tensor]:
+            self._pace.tell_step()
+            return denoise(latents, timestep, branches)
 
         return watched
 
