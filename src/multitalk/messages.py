@@ -830,6 +830,12 @@ SENTENCES: dict[str, dict[Locale, str]] = {
         "ko": "{speaker}: 얼굴이 {degrees:.0f}도 돌아가 있습니다. {limit:.0f}도를 넘으면 입 모양이 "
         "어색할 수 있습니다.",
     },
+    "eyes_are_shut": {
+        "en": "{speaker}: the eyes are closed in the picture, or nearly so, and stay as they are; "
+        "take a picture with open eyes to have them look and blink",
+        "ko": "{speaker}: 사진 속 눈이 감겼거나 거의 감겨 있어 그대로 둡니다. 시선과 눈 깜박임이 "
+        "필요하면 눈을 뜬 사진을 써 주세요.",
+    },
     "face_is_small": {
         "en": "{speaker}: the face is only {height:.0f} pixels high; from {limit} pixels on the "
         "lips look sharp",

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
 SHUT = 0.7  # of the eye's own usual opening; measured blinks fall lower, narrowed eyes do not
@@ -11,23 +10,10 @@ USUAL_SECONDS = 2.0  # the usual opening is the median over so long
 MAX_BLINK_SECONDS = 0.5  # longer is looking down, or shutting the eyes
 MIN_SECONDS = 5.0  # of a face that is seen; in less a rate means nothing
 
-_EYES = (
-    (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
-    (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER),
-)
-
 
 def eye_opening(face: FaceLandmarks) -> float:
-    """Gap of the lids divided by the eye's width, mean of both eyes.
-
-    The eye aspect ratio of Soukupova and Cech (2016), of three pairs of points on each eye, in 3-D.
-    """
-    ratios = []
-    for upper, lower in _EYES:
-        lids = face.points[list(upper)], face.points[list(lower)]  # [9, 3] each
-        gaps = np.linalg.norm(lids[0][3:6] - lids[1][3:6], axis=1)
-        ratios.append(gaps.mean() / max(float(np.linalg.norm(lids[0][0] - lids[0][-1])), 1e-6))
-    return float(np.mean(ratios))
+    """Gap of the lids divided by the eye's width, mean of both eyes."""
+    return sum(face.eye_openings) / 2
 
 
 def blink_rate(openings: NDArray[np.float32], *, fps: float) -> float | None:

@@ -53,6 +53,19 @@ class FaceLandmarks:
         return self._distance(mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER) / self.height
 
     @property
+    def eye_openings(self) -> tuple[float, float]:
+        """Gap of the lids divided by the eye's width: of the right and of the left eye.
+
+        The eye aspect ratio of Soukupova and Cech (2016), of three pairs of points on each eye, in
+        3-D. About 0.3 for open eyes, 0.1 for shut ones.
+        """
+        right, left = (
+            self._lid_gap(mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
+            self._lid_gap(mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER),
+        )
+        return right, left
+
+    @property
     def center(self) -> tuple[float, float]:
         """Middle of the box (x, y) in pixels."""
         x_min, y_min, x_max, y_max = self.box
@@ -118,6 +131,12 @@ class FaceLandmarks:
         down = down - (down @ across) * across
         down = down / np.linalg.norm(down)
         return np.stack([across, down, np.cross(across, down)]).astype(np.float32)
+
+    def _lid_gap(self, upper: Sequence[int], lower: Sequence[int]) -> float:
+        lids = self.points[list(upper)], self.points[list(lower)]  # [9, 3] each
+        gaps = np.linalg.norm(lids[0][3:6] - lids[1][3:6], axis=1)
+        width = float(np.linalg.norm(lids[0][0] - lids[0][-1]))
+        return float(gaps.mean()) / max(width, 1e-6)
 
     def _distance(self, first: int, second: int) -> float:
         return float(np.linalg.norm(self.points[first] - self.points[second]))

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 import multitalk.engines.warp.engine as warp
 from multitalk.engines.base import FrameChunk, RenderOptions, Reuse, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import WarpEngine, fit_picture
+from multitalk.engines.warp.eyes import Eyes
+from multitalk.engines.warp.rig import Rig
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face.landmarks import FaceDetector
 
@@ -153,6 +155,13 @@ def test_a_choice_among_faces_is_told(engine: WarpEngine, couple: NDArray[np.uin
     boxed = Speaker("person1", voice(), (x / 2, 0, x, couple.shape[0]))
     right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS, unwatched))
     assert right.notices == ()
+
+
+def test_shut_eyes_are_told(engine: WarpEngine, portrait: NDArray[np.uint8], rig: Rig) -> None:
+    asleep = portrait.copy()
+    Eyes(asleep, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    first = next(engine.render(solo(asleep, silence()), OPTIONS, unwatched))
+    assert [notice.key for notice in first.notices] == ["eyes_are_shut"]
 
 
 def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.eyes import EYES, Eye, Eyes
+from multitalk.engines.warp.eyes import EYES, Eye, Eyes, eyes_are_shut
 from multitalk.engines.warp.glasses import wears_glasses
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
@@ -91,6 +91,22 @@ def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
         deep = rig.points.copy()  # 58 and 39 degrees
         deep[:, 2] = slope * (deep[:, 0] - deep[:, 0].mean())
         assert blink(portrait, deep) == lids
+
+
+def test_eyes_that_the_photograph_shows_shut_rest_as_they_are(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    assert not eyes_are_shut(rig.points)
+    asleep = rig.points.copy()
+    for upper, lower, _, _ in EYES:
+        asleep[list(upper)] = 0.7 * asleep[list(lower)] + 0.3 * asleep[list(upper)]
+    assert eyes_are_shut(asleep)
+    source = portrait.copy()
+    Eyes(source, asleep, (0, 0), 1).set(closed=1.0, look=(0.1, 0.0))
+    np.testing.assert_array_equal(source, portrait)
+    wink = rig.points.copy()
+    wink[list(EYES[0][0])] = asleep[list(EYES[0][0])]
+    assert not eyes_are_shut(wink)
 
 
 def darkened_above(

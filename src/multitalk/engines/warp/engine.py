@@ -16,6 +16,7 @@ from multitalk.engines.warp.attention import directions_to_others
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.directions import gives_directions
 from multitalk.engines.warp.effort import EFFORTS, Effort
+from multitalk.engines.warp.eyes import eyes_are_shut
 from multitalk.engines.warp.mood import mood_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
@@ -172,3 +173,5 @@ def _notices(
         if abs(face.yaw_degrees) > TURNED_FACE:
             turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
             yield Notice("face_in_profile", {"speaker": speaker.name, **turn})
+        if eyes_are_shut(face.points):
+            yield Notice("eyes_are_shut", {"speaker": speaker.name})

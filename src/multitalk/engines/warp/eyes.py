@@ -2,7 +2,8 @@
 
 A lid is painted in the colour of the skin around the eye, with its crease and its lashes; what lies
 above it (brow, crease, hair, the rim of glasses) stays as photographed. A look is a shift of what
-lies between the lids that fades at their edges. Behind dark glasses nothing is painted.
+lies between the lids that fades at their edges. Behind dark glasses nothing is painted, nor on eyes
+that the photograph shows shut.
 """
 
 from functools import lru_cache
@@ -34,6 +35,9 @@ CHEEKS = (50, 280, 205, 425)
 # An eye is behind the nose that is narrower than this share of the other one's width, and the far
 # one of a face that is turned further than this, in degrees, whatever the mesh makes of it.
 HIDDEN_EYE, HIDING_TURN = 0.35, 50.0
+# Gap of the lids, of the eye's width, below which an eye is shut: too little of it shows to look
+# anywhere, and its lid is the photograph's. Half-closed eyes have some 0.2.
+SHUT = 0.15
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 FITS = 3  # how often what is not skin (hair, lashes, a rim of glasses) is left out of the colour
 # The lid above the lashes, which is what is drawn down when the eye shuts: shares of the way from
@@ -281,7 +285,7 @@ class Eyes:
             return (points[list(indices), :2] - corner) * scale + (scale - 1) / 2
 
         self._source = source
-        seen = [eye for eye in EYES if not _is_hidden(eye, points)]
+        seen = [] if eyes_are_shut(points) else [e for e in EYES if not _is_hidden(e, points)]
         cheeks = _brightness(source, places(CHEEKS))
         rims = [_brightness(source, places(rim)) / max(cheeks, 1.0) for _, _, _, rim in seen]
         self._eyes = [
@@ -307,7 +311,17 @@ class Eyes:
             self._painted = state
 
 
-def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.float64]) -> bool:
+def eyes_are_shut(points: NDArray[np.floating]) -> bool:
+    """Whether all eyes that a face [478, 3] shows are shut, or nearly so."""
+    openings = FaceLandmarks(points.astype(np.float32)).eye_openings
+    return all(
+        opening < SHUT
+        for eye, opening in zip(EYES, openings, strict=True)
+        if not _is_hidden(eye, points)
+    )
+
+
+def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.floating]) -> bool:
     """Whether it is the far eye of a face in profile, of which nothing is seen."""
     widths = [np.hypot(*(points[upper[0]] - points[upper[-1]])[:2]) for upper, *_ in EYES]
     index = EYES.index(eye)
