@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from multitalk.cli.commands import app
-from multitalk.cli.figures import print_verdicts
+from multitalk.cli.figures import print_report, print_verdicts
 from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, judgement, mean_figures
@@ -101,6 +101,7 @@ def test_a_folder_is_one_row_a_video_and_a_mean(talks: Path) -> None:
         ["mean", "1", "of", "2", value],
         ["mean", "0", "of", "2", value],
     )
+    assert any(line.startswith("filmed people") and "1.6 to 4.5" in line for line in lines)
     assert "hidden" not in said
     assert "notes" not in said
 
@@ -115,6 +116,8 @@ def test_the_records_of_several_are_a_list_and_of_one_a_record(talks: Path) -> N
     assert (broken["passed"], broken["verdict"]) == (False, "not judged")
     code, said, _ = run(talks / "good.mp4", "--json")
     assert json.loads(said) == good
+    ranges = {figure["name"]: figure["range"] for figure in good["figures"]}
+    assert (ranges["yaw_deviation"], ranges["teeth_share"]) == ([1.6, 4.5], None)
 
 
 def test_a_folder_without_videos_and_a_plot_of_many_are_refused(
@@ -172,6 +175,22 @@ def test_a_row_says_what_did_not_pass(capsys: pytest.CaptureFixture[str]) -> Non
     assert "y/a: failed: same_shape, x" in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("value", "placed"), [(1.5, "below"), (2.0, "within"), (3.1, "above"), (None, "")]
+)
+def test_a_figure_is_placed_against_filmed_people(
+    value: float | None, placed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure = Figure("yaw_deviation", "a", value, "degrees", "neither", (1.6, 3.0))
+
+    class Seen(Report):
+        figures = (figure,)
+
+    print_report(Seen(num_frames=50, people=(), background=None, checks=()))
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "yaw_deviation" in line]
+    assert row.rstrip().endswith(f"1.6 to 3.0   {placed}".rstrip())
+
+
 def test_two_videos_are_compared_and_shown_beside_each_other(talks: Path, tmp_path: Path) -> None:
     good, both = talks / "good.mp4", tmp_path / "new" / "both.mp4"
     other = tmp_path / "other.mp4"
@@ -188,6 +207,7 @@ def test_two_videos_are_compared_and_shown_beside_each_other(talks: Path, tmp_pa
     (lag,) = [line for line in said.splitlines() if "lag_ms" in line]
     assert int(lag.split()[3]) == pytest.approx(-200, abs=20)
     assert lag.split()[-1] == "good.mp4"
+    assert re.search(r"yaw_speed .* 13\.0 to 19\.0 *$", said, re.MULTILINE)
     assert "other.mp4: failed: " in said
     assert [path.name for path in both.parent.iterdir()] == ["both.mp4"]
     assert (probe(both).width, probe(both).num_frames) == (2 * facts.width, 40)
@@ -197,6 +217,8 @@ def test_two_videos_are_compared_and_shown_beside_each_other(talks: Path, tmp_pa
     winners = {figure["name"]: figure["winner"] for figure in record["figures"]}
     assert winners["opening_correlation"] == winners["lag_ms"] == "second"
     assert winners["blink_rate"] is None
+    ranges = {figure["name"]: figure["range"] for figure in record["figures"]}
+    assert (ranges["blink_rate"], ranges["lag_ms"]) == ([11.0, 54.0], None)
 
 
 def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) -> None:

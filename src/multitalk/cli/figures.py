@@ -20,7 +20,11 @@ from multitalk.cli.verdicts import Judge, Verdict
 if TYPE_CHECKING:
     from multitalk.evaluation import Comparison, Figure, Report
 
+WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; most have one
+FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
+DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
 WIDE = 240  # columns
+BREAKS = ("yaw_deviation", "brow_deviation")  # figures at which a table of many begins anew
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
 CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
 COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
@@ -64,17 +68,23 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     rows = [mean_figures(one.report.figures) if one.report else () for one in verdicts]
     means = mean_figures(figure for row in rows for figure in row)
     names = _names([one.video for one in verdicts])
-    table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
-    table.add_column("verdict", no_wrap=True)
-    for mean in means:
-        heading = mean.name.replace("correlation", "r").replace("_", "\n")
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one, name, row in zip(verdicts, names, rows, strict=True):
-        table.add_row(Text(name), Text(one.name, COLORS[one.name]), *map(_shown, row))
     passed = sum(one.exit_code == 0 for one in verdicts)
-    table.add_section()
-    table.add_row("mean", f"{passed} of {len(verdicts)}", *map(_shown, means))
-    _print_table(table)
+    breaks = [place for place, mean in enumerate(means) if mean.name in BREAKS]
+    for first, last in zip([0, *breaks], [*breaks, len(means)], strict=True):
+        table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
+        table.add_column("verdict", no_wrap=True)
+        part = means[first:last]
+        for mean in part:
+            heading = mean.name.replace("correlation", "r").replace("_", "\n")
+            table.add_column(heading, justify="right", no_wrap=True)
+        for one, name, row in zip(verdicts, names, rows, strict=True):
+            verdict = Text(one.name, COLORS[one.name])
+            table.add_row(Text(name), verdict, *map(_shown, row[first:last]))
+        table.add_section()
+        table.add_row("mean", f"{passed} of {len(verdicts)}", *map(_shown, part))
+        if any(mean.range for mean in part):
+            table.add_row("filmed people", "", *(_ranged(mean.name, mean.range) for mean in part))
+        _print_table(table)
     for one, name in zip(verdicts, names, strict=True):
         if one.reason:
             typer.echo(f"{name}: {one.name}: {one.reason}")
@@ -87,11 +97,14 @@ def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> 
     for name in names:
         table.add_column(Text(name), justify="right", overflow="fold")
     table.add_column("unit")
+    table.add_column("filmed people", justify="right")
     table.add_column("better", overflow="fold")
     for figure in figures:
         values = [_rounded(figure.name, value) for value in (figure.first, figure.second)]
         winner = {"first": names[0], "second": names[1], None: ""}[figure.winner]
-        table.add_row(figure.name, figure.speaker, *values, figure.unit, Text(winner, "green"))
+        known = _ranged(figure.name, figure.range)
+        better = Text(winner, "green")
+        table.add_row(figure.name, figure.speaker, *values, figure.unit, known, better)
     _print_table(table)
     for one, name in zip(verdicts, names, strict=True):
         typer.secho(f"{name}: {one.name}", fg=COLORS[one.name], nl=not one.reason)
@@ -103,10 +116,12 @@ def _print_figures(report: "Report") -> None:
     table = Table("figure", "speaker", box=PLAIN)
     table.add_column("value", justify="right")
     table.add_column("unit")
+    table.add_column("filmed people", justify="right")
     table.add_column()
     for figure in report.figures:
-        value, spelled = _shown(figure), SPELLED[figure.better]
-        table.add_row(figure.name, figure.speaker, value, figure.unit, spelled)
+        spelled = _placed(figure.value, figure.range) or SPELLED[figure.better]
+        known = _ranged(figure.name, figure.range)
+        table.add_row(figure.name, figure.speaker, _shown(figure), figure.unit, known, spelled)
     _print_table(table)
 
 
@@ -125,9 +140,20 @@ def _shown(figure: "Figure") -> str:
     return _rounded(figure.name, figure.value)
 
 
+def _ranged(name: str, known: tuple[float, float] | None) -> str:
+    """A range of filmed people; nothing where it is not known."""
+    return " to ".join(_rounded(name, end) for end in known) if known else ""
+
+
+def _placed(value: float | None, known: tuple[float, float] | None) -> str:
+    """Where a value lies against that range."""
+    if value is None or known is None:
+        return ""
+    return "below" if value < known[0] else "above" if value > known[1] else "within"
+
+
 def _rounded(name: str, value: float | None) -> str:
     """A value as a table shows it, or - where there is none."""
     if value is None:
         return "-"
-    digits = {"lag_ms": 0, "offset_frames": 1, "blink_rate": 1}.get(name, 2)
-    return f"{value:.{digits}f}"
+    return f"{value:.{DIGITS.get(name, 1)}f}"

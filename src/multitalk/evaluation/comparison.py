@@ -21,6 +21,7 @@ class Comparison:
         first: Of the first video; None where it could not be measured, or nobody has this name.
         second: Of the second video.
         winner: Whose is better; None where they are equal, one is missing, or neither way is.
+        range: Of filmed people; None where not known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Comparison:
     first: float | None
     second: float | None
     winner: Winner | None
+    range: tuple[float, float] | None
 
 
 def compare_figures(first: Sequence[Figure], second: Sequence[Figure]) -> tuple[Comparison, ...]:
@@ -47,6 +49,7 @@ def compare_figures(first: Sequence[Figure], second: Sequence[Figure]) -> tuple[
                 first=values[0],
                 second=values[1],
                 winner=_winner(values[0], values[1], figure.better),
+                range=figure.range,
             )
         )
     return tuple(compared)

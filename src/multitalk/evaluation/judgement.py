@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.evaluation.blinks import blink_rate
@@ -21,6 +22,7 @@ from multitalk.evaluation.lipsync import (
     compare_lips,
     listening_motion,
 )
+from multitalk.evaluation.liveliness import measure_liveliness
 from multitalk.evaluation.observation import Frame, Observation, SeenPerson, observe
 from multitalk.evaluation.offset import find_offset
 from multitalk.evaluation.report import PersonReport, Report, checks_of
@@ -100,7 +102,7 @@ def evaluate(
         raise InvalidRequest("no_speech_to_judge", field="video")
     mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
     people = tuple(
-        _person_report(voice, person, mouth, fps=fps)
+        _person_report(voice, person, mouth, said, fps=fps)
         for voice, person, mouth in _pairs(said, seen, boxes or {}, mouths)
     )
     report = Report(
@@ -180,12 +182,16 @@ def _is_in(face: FaceLandmarks, box: Box) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth, *, fps: float) -> PersonReport:
+def _person_report(
+    voice: Voice, person: SeenPerson, mouth: Mouth, said: list[Voice], *, fps: float
+) -> PersonReport:
     sync: LipSync | None = None
     try:
         sync = compare_lips(mouth, voice.target, voice.speaking)
     except TooLittleSpeech:
         logger.info("%s: too little speech to judge the lips", voice.name)
+    count = len(voice.speaking)
+    others = [other.speaking for other in said if other is not voice]
     return PersonReport(
         name=voice.name,
         source=voice.source,
@@ -199,6 +205,12 @@ def _person_report(voice: Voice, person: SeenPerson, mouth: Mouth, *, fps: float
         identity=person.identity,
         flicker=person.flicker,
         blink_rate=blink_rate(person.eyes, fps=fps),
+        liveliness=measure_liveliness(
+            at_25_fps(person.movement, fps=fps, num_frames=count),
+            at_25_fps(person.mouth, fps=fps, num_frames=count),
+            voice.speaking,
+            np.any(others, axis=0) if others else None,
+        ),
         measured=mouth[:, OPENING],
         target=voice.target[:, OPENING],
     )
@@ -211,12 +223,12 @@ def above_rest(mouths: list[Mouth]) -> Mouth:
     return np.asarray(np.sum(moved, axis=0), np.float32)
 
 
-def at_25_fps(mouth: Mouth, *, fps: float, num_frames: int) -> Mouth:
-    """A mouth [T, 2] of a video's frames on the frames of 25 fps; NaN stays: [num_frames, 2]."""
+def at_25_fps(curves: NDArray[np.float32], *, fps: float, num_frames: int) -> NDArray[np.float32]:
+    """Curves [T, K] of a video's frames on the frames of 25 fps; NaN stays: [num_frames, K]."""
     if abs(fps - FPS) < 1e-3:
-        return mouth[:num_frames]
+        return curves[:num_frames]
     seconds = (np.arange(num_frames) + 0.5) / FPS
-    times = (np.arange(len(mouth)) + 0.5) / fps
-    return np.stack([np.interp(seconds, times, curve) for curve in mouth.T], axis=1).astype(
+    times = (np.arange(len(curves)) + 0.5) / fps
+    return np.stack([np.interp(seconds, times, curve) for curve in curves.T], axis=1).astype(
         np.float32
     )

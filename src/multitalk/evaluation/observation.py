@@ -13,12 +13,14 @@ from multitalk.evaluation.blinks import eye_opening
 from multitalk.evaluation.flicker import FlickerMeter
 from multitalk.evaluation.identity import Identity, Look, compare_looks, look_of, still_points
 from multitalk.evaluation.lipsync import Curve, Mouth
+from multitalk.evaluation.liveliness import COLUMNS, Movement, movement_of
 from multitalk.face.landmarks import MIN_FACE_PIXELS, FaceDetector, FaceLandmarks
 from multitalk.face.tracking import track_faces
 from multitalk.face.upright import find_upright
 
 Frame = NDArray[np.uint8]
-UNSEEN = (np.nan, np.nan, np.nan)
+MOVEMENT = 3  # the first column of `movement_of`, after opening, width and eyes
+UNSEEN = np.full(MOVEMENT + COLUMNS, np.nan, np.float32)
 LOOK_EVERY = 5  # frames: identity changes slowly
 
 
@@ -29,6 +31,7 @@ class SeenPerson:
     Attributes:
         mouth: Opening and width [T, 2] in face heights, NaN where the face is not seen.
         eyes: `eye_opening` [T], NaN where the face is not seen.
+        movement: `movement_of` each frame [T, COLUMNS], NaN where the face is not seen.
         face: Where it was at first.
         seen_share: Share of the frames in which it is seen.
         identity: Against the reference picture.
@@ -37,6 +40,7 @@ class SeenPerson:
 
     mouth: Mouth
     eyes: Curve
+    movement: Movement
     face: FaceLandmarks
     seen_share: float
     identity: Identity
@@ -90,7 +94,7 @@ class _FramesSeen:
         self._references: list[Look] = []
         self._looks: list[list[Look]] = []
         self._flickers: list[FlickerMeter] = []
-        self._curves: list[list[tuple[float, float, float]]] = []
+        self._curves: list[list[NDArray[np.float32]]] = []
         self._meter: BackgroundMeter | None = None
 
     def kept(self, frames: Iterable[Frame]) -> Iterable[Frame]:
@@ -105,7 +109,9 @@ class _FramesSeen:
             return
         if self._meter is None and faces:
             self._begin(frame, [face for face in faces if face is not None])
-        self._curves.append([_curves_of(face) if face is not None else UNSEEN for face in faces])
+        self._curves.append(
+            [_curves_of(frame, face) if face is not None else UNSEEN for face in faces]
+        )
         if self._meter is None:
             return
         self._meter.add(frame)
@@ -121,11 +127,12 @@ class _FramesSeen:
             raise NoFaceFound("no_face_in_video", pixels=MIN_FACE_PIXELS)
         count = len(self._first)
         blank = [UNSEEN] * count
-        curves = np.array([row or blank for row in self._curves], np.float32)  # [T, N, 3]
+        curves = np.array([row or blank for row in self._curves], np.float32)  # [T, N, curves]
         people = [
             SeenPerson(
                 mouth=curves[:, index, :2],
                 eyes=curves[:, index, 2],
+                movement=curves[:, index, MOVEMENT:],
                 face=self._first[index],
                 seen_share=float((~np.isnan(curves[:, index, 0])).mean()),
                 identity=compare_looks(
@@ -165,8 +172,9 @@ class _FramesSeen:
             raise NoFaceFound("too_few_faces", speakers=self._expected, faces=len(faces))
 
 
-def _curves_of(face: FaceLandmarks) -> tuple[float, float, float]:
-    return face.mouth_opening, face.mouth_width, eye_opening(face)
+def _curves_of(frame: Frame, face: FaceLandmarks) -> NDArray[np.float32]:
+    single = (face.mouth_opening, face.mouth_width, eye_opening(face))
+    return np.concatenate([np.array(single, np.float32), movement_of(frame, face)])
 
 
 def fitted(portrait: Frame, *, height: int, width: int) -> Frame:

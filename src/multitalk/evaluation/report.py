@@ -8,6 +8,7 @@ from multitalk.evaluation.background import Background
 from multitalk.evaluation.figures import Figure, figures_of
 from multitalk.evaluation.identity import Identity
 from multitalk.evaluation.lipsync import Closures, Curve, LipSync
+from multitalk.evaluation.liveliness import Liveliness
 from multitalk.evaluation.offset import AudioVisualOffset
 
 # Thresholds; docs/evaluation.md tells how they were found.
@@ -67,6 +68,7 @@ class PersonReport:
         identity: Against the portrait or the first frame.
         flicker: Of the face, in levels of 255; None where it is hardly seen.
         blink_rate: Blinks a minute; None where the face is seen for under 5 s.
+        liveliness: How the person moves; of the largest face where several share one voice.
         measured: Opening [T] seen, in face heights.
         target: Opening [T] asked for, in face heights.
     """
@@ -83,6 +85,7 @@ class PersonReport:
     identity: Identity
     flicker: float | None
     blink_rate: float | None
+    liveliness: Liveliness
     measured: Curve
     target: Curve
 

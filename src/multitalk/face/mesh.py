@@ -45,6 +45,9 @@ RIGHT_BROW_LOWER = (46, 53, 52, 65, 55)
 LEFT_BROW_UPPER = (300, 293, 334, 296, 336)
 LEFT_BROW_LOWER = (276, 283, 282, 295, 285)
 
+# Bare skin, under the eyes and beside the nose; on both sides.
+CHEEKS = (50, 280, 101, 330, 205, 425)
+
 # The outline, closed, from the forehead's top over the person's left side and the chin.
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
