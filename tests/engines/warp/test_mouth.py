@@ -91,6 +91,12 @@ def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
         assert painted[near[1], near[0]].min() < 150
 
 
+def test_a_row_that_runs_into_the_lower_teeth_is_not_taken() -> None:
+    picture = photographed_teeth(specks=False)
+    cv2.rectangle(picture, (108, 84), (132, 122), (215, 210, 200), -1)
+    assert cut_own_mouth(picture, open_mouth_points(), 120.0, 165.0).teeth is None
+
+
 def photographed_teeth(specks: bool) -> NDArray[np.uint8]:
     """Skin, a dark open mouth, and in it a row of teeth with, at will, specks below."""
     picture = np.full((200, 300, 3), (200, 160, 140), np.uint8)
