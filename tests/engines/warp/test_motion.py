@@ -74,7 +74,7 @@ def test_the_lids_go_down_with_the_eyes() -> None:
     down = rows[:, 10] > 0.01
     assert down.any()
     assert np.all(rows[down, 8] > 0)
-    assert np.all(rows[down, 8] >= 3 * rows[down, 10])
+    assert np.all(rows[down, 8] >= 2 * rows[down, 10])
 
 
 def test_a_calm_head_moves_less() -> None:

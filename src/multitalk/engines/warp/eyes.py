@@ -54,6 +54,7 @@ DARKEST_SKIN = 20.0  # of 255: below this nothing can be distinguished
 SKIN_SPREADS = 0.22  # eye widths from skin into what is painted: standard deviation
 PLANE_SHARE = 0.03  # weight of the plane where no skin is near
 LOWER_RIM = 0.03  # eye widths by which the white of an eye goes on below its landmarks
+LASH_APART = 0.055  # eye widths from one bundle of lashes to the next
 LASH = 0.055  # height of the lash line above the landmarks, in eye widths
 
 
@@ -105,6 +106,10 @@ class Eye:
         beyond = (np.abs(place[..., 0]) - (xs[-1] - xs[0]) / 2) / (0.28 * self._width)
         self._fade = 1 - smoothstep(beyond, 0, 1)
         self._lash_taper = 1 - np.clip(np.abs(place[..., 0]) / (0.48 * self._width), 0, 1) ** 4
+        # Lashes point outwards, towards the temple and the nose: dark and light along the lid.
+        ray = place[..., 0] / (1 + 0.9 * np.clip(place[..., 1], 0, None) / self._width)
+        phase = 2 * np.pi * ray / (LASH_APART * self._width)
+        self._bristle = 0.50 + 0.28 * np.cos(phase + 1.4 * np.sin(phase / 3.7))
         self._lid_taper = 1 - smoothstep(np.abs(place[..., 0]) / self._width, 0.42, 0.62)
         rows, columns = place.shape[:2]
         u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
@@ -261,11 +266,14 @@ class Eye:
         fold = self._edge - 0.03 * width
         crease = np.exp(-(((y - fold) / (0.055 * width)) ** 2)) * self._lash_taper
         below = np.exp(-np.clip(y - shut, 0, None) / (0.07 * width)) * (y > shut)
-        shade += open_part * (0.06 * crease + 0.16 * below)
+        shade += open_part * (0.10 * crease + 0.16 * below)
         middle = np.exp(-(((down - 0.45) / 0.38) ** 2)) * (1 - (2 * self._x / width) ** 2).clip(0)
         shade -= ROUNDNESS * open_part * cover * middle
-        lashes = np.exp(-(((y - shut) / max(0.020 * width, 1.0)) ** 2)) * self._lash_taper
-        dark = 1 - 0.62 * min(2 * closed, 1) * lashes * open_part
+        # A dark rim, and lashes that stand out below it.
+        thick = np.where(y > shut, 0.055, 0.024) * width
+        lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lash_taper
+        lashes *= np.where(y > shut, self._bristle, 1.0)
+        dark = 1 - 0.72 * min(2 * closed, 1) * lashes * open_part
         # Skin in shade is redder.
         light = (1 - closed * shade[..., None] * self._effect) * dark[..., None]
         return cover[..., None].astype(np.float32), light.astype(np.float32)

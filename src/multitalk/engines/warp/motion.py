@@ -25,8 +25,8 @@ BREATHS_PER_SECOND = 0.27
 # Six numbers say where a head is: yaw, pitch, roll (radians), then shift_x (face widths), shift_y
 # (face heights) and swell, as in `rig.MOTIONS`. A pitch above 0 looks up.
 # Standard deviation of the places that a speaker's head moves to and holds, and the farthest.
-HELD = np.array([8.0 * DEGREE, 7.4 * DEGREE, 3.9 * DEGREE, 0.018, 0.010, 0.016])
-FARTHEST = np.array([11.5 * DEGREE, 9.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
+HELD = np.array([7.4 * DEGREE, 7.2 * DEGREE, 4.1 * DEGREE, 0.018, 0.010, 0.016])
+FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # however lively
 # Standard deviation of what sways on top while somebody speaks, at SWAY_RATES a second.
 SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
@@ -42,7 +42,7 @@ RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
 SWINGS_BACK = 0.45  # of where it was: how far beyond the middle a head moves on average
 FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
-LIDS_FOLLOW = 4.0  # how far the lids go down for each eye width that the eyes look down
+LIDS_FOLLOW = 2.2  # how far the lids go down for each eye width that the eyes look down
 
 # How far the lids are down in the frames of one blink; under half open for 0.12 s.
 BLINK = (0.60, 1.0, 0.80, 0.35)

@@ -21,7 +21,7 @@ from multitalk.face.geometry import ramp, smoothstep
 Array = NDArray[np.float32]
 
 CAVITY = np.array([46, 18, 18], np.float32)
-TEETH_MEET = -0.005  # mouth widths below the place where the lips meet
+TEETH_MEET = -0.015  # mouth widths below the place where the lips meet
 RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
 SHADE = np.array([0.36, 0.52, 0.54], np.float32)
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
@@ -253,8 +253,8 @@ class MouthInterior:
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
         """
         soft = blurred(opening, max(1.0, self._width * 0.035))
-        lowered, raised = (self._shifted(soft, way * 0.03) for way in (1, -1))
-        light = np.clip(0.66 + 0.62 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
+        lowered, raised = (self._shifted(soft, way * 0.04) for way in (1, -1))
+        light = np.clip(0.50 + 0.66 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
         inside *= three_times(light.astype(np.float32))
         seen = spoken * float(np.clip(aperture.gap.max() / (0.12 * self._width), 0, 1))
         along_lip = smoothstep(0.75 - raised, 0, 0.5) * smoothstep(lowered, 0.30, 0.80)

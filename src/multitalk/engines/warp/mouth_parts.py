@@ -20,7 +20,7 @@ UPPER_TEETH = (0.150, 0.112, 0.105, 0.085, 0.060, 0.050)  # widths from the midd
 LOWER_TEETH = (0.092, 0.098, 0.100, 0.080, 0.060, 0.050)
 UPPER_EDGE, LOWER_EDGE = 0.070, 0.020  # v of the biting edges at rest
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((232, 227, 218), (132, 70, 69), (190, 98, 98))
+    np.array(colour) for colour in ((226, 219, 207), (132, 70, 69), (190, 98, 98))
 )
 
 
@@ -113,9 +113,9 @@ class MouthParts:
         along = np.clip(inwards / length, 0, 1.4)
         shade = 0.80 + 0.22 * np.exp(-(((along - 0.35) / 0.35) ** 2))
         to_side = np.minimum(u - bounds[tooth], bounds[tooth + 1] - u) * self.density
-        cleft = 1 - 0.17 * np.exp(-((to_side / (0.008 * self.density + 0.6)) ** 2))
-        towards_cheek = 0.30 + 0.70 * np.exp(-((u / 0.40) ** 4))
-        rounded = 1 - 0.07 * across**2
+        cleft = 1 - 0.30 * np.exp(-((to_side / (0.010 * self.density + 0.7)) ** 2))
+        towards_cheek = 0.28 + 0.72 * np.exp(-((u / 0.34) ** 4))
+        rounded = 1 - 0.12 * across**2
         enamel = self.lit(ENAMEL) * (0.75 + 0.25 * self.tint)
         colour = enamel * (shade * cleft * towards_cheek * rounded)[..., None]
         start, end = (0.92, 1.12) if upper else (1.0, 1.25)

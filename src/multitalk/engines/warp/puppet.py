@@ -30,7 +30,7 @@ OPEN, SEAL, SPREAD, ROUND = (
 )
 SLIGHT = 0.05  # rounding that is not seen
 # Of the gap between the lips; the lower lip goes down farther and bares the lower teeth.
-LOWER_TEETH_DROP = 0.56
+LOWER_TEETH_DROP = 0.50
 BITING_HOLDS = 0.8  # of the jaw's drop, where the teeth are together
 DRAWN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 
