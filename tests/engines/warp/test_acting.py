@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.acting import INDEX, Actor
-from multitalk.engines.warp.mood import MOODS, NEUTRAL
+from multitalk.engines.warp.mood import MOODS, NEUTRAL, Course
 from multitalk.engines.warp.puppet import Pose, Puppet
 from multitalk.engines.warp.rig import Rig
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
@@ -19,7 +19,8 @@ def a_vowel(**values: float) -> VisemeTrack:
 
 
 def played(rig: Rig, track: VisemeTrack, mood: str | None = None) -> Pose:
-    actor = Actor(rig, seed=0, person=0, mood=MOODS[mood] if mood else NEUTRAL)
+    named = MOODS[mood] if mood else NEUTRAL
+    actor = Actor(rig, seed=0, person=0, course=Course(named, named, named))
     return next(actor.perform(track))
 
 

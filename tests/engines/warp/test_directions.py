@@ -43,6 +43,15 @@ A man is talking in English
 아이가 노래를 부른다
 남자가 카메라 앞에서 말하고 있습니다
 여자가 말하는 영상
+a man talks, smiling at first
+A woman talks. She gets angry at the end.
+a man whispers
+a surprised woman is talking
+At first he speaks seriously, then he smiles
+처음에는 웃다가 끝에는 화를 낸다
+남자가 화를 내며 말한다
+진지하게 말하는 남자
+여자가 속삭이며 말한다
 """.strip().splitlines()
 
 DIRECTING = """
@@ -68,6 +77,10 @@ a dog runs
 a woman reading a book
 a man shakes his head
 smiles and nods
+a man turns at the end
+a man smiles at first, a woman is angry at the end
+a man talks and laughs at the end
+처음에는 걷다가 끝에는 웃는다
 a woman wearing a red hat talks
 a man who is not angry talks
 a sad man and a happy woman talk

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from multitalk.engines.warp.attention import Attending, Direction
-from multitalk.engines.warp.mood import Mood
+from multitalk.engines.warp.mood import STEADY, Course
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
@@ -19,6 +19,7 @@ FREED_OPENING = 0.015  # face heights from which lips no longer press on each ot
 PRESSED_TOGETHER = 0.18  # of `seal`: by how much firmer p, b and m close an open photograph
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
+HIGHEST_BROW = 0.9  # of `brow`, however much raises it: beyond, the lid's skin is drawn out
 TURNED = (15, 45)  # degrees of a photograph's turn over which its head comes to move less
 TURNED_CALMS = 0.6  # by so much: what it would show of its far side is not in the photograph
 CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
@@ -49,7 +50,8 @@ class Actor:
         *,
         seed: int,
         person: int,
-        mood: Mood,
+        course: Course = STEADY,
+        num_frames: int = 1,
         motion: float = 1.0,
         others: Sequence[Direction] = (),
     ) -> None:
@@ -59,18 +61,21 @@ class Actor:
             rig: The head's.
             seed: Of all that chance decides.
             person: Who of the scene it is.
-            mood: Of the talk.
+            course: The moods of the talk.
+            num_frames: The talk's length.
             motion: How lively: 1 as filmed speakers are.
             others: Where the others are, from `attention.directions_to_others`.
         """
         self._rig = rig
-        self._mood = mood
+        self._course = course
+        self._num_frames = num_frames
+        self._frame = 0
         self._parted = rig.layout.parted > PARTED
         self._calm = 1 - CALMED * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
         self._attending = Attending(seed, person, others)
         self._smiling = min(motion, 1.0)
-        self._gestures = Gestures(seed, person, liveliness=mood.liveliness * lively)
+        self._gestures = Gestures(seed, person, liveliness=lively)
 
     def perform(self, track: VisemeTrack, others: Sequence[VisemeTrack] = ()) -> Iterator[Pose]:
         """Yield the pose of each frame of the next stretch, which has the others' tracks, too."""
@@ -78,18 +83,23 @@ class Actor:
             yield self._pose(track, [float(other.activity[frame]) for other in others], frame)
 
     def _pose(self, track: VisemeTrack, heard: Sequence[float], frame: int) -> Pose:
+        mood = self._course.at(self._frame / self._num_frames)
+        self._frame += 1
         closure = float(track.closure[frame])
         parted = 1 - closure
         tuck = float(track.labiodental[frame]) * parted
         spoken = float(track.opening[frame]) * parted * (1 - TUCKED_CLOSES * tuck)
-        opening = self._calm * max(spoken, TUCKED_OPENING * tuck)
+        opening = mood.opening * self._calm * max(spoken, TUCKED_OPENING * tuck)
         width = self._calm * float(track.width[frame])
         spread = max(width, 0.0)
         rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
         activity = float(track.activity[frame])
         attention = self._attending.step(activity, heard)
         gesture = self._gestures.step(
-            activity=activity, loudness=float(track.loudness[frame]), attention=attention
+            activity=activity,
+            loudness=float(track.loudness[frame]),
+            attention=attention,
+            liveliness=mood.liveliness,
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
         # Lips rest closed, whatever the photograph's do.
@@ -105,19 +115,19 @@ class Actor:
         biting = float(track.teeth[frame]) * parted
         shown = min(0.3 * parted + 0.4 * spread + 0.5 * biting, 1.0)
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
-        weights[INDEX["brow"]] = gesture.brow + self._mood.brow
-        smile = self._mood.smile
+        weights[INDEX["brow"]] = min(gesture.brow + mood.brow, HIGHEST_BROW)
+        smile = mood.smile
         if smile >= 0:
             smile = max(smile, self._smiling * attention.smile)
         smiled = smile_of(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
-        weights[INDEX["frown"]] = self._mood.frown
+        weights[INDEX["frown"]] = mood.frown
         weights[-len(MOTIONS) :] = gesture.motion
         return Pose(
             weights,
             tongue=float(track.tongue[frame]),
             rounding=rounding,
             biting=biting,
-            closed=max(gesture.closed, self._mood.lids),
+            closed=max(gesture.closed, mood.lids),
             look=gesture.look,
         )

@@ -8,7 +8,7 @@ of them counts as a direction: a needless notice is better than a missing one.
 import re
 import unicodedata
 
-from multitalk.engines.warp.mood import HINTS, NEUTRAL, mood_of
+from multitalk.engines.warp.mood import HINTS, STEADY, course_of, timeless
 
 _WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _DETERMINERS = "a an the this that one two three four five both 1 2 3 4 5"
@@ -28,13 +28,18 @@ _PLAIN = frozenset(
     herself themselves hello hi head
     look looks looking facing front camera viewer viewers audience us me you
     each other another together naturally clearly english korean
+    start starts starting begin begins beginning throughout
     """.split()
 )
 # Words of a mood that the face follows a little; laughing and weeping are acting.
 _MOOD_WORDS = (
     "happy happily smile smiles smiling cheerful cheerfully joyful joyfully sad sadly unhappy "
-    "unhappily sorrowful sorrowfully angry angrily furious furiously annoyed calm calmly serene "
-    "serenely relaxed peaceful peacefully"
+    "unhappily sorrowful sorrowfully angry angrily furious furiously annoyed surprised astonished "
+    "amazed serious seriously solemn solemnly stern sternly calm calmly serene serenely relaxed "
+    "peaceful peacefully whisper whispers whispering"
+)
+_BECOMES = re.compile(
+    rf"\b(?:become|get|grow|turn|look|seem)(?:s|ing)? (?=(?:{'|'.join(_MOOD_WORDS.split())})\b)"
 )
 # Whoever it is that talks: "an astronaut and a robot are talking".
 _SOMEBODY = rf"(?:{'|'.join(_DETERMINERS.split())}) \S+"
@@ -44,7 +49,7 @@ _SOMEBODY_TALKS = re.compile(
 
 _KOREAN_NOUNS = (
     "남자|여자|남성|여성|사람|아이|어린이|소년|소녀|청년|청소년|노인|할머니|할아버지|아저씨|아주머니|"
-    "인물|얼굴|화자|친구|부부|아나운서|진행자|기자|선생님|교사|교수|의사|가수|배우|남녀|모습|영상|사진|"
+    "인물|얼굴|표정|화자|친구|부부|아나운서|진행자|기자|선생님|교사|교수|의사|가수|배우|남녀|모습|영상|사진|"
     "카메라|정면|앞|시청자|관객|서로|우리|함께|같이|말|이야기|얘기|대화|발언|설명|노래|한국어|영어"
 )
 _KOREAN_PARTICLES = (
@@ -69,17 +74,22 @@ _KOREAN_PLAIN = re.compile(
 )
 # 웃다 is to smile and to laugh; what is said of it here is how somebody talks.
 _KOREAN_MANNER = re.compile(
-    r"[가-힣]+(?:게|히|며|면서|고|은|는|한|운|난|를|을|로|로운|띤|짓고|지으며)"
+    r"[가-힣]+(?:게|히|며|면서|고|은|는|한|운|난|란|를|을|로|로운|띤|짓고|지으며|이며|이듯)"
 )
-_KOREAN_SMILE = re.compile(r"띠고|띠며|띤|짓고|지으며|짓는|머금고|머금은")
+# "웃다가 끝에는 화를 낸다": with a time, how somebody talks may be the verb.
+_KOREAN_IN_TURN = re.compile(r"[가-힣]+(?:다가|지만|다|니다|요)")
+_KOREAN_ANGER = re.compile(r"화[를가] ?(?=[내낸나난])")
+_KOREAN_SMILE = re.compile(r"띠고|띠며|띤|짓고|지으며|짓는다?|짓습니다|머금고|머금은")
 
 
 def gives_directions(prompt: str) -> bool:
     """Whether a prompt says more than that somebody talks, and in which of the moods we know."""
     prompt = unicodedata.normalize("NFC", prompt)
-    words = _WORDS.findall(prompt.lower())
-    moods = {word for word in words if _is_mood(word)}
-    if moods and mood_of(prompt) is NEUTRAL:
+    text = timeless(prompt)
+    in_turn = text != prompt.lower()
+    words = _WORDS.findall(_KOREAN_ANGER.sub("화", _BECOMES.sub("", text)))
+    moods = {word for word in words if _is_mood(word, in_turn)}
+    if moods and course_of(prompt) == STEADY:
         return True  # denied, or of several people: the face does not follow it
     left = _SOMEBODY_TALKS.sub("", " ".join(words)).split()
     smiles = any(word.startswith("미소") for word in moods)
@@ -92,8 +102,10 @@ def gives_directions(prompt: str) -> bool:
     )
 
 
-def _is_mood(word: str) -> bool:
+def _is_mood(word: str, in_turn: bool) -> bool:
     if word in _MOOD_WORDS.split():
         return True
-    hinted = any(hint.match(word) for hint in HINTS.values())
-    return hinted and _KOREAN_MANNER.fullmatch(word) is not None
+    if not any(hint.match(word) for hint in HINTS.values()):
+        return False
+    endings = (_KOREAN_MANNER, _KOREAN_IN_TURN) if in_turn else (_KOREAN_MANNER,)
+    return any(ending.fullmatch(word) for ending in endings)

@@ -17,7 +17,7 @@ from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.directions import gives_directions
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import eyes_are_shut
-from multitalk.engines.warp.mood import mood_of
+from multitalk.engines.warp.mood import course_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.errors import InvalidRequest
@@ -77,14 +77,15 @@ class WarpEngine:
         puppets = [
             Puppet(picture, rig, alone=not _overlaps(rig, rigs), effort=effort) for rig in rigs
         ]
-        mood = mood_of(scene.prompt)
+        course = course_of(scene.prompt)
         heads = [rig.frame for rig in rigs]
         actors = [
             Actor(
                 rig,
                 seed=options.seed,
                 person=person,
-                mood=mood,
+                course=course,
+                num_frames=scene.num_frames,
                 motion=options.motion,
                 others=directions_to_others(heads, person),
             )

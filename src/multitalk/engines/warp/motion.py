@@ -91,13 +91,21 @@ class Gestures:
         self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
 
-    def step(self, *, activity: float, loudness: float, attention: Attention = NOTHING) -> Gesture:
+    def step(
+        self,
+        *,
+        activity: float,
+        loudness: float,
+        attention: Attention = NOTHING,
+        liveliness: float = 1.0,
+    ) -> Gesture:
         """The next frame's gesture.
 
         Args:
             activity: Whether the person speaks, 0..1.
             loudness: How loudly, 0..1.
             attention: What they attend to.
+            liveliness: In this mood; a factor.
         """
         t = self._frame / FPS
         self._frame += 1
@@ -115,7 +123,8 @@ class Gestures:
         place[4] -= LOWERED_BY_PITCH * place[1]
         settled = min(1.0, t / SETTLE_SECONDS)
         settled = settled * settled * (3 - 2 * settled)
-        lively = settled * self._liveliness
+        liveliness *= self._liveliness
+        lively = settled * liveliness
         motion = np.append(np.clip(lively * place, -LARGEST, LARGEST), 0.0)
         breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
         motion[5:] += settled * breath * np.array([0.0015, 0.004])
@@ -130,9 +139,7 @@ class Gestures:
             _within(glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[0], 0),
             _within(glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[1], 1),
         )
-        turned = max(
-            turned * self._liveliness, 2 * BLINK_AT_A_TURN if attention.shifts and held else 0.0
-        )
+        turned = max(turned * liveliness, 2 * BLINK_AT_A_TURN if attention.shifts and held else 0.0)
         shut = self._blinks.step(speaking, turned=turned)
         closed = min(max(shut, LIDS_FOLLOW * look[1]), 1.0)
         return Gesture(motion, brow, closed, look)
