@@ -1,14 +1,16 @@
 """What a window and a talk take at real size, counted on `meta`: no GPU, no weights, no timing.
 
-    .venv-diffusion/bin/python benchmarks/count_operations.py [--size 448x896] [--weights]
+    .venv-diffusion/bin/python benchmarks/count_operations.py [--size 448x896]
+        [--weights | --processes]
 
 FLOP are those of matrix products, convolutions and attention, a multiplication and an addition
 being two. Bytes are what all operations read and write, one at a time, if none is fused. With
---weights, a forward by how the network's weights are held.
+--weights, a forward by how the network's weights are held. With --processes, what each of several
+processes that share a talk computes of the VAE, and sends.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -29,6 +31,7 @@ from diffusion_models import (
     make_quantized,
     make_transformer,
 )
+from multitalk.engines.diffusion import vae_strips
 from multitalk.engines.diffusion.quantized import multiply_in_fp8
 from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
@@ -36,6 +39,9 @@ from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTrans
 WINDOW_FRAMES, FPS = 81, 25
 CONDITIONING_FRAMES = {"MultiTalk": 25, "InfiniteTalk": 9}
 FORWARDS = 16  # of a window: 8 steps with two branches
+PROCESSES = (2, 4, 8)
+MIDDLE_CHANNELS = 384  # of the VAE, where strips are joined in encoding
+LAYERS, DIM = 40, 5120  # of the network
 SHOWN_SECONDS = (1, 2, 5, 10, 20, 60)
 LONGEST_SECONDS = (10, 30, 60)  # of the talks, all lengths alike, whose mean is shown
 
@@ -180,6 +186,69 @@ def show_weights(height: int, width: int) -> None:
         print(f"| {name} | {operations} | {cost.bytes / 1e12:.3f} | {cost.flops / 1e12:.0f} |")
 
 
+@dataclass(frozen=True)
+class Strip:
+    """A process that computes its strip, as large as it is, without any others."""
+
+    processes: int
+    rank: int
+
+    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
+        """A tensor of the whole's size."""
+        shape = list(part.shape)
+        shape[dim] = sum(lengths)
+        return part.new_empty(shape)
+
+
+@torch.no_grad()
+def strip_costs(height: int, width: int, processes: int) -> tuple[Cost, Cost]:
+    """What the process with the most to do computes of encoding and of decoding a window."""
+    with made_on("meta", torch.bfloat16):
+        vae = AutoencoderKLWan().eval()
+    shape = latent_frames(WINDOW_FRAMES), height // 8, width // 8
+    video = torch.empty(1, 3, WINDOW_FRAMES, height, width, device="meta", dtype=vae.dtype)
+    latents = torch.empty(1, 16, *shape, device="meta", dtype=vae.dtype)
+    if processes == 1:
+        return _counted(lambda: vae.encode(video)), _counted(lambda: vae.decode(latents))
+    strip = Strip(processes, (processes - 1) // 2)  # in the middle: others on both sides
+    return (
+        _counted(lambda: vae_strips.encode(vae, video, strip)),
+        _counted(lambda: vae_strips.decode(vae, latents, strip)),
+    )
+
+
+def show_processes(height: int, width: int) -> None:
+    """Tables of what each of several processes computes of the VAE, and of what it sends."""
+    rows = {processes: strip_costs(height, width, processes) for processes in (1, *PROCESSES)}
+    print(f"{height}x{width}, {WINDOW_FRAMES} frames: the VAE, for each process, in 16 bits")
+    print("| processes | encode, TFLOP | TB | as fast | decode, TFLOP | TB | as fast |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for processes, costs in rows.items():
+        cells = [
+            f"{cost.flops / 1e12:.0f} | {cost.bytes / 1e12:.2f} | {whole.flops / cost.flops:.1f}"
+            for cost, whole in zip(costs, rows[1], strict=True)
+        ]
+        print(f"| {processes} | {' | '.join(cells)} |")
+    size = Size(latent_frames(WINDOW_FRAMES), height // 8, width // 8)
+    middle = MIDDLE_CHANNELS * size.frames * size.height * size.width
+    frames = 3 * WINDOW_FRAMES * height * width
+    print("\n| processes | two branches, GB | in halves, GB | encode, GB | decode, GB |")
+    print("| --- | --- | --- | --- | --- |")
+    for processes in PROCESSES:
+        sent = (
+            2 * exchanged_bytes(size, processes),
+            exchanged_bytes(size, processes // 2),
+            *(2 * numbers * (processes - 1) / processes for numbers in (middle, frames)),
+        )
+        print(f"| {processes} | {' | '.join(f'{number / 1e9:.2f}' for number in sent)} |")
+
+
+def exchanged_bytes(size: Size, processes: int) -> float:
+    """What a process sends of its tokens in a forward: queries, keys, values and what they give."""
+    held = 2 * size.tokens / processes * DIM
+    return LAYERS * 4 * held * (processes - 1) / processes
+
+
 def talk_flops(counter: Counter, lengths: SegmentLengths, num_frames: int) -> float:
     """Of all windows of a talk."""
     windows = segments(num_frames, lengths)
@@ -227,10 +296,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="448x896", help="height x width of the video, in pixels")
     parser.add_argument("--weights", action="store_true", help="a forward by how weights are held")
+    parser.add_argument("--processes", action="store_true", help="the VAE divided among several")
     arguments = parser.parse_args()
     height, width = map(int, arguments.size.split("x"))
     if arguments.weights:
         show_weights(height, width)
+        return
+    if arguments.processes:
+        show_processes(height, width)
         return
     counter = Counter(height, width)
     show_windows(counter)

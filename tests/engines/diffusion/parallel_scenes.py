@@ -157,12 +157,14 @@ def uneven(engine):
     return frames_of(engine, SIDES, steps=1, text_guidance_scale=1.0)
 
 
-# Of a step, the first two branches are asked in halves, the third by all together.
-IN_HALVES, ALL_TOGETHER = 1, 2  # counted from a talk's first question to this process
+# Where, and at which call of a talk. Of a step, the first two branches are asked in halves, the
+# third by all together; strips of the frame are joined for each latent frame.
+IN_HALVES, ALL_TOGETHER = (BETWEEN_EXCHANGES, 1), (BETWEEN_EXCHANGES, 2)
+BETWEEN_STRIPS = "vae.encoder.mid_block", 2
 # What goes wrong in which other process, during which talk of a scene, counted from 1.
 ELSEWHERE = {
     ("long", 1, 12): (IN_HALVES, raising(torch.OutOfMemoryError("there"))),
-    ("long", 1, 13): (ALL_TOGETHER, raising(RuntimeError("there"))),
+    ("long", 1, 13): (BETWEEN_STRIPS, raising(RuntimeError("there"))),
     ("long", 1, 15): (ALL_TOGETHER, lambda: os._exit(3)),
     ("halves", 3, 5): (IN_HALVES, raising(RuntimeError("there"))),
     ("halves", 1, 6): (IN_HALVES, raising(torch.OutOfMemoryError("there"))),
@@ -177,7 +179,8 @@ def following(scene, rank):
     def followed(engine, *given):
         talks.append(1)
         if fault := ELSEWHERE.get((scene, rank, len(talks))):
-            goes_wrong(engine, BETWEEN_EXCHANGES, fault[1], call=fault[0])
+            (part, call), wrong = fault
+            goes_wrong(engine, part, wrong, call=call)
         return really(engine, *given)
 
     return followed

@@ -19,7 +19,6 @@ from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
 from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.memory import place  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.pipeline import VaeCodec  # noqa: E402
 from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
 from multitalk.engines.diffusion.speaker_binding import speaker_map  # noqa: E402
 from multitalk.engines.diffusion.speed import (  # noqa: E402
@@ -28,6 +27,7 @@ from multitalk.engines.diffusion.speed import (  # noqa: E402
     problem_of_fp8,
 )
 from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
+from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,

@@ -26,9 +26,9 @@ from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
 from multitalk.engines.diffusion.memory import Placement, devices_of, place  # noqa: E402
 from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
 from multitalk.engines.diffusion.pinned import ALIGNMENT, pack  # noqa: E402
-from multitalk.engines.diffusion.pipeline import VaeCodec  # noqa: E402
 from multitalk.engines.diffusion.plans import GIB, PLANS, Room, working_bytes  # noqa: E402
 from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
+from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
 from multitalk.engines.diffusion.weight_files import find_weight_files  # noqa: E402
 from multitalk.engines.diffusion.weight_sizes import NetworkBytes, network_bytes  # noqa: E402
 from multitalk.errors import EngineUnavailable  # noqa: E402
@@ -189,9 +189,9 @@ def test_a_talk_that_no_plan_holds_is_tried_with_the_plan_in_force():
 def test_where_the_vae_does_not_fit_it_works_in_tiles_from_the_start(monkeypatch):
     asked, really = [], VaeCodec.__init__
 
-    def noted(codec, vae, device, *, in_tiles=False):
+    def noted(codec, *given, in_tiles, **named):
         asked.append(in_tiles)
-        really(codec, vae, device, in_tiles=in_tiles)
+        really(codec, *given, in_tiles=in_tiles, **named)
 
     monkeypatch.setattr(VaeCodec, "__init__", noted)
     tight = replace(room_for(RESIDENT, "720p"), vae_dtype="float32")

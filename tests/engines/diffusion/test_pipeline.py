@@ -15,10 +15,11 @@ from multitalk.engines.diffusion.masks import SpeakerOutOfSight  # noqa: E402
 from multitalk.engines.diffusion.pipeline import (  # noqa: E402
     MultiTalkPipeline,
     Recent,
-    VaeCodec,
     clean_prompt,
 )
 from multitalk.engines.diffusion.segments import SegmentLengths, num_segments  # noqa: E402
+from multitalk.engines.diffusion.sharing import Alone  # noqa: E402
+from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 # What two runs of the same numbers may differ by: the order of sums depends on where memory lies.
@@ -263,13 +264,19 @@ def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):
         pipeline.enable_model_cpu_offload()
 
 
+class OneOfTwenty(Alone):
+    """One of more processes than a small frame has strips."""
+
+    processes = 20
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_what_does_not_fit_is_decoded_in_tiles(pipeline, monkeypatch, shared):
     vae = pipeline.vae
     for side in ("height", "width"):
         monkeypatch.setattr(vae, f"tile_sample_min_{side}", 32)
         monkeypatch.setattr(vae, f"tile_sample_stride_{side}", 24)
-    codec = VaeCodec(vae, torch.device("cpu"))
+    codec = VaeCodec(vae, torch.device("cpu"), sharing=OneOfTwenty() if shared else None)
     latents = torch.randn(16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     sizes = []
 
@@ -278,7 +285,6 @@ def test_what_does_not_fit_is_decoded_in_tiles(pipeline, monkeypatch, shared):
         if given[0].shape[-1] > 4:
             raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: shared)
     handle = vae.decoder.register_forward_pre_hook(fits)
     try:
         with torch.no_grad():

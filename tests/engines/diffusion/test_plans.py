@@ -1,5 +1,6 @@
 """Memory plans: what they take, counted on networks of the real size, and which one is chosen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,7 @@ def test_a_vae_in_float32_works_in_tiles_where_less_is_free():
     assert room.plans() == PLANS
     assert room.in_tiles(RESIDENT, "720p")
     assert not room.in_tiles(RESIDENT, "480p")
+    assert not replace(room, in_strips=True).in_tiles(RESIDENT, "720p")
     assert "720p: resident, 38.3 GiB, VAE in tiles" in room.said()
 
 

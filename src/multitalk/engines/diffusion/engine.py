@@ -369,7 +369,8 @@ def _room(files: WeightFiles, settings: Settings, team: Alone | Team) -> Room:
     )
     free = torch.cuda.mem_get_info()[0] if has_gpu() else float("inf")
     host = team.least(available_bytes() / team.processes)
-    return Room(sizes, team.least(free), vae_dtype, host)
+    in_strips = team.processes > 1
+    return Room(sizes, team.least(free), vae_dtype, host, in_strips=in_strips)
 
 
 def _plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:

@@ -32,7 +32,7 @@ from multitalk.engines.diffusion.launch import Launch
 from multitalk.engines.diffusion.memory import has_gpu
 from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Notes
 from multitalk.engines.diffusion.sharing import Alone
-from multitalk.engines.diffusion.token_shard import use_shards
+from multitalk.engines.diffusion.token_shard import gathered, use_shards
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineBroken, EngineUnavailable, MultiTalkError
 
@@ -67,6 +67,7 @@ class Team:
     Attributes:
         follows: Whether this is not the first one.
         processes: How many there are.
+        rank: Which of them this is.
     """
 
     def __init__(self, launch: Launch) -> None:
@@ -83,6 +84,7 @@ class Team:
         if has_gpu():
             torch.cuda.set_device(launch.local_rank)
         dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu() else "gloo", timeout=PATIENCE)
+        self.rank = launch.rank
         self.follows = launch.rank > 0
         self.processes = launch.num_processes
         notes = Notes(patience=FOR_EVER if self.follows else PATIENCE)
@@ -118,7 +120,7 @@ class Team:
 
     def _split(self, transformer: MultiTalkTransformer3DModel) -> _Half:
         device = torch.device("cuda" if has_gpu() else "cpu")
-        rank, size = dist.get_rank(), self.processes // 2
+        rank, size = self.rank, self.processes // 2
         mesh = init_device_mesh(
             device.type, (2, 1, size), mesh_dim_names=("half", "ring", "ulysses")
         )
@@ -176,6 +178,20 @@ class Team:
         finally:
             self._circle = self._all
             use_shards(half.network, whole)
+
+    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
+        """All processes' parts one after another along a dimension, in every process.
+
+        Args:
+            part: This process's.
+            lengths: Of all parts along the dimension.
+            dim: Counted from the end.
+
+        Raises:
+            OutOfMemoryError, EngineFailed, TalkLeftError, EngineBroken: As `together`.
+        """
+        self.ask("parts")
+        return gathered(part, lengths, dim=dim)
 
     def least(self, value: float) -> float:
         """The smallest of all processes' values."""

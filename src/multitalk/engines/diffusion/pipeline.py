@@ -7,7 +7,6 @@ talk of any length is given out segment by segment, and no more than one segment
 
 import hashlib
 import html
-import logging
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
     AutoTokenizer,
@@ -54,13 +53,13 @@ from multitalk.engines.diffusion.sharing import Alone, Sharing
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.vae_codec import VaeCodec
 from multitalk.engines.diffusion.visiting import Home
 from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
 from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder
 
 Array = NDArray[np.float32]
-logger = logging.getLogger(__name__)
 
 SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
 REMEMBERED_PROMPTS = 16  # 4 MB each at real size
@@ -336,7 +335,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
             WatchedTalk(talk, pace),
-            WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles), pace),
+            WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles, sharing=sharing), pace),
             source,
             num_frames=num_frames,
             lengths=lengths,
@@ -432,65 +431,6 @@ class MultiTalkPipeline(DiffusionPipeline):
             home.call_back()
             if device.type == "cuda":
                 torch.cuda.empty_cache()  # the transformer needs the room
-
-
-class VaeCodec:
-    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1.
-
-    Decoding takes the most memory of all. Where it does not fit, it is done again in tiles, which
-    takes a little longer, and so are the later decodings. Several processes that share a talk do
-    not do so by themselves: what one decodes must be what the others do.
-    """
-
-    def __init__(
-        self, vae: AutoencoderKLWan, device: torch.device, *, in_tiles: bool = False
-    ) -> None:
-        """Work with a VAE on a device, from the start in tiles, or at once while that fits."""
-        self._vae = vae
-        self._device = device
-        self._in_tiles = in_tiles
-        self._encodes_in_tiles = in_tiles
-        shape = (-1, 1, 1, 1)
-        self._mean = torch.tensor(vae.config.latents_mean, device=device).reshape(shape)
-        self._deviation = torch.tensor(vae.config.latents_std, device=device).reshape(shape)
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """RGB in [-1, 1], [3, T, H, W] -> normalised latents, float32 [16, t, h, w]."""
-        with self._tiling(self._encodes_in_tiles):
-            encoded = self._vae.encode(frames[None].to(self._device, self._vae.dtype))
-        latents = encoded.latent_dist.mode()[0].float()
-        return (latents - self._mean) / self._deviation
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents [16, t, h, w] -> RGB in [-1, 1], float32 [3, T, H, W]."""
-        scaled = latents.to(self._device).float() * self._deviation + self._mean
-        scaled = scaled[None].to(self._vae.dtype)
-        if not self._in_tiles:
-            try:
-                return self._decoded(scaled)
-            except torch.OutOfMemoryError:
-                if distributed.is_available() and distributed.is_initialized():
-                    raise
-                logger.warning("out of memory while decoding at once: now in tiles")
-            self._in_tiles = True
-            self._vae.clear_cache()  # of features, which a decoding that failed leaves
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-        with self._tiling(True):
-            return self._decoded(scaled)
-
-    @contextmanager
-    def _tiling(self, wanted: bool) -> Iterator[None]:
-        was = self._vae.use_tiling
-        if wanted:
-            self._vae.enable_tiling()
-        try:
-            yield
-        finally:
-            self._vae.use_tiling = was
-
-    def _decoded(self, scaled: Tensor) -> Tensor:
-        return self._vae.decode(scaled, return_dict=False)[0][0].float().clamp(-1, 1)
 
 
 class Recent:

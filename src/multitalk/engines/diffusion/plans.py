@@ -106,6 +106,8 @@ class Room:
         vae_dtype: Of the VAE's numbers.
         host_bytes: Of the host, for this process, before anything is loaded.
         pixels: Of the largest frame at each resolution.
+        in_strips: Whether several processes compute a strip of the frame each with the VAE, which
+            takes less than a step, whatever the VAE's numbers.
     """
 
     sizes: Mapping[str, NetworkBytes]
@@ -113,6 +115,7 @@ class Room:
     vae_dtype: VaeDtype = "bfloat16"
     host_bytes: float = math.inf
     pixels: Mapping[Resolution, int] = field(default_factory=lambda: LARGEST)
+    in_strips: bool = False
 
     def needed(self, plan: MemoryPlan, resolution: Resolution, *, in_tiles: bool = True) -> int:
         """Bytes of the GPU that a plan takes at a resolution."""
@@ -125,7 +128,8 @@ class Room:
 
     def in_tiles(self, plan: MemoryPlan, resolution: Resolution) -> bool:
         """Whether the VAE has to work in tiles for that."""
-        return self.needed(plan, resolution, in_tiles=False) > self.free_bytes
+        at_once = self.needed(plan, resolution, in_tiles=False)
+        return not self.in_strips and at_once > self.free_bytes
 
     def plan_for(self, resolution: Resolution) -> MemoryPlan:
         """The fastest plan for a resolution; the smallest where none fits."""

@@ -9,9 +9,10 @@ from torch import Tensor
 from multitalk.engines.base import Watch
 from multitalk.engines.diffusion.guidance import Branch
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.vae_strips import Joining
 
 
-class Sharing(Protocol):
+class Sharing(Joining, Protocol):
     """The processes that share a talk, seen from one of them."""
 
     def answers(
@@ -31,6 +32,7 @@ class Alone:
 
     follows: ClassVar[bool] = False
     processes: ClassVar[int] = 1
+    rank: ClassVar[int] = 0
 
     def share(self, transformer: MultiTalkTransformer3DModel) -> None:
         """Nothing to share."""
@@ -40,6 +42,10 @@ class Alone:
     ) -> dict[Branch, Tensor]:
         """One branch after the other."""
         return {branch: predict(branch) for branch in branches}
+
+    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:  # noqa: ARG002
+        """The part: there are no others."""
+        return part
 
     def least(self, value: float) -> float:
         """The value."""

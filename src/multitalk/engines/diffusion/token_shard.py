@@ -3,7 +3,9 @@
 Without context parallelism a shard is all tokens and every question is answered locally.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,14 +40,9 @@ class TokenShard:
         """The talk's first tokens, wherever they are held: [1, length, ...] -> [1, count, ...]."""
         if self.group is None:
             return tokens[:, :count]
-        lengths = [length for _, length in _spans(self.num_tokens, self.group.size())]
-        width = min(count, max(lengths))  # of what everyone sends: shards may differ by a token
-        sent = tokens.new_zeros(1, width, *tokens.shape[2:])
-        sent[:, : self.length] = tokens[:, :width]
-        others = [torch.empty_like(sent) for _ in lengths]
-        torch.distributed.all_gather(others, sent, group=self.group)
-        held = [other[:, :length] for other, length in zip(others, lengths, strict=True)]
-        return torch.cat(held, dim=1)[:, :count]
+        shards = spans(self.num_tokens, self.group.size())
+        lengths = [min(stop - start, count) for start, stop in shards]
+        return gathered(tokens[:, :count], lengths, dim=1, group=self.group)[:, :count]
 
     def extremes(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Smallest and largest of each row over all tokens of the talk: [C, L] -> [C], [C]."""
@@ -84,14 +81,36 @@ def shard_of(num_tokens: int, parallel_config: Any) -> TokenShard:
         return TokenShard(0, num_tokens, num_tokens)
     group = context._flattened_mesh.get_group()
     context.ulysses_anything = num_tokens % group.size() != 0  # or it would take them as equal
-    offset, length = _spans(num_tokens, group.size())[torch.distributed.get_rank(group)]
-    return TokenShard(offset, length, num_tokens, group)
+    start, stop = spans(num_tokens, group.size())[torch.distributed.get_rank(group)]
+    return TokenShard(start, stop - start, num_tokens, group)
 
 
-def _spans(num_tokens: int, num_shards: int) -> list[tuple[int, int]]:
-    """Offset and length of each shard, as `torch.tensor_split` makes them: the first are longer."""
-    shortest, longer = divmod(num_tokens, num_shards)
-    return [
-        (rank * shortest + min(rank, longer), shortest + (rank < longer))
-        for rank in range(num_shards)
-    ]
+def spans(length: int, parts: int) -> list[tuple[int, int]]:
+    """So many parts of a length, each from its first to one after its last.
+
+    They are as `torch.tensor_split` makes them: as long as each other, or the first longer by one.
+    """
+    shortest, longer = divmod(length, parts)
+    starts = [part * shortest + min(part, longer) for part in range(parts + 1)]
+    return list(pairwise(starts))
+
+
+def gathered(
+    part: torch.Tensor, lengths: Sequence[int], *, dim: int, group: Any = None
+) -> torch.Tensor:
+    """The parts of all processes of a group, one after another along a dimension, in each of them.
+
+    Args:
+        part: This process's.
+        lengths: Of the parts along the dimension.
+        dim: Whose other sizes are the same for all.
+        group: A process group, or None for all processes.
+    """
+    shape = list(part.shape)
+    shape[dim] = max(lengths)  # everyone sends as much
+    sent = part.new_zeros(shape)
+    sent.narrow(dim, 0, part.shape[dim]).copy_(part)
+    others = [torch.empty_like(sent) for _ in lengths]
+    torch.distributed.all_gather(others, sent, group=group)
+    held = [other.narrow(dim, 0, length) for other, length in zip(others, lengths, strict=True)]
+    return torch.cat(held, dim=dim)

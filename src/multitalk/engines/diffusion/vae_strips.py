@@ -1,0 +1,174 @@
+"""Wan's VAE computed strip by strip of the frame, each strip in a process of its own.
+
+All layers but those of the middle, at the latents' size, look no further than a pixel or two. So a
+strip needs of each layer's input a margin, the wider the more layers follow. What lies beyond that
+is cut off before each layer, and the strips are those of the undivided frame, but for rounding.
+The middle looks everywhere: there, every process computes the whole frame.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
+from torch import Tensor, nn
+
+from multitalk.engines.diffusion.token_shard import spans
+
+Span = tuple[int, int]  # first, and one after the last, along the longer side
+LATENT_PIXELS = 8  # of the frame, along a side of a latent
+
+
+class Joining(Protocol):
+    """The processes that compute a strip each, seen from one of them."""
+
+    @property
+    def processes(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def rank(self) -> int:
+        """Which of them this one is: the number of its strip."""
+        ...
+
+    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
+        """All processes' parts one after another along a dimension, in every process.
+
+        Args:
+            part: This process's.
+            lengths: Of all parts along the dimension.
+            dim: Counted from the end.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What a layer, or a few that follow each other, looks at.
+
+    Attributes:
+        module: Its input is cut.
+        reach: How many pixels of the input beside its own a pixel depends on; of what is doubled,
+            where it doubles.
+        scale: Of the output's size to the input's.
+    """
+
+    module: nn.Module
+    reach: int
+    scale: Literal["same", "double", "half"] = "same"
+
+    def needs(self, output: Span, size: int) -> Span:
+        """Which part of an input of a size an output depends on."""
+        start, stop = output
+        if self.scale == "half":  # the pixel, and the two after it
+            start, stop = 2 * start, 2 * stop + 1
+        else:
+            start, stop = start - self.reach, stop + self.reach
+        if self.scale == "double":
+            start, stop = start // 2, -(-stop // 2)
+        return max(start, 0), min(stop, size)
+
+    def gives(self, given: Span) -> Span:
+        """The output of a part of the input."""
+        start, stop = given
+        if self.scale == "double":
+            return 2 * start, 2 * stop
+        return (start // 2, stop // 2) if self.scale == "half" else given
+
+
+def _decoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
+    for block in vae.decoder.up_blocks:
+        for residual in block.resnets:
+            yield _Layer(residual, reach=2)
+        for doubling in block.upsamplers or ():
+            yield _Layer(doubling, reach=1, scale="double")
+    yield _Layer(vae.decoder.norm_out, reach=1)  # and the convolution after it
+
+
+def _encoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
+    yield _Layer(vae.encoder, reach=1)  # its first convolution
+    for layer in vae.encoder.down_blocks:
+        if isinstance(layer, WanResample):
+            yield _Layer(layer, reach=0, scale="half")
+        else:
+            yield _Layer(layer, reach=2)
+
+
+def decode(vae: AutoencoderKLWan, latents: Tensor, joining: Joining) -> Tensor:
+    """Decode latents together.
+
+    Args:
+        vae: Wan 2.1's.
+        latents: [1, 16, t, h, w], of the VAE's dtype, the same in all processes; the longer of h
+            and w is as long as there are processes at least.
+        joining: The processes.
+
+    Returns:
+        RGB in [-1, 1], [1, 3, T, H, W], whole in every process.
+    """
+    dim, length = _longer_side(latents)
+    latent_spans = spans(length, joining.processes)
+    strips = [(LATENT_PIXELS * start, LATENT_PIXELS * stop) for start, stop in latent_spans]
+    mine = strips[joining.rank]
+    with _cut(list(_decoder_layers(vae)), mine, dim, given=(0, length)) as held:
+        strip = vae.decode(latents, return_dict=False)[0]
+    strip = strip.narrow(dim, mine[0] - held[0], mine[1] - mine[0])
+    return joining.joined(strip, [stop - start for start, stop in strips], dim)
+
+
+def encode(vae: AutoencoderKLWan, frames: Tensor, joining: Joining) -> Any:
+    """Encode frames together.
+
+    Args:
+        vae: Wan 2.1's.
+        frames: [1, 3, T, H, W], of the VAE's dtype, the same in all processes; the longer of H and
+            W is 8 times the number of processes at least.
+        joining: The processes. They join their strips before the middle, for each latent frame.
+
+    Returns:
+        What the VAE's `encode` returns, whole in every process.
+    """
+    dim, length = _longer_side(frames)
+    strips = spans(length // LATENT_PIXELS, joining.processes)
+    mine, lengths = strips[joining.rank], [stop - start for start, stop in strips]
+
+    def join(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        strip, *others = arguments
+        own = strip.narrow(dim, mine[0] - held[0], mine[1] - mine[0])
+        return joining.joined(own, lengths, dim), *others
+
+    with _cut(list(_encoder_layers(vae)), mine, dim, given=(0, length)) as held:
+        joint = vae.encoder.mid_block.register_forward_pre_hook(join)
+        try:
+            return vae.encode(frames)
+        finally:
+            joint.remove()
+
+
+def _longer_side(images: Tensor) -> tuple[int, int]:
+    """Its dimension, from the end, and its length."""
+    height, width = images.shape[-2:]
+    return (-1, width) if width >= height else (-2, height)
+
+
+@contextmanager
+def _cut(layers: Sequence[_Layer], wanted: Span, dim: int, *, given: Span) -> Iterator[Span]:
+    """Cut the layers' inputs to what their output needs; yields which part they will give."""
+    sizes, held, wants = [given[1]], given, [wanted]
+    for layer in layers:
+        sizes.append(layer.gives((0, sizes[-1]))[1])
+    for layer, size in zip(reversed(layers), reversed(sizes[:-1]), strict=True):
+        wants.append(layer.needs(wants[-1], size))
+    with ExitStack() as stack:
+        for layer, needed in zip(layers, reversed(wants[1:]), strict=True):
+            hook = _cutting(dim, needed[0] - held[0], needed[1] - needed[0])
+            stack.callback(layer.module.register_forward_pre_hook(hook).remove)
+            held = layer.gives(needed)
+        yield held
+
+
+def _cutting(dim: int, start: int, length: int) -> Callable[[nn.Module, Any], Any]:
+    return lambda _, arguments: (arguments[0].narrow(dim, start, length), *arguments[1:])
