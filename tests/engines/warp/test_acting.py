@@ -77,3 +77,54 @@ def test_an_open_photograph_closes_firmer_on_a_bilabial_than_at_rest(rig: Rig) -
         for closure in (0.0, 1.0)
     )
     assert pressed > 1.1 * resting
+
+
+def a_talk(seconds: float) -> VisemeTrack:
+    """Phrases of two seconds that grow louder, and pauses of one."""
+    t = np.arange(round(25 * seconds)) / 25
+    active = (t % 3 < 2).astype(np.float32)
+    silent = VisemeTrack.silent(len(t))
+    opening = (0.06 * active * np.abs(np.sin(12 * t))).astype(np.float32)
+    loudness = (active * (0.4 + 0.5 * t / seconds)).astype(np.float32)
+    return replace(silent, activity=active, opening=opening, loudness=loudness)
+
+
+def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
+    talk, other = a_talk(12), VisemeTrack.concatenate([a_talk(12)[50:], a_talk(2)])
+    pitch = np.linspace(5, 12, len(talk)).astype(np.float32)
+
+    def performed(chunk: int) -> NDArray[np.float64]:
+        course = Course(MOODS["happy"], NEUTRAL, MOODS["angry"])
+        actor = Actor(
+            rig, seed=1, person=0, course=course, num_frames=len(talk), others=((0.5, 0.0),)
+        )
+        poses = []
+        for first in range(0, len(talk), chunk):
+            part = slice(first, first + chunk)
+            poses += actor.perform(talk[part], pitch=pitch[part], others=[other[part]])
+        return np.array([[*pose.weights, pose.closed, *pose.look] for pose in poses])
+
+    whole = performed(len(talk))
+    for chunk in (1, 12):
+        np.testing.assert_array_equal(performed(chunk), whole)
+    smile, frown = whole[:, INDEX["smile"]], whole[:, INDEX["frown"]]
+    assert smile[0] > 0.1 > frown[0]
+    assert frown[-1] > 0.8
+
+
+def test_a_voice_livelier_than_usual_lifts_brows_and_corners_unless_nothing_moves(
+    rig: Rig,
+) -> None:
+    talk = replace(a_talk(12), loudness=0.6 * a_talk(12).activity)
+    level = np.zeros(len(talk), np.float32)
+    rising = np.where(np.arange(len(talk)) > 200, 8 * (np.arange(len(talk)) % 10 > 5), 0)
+
+    def late(motion: float, pitch: NDArray[np.float32]) -> dict[str, float]:
+        actor = Actor(rig, seed=1, person=0, num_frames=len(talk), motion=motion)
+        weights = np.mean([pose.weights for pose in actor.perform(talk, pitch=pitch)][225:], 0)
+        return {name: float(weights[INDEX[name]]) for name in ("brow", "smile", "frown")}
+
+    lively, even = (late(1.0, pitch.astype(np.float32)) for pitch in (rising, level))
+    assert 0.02 < lively["brow"] - even["brow"] < 0.4
+    assert 0.005 < lively["smile"] - even["smile"] < 0.16
+    assert late(0.0, rising.astype(np.float32)) == {"brow": 0, "smile": 0, "frown": 0}

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multitalk.engines.warp.attention import Attending, Direction
 from multitalk.engines.warp.mood import STEADY, Course
 from multitalk.engines.warp.motion import Gestures
+from multitalk.engines.warp.prosody import Prosody
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED, smile_of
@@ -19,6 +21,8 @@ FREED_OPENING = 0.015  # face heights from which lips no longer press on each ot
 PRESSED_TOGETHER = 0.18  # of `seal`: by how much firmer p, b and m close an open photograph
 RESTING_PRESS = 0.45  # of `press`, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # of the rig's `open`, however loud the shout
+# What a voice that is livelier than usual adds to brow and smile, and a graver one to frown.
+LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
 HIGHEST_BROW = 0.9  # of `brow`, however much raises it: beyond, the lid's skin is drawn out
 TURNED = (15, 45)  # degrees of a photograph's turn over which its head comes to move less
 TURNED_CALMS = 0.6  # by so much: what it would show of its far side is not in the photograph
@@ -74,15 +78,30 @@ class Actor:
         self._calm = 1 - CALMED * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
         self._attending = Attending(seed, person, others)
-        self._smiling = min(motion, 1.0)
+        self._prosody = Prosody()
+        self._moved = min(motion, 1.0)
         self._gestures = Gestures(seed, person, liveliness=lively)
 
-    def perform(self, track: VisemeTrack, others: Sequence[VisemeTrack] = ()) -> Iterator[Pose]:
-        """Yield the pose of each frame of the next stretch, which has the others' tracks, too."""
-        for frame in range(len(track)):
-            yield self._pose(track, [float(other.activity[frame]) for other in others], frame)
+    def perform(
+        self,
+        track: VisemeTrack,
+        *,
+        pitch: NDArray[np.float32] | None = None,
+        others: Sequence[VisemeTrack] = (),
+    ) -> Iterator[Pose]:
+        """Yield the pose of each frame of the next stretch.
 
-    def _pose(self, track: VisemeTrack, heard: Sequence[float], frame: int) -> Pose:
+        Args:
+            track: Of this person's voice, T frames.
+            pitch: Of this voice, semitones [T], NaN where there is none, as all are without it.
+            others: The tracks of the others, in the order of their directions.
+        """
+        for frame in range(len(track)):
+            heard = [float(other.activity[frame]) for other in others]
+            high = np.nan if pitch is None else float(pitch[frame])
+            yield self._pose(track, frame, high, heard)
+
+    def _pose(self, track: VisemeTrack, frame: int, pitch: float, heard: Sequence[float]) -> Pose:
         mood = self._course.at(self._frame / self._num_frames)
         self._frame += 1
         closure = float(track.closure[frame])
@@ -95,9 +114,11 @@ class Actor:
         rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
         activity = float(track.activity[frame])
         attention = self._attending.step(activity, heard)
+        loudness = float(track.loudness[frame])
+        voice = self._moved * self._prosody.step(activity=activity, loudness=loudness, pitch=pitch)
         gesture = self._gestures.step(
             activity=activity,
-            loudness=float(track.loudness[frame]),
+            loudness=loudness,
             attention=attention,
             liveliness=mood.liveliness,
         )
@@ -115,13 +136,13 @@ class Actor:
         biting = float(track.teeth[frame]) * parted
         shown = min(0.3 * parted + 0.4 * spread + 0.5 * biting, 1.0)
         weights[INDEX["lift"]] = shown * min(6 * opened, 1.0)
-        weights[INDEX["brow"]] = min(gesture.brow + mood.brow, HIGHEST_BROW)
+        weights[INDEX["brow"]] = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
         smile = mood.smile
         if smile >= 0:
-            smile = max(smile, self._smiling * attention.smile)
+            smile = max(smile, self._moved * attention.smile) + LIVELY_SMILE * max(voice, 0.0)
         smiled = smile_of(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
-        weights[INDEX["frown"]] = mood.frown
+        weights[INDEX["frown"]] = mood.frown + GRAVE_FROWN * max(-voice, 0.0)
         weights[-len(MOTIONS) :] = gesture.motion
         return Pose(
             weights,

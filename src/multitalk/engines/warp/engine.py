@@ -23,6 +23,7 @@ from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.errors import InvalidRequest
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
 from multitalk.messages import Notice
+from multitalk.speech.pitch import stream_pitch
 from multitalk.speech.visemes import stream_visemes
 
 # The shorter and longer side that a resolution allows; pictures are never enlarged.
@@ -95,6 +96,10 @@ class WarpEngine:
             stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
             for speaker in scene.speakers
         ]
+        pitches = [
+            stream_pitch(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
+            for speaker in scene.speakers
+        ]
         notices = turned + tuple(_notices(scene, faces, len(found.faces), scale))
         first = 0
         for tracks in zip(*voices, strict=True):
@@ -104,7 +109,7 @@ class WarpEngine:
             frames[:] = picture
             for person, (puppet, actor) in enumerate(zip(puppets, actors, strict=True)):
                 others = tracks[:person] + tracks[person + 1 :]
-                poses = actor.perform(tracks[person], others)
+                poses = actor.perform(tracks[person], pitch=next(pitches[person]), others=others)
                 for frame, pose in zip(frames, poses, strict=True):
                     puppet.draw(frame, pose)
             yield FrameChunk(frames, first, notices if first == 0 else ())
