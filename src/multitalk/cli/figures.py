@@ -24,7 +24,8 @@ WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; mo
 FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
 DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
 WIDE = 240  # columns
-BREAKS = ("yaw_deviation", "brow_deviation")  # figures at which a table of many begins anew
+# Figures at which a table of many videos begins anew, so that each fits 80 columns.
+BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
 CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
 COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
@@ -72,18 +73,20 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     breaks = [place for place, mean in enumerate(means) if mean.name in BREAKS]
     for first, last in zip([0, *breaks], [*breaks, len(means)], strict=True):
         table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
-        table.add_column("verdict", no_wrap=True)
         part = means[first:last]
+        if not first:
+            table.add_column("verdict", no_wrap=True)
         for mean in part:
             heading = mean.name.replace("correlation", "r").replace("_", "\n")
             table.add_column(heading, justify="right", no_wrap=True)
         for one, name, row in zip(verdicts, names, rows, strict=True):
-            verdict = Text(one.name, COLORS[one.name])
-            table.add_row(Text(name), verdict, *map(_shown, row[first:last]))
+            verdict = () if first else (Text(one.name, COLORS[one.name]),)
+            table.add_row(Text(name), *verdict, *map(_shown, row[first:last]))
         table.add_section()
-        table.add_row("mean", f"{passed} of {len(verdicts)}", *map(_shown, part))
+        share = () if first else (f"{passed} of {len(verdicts)}",)
+        table.add_row("mean", *share, *map(_shown, part))
         if any(mean.range for mean in part):
-            table.add_row("filmed people", "", *(_ranged(mean.name, mean.range) for mean in part))
+            table.add_row("filmed people", *(_ranged(mean.name, mean.range) for mean in part))
         _print_table(table)
     for one, name in zip(verdicts, names, strict=True):
         if one.reason:
@@ -93,11 +96,11 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
 def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> None:
     """One row for each figure, with both videos' values and which is better; the two verdicts."""
     names = _names([one.video for one in verdicts])
-    table = Table("figure", "speaker", box=PLAIN)
+    table = Table(Column("figure", no_wrap=True), "speaker", box=PLAIN, padding=(0, 1, 0, 0))
     for name in names:
         table.add_column(Text(name), justify="right", overflow="fold")
     table.add_column("unit")
-    table.add_column("filmed people", justify="right")
+    table.add_column("filmed\npeople", justify="right", no_wrap=True)
     table.add_column("better", overflow="fold")
     for figure in figures:
         values = [_rounded(figure.name, value) for value in (figure.first, figure.second)]
@@ -113,10 +116,10 @@ def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> 
 
 
 def _print_figures(report: "Report") -> None:
-    table = Table("figure", "speaker", box=PLAIN)
-    table.add_column("value", justify="right")
+    table = Table(Column("figure", no_wrap=True), "speaker", box=PLAIN, padding=(0, 1, 0, 0))
+    table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit")
-    table.add_column("filmed people", justify="right")
+    table.add_column("filmed\npeople", justify="right", no_wrap=True)
     table.add_column()
     for figure in report.figures:
         spelled = _placed(figure.value, figure.range) or SPELLED[figure.better]
@@ -142,7 +145,7 @@ def _shown(figure: "Figure") -> str:
 
 def _ranged(name: str, known: tuple[float, float] | None) -> str:
     """A range of filmed people; nothing where it is not known."""
-    return " to ".join(_rounded(name, end) for end in known) if known else ""
+    return "-".join(_rounded(name, end) for end in known) if known else ""
 
 
 def _placed(value: float | None, known: tuple[float, float] | None) -> str:
