@@ -307,6 +307,13 @@ def test_what_does_not_fit_is_decoded_in_tiles(pipeline, monkeypatch, shared):
     assert (first - whole).abs().mean() < 0.1 * whole.std()
 
 
+def test_latents_of_a_frame_do_not_depend_on_later_frames(pipeline):
+    codec = VaeCodec(pipeline.vae, torch.device("cpu"))
+    frames = torch.rand(3, 9, 32, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(codec.encode(frames[:, :5]), codec.encode(frames)[:, :2])
+
+
 def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
     codec = VaeCodec(pipeline.vae, torch.device("cpu"))
     frames = torch.rand(3, 9, 32, 48) * 2 - 1

@@ -15,6 +15,7 @@ pytest.importorskip("diffusers")
 from multitalk.engines.diffusion.guidance import Guidance  # noqa: E402
 from multitalk.engines.diffusion.sampler import (  # noqa: E402
     SampleOptions,
+    condition_on,
     continue_infinitetalk,
     continue_multitalk,
     sample_talk,
@@ -123,3 +124,52 @@ def test_every_frame_shows_what_is_heard_at_its_time(kind, num_frames):
     if kind == "infinitetalk":
         expected[0] = 0  # the picture itself
     np.testing.assert_allclose(frames, expected, atol=1e-3)
+
+
+class CountingCodec(Codec):
+    """Notes how many frames it encodes."""
+
+    def __init__(self):
+        self.encoded = []
+
+    def encode(self, frames):
+        self.encoded.append(frames.shape[1])
+        return super().encode(frames)
+
+
+class Shown:
+    """Notes what each segment is shown; predicts nothing."""
+
+    def __init__(self):
+        self.conditionings = []
+
+    def bind(self, segment, conditioning):
+        self.conditionings.append((segment, conditioning))
+        return lambda latents, _timestep, branches: dict.fromkeys(branches, latents)
+
+
+def test_a_source_is_encoded_when_it_changes_and_not_again():
+    _, lengths = KINDS["infinitetalk"]
+    codec, shown = CountingCodec(), Shown()
+
+    def source(frame):
+        return STILL + float(frame >= 144)
+
+    list(
+        sample_talk(
+            shown,
+            codec,
+            source,
+            num_frames=81 + 3 * 72 - 20,
+            lengths=lengths,
+            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0, continuation=continue_infinitetalk),
+            noise=lambda _: torch.zeros,
+        )
+    )
+    # Of each window, at 0, 72, 144 and 216: what it holds; and what it is shown, where that is new.
+    assert codec.encoded == [1, 81, 9, 9, 81, 9]
+    for segment, conditioning in shown.conditionings:
+        expected = condition_on(source(segment.start)[:, None], Codec(), segment.num_frames)
+        assert torch.equal(conditioning.latents, expected.latents)
+        assert torch.equal(conditioning.picture, expected.picture)
+    assert segment.num_frames < 81

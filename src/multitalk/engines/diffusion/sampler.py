@@ -6,7 +6,7 @@ The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` f
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -190,8 +190,17 @@ class Continuation(Protocol):
         *,
         source: Source,
         codec: LatentCodec,
+        last: ImageConditioning | None = None,
     ) -> tuple[ImageConditioning, Given | None]:
-        """Begin a segment after the `previous` one's last frames [3, n, H, W], None at first."""
+        """Begin a segment.
+
+        Args:
+            segment: Where it is in the talk.
+            previous: The last frames of the one before, [3, n, H, W]; None at first.
+            source: What can be shown.
+            codec: Between pixels and latents.
+            last: What the segment before was shown; None at first.
+        """
         ...
 
 
@@ -201,6 +210,7 @@ def continue_multitalk(
     *,
     source: Source,
     codec: LatentCodec,
+    last: ImageConditioning | None = None,  # noqa: ARG001 - its frames are never shown again
 ) -> tuple[ImageConditioning, Given | None]:
     """The picture begins the talk; later segments are shown, and hold, the last frames."""
     if previous is None:
@@ -216,11 +226,18 @@ def continue_infinitetalk(
     *,
     source: Source,
     codec: LatentCodec,
+    last: ImageConditioning | None = None,
 ) -> tuple[ImageConditioning, Given | None]:
-    """Every segment is shown the source at its start, and holds the last frames as they are."""
-    shown = source(segment.start)[:, None]
-    held = codec.encode(shown if previous is None else previous)
-    return condition_on(shown, codec, segment.num_frames), Given(held, "pinned")
+    """Every segment is shown the source at its start, and holds the last frames as they are.
+
+    A picture that stays is encoded once; a shorter segment takes the beginning of its latents,
+    since those of a frame do not depend on later frames.
+    """
+    picture, length = source(segment.start), latent_frames(segment.num_frames)
+    held = codec.encode(picture[:, None] if previous is None else previous)
+    if last is None or last.latents.shape[1] < length or not torch.equal(last.picture, picture):
+        last = condition_on(picture[:, None], codec, segment.num_frames)
+    return replace(last, latents=last.latents[:, :length]), Given(held, "pinned")
 
 
 Finished = Callable[[Segment], Tensor | None]  # latents [16, t, h, w] that are there already
@@ -295,12 +312,12 @@ def sample_talk(
         noise: Of each segment, asked in the order of its steps.
         finished: Latents of segments that are only decoded; None for those that are sampled.
     """
-    previous = None
+    previous = conditioning = None
     for segment in segments(num_frames, lengths):
         latents = finished(segment)
         if latents is None:
             conditioning, given = options.continuation(
-                segment, previous, source=source, codec=codec
+                segment, previous, source=source, codec=codec, last=conditioning
             )
             latents = sample_segment(
                 model.bind(segment, conditioning),
