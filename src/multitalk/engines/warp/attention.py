@@ -178,7 +178,7 @@ class Attending:
             self._at = self._mind
             thinks = self._mind == THOUGHT
             self._goal = np.array([*self._direction(self._mind), 1.0])
-            self._left = rng.uniform(0.5, 1.1) if thinks else rng.gamma(2.0, 1.2) + 1.5
+            self._left = rng.uniform(0.6, 1.4) if thinks else rng.gamma(2.0, 1.2) + 1.5
         start = self._eyes if self._eyes[2] else np.array([*self._goal[:2], 0.0])
         self._eyes = (start + self._goal) / 2
         return True
