@@ -10,7 +10,7 @@ from multitalk.face.landmarks import FaceLandmarks
 MIN_FACE_PIXELS = 100  # of the face height: in smaller mouths a row of teeth is a pixel or two
 SHOWN = 0.001  # of the face height squared: teeth of less are not noticed
 
-# On 60 frames of three faces these find no teeth where none show, and miss dim ones.
+# These find no teeth between closed lips, and miss dim ones (docs/evaluation.md).
 _BRIGHT = 0.5  # of the skin's luma; a mouth's inside is darker
 _PALE = 0.02  # redness that skin has at least; less is light without colour
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
