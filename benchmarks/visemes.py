@@ -72,6 +72,7 @@ SENTENCES = {
 }
 CLOSED = 0.95  # closure of sealed lips
 TOLERANCE_SECONDS = 0.04  # one frame
+MOST_LAG = 4  # frames by which the lips of filmed people are early or late
 
 
 @dataclass(frozen=True)
@@ -260,23 +261,36 @@ def read_audio(path: Path) -> Array:
 
 
 def print_clips(directory: Path, weights: VisemeWeights) -> None:
-    """Opening against the measured mouths of real speakers."""
-    print("\nclip      opening r  width r")
+    """Gap and width against measured mouths, whose lips may be `MOST_LAG` frames early or late."""
+    print("\nclip         opening r  width r  95th percentile  deviation")
     rows = []
     for name, clip in json.loads((directory / "mouths.json").read_text()).items():
-        track = analyse_speech(read_audio(directory / clip["audio"]), weights=weights)
-        frames = np.arange(clip["frames"]) + clip["audio_lead_frames"]
-        known = (frames >= 0) & (frames < len(track))
-        pairs = ((clip["opening"], track.opening), (clip["width"], track.width))
-        row = []
-        for measured, found in pairs:
-            mouth = np.array(measured, np.float64)
-            seen = known & np.isfinite(mouth)
-            row.append(correlation(mouth[seen], found[frames[seen]]))
+        speech = read_audio(directory / clip["audio"])
+        track = analyse_speech(speech, num_frames=clip["frames"], weights=weights)
+        gap = track.opening * (1 - track.closure)
+        opening, width = (np.array(clip[curve], np.float64) for curve in ("opening", "width"))
+        row = [
+            best_correlation(opening, gap),
+            best_correlation(width, track.width),
+            np.percentile(gap, 95) / np.nanpercentile(opening, 95),
+            gap.std() / np.nanstd(opening),
+        ]
         rows.append(row)
-        print(f"{name:8}  {row[0]:9.3f}  {row[1]:7.3f}")
+        print(f"{name:11}  {row[0]:9.3f}  {row[1]:7.3f}  {row[2]:15.2f}  {row[3]:9.2f}")
     mean = np.mean(rows, axis=0)
-    print(f"{'mean':8}  {mean[0]:9.3f}  {mean[1]:7.3f}")
+    print(f"{'mean':11}  {mean[0]:9.3f}  {mean[1]:7.3f}  {mean[2]:15.2f}  {mean[3]:9.2f}")
+
+
+def best_correlation(measured: NDArray[np.float64], found: Array) -> float:
+    """The largest correlation of two curves [T] over the lags; what was not measured is NaN."""
+    best = -1.0
+    for lag in range(-MOST_LAG, MOST_LAG + 1):
+        moved = np.roll(measured, -lag)
+        moved[len(moved) - lag :] = np.nan  # what came round, either way
+        moved[: max(-lag, 0)] = np.nan
+        seen = np.isfinite(moved)
+        best = max(best, correlation(moved[seen], found[seen]))
+    return best
 
 
 def print_speed(weights: VisemeWeights) -> None:

@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 FRAMES_PER_SECOND = 25
 STEPS_PER_FRAME = PROBABILITY_RATE // FRAMES_PER_SECOND  # 2
 # Inner-lip gap of a wide A in face heights (top of the forehead to chin), and of lips at rest: 0.
-WIDEST_OPENING = 0.16
+WIDEST_OPENING = 0.165
 # Speaking is smoothed over this standard deviation, in seconds, and scaled so that a phrase's first
 # sound already counts in full and a stray breath does not count at all.
 ACTIVITY_SIGMA = 0.15
@@ -29,7 +29,7 @@ class VisemeTrack:
     """A mouth's movement at 25 fps; frame i is the instant (i + 0.5) / 25 s. Each float32 [T].
 
     Attributes:
-        opening: Inner-lip gap in face heights (landmarks 10 to 152): 0 at rest, 0.16 for a wide A.
+        opening: Inner-lip gap in face heights (landmarks 10 to 152): 0 at rest, 0.165 for a wide A.
         width: -1 rounded and narrow .. +1 spread.
         rounding: Protruded lips, 0..1.
         closure: Lips sealed for p, b or m, 0..1. The gap to draw is `opening * (1 - closure)`.
