@@ -45,9 +45,9 @@ class Articulation(NamedTuple):
     tongue: float
 
 
-# Openings and widths, and how strongly each insists, began as values of the phonetics literature and
-# are fitted, not far from them, to the mouths of fourteen filmed and generated speakers: what is
-# fitted to some follows the others better, too (docs/experiments.md).
+# Openings and widths, and how strongly each insists, began as values of the phonetics literature
+# and are fitted, not far from them, to the mouths of fourteen filmed and generated speakers: what
+# is fitted to some follows the others better, too (docs/experiments.md).
 ARTICULATIONS = {
     "sil": Articulation(0.35, 0.55, 0.10, 0.40, 0.00, 0.2, 0.0),
     "PBM": Articulation(0.00, 3.40, -0.10, 0.12, 0.05, 0.2, 0.0),
