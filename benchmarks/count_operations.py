@@ -40,7 +40,6 @@ WINDOW_FRAMES, FPS = 81, 25
 CONDITIONING_FRAMES = {"MultiTalk": 25, "InfiniteTalk": 9}
 FORWARDS = 16  # of a window: 8 steps with two branches
 PROCESSES = (2, 4, 8)
-MIDDLE_CHANNELS = 384  # of the VAE, where strips are joined in encoding
 LAYERS, DIM = 40, 5120  # of the network
 SHOWN_SECONDS = (1, 2, 5, 10, 20, 60)
 LONGEST_SECONDS = (10, 30, 60)  # of the talks, all lengths alike, whose mean is shown
@@ -230,7 +229,8 @@ def show_processes(height: int, width: int) -> None:
         ]
         print(f"| {processes} | {' | '.join(cells)} |")
     size = Size(latent_frames(WINDOW_FRAMES), height // 8, width // 8)
-    middle = MIDDLE_CHANNELS * size.frames * size.height * size.width
+    # In encoding, strips are joined before the middle and one halving earlier.
+    joints = (384 * size.frames + 192 * 4 * (2 * size.frames - 1)) * size.height * size.width
     frames = 3 * WINDOW_FRAMES * height * width
     print("\n| processes | two branches, GB | in halves, GB | encode, GB | decode, GB |")
     print("| --- | --- | --- | --- | --- |")
@@ -238,7 +238,7 @@ def show_processes(height: int, width: int) -> None:
         sent = (
             2 * exchanged_bytes(size, processes),
             exchanged_bytes(size, processes // 2),
-            *(2 * numbers * (processes - 1) / processes for numbers in (middle, frames)),
+            *(2 * numbers * (processes - 1) / processes for numbers in (joints, frames)),
         )
         print(f"| {processes} | {' | '.join(f'{number / 1e9:.2f}' for number in sent)} |")
 

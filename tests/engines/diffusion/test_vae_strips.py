@@ -50,16 +50,18 @@ def latents(request):
 @pytest.mark.parametrize("processes", [2, 3])
 def test_every_strip_is_a_part_of_the_whole(vae, latents, processes):
     frames = vae.decode(latents).sample
-    middle = []
-    handle = vae.encoder.mid_block.register_forward_pre_hook(
-        lambda _, given: middle.append(given[0])
-    )
+    joints = []
+    handles = [
+        module.register_forward_pre_hook(lambda _, given: joints.append(given[0]))
+        for module in (vae.encoder.down_blocks[6], vae.encoder.mid_block)
+    ]
     expected = vae.encode(frames).latent_dist.mode()
-    handle.remove()
+    for handle in handles:
+        handle.remove()
     for rank in range(processes):
         decoding = OneOf(processes, rank, [frames])
         assert vae_strips.decode(vae, latents, decoding) is frames
-        encoding = OneOf(processes, rank, list(middle))
+        encoding = OneOf(processes, rank, list(joints))
         found = vae_strips.encode(vae, frames, encoding).latent_dist.mode()
         torch.testing.assert_close(found, expected, **CLOSE)
         assert not decoding.wholes

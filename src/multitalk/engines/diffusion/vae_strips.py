@@ -126,26 +126,44 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, joining: Joining) -> Any:
         vae: Wan 2.1's.
         frames: [1, 3, T, H, W], of the VAE's dtype, the same in all processes; the longer of H and
             W is 8 times the number of processes at least.
-        joining: The processes. They join their strips before the middle, for each latent frame.
+        joining: The processes. They join their strips twice for each latent frame: before the
+            middle and, lest margins are as wide as strips, where latents have two pixels a side.
 
     Returns:
         What the VAE's `encode` returns, whole in every process.
     """
     dim, length = _longer_side(frames)
-    strips = spans(length // LATENT_PIXELS, joining.processes)
-    mine, lengths = strips[joining.rank], [stop - start for start, stop in strips]
+    latent_length = length // LATENT_PIXELS
+    layers = list(_encoder_layers(vae))
+    halved = [number for number, layer in enumerate(layers, start=1) if layer.scale == "half"]
+    joint = halved[-2]
+    parts = [  # with the length that they are given and the pixels of a latent in what they give
+        (layers[:joint], layers[joint].module, length, 2),
+        (layers[joint:], vae.encoder.mid_block, 2 * latent_length, 1),
+    ]
+    with ExitStack() as stack:
+        for part, following, given, size in parts:
+            strips = [
+                (size * start, size * stop)
+                for start, stop in spans(latent_length, joining.processes)
+            ]
+            cut = _cut(part, strips[joining.rank], dim, given=(0, given))
+            join = _join(joining, strips, dim, held=stack.enter_context(cut))
+            stack.callback(following.register_forward_pre_hook(join).remove)
+        return vae.encode(frames)
+
+
+def _join(joining: Joining, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
+    """Has what comes to a module, a strip with a margin, joined before."""
+    start, stop = strips[joining.rank]
+    lengths = [stop - start for start, stop in strips]
 
     def join(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         strip, *others = arguments
-        own = strip.narrow(dim, mine[0] - held[0], mine[1] - mine[0])
+        own = strip.narrow(dim, start - held[0], stop - start)
         return joining.joined(own, lengths, dim), *others
 
-    with _cut(list(_encoder_layers(vae)), mine, dim, given=(0, length)) as held:
-        joint = vae.encoder.mid_block.register_forward_pre_hook(join)
-        try:
-            return vae.encode(frames)
-        finally:
-            joint.remove()
+    return join
 
 
 def _longer_side(images: Tensor) -> tuple[int, int]:
