@@ -26,6 +26,7 @@ LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
 HIGHEST_BROW = 0.9  # of `brow`, however much raises it: beyond, the lid's skin is drawn out
 TURNED = (15, 45)  # degrees of a photograph's turn over which its head comes to move less
 TURNED_CALMS = 0.6  # by so much: what it would show of its far side is not in the photograph
+WIDENED = 1.4  # of `spread`, which a clear i reaches by 0.4 only among its neighbours
 CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
 SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad one
 INDEX = {name: place for place, name in enumerate(WEIGHTS)}
@@ -111,7 +112,7 @@ class Actor:
         opening = mood.opening * self._calm * max(spoken, TUCKED_OPENING * tuck)
         width = self._calm * float(track.width[frame])
         spread = max(width, 0.0)
-        rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
+        rounding = max(self._calm * float(track.rounding[frame]), -min(width, 0.0))
         activity = float(track.activity[frame])
         attention = self._attending.step(activity, heard)
         loudness = float(track.loudness[frame])
@@ -125,10 +126,10 @@ class Actor:
         weights = np.zeros(len(WEIGHTS), np.float32)
         # Lips rest closed, whatever the photograph's do.
         weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
-        rounded = 0.95 * rounding * (1 - 0.5 * closure)
+        rounded = 1.1 * rounding * (1 - 0.5 * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
         weights[INDEX["open"]] = opened
-        weights[INDEX["spread"]] = spread
+        weights[INDEX["spread"]] = WIDENED * spread
         weights[INDEX["round"]] = rounded
         resting = RESTING_PRESS * (1 - min(opening / FREED_OPENING, 1.0))
         weights[INDEX["press"]] = max(0.7 * closure, resting if self._parted else 0.0)
