@@ -1,14 +1,27 @@
-"""Sentences: both languages say the same things."""
+"""Sentences: all languages say the same things."""
 
+import importlib.util
+import json
 import re
+import shutil
 import string
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
-from multitalk.messages import SENTENCES, sentence
+from multitalk.messages import LOCALES, SENTENCES, Locale, Translated, locale_named, sentence
 
-SOURCE = Path(__file__).parent.parent / "src" / "multitalk"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # which pytest brings along
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "multitalk"
+MESSAGES = SOURCE / "messages"
 
 
 def placeholders(text: str) -> set[str]:
@@ -16,11 +29,12 @@ def placeholders(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("key", SENTENCES)
-def test_both_languages_use_the_same_placeholders(key):
+def test_all_languages_use_the_same_placeholders(key):
     said = SENTENCES[key]
-    assert set(said) == {"en", "ko"}
-    if key != "missing_required":  # the Korean one is the seed's, word for word
-        assert placeholders(said["en"]) == placeholders(said["ko"])
+    assert tuple(said) == LOCALES
+    for locale in LOCALES:
+        if (key, locale) != ("missing_required", "ko"):  # the seed's, word for word
+            assert placeholders(said["en"]) == placeholders(said[locale])
     assert all(name.isidentifier() for name in placeholders(said["en"]))
 
 
@@ -42,14 +56,93 @@ def test_a_sentence_that_lacks_a_parameter_is_a_bug():
 
 
 def test_every_sentence_is_used():
-    source = "".join(
-        path.read_text(encoding="utf-8")
-        for path in SOURCE.rglob("*.py")
-        if path.name != "messages.py"
-    )
+    source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     made = {  # of a kind and what came in its place, in inputs/intake.py
         f"{what}_{kind}"
         for kind in ("for_image", "for_visual", "for_speech", "format_unknown")
         for what in ("web_page", "audio", "video", "image", "visual", "speech")
     }
     assert [key for key in SENTENCES if f'"{key}"' not in source and key not in made] == []
+
+
+def loaded_from(directory: Path):
+    """The module as if the package lay there."""
+    spec = importlib.util.spec_from_file_location("messages_elsewhere", directory / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    return module
+
+
+@pytest.fixture
+def with_japanese(tmp_path):
+    """A copy of the package with a third language, whose sentences are the English ones marked."""
+    directory = tmp_path / "messages"
+    shutil.copytree(MESSAGES, directory)
+    texts = json.loads((directory / "en.json").read_text(encoding="utf-8"))
+    marked = {key: f"JA {text}" for key, text in texts.items()}
+    (directory / "ja.json").write_text(json.dumps(marked), encoding="utf-8")
+    return directory
+
+
+def test_a_third_language_is_a_file(with_japanese):
+    messages = loaded_from(with_japanese)
+    assert messages.LOCALES == ("en", "ja", "ko")
+    assert messages.sentence("cancelled", "ja") == "JA the job was cancelled"
+    assert messages.locale_named("ja") == "ja"
+    assert TypeAdapter(messages.Locale).validate_python("ja") == "ja"
+
+
+def test_a_locale_without_a_file_is_refused():
+    with pytest.raises(ValidationError):
+        TypeAdapter(Locale).validate_python("ja")
+
+
+def test_a_language_with_other_keys_than_english_is_refused(with_japanese):
+    file = with_japanese / "ja.json"
+    texts = json.loads(file.read_text(encoding="utf-8"))
+    texts["canceled"] = texts.pop("cancelled")
+    file.write_text(json.dumps(texts), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^ja\.json and .* differ in keys: canceled, cancelled$"):
+        loaded_from(with_japanese)
+
+
+def test_type_checkers_know_the_same_locales():
+    source = (MESSAGES / "__init__.py").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^    Locale = Literal\[(\".*)\]$", source, re.MULTILINE)
+    assert tuple(re.findall(r"\w+", names)) == LOCALES == get_args(Locale)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_file_has_one_key_a_line_as_english_orders_them(locale):
+    text = (MESSAGES / f"{locale}.json").read_text(encoding="utf-8")
+    texts = json.loads(text)
+    assert text == json.dumps(texts, ensure_ascii=False, indent=2) + "\n"
+    assert list(texts) == list(SENTENCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "locale"), [("ko", "ko"), ("KO", "en"), ("xx", "en"), (None, "en"), (["ko"], "en")]
+)
+def test_what_names_no_locale_is_english(name, locale):
+    assert locale_named(name) == locale
+
+
+def test_a_parameter_is_translated_where_there_is_a_word():
+    welsh = Translated("Welsh", ko="웨일스어")
+    assert sentence("letters_named", "ko", language=welsh, letters="A").startswith("웨일스어")
+    assert "Welsh" in sentence("letters_named", language=welsh, letters="A")
+    assert "Welsh" in sentence("letters_named", "ko", language=Translated("Welsh"), letters="A")
+
+
+def test_every_file_beside_the_code_is_in_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["multitalk"]
+    beside = {
+        path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert MESSAGES / "ko.json" in beside
+    assert beside - {path for pattern in patterns for path in SOURCE.glob(pattern)} == set()

@@ -29,7 +29,7 @@
     |   `-- InternalError       a crash, turned into an answer
     `-- Cancelled               the caller took the job back
 
-An error is raised with the key of its sentence in `messages.py` and that sentence's parameters:
+An error is raised with the key of its sentence in `messages/*.json` and its parameters:
 `raise LimitExceeded("speech_too_long", field="audio_paths.person1", limit=60.0)`.
 """
 

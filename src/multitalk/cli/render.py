@@ -16,7 +16,7 @@ from multitalk.cli.speakers import boxes_of, named, voices_of
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
 from multitalk.cli.typed import ORDERS, shown, typed
 from multitalk.cli.whole import write_whole
-from multitalk.messages import sentence
+from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         typer.Option(help="How many windows of that talk to keep.", metavar="NUMBER"),
     ] = None,
     locale: Annotated[
-        str | None, typer.Option(help="Language of messages.", metavar="en|ko")
+        str | None, typer.Option(help="Language of messages.", metavar="|".join(LOCALES))
     ] = None,
     request: Annotated[
         Path | None,
@@ -210,7 +210,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
     }
     manners = {"voice": voice or [], "speed": speed or [], "pitch": pitch or []}
     with (
-        answering("ko" if locale == "ko" else "en", as_json=as_json) as answers,
+        answering(locale_named(locale), as_json=as_json) as answers,
         ExitStack() as stack,
     ):
         from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while

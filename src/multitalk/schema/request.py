@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from multitalk.errors import InvalidRequest
-from multitalk.messages import Locale
+from multitalk.messages import Locale, locale_named
 from multitalk.schema.bounds import check_value, is_broken
 from multitalk.schema.problems import brief, one_error
 from multitalk.schema.wire import WireModel
@@ -376,8 +376,7 @@ def parse_request(given: object, *, settings: Settings) -> TalkRequest:
 
 def wanted_locale(given: object) -> Locale:
     """The language to answer in, even to an input that is not valid."""
-    asked = given.get("locale") if isinstance(given, Mapping) else None
-    return "ko" if asked == "ko" else "en"
+    return locale_named(given.get("locale") if isinstance(given, Mapping) else None)
 
 
 def _is_missing(name: object, value: object) -> bool:

@@ -48,7 +48,7 @@ def _name_of(language: str) -> str:
     if language not in LANGUAGE_NAMES:
         return language
     english, _, korean, *_ = LANGUAGE_NAMES[language]
-    return Translated(english, korean)
+    return Translated(english, ko=korean)
 
 
 def _shown(word: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +18,7 @@ from multitalk.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from multitalk.messages import Locale
+from multitalk.messages import Locale, locale_named
 from multitalk.schema import ErrorReply, read_json
 from multitalk.schema.bounds import MAX_VALUES
 from multitalk.serving.api.config import MEGABYTE
@@ -73,7 +74,7 @@ def error_answer(
 
 def locale_of(languages: str) -> Locale:
     """The language of sentences that an `Accept-Language` header asks for."""
-    return "ko" if languages.strip().lower().startswith("ko") else "en"
+    return locale_named(re.split("[-,;]", languages.strip().lower(), maxsplit=1)[0].strip())
 
 
 def announced_bytes(request: Request) -> int | None:

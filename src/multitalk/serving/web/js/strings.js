@@ -1,4 +1,4 @@
-// Every sentence of the page, in English and in Korean; what the server says comes from messages.py.
+// Every sentence of the page, in English and in Korean; what the server says comes from messages/*.json.
 // `{name}` is a placeholder; both languages of a sentence have the same ones.
 
 export const STRINGS = {
