@@ -113,8 +113,12 @@ class Eye:
         self._lid_taper = 1 - smoothstep(np.abs(place[..., 0]) / self._width, 0.42, 0.62)
         rows, columns = place.shape[:2]
         u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-        self._here = np.stack([u, v], -1)
-        self._look_weight = self._inside_lids().astype(np.float32)
+        # How far each place between the lids goes with a look, and where such places are.
+        weight = self._inside_lids().astype(np.float32)
+        between = _span(weight.max(axis=1)), _span(weight.max(axis=0))
+        self._between = between
+        self._look_weight = weight[between][..., None]
+        self._here = np.stack([u, v], -1)[between]
         self._skin = self._skin_around() + self._grain()
         colour = self._skin.mean((0, 1))
         self._effect = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), 0.5, 1.5)
@@ -154,9 +158,10 @@ class Eye:
         eye = self._base
         if look != (0.0, 0.0):
             shift = np.array(look, np.float32) * self._width
-            eye = cv2.remap(
-                eye,
-                self._here - self._look_weight[..., None] * shift,
+            eye = self._base.copy()
+            eye[self._between] = cv2.remap(
+                self._base,
+                self._here - self._look_weight * shift,
                 None,  # type: ignore[call-overload]
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
@@ -327,6 +332,12 @@ def eyes_are_shut(points: NDArray[np.floating]) -> bool:
         for eye, opening in zip(EYES, openings, strict=True)
         if not _is_hidden(eye, points)
     )
+
+
+def _span(weights: Array) -> slice:
+    """From the first to the last line whose weight is not 0; one line where all are."""
+    found = np.flatnonzero(weights)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
 
 def _is_hidden(eye: tuple[tuple[int, ...], ...], points: NDArray[np.floating]) -> bool:
