@@ -11,10 +11,12 @@ TYPE_CHECKING = False  # as in `typing`, whose import takes longer than everythi
 if TYPE_CHECKING:
     from multitalk import errors
     from multitalk.evaluation import evaluate
+    from multitalk.live import Avatar
     from multitalk.schema import TalkRequest, TalkResult
     from multitalk.serving.local import Studio, render
 
 __all__ = [
+    "Avatar",
     "Studio",
     "TalkRequest",
     "TalkResult",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Avatar": "multitalk.live",
     "Studio": "multitalk.serving.local",
     "TalkRequest": "multitalk.schema",
     "TalkResult": "multitalk.schema",

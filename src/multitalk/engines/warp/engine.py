@@ -123,8 +123,14 @@ def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[n
         RGB uint8 [H, W, 3] with H and W even, no larger than the resolution allows, and how many
         of its pixels one pixel of the portrait became.
     """
+    return fit_within(portrait, *SIDES[resolution])
+
+
+def fit_within(
+    portrait: NDArray[np.uint8], short: int, long: int
+) -> tuple[NDArray[np.uint8], float]:
+    """`fit_picture` for a shorter and a longer side of at most so many pixels."""
     height, width = portrait.shape[:2]
-    short, long = SIDES[resolution]
     scale = min(1.0, short / min(height, width), long / max(height, width))
     if scale < 1:
         size = (max(2, round(width * scale)), max(2, round(height * scale)))
@@ -173,11 +179,16 @@ def _notices(
     if num_found > len(faces) and any(speaker.box is None for speaker in scene.speakers):
         yield Notice("faces_chosen", {"faces": num_found, "speakers": len(faces)})
     for speaker, face in zip(scene.speakers, faces, strict=True):
-        if face.height < SMALL_FACE:
-            facts: dict[str, object] = {"height": face.height / scale, "limit": SMALL_FACE}
-            yield Notice("face_is_small", {"speaker": speaker.name, **facts})
-        if abs(face.yaw_degrees) > TURNED_FACE:
-            turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
-            yield Notice("face_in_profile", {"speaker": speaker.name, **turn})
-        if eyes_are_shut(face.points):
-            yield Notice("eyes_are_shut", {"speaker": speaker.name})
+        yield from face_notices(speaker.name, face, scale)
+
+
+def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:
+    """What the caller should know of a speaker's face, `scale` times as large as it was sent."""
+    if face.height < SMALL_FACE:
+        facts: dict[str, object] = {"height": face.height / scale, "limit": SMALL_FACE}
+        yield Notice("face_is_small", {"speaker": name, **facts})
+    if abs(face.yaw_degrees) > TURNED_FACE:
+        turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
+        yield Notice("face_in_profile", {"speaker": name, **turn})
+    if eyes_are_shut(face.points):
+        yield Notice("eyes_are_shut", {"speaker": name})

@@ -1,0 +1,396 @@
+"""A live avatar: the sound that goes in comes out with its mouth, at the right time."""
+
+import asyncio
+import re
+import wave
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import multitalk.live.head as heads
+from clocks import TestClock
+from multitalk.errors import InvalidRequest, LimitExceeded, NoFaceFound
+from multitalk.live import Avatar, LiveFrame
+from multitalk.live.playout import Playout, Said
+from multitalk.live.sound import Ear, samples_of
+from multitalk.speech.live import LiveVisemes
+from multitalk.speech.synthesis import synthesize
+from multitalk.speech.track import VisemeTrack
+from multitalk.speech.visemes import analyse_speech
+
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
+FRAME = 640
+AHEAD = 4  # frames: 160 ms
+
+
+@cache
+def voice() -> NDArray[np.int16]:
+    """Some four seconds of speech at 16 kHz, whole frames."""
+    pytest.importorskip("espeakng_loader")
+    text = "Maybe my brother bought five purple umbrellas."
+    spoken = samples_of(synthesize(text, language="en", voice="Michael").resampled(16_000))
+    return spoken[: len(spoken) // FRAME * FRAME]
+
+
+@cache
+def small_portrait() -> NDArray[np.uint8]:
+    whole = np.asarray(Image.open(PORTRAIT).convert("RGB"))
+    return cv2.resize(whole, (320, 320), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+@pytest.fixture
+def avatar() -> Iterator[tuple[Avatar, TestClock]]:
+    clock = TestClock()
+    with Avatar(small_portrait(), size=320, seed=3, quality="draft", clock=clock) as avatar:
+        yield avatar, clock
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[VisemeTrack]:
+    """Tracks of the frames of avatars, which then have no real head and cost next to nothing."""
+    tracks: list[VisemeTrack] = []
+
+    class Head:
+        picture = np.zeros((2, 2, 3), np.uint8)
+        notices = ()
+
+        def __init__(self, portrait: object, **_: object) -> None:
+            pass
+
+        def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+            tracks.append(track)
+            return self.picture.copy()
+
+    monkeypatch.setattr("multitalk.live.avatar.Head", Head)
+    return tracks
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mouths: for tests of time and sound, which then cost next to nothing."""
+    monkeypatch.setattr(LiveVisemes, "frame", lambda self, index: VisemeTrack.silent(1))
+
+
+def frames_until(avatar: Avatar, ready: Callable[[list[LiveFrame]], bool]) -> list[LiveFrame]:
+    async def collect() -> list[LiveFrame]:
+        frames: list[LiveFrame] = []
+        async for frame in avatar:
+            frames.append(frame)
+            if ready(frames):
+                break
+        return frames
+
+    return asyncio.run(collect())
+
+
+def frames_for(avatar: Avatar, clock: TestClock, seconds: float) -> list[LiveFrame]:
+    return frames_until(avatar, lambda _: clock.time >= seconds)
+
+
+def ends(frames: list[LiveFrame]) -> bool:
+    return frames[-1].end_of_speech
+
+
+def push_in_time(
+    avatar: Avatar, clock: TestClock, sound: NDArray[np.int16], *, ms: int, speed: float = 1.0
+) -> None:
+    """Schedule what a microphone does: pieces of so many ms, each pushed when it is complete."""
+    size = 16 * ms
+    start = clock.time
+    for first in range(0, len(sound), size):
+        part = sound[first : first + size]
+        when = start + (first + len(part)) / 16_000 / speed
+        clock.at(when, lambda part=part: avatar.push_audio(part, 16_000))
+
+
+def said_of(playout: Playout, sound: NDArray[np.int16], rate: int = 16_000) -> list[Said]:
+    playout.push(sound, rate)
+    playout.flush()
+    said = [playout.next()]
+    while not said[-1].block.ends:
+        said.append(playout.next())
+    return said
+
+
+def openings(said: list[Said]) -> NDArray[np.float32]:
+    return np.array([one.track.opening[0] * (1 - one.track.closure[0]) for one in said])
+
+
+def agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def test_live_visemes_agree_with_those_of_the_whole_talk() -> None:
+    """With 160 ms of future, and at whatever volume: here at an eighth of it."""
+    offline = analyse_speech(voice() / np.float32(32_768))
+    wanted = offline.opening * (1 - offline.closure)
+    said = openings(said_of(Playout(AHEAD), voice() // 8))
+    assert len(said) == len(offline)
+    assert agreement(said, wanted) > 0.95
+    assert 0.9 < said.mean() / wanted.mean() < 1.15
+
+
+def test_a_burst_is_said_at_once_and_exactly(deaf: None) -> None:
+    playout = Playout(AHEAD)
+    for _ in range(10):
+        playout.next()
+    said = said_of(playout, voice())
+    assert np.array_equal(np.concatenate([one.block.sound for one in said]), voice())
+
+
+def test_frames_do_not_depend_on_how_sound_is_cut(drawn: list[VisemeTrack]) -> None:
+    """From a microphone in pieces of any length: the same sound with the same mouths."""
+    sound, results = voice()[: 25 * FRAME], []
+    for size in (10, 20, 100):
+        drawn.clear()
+        clock = TestClock()
+        with Avatar(small_portrait(), clock=clock) as avatar:
+            push_in_time(avatar, clock, sound, ms=size)
+            clock.at(1.01, avatar.flush)
+            frames = frames_until(avatar, ends)
+        speaking = [number for number, frame in enumerate(frames) if frame.speaking]
+        assert speaking == list(range(speaking[0], speaking[0] + 25))
+        assert np.array_equal(np.concatenate([frames[number].pcm for number in speaking]), sound)
+        results.append([drawn[number].opening[0] for number in speaking])
+    assert results[0] == results[1] == results[2]
+    assert max(results[0]) > 0.02
+
+
+def test_a_microphone_is_heard_one_look_ahead_later(drawn: list[VisemeTrack], deaf: None) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), ahead_ms=80, clock=clock) as avatar:
+        push_in_time(avatar, clock, voice(), ms=20)
+        frames_until(avatar, lambda frames: frames[-1].speaking)
+        assert clock.time == pytest.approx(0.04 + 0.08)
+
+
+@pytest.mark.parametrize("speed", [0.995, 1.005])
+def test_a_microphone_is_the_clock(drawn: list[VisemeTrack], speed: float) -> None:
+    """One that is a little slow or fast, for minutes: no frame too many, no delay that grows."""
+    clock = TestClock()
+    quiet = np.zeros(122 * 16_000, np.int16)
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        push_in_time(avatar, clock, quiet, ms=20, speed=speed)
+        frames = frames_until(avatar, lambda frames: len(frames) == 120 * 25)
+        speaking = [frame.speaking for frame in frames]
+        assert all(speaking[AHEAD + 1 :])
+        assert clock.time * speed == pytest.approx(120, abs=0.2)
+        assert avatar._playout.waiting <= 1
+
+
+def test_idle_frames_come_in_real_time_and_never_repeat(
+    avatar: tuple[Avatar, TestClock],
+) -> None:
+    live, clock = avatar
+    frames = frames_for(live, clock, 1.0)
+    assert abs(len(frames) - 25) <= 1
+    assert not any(frame.speaking or frame.pcm.any() for frame in frames)
+    pictures = [frame.image for frame in frames]
+    assert pictures[0].shape == (320, 320, 3)
+    assert all((pictures[-1] != earlier).any() for earlier in pictures[:-1])
+
+
+def test_a_burst_leaves_in_real_time(drawn: list[VisemeTrack]) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        clock.at(1.0, lambda: avatar.push_audio(voice()[: 25 * FRAME], 16_000))
+        clock.at(1.0, avatar.flush)
+        frames = frames_until(avatar, ends)
+        assert clock.time == pytest.approx(2.0, abs=0.05)
+        assert sum(frame.speaking for frame in frames) == 25
+        after = frames_for(avatar, clock, clock.time + 1)
+        assert not any(frame.speaking or frame.end_of_speech for frame in after)
+        assert drawn[-1].opening[0] == 0
+
+
+def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeTrack]) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        avatar.push_audio(voice(), 16_000)
+        frames_until(avatar, lambda frames: len(frames) > 9 and drawn[-1].opening[0] > 0.03)
+        before, asked = len(drawn), clock.time
+        was_open = drawn[-1].opening[0]
+        avatar.interrupt()
+        frames = frames_until(avatar, lambda frames: drawn[-1].opening[0] == 0)
+        assert clock.time - asked <= 0.15
+        assert not any(frame.speaking or frame.pcm.any() for frame in frames)
+        assert [frame.end_of_speech for frame in frames] == [True, False, False]
+        # it shuts step by step
+        assert was_open > drawn[before].opening[0] > drawn[before + 1].opening[0] > 0
+        # and what is said next is said at once
+        avatar.push_audio(voice()[: 20 * FRAME], 16_000)
+        avatar.flush()
+        frames = frames_until(avatar, ends)
+        assert sum(frame.speaking for frame in frames) == len(frames) == 20
+        assert max(track.opening[0] for track in drawn[-len(frames) :]) > 0.05
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 44_100, 48_000])
+def test_a_tone_is_heard_alike_at_every_rate(rate: int) -> None:
+    """Its level and its place; what is above 8 kHz is not."""
+    ear = Ear(rate)
+    size = rate // 25
+    t = np.arange(10 * size) / rate
+    tone = np.round(20_000 * np.sin(2 * np.pi * 1000 * t)).astype(np.int16)
+    heard = np.concatenate([ear.hear(tone[n * size : (n + 1) * size]) for n in range(10)])
+    assert len(heard) == 10 * FRAME
+    # the same tone, up to 2 ms late
+    wanted = 20_000 / 32_767 * np.sin(2 * np.pi * 1000 * np.arange(len(heard)) / 16_000)
+    late = [
+        np.abs(heard[1000:] - wanted[1000 - lag : len(wanted) - lag]).max() for lag in range(33)
+    ]
+    assert min(late) < 0.25  # between two samples
+    assert np.sqrt(np.mean(heard[1000:] ** 2)) == pytest.approx(20_000 / 32_767 / 2**0.5, rel=0.01)
+    if rate > 40_000:
+        high = np.round(20_000 * np.sin(2 * np.pi * 9_500 * t)).astype(np.int16)
+        heard = np.concatenate([ear.hear(high[n * size : (n + 1) * size]) for n in range(10)])
+        assert np.abs(heard[1000:]).max() < 0.01
+
+
+def test_the_rate_may_change_and_sound_comes_out_as_it_was_pushed(deaf: None) -> None:
+    playout = Playout(AHEAD)
+    playout.push(np.arange(1000, dtype=np.int16), 8_000)
+    playout.push(np.arange(960, dtype=np.int16), 24_000)
+    playout.flush()
+    blocks = [playout.next().block for _ in range(5)]
+    assert [(block.rate, len(block.sound)) for block in blocks] == [
+        (8_000, 320), (8_000, 320), (8_000, 320), (8_000, 320), (24_000, 960),
+    ]  # fmt: skip
+    sound = np.concatenate([block.sound for block in blocks[:4]])
+    assert np.array_equal(sound[:1000], np.arange(1000))
+    assert not sound[1000:].any()
+    assert [block.ends for block in blocks] == [False, False, False, False, True]
+
+
+def test_an_hour_needs_what_a_minute_needs(deaf: None) -> None:
+    """What is kept after two minutes of talk is no more than after one."""
+
+    def kept(thing: object) -> int:
+        if isinstance(thing, np.ndarray):
+            return thing.nbytes
+        if hasattr(thing, "__dict__"):
+            return sum(kept(value) for value in vars(thing).values())
+        return sum(map(kept, thing)) if isinstance(thing, list | tuple) or _is_deque(thing) else 8
+
+    playout, sizes = Playout(AHEAD), []
+    noise = np.random.default_rng(1).integers(-3000, 3000, 25 * FRAME).astype(np.int16)
+    for _ in range(4):
+        for _ in range(30):
+            playout.push(noise, 16_000)
+            for _ in range(25):
+                playout.next()
+        playout.interrupt()
+        playout.next()
+        sizes.append(kept(playout))
+    assert sizes[0] > 50_000  # band energies of two seconds are counted
+    assert sizes[-1] - sizes[1] < 2_000
+
+
+def _is_deque(thing: object) -> bool:
+    return type(thing).__name__ == "deque"
+
+
+def test_a_machine_that_is_too_slow_repeats_pictures_and_keeps_the_sound(
+    drawn: list[VisemeTrack], deaf: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        draw = type(avatar._head).draw
+
+        def slowly(self: object, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+            clock.time += 0.06
+            return draw(self, track, pitch)
+
+        monkeypatch.setattr(type(avatar._head), "draw", slowly)
+        avatar.push_audio(voice(), 16_000)
+        avatar.flush()
+        frames = frames_until(avatar, ends)
+        assert np.array_equal(np.concatenate([frame.pcm for frame in frames]), voice())
+        assert clock.time == pytest.approx(len(voice()) / 16_000, abs=0.2)
+        assert avatar.repeated == len(frames) - len(drawn) > len(frames) / 5
+
+
+def test_closing_ends_the_frames_and_frees_the_head() -> None:
+    clock = TestClock()
+    avatar = Avatar(str(PORTRAIT), size=320, quality="draft", clock=clock)
+    assert any("pixels high" in warning for warning in avatar.warnings)
+    clock.at(0.3, avatar.close)
+    frames = frames_until(avatar, lambda _: False)
+    assert 6 <= len(frames) <= 9
+    assert avatar._head is None
+    assert avatar._worker._shutdown
+    avatar.close()
+    with pytest.raises(InvalidRequest, match="closed"):
+        avatar.push_audio(voice(), 16_000)
+
+
+def test_the_example_of_the_document_runs(
+    drawn: list[VisemeTrack],
+    deaf: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In real time: a fifth of a second."""
+    page = Path(__file__).parents[2] / "docs" / "live.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    with wave.open(str(tmp_path / "voice.wav"), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 24_000 // 5))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(page), "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out.splitlines() == 5 * ["(2, 2, 3) 960 24000 True"]
+
+
+@pytest.mark.parametrize(
+    ("pcm", "rate", "field"),
+    [
+        (np.zeros(640, np.int16), 16_010, "rate"),
+        (np.zeros(640, np.int16), 96_000, "rate"),
+        (np.zeros(640, np.int16), 16_000.0, "rate"),
+        (np.zeros((640, 2), np.int16), 16_000, "pcm"),
+        (np.zeros(640, np.int32), 16_000, "pcm"),
+        (b"123", 16_000, "pcm"),
+        ([0, 1], 16_000, "pcm"),
+    ],
+)
+def test_sound_of_another_kind_is_refused(
+    drawn: list[VisemeTrack], pcm: object, rate: int, field: str
+) -> None:
+    with Avatar(small_portrait()) as avatar, pytest.raises(InvalidRequest) as caught:
+        avatar.push_audio(pcm, rate)
+    assert caught.value.field == field
+
+
+def test_more_than_ten_minutes_do_not_wait(drawn: list[VisemeTrack]) -> None:
+    with Avatar(small_portrait()) as avatar:
+        avatar.push_audio(np.zeros(599 * 8_000, np.int16), 8_000)
+        with pytest.raises(LimitExceeded, match="599 s of sound wait"):
+            avatar.push_audio(np.zeros(16_000, np.int16), 8_000)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("size", 20), ("ahead_ms", 100), ("ahead_ms", 440), ("quality", "best"), ("motion", 2.0)],
+)
+def test_options_that_cannot_be_are_refused(
+    drawn: list[VisemeTrack], option: str, value: object
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Avatar(small_portrait(), **{option: value})
+    assert caught.value.field == option
+
+
+def test_portraits_that_cannot_be_are_refused() -> None:
+    with pytest.raises(NoFaceFound):
+        Avatar(np.zeros((100, 100, 3), np.uint8))
+    for portrait in ("nowhere.jpg", 5, np.zeros((9, 9, 3)), np.zeros((9, 9, 2), np.uint8)):
+        with pytest.raises(InvalidRequest) as caught:
+            heads._pixels_of(portrait)
+        assert caught.value.field == "portrait"
