@@ -1,11 +1,8 @@
 """What is measured without a verdict: one number each, its unit, and which way is better."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from multitalk.evaluation.report import PersonReport
+from dataclasses import dataclass, replace
+from typing import Literal
 
 Better = Literal["higher", "lower", "neither"]
 
@@ -34,7 +31,7 @@ class Figure:
 # What `Liveliness` measures, with blinks: unit, and the range of filmed people. The quartiles of
 # six who spoke for 6 to 20 s; the yaw's speed is widened to the median of seventeen, which lies
 # outside. docs/evaluation.md tells more.
-_ALIVE: dict[str, tuple[str, tuple[float, float] | None]] = {
+ALIVE: dict[str, tuple[str, tuple[float, float] | None]] = {
     "yaw_deviation": ("degrees", (1.6, 4.5)),
     "pitch_deviation": ("degrees", (2.3, 5.3)),
     "roll_deviation": ("degrees", (1.3, 4.9)),
@@ -52,11 +49,6 @@ _ALIVE: dict[str, tuple[str, tuple[float, float] | None]] = {
     "teeth_share": ("% of speech", None),
     "interactivity": ("224ths/frame", None),
 }
-
-
-def figures_of(people: Sequence["PersonReport"]) -> tuple[Figure, ...]:
-    """Every figure of everybody, in the order of the tables."""
-    return tuple(figure for person in people for figure in _figures_of_person(person))
 
 
 def mean_figures(figures: Iterable[Figure]) -> tuple[Figure, ...]:
@@ -79,23 +71,3 @@ def _mean(values: Sequence[float | None], better: Better) -> float | None:
     if len(known) < 2:
         return known[0] if known else None
     return sum(map(abs, known) if better == "lower" else known) / len(known)
-
-
-def _figures_of_person(person: "PersonReport") -> list[Figure]:
-    sync, offset = person.lipsync, person.offset
-    measured: list[tuple[str, float | None, str, Better]] = [
-        ("opening_correlation", sync.opening_correlation if sync else None, "", "higher"),
-        ("width_correlation", sync.width_correlation if sync else None, "", "higher"),
-        ("lag_ms", 1000 * sync.lag_seconds if sync else None, "ms", "lower"),
-        ("offset_frames", offset.offset_frames if offset else None, "frames", "lower"),
-        ("confidence", offset.confidence if offset else None, "deviations", "higher"),
-        ("flicker", person.flicker, "levels of 255", "lower"),
-    ]
-    alive = asdict(person.liveliness) | {"blink_rate": person.blink_rate}
-    return [
-        *(Figure(name, person.name, value, unit, way) for name, value, unit, way in measured),
-        *(
-            Figure(name, person.name, alive[name], unit, "neither", known)
-            for name, (unit, known) in _ALIVE.items()
-        ),
-    ]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from multitalk.evaluation.background import Background
-from multitalk.evaluation.figures import Figure, figures_of
+from multitalk.evaluation.figures import ALIVE, Better, Figure
 from multitalk.evaluation.identity import Identity
 from multitalk.evaluation.lipsync import Closures, Curve, LipSync
 from multitalk.evaluation.liveliness import Liveliness
@@ -109,7 +109,7 @@ class Report:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """What is measured without a verdict, speaker by speaker."""
-        return figures_of(self.people)
+        return tuple(figure for person in self.people for figure in _figures_of(person))
 
     @property
     def verdict(self) -> Literal["passed", "failed", "not judged"]:
@@ -275,3 +275,23 @@ _NOT_JUDGED = _check(
     reason="",
     otherwise="there are less than 1.4 seconds of speech with a visible face",
 )
+
+
+def _figures_of(person: PersonReport) -> list[Figure]:
+    sync, offset = person.lipsync, person.offset
+    measured: list[tuple[str, float | None, str, Better]] = [
+        ("opening_correlation", sync.opening_correlation if sync else None, "", "higher"),
+        ("width_correlation", sync.width_correlation if sync else None, "", "higher"),
+        ("lag_ms", 1000 * sync.lag_seconds if sync else None, "ms", "lower"),
+        ("offset_frames", offset.offset_frames if offset else None, "frames", "lower"),
+        ("confidence", offset.confidence if offset else None, "deviations", "higher"),
+        ("flicker", person.flicker, "levels of 255", "lower"),
+    ]
+    alive = asdict(person.liveliness) | {"blink_rate": person.blink_rate}
+    return [
+        *(Figure(name, person.name, value, unit, way) for name, value, unit, way in measured),
+        *(
+            Figure(name, person.name, alive[name], unit, "neither", known)
+            for name, (unit, known) in ALIVE.items()
+        ),
+    ]
