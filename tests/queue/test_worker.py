@@ -75,7 +75,7 @@ async def shop(
             Settings(work_directory=directory, volume=directory.parent / "volume"),
             worker_id="worker-1",
             thread=thread,
-            **{"drain_seconds": 10.0, "stuck_seconds": 30.0, **more},
+            **{"drain_seconds": PATIENCE_SECONDS, "stuck_seconds": 30.0, **more},
         )
         running = asyncio.create_task(worker.run(stopping))
         try:
