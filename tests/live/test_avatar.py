@@ -127,13 +127,29 @@ def agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> floa
 
 
 def test_live_visemes_agree_with_those_of_the_whole_talk() -> None:
-    """With 160 ms of future, and at whatever volume: here at an eighth of it."""
+    """With 160 ms of future, and at whatever volume: here 30 dB down."""
     offline = analyse_speech(voice() / np.float32(32_768))
     wanted = offline.opening * (1 - offline.closure)
-    said = openings(said_of(Playout(AHEAD), voice() // 8))
+    said = openings(said_of(Playout(AHEAD), voice() // 32))
     assert len(said) == len(offline)
     assert agreement(said, wanted) > 0.95
     assert 0.9 < said.mean() / wanted.mean() < 1.15
+
+
+def test_visemes_stay_in_step_when_nothing_is_cut_off() -> None:
+    """With no future a frame's last 10 ms are not known yet, and count as silence if it is cut."""
+    quiet, sound = np.zeros(FRAME, np.float32), voice()[: 8 * FRAME] / np.float32(32_768)
+    cut, whole = LiveVisemes(), LiveVisemes()
+    for number in range(1, 9):
+        cut.append(quiet)
+        cut.cut(number)
+        whole.append(quiet)
+    for block in sound.reshape(8, FRAME):
+        cut.append(block)
+        whole.append(block)
+    wanted = whole.frame(12).opening[0]
+    assert cut.frame(12).opening[0] == pytest.approx(wanted, rel=0.02)
+    assert wanted > 0.03
 
 
 def test_a_burst_is_said_at_once_and_exactly(deaf: None) -> None:
@@ -170,17 +186,17 @@ def test_a_microphone_is_heard_one_look_ahead_later(drawn: list[VisemeTrack], de
         assert clock.time == pytest.approx(0.04 + 0.08)
 
 
-@pytest.mark.parametrize("speed", [0.995, 1.005])
+@pytest.mark.parametrize("speed", [0.99, 1.01])
 def test_a_microphone_is_the_clock(drawn: list[VisemeTrack], speed: float) -> None:
-    """One that is a little slow or fast, for minutes: no frame too many, no delay that grows."""
+    """One that is a little slow or fast: no frame too many, no delay that grows."""
     clock = TestClock()
-    quiet = np.zeros(122 * 16_000, np.int16)
+    quiet = np.zeros(62 * 16_000, np.int16)
     with Avatar(small_portrait(), clock=clock) as avatar:
         push_in_time(avatar, clock, quiet, ms=20, speed=speed)
-        frames = frames_until(avatar, lambda frames: len(frames) == 120 * 25)
+        frames = frames_until(avatar, lambda frames: len(frames) == 60 * 25)
         speaking = [frame.speaking for frame in frames]
         assert all(speaking[AHEAD + 1 :])
-        assert clock.time * speed == pytest.approx(120, abs=0.2)
+        assert clock.time * speed == pytest.approx(60, abs=0.2)
         assert avatar._playout.waiting <= 1
 
 

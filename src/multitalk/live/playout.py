@@ -41,7 +41,9 @@ class Said:
 
 
 class Playout:
-    """The queue between who pushes sound and who draws frames; each may be a thread of its own.
+    """The queue between who pushes sound and who draws frames, a thread each.
+
+    Only `next` takes long; nobody who pushes waits for it.
 
     A mouth needs the sound of the next `ahead` frames. Sound that comes faster than it is said
     brings them along, and is said at once; a microphone's is said so much later.
@@ -58,9 +60,10 @@ class Playout:
         self._visemes = LiveVisemes()
         self._said = 0
         self._ends_now = False  # speech ended before the next frame
+        self._is_interrupted = False  # since the last frame
         self._last = VisemeTrack.silent(1)
-        self._interrupted = VisemeTrack.silent(1)  # the mouth that is to shut
-        self._closing = 0
+        self._open = VisemeTrack.silent(1)  # the mouth that is to shut
+        self._closing = 0  # frames left for it
 
     @property
     def waiting(self) -> int:
@@ -98,14 +101,17 @@ class Playout:
             self._part = np.zeros(0, np.int16)
             self._queue.clear()
             self._coming.clear()
-            self._visemes.cut(self._said)
-            self._visemes.silence()
-            self._ear = Ear(self._rate)
-            self._interrupted, self._closing = self._last, CLOSING_FRAMES
+            self._is_interrupted = True
 
     def next(self) -> Said:
         """What is said in the next frame."""
         with self._lock:
+            if self._is_interrupted:
+                self._is_interrupted = False
+                self._visemes.cut(self._said)
+                self._visemes.silence()
+                self._ear = Ear(self._rate)
+                self._open, self._closing = self._last, CLOSING_FRAMES
             idle = not any(block.pushed for block in self._coming)
             if idle and len(self._queue) > self._ahead:
                 # All that the mouth needs is there: the silence that was to come is not waited for.
@@ -120,12 +126,11 @@ class Playout:
             block = self._coming.popleft()
             block.ends |= self._ends_now
             self._ends_now = False
-            track = self._shutting(self._visemes.frame(self._said))
-            speaks = float(track.activity[0]) > 0
-            pitch = self._visemes.pitch(self._said) if speaks else float("nan")
-            self._last = track
-            self._said += 1
-            return Said(block, track, pitch)
+        self._last = self._shutting(self._visemes.frame(self._said))
+        speaks = float(self._last.activity[0]) > 0
+        pitch = self._visemes.pitch(self._said) if speaks else float("nan")
+        self._said += 1
+        return Said(block, self._last, pitch)
 
     def _shutting(self, track: VisemeTrack) -> VisemeTrack:
         """The mouth in the frames after an interruption: what was open shuts."""
@@ -135,8 +140,7 @@ class Playout:
         share = np.float32(self._closing / CLOSING_FRAMES)
         return VisemeTrack(
             *(
-                share * getattr(self._interrupted, field.name)
-                + (1 - share) * getattr(track, field.name)
+                share * getattr(self._open, field.name) + (1 - share) * getattr(track, field.name)
                 for field in fields(VisemeTrack)
             )
         )
