@@ -1,10 +1,11 @@
 """What a live avatar costs, and how far its mouth is from that of the whole talk.
 
-    python benchmarks/live.py [--portrait FILE] [--seconds 10]
+    python benchmarks/live.py [--portrait FILE] [--seconds 10] [--voices RECORDING ...]
 
 All times are CPU times of this process: idle and speaking, as a share of one core at 25 frames a
 second; and from a push to the frame that it completes, beyond the look-ahead. Then the correlation
-of the lips' opening with `analyse_speech` for several look-aheads. The voice is espeak-ng's.
+of the lips' opening with `analyse_speech` for several look-aheads: of espeak-ng's voice, or of the
+first ten seconds of recordings.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from multitalk.live import Avatar
 from multitalk.speech.live import LiveVisemes
 from multitalk.speech.synthesis import synthesize
 from multitalk.speech.visemes import SAMPLES_PER_FRAME, analyse_speech
+from visemes import read_audio
 
 PORTRAIT = Path(__file__).parent.parent / "examples" / "portrait.jpg"
 SIZES = (512, 720)
@@ -85,11 +87,31 @@ def opening(sound: NDArray[np.float32], ahead: int) -> NDArray[np.float32]:
     return np.concatenate(found)
 
 
+def print_agreement(voices: list[NDArray[np.float32]]) -> None:
+    """Mean and least correlation with the whole talk's opening, and the openings' relative sum."""
+    offline = [analyse_speech(sound).opening for sound in voices]
+    for ahead_ms in AHEAD_MS:
+        live = [opening(sound, ahead_ms // 40) for sound in voices]
+        pairs = list(zip(live, offline, strict=True))
+        alike = [np.corrcoef(ours, whole)[0, 1] for ours, whole in pairs]
+        size = np.mean([ours.sum() / whole.sum() for ours, whole in pairs])
+        print(
+            f"ahead {ahead_ms} ms: r {np.mean(alike):.3f}, least {min(alike):.3f}, size {size:.3f}"
+        )
+
+
+def recorded(path: Path) -> NDArray[np.float32]:
+    """The first ten seconds of a recording, whole frames."""
+    sound = read_audio(path)[: 10 * RATE]
+    return sound[: len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME]
+
+
 def main() -> None:
     """Print the figures."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--portrait", type=Path, default=PORTRAIT)
     options.add_argument("--seconds", type=int, default=10)
+    options.add_argument("--voices", type=Path, nargs="+", default=[])
     asked = options.parse_args()
     sound, count = voice(), 25 * asked.seconds
     print(f"load {os.getloadavg()[0]:.1f}")
@@ -104,11 +126,7 @@ def main() -> None:
                 f"speaking {25 * spoken.mean():.2f}; push to frame, median "
                 f"{1000 * np.median(spoken):.1f} ms, p95 {1000 * np.percentile(spoken, 95):.1f} ms"
             )
-    offline = analyse_speech(sound).opening
-    for ahead_ms in AHEAD_MS:
-        live = opening(sound, ahead_ms // 40)
-        agreement = np.corrcoef(live, offline)[0, 1]
-        print(f"ahead {ahead_ms} ms: r {agreement:.3f}, size {live.sum() / offline.sum():.3f}")
+    print_agreement([recorded(path) for path in asked.voices] or [sound])
 
 
 if __name__ == "__main__":
