@@ -138,6 +138,14 @@ def test_work_is_done_only_as_it_is_asked_for(
     chunks.close()  # type: ignore[attr-defined]
 
 
+def test_a_small_face_is_told_in_pixels_of_the_portrait(portrait: NDArray[np.uint8]) -> None:
+    with FaceDetector() as detector:
+        face = detector.detect(portrait, expected=1)[0]
+    (notice,) = warp.face_notices("person1", face.scaled(0.4), 0.4)
+    assert notice.parameters["height"] == pytest.approx(face.height)
+    assert notice.parameters["limit"] == 300
+
+
 def test_notices_come_once_with_the_first_chunk(
     engine: WarpEngine, portrait: NDArray[np.uint8]
 ) -> None:

@@ -93,6 +93,18 @@ def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
         assert blink(portrait, deep) == lids
 
 
+def test_eyes_of_a_few_pixels_blink_in_the_colour_of_skin(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    small = 0.2
+    source = cv2.resize(portrait, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
+    before = source.astype(float)
+    Eyes(source, rig.points * small, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    changed = np.abs(source - before).max(2) > 0
+    assert changed.sum() > 5
+    assert 0.6 < source[changed].mean() / before[30:60, 35:55].mean() < 1.4
+
+
 def test_eyes_that_the_photograph_shows_shut_rest_as_they_are(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:

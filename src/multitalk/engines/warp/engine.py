@@ -185,7 +185,10 @@ def _notices(
 def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:
     """What the caller should know of a speaker's face, `scale` times as large as it was sent."""
     if face.height < SMALL_FACE:
-        facts: dict[str, object] = {"height": face.height / scale, "limit": SMALL_FACE}
+        facts: dict[str, object] = {
+            "height": face.height / scale,
+            "limit": round(SMALL_FACE / scale),
+        }
         yield Notice("face_is_small", {"speaker": name, **facts})
     if abs(face.yaw_degrees) > TURNED_FACE:
         turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}

@@ -230,6 +230,8 @@ class Eye:
                 bright = here[:, :3] @ LUMA
                 low, high = np.quantile(bright, STRIP_BRIGHTNESS)
                 found[place] = here[(bright >= low) & (bright <= high)].mean(0)
+        if np.isnan(found).all():  # an eye of a few pixels
+            found[:] = (colours if len(colours) else self._base.reshape(-1, found.shape[1])).mean(0)
         known = np.isfinite(found[:, 0])
         weights = np.exp(-(((middles[:, None] - middles[known]) / STRIP_SPREADS) ** 2) / 2)
         smooth = weights @ found[known] / weights.sum(1, keepdims=True)
