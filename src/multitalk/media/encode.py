@@ -52,9 +52,9 @@ ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
 )
 # superfast leaves out the macroblock tree, which spends bits on what stays in view. A portrait's
 # still background makes it pay: with it, the file is a quarter of the size and is encoded faster;
-# as large as veryfast's in half its time, at the same PSNR. Placing B frames at fixed distances
-# costs nothing either, since nothing is ever cut (docs/experiments.md).
-X264 = "mbtree=1:rc-lookahead=10:b-adapt=0"
+# as large as veryfast's in half its time, at the same PSNR. B frames are coarser than the frames
+# beside them, which a face that moves shows as flicker (docs/experiments.md): there are none.
+X264 = "mbtree=1:rc-lookahead=10:bframes=0"
 # Frames from one key frame to the next. Each key frame draws the still background anew and a little
 # differently, which is seen as a breath: they are rare.
 KEY_FRAMES = 10 * FPS
