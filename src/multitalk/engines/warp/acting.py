@@ -112,7 +112,7 @@ class Actor:
         opening = mood.opening * self._calm * max(spoken, TUCKED_OPENING * tuck)
         width = self._calm * float(track.width[frame])
         spread = max(width, 0.0)
-        rounding = max(self._calm * float(track.rounding[frame]), -min(width, 0.0))
+        rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
         activity = float(track.activity[frame])
         attention = self._attending.step(activity, heard)
         loudness = float(track.loudness[frame])
@@ -126,7 +126,7 @@ class Actor:
         weights = np.zeros(len(WEIGHTS), np.float32)
         # Lips rest closed, whatever the photograph's do.
         weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
-        rounded = 1.1 * rounding * (1 - 0.5 * closure)
+        rounded = 0.9 * rounding * (1 - 0.5 * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
         weights[INDEX["open"]] = opened
         weights[INDEX["spread"]] = WIDENED * spread
