@@ -17,7 +17,7 @@ home=$(cd "$(dirname "$0")" && pwd)
 volume=/runpod-volume
 model_store=/runpod/model-store/huggingface
 state=${TMPDIR:-/tmp}/multitalk-worker.pid
-result_bytes=268435456 # RESULT_BYTES of job/readiness.py
+result_bytes=268435456 # RESULT_BYTES of job/self_test.py
 
 say() { echo "entrypoint: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -27,7 +27,7 @@ free_mb() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
 # An operator's number of bytes, or the default where it is not set (a wrong one the worker refuses).
 bytes_of() { case "$1" in '' | *[!0-9]*) echo "$2" ;; *) echo "$1" ;; esac; }
 
-# What the worker itself wants free before it takes a job: disk_needed of job/readiness.py, in MiB.
+# What the worker itself wants free before it takes a job: disk_needed of job/self_test.py, in MiB.
 needed_mb() {
     image=$(bytes_of "${MULTITALK_MAX_IMAGE_BYTES:-}" 33554432)
     visual=$(bytes_of "${MULTITALK_MAX_VIDEO_BYTES:-}" 536870912)

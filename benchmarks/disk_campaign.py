@@ -32,7 +32,7 @@ from multitalk.errors import QueueUnavailable
 from multitalk.job import sweep
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import JobQueue, Submission, Terms, open_queue
-from multitalk.serving.work.process import serve
+from multitalk.serving.worker.process import serve
 from multitalk.settings import Settings
 from queue_campaign import SleepingEngine, end_with_parent, job_input
 

@@ -37,7 +37,7 @@ from PIL import Image
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Submission, Terms, open_queue
-from multitalk.serving.work.process import serve
+from multitalk.serving.worker.process import serve
 from multitalk.settings import Settings
 
 TERMS = Terms(lease_seconds=3.0)

@@ -22,9 +22,9 @@ from multitalk.errors import (
     MultiTalkError,
     QueueUnavailable,
 )
-from multitalk.job.course import guarded
-from multitalk.job.readiness import check_work_directory
-from multitalk.job.workplace import own_directory
+from multitalk.job.progress import translate_crashes
+from multitalk.job.self_test import check_work_directory
+from multitalk.job.workdir import job_directory
 from multitalk.media.arrays import write_picture
 from multitalk.media.encode import encode_talk
 from multitalk.media.remux import make_whole
@@ -50,7 +50,7 @@ def taken_for_damage(number: int) -> Exception:
 
 
 def seen_by_the_caller(error: Exception) -> MultiTalkError:
-    with pytest.raises(MultiTalkError) as told, guarded("a-job"):
+    with pytest.raises(MultiTalkError) as told, translate_crashes("a-job"):
         raise error
     return told.value
 
@@ -173,7 +173,7 @@ def test_a_directory_that_is_only_half_made_is_not_left(
         raise OSError(errno.ENOSPC, "no")
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(DiskUnusable), own_directory(tmp_path):
+    with pytest.raises(DiskUnusable), job_directory(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
 

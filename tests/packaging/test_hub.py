@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hub_schemas import HUB, TESTS
 
-from multitalk.delivery.handover import ENVELOPE_BYTES
+from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.job import run_job
 from multitalk.registry import load_engine
 from multitalk.schema import parse_request

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
 from multitalk.serving.queue import Terms
-from multitalk.serving.work.process import serve
+from multitalk.serving.worker.process import serve
 from multitalk.settings import Settings
 
 

@@ -23,11 +23,11 @@ from stub_queue_worker import StubEngine
 from multitalk import disk
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.errors import NotFound, QueueUnavailable
-from multitalk.job import readiness
+from multitalk.job import self_test
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.directory import DirectoryMedia
-from multitalk.serving.work.worker import QueueWorker
+from multitalk.serving.worker.loop import QueueWorker
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -81,7 +81,7 @@ async def shop(
         try:
             yield Shop(queue, worker, stopping, running, directory)
         finally:
-            worker.hurry()
+            worker.stop_now()
             stopping.set()
             await asyncio.wait_for(running, 20)
     assert list(directory.iterdir()) == []
@@ -268,7 +268,7 @@ async def test_a_full_disk_costs_no_job_and_takes_none_until_it_has_room(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = FillingEngine(chunk_frames=5)
-    monkeypatch.setattr(readiness, "free_bytes", lambda _: engine.free)
+    monkeypatch.setattr(self_test, "free_bytes", lambda _: engine.free)
     async with shop(opened, tmp_path / "work", engine) as it:
         jobs = [await it.send() for _ in range(6)]
         first = await it.reaches(jobs[0], lambda now: now.version > 2 and now.worker_id is None)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from multitalk.serving.logs import start_log
+from multitalk.serving.logs import AGAIN_SECONDS, RateLimitedLog, start_log
 
 
 class TerminalStream(io.StringIO):
@@ -65,3 +65,31 @@ def test_at_a_terminal_the_web_server_s_own_steps_are_left_out():
     logging.getLogger("uvicorn.error").warning("something")
     assert "Started" not in stream.getvalue()
     assert "something" in stream.getvalue()
+
+
+def test_a_warning_is_logged_at_once_and_then_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 100.0
+    limited = RateLimitedLog(logging.getLogger("disks"), clock=lambda: now)
+    for _ in range(240):  # two a second
+        limited.warn("room", f"{now:g} MiB left")
+        now += AGAIN_SECONDS / 120
+    limited.warn("claim", "another kind")
+    limited.resolve("claim")  # without a word
+    limited.resolve("room", "there is room")
+    limited.resolve("room", "there is room")
+    for _ in range(3):  # it comes and goes
+        limited.warn("room", "little room")
+        limited.resolve("room", "there is room")
+    now += AGAIN_SECONDS
+    limited.warn("room", "little room")
+    assert caplog.messages == [
+        "100 MiB left",
+        "160 MiB left (and 119 times before)",
+        "another kind",
+        "there is room",
+        "little room (and 119 times before)",
+        "there is room",
+        "little room (and 2 times before)",
+    ]

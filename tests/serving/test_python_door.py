@@ -24,8 +24,7 @@ from multitalk.media.image import load_picture
 from multitalk.media.video import probe
 from multitalk.schema import TalkRequest
 from multitalk.serving.arguments import Arguments, described
-from multitalk.serving.local import Studio, with_paths_from
-from multitalk.serving.rendered import MAX_INLINE_BYTES, RenderedTalk
+from multitalk.serving.local import MAX_INLINE_BYTES, RenderedTalk, Studio, with_paths_from
 from multitalk.settings import Settings
 
 BASE = Path("/base")

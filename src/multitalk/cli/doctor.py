@@ -173,7 +173,7 @@ def _memory() -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    from multitalk.job.readiness import disk_needed  # noqa: PLC0415 - heavy
+    from multitalk.job.self_test import disk_needed  # noqa: PLC0415 - heavy
 
     directory = settings.work_directory
     if not directory.is_dir():

@@ -54,7 +54,7 @@ def work(
     with answering():
         from multitalk.registry import checked_name  # noqa: PLC0415
         from multitalk.serving.logs import start_log  # noqa: PLC0415
-        from multitalk.serving.work.process import work as run  # noqa: PLC0415 - takes a while
+        from multitalk.serving.worker.process import work as run  # noqa: PLC0415 - takes a while
         from multitalk.settings import Settings  # noqa: PLC0415
 
         settings = Settings.from_env()

@@ -15,24 +15,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from multitalk.bucket import Bucket
-from multitalk.delivery import check_set_up, deliver
+from multitalk.delivery.deliver import check_set_up, deliver
 from multitalk.engines.base import NO_REUSE, Engine, Reuse
-from multitalk.job.course import Course, Progress, guarded
-from multitalk.job.work import Talk, Work
-from multitalk.job.workplace import own_directory, sweep
-from multitalk.media.pieces import Piece, PieceReader
+from multitalk.job.progress import JobProgress, Progress, translate_crashes
+from multitalk.job.stages import Talk, Work
+from multitalk.job.workdir import job_directory, sweep
+from multitalk.media.fragments import Fragment, FragmentReader
 from multitalk.schema import TalkRequest, TalkResult
 from multitalk.settings import Settings
 
 __all__ = [
-    "Piece",
+    "Fragment",
     "Progress",
     "Talk",
-    "guarded",
     "render_talk",
     "run_job",
     "stream_job",
     "sweep",
+    "translate_crashes",
 ]
 
 
@@ -65,15 +65,15 @@ def run_job(
         WorkerError: Ours; a crash is an InternalError.
         Cancelled: `cancelled` was set.
     """
-    course = Course(job_id, settings.job_seconds, on_progress, cancelled)
-    with guarded(job_id, course):  # before the work, not after it
+    progress = JobProgress(job_id, settings.job_seconds, on_progress, cancelled)
+    with translate_crashes(job_id, progress):  # before the work, not after it
         check_set_up(request.delivery, settings=settings, bucket=bucket)
-    with guarded(job_id, course), own_directory(settings.work_directory) as directory:
-        talk = Work(request, engine, settings, directory, course, reuse=reuse).make(
+    with translate_crashes(job_id, progress), job_directory(settings.work_directory) as directory:
+        talk = Work(request, engine, settings, directory, progress, reuse=reuse).make(
             directory / "talk.mp4"
         )
         size = talk.video.stat().st_size
-        with course.stage("deliver", size):
+        with progress.stage("deliver", size):
             delivered = deliver(
                 talk.video,
                 delivery=request.delivery,
@@ -81,8 +81,8 @@ def run_job(
                 job_id=job_id,
                 bucket=bucket,
                 locale=request.locale,
-                on_bytes=lambda done: course.report("deliver", done, size),
-                cancelled=course.is_cancelled,
+                on_bytes=lambda done: progress.report("deliver", done, size),
+                cancelled=progress.is_cancelled,
             )
         return talk.result(delivered.place, delivered.warnings)
 
@@ -94,7 +94,7 @@ def stream_job(
     settings: Settings,
     job_id: str,
     on_progress: Callable[[Progress], None],
-    on_piece: Callable[[Piece], None],
+    on_piece: Callable[[Fragment], None],
     max_piece_bytes: int,
     cancelled: threading.Event,
     output: Path | None = None,
@@ -107,18 +107,18 @@ def stream_job(
     at most; what it raises ends the job. The video of the talk that is returned is gone, or, where
     there is an `output`, is that new file: the same video as an ordinary MP4.
     """
-    with guarded(job_id), own_directory(settings.work_directory) as directory:
+    with translate_crashes(job_id), job_directory(settings.work_directory) as directory:
         video = directory / "talk.mp4"
-        reader = PieceReader(video, max_bytes=max_piece_bytes)
+        reader = FragmentReader(video, max_bytes=max_piece_bytes)
 
         def watch(progress: Progress) -> None:
             on_progress(progress)
             for piece in reader.read():
                 on_piece(piece)
 
-        course = Course(job_id, settings.job_seconds, watch, cancelled)
-        with guarded(job_id, course):
-            talk = Work(request, engine, settings, directory, course, reuse=reuse).make(
+        progress = JobProgress(job_id, settings.job_seconds, watch, cancelled)
+        with translate_crashes(job_id, progress):
+            talk = Work(request, engine, settings, directory, progress, reuse=reuse).make(
                 video, fragmented=True, whole=output
             )
             for piece in reader.read():
@@ -141,11 +141,13 @@ def render_talk(
 
     Arguments and errors are those of `run_job`; `output` is a file in a directory that exists.
     """
-    course = Course(job_id, settings.job_seconds, on_progress, cancelled)
+    progress = JobProgress(job_id, settings.job_seconds, on_progress, cancelled)
     unfinished = output.with_name(f".multitalk-{secrets.token_hex(4)}.mp4")
-    with guarded(job_id, course), own_directory(settings.work_directory) as directory:
+    with translate_crashes(job_id, progress), job_directory(settings.work_directory) as directory:
         try:
-            talk = Work(request, engine, settings, directory, course, reuse=reuse).make(unfinished)
+            talk = Work(request, engine, settings, directory, progress, reuse=reuse).make(
+                unfinished
+            )
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)

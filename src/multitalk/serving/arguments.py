@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
-from multitalk.job.workplace import own_directory
+from multitalk.job.workdir import job_directory
 from multitalk.media.arrays import write_picture, write_pixels, write_samples
 from multitalk.settings import PREFIX, Settings
 
@@ -197,7 +197,7 @@ class Arguments:
 
     def _new_file(self, name: str) -> Path:
         if self._directory is None:
-            place = own_directory(self._settings.work_directory)
+            place = job_directory(self._settings.work_directory)
             self._directory = self._stack.enter_context(place)
         return self._directory / f"{name}-{len(list(self._directory.iterdir()))}"
 

@@ -4,14 +4,17 @@
 `Studio` keeps its engine for the next one.
 """
 
+import base64
 import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from multitalk.disk import refusals_told_here
 from multitalk.engines.base import NO_REUSE, Reuse
@@ -22,12 +25,56 @@ from multitalk.messages import Locale
 from multitalk.paths import as_meant, at_home
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.schema import Box, ProfileName, Quality, TalkRequest, parse_request
+from multitalk.schema import Box, ProfileName, Quality, TalkRequest, TalkResult, parse_request
 from multitalk.serving.arguments import Arguments, Picture, StrPath, Voices, plain
-from multitalk.serving.rendered import RenderedTalk
 from multitalk.settings import EngineChoice, Settings
 
 SUFFIX = ".mp4"  # of a video
+MAX_INLINE_BYTES = 16 * 2**20  # of a video inside a notebook; it grows by a third there
+
+
+class RenderedTalk(TalkResult):
+    """The record of a talk whose video is a file of the caller's."""
+
+    @property
+    def path(self) -> Path:
+        """The mp4."""
+        return Path(str(self.video_path))
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        """A player for Jupyter and its like: of a small video with the video in it.
+
+        A larger one is played from its file, if that is under the notebook's directory.
+        """
+        bundle = {"text/plain": repr(self)}
+        source = self._video_source()
+        if source is not None:
+            bundle["text/html"] = self._player(source)
+        wanted = set(bundle if include is None else include) - set(exclude or ())
+        return {kind: text for kind, text in bundle.items() if kind in wanted}
+
+    def _video_source(self) -> str | None:
+        """The `src` of the player, or None where it would play nothing."""
+        try:
+            size = self.path.stat().st_size
+            if size <= MAX_INLINE_BYTES:
+                encoded = base64.b64encode(self.path.read_bytes()).decode("ascii")
+                return f"data:video/mp4;base64,{encoded}"
+        except OSError:
+            return None
+        relative = os.path.relpath(self.path)
+        return None if relative.startswith(os.pardir) else quote(Path(relative).as_posix())
+
+    def _player(self, source: str) -> str:
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        return (
+            f'<video controls playsinline width="{self.width}" height="{self.height}" '
+            f'style="max-width: 100%; height: auto" src="{escape(source)}"></video>'
+            f"<div><code>{escape(str(self.path))}</code></div>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
 
 
 class Studio:

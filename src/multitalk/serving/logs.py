@@ -1,13 +1,21 @@
-"""The log: plain lines for people, or JSON, one object a line, for programs."""
+"""The log: plain lines for people, or JSON, one object a line, for programs.
+
+Repeated warnings are logged at once, then once a minute.
+"""
 
 import json
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal, TextIO, TypeAlias
 
 from multitalk.messages import visible
+
+AGAIN_SECONDS = 60.0  # from one warning of a kind to the next
 
 LogFormat: TypeAlias = Literal["auto", "plain", "json"]
 
@@ -67,3 +75,44 @@ def start_log(level: str, wanted: LogFormat = "auto", stream: TextIO | None = No
     if plain and level == "INFO":
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@dataclass
+class _Repeated:
+    """A kind of warning: when it was last logged, how often it was left out since, and its end."""
+
+    logged_at: float
+    left_out: int = 0
+    is_resolved: bool = False
+
+
+class RateLimitedLog:
+    """Logs a warning of each kind at most once a minute.
+
+    Args:
+        logger: Where it is logged.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger = logger
+        self._clock = clock
+        self._repeated: dict[str, _Repeated] = {}
+
+    def warn(self, kind: str, text: str) -> None:
+        """Log a warning, unless one of its kind was logged within a minute."""
+        last, now = self._repeated.get(kind), self._clock()
+        if last is not None and now < last.logged_at + AGAIN_SECONDS:
+            last.left_out += 1
+            return
+        again = f" (and {last.left_out} times before)" if last is not None and last.left_out else ""
+        self._repeated[kind] = _Repeated(now)
+        self._logger.warning("%s%s", text, again)
+
+    def resolve(self, kind: str, text: str | None = None) -> None:
+        """Note that the cause of a warning has ended; log `text` the first time."""
+        last = self._repeated.get(kind)
+        if last is not None and not last.is_resolved:
+            last.is_resolved = True
+            if text is not None:
+                self._logger.warning("%s", text)

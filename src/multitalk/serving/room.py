@@ -6,8 +6,8 @@ from pathlib import Path
 
 from multitalk.disk import check_kept_free
 from multitalk.errors import DiskUnusable
-from multitalk.job.readiness import check_work_directory
-from multitalk.serving.sparing import SparingLog
+from multitalk.job.self_test import check_work_directory
+from multitalk.serving.logs import RateLimitedLog
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 1.0  # until it is asked again
@@ -27,16 +27,16 @@ class Room:
     def __init__(self, settings: Settings, results: Path | None = None) -> None:
         self._settings = settings
         self._results = results
-        self._log = SparingLog(logger)
+        self._log = RateLimitedLog(logger)
 
     async def is_there(self) -> bool:
         """Whether a job can be taken; what is missing is logged once a minute."""
         try:
             await asyncio.to_thread(self.check)
         except DiskUnusable as error:
-            self._log.say("room", f"no job is taken: {error}")
+            self._log.warn("room", f"no job is taken: {error}")
             return False
-        self._log.over("room", "there is room again: jobs are taken")
+        self._log.resolve("room", "there is room again: jobs are taken")
         return True
 
     def check(self) -> None:

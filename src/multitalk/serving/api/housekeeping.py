@@ -5,12 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from multitalk.errors import MultiTalkError, NotFound
-from multitalk.job import guarded
+from multitalk.job import translate_crashes
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.paces import finished_talks, quality_of
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
-from multitalk.serving.sparing import SparingLog
+from multitalk.serving.logs import RateLimitedLog
 
 SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
@@ -28,7 +28,7 @@ class Housekeeping:
         self._webhooks = webhooks
         self._metrics = metrics
         self._paced: set[str] = set()
-        self._log = SparingLog(logger)
+        self._log = RateLimitedLog(logger)
 
     async def run(self) -> None:
         """Do it until cancelled; what fails is done again when it is due again."""
@@ -45,11 +45,11 @@ class Housekeeping:
     async def _every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                with guarded("of the server's own"):
+                with translate_crashes("of the server's own"):
                     await work()
-                self._log.over(name)
+                self._log.resolve(name)
             except MultiTalkError as error:
-                self._log.say(name, f"{name}: {error}")
+                self._log.warn(name, f"{name}: {error}")
             await asyncio.sleep(seconds)
 
     async def _note_paces(self) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.inputs.source import Url, parse_source
+from multitalk.job.stages import CLIP_FRAMES
 from multitalk.job.voices import check_talk_seconds, field_of
-from multitalk.job.work import CLIP_FRAMES
 from multitalk.media.rates import FPS
 from multitalk.messages import Notice, sentence
 from multitalk.schema import SpokenText, TalkRequest

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from multitalk.delivery.handover import ENVELOPE_BYTES
+from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.api.links import LinkSigner

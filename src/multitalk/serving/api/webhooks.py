@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from multitalk.delivery.courier import Courier, Unanswered
 from multitalk.errors import MultiTalkError, NotFound
-from multitalk.job import guarded
+from multitalk.job import translate_crashes
 from multitalk.outbound.apart import apart
 from multitalk.outbound.connection import CertificateInvalid, DeadlinePassed, Patience
 from multitalk.serving.api.ledger import PendingWebhook
@@ -123,7 +123,7 @@ class Webhooks:
         """Try once; what was not taken goes back into its line."""
         is_over = False
         try:
-            with guarded(post.job_id):
+            with translate_crashes(post.job_id):
                 is_over = await self._tell(post.job_id)
         except MultiTalkError as error:
             logger.warning("job %s: webhook not posted: %s", post.job_id, error)

@@ -16,7 +16,7 @@ from multitalk.errors import (
     MultiTalkError,
     ServerStopping,
 )
-from multitalk.job.workplace import own_directory
+from multitalk.job.workdir import job_directory
 from multitalk.serving.reader.fork_server import START_SECONDS, Fork, ForkServer, Unstarted
 from multitalk.serving.reader.limits import Limits
 from multitalk.serving.reader.told import Untold, error_from
@@ -55,7 +55,7 @@ class Readers:
 
     def directory(self) -> AbstractContextManager[Path]:
         """A directory for a question's files."""
-        return own_directory(self._work_directory)
+        return job_directory(self._work_directory)
 
     async def ask(
         self,

@@ -12,7 +12,7 @@ from typing import NoReturn
 from runpod.serverless import register_fitness_check
 from runpod.serverless.modules.rp_fitness import run_fitness_checks
 
-from multitalk.job.readiness import check_engine, check_weights, check_work_directory
+from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.serving.runpod.worker import Worker
 from multitalk.settings import Settings
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from multitalk.errors import Cancelled, DeliveryFailed
-from multitalk.job import Piece
+from multitalk.job import Fragment
 from multitalk.media.rates import FPS
 from multitalk.serving.runpod.outbox import Outbox, Undelivered
 
@@ -46,7 +46,7 @@ class PieceSender:
         if self._posting is not None:  # the job ended early
             self._posting.cancel()
 
-    def send(self, piece: Piece) -> None:
+    def send(self, piece: Fragment) -> None:
         """Post a piece, from the engine's thread, when the one before is posted.
 
         Raises:

@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 
 from multitalk.engines.base import Engine
 from multitalk.errors import DiskUnusable, EngineBroken, MultiTalkError
-from multitalk.job import guarded
+from multitalk.job import translate_crashes
 from multitalk.schema import wanted_locale
 from multitalk.serving.room import Room
 from multitalk.serving.runpod.outbox import (
@@ -135,7 +135,7 @@ class Worker:
 
     def _answer(self, task: Task) -> dict[str, Any]:
         try:
-            with guarded(task.job_id):
+            with translate_crashes(task.job_id):
                 return task.do(self._engine)
         except EngineBroken as error:
             logger.error("job %s: the engine is broken; this worker ends", task.job_id)

@@ -1,4 +1,4 @@
-"""From the engine's thread to the queue, which lives in the event loop's."""
+"""Thread-safe blocking client for the asyncio queue."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled, NotFound, QueueUnavailable
-from multitalk.job import Piece
+from multitalk.job import Fragment
 from multitalk.media.rates import FPS
 from multitalk.schema.problems import brief
 from multitalk.serving.queue import JobQueue, Lease
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.0
 Answer = TypeVar("Answer")
 
 
-class Bridge:
+class QueueClient:
     """What a job's work asks of the queue. To be made in the event loop's thread.
 
     Its methods wait for the queue and raise Cancelled as soon as the job was taken back, and
@@ -86,7 +86,7 @@ class Bridge:
             raise gone from error
         return target
 
-    def add_piece(self, piece: Piece, number: int) -> None:
+    def add_piece(self, piece: Fragment, number: int) -> None:
         """Hand on a piece of a video that is being made, the attempt's `number` from 0 on."""
         self._stored(lambda: self._add_piece(piece, number))
 
@@ -95,7 +95,7 @@ class Bridge:
             async for chunk in self._queue.media.read(name):
                 await asyncio.to_thread(file.write, chunk)
 
-    async def _add_piece(self, piece: Piece, number: int) -> None:
+    async def _add_piece(self, piece: Fragment, number: int) -> None:
         name = await self._queue.media.put(piece.content, job_id=self._lease.job.id, suffix=".mp4")
         place = {"segment": number, "start": piece.first / FPS, "frames": piece.num_frames}
         if not await self._queue.add_piece(self._lease, {**place, "video": name}):

@@ -14,7 +14,7 @@ PICTURE_TRACK = 1  # `media.encode` makes the picture's first
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """The next bytes of the file.
 
     Attributes:
@@ -29,7 +29,7 @@ class Piece:
     num_frames: int
 
 
-class PieceReader:
+class FragmentReader:
     """Reads what has become whole since it last looked.
 
     Args:
@@ -44,7 +44,7 @@ class PieceReader:
         self._rest = b""
         self._num_frames = 0
 
-    def read(self) -> Iterator[Piece]:
+    def read(self) -> Iterator[Fragment]:
         """Every piece that is new; none where there is nothing new."""
         if not self._path.exists():
             return
@@ -55,7 +55,7 @@ class PieceReader:
         self._rest += new
         yield from self._fragments()
 
-    def _fragments(self) -> Iterator[Piece]:
+    def _fragments(self) -> Iterator[Fragment]:
         position = 0
         num_frames = 0
         while (box := _box_at(self._rest, position)) is not None:
@@ -68,13 +68,13 @@ class PieceReader:
                 self._rest = self._rest[position:]
                 position = num_frames = 0
 
-    def _parts(self, content: bytes, num_frames: int) -> Iterator[Piece]:
+    def _parts(self, content: bytes, num_frames: int) -> Iterator[Fragment]:
         first = self._num_frames
         self._num_frames += num_frames
         for start in range(0, len(content), self._max_bytes):
             part = content[start : start + self._max_bytes]
             is_last = start + self._max_bytes >= len(content)
-            yield Piece(part, first, num_frames if is_last else 0)
+            yield Fragment(part, first, num_frames if is_last else 0)
 
 
 def _box_at(content: bytes, position: int) -> tuple[bytes, int, int] | None:

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from multitalk.engines.base import Engine
 from multitalk.job import sweep
-from multitalk.job.readiness import check_engine, check_weights, check_work_directory
+from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.queue import Terms, open_queue
-from multitalk.serving.work.worker import STUCK_SECONDS, QueueWorker
+from multitalk.serving.worker.loop import STUCK_SECONDS, QueueWorker
 from multitalk.settings import EngineChoice, Settings
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -94,7 +94,7 @@ def serve(
 
             def stop() -> None:
                 if stopping.is_set():  # asked again
-                    worker.hurry()
+                    worker.stop_now()
                 stopping.set()
 
             _obey(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def own_directory(parent: Path) -> Iterator[Path]:
+def job_directory(parent: Path) -> Iterator[Path]:
     """Make a directory under `parent` and remove it with all that is in it.
 
     Raises:

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.bucket import Bucket
-from multitalk.delivery import check_set_up, deliver, handover
-from multitalk.delivery.handover import ENVELOPE_BYTES, reply_bytes, safe_name
+from multitalk.delivery.deliver import ENVELOPE_BYTES, check_set_up, deliver, reply_bytes, safe_name
 from multitalk.delivery.upload import upload
 from multitalk.errors import DeliveryFailed, SourceRefused
 from multitalk.schema import Delivery, TalkResult
@@ -24,7 +23,7 @@ NOWHERE = Bucket("http://127.0.0.1:9", "key", "the-secret", "talks")
 @pytest.fixture(autouse=True)
 def one_try(monkeypatch):
     """Failing buckets fail at once."""
-    monkeypatch.setattr(handover, "upload", partial(upload, waits=()))
+    monkeypatch.setattr("multitalk.delivery.deliver.upload", partial(upload, waits=()))
 
 
 def hand_over(video, *, how="auto", job_id="job-1", locale="en", own=None, **settings):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.bucket import Bucket
-from multitalk.delivery.handover import reply_bytes
+from multitalk.delivery.deliver import reply_bytes
 from multitalk.engines.base import NO_REUSE, Engine, Reuse
 from multitalk.errors import (
     Cancelled,
@@ -21,8 +21,8 @@ from multitalk.errors import (
     MultiTalkError,
     QueueUnavailable,
 )
-from multitalk.job import Progress, Talk, guarded, render_talk, run_job, stream_job
-from multitalk.job.workplace import own_directory
+from multitalk.job import Progress, Talk, render_talk, run_job, stream_job, translate_crashes
+from multitalk.job.workdir import job_directory
 from multitalk.media.still import write_still
 from multitalk.schema import (
     Delivery,
@@ -36,7 +36,7 @@ from multitalk.schema import (
 from multitalk.serving.queue import Lease, Outcome
 from multitalk.serving.queue.records import WINDOWS_SUFFIX
 from multitalk.serving.queue.summary import UPLOAD
-from multitalk.serving.work.bridge import Bridge
+from multitalk.serving.worker.queue_client import QueueClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
 
@@ -67,7 +67,7 @@ class Task:
         self,
         lease: Lease,
         settings: Settings,
-        bridge: Bridge,
+        bridge: QueueClient,
         *,
         on_progress: Callable[[Progress], None],
         cancelled: threading.Event,
@@ -85,7 +85,10 @@ class Task:
     def do(self, engine: Engine) -> Outcome | None:
         """Render; what is to be told to the queue, or None if the work was called off."""
         try:
-            with guarded(self._job_id), own_directory(self.settings.work_directory) as directory:
+            with (
+                translate_crashes(self._job_id),
+                job_directory(self.settings.work_directory) as directory,
+            ):
                 output = self._output(engine, directory)
             return Outcome(status=JobStatus.COMPLETED, output=output)
         except Cancelled:

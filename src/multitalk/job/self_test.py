@@ -11,7 +11,7 @@ from multitalk.disk import free_bytes
 from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
 from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
 from multitalk.face.drawn_face import draw_face
-from multitalk.job.workplace import unusable
+from multitalk.job.workdir import unusable
 from multitalk.settings import Settings
 from multitalk.weights.manifest import load_manifest
 from multitalk.weights.places import find_weights

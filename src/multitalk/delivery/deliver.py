@@ -25,7 +25,7 @@ from multitalk.settings import Settings
 ENVELOPE_BYTES = 16 * 2**10
 
 
-class Place(TypedDict, total=False):
+class VideoLocation(TypedDict, total=False):
     """The one field of `TalkResult` that says where the video is."""
 
     video_base64: str
@@ -42,7 +42,7 @@ class Delivered:
         warnings: Sentences for the caller: what was tried first and failed.
     """
 
-    place: Place
+    place: VideoLocation
     warnings: tuple[str, ...] = ()
 
 

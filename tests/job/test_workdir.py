@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from multitalk.errors import WorkerError
-from multitalk.job.workplace import own_directory, sweep
+from multitalk.job.workdir import job_directory, sweep
 
 HOLD = """
 import sys, pathlib
-from multitalk.job.workplace import own_directory
-with own_directory(pathlib.Path(sys.argv[1])) as directory:
+from multitalk.job.workdir import job_directory
+with job_directory(pathlib.Path(sys.argv[1])) as directory:
     (directory / "video.mp4").write_bytes(b"half")
     print(directory, flush=True)
     sys.stdin.read()
@@ -43,7 +43,7 @@ def fail_in(directory: Path) -> None:
 
 
 def test_it_is_there_and_then_gone_whatever_happens(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), own_directory(tmp_path) as directory:
+    with pytest.raises(KeyError), job_directory(tmp_path) as directory:
         fail_in(directory)
     assert not list(tmp_path.iterdir())
 
@@ -55,7 +55,7 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_uses_is_not(
     living, used = holder(tmp_path)
     try:
         close(dead)
-        with own_directory(tmp_path) as mine:
+        with job_directory(tmp_path) as mine:
             sweep(tmp_path)
             assert sorted(tmp_path.iterdir()) == sorted([mine, used])
             assert (used / "video.mp4").exists()
@@ -76,7 +76,7 @@ def test_what_is_not_a_job_s_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
-    nowhere = own_directory(tmp_path / "nowhere")
+    nowhere = job_directory(tmp_path / "nowhere")
     with pytest.raises(WorkerError, match="MULTITALK_WORK_DIRECTORY"), nowhere:
         pass
     sweep(tmp_path / "nowhere")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.delivery import Place
+from multitalk.delivery.deliver import VideoLocation
 from multitalk.engines.base import (
     Engine,
     FrameChunk,
@@ -22,7 +22,7 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.containers import VIDEO_SUFFIXES
 from multitalk.inputs.intake import Kind
-from multitalk.job.course import Course
+from multitalk.job.progress import JobProgress
 from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
 from multitalk.media.audio import (
     Arrangement,
@@ -84,7 +84,7 @@ class Talk:
     captions: tuple[Caption, ...] = ()
     window_ends: tuple[int, ...] = ()
 
-    def result(self, place: Place, warnings: Sequence[str] = ()) -> TalkResult:
+    def result(self, place: VideoLocation, warnings: Sequence[str] = ()) -> TalkResult:
         """The answer, once the video is at `place`; `warnings` are of its way there."""
         told = [*self.warnings, *warnings]
         return TalkResult.model_validate({**self.facts(), "warnings": told, **place})
@@ -114,7 +114,7 @@ class Work:
         engine: Engine,
         settings: Settings,
         directory: Path,
-        course: Course,
+        progress: JobProgress,
         *,
         reuse: Reuse,
     ) -> None:
@@ -122,7 +122,7 @@ class Work:
         self._engine = engine
         self._settings = settings
         self._directory = directory
-        self._course = course
+        self._progress = progress
         self._reuse = reuse
         self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
@@ -155,7 +155,7 @@ class Work:
             Voice(path, arrangement.offsets[name], field_of(name), loaded[name].source)
             for name, path in voices.items()
         ]
-        soundtrack = Soundtrack(heard, num_frames=num_frames, watch=self._course.watch)
+        soundtrack = Soundtrack(heard, num_frames=num_frames, watch=self._progress.watch)
         if options.reuse.save_to is not None or options.reuse.earlier is not None:
             reuse = replace(
                 options.reuse, picture=_file_digest(image), voices=_voices_digest(arrangement)
@@ -166,14 +166,14 @@ class Work:
             names = {"engine": self._engine.name, "quality": request.quality}
             self._notices.append(Notice("quality_not_taken", names))
         with (
-            self._course.stage("render", num_frames),
+            self._progress.stage("render", num_frames),
             footage or nullcontext(),
             _blaming_the_file(picture),
         ):
             chunks = self._engine.render(
                 scene,
                 options,
-                lambda done: self._course.report("render", done, num_frames),
+                lambda done: self._progress.report("render", done, num_frames),
             )
             height, width = self._write(
                 chunks,
@@ -201,7 +201,7 @@ class Work:
                 sentence(notice.key, request.locale, **notice.parameters)
                 for notice in self._notices
             ),
-            timings=self._course.timings,
+            timings=self._progress.timings,
             phonemes={name: sounds for name, sounds in phonemes.items() if are_known(sounds)},
             captions=self._captions(phonemes, num_frames / FPS),
             window_ends=tuple(self._window_ends),
@@ -214,12 +214,12 @@ class Work:
             name: voice for name, voice in request.audio_paths.items() if isinstance(voice, str)
         }
         total = 1 + len(sources)
-        with self._course.stage("collect", total):
+        with self._progress.stage("collect", total):
             kind: Kind = "visual" if self._engine.takes_footage else "image"
             image = self._fetch(request.image_path, "image_path", kind)
             recordings = {}
             for done, (name, source) in enumerate(sources.items(), start=1):
-                self._course.report("collect", done, total)
+                self._progress.report("collect", done, total)
                 recordings[name] = self._fetch(source, field_of(name), "speech")
         return image, recordings
 
@@ -230,7 +230,7 @@ class Work:
             kind=kind,
             directory=self._directory,
             settings=self._settings,
-            cancelled=self._course.is_cancelled,
+            cancelled=self._progress.is_cancelled,
         )
 
     def _speak(self, recordings: Mapping[str, Path]) -> tuple[dict[str, Path], Phonemes]:
@@ -238,17 +238,17 @@ class Work:
         texts = {name: said for name in self._request.audio_paths if (said := self._texts(name))}
         phonemes = {}
         files = dict(recordings)
-        outside = outside_voices(self._settings, self._directory, self._course.is_cancelled)
+        outside = outside_voices(self._settings, self._directory, self._progress.is_cancelled)
         if texts:
-            with self._course.stage("speak", len(texts)):
+            with self._progress.stage("speak", len(texts)):
                 for done, (name, said) in enumerate(texts.items()):
-                    self._course.report("speak", done, len(texts))
+                    self._progress.report("speak", done, len(texts))
                     speech = narrate(
                         said,
                         field=field_of(name),
                         outside=outside,
                         max_seconds=self._settings.max_speech_seconds,
-                        watch=self._course.watch,
+                        watch=self._progress.watch,
                     )
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
@@ -283,18 +283,18 @@ class Work:
     ) -> tuple[Picture, FootageReader | None, dict[str, Recording], Arrangement]:
         """Decode the picture and the voices, and put the voices on one time line."""
         settings = self._settings
-        with self._course.stage("load", 1 + len(voices)):
+        with self._progress.stage("load", 1 + len(voices)):
             picture, footage = self._look_at(image)
             self._notices.extend(picture.notices)
             loaded = {}
             for done, (name, path) in enumerate(voices.items(), start=1):
-                self._course.report("load", done, 1 + len(voices))
+                self._progress.report("load", done, 1 + len(voices))
                 loaded[name] = load_recording(
                     path,
                     field=field_of(name),
                     directory=self._directory,
                     max_seconds=settings.max_speech_seconds,
-                    watch=self._course.watch,
+                    watch=self._progress.watch,
                 )
             arrangement = arrange_speakers(
                 {name: recording.speech for name, recording in loaded.items()},
@@ -312,7 +312,7 @@ class Work:
                 image,
                 field=field,
                 max_pixels=settings.max_image_pixels,
-                watch=self._course.watch,
+                watch=self._progress.watch,
             )
             return picture, None
         with FootageReader(
@@ -320,7 +320,7 @@ class Work:
             field=field,
             max_pixels=settings.max_video_pixels,
             max_seconds=settings.max_video_seconds,
-            watch=self._course.watch,
+            watch=self._progress.watch,
         ) as footage:
             return Picture.whole(footage.at(0)), footage
 
@@ -385,7 +385,7 @@ class Work:
                 if chunk.first != written:
                     raise ValueError(f"frame {chunk.first} came after {written} frames")
                 if writer is None:
-                    self._course.log_since_stage("first frames")
+                    self._progress.log_since_stage("first frames")
                     height, width = chunk.frames.shape[1:3]
                     writer = stack.enter_context(
                         VideoWriter(
@@ -403,7 +403,7 @@ class Work:
                 if chunk.is_saved:
                     self._window_ends.append(written)
                 self._notices.extend(chunk.notices)
-                self._course.report("render", written, soundtrack.num_frames)
+                self._progress.report("render", written, soundtrack.num_frames)
         if written != soundtrack.num_frames:
             raise ValueError(f"{written} frames of {soundtrack.num_frames}")
         return height, width

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from multitalk.engines.base import Engine
 from multitalk.errors import DiskUnusable, QueueUnavailable
+from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import JobQueue, Lease, Outcome, WorkerRecord
 from multitalk.serving.room import LOOK_SECONDS, Room
-from multitalk.serving.sparing import SparingLog
-from multitalk.serving.work.bridge import FULL_SECONDS, Bridge
-from multitalk.serving.work.keeper import LeaseKeeper
-from multitalk.serving.work.task import Task
+from multitalk.serving.worker.lease import LeaseKeeper
+from multitalk.serving.worker.queue_client import FULL_SECONDS, QueueClient
+from multitalk.serving.worker.task import Task
 from multitalk.settings import Settings
 
 # How long the engine may take to notice that it must stop: a step of the largest model, its
@@ -77,7 +77,7 @@ class QueueWorker:
         self._stuck_seconds = stuck_seconds
         self._full_seconds = full_seconds
         self._room = Room(settings, queue.media.place)
-        self._log = SparingLog(logger)
+        self._log = RateLimitedLog(logger)
         self._pause = 0.0
         self._keeper: LeaseKeeper | None = None
         self._record = WorkerRecord(
@@ -100,7 +100,7 @@ class QueueWorker:
             with suppress(QueueUnavailable):
                 await self._queue.leave(self._record.id)
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Give the job at hand back at once, if the worker is told to stop."""
         self.drain_seconds = 0.0
         if self._keeper is not None:
@@ -126,10 +126,10 @@ class QueueWorker:
         try:
             lease = claiming.result()
         except QueueUnavailable as error:
-            self._log.say("claim", f"no job could be claimed: {error}")
+            self._log.warn("claim", f"no job could be claimed: {error}")
             await self._sleep(PAUSE_SECONDS, stopping)
             return None
-        self._log.over("claim")
+        self._log.resolve("claim")
         return lease
 
     async def _serve(self, lease: Lease, stopping: asyncio.Event) -> None:
@@ -146,7 +146,7 @@ class QueueWorker:
         task = Task(
             lease,
             self._settings,
-            Bridge(self._queue, lease, keeper.cancelled, full_seconds=self._full_seconds),
+            QueueClient(self._queue, lease, keeper.cancelled, full_seconds=self._full_seconds),
             on_progress=keeper.update,
             cancelled=keeper.cancelled,
         )
@@ -218,10 +218,10 @@ class QueueWorker:
         while True:
             try:
                 answer = await ask()
-                self._log.over(what)
+                self._log.resolve(what)
                 return answer
             except QueueUnavailable as error:
-                self._log.say(what, f"{what}: {error}")
+                self._log.warn(what, f"{what}: {error}")
                 if time.monotonic() > ends:
                     return None
             await asyncio.sleep(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""A job's course: how far it is, how long each stage took, and when it must stop."""
+"""A job's progress: how far it is, how long each stage took, and when it must stop."""
 
 import logging
 import threading
@@ -35,8 +35,8 @@ class Progress:
     total: int
 
 
-class Course:
-    """A job's course: times its stages, reports progress, and stops it when it must stop.
+class JobProgress:
+    """Times a job's stages, reports its progress, and stops it when it must stop.
 
     Attributes:
         timings: Seconds by stage, of those that are over.
@@ -111,10 +111,10 @@ class Course:
 
 
 @contextmanager
-def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
+def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Iterator[None]:
     """Turn a crash into one InternalError and log its traceback; the only place that does.
 
-    The error that comes out of it knows the job, and the stage that the course was at.
+    The error that comes out of it knows the job, and the stage that it was at.
 
     Raises:
         DiskUnusable: A disk took nothing more, whatever that was taken for on its way here.
@@ -125,7 +125,7 @@ def guarded(job_id: str, course: Course | None = None) -> Iterator[None]:
         yield
     except Exception as raised:
         error = _as_error(raised, job_id)
-        error.happened(course.stage_now if course is not None else None, job_id)
+        error.happened(progress.stage_now if progress is not None else None, job_id)
         if error is raised:
             raise
         raise error from raised

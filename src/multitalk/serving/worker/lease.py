@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from multitalk.errors import QueueUnavailable
 from multitalk.job import Progress
+from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import JobQueue, Lease, Stop
-from multitalk.serving.sparing import SparingLog
 
 TICK_SECONDS = 0.25  # progress is told at most so often
 RENEW_SECONDS = 0.5  # and a cancellation noticed so soon
@@ -50,7 +50,7 @@ class LeaseKeeper:
         self._stopping = stopping
         self.drain_seconds = drain_seconds
         self._stuck_seconds = stuck_seconds
-        self._log = SparingLog(logger)
+        self._log = RateLimitedLog(logger)
         self._progress: Progress | None = None  # that was not told yet
         self._renewed_at = self._heard_at = time.monotonic()
 
@@ -91,7 +91,7 @@ class LeaseKeeper:
         try:
             stop = await self._queue.renew(self._lease, _as_told(progress))
         except QueueUnavailable as error:
-            self._log.say("lease", f"job {self._lease.job.id}: lease not renewed: {error}")
+            self._log.warn("lease", f"job {self._lease.job.id}: lease not renewed: {error}")
             return "lost" if now > self._heard_at + self._lease.seconds else None
         self._heard_at = now
         return stop

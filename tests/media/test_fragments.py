@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made import sine, write_sound
 
-from multitalk.media.pieces import Piece, PieceReader
+from multitalk.media.fragments import Fragment, FragmentReader
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
 
@@ -22,12 +22,12 @@ def frames(count: int) -> np.ndarray:
 
 
 @pytest.fixture
-def pieces_and_file(tmp_path: Path) -> tuple[list[Piece], Path]:
+def pieces_and_file(tmp_path: Path) -> tuple[list[Fragment], Path]:
     """What is read while the file is written, and the file."""
     voice = tmp_path / "voice.wav"
     write_sound(voice, sine(NUM_FRAMES / 25, 16_000), 16_000)
     path = tmp_path / "talk.mp4"
-    reader = PieceReader(path, max_bytes=10**6)
+    reader = FragmentReader(path, max_bytes=10**6)
     pieces = list(reader.read())
     soundtrack = Soundtrack([Voice(voice)], num_frames=NUM_FRAMES)
     with VideoWriter(path, width=64, height=48, soundtrack=soundtrack, fragmented=True) as writer:
@@ -39,11 +39,11 @@ def pieces_and_file(tmp_path: Path) -> tuple[list[Piece], Path]:
     return pieces, path
 
 
-def joined(pieces: Iterator[Piece] | list[Piece]) -> bytes:
+def joined(pieces: Iterator[Fragment] | list[Fragment]) -> bytes:
     return b"".join(piece.content for piece in pieces)
 
 
-Written = tuple[list[Piece], Path]
+Written = tuple[list[Fragment], Path]
 
 
 def test_joined_pieces_are_the_file_without_its_index(pieces_and_file: Written) -> None:
@@ -81,7 +81,7 @@ def test_the_header_with_any_piece_is_a_video(pieces_and_file: Written, tmp_path
 
 def test_a_fragment_too_large_for_one_piece_is_cut(pieces_and_file: Written) -> None:
     pieces, path = pieces_and_file
-    reader = PieceReader(path, max_bytes=5000)
+    reader = FragmentReader(path, max_bytes=5000)
     cut = list(reader.read())
     assert joined(cut) == joined(pieces)
     assert max(len(piece.content) for piece in cut) <= 5000
