@@ -35,8 +35,9 @@ from multitalk.engines.diffusion import vae_strips
 from multitalk.engines.diffusion.quantized import multiply_in_fp8
 from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.timebase import FPS
 
-WINDOW_FRAMES, FPS = 81, 25
+WINDOW_FRAMES = 81
 CONDITIONING_FRAMES = {"MultiTalk": 25, "InfiniteTalk": 9}
 FORWARDS = 16  # of a window: 8 steps with two branches
 PROCESSES = (2, 4, 8)

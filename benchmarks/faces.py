@@ -34,9 +34,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
 from multitalk.face.networks import MESH_PIXELS, Mesh, Reading
-from multitalk.face.points import Box
 from multitalk.face.turning import turned_box, turned_picture
 from multitalk.face.upright import find_upright
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from multitalk.live import Avatar
 from multitalk.speech.live import LiveVisemes
 from multitalk.speech.synthesis import synthesize
-from multitalk.speech.visemes import SAMPLES_PER_FRAME, analyse_speech
+from multitalk.speech.visemes import analyse_speech
+from multitalk.timebase import SAMPLES_PER_FRAME
 from visemes import read_audio
 
 PORTRAIT = Path(__file__).parent.parent / "examples" / "portrait.jpg"

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.network import VisemeWeights, shipped_weights, weights_from
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import (
@@ -29,10 +30,8 @@ from multitalk.speech.synthesis import (
 )
 from multitalk.speech.track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech, stream_visemes
+from multitalk.timebase import SAMPLE_RATE
 
-Array = NDArray[np.float32]
-
-SAMPLE_RATE = 16_000
 # None of these speakers was trained on; of the languages, only English and Spanish were.
 SPEAKERS = ("f4", "m5", "klatt3", "aunty", "Michael")
 SENTENCES = {

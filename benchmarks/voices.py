@@ -16,7 +16,8 @@ import numpy as np
 from multitalk.speech.catalogue import own_voices
 from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
 from multitalk.speech.track import VisemeTrack
-from multitalk.speech.visemes import SAMPLE_RATE, analyse_speech
+from multitalk.speech.visemes import analyse_speech
+from multitalk.timebase import SAMPLE_RATE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "speech"))
 from fundamental import median_hertz

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.media.rates import FPS
 from multitalk.media.video import read_frames
 from multitalk.schema import parse_request
 from multitalk.serving.local import Studio
 from multitalk.speech.phonemes import VISEMES, visemes_of_ipa
+from multitalk.timebase import FPS
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = ROOT / "examples" / "request.json"

@@ -5,16 +5,14 @@ import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
 
 from multitalk.engines.base import Engine
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.errors import EngineUnavailable, not_a_choice
 from multitalk.schema.problems import brief
-from multitalk.settings import EngineChoice, Settings
+from multitalk.settings import ENGINE_CHOICES, EngineChoice, EngineName, Settings
 from multitalk.weights.places import find_weights
 
-EngineName = Literal["warp", "diffusion"]
 DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors")
 
 logger = logging.getLogger(__name__)
@@ -26,10 +24,10 @@ def checked_name(name: object) -> EngineChoice:
     Raises:
         InvalidRequest: There is no such engine; the error names those that there are.
     """
-    for choice in get_args(EngineChoice):
+    for choice in ENGINE_CHOICES:
         if name == choice:
-            return choice  # type: ignore[no-any-return]
-    raise not_a_choice("engine", brief(name), get_args(EngineChoice))
+            return choice
+    raise not_a_choice("engine", brief(name), ENGINE_CHOICES)
 
 
 def load_engine(name: EngineChoice, *, settings: Settings) -> Engine:

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
 from multitalk.paths import at_home
 
-EngineChoice: TypeAlias = Literal["auto", "warp", "diffusion"]
+EngineName: TypeAlias = Literal["warp", "diffusion"]
+EngineChoice: TypeAlias = Literal["auto", EngineName]
+ENGINE_CHOICES: tuple[EngineChoice, ...] = get_args(EngineChoice)
 # Those of diffusers that compute here, on a GPU, what is asked for, and download nothing.
 AttentionChoice: TypeAlias = Literal[
     "auto",

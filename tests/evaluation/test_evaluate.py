@@ -14,10 +14,10 @@ from multitalk.engines.warp.engine import WarpEngine
 from multitalk.errors import InvalidRequest, MediaUndecodable, NoFaceFound
 from multitalk.evaluation import Report, evaluate
 from multitalk.media.audio import num_frames_for, read_sound
-from multitalk.media.rates import SAMPLE_RATE
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.speech.synthesis import synthesize
+from multitalk.timebase import SAMPLE_RATE
 
 pytest.importorskip("espeakng_loader")
 

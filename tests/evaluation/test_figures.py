@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from multitalk.evaluation.blinks import blink_rate, eye_opening
 from multitalk.evaluation.flicker import FlickerMeter
 from multitalk.evaluation.identity import still_points
-from multitalk.evaluation.lipsync import FPS
 from multitalk.evaluation.offset import MAX_OFFSET_FRAMES, find_offset
 from multitalk.evaluation.voices import mouth_of
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks, detect_faces
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
+from multitalk.timebase import FPS
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SPEAKING = np.ones(200, bool)

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multitalk.evaluation.lipsync import (
-    FPS,
     LipSync,
     TooLittleSpeech,
     closure_moments,
@@ -23,6 +22,7 @@ from multitalk.evaluation.report import (
 )
 from multitalk.evaluation.voices import mouth_of
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
+from multitalk.timebase import FPS
 
 PHONES = ("m", "a", "s", "i", "b", "o", "t", "u", "p", "e", "k", "ə", "n", "f", "aɪ", "")
 NOISE = 0.006  # face heights: half as much again as what re-detection adds

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from multitalk.evaluation.judgement import at_25_fps
-from multitalk.evaluation.lipsync import FPS
 from multitalk.evaluation.liveliness import (
     BROW,
     COLUMNS,
@@ -29,6 +28,7 @@ from multitalk.evaluation.liveliness import (
 from multitalk.evaluation.teeth import MIN_FACE_PIXELS, SHOWN, teeth_area
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks, detect_faces
+from multitalk.timebase import FPS
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SECONDS = 8

@@ -11,8 +11,8 @@ from multitalk.errors import MediaUndecodable
 from multitalk.evaluation import Figure, compare_figures, write_side_by_side
 from multitalk.evaluation.side_by_side import frames_at_25
 from multitalk.media.audio import read_sound
-from multitalk.media.rates import SAMPLE_RATE
 from multitalk.media.video import probe, read_frames
+from multitalk.timebase import SAMPLE_RATE
 
 
 def write_video(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from multitalk.face.points import Box, FaceLandmarks
+from multitalk.boxes import Box
+from multitalk.face.points import FaceLandmarks
 from multitalk.face.search import CLOSE_LOOKS, QUICK_LOOKS, Found, Place, Search
 
 # Each pixel says where it is, so that a part of the picture knows which one it is.

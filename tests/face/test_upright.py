@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceDetector
-from multitalk.face.points import Box, FaceLandmarks
+from multitalk.face.points import FaceLandmarks
 from multitalk.face.search import Found
 from multitalk.face.turning import turned_picture
 from multitalk.face.upright import find_upright

@@ -17,7 +17,7 @@ from multitalk.media.audio import (
     read_sound,
 )
 from multitalk.media.loudness import LoudnessMeter
-from multitalk.media.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
+from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 
 def load(path, tmp_path, max_seconds=60.0):

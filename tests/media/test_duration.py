@@ -10,7 +10,7 @@ from multitalk.errors import MediaUndecodable
 from multitalk.media import duration
 from multitalk.media.audio import read_sound
 from multitalk.media.duration import sound_seconds
-from multitalk.media.rates import SAMPLE_RATE
+from multitalk.timebase import SAMPLE_RATE
 
 RATE = 48_000
 VARYING_RATE = {"global_quality": str(2 * 118), "flags": "+qscale"}  # LAME's -V 2

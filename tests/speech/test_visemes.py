@@ -17,13 +17,8 @@ from multitalk.speech.network import (
 from multitalk.speech.phonemes import BILABIAL, NUM_VISEMES, visemes_of_ipa
 from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
 from multitalk.speech.track import VisemeTrack
-from multitalk.speech.visemes import (
-    BLOCK_FRAMES,
-    SAMPLES_PER_FRAME,
-    _energy_blocks,
-    analyse_speech,
-    stream_visemes,
-)
+from multitalk.speech.visemes import BLOCK_FRAMES, _energy_blocks, analyse_speech, stream_visemes
+from multitalk.timebase import SAMPLES_PER_FRAME
 
 FIELDS = tuple(VisemeTrack.__dataclass_fields__)
 # By speakers that the network was not trained on; Korean, Chinese and Arabic are new to it as well.

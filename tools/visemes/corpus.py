@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.speech.phonemes import NUM_VISEMES
-
-SAMPLE_RATE = 16_000
+from multitalk.timebase import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

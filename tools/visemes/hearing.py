@@ -2,11 +2,9 @@
 
 import numpy as np
 from lessons import LESSON_STEPS, heard
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen
-
-Array = NDArray[np.float32]
 
 KEPT_STEPS = LESSON_STEPS - 2 * CONTEXT_STEPS  # of each window
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from phone_sets import labels_of
 from scipy.signal import resample_poly
 
+from multitalk.array_types import Array
 from multitalk.speech.articulation import PROBABILITY_RATE, mouth_curves
 from multitalk.speech.features import HOP, loudness_of, relative_log, whole_band_energies
 from multitalk.speech.network import STRIDE
 from multitalk.speech.phonemes import SILENCE, one_hot
-
-Array = NDArray[np.float32]
 
 STEP = HOP * STRIDE  # samples
 LESSON_STEPS = 350  # what the runtime hears at once

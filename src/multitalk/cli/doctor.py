@@ -26,6 +26,7 @@ from multitalk.engines.diffusion.weight_files import (
 )
 from multitalk.errors import MultiTalkError
 from multitalk.settings import Settings
+from multitalk.timebase import SAMPLE_RATE
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
@@ -42,7 +43,6 @@ OLDEST, OLDEST_WITH_DIFFUSERS = (3, 10), (3, 11)  # Python
 MIN_MEMORY = 2 * 2**30  # bytes
 SELF_TEST_SIZE = 480  # pixels
 SELF_TEST_SECONDS = 1.0
-SAMPLE_RATE = 16_000
 
 SIGNS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
 

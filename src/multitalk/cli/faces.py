@@ -10,8 +10,8 @@ from multitalk.cli.console import EXIT_REQUEST_ERROR, answering, complain, note,
 from multitalk.cli.streams import StandardInput
 
 if TYPE_CHECKING:
+    from multitalk.boxes import Box
     from multitalk.face.listing import FaceList
-    from multitalk.face.points import Box
 
 FRONTAL = 5.0  # degrees of turn up to which a face looks at the camera
 

@@ -18,6 +18,7 @@ from multitalk.cli.typed import ORDERS, shown, typed
 from multitalk.cli.whole import write_whole
 from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
+from multitalk.settings import ENGINE_CHOICES
 
 if TYPE_CHECKING:
     from multitalk.job import Talk
@@ -108,7 +109,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         int | None, typer.Option(help="Repeats a result.", metavar="NUMBER", show_default=False)
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="Engine.", metavar="auto|warp|diffusion")
+        str | None, typer.Option(help="Engine.", metavar="|".join(ENGINE_CHOICES))
     ] = None,
     resolution: Annotated[
         str | None,

@@ -24,7 +24,7 @@ from multitalk.cli.numbers import (
     is_number,
 )
 from multitalk.serving.api.directory import KEYS_FILE, QUEUE_FILE, former_directories, keys_of
-from multitalk.settings import Settings
+from multitalk.settings import ENGINE_CHOICES, Settings
 
 WEEK_SECONDS = 7 * 86_400.0
 DataOption = Annotated[
@@ -76,7 +76,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         str | None,
         typer.Option(
             help="What they render with; MULTITALK_ENGINE if left out.",
-            metavar="auto|warp|diffusion",
+            metavar="|".join(ENGINE_CHOICES),
         ),
     ] = None,
     base_url: Annotated[

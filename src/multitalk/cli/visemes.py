@@ -11,11 +11,11 @@ from multitalk.cli.mouth_files import FORMAT_OF_SUFFIX, FORMATS, Movement
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.cli.typed import shown
 from multitalk.cli.whole import write_whole
+from multitalk.timebase import FPS
 
 if TYPE_CHECKING:
     from multitalk.speech.track import VisemeTrack
 
-FPS = 25.0
 MIN_FPS, MAX_FPS = 1.0, 240.0
 EXTENDED = "GHX"
 
@@ -43,7 +43,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
     ] = None,
     fps: Annotated[
         float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
-    ] = FPS,
+    ] = float(FPS),
     extended: Annotated[
         str,
         typer.Option(

@@ -6,6 +6,7 @@ import typer
 
 from multitalk.cli.console import LogFormatOption, answering
 from multitalk.cli.numbers import MAX_DRAIN_SECONDS, is_number
+from multitalk.settings import ENGINE_CHOICES
 
 DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
@@ -23,7 +24,7 @@ def work(
         str | None,
         typer.Option(
             help="What to render with; MULTITALK_ENGINE if left out.",
-            metavar="auto|warp|diffusion",
+            metavar="|".join(ENGINE_CHOICES),
         ),
     ] = None,
     drain: Annotated[

@@ -16,7 +16,7 @@ import httpcore
 import httpx
 
 from multitalk.errors import SourceUnreachable
-from multitalk.outbound.address import Address, Resolver, addresses_of
+from multitalk.outbound.address import DEFAULT_PORTS, Address, Resolver, addresses_of
 from multitalk.outbound.connection import (
     Patience,
     pinned_pool,
@@ -24,7 +24,6 @@ from multitalk.outbound.connection import (
 from multitalk.outbound.lookup import patiently, system_resolver
 from multitalk.settings import Network
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
 PIECE_BYTES = 2**18  # of a body, after which it is told how much was sent
 MAX_ANSWER_BYTES = 2**20  # that are read; S3's answers to uploads are a few hundred
 

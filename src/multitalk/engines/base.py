@@ -8,14 +8,12 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.messages import Notice
 from multitalk.schema import Quality
 
 Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
-Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels of the portrait
-
-FPS = 25
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.evaluation.blinks import blink_rate
 from multitalk.evaluation.lipsync import (
-    FPS,
     OPENING,
     LipSync,
     Mouth,
@@ -32,9 +32,9 @@ from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
 from multitalk.paths import as_meant
+from multitalk.timebase import FPS
 
 StrPath = str | os.PathLike[str]
-Box = tuple[float, float, float, float]
 
 logger = logging.getLogger(__name__)
 

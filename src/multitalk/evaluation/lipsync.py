@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.timebase import FPS
+
 Curve = NDArray[np.float32]
 Mouth = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-FPS = 25
 OPENING, WIDTH = 0, 1
 # Width says less than opening, but what it says is independent: with both, a voice that is not the
 # person's own is told from the right one more often (measured on real people, docs/evaluation.md).

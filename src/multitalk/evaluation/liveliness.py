@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.evaluation.lipsync import (
-    FPS,
     LISTENING_DISTANCE_FRAMES,
     MIN_LISTENING_FRAMES,
     OPENING,
@@ -20,6 +19,7 @@ from multitalk.evaluation.lipsync import (
 from multitalk.evaluation.teeth import SHOWN, teeth_area
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
+from multitalk.timebase import FPS
 
 Movement: TypeAlias = NDArray[np.float32]  # [T, COLUMNS], as `movement_of` says; NaN where unseen
 Values: TypeAlias = NDArray[np.float32]  # [T] or [T, K]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.evaluation.lipsync import FPS, OPENING, SPEECH_MARGIN_FRAMES, Mask, Mouth, widened
+from multitalk.evaluation.lipsync import OPENING, SPEECH_MARGIN_FRAMES, Mask, Mouth, widened
+from multitalk.timebase import FPS
 
 WINDOW_FRAMES = 5  # 0.2 s, as SyncNet's
 MAX_OFFSET_FRAMES = 15  # 0.6 s, as SyncNet's

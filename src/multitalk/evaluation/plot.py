@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from multitalk.evaluation.lipsync import FPS
 from multitalk.evaluation.report import PersonReport, Report
+from multitalk.timebase import FPS
 
 
 def draw_report(report: Report, path: Path) -> None:

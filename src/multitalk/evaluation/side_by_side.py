@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
+from multitalk.timebase import FPS
 
 
 def write_side_by_side(left: Path, right: Path, output: Path) -> None:

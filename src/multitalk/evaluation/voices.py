@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from multitalk.errors import InvalidRequest
 from multitalk.evaluation.lipsync import Mask, Mouth, closure_moments
 from multitalk.media.audio import read_sound
-from multitalk.media.rates import SAMPLE_RATE
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
 from multitalk.speech.track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
+from multitalk.timebase import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 

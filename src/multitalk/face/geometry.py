@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
 
 
 def ramp(x: float, start: float, end: float) -> float:

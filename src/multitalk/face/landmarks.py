@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.face.agreement import KNOWN, Limits, limits_of
 from multitalk.face.networks import MESH_PIXELS, Detector, Mesh
-from multitalk.face.points import Box, FaceLandmarks
+from multitalk.face.points import FaceLandmarks
 from multitalk.face.search import Place, Search
 from multitalk.face.squares import Square, around, cut
 from multitalk.face.turning import turned_picture, turned_points

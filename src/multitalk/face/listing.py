@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from multitalk.face.points import Box
+from multitalk.boxes import Box
 from multitalk.face.upright import SMALLEST_FACE, Detector, find_upright
 from multitalk.media.picture import Picture
 

@@ -7,15 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.face import mesh
-
-Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
-
-
-def scaled_box(box: Box, factor: float) -> Box:
-    """A box in a picture that is enlarged by a factor."""
-    x_min, y_min, x_max, y_max = box
-    return x_min * factor, y_min * factor, x_max * factor, y_max * factor
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box, scaled_box
 from multitalk.face.agreement import SURE_SCORE
-from multitalk.face.points import Box, FaceLandmarks, scaled_box
+from multitalk.face.points import FaceLandmarks
 
 # How a picture is looked at while it shows too few faces: pixels of its longer side, and quarter
 # turns clockwise, because the detector knows no head that lies. First quickly, then closely.

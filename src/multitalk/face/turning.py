@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.face.points import Box
+from multitalk.boxes import Box
 
 
 def turned_picture(picture: NDArray[np.uint8], quarters: int) -> NDArray[np.uint8]:

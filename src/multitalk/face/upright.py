@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.face.points import Box, scaled_box
+from multitalk.boxes import Box, scaled_box
 from multitalk.face.search import Found
 from multitalk.face.turning import turned_box, turned_picture
 from multitalk.face.way_up import Mesh, quarters_to_upright

@@ -8,7 +8,7 @@ import httpx
 
 from multitalk.errors import SourceRefused, SourceUnreachable
 from multitalk.inputs.intake import Intake
-from multitalk.outbound.address import Resolver, addresses_of, shown
+from multitalk.outbound.address import DEFAULT_PORTS, Resolver, addresses_of, shown
 from multitalk.outbound.connection import (
     CertificateInvalid,
     DeadlinePassed,
@@ -19,7 +19,6 @@ from multitalk.outbound.lookup import patiently, system_resolver
 from multitalk.settings import Settings
 
 CHUNK_BYTES = 2**16
-DEFAULT_PORTS = {"http": 80, "https": 443}
 REDIRECTS = (301, 302, 303, 307, 308)
 HEADERS = {
     "User-Agent": "multitalk-serverless",

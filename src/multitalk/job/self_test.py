@@ -13,6 +13,7 @@ from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
 from multitalk.face.drawn_face import draw_face
 from multitalk.job.workdir import unusable
 from multitalk.settings import Settings
+from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.weights.manifest import load_manifest
 from multitalk.weights.places import find_weights
 from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
@@ -20,7 +21,6 @@ from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
 PORTRAIT_PIXELS = 480
 NUM_FRAMES = 10
 HUM_HERTZ = 125
-SAMPLES_PER_FRAME = 640  # 16 kHz at 25 frames a second
 RESULT_BYTES = 256 * 2**20  # of disk for what is made, beside what is fetched
 PROBE_BYTES = 2**20  # written and removed again: a quota shows only when something is written
 
@@ -71,7 +71,7 @@ def check_engine(engine: Engine) -> None:
         EngineUnavailable: Frames are missing.
         MultiTalkError: As the engine says.
     """
-    seconds = np.arange(NUM_FRAMES * SAMPLES_PER_FRAME) / (25 * SAMPLES_PER_FRAME)
+    seconds = np.arange(NUM_FRAMES * SAMPLES_PER_FRAME) / SAMPLE_RATE
     hum = (0.3 * np.sin(2 * np.pi * HUM_HERTZ * seconds)).astype(np.float32)
     scene = Scene(
         portrait=draw_face(PORTRAIT_PIXELS),

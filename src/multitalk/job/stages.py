@@ -33,7 +33,6 @@ from multitalk.media.audio import (
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
 from multitalk.media.picture import Picture
-from multitalk.media.rates import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
@@ -45,6 +44,7 @@ from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import moved, narrate, write_wav
 from multitalk.speech.outside import outside_voices
 from multitalk.speech.synthesis import PhonemeTiming, are_known
+from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller

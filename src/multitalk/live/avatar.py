@@ -17,9 +17,9 @@ from multitalk.live.sound import checked_rate, samples_of
 from multitalk.messages import sentence
 from multitalk.schema import Quality
 from multitalk.speech.live import MOST_AHEAD
-from multitalk.speech.track import FRAMES_PER_SECOND
+from multitalk.timebase import FPS
 
-FRAME_MS = 1000 // FRAMES_PER_SECOND
+FRAME_MS = 1000 // FPS
 SMALLEST, LARGEST = 64, 1920  # pixels of the picture's longer side
 MOST_WAITING = 600  # seconds of sound that may wait
 
@@ -120,7 +120,7 @@ class Avatar:
         """
         self._check_open()
         samples, rate = samples_of(pcm), checked_rate(rate)
-        waiting = self._playout.waiting / FRAMES_PER_SECOND
+        waiting = self._playout.waiting / FPS
         if waiting + len(samples) / rate > MOST_WAITING:
             raise LimitExceeded(
                 "avatar_too_far_ahead", field="pcm", seconds=waiting, limit=MOST_WAITING

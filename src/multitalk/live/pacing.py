@@ -4,9 +4,9 @@ import asyncio
 import time
 from typing import Protocol
 
-from multitalk.speech.track import FRAMES_PER_SECOND
+from multitalk.timebase import FPS
 
-FRAME_SECONDS = 1 / FRAMES_PER_SECOND
+FRAME_SECONDS = 1 / FPS
 # A microphone that is a little faster than this machine's clock is followed at this pace.
 HURRIED_SECONDS = 0.9 * FRAME_SECONDS
 PATIENCE_SECONDS = 0.15  # for which a microphone's next sound is waited for

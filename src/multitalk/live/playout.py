@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from multitalk.live.sound import Ear, Samples
-from multitalk.speech.features import SAMPLE_RATE
 from multitalk.speech.live import LiveVisemes
-from multitalk.speech.track import FRAMES_PER_SECOND, VisemeTrack
+from multitalk.speech.track import VisemeTrack
+from multitalk.timebase import FPS, SAMPLE_RATE
 
 CLOSING_FRAMES = 3  # in which a mouth that is interrupted shuts
 
@@ -77,7 +77,7 @@ class Playout:
                 self._fill()
                 self._rate = rate
             whole = np.concatenate([self._part, samples])
-            length = rate // FRAMES_PER_SECOND
+            length = rate // FPS
             end = len(whole) // length * length
             for start in range(0, end, length):
                 self._queue.append(Block(whole[start : start + length].copy(), rate, pushed=True))
@@ -148,11 +148,11 @@ class Playout:
     def _fill(self) -> None:
         """Make the block that is not whole one, with silence."""
         if len(self._part):
-            length = self._rate // FRAMES_PER_SECOND
+            length = self._rate // FPS
             sound = np.pad(self._part, (0, length - len(self._part)))
             self._queue.append(Block(sound, self._rate, pushed=True))
             self._part = np.zeros(0, np.int16)
 
     def _silence(self) -> Block:
-        sound = np.zeros(self._rate // FRAMES_PER_SECOND, np.int16)
+        sound = np.zeros(self._rate // FPS, np.int16)
         return Block(sound, self._rate, pushed=False)

@@ -5,13 +5,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.errors import InvalidRequest
-from multitalk.speech.features import SAMPLE_RATE
-from multitalk.speech.track import FRAMES_PER_SECOND
-from multitalk.speech.visemes import SAMPLES_PER_FRAME
+from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 Samples = NDArray[np.int16]
-Array = NDArray[np.float32]
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
 FULL_SCALE = 32_767
@@ -28,8 +26,8 @@ def checked_rate(rate: object) -> int:
     """
     number = rate.item() if isinstance(rate, np.generic) else rate
     fits = isinstance(number, int) and LOWEST_RATE <= number <= HIGHEST_RATE
-    if not isinstance(number, int) or not fits or number % FRAMES_PER_SECOND:
-        wanted = f"a multiple of {FRAMES_PER_SECOND} from {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+    if not isinstance(number, int) or not fits or number % FPS:
+        wanted = f"a multiple of {FPS} from {LOWEST_RATE} to {HIGHEST_RATE} Hz"
         raise InvalidRequest("avatar_option", field="rate", value=number, wanted=wanted)
     return number
 

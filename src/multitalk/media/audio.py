@@ -16,11 +16,11 @@ from multitalk.errors import LimitExceeded
 from multitalk.media.channels import MonoMix, Sides
 from multitalk.media.decode import sound_blocks, sound_format
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
-from multitalk.media.rates import SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.media.resample import SoundBlock, SoundFormat
 from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
 from multitalk.media.tracks import Track, choose_track
 from multitalk.media.watch import Watch, unwatched
+from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 SpeakerOrder = Literal["parallel", "sequential"]

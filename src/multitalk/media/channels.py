@@ -11,8 +11,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import DoubleArray
+
 SoundBlock = NDArray[np.float32]  # [C, S]
-Array = NDArray[np.float64]
 
 # What both sides of a stereo track are: `both` as they were recorded; `sum` their sum, where one of
 # them is dead; `mixed` the mono mix, where they cancel each other.
@@ -38,7 +39,7 @@ class MonoMix:
     def __init__(self) -> None:
         self._taken: int | None = None  # channel; -1 is the mean; None before the first block
         self._last_channel: int | None = None  # that was taken
-        self._loudest: Array = np.zeros((2, 0))  # windows of the left and of the right
+        self._loudest: DoubleArray = np.zeros((2, 0))  # windows of the left and of the right
         self._windows = 0
         self._power = self._cancelled_power = 0.0
 
@@ -93,13 +94,13 @@ class MonoMix:
             return "mixed"
         return "both"
 
-    def _compare(self, powers: Array) -> None:
+    def _compare(self, powers: DoubleArray) -> None:
         """Remember the loudest windows [2, windows] of the left and of the right."""
         louder = np.sort(np.concatenate([self._loudest, powers], axis=1), axis=1)
         self._loudest = louder[:, -LOUDEST_WINDOWS:]
         self._windows += powers.shape[1]
 
-    def _choices(self, powers: Array, cancelled: NDArray[np.bool_]) -> list[int]:
+    def _choices(self, powers: DoubleArray, cancelled: NDArray[np.bool_]) -> list[int]:
         """What each window takes: -1 the mean, else a channel, and the same one while it is loud.
 
         Channels in opposite phase are not exchanged for each other without need: that would turn
@@ -147,7 +148,7 @@ def _one(mean: SoundBlock, channels: SoundBlock, choice: int) -> NDArray[np.floa
     return taken
 
 
-def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> Array:
+def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> DoubleArray:
     """Power in windows of the differences between samples [C, S]: [C, windows]."""
     differences = np.zeros_like(samples)
     np.subtract(samples[:, 1:], samples[:, :-1], out=differences[:, 1:])

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from multitalk.disk import unwritten
 from multitalk.media.label import TAGS, append_xmp
-from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
+from multitalk.timebase import FPS
 
 
 @dataclass(frozen=True)

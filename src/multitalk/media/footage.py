@@ -17,9 +17,9 @@ from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.jpeg_scans import has_too_many_scans
 from multitalk.media.opening import UNDECLARED, open_media, packets_of
 from multitalk.media.picture import Portrait
-from multitalk.media.rates import FPS
 from multitalk.media.video import picture_stream
 from multitalk.media.watch import Watch, unwatched
+from multitalk.timebase import FPS
 
 KEY = "video_undecodable"
 MISSING_SECONDS = 0.5  # that a whole file may lack of what its header promises

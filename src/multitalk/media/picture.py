@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.boxes import Box
 from multitalk.messages import Notice
 
 Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
-Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max
 
 
 @dataclass(frozen=True)

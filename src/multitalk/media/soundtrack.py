@@ -10,10 +10,10 @@ import numpy as np
 from multitalk.media.audio import SoundSource, find_sound
 from multitalk.media.decode import sound_blocks
 from multitalk.media.loudness import limited
-from multitalk.media.rates import FPS
-from multitalk.media.rates import SAMPLE_RATE as SPEECH_RATE
 from multitalk.media.resample import SoundBlock
 from multitalk.media.watch import Watch, unwatched
+from multitalk.timebase import FPS
+from multitalk.timebase import SAMPLE_RATE as SPEECH_RATE
 
 # Rates that AAC can carry and that divide into whole samples per frame, in Hz.
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)

@@ -20,9 +20,9 @@ from multitalk.errors import MediaUndecodable
 from multitalk.media.encode import encode_talk
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.opening import open_media
-from multitalk.media.rates import FPS
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
+from multitalk.timebase import FPS
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 

@@ -5,10 +5,10 @@ nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same a
 `docs/*.schema.json` as JSON Schema (`tools/write_schemas.py`).
 """
 
+from multitalk.boxes import Box
 from multitalk.schema.answers import ErrorDetails, ErrorReply, JobStatus, Problem, TalkResult
 from multitalk.schema.document import read_json
 from multitalk.schema.request import (
-    Box,
     Delivery,
     ProfileName,
     Quality,

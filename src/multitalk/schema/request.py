@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from multitalk.boxes import Box
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Locale, locale_named
 from multitalk.schema.bounds import check_value, is_broken
@@ -76,7 +77,6 @@ def _box_order(box: "Box") -> "Box":
 
 
 Coordinate = Annotated[float, Field(ge=0.0, le=MAX_COORDINATE)]
-Box: TypeAlias = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max in pixels
 SpeakerName = Annotated[str, AfterValidator(_speaker_name)]
 Guidance = Annotated[float, Field(ge=0.0, le=MAX_GUIDANCE)]
 NotBlank = Annotated[str, AfterValidator(_not_blank)]

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.phonemes import BILABIAL, LABIODENTAL, SILENCE, VISEMES
-
-Array = NDArray[np.float32]
 
 PROBABILITY_RATE = 50  # steps per second; step t is the instant t / PROBABILITY_RATE
 

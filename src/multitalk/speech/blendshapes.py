@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from multitalk.speech.track import WIDEST_OPENING, Array, VisemeTrack
+from multitalk.array_types import Array
+from multitalk.speech.track import WIDEST_OPENING, VisemeTrack
 
 # All 52, in the order of Live Link Face's files.
 ARKIT_SHAPES = (

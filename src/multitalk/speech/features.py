@@ -10,9 +10,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
+from multitalk.timebase import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 FEATURE_RATE = 100
 HOP = SAMPLE_RATE // FEATURE_RATE  # 160 samples
 WINDOW = 400  # samples = 25 ms

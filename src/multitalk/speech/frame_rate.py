@@ -4,7 +4,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from multitalk.speech.track import FRAMES_PER_SECOND, Array, VisemeTrack
+from multitalk.array_types import Array
+from multitalk.speech.track import VisemeTrack
+from multitalk.timebase import FPS
 
 # Too quick to be sampled: of the frames that become one, the largest is kept.
 PULSES = frozenset({"closure", "labiodental"})
@@ -21,9 +23,9 @@ def at_rate(track: VisemeTrack, fps: float) -> VisemeTrack:
     Returns:
         A track of ceil(T fps / 25) frames; the same where `fps` is 25.
     """
-    if fps == FRAMES_PER_SECOND or len(track) == 0:
+    if fps == FPS or len(track) == 0:
         return track
-    ratio = FRAMES_PER_SECOND / fps
+    ratio = FPS / fps
     num_frames = max(1, int(np.ceil(len(track) / ratio - ROUNDING)))
     places = (np.arange(num_frames) + 0.5) * ratio - 0.5  # in frames of the track
     sampled = {

@@ -8,8 +8,8 @@ bounded: two seconds of band energies, eight of loudness, a minute of one loudne
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.features import (
     FEATURE_RATE,
     HOP,
@@ -24,14 +24,13 @@ from multitalk.speech.features import (
 from multitalk.speech.network import STRIDE, VisemeWeights, listen, shipped_weights
 from multitalk.speech.phonemes import NUM_VISEMES
 from multitalk.speech.pitch import stream_pitch
-from multitalk.speech.track import FRAMES_PER_SECOND, STEPS_PER_FRAME, VisemeTrack, track_from
+from multitalk.speech.track import STEPS_PER_FRAME, VisemeTrack, track_from
 from multitalk.speech.visemes import REMEMBERED_SHARE, SILENT_LOG_ENERGY, silence
-
-Array = NDArray[np.float32]
+from multitalk.timebase import FPS
 
 PAST_FEATURES = 120  # that the network hears before a frame: more costs time and adds little
 MOST_AHEAD = 10  # video frames of future
-FRAME_FEATURES = FEATURE_RATE // FRAMES_PER_SECOND
+FRAME_FEATURES = FEATURE_RATE // FPS
 KEPT_FEATURES = PAST_FEATURES + (MOST_AHEAD + 2) * FRAME_FEATURES
 # Loudness is that of the last seconds in which something was heard; silence is not counted.
 LOUD_FEATURES = 8 * FEATURE_RATE

@@ -13,7 +13,8 @@ They are chosen frame by frame from a track's curves, so that they agree with wh
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from multitalk.speech.track import FRAMES_PER_SECOND, VisemeTrack
+from multitalk.speech.track import VisemeTrack
+from multitalk.timebase import FPS
 
 BASIC_SHAPES = "ABCDEF"
 EXTENDED_SHAPES = "GHX"
@@ -48,7 +49,7 @@ class MouthCue:
 
 
 def mouth_cues(
-    track: VisemeTrack, *, fps: float = FRAMES_PER_SECOND, extended: str = EXTENDED_SHAPES
+    track: VisemeTrack, *, fps: float = FPS, extended: str = EXTENDED_SHAPES
 ) -> tuple[MouthCue, ...]:
     """The mouth shapes of a talk, one after the other and without gaps.
 

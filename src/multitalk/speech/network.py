@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
 
 STRIDE = 2  # features a step
 NUM_LAYERS = 2

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
+
 Moments = NDArray[np.float64]
 
 VARIANCE_FLOOR = 1e-7

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.speech.features import SAMPLE_RATE
-from multitalk.speech.track import FRAMES_PER_SECOND
+from multitalk.array_types import Array
+from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
-Array = NDArray[np.float32]
-
-HOP = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 WINDOW = 1024  # 64 ms: four periods of a deep voice
 LOWEST, HIGHEST = 70.0, 420.0  # Hz
 PERIODIC = 0.5  # autocorrelation from which on a frame has a pitch
@@ -38,7 +35,7 @@ def stream_pitch(samples: Array, *, num_frames: int, chunk_frames: int) -> Itera
 
 
 def _around(samples: Array, frame: int) -> Array:
-    start = frame * HOP + HOP // 2 - WINDOW // 2
+    start = frame * SAMPLES_PER_FRAME + SAMPLES_PER_FRAME // 2 - WINDOW // 2
     part = samples[max(start, 0) : max(start + WINDOW, 0)]
     whole = np.zeros(WINDOW, np.float32)
     offset = max(-start, 0)

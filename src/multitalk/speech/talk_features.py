@@ -10,12 +10,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-from multitalk.media.rates import SAMPLES_PER_FRAME
+from multitalk.array_types import Array
 from multitalk.media.silence import AUDIBLE_PEAK
+from multitalk.timebase import SAMPLES_PER_FRAME
 
-Array = NDArray[np.float32]
 Hear = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]
 Pauses = Literal["heard", "null"]
 

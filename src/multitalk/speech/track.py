@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.articulation import PROBABILITY_RATE, mouth_curves, smooth
+from multitalk.timebase import FPS
 
-Array = NDArray[np.float32]
-
-FRAMES_PER_SECOND = 25
-STEPS_PER_FRAME = PROBABILITY_RATE // FRAMES_PER_SECOND  # 2
+STEPS_PER_FRAME = PROBABILITY_RATE // FPS  # 2
 # Inner-lip gap of a wide A in face heights (top of the forehead to chin), and of lips at rest: 0.
 WIDEST_OPENING = 0.165
 # Speaking is smoothed over this standard deviation, in seconds, and scaled so that a phrase's first

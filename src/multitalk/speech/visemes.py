@@ -10,15 +10,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.speech.features import (
     FEATURE_RATE,
     FLOOR,
     HOP,
     NUM_BANDS,
     REACH,
-    SAMPLE_RATE,
     SILENT_ENERGY,
     WINDOW,
     band_energies,
@@ -27,19 +26,11 @@ from multitalk.speech.features import (
 )
 from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen, shipped_weights
 from multitalk.speech.phonemes import NUM_VISEMES, SILENCE
-from multitalk.speech.track import (
-    FRAMES_PER_SECOND,
-    MOVEMENT_CONTEXT,
-    STEPS_PER_FRAME,
-    VisemeTrack,
-    track_from,
-)
+from multitalk.speech.track import MOVEMENT_CONTEXT, STEPS_PER_FRAME, VisemeTrack, track_from
+from multitalk.timebase import FPS, SAMPLES_PER_FRAME
 
-Array = NDArray[np.float32]
-
-SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640
 BLOCK_SECONDS = 4
-BLOCK_FRAMES = BLOCK_SECONDS * FRAMES_PER_SECOND  # video frames
+BLOCK_FRAMES = BLOCK_SECONDS * FPS  # video frames
 BLOCK_STEPS = BLOCK_FRAMES * STEPS_PER_FRAME
 BLOCK_FEATURES = BLOCK_SECONDS * FEATURE_RATE
 BLOCK_SAMPLES = BLOCK_FEATURES * HOP

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Model
 
-from multitalk.media.rates import SAMPLES_PER_FRAME
+from multitalk.array_types import Array
 from multitalk.media.silence import is_silent
 from multitalk.speech.normalized import NormalizedVoice
 from multitalk.speech.talk_features import Pauses, TalkFeatures, presence
+from multitalk.timebase import SAMPLES_PER_FRAME
 
-Array = NDArray[np.float32]
 AtWork = Callable[[], AbstractContextManager[object]]
 Filters = tuple[Tensor, Tensor]  # weights [C', 1, K], biases [C']
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from multitalk.engines.base import Box, Speaker
+from multitalk.boxes import Box
+from multitalk.engines.base import Speaker
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.errors import NoFaceFound
 from multitalk.face.landmarks import FaceLandmarks

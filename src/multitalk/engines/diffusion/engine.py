@@ -12,7 +12,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from multitalk.engines.base import Box, FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.boxes import Box
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch, unwatched
 from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, Resolution, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
 from multitalk.engines.diffusion.host_memory import available_bytes
@@ -38,6 +39,7 @@ from multitalk.engines.diffusion.weight_sizes import network_bytes
 from multitalk.engines.diffusion.window_file import WindowFile, WindowWriter
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
+from multitalk.timebase import SAMPLES_PER_FRAME
 
 SHOWN_PROBLEMS = 3
 DTYPES: dict[VaeDtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -173,7 +175,7 @@ class DiffusionEngine:
     def warm_up(self) -> None:
         """Render a few frames, so that what cannot work fails now, not in the first job."""
         started = time.monotonic()
-        hum = np.sin(np.arange(640, dtype=np.float32))
+        hum = np.sin(np.arange(SAMPLES_PER_FRAME, dtype=np.float32))
         picture = np.zeros((64, 64, 3), np.uint8)
         placement, outfit = self.loaded
         outfit.put_on(None)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.base import Box
+from multitalk.boxes import Box
 from multitalk.engines.diffusion.buckets import Size, fit_mask, nearest
 
 PIXELS_PER_LATENT = 8  # on each side

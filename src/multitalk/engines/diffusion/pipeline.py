@@ -29,7 +29,9 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from multitalk.engines.base import Box, Footage, Watch, unwatched
+from multitalk.array_types import Array
+from multitalk.boxes import Box
+from multitalk.engines.base import Footage, Watch, unwatched
 from multitalk.engines.diffusion.buckets import (
     BUCKETS,
     DEFAULT_RESOLUTION,
@@ -58,10 +60,8 @@ from multitalk.engines.diffusion.visiting import Home
 from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
 from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder
+from multitalk.timebase import SAMPLES_PER_FRAME
 
-Array = NDArray[np.float32]
-
-SAMPLES_PER_FRAME = 640  # 16 kHz, 25 frames a second
 REMEMBERED_PROMPTS = 16  # 4 MB each at real size
 REMEMBERED_PICTURES = 8  # 1 MB each
 CONTINUATIONS: dict[str, Continuation] = {

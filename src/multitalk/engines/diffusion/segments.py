@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
 
 FRAMES_PER_LATENT = 4  # after the first frame, which has a latent of its own
 AUDIO_REACH = 2  # feature rows that a frame hears before and after its own

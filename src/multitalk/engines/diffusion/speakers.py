@@ -1,6 +1,7 @@
 """Where each speaker of a scene is, and what to say where one has no place."""
 
-from multitalk.engines.base import Box, Scene
+from multitalk.boxes import Box
+from multitalk.engines.base import Scene
 from multitalk.engines.upright import Look, Seen, set_upright
 from multitalk.engines.warp.casting import cast_faces
 from multitalk.errors import NoFaceFound

@@ -13,11 +13,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.errors import InvalidRequest
-
-Array = NDArray[np.float32]
 
 ABOUT = "talk.json"
 VERSION = 1

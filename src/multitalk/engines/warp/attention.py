@@ -9,14 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from multitalk.engines.base import FPS
 from multitalk.engines.warp.head import HeadFrame
 from multitalk.engines.warp.signals import Follower
 from multitalk.face import mesh
+from multitalk.timebase import FPS
 
-Array = NDArray[np.float64]
 Direction = tuple[float, float]  # yaw and pitch in radians from the photograph's gaze: right, up
 
 DEGREE = np.pi / 180

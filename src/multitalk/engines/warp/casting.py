@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from multitalk.engines.base import Box, Speaker
+from multitalk.boxes import Box
+from multitalk.engines.base import Speaker
 from multitalk.errors import NoFaceFound
 from multitalk.face.points import FaceLandmarks
 from multitalk.face.search import Found

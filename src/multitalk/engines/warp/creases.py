@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.engines.warp.head import HeadFrame
 from multitalk.engines.warp.mouth_parts import blurred
 from multitalk.engines.warp.shapes import smile_of
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep
-
-Array = NDArray[np.float32]
 
 # From the nose's wing down past the mouth's corner, on the person's right and left.
 FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from multitalk.array_types import Array
 
 INVERSE_STEPS = 5
 DAMPING = 0.75  # a full step overshoots where the lips stretch most

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.head import HeadFrame
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep
-
-Array = NDArray[np.float64]
 
 NUM_POINTS = 468  # the mesh without its irises
 
@@ -55,19 +54,19 @@ class LipLayout:
         parted: Gap of the photograph at the middle, in mouth widths.
     """
 
-    side: Array
-    below: Array
-    ring: Array
-    arch: Array
+    side: DoubleArray
+    below: DoubleArray
+    ring: DoubleArray
+    arch: DoubleArray
     lower: NDArray[np.bool_]
     upper: NDArray[np.bool_]
     corner: NDArray[np.bool_]
     lip: NDArray[np.bool_]
-    jaw: Array
-    cheek: Array
-    around: Array
+    jaw: DoubleArray
+    cheek: DoubleArray
+    around: DoubleArray
     max_gap: float
-    rest_gap: Array
+    rest_gap: DoubleArray
     parted: float
 
     @classmethod

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.engines.warp.mouth import Aperture
 from multitalk.engines.warp.mouth_parts import blurred
-
-Array = NDArray[np.float32]
 
 BLOB_PIXELS = 32  # side of the one soft spot that all light is made of: +-2.5 standard deviations
 # Place between the inner (0) and the outer (1) edge of a lip, half sizes in mouth widths, gain.

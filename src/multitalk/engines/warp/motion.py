@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from multitalk.engines.base import FPS
+from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.attention import GAZE_BY_PITCH, GAZE_BY_YAW, NOTHING, Attention
 from multitalk.engines.warp.signals import Follower, Wander
-
-Array = NDArray[np.float64]
+from multitalk.timebase import FPS
 
 DEGREE = np.pi / 180
 SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
@@ -64,7 +62,7 @@ class Gesture:
         look: Shift of the irises (right, down), in eye widths.
     """
 
-    motion: Array
+    motion: DoubleArray
     brow: float
     closed: float
     look: tuple[float, float]

@@ -6,8 +6,8 @@ is grave. Somebody who shouts all the time counts as even.
 
 import numpy as np
 
-from multitalk.engines.base import FPS
 from multitalk.engines.warp.signals import Follower
+from multitalk.timebase import FPS
 
 SPEAKS = 0.9  # activity from which on somebody is well within a phrase
 SMOOTHING = 0.3  # seconds of a follower: some second in all

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.engines.warp.creases import SmileCreases
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import Eyes
@@ -22,8 +23,6 @@ from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
 from multitalk.face.geometry import smoothstep, spline_through
-
-Array = NDArray[np.float32]
 
 OPEN, SEAL, SPREAD, ROUND = (
     EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")

@@ -8,14 +8,12 @@ photographs of speakers and checked on re-detected landmarks.
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.head import HeadFrame
 from multitalk.engines.warp.lip_layout import NUM_POINTS, LipLayout
 from multitalk.face import mesh
 from multitalk.face.geometry import ramp, smoothstep
-
-Array = NDArray[np.float64]
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "press", "tuck", "lift"),
@@ -44,7 +42,7 @@ PARTED = 0.02
 WIDE_OPEN = 0.17
 
 
-def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
+def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, DoubleArray]:
     """Displacement of every landmark for each of `EXPRESSIONS`, pixels in head axes: [468, 3].
 
     `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
@@ -76,11 +74,11 @@ def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, Array]:
     return shapes
 
 
-def _blank() -> Array:
+def _blank() -> DoubleArray:
     return np.zeros((NUM_POINTS, 3))
 
 
-def _open(layout: LipLayout) -> Array:
+def _open(layout: LipLayout) -> DoubleArray:
     gap, ring = layout.max_gap, layout.ring
     d = _blank()
     d[:, 1] = (layout.jaw * JAW_DROPS + layout.cheek) * gap
@@ -98,7 +96,9 @@ def _open(layout: LipLayout) -> Array:
     return d
 
 
-def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array, share_up: float) -> Array:
+def _seal(
+    frame: HeadFrame, layout: LipLayout, flatness: DoubleArray, share_up: float
+) -> DoubleArray:
     """Bring the photograph's lips together; a wide-open mouth also lets its jaw up.
 
     `share_up` is how much of the way the upper lip goes.
@@ -122,7 +122,7 @@ def _seal(frame: HeadFrame, layout: LipLayout, flatness: Array, share_up: float)
     return d
 
 
-def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[Array]:
+def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[DoubleArray]:
     """Moves that bring the lips together at one place each, between the corners: [468, 3] each.
 
     What `seal` leaves of a gap, or closes too much, is made up for by them.
@@ -144,7 +144,7 @@ def _jaw_dropped(frame: HeadFrame, layout: LipLayout) -> float:
     return 0.5 * wide if abs(frame.yaw_degrees) > 35 else wide
 
 
-def _levelled(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
+def _levelled(frame: HeadFrame, layout: LipLayout, flatness: DoubleArray) -> DoubleArray:
     """What of `flatness` lips at rest have: some of a smile's, the more of a dropped jaw's."""
     jaw = LEVELLED + (1 - LEVELLED) * _jaw_dropped(frame, layout)
     return np.where(flatness < 0, jaw, LEVELLED) * flatness
@@ -161,14 +161,14 @@ def _resting_width(frame: HeadFrame) -> float:
     return float(np.clip(relaxed, SMILE_KEPT, 1))
 
 
-def _sinking_cheeks(frame: HeadFrame, layout: LipLayout) -> Array:
+def _sinking_cheeks(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     """Pixels by which the raised cheeks of a smile go down when it ends: [468]."""
     beside = np.exp(-(((np.abs(layout.side) - 1.35) / 0.55) ** 2))
     above = np.exp(-(((layout.below + 0.55) / 0.40) ** 2))
     return np.where(layout.lip, 0, 0.045 * smile_of(frame) * frame.height * beside * above)
 
 
-def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> Array:
+def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> DoubleArray:
     """Pixels by which each place must go down for the line between closed lips to be level: [468].
 
     More than 0 at the corners of a smile, less at those that a dropped jaw has drawn down.
@@ -184,14 +184,14 @@ def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> A
     return np.where(layout.lip, level, level * skin)
 
 
-def _sideways(layout: LipLayout) -> Array:
+def _sideways(layout: LipLayout) -> DoubleArray:
     """Sign and size of a sideways pull at each landmark, fading beyond the corners: [468]."""
     distance = np.abs(layout.side)
     fade = np.where(distance > 1.25, np.exp(-(distance - 1.25) / 0.5), 1)
     return np.sign(layout.side) * np.minimum(distance, 1.25) * layout.around * fade
 
 
-def _spread(frame: HeadFrame, layout: LipLayout) -> Array:
+def _spread(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     width = frame.mouth_width
     d = _blank()
     d[:, 0] = 0.13 * width / 2 * _sideways(layout)
@@ -204,7 +204,7 @@ def _spread(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
-def _round(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
+def _round(frame: HeadFrame, layout: LipLayout, flatness: DoubleArray) -> DoubleArray:
     """Corners in, lips thicker and together at the sides: protrusion as a camera sees it."""
     width, ring = frame.mouth_width, layout.ring
     relaxed = min(1.0, RELAXED_WIDTH * frame.width / width)
@@ -224,7 +224,7 @@ def _round(frame: HeadFrame, layout: LipLayout, flatness: Array) -> Array:
     return d
 
 
-def _press(frame: HeadFrame, layout: LipLayout) -> Array:
+def _press(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     width, ring, arch = frame.mouth_width, layout.ring, layout.arch
     d = _blank()
     d[layout.lower, 1] = (-0.050 * width * ring * arch - 0.010 * width)[layout.lower]
@@ -233,7 +233,7 @@ def _press(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
-def _tuck(frame: HeadFrame, layout: LipLayout) -> Array:
+def _tuck(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     width, ring, arch = frame.mouth_width, layout.ring, layout.arch
     d = _blank()
     d[layout.lower, 1] = (-0.035 * width * arch * (1 - 0.1 * ring))[layout.lower]
@@ -245,7 +245,7 @@ def _tuck(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
-def _lift(frame: HeadFrame, layout: LipLayout) -> Array:
+def _lift(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     d = _blank()
     raised = -0.09 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
     d[layout.upper, 1] = raised[layout.upper]
@@ -253,7 +253,7 @@ def _lift(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
-def _smile(frame: HeadFrame, layout: LipLayout) -> Array:
+def _smile(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     width = frame.mouth_width
     d = _blank()
     d[:, 0] = 0.07 * width / 2 * _sideways(layout)
@@ -266,7 +266,7 @@ def _smile(frame: HeadFrame, layout: LipLayout) -> Array:
     return d
 
 
-def _brow(frame: HeadFrame) -> Array:
+def _brow(frame: HeadFrame) -> DoubleArray:
     q = frame.local[:NUM_POINTS]
     level = q[list(BROWS), 1].mean()
     d = _blank()
@@ -274,7 +274,7 @@ def _brow(frame: HeadFrame) -> Array:
     return d
 
 
-def _frown(frame: HeadFrame) -> Array:
+def _frown(frame: HeadFrame) -> DoubleArray:
     q = frame.local[:NUM_POINTS]
     level = q[list(BROWS), 1].mean()
     brow_end = np.abs(q[list(BROWS), 0]).min()  # of the brows, the end next to the nose
@@ -286,7 +286,7 @@ def _frown(frame: HeadFrame) -> Array:
     return d
 
 
-def _at_brows(frame: HeadFrame, level: float) -> Array:
+def _at_brows(frame: HeadFrame, level: float) -> DoubleArray:
     """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
     y = frame.local[:NUM_POINTS, 1]
     lid = frame.local[mesh.RIGHT_EYE_UPPER[4], 1] - 0.02 * frame.height
@@ -297,7 +297,7 @@ def _at_brows(frame: HeadFrame, level: float) -> Array:
     )
 
 
-def _distance_inside_outline(frame: HeadFrame) -> Array:
+def _distance_inside_outline(frame: HeadFrame) -> DoubleArray:
     """Pixels from each landmark to the projected outline of the face, negative outside: [468]."""
     projected = (frame.local @ frame.axes)[:, :2].astype(np.float32)
     hull = cv2.convexHull(projected[list(mesh.OVAL)])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from multitalk.engines.base import FPS
+from multitalk.timebase import FPS
 
 
 class Wander:

@@ -4,7 +4,6 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from multitalk.engines.base import FPS
 from multitalk.messages import sentence
 from multitalk.schema import TalkRequest, parse_request
 from multitalk.serving.api.lengths import talk_seconds
@@ -13,6 +12,7 @@ from multitalk.serving.api.sending import earlier_windows
 from multitalk.serving.api.server import Server
 from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.reader.turns import Turn
+from multitalk.timebase import FPS
 
 PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price

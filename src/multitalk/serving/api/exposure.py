@@ -6,12 +6,12 @@ import shlex
 from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest
+from multitalk.outbound.address import DEFAULT_PORTS
 from multitalk.serving.api.config import LOOPBACK, ServeConfig
 from multitalk.serving.api.keys import KeyRing
 
 MAX_PORT = 65_535
 SHOWN_CHARACTERS = 80
-DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 # scheme://host[:port] and nothing else (RFC 6454, 6.2)
 _ORIGIN = re.compile(

@@ -7,7 +7,6 @@ from typing import Any
 from multitalk.inputs.source import Url, parse_source
 from multitalk.job.stages import CLIP_FRAMES
 from multitalk.job.voices import check_talk_seconds, field_of
-from multitalk.media.rates import FPS
 from multitalk.messages import Notice, sentence
 from multitalk.schema import SpokenText, TalkRequest
 from multitalk.schema.request import has_outside_voice, is_outside
@@ -15,6 +14,7 @@ from multitalk.serving.api.reading import limits
 from multitalk.serving.api.server import Server
 from multitalk.serving.reader.told import notices_from, seconds_from
 from multitalk.serving.reader.turns import Turn
+from multitalk.timebase import FPS
 
 Known = tuple[float | None, list[str]]  # seconds, and why they are not known or may be wrong
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from multitalk.errors import Cancelled, DeliveryFailed
 from multitalk.job import Fragment
-from multitalk.media.rates import FPS
 from multitalk.serving.runpod.outbox import Outbox, Undelivered
+from multitalk.timebase import FPS
 
 # The platform takes 1 MB for each: these bytes as base64, and what is told beside them.
 MAX_PIECE_BYTES = 720_000

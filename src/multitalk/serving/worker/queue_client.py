@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled, NotFound, QueueUnavailable
 from multitalk.job import Fragment
-from multitalk.media.rates import FPS
 from multitalk.schema.problems import brief
 from multitalk.serving.queue import JobQueue, Lease
 from multitalk.serving.queue.records import JOB_ID, WINDOWS_SUFFIX, windows_of
+from multitalk.timebase import FPS
 
 WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
 FULL_SECONDS = 60.0  # for which a store that is full is tried again: the work has cost minutes

@@ -1,4 +1,4 @@
-"""How often speech is sampled and a frame is seen: every talk's time line (pure)."""
+"""The time base of every talk: 25 frames a second over 16 kHz speech."""
 
 SAMPLE_RATE = 16_000  # Hz, what speech models expect
 FPS = 25
