@@ -31,14 +31,14 @@ from pathlib import Path
 from multitalk.errors import QueueUnavailable
 from multitalk.job import sweep
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import JobQueue, Submission, Terms, open_queue
+from multitalk.serving.queue import JobQueue, QueueConfig, Submission, open_queue
 from multitalk.serving.worker.process import serve
 from multitalk.settings import Settings
 from queue_campaign import SleepingEngine, end_with_parent, job_input
 
 WORK_MEGABYTES, DATA_MEGABYTES = 300, 24  # a worker wants 256 and the largest files' for a job
 LIMITS = {f"MULTITALK_MAX_{kind}_BYTES": "1000000" for kind in ("IMAGE", "VIDEO", "AUDIO")}
-TERMS = Terms(lease_seconds=1.5, max_attempts=1000)  # here it is never the job's fault
+CONFIG = QueueConfig(lease_seconds=1.5, max_attempts=1000)  # here it is never the job's fault
 LOOK_SECONDS = 0.05
 DONE = re.compile(r"job (\S+): COMPLETED")
 EXPIRING = 10  # jobs of the last part
@@ -179,7 +179,7 @@ async def campaign(
     arguments: argparse.Namespace, work: Disk, data: Disk, logs: Path
 ) -> dict[str, object]:
     """Start everything, wait for its end, and look at what there is."""
-    queue = await open_queue(arguments.queue, TERMS)
+    queue = await open_queue(arguments.queue, CONFIG)
     found: dict[str, object] = {"times_full": 0, "kills": 0}
     workers = [Worker(arguments.queue, logs / f"{n}.log") for n in range(arguments.workers)]
     try:
@@ -240,7 +240,13 @@ def main() -> None:
         logging.basicConfig(level="INFO")
         settings = Settings.from_env()
         raise SystemExit(
-            serve(arguments.worker, settings, load=SleepingEngine, terms=TERMS, drain_seconds=5.0)
+            serve(
+                arguments.worker,
+                settings,
+                load=SleepingEngine,
+                queue_config=CONFIG,
+                drain_seconds=5.0,
+            )
         )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         place = Path(name)

@@ -36,11 +36,11 @@ from PIL import Image
 
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import Job, JobQueue, Submission, Terms, open_queue
+from multitalk.serving.queue import Job, JobQueue, QueueConfig, Submission, open_queue
 from multitalk.serving.worker.process import serve
 from multitalk.settings import Settings
 
-TERMS = Terms(lease_seconds=3.0)
+CONFIG = QueueConfig(lease_seconds=3.0)
 LOOK_SECONDS = 0.05
 DONE = re.compile(r"job (\S+): COMPLETED")
 
@@ -132,7 +132,7 @@ def job_input(sleep: float) -> dict[str, object]:
 
 async def send(arguments: argparse.Namespace) -> None:
     """Send every job, again and again the same ones, until killed."""
-    queue = await open_queue(arguments.queue, TERMS)
+    queue = await open_queue(arguments.queue, CONFIG)
     given = job_input(arguments.sleep)
     for number in range(arguments.jobs):
         await queue.submit(Submission(input=given, idempotency_key=f"job-{number}"))
@@ -180,7 +180,7 @@ class Campaign:
         """What a worker renders now, if that may lose a worker once more."""
         for job in await self._queue.jobs(status=JobStatus.IN_PROGRESS):
             is_rendered = (job.progress or {}).get("stage") == "render"
-            if job.worker_id == worker.id and is_rendered and job.attempts < TERMS.max_attempts:
+            if job.worker_id == worker.id and is_rendered and job.attempts < CONFIG.max_attempts:
                 return job
         return None
 
@@ -254,7 +254,7 @@ def told_twice(processes: list[Process]) -> int:
 
 async def carry_out(arguments: argparse.Namespace, directory: Path) -> dict[str, object]:
     """Start everything, wait for its end, and look at what there is."""
-    queue = await open_queue(arguments.queue, TERMS)
+    queue = await open_queue(arguments.queue, CONFIG)
     campaign = Campaign(queue, arguments, directory)
     try:
         found = await observe(queue, arguments, campaign)
@@ -296,7 +296,7 @@ def main() -> None:
                 arguments.queue,
                 Settings.from_env(),
                 load=SleepingEngine,
-                terms=TERMS,
+                queue_config=CONFIG,
                 drain_seconds=5.0,
                 worker_id=arguments.id,
             )

@@ -8,17 +8,17 @@ import pytest
 
 from multitalk.schema import JobStatus
 from multitalk.serving.api.supervisor import Supervisor
-from multitalk.serving.queue import Submission, Terms, open_queue
+from multitalk.serving.queue import QueueConfig, Submission, open_queue
 from patience import PATIENCE_SECONDS
 
 WORKER = """
 import asyncio, os, signal, sys
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import Outcome, Terms, open_queue
+from multitalk.serving.queue import Outcome, QueueConfig, open_queue
 
 async def work(url, option, worker_id):
     assert option == "--worker-id"
-    queue = await open_queue(url, Terms(lease_seconds=3600.0))
+    queue = await open_queue(url, QueueConfig(lease_seconds=3600.0))
     lease = await queue.claim(worker_id, wait=60.0)
     if lease.job.attempts == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_the_job_of_a_worker_that_was_killed_does_not_wait_for_its_lease(tmp_pat
 
     async def done(queue):
         job = await queue.submit(Submission(input={}))
-        async with Supervisor([sys.executable, "-c", WORKER, url], 1, bury=queue.bury):
+        async with Supervisor([sys.executable, "-c", WORKER, url], 1, bury=queue.mark_worker_dead):
             while not job.is_final:
                 job = await queue.wait_for_change(
                     job.id, seen=job.version, timeout=PATIENCE_SECONDS
@@ -100,7 +100,7 @@ def test_the_job_of_a_worker_that_was_killed_does_not_wait_for_its_lease(tmp_pat
         return job
 
     async def served():
-        queue = await open_queue(url, Terms(lease_seconds=3600.0))
+        queue = await open_queue(url, QueueConfig(lease_seconds=3600.0))
         try:
             return await asyncio.wait_for(done(queue), 60.0)
         finally:

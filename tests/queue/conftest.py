@@ -9,7 +9,7 @@ import pytest
 from nats_server import NO_SERVER, NatsServer
 from opening import Clock, LeaseTerm, Opener
 
-from multitalk.serving.queue import JobQueue, Terms, open_queue
+from multitalk.serving.queue import JobQueue, QueueConfig, open_queue
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,9 +57,9 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[Opener]:
     """Opens the queue, as each process would for itself; all are closed after the test."""
     async with AsyncExitStack() as stack:
 
-        async def opener(**terms: Any) -> JobQueue:
-            given = {"clock": clock, "ticks": clock, "grace_seconds": 0.05, **terms}
-            queue = await open_queue(url, Terms(**given))
+        async def opener(**config: Any) -> JobQueue:
+            given = {"clock": clock, "monotonic": clock, "grace_seconds": 0.05, **config}
+            queue = await open_queue(url, QueueConfig(**given))
             stack.push_async_callback(queue.close)
             return queue
 

@@ -350,7 +350,7 @@ async def test_a_dead_worker_s_job_goes_to_another_at_once(opened: Opener) -> No
     await worker.announce(WorkerRecord(id="dead", engine="warp", started_at=1.0))
     lost = await claimed(worker, "dead")
     other = await claimed(worker, "alive")
-    await server.bury("dead")
+    await server.mark_worker_dead("dead")
     assert await server.workers() == []
     again = await claimed(worker, "alive")
     assert (again.job.id, again.job.attempts) == (jobs[0].id, 2)
@@ -358,7 +358,7 @@ async def test_a_dead_worker_s_job_goes_to_another_at_once(opened: Opener) -> No
     assert not await worker.finish(lost, BROKEN)
     for lease in (other, again):
         assert await worker.finish(lease, DONE)
-    await server.bury("alive")
+    await server.mark_worker_dead("alive")
     assert [(await server.get(job.id)).status for job in jobs] == [JobStatus.COMPLETED] * 2
     assert await nothing_to_claim(worker)
 
@@ -368,7 +368,7 @@ async def test_a_job_whose_workers_die_is_quarantined(opened: Opener) -> None:
     job = await queue.submit(a_job())
     for attempt in (1, 2):
         assert (await claimed(queue, f"w{attempt}")).job.attempts == attempt
-        await queue.bury(f"w{attempt}")
+        await queue.mark_worker_dead(f"w{attempt}")
     assert (await queue.get(job.id)).status is JobStatus.FAILED
     assert await nothing_to_claim(queue)
 
@@ -428,16 +428,16 @@ async def test_a_job_that_is_given_back_is_done_by_another_and_costs_nothing(
 
 
 async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened: Opener) -> None:
-    clock, ticks = Clock(), Clock()
-    terms = {"lease_seconds": 30.0, "grace_seconds": 5.0, "clock": clock, "ticks": ticks}
-    queue, other = await opened(**terms), await opened(**terms)
+    clock, monotonic = Clock(), Clock()
+    config = {"lease_seconds": 30.0, "grace_seconds": 5.0, "clock": clock, "monotonic": monotonic}
+    queue, other = await opened(**config), await opened(**config)
     job = await queue.submit(a_job(policy=Policy(execution_seconds=600)))
     lease = await claimed(queue)
     for ahead in (660.0, 0.0, 60 * 86_400.0, -86_400.0):
         clock.ahead = ahead
         for _ in range(3):  # it may be later than its renewal, not so late as the grace
             await other.sweep()
-            ticks.ahead += 1
+            monotonic.ahead += 1
         assert await queue.renew(lease, {"stage": "render", "done": 1, "total": 2}) is None
     await counted(other, retried=0)
     assert await queue.finish(lease, DONE)
@@ -445,28 +445,28 @@ async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened:
 
 
 async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: Opener) -> None:
-    clock, ticks = Clock(), Clock()
-    terms = {"lease_seconds": 30.0, "clock": clock, "ticks": ticks}
-    queue, other = await opened(**terms), await opened(**terms)
+    clock, monotonic = Clock(), Clock()
+    config = {"lease_seconds": 30.0, "clock": clock, "monotonic": monotonic}
+    queue, other = await opened(**config), await opened(**config)
     job = await queue.submit(a_job())
     await claimed(queue, "dead")
     clock.ahead = -86_400.0
     await other.sweep()
     for _ in range(7):
-        ticks.ahead += 4
+        monotonic.ahead += 4
         await other.sweep()
     assert (await queue.get(job.id)).status is JobStatus.IN_PROGRESS
-    ticks.ahead += 3
+    monotonic.ahead += 3
     await until(other, job.id, JobStatus.IN_QUEUE)
 
 
 async def test_who_was_stopped_itself_takes_no_worker_for_silent(opened: Opener) -> None:
-    clock, ticks = Clock(), Clock()
-    queue = await opened(lease_seconds=30.0, grace_seconds=10.0, clock=clock, ticks=ticks)
+    clock, monotonic = Clock(), Clock()
+    queue = await opened(lease_seconds=30.0, grace_seconds=10.0, clock=clock, monotonic=monotonic)
     job = await queue.submit(a_job())
     lease = await claimed(queue)
     await queue.sweep()
-    clock.ahead = ticks.ahead = 60.0  # the whole machine was paused
+    clock.ahead = monotonic.ahead = 60.0  # the whole machine was paused
     await queue.sweep()
     assert await queue.renew(lease) is None
     assert (await queue.get(job.id)).redeliveries == 0

@@ -26,10 +26,10 @@ from multitalk.serving.queue import (
     Job,
     JobQueue,
     Outcome,
+    QueueConfig,
     Submission,
-    Terms,
     open_queue,
-    rules,
+    transitions,
 )
 from patience import PATIENCE_SECONDS
 
@@ -178,11 +178,11 @@ def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
 async def test_jobs_survive_a_nats_server_that_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
     monkeypatch.setattr(jetstream_store, "ANSWER_SECONDS", 1.0)
     server = NatsServer(tmp_path / "nats")
     server.start()
-    queue = await open_queue(server.url, Terms(lease_seconds=20))
+    queue = await open_queue(server.url, QueueConfig(lease_seconds=20))
     try:
         done, running, waiting = [await queue.submit(Submission(input={})) for _ in range(3)]
         lease = await queue.claim("worker", wait=5)
@@ -207,7 +207,7 @@ async def test_jobs_survive_a_nats_server_that_is_killed(
         watching = asyncio.create_task(
             queue.wait_for_change(waiting.id, seen=lease.job.version, timeout=PATIENCE_SECONDS)
         )
-        other = await open_queue(server.url, Terms(lease_seconds=20))
+        other = await open_queue(server.url, QueueConfig(lease_seconds=20))
         await other.cancel(waiting.id)
         await other.close()
         assert (await watching).status is JobStatus.CANCELLED
@@ -232,9 +232,9 @@ async def test_a_batch_whose_sender_died_halfway_is_never_begun_on_nats(tmp_path
     server = NatsServer(tmp_path / "nats")
     server.start()
     ahead = 0.0
-    queue = await open_queue(server.url, Terms(clock=lambda: time.time() + ahead))
+    queue = await open_queue(server.url, QueueConfig(clock=lambda: time.time() + ahead))
     try:
-        part = rules.accepted(Submission(input={}), time.time())
+        part = transitions.accept(Submission(input={}), time.time())
         part = part.model_copy(update={"batch": "the-last-one"})
         await queue._store_job(part, Submission(input={}))  # type: ignore[attr-defined] # it dies here
         await queue.sweep()
@@ -268,7 +268,7 @@ async def test_a_refusal_does_not_tell_the_password() -> None:
 
 
 async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
     monkeypatch.setattr(jetstream_store, "CONNECT_SECONDS", 1.0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -280,7 +280,7 @@ async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatc
 async def test_a_server_that_answers_late_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
     monkeypatch.setattr(store, "ANSWER_SECONDS", 2.0)
     connected = store._connected
     server = NatsServer(tmp_path / "nats")
@@ -302,7 +302,7 @@ async def test_a_server_that_answers_late_is_waited_for(
 
 
 def test_the_servers_of_a_cluster_share_user_and_copies() -> None:
-    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
     assert store.parsed("tls://me:pw@a:4222,b:4223?replicas=3") == (
         ["tls://me:pw@a:4222", "tls://me:pw@b:4223"],
         3,
@@ -364,7 +364,7 @@ async def test_a_disk_that_is_full_for_media_is_told(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("multitalk.serving.queue.directory.os.fsync", full)
+    monkeypatch.setattr("multitalk.serving.queue.media.os.fsync", full)
     with pytest.raises(QueueUnavailable) as caught:
         await queue.media.put(b"video", job_id="job", suffix=".mp4")
     assert caught.value.key == "queue_full"
@@ -392,8 +392,8 @@ def remains(directory: Path, secret: str) -> list[str]:
 async def test_what_was_forgotten_is_in_no_file_of_the_queue(tmp_path: Path) -> None:
     secret = "the-bucket-s-secret-key-" * 400  # more than a page of the file
     ahead = 0.0
-    terms = Terms(clock=lambda: time.time() + ahead)
-    server, worker = [await open_queue(f"sqlite://{tmp_path}/q.db", terms) for _ in range(2)]
+    config = QueueConfig(clock=lambda: time.time() + ahead)
+    server, worker = [await open_queue(f"sqlite://{tmp_path}/q.db", config) for _ in range(2)]
     try:
         for end in ("forgotten after its time", "deleted", "purged"):
             given = Submission(input={"text": secret}, s3_config={"accessSecret": secret})
@@ -424,16 +424,16 @@ async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> 
         base.execute("INSERT INTO workers VALUES ('w', 0, ?)", ("an-old-text" * 3000,))
         base.execute("DELETE FROM workers")
         for status in (JobStatus.COMPLETED, JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS):
-            job = rules.accepted(Submission(input={}), time.time())
+            job = transitions.accept(Submission(input={}), time.time())
             ended = {"finished_at": time.time()} if status in FINAL else {}
             job = job.model_copy(update={"status": status, "lease_until": 1.0, **ended})
             base.execute(
                 "INSERT INTO jobs (id, status, low_priority, queued_at, due, owner, redeliveries,"
                 " job, submission) VALUES (?, ?, 0, ?, ?, '', 0, ?, '{\"input\": {}}')",
-                (job.id, status.value, job.queued_at, 1.0 if not ended else 9e9, job.as_text()),
+                (job.id, status.value, job.queued_at, 1.0 if not ended else 9e9, job.to_json()),
             )
     base.close()
-    queue = await open_queue(f"sqlite://{path}", Terms(grace_seconds=0.0))
+    queue = await open_queue(f"sqlite://{path}", QueueConfig(grace_seconds=0.0))
     try:
         await queue.sweep()
         assert remains(tmp_path, "an-old-text") == []

@@ -26,7 +26,7 @@ from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.job import self_test
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
-from multitalk.serving.queue.directory import DirectoryMedia
+from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.worker.loop import QueueWorker
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS

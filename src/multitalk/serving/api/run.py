@@ -34,7 +34,7 @@ from multitalk.serving.api.storage import Storage
 from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.webhooks import Webhooks, public_poster
-from multitalk.serving.queue.opening import open_queue
+from multitalk.serving.queue import open_queue
 from multitalk.serving.reader.readers import Readers
 from multitalk.settings import Settings
 
@@ -104,7 +104,7 @@ def serve(
                 Supervisor(
                     worker_command,
                     workers,
-                    bury=server.queue.bury,
+                    bury=server.queue.mark_worker_dead,
                     running=server.own_workers,
                     hurried=ending.hurried,
                 )

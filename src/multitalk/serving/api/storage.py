@@ -53,7 +53,7 @@ class Storage:
         quota: int | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._disks = {directory, *([queue.media.place] if queue.media.place else [])}
+        self._disks = {directory, *([queue.media.directory] if queue.media.directory else [])}
         self._queue = queue
         self._uploads = uploads
         self._quota = quota

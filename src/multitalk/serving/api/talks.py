@@ -15,7 +15,7 @@ from multitalk.serving.api.answers import answer
 from multitalk.serving.api.jobs import caller_of
 from multitalk.serving.api.server import Server, owner_of, server_of
 from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
-from multitalk.serving.queue.summary import UPLOAD
+from multitalk.serving.queue.records import UPLOAD_SCHEME
 
 router = APIRouter(prefix="/v2/{endpoint}")
 
@@ -44,7 +44,7 @@ async def given_file(request: Request, job_id: str, field: str) -> Response:
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     if is_upload(source):
         # another job's file is looked for under this one, where it is not
-        name = f"{job_id}/{source.removeprefix(UPLOAD).rpartition('/')[2]}"
+        name = f"{job_id}/{source.removeprefix(UPLOAD_SCHEME).rpartition('/')[2]}"
         size = await server.queue.media.size(name)
         kind = await _media_type(server.queue.media.read(name, end=SNIFFED_BYTES))
         content = server.queue.media.read(name)

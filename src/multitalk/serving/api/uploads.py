@@ -18,7 +18,7 @@ from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnava
 from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
 from multitalk.serving.api.ledger import Ledger, Upload
 from multitalk.serving.queue import MediaStore
-from multitalk.serving.queue.summary import UPLOAD
+from multitalk.serving.queue.records import UPLOAD_SCHEME
 
 SCHEME = "upload://"
 _ID = re.compile("[0-9a-f]{32}")
@@ -138,7 +138,9 @@ class UploadStore:
         for field, source in sources.items():
             if is_upload(source):
                 path = self.path(source, field=field, owner=owner, now=now)
-                names[field] = UPLOAD + await media.put(path, job_id=job_id, suffix=path.suffix)
+                names[field] = UPLOAD_SCHEME + await media.put(
+                    path, job_id=job_id, suffix=path.suffix
+                )
         return with_sources(given, names) if names else given
 
     def stored(self, owner: str) -> int:
@@ -169,7 +171,7 @@ def _judged(head: bytes) -> Container:
 
 def is_upload(source: str) -> bool:
     """Whether a source names an upload."""
-    return source.strip().startswith(UPLOAD)
+    return source.strip().startswith(UPLOAD_SCHEME)
 
 
 def named_sources(given: Mapping[str, Any]) -> list[tuple[str, str]]:

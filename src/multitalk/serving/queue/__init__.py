@@ -1,14 +1,10 @@
-"""The queue between those who send jobs and those who do them.
+"""The job queue between servers and workers, on SQLite or NATS JetStream."""
 
-base       what a queue promises: `JobQueue`, and `MediaStore` beside it
-records    what it keeps
-rules      how a job goes from state to state: pure functions, the same for every queue
-sqlite     on one machine: a file
-directory  its media
-"""
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from multitalk.errors import InvalidRequest, QueueUnavailable
 from multitalk.serving.queue.base import JobQueue, MediaStore
-from multitalk.serving.queue.opening import open_queue
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,
     FINAL,
@@ -26,7 +22,8 @@ from multitalk.serving.queue.records import (
     WorkerRecord,
     new_job_id,
 )
-from multitalk.serving.queue.rules import Terms
+from multitalk.serving.queue.sqlite import SqliteQueue
+from multitalk.serving.queue.transitions import QueueConfig
 
 __all__ = [
     "EXECUTION_SECONDS",
@@ -42,10 +39,38 @@ __all__ = [
     "Outcome",
     "PieceRecord",
     "Policy",
+    "QueueConfig",
     "Stop",
     "Submission",
-    "Terms",
     "WorkerRecord",
     "new_job_id",
     "open_queue",
 ]
+
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
+
+
+async def open_queue(url: str, config: QueueConfig | None = None) -> JobQueue:
+    """Open a queue, which is made if it does not exist.
+
+    Args:
+        url: `sqlite:///absolute/path`, `sqlite:relative/path`, or `nats://[user:password@]host:4222`
+            (`tls://` with TLS), several of those separated by commas.
+        config: Parameters shared by all processes that open this queue.
+
+    Raises:
+        InvalidRequest: The URL names no kind of queue.
+        QueueUnavailable: It cannot be reached or used.
+    """
+    scheme, _, rest = url.partition(":")
+    host = rest.startswith("//") and not rest.startswith("///")
+    if scheme == "sqlite" and rest.strip("/") and not host:
+        return await SqliteQueue.open(Path(rest.removeprefix("//")), config)
+    if scheme in NATS_SCHEMES and urlsplit(url).hostname:
+        try:
+            from multitalk.serving.queue.jetstream import JetStreamQueue  # noqa: PLC0415 - optional
+        except ModuleNotFoundError as error:
+            raise QueueUnavailable("queue_without_library") from error
+        return await JetStreamQueue.open(url, config)
+    shown = f"{scheme}://…" if "://" in url else url  # what follows may have a password
+    raise InvalidRequest("queue_url_refused", field="--queue", value=shown or '""')

@@ -1,33 +1,38 @@
-"""The queue between those who send jobs and those who do them, as a protocol.
+"""What every queue does: `JobQueue`, a template over a store, and `MediaStore`, its files.
 
     submit -> IN_QUEUE -> claim -> IN_PROGRESS -> finish -> COMPLETED, FAILED or TIMED_OUT
                  ^                     |
-                 `--- release, or the lease ran out
+                 `--- release, or the lease expired
 
-What every queue promises, on one machine (SQLite) and on many (NATS JetStream):
+Guarantees, on one machine (SQLite) and on many (NATS JetStream):
 
-* A job that was accepted is there after a crash of anybody.
-* A job has exactly one final state. A worker whose lease was lost is told so by `finish`, and what
-  it brings is dropped.
-* A worker that is lost costs its job one lease's time; a job that costs `max_attempts` workers is
-  FAILED, quarantined.
-* A job that is cancelled is final at once; one that has taken longer than it may, by its worker's
-  own clock, at the next `renew`, from which the worker learns either. No clock that is set, on any
-  machine, takes a job from a worker that renews its lease.
-* Owners take turns: the one whose last claim is the longest ago is next. An owner's jobs are
-  claimed in the order in which they were sent. Jobs of low priority come after all others.
+* An accepted job survives a crash of any process.
+* A job has exactly one final state. `finish` returns False to a worker that has lost its lease, and
+  its outcome is dropped.
+* A crashed worker's job is queued again after one lease; after `max_attempts` workers it is FAILED
+  (quarantined).
+* A cancelled job is final at once. A job over its time limit, by its worker's monotonic clock, is
+  final at the next `renew`. `renew` tells the worker about both. Setting a clock, on any machine,
+  never takes a job from a worker that renews its lease.
+* Owners take turns: the owner whose last claim is oldest is next. Jobs of one owner are claimed in
+  the order of submission. Jobs of low priority come after all others.
 
-Videos are not in the records: they lie in the `MediaStore` beside it, under names that it gives.
-`open_queue` in `serving.queue` opens one by its URL. All methods are to be called in the event loop
-in which the queue was opened; several processes may open the same queue.
+Records hold no video: a `MediaStore` has the files. `open_queue` opens a queue by its URL. Call the
+methods in the event loop that opened the queue; several processes may open the same queue.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
+from multitalk.serving.queue import transitions
 from multitalk.serving.queue.records import (
+    RETRYABLE,
     Counts,
     Job,
     Lease,
@@ -37,94 +42,120 @@ from multitalk.serving.queue.records import (
     Submission,
     WorkerRecord,
 )
+from multitalk.serving.queue.transitions import QueueConfig
+
+CLAIM_SECONDS = 0.5  # longest wait of one attempt to claim, which is never interrupted
+STALL_SECONDS = 5.0  # longest pause between two observations of a lease that counts in full
+
+Transition = Callable[[Job], Job]
 
 
-class MediaStore(Protocol):
-    """Files of jobs: videos, their pieces, and uploads. A job's are removed with the job.
+class MediaStore(ABC):
+    """Files of jobs: videos, their pieces, and uploads. They are removed with the job.
 
-    A name is `JOB_ID/TOKEN.SUFFIX`, the store's own choice; a name of any other form is unknown.
+    The store chooses names, `JOB_ID/TOKEN.SUFFIX`; a name of any other form is unknown. Methods
+    raise QueueUnavailable where the store is full or cannot be reached.
     """
 
     @property
-    def place(self) -> Path | None:
-        """The directory that it is in, which may still be to be made; None: on another machine."""
+    @abstractmethod
+    def directory(self) -> Path | None:
+        """The directory of the files, which may not exist yet; None: on another machine."""
 
+    @abstractmethod
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
         """Store a file under a new name.
 
         Args:
-            source: A file, which stays where it is and must not be changed any more, or the bytes.
-            job_id: Whose it is.
-            suffix: Such as `.mp4`: letters and digits after a dot.
+            source: The bytes, or a file, which stays in place and must not be changed afterwards.
+            job_id: The job that owns the file.
+            suffix: Letters and digits after a dot, such as `.mp4`.
 
         Returns:
-            Its name.
-
-        Raises:
-            QueueUnavailable: The store is full, or cannot be reached.
+            The name.
         """
 
+    @abstractmethod
     async def size(self, name: str) -> int:
-        """Bytes of a file.
+        """Size of a file in bytes.
 
         Raises:
-            NotFound: There is no such file, or no more.
+            NotFound: There is no such file.
         """
 
+    @abstractmethod
     def read(self, name: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Bytes `start` to `end` (exclusive; the file's end if None), in chunks of up to 1 MiB.
+        """Bytes `start` to `end` (exclusive; None: the file's end), in chunks of up to 1 MiB.
 
         Raises:
-            NotFound: There is no such file, or no more; at the first chunk.
+            NotFound: There is no such file; raised at the first chunk.
         """
 
+    @abstractmethod
     async def job_bytes(self, job_id: str) -> int:
-        """Bytes of all files of a job; 0 where it has none."""
+        """Total size of a job's files; 0 where it has none."""
 
+    @abstractmethod
     async def remove_job(self, job_id: str) -> None:
         """Remove all files of a job."""
 
 
-class JobQueue(Protocol):
+class JobQueue(ABC):
     """Jobs, their workers and their media.
 
-    Every method raises QueueUnavailable where the store cannot be reached or is full; nothing is
+    Every method raises QueueUnavailable where the store is full or cannot be reached; nothing is
     changed then. Methods that name a job raise NotFound where there is none.
+
+    A store implements the abstract methods; above all `_change`, which applies a transition to one
+    job atomically.
+
+    Attributes:
+        media: Files of the jobs.
+        config: Parameters that all processes which open this queue share.
     """
 
-    @property
-    def media(self) -> MediaStore:
-        """Where the videos are."""
+    media: MediaStore
 
-    # For those who send jobs ----------------------------------------------------------------------
+    def __init__(self, config: QueueConfig) -> None:
+        self.config = config
+        self._leases = LeaseMonitor(config)
+        self._claimed_at: dict[str, float] = {}  # by lease token, `config.monotonic` time
+
+    # For clients ----------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission, *, max_waiting: int | None = None) -> Job:
-        """As `submit_all`, of one job."""
+        """`submit_all` for one job."""
+        (job,) = await self.submit_all([submission], max_waiting=max_waiting)
+        return job
 
+    @abstractmethod
     async def submit_all(
         self, submissions: Sequence[Submission], *, max_waiting: int | None = None
     ) -> list[Job]:
-        """Keep jobs of one owner until workers take them: all, or, where it raises, none.
+        """Add jobs of one owner: all of them or, on an error, none.
 
         Args:
-            submissions: What is sent. A job's id is `submission.job_id`, or a new one.
-            max_waiting: How many jobs of the owner may then be IN_QUEUE; None: any number.
+            submissions: The jobs. A job's id is `submission.job_id`, or a new one.
+            max_waiting: Limit of the owner's jobs IN_QUEUE, these included; None: no limit.
 
         Returns:
-            The jobs. Where an idempotency key was used before, with the same request, it is the
-            job that there is.
+            The jobs. For an idempotency key that was used before, with the same request, the
+            existing job.
 
         Raises:
             Conflict: An idempotency key was used with another request.
-            TooManyRequests: Too many would wait.
+            TooManyRequests: The limit would be exceeded.
         """
 
+    @abstractmethod
     async def get(self, job_id: str) -> Job:
-        """A job as it stands."""
+        """The current state of a job."""
 
+    @abstractmethod
     async def submission(self, job_id: str) -> Submission:
-        """A job as it was sent."""
+        """A job as it was submitted."""
 
+    @abstractmethod
     async def jobs(
         self,
         *,
@@ -133,106 +164,297 @@ class JobQueue(Protocol):
         limit: int = 100,
         before: str | None = None,
     ) -> list[Job]:
-        """Jobs, the youngest first.
+        """Jobs, newest first.
 
         Args:
-            status: Only these.
-            owner: Only this one's.
-            limit: At most so many.
-            before: Only those sent before the job of this id: the last one's of the page before.
+            status: Only jobs in this state.
+            owner: Only this owner's jobs.
+            limit: Maximum number of jobs.
+            before: Only jobs older than the one of this id: the last of the previous page.
         """
 
+    @abstractmethod
     async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
-        """A job once its `version` is above `seen`, or as it stands after `timeout` seconds."""
+        """A job once its `version` is above `seen`, or unchanged after `timeout` seconds."""
 
+    @abstractmethod
     async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
         """Pieces of the last attempt with numbers above `after`, in order.
 
-        After a lost worker the next attempt's pieces begin anew (`segment` 0) under new numbers.
+        After a lost worker, the next attempt starts again at `segment` 0 under new numbers.
         """
 
     async def cancel(self, job_id: str) -> Job:
-        """Make a job CANCELLED, unless it is final already; the job as it then stands."""
+        """Make a job CANCELLED unless it is final already; the job after that."""
+        return await self._change(job_id, lambda job: transitions.cancel(job, self.config.clock()))
 
+    @abstractmethod
     async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
-        """Put a job back into the queue, as new: same id and input, what it had made is removed.
+        """Queue a job again: same id and input; its earlier results are removed.
 
         Raises:
             Conflict: It is neither FAILED nor TIMED_OUT.
-            TooManyRequests: As many jobs of its owner wait as may.
+            TooManyRequests: The owner has `max_waiting` jobs IN_QUEUE.
         """
 
     async def forget(self, job_id: str) -> None:
-        """Forget a job that has ended, and remove its files.
+        """Delete a job that has ended, and its files.
 
         Raises:
             Conflict: It has not ended.
         """
+        await self._change(job_id, transitions.end_retention)
+        await self.sweep()
 
+    @abstractmethod
     async def ahead(self, job_id: str) -> int:
-        """How many jobs are being done, or will be claimed, before one that is IN_QUEUE."""
+        """Number of jobs that are running or will be claimed before this one, which is IN_QUEUE."""
 
+    @abstractmethod
     async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
-        """Jobs that came to their end, in that order, as pairs of a number and the job's id.
+        """Ended jobs in the order of their end, as (number, job id).
 
-        The numbers grow. They are this opening's own: whoever opens the queue begins at 0, and
-        learns of every job that has ended and is remembered.
+        Numbers grow, and are valid for this opened queue only: start at 0 after opening to get
+        every remembered job that has ended.
 
         Args:
-            after: Only those with numbers above this one.
-            limit: At most so many.
+            after: Only numbers above this one.
+            limit: Maximum number of jobs.
         """
 
+    @abstractmethod
     async def purge(self, *, owner: str | None = None) -> int:
-        """Forget every job that is IN_QUEUE, or every one of an owner's; how many there were."""
+        """Delete all jobs IN_QUEUE, of one owner or of all; the number of deleted jobs."""
 
+    @abstractmethod
     async def counts(self) -> Counts:
-        """How many jobs are remembered in which state."""
+        """Number of remembered jobs by state."""
 
+    @abstractmethod
     async def workers(self) -> list[WorkerRecord]:
-        """Workers that were heard of within a lease's time."""
+        """Workers that called `announce` within the last lease."""
 
     # For workers ----------------------------------------------------------------------------------
 
     async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
-        """The next job, waiting for one for up to `wait` seconds; None where there is none.
+        """Claim the next job, waiting up to `wait` seconds for one; None if there is none.
 
-        It is safe to cancel the call: what it has claimed by then goes back to the queue.
+        The call may be cancelled: a job claimed by then goes back to the queue.
         """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + wait
+        while True:
+            left = min(CLAIM_SECONDS, max(0.0, ends - loop.time()))
+            claiming = asyncio.ensure_future(self._claim_lease(worker_id, left))
+            try:
+                lease = await asyncio.shield(claiming)
+            except asyncio.CancelledError:
+                if (lease := await claiming) is not None:
+                    await self.release(lease)
+                raise
+            if lease is not None or loop.time() >= ends:
+                return lease
 
     async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
-        """Keep a lease, and say how far the job is.
+        """Extend a lease and store the job's progress.
 
         Returns:
             None, or why the work must stop. A stopped job needs neither `finish` nor `release`.
         """
+        stop: Stop | None = None
+        ticks = self.config.monotonic()
+        worked = ticks - self._claimed_at.setdefault(lease.token, ticks)
+
+        def transition(job: Job) -> Job:
+            nonlocal stop
+            now = self.config.clock()
+            after, stop = transitions.renew(
+                job, lease.token, progress, now, self.config, worked=worked
+            )
+            return after
+
+        try:
+            await self._change(lease.job.id, transition, durable=False)
+        except NotFound:
+            stop = "lost"
+        if stop is not None:
+            self._claimed_at.pop(lease.token, None)
+        return stop
 
     async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
         """Append a piece, as `PieceRecord.output`; False if the lease was lost."""
+        try:
+            job = await self.get(lease.job.id)
+            if not transitions.holds_lease(job, lease.token):
+                return False
+            await self._store_piece(job, output)  # invisible until `next_piece` is above it
+            after = await self._change(job.id, lambda now: transitions.add_piece(now, lease.token))
+        except NotFound:
+            return False
+        return transitions.holds_lease(after, lease.token)
 
     async def finish(self, lease: Lease, outcome: Outcome) -> bool:
         """Give a job its final state; False if the lease was lost and the outcome is dropped."""
+        is_accepted = False
+
+        def transition(job: Job) -> Job:
+            nonlocal is_accepted
+            is_accepted = transitions.holds_lease(job, lease.token) or transitions.has_outcome(
+                job, lease.token, outcome
+            )
+            return transitions.finish(job, lease.token, outcome, self.config.clock())
+
+        try:
+            await self._change(lease.job.id, transition)
+        except NotFound:
+            is_accepted = False
+        self._claimed_at.pop(lease.token, None)
+        return is_accepted
 
     async def release(self, lease: Lease, *, counted: bool = False) -> None:
-        """Give a job back, to be done from the start; only if `counted` it was an attempt."""
+        """Return a job to the queue unfinished; it was an attempt only if `counted`."""
+        with suppress(NotFound):
+            await self._change(
+                lease.job.id, lambda job: transitions.release(job, lease.token, counted=counted)
+            )
+        self._claimed_at.pop(lease.token, None)
 
+    @abstractmethod
     async def announce(self, worker: WorkerRecord) -> None:
-        """Say that a worker is there; to be repeated within a lease's time."""
+        """Register a worker, or its new state; to be repeated within a lease's time."""
 
+    @abstractmethod
     async def leave(self, worker_id: str) -> None:
-        """Say that a worker is gone."""
+        """Remove a worker."""
 
-    async def bury(self, worker_id: str) -> None:
-        """Say that a worker is dead, for certain: its job's lease runs out at once."""
+    async def mark_worker_dead(self, worker_id: str) -> None:
+        """Remove a worker that is certainly dead and expire its lease immediately."""
+
+        def transition(job: Job) -> Job:
+            return transitions.lose_worker(job, worker_id, self.config.clock(), self.config)
+
+        await self.leave(worker_id)
+        for job in await self._running():
+            if job.worker_id == worker_id:
+                with suppress(NotFound):
+                    await self._change(job.id, transition)
 
     # For both -------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def sweep(self) -> None:
-        """Do what is due: lost leases, jobs that waited too long, jobs to be forgotten.
+        """Apply what is due: expired leases, jobs that waited too long, jobs to be deleted.
 
-        To be called every second or so by servers and workers; many may do it at once. What was
-        forgotten is then in none of a SQLite queue's files any more, its log included.
+        Servers and workers call it about every second; concurrent calls are safe. Afterwards none
+        of a SQLite queue's files, its log included, contains the deleted jobs.
         """
 
+    @abstractmethod
     async def close(self) -> None:
-        """Let go of the store; jobs stay."""
+        """Close the store; jobs stay."""
+
+    # For stores -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _change(self, job_id: str, transition: Transition, *, durable: bool = True) -> Job:
+        """Apply a transition to one job atomically; the job after it.
+
+        The transition may be called more than once; its exceptions are raised. A failure of the
+        machine may undo a change that is not `durable`.
+        """
+
+    @abstractmethod
+    async def _running(self) -> list[Job]:
+        """All jobs IN_PROGRESS."""
+
+    @abstractmethod
+    async def _claim_job(self, worker_id: str, wait: float) -> Job | None:
+        """Claim the next job by `transitions.claim`; may return None before `wait` seconds."""
+
+    @abstractmethod
+    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
+        """Store a piece as number `job.next_piece` of the lease `job.token`."""
+
+    async def _claim_lease(self, worker_id: str, wait: float) -> Lease | None:
+        job = await self._claim_job(worker_id, wait)
+        if job is None:
+            return None
+        token = job.token or ""
+        self._claimed_at[token] = self.config.monotonic()
+        return Lease(
+            job=job,
+            submission=await self.submission(job.id),
+            token=token,
+            seconds=self.config.lease_seconds,
+        )
+
+    async def _expire_leases(self) -> None:
+        """Take jobs from workers that do not renew their leases."""
+
+        def transition(job: Job) -> Job:
+            if job.status is not JobStatus.IN_PROGRESS or not self._leases.is_expired(job):
+                return job
+            now = self.config.clock()
+            return transitions.expire(job, now, self.config, lease_expired=True) or job
+
+        running = await self._running()
+        self._leases.retain(running)
+        for job in running:
+            if self._leases.is_expired(job):
+                with suppress(NotFound):
+                    await self._change(job.id, transition)
+
+
+class LeaseMonitor:
+    """Decides by the local monotonic clock which leases have expired.
+
+    A lease has an end by the wall clock. But that clock may be set, it jumps when a laptop wakes
+    up, and two machines' clocks differ. So the observer measures how long the job's version has
+    not changed: a live worker changes it every second.
+    """
+
+    def __init__(self, config: QueueConfig) -> None:
+        self._config = config
+        # By job id: version, time of the last observation, seconds without a change
+        self._observed: dict[str, tuple[int, float, float]] = {}
+
+    def is_expired(self, job: Job) -> bool:
+        """Whether a job's lease has expired; to be called repeatedly.
+
+        It has after `lease_seconds` without a change, or after `grace_seconds` where it has also
+        ended by the wall clock.
+        """
+        now, lease = self._config.monotonic(), self._config.lease_seconds
+        version, observed_at, silent = self._observed.get(job.id, (0, now, 0.0))
+        # An observer that was itself suspended cannot tell who renewed meanwhile.
+        silent = silent + min(now - observed_at, STALL_SECONDS) if version == job.version else 0.0
+        self._observed[job.id] = job.version, now, silent
+        has_run_out = self._config.clock() >= (job.lease_until or 0.0)
+        return silent >= (min(lease, self._config.grace_seconds) if has_run_out else lease)
+
+    def retain(self, jobs: Collection[Job]) -> None:
+        """Forget all jobs but these."""
+        kept = {job.id for job in jobs}
+        self._observed = {job_id: seen for job_id, seen in self._observed.items() if job_id in kept}
+
+
+def sum_counts(rows: Iterable[tuple[JobStatus, int, int]]) -> Counts:
+    """Counts from rows of (state, number of jobs, their redeliveries)."""
+    number = dict.fromkeys(JobStatus, 0)
+    retried = 0
+    for status, jobs, redeliveries in rows:
+        number[status] += jobs
+        retried += redeliveries
+    return Counts(
+        completed=number[JobStatus.COMPLETED],
+        failed=sum(number[status] for status in RETRYABLE),
+        cancelled=number[JobStatus.CANCELLED],
+        in_progress=number[JobStatus.IN_PROGRESS],
+        in_queue=number[JobStatus.IN_QUEUE],
+        retried=retried,
+    )
+
+
+def unknown_job(job_id: str) -> NotFound:
+    """The error for an id of no job."""
+    return NotFound("job_unknown", job_id=job_id)

@@ -16,18 +16,20 @@ from contextlib import suppress
 from typing import Any
 
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
+from typing_extensions import override
 
 from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import rules
-from multitalk.serving.queue.jetstream_media import JetStreamMedia
-from multitalk.serving.queue.jetstream_store import (
+from multitalk.serving.queue import transitions
+from multitalk.serving.queue.base import JobQueue, Transition, sum_counts, unknown_job
+from multitalk.serving.queue.jetstream_connection import (
     WRONG_SEQUENCE,
     Store,
     connect,
-    translated,
+    translate_errors,
 )
-from multitalk.serving.queue.mirror import Mirror
+from multitalk.serving.queue.jetstream_media import JetStreamMedia
+from multitalk.serving.queue.kv_cache import JobCache
 from multitalk.serving.queue.records import (
     Counts,
     Job,
@@ -35,41 +37,43 @@ from multitalk.serving.queue.records import (
     Submission,
     WorkerRecord,
 )
-from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
+from multitalk.serving.queue.transitions import QueueConfig
 
 UNFINISHED_SECONDS = 60.0  # how old a job is before its batch is taken for never finished
 TIDY_SECONDS = 600.0  # how often marks of removed jobs are removed themselves
 INLINE_BYTES = 256 * 2**10  # of a submission; a larger one is an object
 
 
-class JetStreamQueue(RuledQueue):
-    """A `JobQueue` on a NATS server; `open` makes one."""
+class JetStreamQueue(JobQueue):
+    """A queue on a NATS server; `open` makes one."""
 
-    def __init__(self, store: Store, terms: rules.Terms) -> None:
-        super().__init__(terms)
+    media: JetStreamMedia
+
+    def __init__(self, store: Store, config: QueueConfig) -> None:
+        super().__init__(config)
         self.media = JetStreamMedia(store)
         self._store = store
-        self._mirror = Mirror(store.state)
+        self._cache = JobCache(store.state)
         self._arriving: Counter[str] = Counter()  # jobs of each owner that are being stored
         self._tidy_at = time.monotonic()
 
     @classmethod
-    async def open(cls, url: str, terms: rules.Terms | None = None) -> "JetStreamQueue":
+    async def open(cls, url: str, config: QueueConfig | None = None) -> "JetStreamQueue":
         """Open the queue on a server, where all it needs is made if it is not there.
 
         Raises:
             QueueUnavailable: No server answers, or it refuses.
         """
-        terms = terms or rules.Terms()
-        queue = cls(await connect(url, lease_seconds=terms.lease_seconds), terms)
-        with translated():
-            await queue._mirror.start()
+        config = config or QueueConfig()
+        queue = cls(await connect(url, lease_seconds=config.lease_seconds), config)
+        with translate_errors():
+            await queue._cache.start()
         return queue
 
+    @override
     async def close(self) -> None:
-        """As `JobQueue.close`."""
-        with translated():
-            await self._mirror.close()
+        with translate_errors():
+            await self._cache.close()
             await self._store.client.close()
 
     async def submit_all(
@@ -77,10 +81,12 @@ class JetStreamQueue(RuledQueue):
     ) -> list[Job]:
         """As `JobQueue.submit_all`: what each job needs, then the job."""
         owner, number = submissions[0].owner, len(submissions)
-        with translated():
+        with translate_errors():
             kept = [await self._sent_before(submission) for submission in submissions]
         new = kept.count(None)
-        rules.check_room(self._waiting_of(owner) + self._arriving[owner], new, max_waiting)
+        transitions.check_waiting_limit(
+            self._waiting_of(owner) + self._arriving[owner], new, max_waiting
+        )
         self._arriving[owner] += number
         try:
             return await self._store_all(submissions, kept)
@@ -90,9 +96,9 @@ class JetStreamQueue(RuledQueue):
     async def _store_all(
         self, submissions: Sequence[Submission], kept: list[Job | None]
     ) -> list[Job]:
-        now = self.terms.clock()
+        now = self.config.clock()
         jobs = [
-            job or await self._named(rules.accepted(submission, now))
+            job or await self._named(transitions.accept(submission, now))
             for job, submission in zip(kept, submissions, strict=True)
         ]
         new = [number for number, job in enumerate(kept) if job is None]
@@ -111,12 +117,12 @@ class JetStreamQueue(RuledQueue):
             raise
         for job, _ in stored[:-1]:
             with suppress(QueueUnavailable, NotFound):  # `sweep` does it, too
-                await self._change(job.id, rules.whole)
+                await self._change(job.id, transitions.complete_batch)
         return jobs
 
     async def _take_back(self, stored: list[tuple[Job, int]]) -> None:
         """Remove jobs of a batch that will not be whole."""
-        with suppress(QueueUnavailable), translated():  # else `sweep` does it
+        with suppress(QueueUnavailable), translate_errors():  # else `sweep` does it
             for job, revision in stored:
                 await self._forget(job, revision)
 
@@ -129,18 +135,18 @@ class JetStreamQueue(RuledQueue):
         except KeyNotFoundError:
             return None
         job = await self._find((entry.value or b"").decode())
-        return job and rules.same(job, submission)
+        return job and transitions.check_same_request(job, submission)
 
     async def _named(self, job: Job) -> Job:
         """A new job with the id that its idempotency key has."""
         if job.idempotency_key is None:
             return job
-        with translated():
+        with translate_errors():
             return job.model_copy(update={"id": await self._reserve(job)})
 
     async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
         """Store one job; it, or the one that another sent at the same time, and its revision."""
-        with translated():
+        with translate_errors():
             await self._keep_submission(job, submission)
             try:
                 revision = await self._store.state.create(job.id, _packed(job))
@@ -148,33 +154,34 @@ class JetStreamQueue(RuledQueue):
                 kept = await self._find(job.id)
                 if job.idempotency_key is None or kept is None:
                     raise Conflict("job_key_reused") from error
-                return rules.same(kept, submission), None
-        self._mirror.note(job, revision)
+                return transitions.check_same_request(kept, submission), None
+        self._cache.note(job, revision)
         return job, revision
 
     def _waiting_of(self, owner: str) -> int:
-        return sum(job.owner == owner for job in self._mirror.waiting())
+        return sum(job.owner == owner for job in self._cache.waiting())
 
+    @override
     async def get(self, job_id: str) -> Job:
-        """As `JobQueue.get`."""
-        with translated():
+        with translate_errors():
             job = await self._find(job_id)
         if job is None:
-            raise unknown(job_id)
+            raise unknown_job(job_id)
         return job
 
+    @override
     async def submission(self, job_id: str) -> Submission:
-        """As `JobQueue.submission`."""
-        with translated():
+        with translate_errors():
             try:
                 found = (await self._store.submissions.get(job_id)).value or b""
             except KeyNotFoundError as error:
-                raise unknown(job_id) from error
+                raise unknown_job(job_id) from error
         if not found.startswith(b"{"):
             name = found.decode()
             found = b"".join([chunk async for chunk in self.media.read(name)])
-        return Submission.of_text(found)
+        return Submission.from_json(found)
 
+    @override
     async def jobs(
         self,
         *,
@@ -183,53 +190,51 @@ class JetStreamQueue(RuledQueue):
         limit: int = 100,
         before: str | None = None,
     ) -> list[Job]:
-        """As `JobQueue.jobs`."""
         found = [
             job
-            for _, job in self._mirror.jobs()
+            for _, job in self._cache.jobs()
             if status in (None, job.status) and owner in (None, job.owner)
         ]
         found.sort(key=_age, reverse=True)
-        last = self._mirror.get(before) if before else None
+        last = self._cache.get(before) if before else None
         if last is not None:
             found = [job for job in found if _age(job) < _age(last)]
         return found[:limit]
 
     async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
         """As `JobQueue.wait_for_change`."""
-        await self._mirror.wait(job_id, seen=seen, timeout=timeout)
+        await self._cache.wait(job_id, seen=seen, timeout=timeout)
         return await self.get(job_id)
 
+    @override
     async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
-        """As `JobQueue.pieces`."""
         job = await self.get(job_id)
         found = []
-        with translated():
+        with translate_errors():
             for number in range(max(after + 1, job.first_piece), job.next_piece):
                 try:
                     entry = await self._store.pieces.get(f"{job_id}.{job.token}.{number}")
                 except KeyNotFoundError:  # the job was forgotten, or sent again, meanwhile
                     break
-                found.append(PieceRecord.of_text(entry.value or b""))
+                found.append(PieceRecord.from_json(entry.value or b""))
         return found
 
+    @override
     async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
-        """As `JobQueue.retry`."""
-
-        def rule(job: Job) -> Job:
-            after = rules.retried(job, self.terms.clock())
-            rules.check_room(self._waiting_of(job.owner), 1, max_waiting)
+        def transition(job: Job) -> Job:
+            after = transitions.retry(job, self.config.clock())
+            transitions.check_waiting_limit(self._waiting_of(job.owner), 1, max_waiting)
             return after
 
-        return await self._change(job_id, rule)
+        return await self._change(job_id, transition)
 
+    @override
     async def ahead(self, job_id: str) -> int:
-        """As `JobQueue.ahead`."""
         own = await self.get(job_id)
         is_low = own.policy.low_priority
         lines: dict[str, list[Job]] = {own.owner: []}
-        sooner = sum(job.status is JobStatus.IN_PROGRESS for _, job in self._mirror.jobs())
-        for job in self._mirror.waiting():
+        sooner = sum(job.status is JobStatus.IN_PROGRESS for _, job in self._cache.jobs())
+        for job in self._cache.waiting():
             if job.policy.low_priority is is_low:
                 lines.setdefault(job.owner, []).append(job)
             else:
@@ -237,96 +242,100 @@ class JetStreamQueue(RuledQueue):
         line = lines.pop(own.owner)
         others = [(len(jobs), self._order(min(jobs, key=_age_here))) for jobs in lines.values()]
         place = sum(_age_here(job) < _age_here(own) for job in line)
-        return sooner + rules.ahead(place, self._order(min([*line, own], key=_age_here)), others)
+        return sooner + transitions.jobs_ahead(
+            place, self._order(min([*line, own], key=_age_here)), others
+        )
 
+    @override
     async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
-        """As `JobQueue.ended`."""
-        return self._mirror.ended(after=after, limit=limit)
+        return self._cache.ended(after=after, limit=limit)
 
+    @override
     async def purge(self, *, owner: str | None = None) -> int:
-        """As `JobQueue.purge`."""
         waiting = [
             (revision, job)
-            for revision, job in self._mirror.jobs()
+            for revision, job in self._cache.jobs()
             if job.status is JobStatus.IN_QUEUE and owner in (None, job.owner)
         ]
-        with translated():
+        with translate_errors():
             return sum([await self._forget(job, revision) for revision, job in waiting])
 
+    @override
     async def counts(self) -> Counts:
-        """As `JobQueue.counts`."""
-        return count((job.status, 1, job.redeliveries) for _, job in self._mirror.jobs())
+        return sum_counts((job.status, 1, job.redeliveries) for _, job in self._cache.jobs())
 
+    @override
     async def workers(self) -> list[WorkerRecord]:
-        """As `JobQueue.workers`."""
-        since = self.terms.clock() - self.terms.lease_seconds
+        since = self.config.clock() - self.config.lease_seconds
         found = []
-        with translated():
+        with translate_errors():
             watcher = await self._store.workers.watchall(ignore_deletes=True)
             async for entry in watcher:
                 if entry is None:
                     break
-                found.append(WorkerRecord.of_text(entry.value or b""))
+                found.append(WorkerRecord.from_json(entry.value or b""))
             await watcher.stop()
         return sorted(
             (worker for worker in found if worker.seen_at >= since), key=lambda worker: worker.id
         )
 
+    @override
     async def announce(self, worker: WorkerRecord) -> None:
-        """As `JobQueue.announce`."""
-        seen = worker.model_copy(update={"seen_at": self.terms.clock()})
-        with translated():
-            await self._store.workers.put(worker.id, seen.as_text().encode())
+        seen = worker.model_copy(update={"seen_at": self.config.clock()})
+        with translate_errors():
+            await self._store.workers.put(worker.id, seen.to_json().encode())
 
+    @override
     async def leave(self, worker_id: str) -> None:
-        """As `JobQueue.leave`."""
-        with translated():
+        with translate_errors():
             await self._store.workers.delete(worker_id)
 
+    @override
     async def sweep(self) -> None:
-        """As `JobQueue.sweep`."""
-        await self._end_silent_leases()
-        now = self.terms.clock()
-        for revision, job in self._mirror.jobs():
+        await self._expire_leases()
+        now = self.config.clock()
+        for revision, job in self._cache.jobs():
             if job.batch is not None:
                 await self._judge_part(job, revision, now)
-            if now < rules.due(job):
+            if now < transitions.due(job):
                 continue
             if job.is_final:
-                with translated():
+                with translate_errors():
                     await self._forget(job, revision)
             else:
                 with suppress(NotFound):
-                    await self._change(job.id, lambda job: rules.swept(job, now, self.terms) or job)
+                    await self._change(
+                        job.id, lambda job: transitions.expire(job, now, self.config) or job
+                    )
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_SECONDS
-            with translated():
+            with translate_errors():
                 await self._store.state.purge_deletes(olderthan=round(TIDY_SECONDS))
 
     async def _judge_part(self, job: Job, revision: int, now: float) -> None:
         """Let a job of a batch go, or remove it, where its sender died meanwhile."""
-        if self._mirror.is_whole(job):
+        if self._cache.is_whole(job):
             with suppress(NotFound):
-                await self._change(job.id, rules.whole)
+                await self._change(job.id, transitions.complete_batch)
         elif now > job.created_at + UNFINISHED_SECONDS:
-            with translated():
+            with translate_errors():
                 await self._forget(job, revision)
 
     async def _running(self) -> list[Job]:
-        running = [job for _, job in self._mirror.jobs() if job.status is JobStatus.IN_PROGRESS]
+        running = [job for _, job in self._cache.jobs() if job.status is JobStatus.IN_PROGRESS]
         return sorted(running, key=_age)
 
-    async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:  # noqa: ARG002
+    async def _change(self, job_id: str, transition: Transition, *, durable: bool = True) -> Job:  # noqa: ARG002
         while True:
-            with translated():
+            with translate_errors():
                 try:
                     entry = await self._store.state.get(job_id)
                 except KeyNotFoundError as error:
-                    raise unknown(job_id) from error
-                job = Job.of_text(entry.value or b"")
-                after = rule(job)
+                    raise unknown_job(job_id) from error
+                job = Job.from_json(entry.value or b"")
+                after = transition(job)
                 if after is job:
-                    self._mirror.note(job, entry.revision or 0)
+                    self._cache.note(job, entry.revision or 0)
                     return job
                 try:
                     revision = await self._store.state.update(
@@ -334,41 +343,41 @@ class JetStreamQueue(RuledQueue):
                     )
                 except KeyWrongLastSequenceError:
                     continue  # somebody else was faster: look again
-                self._mirror.note(after, revision)
+                self._cache.note(after, revision)
                 return after
 
-    async def _take(self, worker_id: str, wait: float) -> Job | None:
-        waiting = self._mirror.waiting()
+    async def _claim_job(self, worker_id: str, wait: float) -> Job | None:
+        waiting = self._cache.waiting()
         if not waiting:
             if wait > 0:
-                await self._mirror.wait_for_work(wait)
+                await self._cache.wait_for_work(wait)
             return None
         is_ours = False
 
-        def rule(job: Job) -> Job:
+        def transition(job: Job) -> Job:
             nonlocal is_ours
-            now, turn = self.terms.clock(), self._mirror.next_turn()
-            after = rules.claimed(job, worker_id, now, self.terms, turn=turn)
+            now, turn = self.config.clock(), self._cache.next_turn()
+            after = transitions.claim(job, worker_id, now, self.config, turn=turn)
             is_ours = after is not job and after.status is JobStatus.IN_PROGRESS
             return after
 
         first = min(waiting, key=lambda job: (job.policy.low_priority, *self._order(job)))
         try:
-            job = await self._change(first.id, rule)
+            job = await self._change(first.id, transition)
         except NotFound:
-            self._mirror.drop(first.id)
+            self._cache.drop(first.id)
             return None
         return job if is_ours else None
 
-    def _order(self, job: Job) -> rules.Order:
+    def _order(self, job: Job) -> transitions.Turn:
         """When a job is claimed that is its owner's first."""
-        return (self._mirror.turn(job.owner), *_age_here(job))
+        return (self._cache.turn(job.owner), *_age_here(job))
 
-    async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
+    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
         piece = PieceRecord(number=job.next_piece, output=dict(output))
-        with translated():
+        with translate_errors():
             await self._store.pieces.put(
-                f"{job.id}.{job.token}.{job.next_piece}", piece.as_text().encode()
+                f"{job.id}.{job.token}.{job.next_piece}", piece.to_json().encode()
             )
 
     async def _reserve(self, job: Job) -> str:
@@ -394,7 +403,7 @@ class JetStreamQueue(RuledQueue):
 
     async def _packed(self, job_id: str, submission: Submission) -> bytes:
         """A submission as an entry: itself, or the name of the object that it is."""
-        content = submission.as_text().encode()
+        content = submission.to_json().encode()
         if len(content) <= INLINE_BYTES:
             return content
         return (await self.media.put(content, job_id=job_id, suffix=".json")).encode()
@@ -404,7 +413,7 @@ class JetStreamQueue(RuledQueue):
             entry = await self._store.state.get(job_id)
         except KeyNotFoundError:
             return None
-        return Job.of_text(entry.value or b"")
+        return Job.from_json(entry.value or b"")
 
     async def _forget(self, job: Job, revision: int) -> bool:
         """Remove a job and all that it has, unless it has changed."""
@@ -414,7 +423,7 @@ class JetStreamQueue(RuledQueue):
             if error.err_code != WRONG_SEQUENCE:
                 raise
             return False
-        self._mirror.drop(job.id)
+        self._cache.drop(job.id)
         await self._store.forget("submissions", job.id)
         await self._store.forget("pieces", f"{job.id}.>")
         if job.idempotency_key is not None:
@@ -430,7 +439,7 @@ def _key(job: Job | Submission) -> str:
 
 
 def _packed(job: Job) -> bytes:
-    return job.as_text().encode()
+    return job.to_json().encode()
 
 
 def _age_here(job: Job) -> tuple[float, str]:

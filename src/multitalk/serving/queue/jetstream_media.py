@@ -5,13 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from nats.js.errors import NotFoundError
+from typing_extensions import override
 
 from multitalk.errors import NotFound
-from multitalk.serving.queue.directory import checked, new_name
-from multitalk.serving.queue.jetstream_store import ANSWER_SECONDS, Store, translated
+from multitalk.serving.queue.base import MediaStore
+from multitalk.serving.queue.jetstream_connection import ANSWER_SECONDS, Store, translate_errors
+from multitalk.serving.queue.media import checked, new_name
 
 
-class JetStreamMedia:
+class JetStreamMedia(MediaStore):
     """A `MediaStore` on a NATS server.
 
     A file's name is noted before the file is stored, so that nothing is stored that could not be
@@ -22,14 +24,14 @@ class JetStreamMedia:
         self._store = store
 
     @property
-    def place(self) -> None:
-        """As `MediaStore.place`."""
+    @override
+    def directory(self) -> None:
         return None
 
+    @override
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        """As `MediaStore.put`."""
         name = new_name(job_id, suffix)
-        with translated():
+        with translate_errors():
             await self._store.files.put(name.replace("/", "."), b"")
             if isinstance(source, bytes):
                 await self._store.media.put(name, source)
@@ -38,20 +40,21 @@ class JetStreamMedia:
                     await self._store.media.put(name, file)
         return name
 
+    @override
     async def size(self, name: str) -> int:
-        """As `MediaStore.size`."""
         size, _ = await self._found(name)
         return size
 
+    @override
     async def read(
         self, name: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
-        """As `MediaStore.read`; what lies before `start` is read, too."""
+        # what lies before `start` is read, too
         size, chunks = await self._found(name)
         end = size if end is None else min(end, size)
         if start >= end:
             return
-        with translated():
+        with translate_errors():
             subscription = await self._store.stream.subscribe(
                 f"$O.multitalk-media.C.{chunks}", ordered_consumer=True
             )
@@ -69,7 +72,7 @@ class JetStreamMedia:
     async def job_bytes(self, job_id: str) -> int:
         """As `MediaStore.job_bytes`."""
         total = 0
-        with translated():
+        with translate_errors():
             for name in await self._names(job_id):
                 with suppress(NotFoundError):
                     total += (await self._store.media.get_info(name)).size or 0
@@ -77,7 +80,7 @@ class JetStreamMedia:
 
     async def remove_job(self, job_id: str) -> None:
         """As `MediaStore.remove_job`."""
-        with translated():
+        with translate_errors():
             for name in await self._names(job_id):
                 await self._remove(name)
             await self._store.forget("files", f"{job_id}.>")
@@ -98,7 +101,7 @@ class JetStreamMedia:
 
     async def _found(self, name: str) -> tuple[int, str]:
         """Bytes of a file, and the name of its chunks."""
-        with translated():
+        with translate_errors():
             try:
                 info = await self._store.media.get_info(checked(name))
             except NotFoundError as error:

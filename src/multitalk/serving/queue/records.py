@@ -6,7 +6,7 @@ Times are seconds since 1970 by the clock of the machine that wrote them; durati
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ RETRYABLE = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT})
 MEDIA_OF_OUTPUT = ("video", "frame", "captions", "windows")  # fields of `Outcome.output`, see there
 
 WINDOWS_SUFFIX = ".npz"  # of the file of a talk's windows
+MAX_TITLE_CHARACTERS = 80
+UPLOAD_SCHEME = "upload:"  # of a source that is one of the job's files in the media store
 
 JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 
@@ -38,7 +40,7 @@ class Stored(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    def as_text(self) -> str:
+    def to_json(self) -> str:
         """As JSON in ASCII, which carries even half a surrogate pair.
 
         Raises:
@@ -47,8 +49,8 @@ class Stored(BaseModel):
         return json.dumps(self.model_dump(mode="json"), allow_nan=False)
 
     @classmethod
-    def of_text(cls: type[Kind], text: str | bytes) -> Kind:
-        """What `as_text` was made of."""
+    def from_json(cls: type[Kind], text: str | bytes) -> Kind:
+        """What `to_json` was made of."""
         return cls.model_validate(json.loads(text))
 
 
@@ -276,3 +278,29 @@ class WorkerRecord(Stored):
 def new_job_id() -> str:
     """An id that nobody can guess."""
     return str(uuid.uuid4())
+
+
+def title_of(given: object) -> str:
+    """The first words that an input has somebody say; empty where all voices are recordings."""
+    for text in _texts(given):
+        words = " ".join(text[: 4 * MAX_TITLE_CHARACTERS].split())
+        if words:
+            return words[:MAX_TITLE_CHARACTERS].rstrip()
+    return ""
+
+
+def portrait_of(given: object) -> str | None:
+    """Name in the media store of an input's picture, if it came as an upload."""
+    source = given.get("image_path") if isinstance(given, Mapping) else None
+    if isinstance(source, str) and source.startswith(UPLOAD_SCHEME):
+        return source.removeprefix(UPLOAD_SCHEME)
+    return None
+
+
+def _texts(given: object) -> Iterator[str]:
+    """Every text to be spoken, in order, of an input that nobody has checked yet."""
+    voices: Any = given.get("audio_paths") if isinstance(given, Mapping) else None
+    for voice in voices.values() if isinstance(voices, Mapping) else ():
+        for text in voice if isinstance(voice, list) else [voice]:
+            if isinstance(text, Mapping) and isinstance(text.get("text"), str):
+                yield text["text"]

@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import rules
-from multitalk.serving.queue.directory import DirectoryMedia
+from multitalk.serving.queue import transitions
+from multitalk.serving.queue.base import JobQueue, Transition, sum_counts, unknown_job
+from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.queue.pulse import Pulse
 from multitalk.serving.queue.records import (
     FINAL,
@@ -25,9 +28,9 @@ from multitalk.serving.queue.records import (
     Submission,
     WorkerRecord,
 )
-from multitalk.serving.queue.ruled import Rule, RuledQueue, count, unknown
-from multitalk.serving.queue.sqlite_file import SqliteFile, is_full
+from multitalk.serving.queue.sqlite_connection import SqliteFile, is_full
 from multitalk.serving.queue.sqlite_turns import jobs_ahead, next_job, waiting_of
+from multitalk.serving.queue.transitions import QueueConfig
 
 ORPHAN_SECONDS = 86_400.0  # how long media without a job are kept: uploads come before their job
 ORPHANS_EVERY = 3_600.0
@@ -35,11 +38,13 @@ SWEPT_AT_ONCE = 100  # jobs in one transaction: others wait for it
 TURNS_KEPT = 10_000  # an owner whose last claim is so many claims ago is like a new one
 
 
-class SqliteQueue(RuledQueue):
-    """A `JobQueue` in a file; `open` makes one."""
+class SqliteQueue(JobQueue):
+    """A queue in a file; `open` makes one."""
 
-    def __init__(self, path: Path, terms: rules.Terms) -> None:
-        super().__init__(terms)
+    media: DirectoryMedia
+
+    def __init__(self, path: Path, config: QueueConfig) -> None:
+        super().__init__(config)
         self.media = DirectoryMedia(path.with_name(path.name + "-media"))
         self._file = SqliteFile(path)
         self._pulse = Pulse(self._file.data_version)
@@ -47,18 +52,18 @@ class SqliteQueue(RuledQueue):
         self._is_erased = False  # somebody may have died before its log was
 
     @classmethod
-    async def open(cls, path: Path, terms: rules.Terms | None = None) -> "SqliteQueue":
+    async def open(cls, path: Path, config: QueueConfig | None = None) -> "SqliteQueue":
         """Open the queue in a file, which is made if it is not there.
 
         Raises:
             QueueUnavailable: It cannot be, or was made by a newer release.
         """
-        queue = cls(path.absolute(), terms or rules.Terms())
+        queue = cls(path.absolute(), config or QueueConfig())
         await queue._file.open()
         return queue
 
+    @override
     async def close(self) -> None:
-        """As `JobQueue.close`."""
         await self._pulse.close()
         await self._file.close()
 
@@ -66,13 +71,15 @@ class SqliteQueue(RuledQueue):
         self, submissions: Sequence[Submission], *, max_waiting: int | None = None
     ) -> list[Job]:
         """As `JobQueue.submit_all`."""
-        now = self.terms.clock()
+        now = self.config.clock()
 
         def insert(base: sqlite3.Connection) -> list[Job]:
             kept = [_sent_before(base, submission) for submission in submissions]
-            rules.check_room(waiting_of(base, submissions[0].owner), kept.count(None), max_waiting)
+            transitions.check_waiting_limit(
+                waiting_of(base, submissions[0].owner), kept.count(None), max_waiting
+            )
             return [
-                job or _insert(base, rules.accepted(submission, now), submission)
+                job or _insert(base, transitions.accept(submission, now), submission)
                 for job, submission in zip(kept, submissions, strict=True)
             ]
 
@@ -80,15 +87,16 @@ class SqliteQueue(RuledQueue):
         self._pulse.beat()
         return jobs
 
+    @override
     async def get(self, job_id: str) -> Job:
-        """As `JobQueue.get`."""
         return await self._file.read(lambda base: _get(base, job_id))
 
+    @override
     async def submission(self, job_id: str) -> Submission:
-        """As `JobQueue.submission`."""
         text = await self._file.read(lambda base: _column(base, "submission", job_id))
-        return Submission.of_text(text)
+        return Submission.from_json(text)
 
+    @override
     async def jobs(
         self,
         *,
@@ -97,7 +105,6 @@ class SqliteQueue(RuledQueue):
         limit: int = 100,
         before: str | None = None,
     ) -> list[Job]:
-        """As `JobQueue.jobs`."""
         found = await self._file.read(
             lambda base: base.execute(
                 "SELECT job FROM jobs WHERE (?1 IS NULL OR status = ?1)"
@@ -106,7 +113,7 @@ class SqliteQueue(RuledQueue):
                 (status.value if status else None, before, limit, owner),
             ).fetchall()
         )
-        return [Job.of_text(text) for (text,) in found]
+        return [Job.from_json(text) for (text,) in found]
 
     async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
         """As `JobQueue.wait_for_change`."""
@@ -119,9 +126,8 @@ class SqliteQueue(RuledQueue):
                 return job
             await self._pulse.wait(mark, left)
 
+    @override
     async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
-        """As `JobQueue.pieces`."""
-
         def find(base: sqlite3.Connection) -> list[tuple[str]]:
             job = _get(base, job_id)
             return base.execute(
@@ -130,14 +136,14 @@ class SqliteQueue(RuledQueue):
                 (job_id, job.token, max(after, job.first_piece - 1), job.next_piece),
             ).fetchall()
 
-        return [PieceRecord.of_text(text) for (text,) in await self._file.read(find)]
+        return [PieceRecord.from_json(text) for (text,) in await self._file.read(find)]
 
+    @override
     async def ahead(self, job_id: str) -> int:
-        """As `JobQueue.ahead`."""
         return await self._file.read(lambda base: jobs_ahead(base, job_id))
 
+    @override
     async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
-        """As `JobQueue.ended`."""
         return await self._file.read(
             lambda base: base.execute(
                 "SELECT number, job_id FROM ends WHERE number > ? ORDER BY number LIMIT ?",
@@ -145,12 +151,11 @@ class SqliteQueue(RuledQueue):
             ).fetchall()
         )
 
+    @override
     async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
-        """As `JobQueue.retry`."""
-
         def again(base: sqlite3.Connection) -> Job:
-            job = rules.retried(_get(base, job_id), self.terms.clock())
-            rules.check_room(waiting_of(base, job.owner), 1, max_waiting)
+            job = transitions.retry(_get(base, job_id), self.config.clock())
+            transitions.check_waiting_limit(waiting_of(base, job.owner), 1, max_waiting)
             _update(base, job)
             return job
 
@@ -158,9 +163,8 @@ class SqliteQueue(RuledQueue):
         self._pulse.beat()
         return job
 
+    @override
     async def purge(self, *, owner: str | None = None) -> int:
-        """As `JobQueue.purge`."""
-
         def remove(base: sqlite3.Connection) -> list[str]:
             found = base.execute(
                 "SELECT id FROM jobs WHERE status = 'IN_QUEUE' AND (?1 IS NULL OR owner = ?1)",
@@ -177,50 +181,50 @@ class SqliteQueue(RuledQueue):
             await self.media.remove_job(job_id)
         return len(gone)
 
+    @override
     async def counts(self) -> Counts:
-        """As `JobQueue.counts`."""
         found = await self._file.read(
             lambda base: base.execute(
                 "SELECT status, COUNT(*), SUM(redeliveries) FROM jobs GROUP BY status"
             ).fetchall()
         )
-        return count((JobStatus(status), jobs, again) for status, jobs, again in found)
+        return sum_counts((JobStatus(status), jobs, again) for status, jobs, again in found)
 
+    @override
     async def workers(self) -> list[WorkerRecord]:
-        """As `JobQueue.workers`."""
-        now, lease = self.terms.clock(), self.terms.lease_seconds
+        now, lease = self.config.clock(), self.config.lease_seconds
         found = await self._file.read(
             lambda base: base.execute(
                 "SELECT worker FROM workers WHERE seen_at BETWEEN ? AND ? ORDER BY id",
                 (now - lease, now + lease),
             ).fetchall()
         )
-        return [WorkerRecord.of_text(text) for (text,) in found]
+        return [WorkerRecord.from_json(text) for (text,) in found]
 
+    @override
     async def announce(self, worker: WorkerRecord) -> None:
-        """As `JobQueue.announce`."""
-        now = self.terms.clock()
-        text = worker.model_copy(update={"seen_at": now}).as_text()
+        now = self.config.clock()
+        text = worker.model_copy(update={"seen_at": now}).to_json()
 
         def write(base: sqlite3.Connection) -> None:
-            lease = self.terms.lease_seconds
+            lease = self.config.lease_seconds
             base.execute(
                 "DELETE FROM workers WHERE seen_at NOT BETWEEN ? AND ?", (now - lease, now + lease)
             )
             base.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", (worker.id, now, text))
 
-        await self._file.write(write, lasting=False, is_new=True)
+        await self._file.write(write, durable=False, is_new=True)
 
+    @override
     async def leave(self, worker_id: str) -> None:
-        """As `JobQueue.leave`."""
         await self._file.write(
             lambda base: base.execute("DELETE FROM workers WHERE id = ?", (worker_id,)),
-            lasting=False,
+            durable=False,
         )
 
+    @override
     async def sweep(self) -> None:
-        """As `JobQueue.sweep`."""
-        now = self.terms.clock()
+        now = self.config.clock()
         at_once = SWEPT_AT_ONCE
         while await self._file.read(lambda base: _due(base, now, 1)):
             try:
@@ -236,7 +240,7 @@ class SqliteQueue(RuledQueue):
             self._is_erased = self._is_erased and not forgotten
             for job_id in forgotten:
                 await self.media.remove_job(job_id)
-        await self._end_silent_leases()
+        await self._expire_leases()
         if not self._is_erased:
             self._is_erased = await self._file.erase()
         await self._file.lay_by()
@@ -255,14 +259,15 @@ class SqliteQueue(RuledQueue):
             await self.media.remove_job(job_id)
         return bool(with_files - await self.media.jobs())
 
+    @override
     async def forget(self, job_id: str) -> None:
-        """As `JobQueue.forget`; on a full disk its files go first."""
+        # on a full disk its files go first
         try:
             await super().forget(job_id)
         except QueueUnavailable as error:
             if not is_full(error):
                 raise
-            rules.unwanted(await self.get(job_id))
+            transitions.end_retention(await self.get(job_id))
             await self.media.remove_job(job_id)
             await super().forget(job_id)
 
@@ -273,15 +278,15 @@ class SqliteQueue(RuledQueue):
             except NotFound:
                 await self.media.remove_job(job_id)
 
-    async def _change(self, job_id: str, rule: Rule, *, lasting: bool = True) -> Job:
+    async def _change(self, job_id: str, transition: Transition, *, durable: bool = True) -> Job:
         def change(base: sqlite3.Connection) -> Job:
             job = _get(base, job_id)
-            after = rule(job)
+            after = transition(job)
             if after is not job:
                 _update(base, after)
             return after
 
-        after = await self._file.write(change, lasting=lasting)
+        after = await self._file.write(change, durable=durable)
         self._pulse.beat()
         return after
 
@@ -291,9 +296,9 @@ class SqliteQueue(RuledQueue):
                 "SELECT job FROM jobs WHERE status = 'IN_PROGRESS' ORDER BY place"
             ).fetchall()
         )
-        return [Job.of_text(text) for (text,) in found]
+        return [Job.from_json(text) for (text,) in found]
 
-    async def _take(self, worker_id: str, wait: float) -> Job | None:
+    async def _claim_job(self, worker_id: str, wait: float) -> Job | None:
         mark = self._pulse.mark()
         if await self._file.read(next_job) is None:
             if wait > 0:
@@ -303,8 +308,8 @@ class SqliteQueue(RuledQueue):
         self._pulse.beat()
         return job
 
-    async def _keep_piece(self, job: Job, output: Mapping[str, Any]) -> None:
-        piece = PieceRecord(number=job.next_piece, output=dict(output)).as_text()
+    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
+        piece = PieceRecord(number=job.next_piece, output=dict(output)).to_json()
         await self._file.write(
             lambda base: base.execute(
                 "INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?)",
@@ -318,7 +323,7 @@ class SqliteQueue(RuledQueue):
             return None
         job = _get(base, job_id)
         ((last,),) = base.execute("SELECT COALESCE(MAX(turn), 0) FROM turns").fetchall()
-        after = rules.claimed(job, worker_id, self.terms.clock(), self.terms, turn=last + 1)
+        after = transitions.claim(job, worker_id, self.config.clock(), self.config, turn=last + 1)
         _update(base, after)
         if after.status is not JobStatus.IN_PROGRESS:
             return None
@@ -330,7 +335,7 @@ class SqliteQueue(RuledQueue):
         """Do what is due for some jobs; those that were forgotten."""
         forgotten = []
         for job in _due(base, now, at_once):
-            after = rules.swept(job, now, self.terms)
+            after = transitions.expire(job, now, self.config)
             if after is None:
                 _delete(base, job.id)
                 forgotten.append(job.id)
@@ -351,7 +356,7 @@ def _sent_before(base: sqlite3.Connection, submission: Submission) -> Job | None
         "SELECT job FROM jobs WHERE owner = ? AND idempotency_key = ?",
         (submission.owner, submission.idempotency_key),
     ).fetchone()
-    return rules.same(Job.of_text(found[0]), submission) if found else None
+    return transitions.check_same_request(Job.from_json(found[0]), submission) if found else None
 
 
 def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> Job:
@@ -365,7 +370,7 @@ def _insert(base: sqlite3.Connection, job: Job, submission: Submission) -> Job:
             job.owner,
             job.idempotency_key,
             job.policy.low_priority,
-            submission.as_text(),
+            submission.to_json(),
             *_columns(job),
         ),
     )
@@ -382,8 +387,8 @@ def _update(base: sqlite3.Connection, job: Job) -> None:
 
 def _columns(job: Job) -> tuple[Any, ...]:
     """What changes of a job: all of it, and what is searched for."""
-    status, text = job.status.value, job.as_text()
-    return status, job.queued_at, rules.due(job), job.redeliveries, text
+    status, text = job.status.value, job.to_json()
+    return status, job.queued_at, transitions.due(job), job.redeliveries, text
 
 
 def _delete(base: sqlite3.Connection, job_id: str) -> None:
@@ -392,13 +397,13 @@ def _delete(base: sqlite3.Connection, job_id: str) -> None:
 
 
 def _get(base: sqlite3.Connection, job_id: str) -> Job:
-    return Job.of_text(_column(base, "job", job_id))
+    return Job.from_json(_column(base, "job", job_id))
 
 
 def _column(base: sqlite3.Connection, column: str, job_id: str) -> str:
     found = base.execute(f"SELECT {column} FROM jobs WHERE id = ?", (job_id,)).fetchone()  # noqa: S608
     if found is None:
-        raise unknown(job_id)
+        raise unknown_job(job_id)
     return str(found[0])
 
 
@@ -415,4 +420,4 @@ def _due(base: sqlite3.Connection, now: float, limit: int) -> list[Job]:
         "SELECT job FROM jobs WHERE due <= ? AND status <> 'IN_PROGRESS' ORDER BY due LIMIT ?",
         (now, limit),
     ).fetchall()
-    return [Job.of_text(text) for (text,) in found]
+    return [Job.from_json(text) for (text,) in found]

@@ -2,8 +2,8 @@
 
 import sqlite3
 
-from multitalk.serving.queue import rules
-from multitalk.serving.queue.ruled import unknown
+from multitalk.serving.queue import transitions
+from multitalk.serving.queue.base import unknown_job
 
 
 def waiting_of(base: sqlite3.Connection, owner: str) -> int:
@@ -32,7 +32,7 @@ def jobs_ahead(base: sqlite3.Connection, job_id: str) -> int:
         "SELECT low_priority, owner, queued_at, place FROM jobs WHERE id = ?", (job_id,)
     ).fetchone()
     if found is None:
-        raise unknown(job_id)
+        raise unknown_job(job_id)
     is_low, owner, queued_at, place = found
     ((sooner,),) = base.execute(
         "SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'IN_PROGRESS')"
@@ -51,10 +51,12 @@ def jobs_ahead(base: sqlite3.Connection, job_id: str) -> int:
         (is_low,),
     ).fetchall()
     others = [(number, orders[other]) for other, number in waiting if other != owner]
-    return int(sooner + rules.ahead(own, orders.get(owner, (0, queued_at, place)), others))
+    return int(
+        sooner + transitions.jobs_ahead(own, orders.get(owner, (0, queued_at, place)), others)
+    )
 
 
-def _orders(base: sqlite3.Connection, is_low: int) -> dict[str, rules.Order]:
+def _orders(base: sqlite3.Connection, is_low: int) -> dict[str, transitions.Turn]:
     """When each owner's turn is of whom jobs of a priority wait; each is one look into an index."""
     found = base.execute(
         """

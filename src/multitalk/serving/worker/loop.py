@@ -76,7 +76,7 @@ class QueueWorker:
         self._thread = thread
         self._stuck_seconds = stuck_seconds
         self._full_seconds = full_seconds
-        self._room = Room(settings, queue.media.place)
+        self._room = Room(settings, queue.media.directory)
         self._log = RateLimitedLog(logger)
         self._pause = 0.0
         self._keeper: LeaseKeeper | None = None
@@ -183,7 +183,7 @@ class QueueWorker:
         job_id = lease.job.id
         is_store = isinstance(setback, QueueUnavailable)
         has_room = await self._room.is_there()
-        if is_store and self._queue.media.place is None:
+        if is_store and self._queue.media.directory is None:
             has_room = setback.key != "queue_full"
         if has_room and lease.job.attempts >= SETBACKS:
             await self._tell(lease, outcome)

@@ -15,7 +15,7 @@ from multitalk.job import sweep
 from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.serving.queue import Terms, open_queue
+from multitalk.serving.queue import QueueConfig, open_queue
 from multitalk.serving.worker.loop import STUCK_SECONDS, QueueWorker
 from multitalk.settings import EngineChoice, Settings
 
@@ -68,7 +68,7 @@ def serve(
     settings: Settings,
     *,
     load: Callable[[], Engine],
-    terms: Terms | None = None,
+    queue_config: QueueConfig | None = None,
     drain_seconds: float,
     stuck_seconds: float = STUCK_SECONDS,
     worker_id: str | None = None,
@@ -78,7 +78,7 @@ def serve(
 
     async def run() -> QueueWorker:
         stopping = asyncio.Event()
-        queue = await open_queue(queue_url, terms)  # first: it fails sooner than the engine
+        queue = await open_queue(queue_url, queue_config)  # first: it fails sooner than the engine
         try:
             loop = asyncio.get_running_loop()
             worker = QueueWorker(

@@ -34,8 +34,7 @@ from multitalk.schema import (
     wanted_locale,
 )
 from multitalk.serving.queue import Lease, Outcome
-from multitalk.serving.queue.records import WINDOWS_SUFFIX
-from multitalk.serving.queue.summary import UPLOAD
+from multitalk.serving.queue.records import UPLOAD_SCHEME, WINDOWS_SUFFIX
 from multitalk.serving.worker.queue_client import QueueClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
@@ -231,9 +230,9 @@ class Task:
         """The request with its uploads as files, and settings that allow them to be read."""
 
         def placed(source: Any) -> Any:
-            if not isinstance(source, str) or not source.startswith(UPLOAD):
+            if not isinstance(source, str) or not source.startswith(UPLOAD_SCHEME):
                 return source
-            return str(self._bridge.fetch(source.removeprefix(UPLOAD), directory))
+            return str(self._bridge.fetch(source.removeprefix(UPLOAD_SCHEME), directory))
 
         request = request.model_copy(
             update={

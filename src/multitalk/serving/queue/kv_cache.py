@@ -11,7 +11,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue.records import Job
 
 
-class Mirror:
+class JobCache:
     """Jobs by id; what is written here is seen at once, what others write within milliseconds."""
 
     def __init__(self, bucket: KeyValue) -> None:
@@ -121,7 +121,7 @@ class Mirror:
         if entry.operation in (KV_DEL, KV_PURGE):
             self.drop(entry.key)
         elif entry.value:
-            self.note(Job.of_text(entry.value), entry.revision or 0)
+            self.note(Job.from_json(entry.value), entry.revision or 0)
 
     def _wake(self) -> None:
         self._beat.set()

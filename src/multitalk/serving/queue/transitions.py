@@ -1,7 +1,7 @@
-"""How a job goes from state to state: pure functions, the same for every queue.
+"""State transitions of a job: pure functions, shared by all queues.
 
-A rule takes a job as it stands and gives the job as it shall stand, or the same object where
-nothing changes. A queue writes that in one step, if nobody else has written in between.
+A transition takes the current job and returns the new one, or the same object where nothing
+changes. A queue stores the result atomically, by a transaction or by compare-and-set.
 """
 
 import math
@@ -27,39 +27,39 @@ from multitalk.serving.queue.records import (
     Stop,
     Submission,
     new_job_id,
+    portrait_of,
+    title_of,
 )
-from multitalk.serving.queue.summary import portrait_of, title_of
 
-AT_ONCE = sys.float_info.min  # seconds; the smallest that is more than none
-ROOM_SECONDS = 10.0  # after which one whose jobs wait in too great a number may ask again
+IMMEDIATELY = sys.float_info.min  # seconds; the smallest positive number
+RETRY_AFTER_SECONDS = 10.0  # sent to an owner with too many waiting jobs
 
-
-# When an owner's next turn is: the number of its last claim, and since when its first job waits.
-Order = tuple[int, float, int | str]
+# An owner's place among owners: number of its last claim, then age of its first waiting job.
+Turn = tuple[int, float, int | str]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What everybody who opens one queue should agree on.
+class QueueConfig:
+    """Parameters that all processes which open one queue should share.
 
     Attributes:
-        lease_seconds: How long a worker may be silent.
-        grace_seconds: How long it must be seen to be silent, even if the clock says that its lease
-            ran out long ago: a clock that was set forward is no dead worker.
-        max_attempts: Workers that one job may cost.
-        clock: Seconds since 1970; it may be set forward and back.
-        ticks: Seconds that only go forward, and stand still while the machine sleeps.
+        lease_seconds: How long a lease lasts from each renewal.
+        grace_seconds: How long a lease must be observed without a renewal, even if it ended long
+            ago by the wall clock: that clock may have been set forward.
+        max_attempts: Number of lost workers after which a job is quarantined.
+        clock: Wall clock, seconds since 1970; it may be set.
+        monotonic: Seconds that only grow, and stop while the machine sleeps.
     """
 
     lease_seconds: float = 30.0
     grace_seconds: float = 5.0
     max_attempts: int = 3
     clock: Callable[[], float] = time.time
-    ticks: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = time.monotonic
 
 
-def accepted(submission: Submission, now: float) -> Job:
-    """A job that was just sent."""
+def accept(submission: Submission, now: float) -> Job:
+    """A new job."""
     return Job(
         id=submission.job_id or new_job_id(),
         owner=submission.owner,
@@ -72,42 +72,37 @@ def accepted(submission: Submission, now: float) -> Job:
         locale=wanted_locale(submission.input),
         title=title_of(submission.input),
         portrait=portrait_of(submission.input),
-        input_bytes=len(submission.as_text()),
+        input_bytes=len(submission.to_json()),
         created_at=now,
         queued_at=now,
     )
 
 
-def same(job: Job, submission: Submission) -> Job:
-    """The job of an idempotency key that is used again.
+def check_same_request(job: Job, submission: Submission) -> Job:
+    """The job, for a submission with the same idempotency key.
 
     Raises:
-        Conflict: For another request.
+        Conflict: The submission is another request.
     """
     if job.fingerprint != submission.fingerprint():
         raise Conflict("job_key_reused")
     return job
 
 
-def check_room(waiting: int, more: int, limit: int | None) -> None:
-    """Refuse jobs of an owner of whom too many wait already.
-
-    Args:
-        waiting: How many are IN_QUEUE.
-        more: How many are to come.
-        limit: How many may be IN_QUEUE; None: any number.
+def check_waiting_limit(waiting: int, more: int, limit: int | None) -> None:
+    """Refuse `more` jobs of an owner beside those `waiting`, above a limit (None: no limit).
 
     Raises:
-        TooManyRequests: Too many.
+        TooManyRequests: The limit would be exceeded.
     """
     if limit is not None and more and waiting + more > limit:
         raise TooManyRequests(
-            "too_many_waiting", seconds=ROOM_SECONDS, waiting=waiting, limit=limit
+            "too_many_waiting", seconds=RETRY_AFTER_SECONDS, waiting=waiting, limit=limit
         )
 
 
-def claimed(job: Job, worker_id: str, now: float, terms: Terms, *, turn: int) -> Job:
-    """A job in the queue, with a worker; one that waited too long is TIMED_OUT instead."""
+def claim(job: Job, worker_id: str, now: float, config: QueueConfig, *, turn: int) -> Job:
+    """Give a job IN_QUEUE to a worker; a job that waited too long becomes TIMED_OUT."""
     if job.status is not JobStatus.IN_QUEUE:
         return job
     if (late := _late(job, now, now)) is not None:
@@ -120,60 +115,60 @@ def claimed(job: Job, worker_id: str, now: float, terms: Terms, *, turn: int) ->
         attempts=job.attempts + 1,
         progress=None,
         token=secrets.token_hex(16),
-        lease_until=now + terms.lease_seconds,
+        lease_until=now + config.lease_seconds,
         first_piece=job.next_piece,
         turn=turn,
         batch=None,
     )
 
 
-def ahead(place: int, order: Order, others: Iterable[tuple[int, Order]]) -> int:
+def jobs_ahead(place: int, turn: Turn, others: Iterable[tuple[int, Turn]]) -> int:
     """How many waiting jobs are claimed before one, where owners take turns.
 
     Args:
-        place: How many of its own owner's are before it.
-        order: When its owner's next turn is.
-        others: How many jobs of each other owner wait, and when that one's next turn is.
+        place: Number of jobs of the same owner before it.
+        turn: Its owner's turn.
+        others: For each other owner, the number of waiting jobs and the turn.
     """
-    return place + sum(min(jobs, place + (their < order)) for jobs, their in others)
+    return place + sum(min(jobs, place + (other < turn)) for jobs, other in others)
 
 
-def whole(job: Job) -> Job:
-    """A job of a batch that is stored as a whole."""
+def complete_batch(job: Job) -> Job:
+    """Make a job claimable whose batch is stored completely."""
     return job if job.batch is None else _changed(job, batch=None)
 
 
-def is_held(job: Job, token: str) -> bool:
-    """Whether a lease is the job's."""
+def holds_lease(job: Job, token: str) -> bool:
+    """Whether a token names the job's current lease."""
     return job.status is JobStatus.IN_PROGRESS and job.token == token
 
 
-def is_told(job: Job, token: str, outcome: Outcome) -> bool:
-    """Whether a lease's outcome is what the job has already: it was told twice."""
-    told = (job.token, job.status, job.output, job.error)
-    return told == (token, outcome.status, outcome.output, outcome.error)
+def has_outcome(job: Job, token: str, outcome: Outcome) -> bool:
+    """Whether a job has this lease's outcome already: `finish` was repeated."""
+    stored = (job.token, job.status, job.output, job.error)
+    return stored == (token, outcome.status, outcome.output, outcome.error)
 
 
-def renewed(
+def renew(
     job: Job,
     token: str,
     progress: Mapping[str, Any] | None,
     now: float,
-    terms: Terms,
+    config: QueueConfig,
     *,
     worked: float,
 ) -> tuple[Job, Stop | None]:
-    """A job whose worker was heard of, and why that worker must stop, if it must.
+    """Extend a lease; the job, and why its worker must stop, or None.
 
     Args:
-        job: As it stands.
-        token: Of the worker's lease.
-        progress: How far it is; None: as before.
+        job: The current state.
+        token: Token of the worker's lease.
+        progress: New progress; None: unchanged.
         now: Seconds since 1970.
-        terms: The queue's.
-        worked: Seconds since the claim, by the worker's own clock, which nobody sets.
+        config: The queue's.
+        worked: Seconds since the claim by the worker's monotonic clock.
     """
-    if not is_held(job, token):
+    if not holds_lease(job, token):
         ends: dict[JobStatus, Stop] = {
             JobStatus.CANCELLED: "cancelled",
             JobStatus.TIMED_OUT: "timed_out",
@@ -181,70 +176,67 @@ def renewed(
         return job, ends.get(job.status, "lost") if job.token == token else "lost"
     if (late := _late(job, (job.started_at or now) + worked, now)) is not None:
         return late, "timed_out"
-    told = job.progress if progress is None else dict(progress)
-    return _changed(job, lease_until=now + terms.lease_seconds, progress=told), None
+    progress = job.progress if progress is None else dict(progress)
+    return _changed(job, lease_until=now + config.lease_seconds, progress=progress), None
 
 
-def with_piece(job: Job, token: str) -> Job:
-    """A job that has one piece more, if the lease is its own."""
-    return _changed(job, next_piece=job.next_piece + 1) if is_held(job, token) else job
+def add_piece(job: Job, token: str) -> Job:
+    """Count one more piece, if the lease is current."""
+    return _changed(job, next_piece=job.next_piece + 1) if holds_lease(job, token) else job
 
 
-def finished(job: Job, token: str, outcome: Outcome, now: float) -> Job:
-    """A job with what its worker found, if the lease is its own."""
-    if not is_held(job, token):
+def finish(job: Job, token: str, outcome: Outcome, now: float) -> Job:
+    """Give a job its outcome, if the lease is current."""
+    if not holds_lease(job, token):
         return job
     return _final(job, outcome.status, now, output=outcome.output, error=outcome.error)
 
 
-def released(job: Job, token: str, *, counted: bool) -> Job:
-    """A job that its worker gives back unharmed, if the lease is its own."""
-    if not is_held(job, token):
+def release(job: Job, token: str, *, counted: bool) -> Job:
+    """Queue a job again for its worker, if the lease is current."""
+    if not holds_lease(job, token):
         return job
     if counted:
         return _queued(job, redeliveries=job.redeliveries + 1)
     return _queued(job, attempts=job.attempts - 1)
 
 
-def abandoned(job: Job, worker_id: str, now: float, terms: Terms) -> Job:
-    """A job whose worker is dead, if it is that worker's: as if the lease had run out now."""
+def lose_worker(job: Job, worker_id: str, now: float, config: QueueConfig) -> Job:
+    """Expire the lease of a job, if it belongs to this worker."""
     if job.status is not JobStatus.IN_PROGRESS or job.worker_id != worker_id:
         return job
-    return swept(job, now, terms, is_silent=True) or job
+    return expire(job, now, config, lease_expired=True) or job
 
 
-def cancelled(job: Job, now: float) -> Job:
-    """A job that nobody wants any more, unless it is final."""
+def cancel(job: Job, now: float) -> Job:
+    """Cancel a job, unless it is final."""
     return job if job.is_final else _final(job, JobStatus.CANCELLED, now)
 
 
-def retried(job: Job, now: float) -> Job:
-    """A job that is sent again.
+def retry(job: Job, now: float) -> Job:
+    """Queue a job again on request.
 
     Raises:
-        Conflict: It is not one that can be.
+        Conflict: It is neither FAILED nor TIMED_OUT.
     """
     if job.status not in RETRYABLE:
         raise Conflict("job_not_retryable", status=job.status.value)
     return _queued(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
 
 
-def unwanted(job: Job) -> Job:
-    """A job that ended and is to be forgotten now.
+def end_retention(job: Job) -> Job:
+    """Make a job that has ended due for deletion.
 
     Raises:
         Conflict: It has not ended.
     """
     if not job.is_final:
         raise Conflict("job_not_ended", status=job.status.value)
-    return _changed(job, retention_seconds=AT_ONCE)
+    return _changed(job, retention_seconds=IMMEDIATELY)
 
 
 def due(job: Job) -> float:
-    """When `swept` will next have something to do with a job.
-
-    With one that is IN_PROGRESS it has as soon as the worker is silent, whatever the clock says.
-    """
+    """When `expire` next changes a job; never for one IN_PROGRESS, which its lease decides."""
     if job.is_final:
         return (job.finished_at or job.queued_at) + job.retention_seconds
     if job.status is JobStatus.IN_PROGRESS:
@@ -252,28 +244,27 @@ def due(job: Job) -> float:
     return job.queued_at + job.policy.ttl_seconds
 
 
-def swept(job: Job, now: float, terms: Terms, *, is_silent: bool = False) -> Job | None:
-    """A job after what is due; None if it is to be forgotten.
+def expire(job: Job, now: float, config: QueueConfig, *, lease_expired: bool = False) -> Job | None:
+    """Apply all time limits of a job; None if it is to be deleted.
 
-    A job whose worker is heard of is that worker's, which measures its time. What is known of one
-    whose worker `is_silent` is when it began.
+    While a job's lease is valid, its worker measures the execution time.
     """
     if job.is_final:
         return None if now >= due(job) else job
-    if job.status is JobStatus.IN_PROGRESS and not is_silent:
+    if job.status is JobStatus.IN_PROGRESS and not lease_expired:
         return job
     if (late := _late(job, now, now)) is not None:
         return late
     if job.status is JobStatus.IN_QUEUE:
         return job
-    if job.attempts < terms.max_attempts:
+    if job.attempts < config.max_attempts:
         return _queued(job, redeliveries=job.redeliveries + 1)
     error = InternalError("job_quarantined", attempts=job.attempts, job_id=job.id)
     return _failed(job, JobStatus.FAILED, error, now)
 
 
 def _late(job: Job, moment: float, now: float) -> Job | None:
-    """A job that at a moment has taken longer than it may; None if it has not."""
+    """The TIMED_OUT job if it is over a time limit at a moment, else None."""
     ttl, limit = job.policy.ttl_seconds, job.policy.execution_seconds
     if moment >= job.queued_at + ttl:
         error = DeadlineExceeded("job_expired", seconds=ttl)
@@ -299,10 +290,10 @@ def _final(
 
 
 def _queued(job: Job, **changes: Any) -> Job:
-    nothing = dict.fromkeys(
+    cleared = dict.fromkeys(
         ("started_at", "finished_at", "worker_id", "progress", "output", "error", "lease_until")
     )
-    return _changed(job, status=JobStatus.IN_QUEUE, **nothing, **changes)
+    return _changed(job, status=JobStatus.IN_QUEUE, **cleared, **changes)
 
 
 def _changed(job: Job, **changes: Any) -> Job:

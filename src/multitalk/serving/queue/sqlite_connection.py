@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from multitalk.errors import QueueUnavailable
-from multitalk.serving.queue.directory import unusable
+from multitalk.serving.queue.media import translate_os_error
 from multitalk.serving.queue.reserve import Reserve
 
 BUSY_SECONDS = 15.0  # how long a transaction waits for another process's
@@ -97,24 +97,24 @@ class SqliteFile:
         self,
         work: Callable[[sqlite3.Connection], Answer],
         *,
-        lasting: bool = True,
+        durable: bool = True,
         is_new: bool = False,
     ) -> Answer:
         """Change something, in one transaction.
 
         Args:
             work: Makes the changes; if it raises there are none.
-            lasting: Wait until it is on the disk. Otherwise only a failure of the machine, never
+            durable: Wait until it is on the disk. Otherwise only a failure of the machine, never
                 that of a process, may undo it.
             is_new: It is about something new, which does not get the room that is kept for what
                 becomes of what there is.
         """
         try:
-            return await self._in_thread(lambda: self._transact(work, lasting))
+            return await self._in_thread(lambda: self._transact(work, durable))
         except QueueUnavailable as error:
             if is_new or not is_full(error) or not self._reserve.let_go():
                 raise
-        return await self._in_thread(lambda: self._transact(work, lasting))
+        return await self._in_thread(lambda: self._transact(work, durable))
 
     async def lay_by(self) -> None:
         """Keep some room for a time when the disk is full, if it has room now."""
@@ -139,7 +139,7 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise _ours(error) from error
         except OSError as error:
-            raise unusable(error) from error
+            raise translate_os_error(error) from error
 
     def _connect(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -175,8 +175,8 @@ class SqliteFile:
             self._base.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
         return not is_busy
 
-    def _transact(self, work: Callable[[sqlite3.Connection], Answer], lasting: bool) -> Answer:
-        self._base.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
+    def _transact(self, work: Callable[[sqlite3.Connection], Answer], durable: bool) -> Answer:
+        self._base.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._base.execute("BEGIN IMMEDIATE")
         try:
             answer = work(self._base)

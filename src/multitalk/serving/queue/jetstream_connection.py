@@ -74,7 +74,7 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
         QueueUnavailable: No server answers, or it refuses.
     """
     servers, replicas = parsed(url)
-    with translated():
+    with translate_errors():
         client = await _connected(servers)
         ends = time.monotonic() + MAKING_SECONDS
         try:
@@ -107,7 +107,7 @@ def parsed(url: str) -> tuple[list[str], int]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what NATS says into QueueUnavailable."""
     try:
         yield

@@ -11,7 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+from typing_extensions import override
+
 from multitalk.errors import NotFound, QueueUnavailable
+from multitalk.serving.queue.base import MediaStore
 from multitalk.serving.queue.records import JOB_ID
 
 CHUNK_BYTES = 2**20
@@ -44,39 +47,39 @@ def checked(name: str) -> str:
     return name
 
 
-class DirectoryMedia:
+class DirectoryMedia(MediaStore):
     """A `MediaStore` in a directory, which is made when it is first needed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @property
-    def place(self) -> Path:
-        """As `MediaStore.place`."""
+    @override
+    def directory(self) -> Path:
         return self.root
 
+    @override
     async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        """As `MediaStore.put`."""
         name = new_name(job_id, suffix)
         try:
             await asyncio.to_thread(self._put, source, self.root / name)
         except OSError as error:
-            raise unusable(error) from error
+            raise translate_os_error(error) from error
         return name
 
+    @override
     async def size(self, name: str) -> int:
-        """As `MediaStore.size`."""
         try:
             return (await asyncio.to_thread((self.root / checked(name)).stat)).st_size
         except FileNotFoundError as error:
             raise NotFound("upload_unknown") from error
         except OSError as error:
-            raise unusable(error) from error
+            raise translate_os_error(error) from error
 
+    @override
     async def read(
         self, name: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
-        """As `MediaStore.read`."""
         size = await self.size(name)
         position, end = start, size if end is None else min(end, size)
         try:
@@ -89,7 +92,7 @@ class DirectoryMedia:
                     position += len(chunk)
                     yield chunk
         except OSError as error:
-            raise unusable(error) from error
+            raise translate_os_error(error) from error
 
     async def remove_job(self, job_id: str) -> None:
         """As `MediaStore.remove_job`."""
@@ -157,7 +160,7 @@ def _copy(source: Path | bytes, target: Path) -> None:
                 shutil.copyfileobj(given, file, CHUNK_BYTES)
 
 
-def unusable(error: OSError) -> QueueUnavailable:
+def translate_os_error(error: OSError) -> QueueUnavailable:
     """A disk's failure as ours; its message has no path."""
     if error.errno in FULL:
         return QueueUnavailable("queue_full")
