@@ -9,7 +9,7 @@ from pathlib import Path
 from multitalk.engines.base import Engine
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.errors import EngineUnavailable, not_a_choice
-from multitalk.schema.problems import brief
+from multitalk.schema.validation import brief
 from multitalk.settings import ENGINE_CHOICES, EngineChoice, EngineName, Settings
 from multitalk.weights.places import find_weights
 

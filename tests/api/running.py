@@ -16,13 +16,12 @@ from obedient_worker import working
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.connections import Connections
-from multitalk.serving.api.ending import Ending
+from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.housekeeping import Housekeeping
-from multitalk.serving.api.http_server import http_server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.run import open_server
-from multitalk.serving.api.server import Server
+from multitalk.serving.api.serve import open_server
+from multitalk.serving.api.uvicorn_server import Ending, http_server
 from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS

@@ -14,7 +14,7 @@ import pytest
 from running import running
 
 from multitalk.serving.api.connections import Connections, for_open_files
-from multitalk.serving.api.protocol import (
+from multitalk.serving.api.http_protocol import (
     DROP_BYTES,
     DROP_SECONDS,
     HEAD_SECONDS,

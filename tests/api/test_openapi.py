@@ -11,8 +11,8 @@ from running import running
 from multitalk.schema import parse_request
 from multitalk.serving import api
 from multitalk.serving.api.app import ROUTERS
-from multitalk.serving.api.docs_page import docs_page
-from multitalk.serving.api.order import parse_batch, parse_order
+from multitalk.serving.api.routes.pages import docs_page
+from multitalk.serving.api.submission import parse_batch, parse_order
 from multitalk.settings import Settings
 
 
@@ -55,7 +55,7 @@ def test_every_route_is_in_it_by_every_method(document):
 
 
 def test_every_parameter_that_a_route_reads_is_in_it(document):
-    source = "".join(path.read_text("utf-8") for path in Path(api.__file__).parent.glob("*.py"))
+    source = "".join(path.read_text("utf-8") for path in Path(api.__file__).parent.rglob("*.py"))
     reading = r"""(?:query_params|query)(?:\.get\(|\[)"(\w+)"|number\(request, "(\w+)\""""
     read = re.findall(reading, source)
     assert {name for _, name in parameters(document, "query")} == {a or b for a, b in read}

@@ -14,7 +14,8 @@ from served import READY, WORKER, gone
 from terminal import CTRL_C, Terminal
 
 from multitalk.cli.doctor import find_server
-from multitalk.serving.api.directory import keys_of, made_for_one_server
+from multitalk.serving.api.data_directory import made_for_one_server
+from multitalk.serving.api.keys import keys_of
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 

@@ -14,8 +14,8 @@ from PIL import Image
 from running import ended, running
 
 from multitalk.inputs.containers import SNIFFED_BYTES
-from multitalk.serving.api.paces import pace_of
-from multitalk.serving.reader.turns import PER_CALLER
+from multitalk.serving.api.estimate import pace_of
+from multitalk.serving.sandbox.fair_scheduler import PER_CALLER
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until
 

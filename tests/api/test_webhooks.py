@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from running import running
 
+from multitalk.serving.api.database import Ledger
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
-from multitalk.serving.api.ledger import Ledger
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.signature import signed_headers, webhook_secret
-from multitalk.serving.api.webhooks import DELAY_SECONDS, PER_OWNER, Webhooks, public_poster
+from multitalk.serving.api.webhooks import (
+    DELAY_SECONDS,
+    PER_OWNER,
+    Webhooks,
+    public_poster,
+    signed_headers,
+    webhook_secret,
+)
 from multitalk.serving.queue import Submission, new_job_id
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until

@@ -29,7 +29,7 @@ from multitalk.serving.api.app import ROUTERS, create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.run import open_server
+from multitalk.serving.api.serve import open_server
 from multitalk.serving.queue import Outcome
 from multitalk.serving.queue.records import Submission
 from multitalk.settings import Settings

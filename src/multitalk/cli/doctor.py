@@ -266,11 +266,11 @@ def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
 
 def find_server(settings: Settings) -> Finding:
     """Of `multitalk serve`: what it has on this machine, and where."""
-    from multitalk.serving.api.directory import (  # noqa: PLC0415
+    from multitalk.serving.api.data_directory import (  # noqa: PLC0415
         former_directories,
         is_in_use,
-        keys_of,
     )
+    from multitalk.serving.api.keys import keys_of  # noqa: PLC0415
 
     if find_spec("uvicorn") is None:
         return Finding("server", None, "not installed: pip install '.[serve]'")

@@ -375,7 +375,7 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
     """
     from multitalk.errors import InvalidRequest  # noqa: PLC0415
     from multitalk.schema import read_json  # noqa: PLC0415
-    from multitalk.schema.problems import brief  # noqa: PLC0415
+    from multitalk.schema.validation import brief  # noqa: PLC0415
     from multitalk.serving.local import with_paths_from  # noqa: PLC0415
 
     place, base = shown("--request", path), path.parent

@@ -23,7 +23,8 @@ from multitalk.cli.numbers import (
     MAX_RETENTION_SECONDS,
     is_number,
 )
-from multitalk.serving.api.directory import KEYS_FILE, QUEUE_FILE, former_directories, keys_of
+from multitalk.serving.api.data_directory import KEYS_FILE, QUEUE_FILE, former_directories
+from multitalk.serving.api.keys import keys_of
 from multitalk.settings import ENGINE_CHOICES, Settings
 
 WEEK_SECONDS = 7 * 86_400.0
@@ -156,7 +157,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     """
     with answering():
         try:
-            from multitalk.serving.api.run import serve as run  # noqa: PLC0415 - takes a while
+            from multitalk.serving.api.serve import serve as run  # noqa: PLC0415 - takes a while
         except ModuleNotFoundError as error:
             complain(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error

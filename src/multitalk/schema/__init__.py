@@ -6,8 +6,7 @@ nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same a
 """
 
 from multitalk.boxes import Box
-from multitalk.schema.answers import ErrorDetails, ErrorReply, JobStatus, Problem, TalkResult
-from multitalk.schema.document import read_json
+from multitalk.schema.json_document import read_json
 from multitalk.schema.request import (
     Delivery,
     ProfileName,
@@ -17,6 +16,7 @@ from multitalk.schema.request import (
     parse_request,
     wanted_locale,
 )
+from multitalk.schema.result import ErrorDetails, ErrorReply, JobStatus, Problem, TalkResult
 from multitalk.schema.s3_config import parse_s3_config
 
 __all__ = [

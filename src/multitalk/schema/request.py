@@ -19,9 +19,8 @@ from pydantic_core import PydanticCustomError
 from multitalk.boxes import Box
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Locale, locale_named
-from multitalk.schema.bounds import check_value, is_broken
-from multitalk.schema.problems import brief, one_error
-from multitalk.schema.wire import WireModel
+from multitalk.schema.json_document import check_value, is_broken
+from multitalk.schema.validation import WireModel, brief, one_error
 from multitalk.settings import EngineChoice, Settings
 
 MAX_PROMPT_CHARACTERS = 10_000

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from multitalk.bucket import Bucket, BucketMisaddressed
 from multitalk.errors import InvalidRequest
-from multitalk.schema.problems import brief
+from multitalk.schema.validation import brief
 from multitalk.settings import Settings
 
 NEEDED = ("endpointUrl", "accessId", "accessSecret")

@@ -14,7 +14,7 @@ from multitalk.engines.base import RenderOptions
 from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.schema import ProfileName
-from multitalk.schema.problems import brief
+from multitalk.schema.validation import brief
 
 # What a request may state itself, by the name of the field.
 STATED = (

@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from multitalk.disk import REFUSALS, disk_failed
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
-from multitalk.serving.api import companions, jobs, page, speech, streams, talks, tools, videos
-from multitalk.serving.api.answers import error_answer, locale_of
+from multitalk.serving.api.auth import Gate
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.gate import Gate
+from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DescribedApp
-from multitalk.serving.api.server import Server
+from multitalk.serving.api.responses import error_answer, locale_of
+from multitalk.serving.api.routes import files, history, jobs, pages, videos, voices
 from multitalk.version import __version__
 
 DESCRIPTION = (
@@ -28,9 +28,7 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
-ROUTERS = tuple(
-    module.router for module in (jobs, talks, streams, videos, companions, tools, speech, page)
-)
+ROUTERS = tuple(module.router for module in (jobs, history, videos, files, voices, pages))
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +62,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
-    page.mount_page(app)
+    pages.mount_page(app)
     app.add_exception_handler(MultiTalkError, _told)
     app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(OSError, _refused)

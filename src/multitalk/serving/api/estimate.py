@@ -1,21 +1,30 @@
-"""What a job will take, told before it is sent; and what is not known, said so."""
+"""The body of `/estimate`: how long a talk will be, how long it takes and what it costs."""
 
 import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multitalk.messages import sentence
-from multitalk.schema import TalkRequest, parse_request
-from multitalk.serving.api.lengths import talk_seconds
-from multitalk.serving.api.paces import finished_talks, pace_of, quality_of
-from multitalk.serving.api.sending import earlier_windows
-from multitalk.serving.api.server import Server
+from multitalk.errors import NotFound
+from multitalk.inputs.source import Url, parse_source
+from multitalk.job.stages import CLIP_FRAMES
+from multitalk.job.voices import check_talk_seconds, field_of
+from multitalk.messages import Notice, sentence
+from multitalk.schema import JobStatus, SpokenText, TalkRequest, parse_request
+from multitalk.schema.request import has_outside_voice, is_outside
+from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.submission import earlier_windows
 from multitalk.serving.api.uploads import is_upload, named_sources
-from multitalk.serving.reader.turns import Turn
+from multitalk.serving.sandbox.fair_scheduler import Turn
+from multitalk.serving.sandbox.ipc import notices_from, seconds_from
+from multitalk.serving.sandbox.pool import limits_for
 from multitalk.timebase import FPS
 
 PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price
+Known = tuple[float | None, list[str]]  # seconds, and why they are not known or may be wrong
+FINISHED_JOBS = 50  # that one look takes in
 
 
 async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dict[str, Any]:
@@ -97,3 +106,174 @@ async def _waiting_seconds(server: Server, past: list[float]) -> float | None:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
+
+
+async def talk_seconds(
+    server: Server, turn: Turn, request: TalkRequest, uploads: Mapping[str, Path]
+) -> Known:
+    """How long the talk will be, or None; and why it is not known, or what may be wrong.
+
+    Args:
+        server: Asked for the lengths.
+        turn: An admitted question.
+        request: The job.
+        uploads: Files of those fields that name an upload of this owner's.
+
+    Raises:
+        RequestError: A voice is wrong, as the worker would say; or reading it costs too much.
+    """
+    voices = {field_of(name): voice for name, voice in request.audio_paths.items()}
+    recordings = {field: voice for field, voice in voices.items() if isinstance(voice, str)}
+    for field, source in recordings.items():
+        if field not in uploads and isinstance(parse_source(source, field=field), Url):
+            return None, [f"{field}: " + sentence("duration_of_url", request.locale)]
+    lengths: list[float] = []
+    warnings: list[str] = []
+    if recordings:
+        for field, told in (await _recordings(server, turn, recordings, uploads)).items():
+            if (seconds := seconds_from(told)) is None:
+                return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
+            lengths.append(seconds)
+    texts = {
+        field: [voice] if isinstance(voice, SpokenText) else voice
+        for field, voice in voices.items()
+        if not isinstance(voice, str)
+    }
+    if texts:
+        outside = [field for field, spoken in texts.items() if has_outside_voice(spoken)]
+        for field, told in (await _texts(server, turn, texts, outside)).items():
+            if (seconds := seconds_from(told["seconds"])) is None:
+                return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
+            notices = notices_from(told["notices"])
+            if field in outside:
+                notices.insert(0, Notice("duration_guessed", {"field": field}))
+            warnings += [sentence(one.key, request.locale, **one.parameters) for one in notices]
+            lengths.append(seconds)
+    total = sum(lengths) if request.speaker_order == "sequential" else max(lengths)
+    check_talk_seconds(total, list(request.audio_paths))
+    return (min(total, CLIP_FRAMES / FPS) if request.mode == "clip" else total), warnings
+
+
+async def _recordings(
+    server: Server, turn: Turn, recordings: Mapping[str, str], uploads: Mapping[str, Path]
+) -> Mapping[str, Any]:
+    settings = server.settings
+    given = {
+        "recordings": [
+            {"field": field, "path": str(uploads[field]), "source": None}
+            if field in uploads
+            else {"field": field, "path": None, "source": source}
+            for field, source in recordings.items()
+        ],
+        "allowed_roots": [str(root) for root in settings.allowed_roots],
+        "max_audio_bytes": settings.max_audio_bytes,
+        "max_speech_seconds": settings.max_speech_seconds,
+    }
+    return await _asked(
+        server, turn, "recordings", given, [*uploads.values(), *settings.allowed_roots]
+    )
+
+
+async def _texts(
+    server: Server, turn: Turn, texts: Mapping[str, list[SpokenText]], outside: list[str]
+) -> Mapping[str, Any]:
+    """A speech service may cost money, so it is not asked: the synthesizer speaks in its place."""
+
+    def own(text: SpokenText) -> dict[str, Any]:
+        said = text.model_dump(exclude_unset=True)
+        if text.voice is not None and is_outside(text.voice):
+            del said["voice"]
+        return said
+
+    given = {
+        "speakers": {field: [own(text) for text in spoken] for field, spoken in texts.items()},
+        "outside": outside,
+        "max_speech_seconds": server.settings.max_speech_seconds,
+    }
+    return await _asked(server, turn, "lengths", given, [])
+
+
+async def _asked(
+    server: Server, turn: Turn, name: str, given: dict[str, Any], readable: list[Path]
+) -> Mapping[str, Any]:
+    with server.readers.directory() as directory:
+        answer: Mapping[str, Any] = await server.readers.ask(
+            turn,
+            name,
+            given,
+            limits=limits_for(server.settings),
+            directory=directory,
+            field="audio_paths",
+            readable=readable,
+        )
+        return answer
+
+
+@dataclass(frozen=True)
+class FinishedTalk:
+    """A talk that was made.
+
+    Attributes:
+        job_id: Of its job.
+        engine: That made it.
+        seconds: Its length.
+        execution_seconds: What it took to make.
+    """
+
+    job_id: str
+    engine: str
+    seconds: float
+    execution_seconds: float
+
+
+async def finished_talks(server: Server) -> list[FinishedTalk]:
+    """The last talks in the queue that were made."""
+    talks = []
+    for job in await server.queue.jobs(status=JobStatus.COMPLETED, limit=FINISHED_JOBS):
+        execution = job.execution_seconds(server.clock())
+        if execution is None or not isinstance(job.output, Mapping):
+            continue
+        engine, seconds = job.output.get("engine"), job.output.get("duration_seconds")
+        if isinstance(engine, str) and isinstance(seconds, int | float) and seconds > 0:
+            talks.append(FinishedTalk(job.id, engine, seconds, execution))
+    return talks
+
+
+async def quality_of(server: Server, job_id: str) -> str | None:
+    """The quality that a job asked for; None where the job is forgotten.
+
+    None, too, where it began with an earlier job's windows: its pace is no other talk's.
+    """
+    try:
+        given = (await server.queue.submission(job_id)).input
+    except NotFound:
+        return None
+    if isinstance(given, Mapping) and given.get("continue_from") is not None:
+        return None
+    asked = given.get("quality") if isinstance(given, Mapping) else None
+    return asked if isinstance(asked, str) else "standard"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long an engine's last talks took, in their own length.
+
+    Attributes:
+        talks: How many there were.
+        median: Seconds of work for a second of talk.
+        slowest: Of the slowest tenth.
+    """
+
+    talks: int
+    median: float
+    slowest: float
+
+
+def pace_of(paces: Sequence[tuple[float, float]]) -> Pace | None:
+    """The pace of talks given as (seconds of talk, seconds of work); None where there are none."""
+    ratios = sorted(work / talk for talk, work in paces)
+    if not ratios:
+        return None
+    return Pace(
+        len(ratios), statistics.median(ratios), ratios[min(len(ratios) - 1, len(ratios) * 9 // 10)]
+    )

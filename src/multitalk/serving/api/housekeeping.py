@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
+from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.estimate import finished_talks, quality_of
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.paces import finished_talks, quality_of
-from multitalk.serving.api.server import Server
 from multitalk.serving.api.webhooks import Webhooks
 from multitalk.serving.logs import RateLimitedLog
 

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from multitalk.errors import InvalidRequest, ServerUnavailable
-from multitalk.serving.api.private import FILE_MODE, make_directory
+from multitalk.serving.api.data_directory import FILE_MODE, KEYS_FILE, make_directory
 
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "mt_"  # noqa: S105 - so that a leaked key is recognised as one
@@ -192,3 +192,8 @@ class KeyRing:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def keys_of(data: Path) -> KeyRing:
+    """The keys of a server."""
+    return KeyRing(data / KEYS_FILE)

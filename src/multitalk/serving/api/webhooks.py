@@ -1,11 +1,19 @@
-"""Webhooks: a job's end is told to the address that its sender gave, signed, up to three times."""
+"""Webhooks: a job's end is posted to the address that its sender gave, signed, up to three times.
+
+They are signed by the Standard Webhooks scheme, HMAC-SHA256:
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
 
 import asyncio
+import base64
+import heapq
+import hmac
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -14,12 +22,10 @@ from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
 from multitalk.outbound.apart import apart
 from multitalk.outbound.connection import CertificateInvalid, DeadlinePassed, Patience
-from multitalk.serving.api.ledger import PendingWebhook
-from multitalk.serving.api.lines import Lines, Post
+from multitalk.serving.api.database import PendingWebhook
+from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.job_json import job_reply
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.replies import job_reply
-from multitalk.serving.api.server import Server
-from multitalk.serving.api.signature import signed_headers, webhook_secret
 from multitalk.serving.queue import Job
 from multitalk.settings import Settings
 
@@ -31,11 +37,77 @@ IN_ALL = 16  # each may hold a video of 10 MB
 # A job that is not in the queue so long after it was expected there was never sent, or is purged.
 UNSENT_SECONDS = 60.0
 
+# Posts a body to an address, in a thread: the status of the answer, or None without one.
+Poster: TypeAlias = Callable[[str, Mapping[str, str], bytes], int | None]
+SECRET_PREFIX = "whsec_"  # noqa: S105 - it only says what follows
+
 logger = logging.getLogger(__name__)
 
 
-# Posts a body to an address, in a thread: the status of the answer, or None without one.
-Poster: TypeAlias = Callable[[str, Mapping[str, str], bytes], int | None]
+@dataclass(frozen=True, order=True)
+class Post:
+    """A webhook that is to be posted.
+
+    Attributes:
+        due: When, at the earliest: seconds of a clock that only goes forward.
+        job_id: Whose end it tells.
+        owner: Whose job it is.
+        host: Where it goes.
+    """
+
+    due: float
+    job_id: str
+    owner: str = field(compare=False)
+    host: str = field(compare=False)
+
+
+class Lines:
+    """Posts that wait. Owners take turns, and so do the hosts of one owner.
+
+    Args:
+        per_owner: How many of one owner's may be under way at once.
+        in_all: How many of all.
+    """
+
+    def __init__(self, *, per_owner: int, in_all: int) -> None:
+        self._per_owner = per_owner
+        self._in_all = in_all
+        self._under_way: Counter[str] = Counter()
+        # By owner and host, those that were served last at the end; each is a heap, never empty.
+        self._lines: dict[str, dict[str, list[Post]]] = {}
+
+    def add(self, post: Post) -> None:
+        """Put a post into its line."""
+        line = self._lines.setdefault(post.owner, {}).setdefault(post.host, [])
+        heapq.heappush(line, post)
+
+    def take(self, now: float) -> Post | None:
+        """The next post, which is under way until `done`; None where none is due or may be."""
+        if self._under_way.total() >= self._in_all:
+            return None
+        for owner, hosts in self._lines.items():
+            if self._under_way[owner] < self._per_owner:
+                for host, line in hosts.items():
+                    if line[0].due <= now:
+                        return self._taken(owner, host)
+        return None
+
+    def done(self, post: Post) -> None:
+        """A post that was taken has come to its end, whatever that is."""
+        self._under_way[post.owner] -= 1
+        if not self._under_way[post.owner]:
+            del self._under_way[post.owner]
+
+    def _taken(self, owner: str, host: str) -> Post:
+        hosts = self._lines.pop(owner)
+        line = hosts.pop(host)
+        post = heapq.heappop(line)
+        if line:
+            hosts[host] = line
+        if hosts:
+            self._lines[owner] = hosts
+        self._under_way[owner] += 1
+        return post
 
 
 class Webhooks:
@@ -221,3 +293,28 @@ def public_poster(settings: Settings) -> Poster:
         return None
 
     return post
+
+
+def webhook_secret(secret: bytes, owner: str) -> str:
+    """What the owner of a key checks webhooks with: another for each key, as text."""
+    derived = hmac.digest(secret, b"webhooks of " + owner.encode(), "sha256")
+    return SECRET_PREFIX + base64.b64encode(derived).decode("ascii")
+
+
+def signed_headers(secret: str, *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers that a webhook carries.
+
+    Args:
+        secret: As `webhook_secret` gives it.
+        message_id: The same for each try of one message.
+        timestamp: Of this try, in seconds since 1970: a receiver refuses old ones.
+        body: As it is sent.
+    """
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    told = f"{message_id}.{timestamp}.".encode() + body
+    signature = base64.b64encode(hmac.digest(key, told, "sha256")).decode("ascii")
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{signature}",
+    }

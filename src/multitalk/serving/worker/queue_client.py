@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled, NotFound, QueueUnavailable
 from multitalk.job import Fragment
-from multitalk.schema.problems import brief
+from multitalk.schema.validation import brief
 from multitalk.serving.queue import JobQueue, Lease
 from multitalk.serving.queue.records import JOB_ID, WINDOWS_SUFFIX, windows_of
 from multitalk.timebase import FPS

@@ -1,0 +1,159 @@
+"""Who may ask: the check that stands before every route.
+
+With keys, a request needs one. Without any, the server is for this machine only: the connection has
+to come from it, whatever the request says of itself. Then pages of other sites, which the same
+person's browser may show, must not use it either. So the request must name this machine as its host
+(a page that rebinds its own name to 127.0.0.1 names itself), and must not come from another origin.
+
+Whether there are keys is decided at the start and then only towards more safety: a key that is made
+later closes the server, a file of keys that is lost later opens nothing.
+"""
+
+import ipaddress
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from multitalk.errors import Forbidden, MultiTalkError, Unauthorized
+from multitalk.serving.api.config import LOOPBACK
+from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.responses import error_answer, locale_of
+
+# What a browser asks for before anybody could type a key, and what needs none.
+OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
+# The first part of a path.
+API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
+SIGNED_PREFIX = "/videos/"  # a signed link is as good as a key there; the route looks
+
+
+def is_loopback_peer(client: tuple[str, int] | None) -> bool:
+    """Whether the other end of a connection is this machine's own."""
+    if client is None:
+        return False
+    try:
+        address = ipaddress.ip_address(client[0].partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)  # of an IPv6 address that stands for an IPv4 one
+    return (mapped or address).is_loopback
+
+
+class Gate:
+    """ASGI middleware: lets through who may ask, and says who it is.
+
+    Args:
+        app: What is behind it; finds the key's id as `state.owner`.
+        keys: Who may ask.
+        base_url: How the server is reached from outside, if that was said.
+        cors_origins: Pages of other origins that may ask.
+        metrics: Counts requests.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: KeyRing,
+        base_url: str | None,
+        cors_origins: Iterable[str],
+        metrics: Metrics,
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._hosts = {*LOOPBACK, "[::1]"}
+        if base_url is not None and (name := urlsplit(base_url).hostname):
+            self._hosts.add(name)
+        self._origins = frozenset(cors_origins)
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        headers = Headers(scope=scope)
+        try:
+            scope.setdefault("state", {})["owner"] = self._admit(scope, headers)
+        except MultiTalkError as error:
+            locale = locale_of(headers.get("accept-language", ""))
+            await error_answer(error, locale, path=scope["path"])(scope, receive, watched)
+        else:
+            await self._app(scope, receive, watched)
+        finally:
+            route = scope.get("route")
+            self._metrics.request(
+                getattr(route, "path", "other"), status, time.perf_counter() - began
+            )
+
+    def _admit(self, scope: Scope, headers: Headers) -> str | None:
+        """Id of the caller's key, empty where none is needed; None: only what is open, or signed.
+
+        Raises:
+            Unauthorized: A key is needed, and this is none.
+            Forbidden: Another machine asks, or another site's page.
+            ServerUnavailable: The keys cannot be read.
+        """
+        path: str = scope["path"]
+        is_api = path.strip("/").partition("/")[0] in API_PARTS
+        if not self._keys.is_in_use():
+            self._check_peer(scope)
+            self._check_host(headers)
+            if is_api or scope["method"] not in ("GET", "HEAD"):
+                self._check_origin(headers)
+            return ""
+        token = _token(headers)
+        if token is not None:
+            owner = self._keys.owner(token)
+            if owner is None:
+                raise Unauthorized("key_unknown")
+            return owner
+        if is_api and not path.startswith(SIGNED_PREFIX):
+            raise Unauthorized("key_missing")
+        return None
+
+    def _check_peer(self, scope: Scope) -> None:
+        client = scope.get("client")
+        if not is_loopback_peer(client):
+            raise Forbidden("peer_refused", peer=client[0][:80] if client else "unknown")
+
+    def _check_host(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if name.lower() not in self._hosts:
+            raise Forbidden("host_refused", host=host[:80])
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin in self._origins:
+            return
+        if origin is not None and _host_of(origin) != headers.get("host", ""):
+            raise Forbidden("origin_refused", origin=origin[:80])
+        if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site"):
+            raise Forbidden("origin_refused", origin="another site")
+
+
+def _host_of(origin: str) -> str | None:
+    """Host and port of an origin; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _token(headers: Headers) -> str | None:
+    """The key of `Authorization: Bearer KEY`, or of `Authorization: KEY`."""
+    given = headers.get("authorization", "").strip()
+    scheme, _, rest = given.partition(" ")
+    return (rest.strip() if scheme.lower() == "bearer" else given) or None

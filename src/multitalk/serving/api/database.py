@@ -1,0 +1,229 @@
+"""What the server itself must remember over a restart: in a small SQLite file beside the queue."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multitalk.errors import QueueUnavailable
+from multitalk.serving.api.data_directory import make_directory, make_file
+
+MAX_PACES = 1000  # finished talks that are remembered for estimates
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, file TEXT NOT NULL, expires REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS webhooks (
+    job_id TEXT PRIMARY KEY, base_url TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS handed_out (job_id TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS talk_paces (
+    job_id TEXT PRIMARY KEY, engine TEXT NOT NULL, quality TEXT NOT NULL,
+    talk_seconds REAL NOT NULL, execution_seconds REAL NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a client sent ahead of its job.
+
+    Attributes:
+        id: Its name in `upload://ID`.
+        owner: Id of the key that it came with.
+        file: Its name in the directory of uploads.
+        expires: When it is removed, in seconds since 1970.
+    """
+
+    id: str
+    owner: str
+    file: str
+    expires: float
+
+
+@dataclass(frozen=True)
+class PendingWebhook:
+    """A webhook that is still to be delivered.
+
+    Attributes:
+        job_id: Whose end it tells.
+        base_url: How the job's sender reached this server.
+        tries: That failed.
+        due: When to try next, in seconds since 1970.
+    """
+
+    job_id: str
+    base_url: str
+    tries: int
+    due: float
+
+
+class Ledger:
+    """The file. One server process writes it; every call takes well under a millisecond.
+
+    Args:
+        path: Of the file, which is made where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _told():
+            make_directory(path.parent)
+            make_file(path)
+            self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._file.execute("PRAGMA journal_mode=WAL")
+                self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
+                self._file.execute("PRAGMA busy_timeout=5000")
+                self._file.execute("PRAGMA secure_delete=ON")  # zeros for names and addresses
+                self._file.executescript(_SCHEMA)
+            except BaseException:
+                self._file.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def erase(self) -> None:
+        """Empty the log, in which what was forgotten is still to be read."""
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)", ())
+
+    # Uploads --------------------------------------------------------------------------------------
+
+    def add_upload(self, upload: Upload) -> None:
+        """Remember an upload."""
+        self._write(
+            "INSERT INTO uploads VALUES (?, ?, ?, ?)",
+            (upload.id, upload.owner, upload.file, upload.expires),
+        )
+
+    def upload(self, upload_id: str) -> Upload | None:
+        """An upload, or None where it is not known (any more)."""
+        row = self._row("SELECT * FROM uploads WHERE id = ?", (upload_id,))
+        return Upload(*row) if row else None
+
+    def uploads_of(self, owner: str) -> list[Upload]:
+        """An owner's uploads."""
+        rows = self._rows("SELECT * FROM uploads WHERE owner = ?", (owner,))
+        return [Upload(*row) for row in rows]
+
+    def expired_uploads(self, now: float) -> list[Upload]:
+        """Uploads whose time is over."""
+        rows = self._rows("SELECT * FROM uploads WHERE expires <= ?", (now,))
+        return [Upload(*row) for row in rows]
+
+    def forget_upload(self, upload_id: str) -> None:
+        """Forget an upload."""
+        self._write("DELETE FROM uploads WHERE id = ?", (upload_id,))
+
+    # Webhooks -------------------------------------------------------------------------------------
+
+    def expect_webhook(self, job_id: str, base_url: str, *, now: float) -> None:
+        """Remember, before a job is sent, that its end is to be told."""
+        self.keep_webhook(PendingWebhook(job_id, base_url, tries=0, due=now))
+
+    def keep_webhook(self, webhook: PendingWebhook) -> None:
+        """Remember a webhook as it is."""
+        self._write(
+            "INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?, ?)",
+            (webhook.job_id, webhook.base_url, webhook.tries, webhook.due),
+        )
+
+    def pending_webhook(self, job_id: str) -> PendingWebhook | None:
+        """The webhook of a job, unless it has none, or none any more."""
+        row = self._row("SELECT * FROM webhooks WHERE job_id = ?", (job_id,))
+        return PendingWebhook(*row) if row else None
+
+    def pending_webhooks(self, now: float) -> list[PendingWebhook]:
+        """Webhooks that are due, if their jobs have ended."""
+        rows = self._rows("SELECT * FROM webhooks WHERE due <= ? ORDER BY due", (now,))
+        return [PendingWebhook(*row) for row in rows]
+
+    def postpone_webhook(self, job_id: str, *, due: float) -> None:
+        """Note a try that failed, and when the next one is."""
+        self._write(
+            "UPDATE webhooks SET tries = tries + 1, due = ? WHERE job_id = ?", (due, job_id)
+        )
+
+    def forget_webhook(self, job_id: str) -> None:
+        """Forget a webhook: it is delivered, or given up."""
+        self._write("DELETE FROM webhooks WHERE job_id = ?", (job_id,))
+
+    # Streams --------------------------------------------------------------------------------------
+
+    def handed_out(self, job_id: str) -> int:
+        """Number of the last piece that `/stream` has handed out; 0 where it was none."""
+        row = self._row("SELECT number FROM handed_out WHERE job_id = ?", (job_id,))
+        return int(row[0]) if row else 0
+
+    def hand_out(self, job_id: str, number: int) -> None:
+        """Note that all pieces up to a number are handed out."""
+        self._write("INSERT OR REPLACE INTO handed_out VALUES (?, ?)", (job_id, number))
+
+    def streams(self) -> list[str]:
+        """Jobs of which pieces were handed out."""
+        return [str(row[0]) for row in self._rows("SELECT job_id FROM handed_out", ())]
+
+    def forget_stream(self, job_id: str) -> None:
+        """Forget what was handed out of a job."""
+        self._write("DELETE FROM handed_out WHERE job_id = ?", (job_id,))
+
+    # Paces ----------------------------------------------------------------------------------------
+
+    def note_pace(
+        self,
+        job_id: str,
+        *,
+        engine: str,
+        quality: str,
+        talk_seconds: float,
+        execution_seconds: float,
+    ) -> None:
+        """Remember how long a talk took; once for each job."""
+        self._write(
+            "INSERT OR IGNORE INTO talk_paces VALUES (?, ?, ?, ?, ?)",
+            (job_id, engine, quality, talk_seconds, execution_seconds),
+        )
+        self._write(
+            "DELETE FROM talk_paces WHERE rowid <= (SELECT max(rowid) FROM talk_paces) - ?",
+            (MAX_PACES,),
+        )
+
+    def paces(
+        self, engine: str, *, quality: str | None = None, limit: int
+    ) -> list[tuple[float, float]]:
+        """Seconds of talk and seconds of work of an engine's last talks, of a quality or of all."""
+        rows = self._rows(
+            "SELECT talk_seconds, execution_seconds FROM talk_paces WHERE engine = ?1"
+            " AND (?2 IS NULL OR quality = ?2) ORDER BY rowid DESC LIMIT ?3",
+            (engine, quality, limit),
+        )
+        return [(float(talk), float(work)) for talk, work in rows]
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        with _told():
+            self._file.execute(statement, values)
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with _told():
+            return self._file.execute(statement, values).fetchall()
+
+    def _row(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        rows = self._rows(statement, values)
+        return rows[0] if rows else None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """SQLite's errors, and the disk's, as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise QueueUnavailable("queue_failed", reason=error.strerror) from error
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise QueueUnavailable("queue_full") from error
+        raise QueueUnavailable("queue_failed", reason=type(error).__name__) from error

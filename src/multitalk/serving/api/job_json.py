@@ -1,0 +1,107 @@
+"""A job as RunPod's `/status` tells it."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from multitalk.delivery.deliver import ENVELOPE_BYTES
+from multitalk.errors import NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.api.signed_urls import LinkSigner
+from multitalk.serving.queue import Job, MediaStore
+from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
+
+FILENAME = "generated_video.mp4"
+
+
+async def job_reply(
+    job: Job,
+    *,
+    media: MediaStore,
+    links: LinkSigner,
+    base_url: str,
+    now: float,
+    max_bytes: int,
+) -> dict[str, Any]:
+    """The body of `/status`, of `/runsync` and of a webhook.
+
+    Args:
+        job: The job.
+        media: Where its video is.
+        links: Signs the video's address.
+        base_url: Of this server.
+        now: Seconds since 1970.
+        max_bytes: Size of the reply up to which it holds the video; 0: never.
+    """
+    reply: dict[str, Any] = {"id": job.id, "status": job.status.value}
+    if job.started_at is not None or job.is_final:
+        reply["delayTime"] = round(job.delay_seconds(now) * 1000)
+    execution = job.execution_seconds(now)
+    if execution is not None:
+        reply["executionTime"] = round(execution * 1000)
+    if job.worker_id is not None:
+        reply["workerId"] = job.worker_id
+    if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
+        reply["output"] = job.progress
+    elif job.is_final and job.output is not None:
+        reply["output"] = _told(job.output)
+        if isinstance(job.output, Mapping) and "video" in job.output:
+            reply["output"] = await _with_video(
+                job, media=media, links=links, base_url=base_url, now=now, max_bytes=max_bytes
+            )
+    if job.error is not None:
+        told = job.output if isinstance(job.output, Mapping) else {}
+        # RunPod's Python client hands out the output only
+        reply |= {"output": {"message": job.error, **told}, "error": job.error}
+    return reply
+
+
+def media_url(job_id: str, suffix: str, *, links: LinkSigner, base_url: str, now: float) -> str:
+    """Where a job's video, subtitles or small picture can be had without a key.
+
+    It is good for a day, or until the job is forgotten.
+    """
+    return f"{base_url}/videos/{job_id}{suffix}?{links.query(job_id, now=now)}"
+
+
+def frame_of(job: Job) -> str | None:
+    """Name in the media store of a finished video's first picture."""
+    return job.output.get("frame") if isinstance(job.output, Mapping) else None
+
+
+async def read_whole(media: MediaStore, name: str) -> bytes:
+    """A small file of the store."""
+    return b"".join([chunk async for chunk in media.read(name)])
+
+
+def _told(output: Any) -> Any:
+    """A job's output without the names that files have in the media store."""
+    if not isinstance(output, Mapping):
+        return output
+    return {name: value for name, value in output.items() if name not in MEDIA_OF_OUTPUT}
+
+
+async def _with_video(
+    job: Job,
+    *,
+    media: MediaStore,
+    links: LinkSigner,
+    base_url: str,
+    now: float,
+    max_bytes: int,
+) -> dict[str, Any]:
+    told = _told(job.output)
+    told.setdefault("status", "success")
+    told.setdefault("filename", FILENAME)
+    if "captions" in job.output:
+        told["subtitles_url"] = media_url(job.id, ".vtt", links=links, base_url=base_url, now=now)
+    name = job.output["video"]
+    try:
+        encoded_bytes = (await media.size(name) + 2) // 3 * 4
+        if encoded_bytes + ENVELOPE_BYTES <= max_bytes:
+            content = await read_whole(media, name)
+            return {"video_base64": base64.b64encode(content).decode("ascii"), **told}
+    except NotFound:  # the job is just being forgotten: its address says the same
+        pass
+    url = media_url(job.id, ".mp4", links=links, base_url=base_url, now=now)
+    return {"video_url": url, **told}

@@ -1,0 +1,131 @@
+"""JSON responses, errors (below `/v1` in OpenAI's form), and files sent from the disk."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from multitalk.errors import (
+    MultiTalkError,
+    SpeechFailed,
+    TooManyRequests,
+    Unauthorized,
+)
+from multitalk.messages import Locale, locale_named
+from multitalk.schema import ErrorReply
+
+PREFIX = "/v1/"
+# The `type` by status; any other status of a caller's mistake is an invalid request.
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+CHUNK_BYTES = 2**18
+
+
+def answer(
+    body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A JSON answer, which no cache keeps."""
+    return Response(
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def error_answer(
+    error: MultiTalkError,
+    locale: Locale,
+    *,
+    path: str,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """What is told about an error.
+
+    Args:
+        error: What went wrong.
+        locale: Language of its sentence.
+        path: That was asked for: below `/v1` errors have OpenAI's form.
+        status: In place of that of the error's kind.
+        headers: Of the answer, beside its own.
+    """
+    headers = dict(headers or {})
+    if isinstance(error, TooManyRequests | SpeechFailed):
+        seconds = error.parameters.get("seconds")
+        if isinstance(seconds, float | int):
+            headers["Retry-After"] = str(round(seconds))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    status = status or error.http_status
+    body = ErrorReply.of(error, locale).reply()
+    if is_openai(path):
+        body = as_openai(body, status)
+    return answer(body, status=status, headers=headers)
+
+
+def locale_of(languages: str) -> Locale:
+    """The language of sentences that an `Accept-Language` header asks for."""
+    return locale_named(re.split("[-,;]", languages.strip().lower(), maxsplit=1)[0].strip())
+
+
+def is_openai(path: str) -> bool:
+    """Whether a path is one of those that OpenAI's clients ask for."""
+    return path.startswith(PREFIX)
+
+
+def as_openai(reply: dict[str, Any], status: int) -> dict[str, Any]:
+    """An error's body with `error` as an object in place of a sentence; the rest stays.
+
+    Args:
+        reply: `ErrorReply.reply()`.
+        status: Of the answer.
+    """
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
+    error = {
+        "message": reply["error"],
+        "type": kind,
+        "param": reply.get("field"),
+        "code": reply["code"],
+    }
+    return {**reply, "error": error}
+
+
+class SoundAnswer(Response):
+    """The answer.
+
+    Args:
+        file: An open file, sent from its beginning.
+        holds: Closed when the answer is sent, or cannot be.
+        media_type: Of the file.
+        headers: Others.
+    """
+
+    def __init__(
+        self, file: BinaryIO, holds: ExitStack, *, media_type: str, headers: dict[str, str]
+    ) -> None:
+        self._file = file
+        self._holds = holds
+        size = os.fstat(file.fileno()).st_size
+        super().__init__(media_type=media_type, headers={**headers, "Content-Length": str(size)})
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it."""
+        with self._holds, self._file:
+            head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(head)
+            has_more = True
+            while has_more:
+                chunk = await asyncio.to_thread(self._file.read, CHUNK_BYTES)
+                has_more = len(chunk) == CHUNK_BYTES
+                await send({"type": "http.response.body", "body": chunk, "more_body": has_more})

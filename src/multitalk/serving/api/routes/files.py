@@ -1,0 +1,119 @@
+"""What a web page needs beside the jobs: uploads, faces, estimates, webhooks' secret."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from multitalk.errors import InvalidRequest
+from multitalk.inputs.intake import Intake
+from multitalk.schema.validation import brief
+from multitalk.serving.api.concurrency import while_connected
+from multitalk.serving.api.dependencies import ask_about_picture, caller_of, owner_of, server_of
+from multitalk.serving.api.estimate import estimate
+from multitalk.serving.api.request_body import announced_bytes, read_body
+from multitalk.serving.api.responses import answer
+from multitalk.serving.api.uploads import SCHEME
+from multitalk.serving.api.webhooks import webhook_secret
+
+router = APIRouter()
+
+MAX_DIGITS = 10  # of a number in a query
+
+
+@router.post("/uploads", summary="Send a large file ahead of its job", status_code=201)
+async def upload(request: Request) -> Response:
+    """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "upload")
+    owner, announced = owner_of(request), announced_bytes(request)
+    await server.storage.check(owner, announced)
+    with server.storage.receiving(owner) as on_bytes:
+        kept, container, size = await server.uploads.receive(
+            request.stream(),
+            announced=announced,
+            owner=owner,
+            now=server.clock(),
+            on_bytes=on_bytes,
+        )
+    if container.medium == "image":
+        server.readers.warm()  # its faces are what is asked for next
+    told = {
+        "id": kept.id,
+        "source": SCHEME + kept.id,
+        "bytes": size,
+        "format": container.name,
+        "medium": container.medium,
+        "expires": round(kept.expires),
+    }
+    return answer(told, status=201)
+
+
+@router.post("/v2/{endpoint}/estimate", summary="How long a job will take")
+async def tell_estimate(request: Request) -> Response:
+    """Body as of `/run`. What is wrong with the input is said as the worker would say it."""
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "other")
+    with server.readers.turns.admit(caller_of(request)) as turn:
+        given = await read_body(request, max_bytes=server.config.max_run_bytes)
+        if not isinstance(given, Mapping) or given.get("input") is None:
+            raise InvalidRequest("field_missing", field="input")
+        work = estimate(server, turn, given["input"], owner=owner_of(request))
+        return answer(await while_connected(request, work))
+
+
+@router.post("/faces", summary="Where the faces of a picture are")
+async def faces(request: Request) -> Response:
+    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels.
+
+    `?speakers=N` looks for small faces, too, until so many are found.
+    """
+    server = server_of(request)
+    server.limits.admit(caller_of(request), "other")
+    speakers = _number_of_speakers(request, limit=server.settings.max_speakers)
+    with (
+        server.readers.turns.admit(caller_of(request)) as turn,
+        server.readers.directory() as directory,
+    ):
+        path = await _picture(request, directory)
+        work = ask_about_picture(
+            server, turn, "faces", path, directory=directory, speakers=speakers
+        )
+        return answer(await while_connected(request, work))
+
+
+async def _picture(request: Request, directory: Path) -> Path:
+    """The picture that is asked about: an upload, or the body, which is kept in a directory."""
+    server = server_of(request)
+    if request.headers.get("content-type", "").startswith("application/json"):
+        given = await read_body(request, max_bytes=server.config.max_run_bytes)
+        source = given.get("image_path") if isinstance(given, Mapping) else None
+        if not isinstance(source, str):
+            raise InvalidRequest("expected_text", field="image_path", value=brief(source))
+        return server.uploads.path(
+            source, field="image_path", owner=owner_of(request), now=server.clock()
+        )
+    with Intake(directory, field="image_path", kind="image", settings=server.settings) as intake:
+        async for chunk in request.stream():
+            intake.write(chunk)
+        return intake.keep()
+
+
+@router.get("/webhook-secret", summary="What this key's webhooks are signed with")
+async def secret(request: Request) -> Response:
+    """For the receiver of webhooks: see docs/self-hosting.md."""
+    server = server_of(request)
+    return answer({"secret": webhook_secret(server.secret, owner_of(request))})
+
+
+def _number_of_speakers(request: Request, *, limit: int) -> int:
+    """How many people are going to speak, by the query; 1 if it does not say."""
+    given = request.query_params.get("speakers", "1")
+    if not (given.isascii() and given.isdigit() and len(given) < MAX_DIGITS):
+        raise InvalidRequest("expected_integer", field="speakers", value=brief(given))
+    if not 1 <= int(given) <= limit:
+        key, bound = ("too_low", 1) if int(given) < 1 else ("too_high", limit)
+        raise InvalidRequest(key, field="speakers", value=brief(given), limit=bound)
+    return int(given)

@@ -1,0 +1,268 @@
+"""Videos as files, finished or while they are made; their subtitles and pictures."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from multitalk.errors import MultiTalkError, NotFound, RequestError, ServerStopping
+from multitalk.schema import JobStatus
+from multitalk.serving.api.concurrency import while_connected
+from multitalk.serving.api.dependencies import Server, ask_about_picture, server_of
+from multitalk.serving.api.job_json import frame_of, read_whole
+from multitalk.serving.api.uvicorn_server import StreamBroken
+from multitalk.serving.queue import Job, PieceRecord
+from multitalk.serving.sandbox.ipc import SMALL_PICTURE, taken
+from multitalk.speech.captions import as_srt, as_vtt, read_captions
+
+MEDIA_TYPE = "video/mp4"
+WAIT_SECONDS = 1.0  # for one look at what is new; a change ends it sooner
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")  # no file has more bytes
+
+SUBTITLES = {".vtt": ("text/vtt", as_vtt), ".srt": ("application/x-subrip", as_srt)}
+KEPT = "private, max-age=3600"  # by the browser; the address is good for longer
+
+MAX_CHARACTERS = 60
+# What Windows, macOS or a shell would trip over in a file's name.
+_REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+
+
+router = APIRouter(prefix="/videos")
+
+
+@router.head("/{job_id}.mp4", summary="The same as GET, without the video")
+@router.get("/{job_id}.mp4", summary="A finished video")
+async def video(request: Request, job_id: str) -> Response:
+    """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""
+    server = server_of(request)
+    job = await linked_job(request, server, job_id)
+    name = job.output.get("video") if isinstance(job.output, dict) else None
+    if name is None:
+        raise NotFound("video_not_found")
+    size = await server.queue.media.size(name)
+    etag = f'"{name.rpartition("/")[2].partition(".")[0]}"'
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+        "Content-Disposition": disposition(request, job, ".mp4"),
+        "Content-Type": MEDIA_TYPE,
+        "ETag": etag,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    part = _wanted_part(request, size, etag)
+    if part is None:
+        headers["Content-Range"] = f"bytes */{size}"
+        return Response(status_code=416, headers=headers)
+    headers["Content-Length"] = str(part.end - part.start)
+    if part.is_range:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
+    status = 206 if part.is_range else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    content = server.queue.media.read(name, start=part.start, end=part.end)
+    return StreamingResponse(_cut_at_errors(content), status_code=status, headers=headers)
+
+
+@router.get("/{job_id}/live.mp4", summary="A video while it is made: a fragmented MP4")
+async def live(request: Request, job_id: str) -> Response:
+    """The answer begins with the first piece and ends with the last; its type names the codecs.
+
+    It is empty (204) where the job ended without a video.
+    """
+    server = server_of(request)
+    job = await linked_job(request, server, job_id)
+    pieces = await _new_pieces(server, job, after=0)
+    if not pieces:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    first = await read_whole(server.queue.media, pieces[0].output["video"])
+    return StreamingResponse(
+        _cut_at_errors(_live(server, job_id, pieces)),
+        media_type=f'{MEDIA_TYPE}; codecs="{_codecs(first)}"',
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Bytes `start` to `end`, exclusive, of a file."""
+
+    start: int
+    end: int
+    is_range: bool
+
+
+async def linked_job(request: Request, server: Server, job_id: str) -> Job:
+    """The job whose video may be had: by its owner's key, or by a signed address."""
+    query = request.query_params
+    if "signature" in query:
+        server.links.check(job_id, query.get("expires", ""), query["signature"], now=server.clock())
+        request.state.has_signature = True  # so the connection is no stranger's
+        return await server.queue.get(job_id)
+    owner: str | None = request.state.owner
+    if owner is None:
+        server.links.check(job_id, "", "", now=server.clock())
+    return await server.own_job(job_id, owner or "")
+
+
+def _wanted_part(request: Request, size: int, etag: str) -> _Part | None:
+    """What a `Range` header asks for; None where there is no such part (RFC 9110, 14.2).
+
+    Several ranges at once are answered with the whole, as the RFC allows.
+    """
+    whole = _Part(0, size, False)
+    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if asked is None or request.headers.get("if-range", etag) != etag or asked[0] == "bytes=-":
+        return whole
+    first, last = asked[1], asked[2]
+    if not first:  # the last so many bytes
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < int(first):
+            return whole
+    return _Part(start, end, True) if start < end else None
+
+
+async def _new_pieces(server: Server, job: Job, *, after: int) -> list[PieceRecord]:
+    """Pieces above a number, once there are any; none where the job ends without.
+
+    A final job's pieces are all there: it is looked at before them.
+
+    Raises:
+        ServerStopping: The server ends before there are any.
+    """
+    while True:
+        pieces = await server.queue.pieces(job.id, after=after)
+        if pieces or job.is_final:
+            return pieces
+        if server.ending.begun.is_set():
+            raise ServerStopping("server_stopping")
+        job = await server.wait_for_change(job, seconds=WAIT_SECONDS)
+
+
+async def _live(server: Server, job_id: str, pieces: list[PieceRecord]) -> AsyncIterator[bytes]:
+    """The pieces' bytes, these first, until the job has ended."""
+    segment = 0
+    while pieces:
+        for piece in pieces:
+            if piece.output["segment"] != segment:
+                raise StreamBroken("another attempt at the job began")
+            async for chunk in server.queue.media.read(piece.output["video"]):
+                yield chunk
+            segment += 1
+        job = await server.queue.get(job_id)
+        pieces = await _new_pieces(server, job, after=pieces[-1].number)
+    if (await server.queue.get(job_id)).status is not JobStatus.COMPLETED:
+        raise StreamBroken("the job did not complete")
+
+
+async def _cut_at_errors(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes; an error among them can only be told by cutting the connection."""
+    try:
+        async for chunk in content:
+            yield chunk
+    except MultiTalkError as error:
+        raise StreamBroken(str(error)) from error
+
+
+def _codecs(start: bytes) -> str:
+    """The codecs of an MP4 that begins so, as MediaSource wants them (RFC 6381)."""
+    box = start.find(b"avcC")  # configuration of H.264: version, profile, compatibility, level
+    picture = "avc1." + start[box + 5 : box + 8].hex() if box >= 0 else ""
+    sound = "mp4a.40.2" if b"mp4a" in start else ""
+    return ", ".join(codec for codec in (picture, sound) if codec)
+
+
+@router.get("/{job_id}.vtt", summary="A talk's subtitles as WebVTT")
+async def vtt(request: Request, job_id: str) -> Response:
+    """Of the voices that were given as texts; 404 where all were recordings."""
+    return await _subtitles(request, job_id, ".vtt")
+
+
+@router.get("/{job_id}.srt", summary="A talk's subtitles as SubRip")
+async def srt(request: Request, job_id: str) -> Response:
+    """As `.vtt`, for players and editors. `?download=1` is for saving them."""
+    return await _subtitles(request, job_id, ".srt")
+
+
+@router.get("/{job_id}.jpg", summary="A small picture of a talk")
+async def picture(request: Request, job_id: str) -> Response:
+    """The video's first frame; the portrait until there is one."""
+    server = server_of(request)
+    job = await linked_job(request, server, job_id)
+    name = frame_of(job)
+    if name is None:
+        content = await _small_portrait(request, server, job)
+    else:
+        content = await read_whole(server.queue.media, name)
+    headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
+    server = server_of(request)
+    job = await linked_job(request, server, job_id)
+    name = job.output.get("captions") if isinstance(job.output, dict) else None
+    if name is None:
+        raise NotFound("subtitles_not_found")
+    media_type, written = SUBTITLES[suffix]
+    captions = read_captions(await read_whole(server.queue.media, name))
+    headers = {
+        "Cache-Control": KEPT,
+        "Content-Disposition": disposition(request, job, suffix),
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
+
+
+async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
+    """The picture that a job was sent with, small.
+
+    Raises:
+        NotFound: It came otherwise than as an upload, or is no picture.
+    """
+    if job.portrait is None:
+        raise NotFound("video_not_found")
+    own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # another job's is not looked at
+    media, limit = server.queue.media, server.settings.max_image_bytes
+    with (
+        server.readers.turns.wait_last(job.owner) as turn,
+        server.readers.directory() as directory,
+    ):
+        # One of each owner's at a time is copied, for a list of talks asks for many at once.
+        async with server.small_pictures.place(turn):
+            if await media.size(own) > limit:
+                raise NotFound("video_not_found")
+            given = directory / "portrait"
+            await asyncio.to_thread(given.write_bytes, await read_whole(media, own))
+            work = ask_about_picture(server, turn, "small_picture", given, directory=directory)
+            try:
+                await while_connected(request, work)
+            except RequestError as error:
+                raise NotFound("video_not_found") from error
+            return await asyncio.to_thread(taken, directory, SMALL_PICTURE)
+
+
+def disposition(request: Request, job: Job, suffix: str) -> str:
+    """A `Content-Disposition` (RFC 6266): to be shown, or saved if the query has `download=1`."""
+    manner = "attachment" if request.query_params.get("download") == "1" else "inline"
+    plain, named = f"talk-{job.id[:8]}{suffix}", filename(job, suffix)
+    extended = "" if named == plain else f"; filename*=UTF-8''{quote(named, safe='')}"
+    return f'{manner}; filename="{plain}"{extended}'
+
+
+def filename(job: Job, suffix: str) -> str:
+    """Its first words, or its id where none are known."""
+    words = " ".join(_REFUSED.sub(" ", job.title).split())
+    if len(words) > MAX_CHARACTERS:
+        short = words[:MAX_CHARACTERS]
+        words = short.rpartition(" ")[0] or short
+    words = words.strip(" .")
+    return (words or f"talk-{job.id[:8]}") + suffix

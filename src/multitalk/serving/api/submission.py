@@ -1,0 +1,279 @@
+"""RunPod's body of `/run`, validated, and its way into the queue with uploads and webhooks."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError
+
+from multitalk.errors import (
+    InvalidRequest,
+    MultiTalkError,
+    NotFound,
+    QueueUnavailable,
+    SourceRefused,
+)
+from multitalk.schema import parse_s3_config
+from multitalk.schema.validation import WireModel, brief, one_error
+from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.uploads import is_upload, named_sources
+from multitalk.serving.queue import Job, new_job_id
+from multitalk.serving.queue.records import (
+    EXECUTION_SECONDS,
+    TTL_SECONDS,
+    Policy,
+    Submission,
+    windows_of,
+)
+from multitalk.settings import Settings
+
+DAY = 86_400_000  # ms
+MAX_WEBHOOK_CHARACTERS = 2048
+MAX_BATCH = 100
+MAX_KEY_CHARACTERS = 256
+
+
+class PolicyBody(WireModel):
+    """RunPod's `policy`: times in milliseconds."""
+
+    execution_timeout: Annotated[int, Field(ge=5000, le=7 * DAY)] | None = Field(
+        None, alias="executionTimeout"
+    )
+    ttl: Annotated[int, Field(ge=10_000, le=7 * DAY)] | None = None
+    low_priority: bool = Field(False, alias="lowPriority")
+
+
+class OrderBody(WireModel):
+    """RunPod's body of `/run`."""
+
+    input: Any
+    webhook: str | None = None
+    policy: PolicyBody | None = None
+    s3_config: dict[str, Any] | None = Field(None, alias="s3Config")
+
+
+_FIELDS = ("input", "webhook", "policy", "s3Config")
+_POLICY_FIELDS = ("executionTimeout", "ttl", "lowPriority")
+
+
+def parse_order(
+    given: object,
+    *,
+    settings: Settings,
+    owner: str,
+    retention_seconds: float,
+    idempotency_key: str | None = None,
+) -> Submission:
+    """What a client sent, as the queue takes it.
+
+    What `input` holds is judged by the worker, as on RunPod; but something has to be there.
+
+    Args:
+        given: The body, parsed.
+        settings: Whether loopback may be reached.
+        owner: Id of the key that it came with.
+        retention_seconds: For which the job is remembered after its end.
+        idempotency_key: The header, if there was one.
+
+    Raises:
+        InvalidRequest: Every problem, by field.
+        SourceRefused: A webhook that is no web address.
+    """
+    if not isinstance(given, dict):
+        raise InvalidRequest("input_not_an_object", value=brief(given))
+    if given.get("input") is None:
+        raise InvalidRequest("field_missing", field="input")
+    try:
+        order = OrderBody.model_validate(given)
+    except ValidationError as error:
+        raise one_error(
+            error.errors(include_url=False),
+            known_fields=lambda parent: _POLICY_FIELDS if parent == "policy" else _FIELDS,
+        ) from error
+    parse_s3_config(order.s3_config, settings=settings)
+    if order.webhook is not None:
+        check_webhook(order.webhook)
+    check_idempotency_key(idempotency_key)
+    policy = order.policy or PolicyBody.model_validate({})
+    return Submission(
+        input=order.input,
+        webhook=order.webhook,
+        policy=Policy(
+            execution_seconds=_seconds(policy.execution_timeout, EXECUTION_SECONDS),
+            ttl_seconds=_seconds(policy.ttl, TTL_SECONDS),
+            low_priority=policy.low_priority,
+        ),
+        s3_config=order.s3_config or None,
+        stream=True,
+        owner=owner,
+        idempotency_key=idempotency_key,
+        retention_seconds=retention_seconds,
+        digest=digest_of(given),
+    )
+
+
+def parse_batch(given: object) -> list[object]:
+    """The jobs of a batch, `{"jobs": [...]}`, each still to be read by `parse_order`."""
+    if not isinstance(given, dict) or set(given) != {"jobs"} or not isinstance(given["jobs"], list):
+        raise InvalidRequest("expected_list", field="jobs", limit=MAX_BATCH)
+    jobs: list[object] = given["jobs"]
+    if not 1 <= len(jobs) <= MAX_BATCH:
+        raise InvalidRequest("expected_list", field="jobs", limit=MAX_BATCH)
+    return jobs
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Refuse a key that is empty or too long."""
+    if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise InvalidRequest(
+            "text_too_long", field="Idempotency-Key", length=len(key), limit=MAX_KEY_CHARACTERS
+        )
+
+
+def check_webhook(url: str) -> None:
+    """Refuse what a webhook's text alone gives away; its host is checked at each delivery."""
+    if len(url) > MAX_WEBHOOK_CHARACTERS:
+        raise InvalidRequest(
+            "text_too_long", field="webhook", length=len(url), limit=MAX_WEBHOOK_CHARACTERS
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidRequest("url_malformed", field="webhook") from error
+    if parts.scheme not in ("http", "https"):
+        raise SourceRefused("scheme_refused", field="webhook", scheme=parts.scheme[:16])
+    if parts.username is not None or parts.password is not None:
+        raise SourceRefused("credentials_in_url", field="webhook")
+    printable = url.isascii() and url.isprintable() and " " not in url
+    if not parts.hostname or port == 0 or not printable:
+        raise InvalidRequest("url_malformed", field="webhook")
+
+
+def digest_of(given: object) -> str:
+    """Equal for equal bodies, whatever the order of their fields."""
+    text = json.dumps(given, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _seconds(milliseconds: int | None, default: float) -> float:
+    return default if milliseconds is None else milliseconds / 1000
+
+
+async def send(
+    server: Server, orders: Sequence[Submission], *, base_url: str, is_batch: bool = False
+) -> list[Job]:
+    """Send jobs of one owner. Nothing is copied before all that they name was found.
+
+    Args:
+        server: The server.
+        orders: As `parse_order` has read them.
+        base_url: How their sender reached this server.
+        is_batch: Errors name a job's place, as in `jobs[2].image_path`.
+
+    Returns:
+        The jobs; where an Idempotency-Key was used before, those that there are.
+
+    Raises:
+        NotFound: One names an upload or an earlier job that is not this owner's.
+        InvalidRequest: One is to keep more of an earlier job than there is.
+        Conflict: An Idempotency-Key was used with another body.
+        TooManyRequests: Too many jobs of this owner would wait.
+        QueueUnavailable: The queue cannot take them.
+    """
+    for number, order in enumerate(orders):
+        with in_batch(number) if is_batch else nullcontext():
+            _check_uploads(server, order)
+            await _check_earlier(server, order)
+    ids = [new_job_id() for _ in orders]
+    kept: set[str] = set()
+    try:
+        submissions = []
+        for number, (order, job_id) in enumerate(zip(orders, ids, strict=True)):
+            with in_batch(number) if is_batch else nullcontext():
+                submissions.append(await _with_uploads(server, order, job_id))
+        for order, job_id in zip(orders, ids, strict=True):
+            if order.webhook is not None:  # first, so that a crash in between forgets no webhook
+                server.ledger.expect_webhook(job_id, base_url, now=server.clock())
+        jobs = await server.queue.submit_all(submissions, max_waiting=server.limits.max_waiting)
+        kept = {job.id for job in jobs}
+    except MultiTalkError:
+        await _forget(server, ids)
+        raise
+    await _forget(server, [job_id for job_id in ids if job_id not in kept])  # were sent before
+    return jobs
+
+
+@contextmanager
+def in_batch(number: int) -> Iterator[None]:
+    """Errors name the job's place in its batch."""
+    try:
+        yield
+    except MultiTalkError as error:
+        place = f"jobs[{number}]"
+        error.field = f"{place}.{error.field}" if error.field else place
+        raise
+
+
+def _check_uploads(server: Server, order: Submission) -> None:
+    if isinstance(order.input, dict):
+        for field, source in named_sources(order.input):
+            if is_upload(source):
+                server.uploads.path(source, field=field, owner=order.owner, now=server.clock())
+
+
+async def _check_earlier(server: Server, order: Submission) -> None:
+    """Refuse at once what `continue_from` cannot name; the rest is judged by the worker."""
+    said = order.input.get("continue_from") if isinstance(order.input, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("job"), str):
+        return
+    wanted = said.get("windows")
+    await earlier_windows(
+        server,
+        said["job"],
+        wanted if isinstance(wanted, int | float) else 0,
+        owner=order.owner,
+    )
+
+
+async def earlier_windows(server: Server, job_id: str, wanted: float, *, owner: str) -> list[int]:
+    """Where the windows of an earlier job end, at least `wanted` ones.
+
+    Raises:
+        NotFound: No such job of this owner's, or none of whose windows are kept.
+        InvalidRequest: It has fewer.
+    """
+    try:
+        ends = windows_of(await server.own_job(job_id, owner))
+    except NotFound:
+        ends = []
+    if not ends:
+        raise NotFound("earlier_job_gone", field="continue_from.job", value=brief(job_id))
+    if wanted > len(ends):
+        field = "continue_from.windows"
+        raise InvalidRequest(
+            "earlier_talk_shorter", field=field, count=len(ends), value=brief(wanted)
+        )
+    return ends
+
+
+async def _with_uploads(server: Server, order: Submission, job_id: str) -> Submission:
+    source = await server.uploads.resolved(
+        order.input,
+        job_id=job_id,
+        owner=order.owner,
+        now=server.clock(),
+        media=server.queue.media,
+    )
+    return order.model_copy(update={"input": source, "job_id": job_id})
+
+
+async def _forget(server: Server, job_ids: Sequence[str]) -> None:
+    for job_id in job_ids:
+        await server.queue.media.remove_job(job_id)
+    with suppress(QueueUnavailable):  # on a full disk; later they are found to have no job
+        for job_id in job_ids:
+            server.ledger.forget_webhook(job_id)

@@ -1,0 +1,268 @@
+"""uvicorn as this server uses it: its socket, its limits, and a graceful shutdown.
+
+At a shutdown, responses that wait end at once, nothing looks like a crash in the log, and a second
+signal stops everything.
+"""
+
+import asyncio
+import errno
+import gc
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from multitalk.errors import InvalidRequest, ServerStopping
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.connections import Connections
+from multitalk.serving.api.http_protocol import BoundedProtocol
+from multitalk.serving.api.responses import error_answer
+
+# What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
+_CUT = ("returned without completing response", "Cancel %s running task(s)")
+# What it logs of each request that is none: anybody could fill the log with it.
+_ANYBODY = ("Invalid HTTP request received", "Unsupported upgrade", "No supported WebSocket")
+
+THREADS_SECONDS = 1.5  # that the process waits for threads once all else has ended
+
+MAX_PORT = 65_535
+UNREAD_SECONDS = 60  # after which a client that takes nothing of an answer is gone
+FIRST_USER_PORT = 1024  # those below are the administrator's
+CLOSING_SECONDS = 3  # for answers that are under way; the whole end takes at most five
+KEEP_ALIVE_SECONDS = 30
+
+logger = logging.getLogger(__name__)
+
+
+class StreamBroken(Exception):
+    """What was sent cannot be continued; the connection is cut, so that the client knows."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What those who wait must know.
+
+    Attributes:
+        begun: The server was asked to end: answers that wait for something end now.
+        hurried: It was asked again: nothing is waited for.
+    """
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class EndingServer(uvicorn.Server):
+    """uvicorn's server, which says when it is asked to end and closes the application always.
+
+    Args:
+        config: As for uvicorn.
+        connections: Those that its protocols enter.
+        ending: What signals set.
+        on_begin: Called in the event loop at the first signal.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        ending: Ending,
+        on_begin: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._connections = connections
+        self._ending = ending
+        self._on_begin = on_begin
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but at the end nobody waits for threads that read and write files."""
+        self._loop = asyncio.get_running_loop()
+        logging.getLogger("uvicorn.error").addFilter(_is_said)
+        watching = asyncio.create_task(self._connections.watch())
+        files = ThreadPoolExecutor(thread_name_prefix="files")
+        self._loop.set_default_executor(files)
+        try:
+            await super().serve(sockets)
+        finally:
+            watching.cancel()
+            files.shutdown(wait=False, cancel_futures=True)
+            self._loop.set_default_executor(ThreadPoolExecutor(1))  # asyncio waits for this one
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, and the end of the terminal, too, where somebody listens to it."""
+        with super().capture_signals():
+            before = signal.getsignal(signal.SIGHUP)
+            if not callable(before):  # ignored, as under nohup, or left to the system
+                yield
+                return
+            signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, or hurry; called by Python where a signal came."""
+        is_first = not self.should_exit
+        super().handle_exit(sig, frame)
+        self.force_exit = not is_first  # uvicorn: only where both were Ctrl-C
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin if is_first else self._ending.hurried.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which would leave the application as it is where it is hurried."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
+    def _begin(self) -> None:
+        self._ending.begun.set()
+        self._on_begin()
+
+
+def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
+    """End this process if threads keep it from ending by itself; Python would wait for them.
+
+    A file that one of them writes is left as a kill would leave it: nobody was told that it is
+    there.
+    """
+    gc.freeze()  # nor is there a reason to look through all that was loaded
+    ends = time.monotonic() + seconds
+    main = threading.main_thread()
+    for thread in threading.enumerate():
+        if thread is not main and not thread.daemon:
+            thread.join(max(0.0, ends - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("ends without waiting for the thread %s", thread.name)
+                logging.shutdown()
+                os._exit(128 + signal.SIGTERM)
+
+
+class CutConnections:
+    """Outermost of the application: an answer that cannot be finished is cut, without a traceback.
+
+    Args:
+        app: All the rest.
+        ending: Whether the server ends.
+    """
+
+    def __init__(self, app: ASGIApp, ending: Ending) -> None:
+        self._app = app
+        self._ending = ending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except StreamBroken as error:
+            logger.info("%s was cut: %s", scope["path"], error)
+        except asyncio.CancelledError:
+            if not self._ending.begun.is_set() or scope["type"] != "http":
+                raise
+            logger.info("%s was cut: the server ends", scope["path"])
+            if not has_begun:
+                stopping = ServerStopping("server_stopping")
+                await error_answer(stopping, "en", path=scope["path"])(scope, receive, send)
+
+
+def _is_said(record: logging.LogRecord) -> bool:
+    return not any(said in str(record.msg) for said in (*_CUT, *_ANYBODY))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that waits for connections; port 0 lets the system choose.
+
+    Raises:
+        InvalidRequest: The host is not this machine's, or the port cannot be had.
+    """
+    try:
+        is_six = ipaddress.ip_address(host).version == 6
+    except ValueError:
+        is_six = False
+    listening = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_SECONDS)
+    try:
+        listening.bind((host, port))
+        listening.listen()  # from now on who knows the address waits, and is not refused
+    except OSError as error:
+        listening.close()
+        raise _deaf(host, port, error) from error
+    return listening
+
+
+def _deaf(host: str, port: int, error: OSError) -> InvalidRequest:
+    """Why a server cannot listen at an address."""
+    reason = error.strerror or type(error).__name__
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return InvalidRequest("host_not_here", field="--host", host=host, reason=reason)
+    other = port + 1 if FIRST_USER_PORT <= port < MAX_PORT else 8000
+    return InvalidRequest(
+        "cannot_listen", field="--port", host=host, port=port, reason=reason, other=other
+    )
+
+
+def address_of(config: ServeConfig, port: int) -> str:
+    """How a server that listens at a port is reached."""
+    if config.base_url is not None:
+        return config.base_url
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def http_server(
+    app: ASGIApp,
+    ending: Ending,
+    connections: Connections,
+    *,
+    on_begin: Callable[[], None],
+    trusted_proxies: Sequence[str] = (),
+    closing_seconds: int = CLOSING_SECONDS,
+) -> EndingServer:
+    """A server that is ready to run.
+
+    Args:
+        app: Answers.
+        ending: What signals set.
+        connections: Those that it will have.
+        on_begin: Called in the event loop at the first signal.
+        trusted_proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+            believed.
+        closing_seconds: How long answers that are under way may take at the end.
+    """
+    protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it as it would a class
+    config = uvicorn.Config(
+        CutConnections(app, ending),
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_graceful_shutdown=closing_seconds,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    return EndingServer(config, connections, ending, on_begin)

@@ -1,0 +1,228 @@
+"""Sandboxed tasks on texts: how long they last when spoken, and the speech itself.
+
+A request of few characters is spoken as a whole, so its lengths are exact. Of a larger one at most
+`SPOKEN_CHARACTERS` in `SPOKEN_TEXTS` parts are spoken. The rest is estimated from its letters and
+the speaking rate of what was spoken of its text, or else of all texts.
+"""
+
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from multitalk.errors import EngineUnavailable, InvalidRequest, LimitExceeded, RequestError
+from multitalk.media.sound_file import encode_sound
+from multitalk.messages import Notice
+from multitalk.schema import SpokenText
+from multitalk.serving.sandbox.ipc import SPEECH, told_notices
+from multitalk.speech.espeak import inventory
+from multitalk.speech.latin import latin_language
+from multitalk.speech.narration import AFTER_SECONDS, BEFORE_SECONDS, PAUSE_SECONDS, narrate
+from multitalk.speech.synthesis import SynthesizedSpeech
+
+Speak: TypeAlias = Callable[..., SynthesizedSpeech]  # as `narrate`
+
+SPOKEN_CHARACTERS = 2000  # of one request
+SPOKEN_TEXTS = 16
+
+# How long a character sounds, in letters of an alphabet. Within a text these are only proportions:
+# its pace is measured.
+_SYLLABLE, _DIGIT, _SENTENCE_END, _COMMA, _MARK = 2.4, 4.0, 5.0, 2.0, 0.3
+_SYLLABIC = ("HANGUL", "HIRAGANA", "KATAKANA", "CJK", "YI", "ETHIOPIC")
+_PAUSES = dict.fromkeys(".!?…。！？\n", _SENTENCE_END) | dict.fromkeys(",;:、，؛،", _COMMA)
+# Seconds for such a letter, where nothing could be spoken.
+_USUAL_PACE = 0.07
+SURELY = 1.25  # times the limit: an estimate that is above it is too long for certain
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a speaker's texts last.
+
+    Attributes:
+        seconds: With the silence before, between and after; None where nothing tells.
+        is_exact: Whether all was spoken to find out.
+        notices: What the caller should know about it.
+    """
+
+    seconds: float | None
+    is_exact: bool = True
+    notices: tuple[Notice, ...] = ()
+
+
+def lengths_of(
+    speakers: Mapping[str, Sequence[SpokenText]],
+    *,
+    may_fail: Collection[str] = (),
+    at: Callable[[str], None] = lambda _: None,
+    speak: Speak = narrate,
+) -> dict[str, Length]:
+    """The length of each speaker's texts.
+
+    Args:
+        speakers: Texts by the field that holds them.
+        may_fail: Fields whose length is not known where the texts cannot be spoken here.
+        at: Told each field before it is worked on.
+        speak: The synthesizer.
+
+    Raises:
+        RequestError: A text, its language or its voice cannot be spoken; the field is named.
+        WorkerError: The synthesizer is missing, failed or took too long.
+    """
+    count = sum(map(len, speakers.values()))
+    characters = sum(len(text.text) for texts in speakers.values() for text in texts)
+    found: dict[str, Length] = {}
+    if count <= SPOKEN_TEXTS and characters <= SPOKEN_CHARACTERS:
+        for field, texts in speakers.items():
+            at(field)
+            with _perhaps(field in may_fail):
+                found[field] = _whole(texts, field, speak)
+    else:
+        numbers = iter(range(count))
+        chosen = {number * count // SPOKEN_TEXTS for number in range(SPOKEN_TEXTS)}
+        each = SPOKEN_CHARACTERS // len(chosen)
+        parts: dict[str, list[_Part | None]] = {}
+        for field, texts in speakers.items():
+            at(field)
+            indices = {index for index in range(len(texts)) if next(numbers) in chosen}
+            with _perhaps(field in may_fail):
+                parts[field] = [
+                    _spoken(text, _place(field, index, texts), each, speak)
+                    if index in indices
+                    else None
+                    for index, text in enumerate(texts)
+                ]
+        pace = _pace([part for found in parts.values() for part in found if part is not None])
+        found = {field: _counted(speakers[field], parts[field], field, pace) for field in parts}
+    return {field: found.get(field, Length(None)) for field in speakers}
+
+
+@contextmanager
+def _perhaps(may_fail: bool) -> Iterator[None]:
+    try:
+        yield
+    except (RequestError, EngineUnavailable):
+        if not may_fail:
+            raise
+
+
+def _whole(texts: Sequence[SpokenText], field: str, speak: Speak) -> Length:
+    speech = speak(texts, field=field)
+    return Length(len(speech.samples) / speech.sample_rate, notices=tuple(speech.notices))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The beginning of a text, spoken at its speed.
+
+    Attributes:
+        seconds: How long it lasted.
+        letters: How many there are in it, as `letters_of` counts, at the normal speed.
+        notices: Of the synthesizer.
+    """
+
+    seconds: float
+    letters: float
+    notices: tuple[Notice, ...]
+
+
+def _spoken(text: SpokenText, place: str, characters: int, speak: Speak) -> _Part | None:
+    """The first characters of a text, up to a word's end; None where only these say nothing."""
+    beginning = text.text
+    if len(beginning) > characters:
+        cut = beginning[:characters]
+        beginning = cut.rsplit(maxsplit=1)[0] if any(map(str.isspace, cut.strip())) else cut
+    try:
+        speech = speak([text.model_copy(update={"text": beginning})], field=place, for_face=False)
+    except InvalidRequest as error:
+        if error.key == "text_unspeakable" and beginning != text.text:
+            return None
+        raise
+    seconds = len(speech.samples) / speech.sample_rate
+    return _Part(seconds, letters_of(beginning) / text.speed, tuple(speech.notices))
+
+
+def _pace(parts: Sequence[_Part]) -> float:
+    """Seconds for a letter."""
+    letters = sum(part.letters for part in parts)
+    return sum(part.seconds for part in parts) / letters if letters else _USUAL_PACE
+
+
+def _counted(
+    texts: Sequence[SpokenText], parts: Sequence[_Part | None], field: str, pace: float
+) -> Length:
+    seconds = BEFORE_SECONDS + AFTER_SECONDS + PAUSE_SECONDS * (len(texts) - 1)
+    notices = [Notice("duration_sampled", {"field": field, "limit": SPOKEN_CHARACTERS})]
+    for text, part in zip(texts, parts, strict=True):
+        of_text = pace if part is None or not part.letters else part.seconds / part.letters
+        seconds += of_text * letters_of(text.text) / text.speed
+        notices += part.notices if part else ()
+    return Length(seconds, is_exact=False, notices=tuple(notices))
+
+
+def letters_of(text: str) -> float:
+    """How long a text is in letters of an alphabet, for its pauses, digits and syllables."""
+    return sum(map(_letters_of_character, text))
+
+
+@lru_cache(maxsize=4096)
+def _letters_of_character(character: str) -> float:
+    if (pause := _PAUSES.get(character)) is not None:
+        return pause
+    kind = unicodedata.category(character)
+    if kind.startswith("M"):
+        return _MARK
+    if kind.startswith("N"):
+        return _DIGIT
+    if not kind.startswith("L"):
+        return 0.0
+    is_syllable = unicodedata.name(character, "").startswith(_SYLLABIC)
+    return _SYLLABLE if is_syllable else 1.0
+
+
+def _place(field: str, index: int, texts: Sequence[SpokenText]) -> str:
+    return field if len(texts) == 1 else f"{field}.{index}"
+
+
+def prepare() -> None:
+    """Load what takes long: the list of voices, and the statistics of languages."""
+    try:
+        inventory()
+    except EngineUnavailable:
+        return  # whoever asks is told
+    latin_language("a word")
+
+
+def lengths(
+    given: Mapping[str, Any], _: Path, at: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """Seconds of each speaker's texts by field, None where nothing tells; and notices.
+
+    `speakers` are fields with their texts. `outside` are those of them whose voices are a speech
+    service's, which is not asked: the synthesizer speaks in its place.
+    """
+    speakers = {
+        field: [SpokenText.model_validate(text) for text in texts]
+        for field, texts in given["speakers"].items()
+    }
+    limit = given["max_speech_seconds"]
+    found: dict[str, dict[str, Any]] = {}
+    for field, length in lengths_of(speakers, may_fail=given["outside"], at=at).items():
+        most = limit if length.is_exact else SURELY * limit
+        if length.seconds is not None and length.seconds > most:
+            raise LimitExceeded("speech_too_long", field=field, limit=limit)
+        found[field] = {"seconds": length.seconds, "notices": told_notices(length.notices)}
+    return found
+
+
+def speech(given: Mapping[str, Any], directory: Path, at: Callable[[str], None]) -> object:
+    """A text as a sound file in `directory`; notices."""
+    field, format_name = given["field"], given["format"]
+    at(field)
+    spoken = narrate([SpokenText.model_validate(given["text"])], field=field, for_face=False)
+    sound = encode_sound(spoken.samples, spoken.sample_rate, format_name)
+    (directory / SPEECH).write_bytes(sound)
+    return told_notices(spoken.notices)
