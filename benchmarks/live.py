@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.live import Avatar
-from multitalk.speech.live import LiveVisemes
+from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.synthesis import synthesize
 from multitalk.speech.visemes import analyse_speech
 from multitalk.timebase import SAMPLES_PER_FRAME

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.speech.network import VisemeWeights, shipped_weights, weights_from
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
@@ -28,7 +27,8 @@ from multitalk.speech.synthesis import (
     phoneme_track,
     synthesize,
 )
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_network import VisemeWeights, shipped_weights, weights_from
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech, stream_visemes
 from multitalk.timebase import SAMPLE_RATE
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from multitalk.speech.catalogue import own_voices
 from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
+from multitalk.speech.voice_catalogue import own_voices
 from multitalk.timebase import SAMPLE_RATE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "speech"))

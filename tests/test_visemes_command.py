@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from multitalk.cli.commands import app
 from multitalk.cli.mouth_files import FORMATS, Movement
-from multitalk.speech.blendshapes import ARKIT_SHAPES
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.mouth_shapes import ARKIT_SHAPES
+from multitalk.speech.viseme_track import VisemeTrack
 
 RATE = 16_000
 SECONDS = 1.0

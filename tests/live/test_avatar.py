@@ -19,9 +19,9 @@ from multitalk.errors import InvalidRequest, LimitExceeded, NoFaceFound
 from multitalk.live import Avatar, LiveFrame
 from multitalk.live.playout import Playout, Said
 from multitalk.live.sound import Ear, samples_of
-from multitalk.speech.live import LiveVisemes
+from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.synthesis import synthesize
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"

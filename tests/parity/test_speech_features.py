@@ -8,7 +8,7 @@ import pytest
 from multitalk.engines.diffusion.segments import Segment, speech_windows, window_rows
 from multitalk.media.audio import LOUDNESS_LUFS, arrange_speakers, num_frames_for
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter
-from multitalk.speech.normalized import NormalizedVoice
+from multitalk.speech.talk_features import NormalizedVoice
 from multitalk.timebase import FPS, SAMPLE_RATE
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from multitalk.speech.articulation import (
+from multitalk.speech.coarticulation import (
     ARTICULATIONS,
     closure_pulses,
-    dominated,
+    coarticulate,
     mouth_curves,
     smooth,
 )
@@ -70,7 +70,7 @@ def test_equal_dominance_is_plain_smoothing():
     target = random.random(NUM_VISEMES).astype(np.float32)
     ones = np.ones(NUM_VISEMES, np.float32)
     expected = smooth(probabilities @ target, 3.0)
-    np.testing.assert_allclose(dominated(probabilities, target, ones, 3.0), expected, atol=1e-5)
+    np.testing.assert_allclose(coarticulate(probabilities, target, ones, 3.0), expected, atol=1e-5)
 
 
 def test_a_strong_phone_pulls_its_weak_neighbours():
@@ -81,7 +81,7 @@ def test_a_strong_phone_pulls_its_weak_neighbours():
     sequence = np.full(40, 7, np.int8)
     sequence[18:22] = 12
     weak_pull, strong_pull = (
-        dominated(one_hot(sequence), target, dominance, 3.0)
+        coarticulate(one_hot(sequence), target, dominance, 3.0)
         for dominance in (np.ones_like(strong), strong)
     )
     assert (strong_pull >= weak_pull - 1e-6).all()

@@ -15,7 +15,6 @@ from multitalk.errors import (
 )
 from multitalk.speech import espeak, synthesis
 from multitalk.speech.espeak import inventory, list_languages, list_voices
-from multitalk.speech.languages import language_code
 from multitalk.speech.phonemes import visemes_of_ipa
 from multitalk.speech.synthesis import (
     MAX_CHARACTERS,
@@ -24,6 +23,7 @@ from multitalk.speech.synthesis import (
     phoneme_track,
     synthesize,
 )
+from multitalk.speech.text.languages import language_code
 
 espeakng_loader = pytest.importorskip("espeakng_loader")
 
@@ -123,20 +123,20 @@ def test_a_synthesizer_that_takes_too_long_is_stopped():
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(espeak, "find_spec", lambda name: None)
     with pytest.raises(EngineUnavailable, match="pip install espeakng-loader=="):
-        espeak.ask_espeak({}, 1)
+        espeak.run_espeak({}, 1)
 
 
 def test_a_failing_process_is_one_error(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(EngineUnavailable):
-        espeak.ask_espeak({}, 1)
+        espeak.run_espeak({}, 1)
 
 
 def test_a_text_that_ends_the_synthesizer_is_a_sentence_about_the_text():
     own = {"voice": inventory()["languages"]["en-us"], "pitch": 50, "pitch_range": 50}
     request = {"pieces": [{"text": "a." * 400, **own}], "words_per_minute": 160, "max_seconds": 60}
     with pytest.raises(InvalidRequest, match="this text cannot be spoken") as caught:
-        espeak.ask_espeak(request, 60)
+        espeak.run_espeak(request, 60)
     assert caught.value.field == "text"
     assert "말할 수 없습니다" in caught.value.text("ko")
 

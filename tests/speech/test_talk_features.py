@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multitalk.speech import talk_features
 from multitalk.speech.talk_features import (
     BLOCK_ROWS,
     CONTEXT_ROWS,
@@ -10,6 +11,7 @@ from multitalk.speech.talk_features import (
     LINGER_ROWS,
     REACH_ROWS,
     WHOLE_ROWS,
+    NormalizedVoice,
     TalkFeatures,
     presence,
 )
@@ -105,3 +107,59 @@ def test_features_fade_where_nobody_speaks():
     features = TalkFeatures(Ear(), 60, lambda start, stop: presence(speech, start, stop))[:]
     np.testing.assert_array_equal(features[: 10 + LINGER_ROWS, 0, 0], np.arange(10 + LINGER_ROWS))
     assert not features[10 + REACH_ROWS :].any()
+
+
+def noise(num_samples, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0.3, 0.1, num_samples).astype(np.float32)
+
+
+@pytest.mark.parametrize("num_samples", [1, 999, 1000, 1001, 3456])
+def test_read_in_blocks_it_has_the_mean_and_variance_of_the_whole(monkeypatch, num_samples):
+    monkeypatch.setattr(talk_features, "BLOCK_SAMPLES", 1000)
+    speech = noise(num_samples)
+    expected = (speech - speech.mean(dtype=np.float64)) / np.sqrt(
+        speech.var(dtype=np.float64) + 1e-7
+    )
+    heard = NormalizedVoice(speech)
+    parts = [heard.samples(at, min(at + 70, num_samples)) for at in range(0, num_samples, 70)]
+    np.testing.assert_allclose(np.concatenate(parts), expected, atol=1e-6)
+
+
+def test_zeros_follow_the_voice():
+    speech = noise(1000)
+    heard = NormalizedVoice(speech, 1280)
+    np.testing.assert_array_equal(heard.samples(1000, 1280), 0)
+    np.testing.assert_array_equal(heard.samples(900, 1100)[:100], heard.samples(900, 1000))
+
+
+def test_digital_silence_stays_zero():
+    assert not NormalizedVoice(np.zeros(500, np.float32)).samples(0, 500).any()
+
+
+@pytest.mark.parametrize("num_samples", [10, 14, 15, 999, 1004, 4001])
+def test_moments_are_those_of_all_windows(monkeypatch, num_samples):
+    monkeypatch.setattr(talk_features, "BLOCK_SAMPLES", 1000)
+    heard = NormalizedVoice(noise(num_samples), num_samples + 37)
+    samples = heard.samples(0, num_samples + 37).astype(np.float64)
+    starts = range(0, num_samples + 37 - 10 + 1, 5)
+    windows = np.array([samples[start : start + 10] for start in starts])
+    mean, covariance = heard.window_moments(10, 5)
+    np.testing.assert_allclose(mean, windows.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(covariance, np.cov(windows.T, bias=True), atol=1e-12)
+
+
+def test_no_more_than_a_block_is_read_at_once():
+    class File:
+        longest = 0
+
+        def __len__(self):
+            return 1_000_000
+
+        def __getitem__(self, part):
+            self.longest = max(self.longest, part.stop - part.start)
+            return np.full(part.stop - part.start, 0.5, np.float32)
+
+    file = File()
+    NormalizedVoice(file).window_moments(10, 5)
+    assert 0 < file.longest <= talk_features.BLOCK_SAMPLES + 10

@@ -6,17 +6,17 @@ from functools import cache
 import numpy as np
 import pytest
 
-from multitalk.speech.features import NUM_BANDS, WINDOW, mel_filters, whole_band_energies
-from multitalk.speech.network import (
+from multitalk.speech.log_mel import NUM_BANDS, WINDOW, mel_filters, whole_band_energies
+from multitalk.speech.phonemes import BILABIAL, NUM_VISEMES, visemes_of_ipa
+from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
+from multitalk.speech.viseme_network import (
     HEAD_WIDTH,
     NUM_HEAD_BLOCKS,
     NUM_LAYERS,
-    listen,
+    predict,
     weights_from,
 )
-from multitalk.speech.phonemes import BILABIAL, NUM_VISEMES, visemes_of_ipa
-from multitalk.speech.synthesis import SynthesizedSpeech, phoneme_track, synthesize
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import BLOCK_FRAMES, _energy_blocks, analyse_speech, stream_visemes
 from multitalk.timebase import SAMPLES_PER_FRAME
 
@@ -211,7 +211,7 @@ def test_the_network_is_what_its_equations_say():
         moved = convolution(hidden, f"block{index}", dilation=2**index)
         hidden = hidden + np.maximum(moved, 0)
     expected = np.stack([softmax(row) for row in affine(hidden, "exit")])
-    found = listen(heard.astype(np.float32), weights_from(arrays))
+    found = predict(heard.astype(np.float32), weights_from(arrays))
     np.testing.assert_allclose(found, expected, atol=2e-3)  # the form of gelu with tanh
 
 

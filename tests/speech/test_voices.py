@@ -9,12 +9,17 @@ import pytest
 from fundamental import median_hertz
 
 from multitalk.schema import SpokenText
-from multitalk.speech.catalogue import VoiceRecord, own_voices
-from multitalk.speech.espeak import inventory
+from multitalk.speech.espeak import (
+    RECOMMENDED,
+    inventory,
+    parse_speaker,
+    resolve_speaker,
+    transpose,
+)
+from multitalk.speech.espeak import median_hertz as expected_hertz
 from multitalk.speech.narration import narrate
 from multitalk.speech.synthesis import DEFAULT_WORDS_PER_MINUTE, synthesize
-from multitalk.speech.voices import RECOMMENDED, speaker_from, speaker_meant, transposed
-from multitalk.speech.voices import median_hertz as expected_hertz
+from multitalk.speech.voice_catalogue import VoiceRecord, own_voices
 from patience import wait_until
 
 pytest.importorskip("espeakng_loader")
@@ -60,7 +65,7 @@ def test_one_woman_speaks_a_text_in_two_languages():
     mixed = synthesize("안녕하세요, MultiTalk Serverless입니다.", language="ko", voice="female")
     named = synthesize("안녕하세요, MultiTalk Serverless입니다.", language="ko", voice="f5")
     np.testing.assert_array_equal(mixed.samples, named.samples)
-    assert speaker_meant("female", language="vi-vn-x-south") == "linda"
+    assert resolve_speaker("female", language="vi-vn-x-south") == "linda"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +85,11 @@ def test_the_own_voices_of_all_languages_are_men_s():
 
 
 def test_the_data_say_a_speaker_s_gender_or_else_the_pitch_does():
-    assert speaker_from("x", {"gender": "female", "pitch": [80, 120]}).gender == "female"
-    assert speaker_from("x", {"gender": "male"}).gender == "male"
-    assert speaker_from("x", {}).gender == "male"
-    assert speaker_from("x", {"gender": "unknown", "pitch": [100, 210]}).gender == "female"
-    assert speaker_from("x", {"pitch": [240, 390]}).gender is None
+    assert parse_speaker("x", {"gender": "female", "pitch": [80, 120]}).gender == "female"
+    assert parse_speaker("x", {"gender": "male"}).gender == "male"
+    assert parse_speaker("x", {}).gender == "male"
+    assert parse_speaker("x", {"gender": "unknown", "pitch": [100, 210]}).gender == "female"
+    assert parse_speaker("x", {"pitch": [240, 390]}).gender is None
 
 
 @pytest.mark.parametrize(("name", "gender"), [("shelby", "female"), ("Mario", "male")])
@@ -116,12 +121,12 @@ def test_a_semitone_is_a_semitone(voice, semitones):
 
 
 def test_a_pitch_out_of_reach_is_noticed_and_one_within_is_not():
-    assert transposed((82, 118), 0) == transposed((120, 280), 0)
-    assert not transposed((82, 118), 9).notices
-    (notice,) = transposed((82, 118), 12).notices
+    assert transpose((82, 118), 0) == transpose((120, 280), 0)
+    assert not transpose((82, 118), 9).notices
+    (notice,) = transpose((82, 118), 12).notices
     assert notice.parameters["asked"] == 12
     assert notice.parameters["reached"] == pytest.approx(10.3, abs=0.1)
-    (notice,) = transposed((82, 118), -12).notices
+    (notice,) = transpose((82, 118), -12).notices
     assert notice.parameters["reached"] == pytest.approx(-9.0, abs=0.1)
 
 

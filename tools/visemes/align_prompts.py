@@ -21,10 +21,10 @@ from corpus import SAMPLE_RATE, Phone, Utterance, write_corpus
 from hearing import class_probabilities
 from numpy.typing import NDArray
 
-from multitalk.speech.articulation import PROBABILITY_RATE
+from multitalk.speech.coarticulation import PROBABILITY_RATE
 from multitalk.speech.espeak_process import Espeak
-from multitalk.speech.network import VisemeWeights, weights_from
 from multitalk.speech.phonemes import SILENCE, VISEMES, visemes_of_ipa
+from multitalk.speech.viseme_network import VisemeWeights, weights_from
 
 # Package, folder of the speaker and espeak-ng's voice.
 SPEAKERS = (

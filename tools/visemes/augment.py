@@ -11,7 +11,7 @@ from corpus import SAMPLE_RATE
 from numpy.typing import NDArray
 from scipy.signal import correlate, fftconvolve, lfilter, resample_poly
 
-from multitalk.speech.features import NUM_BANDS
+from multitalk.speech.log_mel import NUM_BANDS
 
 Signal = NDArray[np.float64]
 Features = NDArray[np.float32]

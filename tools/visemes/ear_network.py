@@ -1,4 +1,4 @@
-"""The network of `multitalk.speech.network` in torch, begun from Whisper, and written for it."""
+"""The network of `multitalk.speech.viseme_network` in torch: initialised from Whisper, exported."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from multitalk.speech.features import NUM_BANDS
-from multitalk.speech.network import (
+from multitalk.speech.log_mel import NUM_BANDS
+from multitalk.speech.phonemes import NUM_VISEMES
+from multitalk.speech.viseme_network import (
     HEAD_WIDTH,
     NUM_HEAD_BLOCKS,
     NUM_LAYERS,
     STRIDE,
     TransformerLayer,
-    positions,
+    sinusoidal_positions,
 )
-from multitalk.speech.phonemes import NUM_VISEMES
 
 WIDTH, INNER_WIDTH = 384, 1536  # of Whisper tiny
 CHANNELS = 128  # of what tells the classes
@@ -77,7 +77,9 @@ class EarNetwork(nn.Module):
         """Listen."""
         for front in self.front:
             heard = functional.gelu(front(heard))
-        hidden = heard.transpose(1, 2) + torch.from_numpy(positions(heard.shape[2], WIDTH))
+        hidden = heard.transpose(1, 2) + torch.from_numpy(
+            sinusoidal_positions(heard.shape[2], WIDTH)
+        )
         for layer in self.layers:
             hidden = layer(hidden)
         hidden = functional.relu(self.entry(self._forget(self.norm(hidden)))).transpose(1, 2)
@@ -120,7 +122,7 @@ class EarNetwork(nn.Module):
                 parametrize.register_parametrization(module, "weight", Coarse())
 
     def save(self, path: Path) -> None:
-        """Write what `multitalk.speech.network.weights_from` reads."""
+        """Write what `multitalk.speech.viseme_network.weights_from` reads."""
         parts: dict[str, nn.Module] = {"norm": self.norm, "entry": self.entry}
         parts |= {f"front{index}": part for index, part in enumerate(self.front)}
         parts |= {f"block{index}": part for index, part in enumerate(self.blocks)}

@@ -17,8 +17,8 @@ from hearing import class_probabilities
 from lessons import NUM_BABBLERS, family, labels_by_step
 from numpy.typing import NDArray
 
-from multitalk.speech.network import weights_from
 from multitalk.speech.phonemes import NUM_VISEMES, VISEMES
+from multitalk.speech.viseme_network import weights_from
 
 MOST_CONFUSIONS = 3
 

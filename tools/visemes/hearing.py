@@ -4,7 +4,7 @@ import numpy as np
 from lessons import LESSON_STEPS, heard
 
 from multitalk.array_types import Array
-from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen
+from multitalk.speech.viseme_network import CONTEXT_STEPS, STRIDE, VisemeWeights, predict
 
 KEPT_STEPS = LESSON_STEPS - 2 * CONTEXT_STEPS  # of each window
 
@@ -16,7 +16,7 @@ def class_probabilities(samples: Array, weights: VisemeWeights) -> Array:
     around = ((CONTEXT_STEPS * STRIDE, LESSON_STEPS * STRIDE), (0, 0))
     padded = np.pad(bands, around, constant_values=bands.min())
     windows = [
-        listen(padded[STRIDE * first :][: STRIDE * LESSON_STEPS], weights)
+        predict(padded[STRIDE * first :][: STRIDE * LESSON_STEPS], weights)
         for first in range(0, num_steps, KEPT_STEPS)
     ]
     kept = [window[CONTEXT_STEPS : CONTEXT_STEPS + KEPT_STEPS] for window in windows]

@@ -17,10 +17,10 @@ from phone_sets import labels_of
 from scipy.signal import resample_poly
 
 from multitalk.array_types import Array
-from multitalk.speech.articulation import PROBABILITY_RATE, mouth_curves
-from multitalk.speech.features import HOP, loudness_of, relative_log, whole_band_energies
-from multitalk.speech.network import STRIDE
+from multitalk.speech.coarticulation import PROBABILITY_RATE, mouth_curves
+from multitalk.speech.log_mel import HOP, loudness_of, relative_log, whole_band_energies
 from multitalk.speech.phonemes import SILENCE, one_hot
+from multitalk.speech.viseme_network import STRIDE
 
 STEP = HOP * STRIDE  # samples
 LESSON_STEPS = 350  # what the runtime hears at once

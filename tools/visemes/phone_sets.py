@@ -10,7 +10,7 @@ import numpy as np
 from corpus import Phone
 from numpy.typing import NDArray
 
-from multitalk.speech.features import FEATURE_RATE
+from multitalk.speech.log_mel import FEATURE_RATE
 from multitalk.speech.phonemes import VISEMES, viseme_sequence, visemes_of_ipa
 
 

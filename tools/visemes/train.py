@@ -8,7 +8,7 @@
 The network begins as the lowest layers of Whisper (`ear_network.py`) and learns which of the
 classes is spoken. Labels are certain where the phones are known, and probabilities where a teacher
 listened to people (`teach.py`). Beside the classes it learns the movement itself
-(`articulation.mouth_curves` of the labels), so that mistakes that are seen count more than others.
+(`coarticulation.mouth_curves` of the labels), so visible mistakes count more than others.
 Weights are written with four bits; a second run lets the network learn with these.
 """
 

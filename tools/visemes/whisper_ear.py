@@ -16,7 +16,7 @@ from corpus import SAMPLE_RATE
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor
 
-from multitalk.speech.articulation import PROBABILITY_RATE
+from multitalk.speech.coarticulation import PROBABILITY_RATE
 
 WINDOW_SECONDS = 30  # the encoder always hears this long
 GAP_SECONDS = 0.4  # between two pieces of one window

@@ -147,7 +147,7 @@ def _voices() -> Finding:
 
 def _speech_service(settings: Settings) -> Finding:
     """Of the operator, for voices named tts:NAME."""
-    from multitalk.speech.catalogue import service_voices  # noqa: PLC0415 - heavy
+    from multitalk.speech.voice_catalogue import service_voices  # noqa: PLC0415 - heavy
 
     name = "speech service"
     if settings.speech_url is None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from multitalk.speech.mouth_cues import MouthCue
-    from multitalk.speech.track import VisemeTrack
+    from multitalk.speech.mouth_shapes import MouthCue
+    from multitalk.speech.viseme_track import VisemeTrack
 
 JSON_COLUMNS = ("opening", "width", "closure")
 CSV_COLUMNS = (*JSON_COLUMNS, "rounding", "labiodental", "teeth", "tongue", "activity", "loudness")
@@ -53,7 +53,7 @@ class Movement:
     @property
     def cues(self) -> "tuple[MouthCue, ...]":
         """The mouth shapes."""
-        from multitalk.speech.mouth_cues import mouth_cues  # noqa: PLC0415 - takes a while to load
+        from multitalk.speech.mouth_shapes import mouth_cues  # noqa: PLC0415 - takes a while to load
 
         return mouth_cues(self.track, fps=self.fps, extended=self.extended)
 
@@ -146,7 +146,7 @@ def opentoonz(movement: Movement) -> Iterator[str]:
 
 def arkit_csv(movement: Movement) -> Iterator[str]:
     """ARKit's blend shapes in the columns of Live Link Face, head and eyes at rest."""
-    from multitalk.speech.blendshapes import ARKIT_SHAPES  # noqa: PLC0415 - takes a while to load
+    from multitalk.speech.mouth_shapes import ARKIT_SHAPES  # noqa: PLC0415 - takes a while to load
 
     names = [name[0].upper() + name[1:] for name in ARKIT_SHAPES]
     rotations = ["0"] * len(ROTATIONS)
@@ -158,7 +158,7 @@ def arkit_csv(movement: Movement) -> Iterator[str]:
 
 def arkit_json(movement: Movement) -> Iterator[str]:
     """ARKit's blend shapes as Audio2Face exports them: a row of weights a frame."""
-    from multitalk.speech.blendshapes import ARKIT_SHAPES  # noqa: PLC0415 - takes a while to load
+    from multitalk.speech.mouth_shapes import ARKIT_SHAPES  # noqa: PLC0415 - takes a while to load
 
     weights = list(_weights(movement))
     record = {
@@ -232,7 +232,7 @@ def _switches(movement: Movement, names: dict[str, str]) -> Iterator[str]:
 
 def _weights(movement: Movement) -> Iterator[list[float]]:
     """All 52 coefficients of each frame."""
-    from multitalk.speech.blendshapes import ARKIT_SHAPES, blend_shapes  # noqa: PLC0415
+    from multitalk.speech.mouth_shapes import ARKIT_SHAPES, blend_shapes  # noqa: PLC0415
 
     curves = {name: curve.tolist() for name, curve in blend_shapes(movement.track).items()}
     still = [0.0] * len(movement.track)

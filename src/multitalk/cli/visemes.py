@@ -14,7 +14,7 @@ from multitalk.cli.whole import write_whole
 from multitalk.timebase import FPS
 
 if TYPE_CHECKING:
-    from multitalk.speech.track import VisemeTrack
+    from multitalk.speech.viseme_track import VisemeTrack
 
 MIN_FPS, MAX_FPS = 1.0, 240.0
 EXTENDED = "GHX"
@@ -117,7 +117,7 @@ def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
     from multitalk.media.audio import load_recording  # noqa: PLC0415
     from multitalk.messages import sentence  # noqa: PLC0415
     from multitalk.settings import Settings  # noqa: PLC0415
-    from multitalk.speech.frame_rate import at_rate  # noqa: PLC0415
+    from multitalk.speech.viseme_track import resample_track  # noqa: PLC0415
     from multitalk.speech.visemes import analyse_speech  # noqa: PLC0415
 
     if not audio.is_file():
@@ -127,4 +127,4 @@ def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
         recording = load_recording(audio, field=named, directory=Path(directory), max_seconds=limit)
         for notice in voice_notices({named: recording}):
             note(sentence(notice.key, "en", **notice.parameters))
-        return at_rate(analyse_speech(recording.speech), fps)
+        return resample_track(analyse_speech(recording.speech), fps)

@@ -27,7 +27,7 @@ def voices(
     """
     with answering(as_json=as_json):
         from multitalk.settings import Settings  # noqa: PLC0415 - takes a while to load
-        from multitalk.speech.catalogue import catalogue, speaking  # noqa: PLC0415
+        from multitalk.speech.voice_catalogue import catalogue, speaking  # noqa: PLC0415
 
         found = catalogue(Settings.from_env())
         if language is not None:

@@ -13,7 +13,7 @@ from multitalk.evaluation.lipsync import Mask, Mouth, closure_moments
 from multitalk.media.audio import read_sound
 from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
 from multitalk.timebase import SAMPLE_RATE
 

@@ -41,8 +41,8 @@ from multitalk.provenance import prepare, sign_video
 from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
 from multitalk.settings import Settings
 from multitalk.speech.captions import Caption, captions_of
-from multitalk.speech.narration import moved, narrate, write_wav
-from multitalk.speech.outside import outside_voices
+from multitalk.speech.narration import narrate, shifted, write_wav
+from multitalk.speech.service_synthesis import service_synthesizer
 from multitalk.speech.synthesis import PhonemeTiming, are_known
 from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -187,7 +187,7 @@ class Work:
             if credential is not None and kept is not None:
                 sign_video(kept, credential, picture=image, engine=self._engine.name)
         phonemes = {
-            name: moved(sounds, arrangement.offsets[name] / SAMPLE_RATE)
+            name: shifted(sounds, arrangement.offsets[name] / SAMPLE_RATE)
             for name, sounds in spoken.items()
         }
         return Talk(
@@ -238,7 +238,7 @@ class Work:
         texts = {name: said for name in self._request.audio_paths if (said := self._texts(name))}
         phonemes = {}
         files = dict(recordings)
-        outside = outside_voices(self._settings, self._directory, self._progress.is_cancelled)
+        outside = service_synthesizer(self._settings, self._directory, self._progress.is_cancelled)
         if texts:
             with self._progress.stage("speak", len(texts)):
                 for done, (name, said) in enumerate(texts.items()):

@@ -16,7 +16,7 @@ from multitalk.live.playout import Playout
 from multitalk.live.sound import checked_rate, samples_of
 from multitalk.messages import sentence
 from multitalk.schema import Quality
-from multitalk.speech.live import MOST_AHEAD
+from multitalk.speech.live_visemes import MOST_AHEAD
 from multitalk.timebase import FPS
 
 FRAME_MS = 1000 // FPS

@@ -22,7 +22,7 @@ from multitalk.face.landmarks import FaceDetector
 from multitalk.media.image import load_picture
 from multitalk.messages import Notice
 from multitalk.schema import Quality
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 
 Portrait = str | os.PathLike[str] | NDArray[np.uint8]
 MOST_PIXELS = 50_000_000  # of a portrait's file

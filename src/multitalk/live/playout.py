@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from multitalk.live.sound import Ear, Samples
-from multitalk.speech.live import LiveVisemes
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.live_visemes import LiveVisemes
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS, SAMPLE_RATE
 
 CLOSING_FRAMES = 3  # in which a mouth that is interrupted shuts

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.speech.synthesis import PhonemeTiming
-from multitalk.speech.written import plain_lines
+from multitalk.speech.text.plain_text import plain_lines
 
 # Two lines of 42 Latin letters, of about 17 wide ones (Hangul, kana, Han): the usual limits.
 LINE_WIDTH = 42.0

@@ -1,18 +1,25 @@
-"""Questions to espeak-ng, which answers in a process of its own.
+"""espeak-ng: requests to its process, its languages and its voices.
 
-The process keeps espeak-ng's licence (GPL-3) away from ours, a crash of it away from the job, and
-what a text may make it do away from everything else: see `multitalk.fence`.
+A separate process keeps its licence (GPL-3) apart, its crashes away from the job, and what a text
+may make it do away from everything else: see `multitalk.fence`.
+
+Its data give the gender of some voices, and the pitch range in hertz of nearly all. What follows
+from them was measured: the fundamental frequency of an English and a Korean sentence by each voice.
 """
 
 import difflib
 import json
 import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
 from multitalk.fence.running import run_fenced
+from multitalk.messages import Notice
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,17 +46,17 @@ def inventory() -> dict[str, Any]:
     `languages`: its name of each language's voice; `language_speakers` and `variants`: what its
     data say of those voices and of the speakers.
     """
-    answer, _ = ask_espeak({}, TIMEOUT_SECONDS)
+    answer, _ = run_espeak({}, TIMEOUT_SECONDS)
     return answer
 
 
-def known(name: str, names: tuple[str, ...], *, key: str, field: str) -> str:
+def match_name(name: str, names: tuple[str, ...], *, key: str, field: str) -> str:
     """The one of `names` that is meant, whatever its capitals.
 
     Raises:
         InvalidRequest: There is none; the message shows the nearest ones.
     """
-    by_lower = {known.lower(): known for known in names}
+    by_lower = {each.lower(): each for each in names}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4) or list(by_lower)[:5]
@@ -58,7 +65,7 @@ def known(name: str, names: tuple[str, ...], *, key: str, field: str) -> str:
     )
 
 
-def ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
+def run_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
     """Run the synthesizer's process once: its JSON answer, and the bytes behind it.
 
     Raises:
@@ -95,3 +102,132 @@ def ask_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[st
 
 def _unavailable() -> EngineUnavailable:
     return EngineUnavailable("engine_unavailable", engine="espeak-ng", reason="its process failed")
+
+
+Gender: TypeAlias = Literal["female", "male"]
+
+DEFAULT_PITCH = (82.0, 118.0)  # Hz, of a voice whose file says nothing
+
+# Plain human voices, the best first: the mouth network reads their lips as well as the languages'
+# own voices (docs/experiments.md), and their median frequency is that of women, or of men. The
+# others whisper, croak, buzz, hurry or are near copies of these.
+RECOMMENDED: dict[Gender, tuple[str, ...]] = {
+    "female": ("f5", "f2", "f1", "f3", "f4", "linda", "steph", "Annie"),
+    "male": ("m7", "m6", "m5", "m3", "m1", "Michael", "max", "m8"),
+}
+# Where the lips follow another woman's voice better than the first one (the same entry).
+_FEMALE_OF = {"hi": "f1", "vi": "linda"}
+_ORDER = [name for names in RECOMMENDED.values() for name in names]
+
+# A voice's median frequency is BASE_SHARE below its lowest plus MIDDLE of its range, in hertz.
+BASE_OFFSET = 9.0
+MIDDLE = 0.78
+# Women speak at 165 to 255 Hz, men at 85 to 155 Hz (Titze, Principles of Voice Production, 1994).
+HIGHEST_MALE, HIGHEST_FEMALE = 160.0, 260.0  # Hz
+
+# How espeak-ng's parameters work, measured at 11 pitches of 6 speakers. The lowest frequency is
+# multiplied by 2^((pitch - 50) / 50), the range by pitch_range / 50; widening the range by a whole
+# range lowers the voice by RANGE_DROP of it.
+NEUTRAL = 50
+RANGE_DROP = 0.475
+LOWEST_FACTOR, HIGHEST_FACTOR = 0.5, 2.0  # of the lowest frequency, at pitch 0 and 100
+NOTICED_SEMITONES = 0.5  # less than this from what was asked for is inaudible
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One of espeak-ng's speakers; each speaks every language.
+
+    Attributes:
+        name: As requests write it.
+        gender: None where the voice is neither, such as a child's.
+        recommended: Whether it is a plain human voice.
+    """
+
+    name: str
+    gender: Gender | None
+    recommended: bool
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Sorts the recommended ones first, best first, then by name."""
+        place = _ORDER.index(self.name) if self.name in _ORDER else len(_ORDER)
+        return place, self.name.lower()
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a voice is made higher or lower.
+
+    Attributes:
+        pitch: espeak-ng's parameter, 0 to 100.
+        pitch_range: espeak-ng's parameter, 0 to 100.
+        notices: Says that it is less than was asked for, if so.
+    """
+
+    pitch: int
+    pitch_range: int
+    notices: tuple[Notice, ...] = ()
+
+
+def parse_speaker(name: str, said: Mapping[str, Any]) -> Speaker:
+    """A speaker from what the data say: `{"gender": "female", "pitch": [base, top]}`, or less."""
+    stated = said.get("gender")
+    gender: Gender | None = "female" if stated == "female" else "male" if stated == "male" else None
+    if gender is None:
+        gender = _gender_at(median_hertz(said.get("pitch", DEFAULT_PITCH)))
+    return Speaker(name, gender, name in _ORDER)
+
+
+def median_hertz(pitch: tuple[float, float]) -> float:
+    """About the frequency of half of what a voice says, from its lowest and highest one."""
+    base, top = pitch
+    return base - BASE_OFFSET + MIDDLE * (top - base)
+
+
+def resolve_speaker(voice: str, *, language: str) -> str | None:
+    """The speaker that a name means, `female` and `male` among the names.
+
+    Args:
+        voice: As a request names it.
+        language: The synthesizer's code of the text as a whole.
+
+    Returns:
+        None for the language's own voice, which is a man's in all languages.
+    """
+    asked = voice.strip().lower()
+    if asked == "male":
+        return None
+    if asked == "female":
+        return _FEMALE_OF.get(language.split("-", maxsplit=1)[0], RECOMMENDED["female"][0])
+    return voice
+
+
+def transpose(pitch: tuple[float, float], semitones: float) -> Tuning:
+    """The parameters that move a voice by so many semitones, its intonation with it.
+
+    Args:
+        pitch: Lowest and highest frequency of the voice, in hertz.
+        semitones: Up; down where negative.
+    """
+    base, top = pitch
+    drop = RANGE_DROP * (top - base) / (base - BASE_OFFSET)
+    highest, lowest = ((limit + drop) / (1 + drop) for limit in (HIGHEST_FACTOR, LOWEST_FACTOR))
+    wanted = 2 ** (semitones / 12)
+    ratio = min(max(wanted, lowest), highest)
+    factor = ratio + drop * (ratio - 1)
+    reached = 12 * math.log2(ratio)
+    notices: tuple[Notice, ...] = ()
+    if abs(reached - semitones) > NOTICED_SEMITONES:
+        notices = (Notice("pitch_out_of_reach", {"asked": semitones, "reached": reached}),)
+    return Tuning(
+        pitch=min(max(round(NEUTRAL + 50 * math.log2(factor)), 0), 100),
+        pitch_range=min(max(round(NEUTRAL * ratio), 0), 100),
+        notices=notices,
+    )
+
+
+def _gender_at(hertz: float) -> Gender | None:
+    if hertz <= HIGHEST_MALE:
+        return "male"
+    return "female" if hertz <= HIGHEST_FEMALE else None

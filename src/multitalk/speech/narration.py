@@ -14,7 +14,7 @@ from multitalk.media.watch import Watch, unwatched
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.schema.request import is_outside
-from multitalk.speech.outside import OutsideVoices
+from multitalk.speech.service_synthesis import ServiceSynthesizer
 from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
     MAX_SECONDS,
@@ -37,7 +37,7 @@ def narrate(
     texts: Sequence[SpokenText],
     *,
     field: str,
-    outside: OutsideVoices | None = None,
+    outside: ServiceSynthesizer | None = None,
     for_face: bool = True,
     max_seconds: float = math.inf,
     watch: Watch = unwatched,
@@ -79,11 +79,11 @@ def narrate(
         spoken.append(part)
         seconds += PAUSE_SECONDS
     edges = (BEFORE_SECONDS, AFTER_SECONDS) if for_face else (0.0, 0.0)
-    return _joined(levelled(spoken), *edges)
+    return _joined(match_loudness(spoken), *edges)
 
 
 def _spoken(
-    text: SpokenText, outside: OutsideVoices | None, max_seconds: float
+    text: SpokenText, outside: ServiceSynthesizer | None, max_seconds: float
 ) -> SynthesizedSpeech:
     if text.voice is not None and is_outside(text.voice):
         if outside is None:
@@ -99,7 +99,7 @@ def _spoken(
     )
 
 
-def levelled(parts: list[SynthesizedSpeech]) -> list[SynthesizedSpeech]:
+def match_loudness(parts: list[SynthesizedSpeech]) -> list[SynthesizedSpeech]:
     """Make parts of the speech service as loud as the others; the same list."""
     own = [_loudness(part) for part in parts if are_known(part.phonemes)]
     if len(own) in (0, len(parts)):
@@ -147,7 +147,7 @@ def _joined(
         start = end + pause if phonemes else 0
         if phonemes:
             phonemes.append(PhonemeTiming(end / rate, start / rate, ""))
-        phonemes.extend(moved(part.phonemes, start / rate) if start else part.phonemes)
+        phonemes.extend(shifted(part.phonemes, start / rate) if start else part.phonemes)
         notices.extend(part.notices)
         end = start + len(part.samples)
         samples[before + start : before + end] = part.samples
@@ -156,7 +156,7 @@ def _joined(
     first, last = before / rate, (before + end) / rate
     around = (
         PhonemeTiming(0.0, first, ""),
-        *moved(phonemes, first),
+        *shifted(phonemes, first),
         PhonemeTiming(last, last + after / rate, ""),
     )
     return SynthesizedSpeech(samples, rate, around, tuple(notices))
@@ -168,7 +168,7 @@ def _at_rate(speech: SynthesizedSpeech, sample_rate: int) -> SynthesizedSpeech:
     return replace(speech, samples=speech.resampled(sample_rate), sample_rate=sample_rate)
 
 
-def moved(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTiming, ...]:
+def shifted(phonemes: Sequence[PhonemeTiming], seconds: float) -> tuple[PhonemeTiming, ...]:
     """The same sounds, later."""
     return tuple(
         PhonemeTiming(sound.start_seconds + seconds, sound.end_seconds + seconds, sound.ipa)

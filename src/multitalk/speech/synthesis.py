@@ -3,7 +3,7 @@
 The same text, language and voice always give the same samples.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.errors import InvalidRequest, LimitExceeded
-from multitalk.messages import Notice
-from multitalk.speech.articulation import PROBABILITY_RATE
-from multitalk.speech.espeak import TIMEOUT_SECONDS, ask_espeak, inventory, known, list_voices
-from multitalk.speech.naming import is_language_change, named_letters
+from multitalk.messages import Notice, Translated
+from multitalk.speech.coarticulation import PROBABILITY_RATE
+from multitalk.speech.espeak import (
+    DEFAULT_PITCH,
+    TIMEOUT_SECONDS,
+    inventory,
+    list_voices,
+    match_name,
+    resolve_speaker,
+    run_espeak,
+    transpose,
+)
 from multitalk.speech.phonemes import one_hot, viseme_sequence, visemes_of_ipa
-from multitalk.speech.reading import Reading, reading_of
-from multitalk.speech.track import STEPS_PER_FRAME, VisemeTrack, track_from
-from multitalk.speech.voices import DEFAULT_PITCH, speaker_meant, transposed
+from multitalk.speech.text.front_end import Piece, Reading, read_text
+from multitalk.speech.text.languages import LANGUAGE_NAMES
+from multitalk.speech.text.scripts import script_of
+from multitalk.speech.viseme_track import STEPS_PER_FRAME, VisemeTrack, track_from_probabilities
 
 MAX_CHARACTERS = 20_000
 MAX_SECONDS = 3600.0  # digits are a word each, and a word may be slow
@@ -103,18 +112,18 @@ def synthesize(
     if len(text) > MAX_CHARACTERS:
         raise LimitExceeded("text_too_long", field="text", limit=MAX_CHARACTERS, length=len(text))
     max_seconds = min(max_seconds, MAX_SECONDS)
-    reading = reading_of(text, language)
+    reading = read_text(text, language)
     if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
-    speaker = None if voice is None else speaker_meant(voice, language=reading.language)
+    speaker = None if voice is None else resolve_speaker(voice, language=reading.language)
     if speaker is not None:
-        speaker = known(speaker, list_voices(), key="voice_unknown", field="voice")
+        speaker = match_name(speaker, list_voices(), key="voice_unknown", field="voice")
     tunings = {
-        language: transposed(_pitch_of(speaker, language), semitones)
+        language: transpose(_pitch_of(speaker, language), semitones)
         for language in dict.fromkeys(piece.language for piece in reading.pieces)
     }
     names = inventory()["languages"]
-    answer, sound = ask_espeak(
+    answer, sound = run_espeak(
         {
             "pieces": [
                 {
@@ -134,7 +143,7 @@ def synthesize(
     )
     notices = [
         *reading.notices,
-        *named_letters(reading.pieces, answer["pieces"]),
+        *spelled_letters_notices(reading.pieces, answer["pieces"]),
         *(note for each in tunings.values() for note in each.notices),
     ]
     speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"), notices)
@@ -209,7 +218,7 @@ def phoneme_track(phonemes: tuple[PhonemeTiming, ...], num_frames: int) -> Visem
     ]
     num_steps = num_frames * STEPS_PER_FRAME
     probabilities = one_hot(viseme_sequence(timed, num_steps, rate=PROBABILITY_RATE))
-    return track_from(probabilities, np.zeros(num_steps, np.float32))
+    return track_from_probabilities(probabilities, np.zeros(num_steps, np.float32))
 
 
 def _pitch_of(speaker: str | None, language: str) -> tuple[float, float]:
@@ -217,3 +226,84 @@ def _pitch_of(speaker: str | None, language: str) -> tuple[float, float]:
     own = inventory()["language_speakers"].get(language, {}).get("pitch", DEFAULT_PITCH)
     found = own if speaker is None else inventory()["variants"][speaker].get("pitch", own)
     return float(found[0]), float(found[1])
+
+
+# A letter that is read has this many phonemes at most, on average over a word: four for a Hangul
+# syllable, five for a Han character with its tone. "Chinese letter" has eleven.
+_MOST_PHONEMES = 5
+_MOST_SHOWN = 10
+_STOPS = ".,;:!?…()[]\"'-–—。，、；：！？「」『』《》“”‘’؟،؛।"
+
+
+def is_language_change(ipa: str) -> bool:
+    """Whether a phoneme's name is a change to the sounds of another language, such as (en)."""
+    return ipa.startswith("(")
+
+
+def spelled_letters_notices(
+    pieces: Sequence[Piece], spoken: Sequence[Mapping[str, Any]]
+) -> list[Notice]:
+    """A notice for each language whose voice named what it cannot read.
+
+    Args:
+        pieces: What was spoken.
+        spoken: The synthesizer's answer to each: `words` and `phonemes`.
+    """
+    named: dict[str, dict[str, None]] = {}
+    for piece, answer in zip(pieces, spoken, strict=True):
+        for word, phonemes in _words(piece.text, answer):
+            if _is_named(word, phonemes, piece.language):
+                named.setdefault(piece.language, {}).update(dict.fromkeys(_shown(word)))
+    return [
+        Notice(
+            "letters_named",
+            {
+                "language": _name_of(language),
+                "letters": " ".join(list(letters)[:_MOST_SHOWN]),
+            },
+        )
+        for language, letters in named.items()
+    ]
+
+
+def _name_of(language: str) -> str:
+    if language not in LANGUAGE_NAMES:
+        return language
+    english, _, korean, *_ = LANGUAGE_NAMES[language]
+    return Translated(english, ko=korean)
+
+
+def _shown(word: str) -> list[str]:
+    """Its letters and signs, without the commas and full stops around them."""
+    return [letter for letter in word if letter not in _STOPS and not letter.isspace()]
+
+
+def _words(text: str, answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Each word and its phonemes. A word that is spelt comes once for each letter.
+
+    espeak-ng reports no event for some words: their phonemes are with the word before, so it is
+    taken with all the text up to the next event.
+    """
+    phonemes = [ipa for _, ipa in answer["phonemes"]]
+    words = answer["words"]
+    ends = [*(start for *_, start in words), len(phonemes)][1:]
+    heard: dict[tuple[int, int], list[str]] = {}
+    for (first, length, start), end in zip(words, ends, strict=True):  # there may be no words
+        heard.setdefault((first, length), []).extend(phonemes[start:end])
+    firsts = sorted({first for first, _ in heard})
+    until = dict(zip(firsts, [*firsts[1:], len(text)], strict=False))  # there may be no words
+    return [
+        (text[first : max(first + length, until[first])].strip(), said)
+        for (first, length), said in heard.items()
+    ]
+
+
+def _is_named(word: str, phonemes: Sequence[str], language: str) -> bool:
+    letters = sum(script_of(letter) not in {"", "LATIN"} for letter in word)
+    if letters:
+        sounds = sum(bool(ipa) and not is_language_change(ipa) for ipa in phonemes)
+        return not any(letter.isdigit() for letter in word) and (
+            sounds > _MOST_PHONEMES * len(word) + 1
+        )
+    is_sign = bool(_shown(word)) and not any(letter.isalnum() for letter in word)
+    return is_sign and not language.startswith("en") and any(map(is_language_change, phonemes))

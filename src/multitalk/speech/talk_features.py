@@ -1,15 +1,16 @@
-"""A talk's speech features, heard as the talk goes: an hour of them would fill 3.3 GB.
+"""Speech features of a talk, computed block by block: an hour of them would fill 3.3 GB.
 
 The encoder attends to all that it is given at once. Up to a minute that is the whole talk. A longer
 one is heard in blocks of 40 s, each with 10 s more on both sides, whose features are dropped: so
 memory and the wait for the first frames are those of a minute, however long the talk is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.media.silence import AUDIBLE_PEAK
@@ -103,3 +104,56 @@ def presence(speech: Array, start: int, stop: int) -> Array:
     near = sliding_window_view(peaks >= AUDIBLE_PEAK, len(LINGER))  # [stop - start, 2 reach + 1]
     present: Array = (near * LINGER).max(axis=1).astype(np.float32)
     return present[:, None, None]
+
+
+Moments = NDArray[np.float64]
+
+VARIANCE_FLOOR = 1e-7
+BLOCK_SAMPLES = 160_000
+
+
+class NormalizedVoice:
+    """A voice of any length with zero mean and unit variance, as wav2vec 2.0 takes it.
+
+    Digital silence stays zero, and zeros follow the voice. What depends on all of it (mean,
+    variance, moments of its windows) is summed in float64, a block at a time.
+
+    Args:
+        speech: Mono [S], S > 0; may be a memory-mapped file.
+        num_samples: Length with the zeros; S when None.
+    """
+
+    def __init__(self, speech: Array, num_samples: int | None = None) -> None:
+        self._speech = speech
+        self.num_samples = len(speech) if num_samples is None else num_samples
+        total = sum(float(block.sum(dtype=np.float64)) for block in self._blocks())
+        self._mean = np.float64(total / len(speech))
+        squares = sum(float(np.square(block - self._mean).sum()) for block in self._blocks())
+        self._deviation = np.sqrt(squares / len(speech) + VARIANCE_FLOOR)
+
+    def samples(self, start: int, stop: int) -> Array:
+        """Samples of a range that lies in [0, num_samples), float32."""
+        heard = np.asarray(self._speech[start:stop], np.float32)
+        leveled: Array = ((heard - self._mean) / self._deviation).astype(np.float32)
+        return np.pad(leveled, (0, stop - start - len(heard)))
+
+    def window_moments(self, size: int, stride: int) -> tuple[Moments, Moments]:
+        """Mean [size] and covariance [size, size] of windows that begin every `stride` samples.
+
+        They fix the mean and the variance of whatever is a weighted sum of each window.
+        """
+        count = (self.num_samples - size) // stride + 1
+        total, products = np.zeros(size), np.zeros((size, size))
+        step = BLOCK_SAMPLES // stride
+        for first in range(0, count, step):
+            last = min(first + step, count) - 1
+            samples = self.samples(first * stride, last * stride + size).astype(np.float64)
+            windows = sliding_window_view(samples, size)[::stride]
+            total += windows.sum(axis=0)
+            products += windows.T @ windows
+        mean = total / count
+        return mean, products / count - np.outer(mean, mean)
+
+    def _blocks(self) -> Iterator[Array]:
+        for start in range(0, len(self._speech), BLOCK_SAMPLES):
+            yield np.asarray(self._speech[start : start + BLOCK_SAMPLES], np.float32)

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from multitalk.array_types import Array
-from multitalk.speech.features import (
+from multitalk.speech.log_mel import (
     FEATURE_RATE,
     FLOOR,
     HOP,
@@ -24,9 +24,20 @@ from multitalk.speech.features import (
     loudness_of,
     relative_log,
 )
-from multitalk.speech.network import CONTEXT_STEPS, STRIDE, VisemeWeights, listen, shipped_weights
 from multitalk.speech.phonemes import NUM_VISEMES, SILENCE
-from multitalk.speech.track import MOVEMENT_CONTEXT, STEPS_PER_FRAME, VisemeTrack, track_from
+from multitalk.speech.viseme_network import (
+    CONTEXT_STEPS,
+    STRIDE,
+    VisemeWeights,
+    predict,
+    shipped_weights,
+)
+from multitalk.speech.viseme_track import (
+    MOVEMENT_CONTEXT,
+    STEPS_PER_FRAME,
+    VisemeTrack,
+    track_from_probabilities,
+)
 from multitalk.timebase import FPS, SAMPLES_PER_FRAME
 
 BLOCK_SECONDS = 4
@@ -104,7 +115,7 @@ def _tracks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator
             silence(MOVEMENT_CONTEXT) if after is None else after[:MOVEMENT_CONTEXT],
         ]
         heard = np.concatenate([edges[0], current, edges[1]])
-        track = track_from(heard[:, :NUM_VISEMES], heard[:, NUM_VISEMES])
+        track = track_from_probabilities(heard[:, :NUM_VISEMES], heard[:, NUM_VISEMES])
         first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
         yield track[first : first + BLOCK_FRAMES]
 
@@ -137,7 +148,7 @@ def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> It
         context = [_padded(block) for block in (before, current, after)]
         reached = slice(BLOCK_FEATURES - CONTEXT_FEATURES, 2 * BLOCK_FEATURES + CONTEXT_FEATURES)
         heard, energy = relative_log(np.concatenate(context)[reached], loudness)
-        probabilities = listen(heard, weights)
+        probabilities = predict(heard, weights)
         energy = energy[::STRIDE]
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
         yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]

@@ -20,8 +20,7 @@ from transformers import Wav2Vec2Model
 
 from multitalk.array_types import Array
 from multitalk.media.silence import is_silent
-from multitalk.speech.normalized import NormalizedVoice
-from multitalk.speech.talk_features import Pauses, TalkFeatures, presence
+from multitalk.speech.talk_features import NormalizedVoice, Pauses, TalkFeatures, presence
 from multitalk.timebase import SAMPLES_PER_FRAME
 
 AtWork = Callable[[], AbstractContextManager[object]]

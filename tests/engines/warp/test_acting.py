@@ -9,7 +9,7 @@ from multitalk.engines.warp.mood import MOODS, NEUTRAL, Course
 from multitalk.engines.warp.puppet import Pose, Puppet
 from multitalk.engines.warp.rig import Rig
 from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 
 
 def a_vowel(**values: float) -> VisemeTrack:

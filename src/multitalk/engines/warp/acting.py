@@ -13,7 +13,7 @@ from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED, smile_of
 from multitalk.face.geometry import ramp
-from multitalk.speech.track import VisemeTrack
+from multitalk.speech.viseme_track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a little

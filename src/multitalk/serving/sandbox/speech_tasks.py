@@ -19,9 +19,9 @@ from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.serving.sandbox.ipc import SPEECH, told_notices
 from multitalk.speech.espeak import inventory
-from multitalk.speech.latin import latin_language
 from multitalk.speech.narration import AFTER_SECONDS, BEFORE_SECONDS, PAUSE_SECONDS, narrate
 from multitalk.speech.synthesis import SynthesizedSpeech
+from multitalk.speech.text.language_identification import identify_latin
 
 Speak: TypeAlias = Callable[..., SynthesizedSpeech]  # as `narrate`
 
@@ -193,7 +193,7 @@ def prepare() -> None:
         inventory()
     except EngineUnavailable:
         return  # whoever asks is told
-    latin_language("a word")
+    identify_latin("a word")
 
 
 def lengths(

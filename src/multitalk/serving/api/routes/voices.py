@@ -27,9 +27,9 @@ from multitalk.serving.sandbox.fair_scheduler import Turn
 from multitalk.serving.sandbox.ipc import SPEECH, notices_from, opened
 from multitalk.serving.sandbox.pool import SPEECH_CPU_SECONDS, limits_for
 from multitalk.settings import Settings
-from multitalk.speech.catalogue import catalogue
 from multitalk.speech.narration import narrate
-from multitalk.speech.outside import outside_voices
+from multitalk.speech.service_synthesis import service_synthesizer
+from multitalk.speech.voice_catalogue import catalogue
 
 router = APIRouter()
 
@@ -154,7 +154,7 @@ async def _by_service(
     server, gone = server_of(request), threading.Event()
 
     def speak() -> Sequence[Notice]:
-        outside = outside_voices(server.settings, directory, gone.is_set)
+        outside = service_synthesizer(server.settings, directory, gone.is_set)
         spoken = narrate([text], field=PLACE, outside=outside, for_face=False)
         sound = encode_sound(spoken.samples, spoken.sample_rate, format_name)
         (directory / SPEECH).write_bytes(sound)

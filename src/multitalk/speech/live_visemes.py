@@ -1,0 +1,153 @@
+"""Mouth movement of a voice that is still being spoken, a video frame at a time.
+
+Energies of the sound are computed once. For each frame the viseme network hears the last 1.2 s and
+what is known of the future, and the lips are read off at the frame's instant. All that is kept is
+bounded: two seconds of band energies, eight of loudness, a minute of one loudness a second.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from multitalk.array_types import Array
+from multitalk.speech.log_mel import (
+    FEATURE_RATE,
+    HOP,
+    LOUDNESS_PERCENTILE,
+    NUM_BANDS,
+    REACH,
+    SILENT_ENERGY,
+    WINDOW,
+    band_energies,
+    relative_log,
+)
+from multitalk.speech.phonemes import NUM_VISEMES
+from multitalk.speech.pitch import stream_pitch
+from multitalk.speech.viseme_network import STRIDE, VisemeWeights, predict, shipped_weights
+from multitalk.speech.viseme_track import STEPS_PER_FRAME, VisemeTrack, track_from_probabilities
+from multitalk.speech.visemes import REMEMBERED_SHARE, SILENT_LOG_ENERGY, silence
+from multitalk.timebase import FPS
+
+PAST_FEATURES = 120  # that the network hears before a frame: more costs time and adds little
+MOST_AHEAD = 10  # video frames of future
+FRAME_FEATURES = FEATURE_RATE // FPS
+KEPT_FEATURES = PAST_FEATURES + (MOST_AHEAD + 2) * FRAME_FEATURES
+# Loudness is that of the last seconds in which something was heard; silence is not counted.
+LOUD_FEATURES = 8 * FEATURE_RATE
+REMEMBERED_SECONDS = 60
+# What a voice at -20 dB of full scale has. Its share fades while the first sounds are heard.
+USUAL_LOUDNESS = 1.3
+KNOWN_AFTER = 30  # features that were heard
+# A voice at -40 dB: of what is 7 dB softer, noise before any word included, no talk is made.
+SOFT_LOUDNESS = 0.013
+
+
+class LiveVisemes:
+    """The visemes of one voice, from sound that comes in blocks of a video frame."""
+
+    def __init__(self, *, weights: VisemeWeights | None = None) -> None:
+        """Begin with silence; `weights` are the network's, None for the shipped ones."""
+        self._weights = weights or shipped_weights()
+        self._loudness = _RunningLoudness()
+        self._num_frames = 0  # that were appended, less those that were cut
+        self._tail = np.zeros(REACH, np.float32)  # from where the next feature's window begins
+        # From the feature `first` on; before all sound there was silence.
+        self._energies = np.zeros((PAST_FEATURES, NUM_BANDS + 1), np.float32)
+        self._first = -PAST_FEATURES
+        self._samples: deque[Array] = deque(maxlen=MOST_AHEAD + 3)  # of the last frames
+
+    def append(self, samples: Array) -> None:
+        """Hear one more frame's sound: float32 [640] in [-1, 1], 16 kHz."""
+        self._num_frames += 1
+        self._samples.append(samples)
+        self._tail = np.concatenate([self._tail, samples])
+        count = (len(self._tail) - WINDOW) // HOP + 1
+        heard = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
+        self._tail = self._tail[count * HOP :]
+        self._loudness.add(heard[:, NUM_BANDS])
+        self._energies = np.concatenate([self._energies, heard])
+        surplus = max(len(self._energies) - KEPT_FEATURES, 0)
+        self._energies = self._energies[surplus:]
+        self._first += surplus
+
+    def cut(self, num_frames: int) -> None:
+        """Forget all that was appended after the first `num_frames`: it will not be said."""
+        for _ in range(min(self._num_frames - num_frames, len(self._samples))):
+            self._samples.pop()
+        self._num_frames = num_frames
+        self._tail = np.zeros(REACH, np.float32)
+        # A frame's last feature is known with the next frame only; cut before, it is silence.
+        length = num_frames * FRAME_FEATURES - self._first
+        self._energies = self._energies[:length]
+        missing = length - len(self._energies)
+        self._energies = np.pad(self._energies, ((0, missing), (0, 0)))
+
+    def silence(self) -> None:
+        """Let what was heard so far move the lips no more."""
+        self._energies[:] = 0
+        self._tail[:] = 0
+
+    def frame(self, index: int) -> VisemeTrack:
+        """The mouth at (index + 0.5) / 25 s: a track of one frame.
+
+        Args:
+            index: One of the last `MOST_AHEAD` + 1 that were appended. Those behind it are the
+                future that is known.
+        """
+        start = max(self._first, (index + 1) * FRAME_FEATURES - PAST_FEATURES)
+        start = -(-start // FRAME_FEATURES) * FRAME_FEATURES
+        window = self._energies[start - self._first :]
+        if len(window) == 0 or float(window[:, NUM_BANDS].max()) < SILENT_ENERGY:
+            return VisemeTrack.silent(1)
+        bands, energy = relative_log(window, self._loudness.now())
+        energy = energy[::STRIDE]
+        if float(energy.max()) < SILENT_LOG_ENERGY:
+            return VisemeTrack.silent(1)
+        probabilities = predict(bands, self._weights)
+        probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
+        place = index - start // FRAME_FEATURES
+        wanted = STEPS_PER_FRAME * (place + 1)
+        missing = max(wanted - len(energy), len(energy) % STEPS_PER_FRAME)
+        track = track_from_probabilities(
+            np.pad(probabilities, ((0, missing), (0, 0)), mode="edge"),
+            np.pad(energy, (0, missing), mode="edge"),
+        )
+        return track[place : place + 1]
+
+    def pitch(self, index: int) -> float:
+        """Pitch of a frame in semitones above 100 Hz; NaN where there is none, or no neighbour."""
+        place = len(self._samples) - (self._num_frames - index)
+        if not 0 < place < len(self._samples) - 1:
+            return float("nan")
+        around = np.concatenate([self._samples[place + offset] for offset in (-1, 0, 1)])
+        return float(next(stream_pitch(around, num_frames=2, chunk_frames=2))[1])
+
+
+class _RunningLoudness:
+    """The loudness of a talk's loud parts, as far as it has been heard."""
+
+    def __init__(self) -> None:
+        self._heard = np.zeros(0, np.float32)
+        self._remembered: deque[float] = deque([SOFT_LOUDNESS], maxlen=REMEMBERED_SECONDS)
+        self._unremembered = 0
+
+    def add(self, loudness: Array) -> None:
+        """Hear features of this loudness [T]."""
+        audible = loudness[loudness >= SILENT_ENERGY]
+        self._heard = np.concatenate([self._heard, audible])[-LOUD_FEATURES:]
+        self._unremembered += len(audible)
+        if self._unremembered >= FEATURE_RATE:
+            self._unremembered -= FEATURE_RATE
+            self._remembered.append(self._recent())
+
+    def now(self) -> float:
+        """What energies are relative to."""
+        recent = self._recent()
+        return max(recent, REMEMBERED_SHARE * max(self._remembered))
+
+    def _recent(self) -> float:
+        if not len(self._heard):
+            return USUAL_LOUDNESS
+        here = float(np.percentile(self._heard, LOUDNESS_PERCENTILE))
+        known = min(len(self._heard) / KNOWN_AFTER, 1.0)
+        return float(here**known * USUAL_LOUDNESS ** (1 - known))

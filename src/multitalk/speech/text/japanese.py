@@ -1,0 +1,97 @@
+"""Japanese text as kana, spelt as it sounds: the synthesizer reads kana and no kanji.
+
+Kanji, numbers and particles are read by Open JTalk, an extra. Kana alone is read without it.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
+from multitalk.fence.running import run_fenced
+from multitalk.speech.text.plain_text import split_text
+from multitalk.speech.text.scripts import script_of
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT_SECONDS = 120.0
+_MOST_ANSWER_BYTES = 16 << 20
+
+# Before a mark or a space は and へ are particles, and so they are after these words.
+_PRONOUNS = (
+    "わたし|わたくし|あたし|ぼく|おれ|あなた|きみ|かれ|かのじょ|みんな|これ|それ|あれ|どれ|ここ|そこ|"
+    "あそこ|どこ|こちら|そちら|きょう|あした|あす|きのう|いま|なまえ|こんにち|こんばん|では|には|とは"
+)
+_HA = re.compile(
+    rf"(?<=[\u3041-\u30ff])は(?=[\s、。，．,.!?！？…]|$)|(?<=[にとで])は|({_PRONOUNS})は"
+)
+_MOST_CHARACTERS = 200  # that Open JTalk is asked at once; it refuses some thousand
+_HE = re.compile(
+    r"(?<=[\u3041-\u30ff])へ(?=[\s、。，．,.!?！？…]|$)|(?<=[こそどらうん])へ(?=い|き|む|か)"
+)
+
+
+def to_kana(texts: Sequence[str]) -> list[str]:
+    """Japanese texts in kana as their sounds are spelt: 今日は as キョーワ.
+
+    Args:
+        texts: Plain text of one line each. They are read by one process.
+
+    Raises:
+        InvalidRequest: Open JTalk crashes at a text.
+        DeadlineExceeded: It took too long.
+        EngineUnavailable: A text has kanji or digits, and the extra `japanese` is not installed.
+    """
+    if find_spec("pyopenjtalk") is None:
+        return [_without_package(text) for text in texts]
+    parts = [_parts_of(text) for text in texts]
+    kana = iter(_asked([part for of_text in parts for part in of_text]))
+    return [
+        " ".join(next(kana).replace("’", "").replace("−", " ") for _ in of_text)
+        for of_text in parts
+    ]
+
+
+def _parts_of(text: str) -> list[str]:
+    said = re.sub(r"(?<=\d)\s*[~–]\s*(?=\d)", "から", text)
+    said = re.sub("何(?=です|でし|だ|の)", "なん", said)
+    # By words, else it would run them together.
+    return [part for word in said.split() for part in split_text(word, _MOST_CHARACTERS)]
+
+
+def _asked(parts: Sequence[str]) -> list[str]:
+    """What Open JTalk reads, in a process of its own."""
+    try:
+        ended = run_fenced(
+            "multitalk.speech.text.openjtalk_process",
+            json.dumps(parts).encode(),
+            environment={"OPENBLAS_NUM_THREADS": "1"},  # each has much address space
+            timeout_seconds=_TIMEOUT_SECONDS,
+            most_answer_bytes=_MOST_ANSWER_BYTES,
+        )
+    except TimeoutError as error:
+        raise DeadlineExceeded("synthesis_slow", limit=_TIMEOUT_SECONDS) from error
+    except OSError as error:
+        raise _unavailable() from error
+    if ended.died:
+        raise InvalidRequest("text_unspeakable_here", field="text")
+    if ended.returncode != 0:
+        _LOG.error("Open JTalk's process failed: %s", ended.complaint)
+        raise _unavailable()
+    return [str(kana) for kana in json.loads(ended.answer)]
+
+
+def _unavailable() -> EngineUnavailable:
+    return EngineUnavailable("engine_unavailable", engine="Open JTalk", reason="its process failed")
+
+
+def _without_package(text: str) -> str:
+    if any(script_of(letter) == "HAN" for letter in text):
+        raise EngineUnavailable(
+            "japanese_unread",
+            field="text",
+            install="pip install 'pyopenjtalk-plus<0.5'",
+        )
+    text = _HA.sub(lambda found: (found[1] or "") + "わ", text)
+    return _HE.sub("え", text)
