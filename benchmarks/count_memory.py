@@ -31,20 +31,21 @@ from transformers import (
 from diffusion_cost import Size
 from diffusion_models import made_on, make_quantized, make_transformer
 from multitalk.engines.diffusion.buckets import BUCKETS
-from multitalk.engines.diffusion.plans import (
+from multitalk.engines.diffusion.memory_plan import (
+    BLOCKS_AT_ONCE,
     DECODE_BYTES,
     ENCODE_BYTES,
     GIB,
     PLANS,
     STEP_BYTES,
+    NetworkBytes,
     Room,
     VaeDtype,
 )
 from multitalk.engines.diffusion.quantized import store_weights_as
 from multitalk.engines.diffusion.segments import latent_frames
 from multitalk.engines.diffusion.transformer import Conditioning
-from multitalk.engines.diffusion.vae_codec import VaeCodec
-from multitalk.engines.diffusion.weight_sizes import BLOCKS_AT_ONCE, NetworkBytes
+from multitalk.engines.diffusion.vae import VaeCodec
 from random_weights import REAL
 
 SEGMENT_FRAMES = 81

@@ -31,7 +31,7 @@ from diffusion_models import (
     make_quantized,
     make_transformer,
 )
-from multitalk.engines.diffusion import vae_strips
+from multitalk.engines.diffusion import parallel_vae
 from multitalk.engines.diffusion.quantized import multiply_in_fp8
 from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
@@ -212,8 +212,8 @@ def strip_costs(height: int, width: int, processes: int) -> tuple[Cost, Cost]:
         return _counted(lambda: vae.encode(video)), _counted(lambda: vae.decode(latents))
     strip = Strip(processes, (processes - 1) // 2)  # in the middle: others on both sides
     return (
-        _counted(lambda: vae_strips.encode(vae, video, strip)),
-        _counted(lambda: vae_strips.decode(vae, latents, strip)),
+        _counted(lambda: parallel_vae.encode(vae, video, strip)),
+        _counted(lambda: parallel_vae.decode(vae, latents, strip)),
     )
 
 

@@ -18,8 +18,8 @@ import torch
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
-from multitalk.engines.diffusion.outfit import Outfit
-from multitalk.engines.diffusion.plans import PLANS
+from multitalk.engines.diffusion.memory_plan import PLANS
+from multitalk.engines.diffusion.profiles import Outfit
 from multitalk.engines.diffusion.segments import SegmentLengths
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "engines" / "diffusion"))

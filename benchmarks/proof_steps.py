@@ -25,10 +25,10 @@ from diffusers.models.attention_dispatch import attention_backend, dispatch_atte
 from torch.nn import functional
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.acceleration import hasten
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.quantized import QuantizedLinear
-from multitalk.engines.diffusion.speed import hasten
 from multitalk.settings import Settings
 from random_weights import REAL, ROOT, TOY, write_set
 

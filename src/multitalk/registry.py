@@ -58,7 +58,7 @@ def choose_engine(*, weights: Path | None = None) -> EngineName:
     """The engine that `auto` takes: diffusion where there are weights and a GPU, else warp."""
     if weights is None or _absent_packages():
         return "warp"
-    from multitalk.engines.diffusion.memory import has_gpu  # noqa: PLC0415 - loads torch
+    from multitalk.engines.diffusion.offload import has_gpu  # noqa: PLC0415 - loads torch
 
     return "diffusion" if has_gpu() else "warp"
 

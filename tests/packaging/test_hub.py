@@ -14,7 +14,7 @@ from multitalk.job import run_job
 from multitalk.registry import load_engine
 from multitalk.schema import parse_request
 from multitalk.settings import Settings
-from multitalk.weights.manifest import load_manifest
+from multitalk.weights.sets import load_manifest
 
 ROOT = Path(__file__).parents[2]
 IN_THE_IMAGE = "/opt/multitalk/"

@@ -15,9 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from multitalk.engines.diffusion.buckets import choose_bucket, fit_picture
-from multitalk.engines.diffusion.convert import load_transformer
+from multitalk.engines.diffusion.convert_transformer import load_transformer
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
-from multitalk.engines.diffusion.masks import speaker_masks
 from multitalk.engines.diffusion.sampler import (
     Continuation,
     SampledSegment,
@@ -26,6 +25,7 @@ from multitalk.engines.diffusion.sampler import (
     schedule,
 )
 from multitalk.engines.diffusion.segments import SegmentLengths, num_segments, segments
+from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 

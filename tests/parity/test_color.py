@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
-from multitalk.engines.diffusion.color import (  # noqa: E402
+from multitalk.engines.diffusion.color import (
     lab_from_rgb,
     match_colors,
     rgb_from_lab,

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
-from stand_ins import (  # noqa: E402
+from stand_ins import (
     assert_same_counts,
     assert_same_cuts,
     assert_same_questions,
@@ -19,8 +19,8 @@ from stand_ins import (  # noqa: E402
     small_transformer,
 )
 
-from multitalk.engines.diffusion.sampler import continue_infinitetalk  # noqa: E402
-from multitalk.engines.diffusion.segments import latent_frames  # noqa: E402
+from multitalk.engines.diffusion.sampler import continue_infinitetalk
+from multitalk.engines.diffusion.segments import latent_frames
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,18 @@ pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from multitalk.engines.diffusion.convert import (  # noqa: E402
+from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
+    to_ours,
 )
-from multitalk.engines.diffusion.lora import (  # noqa: E402
+from multitalk.engines.diffusion.lora import (
     LoraMismatch,
     attach_loras,
     merge_lora,
     read_lora,
 )
-from multitalk.engines.diffusion.names import to_ours  # noqa: E402
-from multitalk.engines.diffusion.quantized import QuantizedLinear  # noqa: E402
+from multitalk.engines.diffusion.quantized import QuantizedLinear
 
 PAIRS_ONLY = ["peft", "transformer", "pipe_dit", "lora_unet"]
 STACKED = [("lightx2v", 0.7), ("second", 1.2)]  # in `merged_stacked`

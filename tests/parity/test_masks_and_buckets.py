@@ -17,7 +17,7 @@ from multitalk.engines.diffusion.buckets import (
     fit_mask,
     fit_picture,
 )
-from multitalk.engines.diffusion.masks import (
+from multitalk.engines.diffusion.speakers import (
     PIXELS_PER_LATENT,
     SpeakerOutOfSight,
     speaker_masks,

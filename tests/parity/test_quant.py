@@ -8,13 +8,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from multitalk.engines.diffusion.convert import (  # noqa: E402
-    CheckpointMismatch,
+from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
+    to_ours,
 )
-from multitalk.engines.diffusion.names import to_ours  # noqa: E402
-from multitalk.engines.diffusion.quantized import QuantizedLinear  # noqa: E402
+from multitalk.engines.diffusion.quantized import QuantizedLinear
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 KINDS = ["int8", "fp8"]
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("safetensors")
 
-from stand_ins import (  # noqa: E402
+from stand_ins import (
     StandInCodec,
     assert_same_counts,
     assert_same_cuts,
@@ -20,14 +20,14 @@ from stand_ins import (  # noqa: E402
     small_transformer,
 )
 
-from multitalk.engines.diffusion.guidance import Guidance  # noqa: E402
-from multitalk.engines.diffusion.sampler import (  # noqa: E402
+from multitalk.engines.diffusion.guidance import Guidance
+from multitalk.engines.diffusion.sampler import (
     SampleOptions,
     continue_multitalk,
     sample_talk,
     seeded_noise,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths  # noqa: E402
+from multitalk.engines.diffusion.segments import SegmentLengths
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
-import torch.nn.functional as F  # noqa: E402, N812
-from stand_ins import (  # noqa: E402
+import torch.nn.functional as F  # noqa: N812
+from stand_ins import (
     Recording,
     assert_same_talk,
     portrait,
@@ -18,8 +18,8 @@ from stand_ins import (  # noqa: E402
     small_transformer,
 )
 
-from multitalk.engines.diffusion.sampler import continue_multitalk, schedule  # noqa: E402
-from multitalk.engines.diffusion.step_cache import (  # noqa: E402
+from multitalk.engines.diffusion.sampler import continue_multitalk, schedule
+from multitalk.engines.diffusion.step_cache import (
     WARM_UP_STEPS,
     StepCache,
     relative_change,

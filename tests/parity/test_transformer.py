@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
-from multitalk.engines.diffusion import speaker_binding  # noqa: E402
-from multitalk.engines.diffusion.convert import load_transformer  # noqa: E402
-from multitalk.engines.diffusion.transformer import Conditioning  # noqa: E402
+from multitalk.engines.diffusion import speaker_binding
+from multitalk.engines.diffusion.convert_transformer import load_transformer
+from multitalk.engines.diffusion.transformer import Conditioning
 
 CLOSE = {"atol": 5e-5, "rtol": 1e-4}
 

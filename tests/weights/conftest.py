@@ -9,7 +9,7 @@ import pytest
 from hub_stand_in import HubStandIn, hub_stand_in
 from toy_set import SIZES, VAE, content_of
 
-from multitalk.weights import manifest
+from multitalk.weights import sets
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def manifest_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def toy(manifest_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The toy manifest in this process."""
-    monkeypatch.setattr(manifest, "MANIFEST", manifest_file)
-    manifest.load_manifest.cache_clear()
+    monkeypatch.setattr(sets, "MANIFEST", manifest_file)
+    sets.load_manifest.cache_clear()
     yield
-    manifest.load_manifest.cache_clear()
+    sets.load_manifest.cache_clear()
 
 
 @pytest.fixture

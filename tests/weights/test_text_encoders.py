@@ -6,8 +6,8 @@ import pytest
 
 from multitalk.settings import Settings
 from multitalk.weights.layout import written_path
-from multitalk.weights.manifest import load_manifest
 from multitalk.weights.places import search_places
+from multitalk.weights.sets import load_manifest
 
 
 def hold(directory: Path, weight_set: str, *, text: str | None) -> None:

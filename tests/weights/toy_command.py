@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from multitalk.cli import main
-from multitalk.weights import manifest
+from multitalk.weights import sets
 
 if __name__ == "__main__":
-    manifest.MANIFEST = Path(sys.argv.pop(1))
+    sets.MANIFEST = Path(sys.argv.pop(1))
     main()

@@ -236,9 +236,14 @@ def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
         BUCKETS,
         DEFAULT_RESOLUTION,
     )
-    from multitalk.engines.diffusion.host_memory import available_bytes  # noqa: PLC0415
-    from multitalk.engines.diffusion.plans import GIB, PLANS, Room, VaeDtype  # noqa: PLC0415
-    from multitalk.engines.diffusion.weight_sizes import network_bytes  # noqa: PLC0415
+    from multitalk.engines.diffusion.memory_plan import (  # noqa: PLC0415
+        GIB,
+        PLANS,
+        Room,
+        VaeDtype,
+        available_bytes,
+        network_bytes,
+    )
 
     vae: VaeDtype = "float32" if settings.vae_dtype == "float32" else "bfloat16"
     sizes = network_bytes(

@@ -11,7 +11,7 @@ from multitalk.cli.console import answering, complain
 from multitalk.cli.fetch_watch import GIGABYTE, watching
 
 if TYPE_CHECKING:
-    from multitalk.weights.manifest import Wanted
+    from multitalk.weights.sets import Wanted
 
 TRUE = {"1", "on", "yes", "true"}  # as the hub's library reads its variables
 
@@ -59,7 +59,7 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
     with answering():
         from multitalk.errors import InvalidRequest  # noqa: PLC0415 - takes a while to load
         from multitalk.settings import Settings  # noqa: PLC0415
-        from multitalk.weights.manifest import load_manifest  # noqa: PLC0415
+        from multitalk.weights.sets import load_manifest  # noqa: PLC0415
         from multitalk.weights.verify import survey  # noqa: PLC0415
 
         directory = to or Settings.from_env().weights

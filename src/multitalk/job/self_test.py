@@ -14,8 +14,8 @@ from multitalk.face.drawn_face import draw_face
 from multitalk.job.workdir import unusable
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from multitalk.weights.manifest import load_manifest
 from multitalk.weights.places import find_weights
+from multitalk.weights.sets import load_manifest
 from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
 
 PORTRAIT_PIXELS = 480

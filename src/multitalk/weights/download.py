@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from multitalk.errors import WeightsUnavailable
 from multitalk.weights.hub import Hub, HubHiccup, Remote
 from multitalk.weights.lockfile import LockedFile
-from multitalk.weights.manifest import Wanted
+from multitalk.weights.sets import Wanted
 from multitalk.weights.verify import Digest
 
 ETAG_CHARACTERS = 16  # enough that the rests of two versions are two files

@@ -24,7 +24,7 @@ from multitalk.weights.download import (
 from multitalk.weights.hub import Hub, Remote
 from multitalk.weights.layout import find_file, written_path
 from multitalk.weights.lockfile import LockedFile, Lockfile, read_lockfile, write_lockfile
-from multitalk.weights.manifest import Wanted, load_manifest
+from multitalk.weights.sets import Wanted, load_manifest
 from multitalk.weights.verify import Digest, check_file
 
 WORKERS = 4

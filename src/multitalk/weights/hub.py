@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, parse_ratelimit_headers
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.weights.manifest import Wanted
+from multitalk.weights.sets import Wanted
 
 # It logs every URL at INFO, and after a redirect a URL's query is a signature.
 logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the manifest is read by pydantic, which this module does without
-    from multitalk.weights.manifest import Wanted
+    from multitalk.weights.sets import Wanted
 
 
 def written_path(directory: Path, wanted: "Wanted") -> Path:

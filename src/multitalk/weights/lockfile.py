@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.weights.manifest import Sha256
+from multitalk.weights.sets import Sha256
 
 LOCK_NAME = "multitalk-weights.lock.json"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from multitalk.messages import Locale, sentence
 from multitalk.settings import Settings
 from multitalk.weights.layout import find_hub_cache
-from multitalk.weights.manifest import load_manifest
+from multitalk.weights.sets import load_manifest
 from multitalk.weights.verify import survey
 
 VOLUME = Path("/runpod-volume/multitalk/weights")

@@ -12,7 +12,7 @@ from typing import Literal
 from multitalk.messages import Locale, sentence
 from multitalk.weights.layout import find_file
 from multitalk.weights.lockfile import LockedFile, read_lockfile
-from multitalk.weights.manifest import Wanted, load_manifest
+from multitalk.weights.sets import Wanted, load_manifest
 
 CHUNK_BYTES = 4 * 2**20
 MAX_READERS = 4  # more do not read a disk faster

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from toy import toy_pipeline, toy_transformer
 
-from multitalk.engines.diffusion.names import to_published
+from multitalk.engines.diffusion.convert_transformer import to_published
 
 SHARDS = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
 INDEX = "diffusion_pytorch_model.safetensors.index.json"

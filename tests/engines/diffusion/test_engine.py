@@ -17,27 +17,27 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from toy import toy_pipeline  # noqa: E402
+from toy import toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion import memory  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
-from multitalk.engines.diffusion.speakers import place_speakers  # noqa: E402
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
-from multitalk.errors import (  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion import memory
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.memory_plan import PLANS
+from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.speakers import place_speakers
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.errors import (
     EngineBroken,
     EngineFailed,
     EngineUnavailable,
     NoFaceFound,
 )
-from multitalk.face.landmarks import FaceLandmarks  # noqa: E402
-from multitalk.face.search import Found  # noqa: E402
-from multitalk.messages import Notice  # noqa: E402
-from multitalk.registry import choose_engine, load_engine  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.search import Found
+from multitalk.messages import Notice
+from multitalk.registry import choose_engine, load_engine
+from multitalk.settings import Settings
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
 OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2, text_guidance_scale=1.0)
@@ -127,7 +127,7 @@ def test_without_a_gpu_auto_leaves_it(weights):
 
 
 def test_a_gpu_and_weights_make_it_what_auto_takes(weights, monkeypatch):
-    monkeypatch.setattr(memory, "has_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_engine(weights=weights) == "diffusion"
     assert choose_engine(weights=None) == "warp"
 
@@ -169,7 +169,7 @@ def test_weights_of_something_else_are_no_random_network(weights, tmp_path):
 def test_the_published_layout_of_the_transformer_is_opened_too(weights, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    from multitalk.engines.diffusion.names import to_published
+    from multitalk.engines.diffusion.convert_transformer import to_published
 
     copy = tmp_path / "copy"
     shutil.copytree(weights, copy)

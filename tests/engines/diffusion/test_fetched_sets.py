@@ -3,7 +3,7 @@
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.engines.diffusion.weight_files import find_weight_files
 from multitalk.weights.layout import written_path
-from multitalk.weights.manifest import load_manifest
+from multitalk.weights.sets import load_manifest
 
 
 def test_what_fetch_writes_is_found(tmp_path):

@@ -13,15 +13,15 @@ pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 av = pytest.importorskip("av")
 
-from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline  # noqa: E402
+from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.errors import InvalidRequest, MediaUndecodable  # noqa: E402
-from multitalk.job import render_talk  # noqa: E402
-from multitalk.registry import load_engine  # noqa: E402
-from multitalk.schema import parse_request  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.errors import InvalidRequest, MediaUndecodable
+from multitalk.job import render_talk
+from multitalk.registry import load_engine
+from multitalk.schema import parse_request
+from multitalk.settings import Settings
 
 STRIDE = TOY_SEGMENT_FRAMES - TOY_CONDITIONING_FRAMES
 NUM_FRAMES = 25  # of the talk: windows at 0, 4, 8, 12 and 16

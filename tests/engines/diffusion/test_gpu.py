@@ -11,23 +11,25 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from toy import predict, toy_inputs, toy_pipeline, toy_transformer  # noqa: E402
+from toy import predict, toy_inputs, toy_pipeline, toy_transformer
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion import engine as engine_module  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.memory import place  # noqa: E402
-from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
-from multitalk.engines.diffusion.speaker_binding import speaker_map  # noqa: E402
-from multitalk.engines.diffusion.speed import (  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion import engine as engine_module
+from multitalk.engines.diffusion.acceleration import (
     FP8_CAPABILITY,
     choose_attention,
     problem_of_fp8,
 )
-from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
-from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.memory import place
+from multitalk.engines.diffusion.memory_plan import PLANS
+from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.speaker_binding import speaker_map
+from multitalk.engines.diffusion.vae import (
+    VaeCodec,
+    use_channels_last,
+)
 
 pytestmark = [
     pytest.mark.gpu,

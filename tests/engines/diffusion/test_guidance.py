@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from multitalk.engines.diffusion.guidance import (  # noqa: E402
+from multitalk.engines.diffusion.guidance import (
     AdaptiveProjection,
     Guidance,
     Guide,

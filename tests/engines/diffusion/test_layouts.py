@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from publish import (  # noqa: E402
+from publish import (
     CLIP,
     SHARDS,
     T5,
@@ -21,15 +21,15 @@ from publish import (  # noqa: E402
     wan_text_names,
     write_index,
 )
-from safetensors.torch import load_file, save_file  # noqa: E402
-from toy import SIZES, predict, toy_inputs  # noqa: E402
+from safetensors.torch import load_file, save_file
+from toy import SIZES, predict, toy_inputs
 
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.names import to_ours  # noqa: E402
-from multitalk.engines.diffusion.pipeline import MultiTalkPipeline  # noqa: E402
-from multitalk.engines.diffusion.published import WEIGHT_SETS  # noqa: E402
-from multitalk.engines.diffusion.quantized import QuantizedLinear  # noqa: E402
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
+from multitalk.engines.diffusion.convert_transformer import to_ours
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
+from multitalk.engines.diffusion.published import WEIGHT_SETS
+from multitalk.engines.diffusion.quantized import QuantizedLinear
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 WAN = "Wan2.1-I2V-14B-480P"
 STORAGES = {"int8": torch.int8, "fp8": torch.int8}

@@ -13,23 +13,23 @@ pytest.importorskip("diffusers")
 
 pytest.importorskip("transformers")
 
-from accelerate import init_empty_weights  # noqa: E402
-from publish import Publisher, publishable_pipeline, wan_text_names  # noqa: E402
-from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-from toy import toy_pipeline  # noqa: E402
+from accelerate import init_empty_weights
+from publish import Publisher, publishable_pipeline, wan_text_names
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from toy import toy_pipeline
 
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.memory import component_sizes  # noqa: E402
-from multitalk.engines.diffusion.tensor_files import open_tensors  # noqa: E402
-from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
-from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel  # noqa: E402
-from multitalk.engines.diffusion.weight_files import (  # noqa: E402
+from multitalk.engines.diffusion.convert_encoders import load_text_encoder
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.memory import component_sizes
+from multitalk.engines.diffusion.memory_plan import network_bytes
+from multitalk.engines.diffusion.state_dict import open_tensors
+from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.weight_files import (
     CheckpointMismatch,
     find_weight_files,
 )
-from multitalk.engines.diffusion.weight_sizes import network_bytes  # noqa: E402
 
 MIB = 2**20
 

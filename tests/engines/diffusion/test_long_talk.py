@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-import toy  # noqa: E402
+import toy
 
-from multitalk.engines.diffusion.pipeline import REMEMBERED_PICTURES  # noqa: E402
-from multitalk.engines.diffusion.segments import num_segments  # noqa: E402
-from multitalk.speech import talk_features  # noqa: E402
+from multitalk.engines.diffusion.pipeline import REMEMBERED_PICTURES
+from multitalk.engines.diffusion.segments import num_segments
+from multitalk.speech import talk_features
 
 NUM_SEGMENTS = 40
 NUM_FRAMES = toy.TOY_SEGMENT_FRAMES + (NUM_SEGMENTS - 1) * (

@@ -8,15 +8,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import Wav2Vec2Config, Wav2Vec2Model  # noqa: E402
+from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from multitalk.speech.talk_features import (  # noqa: E402
+from multitalk.speech.talk_features import (
     BLOCK_ROWS,
     LINGER_ROWS,
     REACH_ROWS,
     WHOLE_ROWS,
 )
-from multitalk.speech.wav2vec2 import CONVOLVED_STEPS, SpeechEncoder  # noqa: E402
+from multitalk.speech.wav2vec2 import CONVOLVED_STEPS, SpeechEncoder
 
 LONG = 3 * BLOCK_ROWS + 77  # frames; heard in four blocks
 

@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("peft")
 
-from toy import toy_transformer  # noqa: E402
+from toy import toy_transformer
 
-from multitalk.engines.diffusion.lora import AttachedLoras, ModuleChange  # noqa: E402
+from multitalk.engines.diffusion.lora import AttachedLoras, ModuleChange
 
 
 @pytest.mark.parametrize("storage", ["int8", "float8_e4m3fn", None])

@@ -12,15 +12,15 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from toy import toy_pipeline  # noqa: E402
+from toy import toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.pipeline import Recent  # noqa: E402
-from multitalk.engines.diffusion.plans import PLANS  # noqa: E402
-from multitalk.engines.diffusion.step_cache import StepCache  # noqa: E402
-from multitalk.engines.diffusion.talk_model import TalkModel  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.memory_plan import PLANS
+from multitalk.engines.diffusion.pipeline import Recent
+from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.step_cache import StepCache
+from multitalk.engines.diffusion.talk_model import TalkModel
 
 SIDES = (0.0, 0.0, 30.0, 50.0), (30.0, 0.0, 60.0, 50.0)
 PROMPTS, PICTURES = 2, 2  # that are remembered here

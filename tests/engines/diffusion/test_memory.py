@@ -14,27 +14,35 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from publish import Publisher, publishable_pipeline  # noqa: E402
-from test_plans import IN_8_BITS  # noqa: E402
-from toy import toy_pipeline, toy_transformer  # noqa: E402
+from publish import Publisher, publishable_pipeline
+from test_memory_plan import IN_8_BITS
+from toy import toy_pipeline, toy_transformer
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion import engine as engine_module  # noqa: E402
-from multitalk.engines.diffusion import memory  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.memory import Placement, devices_of, place  # noqa: E402
-from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.pinned import ALIGNMENT, pack  # noqa: E402
-from multitalk.engines.diffusion.plans import GIB, PLANS, Room, working_bytes  # noqa: E402
-from multitalk.engines.diffusion.vae import use_channels_last  # noqa: E402
-from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
-from multitalk.engines.diffusion.weight_files import find_weight_files  # noqa: E402
-from multitalk.engines.diffusion.weight_sizes import NetworkBytes, network_bytes  # noqa: E402
-from multitalk.errors import EngineUnavailable  # noqa: E402
-from multitalk.registry import load_engine  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
-from multitalk.weights.tensor_headers import tensors_of  # noqa: E402
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion import engine as engine_module
+from multitalk.engines.diffusion import memory
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.memory import Placement, devices_of, place
+from multitalk.engines.diffusion.memory_plan import (
+    GIB,
+    PLANS,
+    NetworkBytes,
+    Room,
+    network_bytes,
+    working_bytes,
+)
+from multitalk.engines.diffusion.offload import ALIGNMENT, pack
+from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.vae import (
+    VaeCodec,
+    use_channels_last,
+)
+from multitalk.engines.diffusion.weight_files import find_weight_files
+from multitalk.errors import EngineUnavailable
+from multitalk.registry import load_engine
+from multitalk.settings import Settings
+from multitalk.weights.tensor_headers import tensors_of
 
 RESIDENT, VISIT, STREAMED = PLANS
 CPU = torch.device("cpu")

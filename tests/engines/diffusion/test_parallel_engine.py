@@ -20,7 +20,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from parallel_scenes import (  # noqa: E402
+from parallel_scenes import (
     CACHE_THRESHOLD,
     CACHED_STEPS,
     frames_of,
@@ -28,18 +28,18 @@ from parallel_scenes import (  # noqa: E402
     short,
     uneven,
 )
-from PIL import Image  # noqa: E402
-from team import ended, forked, run_team  # noqa: E402
-from torch.distributed import run  # noqa: E402
-from toy import toy_pipeline, toy_transformer  # noqa: E402
+from PIL import Image
+from team import ended, forked, run_team
+from torch.distributed import run
+from toy import toy_pipeline, toy_transformer
 
-from multitalk.cli import main  # noqa: E402
-from multitalk.engines.diffusion.launch import Launch  # noqa: E402
-from multitalk.engines.diffusion.notes import Notes  # noqa: E402
-from multitalk.engines.diffusion.parallel import check_heads  # noqa: E402
-from multitalk.errors import EngineBroken, EngineUnavailable  # noqa: E402
-from multitalk.registry import load_engine  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
+from multitalk.cli import main
+from multitalk.engines.diffusion.control_channel import Notes
+from multitalk.engines.diffusion.launch import Launch
+from multitalk.engines.diffusion.parallel import check_heads
+from multitalk.errors import EngineBroken, EngineUnavailable
+from multitalk.registry import load_engine
+from multitalk.settings import Settings
 
 HERE = Path(__file__).parent
 

@@ -9,17 +9,17 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-import toy  # noqa: E402
+import toy
 
-from multitalk.engines.diffusion.masks import SpeakerOutOfSight  # noqa: E402
-from multitalk.engines.diffusion.pipeline import (  # noqa: E402
+from multitalk.engines.diffusion.pipeline import (
     MultiTalkPipeline,
     Recent,
     clean_prompt,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths, num_segments  # noqa: E402
-from multitalk.engines.diffusion.sharing import Alone  # noqa: E402
-from multitalk.engines.diffusion.vae_codec import VaeCodec  # noqa: E402
+from multitalk.engines.diffusion.segments import SegmentLengths, num_segments
+from multitalk.engines.diffusion.sharing import Alone
+from multitalk.engines.diffusion.speakers import SpeakerOutOfSight
+from multitalk.engines.diffusion.vae import VaeCodec
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 # What two runs of the same numbers may differ by: the order of sums depends on where memory lies.

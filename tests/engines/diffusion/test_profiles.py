@@ -15,22 +15,26 @@ pytest.importorskip("peft")
 pytest.importorskip("cv2")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from publish import Publisher, publishable_pipeline  # noqa: E402
-from toy import toy_pipeline  # noqa: E402
+from publish import Publisher, publishable_pipeline
+from toy import toy_pipeline
 
-import multitalk.engines.diffusion.engine as engine_module  # noqa: E402
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched  # noqa: E402
-from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: E402
-from multitalk.engines.diffusion.loading import load_pipeline  # noqa: E402
-from multitalk.engines.diffusion.lora import merge_lora, read_lora  # noqa: E402
-from multitalk.engines.diffusion.outfit import Outfit  # noqa: E402
-from multitalk.engines.diffusion.plans import PLANS, Room  # noqa: E402
-from multitalk.engines.diffusion.profiles import PROFILES, offered, picked  # noqa: E402
-from multitalk.engines.diffusion.weight_files import find_weight_files  # noqa: E402
-from multitalk.errors import EngineUnavailable, InvalidRequest  # noqa: E402
-from multitalk.registry import load_engine  # noqa: E402
-from multitalk.schema import ProfileName  # noqa: E402
-from multitalk.settings import LoraFile, Settings  # noqa: E402
+import multitalk.engines.diffusion.engine as engine_module
+from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.diffusion.loading import load_pipeline
+from multitalk.engines.diffusion.lora import merge_lora, read_lora
+from multitalk.engines.diffusion.memory_plan import PLANS, Room
+from multitalk.engines.diffusion.profiles import (
+    PROFILES,
+    Outfit,
+    offered,
+    picked,
+)
+from multitalk.engines.diffusion.weight_files import find_weight_files
+from multitalk.errors import EngineUnavailable, InvalidRequest
+from multitalk.registry import load_engine
+from multitalk.schema import ProfileName
+from multitalk.settings import LoraFile, Settings
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
 FUSIONX, LIGHTX2V, REALTIME, QUALITY = PROFILES

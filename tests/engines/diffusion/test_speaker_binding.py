@@ -8,11 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from multitalk.engines.diffusion.speaker_binding import (  # noqa: E402
+from multitalk.engines.diffusion.context_parallel import TokenShard
+from multitalk.engines.diffusion.speaker_binding import (
     BACKGROUND_LABEL,
     LABEL_RANGE,
     SpeakerBinding,
@@ -20,7 +21,6 @@ from multitalk.engines.diffusion.speaker_binding import (  # noqa: E402
     speaker_labels,
     speaker_map,
 )
-from multitalk.engines.diffusion.token_shard import TokenShard  # noqa: E402
 
 
 def slow_map(query, key, masks):

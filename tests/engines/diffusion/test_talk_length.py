@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from multitalk.engines.diffusion.guidance import Guidance  # noqa: E402
-from multitalk.engines.diffusion.sampler import (  # noqa: E402
+from multitalk.engines.diffusion.guidance import Guidance
+from multitalk.engines.diffusion.sampler import (
     SampleOptions,
     condition_on,
     continue_infinitetalk,
     continue_multitalk,
     sample_talk,
 )
-from multitalk.engines.diffusion.segments import (  # noqa: E402
+from multitalk.engines.diffusion.segments import (
     SegmentLengths,
     latent_frames,
     num_segments,
 )
-from multitalk.engines.diffusion.talk_model import Voices  # noqa: E402
-from multitalk.media.audio import num_frames_for  # noqa: E402
+from multitalk.engines.diffusion.talk_model import Voices
+from multitalk.media.audio import num_frames_for
 
 KINDS = {
     "multitalk": (continue_multitalk, SegmentLengths.ending_short(81, 25)),

@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
-from team import run_team  # noqa: E402
-from torch import distributed  # noqa: E402
-from toy import NUM_FRAMES, predict, toy_inputs, toy_transformer  # noqa: E402
+from team import run_team
+from torch import distributed
+from toy import NUM_FRAMES, predict, toy_inputs, toy_transformer
 
-from multitalk.engines.diffusion.quantized import store_weights_as  # noqa: E402
-from multitalk.engines.diffusion.transformer import (  # noqa: E402
+from multitalk.engines.diffusion.quantized import store_weights_as
+from multitalk.engines.diffusion.transformer import (
     Conditioning,
     MultiTalkTransformer3DModel,
 )

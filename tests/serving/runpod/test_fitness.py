@@ -11,7 +11,7 @@ from multitalk.errors import WeightsUnavailable
 from multitalk.serving.runpod.fitness import check_weights
 from multitalk.settings import Settings
 from multitalk.weights.layout import written_path
-from multitalk.weights.manifest import load_manifest
+from multitalk.weights.sets import load_manifest
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from diffusers.models.transformers.transformer_wan import WanAttention
 from torch import nn
 from torch.nn import functional
 
+from multitalk.engines.diffusion.context_parallel import TokenShard
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
-from multitalk.engines.diffusion.token_shard import TokenShard
 
 LABEL_BASE = 10_000.0
 

@@ -14,29 +14,38 @@ import torch
 
 from multitalk.boxes import Box
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.engines.diffusion.acceleration import hasten
 from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, Resolution, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection
-from multitalk.engines.diffusion.host_memory import available_bytes
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.masks import SpeakerOutOfSight
-from multitalk.engines.diffusion.memory import Placement, devices_of, has_gpu
-from multitalk.engines.diffusion.outfit import Outfit
+from multitalk.engines.diffusion.memory import Placement, devices_of
+from multitalk.engines.diffusion.memory_plan import (
+    PLANS,
+    MemoryPlan,
+    Room,
+    VaeDtype,
+    available_bytes,
+    network_bytes,
+)
+from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.parallel import Team, assemble
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
-from multitalk.engines.diffusion.plans import PLANS, MemoryPlan, Room, VaeDtype
-from multitalk.engines.diffusion.profiles import picked
+from multitalk.engines.diffusion.profiles import Outfit, picked
+from multitalk.engines.diffusion.saved_windows import WindowFile, WindowWriter
 from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.sharing import Alone
-from multitalk.engines.diffusion.speakers import look_once, no_room, place_speakers
-from multitalk.engines.diffusion.speed import hasten
+from multitalk.engines.diffusion.speakers import (
+    SpeakerOutOfSight,
+    look_once,
+    no_room,
+    place_speakers,
+)
 from multitalk.engines.diffusion.vae import use_channels_last
 from multitalk.engines.diffusion.weight_files import (
     CheckpointMismatch,
     WeightFiles,
     find_weight_files,
 )
-from multitalk.engines.diffusion.weight_sizes import network_bytes
-from multitalk.engines.diffusion.window_file import WindowFile, WindowWriter
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLES_PER_FRAME

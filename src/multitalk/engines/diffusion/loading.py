@@ -20,13 +20,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from multitalk.engines.diffusion.convert import load_transformer, load_transformer_file
-from multitalk.engines.diffusion.image_encoder import load_image_encoder
+from multitalk.engines.diffusion.convert_encoders import (
+    QuantizedUMT5EncoderModel,
+    load_image_encoder,
+    load_text_encoder,
+    load_vae,
+)
+from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
 from multitalk.engines.diffusion.published import CONFIG_NAME, Kind
-from multitalk.engines.diffusion.tensor_files import check_readable
-from multitalk.engines.diffusion.text_encoder import QuantizedUMT5EncoderModel, load_text_encoder
-from multitalk.engines.diffusion.vae import load_vae
+from multitalk.engines.diffusion.state_dict import check_readable
 from multitalk.engines.diffusion.weight_files import (
     CheckpointMismatch,
     WeightFiles,

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from multitalk.engines.diffusion.names import to_ours, to_published
+from multitalk.engines.diffusion.convert_transformer import to_ours, to_published
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "pipe.dit.", "model.")

@@ -13,21 +13,15 @@ from torch import nn
 
 from multitalk.engines.base import Watch
 from multitalk.engines.diffusion.buckets import Resolution
-from multitalk.engines.diffusion.pinned import pack
+from multitalk.engines.diffusion.memory_plan import PLANS, MemoryPlan, Room
+from multitalk.engines.diffusion.offload import Home, pack
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
-from multitalk.engines.diffusion.plans import PLANS, MemoryPlan, Room
-from multitalk.engines.diffusion.visiting import Home
 from multitalk.errors import EngineUnavailable
 
 VISITORS = frozenset().union(*(plan.visiting for plan in PLANS))
 Homes = dict[str, Home]
 
 logger = logging.getLogger(__name__)
-
-
-def has_gpu() -> bool:
-    """Whether PyTorch finds a GPU."""
-    return bool(torch.cuda.is_available())
 
 
 def component_sizes(pipeline: MultiTalkPipeline) -> dict[str, int]:

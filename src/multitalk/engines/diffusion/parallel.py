@@ -26,13 +26,18 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multitalk.engines.base import Watch
-from multitalk.engines.diffusion.circle import Circle, TalkLeftError
+from multitalk.engines.diffusion.context_parallel import gathered, use_shards
+from multitalk.engines.diffusion.control_channel import (
+    FOR_EVER,
+    PATIENCE,
+    Circle,
+    Notes,
+    TalkLeftError,
+)
 from multitalk.engines.diffusion.guidance import Branch
 from multitalk.engines.diffusion.launch import Launch
-from multitalk.engines.diffusion.memory import has_gpu
-from multitalk.engines.diffusion.notes import FOR_EVER, PATIENCE, Notes
+from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.sharing import Alone
-from multitalk.engines.diffusion.token_shard import gathered, use_shards
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineBroken, EngineUnavailable, MultiTalkError
 

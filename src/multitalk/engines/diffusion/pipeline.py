@@ -41,7 +41,7 @@ from multitalk.engines.diffusion.buckets import (
     fit_picture,
 )
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
-from multitalk.engines.diffusion.masks import speaker_masks
+from multitalk.engines.diffusion.offload import Home
 from multitalk.engines.diffusion.sampler import (
     Continuation,
     SampleOptions,
@@ -52,11 +52,11 @@ from multitalk.engines.diffusion.sampler import (
 )
 from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_segments
 from multitalk.engines.diffusion.sharing import Alone, Sharing
+from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.engines.diffusion.vae_codec import VaeCodec
-from multitalk.engines.diffusion.visiting import Home
+from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.engines.diffusion.watching import Pace, WatchedCodec, WatchedTalk
 from multitalk.speech.talk_features import Pauses, TalkFeatures
 from multitalk.speech.wav2vec2 import SpeechEncoder

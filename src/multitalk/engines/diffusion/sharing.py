@@ -8,8 +8,8 @@ from torch import Tensor
 
 from multitalk.engines.base import Watch
 from multitalk.engines.diffusion.guidance import Branch
+from multitalk.engines.diffusion.parallel_vae import Joining
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.engines.diffusion.vae_strips import Joining
 
 
 class Sharing(Joining, Protocol):

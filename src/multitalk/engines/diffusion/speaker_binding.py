@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from multitalk.engines.diffusion.token_shard import TokenShard
+from multitalk.engines.diffusion.context_parallel import TokenShard
 
 LABEL_RANGE = 24.0  # the axis ends here, as trained: speakers at 0..4 and 20..24
 LABEL_WIDTH = 4.0

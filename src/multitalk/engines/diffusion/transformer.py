@@ -30,11 +30,10 @@ from torch import nn
 from torch.nn import functional
 
 from multitalk.engines.diffusion.attention import AudioAttention, TokenAttnProcessor
-from multitalk.engines.diffusion.audio_projection import AudioProjection
-from multitalk.engines.diffusion.modulation import ModulatedNorm, add_gated
+from multitalk.engines.diffusion.context_parallel import TokenShard, shard_of
+from multitalk.engines.diffusion.layers import AudioProjection, ModulatedNorm, add_gated
 from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
-from multitalk.engines.diffusion.token_shard import TokenShard, shard_of
 
 TIME_BASE = 10_000.0
 

@@ -1,41 +1,17 @@
-"""Wan's VAE as Wan publishes it, in the library's class."""
+"""Wan's VAE as the sampler asks for it: whole, in tiles, or a strip of the frame a process."""
 
-from pathlib import Path
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKLWan
-from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+from torch import Tensor
 
-from multitalk.engines.diffusion.tensor_files import fill, open_tensors, require
+from multitalk.engines.diffusion import parallel_vae
+from multitalk.engines.diffusion.sharing import Alone, Sharing
 
-
-def load_vae(
-    file: Path, *, torch_dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> AutoencoderKLWan:
-    """Open Wan's VAE.
-
-    The library's `from_single_file` asks the hub for a config; the sizes are in the tensors.
-
-    Args:
-        file: `.pth`.
-        torch_dtype: Of its weights.
-        device: Where the weights go.
-
-    Raises:
-        CheckpointMismatch: A file that does not hold the network.
-    """
-    published = open_tensors([file], lambda key: key)
-    stored = convert_wan_vae_to_diffusers(published)
-    require(stored, ["encoder.conv_in.weight", "decoder.conv_in.weight"])
-    with init_empty_weights():
-        vae = AutoencoderKLWan(
-            base_dim=stored["encoder.conv_in.weight"].shape[0],
-            z_dim=stored["decoder.conv_in.weight"].shape[1],
-        )
-    published.clear()  # it would hold the file
-    fill(vae, stored, dtype_of=lambda _: torch_dtype, device=device)
-    return vae
+logger = logging.getLogger(__name__)
 
 
 def use_channels_last(vae: AutoencoderKLWan) -> None:
@@ -48,3 +24,88 @@ def use_channels_last(vae: AutoencoderKLWan) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         elif parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+class VaeCodec:
+    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1.
+
+    Decoding takes the most memory of all. Where it does not fit, it is done again in tiles, which
+    takes a little longer, and so are the later decodings. Several processes that share a talk do
+    not do so by themselves: what one decodes must be what the others do. They compute a strip each.
+    """
+
+    def __init__(
+        self,
+        vae: AutoencoderKLWan,
+        device: torch.device,
+        *,
+        in_tiles: bool = False,
+        sharing: Sharing | None = None,
+    ) -> None:
+        """Work with a VAE.
+
+        Args:
+            vae: On its device.
+            device: The same.
+            in_tiles: Whether to work in tiles from the start; else at once while that fits.
+            sharing: The processes that share the talk; None for this one alone.
+        """
+        self._vae = vae
+        self._device = device
+        self._sharing = sharing or Alone()
+        self._in_tiles = in_tiles
+        self._encodes_in_tiles = in_tiles
+        shape = (-1, 1, 1, 1)
+        self._mean = torch.tensor(vae.config.latents_mean, device=device).reshape(shape)
+        self._deviation = torch.tensor(vae.config.latents_std, device=device).reshape(shape)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """RGB in [-1, 1], [3, T, H, W] -> normalised latents, float32 [16, t, h, w]."""
+        pixels = frames[None].to(self._device, self._vae.dtype)
+        if not self._encodes_in_tiles and self._has_strips(pixels, parallel_vae.LATENT_PIXELS):
+            encoded = parallel_vae.encode(self._vae, pixels, self._sharing)
+        else:
+            with self._tiling(self._encodes_in_tiles):
+                encoded = self._vae.encode(pixels)
+        latents = encoded.latent_dist.mode()[0].float()
+        return (latents - self._mean) / self._deviation
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents [16, t, h, w] -> RGB in [-1, 1], float32 [3, T, H, W]."""
+        scaled = latents.to(self._device).float() * self._deviation + self._mean
+        scaled = scaled[None].to(self._vae.dtype)
+        if not self._in_tiles:
+            try:
+                return self._decoded(scaled)
+            except torch.OutOfMemoryError:
+                if self._sharing.processes > 1:
+                    raise
+                logger.warning("out of memory while decoding at once: now in tiles")
+            self._in_tiles = True
+            self._vae.clear_cache()  # of features, which a decoding that failed leaves
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+        with self._tiling(True):
+            return self._decoded(scaled)
+
+    @contextmanager
+    def _tiling(self, wanted: bool) -> Iterator[None]:
+        was = self._vae.use_tiling
+        if wanted:
+            self._vae.enable_tiling()
+        try:
+            yield
+        finally:
+            self._vae.use_tiling = was
+
+    def _decoded(self, scaled: Tensor) -> Tensor:
+        if not self._vae.use_tiling and self._has_strips(scaled, 1):
+            decoded = parallel_vae.decode(self._vae, scaled, self._sharing)
+        else:
+            decoded = self._vae.decode(scaled, return_dict=False)[0]
+        return decoded[0].float().clamp(-1, 1)
+
+    def _has_strips(self, images: Tensor, latent_size: int) -> bool:
+        """Whether others compute strips of images, and there is one for each of them."""
+        longer = max(images.shape[-2:])
+        return 1 < self._sharing.processes <= longer // latent_size

@@ -24,8 +24,8 @@ from multitalk.engines.diffusion.published import (
     Repository,
     WeightSet,
 )
-from multitalk.weights.headers import damage_of
 from multitalk.weights.layout import repository_folders
+from multitalk.weights.tensor_headers import damage_of
 
 FOLDER = "folder"
 PIPELINE_INDEX = "model_index.json"

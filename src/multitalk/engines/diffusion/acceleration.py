@@ -14,7 +14,7 @@ from diffusers.models.attention_dispatch import (
     dispatch_attention_fn,
 )
 
-from multitalk.engines.diffusion.memory import has_gpu
+from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.quantized import QuantizedLinear, multiply_in_fp8
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineUnavailable

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.engines.diffusion.weight_files import find_weight_files
 from multitalk.weights.layout import written_path
-from multitalk.weights.manifest import MANIFEST, Manifest, load_manifest
+from multitalk.weights.sets import MANIFEST, Manifest, load_manifest
 
 SETS = load_manifest().sets
 INDEX = "diffusion_pytorch_model.safetensors.index.json"

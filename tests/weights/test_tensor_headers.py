@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.weights.headers import damage_of
+from multitalk.weights.tensor_headers import damage_of
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from multitalk.engines.diffusion.modulation import ModulatedNorm, add_gated  # noqa: E402
+from multitalk.engines.diffusion.layers import ModulatedNorm, add_gated
 
 
 def case(dtype):

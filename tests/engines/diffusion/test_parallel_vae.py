@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
-from multitalk.engines.diffusion import vae_strips  # noqa: E402
+from multitalk.engines.diffusion import parallel_vae
 
 FRAMES, SHORT, LONG = 5, 2, 40  # of the video, and of the latents
 CLOSE = {"atol": 1e-6, "rtol": 1e-5}
@@ -60,9 +60,9 @@ def test_every_strip_is_a_part_of_the_whole(vae, latents, processes):
         handle.remove()
     for rank in range(processes):
         decoding = OneOf(processes, rank, [frames])
-        assert vae_strips.decode(vae, latents, decoding) is frames
+        assert parallel_vae.decode(vae, latents, decoding) is frames
         encoding = OneOf(processes, rank, list(joints))
-        found = vae_strips.encode(vae, frames, encoding).latent_dist.mode()
+        found = parallel_vae.encode(vae, frames, encoding).latent_dist.mode()
         torch.testing.assert_close(found, expected, **CLOSE)
         assert not decoding.wholes
         assert not encoding.wholes
@@ -79,7 +79,7 @@ def test_of_each_layer_s_input_no_more_is_computed_than_is_needed(vae, latents):
     handles = [part.register_forward_pre_hook(note) for part in (first, last)]
     process = OneOf(5, 2)
     process.joined = lambda part, *_: part
-    vae_strips.decode(vae, latents, process)
+    parallel_vae.decode(vae, latents, process)
     for handle in handles:
         handle.remove()
     assert set(widths) == {LONG // 5 + 2 * 13, 8 * LONG // 5 + 2}

@@ -21,8 +21,7 @@ from torch import nn
 
 from multitalk.engines.diffusion.quantized import as_held
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch
-from multitalk.weights.headers import ARCHIVE, damage_of, pointer_of
-from multitalk.weights.tensor_headers import tensors_of
+from multitalk.weights.tensor_headers import ARCHIVE, damage_of, pointer_of, tensors_of
 
 # Of Linux on x86-64 and arm64; Python knows its name from 3.13 on.
 MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
@@ -144,6 +143,14 @@ def fill(
     state |= {also: state[name] for also, name in tied.items()}
     network.load_state_dict(state, assign=True)
     network.to(device).eval()
+
+
+def translate(name: str, table: Mapping[str, str]) -> str:
+    """A name of a module or parameter by the first line of a table that begins it, or unchanged."""
+    for old, new in table.items():
+        if name == old or name.startswith(f"{old}."):
+            return new + name[len(old) :]
+    return name
 
 
 def _map_file(file: Path) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
 from torch import Tensor, nn
 
-from multitalk.engines.diffusion.token_shard import spans
+from multitalk.engines.diffusion.context_parallel import spans
 
 Span = tuple[int, int]  # first, and one after the last, along the longer side
 LATENT_PIXELS = 8  # of the frame, along a side of a latent

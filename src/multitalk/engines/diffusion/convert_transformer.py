@@ -1,29 +1,101 @@
 """Opens the transformer in every layout in which it is published.
 
-* A folder in the published Wan layout: `config.json`, shards with an index, and the audio part
-  in `multitalk.safetensors`, there or elsewhere (InfiniteTalk's file is such a part).
-* A folder in the layout of diffusers' Wan model, with the audio part elsewhere.
+* A folder in the published Wan layout: `config.json`, shards with an index, and the audio layers
+  in `multitalk.safetensors`, there or elsewhere (InfiniteTalk's file holds such layers).
+* A folder in the layout of diffusers' Wan model, with the audio layers elsewhere.
 * One file of the whole network, in 8 bits or not, with the `config.json` of its model.
 * A folder that `save_pretrained` wrote.
 
-Sizes come from the tensors; the config says only what tensors cannot: heads, text length, eps.
+Sizes come from the tensors; the config has only what tensors do not show: heads, text length, eps.
 All headers are compared with the model before the first tensor is read.
 """
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
 
-from multitalk.engines.diffusion.names import to_ours
 from multitalk.engines.diffusion.published import AUDIO_NAME, CONFIG_NAME, INDEX_NAME
 from multitalk.engines.diffusion.quantized import parameter_of, storage_options
-from multitalk.engines.diffusion.tensor_files import StoredTensors, fill, open_tensors, require
+from multitalk.engines.diffusion.state_dict import (
+    StoredTensors,
+    fill,
+    open_tensors,
+    require,
+    translate,
+)
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+
+_MODEL = {
+    "patch_embedding": "patch_embedding",
+    "time_embedding.0": "condition_embedder.time_embedder.linear_1",
+    "time_embedding.2": "condition_embedder.time_embedder.linear_2",
+    "time_projection.1": "condition_embedder.time_proj",
+    "text_embedding.0": "condition_embedder.text_embedder.linear_1",
+    "text_embedding.2": "condition_embedder.text_embedder.linear_2",
+    "img_emb.proj.0": "condition_embedder.image_embedder.norm1",
+    "img_emb.proj.1": "condition_embedder.image_embedder.ff.net.0.proj",
+    "img_emb.proj.3": "condition_embedder.image_embedder.ff.net.2",
+    "img_emb.proj.4": "condition_embedder.image_embedder.norm2",
+    "head.modulation": "scale_shift_table",
+    "head.head": "proj_out",
+}
+
+_BLOCK = {
+    "modulation": "scale_shift_table",
+    "self_attn.q": "attn1.to_q",
+    "self_attn.k": "attn1.to_k",
+    "self_attn.v": "attn1.to_v",
+    "self_attn.o": "attn1.to_out.0",
+    "self_attn.norm_q": "attn1.norm_q",
+    "self_attn.norm_k": "attn1.norm_k",
+    "cross_attn.q": "attn2.to_q",
+    "cross_attn.k": "attn2.to_k",
+    "cross_attn.v": "attn2.to_v",
+    "cross_attn.o": "attn2.to_out.0",
+    "cross_attn.k_img": "attn2.add_k_proj",
+    "cross_attn.v_img": "attn2.add_v_proj",
+    "cross_attn.norm_q": "attn2.norm_q",
+    "cross_attn.norm_k": "attn2.norm_k",
+    "cross_attn.norm_k_img": "attn2.norm_added_k",
+    "norm3": "norm2",
+    "norm_x": "norm_audio",
+    "audio_cross_attn.q_linear": "audio_attn.to_q",
+    "audio_cross_attn.kv_linear": "audio_attn.to_kv",
+    "audio_cross_attn.proj": "audio_attn.to_out.0",
+    "ffn.0": "ffn.net.0.proj",
+    "ffn.2": "ffn.net.2",
+}
+
+_IN_A_BLOCK = re.compile(r"(blocks\.\d+\.)(.+)")
+
+
+def to_ours(name: str) -> str:
+    """A published name of a module or parameter -> ours; any other name comes back as it is."""
+    return _translate(name, _MODEL, _BLOCK)
+
+
+def to_published(name: str) -> str:
+    """Our name of a module or parameter -> the published one."""
+    return _translate(
+        name,
+        {ours: published for published, ours in _MODEL.items()},
+        {ours: published for published, ours in _BLOCK.items()},
+    )
+
+
+def _translate(name: str, model: Mapping[str, str], block: Mapping[str, str]) -> str:
+    inside = _IN_A_BLOCK.fullmatch(name)
+    if inside:
+        return inside[1] + translate(inside[2], block)
+    return translate(name, model)
+
 
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 DEFAULT_TEXT_LEN = 512

@@ -8,18 +8,20 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from publish import (  # noqa: E402
+from publish import (
     publishable_pipeline,
     quantize,
     wan_image_names,
     wan_text_names,
     write_quantized,
 )
-from torch.nn import functional  # noqa: E402
+from torch.nn import functional
 
-from multitalk.engines.diffusion.image_encoder import load_image_encoder  # noqa: E402
-from multitalk.engines.diffusion.text_encoder import load_text_encoder  # noqa: E402
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch  # noqa: E402
+from multitalk.engines.diffusion.convert_encoders import (
+    load_image_encoder,
+    load_text_encoder,
+)
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 NUM_BUCKETS, MAX_DISTANCE = 32, 128
 IDS = torch.randint(3, 200, (300,), generator=torch.Generator().manual_seed(1))

@@ -8,15 +8,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from toy import SIZES, predict, toy_transformer  # noqa: E402
+from toy import SIZES, predict, toy_transformer
 
-from multitalk.engines.diffusion.convert import (  # noqa: E402
-    AUDIO_NAME,
-    CheckpointMismatch,
+from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
+    to_ours,
+    to_published,
 )
-from multitalk.engines.diffusion.names import to_ours, to_published  # noqa: E402
+from multitalk.engines.diffusion.published import AUDIO_NAME
+from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 
 WAN_CONFIG = {"_class_name": "WanModel", "num_heads": 2, "text_len": 8, "eps": 1e-6}
 

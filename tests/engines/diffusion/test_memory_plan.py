@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.engines.diffusion.host_memory import available_bytes
-from multitalk.engines.diffusion.plans import (
+from multitalk.engines.diffusion.memory_plan import (
     DECODE_BYTES,
     ENCODE_BYTES,
     GIB,
     PLANS,
     STEP_BYTES,
+    NetworkBytes,
     Room,
+    available_bytes,
 )
-from multitalk.engines.diffusion.weight_sizes import NetworkBytes
 
 ROOT = Path(__file__).parents[3]
 RESIDENT, VISIT, STREAMED = PLANS

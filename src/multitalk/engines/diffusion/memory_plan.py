@@ -1,17 +1,119 @@
-"""Memory plans: what lies on the GPU, and how much memory that takes; needs no torch.
+"""Memory plans: which components are on the GPU, and how much memory that takes; needs no torch.
 
-Which plan fits follows from the sizes of the weights, told from their files' headers, and from the
-frame's size. What a step and the VAE take grows with the frame's pixels alone, as counted tensor by
-tensor on networks of the real size (`benchmarks/count_memory.py`).
+The sizes of the networks come from the headers of their files, by the rules by which `loading`
+opens them: integers and 8-bit floats stay, the transformer and UMT5 get the engine's dtype, CLIP
+and wav2vec 2.0 are float32. The working memory of a step and of the VAE grows with the frame's
+pixels alone, as counted by tensor on networks of the real size (`benchmarks/count_memory.py`).
 """
 
+import json
 import math
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from multitalk.engines.diffusion.buckets import BUCKETS, DEFAULT_RESOLUTION, Resolution
-from multitalk.engines.diffusion.weight_sizes import NetworkBytes
+from multitalk.engines.diffusion.weight_files import WeightFiles
+from multitalk.weights.tensor_headers import BYTES_OF, TensorHeader, tensors_of
+
+FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+BLOCKS_AT_ONCE = 2  # of a streamed network on the GPU: the one at work and the next
+# What a file holds and the engine does not open: CLIP's half that reads, what only training needs.
+LEFT = re.compile(
+    r"textual\.|log_scale|visual\.head|quantizer\.|project_hid\.|project_q\.|lm_head\.|"
+    r".*\.(input|output)_scale$"
+)
+IN_A_BLOCK = re.compile(r"(?:.*\.)?blocks?\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class NetworkBytes:
+    """What a network takes, in bytes.
+
+    Attributes:
+        whole: All of its weights.
+        streamed: On the GPU while it comes block by block: two blocks, and what is in none.
+        converted: Of `whole`, what is in the file in another dtype: on the CPU it takes memory of
+            its own, while all else stays in the mapped file.
+    """
+
+    whole: int
+    streamed: int = 0
+    converted: int = 0
+
+
+def network_bytes(
+    files: WeightFiles, *, float_bytes: int, vae_float_bytes: int, loras: Iterable[Path] = ()
+) -> dict[str, NetworkBytes]:
+    """The networks' sizes by the names of the pipeline's components.
+
+    Args:
+        files: Of the set.
+        float_bytes: Of a number of the transformer and of UMT5: 2 on a GPU, 4 elsewhere.
+        vae_float_bytes: Of a number of the VAE.
+        loras: Files that lie beside the transformer's weights.
+    """
+    parts = {
+        "transformer": ((files.transformer, files.audio_part), float_bytes),
+        "text_encoder": ((files.text_encoder,), float_bytes),
+        "image_encoder": ((files.image_encoder,), FLOATS["F32"]),
+        "vae": ((files.vae,), vae_float_bytes),
+        "audio_encoder": ((files.audio_encoder,), FLOATS["F32"]),
+    }
+    sizes = {
+        name: _network_bytes([path for path in paths if path is not None], width)
+        for name, (paths, width) in parts.items()
+    }
+    beside = sum(file.stat().st_size for file in loras if file.is_file())
+    network = sizes["transformer"]
+    share = network.streamed / max(network.whole, 1)
+    sizes["transformer"] = NetworkBytes(
+        network.whole + beside, network.streamed + int(beside * share), network.converted + beside
+    )
+    return sizes
+
+
+def _network_bytes(paths: Iterable[Path], width: int) -> NetworkBytes:
+    """Tensors with two names count once; of several files that have a name, the last one's."""
+    found: dict[str, tuple[Path, TensorHeader]] = {}
+    unknown = 0
+    for file in (file for path in paths for file in _tensor_files(path)):
+        try:
+            headers = tensors_of(file)
+        except ValueError:  # an old pickle, or damaged, which whoever opens it says
+            unknown += file.stat().st_size
+            continue
+        found |= {key: (file, header) for key, header in headers.items() if not LEFT.match(key)}
+    counted = {(file, header.place): (key, header) for key, (file, header) in found.items()}
+    outside, converted, blocks = unknown, 0, Counter[str]()
+    for key, header in counted.values():
+        is_float = header.dtype in FLOATS
+        size = (4 if key.endswith("_scale") else width) if is_float else BYTES_OF[header.dtype]
+        converted += header.count * size if is_float and FLOATS[header.dtype] != size else 0
+        block = IN_A_BLOCK.match(key)
+        if block:
+            blocks[block[1]] += header.count * size
+        else:
+            outside += header.count * size
+    streamed = outside + BLOCKS_AT_ONCE * max(blocks.values(), default=0)
+    return NetworkBytes(outside + blocks.total(), streamed, converted)
+
+
+def _tensor_files(path: Path) -> list[Path]:
+    """A file, or of a folder those that its index names, or all where there is none."""
+    if not path.is_dir():
+        return [path]
+    for index in path.glob("*.index.json"):
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue  # whoever opens it says so
+        return [file for name in sorted(names) if (file := path / name).is_file()]
+    return sorted(path.glob("*.safetensors"))
+
 
 VaeDtype = Literal["float32", "bfloat16"]
 GIB = 2**30
@@ -181,3 +283,41 @@ class Room:
         if PLANS.index(large) > PLANS.index(first) and self.fits(large, "720p"):
             parts.append(f"begins with {first.name}, which the first talk at 720p changes for good")
         return "; ".join(parts)
+
+
+ROOT = Path("/")
+# Of a control group's usage, pages of files that the system takes back where memory is short.
+RECLAIMABLE = re.compile(r"^(?:total_)?(?:in)?active_file (\d+)$", re.MULTILINE)
+LIMITS = (  # of control groups, version 2 and 1: the limit, the usage and what is in it
+    ("sys/fs/cgroup/memory.max", "memory.current"),
+    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def available_bytes(root: Path = ROOT) -> float:
+    """What the system and the control group, such as a container's, leave; inf where untold.
+
+    Args:
+        root: Of the file system in which the kernel tells it.
+    """
+    return min(_of_system(root), *(_of_group(root / limit, usage) for limit, usage in LIMITS))
+
+
+def _of_system(root: Path) -> float:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else float("inf")
+
+
+def _of_group(limit: Path, usage: str) -> float:
+    most, used = _read(limit).strip(), _read(limit.with_name(usage)).strip()
+    if not most.isdigit() or not used.isdigit():  # "max", or no such version
+        return float("inf")
+    files = RECLAIMABLE.findall(_read(limit.with_name("memory.stat")))[:2]
+    return max(0.0, int(most) - int(used) + sum(map(int, files)))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -10,19 +10,19 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 
-from toy import toy_pipeline  # noqa: E402
+from toy import toy_pipeline
 
-from multitalk.engines.base import (  # noqa: E402
+from multitalk.engines.base import (
     RenderOptions,
     Reuse,
     Scene,
     Speaker,
     unwatched,
 )
-from multitalk.engines.diffusion.window_file import WindowFile  # noqa: E402
-from multitalk.errors import InvalidRequest  # noqa: E402
-from multitalk.registry import load_engine  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
+from multitalk.engines.diffusion.saved_windows import WindowFile
+from multitalk.errors import InvalidRequest
+from multitalk.registry import load_engine
+from multitalk.settings import Settings
 
 NUM_FRAMES = 23  # windows of 9 frames, 4 of which are new in later ones: 9, 13, 17, 21, 23
 ENDS = [9, 13, 17, 21]

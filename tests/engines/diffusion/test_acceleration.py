@@ -10,21 +10,21 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from toy import SIZES, predict, toy_inputs, toy_transformer  # noqa: E402
+from toy import SIZES, predict, toy_inputs, toy_transformer
 
-from multitalk.engines.diffusion import speed  # noqa: E402
-from multitalk.engines.diffusion.quantized import (  # noqa: E402
+from multitalk.engines.diffusion import acceleration
+from multitalk.engines.diffusion.acceleration import choose_attention, hasten
+from multitalk.engines.diffusion.quantized import (
     QuantizedLinear,
     multiply_in_fp8,
 )
-from multitalk.engines.diffusion.speed import choose_attention, hasten  # noqa: E402
-from multitalk.errors import EngineUnavailable  # noqa: E402
-from multitalk.settings import Settings  # noqa: E402
+from multitalk.errors import EngineUnavailable
+from multitalk.settings import Settings
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 
-from count_operations import count_forward, networks  # noqa: E402
-from diffusion_cost import Size  # noqa: E402
+from count_operations import count_forward, networks
+from diffusion_cost import Size
 
 CPU = torch.device("cpu")
 WIDE = {"num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 64, "audio_dim": 16}
@@ -107,7 +107,7 @@ def test_a_network_multiplies_in_fp8_where_weights_are_fp8_and_fit(tmp_path):
     [((9, 0), "_native_cudnn"), ((8, 9), "native"), ((10, 0), "native"), (None, "native")],
 )
 def test_auto_takes_cudnn_on_hopper(monkeypatch, capability, usual):
-    monkeypatch.setattr(speed, "_problem_of", lambda *_, **__: None)
+    monkeypatch.setattr(acceleration, "_problem_of", lambda *_, **__: None)
     assert choose_attention("auto", CPU, capability, head_dim=16, is_shared=False) == usual
 
 
@@ -135,12 +135,12 @@ def test_a_kernel_that_does_not_work_is_named_with_the_way_out(wanted, is_shared
 
 
 def test_a_kernel_that_gives_something_else_is_refused(monkeypatch):
-    really = speed.dispatch_attention_fn
+    really = acceleration.dispatch_attention_fn
 
     def wrong(query, key, value, *, backend):
-        return really(query, key, value if backend == speed.NATIVE else value.flip(1))
+        return really(query, key, value if backend == acceleration.NATIVE else value.flip(1))
 
-    monkeypatch.setattr(speed, "dispatch_attention_fn", wrong)
+    monkeypatch.setattr(acceleration, "dispatch_attention_fn", wrong)
     with pytest.raises(EngineUnavailable, match=r"differs by 1\d\d% from what is right"):
         choose_attention("_native_math", CPU, None, head_dim=16, is_shared=False)
 
@@ -178,11 +178,11 @@ def test_what_cannot_be_is_named_with_the_way_out(settings, is_shared, said):
 
 def test_fp8_products_need_weights_in_fp8(monkeypatch):
     with pytest.raises(EngineUnavailable, match="it needs a weight set in fp8, such as"):
-        speed._use_fp8_products(toy_transformer(weight_storage="int8"), (9, 0))
-    on = speed.problem_of_fp8
-    monkeypatch.setattr(speed, "problem_of_fp8", lambda _: on(CPU))
+        acceleration._use_fp8_products(toy_transformer(weight_storage="int8"), (9, 0))
+    on = acceleration.problem_of_fp8
+    monkeypatch.setattr(acceleration, "problem_of_fp8", lambda _: on(CPU))
     model = toy_transformer(weight_storage="float8_e4m3fn", **WIDE)
-    speed._use_fp8_products(model, (9, 0))
+    acceleration._use_fp8_products(model, (9, 0))
     assert model.blocks[0].ffn.net[2].multiplies_in_fp8
 
 
