@@ -21,7 +21,7 @@ from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.serve import open_server
-from multitalk.serving.api.uvicorn_server import Ending, http_server
+from multitalk.serving.api.uvicorn_server import ShutdownState, http_server
 from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -76,14 +76,14 @@ def running(
     """A server on loopback; `options` are of its `ServeConfig`."""
     config = ServeConfig(data=data, **options)
     settings = settings or Settings(work_directory=data, allow_loopback=True)
-    keys, metrics, ending = KeyRing(data / "keys.json"), Metrics(), Ending()
+    keys, metrics, ending = KeyRing(data / "keys.json"), Metrics(), ShutdownState()
     started: list[tuple[Server, asyncio.AbstractEventLoop]] = []
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Server]:
         url = f"sqlite://{data / 'queue.db'}"
         async with open_server(
-            config, settings, keys, queue_url=url, engine="warp", ending=ending
+            config, settings, keys, queue_url=url, engine="warp", shutdown=ending
         ) as server:
             server.clock = clock or time.time
             webhooks = Webhooks(

@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from multitalk.errors import Cancelled, LimitExceeded
-from multitalk.serving.api.concurrency import while_connected
+from multitalk.serving.api.concurrency import cancel_on_disconnect
 
 
 class Leaving:
@@ -36,7 +36,7 @@ def test_work_that_ends_as_its_client_hangs_up_leaves_no_line_in_the_log(fails):
                 raise LimitExceeded("body_too_slow", limit=1)
 
         with pytest.raises(Cancelled):
-            await while_connected(request, work())
+            await cancel_on_disconnect(request, work())
         gc.collect()
         return said
 
@@ -54,7 +54,7 @@ def test_work_of_a_client_that_hung_up_is_called_off():
                 ended.set()
 
         with pytest.raises(Cancelled):
-            await while_connected(Leaving(), work())
+            await cancel_on_disconnect(Leaving(), work())
         return ended.is_set()
 
     assert asyncio.run(scene())

@@ -12,11 +12,15 @@ from typer.testing import CliRunner
 
 from multitalk.cli.commands import app
 from multitalk.errors import InvalidRequest, MultiTalkError
-from multitalk.serving.api.auth import Gate, is_loopback_peer
+from multitalk.serving.api.auth import AuthMiddleware, is_loopback_peer
 from multitalk.serving.api.config import ServeConfig, check_exposure
-from multitalk.serving.api.data_directory import is_open, made_for_one_server, make_data_directory
-from multitalk.serving.api.database import Ledger
-from multitalk.serving.api.keys import KeyRing, keys_of
+from multitalk.serving.api.data_directory import (
+    is_open_to_others,
+    lock_data_directory,
+    make_data_directory,
+)
+from multitalk.serving.api.database import Database
+from multitalk.serving.api.keys import KeyRing, open_keys
 from multitalk.serving.api.metrics import Metrics
 
 HEALTH = "/v2/a/health"
@@ -29,7 +33,9 @@ def gate(ring, *, base_url=None, origins=()):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": scope["state"]["owner"].encode()})
 
-    return Gate(behind, keys=ring, base_url=base_url, cors_origins=origins, metrics=Metrics())
+    return AuthMiddleware(
+        behind, keys=ring, base_url=base_url, cors_origins=origins, metrics=Metrics()
+    )
 
 
 def asked(app, *, token=None, client=("127.0.0.1", 4), path=HEALTH):
@@ -244,9 +250,9 @@ def test_what_a_server_keeps_is_its_owner_s_only_whatever_comes_first(
         if is_there:
             place.mkdir(mode=0o755)
         if is_key_first:
-            keys_of(place).add("laptop")
-        with made_for_one_server(place):
-            Ledger(place / "ledger.db").close()
+            open_keys(place).add("laptop")
+        with lock_data_directory(place):
+            Database(place / "ledger.db").close()
     finally:
         os.umask(before)
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
@@ -256,7 +262,7 @@ def test_what_a_server_keeps_is_its_owner_s_only_whatever_comes_first(
 def test_a_ledger_of_an_earlier_version_is_taken_back_from_others(tmp_path):
     path = tmp_path / "ledger.db"
     path.touch(mode=0o644)
-    Ledger(path).close()
+    Database(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -266,9 +272,9 @@ def test_a_directory_with_other_things_in_it_stays_as_it_is(tmp_path):
     (place / "another").touch()
     make_data_directory(place)
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
-    assert is_open(place)
+    assert is_open_to_others(place)
     place.chmod(0o700)
-    assert not is_open(place)
+    assert not is_open_to_others(place)
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "/dev/null/x", "file"])

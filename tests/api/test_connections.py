@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from running import running
 
-from multitalk.serving.api.connections import Connections, for_open_files
+from multitalk.serving.api.connections import Connections, connections_for
 from multitalk.serving.api.http_protocol import (
     DROP_BYTES,
     DROP_SECONDS,
@@ -27,7 +27,7 @@ from patience import PATIENCE_SECONDS, wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /v2/a/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n"
-ENOUGH = {"max_unknown": 8, "max_connections": 12}
+ENOUGH = {"max_unauthenticated": 8, "max_connections": 12}
 
 
 @pytest.fixture(scope="module")
@@ -249,11 +249,11 @@ def test_what_remains_of_a_body_is_dropped_for_a_while_only(served):
 
 def test_refused_connections_that_stay_open_give_way_to_new_ones(served, caplog):
     with ExitStack() as stack:
-        for _ in range(ENOUGH["max_unknown"]):
+        for _ in range(ENOUGH["max_unauthenticated"]):
             refused = stack.enter_context(connected(served, GET + b"X: a\r\n" * (MAX_HEADERS + 1)))
             refused.sendall(b"\r\n")
             assert status(read_one(refused)) == 431
-        assert served.connections.count == ENOUGH["max_unknown"]
+        assert served.connections.count == ENOUGH["max_unauthenticated"]
         for _ in range(3):
             with served.client() as client:
                 assert client.get("/healthz").status_code == 200
@@ -266,14 +266,14 @@ def test_slow_connections_give_way_to_new_ones_and_the_log_says_so_once(served, 
     with ExitStack() as stack:
         slow = [
             stack.enter_context(connected(served, GET + b"X: a"))
-            for _ in range(3 * ENOUGH["max_unknown"])
+            for _ in range(3 * ENOUGH["max_unauthenticated"])
         ]
         for _ in range(3):
             with served.client() as client:
                 assert client.get("/healthz").status_code == 200
             with served.client(served.token) as client:
                 assert client.get("/v2/a/health").status_code == 200
-        assert served.connections.count <= ENOUGH["max_unknown"]
+        assert served.connections.count <= ENOUGH["max_unauthenticated"]
         answer = read_all(slow[0])
         assert (status(answer), code(answer)) == (503, "server_unavailable")
         passes(served, 0)
@@ -289,19 +289,19 @@ def test_those_with_a_key_keep_their_connections_among_many_without(served):
         for client in kept:
             client.get("/v2/a/health")
         before = set(served.connections._all)
-        for _ in range(2 * ENOUGH["max_unknown"]):
+        for _ in range(2 * ENOUGH["max_unauthenticated"]):
             stack.enter_context(connected(served, b"G"))
-        wait_until(lambda: served.connections.count >= ENOUGH["max_unknown"])
+        wait_until(lambda: served.connections.count >= ENOUGH["max_unauthenticated"])
         assert before <= set(served.connections._all)
 
 
 class Held:
     """A connection, as a server's others see it."""
 
-    def __init__(self, *, is_known=False, is_waiting=True):
-        self.is_known, self.is_waiting, self.gone = is_known, is_waiting, False
+    def __init__(self, *, is_authenticated=False, is_waiting=True):
+        self.is_authenticated, self.is_waiting, self.gone = is_authenticated, is_waiting, False
 
-    def give_way(self):
+    def evict(self):
         self.gone = True
 
     def passed(self, seconds):
@@ -309,7 +309,7 @@ class Held:
 
 
 def test_connections_that_are_answered_yield_last_and_all_of_them_are_bounded():
-    connections = Connections(max_unknown=3, max_connections=5)
+    connections = Connections(max_unauthenticated=3, max_connections=5)
     answered, first, second = Held(is_waiting=False), Held(), Held()
     assert all(connections.enter(one) for one in (answered, first, second))
     assert connections.enter(Held(is_waiting=False))
@@ -317,8 +317,8 @@ def test_connections_that_are_answered_yield_last_and_all_of_them_are_bounded():
     assert connections.enter(Held(is_waiting=False))
     assert connections.enter(Held(is_waiting=False))
     assert (answered.gone, second.gone) == (True, True)
-    known = Connections(max_unknown=3, max_connections=5)
-    held = [Held(is_known=True, is_waiting=False) for _ in range(5)]
+    known = Connections(max_unauthenticated=3, max_connections=5)
+    held = [Held(is_authenticated=True, is_waiting=False) for _ in range(5)]
     assert all(known.enter(one) for one in held)
     assert not known.enter(Held())
     held[2].is_waiting = True
@@ -328,18 +328,18 @@ def test_connections_that_are_answered_yield_last_and_all_of_them_are_bounded():
 
 @pytest.mark.parametrize("limit", [64, 256, 512, 1024, 4096, 10**6])
 def test_there_are_files_left_beside_the_connections(limit):
-    connections = for_open_files(limit)
-    assert 0 < connections._max_unknown < connections._max_connections <= 2048
+    connections = connections_for(limit)
+    assert 0 < connections._max_unauthenticated < connections._max_connections <= 2048
     if limit >= 512:
         assert 2 * connections._max_connections < limit
     if limit >= 4096:
-        assert connections._max_unknown == 256
+        assert connections._max_unauthenticated == 256
 
 
 def test_the_server_may_open_as_many_files_as_it_is_allowed():
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 3000));"
-        "from multitalk.serving.api.connections import raise_open_files as raised;"
+        "from multitalk.serving.api.connections import raise_open_file_limit as raised;"
         "print(raised(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -225,7 +225,7 @@ def test_a_job_continues_one_of_its_owner_s_that_has_as_many_windows(tmp_path):
             more = answer(client, job, windows=3).json()
             assert (more["code"], more["field"]) == ("invalid_request", "continue_from.windows")
             assert "it has 2" in more["error"]
-            server.server.ledger.note_pace(
+            server.server.database.add_talk_time(
                 job, engine="warp", quality="standard", talk_seconds=1.0, execution_seconds=10.0
             )
             image = client.post("/uploads", content=png()).json()["source"]

@@ -269,7 +269,7 @@ def test_a_batch_that_names_an_upload_that_is_not_there_is_not_sent(tmp_path):
             assert alone.json()["field"] == f"jobs[0].{field}"
             assert client.post(f"{TALK}/run", json={"input": wrong}).json()["field"] == field
         assert client.get(f"{TALK}/requests").json()["requests"] == []
-        assert server.server.ledger.pending_webhooks(1e12) == []
+        assert server.server.database.pending_webhooks(1e12) == []
         assert not list(tmp_path.glob("queue.db-media/*"))  # nothing was copied
         sent = client.post(f"{TALK}/batch", json={"jobs": [good] * 3})
         assert sent.status_code == 200

@@ -12,7 +12,7 @@ from multitalk.schema import parse_request
 from multitalk.serving import api
 from multitalk.serving.api.app import ROUTERS
 from multitalk.serving.api.routes.pages import docs_page
-from multitalk.serving.api.submission import parse_batch, parse_order
+from multitalk.serving.api.submission import parse_batch, parse_run_body
 from multitalk.settings import Settings
 
 
@@ -117,9 +117,9 @@ def test_every_body_has_an_example_that_the_route_takes(document):
     assert len(examples) == 6
     terms = {"settings": Settings(), "owner": "", "retention_seconds": 1.0}
     for end in ("run", "runsync", "estimate"):
-        parse_order(examples[f"/v2/{{endpoint}}/{end}"], **terms)
+        parse_run_body(examples[f"/v2/{{endpoint}}/{end}"], **terms)
     (job,) = parse_batch(examples["/v2/{endpoint}/batch"])
-    parse_request(parse_order(job, **terms).input, settings=Settings())
+    parse_request(parse_run_body(job, **terms).input, settings=Settings())
 
 
 def test_every_route_that_takes_a_body_says_so(document):

@@ -15,7 +15,7 @@ from running import ended, running
 from multitalk import disk
 from multitalk.errors import LimitExceeded, QueueUnavailable
 from multitalk.schema import JobStatus
-from multitalk.serving.api.database import Ledger
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Submission, open_queue
 from multitalk.settings import Settings
@@ -54,7 +54,7 @@ def test_a_key_stores_no_more_than_its_quota_and_deleting_gives_it_room(served, 
     assert upload.status_code == 201
     job = send(client, size=25).json()["id"]  # 256 kB of video
     assert ended(client, job)["status"] == "COMPLETED"
-    served.server.storage.removed(client.owner)  # as a minute later
+    served.server.quota.removed(client.owner)  # as a minute later
     for refused in (
         client.post("/uploads", content=PORTRAIT.read_bytes()),
         client.post("/uploads", content=iter([PORTRAIT.read_bytes()])),  # of unannounced size
@@ -73,9 +73,12 @@ def test_a_key_stores_no_more_than_its_quota_and_deleting_gives_it_room(served, 
 
 def test_uploads_at_once_share_the_quota(served, client):
     async def two() -> None:
-        storage = served.server.storage
+        storage = served.server.quota
         await storage.check(client.owner, None)
-        with storage.receiving(client.owner) as first, storage.receiving(client.owner) as second:
+        with (
+            storage.receiving(client.owner) as first,
+            storage.receiving(client.owner) as second,
+        ):
             first(250_000)
             with pytest.raises(LimitExceeded):
                 second(250_000)
@@ -214,14 +217,14 @@ async def test_what_becomes_of_jobs_has_room_in_reserve_and_new_jobs_have_not(
 def test_an_upload_that_cannot_be_noted_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Ledger, *_: object) -> None:
+    def refuse(self: Database, *_: object) -> None:
         raise QueueUnavailable("queue_full")
 
     async def portrait():
         yield PORTRAIT.read_bytes()
 
-    monkeypatch.setattr(Ledger, "add_upload", refuse)
-    with closing(Ledger(tmp_path / "l.db")) as ledger:
+    monkeypatch.setattr(Database, "add_upload", refuse)
+    with closing(Database(tmp_path / "l.db")) as ledger:
         uploads = UploadStore(tmp_path / "uploads", ledger, seconds=9, max_bytes=10**6)
         with pytest.raises(QueueUnavailable):
             asyncio.run(uploads.receive(portrait(), announced=None, owner="a", now=0.0))
@@ -233,15 +236,15 @@ def test_a_webhook_is_posted_once_though_the_ledger_cannot_note_it(
 ) -> None:
     posted = []
     monkeypatch.setattr("multitalk.serving.api.webhooks.DELAY_SECONDS", 0.05)
-    forget, left = Ledger.forget_webhook, [None] * 3
+    forget, left = Database.forget_webhook, [None] * 3
 
-    def refuse(self: Ledger, job_id: str) -> None:
+    def refuse(self: Database, job_id: str) -> None:
         if left:
             left.pop()
             raise QueueUnavailable("queue_full")
         forget(self, job_id)
 
-    monkeypatch.setattr(Ledger, "forget_webhook", refuse)
+    monkeypatch.setattr(Database, "forget_webhook", refuse)
     with (
         running(tmp_path, post=lambda *post: posted.append(post) or 200) as served,
         served.client() as client,
@@ -249,7 +252,7 @@ def test_a_webhook_is_posted_once_though_the_ledger_cannot_note_it(
         body = {"input": {"prompt": "x"}, "webhook": "http://127.0.0.1/there"}
         job = client.post(f"{TALK}/run", json=body).json()["id"]
         assert ended(client, job)["status"] == "COMPLETED"
-        wait_until(lambda: served.server.ledger.pending_webhook(job) is None)
+        wait_until(lambda: served.server.database.pending_webhook(job) is None)
     assert (len(posted), left) == (1, [])
 
 

@@ -14,8 +14,8 @@ from served import READY, WORKER, gone
 from terminal import CTRL_C, Terminal
 
 from multitalk.cli.doctor import find_server
-from multitalk.serving.api.data_directory import made_for_one_server
-from multitalk.serving.api.keys import keys_of
+from multitalk.serving.api.data_directory import lock_data_directory
+from multitalk.serving.api.keys import open_keys
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -131,8 +131,8 @@ def test_doctor_says_where_the_server_keeps_what_it_has(tmp_path, monkeypatch):
     found = find_server(settings)
     assert found.works is None
     assert f"in {place}" in found.said
-    keys_of(place).add("laptop")
-    with made_for_one_server(place):
+    open_keys(place).add("laptop")
+    with lock_data_directory(place):
         running_now = find_server(settings)
     assert (running_now.works, running_now.said) == (True, f"runs; 1 key; in {place}")
     (tmp_path / "multitalk-data").mkdir()

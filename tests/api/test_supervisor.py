@@ -50,9 +50,11 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("gives_up_at", "hurry_seconds"), [(2, PATIENCE_SECONDS), (99, 0.2)])
-def test_a_hurried_worker_is_asked_once_more_and_then_killed(tmp_path, gives_up_at, hurry_seconds):
-    hurried, buried = asyncio.Event(), []
+@pytest.mark.parametrize(("gives_up_at", "forced_stop_seconds"), [(2, PATIENCE_SECONDS), (99, 0.2)])
+def test_a_hurried_worker_is_asked_once_more_and_then_killed(
+    tmp_path, gives_up_at, forced_stop_seconds
+):
+    forced, buried = asyncio.Event(), []
 
     async def bury(worker_id):
         buried.append(worker_id)
@@ -68,9 +70,9 @@ def test_a_hurried_worker_is_asked_once_more_and_then_killed(tmp_path, gives_up_
             1,
             bury=bury,
             running=running,
-            hurried=hurried,
+            forced=forced,
             drain_seconds=PATIENCE_SECONDS,
-            hurry_seconds=hurry_seconds,
+            forced_stop_seconds=forced_stop_seconds,
         )
         await stack.enter_async_context(supervisor)
         await appears("ready")
@@ -78,7 +80,7 @@ def test_a_hurried_worker_is_asked_once_more_and_then_killed(tmp_path, gives_up_
         ending = asyncio.create_task(stack.aclose())
         await appears("asked-1")
         assert not buried
-        hurried.set()
+        forced.set()
         await ending
         assert (buried, running) == ([worker_id], set())
 

@@ -14,7 +14,7 @@ from PIL import Image
 from running import ended, running
 
 from multitalk.inputs.containers import SNIFFED_BYTES
-from multitalk.serving.api.estimate import pace_of
+from multitalk.serving.api.estimate import real_time_factor
 from multitalk.serving.sandbox.fair_scheduler import PER_CALLER
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until
@@ -156,7 +156,7 @@ def test_a_file_of_no_known_format_is_refused_at_its_first_bytes(client, served)
 def test_more_questions_of_one_key_than_may_wait_are_refused_and_others_answered(tmp_path):
     with running(tmp_path, works=False) as server:
         (mine_id, mine), (_, other) = (server.keys.add(name) for name in ("mine", "other"))
-        turns = server.server.readers.turns
+        turns = server.server.sandbox.scheduler
         estimated = {"input": talk("/x.jpg", {"text": "Hello."})}
         with ExitStack() as asked, server.client(mine) as client, server.client(other) as stranger:
             for _ in range(PER_CALLER):
@@ -177,7 +177,7 @@ def test_who_hangs_up_leaves_nobody_working(served, client):
     large = io.BytesIO()
     Image.new("L", (7000, 7000), 99).save(large, "PNG", compress_level=1)
     body = large.getvalue()
-    readers = served.server.readers
+    readers = served.server.sandbox
     with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
         head = f"POST /faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
@@ -278,7 +278,7 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
     assert first["past_talks"] == 0
     assert any("not known" in warning for warning in first["warnings"])
     for number, work in enumerate((10.0, 20.0, 60.0)):
-        served.server.ledger.note_pace(
+        served.server.database.add_talk_time(
             str(number),
             engine="warp",
             quality="standard",
@@ -286,7 +286,7 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
             execution_seconds=work,
         )
     assert told(quality="fine")["work_seconds"] is None
-    served.server.ledger.note_pace(
+    served.server.database.add_talk_time(
         "fine", engine="warp", quality="fine", talk_seconds=10.0, execution_seconds=100.0
     )
     assert told(quality="fine")["work_seconds"] == pytest.approx(30.0)
@@ -355,8 +355,8 @@ def test_an_estimate_names_every_wrong_field(client):
 
 
 def test_the_pace_is_of_the_last_talks():
-    assert pace_of([]) is None
-    pace = pace_of([(10.0, 5.0), (1.0, 3.0), (2.0, 2.0)])
+    assert real_time_factor([]) is None
+    pace = real_time_factor([(10.0, 5.0), (1.0, 3.0), (2.0, 2.0)])
     assert (pace.talks, pace.median, pace.slowest) == (3, 1.0, 3.0)
 
 
@@ -372,12 +372,12 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
         body = {"input": talk(image, {"text": "Hello."}, quality="draft")}
         told = client.post(f"{TALK}/estimate", json=body).json()  # at once, noted or not
         assert (told["past_talks"], told["waiting_seconds"]) == (1, 0)
-        wait_until(lambda: server.server.ledger.paces("warp", quality="draft", limit=5))
-        paces = server.server.ledger.paces("warp", quality="draft", limit=5)
+        wait_until(lambda: server.server.database.talk_times("warp", quality="draft", limit=5))
+        talk_times = server.server.database.talk_times("warp", quality="draft", limit=5)
         body["input"]["quality"] = "fine"  # as long to wait for, but no pace of its own
         told = client.post(f"{TALK}/estimate", json=body).json()
         assert (told["past_talks"], told["waiting_seconds"]) == (0, 0)
-    ((talk_seconds, work_seconds),) = paces
+    ((talk_seconds, work_seconds),) = talk_times
     assert talk_seconds == 2.0  # what the obedient worker says
     assert work_seconds >= 0.5
 

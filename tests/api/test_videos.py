@@ -11,7 +11,7 @@ from running import running
 
 from multitalk.errors import Unauthorized
 from multitalk.schema import JobStatus
-from multitalk.serving.api.signed_urls import MAX_SECONDS, LinkSigner, read_secret
+from multitalk.serving.api.signed_urls import MAX_SECONDS, UrlSigner, read_secret
 from multitalk.serving.queue import Outcome
 from patience import PATIENCE_SECONDS
 
@@ -129,7 +129,7 @@ def test_links_end_and_cannot_be_made_without_the_secret(tmp_path):
     assert read_secret(tmp_path / "secret") == secret
     assert len(secret) == 32
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
-    signer = LinkSigner(secret)
+    signer = UrlSigner(secret)
     now = 1_000_000.0
     expires, signature = (part.split("=")[1] for part in signer.query("job", now=now).split("&"))
     signer.check("job", expires, signature, now=now)
@@ -146,7 +146,7 @@ def test_links_end_and_cannot_be_made_without_the_secret(tmp_path):
         with pytest.raises(Unauthorized):
             signer.check(job, until, sign, now=when)
     with pytest.raises(Unauthorized):
-        LinkSigner(b"another").check("job", expires, signature, now=now)
+        UrlSigner(b"another").check("job", expires, signature, now=now)
 
 
 def test_a_job_without_a_video_has_none(served):

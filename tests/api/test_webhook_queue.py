@@ -1,13 +1,13 @@
 """Lines of webhooks: owners and their hosts take turns, and few are under way at once."""
 
-from multitalk.serving.api.webhooks import Lines, Post
+from multitalk.serving.api.webhooks import Delivery, DeliveryQueue
 
 
-def post(owner: str, host: str, name: str, due: float = 0.0) -> Post:
-    return Post(due, name, owner, host)
+def post(owner: str, host: str, name: str, due: float = 0.0) -> Delivery:
+    return Delivery(due, name, owner, host)
 
 
-def taken(lines: Lines, now: float = 1.0) -> list[str]:
+def taken(lines: DeliveryQueue, now: float = 1.0) -> list[str]:
     """All that may be under way now."""
     found = []
     while (one := lines.take(now)) is not None:
@@ -16,7 +16,7 @@ def taken(lines: Lines, now: float = 1.0) -> list[str]:
 
 
 def test_an_owner_s_posts_leave_room_for_those_of_others():
-    lines = Lines(per_owner=2, in_all=5)
+    lines = DeliveryQueue(per_owner=2, in_all=5)
     for number in range(60):
         lines.add(post("many", f"h{number}", f"m{number}"))
     assert taken(lines) == ["m0", "m1"]
@@ -27,7 +27,7 @@ def test_an_owner_s_posts_leave_room_for_those_of_others():
 
 
 def test_owners_take_turns_where_there_is_no_room_for_all():
-    lines = Lines(per_owner=2, in_all=2)
+    lines = DeliveryQueue(per_owner=2, in_all=2)
     for number in range(3):
         for owner in "ab":
             lines.add(post(owner, "h", f"{owner}{number}"))
@@ -42,7 +42,7 @@ def test_owners_take_turns_where_there_is_no_room_for_all():
 
 
 def test_a_host_with_many_posts_leaves_room_for_an_owner_s_other_hosts():
-    lines = Lines(per_owner=1, in_all=9)
+    lines = DeliveryQueue(per_owner=1, in_all=9)
     for name in ("d0", "d1", "d2"):
         lines.add(post("a", "dead", name))
     lines.add(post("a", "well", "w0"))
@@ -56,7 +56,7 @@ def test_a_host_with_many_posts_leaves_room_for_an_owner_s_other_hosts():
 
 
 def test_what_is_not_due_waits_and_holds_nothing_up():
-    lines = Lines(per_owner=9, in_all=9)
+    lines = DeliveryQueue(per_owner=9, in_all=9)
     lines.add(post("a", "h", "later", due=10.0))
     lines.add(post("a", "h", "now", due=0.5))
     lines.add(post("b", "h", "other", due=1.0))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import running
 
-from multitalk.serving.api.database import Ledger
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.webhooks import (
@@ -56,7 +56,7 @@ class Receiver:
 
 def pending(server):
     """What is still to be posted, now or later."""
-    return server.server.ledger.pending_webhooks(time.time() + 1e6)
+    return server.server.database.pending_webhooks(time.time() + 1e6)
 
 
 def wait_until_settled(server):
@@ -173,7 +173,7 @@ class Silent:
 def expect(server, owner, url):
     """Send a job that an owner's webhook is for."""
     job_id = new_job_id()
-    server.server.ledger.expect_webhook(job_id, "http://here", now=time.time())
+    server.server.database.expect_webhook(job_id, "http://here", now=time.time())
     given = Submission(input={"error": "x"}, owner=owner, webhook=url, job_id=job_id)
     server.do(server.server.queue.submit(given))
     return job_id
@@ -193,7 +193,7 @@ def test_hosts_that_never_answer_delay_neither_other_owners_nor_the_end_of_the_s
             assert silent.threads == {"webhook"}
             assert silent.held == PER_OWNER
         # It has ended although posts hang; they are made again after the next start.
-        left = Ledger(tmp_path / "ledger.db")
+        left = Database(tmp_path / "ledger.db")
         assert [webhook.tries for webhook in left.pending_webhooks(time.time() + 1e6)] == [0] * 12
         left.close()
     finally:

@@ -154,7 +154,7 @@ async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[Asked]:
     )
     async with app.router.lifespan_context(app):
         queue = app.state.server.queue
-        app.state.server.ending.begun.set()  # so that no answer waits for a job's end
+        app.state.server.shutdown.requested.set()  # so that no answer waits for a job's end
         job = await queue.submit(Submission(input=ORDER["input"], owner=owner and owner.id))
         lease = await queue.claim("worker", wait=1.0)
         video = await queue.media.put(b"video" * 99, job_id=job.id, suffix=".mp4")

@@ -7,12 +7,12 @@ import pytest
 from multitalk.errors import InvalidRequest, LimitExceeded, SpeechFailed
 from multitalk.messages import Notice
 from multitalk.serving.sandbox.ipc import (
-    Untold,
-    error_from,
-    notices_from,
-    seconds_from,
-    told_error,
-    told_notices,
+    MalformedReply,
+    error_from_json,
+    error_to_json,
+    notices_from_json,
+    notices_to_json,
+    seconds_from_json,
 )
 
 
@@ -24,7 +24,7 @@ def test_an_error_comes_out_as_it_was_raised():
         InvalidRequest("file_unreadable", field="a", reason=OSError(2, "gone")),
         SpeechFailed("speech_service_damaged"),
     ):
-        again = error_from(json.loads(json.dumps(told_error(error))))
+        again = error_from_json(json.loads(json.dumps(error_to_json(error))))
         assert (type(again), again.key, again.field) == (type(error), error.key, error.field)
         for locale in ("en", "ko"):
             assert again.text(locale) == error.text(locale)
@@ -46,19 +46,19 @@ def test_an_error_comes_out_as_it_was_raised():
     ],
 )
 def test_what_is_no_error_of_ours_is_not_taken_for_one(change):
-    told = told_error(LimitExceeded("speech_too_long", field="a", limit=60.0))
-    with pytest.raises(Untold):
-        error_from({**told, **change})
+    told = error_to_json(LimitExceeded("speech_too_long", field="a", limit=60.0))
+    with pytest.raises(MalformedReply):
+        error_from_json({**told, **change})
 
 
 def test_notices_and_lengths_are_checked_too():
     notice = Notice("language_guessed", {"text": "Salut"})
-    assert notices_from(json.loads(json.dumps(told_notices([notice])))) == [notice]
+    assert notices_from_json(json.loads(json.dumps(notices_to_json([notice])))) == [notice]
     for told in ("x", [{"key": "language_guessed", "parameters": {}}], [5]):
-        with pytest.raises(Untold):
-            notices_from(told)
-    assert seconds_from(2) == 2.0
-    assert seconds_from(None) is None
+        with pytest.raises(MalformedReply):
+            notices_from_json(told)
+    assert seconds_from_json(2) == 2.0
+    assert seconds_from_json(None) is None
     for told in (-1.0, float("nan"), float("inf"), "2", [2]):
-        with pytest.raises(Untold):
-            seconds_from(told)
+        with pytest.raises(MalformedReply):
+            seconds_from_json(told)

@@ -15,7 +15,7 @@ from multitalk.errors import (
     ServerStopping,
 )
 from multitalk.fence.kernel import forbid_files
-from multitalk.serving.sandbox.pool import Limits, Readers, memory_for
+from multitalk.serving.sandbox.pool import Limits, SandboxPool, memory_for
 from patience import PATIENCE_SECONDS
 
 pytest.importorskip("espeakng_loader")
@@ -23,14 +23,14 @@ pytest.importorskip("espeakng_loader")
 AMPLE = Limits(memory_for(50_000_000), int(PATIENCE_SECONDS), PATIENCE_SECONDS, 2**26)
 
 
-async def ask(readers: Readers, name: str, given: dict, *, limits: Limits = AMPLE, **more):
-    with readers.turns.admit("somebody") as turn, readers.directory() as directory:
+async def ask(readers: SandboxPool, name: str, given: dict, *, limits: Limits = AMPLE, **more):
+    with readers.scheduler.admit("somebody") as turn, readers.directory() as directory:
         return await readers.ask(
             turn, name, given, limits=limits, directory=directory, field="body", **more
         )
 
 
-async def say_hello(readers: Readers) -> float:
+async def say_hello(readers: SandboxPool) -> float:
     given = {"speakers": {"a": [{"text": "Hello."}]}, "outside": [], "max_speech_seconds": 60.0}
     return (await ask(readers, "lengths", given))["a"]["seconds"]
 
@@ -68,10 +68,10 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture(scope="module")
-def readers(loop, tmp_path_factory) -> Iterator[Readers]:
+def readers(loop, tmp_path_factory) -> Iterator[SandboxPool]:
     """One for these tests: to load the libraries takes seconds."""
     directory = tmp_path_factory.mktemp("work")
-    readers = Readers(directory)
+    readers = SandboxPool(directory)
     yield readers
     loop.run_until_complete(readers.close())
     assert list(directory.iterdir()) == []
@@ -132,7 +132,7 @@ def test_where_the_process_with_the_libraries_was_killed_there_is_another(loop, 
 
 def test_the_libraries_are_let_go_when_nobody_asks(loop, tmp_path):
     async def scene() -> None:
-        readers = Readers(tmp_path, idle_seconds=0.01)
+        readers = SandboxPool(tmp_path, idle_seconds=0.01)
         readers.warm()
         pid = readers.pid
         await until(lambda: readers.pid is None and not Path(f"/proc/{pid}").exists())
@@ -143,7 +143,7 @@ def test_the_libraries_are_let_go_when_nobody_asks(loop, tmp_path):
 
 def test_who_waits_for_an_answer_is_told_that_the_server_ends(loop, tmp_path):
     async def scene() -> None:
-        readers = Readers(tmp_path)
+        readers = SandboxPool(tmp_path)
         asked = [asyncio.ensure_future(say_hello(readers)) for _ in range(3)]
         await until(lambda: readers.pid)
         pid = readers.pid

@@ -275,13 +275,13 @@ def find_server(settings: Settings) -> Finding:
         former_directories,
         is_in_use,
     )
-    from multitalk.serving.api.keys import keys_of  # noqa: PLC0415
+    from multitalk.serving.api.keys import open_keys  # noqa: PLC0415
 
     if find_spec("uvicorn") is None:
         return Finding("server", None, "not installed: pip install '.[serve]'")
     place = settings.server_directory
     try:
-        keys = len(keys_of(place).listed())
+        keys = len(open_keys(place).listed())
     except (OSError, ValueError, TypeError) as error:
         return Finding("server", False, f"the keys in {place} cannot be read: {error}")
     if not place.is_dir():

@@ -24,7 +24,7 @@ from multitalk.cli.numbers import (
     is_number,
 )
 from multitalk.serving.api.data_directory import KEYS_FILE, QUEUE_FILE, former_directories
-from multitalk.serving.api.keys import keys_of
+from multitalk.serving.api.keys import open_keys
 from multitalk.settings import ENGINE_CHOICES, Settings
 
 WEEK_SECONDS = 7 * 86_400.0
@@ -229,7 +229,7 @@ def add_key(
     """
     with _answering_keys():
         place = _directory(data, Settings.from_env())
-        key, token = keys_of(place).add(name)
+        key, token = open_keys(place).add(name)
         typer.echo(f"{key.id} ({name}), kept in {place / KEYS_FILE}", err=True)
         typer.echo(token)
 
@@ -239,7 +239,7 @@ def list_keys(data: DataOption = None) -> None:
     """List keys: id, when made, name."""
     with _answering_keys():
         place = _directory(data, Settings.from_env())
-        listed = keys_of(place).listed()
+        listed = open_keys(place).listed()
         for key in listed:
             typer.echo(f"{key.id}  {key.created}  {_printable(key.name)}")
         if not listed:
@@ -254,7 +254,7 @@ def revoke_key(
     """Revoke a key: from now on it opens nothing."""
     with _answering_keys():
         place = _directory(data, Settings.from_env())
-        if not keys_of(place).revoke(key_id):
+        if not open_keys(place).revoke(key_id):
             complain(f"there is no key {key_id} in {place}; `multitalk keys list` lists them")
             raise typer.Exit(1)
 

@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from multitalk.disk import REFUSALS, disk_failed
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
-from multitalk.serving.api.auth import Gate
+from multitalk.serving.api.auth import AuthMiddleware
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DescribedApp
-from multitalk.serving.api.responses import error_answer, locale_of
+from multitalk.serving.api.responses import error_response, locale_of
 from multitalk.serving.api.routes import files, history, jobs, pages, videos, voices
 from multitalk.version import __version__
 
@@ -69,7 +69,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _crashed)
     app.add_middleware(
-        Gate,
+        AuthMiddleware,
         keys=keys,
         base_url=config.base_url,
         cors_origins=config.cors_origins,
@@ -88,7 +88,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
 
 def _answered(request: Request, error: MultiTalkError, **more: Any) -> Response:
     locale = locale_of(request.headers.get("accept-language", ""))
-    return error_answer(error, locale, path=request.scope["path"], **more)
+    return error_response(error, locale, path=request.scope["path"], **more)
 
 
 async def _told(request: Request, error: Exception) -> Response:

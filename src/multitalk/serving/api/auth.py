@@ -21,7 +21,7 @@ from multitalk.errors import Forbidden, MultiTalkError, Unauthorized
 from multitalk.serving.api.config import LOOPBACK
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.responses import error_answer, locale_of
+from multitalk.serving.api.responses import error_response, locale_of
 
 # What a browser asks for before anybody could type a key, and what needs none.
 OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
@@ -42,7 +42,7 @@ def is_loopback_peer(client: tuple[str, int] | None) -> bool:
     return (mapped or address).is_loopback
 
 
-class Gate:
+class AuthMiddleware:
     """ASGI middleware: lets through who may ask, and says who it is.
 
     Args:
@@ -88,7 +88,7 @@ class Gate:
             scope.setdefault("state", {})["owner"] = self._admit(scope, headers)
         except MultiTalkError as error:
             locale = locale_of(headers.get("accept-language", ""))
-            await error_answer(error, locale, path=scope["path"])(scope, receive, watched)
+            await error_response(error, locale, path=scope["path"])(scope, receive, watched)
         else:
             await self._app(scope, receive, watched)
         finally:

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
 
-async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
+async def cancel_on_disconnect(request: Request, work: Awaitable[Answer]) -> Answer:
     """What comes of work that is called off when its client hangs up.
 
     Raises:
@@ -36,7 +36,7 @@ async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
             task.exception()  # it may have failed just as the client left: nobody is to be told
 
 
-async def in_own_thread(work: Callable[[], Result]) -> Result:
+async def run_in_new_thread(work: Callable[[], Result]) -> Result:
     """What `work` returns or raises. If this is cancelled, the thread goes on for nobody."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()

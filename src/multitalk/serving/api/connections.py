@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Literal, Protocol
 
-MAX_UNKNOWN = 256
+MAX_UNAUTHENTICATED = 256
 MAX_CONNECTIONS = 2048
 # Files that one server has open beside its connections; each connection may have one file, too.
 OTHER_FILES = 256
@@ -34,7 +34,7 @@ class Connection(Protocol):
     """What must be known of a connection."""
 
     @property
-    def is_known(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether a request on it was admitted."""
         ...
 
@@ -43,11 +43,11 @@ class Connection(Protocol):
         """Whether it is the client's turn: nothing is being answered."""
         ...
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         """Close: others need the place."""
         ...
 
-    def passed(self, seconds: float) -> Reason | None:
+    def add_time(self, seconds: float) -> Reason | None:
         """Take note of time; closes, and says why, where the client took too long."""
         ...
 
@@ -64,15 +64,15 @@ class Connections:
     def __init__(
         self,
         *,
-        max_unknown: int = MAX_UNKNOWN,
+        max_unauthenticated: int = MAX_UNAUTHENTICATED,
         max_connections: int = MAX_CONNECTIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_unknown = max_unknown
+        self._max_unauthenticated = max_unauthenticated
         self._max_connections = max_connections
         self._clock = clock
         self._all: dict[Connection, None] = {}  # the oldest first, here and below
-        self._unknown: dict[Connection, None] = {}
+        self._unauthenticated: dict[Connection, None] = {}
         self._closed: Counter[Reason] = Counter()
         self._said_at = -SAY_SECONDS
 
@@ -83,24 +83,26 @@ class Connections:
 
     def enter(self, connection: Connection) -> bool:
         """Make room for a new connection; False where there is none."""
-        if len(self._unknown) >= self._max_unknown:
-            for one in [one for one in self._unknown if one.is_known]:
-                del self._unknown[one]
-        if len(self._unknown) >= self._max_unknown:
-            self._send_away(_first_waiting(self._unknown) or next(iter(self._unknown)))
+        if len(self._unauthenticated) >= self._max_unauthenticated:
+            for one in [one for one in self._unauthenticated if one.is_authenticated]:
+                del self._unauthenticated[one]
+        if len(self._unauthenticated) >= self._max_unauthenticated:
+            self._send_away(
+                _first_waiting(self._unauthenticated) or next(iter(self._unauthenticated))
+            )
         if len(self._all) >= self._max_connections:
-            waiting = _first_waiting(self._unknown) or _first_waiting(self._all)
+            waiting = _first_waiting(self._unauthenticated) or _first_waiting(self._all)
             if waiting is None:
                 self.note("too many at once")
                 return False
             self._send_away(waiting)
-        self._all[connection] = self._unknown[connection] = None
+        self._all[connection] = self._unauthenticated[connection] = None
         return True
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that is closed."""
         self._all.pop(connection, None)
-        self._unknown.pop(connection, None)
+        self._unauthenticated.pop(connection, None)
 
     def note(self, reason: Reason) -> None:
         """Count a connection that was closed, for the log."""
@@ -119,7 +121,7 @@ class Connections:
     def look(self, seconds: float) -> None:
         """Let `seconds` have passed; at most once a minute the log says what was closed."""
         for connection in list(self._all):
-            if (reason := connection.passed(seconds)) is not None:
+            if (reason := connection.add_time(seconds)) is not None:
                 self.note(reason)
         now = self._clock()
         if self._closed and now - self._said_at >= SAY_SECONDS:
@@ -131,14 +133,14 @@ class Connections:
     def _send_away(self, connection: Connection) -> None:
         self.leave(connection)
         self.note("too many at once")
-        connection.give_way()
+        connection.evict()
 
 
 def _first_waiting(connections: Iterable[Connection]) -> Connection | None:
     return next((one for one in connections if one.is_waiting), None)
 
 
-def raise_open_files() -> int:
+def raise_open_file_limit() -> int:
     """Let this process open as many files as it may; how many that are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS has a lower limit of its own
@@ -147,8 +149,10 @@ def raise_open_files() -> int:
     return MAX_CONNECTIONS * 4 if soft == resource.RLIM_INFINITY else soft
 
 
-def for_open_files(limit: int) -> Connections:
+def connections_for(limit: int) -> Connections:
     """As many connections as a limit of open files leaves room for."""
     room = max(16, (limit - OTHER_FILES) // 2)
     most = min(MAX_CONNECTIONS, room)
-    return Connections(max_unknown=min(MAX_UNKNOWN, most * 2 // 3), max_connections=most)
+    return Connections(
+        max_unauthenticated=min(MAX_UNAUTHENTICATED, most * 2 // 3), max_connections=most
+    )

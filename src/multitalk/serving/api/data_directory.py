@@ -10,7 +10,7 @@ from pathlib import Path
 from multitalk.errors import InvalidRequest
 from multitalk.paths import PRIVATE_MARK
 
-KEYS_FILE, SECRET_FILE, LEDGER_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
+KEYS_FILE, SECRET_FILE, DATABASE_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
 QUEUE_FILE, LOCK_FILE = "queue.db", "lock"
 # Where earlier versions had it, below the directory that the command was started in.
 FORMER = (Path("multitalk-data"), Path("out", "serve"))
@@ -48,8 +48,8 @@ def make_data_directory(data: Path) -> None:
         InvalidRequest: It is no directory, or cannot be written.
     """
     try:
-        make_directory(data)
-        make_file(data / LOCK_FILE)
+        make_private_directory(data)
+        make_private_file(data / LOCK_FILE)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InvalidRequest(
@@ -58,7 +58,7 @@ def make_data_directory(data: Path) -> None:
 
 
 @contextmanager
-def made_for_one_server(data: Path) -> Iterator[None]:
+def lock_data_directory(data: Path) -> Iterator[None]:
     """Make a directory if it is not there, and keep other servers off it.
 
     Raises:
@@ -70,11 +70,11 @@ def made_for_one_server(data: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InvalidRequest("data_in_use", field="--data", directory=data) from error
-        make_file(data / PRIVATE_MARK)
+        make_private_file(data / PRIVATE_MARK)
         yield
 
 
-def make_directory(path: Path) -> None:
+def make_private_directory(path: Path) -> None:
     """Make a directory of ours where there is none.
 
     One that was there before is made private while it is empty. Later it is left as it is, for it
@@ -85,16 +85,16 @@ def make_directory(path: Path) -> None:
     """
     path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     state = path.stat()
-    if is_open(path) and state.st_uid == os.geteuid() and not any(path.iterdir()):
+    if is_open_to_others(path) and state.st_uid == os.geteuid() and not any(path.iterdir()):
         path.chmod(DIRECTORY_MODE)
 
 
-def is_open(path: Path) -> bool:
+def is_open_to_others(path: Path) -> bool:
     """Whether others than its owner may do something with a file or directory."""
     return bool(path.stat().st_mode & OTHERS)
 
 
-def make_file(path: Path) -> None:
+def make_private_file(path: Path) -> None:
     """Make a file where there is none; take one of ours back from others.
 
     Raises:

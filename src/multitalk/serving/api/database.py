@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.errors import QueueUnavailable
-from multitalk.serving.api.data_directory import make_directory, make_file
+from multitalk.serving.api.data_directory import make_private_directory, make_private_file
 
 MAX_PACES = 1000  # finished talks that are remembered for estimates
 
@@ -61,7 +61,7 @@ class PendingWebhook:
     due: float
 
 
-class Ledger:
+class Database:
     """The file. One server process writes it; every call takes well under a millisecond.
 
     Args:
@@ -70,8 +70,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         with _told():
-            make_directory(path.parent)
-            make_file(path)
+            make_private_directory(path.parent)
+            make_private_file(path)
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._file.execute("PRAGMA journal_mode=WAL")
@@ -173,7 +173,7 @@ class Ledger:
 
     # Paces ----------------------------------------------------------------------------------------
 
-    def note_pace(
+    def add_talk_time(
         self,
         job_id: str,
         *,
@@ -192,7 +192,7 @@ class Ledger:
             (MAX_PACES,),
         )
 
-    def paces(
+    def talk_times(
         self, engine: str, *, quality: str | None = None, limit: int
     ) -> list[tuple[float, float]]:
         """Seconds of talk and seconds of work of an engine's last talks, of a quality or of all."""

@@ -15,18 +15,18 @@ from multitalk.errors import NotFound
 from multitalk.messages import Locale
 from multitalk.schema.validation import brief
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.database import Ledger
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.keys import KeyRing
-from multitalk.serving.api.quota import Storage
+from multitalk.serving.api.quota import StorageQuota
 from multitalk.serving.api.rate_limits import RateLimits
-from multitalk.serving.api.request_body import Receiving
-from multitalk.serving.api.signed_urls import LinkSigner
+from multitalk.serving.api.request_body import MemoryBudget
+from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.api.uvicorn_server import Ending
+from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
-from multitalk.serving.sandbox.fair_scheduler import Turn, Turns
-from multitalk.serving.sandbox.pool import Readers, limits_for
+from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
+from multitalk.serving.sandbox.pool import SandboxPool, limits_for
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
@@ -70,23 +70,27 @@ class Server:
     settings: Settings
     engine: str
     queue: JobQueue
-    ledger: Ledger
+    database: Database
     keys: KeyRing
     limits: RateLimits
-    links: LinkSigner
+    url_signer: UrlSigner
     uploads: UploadStore
-    storage: Storage
+    quota: StorageQuota
     secret: bytes
-    ending: Ending
-    readers: Readers
+    shutdown: ShutdownState
+    sandbox: SandboxPool
     own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
     voices: dict[Locale, tuple[float, dict[str, Any]]] = field(default_factory=dict)
-    listing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    asking: Turns = field(default_factory=lambda: Turns(places=SERVICE_TEXTS_AT_ONCE))
-    small_pictures: Turns = field(default_factory=lambda: Turns(places=SMALL_PICTURES_AT_ONCE))
-    parsing: ThreadPoolExecutor = field(default_factory=_one_parser)
-    receiving: Receiving = field(default_factory=Receiving)
+    voices_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    speech_slots: FairScheduler = field(
+        default_factory=lambda: FairScheduler(places=SERVICE_TEXTS_AT_ONCE)
+    )
+    thumbnail_slots: FairScheduler = field(
+        default_factory=lambda: FairScheduler(places=SMALL_PICTURES_AT_ONCE)
+    )
+    json_parser: ThreadPoolExecutor = field(default_factory=_one_parser)
+    body_memory: MemoryBudget = field(default_factory=MemoryBudget)
 
     async def own_job(self, job_id: str, owner: str) -> Job:
         """A job of this caller's.
@@ -104,7 +108,7 @@ class Server:
     async def wait_for_change(self, job: Job, *, seconds: float) -> Job:
         """A job once it has changed, after so long, or when the server ends."""
         ends, seen = time.monotonic() + seconds, job.version
-        while job.version == seen and not self.ending.begun.is_set():
+        while job.version == seen and not self.shutdown.requested.is_set():
             left = min(ends - time.monotonic(), LOOK_SECONDS)
             if left <= 0:
                 break
@@ -134,13 +138,13 @@ def caller_of(request: Request) -> str:
 
 
 async def ask_about_picture(
-    server: Server, turn: Turn, name: str, path: Path, *, directory: Path, speakers: int = 1
+    server: Server, ticket: Ticket, name: str, path: Path, *, directory: Path, speakers: int = 1
 ) -> Any:
     """An answer of `reader.pictures` about a file."""
     field, max_pixels = "image_path", server.settings.max_image_pixels
     given = {"path": str(path), "field": field, "max_pixels": max_pixels, "speakers": speakers}
-    return await server.readers.ask(
-        turn,
+    return await server.sandbox.ask(
+        ticket,
         name,
         given,
         limits=limits_for(server.settings),

@@ -16,8 +16,8 @@ from multitalk.schema.request import has_outside_voice, is_outside
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.submission import earlier_windows
 from multitalk.serving.api.uploads import is_upload, named_sources
-from multitalk.serving.sandbox.fair_scheduler import Turn
-from multitalk.serving.sandbox.ipc import notices_from, seconds_from
+from multitalk.serving.sandbox.fair_scheduler import Ticket
+from multitalk.serving.sandbox.ipc import notices_from_json, seconds_from_json
 from multitalk.serving.sandbox.pool import limits_for
 from multitalk.timebase import FPS
 
@@ -27,12 +27,12 @@ Known = tuple[float | None, list[str]]  # seconds, and why they are not known or
 FINISHED_JOBS = 50  # that one look takes in
 
 
-async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dict[str, Any]:
+async def estimate(server: Server, ticket: Ticket, given: Any, *, owner: str) -> dict[str, Any]:
     """The body of `/estimate`.
 
     Args:
         server: Its settings, ledger and queue.
-        turn: An admitted question.
+        ticket: An admitted question.
         given: A job's input.
         owner: Whose uploads it may name.
 
@@ -42,14 +42,14 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
     uploads = _upload_paths(server, given, owner=owner)
     request = parse_request(given, settings=server.settings)
     kept = await _kept_seconds(server, request, owner=owner)
-    talk, warnings = await talk_seconds(server, turn, request, uploads)
+    talk, warnings = await talk_seconds(server, ticket, request, uploads)
     engine = server.engine if request.engine == "auto" else request.engine
-    past = server.ledger.paces(engine, quality=request.quality, limit=PAST_TALKS) or [
+    past = server.database.talk_times(engine, quality=request.quality, limit=PAST_TALKS) or [
         (talk.seconds, talk.execution_seconds)  # the first ones, until they are noted
         for talk in await finished_talks(server)
         if talk.engine == engine and await quality_of(server, talk.job_id) == request.quality
     ]
-    pace = pace_of(past)
+    pace = real_time_factor(past)
     if engine == "diffusion" and request.resolution == "720p":
         warnings.append(sentence("large_video_costs", request.locale))
     work = slowest = price = waiting = None
@@ -58,7 +58,7 @@ async def estimate(server: Server, turn: Turn, given: Any, *, owner: str) -> dic
     elif talk is not None:
         made = max(0.0, talk - kept)
         work, slowest = made * pace.median, made * pace.slowest
-    if of_all := server.ledger.paces(engine, limit=PAST_TALKS) or past:
+    if of_all := server.database.talk_times(engine, limit=PAST_TALKS) or past:
         waiting = await _waiting_seconds(server, [work for _, work in of_all])
     if server.config.price_per_hour is None:
         warnings.append(sentence("price_unknown", request.locale))
@@ -109,13 +109,13 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 async def talk_seconds(
-    server: Server, turn: Turn, request: TalkRequest, uploads: Mapping[str, Path]
+    server: Server, ticket: Ticket, request: TalkRequest, uploads: Mapping[str, Path]
 ) -> Known:
     """How long the talk will be, or None; and why it is not known, or what may be wrong.
 
     Args:
         server: Asked for the lengths.
-        turn: An admitted question.
+        ticket: An admitted question.
         request: The job.
         uploads: Files of those fields that name an upload of this owner's.
 
@@ -130,8 +130,8 @@ async def talk_seconds(
     lengths: list[float] = []
     warnings: list[str] = []
     if recordings:
-        for field, told in (await _recordings(server, turn, recordings, uploads)).items():
-            if (seconds := seconds_from(told)) is None:
+        for field, told in (await _recordings(server, ticket, recordings, uploads)).items():
+            if (seconds := seconds_from_json(told)) is None:
                 return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
             lengths.append(seconds)
     texts = {
@@ -141,10 +141,10 @@ async def talk_seconds(
     }
     if texts:
         outside = [field for field, spoken in texts.items() if has_outside_voice(spoken)]
-        for field, told in (await _texts(server, turn, texts, outside)).items():
-            if (seconds := seconds_from(told["seconds"])) is None:
+        for field, told in (await _texts(server, ticket, texts, outside)).items():
+            if (seconds := seconds_from_json(told["seconds"])) is None:
                 return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
-            notices = notices_from(told["notices"])
+            notices = notices_from_json(told["notices"])
             if field in outside:
                 notices.insert(0, Notice("duration_guessed", {"field": field}))
             warnings += [sentence(one.key, request.locale, **one.parameters) for one in notices]
@@ -155,7 +155,7 @@ async def talk_seconds(
 
 
 async def _recordings(
-    server: Server, turn: Turn, recordings: Mapping[str, str], uploads: Mapping[str, Path]
+    server: Server, ticket: Ticket, recordings: Mapping[str, str], uploads: Mapping[str, Path]
 ) -> Mapping[str, Any]:
     settings = server.settings
     given = {
@@ -170,12 +170,12 @@ async def _recordings(
         "max_speech_seconds": settings.max_speech_seconds,
     }
     return await _asked(
-        server, turn, "recordings", given, [*uploads.values(), *settings.allowed_roots]
+        server, ticket, "recordings", given, [*uploads.values(), *settings.allowed_roots]
     )
 
 
 async def _texts(
-    server: Server, turn: Turn, texts: Mapping[str, list[SpokenText]], outside: list[str]
+    server: Server, ticket: Ticket, texts: Mapping[str, list[SpokenText]], outside: list[str]
 ) -> Mapping[str, Any]:
     """A speech service may cost money, so it is not asked: the synthesizer speaks in its place."""
 
@@ -190,15 +190,15 @@ async def _texts(
         "outside": outside,
         "max_speech_seconds": server.settings.max_speech_seconds,
     }
-    return await _asked(server, turn, "lengths", given, [])
+    return await _asked(server, ticket, "lengths", given, [])
 
 
 async def _asked(
-    server: Server, turn: Turn, name: str, given: dict[str, Any], readable: list[Path]
+    server: Server, ticket: Ticket, name: str, given: dict[str, Any], readable: list[Path]
 ) -> Mapping[str, Any]:
-    with server.readers.directory() as directory:
-        answer: Mapping[str, Any] = await server.readers.ask(
-            turn,
+    with server.sandbox.directory() as directory:
+        answer: Mapping[str, Any] = await server.sandbox.ask(
+            ticket,
             name,
             given,
             limits=limits_for(server.settings),
@@ -255,7 +255,7 @@ async def quality_of(server: Server, job_id: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Pace:
+class RealTimeFactor:
     """How long an engine's last talks took, in their own length.
 
     Attributes:
@@ -269,11 +269,11 @@ class Pace:
     slowest: float
 
 
-def pace_of(paces: Sequence[tuple[float, float]]) -> Pace | None:
+def real_time_factor(talk_times: Sequence[tuple[float, float]]) -> RealTimeFactor | None:
     """The pace of talks given as (seconds of talk, seconds of work); None where there are none."""
-    ratios = sorted(work / talk for talk, work in paces)
+    ratios = sorted(work / talk for talk, work in talk_times)
     if not ratios:
         return None
-    return Pace(
+    return RealTimeFactor(
         len(ratios), statistics.median(ratios), ratios[min(len(ratios) - 1, len(ratios) * 9 // 10)]
     )

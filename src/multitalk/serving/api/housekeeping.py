@@ -59,7 +59,7 @@ class Housekeeping:
             if talk.job_id in self._paced:
                 continue
             if (quality := await quality_of(self._server, talk.job_id)) is not None:
-                self._server.ledger.note_pace(
+                self._server.database.add_talk_time(
                     talk.job_id,
                     engine=talk.engine,
                     quality=quality,
@@ -73,9 +73,9 @@ class Housekeeping:
         """Uploads whose time is over, and streams of jobs that are no more."""
         server = self._server
         await asyncio.to_thread(server.uploads.sweep, server.clock())
-        for job_id in server.ledger.streams():
+        for job_id in server.database.streams():
             try:
                 await server.queue.get(job_id)
             except NotFound:
-                server.ledger.forget_stream(job_id)
-        await asyncio.to_thread(server.ledger.erase)
+                server.database.forget_stream(job_id)
+        await asyncio.to_thread(server.database.erase)

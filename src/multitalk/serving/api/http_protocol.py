@@ -68,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # What the server's connections ask ------------------------------------------------------------
 
     @property
-    def is_known(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Whether a request on it was admitted, or showed a signed address."""
         if self.cycle is None:
             return False
@@ -80,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether it is the client's turn: nothing is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def give_way(self) -> None:
+    def evict(self) -> None:
         """Close: others need the place."""
         if self.is_waiting and not self._is_refused:  # which was answered, and only is read out
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, ServerUnavailable("too_many_connections"))
@@ -88,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
 
-    def passed(self, seconds: float) -> Reason | None:
+    def add_time(self, seconds: float) -> Reason | None:
         """Take note of time; closes, and says why, where the client took too long."""
         if self.transport.is_closing():
             return None
@@ -106,7 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """As uvicorn's, if there is room."""
         super().connection_made(transport)
         if not self._others.enter(self):
-            self.give_way()
+            self.evict()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's."""

@@ -7,7 +7,7 @@ from typing import Any
 from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
-from multitalk.serving.api.signed_urls import LinkSigner
+from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.queue import Job, MediaStore
 from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
 
@@ -18,7 +18,7 @@ async def job_reply(
     job: Job,
     *,
     media: MediaStore,
-    links: LinkSigner,
+    url_signer: UrlSigner,
     base_url: str,
     now: float,
     max_bytes: int,
@@ -28,7 +28,7 @@ async def job_reply(
     Args:
         job: The job.
         media: Where its video is.
-        links: Signs the video's address.
+        url_signer: Signs the video's address.
         base_url: Of this server.
         now: Seconds since 1970.
         max_bytes: Size of the reply up to which it holds the video; 0: never.
@@ -47,7 +47,12 @@ async def job_reply(
         reply["output"] = _told(job.output)
         if isinstance(job.output, Mapping) and "video" in job.output:
             reply["output"] = await _with_video(
-                job, media=media, links=links, base_url=base_url, now=now, max_bytes=max_bytes
+                job,
+                media=media,
+                url_signer=url_signer,
+                base_url=base_url,
+                now=now,
+                max_bytes=max_bytes,
             )
     if job.error is not None:
         told = job.output if isinstance(job.output, Mapping) else {}
@@ -56,12 +61,12 @@ async def job_reply(
     return reply
 
 
-def media_url(job_id: str, suffix: str, *, links: LinkSigner, base_url: str, now: float) -> str:
+def media_url(job_id: str, suffix: str, *, url_signer: UrlSigner, base_url: str, now: float) -> str:
     """Where a job's video, subtitles or small picture can be had without a key.
 
     It is good for a day, or until the job is forgotten.
     """
-    return f"{base_url}/videos/{job_id}{suffix}?{links.query(job_id, now=now)}"
+    return f"{base_url}/videos/{job_id}{suffix}?{url_signer.query(job_id, now=now)}"
 
 
 def frame_of(job: Job) -> str | None:
@@ -85,7 +90,7 @@ async def _with_video(
     job: Job,
     *,
     media: MediaStore,
-    links: LinkSigner,
+    url_signer: UrlSigner,
     base_url: str,
     now: float,
     max_bytes: int,
@@ -94,7 +99,9 @@ async def _with_video(
     told.setdefault("status", "success")
     told.setdefault("filename", FILENAME)
     if "captions" in job.output:
-        told["subtitles_url"] = media_url(job.id, ".vtt", links=links, base_url=base_url, now=now)
+        told["subtitles_url"] = media_url(
+            job.id, ".vtt", url_signer=url_signer, base_url=base_url, now=now
+        )
     name = job.output["video"]
     try:
         encoded_bytes = (await media.size(name) + 2) // 3 * 4
@@ -103,5 +110,5 @@ async def _with_video(
             return {"video_base64": base64.b64encode(content).decode("ascii"), **told}
     except NotFound:  # the job is just being forgotten: its address says the same
         pass
-    url = media_url(job.id, ".mp4", links=links, base_url=base_url, now=now)
+    url = media_url(job.id, ".mp4", url_signer=url_signer, base_url=base_url, now=now)
     return {"video_url": url, **told}

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from multitalk.errors import InvalidRequest, ServerUnavailable
-from multitalk.serving.api.data_directory import FILE_MODE, KEYS_FILE, make_directory
+from multitalk.serving.api.data_directory import FILE_MODE, KEYS_FILE, make_private_directory
 
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "mt_"  # noqa: S105 - so that a leaked key is recognised as one
@@ -181,7 +181,7 @@ class KeyRing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        make_directory(self._path.parent)
+        make_private_directory(self._path.parent)
         lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, FILE_MODE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -194,6 +194,6 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def keys_of(data: Path) -> KeyRing:
+def open_keys(data: Path) -> KeyRing:
     """The keys of a server."""
     return KeyRing(data / KEYS_FILE)

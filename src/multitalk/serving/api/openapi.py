@@ -20,7 +20,7 @@ from multitalk.serving.api.submission import (
     MAX_BATCH,
     MAX_KEY_CHARACTERS,
     MAX_WEBHOOK_CHARACTERS,
-    OrderBody,
+    RunBody,
 )
 
 _WAIT = {"type": "integer", "minimum": 1000, "maximum": 300_000, "default": 90_000}
@@ -294,7 +294,7 @@ def _statuses(path: str, *, takes_body: bool) -> Iterable[int]:
 
 def body_schemas() -> dict[str, dict[str, Any]]:
     """The schemas that `BODIES` names, and those inside of them."""
-    order = OrderBody.model_json_schema(ref_template=REF + "{model}")
+    order = RunBody.model_json_schema(ref_template=REF + "{model}")
     inner = order.pop("$defs")
     order["properties"] |= {
         "input": {"$ref": f"{REF}TalkRequest"},

@@ -33,7 +33,7 @@ class _Count:
     until: float
 
 
-class Storage:
+class StorageQuota:
     """The disk of one server, and the shares of its keys.
 
     Args:

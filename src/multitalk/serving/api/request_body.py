@@ -27,7 +27,7 @@ class _Caller:
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
-class Receiving:
+class MemoryBudget:
     """Room for bodies, as much for every caller; who comes first is first.
 
     Args:
@@ -74,7 +74,7 @@ class Receiving:
             self._callers.pop(caller, None)
 
 
-def announced_bytes(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
     """What `Content-Length` says; None where it says nothing."""
     digits = request.headers.get("content-length", "")
     if not (digits.isascii() and digits.isdigit()):
@@ -89,7 +89,7 @@ async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_V
         LimitExceeded: Too many bytes; the rest is not read.
         InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.json_document`.
     """
-    size = announced_bytes(request) or 0
+    size = content_length(request) or 0
     if size > max_bytes:
         raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
     server, owner = request.app.state.server, request.state.owner
@@ -98,7 +98,7 @@ async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_V
         expected, size = size or max_bytes, 0
         async for chunk in request.stream():
             if size <= SMALL_BYTES < size + len(chunk):
-                await stack.enter_async_context(server.receiving.room(owner, expected))
+                await stack.enter_async_context(server.body_memory.room(owner, expected))
             size += len(chunk)
             if size > max_bytes:
                 raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
@@ -108,5 +108,5 @@ async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_V
         if size < LARGE_BODY_BYTES:
             return read_json(body, max_values=max_values)
         return await asyncio.get_running_loop().run_in_executor(
-            server.parsing, partial(read_json, body, max_values=max_values)
+            server.json_parser, partial(read_json, body, max_values=max_values)
         )

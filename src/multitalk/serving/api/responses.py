@@ -31,7 +31,7 @@ _TYPES = {
 CHUNK_BYTES = 2**18
 
 
-def answer(
+def json_response(
     body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A JSON answer, which no cache keeps."""
@@ -43,7 +43,7 @@ def answer(
     )
 
 
-def error_answer(
+def error_response(
     error: MultiTalkError,
     locale: Locale,
     *,
@@ -71,7 +71,7 @@ def error_answer(
     body = ErrorReply.of(error, locale).reply()
     if is_openai(path):
         body = as_openai(body, status)
-    return answer(body, status=status, headers=headers)
+    return json_response(body, status=status, headers=headers)
 
 
 def locale_of(languages: str) -> Locale:
@@ -101,7 +101,7 @@ def as_openai(reply: dict[str, Any], status: int) -> dict[str, Any]:
     return {**reply, "error": error}
 
 
-class SoundAnswer(Response):
+class OpenFileResponse(Response):
     """The answer.
 
     Args:

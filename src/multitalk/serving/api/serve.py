@@ -9,27 +9,27 @@ from contextlib import asynccontextmanager
 from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig, check_exposure
-from multitalk.serving.api.connections import for_open_files, raise_open_files
+from multitalk.serving.api.connections import connections_for, raise_open_file_limit
 from multitalk.serving.api.data_directory import (
-    LEDGER_FILE,
+    DATABASE_FILE,
     SECRET_FILE,
     UPLOADS,
-    is_open,
-    made_for_one_server,
+    is_open_to_others,
+    lock_data_directory,
     make_data_directory,
 )
-from multitalk.serving.api.database import Ledger
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.housekeeping import Housekeeping
-from multitalk.serving.api.keys import KeyRing, keys_of
+from multitalk.serving.api.keys import KeyRing, open_keys
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.quota import Storage
+from multitalk.serving.api.quota import StorageQuota
 from multitalk.serving.api.rate_limits import RateLimits
-from multitalk.serving.api.signed_urls import LinkSigner, read_secret
+from multitalk.serving.api.signed_urls import UrlSigner, read_secret
 from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import (
-    Ending,
+    ShutdownState,
     address_of,
     end_process_in_time,
     http_server,
@@ -37,7 +37,7 @@ from multitalk.serving.api.uvicorn_server import (
 )
 from multitalk.serving.api.webhooks import Webhooks, public_poster
 from multitalk.serving.queue import open_queue
-from multitalk.serving.sandbox.pool import Readers
+from multitalk.serving.sandbox.pool import SandboxPool
 from multitalk.settings import Settings
 
 LOOK_SECONDS = 0.2
@@ -77,15 +77,15 @@ def serve(
             cannot listen there, or another server uses its directory.
         QueueUnavailable: The queue cannot be used.
     """
-    keys = keys_of(config.data)
+    keys = open_keys(config.data)
     check_exposure(config, keys)
     make_data_directory(config.data)
     logger.info("keys, jobs and videos are kept in %s", config.data)
-    if is_open(config.data):
+    if is_open_to_others(config.data):
         logger.warning("others may look into it; chmod 700 %s ends that", config.data)
     listening = listen(config.host, port)
     address = address_of(config, listening.getsockname()[1])
-    metrics, ending = Metrics(), Ending()
+    metrics, shutdown = Metrics(), ShutdownState()
 
     unopened: list[MultiTalkError] = []
 
@@ -95,7 +95,12 @@ def serve(
             try:
                 server = await stack.enter_async_context(
                     open_server(
-                        config, settings, keys, queue_url=queue_url, engine=engine, ending=ending
+                        config,
+                        settings,
+                        keys,
+                        queue_url=queue_url,
+                        engine=engine,
+                        shutdown=shutdown,
                     )
                 )
             except MultiTalkError as error:
@@ -108,7 +113,7 @@ def serve(
                     workers,
                     bury=server.queue.mark_worker_dead,
                     running=server.own_workers,
-                    hurried=ending.hurried,
+                    forced=shutdown.forced,
                 )
             )
             webhooks = Webhooks(server, metrics, public_poster(settings))
@@ -128,8 +133,8 @@ def serve(
     app = create_app(config, keys, opening, metrics)
     server = http_server(
         app,
-        ending,
-        for_open_files(raise_open_files()),
+        shutdown,
+        connections_for(raise_open_file_limit()),
         trusted_proxies=config.trusted_proxies,
         on_begin=lambda: logger.info(STOPPING),
     )
@@ -151,7 +156,7 @@ async def open_server(
     *,
     queue_url: str,
     engine: str,
-    ending: Ending | None = None,
+    shutdown: ShutdownState | None = None,
 ) -> AsyncIterator[Server]:
     """What the routes share, open while the context is.
 
@@ -159,9 +164,14 @@ async def open_server(
         InvalidRequest: The directory cannot be used, or another server uses it.
         QueueUnavailable: The queue cannot be used.
     """
-    with made_for_one_server(config.data):
+    with lock_data_directory(config.data):
         opening = _opened(
-            config, settings, keys, queue_url=queue_url, engine=engine, ending=ending or Ending()
+            config,
+            settings,
+            keys,
+            queue_url=queue_url,
+            engine=engine,
+            shutdown=shutdown or ShutdownState(),
         )
         async with opening as server:
             yield server
@@ -175,61 +185,61 @@ async def _opened(
     *,
     queue_url: str,
     engine: str,
-    ending: Ending,
+    shutdown: ShutdownState,
 ) -> AsyncIterator[Server]:
     secret = read_secret(config.data / SECRET_FILE)
-    ledger = Ledger(config.data / LEDGER_FILE)
+    database = Database(config.data / DATABASE_FILE)
     uploads = UploadStore(
         (config.data / UPLOADS).absolute(),
-        ledger,
+        database,
         seconds=config.upload_seconds,
         max_bytes=config.max_upload_bytes,
     )
     queue = await open_queue(queue_url)
-    readers = Readers(settings.work_directory)
-    ended = asyncio.create_task(_close_at_end(readers, ending))
+    sandbox = SandboxPool(settings.work_directory)
+    ended = asyncio.create_task(_close_at_end(sandbox, shutdown))
     server = Server(
         config=config,
         settings=settings,
         engine=engine,
         queue=queue,
-        ledger=ledger,
+        database=database,
         keys=keys,
         limits=RateLimits(factor=config.rate_factor),
-        links=LinkSigner(secret),
+        url_signer=UrlSigner(secret),
         uploads=uploads,
-        storage=Storage(config.data, queue, uploads, quota=config.quota_bytes),
+        quota=StorageQuota(config.data, queue, uploads, quota=config.quota_bytes),
         secret=secret,
-        ending=ending,
-        readers=readers,
+        shutdown=shutdown,
+        sandbox=sandbox,
     )
     try:
         yield server
     finally:
         ended.cancel()
-        await readers.close()
-        server.parsing.shutdown(wait=False, cancel_futures=True)
+        await sandbox.close()
+        server.json_parser.shutdown(wait=False, cancel_futures=True)
         await queue.close()
-        ledger.close()
+        database.close()
 
 
-async def _close_at_end(readers: Readers, ending: Ending) -> None:
+async def _close_at_end(sandbox: SandboxPool, shutdown: ShutdownState) -> None:
     """Let nobody wait for an answer of theirs once the server was asked to end."""
-    await ending.begun.wait()
-    await readers.close()
+    await shutdown.requested.wait()
+    await sandbox.close()
 
 
 async def _greet(server: Server, greet: Callable[[], None]) -> None:
     """Greet when a worker is ready; if that takes a while, once before it, too."""
     loop = asyncio.get_running_loop()
     patient_until: float | None = loop.time() + PATIENCE_SECONDS
-    while not (server.ending.begun.is_set() or await _is_worker_there(server)):
+    while not (server.shutdown.requested.is_set() or await _is_worker_there(server)):
         if patient_until is not None and loop.time() > patient_until:
             logger.info("the server answers; no worker is ready yet")
             greet()
             patient_until = None
         await asyncio.sleep(LOOK_SECONDS)
-    if not server.ending.begun.is_set():
+    if not server.shutdown.requested.is_set():
         greet()
 
 

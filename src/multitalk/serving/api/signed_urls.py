@@ -28,7 +28,7 @@ def read_secret(path: Path) -> bytes:
     return bytes.fromhex(path.read_text("ascii"))
 
 
-class LinkSigner:
+class UrlSigner:
     """Signs and checks links to videos.
 
     Args:

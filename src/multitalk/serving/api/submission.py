@@ -46,7 +46,7 @@ class PolicyBody(WireModel):
     low_priority: bool = Field(False, alias="lowPriority")
 
 
-class OrderBody(WireModel):
+class RunBody(WireModel):
     """RunPod's body of `/run`."""
 
     input: Any
@@ -59,7 +59,7 @@ _FIELDS = ("input", "webhook", "policy", "s3Config")
 _POLICY_FIELDS = ("executionTimeout", "ttl", "lowPriority")
 
 
-def parse_order(
+def parse_run_body(
     given: object,
     *,
     settings: Settings,
@@ -87,7 +87,7 @@ def parse_order(
     if given.get("input") is None:
         raise InvalidRequest("field_missing", field="input")
     try:
-        order = OrderBody.model_validate(given)
+        order = RunBody.model_validate(given)
     except ValidationError as error:
         raise one_error(
             error.errors(include_url=False),
@@ -116,7 +116,7 @@ def parse_order(
 
 
 def parse_batch(given: object) -> list[object]:
-    """The jobs of a batch, `{"jobs": [...]}`, each still to be read by `parse_order`."""
+    """The jobs of a batch, `{"jobs": [...]}`, each still to be read by `parse_run_body`."""
     if not isinstance(given, dict) or set(given) != {"jobs"} or not isinstance(given["jobs"], list):
         raise InvalidRequest("expected_list", field="jobs", limit=MAX_BATCH)
     jobs: list[object] = given["jobs"]
@@ -170,7 +170,7 @@ async def send(
 
     Args:
         server: The server.
-        orders: As `parse_order` has read them.
+        orders: As `parse_run_body` has read them.
         base_url: How their sender reached this server.
         is_batch: Errors name a job's place, as in `jobs[2].image_path`.
 
@@ -197,7 +197,7 @@ async def send(
                 submissions.append(await _with_uploads(server, order, job_id))
         for order, job_id in zip(orders, ids, strict=True):
             if order.webhook is not None:  # first, so that a crash in between forgets no webhook
-                server.ledger.expect_webhook(job_id, base_url, now=server.clock())
+                server.database.expect_webhook(job_id, base_url, now=server.clock())
         jobs = await server.queue.submit_all(submissions, max_waiting=server.limits.max_waiting)
         kept = {job.id for job in jobs}
     except MultiTalkError:
@@ -276,4 +276,4 @@ async def _forget(server: Server, job_ids: Sequence[str]) -> None:
         await server.queue.media.remove_job(job_id)
     with suppress(QueueUnavailable):  # on a full disk; later they are found to have no job
         for job_id in job_ids:
-            server.ledger.forget_webhook(job_id)
+            server.database.forget_webhook(job_id)

@@ -21,7 +21,7 @@ FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # after which a worker that ends is no failure of its start
 DRAIN_SECONDS = 30.0  # for the job at hand; what takes longer goes back to the queue
-HURRY_SECONDS = 3.0  # to give a job back; who is killed instead has cost it an attempt
+FORCED_STOP_SECONDS = 3.0  # to give a job back; who is killed instead has cost it an attempt
 POLL_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -39,9 +39,9 @@ class Supervisor:
         count: How many.
         bury: Told the name of each that has ended, however it did.
         running: The names of those that run are kept here.
-        hurried: Once it is set, one that should end gives its job back at once.
+        forced: Once it is set, a worker that stops gives its job back at once.
         drain_seconds: How long one may take to end.
-        hurry_seconds: How long, once it is hurried.
+        forced_stop_seconds: How long, once `forced` is set.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Supervisor:
         *,
         bury: Callable[[str], Awaitable[None]],
         running: set[str] | None = None,
-        hurried: asyncio.Event | None = None,
+        forced: asyncio.Event | None = None,
         drain_seconds: float = DRAIN_SECONDS,
-        hurry_seconds: float = HURRY_SECONDS,
+        forced_stop_seconds: float = FORCED_STOP_SECONDS,
     ) -> None:
         self._command = list(command)
         self._bury = bury
         self._count = count
         self._running = set() if running is None else running
-        self._hurried = hurried or asyncio.Event()
+        self._forced = forced or asyncio.Event()
         self._drain_seconds = drain_seconds
-        self._hurry_seconds = hurry_seconds
+        self._forced_stop_seconds = forced_stop_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Supervisor":
@@ -111,10 +111,10 @@ class Supervisor:
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        await _first_of(_ended(process), self._hurried.wait(), seconds=self._drain_seconds)
-        if self._hurried.is_set():
+        await _first_of(_ended(process), self._forced.wait(), seconds=self._drain_seconds)
+        if self._forced.is_set():
             process.terminate()
-            await _first_of(_ended(process), seconds=self._hurry_seconds)
+            await _first_of(_ended(process), seconds=self._forced_stop_seconds)
         if process.poll() is None:
             logger.warning("worker process %d has not ended: killed", process.pid)
             with contextlib.suppress(ProcessLookupError):

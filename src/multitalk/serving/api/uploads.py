@@ -16,7 +16,7 @@ from typing import Any
 from multitalk.disk import disk_failed
 from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnavailable
 from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
-from multitalk.serving.api.database import Ledger, Upload
+from multitalk.serving.api.database import Database, Upload
 from multitalk.serving.queue import MediaStore
 from multitalk.serving.queue.records import UPLOAD_SCHEME
 
@@ -34,14 +34,16 @@ class UploadStore:
         max_bytes: Of one.
     """
 
-    def __init__(self, directory: Path, ledger: Ledger, *, seconds: float, max_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, database: Database, *, seconds: float, max_bytes: int
+    ) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
-        self._ledger = ledger
+        self._database = database
         self._seconds = seconds
         self._max_bytes = max_bytes
         for path in directory.iterdir():  # of a server that was killed while it received
-            if ledger.upload(path.stem) is None:
+            if database.upload(path.stem) is None:
                 path.unlink()
 
     async def receive(
@@ -105,7 +107,7 @@ class UploadStore:
             (self.directory / name).hardlink_to(partial.name)
         upload = Upload(upload_id, owner, name, now + self._seconds)
         try:
-            self._ledger.add_upload(upload)
+            self._database.add_upload(upload)
         except QueueUnavailable:
             (self.directory / name).unlink(missing_ok=True)
             raise
@@ -118,7 +120,7 @@ class UploadStore:
             NotFound: No upload of this owner's.
         """
         name = source.strip().removeprefix(SCHEME)
-        upload = self._ledger.upload(name) if _ID.fullmatch(name) else None
+        upload = self._database.upload(name) if _ID.fullmatch(name) else None
         if upload is None or upload.owner != owner or upload.expires <= now:
             raise NotFound("upload_not_found", field=field)
         return self.directory / upload.file
@@ -146,16 +148,16 @@ class UploadStore:
     def stored(self, owner: str) -> int:
         """Bytes of an owner's uploads."""
         total = 0
-        for upload in self._ledger.uploads_of(owner):
+        for upload in self._database.uploads_of(owner):
             with suppress(FileNotFoundError):  # removed meanwhile
                 total += (self.directory / upload.file).stat().st_size
         return total
 
     def sweep(self, now: float) -> None:
         """Remove what is expired."""
-        for upload in self._ledger.expired_uploads(now):
+        for upload in self._database.expired_uploads(now):
             (self.directory / upload.file).unlink(missing_ok=True)
-            self._ledger.forget_upload(upload.id)
+            self._database.forget_upload(upload.id)
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes:

@@ -29,7 +29,7 @@ from multitalk.errors import InvalidRequest, ServerStopping
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.connections import Connections
 from multitalk.serving.api.http_protocol import BoundedProtocol
-from multitalk.serving.api.responses import error_answer
+from multitalk.serving.api.responses import error_response
 
 # What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
 _CUT = ("returned without completing response", "Cancel %s running task(s)")
@@ -47,30 +47,30 @@ KEEP_ALIVE_SECONDS = 30
 logger = logging.getLogger(__name__)
 
 
-class StreamBroken(Exception):
+class ResponseAborted(Exception):
     """What was sent cannot be continued; the connection is cut, so that the client knows."""
 
 
 @dataclass(frozen=True)
-class Ending:
+class ShutdownState:
     """What those who wait must know.
 
     Attributes:
         begun: The server was asked to end: answers that wait for something end now.
-        hurried: It was asked again: nothing is waited for.
+        forced: It was asked again: nothing is waited for.
     """
 
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
+    forced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class EndingServer(uvicorn.Server):
+class GracefulServer(uvicorn.Server):
     """uvicorn's server, which says when it is asked to end and closes the application always.
 
     Args:
         config: As for uvicorn.
         connections: Those that its protocols enter.
-        ending: What signals set.
+        shutdown: What signals set.
         on_begin: Called in the event loop at the first signal.
     """
 
@@ -78,12 +78,12 @@ class EndingServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         connections: Connections,
-        ending: Ending,
+        shutdown: ShutdownState,
         on_begin: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._connections = connections
-        self._ending = ending
+        self._shutdown_state = shutdown
         self._on_begin = on_begin
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -116,21 +116,23 @@ class EndingServer(uvicorn.Server):
                 signal.signal(signal.SIGHUP, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end, or hurry; called by Python where a signal came."""
+        """Signal handler: begin the shutdown, or force it at the second signal."""
         is_first = not self.should_exit
         super().handle_exit(sig, frame)
         self.force_exit = not is_first  # uvicorn: only where both were Ctrl-C
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._begin if is_first else self._ending.hurried.set)
+            self._loop.call_soon_threadsafe(
+                self._begin if is_first else self._shutdown_state.forced.set
+            )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which would leave the application as it is where it is hurried."""
+        """As uvicorn's, which would leave the application as it is at a forced shutdown."""
         await super().shutdown(sockets)
         if self.force_exit:
             await self.lifespan.shutdown()
 
     def _begin(self) -> None:
-        self._ending.begun.set()
+        self._shutdown_state.requested.set()
         self._on_begin()
 
 
@@ -152,7 +154,7 @@ def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
                 os._exit(128 + signal.SIGTERM)
 
 
-class CutConnections:
+class AbortMiddleware:
     """Outermost of the application: an answer that cannot be finished is cut, without a traceback.
 
     Args:
@@ -160,9 +162,9 @@ class CutConnections:
         ending: Whether the server ends.
     """
 
-    def __init__(self, app: ASGIApp, ending: Ending) -> None:
+    def __init__(self, app: ASGIApp, shutdown: ShutdownState) -> None:
         self._app = app
-        self._ending = ending
+        self._shutdown_state = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -175,15 +177,15 @@ class CutConnections:
 
         try:
             await self._app(scope, receive, sending)
-        except StreamBroken as error:
+        except ResponseAborted as error:
             logger.info("%s was cut: %s", scope["path"], error)
         except asyncio.CancelledError:
-            if not self._ending.begun.is_set() or scope["type"] != "http":
+            if not self._shutdown_state.requested.is_set() or scope["type"] != "http":
                 raise
             logger.info("%s was cut: the server ends", scope["path"])
             if not has_begun:
                 stopping = ServerStopping("server_stopping")
-                await error_answer(stopping, "en", path=scope["path"])(scope, receive, send)
+                await error_response(stopping, "en", path=scope["path"])(scope, receive, send)
 
 
 def _is_said(record: logging.LogRecord) -> bool:
@@ -234,18 +236,18 @@ def address_of(config: ServeConfig, port: int) -> str:
 
 def http_server(
     app: ASGIApp,
-    ending: Ending,
+    shutdown: ShutdownState,
     connections: Connections,
     *,
     on_begin: Callable[[], None],
     trusted_proxies: Sequence[str] = (),
     closing_seconds: int = CLOSING_SECONDS,
-) -> EndingServer:
+) -> GracefulServer:
     """A server that is ready to run.
 
     Args:
         app: Answers.
-        ending: What signals set.
+        shutdown: What signals set.
         connections: Those that it will have.
         on_begin: Called in the event loop at the first signal.
         trusted_proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are
@@ -254,7 +256,7 @@ def http_server(
     """
     protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it as it would a class
     config = uvicorn.Config(
-        CutConnections(app, ending),
+        AbortMiddleware(app, shutdown),
         http=protocol,
         ws="none",
         log_config=None,
@@ -265,4 +267,4 @@ def http_server(
         timeout_graceful_shutdown=closing_seconds,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
-    return EndingServer(config, connections, ending, on_begin)
+    return GracefulServer(config, connections, shutdown, on_begin)

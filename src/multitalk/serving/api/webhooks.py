@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
-class Post:
+class Delivery:
     """A webhook that is to be posted.
 
     Attributes:
@@ -61,7 +61,7 @@ class Post:
     host: str = field(compare=False)
 
 
-class Lines:
+class DeliveryQueue:
     """Posts that wait. Owners take turns, and so do the hosts of one owner.
 
     Args:
@@ -74,14 +74,14 @@ class Lines:
         self._in_all = in_all
         self._under_way: Counter[str] = Counter()
         # By owner and host, those that were served last at the end; each is a heap, never empty.
-        self._lines: dict[str, dict[str, list[Post]]] = {}
+        self._lines: dict[str, dict[str, list[Delivery]]] = {}
 
-    def add(self, post: Post) -> None:
+    def add(self, post: Delivery) -> None:
         """Put a post into its line."""
         line = self._lines.setdefault(post.owner, {}).setdefault(post.host, [])
         heapq.heappush(line, post)
 
-    def take(self, now: float) -> Post | None:
+    def take(self, now: float) -> Delivery | None:
         """The next post, which is under way until `done`; None where none is due or may be."""
         if self._under_way.total() >= self._in_all:
             return None
@@ -92,13 +92,13 @@ class Lines:
                         return self._taken(owner, host)
         return None
 
-    def done(self, post: Post) -> None:
+    def done(self, post: Delivery) -> None:
         """A post that was taken has come to its end, whatever that is."""
         self._under_way[post.owner] -= 1
         if not self._under_way[post.owner]:
             del self._under_way[post.owner]
 
-    def _taken(self, owner: str, host: str) -> Post:
+    def _taken(self, owner: str, host: str) -> Delivery:
         hosts = self._lines.pop(owner)
         line = hosts.pop(host)
         post = heapq.heappop(line)
@@ -135,7 +135,7 @@ class Webhooks:
         self._metrics = metrics
         self._post = post
         self._ticks = ticks
-        self._lines = Lines(per_owner=PER_OWNER, in_all=IN_ALL)
+        self._lines = DeliveryQueue(per_owner=PER_OWNER, in_all=IN_ALL)
         self._seen = 0  # number of the last end that was looked at
         self._unsent_at = ticks()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -164,16 +164,16 @@ class Webhooks:
 
     async def _forget_unsent(self) -> None:
         """Forget webhooks of jobs that are not in the queue."""
-        ledger = self._server.ledger
-        for webhook in ledger.pending_webhooks(self._server.clock() - UNSENT_SECONDS):
+        database = self._server.database
+        for webhook in database.pending_webhooks(self._server.clock() - UNSENT_SECONDS):
             try:
                 await self._server.queue.get(webhook.job_id)
             except NotFound:
-                ledger.forget_webhook(webhook.job_id)
+                database.forget_webhook(webhook.job_id)
 
     async def _expect(self, job_id: str) -> None:
         """Put the webhook of a job that has ended into its line."""
-        webhook = self._server.ledger.pending_webhook(job_id)
+        webhook = self._server.database.pending_webhook(job_id)
         if webhook is None:
             return
         try:
@@ -182,7 +182,7 @@ class Webhooks:
             return
         left = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
         host = urlsplit(job.webhook or "").netloc
-        self._lines.add(Post(self._ticks() + left, job_id, job.owner, host))
+        self._lines.add(Delivery(self._ticks() + left, job_id, job.owner, host))
 
     def _begin(self) -> None:
         """Begin what may be under way."""
@@ -191,7 +191,7 @@ class Webhooks:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
-    async def _deliver(self, post: Post) -> None:
+    async def _deliver(self, post: Delivery) -> None:
         """Try once; what was not taken goes back into its line."""
         is_over = False
         try:
@@ -206,11 +206,11 @@ class Webhooks:
 
     async def _tell(self, job_id: str) -> bool:
         """Try once; whether there is nothing more to be done."""
-        ledger, webhook = self._server.ledger, self._server.ledger.pending_webhook(job_id)
+        database, webhook = self._server.database, self._server.database.pending_webhook(job_id)
         try:
             job = await self._server.queue.get(job_id)
         except NotFound:
-            ledger.forget_webhook(job_id)
+            database.forget_webhook(job_id)
             return True
         if webhook is None or job.webhook is None or not job.is_final:
             return True  # one that was sent again comes again when it ends
@@ -228,7 +228,7 @@ class Webhooks:
                 TRIES,
             )
             if webhook.tries + 1 < TRIES:
-                ledger.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
+                database.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
                 self._metrics.webhook("failed")
                 return False
         self._metrics.webhook("delivered" if status == 200 else "given_up")
@@ -237,7 +237,7 @@ class Webhooks:
     def _forget(self, job: Job) -> bool:
         """Forget a webhook; on a full disk this is tried again, and the end is not posted again."""
         self._over.add(_message_id(job))
-        self._server.ledger.forget_webhook(job.id)
+        self._server.database.forget_webhook(job.id)
         self._over.discard(_message_id(job))
         return True
 
@@ -254,7 +254,7 @@ class Webhooks:
         reply = await job_reply(
             job,
             media=server.queue.media,
-            links=server.links,
+            url_signer=server.url_signer,
             base_url=webhook.base_url,
             now=now,
             max_bytes=server.config.max_run_bytes,

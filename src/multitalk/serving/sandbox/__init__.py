@@ -1,7 +1,7 @@
 """What clients send is decoded, measured and spoken here, in processes that are ended in time.
 
 The server that answers HTTP (`serving.api`) opens no picture and no recording and speaks no text.
-It asks `readers.Readers`:
+It asks `sandbox.SandboxPool`:
 
     Readers        admits few questions of each key, ends what takes too long
       ForkServer   a process without environment, with the libraries loaded; sees nothing of clients

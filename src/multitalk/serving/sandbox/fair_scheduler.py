@@ -16,7 +16,7 @@ RETRY_SECONDS = 5
 
 
 @dataclass
-class Turn:
+class Ticket:
     """A question of a caller's that was admitted.
 
     Attributes:
@@ -30,12 +30,12 @@ class Turn:
 
 @dataclass
 class _Waiting:
-    turn: Turn
+    ticket: Ticket
     number: int
     called: asyncio.Future[None] = field(repr=False)
 
 
-class Turns:
+class FairScheduler:
     """Admits questions and gives each a place when it is its caller's turn.
 
     One caller has one place at most, so that whoever sends many does not keep the others waiting
@@ -60,7 +60,7 @@ class Turns:
         self._last_begun: dict[str, int] = {}  # of callers that have questions here
 
     @contextmanager
-    def admit(self, caller: str) -> Iterator[Turn]:
+    def admit(self, caller: str) -> Iterator[Ticket]:
         """Count a question while the context is.
 
         Raises:
@@ -73,12 +73,12 @@ class Turns:
         if self._admitted.total() >= self._in_all:
             raise TooManyRequests("reader_busy", seconds=RETRY_SECONDS)
         with self._counted(caller):
-            yield Turn(caller, comes_last=False)
+            yield Ticket(caller, comes_last=False)
 
     @contextmanager
-    def wait_last(self, caller: str) -> Iterator[Turn]:
+    def wait_last(self, caller: str) -> Iterator[Ticket]:
         """A question that is always admitted, for it holds nothing while it waits."""
-        yield Turn(caller, comes_last=True)
+        yield Ticket(caller, comes_last=True)
 
     @contextmanager
     def _counted(self, caller: str) -> Iterator[None]:
@@ -90,10 +90,10 @@ class Turns:
             self._forget(caller)
 
     @asynccontextmanager
-    async def place(self, turn: Turn) -> AsyncIterator[None]:
+    async def place(self, ticket: Ticket) -> AsyncIterator[None]:
         """A place, once it is this question's turn."""
         called = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(turn, next(self._numbers), called)
+        waiting = _Waiting(ticket, next(self._numbers), called)
         self._waiting.append(waiting)
         self._call()
         try:
@@ -104,9 +104,9 @@ class Turns:
                 self._waiting.remove(waiting)
             else:
                 self._free += 1
-                self._working.discard(turn.caller)
+                self._working.discard(ticket.caller)
                 self._call()
-            self._forget(turn.caller)
+            self._forget(ticket.caller)
 
     def _call(self) -> None:
         """Give free places to those whose turn it is."""
@@ -114,23 +114,23 @@ class Turns:
             ready = [
                 one
                 for one in self._waiting
-                if one.turn.caller not in self._working and not one.called.done()
+                if one.ticket.caller not in self._working and not one.called.done()
             ]
             if not ready:
                 return
             chosen = min(ready, key=self._rank)
             self._waiting.remove(chosen)
             self._free -= 1
-            self._working.add(chosen.turn.caller)
-            self._last_begun[chosen.turn.caller] = next(self._numbers)
+            self._working.add(chosen.ticket.caller)
+            self._last_begun[chosen.ticket.caller] = next(self._numbers)
             chosen.called.set_result(None)
 
     def _rank(self, one: _Waiting) -> tuple[int, bool, int]:
         """The caller that was not served for longest first; of one caller's, the oldest."""
-        return self._last_begun.get(one.turn.caller, 0), one.turn.comes_last, one.number
+        return self._last_begun.get(one.ticket.caller, 0), one.ticket.comes_last, one.number
 
     def _forget(self, caller: str) -> None:
         if self._admitted[caller] <= 0:
             del self._admitted[caller]
-            if not any(one.turn.caller == caller for one in self._waiting):
+            if not any(one.ticket.caller == caller for one in self._waiting):
                 self._last_begun.pop(caller, None)

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 from multitalk.fence.running import start_fenced
-from multitalk.serving.sandbox.ipc import next_answer, packed
+from multitalk.serving.sandbox.ipc import encode_frame, read_frame
 
 START_SECONDS = 60.0  # until it has loaded its libraries; on a busy machine this takes long
 END_SECONDS = 10.0  # until a process that was killed is gone
@@ -22,7 +22,7 @@ _ENVIRONMENT = {
 }
 
 
-class Unstarted(OSError):
+class ForkServerFailed(OSError):
     """The process cannot be started, or does not answer."""
 
 
@@ -46,7 +46,7 @@ class Fork:
         Raises:
             EOFError, OSError: It has ended.
         """
-        self._writer.write(packed(question))
+        self._writer.write(encode_frame(question))
         await self._writer.drain()
 
     async def answer(self) -> Any:
@@ -55,7 +55,7 @@ class Fork:
         Raises:
             EOFError, OSError: It has ended.
         """
-        return await next_answer(self._reader)
+        return await read_frame(self._reader)
 
     def hang_up(self) -> None:
         """Hear no more of it."""
@@ -83,7 +83,7 @@ class ForkServer:
                 process = start_fenced(MODULE, environment=_ENVIRONMENT, control=theirs)
         except OSError as error:
             control.close()
-            raise Unstarted(str(error)) from error
+            raise ForkServerFailed(str(error)) from error
         control.setblocking(False)
         return cls(process, control)
 
@@ -127,7 +127,7 @@ class ForkServer:
         return await asyncio.shield(asyncio.ensure_future(self._end(fork.pid)))
 
     async def _end(self, pid: int) -> int | None:
-        with contextlib.suppress(Unstarted):
+        with contextlib.suppress(ForkServerFailed):
             return await self._command(f"end {pid}")
         return None
 
@@ -158,4 +158,4 @@ class ForkServer:
                 return int(answer)
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 self.kill()
-                raise Unstarted(type(error).__name__) from error
+                raise ForkServerFailed(type(error).__name__) from error

@@ -28,17 +28,17 @@ _KINDS = {
 }
 _MAX_CHARACTERS = 2000  # of one parameter
 _MAX_PROBLEMS = 100
-SMALL_PICTURE = "small.jpg"
+THUMBNAIL_FILE = "small.jpg"
 SPEECH = "speech.sound"
 
 
-def packed(content: object) -> bytes:
+def encode_frame(content: object) -> bytes:
     """An object as it goes on the socket."""
     text = json.dumps(content).encode()  # ASCII, so that lone surrogates arrive as they are
     return HEAD.pack(len(text)) + text
 
 
-async def next_answer(reader: StreamReader) -> Any:
+async def read_frame(reader: StreamReader) -> Any:
     """The next object of a process that may be in a stranger's hands.
 
     Raises:
@@ -53,7 +53,7 @@ async def next_answer(reader: StreamReader) -> Any:
         raise EOFError from error
 
 
-def next_question(connection: socket.socket) -> Any:
+def receive_frame(connection: socket.socket) -> Any:
     """The next object that the server asks.
 
     Raises:
@@ -73,22 +73,22 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return bytes(content)
 
 
-class Untold(ValueError):
+class MalformedReply(ValueError):
     """What came is nothing that a reading process of this version says."""
 
 
-def told_error(error: MultiTalkError) -> dict[str, Any]:
+def error_to_json(error: MultiTalkError) -> dict[str, Any]:
     """An error as JSON."""
     return {
         "kind": type(error).__name__,
         "key": error.key,
         "field": error.field,
         "parameters": _plain(error.parameters),
-        "others": [told_error(other) for other in error.problems[1:]],
+        "others": [error_to_json(other) for other in error.problems[1:]],
     }
 
 
-def error_from(told: object) -> MultiTalkError:
+def error_from_json(told: object) -> MultiTalkError:
     """The error again.
 
     Raises:
@@ -105,26 +105,26 @@ def error_from(told: object) -> MultiTalkError:
             _check(key, parameters)
             error = _KINDS[kind].__new__(_KINDS[kind])  # some are made from other arguments
             if isinstance(error, InvalidRequest):
-                found = [error_from(other) for other in others[:_MAX_PROBLEMS]]
+                found = [error_from_json(other) for other in others[:_MAX_PROBLEMS]]
                 error.others = tuple(one for one in found if isinstance(one, InvalidRequest))
             MultiTalkError.__init__(error, key, field=field, **parameters)
             return error
-    raise Untold
+    raise MalformedReply
 
 
-def told_notices(notices: Sequence[Notice]) -> list[dict[str, Any]]:
+def notices_to_json(notices: Sequence[Notice]) -> list[dict[str, Any]]:
     """Notices as JSON."""
     return [{"key": one.key, "parameters": _plain(one.parameters)} for one in notices]
 
 
-def notices_from(told: object) -> list[Notice]:
+def notices_from_json(told: object) -> list[Notice]:
     """The notices again.
 
     Raises:
         Untold: They are none.
     """
     if not isinstance(told, list):
-        raise Untold
+        raise MalformedReply
     found = []
     for one in told:
         match one:
@@ -132,11 +132,11 @@ def notices_from(told: object) -> list[Notice]:
                 _check(key, parameters)
                 found.append(Notice(key, parameters))
             case _:
-                raise Untold
+                raise MalformedReply
     return found
 
 
-def seconds_from(told: object) -> float | None:
+def seconds_from_json(told: object) -> float | None:
     """A length, or None where it is not known.
 
     Raises:
@@ -146,7 +146,7 @@ def seconds_from(told: object) -> float | None:
         return None
     if isinstance(told, int | float) and math.isfinite(told) and told >= 0:
         return float(told)
-    raise Untold
+    raise MalformedReply
 
 
 def _plain(parameters: Mapping[str, object]) -> dict[str, Any]:
@@ -165,10 +165,10 @@ def _check(key: str, parameters: Mapping[str, object]) -> None:
     try:
         sentence(key, "en", **parameters)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise Untold from error
+        raise MalformedReply from error
 
 
-def opened(directory: Path, name: str) -> BinaryIO:
+def open_output(directory: Path, name: str) -> BinaryIO:
     """A file in a question's directory.
 
     Raises:
@@ -183,7 +183,7 @@ def opened(directory: Path, name: str) -> BinaryIO:
     return file
 
 
-def taken(directory: Path, name: str) -> bytes:
+def read_output(directory: Path, name: str) -> bytes:
     """The content of such a file."""
-    with opened(directory, name) as file:
+    with open_output(directory, name) as file:
         return file.read()

@@ -12,7 +12,7 @@ from multitalk.media.duration import sound_seconds
 from multitalk.media.image import load_picture
 from multitalk.media.picture import Picture
 from multitalk.media.still import write_small
-from multitalk.serving.sandbox.ipc import SMALL_PICTURE
+from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE
 from multitalk.settings import Settings
 
 ROUNDING_SECONDS = 0.1  # of packets, and of what a decoder drops
@@ -32,7 +32,7 @@ def faces(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> objec
 def small_picture(given: Mapping[str, Any], directory: Path, at: Callable[[str], None]) -> object:
     """The picture as a small JPEG in `directory`."""
     picture = _picture(given, at)
-    write_small(picture.pixels, directory / SMALL_PICTURE)
+    write_small(picture.pixels, directory / THUMBNAIL_FILE)
     return None
 
 

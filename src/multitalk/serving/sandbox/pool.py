@@ -17,9 +17,9 @@ from multitalk.errors import (
     ServerStopping,
 )
 from multitalk.job.workdir import job_directory
-from multitalk.serving.sandbox.fair_scheduler import Turn, Turns
-from multitalk.serving.sandbox.fork_server import START_SECONDS, Fork, ForkServer, Unstarted
-from multitalk.serving.sandbox.ipc import Untold, error_from
+from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
+from multitalk.serving.sandbox.fork_server import START_SECONDS, Fork, ForkServer, ForkServerFailed
+from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 from multitalk.settings import Settings
 
 CPU_SECONDS = 10  # of a picture, of recordings or of texts
@@ -61,7 +61,7 @@ def memory_for(max_image_pixels: int) -> int:
     return BASE_MEMORY_BYTES + BYTES_PER_PIXEL * max_image_pixels
 
 
-class Readers:
+class SandboxPool:
     """All reading processes of a server.
 
     Args:
@@ -74,15 +74,15 @@ class Readers:
         self,
         work_directory: Path,
         *,
-        turns: Turns | None = None,
+        scheduler: FairScheduler | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self.turns = turns or Turns()
+        self.scheduler = scheduler or FairScheduler()
         self._work_directory = work_directory
         self._idle_seconds = idle_seconds
         self._server: ForkServer | None = None
         self._at_work: set[asyncio.Task[Any]] = set()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -92,7 +92,7 @@ class Readers:
 
     async def ask(
         self,
-        turn: Turn,
+        ticket: Ticket,
         name: str,
         given: dict[str, Any],
         *,
@@ -106,7 +106,7 @@ class Readers:
         If this is cancelled, the process is ended.
 
         Args:
-            turn: An admitted question.
+            ticket: An admitted question.
             name: Of a function that answers, in `answering.TASKS`.
             given: Its argument.
             limits: What it may cost.
@@ -124,7 +124,7 @@ class Readers:
             "directory": str(directory),
             "readable": [str(place) for place in (directory, *readable)],
         }
-        work = asyncio.ensure_future(self._answered(turn, name, question, limits, field))
+        work = asyncio.ensure_future(self._answered(ticket, name, question, limits, field))
         self._at_work.add(work)
         work.add_done_callback(self._done)
         try:
@@ -150,7 +150,7 @@ class Readers:
         if not self._is_closed:
             try:
                 self._running()
-            except Unstarted:
+            except ForkServerFailed:
                 return  # whoever asks is told
             self._rest()
 
@@ -162,8 +162,8 @@ class Readers:
         for work in self._at_work:
             work.cancel()
         self._let_go()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     def _done(self, work: "asyncio.Task[Any]") -> None:
         self._at_work.discard(work)
@@ -171,9 +171,9 @@ class Readers:
             work.exception()  # who asked may have left at that moment: nobody is to be told
 
     async def _answered(
-        self, turn: Turn, name: str, question: object, limits: Limits, field: str
+        self, ticket: Ticket, name: str, question: object, limits: Limits, field: str
     ) -> Any:
-        async with self.turns.place(turn):
+        async with self.scheduler.place(ticket):
             server, fork = await self._forked(name)
             status: int | None = None
             try:
@@ -188,7 +188,7 @@ class Readers:
             try:
                 server = self._running()
                 return server, await server.fork(name)
-            except Unstarted as error:
+            except ForkServerFailed as error:
                 logger.warning("no reading process: %s", error)
                 self._let_go()
         raise _unavailable()
@@ -205,9 +205,9 @@ class Readers:
         """End the process with the libraries, and all that it has forked."""
         if self._server is not None:
             self._server.kill()
-            ending = asyncio.ensure_future(self._server.close())
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
+            closing = asyncio.ensure_future(self._server.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
             self._server = None
 
     def _rest(self) -> None:
@@ -269,8 +269,8 @@ def _answer_of(said: _Said, status: int | None, limits: Limits) -> Any:
         case {"answer": answer}:
             return answer
         case {"error": told}:
-            with suppress(Untold):
-                raise error_from(told)
+            with suppress(MalformedReply):
+                raise error_from_json(told)
         case {"broken": str(trace)}:
             logger.error("reading %s failed:\n%s", said.field, trace)
             raise _broken(said.field)

@@ -17,7 +17,7 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, LimitExceeded, R
 from multitalk.media.sound_file import encode_sound
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
-from multitalk.serving.sandbox.ipc import SPEECH, told_notices
+from multitalk.serving.sandbox.ipc import SPEECH, notices_to_json
 from multitalk.speech.espeak import inventory
 from multitalk.speech.narration import AFTER_SECONDS, BEFORE_SECONDS, PAUSE_SECONDS, narrate
 from multitalk.speech.synthesis import SynthesizedSpeech
@@ -214,7 +214,7 @@ def lengths(
         most = limit if length.is_exact else SURELY * limit
         if length.seconds is not None and length.seconds > most:
             raise LimitExceeded("speech_too_long", field=field, limit=limit)
-        found[field] = {"seconds": length.seconds, "notices": told_notices(length.notices)}
+        found[field] = {"seconds": length.seconds, "notices": notices_to_json(length.notices)}
     return found
 
 
@@ -225,4 +225,4 @@ def speech(given: Mapping[str, Any], directory: Path, at: Callable[[str], None])
     spoken = narrate([SpokenText.model_validate(given["text"])], field=field, for_face=False)
     sound = encode_sound(spoken.samples, spoken.sample_rate, format_name)
     (directory / SPEECH).write_bytes(sound)
-    return told_notices(spoken.notices)
+    return notices_to_json(spoken.notices)

@@ -30,7 +30,7 @@ from multitalk.disk import REFUSALS, disk_unusable
 from multitalk.errors import MultiTalkError
 from multitalk.fence.entering import code_paths
 from multitalk.fence.kernel import die_with_parent, forbid_files, forbid_system_calls
-from multitalk.serving.sandbox.ipc import next_question, packed, told_error
+from multitalk.serving.sandbox.ipc import encode_frame, error_to_json, receive_frame
 
 BEHIND_THE_SERVER = 5  # nice(2): about a third of what others get, where all are busy
 MAX_CPUS = 4  # each thread of a library takes address space, and there is one for each CPU
@@ -141,11 +141,11 @@ def answer_one(name: str, connection: socket.socket) -> None:
     """Answer the question that comes on a socket; this process can do nothing else afterwards."""
 
     def say(content: object) -> None:
-        connection.sendall(packed(content))
+        connection.sendall(encode_frame(content))
 
     task = TASKS[name]
     work = getattr(import_module(f"{__package__}.{task.module}"), name)
-    question = next_question(connection)
+    question = receive_frame(connection)
     directory = Path(question["directory"])
     tempfile.tempdir = str(directory)
     if task.is_alone:
@@ -159,14 +159,14 @@ def answer_one(name: str, connection: socket.socket) -> None:
         answer = work(question["given"], directory, lambda field: say({"at": field}))
         say({"answer": answer})
     except MultiTalkError as error:
-        say({"error": told_error(error)})
+        say({"error": error_to_json(error)})
     except MemoryError:
         say({"too_much": True})
     except OSError as error:
         if error.errno in _TOO_MUCH:
             say({"too_much": True})
         elif error.errno in REFUSALS:
-            say({"error": told_error(disk_unusable(error.errno))})
+            say({"error": error_to_json(disk_unusable(error.errno))})
         else:
             say({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
     except Exception:  # whatever a library makes of a damaged file; the server logs it

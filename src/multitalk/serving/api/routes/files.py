@@ -10,11 +10,11 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest
 from multitalk.inputs.intake import Intake
 from multitalk.schema.validation import brief
-from multitalk.serving.api.concurrency import while_connected
+from multitalk.serving.api.concurrency import cancel_on_disconnect
 from multitalk.serving.api.dependencies import ask_about_picture, caller_of, owner_of, server_of
 from multitalk.serving.api.estimate import estimate
-from multitalk.serving.api.request_body import announced_bytes, read_body
-from multitalk.serving.api.responses import answer
+from multitalk.serving.api.request_body import content_length, read_body
+from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.uploads import SCHEME
 from multitalk.serving.api.webhooks import webhook_secret
 
@@ -28,9 +28,9 @@ async def upload(request: Request) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "upload")
-    owner, announced = owner_of(request), announced_bytes(request)
-    await server.storage.check(owner, announced)
-    with server.storage.receiving(owner) as on_bytes:
+    owner, announced = owner_of(request), content_length(request)
+    await server.quota.check(owner, announced)
+    with server.quota.receiving(owner) as on_bytes:
         kept, container, size = await server.uploads.receive(
             request.stream(),
             announced=announced,
@@ -39,7 +39,7 @@ async def upload(request: Request) -> Response:
             on_bytes=on_bytes,
         )
     if container.medium == "image":
-        server.readers.warm()  # its faces are what is asked for next
+        server.sandbox.warm()  # its faces are what is asked for next
     told = {
         "id": kept.id,
         "source": SCHEME + kept.id,
@@ -48,7 +48,7 @@ async def upload(request: Request) -> Response:
         "medium": container.medium,
         "expires": round(kept.expires),
     }
-    return answer(told, status=201)
+    return json_response(told, status=201)
 
 
 @router.post("/v2/{endpoint}/estimate", summary="How long a job will take")
@@ -56,12 +56,12 @@ async def tell_estimate(request: Request) -> Response:
     """Body as of `/run`. What is wrong with the input is said as the worker would say it."""
     server = server_of(request)
     server.limits.admit(caller_of(request), "other")
-    with server.readers.turns.admit(caller_of(request)) as turn:
+    with server.sandbox.scheduler.admit(caller_of(request)) as ticket:
         given = await read_body(request, max_bytes=server.config.max_run_bytes)
         if not isinstance(given, Mapping) or given.get("input") is None:
             raise InvalidRequest("field_missing", field="input")
-        work = estimate(server, turn, given["input"], owner=owner_of(request))
-        return answer(await while_connected(request, work))
+        work = estimate(server, ticket, given["input"], owner=owner_of(request))
+        return json_response(await cancel_on_disconnect(request, work))
 
 
 @router.post("/faces", summary="Where the faces of a picture are")
@@ -74,14 +74,14 @@ async def faces(request: Request) -> Response:
     server.limits.admit(caller_of(request), "other")
     speakers = _number_of_speakers(request, limit=server.settings.max_speakers)
     with (
-        server.readers.turns.admit(caller_of(request)) as turn,
-        server.readers.directory() as directory,
+        server.sandbox.scheduler.admit(caller_of(request)) as ticket,
+        server.sandbox.directory() as directory,
     ):
         path = await _picture(request, directory)
         work = ask_about_picture(
-            server, turn, "faces", path, directory=directory, speakers=speakers
+            server, ticket, "faces", path, directory=directory, speakers=speakers
         )
-        return answer(await while_connected(request, work))
+        return json_response(await cancel_on_disconnect(request, work))
 
 
 async def _picture(request: Request, directory: Path) -> Path:
@@ -105,7 +105,7 @@ async def _picture(request: Request, directory: Path) -> Path:
 async def secret(request: Request) -> Response:
     """For the receiver of webhooks: see docs/self-hosting.md."""
     server = server_of(request)
-    return answer({"secret": webhook_secret(server.secret, owner_of(request))})
+    return json_response({"secret": webhook_secret(server.secret, owner_of(request))})
 
 
 def _number_of_speakers(request: Request, *, limit: int) -> int:

@@ -12,7 +12,7 @@ from multitalk.errors import MultiTalkError, NotFound
 from multitalk.inputs.containers import SNIFFED_BYTES, sniff
 from multitalk.inputs.source import Inline, parse_source
 from multitalk.serving.api.dependencies import Server, caller_of, owner_of, server_of
-from multitalk.serving.api.responses import answer
+from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
 from multitalk.serving.queue.records import UPLOAD_SCHEME
 
@@ -30,7 +30,7 @@ async def given_input(request: Request, endpoint: str, job_id: str) -> Response:
         for field, source in named_sources(given)
         if is_upload(source) or _inline(source, field) is not None
     }
-    return answer({"id": job_id, "input": with_sources(given, files), "files": files})
+    return json_response({"id": job_id, "input": with_sources(given, files), "files": files})
 
 
 @router.get("/input/{job_id}/{field:path}", summary="A file that a job was made from")
@@ -63,9 +63,9 @@ async def delete(request: Request, job_id: str) -> Response:
     owner = owner_of(request)
     await server.own_job(job_id, owner)
     await server.queue.forget(job_id)
-    server.storage.removed(owner)
-    server.ledger.forget_stream(job_id)
-    return answer({"id": job_id, "deleted": True})
+    server.quota.removed(owner)
+    server.database.forget_stream(job_id)
+    return json_response({"id": job_id, "deleted": True})
 
 
 async def _given(server: Server, job_id: str, owner: str) -> Mapping[str, Any]:

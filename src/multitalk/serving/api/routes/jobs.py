@@ -17,13 +17,13 @@ from multitalk.schema import JobStatus
 from multitalk.schema.validation import brief
 from multitalk.serving.api.dependencies import Server, caller_of, owner_of, server_of
 from multitalk.serving.api.job_json import frame_of, job_reply, media_url, read_whole
-from multitalk.serving.api.request_body import announced_bytes, read_body
-from multitalk.serving.api.responses import answer
+from multitalk.serving.api.request_body import content_length, read_body
+from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.submission import (
     check_idempotency_key,
     in_batch,
     parse_batch,
-    parse_order,
+    parse_run_body,
     send,
 )
 from multitalk.serving.queue import Job, Submission
@@ -47,9 +47,9 @@ async def run(request: Request) -> Response:
     server.limits.admit(caller_of(request), "run")
     given = await read_body(request, max_bytes=server.config.max_run_bytes)
     order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
-    await server.storage.admit(owner, announced_bytes(request))
+    await server.quota.admit(owner, content_length(request))
     (job,) = await send(server, [order], base_url=server.base_url(request))
-    return answer({"id": job.id, "status": job.status.value})
+    return json_response({"id": job.id, "status": job.status.value})
 
 
 @router.post("/runsync", summary="Send a job and wait for its end")
@@ -60,13 +60,13 @@ async def run_sync(request: Request) -> Response:
     wait = _number(request, "wait", DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS) / 1000
     given = await read_body(request, max_bytes=server.config.max_runsync_bytes)
     order = _order(server, given, owner=owner, idempotency_key=_idempotency_key(request))
-    await server.storage.admit(owner, announced_bytes(request))
+    await server.quota.admit(owner, content_length(request))
     (job,) = await send(server, [order], base_url=server.base_url(request))
     del given, order  # as large as the body was
     end = time.monotonic() + wait  # a clock that nobody sets
-    while not job.is_final and not server.ending.begun.is_set() and time.monotonic() < end:
+    while not job.is_final and not server.shutdown.requested.is_set() and time.monotonic() < end:
         job = await server.wait_for_change(job, seconds=end - time.monotonic())
-    return answer(await _reply(request, job, max_bytes=server.config.max_runsync_bytes))
+    return json_response(await _reply(request, job, max_bytes=server.config.max_runsync_bytes))
 
 
 @router.post("/batch", summary="Send several jobs at once: all or none")
@@ -89,9 +89,9 @@ async def batch(request: Request) -> Response:
             order = _order(server, given, owner=owner, idempotency_key=None)
         name = key and f"{key}[{number}]"
         orders.append(order.model_copy(update={"idempotency_key": name}))
-    await server.storage.admit(owner, announced_bytes(request))
+    await server.quota.admit(owner, content_length(request))
     sent = await send(server, orders, base_url=server.base_url(request), is_batch=True)
-    return answer({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
+    return json_response({"jobs": [{"id": job.id, "status": job.status.value} for job in sent]})
 
 
 @router.post("/status/{job_id}", summary="The same as GET")
@@ -109,7 +109,7 @@ async def status(request: Request, job_id: str) -> Response:
     if job.status is JobStatus.IN_QUEUE:
         reply["jobsAhead"] = await server.queue.ahead(job_id)
         reply["workers"] = len(await server.queue.workers())
-    return answer(reply)
+    return json_response(reply)
 
 
 @router.post("/cancel/{job_id}", summary="Take a job back")
@@ -119,7 +119,7 @@ async def cancel(request: Request, job_id: str) -> Response:
     server.limits.admit(caller_of(request), "cancel")
     await server.own_job(job_id, owner_of(request))
     job = await server.queue.cancel(job_id)
-    return answer({"id": job.id, "status": job.status.value})
+    return json_response({"id": job.id, "status": job.status.value})
 
 
 @router.post("/retry/{job_id}", summary="Send a job again that FAILED or TIMED_OUT")
@@ -128,18 +128,18 @@ async def retry(request: Request, job_id: str) -> Response:
     server = server_of(request)
     server.limits.admit(caller_of(request), "run")
     before = await server.own_job(job_id, owner_of(request))
-    expected = server.ledger.pending_webhook(job_id)
+    expected = server.database.pending_webhook(job_id)
     if before.webhook is not None:  # first: it may end at once
-        server.ledger.expect_webhook(job_id, server.base_url(request), now=server.clock())
+        server.database.expect_webhook(job_id, server.base_url(request), now=server.clock())
     try:
         job = await server.queue.retry(job_id, max_waiting=server.limits.max_waiting)
     except MultiTalkError:
-        server.ledger.forget_webhook(job_id)
+        server.database.forget_webhook(job_id)
         if expected is not None:
-            server.ledger.keep_webhook(expected)
+            server.database.keep_webhook(expected)
         raise
-    server.ledger.forget_stream(job_id)
-    return answer({"id": job.id, "status": job.status.value})
+    server.database.forget_stream(job_id)
+    return json_response({"id": job.id, "status": job.status.value})
 
 
 @router.post("/purge-queue", summary="Forget every job of this key that no worker has begun")
@@ -148,8 +148,8 @@ async def purge_queue(request: Request) -> Response:
     server, owner = server_of(request), owner_of(request)
     server.limits.admit(caller_of(request), "purge-queue")
     removed = await server.queue.purge(owner=owner)
-    server.storage.removed(owner)
-    return answer({"removed": removed, "status": "completed"})
+    server.quota.removed(owner)
+    return json_response({"removed": removed, "status": "completed"})
 
 
 @router.get("/health", summary="How many jobs and workers there are")
@@ -162,7 +162,7 @@ async def health(request: Request) -> Response:
     starting = server.own_workers - {worker.id for worker in workers}
     running = sum(worker.job_id is not None for worker in workers)
     idle = sum(worker.job_id is None and not worker.draining for worker in workers)
-    return answer(
+    return json_response(
         {
             "jobs": {
                 "completed": counts.completed,
@@ -199,7 +199,7 @@ async def requests(request: Request) -> Response:
     jobs = await server.queue.jobs(owner=owner, status=wanted, limit=limit + 1, before=before)
     shown = jobs[:limit]
     now = server.clock()
-    return answer(
+    return json_response(
         {
             "requests": [
                 {
@@ -227,12 +227,12 @@ def _frame_url(request: Request, job: Job) -> str | None:
     if not has_frame and job.portrait is None:
         return None
     base_url, now = server.base_url(request), server.clock()
-    url = media_url(job.id, ".jpg", links=server.links, base_url=base_url, now=now)
+    url = media_url(job.id, ".jpg", url_signer=server.url_signer, base_url=base_url, now=now)
     return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
 
 
 def _order(server: Server, given: object, *, owner: str, idempotency_key: str | None) -> Submission:
-    return parse_order(
+    return parse_run_body(
         given,
         settings=server.settings,
         owner=owner,
@@ -246,7 +246,7 @@ async def _reply(request: Request, job: Job, *, max_bytes: int) -> dict[str, Any
     return await job_reply(
         job,
         media=server.queue.media,
-        links=server.links,
+        url_signer=server.url_signer,
         base_url=server.base_url(request),
         now=server.clock(),
         max_bytes=max_bytes,
@@ -294,7 +294,7 @@ async def stream(request: Request, job_id: str) -> Response:
     server = server_of(request)
     server.limits.admit(caller_of(request), "stream")
     job = await server.own_job(job_id, owner_of(request))
-    after = server.ledger.handed_out(job_id)
+    after = server.database.handed_out(job_id)
     pieces = (await server.queue.pieces(job_id, after=after))[:MAX_PIECES]
     chunks: list[dict[str, Any]] = []
     for piece in pieces:
@@ -308,5 +308,5 @@ async def stream(request: Request, job_id: str) -> Response:
     if job.status is JobStatus.CANCELLED:
         reply |= {"status": JobStatus.FAILED.value, "error": sentence(Cancelled().key, job.locale)}
     if pieces:
-        server.ledger.hand_out(job_id, pieces[-1].number)
-    return answer(reply)
+        server.database.hand_out(job_id, pieces[-1].number)
+    return json_response(reply)

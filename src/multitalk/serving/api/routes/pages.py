@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from multitalk.serving.api.dependencies import server_of
-from multitalk.serving.api.responses import answer
+from multitalk.serving.api.responses import json_response
 from multitalk.version import __version__
 
 DIRECTORY = Path(__file__).parent.parent.parent / "web"
@@ -70,7 +70,7 @@ async def healthz(request: Request) -> Response:
     """200 while the queue answers, else 503. Also what a page must know before it has a key."""
     server = server_of(request)
     counts, workers = await server.queue.counts(), await server.queue.workers()
-    return answer(
+    return json_response(
         {
             "status": "ok",
             "version": __version__,

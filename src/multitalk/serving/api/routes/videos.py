@@ -12,12 +12,12 @@ from starlette.responses import Response, StreamingResponse
 
 from multitalk.errors import MultiTalkError, NotFound, RequestError, ServerStopping
 from multitalk.schema import JobStatus
-from multitalk.serving.api.concurrency import while_connected
+from multitalk.serving.api.concurrency import cancel_on_disconnect
 from multitalk.serving.api.dependencies import Server, ask_about_picture, server_of
 from multitalk.serving.api.job_json import frame_of, read_whole
-from multitalk.serving.api.uvicorn_server import StreamBroken
+from multitalk.serving.api.uvicorn_server import ResponseAborted
 from multitalk.serving.queue import Job, PieceRecord
-from multitalk.serving.sandbox.ipc import SMALL_PICTURE, taken
+from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 
 MEDIA_TYPE = "video/mp4"
@@ -40,7 +40,7 @@ router = APIRouter(prefix="/videos")
 async def video(request: Request, job_id: str) -> Response:
     """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""
     server = server_of(request)
-    job = await linked_job(request, server, job_id)
+    job = await authorized_job(request, server, job_id)
     name = job.output.get("video") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("video_not_found")
@@ -49,7 +49,7 @@ async def video(request: Request, job_id: str) -> Response:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
-        "Content-Disposition": disposition(request, job, ".mp4"),
+        "Content-Disposition": content_disposition(request, job, ".mp4"),
         "Content-Type": MEDIA_TYPE,
         "ETag": etag,
         "X-Content-Type-Options": "nosniff",
@@ -77,7 +77,7 @@ async def live(request: Request, job_id: str) -> Response:
     It is empty (204) where the job ended without a video.
     """
     server = server_of(request)
-    job = await linked_job(request, server, job_id)
+    job = await authorized_job(request, server, job_id)
     pieces = await _new_pieces(server, job, after=0)
     if not pieces:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
@@ -98,16 +98,18 @@ class _Part:
     is_range: bool
 
 
-async def linked_job(request: Request, server: Server, job_id: str) -> Job:
+async def authorized_job(request: Request, server: Server, job_id: str) -> Job:
     """The job whose video may be had: by its owner's key, or by a signed address."""
     query = request.query_params
     if "signature" in query:
-        server.links.check(job_id, query.get("expires", ""), query["signature"], now=server.clock())
+        server.url_signer.check(
+            job_id, query.get("expires", ""), query["signature"], now=server.clock()
+        )
         request.state.has_signature = True  # so the connection is no stranger's
         return await server.queue.get(job_id)
     owner: str | None = request.state.owner
     if owner is None:
-        server.links.check(job_id, "", "", now=server.clock())
+        server.url_signer.check(job_id, "", "", now=server.clock())
     return await server.own_job(job_id, owner or "")
 
 
@@ -142,7 +144,7 @@ async def _new_pieces(server: Server, job: Job, *, after: int) -> list[PieceReco
         pieces = await server.queue.pieces(job.id, after=after)
         if pieces or job.is_final:
             return pieces
-        if server.ending.begun.is_set():
+        if server.shutdown.requested.is_set():
             raise ServerStopping("server_stopping")
         job = await server.wait_for_change(job, seconds=WAIT_SECONDS)
 
@@ -153,14 +155,14 @@ async def _live(server: Server, job_id: str, pieces: list[PieceRecord]) -> Async
     while pieces:
         for piece in pieces:
             if piece.output["segment"] != segment:
-                raise StreamBroken("another attempt at the job began")
+                raise ResponseAborted("another attempt at the job began")
             async for chunk in server.queue.media.read(piece.output["video"]):
                 yield chunk
             segment += 1
         job = await server.queue.get(job_id)
         pieces = await _new_pieces(server, job, after=pieces[-1].number)
     if (await server.queue.get(job_id)).status is not JobStatus.COMPLETED:
-        raise StreamBroken("the job did not complete")
+        raise ResponseAborted("the job did not complete")
 
 
 async def _cut_at_errors(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -169,7 +171,7 @@ async def _cut_at_errors(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in content:
             yield chunk
     except MultiTalkError as error:
-        raise StreamBroken(str(error)) from error
+        raise ResponseAborted(str(error)) from error
 
 
 def _codecs(start: bytes) -> str:
@@ -196,7 +198,7 @@ async def srt(request: Request, job_id: str) -> Response:
 async def picture(request: Request, job_id: str) -> Response:
     """The video's first frame; the portrait until there is one."""
     server = server_of(request)
-    job = await linked_job(request, server, job_id)
+    job = await authorized_job(request, server, job_id)
     name = frame_of(job)
     if name is None:
         content = await _small_portrait(request, server, job)
@@ -208,7 +210,7 @@ async def picture(request: Request, job_id: str) -> Response:
 
 async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
     server = server_of(request)
-    job = await linked_job(request, server, job_id)
+    job = await authorized_job(request, server, job_id)
     name = job.output.get("captions") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("subtitles_not_found")
@@ -216,7 +218,7 @@ async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
     captions = read_captions(await read_whole(server.queue.media, name))
     headers = {
         "Cache-Control": KEPT,
-        "Content-Disposition": disposition(request, job, suffix),
+        "Content-Disposition": content_disposition(request, job, suffix),
         "X-Content-Type-Options": "nosniff",
     }
     return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
@@ -233,24 +235,24 @@ async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
     own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # another job's is not looked at
     media, limit = server.queue.media, server.settings.max_image_bytes
     with (
-        server.readers.turns.wait_last(job.owner) as turn,
-        server.readers.directory() as directory,
+        server.sandbox.scheduler.wait_last(job.owner) as ticket,
+        server.sandbox.directory() as directory,
     ):
         # One of each owner's at a time is copied, for a list of talks asks for many at once.
-        async with server.small_pictures.place(turn):
+        async with server.thumbnail_slots.place(ticket):
             if await media.size(own) > limit:
                 raise NotFound("video_not_found")
             given = directory / "portrait"
             await asyncio.to_thread(given.write_bytes, await read_whole(media, own))
-            work = ask_about_picture(server, turn, "small_picture", given, directory=directory)
+            work = ask_about_picture(server, ticket, "small_picture", given, directory=directory)
             try:
-                await while_connected(request, work)
+                await cancel_on_disconnect(request, work)
             except RequestError as error:
                 raise NotFound("video_not_found") from error
-            return await asyncio.to_thread(taken, directory, SMALL_PICTURE)
+            return await asyncio.to_thread(read_output, directory, THUMBNAIL_FILE)
 
 
-def disposition(request: Request, job: Job, suffix: str) -> str:
+def content_disposition(request: Request, job: Job, suffix: str) -> str:
     """A `Content-Disposition` (RFC 6266): to be shown, or saved if the query has `download=1`."""
     manner = "attachment" if request.query_params.get("download") == "1" else "inline"
     plain, named = f"talk-{job.id[:8]}{suffix}", filename(job, suffix)

@@ -19,12 +19,12 @@ from multitalk.messages import Locale, Notice, sentence
 from multitalk.schema import SpokenText
 from multitalk.schema.request import has_outside_voice
 from multitalk.schema.validation import WireModel, brief, one_error
-from multitalk.serving.api.concurrency import in_own_thread, while_connected
+from multitalk.serving.api.concurrency import cancel_on_disconnect, run_in_new_thread
 from multitalk.serving.api.dependencies import Server, caller_of, server_of
 from multitalk.serving.api.request_body import read_body
-from multitalk.serving.api.responses import SoundAnswer, answer, locale_of
-from multitalk.serving.sandbox.fair_scheduler import Turn
-from multitalk.serving.sandbox.ipc import SPEECH, notices_from, opened
+from multitalk.serving.api.responses import OpenFileResponse, json_response, locale_of
+from multitalk.serving.sandbox.fair_scheduler import Ticket
+from multitalk.serving.sandbox.ipc import SPEECH, notices_from_json, open_output
 from multitalk.serving.sandbox.pool import SPEECH_CPU_SECONDS, limits_for
 from multitalk.settings import Settings
 from multitalk.speech.narration import narrate
@@ -56,7 +56,7 @@ async def voices(request: Request) -> Response:
     """Names for `language` and `voice` of a text; docs/voices.md describes the answer."""
     server_of(request).limits.admit(caller_of(request), "other")
     locale = locale_of(request.headers.get("accept-language", ""))
-    return answer(await _voices(server_of(request), locale))
+    return json_response(await _voices(server_of(request), locale))
 
 
 @router.get("/v1/audio/voices", summary="The same voices, as clients of speech services read them")
@@ -64,7 +64,7 @@ async def audio_voices(request: Request) -> Response:
     """`{"voices": [{"id", "name", ...}]}`."""
     server_of(request).limits.admit(caller_of(request), "other")
     listed = await _voices(server_of(request), "en")
-    return answer({"voices": [{"id": voice["name"], **voice} for voice in listed["voices"]]})
+    return json_response({"voices": [{"id": voice["name"], **voice} for voice in listed["voices"]]})
 
 
 @router.post("/v1/audio/speech", summary="A text, spoken")
@@ -77,17 +77,17 @@ async def speech(request: Request) -> Response:
     server.limits.admit(caller_of(request), "speech")
     given = await read_body(request, max_bytes=MAX_BODY_BYTES)
     text, format_name = parse_speech_order(given, settings=server.settings)
-    turns = server.asking if has_outside_voice(text) else server.readers.turns
+    scheduler = server.speech_slots if has_outside_voice(text) else server.sandbox.scheduler
     with ExitStack() as stack:
-        turn = stack.enter_context(turns.admit(caller_of(request)))
-        directory = stack.enter_context(server.readers.directory())
+        ticket = stack.enter_context(scheduler.admit(caller_of(request)))
+        directory = stack.enter_context(server.sandbox.directory())
         speaking = _by_service if has_outside_voice(text) else _spoken_here
         with _blaming_the_body():
-            notices = await speaking(request, turn, text, format_name, directory)
+            notices = await speaking(request, ticket, text, format_name, directory)
         locale = locale_of(request.headers.get("accept-language", ""))
         warnings = [sentence(notice.key, locale, **notice.parameters) for notice in notices]
-        return SoundAnswer(
-            opened(directory, SPEECH),
+        return OpenFileResponse(
+            open_output(directory, SPEECH),
             stack.pop_all(),
             media_type=KINDS[format_name].media_type,
             headers={
@@ -122,33 +122,41 @@ def parse_speech_order(given: object, *, settings: Settings) -> tuple[SpokenText
 
 async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
     """The catalogue; the speech service is not asked for it at every look at the page."""
-    async with server.listing:
+    async with server.voices_lock:
         when, listed = server.voices.get(locale, (-math.inf, {}))
         if server.clock() - when > LISTED_SECONDS:
-            listed = await in_own_thread(lambda: catalogue(server.settings, locale))
+            listed = await run_in_new_thread(lambda: catalogue(server.settings, locale))
             server.voices[locale] = (server.clock(), listed)
         return listed
 
 
 async def _spoken_here(
-    request: Request, turn: Turn, text: SpokenText, format_name: SoundFormatName, directory: Path
+    request: Request,
+    ticket: Ticket,
+    text: SpokenText,
+    format_name: SoundFormatName,
+    directory: Path,
 ) -> Sequence[Notice]:
     """Have the synthesizer speak a text into the directory."""
     server = server_of(request)
     said = text.model_dump(exclude_unset=True)
-    asked = server.readers.ask(
-        turn,
+    asked = server.sandbox.ask(
+        ticket,
         "speech",
         {"text": said, "format": format_name, "field": PLACE},
         limits=limits_for(server.settings, SPEECH_CPU_SECONDS),
         directory=directory,
         field=PLACE,
     )
-    return notices_from(await while_connected(request, asked))
+    return notices_from_json(await cancel_on_disconnect(request, asked))
 
 
 async def _by_service(
-    request: Request, turn: Turn, text: SpokenText, format_name: SoundFormatName, directory: Path
+    request: Request,
+    ticket: Ticket,
+    text: SpokenText,
+    format_name: SoundFormatName,
+    directory: Path,
 ) -> Sequence[Notice]:
     """Have the operator's speech service do so; it is left when the client is gone."""
     server, gone = server_of(request), threading.Event()
@@ -160,9 +168,9 @@ async def _by_service(
         (directory / SPEECH).write_bytes(sound)
         return spoken.notices
 
-    async with server.asking.place(turn):
+    async with server.speech_slots.place(ticket):
         try:
-            return await while_connected(request, in_own_thread(speak))
+            return await cancel_on_disconnect(request, run_in_new_thread(speak))
         finally:
             gone.set()
 
