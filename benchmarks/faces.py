@@ -35,10 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.boxes import Box
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.face.networks import MESH_PIXELS, Mesh, Reading
-from multitalk.face.turning import turned_box, turned_picture
-from multitalk.face.upright import find_upright
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.networks import MESH_PIXELS, FaceMesh, MeshOutput
+from multitalk.face.orientation import find_upright
+from multitalk.face.transforms import rotate_box, rotate_picture
 
 SMALL = 64  # pixels
 NEAR = 0.5  # box sizes between a face and its label, at most
@@ -46,7 +47,7 @@ BOX: Box = (200.0, 120.0, 440.0, 360.0)
 NOISE = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 COLD = """
 import sys, cv2, numpy as np
-from multitalk.face.landmarks import detect_faces
+from multitalk.face.detector import detect_faces
 cv2.setNumThreads(1)
 detect_faces(np.ascontiguousarray(cv2.imread(sys.argv[1])[:, :, ::-1]))
 """
@@ -94,7 +95,7 @@ class Picture:
 class Clock:
     """CPU seconds of what is run, and of readings of the mesh, timed in between."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: FaceMesh) -> None:
         self._mesh = mesh
         self._cut = NOISE[:MESH_PIXELS, :MESH_PIXELS].copy()
         self.readings: list[float] = []
@@ -117,11 +118,11 @@ class Counted:
     """A mesh that counts how often it is read."""
 
     def __init__(self) -> None:
-        self._mesh = Mesh()
+        self._mesh = FaceMesh()
         self.reads = 0
 
-    def read(self, pixels: NDArray[np.uint8]) -> Reading:
-        """See `Mesh.read`."""
+    def read(self, pixels: NDArray[np.uint8]) -> MeshOutput:
+        """See `FaceMesh.read`."""
         self.reads += 1
         return self._mesh.read(pixels)
 
@@ -188,8 +189,8 @@ def turned_of(detector: FaceDetector, pictures: Sequence[Picture], most: int) ->
     for picture in fit:
         image = picture.read()
         for quarters in (1, 2, 3):
-            label = Label(turned_box(picture.faces[0].box, quarters, image.shape))
-            turned = turned_picture(image, quarters)
+            label = Label(rotate_box(picture.faces[0].box, quarters, image.shape))
+            turned = rotate_picture(image, quarters)
             count = counts[90 * quarters]
             count[0] += any(map(label.is_at, detector.detect(turned)))
             count[1] += find_upright(detector, turned).quarters == -quarters % 4
@@ -271,7 +272,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     pictures = pictures_of(options.pictures, options.labels)
     with FaceDetector() as detector:
-        clock = Clock(Mesh())
+        clock = Clock(FaceMesh())
         detector.detect(pictures[0].read())
         report = found_of(detector, pictures, clock)
         report["turned"] = turned_of(detector, pictures, options.turned)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multitalk.evaluation import Report, evaluate
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 from multitalk.media.image import load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, read_frames

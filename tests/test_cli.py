@@ -20,7 +20,7 @@ from multitalk import __version__
 from multitalk.cli.commands import app
 from multitalk.cli.speakers import voices_of
 from multitalk.engines.diffusion.published import WEIGHT_SETS
-from multitalk.face.drawn_face import draw_face
+from multitalk.face.synthetic_face import draw_face
 from multitalk.media.video import probe
 from multitalk.schema import ErrorReply
 from patience import PATIENCE_SECONDS, wait_until

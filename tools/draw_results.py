@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.media.video import read_frames
 from multitalk.schema import parse_request
 from multitalk.serving.local import Studio

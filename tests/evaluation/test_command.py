@@ -20,7 +20,7 @@ from multitalk.cli.figures import print_report, print_verdicts
 from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, judgement, mean_figures
-from multitalk.face.drawn_face import draw_face
+from multitalk.face.synthetic_face import draw_face
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
 

@@ -14,7 +14,8 @@ from multitalk.evaluation.identity import still_points
 from multitalk.evaluation.offset import MAX_OFFSET_FRAMES, find_offset
 from multitalk.evaluation.voices import mouth_of
 from multitalk.face import mesh
-from multitalk.face.landmarks import FaceLandmarks, detect_faces
+from multitalk.face.detector import detect_faces
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
 from multitalk.timebase import FPS
 

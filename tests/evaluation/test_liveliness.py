@@ -27,7 +27,8 @@ from multitalk.evaluation.liveliness import (
 )
 from multitalk.evaluation.teeth import MIN_FACE_PIXELS, SHOWN, teeth_area
 from multitalk.face import mesh
-from multitalk.face.landmarks import FaceLandmarks, detect_faces
+from multitalk.face.detector import detect_faces
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.timebase import FPS
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

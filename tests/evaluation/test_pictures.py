@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multitalk.errors import NoFaceFound
 from multitalk.evaluation.background import BackgroundMeter, away_from
 from multitalk.evaluation.identity import (
     compare_looks,
@@ -17,12 +16,13 @@ from multitalk.evaluation.identity import (
     shape_change,
     still_points,
 )
-from multitalk.evaluation.judgement import above_rest, at_25_fps, choose_faces
+from multitalk.evaluation.judgement import above_rest, at_25_fps
 from multitalk.evaluation.observation import fitted
 from multitalk.evaluation.report import MAX_SHAPE_CHANGE, MIN_LIKENESS
 from multitalk.evaluation.voices import bilabial_moments, place_of, shifted
 from multitalk.face import mesh
-from multitalk.face.landmarks import FaceLandmarks, detect_faces
+from multitalk.face.detector import detect_faces
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.synthesis import PhonemeTiming
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -126,17 +126,6 @@ def test_a_voice_that_is_not_there_is_not_similar() -> None:
     voice, sound = rng.normal(size=(2, 16000)).astype(np.float32)
     assert place_of(voice, sound)[1] < 0.2
     assert place_of(voice, np.zeros(16000, np.float32))[1] == 0
-
-
-def test_voices_take_boxes_first_then_the_largest_faces_from_left_to_right() -> None:
-    faces = [drawn_face(50, 60), drawn_face(150, 30), drawn_face(250, 90)]
-    assert choose_faces([None], faces) == [2]
-    assert choose_faces([None, None], faces) == [0, 2]
-    assert choose_faces([None, (120, 0, 180, 200)], faces) == [2, 1]
-    with pytest.raises(NoFaceFound):
-        choose_faces([(300, 0, 400, 200)], faces)
-    with pytest.raises(NoFaceFound):
-        choose_faces([None] * 4, faces)
 
 
 def test_other_frame_rates_are_brought_to_25() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multitalk.face.landmarks import detect_faces
+from multitalk.face.detector import detect_faces
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

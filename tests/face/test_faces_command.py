@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from multitalk.cli.commands import app
 from multitalk.cli.speakers import boxes_of
-from multitalk.face.drawn_face import draw_face
-from multitalk.face.turning import turned_picture
+from multitalk.face.synthetic_face import draw_face
+from multitalk.face.transforms import rotate_picture
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two = np.concatenate([draw_face(240), draw_face(200)[:, :200].repeat(2, 0)[:240]], 1)
     two[:, 240:] = np.pad(draw_face(200), ((0, 40), (0, 0), (0, 0)), mode="edge")
     Image.fromarray(two).save(directory / "two.png")
-    Image.fromarray(turned_picture(two, 2)).save(directory / "upside-down.png")
+    Image.fromarray(rotate_picture(two, 2)).save(directory / "upside-down.png")
     Image.fromarray(np.full((90, 120, 3), 128, np.uint8)).save(directory / "wall.png")
     return directory
 

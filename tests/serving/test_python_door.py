@@ -17,7 +17,7 @@ from PIL import Image
 
 import multitalk
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
-from multitalk.face.drawn_face import draw_face
+from multitalk.face.synthetic_face import draw_face
 from multitalk.job import Progress
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture

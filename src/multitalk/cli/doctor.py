@@ -124,8 +124,8 @@ def _package(name: str) -> Finding:
 
 
 def _face_models() -> Finding:
-    from multitalk.face.drawn_face import draw_face  # noqa: PLC0415 - heavy
-    from multitalk.face.landmarks import detect_faces  # noqa: PLC0415
+    from multitalk.face.detector import detect_faces  # noqa: PLC0415
+    from multitalk.face.synthetic_face import draw_face  # noqa: PLC0415 - heavy
 
     try:
         found = detect_faces(draw_face(SELF_TEST_SIZE))
@@ -297,7 +297,7 @@ def find_server(settings: Settings) -> Finding:
 def _self_test() -> Finding:
     import cv2  # noqa: PLC0415 - heavy
 
-    from multitalk.face.drawn_face import draw_face  # noqa: PLC0415
+    from multitalk.face.synthetic_face import draw_face  # noqa: PLC0415
     from multitalk.serving.local import Studio  # noqa: PLC0415
 
     try:

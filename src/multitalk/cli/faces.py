@@ -54,7 +54,7 @@ def faces(
     """
     with answering(as_json=as_json), ExitStack() as stack:
         from multitalk.errors import InvalidRequest, NoFaceFound  # noqa: PLC0415 - takes a while
-        from multitalk.face.landmarks import FaceDetector  # noqa: PLC0415
+        from multitalk.face.detector import FaceDetector  # noqa: PLC0415
         from multitalk.face.listing import list_faces  # noqa: PLC0415
         from multitalk.media.image import load_picture  # noqa: PLC0415
         from multitalk.settings import Settings  # noqa: PLC0415

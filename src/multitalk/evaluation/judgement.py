@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ from multitalk.evaluation.observation import Frame, Observation, SeenPerson, obs
 from multitalk.evaluation.offset import find_offset
 from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
-from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.assignment import assign_faces
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
@@ -146,40 +146,15 @@ def _pairs(
         largest = max(seen.people, key=lambda person: person.face.height)
         return [(said[0], largest, above_rest(mouths))]
     faces = [person.face for person in seen.people]
-    chosen = choose_faces([boxes.get(voice.name) for voice in said], faces)
-    return [
+    assigned = assign_faces([boxes.get(voice.name) for voice in said], faces)
+    pairs = [
         (voice, seen.people[index], mouths[index])
-        for voice, index in zip(said, chosen, strict=True)
+        for voice, index in zip(said, assigned, strict=True)
+        if index is not None
     ]
-
-
-def choose_faces(boxes: Sequence[Box | None], faces: Sequence[FaceLandmarks]) -> list[int]:
-    """Which face each voice has: the one in its box, else the largest ones from left to right.
-
-    Raises:
-        NoFaceFound: No face in a box, or fewer faces than voices.
-    """
-    free = list(range(len(faces)))
-    chosen: dict[int, int] = {}
-    for voice, box in enumerate(boxes):
-        if box is None:
-            continue
-        inside = [index for index in free if _is_in(faces[index], box)]
-        if not inside:
-            raise NoFaceFound("too_few_faces", speakers=len(boxes), faces=len(faces))
-        chosen[voice] = max(inside, key=lambda index: faces[index].height)
-        free.remove(chosen[voice])
-    waiting = [voice for voice in range(len(boxes)) if voice not in chosen]
-    if len(free) < len(waiting):
-        raise NoFaceFound("too_few_faces", speakers=len(boxes), faces=len(faces))
-    largest = sorted(free, key=lambda index: -faces[index].height)[: len(waiting)]
-    chosen.update(zip(waiting, sorted(largest), strict=True))
-    return [chosen[voice] for voice in range(len(boxes))]
-
-
-def _is_in(face: FaceLandmarks, box: Box) -> bool:
-    x, y = face.center
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+    if len(pairs) < len(said):
+        raise NoFaceFound("too_few_faces", speakers=len(said), faces=len(faces))
+    return pairs
 
 
 def _person_report(

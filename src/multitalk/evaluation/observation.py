@@ -14,9 +14,9 @@ from multitalk.evaluation.flicker import FlickerMeter
 from multitalk.evaluation.identity import Identity, Look, compare_looks, look_of, still_points
 from multitalk.evaluation.lipsync import Curve, Mouth
 from multitalk.evaluation.liveliness import COLUMNS, Movement, movement_of
-from multitalk.face.landmarks import MIN_FACE_PIXELS, FaceDetector, FaceLandmarks
-from multitalk.face.tracking import track_faces
-from multitalk.face.upright import find_upright
+from multitalk.face.detector import MIN_FACE_PIXELS, FaceDetector, track_faces
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.orientation import find_upright
 
 Frame = NDArray[np.uint8]
 MOVEMENT = 3  # the first column of `movement_of`, after opening, width and eyes

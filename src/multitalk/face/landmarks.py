@@ -1,208 +1,135 @@
-"""Where the faces of a picture are: 478 points per person.
-
-`detect_faces` is for one picture; `FaceDetector` keeps the networks loaded for many.
-"""
+"""One face: 478 landmarks and the measures derived from them."""
 
 from collections.abc import Sequence
-from types import TracebackType
+from dataclasses import dataclass
+from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.boxes import Box
-from multitalk.face.agreement import KNOWN, Limits, limits_of
-from multitalk.face.networks import MESH_PIXELS, Detector, Mesh
-from multitalk.face.points import FaceLandmarks
-from multitalk.face.search import Place, Search
-from multitalk.face.squares import Square, around, cut
-from multitalk.face.turning import turned_picture, turned_points
-
-__all__ = ["MIN_FACE_PIXELS", "FaceDetector", "FaceLandmarks", "detect_faces"]
-
-MIN_FACE_PIXELS = 28  # smaller ones are found too, but their lips are below one pixel
-
-# Side of the square in which a face is first read / longer side of the box that a detector or a
-# caller gives; then of those in which it is read again / longer side of its points' own box. The
-# median over three is steadier than one. The first two differ most, where most disagree.
-FIRST_MARGIN = 1.4
-MARGINS = (1.3, 1.75, 1.5)
-FOLLOWED_MARGIN = 1.4  # of what follows the voice best in rendered and filmed talks
-MAX_DRIFT = 0.15  # face sizes between the first reading and the next; of 1251 faces, 0.09 at most
-
-PRESENT = 0.5  # from which the mesh's own word is enough to follow a face
-LOST_MARGIN, LOST_PIXELS = 3.5, 160  # of the square in which a face is looked for that is lost
-NEAR = 0.5  # face sizes by which a face may move from a frame to the next
+from multitalk.face import mesh
 
 
-class FaceDetector:
-    """The detector and the mesh, loaded once; use it as a context manager or call `close`.
+@dataclass(frozen=True)
+class FaceLandmarks:
+    """One face.
 
-    One call at a time: a detector may move between threads, but two threads may not use the same
-    one at once. Making one takes about 0.03 s.
+    Attributes:
+        points: float32 [478, 3]: x, y in pixels of the picture; z in pixels of the same scale,
+            smaller toward the camera, 0 at the head's centre. `face.mesh` names the points.
+        spread: Largest mean deviation of repeated mesh readings, in face sizes: small on a face,
+            large on anything else and upside down. 0 after a single reading.
     """
 
-    def __init__(self) -> None:
-        self._detector = Detector()
-        self._mesh = Mesh()
+    points: NDArray[np.float32]
+    spread: float = 0.0
 
-    def __enter__(self) -> "FaceDetector":
-        return self
+    @cached_property
+    def height(self) -> float:
+        """From the forehead's top to the chin in 3-D, in pixels: the "face height"."""
+        return self._distance(mesh.FOREHEAD_TOP, mesh.CHIN)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    @cached_property
+    def width(self) -> float:
+        """Between the cheeks, where the face is widest, in 3-D, in pixels."""
+        return self._distance(mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)
 
-    def close(self) -> None:
-        """Free the networks. A closed detector cannot be used again."""
-        del self._detector, self._mesh
+    @property
+    def mouth_opening(self) -> float:
+        """Gap between the lips in their middle, in face heights."""
+        return self._distance(mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP) / self.height
 
-    def detect(self, image: NDArray[np.uint8], *, expected: int = 1) -> list[FaceLandmarks]:
-        """Find the faces of one picture.
+    @property
+    def mouth_width(self) -> float:
+        """Between the mouth's corners, in face heights."""
+        return self._distance(mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER) / self.height
 
-        Args:
-            image: RGB uint8 [H, W, 3].
-            expected: How many faces there should be. The picture is looked at ever more closely
-                only while fewer were found; more than `expected` may come back.
+    @property
+    def eye_openings(self) -> tuple[float, float]:
+        """Gap of the lids divided by the eye's width: of the right and of the left eye.
 
-        Returns:
-            Faces from left to right; empty when there is none.
+        The eye aspect ratio of Soukupova and Cech (2016), of three pairs of points on each eye, in
+        3-D. About 0.3 for open eyes, 0.1 for shut ones.
         """
-        return list(self.search(image, expected=expected).closely().faces)
+        right, left = (
+            self._lid_gap(mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
+            self._lid_gap(mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER),
+        )
+        return right, left
 
-    def search(
-        self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
-    ) -> Search:
-        """A search for the faces of one picture, and for where one is seen only."""
-        return Search(self, image, expected=expected, boxes=boxes)
+    @property
+    def center(self) -> tuple[float, float]:
+        """Middle of the box (x, y) in pixels."""
+        x_min, y_min, x_max, y_max = self.box
+        return (x_min + x_max) / 2, (y_min + y_max) / 2
 
-    def places(self, image: NDArray[np.uint8], *, longer: int, quarters: int = 0) -> list[Place]:
-        """Where the detector sees faces; see `face.search.Networks`."""
-        height, width = image.shape[:2]
-        scale = longer / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = np.asarray(cv2.resize(image, size, interpolation=flags), np.uint8)
-        turned = turned_picture(small, quarters)
-        return [
-            _turned_back(place, quarters, turned.shape, (width / size[0], height / size[1]))
-            for place in self._detector.places(turned)
-        ]
+    @property
+    def size(self) -> float:
+        """Longer side of the box, in pixels."""
+        x_min, y_min, x_max, y_max = self.box
+        return max(x_max - x_min, y_max - y_min)
 
-    def verified(self, image: NDArray[np.uint8], place: Place) -> FaceLandmarks | None:
-        """The points of the face at a place, or None; see `face.search.Networks`."""
-        square = Square(place.x, place.y, FIRST_MARGIN * place.size, place.tilt)
-        return self._verified(image, square, limits_of(place.score))
+    def scaled(self, factor: float) -> "FaceLandmarks":
+        """The face in a picture enlarged by a factor."""
+        return FaceLandmarks(self.points * np.float32(factor), self.spread)
 
-    def refine(
-        self, image: NDArray[np.uint8], x: float, y: float, size: float
-    ) -> FaceLandmarks | None:
-        """Find the points of the upright face of about `size` pixels around (x, y).
+    def is_in(self, box: Box) -> bool:
+        """Whether the middle of the points is in a box: x_min, y_min, x_max, y_max in pixels."""
+        x, y = self.points[:, :2].mean(0)
+        return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
-        Args:
-            image: RGB uint8 [H, W, 3].
-            x: Centre of the face, in pixels.
-            y: Centre of the face, in pixels.
-            size: Longer side of the face's box, in pixels.
+    def shows_its_mouth(self, shape: Sequence[int]) -> bool:
+        """Whether its lips are within a picture of this height and width."""
+        lips = self.points[[mesh.OUTER_UPPER_LIP, mesh.OUTER_LOWER_LIP], :2]
+        return bool((lips >= 0).all() and (lips <= (shape[1], shape[0])).all())
 
-        Returns:
-            The face, or None where the mesh does not see one.
-        """
-        # Whoever asks does not know well where the face is, so it is read once more.
-        first, _ = self._read(image, Square(x, y, FIRST_MARGIN * size))
-        return self._verified(image, around(first, margin=FIRST_MARGIN), KNOWN)
+    @cached_property
+    def box(self) -> Box:
+        """x_min, y_min, x_max, y_max of all points, in pixels."""
+        x_min, y_min = self.points[:, :2].min(0).tolist()
+        x_max, y_max = self.points[:, :2].max(0).tolist()
+        return x_min, y_min, x_max, y_max
 
-    def follow(self, image: NDArray[np.uint8], before: FaceLandmarks) -> FaceLandmarks | None:
-        """Find a face near where it was in the frame before; None if it is gone.
+    @property
+    def yaw_degrees(self) -> float:
+        """Turn of the head: 0 is frontal, positive faces the right edge of the picture."""
+        across = self.head_axes[0]
+        return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
-        It is read once, where it was. The mesh itself says whether it is there, but of faces in
-        profile it says no: there the detector is asked, which sees them in a small cut.
-        """
-        points, presence = self._read(image, around(before.points, margin=FOLLOWED_MARGIN))
-        face = FaceLandmarks(points)
-        if presence > PRESENT:
-            return face
-        place = self._nearest(image, before)
-        if place is None:
-            return None
-        if np.hypot(place.x - face.center[0], place.y - face.center[1]) < NEAR * face.size:
-            return face
-        return self.verified(image, place)
+    @property
+    def pitch_degrees(self) -> float:
+        """Nod of the head: positive looks down."""
+        down = self.head_axes[1]
+        return float(np.degrees(np.arctan2(down[2], np.hypot(down[0], down[1]))))
 
-    def _verified(
-        self, image: NDArray[np.uint8], square: Square, limits: Limits
-    ) -> FaceLandmarks | None:
-        """Read a face twice: the first reading tells where those of the second are.
+    @property
+    def roll_degrees(self) -> float:
+        """Tilt of the head: positive is clockwise in the picture."""
+        across = self.head_axes[0]
+        return float(np.degrees(np.arctan2(across[1], across[0])))
 
-        Most of what is no face is known as such before the last reading.
-        """
-        first, _ = self._read(image, square)
-        narrow, presence = self._read(image, around(first, margin=MARGINS[0]))
-        if presence < limits.presence or _apart(first, narrow) > MAX_DRIFT:
-            return None
-        readings = [narrow, self._read(image, around(first, margin=MARGINS[1]))[0]]
-        # The median of three lies between any two, so that one of these is half as far off.
-        if _apart(*readings) > 2 * limits.widest:
-            return None
-        readings.append(self._read(image, around(first, margin=MARGINS[2]))[0])
-        points = np.median(np.stack(readings), axis=0).astype(np.float32)
-        off = max(float(np.abs(one[:, :2] - points[:, :2]).mean()) for one in readings)
-        size = FaceLandmarks(points).size
-        if size < MIN_FACE_PIXELS:
-            return None
-        face = FaceLandmarks(points, off / size)
-        return face if limits.hold(face) else None
+    @cached_property
+    def head_axes(self) -> NDArray[np.float32]:
+        """Orthonormal axes [3, 3] of the head: across (to the person's left), down, backward."""
+        points = self.points
+        across = (
+            points[mesh.LEFT_CHEEK]
+            - points[mesh.RIGHT_CHEEK]
+            + points[mesh.LEFT_EYE_OUTER]
+            - points[mesh.RIGHT_EYE_OUTER]
+        )
+        across = across / np.linalg.norm(across)
+        down = points[mesh.CHIN] - points[mesh.FOREHEAD_TOP]
+        down = down - (down @ across) * across
+        down = down / np.linalg.norm(down)
+        return np.stack([across, down, np.cross(across, down)]).astype(np.float32)
 
-    def _nearest(self, image: NDArray[np.uint8], before: FaceLandmarks) -> Place | None:
-        """What the detector sees next to where a face was."""
-        square = around(before.points, margin=LOST_MARGIN)
-        part = cut(image, square, LOST_PIXELS)
-        seen = []
-        for place in self.places(part.pixels, longer=LOST_PIXELS):
-            x, y = part.in_picture(np.array([place.x, place.y])).tolist()
-            size = place.size * square.side / LOST_PIXELS
-            tilt = place.tilt + square.tilt
-            seen.append(place._replace(x=x, y=y, size=size, tilt=tilt))
-        x, y = before.center
-        return min(seen, key=lambda place: np.hypot(place.x - x, place.y - y), default=None)
+    def _lid_gap(self, upper: Sequence[int], lower: Sequence[int]) -> float:
+        lids = self.points[list(upper)], self.points[list(lower)]  # [9, 3] each
+        gaps = np.linalg.norm(lids[0][3:6] - lids[1][3:6], axis=1)
+        width = float(np.linalg.norm(lids[0][0] - lids[0][-1]))
+        return float(gaps.mean()) / max(width, 1e-6)
 
-    def _read(self, image: NDArray[np.uint8], square: Square) -> tuple[NDArray[np.float32], float]:
-        """The mesh [478, 3] in a square, in pixels of the picture, and how present a face is."""
-        part = cut(image, square, MESH_PIXELS)
-        seen, presence = self._mesh.read(part.pixels)
-        depth = seen[:, 2:] * (square.side / MESH_PIXELS)
-        return np.hstack([part.in_picture(seen[:, :2]), depth]).astype(np.float32), presence
-
-
-def detect_faces(image: NDArray[np.uint8], *, expected: int = 1) -> list[FaceLandmarks]:
-    """Find the faces of one picture, from left to right; see `FaceDetector.detect`."""
-    with FaceDetector() as detector:
-        return detector.detect(image, expected=expected)
-
-
-def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """How far apart two readings are: mean along an axis, in sizes of the box around both."""
-    both = np.vstack([one, other])[:, :2]
-    size = float((both.max(0) - both.min(0)).max())
-    return float(np.abs(one[:, :2] - other[:, :2]).mean()) / max(size, 1e-6)
-
-
-def _turned_back(
-    place: Place, quarters: int, shape: Sequence[int], scales: tuple[float, float]
-) -> Place:
-    """A place of a scaled and turned picture, in the picture as it was.
-
-    Args:
-        place: In the turned picture.
-        quarters: That it was turned by, clockwise.
-        shape: Of the turned picture.
-        scales: Pixels of the picture, across and down, for one of the scaled.
-    """
-    middle = np.array([[place.x + 0.5, place.y + 0.5]])
-    x, y = (turned_points(middle, -quarters, shape)[0] * scales - 0.5).tolist()
-    tilt = (place.tilt - quarters * np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
-    return Place(x, y, place.size * (scales[0] + scales[1]) / 2, place.score, float(tilt))
+    def _distance(self, first: int, second: int) -> float:
+        return float(np.linalg.norm(self.points[first] - self.points[second]))

@@ -1,9 +1,9 @@
-"""The faces of a picture as callers get them: in pixels of the file that was sent."""
+"""The list of a picture's faces for callers, in pixels of the file that was sent."""
 
 from dataclasses import dataclass
 
 from multitalk.boxes import Box
-from multitalk.face.upright import SMALLEST_FACE, Detector, find_upright
+from multitalk.face.orientation import SMALLEST_FACE, Detector, find_upright
 from multitalk.media.picture import Picture
 
 
@@ -25,17 +25,15 @@ class ListedFace:
 
 @dataclass(frozen=True)
 class FaceList:
-    """What is seen in a picture.
+    """The faces of a picture.
 
     Attributes:
-        width: Of the picture as it was sent, in pixels.
-        height: Its height.
-        turned: Degrees clockwise that a talk turns it by, so that its faces are upright: 0, 90, 180
-            or 270.
-        smallest: Height in pixels under which a face is too small to speak.
-        faces: From left to right once it is upright.
-        unread: Boxes of faces that are seen and cannot speak: turned too far, covered, cut off or
-            blurred.
+        width: Of the picture as sent, pixels.
+        height: Of the picture as sent, pixels.
+        turned: Clockwise degrees by which a talk rotates it to be upright: 0, 90, 180 or 270.
+        smallest: Face height, pixels, below which a face is too small to speak.
+        faces: From left to right in the upright picture.
+        unread: Boxes of faces that cannot speak: turned too far, covered, cut off or blurred.
     """
 
     width: int

@@ -1,4 +1,4 @@
-"""The two networks that see faces, run by OpenCV: YuNet finds them, Face Mesh V2 reads them.
+"""The two face networks, run by OpenCV: YuNet detects faces, Face Mesh V2 reads landmarks.
 
 `tools/face_models` makes their files.
 """
@@ -10,30 +10,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.face.search import Place
-from multitalk.face.squares import tilt_of
+from multitalk.face.search import Detection
+from multitalk.face.transforms import tilt_of
 
 MODELS = Path(__file__).parent / "models"
-STRIDES = (8, 16, 32)  # pixels of the picture for one cell of each of the detector's grids
-MIN_SCORE = 0.6  # of a face, by the detector; lower ones are mostly none
-MAX_OVERLAP = 0.3  # of two boxes, of their union, up to which they are two faces
+STRIDES = (8, 16, 32)  # pixels per cell of the detector's three grids
+MIN_SCORE = 0.6  # detections below are mostly false
+MAX_IOU = 0.3  # non-maximum suppression threshold
 
 MESH_PIXELS = 256
 
 
-class Reading(NamedTuple):
-    """What the mesh reads in a cut.
+class MeshOutput(NamedTuple):
+    """The mesh's output for one crop.
 
     Attributes:
-        points: float64 [478, 3]: x, y and z in pixels of the cut.
-        presence: How sure it is that this is a face, 0 to 1; near 0 for faces in profile, too.
+        points: float64 [478, 3]: x, y and z in pixels of the crop.
+        presence: Confidence that this is a face, 0..1; near 0 for faces in profile, too.
     """
 
     points: NDArray[np.float64]
     presence: float
 
 
-class Detector:
+class YuNet:
     """Finds faces of 10 to 300 pixels, tilted by up to 50 degrees, in a picture of any size."""
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Detector:
             f"{kind}_{step}" for kind in ("cls", "obj", "bbox", "kps") for step in STRIDES
         ]
 
-    def places(self, image: NDArray[np.uint8]) -> list[Place]:
-        """Where it sees faces, the surest first.
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Detections by falling score.
 
         Args:
             image: RGB uint8 [H, W, 3].
@@ -54,24 +54,24 @@ class Detector:
         self._network.setInput(cv2.dnn.blobFromImage(whole, swapRB=True))
         outputs = [np.asarray(made, np.float32) for made in self._network.forward(self._outputs)]
         found = [
-            _decoded(*outputs[index :: len(STRIDES)], step=step, columns=columns // step)
+            _decode(*outputs[index :: len(STRIDES)], step=step, columns=columns // step)
             for index, step in enumerate(STRIDES)
         ]
         scores, boxes, marks = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if not len(scores):
             return []
-        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, MAX_OVERLAP)
-        return [_place(scores[i], boxes[i], marks[i]) for i in np.asarray(kept).reshape(-1)]
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, MAX_IOU)
+        return [_detection(scores[i], boxes[i], marks[i]) for i in np.asarray(kept).reshape(-1)]
 
 
-class Mesh:
-    """Reads the points of the one face that fills most of what it is shown."""
+class FaceMesh:
+    """Reads the landmarks of the one face that fills most of a crop."""
 
     def __init__(self) -> None:
         self._network = _load("mesh")
 
-    def read(self, pixels: NDArray[np.uint8]) -> Reading:
-        """Read a face.
+    def read(self, pixels: NDArray[np.uint8]) -> MeshOutput:
+        """Run the network.
 
         Args:
             pixels: RGB uint8 [256, 256, 3].
@@ -79,14 +79,14 @@ class Mesh:
         self._network.setInput(cv2.dnn.blobFromImage(pixels, 1 / 255))
         points, presence = self._network.forward(["points", "presence"])
         logit = float(np.clip(presence.reshape(-1)[0], -50, 50))
-        return Reading(points.reshape(-1, 3).astype(np.float64), float(1 / (1 + np.exp(-logit))))
+        return MeshOutput(points.reshape(-1, 3).astype(np.float64), float(1 / (1 + np.exp(-logit))))
 
 
 def _load(name: str) -> cv2.dnn.Net:
     return cv2.dnn.readNetFromONNX(str(MODELS / f"{name}.onnx"))
 
 
-def _decoded(
+def _decode(
     classes: NDArray[np.float32],
     objects: NDArray[np.float32],
     boxes: NDArray[np.float32],
@@ -107,8 +107,10 @@ def _decoded(
     return score[sure], np.concatenate([middle - size / 2, size], 1), five
 
 
-def _place(score: np.floating, box: NDArray[np.float32], marks: NDArray[np.float32]) -> Place:
-    """A place by a box and its five marks: eyes, nose and the mouth's corners."""
+def _detection(
+    score: np.floating, box: NDArray[np.float32], marks: NDArray[np.float32]
+) -> Detection:
+    """A detection from a box and its five marks: eyes, nose and the mouth's corners."""
     x, y = (box[:2] + box[2:] / 2 - 0.5).tolist()
     tilt = tilt_of(marks[:2].mean(0), marks[3:].mean(0))
-    return Place(x, y, float(box[2:].max()), float(score), tilt)
+    return Detection(x, y, float(box[2:].max()), float(score), tilt)

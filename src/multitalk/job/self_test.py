@@ -10,7 +10,7 @@ import numpy as np
 from multitalk.disk import free_bytes
 from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
 from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
-from multitalk.face.drawn_face import draw_face
+from multitalk.face.synthetic_face import draw_face
 from multitalk.job.workdir import unusable
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME

@@ -10,15 +10,14 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import Scene, Speaker
-from multitalk.engines.upright import set_upright
+from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.acting import Actor
-from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.engine import face_notices, fit_within
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import build_rig
 from multitalk.errors import InvalidRequest
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 from multitalk.media.image import load_picture
 from multitalk.messages import Notice
 from multitalk.schema import Quality
@@ -45,10 +44,11 @@ class Head:
         pixels, notices = _pixels_of(portrait)
         scene = Scene(pixels, (Speaker(NAME, np.zeros(0, np.float32)),), "", 0)
         with FaceDetector() as detector:
-            scene, found, turned = set_upright(scene, detector)
+            scene, found, turned = find_scene_faces(scene, detector)
         self.picture, scale = fit_within(scene.portrait, size, size)
         shape = (pixels.shape[0], pixels.shape[1])
-        face = cast_faces(scene.speakers, found, scale=scale, portrait_size=shape)[0].scaled(scale)
+        assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=shape)
+        face = assigned[0].scaled(scale)
         effort = EFFORTS[quality]
         height, width = self.picture.shape[:2]
         with threadpool_limits(1, user_api="blas"):

@@ -34,7 +34,7 @@ from multitalk.errors import (
     NoFaceFound,
 )
 from multitalk.face.landmarks import FaceLandmarks
-from multitalk.face.search import Found
+from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
 from multitalk.registry import choose_engine, load_engine
 from multitalk.settings import Settings
@@ -374,11 +374,11 @@ def test_a_closed_engine_has_let_its_weights_go(weights):
 
 
 def no_faces(scene):
-    return scene, Found(()), ()
+    return scene, SearchResult(()), ()
 
 
 def two_faces(scene):
-    return scene, Found((face(5), face(75))), ()
+    return scene, SearchResult((face(5), face(75))), ()
 
 
 def test_faces_place_speakers_from_left_to_right():
@@ -412,7 +412,7 @@ def test_nobody_looks_for_faces_in_a_video_whose_speakers_are_placed():
 def test_a_picture_that_is_upside_down_is_rendered_upright_and_it_is_said(engine, monkeypatch):
     def set_upright(sent):
         turned = replace(sent, portrait=sent.portrait[::-1, ::-1].copy())
-        return turned, Found(()), (Notice("picture_turned", {"degrees": 180}),)
+        return turned, SearchResult(()), (Notice("picture_turned", {"degrees": 180}),)
 
     upright = frames_of(engine)
     monkeypatch.setattr("multitalk.engines.diffusion.engine.look_once", set_upright)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
-from multitalk.face.landmarks import FaceLandmarks, detect_faces
+from multitalk.face.detector import detect_faces
+from multitalk.face.landmarks import FaceLandmarks
 
 ASTRONAUT = Path(__file__).parents[3] / "examples" / "astronaut.jpg"
 

@@ -8,7 +8,8 @@ from multitalk.engines.warp.acting import INDEX, Actor
 from multitalk.engines.warp.mood import MOODS, NEUTRAL, Course
 from multitalk.engines.warp.puppet import Pose, Puppet
 from multitalk.engines.warp.rig import Rig
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.speech.viseme_track import VisemeTrack
 
 

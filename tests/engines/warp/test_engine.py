@@ -10,7 +10,7 @@ from multitalk.engines.warp.engine import WarpEngine, fit_picture
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.rig import Rig
 from multitalk.errors import InvalidRequest, NoFaceFound
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 
 FRAMES = 30
 OPTIONS = RenderOptions(seed=5)

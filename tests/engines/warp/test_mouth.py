@@ -13,7 +13,7 @@ from multitalk.engines.warp.own_mouth import cut_own_mouth
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 
 
 def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:

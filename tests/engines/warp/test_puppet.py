@@ -7,7 +7,7 @@ from multitalk.engines.warp.acting import open_weight
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 
 
 def test_a_pose_of_zeros_is_the_photograph(portrait: NDArray[np.uint8], puppet: Puppet) -> None:

@@ -13,7 +13,7 @@ from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 
 FRAMES = 13  # a chunk and one more
 

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from multitalk.boxes import Box
 from multitalk.engines.base import Scene
 from multitalk.engines.diffusion.buckets import Size, fit_mask, nearest
-from multitalk.engines.upright import Look, Seen, set_upright
-from multitalk.engines.warp.casting import cast_faces
+from multitalk.engines.faces import FaceFinder, SceneFaces, faces_of_speakers, find_scene_faces
 from multitalk.errors import NoFaceFound
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.face.search import Found
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
 
 TRAINED_SPEAKERS = 2  # at most, in one video that the network was trained with
 HEAD_MARGIN = 0.3  # of a face's width and height, around it: hair, ears and neck
 
 
-def look_once(scene: Scene) -> Seen:
+def look_once(scene: Scene) -> SceneFaces:
     """Find faces, and set the scene upright by them; the networks that do so are not kept."""
     with FaceDetector() as detector:
-        return set_upright(scene, detector)
+        return find_scene_faces(scene, detector)
 
 
 def no_room(scene: Scene, speaker: int) -> NoFaceFound:
@@ -36,7 +36,9 @@ def no_room(scene: Scene, speaker: int) -> NoFaceFound:
     return NoFaceFound("speaker_out_of_frame", field=f"bbox.{name}")
 
 
-def place_speakers(scene: Scene, look: Look) -> tuple[Scene, list[Box] | None, tuple[Notice, ...]]:
+def place_speakers(
+    scene: Scene, look: FaceFinder
+) -> tuple[Scene, list[Box] | None, tuple[Notice, ...]]:
     """Set the picture upright, and say where each speaker is.
 
     That is the caller's box, or else a face, from left to right.
@@ -58,21 +60,27 @@ def place_speakers(scene: Scene, look: Look) -> tuple[Scene, list[Box] | None, t
     boxes = [speaker.box for speaker in speakers if speaker.box is not None]
     if len(boxes) < len(speakers):
         try:
-            cast = cast_faces(speakers, found, scale=1.0, portrait_size=(height, width))
+            faces = faces_of_speakers(speakers, found, scale=1.0, portrait_size=(height, width))
         except NoFaceFound:
             if boxes:
                 raise
             notices.append(Notice("speakers_in_strips", {"faces": len(found.faces)}))
             return scene, None, tuple(notices)
-        boxes = [speaker.box or _around(face) for speaker, face in zip(speakers, cast, strict=True)]
+        boxes = [
+            speaker.box or _around(face) for speaker, face in zip(speakers, faces, strict=True)
+        ]
     return scene, boxes, tuple(notices)
 
 
-def _seen(scene: Scene, look: Look) -> Seen:
+def _seen(scene: Scene, look: FaceFinder) -> SceneFaces:
     """What a look at a scene tells; a video whose speakers are placed already needs none."""
     alone = len(scene.speakers) == 1
     placed = alone or all(speaker.box is not None for speaker in scene.speakers)
-    return (scene, Found(()), ()) if placed and scene.footage is not None else look(scene)
+    return (
+        SceneFaces(scene, SearchResult(()), ())
+        if placed and scene.footage is not None
+        else look(scene)
+    )
 
 
 def _around(face: FaceLandmarks) -> Box:

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.attention import Attending, Direction
+from multitalk.engines.warp.interpolation import ramp
 from multitalk.engines.warp.mood import STEADY, Course
 from multitalk.engines.warp.motion import Gestures
 from multitalk.engines.warp.prosody import Prosody
 from multitalk.engines.warp.puppet import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
 from multitalk.engines.warp.shapes import PARTED, smile_of
-from multitalk.face.geometry import ramp
 from multitalk.speech.viseme_track import VisemeTrack
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away

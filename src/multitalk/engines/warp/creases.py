@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import smoothstep
 from multitalk.engines.warp.mouth_parts import blurred
 from multitalk.engines.warp.shapes import smile_of
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep
 
 # From the nose's wing down past the mouth's corner, on the person's right and left.
 FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
-from multitalk.engines.upright import set_upright
+from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.acting import Actor
 from multitalk.engines.warp.attention import directions_to_others
-from multitalk.engines.warp.casting import cast_faces
 from multitalk.engines.warp.directions import gives_directions
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import eyes_are_shut
@@ -21,7 +20,8 @@ from multitalk.engines.warp.mood import course_of
 from multitalk.engines.warp.puppet import Puppet
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.errors import InvalidRequest
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
 from multitalk.messages import Notice
 from multitalk.speech.pitch import stream_pitch
 from multitalk.speech.visemes import stream_visemes
@@ -67,10 +67,12 @@ class WarpEngine:
         """
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
         height, width = scene.portrait.shape[:2]
-        scene, found, turned = set_upright(scene, self._detector)
+        scene, found, turned = find_scene_faces(scene, self._detector)
         picture, scale = fit_picture(scene.portrait, options.resolution or DEFAULT_RESOLUTION)
-        cast = cast_faces(scene.speakers, found, scale=scale, portrait_size=(height, width))
-        faces = [face.scaled(scale) for face in cast]
+        assigned = faces_of_speakers(
+            scene.speakers, found, scale=scale, portrait_size=(height, width)
+        )
+        faces = [face.scaled(scale) for face in assigned]
         effort = EFFORTS[options.quality]
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):

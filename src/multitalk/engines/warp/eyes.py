@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.glasses import wears_glasses
+from multitalk.engines.warp.interpolation import interpolate_monotone, smoothstep
 from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
-from multitalk.face.geometry import interpolate_monotone, smoothstep
-from multitalk.face.points import FaceLandmarks
+from multitalk.face.landmarks import FaceLandmarks
 
 LID_LEVELS = 8  # how many stages of a blink are told apart
 # Shares of the way from brow to lashes: what stays as photographed, and where all is painted.

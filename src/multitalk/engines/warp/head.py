@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.warp.interpolation import ramp
 from multitalk.face import mesh
-from multitalk.face.geometry import ramp
 from multitalk.face.landmarks import FaceLandmarks
 
 PROFILE = (40, 60)  # degrees of turn from which on and up to which a face becomes a profile

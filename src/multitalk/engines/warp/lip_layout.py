@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import smoothstep
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep
 
 NUM_POINTS = 468  # the mesh without its irises
 

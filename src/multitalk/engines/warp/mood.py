@@ -8,7 +8,7 @@ ones at the same time none does: it is not known whose they are.
 import re
 from dataclasses import astuple, dataclass, replace
 
-from multitalk.face.geometry import ramp
+from multitalk.engines.warp.interpolation import ramp
 
 
 @dataclass(frozen=True)

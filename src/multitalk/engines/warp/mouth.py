@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import ramp, smoothstep
 from multitalk.engines.warp.lip_layout import LOWER_RED_INNER, LOWER_RED_OUTER
 from multitalk.engines.warp.mouth_parts import LUMA, PATCH_TOP, MouthParts, Sprite, blurred
 from multitalk.engines.warp.own_mouth import OwnMouth, cut_own_mouth
 from multitalk.face import mesh
-from multitalk.face.geometry import ramp, smoothstep
 
 CAVITY = np.array([46, 18, 18], np.float32)
 TEETH_MEET = -0.015  # mouth widths below the place where the lips meet

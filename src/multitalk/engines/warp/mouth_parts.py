@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.face.geometry import smoothstep
+from multitalk.engines.warp.interpolation import smoothstep
 
 LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a patch spans u +-0.75, v -0.4..1.0

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.interpolation import spline_through
 from multitalk.engines.warp.mouth_parts import LUMA, blurred
 from multitalk.face import mesh
-from multitalk.face.geometry import spline_through
 
 ROOM = 0.13  # mouth widths by which teeth go on above the lip's edge
 # A row of teeth is used if it is this wide and this high, in mouth widths; else teeth are drawn.

@@ -11,6 +11,7 @@ from multitalk.engines.warp.creases import SmileCreases
 from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.field import Grid, enlarge, invert, move_points
+from multitalk.engines.warp.interpolation import smoothstep, spline_through
 from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import (
     Aperture,
@@ -22,7 +23,6 @@ from multitalk.engines.warp.mouth import (
 from multitalk.engines.warp.rig import WEIGHTS, Rig
 from multitalk.engines.warp.shapes import EXPRESSIONS
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep, spline_through
 
 OPEN, SEAL, SPREAD, ROUND = (
     EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")

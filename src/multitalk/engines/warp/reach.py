@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.field import Grid
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import smoothstep
 from multitalk.engines.warp.lip_layout import NUM_POINTS
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep
 
 # Face heights from the face's centre from which on nothing moves, and where that begins to fade.
 FARTHEST, FADING = 1.5, 1.1

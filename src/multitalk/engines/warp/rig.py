@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.field import FieldBasis, Grid
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import smoothstep, thin_plate
 from multitalk.engines.warp.lip_layout import LOWER_LIP, NUM_POINTS, UPPER_LIP, LipLayout
 from multitalk.engines.warp.reach import FARTHEST, expression_reach, head_reach, own_side
 from multitalk.engines.warp.sealing import Lips, sealed
 from multitalk.engines.warp.shapes import EXPRESSIONS, closing_moves, expression_shapes
 from multitalk.face import mesh
-from multitalk.face.geometry import smoothstep, thin_plate
 from multitalk.face.landmarks import FaceLandmarks
 
 # Head movements after the expressions: turns in radians, shifts and swell as shares of the face's

@@ -11,9 +11,9 @@ import numpy as np
 
 from multitalk.array_types import DoubleArray
 from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.interpolation import ramp, smoothstep
 from multitalk.engines.warp.lip_layout import NUM_POINTS, LipLayout
 from multitalk.face import mesh
-from multitalk.face.geometry import ramp, smoothstep
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "press", "tuck", "lift"),

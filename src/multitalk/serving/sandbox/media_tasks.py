@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.errors import LimitExceeded
-from multitalk.face.landmarks import FaceDetector
+from multitalk.face.detector import FaceDetector
 from multitalk.face.listing import list_faces
 from multitalk.inputs import collect
 from multitalk.media.duration import sound_seconds

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -11,13 +12,21 @@ import numpy as np
 import pytest
 
 from multitalk.face import mesh
-from multitalk.face.agreement import limits_of
-from multitalk.face.landmarks import FaceDetector, FaceLandmarks
-from multitalk.face.networks import Mesh, Reading
-from multitalk.face.search import Place
-from multitalk.face.squares import Square
-from multitalk.face.tracking import track_faces
-from multitalk.face.turning import turned_picture, turned_points
+from multitalk.face.detector import (
+    SURE,
+    TRUSTED_BOX,
+    UNDETECTED,
+    UNSURE,
+    VERY_SURE,
+    ConsistencyLimits,
+    FaceDetector,
+    limits_for,
+    track_faces,
+)
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.networks import FaceMesh, MeshOutput
+from multitalk.face.search import Detection
+from multitalk.face.transforms import Square, rotate_picture, rotate_points
 from patience import PATIENCE_SECONDS
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -121,9 +130,9 @@ def test_a_face_that_the_full_frame_misses_is_found_in_its_box(
 ) -> None:
     small = cv2.resize(load_astronaut(), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
     picture = on_canvas(small, height=1800, width=2600, top=400, left=700)
-    assert detector.search(picture).quickly().faces == ()
+    assert detector.search(picture).coarse().faces == ()
     edges = (0.3 * np.array(astronaut.box) + (700, 400, 700, 400)).tolist()
-    (face,) = detector.search(picture, boxes=[tuple(edges)]).quickly().faces
+    (face,) = detector.search(picture, boxes=[tuple(edges)]).coarse().faces
     assert face.box == pytest.approx(edges, abs=4)
 
 
@@ -132,7 +141,7 @@ def test_a_face_that_is_too_blurred_to_read_is_seen_where_it_is(
 ) -> None:
     blurred = np.asarray(cv2.GaussianBlur(load_astronaut(), (0, 0), 7), np.uint8)
     picture = on_canvas(blurred, height=1000, width=1400, top=400, left=700)
-    found = detector.search(picture).closely()
+    found = detector.search(picture).full()
     assert found.faces == ()
     (box,) = found.unread
     x, y = np.add(astronaut.center, (700, 400))
@@ -186,10 +195,10 @@ class NeverPresent:
     """A mesh that says of every face, as of one in profile, that it is none."""
 
     def __init__(self) -> None:
-        self._mesh = Mesh()
+        self._mesh = FaceMesh()
         self.reads = 0
 
-    def read(self, pixels: np.ndarray) -> Reading:
+    def read(self, pixels: np.ndarray) -> MeshOutput:
         self.reads += 1
         return self._mesh.read(pixels)._replace(presence=0.0)
 
@@ -198,8 +207,8 @@ class NeverPresent:
 def test_a_face_that_the_mesh_denies_is_followed_in_one_look_by_the_detectors_word(
     astronaut: FaceLandmarks, quarters: int
 ) -> None:
-    picture = turned_picture(load_astronaut(), quarters)
-    middle = turned_points(np.array([astronaut.center]), quarters, (512, 512))[0]
+    picture = rotate_picture(load_astronaut(), quarters)
+    middle = rotate_points(np.array([astronaut.center]), quarters, (512, 512))[0]
     with FaceDetector() as detector:
         detector._mesh = mesh_of_a_profile = NeverPresent()  # type: ignore[assignment]
         (before,) = detector.detect(picture)
@@ -252,9 +261,9 @@ def test_the_mesh_is_read_no_further_than_until_it_is_known_that_there_is_no_fac
     presence: float,
     reads: int,
 ) -> None:
-    place = Place(*astronaut.center, astronaut.size, score)
+    place = Detection(*astronaut.center, astronaut.size, score)
     with Scripted(*(moved(astronaut, by) for by in offsets), presence=presence) as scripted:
-        face = scripted.verified(load_astronaut(), place)
+        face = scripted.verify(load_astronaut(), place)
         assert scripted.reads == reads
         assert (face is not None) == (reads == 4)
 
@@ -262,18 +271,18 @@ def test_the_mesh_is_read_no_further_than_until_it_is_known_that_there_is_no_fac
 @pytest.mark.parametrize("score", [0.9, 0.75, 0.65, 0.0])
 def test_to_stop_early_changes_no_verdict(astronaut: FaceLandmarks, score: float) -> None:
     rng = np.random.default_rng(0)
-    limits, stopped, kept = limits_of(score), 0, 0
+    limits, stopped, kept = limits_for(score), 0, 0
     for _ in range(100):
         steps = rng.normal(0, rng.uniform(0.5, 5) * limits.widest, 3)
         looks = [moved(astronaut, step) for step in steps]
         middle = np.median(looks, axis=0).astype(np.float32)
         size = FaceLandmarks(middle).size
         spread = max(float(np.abs(look - middle)[:, :2].mean()) for look in looks) / size
-        place = Place(*astronaut.center, astronaut.size, score)
+        place = Detection(*astronaut.center, astronaut.size, score)
         with Scripted(looks[0], *looks) as scripted:
-            found = scripted.verified(load_astronaut(), place) is not None
+            found = scripted.verify(load_astronaut(), place) is not None
             stopped += scripted.reads < 4
-        assert found == limits.hold(FaceLandmarks(middle, spread))
+        assert found == limits.accept(FaceLandmarks(middle, spread))
         kept += found
     assert stopped > 10
     assert kept > 10
@@ -282,14 +291,14 @@ def test_to_stop_early_changes_no_verdict(astronaut: FaceLandmarks, score: float
 def test_a_place_that_the_mesh_reads_as_a_dot_is_no_face(astronaut: FaceLandmarks) -> None:
     dot = (astronaut.points * 0.1).astype(np.float32)
     with Scripted(dot, dot, dot, dot) as scripted:
-        place = Place(*astronaut.center, astronaut.size, 0.9)
-        assert scripted.verified(load_astronaut(), place) is None
+        place = Detection(*astronaut.center, astronaut.size, 0.9)
+        assert scripted.verify(load_astronaut(), place) is None
 
 
 def test_finding_faces_writes_nothing_to_stderr() -> None:
     code = (
         "import cv2, numpy as np\n"
-        "from multitalk.face.landmarks import detect_faces\n"
+        "from multitalk.face.detector import detect_faces\n"
         f"image = np.ascontiguousarray(cv2.imread({str(ASTRONAUT)!r})[:, :, ::-1])\n"
         "assert len(detect_faces(image)) == 1\n"
     )
@@ -301,3 +310,71 @@ def test_finding_faces_writes_nothing_to_stderr() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+
+
+LIMITS = ConsistencyLimits(spread=0.02, front=0.01, side=0.03)
+
+
+def turned_face(yaw: float, *, size: float = 100, spread: float) -> FaceLandmarks:
+    points = np.zeros((mesh.NUM_POINTS, 3))
+    points[[mesh.LEFT_CHEEK, mesh.LEFT_EYE_OUTER], 0] = 0.4
+    points[[mesh.RIGHT_CHEEK, mesh.RIGHT_EYE_OUTER], 0] = -0.4
+    points[mesh.FOREHEAD_TOP, 1], points[mesh.CHIN, 1] = -0.5, 0.5
+    cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+    face = FaceLandmarks((size * points @ turn.T).astype(np.float32), spread)
+    assert face.yaw_degrees == pytest.approx(yaw, abs=0.1)
+    return face
+
+
+@pytest.mark.parametrize(
+    ("score", "limits"),
+    [
+        (0.95, VERY_SURE),
+        (0.8, VERY_SURE),
+        (0.7, SURE),
+        (0.69, UNSURE),
+        (0.6, UNSURE),
+        (0, UNDETECTED),
+    ],
+)
+def test_a_surer_detector_lets_the_looks_be_further_apart(
+    score: float, limits: ConsistencyLimits
+) -> None:
+    assert limits_for(score) == limits
+
+
+def test_limits_never_tighten_as_the_detector_becomes_surer() -> None:
+    falling = (VERY_SURE, SURE, UNSURE, UNDETECTED)
+    for surer, other in pairwise(falling):
+        assert surer.front >= other.front
+        assert surer.spread >= other.spread
+        assert surer.side >= other.side
+        assert surer.presence <= other.presence
+    assert TRUSTED_BOX.presence == 0
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    ("yaw", "size", "limit"),
+    [
+        (0, 100, LIMITS.front),
+        (20, 100, LIMITS.front),
+        (0, 60, LIMITS.spread),
+        (30, 100, LIMITS.spread),
+        (44, 30, LIMITS.spread),
+        (50, 30, LIMITS.side),
+        (70, 200, LIMITS.side),
+    ],
+)
+def test_large_faces_from_the_front_agree_most_and_profiles_least(
+    yaw: float, size: float, limit: float, sign: int
+) -> None:
+    assert LIMITS.accept(turned_face(sign * yaw, size=size, spread=limit))
+    assert not LIMITS.accept(turned_face(sign * yaw, size=size, spread=limit + 0.001))
+
+
+def test_what_is_above_the_widest_limit_is_no_face_however_it_is_turned() -> None:
+    assert LIMITS.widest == LIMITS.side
+    for yaw in range(-80, 81, 20):
+        assert not LIMITS.accept(turned_face(yaw, size=40, spread=LIMITS.widest + 0.001))
