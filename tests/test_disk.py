@@ -25,7 +25,7 @@ from multitalk.errors import (
 from multitalk.job.progress import translate_crashes
 from multitalk.job.self_test import check_work_directory
 from multitalk.job.workdir import job_directory
-from multitalk.media.arrays import write_picture
+from multitalk.media.array_files import write_picture
 from multitalk.media.encode import encode_talk
 from multitalk.media.remux import make_whole
 from multitalk.settings import Settings

@@ -26,7 +26,7 @@ from mutation import damaged, odd_text
 from multitalk.errors import RequestError
 from multitalk.inputs.containers import SNIFFED_BYTES, sniff
 from multitalk.media.audio import load_speech
-from multitalk.media.duration import sound_seconds
+from multitalk.media.audio_tracks import sound_seconds
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
 from multitalk.speech.synthesis import synthesize

@@ -10,8 +10,8 @@ import pytest
 from multitalk.errors import MediaUndecodable
 from multitalk.inputs import containers
 from multitalk.inputs.containers import SNIFFED_BYTES, sniff
-from multitalk.media.decode import sound_blocks
-from multitalk.media.opening import FORMATS, open_media
+from multitalk.media.audio_decoder import sound_blocks
+from multitalk.media.container import FORMATS, open_media
 
 SECONDS = 1
 

@@ -11,7 +11,7 @@ from PIL import Image
 from test_every_format import written
 
 from multitalk.inputs.containers import SNIFFED_BYTES, sniff
-from multitalk.media.decode import sound_blocks
+from multitalk.media.audio_decoder import sound_blocks
 
 SOUNDS = {
     "MP3": ("mp3", "libmp3lame", 44_100),

@@ -20,7 +20,7 @@ from multitalk.errors import (
     SpeechUnavailable,
 )
 from multitalk.inputs.speech_service import ServiceVoice, SpeechService
-from multitalk.media.decode import sound_blocks
+from multitalk.media.audio_decoder import sound_blocks
 from multitalk.settings import Settings
 from speech_stand_in import SAMPLE_RATE, send, speech_service, tone
 

@@ -31,7 +31,7 @@ from coloured import (
 from PIL import Image, ImageCms
 
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.colour import BLOCK_PIXELS
+from multitalk.media.colour_spaces import BLOCK_PIXELS
 from multitalk.media.image import load_picture
 
 LEVELS = 3  # of 255

@@ -12,13 +12,12 @@ from made import numbered, numbered_all, sine, write_sound, write_video
 
 from multitalk.errors import Cancelled, LimitExceeded, MediaUndecodable
 from multitalk.media.audio import find_sound, load_recording
-from multitalk.media.damage import undecodable
-from multitalk.media.decode import MAX_SILENT_PACKETS, sound_blocks
-from multitalk.media.duration import sound_seconds
+from multitalk.media.audio_decoder import MAX_SILENT_PACKETS, sound_blocks
+from multitalk.media.audio_tracks import choose_track, sound_seconds
+from multitalk.media.container import open_media
 from multitalk.media.footage import FootageReader
-from multitalk.media.opening import open_media
+from multitalk.media.guards import undecodable
 from multitalk.media.soundtrack import Soundtrack, Voice
-from multitalk.media.tracks import choose_track
 
 AMR_EMPTY = b"\x7c"  # a frame of 20 ms without data
 

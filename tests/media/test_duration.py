@@ -7,9 +7,9 @@ from av.stream import Disposition
 from made import sine, write_picture_only, write_sound, write_tracks
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media import duration
+from multitalk.media import audio_tracks
 from multitalk.media.audio import read_sound
-from multitalk.media.duration import sound_seconds
+from multitalk.media.audio_tracks import sound_seconds
 from multitalk.timebase import SAMPLE_RATE
 
 RATE = 48_000
@@ -90,7 +90,7 @@ def test_it_is_that_of_the_track_that_is_used(tmp_path):
 @pytest.mark.parametrize(("name", "known"), [("a.flac", True), ("a.webm", False)])
 def test_where_there_is_no_time_to_count_the_header_is_believed(tmp_path, monkeypatch, name, known):
     path = write_sound(tmp_path / name, sine(2, RATE), RATE, format_options={"live": "1"})
-    monkeypatch.setattr(duration, "SCAN_SECONDS", -1.0)
+    monkeypatch.setattr(audio_tracks, "SCAN_SECONDS", -1.0)
     assert sound_seconds(path) == (pytest.approx(2, abs=0.01) if known else None)
 
 

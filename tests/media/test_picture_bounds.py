@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from multitalk.errors import Cancelled, MediaUndecodable
-from multitalk.media.deep_pixels import deep_pixels
 from multitalk.media.footage import FootageReader
 from multitalk.media.image import load_picture
-from multitalk.media.jpeg_scans import MAX_SCANS, count_scans
+from multitalk.media.jpeg import MAX_SCANS, count_scans
+from multitalk.media.srgb import deep_pixels
 
 
 def load(path: Path, watch=lambda: None):

@@ -287,7 +287,7 @@ def test_an_encoded_recording_is_taken_in_every_form(
     samples: NDArray[np.float32],
     work: Path,
 ) -> None:
-    from multitalk.media.arrays import write_samples
+    from multitalk.media.array_files import write_samples
 
     file = work.parent / "v.wav"
     write_samples(samples, RATE, file, field="v")

@@ -8,12 +8,10 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Portrait, Speech
 from multitalk.boxes import Box
 from multitalk.messages import Notice
 from multitalk.schema import Quality
-
-Portrait = NDArray[np.uint8]  # RGB [H, W, 3]
-Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from multitalk.boxes import Box
 from multitalk.face.orientation import SMALLEST_FACE, Detector, find_upright
-from multitalk.media.picture import Picture
+from multitalk.media.image import Picture
 
 
 @dataclass(frozen=True)

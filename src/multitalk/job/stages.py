@@ -31,8 +31,7 @@ from multitalk.media.audio import (
     load_recording,
 )
 from multitalk.media.footage import FootageReader
-from multitalk.media.image import load_picture
-from multitalk.media.picture import Picture
+from multitalk.media.image import Picture, load_picture
 from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from multitalk.errors import InvalidRequest
 from multitalk.media.audio import LOUDNESS_LUFS, Recording
-from multitalk.media.loudness import ABSOLUTE_GATE_LUFS
-from multitalk.media.silence import is_silent
+from multitalk.media.loudness import ABSOLUTE_GATE_LUFS, is_silent
 from multitalk.messages import Notice
 
 MIN_TALK_SECONDS = 0.2  # shorter than a word: a file that broke off, or the wrong one

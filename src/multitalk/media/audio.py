@@ -12,17 +12,15 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import SoundBlock, Speech
 from multitalk.errors import LimitExceeded
-from multitalk.media.channels import MonoMix, Sides
-from multitalk.media.decode import sound_blocks, sound_format
-from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter, limited
-from multitalk.media.resample import SoundBlock, SoundFormat
-from multitalk.media.silence import AUDIBLE_PEAK, MAX_GAIN_DB
-from multitalk.media.tracks import Track, choose_track
-from multitalk.media.watch import Watch, unwatched
+from multitalk.media.audio_conversion import MonoMix, Sides, SoundFormat
+from multitalk.media.audio_decoder import sound_blocks, sound_format
+from multitalk.media.audio_tracks import Track, choose_track
+from multitalk.media.guards import Watch, unwatched
+from multitalk.media.loudness import AUDIBLE_PEAK, MAX_GAIN_DB, SILENCE_LUFS, LoudnessMeter, limited
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
-Speech = NDArray[np.float32]  # mono [S], 16 kHz, [-1, 1]; may be a memory-mapped file
 SpeakerOrder = Literal["parallel", "sequential"]
 
 LOUDNESS_LUFS = -23.0  # EBU R 128

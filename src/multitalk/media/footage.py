@@ -11,14 +11,13 @@ import numpy as np
 from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
 
+from multitalk.array_types import Portrait
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.damage import undecodable
+from multitalk.media.container import UNDECLARED, open_media, packets_of
 from multitalk.media.frame_colours import srgb_frame
-from multitalk.media.jpeg_scans import has_too_many_scans
-from multitalk.media.opening import UNDECLARED, open_media, packets_of
-from multitalk.media.picture import Portrait
+from multitalk.media.guards import Watch, undecodable, unwatched
+from multitalk.media.jpeg import has_too_many_scans
 from multitalk.media.video import picture_stream
-from multitalk.media.watch import Watch, unwatched
 from multitalk.timebase import FPS
 
 KEY = "video_undecodable"

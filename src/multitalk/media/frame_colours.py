@@ -12,8 +12,15 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from multitalk.media.code_points import HLG, PQ, SRGB, space_of
-from multitalk.media.colour import BLOCK_PIXELS, ColourSpace, to_srgb
+from multitalk.media.colour_spaces import (
+    BLOCK_PIXELS,
+    HLG,
+    PQ,
+    SRGB,
+    ColourSpace,
+    space_of,
+    to_srgb,
+)
 
 # libswscale's SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, which older PyAV cannot name.
 EXACT_COLORS = 0x2 | 0x2000 | 0x40000

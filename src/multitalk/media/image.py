@@ -1,21 +1,24 @@
-"""A portrait from any picture file: upright, opaque, sRGB."""
+"""A portrait from any picture file, upright, opaque and sRGB; thumbnails."""
 
+import io
 import logging
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from multitalk.array_types import Portrait
+from multitalk.boxes import Box
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.colour_tags import read_tags
-from multitalk.media.damage import DAMAGE, undecodable
-from multitalk.media.jpeg_scans import MAX_SCANS, has_too_many_scans
-from multitalk.media.large_jpeg import reduce_jpeg
-from multitalk.media.picture import Picture, Portrait
-from multitalk.media.picture_file import MAX_PNG_READS, PictureFile
+from multitalk.media.colour_profiles import read_tags
+from multitalk.media.guards import DAMAGE, Watch, undecodable, unwatched
+from multitalk.media.jpeg import MAX_SCANS, has_too_many_scans, reduce_jpeg
 from multitalk.media.srgb import opaque_srgb
-from multitalk.media.watch import Watch, unwatched
+from multitalk.media.video import read_frames
 from multitalk.messages import Notice
 
 # Pillow's formats, less those that start another program (EPS) or that are no pictures of pixels.
@@ -37,13 +40,95 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What was decoded of a picture file.
+
+    A caller knows the picture as its file has it, set upright: boxes of a request are in those
+    pixels, and so are boxes that are answered.
+
+    Attributes:
+        pixels: Upright, opaque sRGB: uint8 [H, W, 3], contiguous, and may be changed.
+        file_width: Width of the upright picture in the file, in pixels.
+        file_height: Its height.
+        notices: What the caller should know about how it was decoded.
+    """
+
+    pixels: Portrait
+    file_width: int
+    file_height: int
+    notices: tuple[Notice, ...] = ()
+
+    @classmethod
+    def whole(cls, pixels: Portrait) -> "Picture":
+        """A picture that is as its file has it."""
+        return cls(pixels, file_width=pixels.shape[1], file_height=pixels.shape[0])
+
+    def from_file(self, box: Box) -> Box:
+        """A box in pixels of the file, in `pixels`."""
+        across, down = self._scale()
+        return box[0] / across, box[1] / down, box[2] / across, box[3] / down
+
+    def to_file(self, box: Box) -> Box:
+        """A box in `pixels`, in pixels of the file."""
+        across, down = self._scale()
+        return box[0] * across, box[1] * down, box[2] * across, box[3] * down
+
+    def _scale(self) -> tuple[float, float]:
+        """Pixels of the file for one of `pixels`, across and down."""
+        height, width = self.pixels.shape[:2]
+        return self.file_width / width, self.file_height / height
+
+
+# Chunks, segments and blocks take one to four reads each; cameras and editors write some hundreds.
+MAX_HEADER_READS = 100_000
+# A PNG's pixels come in pieces of 8 KiB or more, of three reads each; other pieces may follow.
+MAX_PNG_READS = 200_000
+
+
+class PictureFile(io.BytesIO):
+    """Asks at each read whether to go on.
+
+    Pillow reads a header piece by piece and keeps what it does not know, so a file of millions of
+    empty pieces would cost minutes and gigabytes.
+
+    Args:
+        data: The whole file.
+        field: The request field to blame.
+        watch: Called at each read.
+    """
+
+    def __init__(self, data: bytes, *, field: str, watch: Watch) -> None:
+        super().__init__(data)
+        self._field = field
+        self._watch = watch
+        self._reads_left: int | None = MAX_HEADER_READS
+
+    def allow(self, reads: int | None) -> None:
+        """So many reads from here on; None: any number."""
+        self._reads_left = reads
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's.
+
+        Raises:
+            MediaUndecodable: It was read too often.
+        """
+        self._watch()
+        if self._reads_left is not None:
+            if self._reads_left <= 0:
+                reason = "far too many parts"
+                raise MediaUndecodable("image_undecodable", field=self._field, reason=reason)
+            self._reads_left -= 1
+        return super().read(size)
+
+
 def load_picture(path: Path, *, field: str, max_pixels: int, watch: Watch = unwatched) -> Picture:
     """Decode any still or animated picture (its first frame).
 
-    The camera's orientation is applied, colours are converted to sRGB from whatever the file says
-    that they are (`colour_tags`), HDR included, and transparency is laid over middle grey. A JPEG
-    that is too large is decoded at a half, a quarter or an eighth of its size, and a notice says
-    so.
+    The camera's orientation is applied, colours are converted to sRGB from the space that the file
+    names (`colour_profiles`), HDR included, and transparency is laid over middle grey. A JPEG that
+    is too large is decoded at a half, a quarter or an eighth of its size, with a notice.
 
     Args:
         path: The file.
@@ -152,3 +237,25 @@ def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tupl
         "limit": max_pixels,
     }
     return (Notice("picture_reduced", sizes),)
+
+
+THUMBNAIL_SIDE = 320  # pixels: twice what a list shows
+JPEG_QUALITY = 82
+
+
+def write_video_thumbnail(video: Path, still: Path) -> Path:
+    """Write the first frame of a video as a small JPEG.
+
+    Raises:
+        MediaUndecodable: No video, or damaged.
+    """
+    with closing(read_frames(video)) as frames:  # type: ignore[type-var]
+        return write_thumbnail(next(frames), still)
+
+
+def write_thumbnail(picture: NDArray[np.uint8], path: Path) -> Path:
+    """Write a picture, RGB [H, W, 3], as a JPEG; sides are `THUMBNAIL_SIDE` at most."""
+    small = Image.fromarray(picture)
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    small.save(path, "JPEG", quality=JPEG_QUALITY)
+    return path

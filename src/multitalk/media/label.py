@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 from xml.sax.saxutils import escape
 
-from multitalk.media.opening import open_media
+from multitalk.media.container import open_media
 from multitalk.version import __version__
 
 PRODUCT = "MultiTalk Serverless"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from multitalk.array_types import SoundBlock
 from multitalk.media.audio import SoundSource, find_sound
-from multitalk.media.decode import sound_blocks
+from multitalk.media.audio_decoder import sound_blocks
+from multitalk.media.guards import Watch, unwatched
 from multitalk.media.loudness import limited
-from multitalk.media.resample import SoundBlock
-from multitalk.media.watch import Watch, unwatched
 from multitalk.timebase import FPS
 from multitalk.timebase import SAMPLE_RATE as SPEECH_RATE
 

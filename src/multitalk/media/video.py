@@ -17,9 +17,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.errors import MediaUndecodable
+from multitalk.media.container import open_media
 from multitalk.media.encode import encode_talk
 from multitalk.media.frame_colours import srgb_frame
-from multitalk.media.opening import open_media
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 from multitalk.timebase import FPS

@@ -18,7 +18,7 @@ from PIL import Image
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
 from multitalk.job.workdir import job_directory
-from multitalk.media.arrays import write_picture, write_pixels, write_samples
+from multitalk.media.array_files import write_picture, write_pixels, write_samples
 from multitalk.settings import PREFIX, Settings
 
 FIRST_SPEAKER = "person1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.media.guards import Watch, unwatched
 from multitalk.media.loudness import LoudnessMeter
-from multitalk.media.watch import Watch, unwatched
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.schema.request import is_outside

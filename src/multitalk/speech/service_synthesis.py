@@ -18,7 +18,7 @@ from multitalk.errors import (
     SpeechFailed,
 )
 from multitalk.inputs.speech_service import SpeechService
-from multitalk.media.decode import sound_blocks, sound_format
+from multitalk.media.audio_decoder import sound_blocks, sound_format
 from multitalk.schema import SpokenText
 from multitalk.schema.request import service_name
 from multitalk.settings import Settings

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.media.silence import AUDIBLE_PEAK
+from multitalk.media.loudness import AUDIBLE_PEAK
 from multitalk.timebase import SAMPLES_PER_FRAME
 
 Hear = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]

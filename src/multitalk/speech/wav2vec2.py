@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import Wav2Vec2Model
 
 from multitalk.array_types import Array
-from multitalk.media.silence import is_silent
+from multitalk.media.loudness import is_silent
 from multitalk.speech.talk_features import NormalizedVoice, Pauses, TalkFeatures, presence
 from multitalk.timebase import SAMPLES_PER_FRAME
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from multitalk.media.sound_file import KINDS
+from multitalk.media.audio_encoder import KINDS
 from multitalk.schema import ErrorReply, JobStatus, SpokenText, TalkRequest
 from multitalk.schema.s3_config import FIELDS, NEEDED
 from multitalk.serving.api.responses import is_openai

@@ -8,10 +8,8 @@ from multitalk.errors import LimitExceeded
 from multitalk.face.detector import FaceDetector
 from multitalk.face.listing import list_faces
 from multitalk.inputs import collect
-from multitalk.media.duration import sound_seconds
-from multitalk.media.image import load_picture
-from multitalk.media.picture import Picture
-from multitalk.media.still import write_small
+from multitalk.media.audio_tracks import sound_seconds
+from multitalk.media.image import Picture, load_picture, write_thumbnail
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE
 from multitalk.settings import Settings
 
@@ -32,7 +30,7 @@ def faces(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> objec
 def small_picture(given: Mapping[str, Any], directory: Path, at: Callable[[str], None]) -> object:
     """The picture as a small JPEG in `directory`."""
     picture = _picture(given, at)
-    write_small(picture.pixels, directory / THUMBNAIL_FILE)
+    write_thumbnail(picture.pixels, directory / THUMBNAIL_FILE)
     return None
 
 

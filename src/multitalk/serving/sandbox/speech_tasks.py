@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from multitalk.errors import EngineUnavailable, InvalidRequest, LimitExceeded, RequestError
-from multitalk.media.sound_file import encode_sound
+from multitalk.media.audio_encoder import encode_sound
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
 from multitalk.serving.sandbox.ipc import SPEECH, notices_to_json

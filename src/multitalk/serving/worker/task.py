@@ -23,7 +23,7 @@ from multitalk.errors import (
 )
 from multitalk.job import Progress, Talk, render_talk, run_job, stream_job, translate_crashes
 from multitalk.job.workdir import job_directory
-from multitalk.media.still import write_still
+from multitalk.media.image import write_video_thumbnail
 from multitalk.schema import (
     Delivery,
     ErrorReply,
@@ -216,7 +216,7 @@ class Task:
         started = time.monotonic()
         self._on_progress(Progress("deliver", 0, video.stat().st_size))
         kept = {"video": self._bridge.keep(video)}
-        kept["frame"] = self._bridge.keep(write_still(video, video.with_suffix(".jpg")))
+        kept["frame"] = self._bridge.keep(write_video_thumbnail(video, video.with_suffix(".jpg")))
         if talk.captions:
             kept["captions"] = self._bridge.keep(
                 write_captions(talk.captions, video.with_suffix(".json"))

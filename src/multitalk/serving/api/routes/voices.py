@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest, RequestError
-from multitalk.media.sound_file import KINDS, SoundFormatName, encode_sound
+from multitalk.media.audio_encoder import KINDS, SoundFormatName, encode_sound
 from multitalk.messages import Locale, Notice, sentence
 from multitalk.schema import SpokenText
 from multitalk.schema.request import has_outside_voice

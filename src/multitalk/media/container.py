@@ -19,8 +19,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.damage import undecodable
-from multitalk.media.watch import Watch, unwatched
+from multitalk.media.guards import Watch, undecodable, unwatched
 
 OPEN_SECONDS = 30.0  # to find what is in a file
 READ_SECONDS = 30.0  # to find the next packet in it

@@ -1,4 +1,4 @@
-"""What decoders raise on bytes that are not what they claim to be.
+"""What ends a decoding: a damaged file, or a caller that cancels.
 
 FFmpeg, Pillow and OpenCV read formats that nobody has a list of, and so is what they raise: an
 index, a struct, a division by zero. Where a file is decoded, whatever comes is the file's fault.
@@ -7,8 +7,9 @@ index, a struct, a division by zero. Where a file is decoded, whatever comes is 
 import logging
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from multitalk.errors import MediaUndecodable, MultiTalkError
 
@@ -25,6 +26,9 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+# Called at least every second while a file is decoded; what it raises ends the decoding.
+Watch: TypeAlias = Callable[[], None]
 
 _log = logging.getLogger(__name__)
 
@@ -52,3 +56,7 @@ def undecodable(key: str, *, field: str | None, reason: str) -> Iterator[None]:
         _log.info("%s: %s: %s", field, type(error).__name__, error)
         _log.debug("where it was raised", exc_info=True)
         raise MediaUndecodable(key, field=field, reason=reason) from error
+
+
+def unwatched() -> None:
+    """A `Watch` for files that nobody waits for."""

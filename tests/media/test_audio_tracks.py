@@ -7,9 +7,8 @@ from made import clicks, onsets, sine, write_picture_only, write_sound, write_tr
 
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import load_recording, read_sound
-from multitalk.media.duration import sound_seconds
+from multitalk.media.audio_tracks import Track, choose_track, sound_seconds
 from multitalk.media.soundtrack import Soundtrack, Voice
-from multitalk.media.tracks import Track, choose_track
 from multitalk.timebase import SAMPLE_RATE
 
 RATE = 48_000

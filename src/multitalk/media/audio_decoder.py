@@ -19,12 +19,18 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
+from multitalk.array_types import SoundBlock
 from multitalk.errors import LimitExceeded, MediaUndecodable
-from multitalk.media.channels import MonoMix, Sides
-from multitalk.media.opening import MAX_FRAME_VALUES, open_media, packets_of
-from multitalk.media.resample import Converter, SoundBlock, SoundFormat, StereoPlacer, planar
-from multitalk.media.timeline import TimeLine
-from multitalk.media.watch import Watch, unwatched
+from multitalk.media.audio_conversion import (
+    Converter,
+    MonoMix,
+    Sides,
+    SoundFormat,
+    StereoPlacer,
+    planar,
+)
+from multitalk.media.container import MAX_FRAME_VALUES, open_media, packets_of
+from multitalk.media.guards import Watch, unwatched
 
 BLOCK_SECONDS = 0.5  # decoded frames are joined to about this much before they are resampled
 MAX_BLOCK_VALUES = 4_000_000  # samples of all channels; there may be hundreds of them
@@ -305,3 +311,50 @@ def _known_layout(layout: AudioLayout) -> str:
     if " channels" not in layout.name:  # FFmpeg's "11 channels" or "2 channels (SL+SR)"
         return layout.name
     return _CUSTOMARY_LAYOUTS.get(layout.nb_channels, "")
+
+
+GAP_SECONDS = 0.1  # a smaller step in the time stamps is jitter or encoder delay, not a gap
+MAX_GAP_SECONDS = 60.0  # a larger step means that the time stamps restarted, not that it was quiet
+
+
+class TimeLine:
+    """The end of what was laid down so far.
+
+    Attributes:
+        seconds: How much that is, gaps included.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._origin: float | None = None  # the time stamp of second 0
+
+    def gap_before(self, stamp: float | None) -> float:
+        """Seconds of silence that belong before a piece; where its stamps restart, there are none.
+
+        Args:
+            stamp: The piece's time stamp in seconds; None where it has none.
+        """
+        if stamp is None:
+            return 0.0
+        gap = 0.0 if self._origin is None else stamp - (self._origin + self.seconds)
+        if GAP_SECONDS < gap <= MAX_GAP_SECONDS:
+            return gap
+        if self._origin is None or abs(gap) > GAP_SECONDS:
+            self._origin = stamp - self.seconds
+        return 0.0
+
+    def step_before(self, stamp: float | None) -> float:
+        """As `gap_before`, and the small steps too: for stamps that are truer than durations."""
+        gap = self.gap_before(stamp)
+        if gap or stamp is None or self._origin is None:
+            return gap
+        return stamp - (self._origin + self.seconds)
+
+    def skip(self, seconds: float) -> None:
+        """Leave out so much of what is stamped, such as an encoder's delay."""
+        if self._origin is not None:
+            self._origin += seconds
+
+    def advance(self, seconds: float) -> None:
+        """Lay down so much."""
+        self.seconds += seconds

@@ -5,7 +5,7 @@ import pytest
 from made import sine, write_sound
 
 from multitalk.media.audio import LOUDNESS_LUFS, find_sound, load_recording
-from multitalk.media.channels import MonoMix
+from multitalk.media.audio_conversion import MonoMix
 from multitalk.media.loudness import LoudnessMeter
 from multitalk.media.soundtrack import Soundtrack, Voice
 
