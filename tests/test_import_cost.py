@@ -10,7 +10,7 @@ import multitalk
 from patience import PATIENCE_SECONDS
 
 HEAVY = {"numpy", "av", "cv2", "httpx", "pydantic", "PIL", "matplotlib", "rich"}
-NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "boto3"}
+NEVER = {"torch", "diffusers", "transformers", "runpod", "fastapi", "botocore"}
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -57,7 +57,7 @@ def test_a_sentence_that_lacks_a_parameter_is_a_bug():
 
 def test_every_sentence_is_used():
     source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
-    made = {  # of a kind and what came in its place, in inputs/intake.py
+    made = {  # of a kind and what came in its place, in inputs/source_file.py
         f"{what}_{kind}"
         for kind in ("for_image", "for_visual", "for_speech", "format_unknown")
         for what in ("web_page", "audio", "video", "image", "visual", "speech")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from running import ended, running
 
-from multitalk.inputs.containers import SNIFFED_BYTES
+from multitalk.inputs.sniff import SNIFFED_BYTES
 from multitalk.serving.api.estimate import real_time_factor
 from multitalk.serving.sandbox.fair_scheduler import PER_CALLER
 from multitalk.settings import Settings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.deliver import ENVELOPE_BYTES, check_set_up, deliver, reply_bytes, safe_name
-from multitalk.delivery.upload import upload
+from multitalk.delivery.s3 import upload
 from multitalk.errors import DeliveryFailed, SourceRefused
 from multitalk.schema import Delivery, TalkResult
 from multitalk.settings import Settings
@@ -170,9 +170,9 @@ def test_a_bucket_that_is_not_set_up_is_told(video, tmp_path):
     assert "BUCKET_ENDPOINT_URL" in said
 
 
-def test_a_bucket_without_boto3_is_told_before_the_work(monkeypatch):
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(DeliveryFailed, match="boto3"):
+def test_a_bucket_without_botocore_is_told_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(DeliveryFailed, match="botocore"):
         check_set_up(Delivery(type="bucket"), settings=Settings(bucket=NOWHERE))
 
 

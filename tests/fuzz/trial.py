@@ -24,7 +24,7 @@ from media_seeds import films, pictures, sounds
 from mutation import damaged, odd_text
 
 from multitalk.errors import RequestError
-from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, sniff
 from multitalk.media.audio import load_speech
 from multitalk.media.audio_tracks import sound_seconds
 from multitalk.media.footage import FootageReader

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from multitalk.errors import MediaUndecodable
-from multitalk.inputs import containers
-from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+from multitalk.inputs.sniff import _TABLE, SNIFFED_BYTES, sniff
 from multitalk.media.audio_decoder import sound_blocks
 from multitalk.media.container import FORMATS, open_media
 
@@ -148,7 +147,7 @@ def test_no_format_gets_in_that_the_decoder_does_not_open():
     found = {
         sniffed(data).name for data in [*samples, *OPENED.values(), *HEADS.values(), layer_one]
     }
-    listed = {container.name for container, _ in containers._TABLE if container.medium != "image"}
+    listed = {container.name for container, _ in _TABLE if container.medium != "image"}
     assert found == listed
 
 

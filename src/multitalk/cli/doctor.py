@@ -37,7 +37,7 @@ OPTIONAL_PACKAGES = {
     "runpod": "no RunPod worker here; pip install runpod==1.12.0",
     "c2pa-python": "videos say that they are AI-generated, but are not signed; "
     "pip install c2pa-python",
-    "boto3": "results cannot go to a bucket; pip install boto3",
+    "botocore": "results cannot go to a bucket; pip install botocore",
 }
 OLDEST, OLDEST_WITH_DIFFUSERS = (3, 10), (3, 11)  # Python
 MIN_MEMORY = 2 * 2**30  # bytes

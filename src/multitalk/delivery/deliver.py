@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from multitalk.bucket import Bucket
-from multitalk.delivery.upload import check_library, check_reachable, upload
+from multitalk.delivery.s3 import check_library, check_reachable, upload
 from multitalk.delivery.volume import keep
 from multitalk.errors import DeliveryFailed
 from multitalk.messages import Locale, sentence

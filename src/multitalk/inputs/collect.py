@@ -1,14 +1,26 @@
-"""The one entry of `inputs`: a source of any form becomes a file that the job owns."""
+"""Collect a source of any form (URL, data URI, base64, path) as a file that the job owns.
 
-from collections.abc import Callable
+Files of the worker that a request may name are regular files under an allowed root. A server's own
+directories there (keys, uploads, videos of all keys) count as outside.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from multitalk.inputs import fetch, local
-from multitalk.inputs.intake import Intake, Kind
+from multitalk.errors import Cancelled, InvalidRequest
+from multitalk.inputs.fetch import download_into
 from multitalk.inputs.source import LocalPath, Url, parse_source
-from multitalk.outbound.address import Resolver
-from multitalk.outbound.lookup import system_resolver
+from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.net.address import Resolver, system_resolver
+from multitalk.net.deadline import never
+from multitalk.paths import PRIVATE_MARK, on_disk
 from multitalk.settings import Settings
+
+CHUNK_BYTES = 2**20
 
 
 def collect(
@@ -18,37 +30,38 @@ def collect(
     kind: Kind,
     directory: Path,
     settings: Settings,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Callable[[], bool] = never,
     resolve: Resolver = system_resolver,
 ) -> Path:
-    """Fetch, decode or copy a source into `directory`.
+    """Download, decode or copy a source into `directory`.
 
-    It is always a copy, local files included: what was judged is then what is decoded, whoever
-    else may write to the original.
+    Local files are copied, too, so that the checked bytes are the decoded bytes, whoever else may
+    write to the original.
 
     Args:
-        source: As the caller wrote it: URL, data URI, base64 or path.
+        source: URL, data URI, base64 or path. A path is absolute or relative to an allowed root, in
+            any Unicode normal form.
         field: The request field it came from, such as `audio_paths.person1`, for errors.
-        kind: `image`, `visual` (a picture or a video), or `speech` (sound, or a video whose sound
-            is meant).
-        directory: Exists and belongs to the job, which removes it.
-        settings: Limits, allowed roots and whether loopback may be reached.
-        cancelled: Asked again and again while waiting.
+        kind: `image`, `visual` (a picture or a video), or `speech` (sound, or a video's sound).
+        directory: Exists and belongs to the job, which deletes it.
+        settings: Limits, allowed roots and networks that may be reached.
+        cancelled: Whether the job was cancelled; polled while waiting.
         resolve: Looks up a host's addresses.
 
     Returns:
         A new file in `directory`, of a known format of the right kind, named after that format.
 
     Raises:
-        RequestError: With `field`; which of its kinds, `parse_source`, `fetch.download_into`,
-            `local.read_into` and `Intake.write` say.
-        Cancelled: `cancelled` said so.
+        RequestError: With `field`, as `parse_source`, `download_into` and `SourceFile`; also
+            InvalidRequest for a path outside the roots (symbolic links resolved), the same whether
+            it exists or not, for anything but a regular file, and for a server's file.
+        Cancelled: The job was cancelled.
     """
     parsed = parse_source(source, field=field)
-    with Intake(directory, field=field, kind=kind, settings=settings) as intake:
+    with SourceFile(directory, field=field, kind=kind, settings=settings) as file:
         if isinstance(parsed, Url):
-            fetch.download_into(
-                intake,
+            download_into(
+                file,
                 parsed.text,
                 field=field,
                 settings=settings,
@@ -56,14 +69,59 @@ def collect(
                 resolve=resolve,
             )
         elif isinstance(parsed, LocalPath):
-            local.read_into(
-                intake,
-                parsed.text,
-                field=field,
-                roots=settings.allowed_roots,
-                cancelled=cancelled,
-            )
+            with _open(parsed.text, field=field, roots=settings.allowed_roots) as local:
+                size = os.fstat(local.fileno()).st_size
+                file.write_all(_chunks(local, cancelled), size=size)
         else:
-            intake.expect(parsed.num_bytes)
-            intake.write(parsed.decode())
-        return intake.keep()
+            file.check_size(parsed.num_bytes)
+            file.write(parsed.decode())
+        return file.finish()
+
+
+def _chunks(file: BinaryIO, cancelled: Callable[[], bool]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        if cancelled():
+            raise Cancelled
+        yield chunk
+
+
+def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
+    real_roots = [Path(os.path.realpath(on_disk(root))) for root in roots]
+    written = [root / text for root in real_roots]  # absolute text wins
+    spelled = [on_disk(path, may_list=partial(_leads_to, real_roots)) for path in written]
+    as_written = [path for path in spelled if path in written]
+    candidates = dict.fromkeys(Path(os.path.realpath(path)) for path in (*as_written, *spelled))
+    inside = [path for path in candidates if _is_under(path, real_roots)]
+    if not inside:
+        raise InvalidRequest("path_refused", field=field)
+    for path in inside:
+        try:
+            # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        # Check the opened file, not the name: a directory may have become a link since.
+        opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if is_file and any(_is_free(opened, root) for root in real_roots):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+    raise InvalidRequest("file_missing", field=field)
+
+
+def _leads_to(roots: Sequence[Path], directory: Path) -> bool:
+    """Whether a directory is under a root, or on the way there."""
+    real = Path(os.path.realpath(directory))
+    return _is_under(real, roots) or any(root.is_relative_to(real) for root in roots)
+
+
+def _is_free(path: Path, root: Path) -> bool:
+    """Whether a file is under a root, and on the way there is no directory of a server's."""
+    if not path.is_relative_to(root):
+        return False
+    depth = len(path.relative_to(root).parts)
+    return not any((folder / PRIVATE_MARK).exists() for folder in path.parents[:depth])
+
+
+def _is_under(path: Path, roots: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(root) for root in roots)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from multitalk.errors import InvalidRequest, SourceRefused
-from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, sniff
 
 MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux
 MAX_URL_CHARACTERS = 8192

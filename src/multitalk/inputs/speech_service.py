@@ -1,13 +1,12 @@
-"""The operator's speech service: a text goes out, a file of sound comes in.
+"""Client of the operator's speech service: sends a text, receives a sound file.
 
-It is asked as OpenAI's is: https://platform.openai.com/docs/api-reference/audio/createSpeech. Its
-address is the operator's and therefore trusted, private networks included; nothing that it answers
-is: bytes and time are bounded, redirects are not followed, since the key would go along, and
-its words reach a message only cut short and without the key.
+The protocol is OpenAI's: https://platform.openai.com/docs/api-reference/audio/createSpeech. The
+address is the operator's and trusted, private networks included; the responses are not: bytes and
+time are bounded, redirects are not followed, since they would receive the key, and the service's
+error message is shown shortened and without the key.
 """
 
 import email.utils
-import ipaddress
 import json
 import logging
 import time
@@ -17,34 +16,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpcore
-import httpx
-
 from multitalk.errors import (
     InvalidRequest,
     LimitExceeded,
     MediaUndecodable,
+    SourceUnreachable,
     SpeechFailed,
     SpeechUnavailable,
 )
-from multitalk.inputs.intake import Intake
-from multitalk.outbound.address import Resolver
-from multitalk.outbound.connection import (
+from multitalk.inputs.source_file import SourceFile
+from multitalk.net.address import Resolver, system_resolver
+from multitalk.net.client import (
     CertificateInvalid,
-    DeadlinePassed,
-    Patience,
-    PinnedTransport,
+    Client,
+    ConnectFailed,
+    Response,
+    TransportError,
+    decimal,
 )
-from multitalk.outbound.lookup import patiently, system_resolver
+from multitalk.net.deadline import Deadline, DeadlinePassed, never
 from multitalk.settings import Settings
 
 SPEECH_PATH, VOICES_PATH = "/v1/audio/speech", "/v1/audio/voices"
-CHUNK_BYTES = 2**16
 MAX_VOICES_BYTES = 2**20
 MAX_REASON_BYTES = 2**13
-SHOWN_REASON = 160  # characters of what the service says
+SHOWN_REASON = 160  # characters of the service's error message
 MAX_RETRY_SECONDS = 86_400.0
-LISTING_SECONDS = 5.0  # for the list of its voices
+LISTING_SECONDS = 5.0  # time limit of the list of voices
 MAX_VOICES, MAX_NAME_CHARACTERS = 1000, 60  # `tts:` and the name are a voice of 64 characters
 
 _log = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServiceVoice:
-    """A voice that the service lists: its name, and what else is said of it, as it is said."""
+    """A voice that the service lists; `gender` and `languages` are unchecked."""
 
     name: str
     gender: object = None
@@ -64,15 +62,15 @@ class SpeechService:
 
     Args:
         settings: With a `speech_url`.
-        cancelled: Asked again and again while waiting.
-        resolve: Looks up the addresses of its host.
+        cancelled: Whether the job was cancelled; polled while waiting.
+        resolve: Looks up the service's host.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
         resolve: Resolver = system_resolver,
     ) -> None:
         if settings.speech_url is None:
@@ -80,23 +78,23 @@ class SpeechService:
         self._settings = settings
         self._base = settings.speech_url
         self._cancelled = cancelled
-        self._resolve = resolve
+        self._client = Client(networks=None, resolve=resolve)
 
     def speak(self, text: str, *, voice: str, speed: float, directory: Path) -> Path:
-        """Have a text spoken into a new file of `directory`.
+        """Synthesize a text into a new file of `directory`.
 
         Args:
-            text: What is said.
+            text: The text.
             voice: Name of a voice, without `tts:`.
-            speed: Times the normal rate.
+            speed: Factor of the normal rate.
             directory: Exists and belongs to the job.
 
         Raises:
-            InvalidRequest: The service refuses the text or knows no such voice; `field` says which
-                of a text's fields is meant.
-            SpeechUnavailable: Its address, its key or its answers are not as they should be.
-            SpeechFailed: Later it may work.
-            Cancelled: As asked.
+            InvalidRequest: The service refuses the text or has no such voice; `field` names the
+                text's field.
+            SpeechUnavailable: The address or the key is wrong, or the responses are not valid.
+            SpeechFailed: A transient failure.
+            Cancelled: The job was cancelled.
         """
         body = {
             "model": self._settings.speech_model,
@@ -107,17 +105,13 @@ class SpeechService:
         }
         try:
             with (
-                Intake(directory, field="text", kind="speech", settings=self._settings) as intake,
-                self._asked("POST", SPEECH_PATH, self._settings.speech_seconds, body) as answer,
+                SourceFile(directory, field="text", kind="speech", settings=self._settings) as file,
+                self._request("POST", SPEECH_PATH, self._settings.speech_seconds, body) as response,
             ):
-                if not answer.is_success:
-                    raise _refusal(answer, voice=voice, key=self._settings.speech_key)
-                length = answer.headers.get("content-length", "")
-                if length.isascii() and length.isdigit() and len(length) < 20:
-                    intake.expect(int(length))
-                for chunk in answer.iter_raw(CHUNK_BYTES):
-                    intake.write(chunk)
-                path = intake.keep()
+                if not 200 <= response.status < 300:
+                    raise self._error(response, voice=voice)
+                file.write_all(response.chunks, size=response.content_length)
+                path = file.finish()
         except MediaUndecodable as error:
             is_page = error.key.startswith("web_page")
             key = "speech_service_page" if is_page else "speech_service_not_sound"
@@ -129,7 +123,7 @@ class SpeechService:
             if error.key != "source_empty":
                 raise
             raise SpeechFailed("speech_service_cut") from error
-        if _is_cut(path):
+        if _is_truncated(path):
             path.unlink()
             raise SpeechFailed("speech_service_cut")
         return path
@@ -140,99 +134,84 @@ class SpeechService:
         Raises:
             SpeechUnavailable, SpeechFailed, Cancelled: As `speak`.
         """
-        with self._asked("GET", VOICES_PATH, LISTING_SECONDS) as answer:
-            if answer.status_code in (404, 405, 501):
+        with self._request("GET", VOICES_PATH, LISTING_SECONDS) as response:
+            if response.status in (404, 405, 501):
                 return None
-            if not answer.is_success:
-                raise _refusal(answer, voice="", key=self._settings.speech_key)
-            content = _beginning(answer, MAX_VOICES_BYTES)
+            if not 200 <= response.status < 300:
+                raise self._error(response, voice="")
+            content = response.read(MAX_VOICES_BYTES)
         try:
-            return _listed(json.loads(content))
+            return _parse_voices(json.loads(content))
         except (ValueError, RecursionError):
             return None
 
     @contextmanager
-    def _asked(
+    def _request(
         self, method: str, path: str, seconds: float, body: object = None
-    ) -> Iterator[httpx.Response]:
-        """The answer to one request, its body still to be read within the time."""
-        patience = Patience(time.monotonic() + seconds, self._cancelled)
-        url = httpx.URL(self._base + path)
+    ) -> Iterator[Response]:
         headers = {
             "User-Agent": "multitalk-serverless",
             "Accept": "audio/*, application/json",
-            "Accept-Encoding": "identity",  # what is compressed could unpack to any size
+            "Accept-Encoding": "identity",  # a compressed response could expand to any size
         }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if self._settings.speech_key is not None:
             headers["Authorization"] = f"Bearer {self._settings.speech_key}"
         try:
-            transport = self._transport(url, patience)
-            client = httpx.Client(transport=transport, trust_env=False, headers=headers)
-            with client, client.stream(method, url, json=body, follow_redirects=False) as answer:
-                yield answer
+            with self._client.request(
+                method,
+                self._base + path,
+                headers=headers,
+                body=b"" if body is None else json.dumps(body).encode(),
+                deadline=Deadline(seconds, self._cancelled),
+            ) as response:
+                yield response
         except DeadlinePassed as error:
             raise SpeechFailed("speech_service_slow", limit=seconds) from error
         except CertificateInvalid as error:
             raise SpeechUnavailable("speech_service_certificate") from error
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        except (ConnectFailed, SourceUnreachable) as error:
             raise SpeechFailed("speech_service_unreachable") from error
-        except (
-            httpcore.NetworkError,
-            httpcore.TimeoutException,
-            httpcore.ProtocolError,
-            httpx.HTTPError,
-        ) as error:
+        except TransportError as error:
             raise SpeechFailed("speech_service_cut") from error
 
-    def _transport(self, url: httpx.URL, patience: Patience) -> PinnedTransport:
-        port = url.port or (443 if url.scheme == "https" else 80)
-        host = url.raw_host.decode("ascii").strip("[]")
-        try:
-            found = patiently(self._resolve, patience)(host, port)
-            addresses = [ipaddress.ip_address(text) for text in found]
-        except (OSError, ValueError) as error:  # UnicodeError is a ValueError
-            raise SpeechFailed("speech_service_unreachable") from error
-        context = httpx.create_ssl_context() if url.scheme == "https" else None
-        return PinnedTransport(addresses, patience=patience, ssl_context=context)
+    def _error(
+        self, response: Response, *, voice: str
+    ) -> InvalidRequest | SpeechUnavailable | SpeechFailed:
+        """The error for a response that is no success."""
+        status = response.status
+        _log.info("the speech service at %s answered HTTP %d", urlsplit(self._base).netloc, status)
+        if status in (401, 402, 403):
+            return SpeechUnavailable("speech_service_key_refused", status=status)
+        if 300 <= status < 400:
+            return SpeechUnavailable("speech_service_redirects", status=status)
+        if status in (408, 425, 429) or not 400 <= status < 500:
+            return _transient_error(response)
+        unknown = status in (404, 405)
+        return InvalidRequest(
+            "speech_service_not_found" if unknown else "speech_service_refuses",
+            field="voice",
+            name=voice,
+            status=status,
+            reason=_reason(response.read(MAX_REASON_BYTES), self._settings.speech_key),
+        )
 
 
-def _refusal(
-    answer: httpx.Response, *, voice: str, key: str | None
-) -> InvalidRequest | SpeechUnavailable | SpeechFailed:
-    """What an answer other than 200 means."""
-    status = answer.status_code
-    _log.info("the speech service at %s answered HTTP %d", urlsplit(str(answer.url)).netloc, status)
-    if status in (401, 402, 403):
-        return SpeechUnavailable("speech_service_key_refused", status=status)
-    if 300 <= status < 400:
-        return SpeechUnavailable("speech_service_redirects", status=status)
-    if status in (408, 425, 429) or not 400 <= status < 500:
-        return _passing(answer)
-    unknown = status in (404, 405)
-    return InvalidRequest(
-        "speech_service_not_found" if unknown else "speech_service_refuses",
-        field="voice",
-        name=voice,
-        status=status,
-        reason=_reason(_beginning(answer, MAX_REASON_BYTES), key),
-    )
-
-
-def _passing(answer: httpx.Response) -> SpeechFailed:
-    """What will pass: the service is busy, or broken."""
-    status, seconds = answer.status_code, _retry_after(answer)
+def _transient_error(response: Response) -> SpeechFailed:
+    """The error of a service that is busy or broken."""
+    status, seconds = response.status, _retry_after(response)
     if seconds is not None:
         return SpeechFailed("speech_service_busy_until", status=status, seconds=seconds)
     busy = status in (429, 503)
     return SpeechFailed("speech_service_busy" if busy else "speech_service_failed", status=status)
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that the service asks to wait, as a number or until a date (RFC 9110)."""
-    stated = answer.headers.get("retry-after", "").strip()
-    if stated.isascii() and stated.isdigit():
-        seconds = float(stated[:9])
-    else:
+def _retry_after(response: Response) -> float | None:
+    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3)."""
+    stated = response.headers.get("retry-after", "").strip()
+    seconds: float | None = decimal(stated[:9])
+    if seconds is None:
         try:
             seconds = email.utils.parsedate_to_datetime(stated).timestamp() - time.time()
         except ValueError:
@@ -241,47 +220,38 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 
 def _reason(content: bytes, key: str | None) -> str:
-    """The service's own words, in one short line; a dash where it has none."""
+    """The service's error message in one short line; a dash where it has none."""
     try:
-        said: object = json.loads(content)
+        message: object = json.loads(content)
     except (ValueError, RecursionError):
         return "-"
     for name in ("error", "message", "detail"):
-        if isinstance(said, dict) and said.get(name):
-            said = said[name]
-    words = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
+        if isinstance(message, dict) and message.get(name):
+            message = message[name]
+    words = " ".join((message if isinstance(message, str) else json.dumps(message)).split())
     shown = "".join(letter for letter in words if letter.isprintable())
     if key:
         shown = shown.replace(key, "[key]")
     return shown if len(shown) <= SHOWN_REASON else shown[:SHOWN_REASON] + "…"
 
 
-def _listed(content: object) -> list[ServiceVoice]:
-    """Voices as services write them: names, or objects that have one."""
+def _parse_voices(content: object) -> list[ServiceVoice]:
+    """Voices of a list of names or of objects."""
     if isinstance(content, dict):
         content = content.get("voices", content.get("data"))
     found = []
     for item in content if isinstance(content, list) else []:
-        said = item if isinstance(item, dict) else {"id": item}
-        name = next((said[key] for key in ("id", "voice_id", "name") if said.get(key)), None)
+        voice = item if isinstance(item, dict) else {"id": item}
+        name = next((voice[key] for key in ("id", "voice_id", "name") if voice.get(key)), None)
         if isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS:
-            found.append(ServiceVoice(name, said.get("gender"), said.get("languages")))
+            found.append(ServiceVoice(name, voice.get("gender"), voice.get("languages")))
     return found[:MAX_VOICES]
 
 
-def _beginning(answer: httpx.Response, limit: int) -> bytes:
-    content = b""
-    for chunk in answer.iter_raw(CHUNK_BYTES):
-        content += chunk
-        if len(content) >= limit:
-            break
-    return content[:limit]
+def _is_truncated(path: Path) -> bool:
+    """Whether a WAV file is shorter than its header says.
 
-
-def _is_cut(path: Path) -> bool:
-    """Whether a WAV file says that it is longer than it is.
-
-    One that was begun before its length was known has no true length: 0, or nearly 2 or 4 GiB.
+    A file that was streamed has no true length in its header: 0, or nearly 2 or 4 GiB.
     """
     with path.open("rb") as file:
         head = file.read(12)

@@ -20,8 +20,8 @@ from multitalk.engines.base import (
 )
 from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
-from multitalk.inputs.containers import VIDEO_SUFFIXES
-from multitalk.inputs.intake import Kind
+from multitalk.inputs.sniff import VIDEO_SUFFIXES
+from multitalk.inputs.source_file import Kind
 from multitalk.job.progress import JobProgress
 from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
 from multitalk.media.audio import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest
-from multitalk.outbound.address import DEFAULT_PORTS
+from multitalk.net.address import DEFAULT_PORTS
 from multitalk.serving.api.keys import KeyRing
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

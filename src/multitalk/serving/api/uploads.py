@@ -15,7 +15,7 @@ from typing import Any
 
 from multitalk.disk import disk_failed
 from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnavailable
-from multitalk.inputs.containers import SNIFFED_BYTES, Container, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, Container, sniff
 from multitalk.serving.api.database import Database, Upload
 from multitalk.serving.queue import MediaStore
 from multitalk.serving.queue.records import UPLOAD_SCHEME

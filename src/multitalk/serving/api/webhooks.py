@@ -17,11 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from multitalk.delivery.courier import Courier, Unanswered
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
-from multitalk.outbound.apart import apart
-from multitalk.outbound.connection import CertificateInvalid, DeadlinePassed, Patience
+from multitalk.net.client import CertificateInvalid, Client, TransportError
+from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread
 from multitalk.serving.api.database import PendingWebhook
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.job_json import job_reply
@@ -267,7 +266,7 @@ class Webhooks:
             body=body,
         )
         headers |= {"Content-Type": "application/json", "User-Agent": "multitalk-serverless"}
-        posting = apart(lambda: self._post(url, headers, body), name="webhook")
+        posting = run_in_daemon_thread(lambda: self._post(url, headers, body), name="webhook")
         return await asyncio.wrap_future(posting)
 
 
@@ -278,15 +277,15 @@ def _message_id(job: Job) -> str:
 
 def public_poster(settings: Settings) -> Poster:
     """A `Poster` that reaches public hosts only, the address checked at each try."""
-    courier = Courier(public_only=True, networks=settings.reachable_networks, field="webhook")
+    client = Client(networks=settings.reachable_networks, field="webhook")
 
     def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
-        patience = Patience(time.monotonic() + POST_SECONDS, lambda: False)
         try:
-            return courier.exchange(
-                "POST", url, headers=headers, body=body, patience=patience
-            ).status
-        except (Unanswered, CertificateInvalid, DeadlinePassed) as error:
+            with client.request(
+                "POST", url, headers=headers, body=body, deadline=Deadline(POST_SECONDS)
+            ) as response:
+                return response.status
+        except (TransportError, CertificateInvalid, DeadlinePassed) as error:
             logger.info("webhook: %s", error or type(error).__name__)
         except MultiTalkError as error:
             logger.info("webhook: %s", error)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
-from multitalk.inputs.intake import Intake
+from multitalk.inputs.source_file import SourceFile
 from multitalk.schema.validation import brief
 from multitalk.serving.api.concurrency import cancel_on_disconnect
 from multitalk.serving.api.dependencies import ask_about_picture, caller_of, owner_of, server_of
@@ -95,10 +95,10 @@ async def _picture(request: Request, directory: Path) -> Path:
         return server.uploads.path(
             source, field="image_path", owner=owner_of(request), now=server.clock()
         )
-    with Intake(directory, field="image_path", kind="image", settings=server.settings) as intake:
+    with SourceFile(directory, field="image_path", kind="image", settings=server.settings) as file:
         async for chunk in request.stream():
-            intake.write(chunk)
-        return intake.keep()
+            file.write(chunk)
+        return file.finish()
 
 
 @router.get("/webhook-secret", summary="What this key's webhooks are signed with")

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from multitalk.errors import MultiTalkError, NotFound
-from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, sniff
 from multitalk.inputs.source import Inline, parse_source
 from multitalk.serving.api.dependencies import Server, caller_of, owner_of, server_of
 from multitalk.serving.api.responses import json_response

@@ -1,12 +1,13 @@
-"""A file on its way in: counted, judged by its first bytes, removed unless it is kept."""
+"""A file that is received: limited in size, identified by its first bytes, deleted on an error."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MediaUndecodable
-from multitalk.inputs.containers import (
+from multitalk.inputs.sniff import (
     SNIFFED_BYTES,
     Container,
     Medium,
@@ -24,16 +25,16 @@ LIMITS: dict[Kind, dict[Medium, str]] = {
 }
 
 
-class Intake:
+class SourceFile:
     """Receives one source's bytes into a new file of `directory`.
 
-    A context manager: leaving it with an error removes the file.
+    A context manager: leaving it with an error deletes the file.
 
     Args:
         directory: Exists; belongs to the job.
         field: The request field the bytes came from, for errors.
-        kind: What they must be; visual is a picture or a video, speech may be a video's sound.
-        settings: For the size that is accepted.
+        kind: The expected kind; visual is a picture or a video, speech may be a video's sound.
+        settings: For the limits of size.
     """
 
     def __init__(self, directory: Path, *, field: str, kind: Kind, settings: Settings) -> None:
@@ -41,12 +42,14 @@ class Intake:
         self._field = field
         self._kind = kind
         self._settings = settings
-        self._limit, self._setting = max(map(self._limited, LIMITS[kind]))  # until it is known
+        self._limit, self._setting = max(
+            map(self._limited, LIMITS[kind])
+        )  # until the format is known
         self._head = b""
         self._size = 0
         self._container: Container | None = None
 
-    def __enter__(self) -> "Intake":
+    def __enter__(self) -> "SourceFile":
         self._file = tempfile.NamedTemporaryFile(
             dir=self._directory, prefix=f"{self._kind}-", delete=False
         )
@@ -59,16 +62,16 @@ class Intake:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._file.close()  # writes what is left: another time no room, if there was none
+            self._file.close()  # flushes: it may raise on a full disk
         finally:
             if kind is not None:
                 Path(self._file.name).unlink(missing_ok=True)
 
-    def expect(self, size: int) -> None:
-        """Refuse a size in bytes that is announced before the bytes come.
+    def check_size(self, size: int) -> None:
+        """Check a size in bytes that is announced before the bytes.
 
         Raises:
-            LimitExceeded: More than is accepted.
+            LimitExceeded: It is too large.
         """
         if size > self._limit:
             raise LimitExceeded(
@@ -79,40 +82,47 @@ class Intake:
             )
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes.
+        """Append bytes.
 
         Raises:
-            LimitExceeded: More than is accepted.
-            MediaUndecodable: Not a file of the kind that is wanted.
+            LimitExceeded: The file is too large.
+            MediaUndecodable: Not a file of the expected kind.
         """
         self._size += len(chunk)
-        self.expect(self._size)
+        self.check_size(self._size)
         if self._container is None:
             self._head += chunk
             if len(self._head) >= SNIFFED_BYTES:
-                self._container = self._judged()
+                self._container = self._identified()
         self._file.write(chunk)
 
-    def keep(self) -> Path:
+    def write_all(self, chunks: Iterable[bytes], *, size: int | None = None) -> None:
+        """Append all chunks, whose total `size` is announced or None; raises as `write`."""
+        if size is not None:
+            self.check_size(size)
+        for chunk in chunks:
+            self.write(chunk)
+
+    def finish(self) -> Path:
         """Close the file and name it after its format.
 
         Raises:
-            InvalidRequest: There were no bytes.
-            MediaUndecodable: Not a file of the kind that is wanted.
+            InvalidRequest: The file is empty.
+            MediaUndecodable: Not a file of the expected kind.
         """
         if self._size == 0:
             raise InvalidRequest("source_empty", field=self._field)
-        container = self._container or self._judged()
+        container = self._container or self._identified()
         self._file.close()
         path = Path(self._file.name)
         return path.rename(path.with_suffix(container.suffix))
 
     def _limited(self, medium: Medium) -> tuple[int, str]:
-        """How large a file may be, and the variable that says so."""
+        """The limit of size in bytes, and the variable that sets it."""
         name = LIMITS[self._kind][medium]
         return getattr(self._settings, name), PREFIX + name.upper()
 
-    def _judged(self) -> Container:
+    def _identified(self) -> Container:
         container = sniff(self._head)
         if container is None:
             if looks_like_page(self._head):
@@ -123,5 +133,5 @@ class Intake:
                 f"{container.medium}_for_{self._kind}", field=self._field, format=container.name
             )
         self._limit, self._setting = self._limited(container.medium)
-        self.expect(self._size)
+        self.check_size(self._size)
         return container

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from test_every_format import written
 
-from multitalk.inputs.containers import SNIFFED_BYTES, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, sniff
 from multitalk.media.audio_decoder import sound_blocks
 
 SOUNDS = {

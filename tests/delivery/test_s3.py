@@ -5,7 +5,6 @@ import logging
 import re
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
@@ -15,16 +14,16 @@ import pytest
 from s3_service import Request, Service, serving
 
 from multitalk.bucket import Bucket
-from multitalk.delivery import store, upload
-from multitalk.delivery.courier import Courier
+from multitalk.delivery import s3 as s3_module
+from multitalk.delivery.s3 import S3Object, check_reachable, upload
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
     DeliveryFailed,
-    MultiTalkError,
     SourceRefused,
 )
-from multitalk.outbound.connection import Patience
+from multitalk.net.client import Client
+from multitalk.net.deadline import Deadline
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -40,7 +39,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def send(video: Path, bucket: Bucket, *, waits=(0.01, 0.01), seconds=20.0, **given) -> str:
-    return upload.upload(
+    return upload(
         video,
         bucket=bucket,
         name="job-1.mp4",
@@ -140,8 +139,8 @@ def test_the_bucket_s_name_is_in_the_host_where_the_service_wants_it():
         access_key_id="key",
         secret_access_key="the-secret",
     )
-    client = store._client(bucket)
-    url = client.generate_presigned_url("get_object", Params={"Bucket": "talks", "Key": "a.mp4"})
+    client, deadline = Client(networks=None), Deadline(1.0)
+    url = S3Object(bucket, "a.mp4", client=client, deadline=deadline).signed_url()
     assert url.startswith("https://talks.s3.eu-west-1.amazonaws.com/a.mp4?")
     assert "%2Feu-west-1%2Fs3%2Faws4_request" in url
 
@@ -184,6 +183,19 @@ def test_a_service_that_cannot_prove_its_name_is_told_and_gets_nothing(video):
     with serving(tls=True) as service:
         assert "(certificate)" in fails(video, service.bucket())
     assert service.operations == []
+
+
+def test_a_bucket_in_another_region_is_found(large, s3: Service):
+    def only_in_seoul(request: Request):
+        signed = request.environ.get("HTTP_AUTHORIZATION", "")
+        if request.operation == "POST upload" and "/ap-northeast-2/" not in signed:
+            return 400, b"AuthorizationHeaderMalformed</Code><Region>ap-northeast-2</Region><Code>"
+        return None
+
+    s3.fault = only_in_seoul
+    url = send(large, s3.bucket())
+    assert "%2Fap-northeast-2%2Fs3%2F" in url
+    assert get(url)[2] == large.read_bytes()
 
 
 def test_a_service_that_stays_busy_is_told(video, s3: Service):
@@ -229,7 +241,7 @@ def test_a_dropped_connection_is_tried_again(video, s3: Service, operation):
 
 
 def test_a_service_that_never_answers_is_left(video, s3: Service, monkeypatch):
-    monkeypatch.setattr(store, "TRY_SECONDS", 0.2)
+    monkeypatch.setattr(s3_module, "TRY_SECONDS", 0.2)
     done = threading.Event()
     s3.fault = first(1, "PUT object", lambda _: done.wait(PATIENCE_SECONDS))
     try:
@@ -250,7 +262,7 @@ def test_a_large_video_goes_in_parts_and_is_the_same_afterwards(large, s3: Servi
     assert status == 206
     assert middle == large.read_bytes()[16777200:16777301]
     assert headers["Content-Type"] == "video/mp4"
-    assert max(s3.body_sizes) == store.PART_BYTES  # never more than a part in memory
+    assert max(s3.body_sizes) == s3_module.PART_BYTES  # never more than a part in memory
     assert s3.operations.count("PUT part") == 2
     assert told == sorted(told)
     assert told[-1] == LARGE_BYTES
@@ -368,7 +380,7 @@ def test_a_job_s_own_bucket_is_at_a_public_host(video, s3: Service, host):
     )
     for attempt in (
         lambda: send(video, bucket),
-        lambda: upload.check_reachable(bucket, settings=Settings()),
+        lambda: check_reachable(bucket, settings=Settings()),
     ):
         with pytest.raises(SourceRefused) as caught:
             attempt()
@@ -378,14 +390,12 @@ def test_a_job_s_own_bucket_is_at_a_public_host(video, s3: Service, host):
 
 def test_a_host_that_moves_to_a_private_address_is_not_followed():
     answers = iter([["93.184.215.14"], ["10.0.0.8"]])
-    courier = Courier(public_only=True, networks=(), resolve=lambda host, port: next(answers))
-    patience = Patience(time.monotonic() + 5, lambda: False)
+    client = Client(networks=(), resolve=lambda host, port: next(answers))
+    deadline = Deadline(5.0)
     url = "https://s3.example.com/talks"
-    assert [str(address) for address in courier.addresses(url, patience=patience)] == [
-        "93.184.215.14"
-    ]
-    with pytest.raises(MultiTalkError):
-        courier.exchange("GET", url, headers={}, patience=patience)
+    assert [str(address) for address in client.addresses(url, deadline)] == ["93.184.215.14"]
+    with pytest.raises(SourceRefused), client.request("GET", url, headers={}, deadline=deadline):
+        pass
 
 
 def test_the_failure_of_a_job_s_own_bucket_blames_it(video, s3: Service):

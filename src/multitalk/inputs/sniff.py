@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from multitalk.inputs.frames import (
+from multitalk.inputs.audio_frames import (
     SEARCHED_BYTES,
     FrameAt,
     ac3_frame,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.errors import RequestError, SourceRefused, SourceUnreachable
-from multitalk.outbound.address import addresses_of, is_allowed
+from multitalk.net.address import checked_addresses, is_allowed
 from multitalk.settings import LOOPBACK, Settings
 
 PUBLIC = ["93.184.215.14", "8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.255.255"]
@@ -66,7 +66,7 @@ NOT_PUBLIC_V6 = [
 
 
 def look_up(host, *answers, networks=()):
-    return addresses_of(
+    return checked_addresses(
         host,
         443,
         field="image_path",
@@ -127,7 +127,7 @@ def test_odd_forms_of_an_address_are_refused_before_any_lookup(host):
         raise AssertionError("looked up")
 
     with pytest.raises(SourceRefused):
-        addresses_of(host, 80, field="f", resolve=resolve, networks=())
+        checked_addresses(host, 80, field="f", resolve=resolve, networks=())
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_failed_lookup_is_told(error):
         raise error
 
     with pytest.raises(SourceUnreachable, match=r"^f: a\.com has no address"):
-        addresses_of("a.com", 80, field="f", resolve=resolve, networks=())
+        checked_addresses("a.com", 80, field="f", resolve=resolve, networks=())
 
 
 @pytest.mark.parametrize("answers", [[], ["not an address"]])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from multitalk.inputs.containers import SNIFFED_BYTES, looks_like_page, sniff
+from multitalk.inputs.sniff import SNIFFED_BYTES, looks_like_page, sniff
 
 
 def image_bytes(kind: str) -> bytes:

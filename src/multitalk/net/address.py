@@ -1,17 +1,19 @@
-"""Which hosts a worker may fetch from: the public internet, and what its operator allows (pure).
+"""Which hosts may be reached: the public internet, and networks that the operator allows.
 
-A request's URL is the caller's; the network that the worker stands in is not. So a host is
-resolved here once, every address it has must be public or in a network that the operator allows,
-and the connection is made to one of the addresses that were checked (see `fetch`): a second lookup
-could answer something else.
+A request's URL is the caller's choice; the worker's network is not the caller's to use. So a host
+is resolved here once, each of its addresses must be public or in an allowed network, and the
+connection is made to one of the checked addresses (`net.client`): a second lookup could return
+another address (DNS rebinding).
 """
 
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from multitalk.errors import SourceRefused, SourceUnreachable
+from multitalk.net.deadline import Deadline, run_in_daemon_thread
 from multitalk.settings import Network
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -55,10 +57,10 @@ _SPECIAL_IPV6 = tuple(
         "3fff::/20",  # documentation
     )
 )
-# Services that give a machine's secrets to whoever asks from inside. One is reached only where the
-# operator names its very address: a network around it may be allowed for quite another reason.
-_SECRETIVE_NETWORK = ipaddress.IPv4Network("169.254.0.0/16")  # link-local: most are here
-_SECRETIVE = frozenset(
+# Metadata services, which give a machine's credentials to any process on it. One is reached only
+# where the operator allows its exact address: a network around it may be allowed for other reasons.
+_METADATA_NETWORK = ipaddress.IPv4Network("169.254.0.0/16")  # link-local: most are here
+_METADATA_HOSTS = frozenset(
     ipaddress.ip_address(address)
     for address in (
         "168.63.129.16",  # Azure's platform
@@ -75,17 +77,50 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
-def addresses_of(
-    host: str, port: int, *, field: str, resolve: Resolver, networks: Sequence[Network]
+def system_resolver(host: str, port: int) -> Sequence[str]:
+    """A host's addresses from the operating system, in its order of preference."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def resolve_within(resolve: Resolver, deadline: Deadline) -> Resolver:
+    """A resolver that ends with a deadline: the system's lookup has no time limit of its own."""
+
+    def look_up(host: str, port: int) -> Sequence[str]:
+        found = run_in_daemon_thread(lambda: resolve(host, port), name="resolver")
+        return deadline.wait_for(found)
+
+    return look_up
+
+
+def resolved_addresses(
+    host: str, port: int, *, field: str | None, resolve: Resolver
 ) -> tuple[Address, ...]:
-    """The addresses that may be connected to for `host`, at least one, in the resolver's order.
+    """All addresses of a host of the operator's choice, unchecked.
+
+    Raises:
+        SourceUnreachable: The name has no address.
+    """
+    try:
+        found = tuple(_address(text) for text in resolve(host, port))
+    except (OSError, UnicodeError) as error:
+        raise SourceUnreachable("host_unknown", field=field, host=shown(host)) from error
+    if not found:
+        raise SourceUnreachable("host_unknown", field=field, host=shown(host))
+    return tuple(dict.fromkeys(found))
+
+
+def checked_addresses(
+    host: str, port: int, *, field: str | None, resolve: Resolver, networks: Sequence[Network]
+) -> tuple[Address, ...]:
+    """The addresses of a host of the caller's choice, at least one, in the resolver's order.
 
     Args:
         host: A name in ASCII (punycode) or an address, IPv6 without brackets.
         port: Passed on to the resolver.
         field: The request field it came from, for errors.
         resolve: Looks a name up; raises OSError where it cannot.
-        networks: What may be reached beside the public internet.
+        networks: Networks that may be reached besides public hosts.
 
     Raises:
         SourceRefused: Not a host's name, or one of its addresses may not be reached.
@@ -94,27 +129,22 @@ def addresses_of(
     name = host.lower().removesuffix(".")
     literal = _literal(name, field=field)
     is_here = _carried(literal).is_loopback if literal else _is_localhost(name)
-    # Told apart only by what the caller wrote: what a name leads to is not the caller's to know.
+    # The error depends on the text only: it must not reveal what a name resolves to.
     refused = SourceRefused(
         "loopback_refused" if is_here else "address_refused", field=field, host=shown(host)
     )
     if is_here and not any(network.is_loopback for network in networks):
         raise refused
-    try:
-        found = [literal] if literal else [_address(text) for text in resolve(name, port)]
-    except (OSError, UnicodeError) as error:
-        raise SourceUnreachable("host_unknown", field=field, host=shown(host)) from error
-    if not found:
-        raise SourceUnreachable("host_unknown", field=field, host=shown(host))
+    found = (literal,) if literal else resolved_addresses(name, port, field=field, resolve=resolve)
     if not all(is_allowed(address, networks) for address in found):
         raise refused
-    return tuple(dict.fromkeys(found))
+    return found
 
 
 def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether `address` is a public host's, or in one of the networks that are allowed."""
+    """Whether an address is public, or in one of the allowed networks."""
     host = _carried(address)
-    if host in _SECRETIVE or host in _SECRETIVE_NETWORK:
+    if host in _METADATA_HOSTS or host in _METADATA_NETWORK:
         return any(host == network[0] and network.num_addresses == 1 for network in networks)
     if any(host in network for network in networks):
         return True
@@ -124,7 +154,7 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _carried(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address is another form of, or else the address itself."""
+    """The IPv4 address that is embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:
@@ -133,16 +163,16 @@ def _carried(address: Address) -> Address:
 
 
 def shown(host: str) -> str:
-    """A host for a message, cut to what fits in a line."""
+    """A host for a message, shortened to fit in a line."""
     return host if len(host) <= 80 else host[:80] + "…"
 
 
-def _literal(name: str, *, field: str) -> Address | None:
-    """The address that `name` is, or None where it is a name.
+def _literal(name: str, *, field: str | None) -> Address | None:
+    """`name` as an address, or None where it is a host name.
 
     Raises:
-        SourceRefused: Neither. Among them are `2130706433`, `0x7f.1` and `0177.0.0.1`, which the C
-            library takes for 127.0.0.1 and others take for something else.
+        SourceRefused: Neither, such as `2130706433`, `0x7f.1` and `0177.0.0.1`, which the C library
+            reads as 127.0.0.1 and others read differently.
     """
     if ":" in name:
         try:
@@ -165,7 +195,7 @@ def _is_localhost(name: str) -> bool:
 
 
 def _address(text: str) -> Address:
-    """A resolver's answer; anything that is not an address is an OSError, as a failed lookup."""
+    """An address from a resolver; OSError, as for a failed lookup, if it is none."""
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""Outbound HTTP: connections to checked addresses only, bounded in time and size."""

@@ -1,1 +1,0 @@
-"""Connections that leave the house: to checked addresses only, and never longer than they may."""
