@@ -4,19 +4,20 @@ Picture, sound and container all last exactly T / 25 seconds. A few frames and a
 sound are in memory at once, however long the talk is.
 """
 
-import errno
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import (
     ColorPrimaries,
@@ -29,6 +30,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.disk import unwritten
+from multitalk.media.fragments import Fragment, FragmentBuffer
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
@@ -61,72 +63,141 @@ KEY_FRAMES = 10 * FPS
 FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
 MAX_AUDIO_BIT_RATE = 96_000  # per channel
-LAST_BOX_BYTES = 16  # of a fragmented MP4
+WHOLE: Mapping[str, str] = MappingProxyType({"movflags": "faststart"})
+# delay_moov and not empty_moov: the header is written with the first fragment, when the codec's
+# delay is known; an empty one has no edit list and the sound would be late.
+FRAGMENTED: Mapping[str, str] = MappingProxyType(
+    {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
+)
 
 
 def encode_talk(
-    path: Path,
     frames: Iterable[NDArray[np.uint8]],
     *,
+    path: Path | None,
+    on_fragment: Callable[[Fragment], None] | None,
     width: int,
     height: int,
     soundtrack: Soundtrack | None,
-    fragmented: bool,
     threads: int,
     quality: Quality,
 ) -> None:
-    """Encode frames as they come; the arguments are those of `VideoWriter`.
+    """Encode frames as they come; the other arguments are those of `VideoWriter`.
 
     Args:
-        path: Where the MP4 goes.
         frames: RGB uint8 [H, W, 3] each.
+        path: Of the whole MP4, if that is wanted.
+        on_fragment: Called with each second of the video as soon as it is encoded, if that is
+            wanted; what it raises ends the encoding.
         width: Of the frames in pixels, even.
         height: Of the frames in pixels, even.
-        soundtrack: What is heard, or None for a silent video.
-        fragmented: Write pieces that are playable as they are made.
+        soundtrack: None for a silent video.
         threads: For the encoder; 0 takes what the machine has.
-        quality: How true to the frames.
+        quality: How close to the frames.
 
     Raises:
         DeliveryFailed, DiskUnusable: The file could not be written.
     """
-    options = {"movflags": "faststart"}
-    if fragmented:
-        # delay_moov and not empty_moov: the header is written with the first piece, when the
-        # codec's delay is known; an empty one has no edit list and the sound would be late.
-        options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
-    try:
-        with av.open(f"file:{path}", "w", format="mp4", container_options=options) as container:
-            container.metadata.update(TAGS)
-            picture = _add_picture(container, width, height, threads)
-            _set_encoding(picture, ENCODINGS[quality], fragmented)
-            sound = _Sound(container, soundtrack) if soundtrack else None
-            reformatter = VideoReformatter()
-            for index, pixels in enumerate(frames):
-                container.mux(picture.encode(_yuv(pixels, index, reformatter)))
-                if sound is not None:
-                    sound.encode_until(index + 1)
-            container.mux(picture.encode(None))
+    with _Muxer(path, on_fragment) as muxer:
+        picture = _add_picture(muxer.container, width, height, threads)
+        _set_encoding(picture, ENCODINGS[quality], is_fragmented=on_fragment is not None)
+        sound = _Sound(muxer, soundtrack) if soundtrack else None
+        reformatter = VideoReformatter()
+        for index, pixels in enumerate(frames):
+            muxer.encode(picture, _yuv(pixels, index, reformatter))
             if sound is not None:
-                sound.finish()
-        if fragmented:
-            _check_end(path)
-        else:
+                sound.encode_until(index + 1)
+        muxer.encode(picture, None)
+        if sound is not None:
+            sound.finish()
+    if path is not None:
+        with _disk_errors():
             append_xmp(path)
+
+
+class _Muxer:
+    """Writes encoded packets to a whole MP4, as fragments, or as both.
+
+    Attributes:
+        container: Whose streams encode.
+    """
+
+    def __init__(
+        self, path: Path | None, on_fragment: Callable[[Fragment], None] | None
+    ) -> None:
+        self._on_fragment = on_fragment
+        self._buffer = FragmentBuffer()
+        self._key_frames: list[int] = []  # each begins a fragment
+        self._num_frames = 0
+        self._num_fragments = 0
+        self._containers: list[OutputContainer] = []
+        with _disk_errors():
+            if on_fragment is not None:
+                self._containers.append(_open(self._buffer, FRAGMENTED))
+            if path is not None:
+                self._containers.append(_open(f"file:{path}", WHOLE))
+        self.container = self._containers[0]
+
+    def __enter__(self) -> "_Muxer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with _disk_errors():
+            for container in self._containers:
+                container.close()
+        if error is None:
+            self._hand_out()
+
+    def encode(
+        self, stream: VideoStream | AudioStream, frame: VideoFrame | AudioFrame | None
+    ) -> None:
+        """Encode a frame, or the rest (None), then hand out the fragments that it completed."""
+        with _disk_errors():
+            for packet in stream.encode(frame):  # type: ignore[arg-type]
+                if isinstance(stream, VideoStream):
+                    if packet.is_keyframe:
+                        self._key_frames.append(self._num_frames)
+                    self._num_frames += 1
+                for container in self._containers:
+                    packet.stream = self._streams_of(container)[stream.index]
+                    container.mux(packet)
+        self._hand_out()
+
+    def _streams_of(self, container: OutputContainer) -> Sequence[Stream]:
+        """Streams of a container that takes the packets of another one's encoders."""
+        if not container.streams:
+            for stream in self.container.streams:
+                container.add_stream_from_template(stream)
+        return container.streams
+
+    def _hand_out(self) -> None:
+        if self._on_fragment is None:
+            return
+        for content in self._buffer.take():
+            first, *later = self._key_frames[self._num_fragments :]
+            self._num_fragments += 1
+            end = later[0] if later else self._num_frames
+            self._on_fragment(Fragment(content, first, end - first))
+
+
+def _open(file: str | FragmentBuffer, options: Mapping[str, str]) -> OutputContainer:
+    container = av.open(file, "w", format="mp4", container_options=dict(options))
+    container.metadata.update(TAGS)
+    return container
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Translate what writing raises."""
+    try:
+        yield
     except (av.FFmpegError, OSError) as error:
         raise unwritten(error.errno, error.strerror) from error
-
-
-def _check_end(path: Path) -> None:
-    """See that a fragmented MP4 has its last box (mfro): FFmpeg tells no error of its last write.
-
-    Raises:
-        OSError: It has not.
-    """
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LAST_BOX_BYTES))
-        if file.read()[4:8] != b"mfro":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _add_picture(container: OutputContainer, width: int, height: int, threads: int) -> VideoStream:
@@ -144,14 +215,14 @@ def _add_picture(container: OutputContainer, width: int, height: int, threads: i
     return stream
 
 
-def _set_encoding(stream: VideoStream, encoding: Encoding, fragmented: bool) -> None:
+def _set_encoding(stream: VideoStream, encoding: Encoding, *, is_fragmented: bool) -> None:
     options = {
         "preset": encoding.preset,
         "crf": encoding.crf,
         "x264-params": X264,
         "g": str(KEY_FRAMES),
     }
-    if fragmented:  # no reordering: the first frame of a piece is its first in time
+    if is_fragmented:  # no reordering: the first frame of a piece is its first in time
         options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
     stream.codec_context.options = options
 
@@ -171,13 +242,13 @@ def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -
 class _Sound:
     """Encodes the soundtrack in step with the picture."""
 
-    def __init__(self, container: OutputContainer, soundtrack: Soundtrack) -> None:
-        self._container = container
+    def __init__(self, muxer: _Muxer, soundtrack: Soundtrack) -> None:
+        self._muxer = muxer
         self._rate = soundtrack.sample_rate
         self._layout = "mono" if soundtrack.num_channels == 1 else "stereo"
         self._blocks = soundtrack.blocks()
         self._encoded = 0  # samples
-        self._stream: AudioStream = container.add_stream("aac", rate=self._rate)
+        self._stream: AudioStream = muxer.container.add_stream("aac", rate=self._rate)
         # "fast" is faster than the default and, at these bit rates, 20 dB closer to the sound.
         self._stream.codec_context.options = {"aac_coder": "fast"}
         self._stream.codec_context.layout = self._layout
@@ -196,8 +267,8 @@ class _Sound:
             frame.sample_rate = self._rate
             frame.pts, frame.time_base = self._encoded, Fraction(1, self._rate)
             self._encoded += frame.samples
-            self._container.mux(self._stream.encode(frame))
+            self._muxer.encode(self._stream, frame)
 
     def finish(self) -> None:
         """Encode the rest."""
-        self._container.mux(self._stream.encode(None))
+        self._muxer.encode(self._stream, None)

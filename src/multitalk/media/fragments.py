@@ -1,107 +1,58 @@
-"""A fragmented MP4 that is still being written, read piece by piece.
+"""Fragments of an MP4 that is still being encoded.
 
 A fragmented MP4 (ISO/IEC 14496-12, 8.8) is a header (`ftyp`, `moov`) and fragments, each a `moof`
-that says what is in the `mdat` after it. Nothing that is written is changed later, so its bytes can
-be handed on as they come: all pieces joined are a video, and so is the header with any fragments.
+that describes the `mdat` after it. Nothing is changed after it was written, so fragments can be
+sent as they come: all of them joined are a video, and so is the header with any of them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-HEADER_BYTES = 8  # of a box: its size and its kind
-PICTURE_TRACK = 1  # `media.encode` makes the picture's first
+BOX_HEADER_BYTES = 8  # size and kind
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """The next bytes of the file.
+    """The next bytes of the video.
 
     Attributes:
-        content: To be appended to those before.
-        first: Frames of all pieces before.
-        num_frames: Frames that are whole with this piece; 0 in all but the last part of a
-            fragment that was too large for one piece.
+        content: To be appended to those before. The first fragment begins with the header.
+        first: Number of frames in all fragments before.
+        num_frames: Frames that are complete with these bytes.
     """
 
     content: bytes
     first: int
     num_frames: int
 
+    def split(self, max_bytes: int) -> Iterator["Fragment"]:
+        """The fragment in parts of `max_bytes` at most; only the last one completes its frames."""
+        for start in range(0, len(self.content), max_bytes):
+            end = start + max_bytes
+            num_frames = self.num_frames if end >= len(self.content) else 0
+            yield Fragment(self.content[start:end], self.first, num_frames)
 
-class FragmentReader:
-    """Reads what has become whole since it last looked.
 
-    Args:
-        path: Of the file, which need not be there yet.
-        max_bytes: Of one piece.
-    """
+class FragmentBuffer:
+    """What a muxer writes into, as a file object, and `take` returns fragment by fragment."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._read = 0
-        self._rest = b""
-        self._num_frames = 0
+    def __init__(self) -> None:
+        self._content = b""
 
-    def read(self) -> Iterator[Fragment]:
-        """Every piece that is new; none where there is nothing new."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        self._read += len(new)
-        self._rest += new
-        yield from self._fragments()
+    def write(self, data: bytes) -> int:
+        """Called by the muxer."""
+        self._content += bytes(data)
+        return len(data)
 
-    def _fragments(self) -> Iterator[Fragment]:
+    def take(self) -> Iterator[bytes]:
+        """Each fragment that is complete. The index at the end (`mfra`) is not returned."""
         position = 0
-        num_frames = 0
-        while (box := _box_at(self._rest, position)) is not None:
-            kind, body, end = box
-            position = end
-            if kind == b"moof":
-                num_frames = _count_frames(self._rest[body:end])
-            elif kind == b"mdat":
-                yield from self._parts(self._rest[:position], num_frames)
-                self._rest = self._rest[position:]
-                position = num_frames = 0
-
-    def _parts(self, content: bytes, num_frames: int) -> Iterator[Fragment]:
-        first = self._num_frames
-        self._num_frames += num_frames
-        for start in range(0, len(content), self._max_bytes):
-            part = content[start : start + self._max_bytes]
-            is_last = start + self._max_bytes >= len(content)
-            yield Fragment(part, first, num_frames if is_last else 0)
-
-
-def _box_at(content: bytes, position: int) -> tuple[bytes, int, int] | None:
-    """Kind, start of the body and end of the box at a position, or None if it is not whole yet."""
-    header = content[position : position + HEADER_BYTES]
-    if len(header) < HEADER_BYTES:
-        return None
-    end = position + int.from_bytes(header[:4], "big")  # never 0 or 1: no box here has 4 GB
-    if end > len(content):
-        return None
-    return header[4:], position + HEADER_BYTES, end
-
-
-def _children(content: bytes, kind: bytes) -> Iterator[bytes]:
-    """Bodies of the boxes of one kind, directly below."""
-    position = 0
-    while (box := _box_at(content, position)) is not None:
-        found, body, position = box
-        if found == kind:
-            yield content[body:position]
-
-
-def _count_frames(moof: bytes) -> int:
-    """Samples of the picture's track in a fragment (8.8.7 `tfhd`, 8.8.8 `trun`)."""
-    total = 0
-    for track in _children(moof, b"traf"):
-        (header,) = _children(track, b"tfhd")
-        if int.from_bytes(header[4:8], "big") == PICTURE_TRACK:
-            total += sum(int.from_bytes(run[4:8], "big") for run in _children(track, b"trun"))
-    return total
+        while position + BOX_HEADER_BYTES <= len(self._content):
+            header = self._content[position : position + BOX_HEADER_BYTES]
+            position += int.from_bytes(header[:4], "big")  # never 0 or 1: no box has 4 GB
+            if position > len(self._content):
+                return
+            if header[4:] == b"mdat":
+                fragment, self._content = self._content[:position], self._content[position:]
+                position = 0
+                yield fragment

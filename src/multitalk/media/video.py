@@ -1,7 +1,7 @@
 """Frames to an MP4 with its soundtrack, as they come; and an MP4 back to frames."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from multitalk.errors import MediaUndecodable
 from multitalk.media.container import open_media
 from multitalk.media.encode import encode_talk
+from multitalk.media.fragments import Fragment
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
@@ -43,26 +44,27 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         *,
         width: int,
         height: int,
         soundtrack: Soundtrack | None,
-        fragmented: bool = False,
+        on_fragment: Callable[[Fragment], None] | None = None,
         threads: int = 0,
         quality: Quality = "standard",
     ) -> None:
         """Prepare; the file appears when the context is entered.
 
         Args:
-            path: Where the MP4 goes; what is there is overwritten.
+            path: Where the MP4 goes, its index at the front when it is finished; what is there is
+                overwritten. None: it is wanted as fragments only.
             width: Of the frames in pixels, even.
             height: Of the frames in pixels, even.
-            soundtrack: What is heard, or None for a silent video.
-            fragmented: Write pieces that are playable as they are made, instead of one file whose
-                index is at the front when it is finished.
+            soundtrack: None for a silent video.
+            on_fragment: Called from the encoder's thread with each second of the video as soon as
+                it is encoded. The encoder waits for it; what it raises ends the writing.
             threads: For the encoder; 0 takes what the machine has.
-            quality: How true to the frames; `fine` costs the encoder more.
+            quality: How close to the frames; `fine` costs the encoder more.
 
         Raises:
             ValueError: An odd or empty size.
@@ -74,7 +76,7 @@ class VideoWriter:
         self._width = width
         self._height = height
         self._soundtrack = soundtrack
-        self._fragmented = fragmented
+        self._on_fragment = on_fragment
         self._threads = threads
         self._quality: Quality = quality
         self._waiting: Queue[Frames | None] = Queue(WAITING_PIECES)
@@ -146,7 +148,8 @@ class VideoWriter:
             self._waiting.put(None)
         self._executor.shutdown()
         self._encoding = None
-        self._path.unlink(missing_ok=True)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
     def _put(self, frames: Frames | None) -> None:
         if self._encoding is None:
@@ -167,15 +170,19 @@ class VideoWriter:
                     return
                 yield frame
 
+    def _hand_out(self, fragment: Fragment) -> None:
+        if self._on_fragment is not None and not self._aborted.is_set():
+            self._on_fragment(fragment)
+
     def _encode(self) -> None:
         """The encoder's thread."""
         encode_talk(
-            self._path,
             self._taken(),
+            path=self._path,
+            on_fragment=self._hand_out if self._on_fragment is not None else None,
             width=self._width,
             height=self._height,
             soundtrack=self._soundtrack,
-            fragmented=self._fragmented,
             threads=self._threads,
             quality=self._quality,
         )
