@@ -27,7 +27,6 @@ from multitalk.job.self_test import check_work_directory
 from multitalk.job.workdir import job_directory
 from multitalk.media.array_files import write_picture
 from multitalk.media.encode import encode_talk
-from multitalk.media.remux import make_whole
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -92,34 +91,25 @@ def test_other_failures_of_the_system_are_crashes_still() -> None:
         raise OSError(errno.EPIPE, "no")
 
 
-def write_noise(path: Path, *, fragmented: bool) -> None:
+def write_noise(path: Path, *, streamed: bool) -> None:
     encode_talk(
-        path,
         list(np.random.default_rng(0).integers(0, 255, (5, 48, 64, 3), np.uint8)),
+        path=path,
+        on_fragment=(lambda _: None) if streamed else None,
         width=64,
         height=48,
         soundtrack=None,
-        fragmented=fragmented,
         threads=1,
         quality="fine",
     )
 
 
-@pytest.mark.parametrize("fragmented", [True, False])
-def test_a_video_that_finds_no_room_says_so(tmp_path: Path, fragmented: bool) -> None:
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_video_that_finds_no_room_says_so(tmp_path: Path, streamed: bool) -> None:
     video = tmp_path / "talk.mp4"
     video.symlink_to("/dev/full")
     with pytest.raises(DiskUnusable):
-        write_noise(video, fragmented=fragmented)
-
-
-def test_a_video_that_finds_no_room_to_be_made_whole_says_so(tmp_path: Path) -> None:
-    fragmented, whole = tmp_path / "pieces.mp4", tmp_path / "whole.mp4"
-    write_noise(fragmented, fragmented=True)
-    whole.symlink_to("/dev/full")
-    with pytest.raises(DiskUnusable):
-        make_whole(fragmented, whole)
-    assert list(tmp_path.iterdir()) == [fragmented]
+        write_noise(video, streamed=streamed)
 
 
 def test_standard_output_that_takes_nothing_is_a_sentence() -> None:

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from fake_engine import FakeEngine
 from multitalk.cli.commands import app
 from multitalk.errors import MultiTalkError
-from multitalk.job import run_job
 from multitalk.media.video import probe
-from multitalk.schema import ErrorReply, parse_request
+from multitalk.schema import ErrorReply
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
+from run_jobs import deliver_job
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -58,14 +58,7 @@ class OneJobEndpoint(BaseHTTPRequestHandler):
             return
         settings = Settings()
         try:
-            result = run_job(
-                parse_request(given, settings=settings),
-                engine=FakeEngine(),
-                settings=settings,
-                job_id="job-1",
-                on_progress=lambda _: None,
-                cancelled=threading.Event(),
-            )
+            result = deliver_job(given, FakeEngine(), settings)
         except MultiTalkError as error:
             reply = ErrorReply.of(error, "en").reply()
             sentence = reply.pop("error")

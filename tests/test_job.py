@@ -28,12 +28,13 @@ from multitalk.errors import (
     NoFaceFound,
     RequestError,
 )
-from multitalk.job import Progress, Talk, render_talk, run_job
+from multitalk.job import Progress, Talk
 from multitalk.media.audio import read_sound
 from multitalk.media.video import VideoWriter, probe, read_frames
 from multitalk.messages import Notice
-from multitalk.schema import ErrorReply, TalkResult, parse_request
+from multitalk.schema import ErrorReply, TalkResult
 from multitalk.settings import Settings
+from run_jobs import deliver_job, render_to
 
 COLOR = (200, 40, 90)
 
@@ -88,26 +89,18 @@ def talk_of(
     **fields: object,
 ) -> Talk:
     """Render a request, by default of one voice of a second."""
-    return render_talk(
-        parse_request(request(**fields), settings=settings),
+    return render_to(
         output,
-        engine=engine or FakeEngine(),
-        settings=settings,
-        job_id="job-1",
+        request(**fields),
+        engine or FakeEngine(),
+        settings,
         on_progress=on_progress,
-        cancelled=cancelled or threading.Event(),
+        cancelled=cancelled,
     )
 
 
 def result_of(settings: Settings, engine: FakeEngine | None = None, **fields: object) -> TalkResult:
-    return run_job(
-        parse_request(request(**fields), settings=settings),
-        engine=engine or FakeEngine(),
-        settings=settings,
-        job_id="job-1",
-        on_progress=lambda _: None,
-        cancelled=threading.Event(),
-    )
+    return deliver_job(request(**fields), engine or FakeEngine(), settings)
 
 
 def request(**fields: object) -> dict[str, object]:
@@ -530,17 +523,9 @@ def test_an_engine_that_mixes_its_chunks_up_is_a_crash(settings: Settings, tmp_p
 
 
 def test_another_engine_than_the_one_asked_for_is_never_taken(settings: Settings) -> None:
-    asked = parse_request(request(engine="diffusion"), settings=settings)
     engine = FakeEngine()
     with pytest.raises(EngineUnavailable, match="runs the warp engine, not diffusion"):
-        run_job(
-            asked,
-            engine=engine,
-            settings=settings,
-            job_id="job-1",
-            on_progress=lambda _: None,
-            cancelled=threading.Event(),
-        )
+        deliver_job(request(engine="diffusion"), engine, settings)
     assert engine.scenes == []
 
 

@@ -1,6 +1,5 @@
 """From a recording's channels and tracks to the finished video: one voice, and a word about it."""
 
-import threading
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -14,10 +13,10 @@ from PIL import Image
 
 from fake_engine import FakeEngine
 from multitalk.errors import InvalidRequest
-from multitalk.job import Talk, render_talk
+from multitalk.job import Talk
 from multitalk.job.voices import check_talk_seconds
-from multitalk.schema import parse_request
 from multitalk.settings import Settings
+from run_jobs import render_to
 
 RATE = 16_000
 Samples = NDArray[np.float32]
@@ -67,15 +66,7 @@ def talk_of(
 ) -> Talk:
     settings = Settings(allowed_roots=(files,), work_directory=tmp_path)
     body = {"prompt": "talk", "image_path": "portrait.png", **fields}
-    return render_talk(
-        parse_request(body, settings=settings),
-        tmp_path / "talk.mp4",
-        engine=engine or FakeEngine(),
-        settings=settings,
-        job_id="job-1",
-        on_progress=lambda _: None,
-        cancelled=threading.Event(),
-    )
+    return render_to(tmp_path / "talk.mp4", body, engine or FakeEngine(), settings)
 
 
 def sound_of(video: Path) -> Samples:

@@ -49,8 +49,8 @@ def fails(video, **options):
 @pytest.mark.parametrize("how", ["auto", "base64"])
 def test_a_small_video_is_in_the_reply(video, tmp_path, how):
     delivered = hand_over(video, how=how, volume=tmp_path / "volume", bucket=NOWHERE)
-    assert list(delivered.place) == ["video_base64"]
-    assert base64.b64decode(delivered.place["video_base64"], validate=True) == video.read_bytes()
+    assert list(delivered.location) == ["video_base64"]
+    assert base64.b64decode(delivered.location["video_base64"], validate=True) == video.read_bytes()
     assert delivered.warnings == ()
 
 
@@ -65,7 +65,7 @@ def test_the_reply_as_sent_never_passes_the_limit(video):
         engine="diffusion",
         warnings=["warning " * 20] * 20,
         timings={f"stage {n}": 123.456789 for n in range(20)},
-        **hand_over(video).place,
+        **hand_over(video).location,
     )
     envelope = {"id": "x" * 64, "status": "COMPLETED", "workerId": "y" * 64, "output": None}
     sent = json.dumps(envelope | {"output": result.reply()}).encode()
@@ -75,7 +75,7 @@ def test_the_reply_as_sent_never_passes_the_limit(video):
 def test_the_limit_is_exact(video):
     size = reply_bytes(video)
     assert size - ENVELOPE_BYTES == len(base64.b64encode(video.read_bytes()))
-    assert "video_base64" in hand_over(video, max_reply_bytes=size).place
+    assert "video_base64" in hand_over(video, max_reply_bytes=size).location
     fails(video, max_reply_bytes=size - 1)
 
 
@@ -104,14 +104,14 @@ def test_the_bucket_takes_a_large_or_wanted_video(video, s3, tmp_path, how, limi
     delivered = hand_over(
         video, how=how, max_reply_bytes=limit, bucket=s3.bucket(prefix="a"), volume=volume
     )
-    assert list(delivered.place) == ["video_url"]
+    assert list(delivered.location) == ["video_url"]
     kept = s3.client().get_object(Bucket="talks", Key="a/job-1.mp4")
     assert kept["Body"].read() == video.read_bytes()
     assert not volume.exists()
 
 
 def test_a_small_video_does_not_go_to_the_bucket_by_itself(video, s3):
-    assert "video_base64" in hand_over(video, bucket=s3.bucket()).place
+    assert "video_base64" in hand_over(video, bucket=s3.bucket()).location
     assert s3.operations == []
 
 
@@ -120,7 +120,7 @@ def test_a_job_s_own_bucket_comes_before_the_operator_s(video, s3):
     own = s3.bucket("others", public_only=True)
     settings = {"bucket": s3.bucket(), "allow_loopback": True, "max_reply_bytes": 1}
     delivered = hand_over(video, own=own, **settings)
-    assert "/others/job-1.mp4?" in delivered.place["video_url"]
+    assert "/others/job-1.mp4?" in delivered.location["video_url"]
     assert s3.client().list_objects_v2(Bucket="talks")["KeyCount"] == 0
 
 
@@ -128,21 +128,21 @@ def test_a_job_s_own_bucket_comes_before_the_operator_s(video, s3):
 def test_the_volume_takes_a_large_or_wanted_video(video, tmp_path, how, limit):
     volume = tmp_path / "volume" / "results"
     delivered = hand_over(video, how=how, max_reply_bytes=limit, volume=volume)
-    assert delivered.place == {"video_path": str(volume / "job-1.mp4")}
+    assert delivered.location == {"video_path": str(volume / "job-1.mp4")}
     assert (volume / "job-1.mp4").read_bytes() == video.read_bytes()
     assert delivered.warnings == ()
 
 
 def test_the_volume_may_be_chosen_over_the_bucket(video, s3, tmp_path):
     delivered = hand_over(video, how="volume", bucket=s3.bucket(), volume=tmp_path)
-    assert "video_path" in delivered.place
+    assert "video_path" in delivered.location
     assert s3.operations == []
 
 
 @pytest.mark.parametrize(("locale", "said"), [("en", "on the volume, because"), ("ko", "볼륨에")])
 def test_a_bucket_that_fails_gives_way_to_the_volume_with_a_warning(video, tmp_path, locale, said):
     delivered = hand_over(video, bucket=NOWHERE, volume=tmp_path, max_reply_bytes=1, locale=locale)
-    assert delivered.place == {"video_path": str(tmp_path / "job-1.mp4")}
+    assert delivered.location == {"video_path": str(tmp_path / "job-1.mp4")}
     (warning,) = delivered.warnings
     assert said in warning
     assert "the-secret" not in warning

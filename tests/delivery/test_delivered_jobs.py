@@ -13,12 +13,13 @@ from s3_service import Service
 
 from multitalk.bucket import Bucket
 from multitalk.errors import Cancelled
-from multitalk.job import Progress, run_job
+from multitalk.job import Progress
 from multitalk.media.video import probe
 from multitalk.registry import load_engine
-from multitalk.schema import TalkResult, parse_request
+from multitalk.schema import TalkResult
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
+from run_jobs import deliver_job
 
 ROOT = Path(__file__).parents[2]
 INPUT = {
@@ -45,13 +46,12 @@ def result_of(
         max_reply_bytes=1,
         **settings,
     )
-    return run_job(
-        parse_request(INPUT | {"locale": "ko"}, settings=given),
-        engine=load_engine("warp", settings=given),
-        settings=given,
-        job_id="job-1",
+    return deliver_job(
+        INPUT | {"locale": "ko"},
+        load_engine("warp", settings=given),
+        given,
         on_progress=progress.append,
-        cancelled=cancelled or threading.Event(),
+        cancelled=cancelled,
         bucket=bucket,
     )
 

@@ -16,8 +16,17 @@ IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 @pytest.mark.parametrize("fragmented", [False, True])
 def test_a_video_is_labelled_streamed_or_not(tmp_path, fragmented):
     path = tmp_path / "a.mp4"
-    with VideoWriter(path, width=64, height=64, soundtrack=None, fragmented=fragmented) as writer:
+    fragments = []
+    with VideoWriter(
+        None if fragmented else path,
+        width=64,
+        height=64,
+        soundtrack=None,
+        on_fragment=fragments.append if fragmented else None,
+    ) as writer:
         writer.append(np.zeros((5, 64, 64, 3), np.uint8))
+    if fragmented:
+        path.write_bytes(b"".join(fragment.content for fragment in fragments))
     with av.open(str(path)) as container:
         assert container.metadata["comment"] == container.metadata["description"] == STATEMENT
     label = read_label(path)

@@ -1,7 +1,6 @@
 """`.runpod/` is what the Hub accepts, names settings that exist, and asks for talks that render."""
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 from hub_schemas import HUB, TESTS
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
-from multitalk.job import run_job
 from multitalk.registry import load_engine
-from multitalk.schema import parse_request
 from multitalk.settings import Settings
 from multitalk.weights.sets import load_manifest
+from run_jobs import deliver_job
 
 ROOT = Path(__file__).parents[2]
 IN_THE_IMAGE = "/opt/multitalk/"
@@ -89,14 +87,8 @@ def test_the_hub_s_tests_render(case: Any, tmp_path: Path) -> None:
         assert "MULTITALK_ALLOWED_ROOTS=/runpod-volume:/opt/multitalk/examples" in copied
         source = str(ROOT / source.removeprefix(IN_THE_IMAGE))
     settings = Settings(allowed_roots=(ROOT / "examples",), work_directory=tmp_path)
-    result = run_job(
-        parse_request(case["input"] | {"image_path": source}, settings=settings),
-        engine=load_engine("warp", settings=settings),
-        settings=settings,
-        job_id="test",
-        on_progress=lambda _: None,
-        cancelled=threading.Event(),
-    )
+    given = case["input"] | {"image_path": source}
+    result = deliver_job(given, load_engine("warp", settings=settings), settings)
     assert result.num_frames > 25
     assert result.video_base64 is not None
     assert len(json.dumps(case["input"])) < 10_000_000 - ENVELOPE_BYTES

@@ -1,7 +1,6 @@
 """Jobs and doors: what is signed, what carries plain words only, and what `inspect` shows."""
 
 import json
-import threading
 from dataclasses import replace
 
 import pytest
@@ -11,11 +10,11 @@ from typer.testing import CliRunner
 from fake_engine import FakeEngine
 from multitalk.cli.commands import app
 from multitalk.errors import DeliveryFailed
-from multitalk.job import render_talk, stream_job
+from multitalk.job import VideoSink
 from multitalk.media.label import STATEMENT
 from multitalk.provenance import inspect_video
-from multitalk.schema import parse_request
 from multitalk.serving.local import Studio
+from run_jobs import render_to, run_into
 
 
 @pytest.fixture
@@ -29,38 +28,43 @@ def given(tmp_path, voice):
     }
 
 
-def run(job, given, settings, *places, engine=None, **more):
-    return job(
-        parse_request(given, settings=settings),
-        *places,
-        engine=engine or FakeEngine(),
-        settings=settings,
-        job_id="job-1",
-        on_progress=lambda _: None,
-        cancelled=threading.Event(),
-        **more,
-    )
+class FragmentsOnly(VideoSink):
+    """Keeps fragments, and no whole video."""
+
+    def __init__(self):
+        self.fragments = []
+        self.on_fragment = self.fragments.append
+
+    def path(self, directory):
+        return None
+
+    def deliver(self, talk, progress):
+        return talk
+
+
+def render(given, settings, output, engine=None):
+    return render_to(output, given, engine or FakeEngine(), settings)
 
 
 def test_a_job_s_video_is_signed(given, settings, tmp_path):
     output = tmp_path / "t.mp4"
-    run(render_talk, given, settings, output)
+    render(given, settings, output)
     found = inspect_video(output)
     assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "valid")
 
 
 def test_metadata_only_is_not_signed(given, settings, tmp_path):
     output = tmp_path / "t.mp4"
-    run(render_talk, given, replace(settings, provenance="metadata"), output)
+    render(given, replace(settings, provenance="metadata"), output)
     found = inspect_video(output)
     assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "absent")
 
 
 def test_streamed_pieces_carry_the_plain_words(given, settings, tmp_path):
-    pieces = []
-    run(stream_job, given, settings, on_piece=pieces.append, max_piece_bytes=2**20)
+    sink = FragmentsOnly()
+    run_into(sink, given, FakeEngine(), settings)
     output = tmp_path / "t.mp4"
-    output.write_bytes(b"".join(piece.content for piece in pieces))
+    output.write_bytes(b"".join(fragment.content for fragment in sink.fragments))
     found = inspect_video(output)
     assert (found.label.comment, found.manifest.verdict) == (STATEMENT, "absent")
 
@@ -69,7 +73,7 @@ def test_what_cannot_be_signed_is_said_before_the_work(given, settings, tmp_path
     engine = FakeEngine()
     wrong = replace(settings, c2pa_key=tmp_path / "absent.pem")
     with pytest.raises(DeliveryFailed, match="MULTITALK_C2PA_CERTIFICATE"):
-        run(render_talk, given, wrong, tmp_path / "t.mp4", engine=engine)
+        render(given, wrong, tmp_path / "t.mp4", engine=engine)
     assert engine.scenes == []
     with pytest.raises(DeliveryFailed, match="MULTITALK_C2PA_CERTIFICATE"):
         Studio("warp", settings=wrong)
@@ -85,8 +89,7 @@ def test_a_job_that_cannot_be_signed_in_the_end_leaves_nothing(given, settings, 
     place = tmp_path / "place"
     place.mkdir()
     with pytest.raises(DeliveryFailed):
-        run(
-            render_talk,
+        render(
             given,
             replace(settings, c2pa_certificate=chain, c2pa_key=key),
             place / "t.mp4",
@@ -96,7 +99,7 @@ def test_a_job_that_cannot_be_signed_in_the_end_leaves_nothing(given, settings, 
 
 def test_inspect_shows_it_and_ends_with_3_for_what_was_changed(given, settings, tmp_path):
     output = tmp_path / "t.mp4"
-    run(render_talk, given, settings, output)
+    render(given, settings, output)
     shown = CliRunner().invoke(app, ["inspect", str(output)])
     assert shown.exit_code == 0
     assert "AI-generated" in shown.output

@@ -11,7 +11,6 @@ from PIL import Image
 
 from fake_engine import FakeEngine
 from multitalk.errors import Cancelled, InvalidRequest, LimitExceeded, SpeechUnavailable
-from multitalk.job import render_talk
 from multitalk.media.audio import read_sound
 from multitalk.media.loudness import LoudnessMeter
 from multitalk.schema import SpokenText, parse_request
@@ -20,6 +19,7 @@ from multitalk.speech.narration import narrate
 from multitalk.speech.service_synthesis import service_synthesizer, stretches
 from multitalk.speech.synthesis import are_known
 from multitalk.speech.voice_catalogue import catalogue, speaking
+from run_jobs import render_to
 from speech_stand_in import SAMPLE_RATE, SECONDS_PER_CHARACTER, send, speech_service, tone
 
 pytest.importorskip("espeakng_loader")
@@ -188,15 +188,7 @@ def job(tmp_path):
         settings = settings_of(service, allowed_roots=(tmp_path,), work_directory=tmp_path / "work")
         voice = {"text": text, "voice": "tts:af_sky", **said}
         given = {"prompt": "p", "image_path": "face.png", "audio_paths": {"p": voice}}
-        return render_talk(
-            parse_request(given, settings=settings),
-            tmp_path / "talk.mp4",
-            engine=FakeEngine(),
-            settings=settings,
-            job_id="job",
-            on_progress=lambda _: None,
-            cancelled=cancelled or threading.Event(),
-        )
+        return render_to(tmp_path / "talk.mp4", given, FakeEngine(), settings, cancelled=cancelled)
 
     yield render
     assert list((tmp_path / "work").iterdir()) == []

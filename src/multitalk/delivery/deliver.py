@@ -38,11 +38,11 @@ class Delivered:
     """A video that was handed over.
 
     Attributes:
-        place: Where it is.
+        location: Where it is.
         warnings: Sentences for the caller: what was tried first and failed.
     """
 
-    place: VideoLocation
+    location: VideoLocation
     warnings: tuple[str, ...] = ()
 
 

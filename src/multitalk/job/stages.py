@@ -1,15 +1,14 @@
-"""The stages of a job, from a request to a video file."""
+"""The stages of a job, from a request to a finished video."""
 
 import hashlib
 import secrets
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from multitalk.delivery.deliver import VideoLocation
 from multitalk.engines.base import (
     Engine,
     FrameChunk,
@@ -23,89 +22,65 @@ from multitalk.inputs.collect import collect
 from multitalk.inputs.sniff import VIDEO_SUFFIXES
 from multitalk.inputs.source_file import Kind
 from multitalk.job.progress import JobProgress
+from multitalk.job.talk import Phonemes, Talk
 from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
 from multitalk.media.audio import (
     Arrangement,
-    Recording,
     arrange_speakers,
     load_recording,
 )
 from multitalk.media.footage import FootageReader
+from multitalk.media.fragments import Fragment
 from multitalk.media.image import Picture, load_picture
-from multitalk.media.remux import make_whole
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
 from multitalk.provenance import prepare, sign_video
-from multitalk.schema import Quality, SpokenText, TalkRequest, TalkResult
+from multitalk.schema import SpokenText, TalkRequest
 from multitalk.settings import Settings
 from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import narrate, shifted, write_wav
 from multitalk.speech.service_synthesis import service_synthesizer
-from multitalk.speech.synthesis import PhonemeTiming, are_known
+from multitalk.speech.synthesis import are_known
 from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller
 HASHED_BYTES = 2**20  # of a file, at once
 
-Phonemes = Mapping[str, tuple[PhonemeTiming, ...]]  # by speaker
-
 
 @dataclass(frozen=True)
-class Talk:
-    """A finished video, and what is to be told about it.
+class Loaded:
+    """What is rendered, decoded.
 
     Attributes:
-        video: The mp4.
-        width: Pixels.
-        height: Pixels.
-        num_frames: Length, at 25 frames a second.
-        seed: What repeats it.
-        engine: The engine that rendered.
-        warnings: Sentences for the caller, in the request's locale.
-        timings: Seconds by stage.
-        phonemes: For each speaker whose words were synthesized, when each sound is heard in the
-            video: ground truth for `multitalk.evaluation`.
-        captions: What they say as subtitles, by time.
-        window_ends: The frame after each window that was saved, for talks that begin with them.
+        image: The file of the picture, or of the video in its place.
+        picture: The picture, or the video's first frame.
+        footage: The video.
+        arrangement: The voices on one time line.
+        soundtrack: What is heard.
+        num_frames: Length of the talk.
     """
 
-    video: Path
-    width: int
-    height: int
+    image: Path
+    picture: Picture
+    footage: FootageReader | None
+    arrangement: Arrangement
+    soundtrack: Soundtrack
     num_frames: int
-    seed: int
-    engine: str
-    warnings: tuple[str, ...]
-    timings: Mapping[str, float]
-    phonemes: Phonemes
-    captions: tuple[Caption, ...] = ()
-    window_ends: tuple[int, ...] = ()
-
-    def result(self, place: VideoLocation, warnings: Sequence[str] = ()) -> TalkResult:
-        """The answer, once the video is at `place`; `warnings` are of its way there."""
-        told = [*self.warnings, *warnings]
-        return TalkResult.model_validate({**self.facts(), "warnings": told, **place})
-
-    def facts(self) -> dict[str, object]:
-        """The answer's fields but for the video."""
-        facts: dict[str, object] = {
-            "width": self.width,
-            "height": self.height,
-            "fps": float(FPS),
-            "num_frames": self.num_frames,
-            "duration_seconds": self.num_frames / FPS,
-            "seed": self.seed,
-            "engine": self.engine,
-            "warnings": list(self.warnings),
-            "timings": dict(self.timings),
-        }
-        return facts | {"window_ends": list(self.window_ends)} if self.window_ends else facts
 
 
-class Work:
-    """The stages of one job, in order, up to a video file."""
+class TalkStages:
+    """The stages of one job, in order, up to a finished video.
+
+    Args:
+        request: What to render.
+        engine: Renders it.
+        settings: The operator's limits and places.
+        directory: The job's own.
+        progress: Of the job.
+        reuse: As for `multitalk.job.run`.
+    """
 
     def __init__(
         self,
@@ -126,85 +101,81 @@ class Work:
         self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
 
-    def make(self, video: Path, *, fragmented: bool = False, whole: Path | None = None) -> Talk:
-        """Everything but handing over; `fragmented` as for `VideoWriter`.
+    def run(self, video: Path | None, on_fragment: Callable[[Fragment], None] | None) -> Talk:
+        """Everything except delivery.
 
-        A fragmented video that is to be kept is made `whole`, another file, when it is finished.
+        Args:
+            video: Where the whole video is written, signed; None: only fragments are wanted, which
+                are sent before they could be signed.
+            on_fragment: As for `VideoWriter`.
+        """
+        options = self._choose_options()
+        credential = None if video is None else prepare(self._settings)  # fails before the work
+        image, recordings = self._collect()
+        voices, spoken = self._speak(recordings)
+        loaded = self._load(image, voices)
+        options = self._with_digests(options, loaded)
+        with self._progress.stage("render", loaded.num_frames):
+            height, width = self._render(loaded, options, video, on_fragment)
+            if credential is not None and video is not None:
+                sign_video(video, credential, picture=image, engine=self._engine.name)
+        phonemes = {
+            name: shifted(sounds, loaded.arrangement.offsets[name] / SAMPLE_RATE)
+            for name, sounds in spoken.items()
+        }
+        return Talk(
+            video=video,
+            width=width,
+            height=height,
+            num_frames=loaded.num_frames,
+            seed=options.seed,
+            engine=self._engine.name,
+            warnings=tuple(
+                sentence(notice.key, self._request.locale, **notice.parameters)
+                for notice in self._notices
+            ),
+            timings=self._progress.timings,
+            phonemes={name: sounds for name, sounds in phonemes.items() if are_known(sounds)},
+            captions=self._captions(phonemes, loaded.num_frames / FPS),
+            window_ends=tuple(self._window_ends),
+        )
+
+    def _choose_options(self) -> RenderOptions:
+        """Options that the engine accepts.
+
+        Raises:
+            RequestError: The request is for another engine, or for what this one cannot do.
         """
         request = self._request
         if request.engine not in ("auto", self._engine.name):
             names = {"asked": request.engine, "loaded": self._engine.name}
             raise EngineUnavailable("engine_not_loaded", field="engine", **names)
-        seed = request.seed if request.seed is not None else secrets.randbits(SEED_BITS)
-        options = self._options(seed)
-        self._engine.check(options)
-        if options.reuse.windows and options.reuse.earlier is None:
-            raise InvalidRequest("earlier_talks_not_kept", field="continue_from")
-        # Before the work, not after it. What is streamed is gone before it could be signed.
-        kept = whole if fragmented else video
-        credential = None if kept is None else prepare(self._settings)
-        image, recordings = self._collect()
-        voices, spoken = self._speak(recordings)
-        picture, footage, loaded, arrangement = self._load(image, voices)
-        self._notices.extend(voice_notices(loaded))
-        num_frames = arrangement.num_frames
-        if request.mode == "clip":
-            num_frames = min(num_frames, CLIP_FRAMES)
-        heard = [
-            Voice(path, arrangement.offsets[name], field_of(name), loaded[name].source)
-            for name, path in voices.items()
-        ]
-        soundtrack = Soundtrack(heard, num_frames=num_frames, watch=self._progress.watch)
-        if options.reuse.save_to is not None or options.reuse.earlier is not None:
-            reuse = replace(
-                options.reuse, picture=_file_digest(image), voices=_voices_digest(arrangement)
-            )
-            options = replace(options, reuse=reuse)
-        scene = self._scene(picture, footage, arrangement, num_frames)
-        if options.quality != request.quality:
-            names = {"engine": self._engine.name, "quality": request.quality}
-            self._notices.append(Notice("quality_not_taken", names))
-        with (
-            self._progress.stage("render", num_frames),
-            footage or nullcontext(),
-            _blaming_the_file(picture),
-        ):
-            chunks = self._engine.render(
-                scene,
-                options,
-                lambda done: self._progress.report("render", done, num_frames),
-            )
-            height, width = self._write(
-                chunks,
-                video,
-                soundtrack,
-                fragmented=fragmented,
-                quality=options.quality,
-            )
-            if whole is not None:
-                make_whole(video, whole)
-            if credential is not None and kept is not None:
-                sign_video(kept, credential, picture=image, engine=self._engine.name)
-        phonemes = {
-            name: shifted(sounds, arrangement.offsets[name] / SAMPLE_RATE)
-            for name, sounds in spoken.items()
-        }
-        return Talk(
-            video=kept or video,
-            width=width,
-            height=height,
-            num_frames=num_frames,
-            seed=seed,
-            engine=self._engine.name,
-            warnings=tuple(
-                sentence(notice.key, request.locale, **notice.parameters)
-                for notice in self._notices
-            ),
-            timings=self._progress.timings,
-            phonemes={name: sounds for name, sounds in phonemes.items() if are_known(sounds)},
-            captions=self._captions(phonemes, num_frames / FPS),
-            window_ends=tuple(self._window_ends),
+        kept = request.continue_from.windows if request.continue_from is not None else 0
+        options = RenderOptions(
+            seed=request.seed if request.seed is not None else secrets.randbits(SEED_BITS),
+            resolution=request.resolution,
+            quality=request.quality if self._engine.takes_quality else "standard",
+            motion=request.motion,
+            num_inference_steps=request.num_inference_steps,
+            text_guidance_scale=request.text_guidance_scale,
+            audio_guidance_scale=request.audio_guidance_scale,
+            shift=request.shift,
+            negative_prompt=request.negative_prompt,
+            profile=request.profile,
+            color_correction=request.color_correction,
+            reuse=replace(self._reuse, windows=kept, earlier=self._reuse.earlier if kept else None),
         )
+        self._engine.check(options)
+        if kept and options.reuse.earlier is None:
+            raise InvalidRequest("earlier_talks_not_kept", field="continue_from")
+        return options
+
+    def _with_digests(self, options: RenderOptions, loaded: Loaded) -> RenderOptions:
+        """The options with digests of the picture and the voices, where windows are reused."""
+        if options.reuse.save_to is None and options.reuse.earlier is None:
+            return options
+        picture, voices = _file_digest(loaded.image), _voices_digest(loaded.arrangement)
+        return replace(options, reuse=replace(options.reuse, picture=picture, voices=voices))
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
         """Fetch the picture, or the video in its place, and the recordings into files of ours."""
@@ -277,33 +248,39 @@ class Work:
             return []
         return [voice] if isinstance(voice, SpokenText) else voice
 
-    def _load(
-        self, image: Path, voices: Mapping[str, Path]
-    ) -> tuple[Picture, FootageReader | None, dict[str, Recording], Arrangement]:
+    def _load(self, image: Path, voices: Mapping[str, Path]) -> Loaded:
         """Decode the picture and the voices, and put the voices on one time line."""
-        settings = self._settings
         with self._progress.stage("load", 1 + len(voices)):
-            picture, footage = self._look_at(image)
+            picture, footage = self._open_picture(image)
             self._notices.extend(picture.notices)
-            loaded = {}
+            recordings = {}
             for done, (name, path) in enumerate(voices.items(), start=1):
                 self._progress.report("load", done, 1 + len(voices))
-                loaded[name] = load_recording(
+                recordings[name] = load_recording(
                     path,
                     field=field_of(name),
                     directory=self._directory,
-                    max_seconds=settings.max_speech_seconds,
+                    max_seconds=self._settings.max_speech_seconds,
                     watch=self._progress.watch,
                 )
             arrangement = arrange_speakers(
-                {name: recording.speech for name, recording in loaded.items()},
+                {name: recording.speech for name, recording in recordings.items()},
                 order=self._request.speaker_order,
                 directory=self._directory,
             )
-            check_talk_seconds(arrangement.num_samples / SAMPLE_RATE, list(loaded))
-        return picture, footage, loaded, arrangement
+            check_talk_seconds(arrangement.num_samples / SAMPLE_RATE, list(recordings))
+        self._notices.extend(voice_notices(recordings))
+        num_frames = arrangement.num_frames
+        if self._request.mode == "clip":
+            num_frames = min(num_frames, CLIP_FRAMES)
+        parts = [
+            Voice(path, arrangement.offsets[name], field_of(name), recordings[name].source)
+            for name, path in voices.items()
+        ]
+        soundtrack = Soundtrack(parts, num_frames=num_frames, watch=self._progress.watch)
+        return Loaded(image, picture, footage, arrangement, soundtrack, num_frames)
 
-    def _look_at(self, image: Path) -> tuple[Picture, FootageReader | None]:
+    def _open_picture(self, image: Path) -> tuple[Picture, FootageReader | None]:
         """The picture, or the first one of a video."""
         field, settings = "image_path", self._settings
         if image.suffix not in VIDEO_SUFFIXES:
@@ -323,89 +300,79 @@ class Work:
         ) as footage:
             return Picture.whole(footage.at(0)), footage
 
-    def _scene(
-        self,
-        picture: Picture,
-        footage: FootageReader | None,
-        arrangement: Arrangement,
-        num_frames: int,
-    ) -> Scene:
-        num_samples = min(arrangement.num_samples, num_frames * SAMPLES_PER_FRAME)
-        boxes = {name: picture.from_file(box) for name, box in self._request.boxes.items()}
+    def _scene(self, loaded: Loaded) -> Scene:
+        num_samples = min(loaded.arrangement.num_samples, loaded.num_frames * SAMPLES_PER_FRAME)
+        boxes = {name: loaded.picture.from_file(box) for name, box in self._request.boxes.items()}
         return Scene(
-            portrait=picture.pixels,
+            portrait=loaded.picture.pixels,
             speakers=tuple(
                 Speaker(name, track[:num_samples], boxes.get(name))
-                for name, track in arrangement.tracks.items()
+                for name, track in loaded.arrangement.tracks.items()
             ),
             prompt=self._request.prompt,
-            num_frames=num_frames,
-            footage=footage,
+            num_frames=loaded.num_frames,
+            footage=loaded.footage,
         )
 
-    def _options(self, seed: int) -> RenderOptions:
-        request = self._request
-        kept = request.continue_from.windows if request.continue_from is not None else 0
-        return RenderOptions(
-            seed=seed,
-            resolution=request.resolution,
-            quality=request.quality if self._engine.takes_quality else "standard",
-            motion=request.motion,
-            num_inference_steps=request.num_inference_steps,
-            text_guidance_scale=request.text_guidance_scale,
-            audio_guidance_scale=request.audio_guidance_scale,
-            shift=request.shift,
-            negative_prompt=request.negative_prompt,
-            profile=request.profile,
-            color_correction=request.color_correction,
-            reuse=replace(self._reuse, windows=kept, earlier=self._reuse.earlier if kept else None),
-        )
-
-    def _write(
+    def _render(
         self,
-        chunks: Iterator[FrameChunk],
-        video: Path,
-        soundtrack: Soundtrack,
-        *,
-        fragmented: bool,
-        quality: Quality,
+        loaded: Loaded,
+        options: RenderOptions,
+        video: Path | None,
+        on_fragment: Callable[[Fragment], None] | None,
     ) -> tuple[int, int]:
-        """Write the chunks as they come; the video's height and width.
+        """Encode the engine's frames as they come; the video's height and width."""
+        if options.quality != self._request.quality:
+            names = {"engine": self._engine.name, "quality": self._request.quality}
+            self._notices.append(Notice("quality_not_taken", names))
+        with loaded.footage or nullcontext(), _size_of_the_file(loaded.picture):
+            chunks = self._engine.render(
+                self._scene(loaded),
+                options,
+                lambda done: self._progress.report("render", done, loaded.num_frames),
+            )
+            with ExitStack() as stack:
+                if isinstance(chunks, Generator):
+                    stack.callback(chunks.close)
+                writer: VideoWriter | None = None
+                height = width = 0
+                for chunk in self._checked(chunks, loaded.num_frames):
+                    if writer is None:
+                        self._progress.log_since_stage("first frames")
+                        height, width = chunk.frames.shape[1:3]
+                        writer = stack.enter_context(
+                            VideoWriter(
+                                video,
+                                width=width,
+                                height=height,
+                                soundtrack=loaded.soundtrack,
+                                on_fragment=on_fragment,
+                                threads=self._settings.threads,
+                                quality=options.quality,
+                            )
+                        )
+                    writer.append(chunk.frames)
+                    done = chunk.first + len(chunk.frames)
+                    self._progress.report("render", done, loaded.num_frames)
+        return height, width
+
+    def _checked(self, chunks: Iterator[FrameChunk], num_frames: int) -> Iterator[FrameChunk]:
+        """The chunks, their windows and notices noted.
 
         Raises:
-            ValueError: The engine broke its promise of a whole talk without gaps.
+            ValueError: The engine did not render every frame in order.
         """
-        written = height = width = 0
-        with ExitStack() as stack:
-            if isinstance(chunks, Generator):
-                stack.callback(chunks.close)
-            writer: VideoWriter | None = None
-            for chunk in chunks:
-                if chunk.first != written:
-                    raise ValueError(f"frame {chunk.first} came after {written} frames")
-                if writer is None:
-                    self._progress.log_since_stage("first frames")
-                    height, width = chunk.frames.shape[1:3]
-                    writer = stack.enter_context(
-                        VideoWriter(
-                            video,
-                            width=width,
-                            height=height,
-                            soundtrack=soundtrack,
-                            fragmented=fragmented,
-                            threads=self._settings.threads,
-                            quality=quality,
-                        )
-                    )
-                writer.append(chunk.frames)
-                written += len(chunk.frames)
-                if chunk.is_saved:
-                    self._window_ends.append(written)
-                self._notices.extend(chunk.notices)
-                self._progress.report("render", written, soundtrack.num_frames)
-        if written != soundtrack.num_frames:
-            raise ValueError(f"{written} frames of {soundtrack.num_frames}")
-        return height, width
+        written = 0
+        for chunk in chunks:
+            if chunk.first != written:
+                raise ValueError(f"frame {chunk.first} came after {written} frames")
+            written += len(chunk.frames)
+            yield chunk
+            if chunk.is_saved:
+                self._window_ends.append(written)
+            self._notices.extend(chunk.notices)
+        if written != num_frames:
+            raise ValueError(f"{written} frames of {num_frames}")
 
 
 def _file_digest(path: Path) -> str:
@@ -425,7 +392,7 @@ def _voices_digest(arrangement: Arrangement) -> str:
 
 
 @contextmanager
-def _blaming_the_file(picture: Picture) -> Iterator[None]:
+def _size_of_the_file(picture: Picture) -> Iterator[None]:
     """An error that names the picture's size names the one that the caller knows, the file's."""
     try:
         yield
@@ -433,5 +400,5 @@ def _blaming_the_file(picture: Picture) -> Iterator[None]:
         if "width" not in error.parameters:
             raise
         size = {"width": picture.file_width, "height": picture.file_height}
-        told = {**error.parameters, **size}
-        raise NoFaceFound(error.key, field=error.field, **told) from error
+        parameters = {**error.parameters, **size}
+        raise NoFaceFound(error.key, field=error.field, **parameters) from error

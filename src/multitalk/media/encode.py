@@ -16,7 +16,6 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import (
@@ -122,9 +121,7 @@ class _Muxer:
         container: Whose streams encode.
     """
 
-    def __init__(
-        self, path: Path | None, on_fragment: Callable[[Fragment], None] | None
-    ) -> None:
+    def __init__(self, path: Path | None, on_fragment: Callable[[Fragment], None] | None) -> None:
         self._on_fragment = on_fragment
         self._buffer = FragmentBuffer()
         self._key_frames: list[int] = []  # each begins a fragment
@@ -173,7 +170,7 @@ class _Muxer:
         if not container.streams:
             for stream in self.container.streams:
                 container.add_stream_from_template(stream)
-        return container.streams
+        return tuple(container.streams)
 
     def _hand_out(self) -> None:
         if self._on_fragment is None:

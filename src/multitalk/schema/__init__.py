@@ -16,10 +16,18 @@ from multitalk.schema.request import (
     parse_request,
     wanted_locale,
 )
-from multitalk.schema.result import ErrorDetails, ErrorReply, JobStatus, Problem, TalkResult
+from multitalk.schema.result import (
+    FILENAME,
+    ErrorDetails,
+    ErrorReply,
+    JobStatus,
+    Problem,
+    TalkResult,
+)
 from multitalk.schema.s3_config import parse_s3_config
 
 __all__ = [
+    "FILENAME",
     "Box",
     "Delivery",
     "ErrorDetails",

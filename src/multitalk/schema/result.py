@@ -10,6 +10,8 @@ from multitalk.errors import InvalidRequest, MultiTalkError, Stage
 from multitalk.messages import Locale, visible
 from multitalk.schema.validation import WireModel
 
+FILENAME = "generated_video.mp4"
+
 
 class JobStatus(str, Enum):
     """Where a job is; the words are RunPod's."""
@@ -39,7 +41,7 @@ class TalkResult(WireModel):
     video_base64: str | None = Field(None, description="the mp4 itself, base64")
     video_url: str | None = Field(None, description="where to download the mp4 (bucket, signed)")
     video_path: str | None = Field(None, description="the mp4 on the operator's volume")
-    filename: str = Field("generated_video.mp4", description="a name to save the video under")
+    filename: str = Field(FILENAME, description="a name to save the video under")
     width: int = Field(gt=0, description="pixels")
     height: int = Field(gt=0, description="pixels")
     fps: float = Field(gt=0, description="frames a second")

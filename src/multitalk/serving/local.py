@@ -20,7 +20,7 @@ from multitalk.disk import refusals_told_here
 from multitalk.engines.base import NO_REUSE, Reuse
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
-from multitalk.job import Progress, Talk, render_talk
+from multitalk.job import FileSink, Progress, Talk, job_context, run
 from multitalk.messages import Locale
 from multitalk.paths import as_meant, at_home
 from multitalk.provenance import prepare
@@ -196,7 +196,7 @@ class Studio:
 
         Raises:
             InvalidRequest: `output` is no name of an mp4, or the studio is closed.
-            MultiTalkError: As `multitalk.job.run_job`.
+            MultiTalkError: As `multitalk.job.run`.
         """
         return self._render(request, output, self.settings, on_progress, reuse=reuse)
 
@@ -215,16 +215,13 @@ class Studio:
         make_place(output)
         with refusals_told_here(), self._turn:
             self._check_open()
-            return render_talk(
-                request,
-                output,
-                engine=self.engine,
-                settings=settings,
+            with job_context(
+                self.engine,
+                settings,
                 job_id=f"local-{secrets.token_hex(4)}",
-                on_progress=on_progress or _say_nothing,
-                cancelled=threading.Event(),
-                reuse=reuse,
-            )
+                on_progress=on_progress or _ignore,
+            ) as context:
+                return run(request, context, FileSink(output), reuse=reuse)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -364,7 +361,7 @@ def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object
 
 def as_result(talk: Talk) -> RenderedTalk:
     """The record of a talk that lies in a file of the caller's."""
-    return RenderedTalk.model_validate(dict(talk.result({"video_path": str(talk.video)})))
+    return RenderedTalk.model_validate(dict(talk.result()))
 
 
 def _placed(source: object, base: Path, *, field: str) -> object:
@@ -376,5 +373,5 @@ def _placed(source: object, base: Path, *, field: str) -> object:
     return str(base.absolute() / at_home(Path(parsed.text)))
 
 
-def _say_nothing(progress: Progress) -> None:
-    """What progress is told to when nobody asked."""
+def _ignore(progress: Progress) -> None:
+    """Progress that nobody asked for."""

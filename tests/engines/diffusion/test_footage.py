@@ -1,6 +1,5 @@
 """InfiniteTalk's moving source: what each window is shown of it, from a request to the network."""
 
-import threading
 import wave
 from pathlib import Path
 
@@ -18,10 +17,9 @@ from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.errors import InvalidRequest, MediaUndecodable
-from multitalk.job import render_talk
 from multitalk.registry import load_engine
-from multitalk.schema import parse_request
 from multitalk.settings import Settings
+from run_jobs import render_to
 
 STRIDE = TOY_SEGMENT_FRAMES - TOY_CONDITIONING_FRAMES
 NUM_FRAMES = 25  # of the talk: windows at 0, 4, 8, 12 and 16
@@ -100,15 +98,7 @@ def render(engine, files: Path, **fields: object):
         **fields,
     }
     try:
-        return render_talk(
-            parse_request(request, settings=settings),
-            files / "talk.mp4",
-            engine=engine,
-            settings=settings,
-            job_id="job-1",
-            on_progress=lambda _: None,
-            cancelled=threading.Event(),
-        )
+        return render_to(files / "talk.mp4", request, engine, settings)
     finally:
         assert list(work.iterdir()) == []
 

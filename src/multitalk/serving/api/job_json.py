@@ -6,12 +6,10 @@ from typing import Any
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
-from multitalk.schema import JobStatus
+from multitalk.schema import FILENAME, JobStatus
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.queue import Job, MediaStore
 from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
-
-FILENAME = "generated_video.mp4"
 
 
 async def job_reply(

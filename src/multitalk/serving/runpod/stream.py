@@ -1,26 +1,30 @@
-"""A video on its way while it is rendered: pieces go from the engine's thread to the platform."""
+"""A video sent to the platform while it is rendered."""
 
 import asyncio
 import base64
+import itertools
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from types import TracebackType
+from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from multitalk.errors import Cancelled, DeliveryFailed
-from multitalk.job import Fragment
+from multitalk.job import Talk, VideoSink
+from multitalk.job.progress import JobProgress
+from multitalk.job.sinks import MAX_FRAGMENT_BYTES
+from multitalk.media.fragments import Fragment
 from multitalk.serving.runpod.outbox import Outbox, Undelivered
 from multitalk.timebase import FPS
 
-# The platform takes 1 MB for each: these bytes as base64, and what is told beside them.
-MAX_PIECE_BYTES = 720_000
 WAKE_SECONDS = 0.2  # how soon waiting notices that the job was taken back
 
 
-class PieceSender:
-    """Posts pieces in order, one while the next is made. To be made in the event loop's thread.
+class StreamSink(VideoSink):
+    """Posts fragments in order, one while the next is made. Made in the event loop's thread.
 
     Args:
         outbox: The job's.
@@ -32,36 +36,36 @@ class PieceSender:
         self._cancelled = cancelled
         self._loop = asyncio.get_running_loop()
         self._posting: Future[None] | None = None
-        self._number = 0
+        self._numbers = itertools.count()
+        self.on_fragment = self._send
 
-    def __enter__(self) -> "PieceSender":
-        return self
+    @override
+    def path(self, directory: Path) -> None:
+        return None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._posting is not None:  # the job ended early
-            self._posting.cancel()
-
-    def send(self, piece: Fragment) -> None:
-        """Post a piece, from the engine's thread, when the one before is posted.
+    @override
+    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+        """Post the record that follows the last fragment, and wait until all is posted.
 
         Raises:
             Cancelled: The job was taken back.
-            DeliveryFailed: The platform does not take the pieces.
+            DeliveryFailed: The platform does not take the fragments.
         """
-        video = base64.b64encode(piece.content).decode("ascii")
-        place = {"start": piece.first / FPS, "frames": piece.num_frames}
-        self._post({"segment": self._number, "video_base64": video, **place})
-        self._number += 1
-
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """Post what is told after the last piece, and wait until all is posted; errors as above."""
-        self._post({"status": "success", **facts})
+        self._post({"status": "success", **talk.facts()})
         self._wait()
+        return talk
+
+    @override
+    def close(self) -> None:
+        if self._posting is not None:  # the job ended early
+            self._posting.cancel()
+
+    def _send(self, fragment: Fragment) -> None:
+        """Post a fragment when the one before is posted; errors are those of `deliver`."""
+        for part in fragment.split(MAX_FRAGMENT_BYTES):
+            video = base64.b64encode(part.content).decode("ascii")
+            place = {"start": part.first / FPS, "frames": part.num_frames}
+            self._post({"segment": next(self._numbers), "video_base64": video, **place})
 
     def _post(self, output: Mapping[str, Any]) -> None:
         self._wait()

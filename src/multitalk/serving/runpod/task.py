@@ -8,9 +8,9 @@ from typing import Any
 
 from multitalk.engines.base import Engine
 from multitalk.errors import MultiTalkError
-from multitalk.job import Progress, run_job, stream_job
+from multitalk.job import DeliverySink, Progress, job_context, run
 from multitalk.schema import ErrorReply, parse_request, parse_s3_config, wanted_locale
-from multitalk.serving.runpod.stream import MAX_PIECE_BYTES, PieceSender
+from multitalk.serving.runpod.stream import StreamSink
 from multitalk.settings import Settings
 
 Job = Mapping[str, Any]  # as the platform gives it: id, input, and perhaps policy and s3Config
@@ -28,7 +28,7 @@ class Task:
         job_id: The platform's.
         settings: With the job's own deadline, where that is sooner.
         cancelled: Set it to stop the work.
-        sender: Where pieces go, for a video that is streamed.
+        sink: Where the video goes, if it is streamed.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Task:
         self.job_id: str = job["id"]
         self.settings = _with_deadline(settings, job)
         self.cancelled = threading.Event()
-        self.sender: PieceSender | None = None
+        self.sink: StreamSink | None = None
         self._job = job
         self._on_progress = on_progress
 
@@ -45,33 +45,24 @@ class Task:
         """Render; the reply. What is streamed has none but its pieces.
 
         Raises:
-            MultiTalkError: As `run_job`.
+            MultiTalkError: As `job_context`.
         """
-        request = parse_request(self._job["input"], settings=self.settings)
-        bucket = parse_s3_config(self._job.get("s3Config"), settings=self.settings)
-        if self.sender is None:
-            return run_job(
-                request,
-                engine=engine,
-                settings=self.settings,
-                job_id=self.job_id,
-                on_progress=self._on_progress,
-                cancelled=self.cancelled,
-                bucket=bucket,
-            ).reply()
-        with self.sender as sender:
-            talk = stream_job(
-                request,
-                engine=engine,
-                settings=self.settings,
-                job_id=self.job_id,
-                on_progress=self._on_progress,
-                on_piece=sender.send,
-                max_piece_bytes=MAX_PIECE_BYTES,
-                cancelled=self.cancelled,
+        with job_context(
+            engine,
+            self.settings,
+            job_id=self.job_id,
+            on_progress=self._on_progress,
+            cancelled=self.cancelled,
+        ) as context:
+            request = parse_request(self._job["input"], settings=self.settings)
+            bucket = parse_s3_config(self._job.get("s3Config"), settings=self.settings)
+            if self.sink is not None:
+                run(request, context, self.sink)
+                return {}
+            sink = DeliverySink(
+                request.delivery, self.settings, self.job_id, bucket=bucket, locale=request.locale
             )
-            sender.finish(talk.facts())
-        return {}
+            return run(request, context, sink).reply()
 
     def failure(self, error: MultiTalkError) -> dict[str, Any]:
         """The reply for a job that did not work."""

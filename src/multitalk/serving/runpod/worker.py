@@ -16,7 +16,6 @@ from aiohttp import ClientSession
 
 from multitalk.engines.base import Engine
 from multitalk.errors import DiskUnusable, EngineBroken, MultiTalkError
-from multitalk.job import translate_crashes
 from multitalk.schema import wanted_locale
 from multitalk.serving.room import Room
 from multitalk.serving.runpod.outbox import (
@@ -27,7 +26,7 @@ from multitalk.serving.runpod.outbox import (
     with_message,
 )
 from multitalk.serving.runpod.progress import ProgressReporter
-from multitalk.serving.runpod.stream import PieceSender
+from multitalk.serving.runpod.stream import StreamSink
 from multitalk.serving.runpod.task import Job, Task
 from multitalk.settings import Settings
 
@@ -94,7 +93,7 @@ class Worker:
         async with ProgressReporter(outbox) as reporter:
             task = Task(job, self._settings, reporter.update)
             if is_stream:
-                task.sender = PieceSender(outbox, task.cancelled)
+                task.sink = StreamSink(outbox, task.cancelled)
             reply = await self._run(task)
         try:
             await outbox.post_result(reply, is_stream=is_stream, stop_pod=self.is_broken)
@@ -135,8 +134,7 @@ class Worker:
 
     def _answer(self, task: Task) -> dict[str, Any]:
         try:
-            with translate_crashes(task.job_id):
-                return task.do(self._engine)
+            return task.do(self._engine)
         except EngineBroken as error:
             logger.error("job %s: the engine is broken; this worker ends", task.job_id)
             self.is_broken = True

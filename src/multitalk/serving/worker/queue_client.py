@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled, NotFound, QueueUnavailable
-from multitalk.job import Fragment
+from multitalk.media.fragments import Fragment
 from multitalk.schema.validation import brief
 from multitalk.serving.queue import JobQueue, Lease
 from multitalk.serving.queue.records import JOB_ID, WINDOWS_SUFFIX, windows_of
@@ -50,10 +50,10 @@ class QueueClient:
         self._cancelled = cancelled
         self._loop = asyncio.get_running_loop()
 
-    def keep(self, made: Path) -> str:
-        """Store a file that was made; its name."""
+    def keep(self, path: Path) -> str:
+        """Store a file; its name."""
         media, job_id = self._queue.media, self._lease.job.id
-        return self._stored(lambda: media.put(made, job_id=job_id, suffix=made.suffix))
+        return self._stored(lambda: media.put(path, job_id=job_id, suffix=path.suffix))
 
     def fetch(self, name: str, directory: Path) -> Path:
         """A file of the job's as a file in a directory.
@@ -86,18 +86,20 @@ class QueueClient:
             raise gone from error
         return target
 
-    def add_piece(self, piece: Fragment, number: int) -> None:
-        """Hand on a piece of a video that is being made, the attempt's `number` from 0 on."""
-        self._stored(lambda: self._add_piece(piece, number))
+    def add_fragment(self, fragment: Fragment, number: int) -> None:
+        """Hand on a part of a video that is being encoded, the attempt's `number` from 0 on."""
+        self._stored(lambda: self._add_fragment(fragment, number))
 
     async def _fetch(self, name: str, target: Path) -> None:
         with target.open("xb") as file:
             async for chunk in self._queue.media.read(name):
                 await asyncio.to_thread(file.write, chunk)
 
-    async def _add_piece(self, piece: Fragment, number: int) -> None:
-        name = await self._queue.media.put(piece.content, job_id=self._lease.job.id, suffix=".mp4")
-        place = {"segment": number, "start": piece.first / FPS, "frames": piece.num_frames}
+    async def _add_fragment(self, fragment: Fragment, number: int) -> None:
+        name = await self._queue.media.put(
+            fragment.content, job_id=self._lease.job.id, suffix=".mp4"
+        )
+        place = {"segment": number, "start": fragment.first / FPS, "frames": fragment.num_frames}
         if not await self._queue.add_piece(self._lease, {**place, "video": name}):
             raise Cancelled
 

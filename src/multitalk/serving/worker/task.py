@@ -3,11 +3,12 @@
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import override
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.deliver import reply_bytes
@@ -21,8 +22,18 @@ from multitalk.errors import (
     MultiTalkError,
     QueueUnavailable,
 )
-from multitalk.job import Progress, Talk, render_talk, run_job, stream_job, translate_crashes
-from multitalk.job.workdir import job_directory
+from multitalk.job import (
+    DeliverySink,
+    JobContext,
+    Progress,
+    Talk,
+    VideoSink,
+    job_context,
+    run,
+)
+from multitalk.job.progress import JobProgress
+from multitalk.job.sinks import MAX_FRAGMENT_BYTES
+from multitalk.media.fragments import Fragment
 from multitalk.media.image import write_video_thumbnail
 from multitalk.schema import (
     Delivery,
@@ -39,10 +50,6 @@ from multitalk.serving.worker.queue_client import QueueClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
 
-FILENAME = "generated_video.mp4"
-# As base64, and with what is told beside it, below RunPod's 1 MB for a piece of a stream.
-MAX_PIECE_BYTES = 720_000
-
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +59,7 @@ class Task:
     Args:
         lease: Of the job.
         settings: The operator's limits and places.
-        bridge: To the queue.
+        client: Of the queue.
         on_progress: Told how far it is, from the engine's thread.
         cancelled: Set it to stop the work.
 
@@ -66,7 +73,7 @@ class Task:
         self,
         lease: Lease,
         settings: Settings,
-        bridge: QueueClient,
+        client: QueueClient,
         *,
         on_progress: Callable[[Progress], None],
         cancelled: threading.Event,
@@ -77,18 +84,21 @@ class Task:
         self.setback: DiskUnusable | QueueUnavailable | None = None
         self._submission = lease.submission
         self._job_id = lease.job.id
-        self._bridge = bridge
+        self._client = client
         self._on_progress = on_progress
         self._cancelled = cancelled
 
     def do(self, engine: Engine) -> Outcome | None:
-        """Render; what is to be told to the queue, or None if the work was called off."""
+        """Render; what the queue is to know, or None if the work was called off."""
         try:
-            with (
-                translate_crashes(self._job_id),
-                job_directory(self.settings.work_directory) as directory,
-            ):
-                output = self._output(engine, directory)
+            with job_context(
+                engine,
+                self.settings,
+                job_id=self._job_id,
+                on_progress=self._on_progress,
+                cancelled=self._cancelled,
+            ) as context:
+                output = self._output(context)
             return Outcome(status=JobStatus.COMPLETED, output=output)
         except Cancelled:
             return None
@@ -108,32 +118,28 @@ class Task:
             output=reply,
         )
 
-    def _output(self, engine: Engine, directory: Path) -> Mapping[str, Any]:
+    def _output(self, context: JobContext) -> Mapping[str, Any]:
         request = parse_request(self._submission.input, settings=self.settings)
         bucket = parse_s3_config(self._submission.s3_config, settings=self.settings)
-        request, settings = self._with_uploads(request, directory)
-        reuse = self._reuse(request, directory)
+        request, context = self._with_uploads(request, context)
+        reuse = self._reuse(request, context.directory)
         if bucket is not None and request.delivery.type == "auto":
             # Whoever brings a bucket wants the video there.
             request = request.model_copy(update={"delivery": Delivery(type="bucket")})
+        talk = run(request, context, self._sink(request, bucket), reuse=reuse)
+        return self._with_windows(talk.reply(), reuse)
+
+    def _sink(self, request: TalkRequest, bucket: Bucket | None) -> VideoSink:
         if request.delivery.type in ("bucket", "volume"):
-            handed = self._hand_over(request, engine, settings, bucket, reuse=reuse)
-            return self._with_windows(handed, reuse)
-        video = directory / "talk.mp4"
-        if self._submission.stream:
-            talk = self._stream(request, engine, settings, video, reuse=reuse)
-        else:
-            talk = render_talk(
-                request,
-                video,
-                engine=engine,
-                settings=settings,
-                job_id=self._job_id,
-                on_progress=self._on_progress,
-                cancelled=self._cancelled,
-                reuse=reuse,
+            return DeliverySink(
+                request.delivery,
+                self.settings,
+                self._job_id,
+                bucket=bucket,
+                locale=request.locale,
             )
-        return self._with_windows(self._kept(request, talk, video), reuse)
+        limit = self.settings.max_reply_bytes if request.delivery.type == "base64" else None
+        return MediaStoreSink(self._client, max_bytes=limit, is_streamed=self._submission.stream)
 
     def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
         """Where the windows are that the request names, and where this talk's own go."""
@@ -142,7 +148,7 @@ class Task:
             save_to = directory / f"windows{WINDOWS_SUFFIX}"
             reuse = Reuse(save_to=save_to, max_bytes=limit)
         if request.continue_from is not None:
-            earlier = self._bridge.earlier_windows(request.continue_from.job, directory)
+            earlier = self._client.earlier_windows(request.continue_from.job, directory)
             reuse = replace(reuse, earlier=earlier)
         return reuse
 
@@ -154,85 +160,20 @@ class Task:
         if reuse.save_to is None or "window_ends" not in told:
             return told
         try:
-            return {**told, "windows": self._bridge.keep(reuse.save_to)}
+            return {**told, "windows": self._client.keep(reuse.save_to)}
         except QueueUnavailable as error:
             logger.warning("job %s: its windows are not kept: %s", self._job_id, error)
             return {name: value for name, value in told.items() if name != "window_ends"}
 
-    def _hand_over(
-        self,
-        request: TalkRequest,
-        engine: Engine,
-        settings: Settings,
-        bucket: Bucket | None,
-        *,
-        reuse: Reuse,
-    ) -> Mapping[str, Any]:
-        """Render, and bring the video where the caller or the operator wants it."""
-        return run_job(
-            request,
-            engine=engine,
-            settings=settings,
-            job_id=self._job_id,
-            on_progress=self._on_progress,
-            cancelled=self._cancelled,
-            bucket=bucket,
-            reuse=reuse,
-        ).reply()
-
-    def _stream(
-        self,
-        request: TalkRequest,
-        engine: Engine,
-        settings: Settings,
-        video: Path,
-        *,
-        reuse: Reuse,
-    ) -> Talk:
-        """Render, and hand on the video while it is made; in the end it is in the file, too."""
-        numbers = itertools.count()
-        return stream_job(
-            request,
-            engine=engine,
-            settings=settings,
-            job_id=self._job_id,
-            on_progress=self._on_progress,
-            on_piece=lambda piece: self._bridge.add_piece(piece, next(numbers)),
-            max_piece_bytes=MAX_PIECE_BYTES,
-            cancelled=self._cancelled,
-            output=video,
-            reuse=reuse,
-        )
-
-    def _kept(self, request: TalkRequest, talk: Talk, video: Path) -> Mapping[str, Any]:
-        """Bring the video, its first picture and its captions to the media store.
-
-        Returns:
-            The answer, with their names there.
-        """
-        size, limit = reply_bytes(video), self.settings.max_reply_bytes
-        if request.delivery.type == "base64" and size > limit:
-            raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
-        started = time.monotonic()
-        self._on_progress(Progress("deliver", 0, video.stat().st_size))
-        kept = {"video": self._bridge.keep(video)}
-        kept["frame"] = self._bridge.keep(write_video_thumbnail(video, video.with_suffix(".jpg")))
-        if talk.captions:
-            kept["captions"] = self._bridge.keep(
-                write_captions(talk.captions, video.with_suffix(".json"))
-            )
-        taken = round(time.monotonic() - started, 3)
-        timings = {**talk.timings, "deliver": taken}
-        told = {"status": "success", "filename": FILENAME, **talk.facts(), "timings": timings}
-        return {**told, **kept}
-
-    def _with_uploads(self, request: TalkRequest, directory: Path) -> tuple[TalkRequest, Settings]:
-        """The request with its uploads as files, and settings that allow them to be read."""
+    def _with_uploads(
+        self, request: TalkRequest, context: JobContext
+    ) -> tuple[TalkRequest, JobContext]:
+        """The request with its uploads as files, and a context that allows them to be read."""
 
         def placed(source: Any) -> Any:
             if not isinstance(source, str) or not source.startswith(UPLOAD_SCHEME):
                 return source
-            return str(self._bridge.fetch(source.removeprefix(UPLOAD_SCHEME), directory))
+            return str(self._client.fetch(source.removeprefix(UPLOAD_SCHEME), context.directory))
 
         request = request.model_copy(
             update={
@@ -240,5 +181,43 @@ class Task:
                 "audio_paths": {name: placed(voice) for name, voice in request.audio_paths.items()},
             }
         )
-        roots = (*self.settings.allowed_roots, directory)
-        return request, replace(self.settings, allowed_roots=roots)
+        settings = context.settings
+        roots = (*settings.allowed_roots, context.directory)
+        return request, replace(context, settings=replace(settings, allowed_roots=roots))
+
+
+class MediaStoreSink(VideoSink):
+    """The queue's media store: the video, its first picture and its captions, by their names there.
+
+    Args:
+        client: Of the queue.
+        max_bytes: Size up to which a reply may hold the video, where it must.
+        is_streamed: Whether fragments are wanted while it is encoded.
+    """
+
+    def __init__(self, client: QueueClient, *, max_bytes: int | None, is_streamed: bool) -> None:
+        self._client = client
+        self._max_bytes = max_bytes
+        self._numbers = itertools.count()
+        self.on_fragment = self._add if is_streamed else None
+
+    @override
+    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+        video, limit = talk.file, self._max_bytes
+        size = reply_bytes(video)
+        if limit is not None and size > limit:
+            raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
+        with progress.stage("deliver", video.stat().st_size):
+            keep = self._client.keep
+            location = {
+                "video": keep(video),
+                "frame": keep(write_video_thumbnail(video, video.with_suffix(".jpg"))),
+            }
+            if talk.captions:
+                captions = write_captions(talk.captions, video.with_suffix(".json"))
+                location["captions"] = keep(captions)
+        return replace(talk, location=location)
+
+    def _add(self, fragment: Fragment) -> None:
+        for part in fragment.split(MAX_FRAGMENT_BYTES):
+            self._client.add_fragment(part, next(self._numbers))
