@@ -23,7 +23,7 @@ from multitalk.inputs.sniff import VIDEO_SUFFIXES
 from multitalk.inputs.source_file import Kind
 from multitalk.job.progress import JobProgress
 from multitalk.job.talk import Phonemes, Talk
-from multitalk.job.voices import check_talk_seconds, field_of, voice_notices
+from multitalk.job.voices import check_talk_seconds, voice_notices
 from multitalk.media.audio import (
     Arrangement,
     arrange_speakers,
@@ -37,6 +37,7 @@ from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
 from multitalk.provenance import prepare, sign_video
 from multitalk.schema import SpokenText, TalkRequest
+from multitalk.schema.sources import voice_field
 from multitalk.settings import Settings
 from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import narrate, shifted, write_wav
@@ -190,7 +191,7 @@ class TalkStages:
             recordings = {}
             for done, (name, source) in enumerate(sources.items(), start=1):
                 self._progress.report("collect", done, total)
-                recordings[name] = self._fetch(source, field_of(name), "speech")
+                recordings[name] = self._fetch(source, voice_field(name), "speech")
         return image, recordings
 
     def _fetch(self, source: str, field: str, kind: Kind) -> Path:
@@ -215,7 +216,7 @@ class TalkStages:
                     self._progress.report("speak", done, len(texts))
                     speech = narrate(
                         said,
-                        field=field_of(name),
+                        field=voice_field(name),
                         outside=outside,
                         max_seconds=self._settings.max_speech_seconds,
                         watch=self._progress.watch,
@@ -258,7 +259,7 @@ class TalkStages:
                 self._progress.report("load", done, 1 + len(voices))
                 recordings[name] = load_recording(
                     path,
-                    field=field_of(name),
+                    field=voice_field(name),
                     directory=self._directory,
                     max_seconds=self._settings.max_speech_seconds,
                     watch=self._progress.watch,
@@ -274,7 +275,7 @@ class TalkStages:
         if self._request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
         parts = [
-            Voice(path, arrangement.offsets[name], field_of(name), recordings[name].source)
+            Voice(path, arrangement.offsets[name], voice_field(name), recordings[name].source)
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(parts, num_frames=num_frames, watch=self._progress.watch)

@@ -7,6 +7,7 @@ from multitalk.errors import InvalidRequest
 from multitalk.media.audio import LOUDNESS_LUFS, Recording
 from multitalk.media.loudness import ABSOLUTE_GATE_LUFS, is_silent
 from multitalk.messages import Notice
+from multitalk.schema.sources import voice_field
 
 MIN_TALK_SECONDS = 0.2  # shorter than a word: a file that broke off, or the wrong one
 ROUNDING_SECONDS = 1e-6  # of a sum of packets
@@ -27,7 +28,7 @@ def check_talk_seconds(seconds: float, speakers: Sequence[str]) -> None:
         return
     raise InvalidRequest(
         "talk_too_short",
-        field=field_of(speakers[0]) if len(speakers) == 1 else "audio_paths",
+        field=voice_field(speakers[0]) if len(speakers) == 1 else "audio_paths",
         seconds=math.floor(1000 * seconds) / 1000,
         limit=MIN_TALK_SECONDS,
     )
@@ -46,8 +47,3 @@ def voice_notices(recordings: Mapping[str, Recording]) -> Iterator[Notice]:
             loudness = max(recording.loudness, ABSOLUTE_GATE_LUFS)
             levels = {"loudness": loudness, "usual": LOUDNESS_LUFS}
             yield Notice("voice_is_quiet", {"speaker": speaker, **levels})
-
-
-def field_of(speaker: str) -> str:
-    """The request's field of a speaker's voice."""
-    return f"audio_paths.{speaker}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,8 @@ from multitalk.media.audio_decoder import sound_blocks, sound_format
 from multitalk.media.audio_tracks import Track, choose_track
 from multitalk.media.guards import Watch, unwatched
 from multitalk.media.loudness import AUDIBLE_PEAK, MAX_GAIN_DB, SILENCE_LUFS, LoudnessMeter, limited
+from multitalk.schema import SpeakerOrder
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-
-SpeakerOrder = Literal["parallel", "sequential"]
 
 LOUDNESS_LUFS = -23.0  # EBU R 128
 ONE_SIDE_DB = 20.0 * math.log10(2.0)  # what the mean of a voice and a dead channel lacks

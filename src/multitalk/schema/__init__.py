@@ -8,9 +8,11 @@ nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same a
 from multitalk.boxes import Box
 from multitalk.schema.json_document import read_json
 from multitalk.schema.request import (
+    AudioType,
     Delivery,
     ProfileName,
     Quality,
+    SpeakerOrder,
     SpokenText,
     TalkRequest,
     parse_request,
@@ -28,6 +30,7 @@ from multitalk.schema.s3_config import parse_s3_config
 
 __all__ = [
     "FILENAME",
+    "AudioType",
     "Box",
     "Delivery",
     "ErrorDetails",
@@ -36,6 +39,7 @@ __all__ = [
     "Problem",
     "ProfileName",
     "Quality",
+    "SpeakerOrder",
     "SpokenText",
     "TalkRequest",
     "TalkResult",

@@ -89,6 +89,8 @@ BoxField = Annotated[
 
 ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "realtime", "quality"]
 Quality: TypeAlias = Literal["draft", "standard", "fine"]
+AudioType: TypeAlias = Literal["para", "add", "speech", "singing"]
+SpeakerOrder: TypeAlias = Literal["parallel", "sequential"]  # what an AudioType means
 
 
 class SpokenText(WireModel):
@@ -223,7 +225,7 @@ class TalkRequest(WireModel):
         description="each speaker's voice, in order: a source of sound or video as in "
         "`image_path`, or a text to be spoken, or a list of such texts, spoken one after the other",
     )
-    audio_type: Literal["para", "add", "speech", "singing"] | None = Field(
+    audio_type: AudioType | None = Field(
         None,
         description="`para` together, `add` in turn; `speech` and `singing` are together too",
     )
@@ -320,7 +322,7 @@ class TalkRequest(WireModel):
     # The wire's names, in the words that are used inside.
 
     @property
-    def speaker_order(self) -> Literal["parallel", "sequential"]:
+    def speaker_order(self) -> SpeakerOrder:
         """Whether the voices sound together or in turn."""
         return "sequential" if self.audio_type == "add" else "parallel"
 

@@ -19,6 +19,7 @@ from PIL import Image
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
 from multitalk.job.workdir import job_directory
 from multitalk.media.array_files import write_picture, write_pixels, write_samples
+from multitalk.schema.sources import voice_field
 from multitalk.settings import PREFIX, Settings
 
 FIRST_SPEAKER = "person1"
@@ -99,8 +100,7 @@ class Arguments:
         return {
             "image_path": self._picture(self._image),
             "audio_paths": {
-                name: self._voice(voice, f"audio_paths.{name}")
-                for name, voice in self._voices.items()
+                name: self._voice(voice, voice_field(name)) for name, voice in self._voices.items()
             },
         }
 

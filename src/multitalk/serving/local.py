@@ -25,7 +25,16 @@ from multitalk.messages import Locale
 from multitalk.paths import as_meant, at_home
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.schema import Box, ProfileName, Quality, TalkRequest, TalkResult, parse_request
+from multitalk.schema import (
+    AudioType,
+    Box,
+    ProfileName,
+    Quality,
+    TalkRequest,
+    TalkResult,
+    parse_request,
+)
+from multitalk.schema.sources import map_sources
 from multitalk.serving.arguments import Arguments, Picture, StrPath, Voices, plain
 from multitalk.settings import EngineChoice, Settings
 
@@ -126,7 +135,7 @@ class Studio:
         output: StrPath | None = None,
         *,
         on_progress: Callable[[Progress], None] | None = None,
-        audio_type: Literal["para", "add", "speech", "singing"] | None = None,
+        audio_type: AudioType | None = None,
         bbox: Mapping[str, Box] | None = None,
         mode: Literal["streaming", "clip"] | None = None,
         seed: int | None = None,
@@ -236,7 +245,7 @@ def render(
     *,
     engine: EngineChoice = "auto",
     on_progress: Callable[[Progress], None] | None = None,
-    audio_type: Literal["para", "add", "speech", "singing"] | None = None,
+    audio_type: AudioType | None = None,
     bbox: Mapping[str, Box] | None = None,
     mode: Literal["streaming", "clip"] | None = None,
     seed: int | None = None,
@@ -346,31 +355,22 @@ def make_place(output: Path, *, field: str = "output") -> None:
 
 
 def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object]:
-    """The same input, its relative paths taken from `base`; what is not a path stays as it is."""
-    placed = dict(given)
-    if "image_path" in placed:
-        placed["image_path"] = _placed(placed["image_path"], base, field="image_path")
-    voices = placed.get("audio_paths")
-    if isinstance(voices, Mapping):
-        placed["audio_paths"] = {
-            name: _placed(voice, base, field=f"audio_paths.{name}")
-            for name, voice in voices.items()
-        }
-    return placed
+    """The same input with its relative paths taken from `base`; other sources stay."""
+
+    def placed(field: str, source: str) -> str:
+        if not source.strip():
+            return source  # refused later
+        parsed = parse_source(source, field=field)
+        if not isinstance(parsed, LocalPath):
+            return source
+        return str(base.absolute() / at_home(Path(parsed.text)))
+
+    return map_sources(given, placed)
 
 
 def as_result(talk: Talk) -> RenderedTalk:
     """The record of a talk that lies in a file of the caller's."""
     return RenderedTalk.model_validate(dict(talk.result()))
-
-
-def _placed(source: object, base: Path, *, field: str) -> object:
-    if not isinstance(source, str) or not source.strip():
-        return source  # not for us to judge
-    parsed = parse_source(source, field=field)
-    if not isinstance(parsed, LocalPath):
-        return source
-    return str(base.absolute() / at_home(Path(parsed.text)))
 
 
 def _ignore(progress: Progress) -> None:

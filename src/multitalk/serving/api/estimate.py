@@ -9,13 +9,13 @@ from typing import Any
 from multitalk.errors import NotFound
 from multitalk.inputs.source import Url, parse_source
 from multitalk.job.stages import CLIP_FRAMES
-from multitalk.job.voices import check_talk_seconds, field_of
+from multitalk.job.voices import check_talk_seconds
 from multitalk.messages import Notice, sentence
 from multitalk.schema import JobStatus, SpokenText, TalkRequest, parse_request
 from multitalk.schema.request import has_outside_voice, is_outside
+from multitalk.schema.sources import is_upload, named_sources, voice_field
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.submission import earlier_windows
-from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.sandbox.fair_scheduler import Ticket
 from multitalk.serving.sandbox.ipc import notices_from_json, seconds_from_json
 from multitalk.serving.sandbox.pool import limits_for
@@ -122,7 +122,7 @@ async def talk_seconds(
     Raises:
         RequestError: A voice is wrong, as the worker would say; or reading it costs too much.
     """
-    voices = {field_of(name): voice for name, voice in request.audio_paths.items()}
+    voices = {voice_field(name): voice for name, voice in request.audio_paths.items()}
     recordings = {field: voice for field, voice in voices.items() if isinstance(voice, str)}
     for field, source in recordings.items():
         if field not in uploads and isinstance(parse_source(source, field=field), Url):

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from multitalk.media.audio_encoder import KINDS
 from multitalk.schema import ErrorReply, JobStatus, SpokenText, TalkRequest
-from multitalk.schema.s3_config import FIELDS, NEEDED
+from multitalk.schema.s3_config import S3Config
 from multitalk.serving.api.responses import is_openai
 from multitalk.serving.api.routes.voices import SpeechBody
 from multitalk.serving.api.submission import (
@@ -301,14 +301,7 @@ def body_schemas() -> dict[str, dict[str, Any]]:
         "webhook": _or_null(
             {"type": "string", "format": "uri", "maxLength": MAX_WEBHOOK_CHARACTERS}
         ),
-        "s3Config": _or_null(
-            {
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in FIELDS},
-                "required": list(NEEDED),
-                "additionalProperties": False,
-            }
-        ),
+        "s3Config": _or_null(S3Config.model_json_schema()),
     }
     jobs = {
         "type": "array",

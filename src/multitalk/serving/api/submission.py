@@ -17,9 +17,9 @@ from multitalk.errors import (
     SourceRefused,
 )
 from multitalk.schema import parse_s3_config
+from multitalk.schema.sources import is_upload, named_sources
 from multitalk.schema.validation import WireModel, brief, one_error
 from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.uploads import is_upload, named_sources
 from multitalk.serving.queue import Job, new_job_id
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,

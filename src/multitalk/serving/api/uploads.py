@@ -16,11 +16,11 @@ from typing import Any
 from multitalk.disk import disk_failed
 from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnavailable
 from multitalk.inputs.sniff import SNIFFED_BYTES, Container, sniff
+from multitalk.schema.sources import UPLOAD_SCHEME, is_upload, map_sources, named_sources
 from multitalk.serving.api.database import Database, Upload
 from multitalk.serving.queue import MediaStore
-from multitalk.serving.queue.records import UPLOAD_SCHEME
 
-SCHEME = "upload://"
+UPLOAD_PREFIX = f"{UPLOAD_SCHEME}//"  # of an uploaded file's id
 _ID = re.compile("[0-9a-f]{32}")
 
 
@@ -119,7 +119,7 @@ class UploadStore:
         Raises:
             NotFound: No upload of this owner's.
         """
-        name = source.strip().removeprefix(SCHEME)
+        name = source.strip().removeprefix(UPLOAD_PREFIX)
         upload = self._database.upload(name) if _ID.fullmatch(name) else None
         if upload is None or upload.owner != owner or upload.expires <= now:
             raise NotFound("upload_not_found", field=field)
@@ -135,15 +135,13 @@ class UploadStore:
         """
         if not isinstance(given, Mapping):
             return given
-        sources = dict(named_sources(given))
         names: dict[str, str] = {}
-        for field, source in sources.items():
+        for field, source in named_sources(given):
             if is_upload(source):
                 path = self.path(source, field=field, owner=owner, now=now)
-                names[field] = UPLOAD_SCHEME + await media.put(
-                    path, job_id=job_id, suffix=path.suffix
-                )
-        return with_sources(given, names) if names else given
+                name = await media.put(path, job_id=job_id, suffix=path.suffix)
+                names[field] = UPLOAD_SCHEME + name
+        return map_sources(given, names.get) if names else given
 
     def stored(self, owner: str) -> int:
         """Bytes of an owner's uploads."""
@@ -169,36 +167,3 @@ def _judged(head: bytes) -> Container:
     if container is None:
         raise InvalidRequest("source_unrecognised")
     return container
-
-
-def is_upload(source: str) -> bool:
-    """Whether a source names an upload."""
-    return source.strip().startswith(UPLOAD_SCHEME)
-
-
-def named_sources(given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Every source of a job's input that is a text, with its field; what is malformed has none."""
-    found = []
-    if isinstance(given.get("image_path"), str):
-        found.append(("image_path", given["image_path"]))
-    voices = given.get("audio_paths")
-    if isinstance(voices, Mapping):
-        found += [
-            (f"audio_paths.{name}", voice)
-            for name, voice in voices.items()
-            if isinstance(voice, str)
-        ]
-    return found
-
-
-def with_sources(given: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    """The same input with other sources in some fields."""
-    changed = dict(given)
-    if "image_path" in sources:
-        changed["image_path"] = sources["image_path"]
-    if isinstance(given.get("audio_paths"), Mapping):
-        changed["audio_paths"] = {
-            name: sources.get(f"audio_paths.{name}", voice)
-            for name, voice in given["audio_paths"].items()
-        }
-    return changed

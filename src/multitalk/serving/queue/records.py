@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from multitalk.messages import Locale
 from multitalk.schema import JobStatus
+from multitalk.schema.sources import UPLOAD_SCHEME
 
 # RunPod's defaults.
 EXECUTION_SECONDS = 600.0
@@ -25,7 +26,6 @@ MEDIA_OF_OUTPUT = ("video", "frame", "captions", "windows")  # fields of `Outcom
 
 WINDOWS_SUFFIX = ".npz"  # of the file of a talk's windows
 MAX_TITLE_CHARACTERS = 80
-UPLOAD_SCHEME = "upload:"  # of a source that is one of the job's files in the media store
 
 JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 

@@ -44,8 +44,9 @@ from multitalk.schema import (
     parse_s3_config,
     wanted_locale,
 )
+from multitalk.schema.sources import UPLOAD_SCHEME, map_sources
 from multitalk.serving.queue import Lease, Outcome
-from multitalk.serving.queue.records import UPLOAD_SCHEME, WINDOWS_SUFFIX
+from multitalk.serving.queue.records import WINDOWS_SUFFIX
 from multitalk.serving.worker.queue_client import QueueClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
@@ -170,17 +171,13 @@ class Task:
     ) -> tuple[TalkRequest, JobContext]:
         """The request with its uploads as files, and a context that allows them to be read."""
 
-        def placed(source: Any) -> Any:
-            if not isinstance(source, str) or not source.startswith(UPLOAD_SCHEME):
+        def fetched(_: str, source: str) -> str:
+            if not source.startswith(UPLOAD_SCHEME):
                 return source
             return str(self._client.fetch(source.removeprefix(UPLOAD_SCHEME), context.directory))
 
-        request = request.model_copy(
-            update={
-                "image_path": placed(request.image_path),
-                "audio_paths": {name: placed(voice) for name, voice in request.audio_paths.items()},
-            }
-        )
+        sources = {"image_path": request.image_path, "audio_paths": request.audio_paths}
+        request = request.model_copy(update=map_sources(sources, fetched))
         settings = context.settings
         roots = (*settings.allowed_roots, context.directory)
         return request, replace(context, settings=replace(settings, allowed_roots=roots))

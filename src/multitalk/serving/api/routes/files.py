@@ -15,7 +15,7 @@ from multitalk.serving.api.dependencies import ask_about_picture, caller_of, own
 from multitalk.serving.api.estimate import estimate
 from multitalk.serving.api.request_body import content_length, read_body
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.api.uploads import SCHEME
+from multitalk.serving.api.uploads import UPLOAD_PREFIX
 from multitalk.serving.api.webhooks import webhook_secret
 
 router = APIRouter()
@@ -42,7 +42,7 @@ async def upload(request: Request) -> Response:
         server.sandbox.warm()  # its faces are what is asked for next
     told = {
         "id": kept.id,
-        "source": SCHEME + kept.id,
+        "source": UPLOAD_PREFIX + kept.id,
         "bytes": size,
         "format": container.name,
         "medium": container.medium,

@@ -11,10 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.inputs.sniff import SNIFFED_BYTES, sniff
 from multitalk.inputs.source import Inline, parse_source
+from multitalk.schema.sources import UPLOAD_SCHEME, is_upload, map_sources, named_sources
 from multitalk.serving.api.dependencies import Server, caller_of, owner_of, server_of
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.api.uploads import is_upload, named_sources, with_sources
-from multitalk.serving.queue.records import UPLOAD_SCHEME
 
 router = APIRouter(prefix="/v2/{endpoint}")
 
@@ -30,7 +29,8 @@ async def given_input(request: Request, endpoint: str, job_id: str) -> Response:
         for field, source in named_sources(given)
         if is_upload(source) or _inline(source, field) is not None
     }
-    return json_response({"id": job_id, "input": with_sources(given, files), "files": files})
+    shown = map_sources(given, files.get)
+    return json_response({"id": job_id, "input": shown, "files": files})
 
 
 @router.get("/input/{job_id}/{field:path}", summary="A file that a job was made from")
