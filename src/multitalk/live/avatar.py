@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.effort import EFFORTS
+from multitalk.engines.warp.quality import QUALITIES
 from multitalk.errors import InvalidRequest, LimitExceeded, not_a_choice
 from multitalk.live.head import Head, Portrait
 from multitalk.live.pacing import Clock, Pace, RealTime
@@ -86,8 +86,8 @@ class Avatar:
         """
         _check("size", size, SMALLEST, LARGEST, "pixels")
         _check("ahead_ms", ahead_ms, 0, MOST_AHEAD * FRAME_MS, "ms", step=FRAME_MS)
-        if quality not in EFFORTS:
-            raise not_a_choice("quality", repr(quality), EFFORTS)
+        if quality not in QUALITIES:
+            raise not_a_choice("quality", repr(quality), QUALITIES)
         if not 0 <= motion <= 1.5:
             raise InvalidRequest("avatar_option", field="motion", value=motion, wanted="0 to 1.5")
         self._head: Head | None = Head(

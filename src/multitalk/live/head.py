@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import Scene, Speaker
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
-from multitalk.engines.warp.acting import Actor
-from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.engine import face_notices, fit_within
-from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.poses import PoseAnimator
+from multitalk.engines.warp.quality import QUALITIES
+from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import build_rig
 from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
@@ -49,18 +49,18 @@ class Head:
         shape = (pixels.shape[0], pixels.shape[1])
         assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=shape)
         face = assigned[0].scaled(scale)
-        effort = EFFORTS[quality]
+        preset = QUALITIES[quality]
         height, width = self.picture.shape[:2]
         with threadpool_limits(1, user_api="blas"):
-            rig = build_rig(face, picture_size=(height, width), lattice_steps=effort.lattice_steps)
-        self._puppet = Puppet(self.picture, rig, effort=effort)
-        self._actor = Actor(rig, seed=seed, person=0, motion=motion)
+            rig = build_rig(face, picture_size=(height, width), lattice_steps=preset.lattice_steps)
+        self._puppet = HeadRenderer(self.picture, rig, quality=preset)
+        self._actor = PoseAnimator(rig, seed=seed, person=0, motion=motion)
         self.notices: tuple[Notice, ...] = (*notices, *turned, *face_notices(NAME, face, scale))
 
     def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
         """The next frame, RGB uint8 [H, W, 3], of a track of one frame and its pitch."""
         frame = self.picture.copy()
-        (pose,) = self._actor.perform(track, pitch=np.array([pitch], np.float32))
+        (pose,) = self._actor.poses(track, pitch=np.array([pitch], np.float32))
         self._puppet.draw(frame, pose)
         return frame
 

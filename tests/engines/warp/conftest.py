@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.face.detector import detect_faces
 from multitalk.face.landmarks import FaceLandmarks
@@ -36,5 +36,5 @@ def rig(portrait: NDArray[np.uint8], face: FaceLandmarks) -> Rig:
 
 
 @pytest.fixture
-def puppet(portrait: NDArray[np.uint8], rig: Rig) -> Puppet:
-    return Puppet(portrait, rig)
+def renderer(portrait: NDArray[np.uint8], rig: Rig) -> HeadRenderer:
+    return HeadRenderer(portrait, rig)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from multitalk.engines.warp.acting import INDEX
-from multitalk.engines.warp.puppet import Pose
+from multitalk.engines.warp.poses import INDEX
+from multitalk.engines.warp.renderer import Pose
 from multitalk.engines.warp.rig import WEIGHTS
 
 

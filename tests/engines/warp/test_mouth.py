@@ -6,12 +6,12 @@ import pytest
 from numpy.typing import NDArray
 from posing import pose
 
-from multitalk.engines.warp.acting import open_weight
-from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import Aperture, MouthInterior
-from multitalk.engines.warp.own_mouth import cut_own_mouth
-from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.poses import open_weight
+from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig
+from multitalk.engines.warp.shading import LipShading
+from multitalk.engines.warp.teeth import extract_mouth
 from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
 
@@ -20,19 +20,19 @@ def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return image.astype(float) @ (0.30, 0.59, 0.11)
 
 
-def aperture_of(puppet: Puppet, **weights: float) -> Aperture:
+def aperture_of(renderer: HeadRenderer, **weights: float) -> Aperture:
     drawn = pose(**weights)
-    rig = puppet.rig
-    return puppet._aperture(
+    rig = renderer.rig
+    return renderer._aperture(
         rig.upper.displacement(drawn.weights), rig.lower.displacement(drawn.weights)
     )
 
 
-def test_a_smiling_mouth_becomes_round(portrait: NDArray[np.uint8], puppet: Puppet) -> None:
-    opened = open_weight(puppet.rig, 0.045)
+def test_a_smiling_mouth_becomes_round(portrait: NDArray[np.uint8], renderer: HeadRenderer) -> None:
+    opened = open_weight(renderer.rig, 0.045)
     narrow, wide = portrait.copy(), portrait.copy()
-    puppet.draw(narrow, pose(rounding=0.9, seal=1, open=opened, round=0.8))
-    puppet.draw(wide, pose(seal=1, open=opened, spread=0.6))
+    renderer.draw(narrow, pose(rounding=0.9, seal=1, open=opened, round=0.8))
+    renderer.draw(wide, pose(seal=1, open=opened, spread=0.6))
     with FaceDetector() as detector:
         photograph, o, i = (
             detector.detect(frame)[0].mouth_width for frame in (portrait, narrow, wide)
@@ -41,11 +41,11 @@ def test_a_smiling_mouth_becomes_round(portrait: NDArray[np.uint8], puppet: Pupp
     assert o < 0.75 * i
 
 
-def test_a_round_mouth_is_open_in_its_middle_only(puppet: Puppet) -> None:
-    opened = open_weight(puppet.rig, 0.045)
+def test_a_round_mouth_is_open_in_its_middle_only(renderer: HeadRenderer) -> None:
+    opened = open_weight(renderer.rig, 0.045)
     for weights, share in (({"round": 0.8}, (0.15, 0.60)), ({"spread": 0.6}, (0.75, 1.0))):
-        gap = aperture_of(puppet, seal=1, open=opened, **weights).gap
-        assert gap[len(gap) // 2] > 0.02 * puppet.rig.frame.height
+        gap = aperture_of(renderer, seal=1, open=opened, **weights).gap
+        assert gap[len(gap) // 2] > 0.02 * renderer.rig.frame.height
         assert share[0] < np.mean(gap > 0.25 * gap.max()) < share[1]
 
 
@@ -57,7 +57,7 @@ def test_pushed_out_lips_shine_and_shade_the_chin() -> None:
     region = np.full((160, 200, 3), 100, np.float32)
     outer = (np.float32([100, 68]), np.float32([100, 100]))
     grey = np.full(3, 150, np.float32)
-    LipLight(across, down, 80.0, grey, grey).push_out(region, (0, 0), aperture, outer, 1.0)
+    LipShading(across, down, 80.0, grey, grey).push_out(region, (0, 0), aperture, outer, 1.0)
     assert region[92, 100, 0] > 110  # on the lower lip
     assert region[110, 100, 0] < 92  # under it
     assert region[83, 60, 0] < 92  # at the corner
@@ -68,14 +68,14 @@ def test_a_black_and_white_photograph_stays_so(portrait: NDArray[np.uint8], rig:
     grey = np.repeat(luma(portrait).astype(np.uint8)[..., None], 3, 2)
     frame = grey.copy()
     drawn = pose(seal=1, open=open_weight(rig, 0.09), round=0.3, rounding=0.3)
-    Puppet(grey, rig).draw(frame, drawn)
+    HeadRenderer(grey, rig).draw(frame, drawn)
     assert np.ptp(frame.astype(int), axis=2).max() <= 3
 
 
 def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:
-    aperture = aperture_of(Puppet(portrait, rig), seal=1, open=0.5)
+    aperture = aperture_of(HeadRenderer(portrait, rig), seal=1, open=0.5)
     region = np.full((*portrait.shape[:2], 3), 200, np.float32)
     for degrees in (-60, 60):
         head = replace(rig.frame, yaw_degrees=degrees)
@@ -94,7 +94,7 @@ def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
 def test_a_row_that_runs_into_the_lower_teeth_is_not_taken() -> None:
     picture = photographed_teeth(specks=False)
     cv2.rectangle(picture, (108, 84), (132, 122), (215, 210, 200), -1)
-    assert cut_own_mouth(picture, open_mouth_points(), 120.0, 165.0).teeth is None
+    assert extract_mouth(picture, open_mouth_points(), 120.0, 165.0).teeth is None
 
 
 def photographed_teeth(specks: bool) -> NDArray[np.uint8]:
@@ -123,7 +123,7 @@ def open_mouth_points() -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("specks", [False, True])
 def test_own_teeth_are_one_row_without_specks_or_holes(specks: bool) -> None:
-    own = cut_own_mouth(photographed_teeth(specks), open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(photographed_teeth(specks), open_mouth_points(), 120.0, 165.0)
     assert own.teeth is not None
     row = (own.teeth * own.cover) > 0.5
     count, _ = cv2.connectedComponents(row.astype(np.uint8))
@@ -135,7 +135,7 @@ def test_own_teeth_are_one_row_without_specks_or_holes(specks: bool) -> None:
 def test_teeth_that_are_hardly_seen_are_not_used() -> None:
     picture = photographed_teeth(specks=False)
     picture[84:97, 108:160] = (60, 20, 20)
-    own = cut_own_mouth(picture, open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(picture, open_mouth_points(), 120.0, 165.0)
     assert own.teeth is None
 
 
@@ -144,18 +144,18 @@ def test_what_hangs_from_nothing_is_no_row_of_upper_teeth() -> None:
     inside = picture[84:97, 108:193].copy()
     picture[84:97, 108:193] = (60, 20, 20)  # a dark palate, and a bright tongue below it
     picture[101:114, 108:193] = inside
-    own = cut_own_mouth(picture, open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(picture, open_mouth_points(), 120.0, 165.0)
     assert own.teeth is None
 
 
 def test_the_folds_of_a_smile_fade_when_it_goes_and_come_back(
     portrait: NDArray[np.uint8], rig: Rig
 ) -> None:
-    puppet = Puppet(portrait, rig)
+    renderer = HeadRenderer(portrait, rig)
     smiling, relaxed, again = (portrait.copy() for _ in range(3))
-    puppet.draw(smiling, pose())
-    puppet.draw(relaxed, pose(seal=1, round=0.8))
-    puppet.draw(again, pose())
+    renderer.draw(smiling, pose())
+    renderer.draw(relaxed, pose(seal=1, round=0.8))
+    renderer.draw(again, pose())
     np.testing.assert_array_equal(again, smiling)
     assert fold_depth(relaxed) < 0.6 * fold_depth(smiling)
 

@@ -3,18 +3,17 @@ import numpy as np
 from numpy.typing import NDArray
 from posing import pose
 
-from multitalk.engines.warp.field import move_points
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.lip_layout import (
+from multitalk.engines.warp.displacement import displace_points
+from multitalk.engines.warp.expressions import EXPRESSIONS
+from multitalk.engines.warp.face_frame import (
     LOWER_LIP,
     MOUTH_CORNERS,
     NUM_POINTS,
     UPPER_LIP,
-    LipLayout,
+    HeadFrame,
+    MouthLayout,
 )
-from multitalk.engines.warp.rig import Rig, build_rig
-from multitalk.engines.warp.sealing import Lips
-from multitalk.engines.warp.shapes import EXPRESSIONS
+from multitalk.engines.warp.rig import InnerLips, Rig, build_rig
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -23,7 +22,7 @@ SIZE = (440, 440)
 
 def outside(rig: Rig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Face heights of each lattice point outside the hull of all landmarks, and its row."""
-    x, y = rig.lower.grid.places()
+    x, y = rig.lower.grid.coordinates()
     hull = cv2.convexHull(rig.points[:NUM_POINTS, :2].astype(np.float32))
     away = [
         -cv2.pointPolygonTest(hull, (float(a), float(b)), True)
@@ -66,15 +65,15 @@ def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_it
 ) -> None:
     gape = 0.12 * face.height
     points = face.points.copy()
-    side = LipLayout.of(HeadFrame.of(face)).side[list(UPPER_LIP)]
+    side = MouthLayout.of(HeadFrame.of(face)).side[list(UPPER_LIP)]
     points[list(UPPER_LIP), 1] += gape * side**2
     points[[*LOWER_LIP, *MOUTH_CORNERS, mesh.CHIN], 1] += gape
     rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
     weights = pose(seal=1.0).weights
     upper, lower = rig.upper.displacement(weights), rig.lower.displacement(weights)
     grid, height = rig.upper.grid, rig.frame.height
-    gaps = Lips.of(rig.points, rig.frame, grid).gaps(upper, lower) / height
+    gaps = InnerLips.of(rig.points, rig.frame, grid).gaps(upper, lower) / height
     assert gaps[1:-1].max() < 0.003
     assert gaps.min() > -0.02
-    line = move_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)[:, 1]
+    line = displace_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)[:, 1]
     assert max(line[0], line[-1]) - line[5] < 0.01 * height

@@ -11,13 +11,12 @@ from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
-from multitalk.engines.warp.acting import Actor
-from multitalk.engines.warp.attention import directions_to_others
-from multitalk.engines.warp.directions import gives_directions
-from multitalk.engines.warp.effort import EFFORTS, Effort
 from multitalk.engines.warp.eyes import eyes_are_shut
-from multitalk.engines.warp.mood import course_of
-from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.gaze import directions_to_others
+from multitalk.engines.warp.poses import PoseAnimator
+from multitalk.engines.warp.prompt_cues import mood_timeline, requests_acting
+from multitalk.engines.warp.quality import QUALITIES, RenderQuality
+from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
@@ -73,17 +72,18 @@ class WarpEngine:
             scene.speakers, found, scale=scale, portrait_size=(height, width)
         )
         faces = [face.scaled(scale) for face in assigned]
-        effort = EFFORTS[options.quality]
+        quality = QUALITIES[options.quality]
         # Small systems of equations: a second BLAS thread only gets in the encoder's way.
         with threadpool_limits(1, user_api="blas"):
-            rigs = _rig_all(faces, picture, effort)
-        puppets = [
-            Puppet(picture, rig, alone=not _overlaps(rig, rigs), effort=effort) for rig in rigs
+            rigs = _rig_all(faces, picture, quality)
+        renderers = [
+            HeadRenderer(picture, rig, alone=not _overlaps(rig, rigs), quality=quality)
+            for rig in rigs
         ]
-        course = course_of(scene.prompt)
+        course = mood_timeline(scene.prompt)
         heads = [rig.frame for rig in rigs]
-        actors = [
-            Actor(
+        animators = [
+            PoseAnimator(
                 rig,
                 seed=options.seed,
                 person=person,
@@ -109,11 +109,11 @@ class WarpEngine:
             length = len(tracks[0])
             frames = np.empty((length, *picture.shape), np.uint8)
             frames[:] = picture
-            for person, (puppet, actor) in enumerate(zip(puppets, actors, strict=True)):
+            for person, (renderer, animator) in enumerate(zip(renderers, animators, strict=True)):
                 others = tracks[:person] + tracks[person + 1 :]
-                poses = actor.perform(tracks[person], pitch=next(pitches[person]), others=others)
+                poses = animator.poses(tracks[person], pitch=next(pitches[person]), others=others)
                 for frame, pose in zip(frames, poses, strict=True):
-                    puppet.draw(frame, pose)
+                    renderer.draw(frame, pose)
             yield FrameChunk(frames, first, notices if first == 0 else ())
             first += length
 
@@ -146,7 +146,7 @@ def fit_within(
 
 
 def _rig_all(
-    faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8], effort: Effort
+    faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8], quality: RenderQuality
 ) -> list[Rig]:
     height, width = picture.shape[:2]
     centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
@@ -155,7 +155,7 @@ def _rig_all(
             face,
             picture_size=(height, width),
             neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
-            lattice_steps=effort.lattice_steps,
+            lattice_steps=quality.lattice_steps,
         )
         for i, face in enumerate(faces)
     ]
@@ -176,7 +176,7 @@ def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
 def _notices(
     scene: Scene, faces: Sequence[FaceLandmarks], num_found: int, scale: float
 ) -> Iterator[Notice]:
-    if gives_directions(scene.prompt):
+    if requests_acting(scene.prompt):
         yield Notice("prompt_not_acted", {})
     if num_found > len(faces) and any(speaker.box is None for speaker in scene.speakers):
         yield Notice("faces_chosen", {"faces": num_found, "speakers": len(faces)})

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.glasses import wears_glasses
-from multitalk.engines.warp.interpolation import interpolate_monotone, smoothstep
-from multitalk.engines.warp.mouth_parts import LUMA, blurred
+from multitalk.engines.warp.smoothing import interpolate_monotone, smoothstep
+from multitalk.engines.warp.teeth import LUMA, gaussian_blur
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -139,7 +138,7 @@ class Eye:
         luma = self._base[..., :3].astype(np.float32) @ LUMA
         size = max(3, round(RIM_THINNER_THAN * self._width)) | 1
         window = np.ones((size, 1), np.uint8)
-        lines = cv2.morphologyEx(blurred(luma, 0.5), cv2.MORPH_BLACKHAT, window)
+        lines = cv2.morphologyEx(gaussian_blur(luma, 0.5), cv2.MORPH_BLACKHAT, window)
         above = (self._y - self._top) / np.maximum(self._edge - self._top, 1.0)
         in_the_way = (above > LID_STARTS) & (self._y < self._edge - 0.02 * self._width)
         columns = np.abs(self._x).min(0) < 0.42 * self._width
@@ -206,8 +205,8 @@ class Eye:
         is_skin = np.zeros((height, width), np.float32)
         is_skin[rows[kept], columns[kept]] = 1
         reach = SKIN_SPREADS * self._width
-        near = blurred(self._base * is_skin[..., None], reach)
-        share = blurred(is_skin, reach)[..., None]
+        near = gaussian_blur(self._base * is_skin[..., None], reach)
+        share = gaussian_blur(is_skin, reach)[..., None]
         mixed = (near + PLANE_SHARE * painted) / (share + PLANE_SHARE)
         return np.clip(mixed, 0, 255).astype(np.float32)
 
@@ -247,7 +246,7 @@ class Eye:
     def _grain(self) -> Array:
         """The fine structure of the skin below, which a painted lid has, too: [h, w, C]."""
         base = self._base.astype(np.float32)
-        fine = base - blurred(base, max(1.0, 0.025 * self._width))
+        fine = base - gaussian_blur(base, max(1.0, 0.025 * self._width))
         down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
         size = fine.shape[1::-1]
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
@@ -355,3 +354,43 @@ def _brightness(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> floa
     limit = np.array(picture.shape[1::-1]) - 1
     x, y = np.clip(places.round().astype(int), 0, limit).T
     return float(np.median(picture[y, x, :3] @ LUMA))
+
+
+INNER_CORNERS = (133, 362)  # of the right eye and the left
+# Where the bridge is looked for, in distances between the inner corners: across and along the nose.
+ACROSS, ABOVE, BELOW = 0.16, 0.45, 0.70
+ROWS, COLUMNS = 81, 17
+THINNER_THAN = 31  # rows
+ASIDE = 8  # rows at either end, where the filter sees half of its window
+# How dark the line is, of the skin around it, in all columns but a few. Measured on 114 pictures:
+# 0.32 to 0.86 on those with glasses, at most 0.25 on those without.
+BRIDGE = 0.28
+COLUMNS_ASIDE = 0.2
+
+
+def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bool:
+    """Whether there is a bridge between the eyes.
+
+    Args:
+        picture: uint8 [H, W, C], RGB first.
+        points: The mesh [478, 2 or more] in pixels of the picture.
+    """
+    right, left = (points[index, :2] for index in INNER_CORNERS)
+    distance = float(np.linalg.norm(left - right))
+    if distance < 1:
+        return False
+    across = (left - right) / distance
+    along = np.array([-across[1], across[0]])
+    u, v = np.meshgrid(np.linspace(-ACROSS, ACROSS, COLUMNS), np.linspace(-ABOVE, BELOW, ROWS))
+    places = (left + right) / 2 + (u[..., None] * across + v[..., None] * along) * distance
+    nose = cv2.remap(
+        picture,
+        places.astype(np.float32),
+        None,  # type: ignore[call-overload]
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    luma = nose[..., :3].astype(np.float32) @ LUMA
+    lines = cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, np.ones((THINNER_THAN, 1), np.uint8))
+    darkest = np.quantile(lines[ASIDE:-ASIDE].max(0), COLUMNS_ASIDE)
+    return bool(darkest > BRIDGE * max(float(np.median(luma)), DARKEST_SKIN))

@@ -12,11 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.interpolation import ramp, smoothstep
-from multitalk.engines.warp.lip_layout import LOWER_RED_INNER, LOWER_RED_OUTER
-from multitalk.engines.warp.mouth_parts import LUMA, PATCH_TOP, MouthParts, Sprite, blurred
-from multitalk.engines.warp.own_mouth import OwnMouth, cut_own_mouth
+from multitalk.engines.warp.face_frame import LOWER_RED_INNER, LOWER_RED_OUTER, HeadFrame
+from multitalk.engines.warp.smoothing import ramp, smoothstep
+from multitalk.engines.warp.teeth import (
+    LUMA,
+    PATCH_TOP,
+    MouthSprites,
+    PhotographedMouth,
+    Sprite,
+    extract_mouth,
+    gaussian_blur,
+)
 from multitalk.face import mesh
 
 CAVITY = np.array([46, 18, 18], np.float32)
@@ -28,7 +34,7 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: what lies 
 GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
 
 
-def three_times(cover: Array) -> Array:
+def three_channels(cover: Array) -> Array:
     """Cover [h, w] for each of three channels, [h, w, 3]: quicker than broadcasting by numpy."""
     return cv2.merge((cover, cover, cover)).astype(np.float32, copy=False)
 
@@ -51,7 +57,7 @@ class Aperture:
 
     @classmethod
     def between(cls, upper: Array, lower: Array, down: NDArray[np.float64]) -> "Aperture":
-        """Lips that crossed meet half-way; `down` is the unit vector down the face."""
+        """InnerLips that crossed meet half-way; `down` is the unit vector down the face."""
         gap = ((lower - upper) @ down).astype(np.float32)
         crossed = (np.clip(-gap, 0, None)[:, None] * down / 2).astype(np.float32)
         upper, lower = upper - crossed, lower + crossed
@@ -76,7 +82,7 @@ class MouthInterior:
         light = skin_colour(picture, points, self._width)
         skin_luma = float(light @ LUMA)
         density = self._width * (4 if self._width < 90 else 2)
-        self._parts = MouthParts(
+        self._parts = MouthSprites(
             density=density,
             blur=max(0.6, 0.9 * density / self._width),
             exposure=float(np.clip((skin_luma / 165.0) ** 0.6, 0.35, 1.12)),
@@ -87,9 +93,9 @@ class MouthInterior:
         # Towards which end of a mouth in profile nothing is drawn, and how certainly: -1..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
         self._inner_lip = lip_colour(picture, points) * wet
-        self._own: OwnMouth | None = None
+        self._own: PhotographedMouth | None = None
         if parted > 0.05:
-            self._own = cut_own_mouth(picture, points, self._width, skin_luma)
+            self._own = extract_mouth(picture, points, self._width, skin_luma)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the lips meet when the jaw closes; moves with the skull.
         self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * 0.38
@@ -139,16 +145,16 @@ class MouthInterior:
         )
         self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
         view = region[low[1] : high[1], low[0] : high[0]]
-        rim = np.clip(blurred(opening, max(1.0, self._width * 0.02)) - opening, 0, 1)
-        view *= three_times(1 - np.float32(0.35) * rim)
-        view += (inside - view) * three_times(opening)
+        rim = np.clip(gaussian_blur(opening, max(1.0, self._width * 0.02)) - opening, 0, 1)
+        view *= three_channels(1 - np.float32(0.35) * rim)
+        view += (inside - view) * three_channels(opening)
 
     def _opening_mask(self, outline: Array, size: NDArray[np.int_]) -> Array:
         width, height = (int(n) for n in size)
         fine = np.zeros((height * 2, width * 2), np.uint8)
         cv2.fillPoly(fine, [np.round(outline * 2 * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-        return blurred(mask.astype(np.float32) / 255, max(0.6, self._width * 0.009))
+        return gaussian_blur(mask.astype(np.float32) / 255, max(0.6, self._width * 0.009))
 
     def _near_part(
         self, aperture: Aperture, place: NDArray[np.int_], size: NDArray[np.int_]
@@ -241,7 +247,7 @@ class MouthInterior:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
         )
-        inside *= three_times(1 - placed[..., 3] / np.float32(255))
+        inside *= three_channels(1 - placed[..., 3] / np.float32(255))
         inside += placed[..., :3] * light
 
     def _light(
@@ -251,14 +257,14 @@ class MouthInterior:
 
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
         """
-        soft = blurred(opening, max(1.0, self._width * 0.035))
+        soft = gaussian_blur(opening, max(1.0, self._width * 0.035))
         lowered, raised = (self._shifted(soft, way * 0.04) for way in (1, -1))
         light = np.clip(0.50 + 0.66 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
-        inside *= three_times(light.astype(np.float32))
+        inside *= three_channels(light.astype(np.float32))
         seen = spoken * float(np.clip(aperture.gap.max() / (0.12 * self._width), 0, 1))
         along_lip = smoothstep(0.75 - raised, 0, 0.5) * smoothstep(lowered, 0.30, 0.80)
         inner_lip = np.float32(0.75 * seen) * along_lip
-        inside += (self._inner_lip - inside) * three_times(inner_lip.astype(np.float32))
+        inside += (self._inner_lip - inside) * three_channels(inner_lip.astype(np.float32))
 
     def _shifted(self, cover: Array, down: float) -> Array:
         """A cover moved by `down` mouth widths."""

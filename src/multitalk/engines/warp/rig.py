@@ -11,13 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.field import FieldBasis, Grid
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.interpolation import smoothstep, thin_plate
-from multitalk.engines.warp.lip_layout import LOWER_LIP, NUM_POINTS, UPPER_LIP, LipLayout
-from multitalk.engines.warp.reach import FARTHEST, expression_reach, head_reach, own_side
-from multitalk.engines.warp.sealing import Lips, sealed
-from multitalk.engines.warp.shapes import EXPRESSIONS, closing_moves, expression_shapes
+from multitalk.engines.warp.displacement import DisplacementBasis, Grid, displace_points
+from multitalk.engines.warp.expressions import (
+    EXPRESSIONS,
+    closing_displacements,
+    expression_displacements,
+)
+from multitalk.engines.warp.face_frame import (
+    LOWER_LIP,
+    NUM_POINTS,
+    UPPER_LIP,
+    HeadFrame,
+    MouthLayout,
+)
+from multitalk.engines.warp.motion_fields import (
+    FARTHEST,
+    expression_falloff,
+    head_falloff,
+    neighbour_mask,
+)
+from multitalk.engines.warp.smoothing import smoothstep, thin_plate
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -49,9 +62,9 @@ class Rig:
 
     points: NDArray[np.float64]
     frame: HeadFrame
-    layout: LipLayout
-    upper: FieldBasis
-    lower: FieldBasis
+    layout: MouthLayout
+    upper: DisplacementBasis
+    lower: DisplacementBasis
     box: tuple[int, int, int, int]
     overlap: float
     open_gap: float
@@ -76,19 +89,19 @@ def build_rig(
     """
     points = face.points.astype(np.float64)
     frame = HeadFrame.of(face)
-    layout = LipLayout.of(frame)
+    layout = MouthLayout.of(frame)
     xy = points[:NUM_POINTS, :2]
     centre = frame.origin[:2]
     grid = _region(frame, centre, picture_size, lattice_steps)
-    shapes = expression_shapes(frame, layout)
-    moves = [shapes[name] for name in EXPRESSIONS] + closing_moves(frame, layout)
+    shapes = expression_displacements(frame, layout)
+    moves = [shapes[name] for name in EXPRESSIONS] + closing_displacements(frame, layout)
     projected = np.stack([move @ frame.axes[:, :2] for move in moves])  # [E + C, N, 2]
-    near_face = expression_reach(points, frame, grid)
+    near_face = expression_falloff(points, frame, grid)
     anchors = _Anchors.around(points, frame, layout, grid)
-    x, y = grid.places()
-    distinct = own_side((x, y), centre, neighbours, frame.height)
+    x, y = grid.coordinates()
+    distinct = neighbour_mask((x, y), centre, neighbours, frame.height)
     near_face *= distinct
-    lips = Lips.of(points, frame, grid)
+    lips = InnerLips.of(points, frame, grid)
     upper, lower = (
         _expression_fields(
             xy=xy,
@@ -101,8 +114,8 @@ def build_rig(
         )
         for left_out in (LOWER_LIP, UPPER_LIP)
     )
-    expression = sealed(lips, upper, lower)
-    reach = head_reach(frame, grid) * distinct
+    expression = close_lips(lips, upper, lower)
+    reach = head_falloff(frame, grid) * distinct
     motion = _motion_fields(
         points=points, frame=frame, anchors=anchors, grid=grid, reach=reach, distinct=distinct
     )
@@ -111,7 +124,7 @@ def build_rig(
         moving = np.logical_or(moving, np.abs(fields).max((0, 3)) > 0.02)
     top, bottom = _span(moving.any(axis=1))
     left, right = _span(moving.any(axis=0))
-    small = grid.cut(top, bottom, left, right)
+    small = grid.crop(top, bottom, left, right)
     seal, opened, rounded = (EXPRESSIONS.index(name) for name in ("seal", "open", "round"))
     middle = len(mesh.LIPS_INNER_UPPER) // 2
     sealed_gap = lips.gaps(expression[0][seal], expression[1][seal])[middle]
@@ -119,7 +132,7 @@ def build_rig(
     round_gap = lips.gaps(expression[0][rounded], expression[1][rounded])[middle]
     height, width = picture_size
     bases = [
-        FieldBasis(
+        DisplacementBasis(
             small,
             np.concatenate([fields, motion])[:, top:bottom, left:right]
             .reshape(len(WEIGHTS), -1)
@@ -184,12 +197,12 @@ class _Anchors:
 
     @classmethod
     def around(
-        cls, points: NDArray[np.float64], frame: HeadFrame, layout: LipLayout, grid: Grid
+        cls, points: NDArray[np.float64], frame: HeadFrame, layout: MouthLayout, grid: Grid
     ) -> "_Anchors":
         outline = points[list(mesh.OVAL), :2]
         middle = outline.mean(0)
         rings = np.concatenate([middle + (outline - middle) * k for k in (1.25, 1.6)])
-        x, y = grid.places()
+        x, y = grid.coordinates()
         columns, rows = np.linspace(x[0, 0], x[0, -1], 7), np.linspace(y[0, 0], y[-1, 0], 7)
         border = np.concatenate(
             [
@@ -232,7 +245,7 @@ def _expression_fields(
     held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
     values = np.concatenate([projected[:, kept], held], 1)  # [E, N, 2]
     flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
-    x, y = grid.places()
+    x, y = grid.coordinates()
     # Landmarks of a turned head crowd together at its far side: more smoothing, or the field folds.
     smoothing = 2e-4 if abs(frame.yaw_degrees) < 28 else 4e-3
     near = near_face > 0
@@ -257,7 +270,7 @@ def _motion_fields(
     distinct: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Dense fields of `MOTIONS` for small turns about the neck: [M, rows, columns, 2]."""
-    x, y = grid.places()
+    x, y = grid.coordinates()
     ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
     outer_ring = anchors.rings[len(mesh.OVAL) :]
     depth = thin_plate(
@@ -300,3 +313,73 @@ def _motion_fields(
     fields[3, ..., 0] += SHOULDERS_FOLLOW * frame.width * along
     fields[4, ..., 1] += SHOULDERS_FOLLOW * frame.height * along
     return fields
+
+
+# Closed lips touch, they do not just meet: teeth and gums show a little inside the landmarks.
+PRESSED, MOST_PRESSED = 0.25, 0.014  # of the photograph's gap, and at most, in face heights
+RIDGE = 0.02  # of the largest effect of a move
+
+
+@dataclass(frozen=True)
+class InnerLips:
+    """The inner lips of the photograph, for measuring what a pair of fields does to them.
+
+    Attributes:
+        above: Lower edge of the upper lip, pixels [11, 2].
+        below: Upper edge of the lower lip, likewise.
+        down: Unit vector down the face.
+        height: Of the face, pixels.
+        grid: The fields' lattice.
+    """
+
+    above: NDArray[np.float64]
+    below: NDArray[np.float64]
+    down: NDArray[np.float64]
+    height: float
+    grid: Grid
+
+    @classmethod
+    def of(cls, points: NDArray[np.float64], frame: HeadFrame, grid: Grid) -> "InnerLips":
+        """Those of a head's landmarks."""
+        above, below = (
+            points[list(lip), :2] for lip in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER)
+        )
+        down = frame.axes[1, :2] / np.hypot(*frame.axes[1, :2])
+        return cls(above, below, down, frame.height, grid)
+
+    def gaps(
+        self, upper: NDArray[np.floating] | None = None, lower: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float64]:
+        """Signed pixels between the lips at the 11 points, moved by the fields or at rest."""
+        above, below = self.above, self.below
+        if upper is not None and lower is not None:
+            above = displace_points(above, upper.astype(np.float32), self.grid).astype(np.float64)
+            below = displace_points(below, lower.astype(np.float32), self.grid).astype(np.float64)
+        return (below - above) @ self.down
+
+
+def close_lips(
+    lips: InnerLips, upper: NDArray[np.float64], lower: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The fields of all expressions, and `seal` such that the photograph's lips touch everywhere.
+
+    A smooth field cannot follow every landmark: it leaves a gap here and crushes the lips there.
+    Gaps are linear in the fields, so the right shares of the closing moves, which follow the
+    expressions in `upper` and `lower`, are the least-squares solution.
+    """
+    count, seal = len(EXPRESSIONS), EXPRESSIONS.index("seal")
+    before, after = lips.gaps(), lips.gaps(upper[seal], lower[seal])
+    effects = [
+        lips.gaps(above, below) - before
+        for above, below in zip(upper[count:], lower[count:], strict=True)
+    ]
+    wanted = -np.clip(PRESSED * before, 0, MOST_PRESSED * lips.height) - after
+    # A little ridge: neighbouring moves would fight for the last hundredth of a pixel.
+    system = np.stack(effects, 1)  # [11, C]
+    ridge = RIDGE * np.abs(system).max() * np.eye(len(effects))
+    shares = np.linalg.lstsq(
+        np.concatenate([system, ridge]), np.r_[wanted, np.zeros(len(effects))], rcond=None
+    )[0]
+    for fields in (upper, lower):
+        fields[seal] += np.tensordot(shares, fields[count:], 1)
+    return upper[:count], lower[:count]

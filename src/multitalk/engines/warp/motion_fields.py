@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.field import Grid
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.interpolation import smoothstep
-from multitalk.engines.warp.lip_layout import NUM_POINTS
+from multitalk.engines.warp.displacement import Grid
+from multitalk.engines.warp.face_frame import NUM_POINTS, HeadFrame
+from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 
 # Face heights from the face's centre from which on nothing moves, and where that begins to fade.
@@ -17,11 +16,11 @@ LOOSE_AT_THE_EDGE = 0.4  # of the head's movement
 BESIDE_THE_JAW, BELOW_THE_CHIN = 0.10, 0.42
 
 
-def expression_reach(
+def expression_falloff(
     points: NDArray[np.float64], frame: HeadFrame, grid: Grid
 ) -> NDArray[np.float64]:
     """1 on the face, 0 a little way outside it, later below the chin: [rows, columns]."""
-    x, y = grid.places()
+    x, y = grid.coordinates()
     # Of all landmarks: the lips and the nose of a turned head stand out over its oval.
     outline = cv2.convexHull(points[:NUM_POINTS, :2].astype(np.float32))[:, 0]
     middle = points[list(mesh.OVAL), :2].mean(0)
@@ -48,13 +47,13 @@ def expression_reach(
     return (1 - smoothstep(faded, 0, 1)).astype(np.float64)
 
 
-def head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
+def head_falloff(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
     """1 on face and hair, fading over neck and surroundings and, in part, to the region's border.
 
     Where a head is cut off by the picture's edge, it comes in and goes out by `LOOSE_AT_THE_EDGE`:
     held fast there its hair would be torn, and moved in full more would have to be made up.
     """
-    x, y = grid.places()
+    x, y = grid.coordinates()
     flat = np.stack([x - frame.origin[0], y - frame.origin[1], np.zeros_like(x)], -1)
     right = flat @ frame.axes[0] / frame.width
     down = flat @ frame.axes[1] / frame.height
@@ -67,7 +66,7 @@ def head_reach(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
     return (on_head * on_neck * at_border).astype(np.float64)
 
 
-def own_side(
+def neighbour_mask(
     places: tuple[NDArray[np.float64], NDArray[np.float64]],
     centre: NDArray[np.float64],
     neighbours: tuple[NDArray[np.float64], ...],

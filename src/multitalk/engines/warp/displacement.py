@@ -1,8 +1,7 @@
-"""Dense motion on a coarse grid: a weighted sum of fields, turned around for sampling.
+"""Displacement fields on a coarse lattice: weighted sum, inversion, upsampling to pixels.
 
-A `FieldBasis` holds one displacement field for each movement a head can make. For a frame their
-weighted sum says where each place of the photograph goes; sampling needs the opposite, which place
-comes here, so the sum is inverted by fixed-point iteration and only then enlarged to pixels.
+A `DisplacementBasis` holds one field per movement. The weighted sum d(x) of a frame is a forward
+map; sampling needs its inverse, which is found on the lattice and then upsampled to pixels.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 
 INVERSE_STEPS = 5
-DAMPING = 0.75  # a full step overshoots where the lips stretch most
+DAMPING = 0.75  # undamped steps overshoot where the lips stretch most
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Grid:
     """A coarse lattice over a part of the picture.
 
     Attributes:
-        x: Picture column of the first lattice column, pixels.
-        y: Picture row of the first lattice row, pixels.
-        step: Pixels from one lattice point to the next; odd, see `enlarge`.
+        x: Picture column of the first lattice column.
+        y: Picture row of the first lattice row.
+        step: Lattice spacing, pixels; odd, see `upsample`.
         shape: (rows, columns).
     """
 
@@ -39,16 +38,16 @@ class Grid:
         """The lattice that covers columns x0..x1 and rows y0..y1 of the picture."""
         return cls(x0, y0, step, (-(-(y1 - y0) // step) + 1, -(-(x1 - x0) // step) + 1))
 
-    def places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Columns and rows in the picture of every lattice point, each [rows, columns]."""
+    def coordinates(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Picture columns and picture rows of the lattice points, each [rows, columns]."""
         rows, columns = self.shape
         x, y = np.meshgrid(
             np.arange(columns) * self.step + self.x, np.arange(rows) * self.step + self.y
         )
         return x.astype(np.float64), y.astype(np.float64)
 
-    def cut(self, top: int, bottom: int, left: int, right: int) -> "Grid":
-        """The lattice rows top..bottom and columns left..right (ends excluded) by themselves."""
+    def crop(self, top: int, bottom: int, left: int, right: int) -> "Grid":
+        """The part of lattice rows top..bottom and columns left..right (ends excluded)."""
         return Grid(
             self.x + left * self.step,
             self.y + top * self.step,
@@ -58,27 +57,27 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class FieldBasis:
-    """Displacement fields of every movement, in pixels.
+class DisplacementBasis:
+    """One displacement field per movement.
 
     Attributes:
-        grid: Where the lattice lies.
-        fields: float32 [P, rows * columns * 2], (x, y) displacement for weight 1.
+        grid: The lattice.
+        fields: (x, y) displacement for weight 1, pixels, float32 [P, rows * columns * 2].
     """
 
     grid: Grid
     fields: Array
 
     def displacement(self, weights: Array) -> Array:
-        """Where each place goes, pixels [rows, columns, 2], for weights [P]."""
+        """The weighted sum for weights [P], pixels [rows, columns, 2]."""
         rows, columns = self.grid.shape
-        # OpenCV's product, not numpy's: for so little work BLAS would wake threads that then spin.
+        # OpenCV's product, not numpy's: BLAS would wake threads that then spin.
         moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
         return moved.reshape(rows, columns, 2)
 
 
-def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:
-    """Points [N, 2] in the picture, carried along by a displacement: float32 [N, 2]."""
+def displace_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:
+    """Points [N, 2] of the picture after a displacement: float32 [N, 2]."""
     p = points.astype(np.float32)
     u = ((p[:, 0] - grid.x) / grid.step)[None]
     v = ((p[:, 1] - grid.y) / grid.step)[None]
@@ -87,9 +86,9 @@ def move_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -
 
 
 def invert(displacement: Array, grid: Grid) -> Array:
-    """Which place comes to each lattice point, in lattice units: float32 [rows, columns, 2].
+    """Source of each lattice point, lattice units: float32 [rows, columns, 2].
 
-    Solves y = x + d(x) for x by damped fixed-point iteration x <- y - d(x).
+    Solves y = x + d(x) for x by damped fixed-point iteration, x <- x + 0.75 (y - d(x) - x).
     """
     here = _lattice(*grid.shape)
     back = displacement * np.float32(-1.0 / grid.step)
@@ -108,22 +107,22 @@ def invert(displacement: Array, grid: Grid) -> Array:
 
 @lru_cache(maxsize=64)
 def _lattice(rows: int, columns: int) -> Array:
-    """Column and row of every lattice point, float32 [rows, columns, 2]; not to be changed."""
+    """Column and row of every lattice point, float32 [rows, columns, 2]; do not modify."""
     u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
     return np.stack([u, v], -1)
 
 
-def enlarge(inverse: Array, grid: Grid, *, scale: float) -> Array:
-    """A sampling map for every pixel between the first and the last lattice point.
+def upsample(inverse: Array, grid: Grid, *, scale: float) -> Array:
+    """Sampling map for every pixel from the first to the last lattice point.
 
     Args:
-        inverse: From `invert`, lattice units.
-        grid: The lattice of `inverse`; its step is odd.
-        scale: Pixels of the sampled image for one pixel of the picture; the sampled image begins
-            at the grid's corner, and pixel areas (not centres) are aligned.
+        inverse: From `invert`.
+        grid: The lattice of `inverse`.
+        scale: Source pixels per picture pixel. The source begins at the grid's corner; pixel areas,
+            not centres, are aligned.
 
     Returns:
-        float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, 2], (x, y) in the sampled image.
+        float32 [(rows - 1) * step + 1, (columns - 1) * step + 1, 2], (x, y) in the source.
     """
     step = grid.step
     rows, columns = grid.shape

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.attention import Attending, Attention, Direction, directions_to_others
-from multitalk.engines.warp.motion import FARTHEST_LOOK, Gestures
+from multitalk.engines.warp.gaze import Direction, Gaze, GazeModel, directions_to_others
+from multitalk.engines.warp.gestures import FARTHEST_LOOK, Gestures
 from multitalk.engines.warp.rig import Rig
 
 LEFT, RIGHT = (-0.6, 0.0), (0.5, 0.1)
@@ -18,14 +18,14 @@ def phrases(seconds: float, *, spoken: float, silent: float) -> NDArray[np.float
 
 def attends(
     own: NDArray[np.float64], *others: NDArray[np.float64], to: tuple[Direction, ...], seed: int = 0
-) -> list[Attention]:
-    attending = Attending(seed, 0, to)
+) -> list[Gaze]:
+    attending = GazeModel(seed, 0, to)
     return [attending.step(own[i], [other[i] for other in others]) for i in range(len(own))]
 
 
-def nods(attention: list[Attention]) -> NDArray[np.intp]:
+def nods(gaze: list[Gaze]) -> NDArray[np.intp]:
     """The frames in which one begins; several in a row are one."""
-    down = np.array([a.nod for a in attention]) > 0
+    down = np.array([a.nod for a in gaze]) > 0
     return np.flatnonzero(down[2:] & ~down[1:-1] & ~down[:-2]) + 2
 
 
@@ -101,11 +101,11 @@ def test_directions_lead_from_the_photographs_gaze_to_the_others(rig: Rig) -> No
 
 
 def test_eyes_and_head_go_where_attention_is_unless_nothing_moves() -> None:
-    there = Attention(toward=(0.5, 0.2), held=1.0, turn=(0.12, 0.03))
+    there = Gaze(toward=(0.5, 0.2), held=1.0, turn=(0.12, 0.03))
     for liveliness, moves in ((1.0, True), (0.0, False)):
         listens, dreams = (Gestures(2, 0, liveliness=liveliness) for _ in range(2))
         for frame in range(50):
-            seen = listens.step(activity=0, loudness=0, attention=there)
+            seen = listens.step(activity=0, loudness=0, gaze=there)
             usual = dreams.step(activity=0, loudness=0)
             assert np.all(np.abs(seen.look) <= FARTHEST_LOOK)
             if frame > 20:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.acting import INDEX, Actor
-from multitalk.engines.warp.mood import MOODS, NEUTRAL, Course
-from multitalk.engines.warp.puppet import Pose, Puppet
+from multitalk.engines.warp.poses import INDEX, PoseAnimator, Prosody
+from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL, MoodTimeline
+from multitalk.engines.warp.renderer import HeadRenderer, Pose
 from multitalk.engines.warp.rig import Rig
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
@@ -21,13 +21,13 @@ def a_vowel(**values: float) -> VisemeTrack:
 
 def played(rig: Rig, track: VisemeTrack, mood: str | None = None) -> Pose:
     named = MOODS[mood] if mood else NEUTRAL
-    actor = Actor(rig, seed=0, person=0, course=Course(named, named, named))
-    return next(actor.perform(track))
+    animator = PoseAnimator(rig, seed=0, person=0, course=MoodTimeline(named, named, named))
+    return next(animator.poses(track))
 
 
 def drawn(portrait: NDArray[np.uint8], rig: Rig, pose: Pose) -> FaceLandmarks:
     frame = portrait.copy()
-    Puppet(portrait, rig).draw(frame, pose)
+    HeadRenderer(portrait, rig).draw(frame, pose)
     with FaceDetector() as detector:
         return detector.detect(frame)[0]
 
@@ -56,7 +56,7 @@ def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig:
 @pytest.mark.parametrize("mood", MOODS)
 def test_lips_close_in_every_mood(portrait: NDArray[np.uint8], rig: Rig, mood: str) -> None:
     pose = played(rig, a_vowel(opening=0.02, closure=1.0, activity=1.0), mood)
-    assert Puppet(portrait, rig).gap(pose) == 0
+    assert HeadRenderer(portrait, rig).gap(pose) == 0
     assert drawn(portrait, rig, pose).mouth_opening < 0.012
 
 
@@ -95,14 +95,14 @@ def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
     pitch = np.linspace(5, 12, len(talk)).astype(np.float32)
 
     def performed(chunk: int) -> NDArray[np.float64]:
-        course = Course(MOODS["happy"], NEUTRAL, MOODS["angry"])
-        actor = Actor(
+        course = MoodTimeline(MOODS["happy"], NEUTRAL, MOODS["angry"])
+        animator = PoseAnimator(
             rig, seed=1, person=0, course=course, num_frames=len(talk), others=((0.5, 0.0),)
         )
         poses = []
         for first in range(0, len(talk), chunk):
             part = slice(first, first + chunk)
-            poses += actor.perform(talk[part], pitch=pitch[part], others=[other[part]])
+            poses += animator.poses(talk[part], pitch=pitch[part], others=[other[part]])
         return np.array([[*pose.weights, pose.closed, *pose.look] for pose in poses])
 
     whole = performed(len(talk))
@@ -121,11 +121,61 @@ def test_a_voice_livelier_than_usual_lifts_brows_and_corners_unless_nothing_move
     rising = np.where(np.arange(len(talk)) > 200, 8 * (np.arange(len(talk)) % 10 > 5), 0)
 
     def late(motion: float, pitch: NDArray[np.float32]) -> dict[str, float]:
-        actor = Actor(rig, seed=1, person=0, num_frames=len(talk), motion=motion)
-        weights = np.mean([pose.weights for pose in actor.perform(talk, pitch=pitch)][225:], 0)
+        animator = PoseAnimator(rig, seed=1, person=0, num_frames=len(talk), motion=motion)
+        weights = np.mean([pose.weights for pose in animator.poses(talk, pitch=pitch)][225:], 0)
         return {name: float(weights[INDEX[name]]) for name in ("brow", "smile", "frown")}
 
     lively, even = (late(1.0, pitch.astype(np.float32)) for pitch in (rising, level))
     assert 0.02 < lively["brow"] - even["brow"] < 0.4
     assert 0.005 < lively["smile"] - even["smile"] < 0.16
     assert late(0.0, rising.astype(np.float32)) == {"brow": 0, "smile": 0, "frown": 0}
+
+
+def liveliness(
+    loudness: NDArray[np.float64], pitch: NDArray[np.float64], activity: float = 1.0
+) -> NDArray[np.float64]:
+    prosody = Prosody()
+    return np.array(
+        [
+            prosody.step(activity=activity, loudness=loud, pitch=high)
+            for loud, high in zip(loudness, pitch, strict=True)
+        ]
+    )
+
+
+def spoken(seconds: float, *, loudness: float, melody: float) -> list[NDArray[np.float64]]:
+    """Loudness and pitch of syllables, [T] each."""
+    t = np.arange(round(25 * seconds)) / 25
+    return [
+        loudness + 0.1 * np.sin(2 * np.pi * 4 * t),
+        12 + melody * np.sin(2 * np.pi * 0.8 * t),
+    ]
+
+
+def test_an_even_voice_is_as_usual_however_loud() -> None:
+    for loudness in (0.4, 0.9):
+        lively = liveliness(*spoken(20, loudness=loudness, melody=2))
+        assert np.abs(lively).max() < 0.35
+        assert abs(lively.mean()) < 0.1
+
+
+def test_louder_and_more_melodic_than_usual_is_lively_and_less_is_grave() -> None:
+    usual = spoken(10, loudness=0.6, melody=2)
+    for more, sign in (
+        (spoken(4, loudness=0.75, melody=2), 1),
+        (spoken(4, loudness=0.6, melody=5), 1),
+        (spoken(4, loudness=0.45, melody=2), -1),
+        (spoken(4, loudness=0.6, melody=0), -1),
+    ):
+        lively = liveliness(*np.concatenate([usual, more], axis=1))
+        assert (sign * lively[275:]).mean() > 0.2
+        assert np.abs(np.diff(lively)).max() < 0.1
+        assert np.abs(lively).max() <= 1
+
+
+def test_a_voice_that_pauses_or_begins_is_as_usual() -> None:
+    loud, high = spoken(4, loudness=0.6, melody=2)
+    assert np.all(liveliness(loud, high)[:24] == 0)
+    assert np.all(liveliness(loud, high, activity=0.0) == 0)
+    whispered = liveliness(loud, np.full(len(loud), np.nan))
+    assert np.isfinite(whispered).all()

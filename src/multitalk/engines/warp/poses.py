@@ -1,19 +1,19 @@
-"""From a voice's mouth shapes and a head's gestures to the poses of its puppet."""
+"""From a voice's mouth shapes and a head's gestures to the poses of its renderer."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.attention import Attending, Direction
-from multitalk.engines.warp.interpolation import ramp
-from multitalk.engines.warp.mood import STEADY, Course
-from multitalk.engines.warp.motion import Gestures
-from multitalk.engines.warp.prosody import Prosody
-from multitalk.engines.warp.puppet import Pose
+from multitalk.engines.warp.expressions import PARTED, smile_strength
+from multitalk.engines.warp.gaze import Direction, GazeModel
+from multitalk.engines.warp.gestures import Gestures
+from multitalk.engines.warp.prompt_cues import NEUTRAL_TIMELINE, MoodTimeline
+from multitalk.engines.warp.renderer import Pose
 from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
-from multitalk.engines.warp.shapes import PARTED, smile_of
+from multitalk.engines.warp.smoothing import LowPass, ramp
 from multitalk.speech.viseme_track import VisemeTrack
+from multitalk.timebase import FPS
 
 TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: for f and v the upper teeth show a little
@@ -46,7 +46,7 @@ def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0) -> float:
     return min((gap + freed) / rig.open_gap, WIDEST_OPEN)
 
 
-class Actor:
+class PoseAnimator:
     """Plays one person's part, a stretch of frames at a time."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Actor:
         *,
         seed: int,
         person: int,
-        course: Course = STEADY,
+        course: MoodTimeline = NEUTRAL_TIMELINE,
         num_frames: int = 1,
         motion: float = 1.0,
         others: Sequence[Direction] = (),
@@ -69,7 +69,7 @@ class Actor:
             course: The moods of the talk.
             num_frames: The talk's length.
             motion: How lively: 1 as filmed speakers are.
-            others: Where the others are, from `attention.directions_to_others`.
+            others: Where the others are, from `gaze.directions_to_others`.
         """
         self._rig = rig
         self._course = course
@@ -78,12 +78,12 @@ class Actor:
         self._parted = rig.layout.parted > PARTED
         self._calm = 1 - CALMED * rig.frame.in_profile
         lively = motion * (1 - TURNED_CALMS * ramp(abs(rig.frame.yaw_degrees), *TURNED))
-        self._attending = Attending(seed, person, others)
+        self._attending = GazeModel(seed, person, others)
         self._prosody = Prosody()
         self._moved = min(motion, 1.0)
         self._gestures = Gestures(seed, person, liveliness=lively)
 
-    def perform(
+    def poses(
         self,
         track: VisemeTrack,
         *,
@@ -114,17 +114,17 @@ class Actor:
         spread = max(width, 0.0)
         rounding = max(self._calm * float(track.rounding[frame]), -0.8 * min(width, 0.0))
         activity = float(track.activity[frame])
-        attention = self._attending.step(activity, heard)
+        gaze = self._attending.step(activity, heard)
         loudness = float(track.loudness[frame])
         voice = self._moved * self._prosody.step(activity=activity, loudness=loudness, pitch=pitch)
         gesture = self._gestures.step(
             activity=activity,
             loudness=loudness,
-            attention=attention,
+            gaze=gaze,
             liveliness=mood.liveliness,
         )
         weights = np.zeros(len(WEIGHTS), np.float32)
-        # Lips rest closed, whatever the photograph's do.
+        # InnerLips rest closed, whatever the photograph's do.
         weights[INDEX["seal"]] = 1.0 + PRESSED_TOGETHER * closure
         rounded = 0.9 * rounding * (1 - 0.5 * closure)
         opened = open_weight(self._rig, opening, rounded=rounded)
@@ -140,8 +140,8 @@ class Actor:
         weights[INDEX["brow"]] = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
         smile = mood.smile
         if smile >= 0:
-            smile = max(smile, self._moved * attention.smile) + LIVELY_SMILE * max(voice, 0.0)
-        smiled = smile_of(self._rig.frame) if smile > 0 else 0.0
+            smile = max(smile, self._moved * gaze.smile) + LIVELY_SMILE * max(voice, 0.0)
+        smiled = smile_strength(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
         weights[INDEX["frown"]] = mood.frown + GRAVE_FROWN * max(-voice, 0.0)
         weights[-len(MOTIONS) :] = gesture.motion
@@ -153,3 +153,55 @@ class Actor:
             closed=max(gesture.closed, mood.lids),
             look=gesture.look,
         )
+
+
+SPEAKS = 0.9  # activity from which on somebody is well within a phrase
+SMOOTHING = 0.3  # seconds of a follower: some second in all
+LOUDER = 0.10  # of `VisemeTrack.loudness`: 3.5 dB
+MELODIC = 1.5  # semitones of mean distance from the usual pitch
+FARTHEST = 9.0  # semitones: more is another voice, or an octave mistaken
+REMEMBERED = 30.0  # seconds of speech of which the usual is the mean
+KNOWN_AFTER = (1.0, 3.0)  # seconds of speech from which on and up to which the usual is known
+
+
+class Prosody:
+    """The liveliness of one voice, a frame at a time."""
+
+    def __init__(self) -> None:
+        self._loudness, self._pitch, self._range = _Usual(), _Usual(), _Usual()
+        self._spoken = 0.0  # seconds
+        self._melody = 0.0  # in the last frame with a pitch: against the usual, in semitones
+        self._lively = LowPass(SMOOTHING)
+
+    def step(self, *, activity: float, loudness: float, pitch: float) -> float:
+        """The next frame's liveliness: -1 grave .. 1 lively, 0 as usual and where nobody speaks.
+
+        Args:
+            activity: Whether the person speaks, 0..1.
+            loudness: How loudly, 0..1.
+            pitch: Semitones; NaN where there is none.
+        """
+        if activity <= SPEAKS:
+            return self._lively.step(0.0)
+        self._spoken += 1 / FPS
+        louder = (loudness - self._loudness.of(loudness)) / LOUDER
+        if np.isfinite(pitch):
+            away = min(abs(pitch - self._pitch.of(pitch)), FARTHEST)
+            self._melody = (away - self._range.of(away)) / MELODIC
+        start, end = KNOWN_AFTER
+        known = np.clip((self._spoken - start) / (end - start), 0, 1)
+        return self._lively.step(float(known * np.clip((louder + self._melody) / 2, -1, 1)))
+
+
+class _Usual:
+    """The mean of what there was, in which the last half minute counts most."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = 0.0
+
+    def of(self, value: float) -> float:
+        """The mean, this value included."""
+        self._count = min(self._count + 1, round(REMEMBERED * FPS))
+        self._mean += (value - self._mean) / self._count
+        return self._mean

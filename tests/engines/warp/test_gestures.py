@@ -1,7 +1,7 @@
 import numpy as np
 
-from multitalk.engines.warp.motion import Gesture, Gestures
-from multitalk.engines.warp.signals import Follower, Wander
+from multitalk.engines.warp.gestures import Gesture, Gestures
+from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 
 
 def gestures(seed: int, frames: int, person: int = 0, loudness: float = 0.5) -> list[Gesture]:
@@ -101,7 +101,7 @@ def test_a_stressed_word_lifts_the_brows_and_then_lowers_the_head() -> None:
 
 
 def test_a_follower_arrives_without_overshoot() -> None:
-    follower = Follower(0.1)
+    follower = LowPass(0.1)
     path = [follower.step(1.0) for _ in range(100)]
     assert np.all(np.diff(path) >= 0)
     assert path[-1] > 0.999
@@ -109,6 +109,6 @@ def test_a_follower_arrives_without_overshoot() -> None:
 
 
 def test_wander_has_unit_size_at_any_rate() -> None:
-    signal = Wander(np.random.default_rng(0), rate=0.5)
+    signal = SmoothNoise(np.random.default_rng(0), rate=0.5)
     values = [signal.at(t) for t in np.arange(0, 400, 0.04)]
     assert 0.9 < np.std(values) < 1.1

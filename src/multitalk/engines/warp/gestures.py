@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.attention import GAZE_BY_PITCH, GAZE_BY_YAW, NOTHING, Attention
-from multitalk.engines.warp.signals import Follower, Wander
+from multitalk.engines.warp.gaze import GAZE_BY_PITCH, GAZE_BY_YAW, NOTHING, Gaze
+from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.timebase import FPS
 
 DEGREE = np.pi / 180
@@ -75,13 +75,13 @@ class Gestures:
         self._liveliness = liveliness
         rng = np.random.default_rng([seed, person])
         self._posture = _Posture(rng)
-        self._sway = [Wander(rng, rate=rate) for rate in SWAY_RATES]
-        self._brows = Wander(rng, rate=0.5)
-        self._activity = Follower(0.32)
-        self._voice = Follower(0.04)
-        self._habit = Follower(1.0)  # what loudness the voice has lately had
-        self._raised = Follower(0.06)
-        self._nod = Follower(0.05)
+        self._sway = [SmoothNoise(rng, rate=rate) for rate in SWAY_RATES]
+        self._brows = SmoothNoise(rng, rate=0.5)
+        self._activity = LowPass(0.32)
+        self._voice = LowPass(0.04)
+        self._habit = LowPass(1.0)  # what loudness the voice has lately had
+        self._raised = LowPass(0.06)
+        self._nod = LowPass(0.05)
         # Each follower is late by twice its own time.
         self._stresses = deque([0.0] * round((NOD_SECONDS - 2 * (0.04 + 0.05)) * FPS))
         self._blinks = _Blinks(rng)
@@ -94,7 +94,7 @@ class Gestures:
         *,
         activity: float,
         loudness: float,
-        attention: Attention = NOTHING,
+        gaze: Gaze = NOTHING,
         liveliness: float = 1.0,
     ) -> Gesture:
         """The next frame's gesture.
@@ -102,7 +102,7 @@ class Gestures:
         Args:
             activity: Whether the person speaks, 0..1.
             loudness: How loudly, 0..1.
-            attention: What they attend to.
+            gaze: What they attend to.
             liveliness: In this mood; a factor.
         """
         t = self._frame / FPS
@@ -115,8 +115,8 @@ class Gestures:
         place = self._posture.at + sway * (0.25 + 0.75 * speaking)
         self._stresses.append(stress)
         place[1] -= NOD * self._nod.step(self._stresses.popleft())
-        place[:2] += attention.turn
-        place[1] -= attention.nod
+        place[:2] += gaze.turn
+        place[1] -= gaze.nod
         place[3] += ASIDE_BY_YAW * place[0]
         place[4] -= LOWERED_BY_PITCH * place[1]
         settled = min(1.0, t / SETTLE_SECONDS)
@@ -130,14 +130,14 @@ class Gestures:
         brow = lively * self._raised.step(float(np.clip(accent, -0.35, 0.9)))
         glance = next(self._looks)
         # What is attended to is looked at wherever the head turns, as the viewer is otherwise.
-        held = attention.held * min(lively, 1.0)
-        right = GAZE_BY_YAW * attention.toward[0]
-        down = -GAZE_BY_PITCH * attention.toward[1]
+        held = gaze.held * min(lively, 1.0)
+        right = GAZE_BY_YAW * gaze.toward[0]
+        down = -GAZE_BY_PITCH * gaze.toward[1]
         look = (
             _within(glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[0], 0),
             _within(glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[1], 1),
         )
-        turned = max(turned * liveliness, 2 * BLINK_AT_A_TURN if attention.shifts and held else 0.0)
+        turned = max(turned * liveliness, 2 * BLINK_AT_A_TURN if gaze.shifts and held else 0.0)
         shut = self._blinks.step(speaking, turned=turned)
         closed = min(max(shut, LIDS_FOLLOW * look[1]), 1.0)
         return Gesture(motion, brow, closed, look)
@@ -165,7 +165,7 @@ class _Posture:
         begins = speaking > 0.25 >= self._spoke
         self._spoke = speaking
         turned = self._set_out(speaking) if begins or self._seconds_left <= 0 else 0.0
-        # Critically damped, as `Follower`
+        # Critically damped, as `LowPass`
         self._midway += (1 - self._keep) * (self._target - self._midway)
         self.at = self.at + (1 - self._keep) * (self._midway - self.at)
         return turned

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from multitalk.engines.warp.head import HeadFrame
+from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.face.landmarks import FaceLandmarks
 
 

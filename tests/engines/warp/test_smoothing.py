@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitalk.engines.warp.interpolation import (
+from multitalk.engines.warp.smoothing import (
     interpolate_monotone,
     smoothstep,
     spline_through,

@@ -1,4 +1,4 @@
-"""A puppet: one head of the photograph that can be drawn in any pose."""
+"""A renderer: one head of the photograph that can be drawn in any pose."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.creases import SmileCreases
-from multitalk.engines.warp.effort import EFFORTS, Effort
+from multitalk.engines.warp.displacement import Grid, displace_points, invert, upsample
+from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
-from multitalk.engines.warp.field import Grid, enlarge, invert, move_points
-from multitalk.engines.warp.interpolation import smoothstep, spline_through
-from multitalk.engines.warp.lip_light import LipLight
 from multitalk.engines.warp.mouth import (
     Aperture,
     MouthInterior,
     lip_colour,
     skin_colour,
-    three_times,
+    three_channels,
 )
+from multitalk.engines.warp.quality import QUALITIES, RenderQuality
 from multitalk.engines.warp.rig import WEIGHTS, Rig
-from multitalk.engines.warp.shapes import EXPRESSIONS
+from multitalk.engines.warp.shading import LipShading, SmileFolds
+from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
 
 OPEN, SEAL, SPREAD, ROUND = (
@@ -55,7 +54,7 @@ class Pose:
     look: tuple[float, float] = (0.0, 0.0)
 
 
-class Puppet:
+class HeadRenderer:
     """Draws one head of a picture in any pose, onto frames of the picture's size."""
 
     def __init__(
@@ -64,7 +63,7 @@ class Puppet:
         rig: Rig,
         *,
         alone: bool = True,
-        effort: Effort = EFFORTS["standard"],
+        quality: RenderQuality = QUALITIES["standard"],
     ) -> None:
         """Prepare to draw.
 
@@ -73,19 +72,19 @@ class Puppet:
             rig: From `build_rig` on this picture.
             alone: False if another head's box overlaps this one: only this head's own side of the
                 picture is then written.
-            effort: How much work goes into it.
+            quality: How much work goes into it.
         """
         self.rig = rig
-        self._effort = effort
+        self._quality = quality
         x0, y0, x1, y1 = rig.box
         crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2RGBA)
-        scale = effort.source_scale
+        scale = quality.source_scale
         size = ((x1 - x0) * scale, (y1 - y0) * scale)
-        self._source = cv2.resize(crop, size, interpolation=effort.source_filter).astype(np.uint8)
+        self._source = cv2.resize(crop, size, interpolation=quality.source_filter).astype(np.uint8)
         self._eyes = Eyes(self._source, rig.points, (x0, y0), scale)
-        self._creases = SmileCreases(self._source, rig.points, rig.frame, (x0, y0), scale)
+        self._creases = SmileFolds(self._source, rig.points, rig.frame, (x0, y0), scale)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
-        self._own = None if alone else self._own_side()
+        self._own = None if alone else self._neighbour_mask()
         down = rig.frame.axes[1, :2]
         self._down = down / np.linalg.norm(down)
         across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
@@ -94,7 +93,7 @@ class Puppet:
         skin = skin_colour(picture, rig.points, width)
         # In profile the shine would lie on the background.
         self._frontal = 1 - rig.frame.in_profile
-        self._lips = LipLight(
+        self._lips = LipShading(
             self._across, self._down, width, skin, lip_colour(picture, rig.points)
         )
 
@@ -105,7 +104,7 @@ class Puppet:
             frame: RGB uint8 [H, W, 3].
             pose: What the head does.
         """
-        if self._effort.lit:
+        if self._quality.lit:
             self._creases.set(_unsmiling(pose.weights))
         # The eyes lie in the upper layer only; the mouth's layers never reach them.
         self._eyes.set(closed=pose.closed, look=pose.look)
@@ -142,7 +141,7 @@ class Puppet:
         whole = self.rig.upper.grid
         inverse = invert(displacement, grid)
         inverse += np.array([grid.x - whole.x, grid.y - whole.y], np.float32) / whole.step
-        sampling = enlarge(inverse, grid, scale=self._effort.source_scale)
+        sampling = upsample(inverse, grid, scale=self._quality.source_scale)
         return cv2.remap(  # type: ignore[call-overload]
             self._source,
             sampling[: size[0], : size[1]],
@@ -151,7 +150,7 @@ class Puppet:
             borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def _own_side(self) -> NDArray[np.uint8]:
+    def _neighbour_mask(self) -> NDArray[np.uint8]:
         """255 where this head may write, [box height, box width]."""
         x0, y0, x1, y1 = self.rig.box
         # Where neither motion nor expression reaches, the frame is as it should be already.
@@ -170,8 +169,8 @@ class Puppet:
 
     def _aperture(self, upper: Array, lower: Array) -> Aperture:
         points, grid = self.rig.points, self.rig.upper.grid
-        above = move_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
-        below = move_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
+        above = displace_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
+        below = displace_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
         return Aperture.between(
             spline_through(above, steps=5), spline_through(below, steps=5), self._down
         )
@@ -179,9 +178,11 @@ class Puppet:
     def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array) -> None:
         rig = self.rig
         aperture = self._aperture(upper, lower)
-        chin_side = move_points(rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid)
+        chin_side = displace_points(
+            rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid
+        )
         top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
-        part = rig.lower.grid.cut(top, bottom, left, right)
+        part = rig.lower.grid.crop(top, bottom, left, right)
         box_x, box_y, box_right, box_bottom = rig.box
         x0, y0 = part.x, part.y
         moved = np.ascontiguousarray(lower[top:bottom, left:right])
@@ -190,19 +191,19 @@ class Puppet:
         cover = self._below_seam(aperture, (x0, y0), (width, height))
         view = drawn[y0 - box_y : y0 - box_y + height, x0 - box_x : x0 - box_x + width, :3]
         region = view.astype(np.float32)
-        region += (below[..., :3] - region) * three_times(cover)
+        region += (below[..., :3] - region) * three_channels(cover)
         corner = (x0, y0)
         sealed = float(np.clip(pose.weights[SEAL], 0, 1))
-        if self._effort.lit and pose.rounding > SLIGHT:
+        if self._quality.lit and pose.rounding > SLIGHT:
             outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
-            above = move_points(outer_upper, upper, rig.upper.grid)[0]
+            above = displace_points(outer_upper, upper, rig.upper.grid)[0]
             outer = (above, chin_side[len(chin_side) // 2])
             self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
         if aperture.gap.max() > DRAWN_GAP:
             head_only = pose.weights.copy()
             head_only[: len(EXPRESSIONS)] = 0
             still = rig.upper.displacement(head_only)
-            skull = move_points(self._mouth.meeting_place[None], still, rig.upper.grid)[0]
+            skull = displace_points(self._mouth.meeting_place[None], still, rig.upper.grid)[0]
             self._mouth.draw(
                 region,
                 corner,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.signals import Follower
+from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.smoothing import LowPass
 from multitalk.face import mesh
 from multitalk.timebase import FPS
 
@@ -43,8 +43,8 @@ THOUGHT = -1  # on one's mind, in place of the index of who speaks
 
 
 @dataclass(frozen=True)
-class Attention:
-    """What attention does to a head in one frame.
+class Gaze:
+    """What gaze does to a head in one frame.
 
     Attributes:
         toward: Yaw and pitch of what is looked at, radians from the photograph's gaze.
@@ -63,7 +63,7 @@ class Attention:
     shifts: bool = False
 
 
-NOTHING = Attention()
+NOTHING = Gaze()
 
 
 def directions_to_others(frames: Sequence[HeadFrame], person: int) -> tuple[Direction, ...]:
@@ -100,8 +100,8 @@ def iris_offset(frame: HeadFrame) -> float:
     return float(np.clip(np.mean(offsets), -0.15, 0.15))
 
 
-class Attending:
-    """The attention of one person, a frame at a time."""
+class GazeModel:
+    """The gaze of one person, a frame at a time."""
 
     def __init__(self, seed: int, person: int, others: Sequence[Direction] = ()) -> None:
         """Attend; `others` says where the others are, from `directions_to_others`."""
@@ -114,12 +114,12 @@ class Attending:
         self._left = np.inf  # seconds until the eyes go elsewhere
         self._eyes = np.zeros(3)  # yaw and pitch of what they look at, and `held`
         self._goal = np.zeros(3)  # where they go
-        self._turn = (Follower(0.11), Follower(0.11))
+        self._turn = (LowPass(0.11), LowPass(0.11))
         self._nods: Iterator[float] = iter(())
         self._to_nod = self._seconds_to_nod()
-        self._smile = Follower(0.5)
+        self._smile = LowPass(0.5)
 
-    def step(self, activity: float, others: Sequence[float] = ()) -> Attention:
+    def step(self, activity: float, others: Sequence[float] = ()) -> Gaze:
         """The next frame, given how far this person and each of the others speak (0..1)."""
         speaks = activity > SPEAKS
         self._choose(speaks, others)
@@ -130,7 +130,7 @@ class Attending:
         share = HEAD_GOES * (1.0 if self._at is not None else HEAD_STAYS)
         goal = self._goal[:2] * (share if self._mind is not None else 0.0)
         yaw, pitch = np.clip(goal, np.negative(HEAD_TURNS), HEAD_TURNS)
-        return Attention(
+        return Gaze(
             toward=(float(self._eyes[0]), float(self._eyes[1])),
             held=float(self._eyes[2]),
             turn=(self._turn[0].step(float(yaw)), self._turn[1].step(float(pitch))),

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from posing import pose
 
 from multitalk.engines.base import Quality, RenderOptions, Scene, Speaker, unwatched
-from multitalk.engines.warp.effort import EFFORTS
 from multitalk.engines.warp.engine import WarpEngine
-from multitalk.engines.warp.puppet import Puppet
+from multitalk.engines.warp.quality import QUALITIES
+from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig
 from multitalk.face.detector import FaceDetector
 
@@ -45,9 +45,11 @@ def sharpness(picture: NDArray[np.uint8], rig: Rig) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
-def drawn(puppet: Puppet, portrait: NDArray[np.uint8], **weights: float) -> NDArray[np.uint8]:
+def drawn(
+    renderer: HeadRenderer, portrait: NDArray[np.uint8], **weights: float
+) -> NDArray[np.uint8]:
     frame = portrait.copy()
-    puppet.draw(frame, pose(**weights))
+    renderer.draw(frame, pose(**weights))
     return frame
 
 
@@ -69,16 +71,16 @@ def test_every_quality_is_another_picture_of_the_same_talk(
     assert np.abs(other.astype(int) - standard).mean() < 2
 
 
-@pytest.mark.parametrize("quality", EFFORTS)
+@pytest.mark.parametrize("quality", QUALITIES)
 def test_lips_close_and_open_in_every_quality(
     portrait: NDArray[np.uint8], rig: Rig, quality: Quality
 ) -> None:
-    puppet = Puppet(portrait, rig, effort=EFFORTS[quality])
+    renderer = HeadRenderer(portrait, rig, quality=QUALITIES[quality])
     found = []
     with FaceDetector() as detector:
         for weights in ({"open": 0.7}, {"open": 0.0}, {"open": 0.7}, {"press": 0.9}):
             frame = portrait.copy()
-            puppet.draw(frame, pose(seal=1, **weights))
+            renderer.draw(frame, pose(seal=1, **weights))
             found.append(detector.detect(frame)[0].mouth_opening)
     assert min(found[::2]) > 0.03
     assert max(found[1::2]) < 0.012
@@ -93,10 +95,10 @@ def test_the_finer_the_nearer_to_the_portraits_sharpness(
     picture = np.clip(portrait + grain, 0, 255).astype(np.uint8)
     asked = sharpness(picture, rig)
     lost = {}
-    for quality, effort in EFFORTS.items():
-        puppet = Puppet(picture, rig, effort=effort)
+    for quality, preset in QUALITIES.items():
+        renderer = HeadRenderer(picture, rig, quality=preset)
         moved = [
-            drawn(puppet, picture, shift_x=x / rig.frame.width, shift_y=y / rig.frame.height)
+            drawn(renderer, picture, shift_x=x / rig.frame.width, shift_y=y / rig.frame.height)
             for x, y in ((0.25, 0.25), (0.5, 0.5), (0.7, 0.35))
         ]
         lost[quality] = 1 - np.mean([sharpness(frame, rig) for frame in moved]) / asked

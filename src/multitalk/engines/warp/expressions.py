@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.head import HeadFrame
-from multitalk.engines.warp.interpolation import ramp, smoothstep
-from multitalk.engines.warp.lip_layout import NUM_POINTS, LipLayout
+from multitalk.engines.warp.face_frame import NUM_POINTS, HeadFrame, MouthLayout
+from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 
 EXPRESSIONS = (
@@ -42,7 +41,7 @@ PARTED = 0.02
 WIDE_OPEN = 0.17
 
 
-def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, DoubleArray]:
+def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str, DoubleArray]:
     """Displacement of every landmark for each of `EXPRESSIONS`, pixels in head axes: [468, 3].
 
     `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
@@ -65,7 +64,7 @@ def expression_shapes(frame: HeadFrame, layout: LipLayout) -> dict[str, DoubleAr
         "smile": _smile(frame, layout),
         "frown": _frown(frame),
     }
-    # Lips near the face's outline (a turned head) must not drag the background along.
+    # InnerLips near the face's outline (a turned head) must not drag the background along.
     inside = _distance_inside_outline(frame)
     calm = smoothstep(inside, 0.0, 0.11 * frame.width)
     damping = np.where(layout.lip, 0.35 + 0.65 * calm, calm)[:, None]
@@ -78,7 +77,7 @@ def _blank() -> DoubleArray:
     return np.zeros((NUM_POINTS, 3))
 
 
-def _open(layout: LipLayout) -> DoubleArray:
+def _open(layout: MouthLayout) -> DoubleArray:
     gap, ring = layout.max_gap, layout.ring
     d = _blank()
     d[:, 1] = (layout.jaw * JAW_DROPS + layout.cheek) * gap
@@ -97,7 +96,7 @@ def _open(layout: LipLayout) -> DoubleArray:
 
 
 def _seal(
-    frame: HeadFrame, layout: LipLayout, flatness: DoubleArray, share_up: float
+    frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray, share_up: float
 ) -> DoubleArray:
     """Bring the photograph's lips together; a wide-open mouth also lets its jaw up.
 
@@ -122,7 +121,7 @@ def _seal(
     return d
 
 
-def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[DoubleArray]:
+def closing_displacements(frame: HeadFrame, layout: MouthLayout) -> list[DoubleArray]:
     """Moves that bring the lips together at one place each, between the corners: [468, 3] each.
 
     What `seal` leaves of a gap, or closes too much, is made up for by them.
@@ -138,19 +137,19 @@ def closing_moves(frame: HeadFrame, layout: LipLayout) -> list[DoubleArray]:
     return moves
 
 
-def _jaw_dropped(frame: HeadFrame, layout: LipLayout) -> float:
+def _jaw_dropped(frame: HeadFrame, layout: MouthLayout) -> float:
     """How far the photograph's jaw must come up for its mouth to close, 0..1."""
     wide = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + 0.2)
     return 0.5 * wide if abs(frame.yaw_degrees) > 35 else wide
 
 
-def _levelled(frame: HeadFrame, layout: LipLayout, flatness: DoubleArray) -> DoubleArray:
+def _levelled(frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray) -> DoubleArray:
     """What of `flatness` lips at rest have: some of a smile's, the more of a dropped jaw's."""
     jaw = LEVELLED + (1 - LEVELLED) * _jaw_dropped(frame, layout)
     return np.where(flatness < 0, jaw, LEVELLED) * flatness
 
 
-def smile_of(frame: HeadFrame) -> float:
+def smile_strength(frame: HeadFrame) -> float:
     """How broadly the photograph smiles: 0 not at all, 1 from cheek to cheek."""
     return ramp(frame.mouth_width / frame.width, RELAXED_WIDTH, 0.47)
 
@@ -161,14 +160,14 @@ def _resting_width(frame: HeadFrame) -> float:
     return float(np.clip(relaxed, SMILE_KEPT, 1))
 
 
-def _sinking_cheeks(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _sinking_cheeks(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     """Pixels by which the raised cheeks of a smile go down when it ends: [468]."""
     beside = np.exp(-(((np.abs(layout.side) - 1.35) / 0.55) ** 2))
     above = np.exp(-(((layout.below + 0.55) / 0.40) ** 2))
-    return np.where(layout.lip, 0, 0.045 * smile_of(frame) * frame.height * beside * above)
+    return np.where(layout.lip, 0, 0.045 * smile_strength(frame) * frame.height * beside * above)
 
 
-def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> DoubleArray:
+def _droop_of_corners(frame: HeadFrame, layout: MouthLayout, share_up: float) -> DoubleArray:
     """Pixels by which each place must go down for the line between closed lips to be level: [468].
 
     More than 0 at the corners of a smile, less at those that a dropped jaw has drawn down.
@@ -184,14 +183,14 @@ def _droop_of_corners(frame: HeadFrame, layout: LipLayout, share_up: float) -> D
     return np.where(layout.lip, level, level * skin)
 
 
-def _sideways(layout: LipLayout) -> DoubleArray:
+def _sideways(layout: MouthLayout) -> DoubleArray:
     """Sign and size of a sideways pull at each landmark, fading beyond the corners: [468]."""
     distance = np.abs(layout.side)
     fade = np.where(distance > 1.25, np.exp(-(distance - 1.25) / 0.5), 1)
     return np.sign(layout.side) * np.minimum(distance, 1.25) * layout.around * fade
 
 
-def _spread(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _spread(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     width = frame.mouth_width
     d = _blank()
     d[:, 0] = 0.13 * width / 2 * _sideways(layout)
@@ -204,7 +203,7 @@ def _spread(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     return d
 
 
-def _round(frame: HeadFrame, layout: LipLayout, flatness: DoubleArray) -> DoubleArray:
+def _round(frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray) -> DoubleArray:
     """Corners in, lips thicker and together at the sides: protrusion as a camera sees it."""
     width, ring = frame.mouth_width, layout.ring
     relaxed = min(1.0, RELAXED_WIDTH * frame.width / width)
@@ -224,7 +223,7 @@ def _round(frame: HeadFrame, layout: LipLayout, flatness: DoubleArray) -> Double
     return d
 
 
-def _press(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _press(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     width, ring, arch = frame.mouth_width, layout.ring, layout.arch
     d = _blank()
     d[layout.lower, 1] = (-0.050 * width * ring * arch - 0.010 * width)[layout.lower]
@@ -233,7 +232,7 @@ def _press(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     return d
 
 
-def _tuck(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _tuck(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     width, ring, arch = frame.mouth_width, layout.ring, layout.arch
     d = _blank()
     d[layout.lower, 1] = (-0.035 * width * arch * (1 - 0.1 * ring))[layout.lower]
@@ -245,7 +244,7 @@ def _tuck(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     return d
 
 
-def _lift(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _lift(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     d = _blank()
     raised = -0.09 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
     d[layout.upper, 1] = raised[layout.upper]
@@ -253,7 +252,7 @@ def _lift(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
     return d
 
 
-def _smile(frame: HeadFrame, layout: LipLayout) -> DoubleArray:
+def _smile(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
     width = frame.mouth_width
     d = _blank()
     d[:, 0] = 0.07 * width / 2 * _sideways(layout)
