@@ -1,6 +1,7 @@
 """A disk that takes nothing: told as what it is, whatever raised it, and nothing is left behind."""
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multitalk.cli.whole import write_whole
-from multitalk.disk import check_kept_free, refusal_of, refusals_told, refusals_told_here
+from multitalk.disk import (
+    check_free_space,
+    find_disk_error,
+    translate_disk_errors,
+    translate_local_disk_errors,
+    write_atomically,
+)
 from multitalk.errors import (
     DeliveryFailed,
     DiskUnusable,
@@ -30,7 +36,7 @@ from multitalk.media.encode import encode_talk
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
-REFUSALS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO]
+DISK_ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO]
 
 
 def ffmpeg_error(number: int) -> Exception:
@@ -54,7 +60,7 @@ def seen_by_the_caller(error: Exception) -> MultiTalkError:
     return told.value
 
 
-@pytest.mark.parametrize("number", REFUSALS)
+@pytest.mark.parametrize("number", DISK_ERRORS)
 @pytest.mark.parametrize("made", [lambda number: OSError(number, "no", "/a/b"), ffmpeg_error])
 def test_a_refusal_is_a_worker_error_that_another_time_may_pass(
     number: int, made: Callable[[int], Exception]
@@ -86,8 +92,8 @@ def test_another_disk_than_the_worker_s_keeps_its_own_error(error: MultiTalkErro
 
 def test_other_failures_of_the_system_are_crashes_still() -> None:
     assert isinstance(seen_by_the_caller(OSError(errno.EPIPE, "no")), InternalError)
-    assert refusal_of(OSError("image file is truncated")) is None
-    with pytest.raises(OSError, match="no"), refusals_told():
+    assert find_disk_error(OSError("image file is truncated")) is None
+    with pytest.raises(OSError, match="no"), translate_disk_errors():
         raise OSError(errno.EPIPE, "no")
 
 
@@ -127,22 +133,33 @@ def test_standard_output_that_takes_nothing_is_a_sentence() -> None:
     assert done.stderr.startswith("the disk takes nothing more (No space left on device)")
 
 
-def test_a_file_of_the_command_line_is_written_whole_or_not_at_all(
+def test_a_file_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "mouth.tsv"
-    write_whole(path, "before")
+    write_atomically(path, b"before")
 
-    def refuse(self: Path, *_: object, **__: object) -> None:
-        self.write_bytes(b"ha")
+    def refuse(_: object) -> None:
         raise OSError(errno.ENOSPC, "no")
 
-    monkeypatch.setattr(Path, "write_text", refuse)
-    with pytest.raises(DiskUnusable, match="choose another place"), refusals_told_here():
-        write_whole(path, "after")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(DiskUnusable, match="choose another place"), translate_local_disk_errors():
+        write_atomically(path, b"after")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
         ("mouth.tsv", b"before")
     ]
+
+
+def test_a_file_is_written_for_its_owner_only_and_through_a_link(tmp_path: Path) -> None:
+    link, path = tmp_path / "link", tmp_path / "kept" / "keys"
+    path.parent.mkdir()
+    link.symlink_to(path)
+    write_atomically(link, b"new", mode=0o600)
+    assert link.is_symlink()
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+    write_atomically(link, b"newer", mode=0o600, overwrite=False)
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in path.parent.iterdir()] == ["keys"]
 
 
 def test_a_picture_from_memory_that_finds_no_room_is_not_called_damaged(
@@ -152,7 +169,7 @@ def test_a_picture_from_memory_that_finds_no_room_is_not_called_damaged(
         raise OSError(errno.ENOSPC, "no")
 
     monkeypatch.setattr(Image.Image, "save", refuse)
-    with pytest.raises(DiskUnusable), refusals_told_here():
+    with pytest.raises(DiskUnusable), translate_local_disk_errors():
         write_picture(Image.new("RGB", (9, 9)), tmp_path / "a.png", field="image_path")
 
 
@@ -183,9 +200,9 @@ def test_a_twentieth_of_a_small_disk_is_kept_free_and_a_gigabyte_of_a_large_one(
     monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
     for disk.total, kept in ((6_000_000, 300_000), (10**12, 10**9)):
         disk.free = kept
-        check_kept_free(tmp_path / "not" / "made")
+        check_free_space(tmp_path / "not" / "made")
         disk.free = kept - 1
-        check_kept_free(tmp_path, share=0.25)
+        check_free_space(tmp_path, share=0.25)
         with pytest.raises(DiskUnusable) as told:
-            check_kept_free(tmp_path)
+            check_free_space(tmp_path)
         assert (told.value.key, told.value.http_status) == ("server_disk_low", 507)

@@ -15,7 +15,7 @@ place=out/${1-}
 case ${1-} in
     newest)
         version=3.14 release=forky architecture=amd64
-        tests="tests/face/test_everywhere.py tests/fence tests/engines/warp/test_rig.py
+        tests="tests/face/test_everywhere.py tests/confinement tests/engines/warp/test_rig.py
             tests/media/test_video.py tests/test_job.py tests/test_examples.py"
         ;;
     arm64)

@@ -1,10 +1,11 @@
-"""Disks that take nothing: their errors among others, and how much of a disk is kept free."""
+"""Disks: their errors, reserved space, and files that are written atomically."""
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multitalk.errors import (
@@ -15,117 +16,134 @@ from multitalk.errors import (
     WorkerError,
 )
 
-# No space, or none for this user; a file system may also turn read-only, or fail, at any time.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-REFUSALS = NO_ROOM | {errno.EIO}
-# What says itself which disk it is about: the results' or the queue's is not the worker's.
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # for all, or for this user
+UNWRITABLE = DISK_FULL | {errno.EROFS}  # a file system may turn read-only at any time
+DISK_ERRORS = UNWRITABLE | {errno.EIO}
+# Errors about other disks than the worker's: the results' and the queue's.
 OTHER_DISKS = (DeliveryFailed, DiskUnusable, QueueUnavailable)
-MAX_CAUSES = 32  # of one error
-KEPT_BYTES = 10**9
-KEPT_SHARE = 20
+MAX_CAUSES = 32  # in the chain of one error
+RESERVED_BYTES = 10**9
+RESERVED_SHARE = 20
 
 
-def refusal_of(error: BaseException) -> OSError | None:
-    """A disk's refusal among an error and its causes, or None.
+def find_disk_error(error: BaseException) -> OSError | None:
+    """The disk's error among an error and its causes, or None.
 
-    Where a request is blamed an I/O error is none: FFmpeg calls media that are cut off so.
+    For a RequestError, EIO does not count: FFmpeg returns it for truncated media.
     """
-    refusals = NO_ROOM if isinstance(error, RequestError) else REFUSALS
+    numbers = UNWRITABLE if isinstance(error, RequestError) else DISK_ERRORS
     cause: BaseException | None = error
     for _ in range(MAX_CAUSES):
         if cause is None:
             break
-        if isinstance(cause, OSError) and cause.errno in refusals:
+        if isinstance(cause, OSError) and cause.errno in numbers:
             return cause
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
 
 
-def disk_unusable(number: int | None) -> DiskUnusable:
-    """A refusal (`errno`) while a job's files are written, as an error of ours without a path."""
+def work_disk_error(number: int | None) -> DiskUnusable:
+    """The error for an `errno` in the job's directory; its message has no path."""
     return DiskUnusable("work_directory_full", reason=os.strerror(number or 0))
 
 
-def local_disk_full(number: int | None) -> DiskUnusable:
-    """A refusal (`errno`) as it is told to whoever sits at this machine."""
+def local_disk_error(number: int | None) -> DiskUnusable:
+    """The error for an `errno`, for the user of this machine."""
     return DiskUnusable("local_disk_full", reason=os.strerror(number or 0))
 
 
-def unwritten(number: int | None, reason: str | None) -> WorkerError:
-    """What stopped a video from being written (`errno` and its text), as an error of ours."""
-    if number in REFUSALS:
-        return disk_unusable(number)
+def unwritable_video(number: int | None, reason: str | None) -> WorkerError:
+    """The error for a video that could not be written, by `errno` and its text."""
+    if number in DISK_ERRORS:
+        return work_disk_error(number)
     return DeliveryFailed("video_unwritable", reason=reason or "encoder")
 
 
 @contextmanager
-def refusals_told_here() -> Iterator[None]:
-    """Have a disk's refusal, whatever it was taken for, told to whoever sits at this machine.
-
-    Raises:
-        DiskUnusable: A disk is full, read-only or broken.
-    """
+def translate_local_disk_errors() -> Iterator[None]:
+    """`translate_disk_errors`, with a message for the user of this machine."""
     try:
-        with refusals_told():
+        with translate_disk_errors():
             yield
     except DiskUnusable as error:
         if error.key != "work_directory_full":
             raise
-        told = DiskUnusable("local_disk_full", reason=error.parameters["reason"])
+        local = DiskUnusable("local_disk_full", reason=error.parameters["reason"])
         if error.job_id is not None:
-            told.happened(error.stage, error.job_id)
-        raise told from error
+            local.happened(error.stage, error.job_id)
+        raise local from error
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
-    """Turn a disk's refusal, whatever it was taken for, into an error of ours.
-
-    Raises:
-        DiskUnusable: A disk is full, read-only or broken.
-    """
+def translate_disk_errors() -> Iterator[None]:
+    """Raise DiskUnusable for any error that a full, read-only or broken disk caused."""
     try:
         yield
     except OTHER_DISKS:
         raise
     except Exception as error:
-        refusal = refusal_of(error)
-        if refusal is None:
+        cause = find_disk_error(error)
+        if cause is None:
             raise
-        raise disk_unusable(refusal.errno) from error
+        raise work_disk_error(cause.errno) from error
 
 
-def check_kept_free(directory: Path, *, share: float = 1.0) -> None:
-    """See that a disk has what nothing new may take: 1 GB, or a 20th of a smaller disk.
+def check_free_space(directory: Path, *, share: float = 1.0) -> None:
+    """Check that a disk has its reserved space free: 1 GB, or 5% of a smaller disk.
 
-    What was accepted before has these for its results, and the records have them for changes.
+    Nothing new is accepted below it; it is left for the results of jobs that were accepted before.
 
     Args:
-        directory: On that disk; it may still be to be made.
-        share: Of those bytes.
+        directory: A directory on that disk, which may not exist yet.
+        share: The part of the reserved space that must be free.
 
     Raises:
-        DiskUnusable: It has less, or fails.
+        DiskUnusable: Less is free, or the disk fails.
     """
-    place = next(place for place in (directory, *directory.parents) if place.is_dir())
+    existing = next(path for path in (directory, *directory.parents) if path.is_dir())
     try:
-        usage = shutil.disk_usage(place)
+        usage = shutil.disk_usage(existing)
     except OSError as error:
-        raise disk_failed(error) from error
-    kept = share * min(KEPT_BYTES, usage.total / KEPT_SHARE)
-    if usage.free < kept:
-        raise DiskUnusable("server_disk_low", free=usage.free / 2**20, needed=kept / 2**20)
+        raise server_disk_error(error) from error
+    reserved = share * min(RESERVED_BYTES, usage.total / RESERVED_SHARE)
+    if usage.free < reserved:
+        raise DiskUnusable("server_disk_low", free=usage.free / 2**20, needed=reserved / 2**20)
 
 
-def disk_failed(error: OSError) -> DiskUnusable:
-    """A failure of the server's disk as an error of ours; its message has no path."""
+def server_disk_error(error: OSError) -> DiskUnusable:
+    """The error for a failure of the server's disk; its message has no path."""
     return DiskUnusable("server_disk_failed", reason=error.strerror or type(error).__name__)
 
 
 def free_bytes(directory: Path) -> int:
-    """Bytes that may still be written on a directory's disk.
+    """Bytes free on a directory's disk; OSError where it does not exist or the disk fails."""
+    return shutil.disk_usage(directory).free
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, overwrite: bool = True) -> None:
+    """Write a file such that readers, and a crash, see the old content or the new, never a part.
+
+    Args:
+        path: The file, in an existing directory; a symbolic link keeps pointing to it.
+        data: Its new content.
+        mode: Permissions of a new file, less the umask; 0o600: for its owner only.
+        overwrite: Whether to replace an existing file, which otherwise is left as it is.
 
     Raises:
-        OSError: The directory is not there, or its disk fails.
+        OSError: It could not be written; an existing file is unchanged.
     """
-    return shutil.disk_usage(directory).free
+    target = path.resolve()
+    partial = target.with_name(f".{target.name}-{secrets.token_hex(8)}.part")
+    try:
+        descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            partial.replace(target)
+        else:
+            with suppress(FileExistsError):
+                target.hardlink_to(partial)
+    finally:
+        partial.unlink(missing_ok=True)

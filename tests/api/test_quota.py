@@ -91,8 +91,8 @@ def test_a_disk_that_is_all_but_full_takes_nothing_new_and_lets_go(
 ):
     job = send(client).json()["id"]
     assert ended(client, job)["status"] == "COMPLETED"
-    monkeypatch.setattr(disk, "KEPT_SHARE", 1e-9)
-    monkeypatch.setattr(disk, "KEPT_BYTES", 10**18)
+    monkeypatch.setattr(disk, "RESERVED_SHARE", 1e-9)
+    monkeypatch.setattr(disk, "RESERVED_BYTES", 10**18)
     for refused in (
         client.post("/uploads", content=PORTRAIT.read_bytes()),
         send(client),

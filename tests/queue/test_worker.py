@@ -329,8 +329,8 @@ async def test_no_job_is_taken_while_its_result_could_not_be_kept(
     opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "KEPT_SHARE", 1e-9)
-        patched.setattr(disk, "KEPT_BYTES", 10**18)
+        patched.setattr(disk, "RESERVED_SHARE", 1e-9)
+        patched.setattr(disk, "RESERVED_BYTES", 10**18)
         async with shop(opened, tmp_path / "work") as it:
             assert not await it.worker._room.is_there()
             job = await it.send()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from multitalk.confinement.kernel import forbid_files
 from multitalk.errors import (
     LimitExceeded,
     MediaUndecodable,
     RequestError,
     ServerStopping,
 )
-from multitalk.fence.kernel import forbid_files
 from multitalk.serving.sandbox.pool import Limits, SandboxPool, memory_for
 from patience import PATIENCE_SECONDS
 

@@ -27,11 +27,11 @@ def main() -> None:
         raise SystemExit(128 + signal.SIGINT) from None
     except OSError as error:  # where a command writes what it found: standard output, mostly
         from multitalk.cli.console import EXIT_WORKER_ERROR, complain  # noqa: PLC0415
-        from multitalk.disk import REFUSALS, local_disk_full  # noqa: PLC0415
+        from multitalk.disk import DISK_ERRORS, local_disk_error  # noqa: PLC0415
 
-        if error.errno not in REFUSALS:
+        if error.errno not in DISK_ERRORS:
             raise
-        complain(local_disk_full(error.errno).text())
+        complain(local_disk_error(error.errno).text())
         raise SystemExit(EXIT_WORKER_ERROR) from None
 
 

@@ -1,6 +1,5 @@
 """How the commands speak: results on stdout, everything else on stderr; exit codes."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from multitalk.disk import refusals_told_here
+from multitalk.disk import translate_local_disk_errors
 from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError, RequestError
 from multitalk.messages import Locale, sentence
+from multitalk.schema.json_document import to_json
 from multitalk.settings import SettingError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
     say = print_json if as_json else _say_nothing
     answers = Answers(locale)
     try:
-        with refusals_told_here():
+        with translate_local_disk_errors():
             yield answers
     except MultiTalkError as error:
         for problem in error.problems:
@@ -100,7 +100,7 @@ def note(text: str, locale: Locale = "en") -> None:
 
 def print_json(record: object) -> None:
     """A record for a program to read."""
-    typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+    typer.echo(to_json(record))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.speakers import boxes_of, named, voices_of
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
 from multitalk.cli.typed import ORDERS, shown, typed
-from multitalk.cli.whole import write_whole
+from multitalk.disk import write_atomically
 from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
 from multitalk.settings import ENGINE_CHOICES
@@ -364,7 +364,7 @@ def _write_phonemes(path: Path, sounds: "tuple[PhonemeTiming, ...]") -> None:
         }
         for sound in sounds
     ]
-    write_whole(path, json.dumps(record, ensure_ascii=False) + "\n")
+    write_atomically(path, (json.dumps(record, ensure_ascii=False) + "\n").encode())
 
 
 def _read(path: Path, stdin: StandardInput) -> dict[str, object]:

@@ -10,7 +10,7 @@ from multitalk.cli.console import answering, note
 from multitalk.cli.mouth_files import FORMAT_OF_SUFFIX, FORMATS, Movement
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.cli.typed import shown
-from multitalk.cli.whole import write_whole
+from multitalk.disk import write_atomically
 from multitalk.timebase import FPS
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
             for line in lines:
                 typer.echo(line)
         else:
-            write_whole(output, "\n".join(lines) + "\n")
+            write_atomically(output, ("\n".join(lines) + "\n").encode())
 
 
 def _format(asked: str | None, output: Path | None, *, as_json: bool) -> str:

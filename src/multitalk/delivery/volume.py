@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from multitalk.disk import DISK_FULL
 from multitalk.errors import Cancelled, DeliveryFailed
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
-FULL = (errno.ENOSPC, errno.EDQUOT)
 # What file systems without hard links answer (FAT, some network and object stores).
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
@@ -50,7 +50,7 @@ def keep(
             partial.unlink(missing_ok=True)
     except OSError as error:
         logger.error("the volume did not take %s: %s", target, error)
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             raise DeliveryFailed("volume_full", size=video.stat().st_size) from error
         raise DeliveryFailed("volume_failed", reason=os.strerror(error.errno or 0)) from error
 

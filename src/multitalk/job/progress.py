@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from multitalk.disk import OTHER_DISKS, disk_unusable, refusal_of
+from multitalk.disk import OTHER_DISKS, find_disk_error, work_disk_error
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -133,10 +133,10 @@ def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Itera
 
 def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
     """Whatever was raised, as an error that a caller can be answered with."""
-    refusal = None if isinstance(raised, OTHER_DISKS) else refusal_of(raised)
+    refusal = None if isinstance(raised, OTHER_DISKS) else find_disk_error(raised)
     if refusal is not None:
         logger.error("job %s: a disk takes nothing more: %s", job_id, refusal)
-        return disk_unusable(refusal.errno)
+        return work_disk_error(refusal.errno)
     if isinstance(raised, MultiTalkError):
         return raised
     if isinstance(raised, MemoryError):

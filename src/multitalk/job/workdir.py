@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from multitalk.disk import REFUSALS, disk_unusable
+from multitalk.disk import DISK_ERRORS, work_disk_error
 from multitalk.errors import DiskUnusable
 
 PREFIX = "multitalk-"
@@ -43,8 +43,8 @@ def job_directory(parent: Path) -> Iterator[Path]:
 
 def unusable(error: OSError) -> DiskUnusable:
     """Why no job's files can be kept, as an error of ours."""
-    if error.errno in REFUSALS:
-        return disk_unusable(error.errno)
+    if error.errno in DISK_ERRORS:
+        return work_disk_error(error.errno)
     return DiskUnusable("work_directory_unusable", reason=error.strerror)
 
 

@@ -28,7 +28,7 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from multitalk.disk import unwritten
+from multitalk.disk import unwritable_video
 from multitalk.media.fragments import Fragment, FragmentBuffer
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
@@ -194,7 +194,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        raise unwritten(error.errno, error.strerror) from error
+        raise unwritable_video(error.errno, error.strerror) from error
 
 
 def _add_picture(container: OutputContainer, width: int, height: int, threads: int) -> VideoStream:

@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from multitalk.disk import write_atomically
 from multitalk.errors import DeliveryFailed
-from multitalk.provenance.local_certificate import make_certificate, store
+from multitalk.provenance.local_certificate import make_certificate
 from multitalk.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def _local(settings: Settings) -> Credential:
     """
     path = settings.state_directory.expanduser() / LOCAL_FILE
     if not path.exists():
-        store(make_certificate(), path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, make_certificate(), mode=0o600)
         logger.info("made a local certificate for signing videos: %s", path)
     content = path.read_bytes()
     try:

@@ -5,10 +5,7 @@ machine made it. C2PA wants a signer whom somebody else has issued; the key of t
 does so here is thrown away, so that nobody can issue another.
 """
 
-import os
-import tempfile
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 ORGANIZATION = "Unverified: made on the machine that signs"
 NAME = "MultiTalk Serverless local signer"
@@ -70,19 +67,3 @@ def make_certificate() -> bytes:
     )
     leaf = issued(NAME, signer, is_authority=False)
     return key + leaf + issued(f"{NAME}, issuer", authority, is_authority=True)
-
-
-def store(content: bytes, path: Path) -> None:
-    """Write a file that its owner alone can read, whole or not at all.
-
-    Raises:
-        OSError: It cannot be written there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multitalk.disk import REFUSALS, disk_unusable, unwritten
+from multitalk.disk import DISK_ERRORS, unwritable_video, work_disk_error
 from multitalk.errors import DeliveryFailed
 from multitalk.media.label import DIGITAL_SOURCE_TYPE, PRODUCT
 from multitalk.provenance.credential import Credential
@@ -80,11 +80,11 @@ def sign_video(video: Path, credential: Credential, *, picture: Path, engine: st
         logger.error("the video could not be signed: %s", error)
         refused = OS_ERROR.search(str(error))
         number = int(refused[1]) if refused else target.refused_with if target else None
-        if number in REFUSALS:
-            raise disk_unusable(number) from error
+        if number in DISK_ERRORS:
+            raise work_disk_error(number) from error
         raise DeliveryFailed("video_unsigned") from error
     except OSError as error:
-        raise unwritten(error.errno, error.strerror) from error
+        raise unwritable_video(error.errno, error.strerror) from error
     finally:
         signed.unlink(missing_ok=True)
 

@@ -66,6 +66,16 @@ def read_json(
     return given
 
 
+def to_json(value: object) -> bytes:
+    """A JSON document in UTF-8, which every parser reads; half of a surrogate pair becomes `?`.
+
+    Raises:
+        ValueError: A number is not finite.
+        TypeError: A value has no JSON form.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+
+
 class _Twice(ValueError):
     def __init__(self, name: str) -> None:
         self.name = name

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from multitalk.disk import refusals_told_here
+from multitalk.disk import translate_local_disk_errors
 from multitalk.engines.base import NO_REUSE, Reuse
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
@@ -172,7 +172,7 @@ class Studio:
         stated = {name: plain(value) for name, value in options.items() if value is not None}
         others = {"prompt": prompt, "output": output, **options}
         with (
-            refusals_told_here(),
+            translate_local_disk_errors(),
             Arguments(image, audio, others, self.settings) as arguments,
             arguments.spelled(),
         ):
@@ -222,7 +222,7 @@ class Studio:
             name = output.name or '""'
             raise InvalidRequest("output_misnamed", field="output", name=name, suffix=SUFFIX)
         make_place(output)
-        with refusals_told_here(), self._turn:
+        with translate_local_disk_errors(), self._turn:
             self._check_open()
             with job_context(
                 self.engine,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from multitalk.disk import check_kept_free
+from multitalk.disk import check_free_space
 from multitalk.errors import DiskUnusable
 from multitalk.job.self_test import check_work_directory
 from multitalk.serving.logs import RateLimitedLog
@@ -47,4 +47,4 @@ class Room:
         """
         check_work_directory(self._settings)
         if self._results is not None:
-            check_kept_free(self._results, share=RESULTS_SHARE)
+            check_free_space(self._results, share=RESULTS_SHARE)

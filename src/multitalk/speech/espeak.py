@@ -1,7 +1,7 @@
 """espeak-ng: requests to its process, its languages and its voices.
 
 A separate process keeps its licence (GPL-3) apart, its crashes away from the job, and what a text
-may make it do away from everything else: see `multitalk.fence`.
+may make it do away from everything else: see `multitalk.confinement`.
 
 Its data give the gender of some voices, and the pitch range in hertz of nearly all. What follows
 from them was measured: the fundamental frequency of an English and a Korean sentence by each voice.
@@ -17,8 +17,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
+from multitalk.confinement.run import run_confined
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
-from multitalk.fence.running import run_fenced
 from multitalk.messages import Notice
 
 _LOG = logging.getLogger(__name__)
@@ -80,23 +80,23 @@ def run_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[st
             reason="it is not installed: pip install espeakng-loader==0.2.4",
         )
     try:
-        ended = run_fenced(
+        ended = run_confined(
             "multitalk.speech.espeak_process",
             json.dumps(request).encode(),
             timeout_seconds=timeout_seconds,
-            most_answer_bytes=_MOST_ANSWER_BYTES,
+            max_output_bytes=_MOST_ANSWER_BYTES,
         )
     except TimeoutError as error:
         raise DeadlineExceeded("synthesis_slow", limit=timeout_seconds) from error
     except OSError as error:
         raise _unavailable() from error
-    if ended.died:
+    if ended.crashed:
         _LOG.warning("espeak-ng was ended by signal %d at a text", -ended.returncode)
         raise InvalidRequest("text_unspeakable_here", field="text")
     if ended.returncode != 0:
-        _LOG.error("espeak-ng's process failed: %s", ended.complaint)
+        _LOG.error("espeak-ng's process failed: %s", ended.stderr)
         raise _unavailable()
-    head, _, sound = ended.answer.partition(b"\n")
+    head, _, sound = ended.output.partition(b"\n")
     return json.loads(head), sound
 
 

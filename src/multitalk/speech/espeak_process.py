@@ -4,10 +4,10 @@
            "words_per_minute": 160, "max_seconds": 60}' | python -m multitalk.speech.espeak_process
 
 espeak-ng is licensed under the GPL-3, so it is never loaded into the caller's process. It is also
-known to end by a signal at some texts, so it reads them behind the fence. One JSON object comes in
-on stdin. Out go the fence's line and one line of JSON; for speech it lists the pieces in order, and
+known to end by a signal at some texts, so it reads them in a confined process. One JSON object
+comes in on stdin. Out go `READY` and one line of JSON; for speech it lists the pieces in order, and
 is followed by the samples of all of them as little-endian int16. This file imports nothing of this
-project but the fence, and needs the package espeakng-loader, whose wheel carries the library and
+project but `confinement`, and needs the package espeakng-loader, whose wheel has the library and
 its data.
 """
 
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from multitalk.fence.entering import Limits, enter
+from multitalk.confinement.confine import Limits, confine
 
 # Samples of an hour are 160 MB, and everything else is small. 60 s of CPU are some hours of speech.
 LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=60)
@@ -234,7 +234,7 @@ def main() -> None:
 
     data = Path(espeakng_loader.get_data_path())
     espeak = load_from(str(espeakng_loader.get_library_path()), str(data))
-    with enter(LIMITS, readable=[data]) as answers:
+    with confine(LIMITS, readable=[data]) as answers:
         request = json.loads(sys.stdin.buffer.read())
         if "pieces" not in request:
             answers.write(json.dumps(_inventory(espeak)).encode() + b"\n")

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from multitalk.disk import write_atomically
 from multitalk.errors import WeightsUnavailable
 from multitalk.weights.sets import Sha256
 
@@ -71,11 +72,6 @@ def read_lockfile(directory: Path) -> Lockfile:
 
 
 def write_lockfile(directory: Path, lockfile: Lockfile) -> None:
-    """Write the lock file, which is at every moment the old one or the new one."""
-    partial = directory / f".{LOCK_NAME}.{os.getpid()}.part"
+    """Write the lock file atomically."""
     record = json.dumps(lockfile.model_dump(), indent=2, sort_keys=True) + "\n"
-    try:
-        partial.write_text(record, encoding="utf-8")
-        partial.replace(directory / LOCK_NAME)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(directory / LOCK_NAME, record.encode())

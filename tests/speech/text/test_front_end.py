@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.strategies import sampled_from, text
 
+from multitalk.confinement.run import ExitResult
 from multitalk.errors import EngineUnavailable, InvalidRequest, MultiTalkError
-from multitalk.fence.running import Ended
 from multitalk.speech.synthesis import MAX_CHARACTERS, SynthesizedSpeech, synthesize
 from multitalk.speech.text import japanese, openjtalk_process
 from multitalk.speech.text.front_end import read_text
@@ -119,16 +119,16 @@ def test_japanese_is_read_with_its_package_all_texts_by_one_process() -> None:
 @pytest.mark.parametrize(
     ("ended", "error"),
     [
-        (Ended(-11, b"", was_ready=True, complaint=""), InvalidRequest),
-        (Ended(-11, b"", was_ready=False, complaint=""), EngineUnavailable),
-        (Ended(1, b"", was_ready=True, complaint="x"), EngineUnavailable),
+        (ExitResult(-11, b"", was_ready=True, stderr=""), InvalidRequest),
+        (ExitResult(-11, b"", was_ready=False, stderr=""), EngineUnavailable),
+        (ExitResult(1, b"", was_ready=True, stderr="x"), EngineUnavailable),
     ],
 )
 def test_a_crash_at_a_japanese_text_is_a_sentence_about_it(
-    monkeypatch: pytest.MonkeyPatch, ended: Ended, error: type[MultiTalkError]
+    monkeypatch: pytest.MonkeyPatch, ended: ExitResult, error: type[MultiTalkError]
 ) -> None:
     monkeypatch.setattr(japanese, "find_spec", lambda name: True)
-    monkeypatch.setattr(japanese, "run_fenced", lambda *_, **__: ended)
+    monkeypatch.setattr(japanese, "run_confined", lambda *_, **__: ended)
     with pytest.raises(error):
         read_text("今日は良い天気ですね。")
 

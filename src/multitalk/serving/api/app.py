@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from multitalk.disk import REFUSALS, disk_failed
+from multitalk.disk import DISK_ERRORS, server_disk_error
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
 from multitalk.serving.api.auth import AuthMiddleware
 from multitalk.serving.api.config import ServeConfig
@@ -99,9 +99,9 @@ async def _told(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     """A disk that takes nothing; whatever else the system refuses is a crash."""
-    if not isinstance(error, OSError) or error.errno not in REFUSALS:
+    if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
         raise error
-    return _answered(request, disk_failed(error))
+    return _answered(request, server_disk_error(error))
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

@@ -13,13 +13,13 @@ import logging
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from multitalk.disk import write_atomically
 from multitalk.errors import InvalidRequest, ServerUnavailable
 from multitalk.serving.api.data_directory import FILE_MODE, KEYS_FILE, make_private_directory
 
@@ -171,13 +171,7 @@ class KeyRing:
         with self._locked():
             self._seen = None
             records = [asdict(key) for key in change(self.listed())]
-            # mkstemp makes it readable for its owner only
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".keys-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(records, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
+            write_atomically(self._path, json.dumps(records, indent=2).encode(), mode=FILE_MODE)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from multitalk.disk import check_kept_free
+from multitalk.disk import check_free_space
 from multitalk.errors import LimitExceeded
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import JobQueue
@@ -113,7 +113,7 @@ class StorageQuota:
 
     def _check_disks(self) -> None:
         for disk in self._disks:
-            check_kept_free(disk)
+            check_free_space(disk)
 
     async def _check_quota(self, owner: str, num_bytes: int) -> None:
         if self._quota is None or not owner:

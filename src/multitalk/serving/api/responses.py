@@ -1,7 +1,6 @@
 """JSON responses, errors (below `/v1` in OpenAI's form), and files sent from the disk."""
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from multitalk.errors import (
 )
 from multitalk.messages import Locale, locale_named
 from multitalk.schema import ErrorReply
+from multitalk.schema.json_document import to_json
 
 PREFIX = "/v1/"
 # The `type` by status; any other status of a caller's mistake is an invalid request.
@@ -36,7 +36,7 @@ def json_response(
 ) -> Response:
     """A JSON answer, which no cache keeps."""
     return Response(
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"),
+        to_json(body),
         status_code=status,
         media_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},

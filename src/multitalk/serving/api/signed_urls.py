@@ -1,13 +1,11 @@
 """Links to videos that are good for a while, without a key: a browser's <video> cannot send one."""
 
-import contextlib
 import hashlib
 import hmac
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
+from multitalk.disk import write_atomically
 from multitalk.errors import Unauthorized
 
 SECRET_BYTES = 32
@@ -18,13 +16,9 @@ MAX_SECONDS = 86_400.0
 def read_secret(path: Path) -> bytes:
     """The server's secret, made at the first start, readable for its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES))
-        with contextlib.suppress(FileExistsError):  # another process was first
-            os.link(made, path)
-        Path(made).unlink()
+    if not path.exists():  # another process may still be first
+        secret = secrets.token_hex(SECRET_BYTES).encode()
+        write_atomically(path, secret, mode=0o600, overwrite=False)
     return bytes.fromhex(path.read_text("ascii"))
 
 

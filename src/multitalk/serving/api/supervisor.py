@@ -2,20 +2,20 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
+from multitalk.confinement.kernel import parent_death_signal
 from multitalk.errors import QueueUnavailable
+from multitalk.net.retry import backoff
 
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
@@ -23,7 +23,6 @@ STEADY_SECONDS = 60.0  # after which a worker that ends is no failure of its sta
 DRAIN_SECONDS = 30.0  # for the job at hand; what takes longer goes back to the queue
 FORCED_STOP_SECONDS = 3.0  # to give a job back; who is killed instead has cost it an attempt
 POLL_SECONDS = 0.1
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 logger = logging.getLogger(__name__)
 
@@ -79,15 +78,15 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep(self, number: int) -> None:
-        delay = FIRST_DELAY_SECONDS
+        delays = backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
         while True:
             began = time.monotonic()
             code = await self._run_once(number)
             if time.monotonic() - began > STEADY_SECONDS:
-                delay = FIRST_DELAY_SECONDS
+                delays = backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
+            delay = next(delays)
             logger.error("worker %d ended with %d; a new one in %g s", number, code, delay)
             await asyncio.sleep(delay)
-            delay = min(2 * delay, MAX_DELAY_SECONDS)
 
     async def _run_once(self, number: int) -> int:
         # In this thread: the kernel's signal is tied to the thread that starts the process.
@@ -96,7 +95,7 @@ class Supervisor:
             [*self._command, "--worker-id", worker_id],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_tie(),  # noqa: PLW1509 - one system call, looked up before
+            preexec_fn=parent_death_signal(signal.SIGTERM),  # noqa: PLW1509 - one system call
         )
         self._running.add(worker_id)
         logger.info("worker %d is process %d", number, process.pid)
@@ -141,11 +140,3 @@ async def _first_of(*waits: Coroutine[Any, Any, object], seconds: float) -> None
 async def _ended(process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _tie() -> Callable[[], None] | None:
-    """What the child does first, so that it is asked to end when this process does. Linux only."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

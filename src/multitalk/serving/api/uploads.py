@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from multitalk.disk import disk_failed
+from multitalk.disk import server_disk_error
 from multitalk.errors import InvalidRequest, LimitExceeded, NotFound, QueueUnavailable
 from multitalk.inputs.sniff import SNIFFED_BYTES, Container, sniff
 from multitalk.schema.sources import UPLOAD_SCHEME, is_upload, map_sources, named_sources
@@ -76,7 +76,7 @@ class UploadStore:
         try:
             return await self._received(chunks, owner=owner, now=now, on_bytes=on_bytes)
         except OSError as error:
-            raise disk_failed(error) from error
+            raise server_disk_error(error) from error
 
     async def _received(
         self,

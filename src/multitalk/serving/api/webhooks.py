@@ -8,7 +8,6 @@ import asyncio
 import base64
 import heapq
 import hmac
-import json
 import logging
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
 from multitalk.net.client import CertificateInvalid, Client, TransportError
 from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread
+from multitalk.schema.json_document import to_json
 from multitalk.serving.api.database import PendingWebhook
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.job_json import job_reply
@@ -258,7 +258,7 @@ class Webhooks:
             now=now,
             max_bytes=server.config.max_run_bytes,
         )
-        body = json.dumps(reply, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        body = to_json(reply)
         headers = signed_headers(
             webhook_secret(server.secret, job.owner),
             message_id=_message_id(job),

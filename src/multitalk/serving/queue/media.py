@@ -1,7 +1,6 @@
 """Media of jobs in a directory: a folder for each job, whole files or none."""
 
 import asyncio
-import errno
 import math
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from multitalk.disk import DISK_FULL
 from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.serving.queue.base import MediaStore
 from multitalk.serving.queue.records import JOB_ID
@@ -20,7 +20,6 @@ from multitalk.serving.queue.records import JOB_ID
 CHUNK_BYTES = 2**20
 SUFFIX = r"\.[A-Za-z0-9]{1,8}"
 NAME = re.compile(JOB_ID.removesuffix("$") + r"/[0-9a-f]{32}" + SUFFIX + "$")
-FULL = (errno.ENOSPC, errno.EDQUOT)
 ONLY_OURS = 0o700  # of folders: videos of people
 
 
@@ -162,7 +161,7 @@ def _copy(source: Path | bytes, target: Path) -> None:
 
 def translate_os_error(error: OSError) -> QueueUnavailable:
     """A disk's failure as ours; its message has no path."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return QueueUnavailable("queue_full")
     return QueueUnavailable("queue_failed", reason=os.strerror(error.errno or 0))
 

@@ -4,13 +4,11 @@ Killed workers would otherwise be spoken for by their orphan for ever, and their
 another: the platform's lease lasts as long as heartbeats name the job.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from multitalk.confinement.kernel import parent_death_signal
 
 
 def tie_children_to_this_process() -> None:
@@ -19,14 +17,14 @@ def tie_children_to_this_process() -> None:
     The kernel sends the signal when the forking thread ends: the SDK forks in the main thread. From
     Python 3.14 on, `multiprocessing` would leave that to a server of its own, which lives on.
     """
-    if sys.platform != "linux":
+    set_signal = parent_death_signal(signal.SIGKILL)
+    if set_signal is None:
         return
     multiprocessing.set_start_method("fork", force=True)
-    prctl = ctypes.CDLL(None).prctl  # looked up now: a fork of many threads should do little
     parent = os.getpid()
 
     def tie() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        set_signal()
         if os.getppid() != parent:  # it died in between
             os._exit(1)
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from typing import Any
 
-from multitalk.fence.running import start_fenced
+from multitalk.confinement.run import start_confined
 from multitalk.serving.sandbox.ipc import encode_frame, read_frame
 
 START_SECONDS = 60.0  # until it has loaded its libraries; on a busy machine this takes long
@@ -80,7 +80,7 @@ class ForkServer:
         control, theirs = socket.socketpair()
         try:
             with theirs:
-                process = start_fenced(MODULE, environment=_ENVIRONMENT, control=theirs)
+                process = start_confined(MODULE, environment=_ENVIRONMENT, control=theirs)
         except OSError as error:
             control.close()
             raise ForkServerFailed(str(error)) from error

@@ -26,10 +26,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from multitalk.disk import REFUSALS, disk_unusable
+from multitalk.confinement.confine import code_paths
+from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_system_calls
+from multitalk.disk import DISK_ERRORS, work_disk_error
 from multitalk.errors import MultiTalkError
-from multitalk.fence.entering import code_paths
-from multitalk.fence.kernel import die_with_parent, forbid_files, forbid_system_calls
 from multitalk.serving.sandbox.ipc import encode_frame, error_to_json, receive_frame
 
 BEHIND_THE_SERVER = 5  # nice(2): about a third of what others get, where all are busy
@@ -165,8 +165,8 @@ def answer_one(name: str, connection: socket.socket) -> None:
     except OSError as error:
         if error.errno in _TOO_MUCH:
             say({"too_much": True})
-        elif error.errno in REFUSALS:
-            say({"error": error_to_json(disk_unusable(error.errno))})
+        elif error.errno in DISK_ERRORS:
+            say({"error": error_to_json(work_disk_error(error.errno))})
         else:
             say({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
     except Exception:  # whatever a library makes of a damaged file; the server logs it

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from multitalk.confinement.run import run_confined
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
-from multitalk.fence.running import run_fenced
 from multitalk.speech.text.plain_text import split_text
 from multitalk.speech.text.scripts import script_of
 
@@ -63,23 +63,23 @@ def _parts_of(text: str) -> list[str]:
 def _asked(parts: Sequence[str]) -> list[str]:
     """What Open JTalk reads, in a process of its own."""
     try:
-        ended = run_fenced(
+        ended = run_confined(
             "multitalk.speech.text.openjtalk_process",
             json.dumps(parts).encode(),
             environment={"OPENBLAS_NUM_THREADS": "1"},  # each has much address space
             timeout_seconds=_TIMEOUT_SECONDS,
-            most_answer_bytes=_MOST_ANSWER_BYTES,
+            max_output_bytes=_MOST_ANSWER_BYTES,
         )
     except TimeoutError as error:
         raise DeadlineExceeded("synthesis_slow", limit=_TIMEOUT_SECONDS) from error
     except OSError as error:
         raise _unavailable() from error
-    if ended.died:
+    if ended.crashed:
         raise InvalidRequest("text_unspeakable_here", field="text")
     if ended.returncode != 0:
-        _LOG.error("Open JTalk's process failed: %s", ended.complaint)
+        _LOG.error("Open JTalk's process failed: %s", ended.stderr)
         raise _unavailable()
-    return [str(kana) for kana in json.loads(ended.answer)]
+    return [str(kana) for kana in json.loads(ended.output)]
 
 
 def _unavailable() -> EngineUnavailable:

@@ -1,4 +1,4 @@
-"""Open JTalk, which reads Japanese aloud, to be run as a process of its own, behind the fence.
+"""Open JTalk, which reads Japanese aloud, to be run as a process of its own, confined.
 
 It is native code that reads a caller's text. A list of texts comes in on stdin, as JSON; the list
 of their kana goes out.
@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from multitalk.fence.entering import Limits, enter
+from multitalk.confinement.confine import Limits, confine
 
 # Of 290 MB, its dictionary and the packages that it imports are nearly all.
 LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=60)
@@ -29,7 +29,7 @@ def kana_of(texts: Sequence[str]) -> list[str]:
 def main() -> None:
     """Answer the one request on stdin."""
     kana_of(["あ"])  # loads the dictionary
-    with enter(LIMITS) as answers:
+    with confine(LIMITS) as answers:
         answers.write(json.dumps(kana_of(json.loads(sys.stdin.buffer.read()))).encode())
 
 

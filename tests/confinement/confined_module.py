@@ -1,4 +1,4 @@
-"""What a test does behind the fence: evaluates the expression on stdin, in a process of its own."""
+"""What a test runs in a confined process: evaluates the expression on stdin."""
 
 import ctypes  # noqa: F401 - for the expressions, as are the next
 import os  # noqa: F401
@@ -9,12 +9,12 @@ import sys
 import threading  # noqa: F401
 from pathlib import Path
 
-from multitalk.fence.entering import Limits, enter
+from multitalk.confinement.confine import Limits, confine
 
 if __name__ == "__main__":
     limits = Limits(memory_bytes=256 << 20, cpu_seconds=1, threads="threads" in sys.argv)
     readable = [Path(place) for place in sys.argv[1:] if place != "threads"]
-    with enter(limits, readable=readable) as answers:
+    with confine(limits, readable=readable) as answers:
         try:
             value = eval(sys.stdin.read())
         except OSError as error:

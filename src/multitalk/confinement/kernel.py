@@ -1,9 +1,9 @@
-"""What Linux lets a process give up without rights of its own: system calls and files.
+"""Rights that an unprivileged Linux process can give up: system calls and files.
 
 seccomp: https://docs.kernel.org/userspace-api/seccomp_filter.html, Linux 3.5. Landlock:
 https://docs.kernel.org/userspace-api/landlock.html, Linux 5.13. Both last until the process ends.
-Each returns whether it holds; elsewhere, and where a container's rules or gVisor refuse it, it does
-not, and nothing is changed.
+Each function returns whether it took effect. It does not on other systems, nor where a container's
+rules or gVisor refuse it; nothing is changed then.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -23,14 +23,14 @@ _LOAD_WORD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45,
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _CLONE_THREAD = 0x00010000
-_X32 = 0x40000000  # a second set of numbers for the same calls
+_X32 = 0x40000000  # a second numbering of the same calls
 
 # linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Numbers of system calls, asm/unistd.h, of x86_64 and aarch64; None where there is none.
 _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198),
-    "io_uring_setup": (425, 425),  # has sockets and files of its own
+    "io_uring_setup": (425, 425),  # opens sockets and files by itself
     "fork": (57, None),
     "vfork": (58, None),
     "execve": (59, 221),
@@ -60,22 +60,33 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_FILE, _MAKE_REG, _TRUNCATE = 1 << 5, 1 << 8, 1 << 14
-# How many of the rights to files each version of Landlock knows, from its first on.
+# Number of file access rights in each version of Landlock, from version 1.
 _RIGHTS_BY_VERSION = (13, 14, 15, 15, 16)
 _SCOPES = 0b11  # since version 6: abstract Unix sockets, and signals to other processes
 _SCOPES_SINCE = 6
 
 
+def parent_death_signal(number: int) -> Callable[[], None] | None:
+    """A function with which a child asks the kernel for a signal when its parent thread ends.
+
+    It is one system call, looked up here: a fork of a process with threads should do little. None
+    on other systems than Linux.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, number)
+
+
 def die_with_parent() -> None:
-    """Have the kernel end this process when the thread that started it ends (Linux)."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_DUMPABLE, 0)
+    """Kill this process when the thread that started it ends, and forbid to trace it (Linux)."""
+    if (set_signal := parent_death_signal(signal.SIGKILL)) is not None:
+        set_signal()
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def forbid_system_calls() -> bool:
-    """No network, programs, processes, and no reaching into others; threads are allowed."""
+    """Forbid network, programs, new processes and access to others; threads are allowed."""
     machine = os.uname().machine if sys.platform == "linux" else ""
     architecture = _ARCHITECTURES.get(machine)
     if architecture is None or struct.calcsize("P") != 8:
@@ -94,7 +105,7 @@ def forbid_system_calls() -> bool:
 
 
 def _filter(architecture: int, machine: str) -> list[tuple[int, int, int, int]]:
-    """The filter's steps: (operation, steps to skip if true, if false, operand)."""
+    """The BPF program as (operation, steps to skip if true, if false, operand)."""
     column = 0 if machine == "x86_64" else 1
     fail = (_RETURN, 0, 0, _FAIL | errno.EPERM)
     steps = [
@@ -109,7 +120,7 @@ def _filter(architecture: int, machine: str) -> list[tuple[int, int, int, int]]:
         number = numbers[column]
         if number is not None:
             steps += [(_IF_EQUAL, 0, 1, number), fail]
-    # The C library falls back to clone, whose flags can be seen.
+    # clone3's flags are in memory; without it the C library uses clone, whose flags are arguments.
     steps += [(_IF_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
     for call, test, operand in (
         (_CLONE, _IF_BITS, _CLONE_THREAD),
@@ -127,7 +138,7 @@ def _filter(architecture: int, machine: str) -> list[tuple[int, int, int, int]]:
 
 
 def forbid_files(readable: Sequence[Path], writable: Sequence[Path]) -> bool:
-    """No files but these; files that are open stay open."""
+    """Forbid all files but these; open files stay open."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""The fence: what a process behind it cannot do, and how its parent learns how it ended."""
+"""What a confined process cannot do, and how its parent learns how it ended."""
 
 import os
 import platform
@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from multitalk.fence import running
-from multitalk.fence.kernel import forbid_files, forbid_system_calls
-from multitalk.fence.running import Ended, run_fenced, start_fenced
+from multitalk.confinement import run
+from multitalk.confinement.kernel import forbid_files, forbid_system_calls
+from multitalk.confinement.run import ExitResult, run_confined, start_confined
 from patience import PATIENCE_SECONDS
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part is Linux's")
@@ -23,17 +23,17 @@ def module_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
-def ended(source: str, *arguments: object, **how: object) -> Ended:
-    options = {"timeout_seconds": PATIENCE_SECONDS, "most_answer_bytes": 1000, **how}
+def ended(source: str, *arguments: object, **how: object) -> ExitResult:
+    options = {"timeout_seconds": PATIENCE_SECONDS, "max_output_bytes": 1000, **how}
     given = [str(argument) for argument in arguments]
-    return run_fenced("fenced_module", source.encode(), arguments=given, **options)
+    return run_confined("confined_module", source.encode(), arguments=given, **options)
 
 
 def said(source: str, *arguments: object) -> str:
     result = ended(source, *arguments)
-    assert result.returncode == 0, result.complaint
-    assert not result.died
-    return result.answer.decode()
+    assert result.returncode == 0, result.stderr
+    assert not result.crashed
+    return result.output.decode()
 
 
 def kernel_does(what: str) -> bool:
@@ -133,31 +133,31 @@ def test_what_is_printed_is_no_part_of_the_answer():
 )
 def test_a_crash_and_a_limit_are_a_death(source, cause):
     result = ended(source)
-    assert result.died
+    assert result.crashed
     assert cause is None or result.returncode == -cause
 
 
 def test_processor_time_has_a_limit():
     result = ended("any(iter(int, 1))")
-    assert result.died
+    assert result.crashed
     assert result.returncode in {-signal.SIGXCPU, -signal.SIGKILL}
 
 
 def test_an_answer_has_a_limit():
-    assert ended("'x' * 2_000_000").died
+    assert ended("'x' * 2_000_000").crashed
 
 
 def test_a_mistake_of_our_own_is_no_death():
     result = ended("1 / 0")
-    assert not result.died
+    assert not result.crashed
     assert result.returncode == 1
-    assert "ZeroDivisionError" in result.complaint
+    assert "ZeroDivisionError" in result.stderr
 
 
 def test_a_module_that_cannot_be_loaded_was_never_ready():
-    result = run_fenced("no_such_module", b"", timeout_seconds=500, most_answer_bytes=10)
+    result = run_confined("no_such_module", b"", timeout_seconds=500, max_output_bytes=10)
     assert not result.was_ready
-    assert not result.died
+    assert not result.crashed
 
 
 def test_a_program_that_cannot_be_started_is_an_error(monkeypatch, tmp_path):
@@ -172,10 +172,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
     kept: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
-        kept.append(start_fenced(*arguments, **options))
+        kept.append(start_confined(*arguments, **options))
         return kept[-1]
 
-    monkeypatch.setattr(running, "start_fenced", start)
+    monkeypatch.setattr(run, "start_confined", start)
     return kept
 
 

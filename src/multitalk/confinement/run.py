@@ -1,4 +1,4 @@
-"""The parent's side of the fence: start a process that knows nothing, ask it one thing."""
+"""The parent's side: start a confined process, send its input, receive its output."""
 
 import json
 import os
@@ -12,73 +12,72 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from multitalk.fence.entering import READY
+from multitalk.confinement.confine import READY
 
-# Without the first, a module in the working directory could stand in for one of Python's.
+# Without -I, a module in the working directory could replace one of Python's.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); sys.argv[:] = sys.argv[2:]\n"
     "from runpy import run_module; run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 )
-# Without these, some Pythons do not find their library.
-_KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+# Without these, some Pythons do not find their shared library.
+_PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _BLOCK_BYTES = 1 << 16
-_MOST_COMPLAINT_BYTES = 4000
-_LOOK_SECONDS = 0.2
+_MAX_STDERR_BYTES = 4000
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a fenced process ended.
+class ExitResult:
+    """The end of a confined process.
 
     Attributes:
-        returncode: Its exit status, or minus the signal that ended it; a limit is a signal.
-        answer: What it wrote, after it was ready.
-        was_ready: Whether it was within its limits; if not, it never saw what it was given.
-        complaint: The end of what it wrote to stderr.
+        returncode: Its exit status, or minus the signal that ended it; limits end it by signals.
+        output: Its output after `READY`.
+        was_ready: Whether it was confined; if not, it never read its input.
+        stderr: The end of its stderr.
     """
 
     returncode: int
-    answer: bytes
+    output: bytes
     was_ready: bool
-    complaint: str
+    stderr: str
 
     @property
-    def died(self) -> bool:
-        """Whether what it was given ended it: a crash or a limit, and not an exit of its own."""
+    def crashed(self) -> bool:
+        """Whether its input ended it, by a crash or a limit rather than an exit of its own."""
         return self.was_ready and self.returncode < 0
 
 
-def start_fenced(
+def start_confined(
     module: str,
     arguments: Sequence[str] = (),
     *,
     environment: Mapping[str, str] | None = None,
     control: socket.socket | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a module as a process without environment, open files, terminal and folder.
+    """Start a module as a process without environment, open files, terminal or working directory.
 
     Args:
-        module: Its name, such as `multitalk.speech.espeak_process`; calls `entering.enter`.
+        module: Its name, such as `multitalk.speech.espeak_process`; it calls `confine.confine`.
         arguments: Its `sys.argv[1:]`.
-        environment: All that it gets of one.
-        control: What it finds in stdin's place; what it writes to stdout and stderr is thrown away
-            then.
+        environment: Its whole environment.
+        control: A socket in place of stdin; stdout and stderr are then discarded.
 
     Returns:
-        The process, with pipes for stdin, stdout and stderr if there is no `control`. Whoever
-        starts it ends it.
+        The process, with pipes for stdin, stdout and stderr if there is no `control`. The caller
+        ends it.
 
     Raises:
         OSError: It cannot be started.
     """
     paths = [str(Path(place).absolute()) for place in sys.path]
-    output = subprocess.PIPE if control is None else subprocess.DEVNULL
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    pipe = subprocess.PIPE if control is None else subprocess.DEVNULL
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-I", "-c", _START, json.dumps(paths), module, *arguments],
         stdin=subprocess.PIPE if control is None else control.fileno(),
-        stdout=output,
-        stderr=output,
+        stdout=pipe,
+        stderr=pipe,
         env={**kept, **(environment or {})},
         cwd="/",
         start_new_session=True,  # no terminal, and Ctrl-C is the parent's to handle
@@ -86,50 +85,48 @@ def start_fenced(
     )
 
 
-def run_fenced(
+def run_confined(
     module: str,
     given: bytes,
     *,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     timeout_seconds: float,
-    most_answer_bytes: int,
+    max_output_bytes: int,
     watch: Callable[[], None] | None = None,
-) -> Ended:
-    """Start a module as `start_fenced` does, give it bytes by stdin, and wait for its answer.
-
-    However this is left, the process has ended.
+) -> ExitResult:
+    """Run a module as `start_confined` starts it; the process has ended on return and on an error.
 
     Args:
-        module: What to run.
+        module: Its name.
         given: Its stdin.
         arguments: Its `sys.argv[1:]`.
-        environment: All that it gets of one.
+        environment: Its whole environment.
         timeout_seconds: From its start to its end.
-        most_answer_bytes: It is killed at more.
-        watch: Called some times a second while it works; what it raises ends the process.
+        max_output_bytes: Beyond these it is killed.
+        watch: Called several times a second; its exceptions end the process and are raised.
 
     Raises:
         OSError: It could not be started.
         TimeoutError: It did not end in time.
     """
     deadline = time.monotonic() + timeout_seconds
-    with start_fenced(module, arguments, environment=environment) as process:
+    with start_confined(module, arguments, environment=environment) as process:
         try:
-            said, complaint = _exchange(process, given, deadline, most_answer_bytes, watch)
-            while process.poll() is None:  # its pipes are closed, so this is short
-                _look(deadline, watch)
+            output, errors = _exchange(process, given, deadline, max_output_bytes, watch)
+            while process.poll() is None:  # its outputs are closed, so it ends soon
+                _check(deadline, watch)
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK_SECONDS)
+                    process.wait(_POLL_SECONDS)
         finally:
             process.kill()
         returncode = process.wait()
-    was_ready = said.startswith(READY)
-    return Ended(
+    was_ready = output.startswith(READY)
+    return ExitResult(
         returncode,
-        said.removeprefix(READY) if was_ready else b"",
+        output.removeprefix(READY) if was_ready else b"",
         was_ready,
-        complaint.decode("utf-8", "replace").strip(),
+        errors.decode("utf-8", "replace").strip(),
     )
 
 
@@ -140,12 +137,12 @@ def _exchange(
     most_bytes: int,
     watch: Callable[[], None] | None,
 ) -> tuple[bytes, bytes]:
-    """Write and read at once until both of its outputs are closed; or kill it at too much."""
+    """Write stdin and read stdout and stderr until both are closed; kill at too much output."""
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     assert stdin is not None  # noqa: S101 - for the type checker: all three are pipes
     assert stdout is not None  # noqa: S101
     assert stderr is not None  # noqa: S101
-    said, complaint, left = bytearray(), bytearray(), memoryview(given)
+    output, errors, left = bytearray(), bytearray(), memoryview(given)
     with selectors.DefaultSelector() as ready:
         for pipe in (stdin, stdout, stderr):
             os.set_blocking(pipe.fileno(), False)
@@ -153,12 +150,12 @@ def _exchange(
         ready.register(stdout, selectors.EVENT_READ)
         ready.register(stderr, selectors.EVENT_READ)
         while stdout in ready.get_map() or stderr in ready.get_map():
-            _look(deadline, watch)
-            for key, _ in ready.select(_LOOK_SECONDS):
+            _check(deadline, watch)
+            for key, _ in ready.select(_POLL_SECONDS):
                 if key.fileobj is stdin:
                     try:
                         left = left[os.write(key.fd, left[:_BLOCK_BYTES]) :]
-                    except BrokenPipeError:  # it has ended, or wants no more
+                    except BrokenPipeError:  # it has ended, or reads no more
                         left = left[:0]
                     if not left:
                         ready.unregister(stdin)
@@ -168,16 +165,16 @@ def _exchange(
                 if not block:
                     ready.unregister(key.fileobj)
                 elif key.fileobj is stdout:
-                    said += block
-                    if len(said) > most_bytes + len(READY):
+                    output += block
+                    if len(output) > most_bytes + len(READY):
                         process.kill()
-                        return bytes(said), bytes(complaint)
+                        return bytes(output), bytes(errors)
                 else:
-                    complaint = (complaint + block)[-_MOST_COMPLAINT_BYTES:]
-    return bytes(said), bytes(complaint)
+                    errors = (errors + block)[-_MAX_STDERR_BYTES:]
+    return bytes(output), bytes(errors)
 
 
-def _look(deadline: float, watch: Callable[[], None] | None) -> None:
+def _check(deadline: float, watch: Callable[[], None] | None) -> None:
     if time.monotonic() > deadline:
         raise TimeoutError
     if watch is not None:
