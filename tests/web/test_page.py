@@ -9,7 +9,9 @@ import pytest
 from page import PORTRAIT
 from playwright.sync_api import expect
 
+from multitalk.messages import read_texts
 from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.routes.pages import STRINGS
 from patience import PATIENCE_SECONDS
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
@@ -21,6 +23,9 @@ PHONE = {"width": 360, "height": 740}
 def test_every_sentence_is_there_in_both_languages(visit):
     at = visit()
     strings = at.page.evaluate("import('./js/strings.js').then((module) => module.STRINGS)")
+    assert strings == read_texts(STRINGS)
+    buttons = at.page.locator("#languages button")
+    assert buttons.all_inner_texts() == ["English", "한국어"]
     assert strings["en"].keys() == strings["ko"].keys()
     for key, english in strings["en"].items():
         korean = strings["ko"][key]

@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
+from multitalk.messages import read_texts
 from multitalk.serving.api.dependencies import server_of
 from multitalk.serving.api.responses import json_response
 from multitalk.version import __version__
 
 DIRECTORY = Path(__file__).parent.parent.parent / "web"
+STRINGS = DIRECTORY / "strings"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
@@ -98,10 +101,21 @@ async def favicon() -> Response:
     return FileResponse(DIRECTORY / "icon.svg", media_type="image/svg+xml")
 
 
+@router.get("/js/strings.js", include_in_schema=False)
+async def strings() -> Response:
+    """The page's texts in each language, from `web/strings/*.json`, as a JavaScript module."""
+    return Response(_strings_module(), media_type="text/javascript", headers=HEADERS)
+
+
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Every route, to be tried; the same for programs: /openapi.json."""
     return HTMLResponse(docs_page(request.app.openapi()), headers=HEADERS)
+
+
+@lru_cache
+def _strings_module() -> str:
+    return f"export const STRINGS = {json.dumps(read_texts(STRINGS), ensure_ascii=False)};\n"
 
 
 def mount_page(app: FastAPI, directory: Path = DIRECTORY) -> None:

@@ -8,7 +8,7 @@ import { Form } from "./form.js";
 import { History } from "./history.js";
 import { JobView } from "./job.js";
 import { askForKey } from "./key.js";
-import { language, say, switchLanguage, text, translate } from "./language.js";
+import { language, languages, say, switchLanguage, text, translate } from "./language.js";
 import { Player } from "./player.js";
 import { Portrait } from "./portrait.js";
 import { problemsOf, showProblem } from "./problems.js";
@@ -79,8 +79,15 @@ function markLanguage() {
     button.setAttribute("aria-pressed", String(button.dataset.language === language()));
 }
 
-for (const button of document.querySelectorAll("[data-language]"))
-  button.addEventListener("click", () => switchLanguage(button.dataset.language));
+for (const code of languages()) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain";
+  button.lang = button.dataset.language = code;
+  button.textContent = new Intl.DisplayNames([code], { type: "language" }).of(code);
+  button.addEventListener("click", () => switchLanguage(code));
+  $("languages").append(button);
+}
 document.addEventListener("language", () => {
   markLanguage();
   showStage();

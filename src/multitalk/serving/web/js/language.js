@@ -1,10 +1,10 @@
 // The page's language: which one it is, and texts that follow when it is switched.
 //
 // An element says what it shows by `data-text` (its text), `data-label` (its name for screen
-// readers), `data-hint`, `data-placeholder` or `data-alt`: a key of strings.js; `data-values` fills the text's
+// readers), `data-hint`, `data-placeholder` or `data-alt`: a key of strings/*.json; `data-values` fills the text's
 // placeholders. So one walk over the page is all that a switch takes.
 
-import { STRINGS } from "./strings.js";
+import { STRINGS } from "./strings.js"; // made by the server from strings/*.json
 
 const REMEMBERED = "multitalk-language";
 
@@ -21,6 +21,11 @@ function chosen() {
 
 export function language() {
   return current;
+}
+
+/** The codes of all languages of the page. */
+export function languages() {
+  return Object.keys(STRINGS);
 }
 
 /** Switch, and remember it; everything on the page that has a key is written anew. */
