@@ -108,6 +108,7 @@ class Visit:
 
     def close(self) -> None:
         """Leave; the page must have asked its own server only, broken no policy and not crashed."""
+        self._context.unroute_all(behavior="ignoreErrors")  # answers that are being changed
         broken = self.page.evaluate("window.broken")
         self._context.close()
         strangers = [url for _, url, _ in self.requests if not url.startswith(self._url)]
