@@ -19,7 +19,7 @@ from multitalk.cli.commands import app
 from multitalk.cli.figures import print_report, print_verdicts
 from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
 from multitalk.errors import EngineUnavailable, MediaUndecodable
-from multitalk.evaluation import Check, Figure, Report, judgement, mean_figures
+from multitalk.evaluation import Check, Figure, Report, evaluator, mean_figures
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
@@ -134,7 +134,7 @@ def test_a_folder_without_videos_and_a_plot_of_many_are_refused(
 def test_a_plot_without_matplotlib_is_refused_before_the_work(
     talks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judgement, "find_spec", lambda _: None)
+    monkeypatch.setattr(evaluator, "find_spec", lambda _: None)
     picture = tmp_path / "lips.png"
     code, _, complaints = run(talks / "good.mp4", "--plot", picture)
     assert code == 2

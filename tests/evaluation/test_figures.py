@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitalk.evaluation.blinks import blink_rate, eye_opening
-from multitalk.evaluation.flicker import FlickerMeter
-from multitalk.evaluation.identity import still_points
-from multitalk.evaluation.offset import MAX_OFFSET_FRAMES, find_offset
+from multitalk.evaluation.lipsync import MAX_OFFSET_FRAMES, find_offset
+from multitalk.evaluation.liveliness import blink_rate, eye_opening
+from multitalk.evaluation.stability import FlickerMeter, rigid_points
 from multitalk.evaluation.voices import mouth_of
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces
@@ -122,7 +121,7 @@ def test_lids_that_touch_are_no_opening(face: FaceLandmarks) -> None:
 
 def flicker(picture: np.ndarray, face: FaceLandmarks, levels: list[float], speed: float) -> float:
     """Of a face that moves evenly to the right, with so much added to each frame."""
-    meter = FlickerMeter(still_points(face))
+    meter = FlickerMeter(rigid_points(face))
     for index, level in enumerate(levels):
         there = np.array([[1, 0, speed * index], [0, 1, 0]], np.float32)
         size = (picture.shape[1], picture.shape[0])
@@ -149,7 +148,7 @@ def test_movement_and_slow_light_are_no_flicker(picture: np.ndarray, face: FaceL
 
 
 def test_frames_without_the_face_have_no_flicker(picture: np.ndarray, face: FaceLandmarks) -> None:
-    meter = FlickerMeter(still_points(face))
+    meter = FlickerMeter(rigid_points(face))
     for seen in (face, None, face):
         meter.add(picture, seen)
     assert meter.result() is None

@@ -11,8 +11,8 @@ from multitalk.evaluation.lipsync import (
     closure_moments,
     compare_closures,
     compare_lips,
+    dilate,
     listening_motion,
-    widened,
 )
 from multitalk.evaluation.report import (
     MAX_CHANCE,
@@ -179,4 +179,4 @@ def test_a_listener_at_rest_moves_less_than_when_speaking() -> None:
 def test_widened_is_true_near_the_true(values: list[bool], frames: int) -> None:
     mask = np.array(values)
     slow = [mask[max(i - frames, 0) : i + frames + 1].any() for i in range(len(mask))]
-    assert widened(mask, frames).tolist() == slow
+    assert dilate(mask, frames).tolist() == slow

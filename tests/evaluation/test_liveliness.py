@@ -8,24 +8,26 @@ import cv2
 import numpy as np
 import pytest
 
-from multitalk.evaluation.judgement import at_25_fps
+from multitalk.evaluation.evaluator import at_25_fps
 from multitalk.evaluation.liveliness import (
     BROW,
     COLUMNS,
     GAZE,
     HEIGHT,
+    MIN_FACE_PIXELS,
     PITCH,
     POINTS,
     ROLL,
     TEETH,
+    TEETH_AREA,
     YAW,
     Liveliness,
     X,
     Y,
     measure_liveliness,
     movement_of,
+    teeth_area,
 )
-from multitalk.evaluation.teeth import MIN_FACE_PIXELS, SHOWN, teeth_area
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces
 from multitalk.face.landmarks import FaceLandmarks
@@ -188,7 +190,7 @@ def test_teeth_are_what_is_bright_and_pale_between_the_lips(
     area = cv2.contourArea(face.points[list(between), :2]) / face.height**2
     assert teeth_area(frame, face) == pytest.approx(area, rel=0.15)
     for dark_or_red in ((50, 50, 50), (190, 110, 110)):
-        assert teeth_area(painted(dark_or_red)[0], face) < SHOWN
+        assert teeth_area(painted(dark_or_red)[0], face) < TEETH_AREA
     grey = np.repeat(frame[..., 1:2], 3, axis=2)
     assert teeth_area(grey, face) == pytest.approx(area, rel=0.15)
     small = face.scaled((MIN_FACE_PIXELS - 1) / face.height)
@@ -198,7 +200,7 @@ def test_teeth_are_what_is_bright_and_pale_between_the_lips(
 
 
 def test_the_share_of_teeth_is_of_the_frames_in_which_they_could_be_seen() -> None:
-    area = np.where(np.arange(len(SPEAKING)) % 4 == 0, 2 * SHOWN, SHOWN / 2)
+    area = np.where(np.arange(len(SPEAKING)) % 4 == 0, 2 * TEETH_AREA, TEETH_AREA / 2)
     assert measured(still(teeth=area)).teeth_share == pytest.approx(25)
     area[:60] = np.nan
     assert measured(still(teeth=area)).teeth_share == pytest.approx(25)

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multitalk.evaluation.background import BackgroundMeter, away_from
-from multitalk.evaluation.identity import (
-    compare_looks,
-    likeness,
-    look_of,
-    shape_change,
-    still_points,
-)
-from multitalk.evaluation.judgement import above_rest, at_25_fps
+from multitalk.evaluation.evaluator import at_25_fps, sum_above_rest
 from multitalk.evaluation.observation import fitted
 from multitalk.evaluation.report import MAX_SHAPE_CHANGE, MIN_LIKENESS
-from multitalk.evaluation.voices import bilabial_moments, place_of, shifted
+from multitalk.evaluation.stability import (
+    BackgroundMeter,
+    appearance_of,
+    away_from,
+    compare_appearances,
+    likeness,
+    rigid_points,
+    shape_change,
+)
+from multitalk.evaluation.voices import align_by_xcorr, bilabial_moments, pad_to_timeline
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces
 from multitalk.face.landmarks import FaceLandmarks
@@ -46,7 +47,7 @@ def drawn_face(x: float, height: float) -> FaceLandmarks:
 
 
 def test_still_points_are_above_the_mouth_and_not_on_the_lids(face: FaceLandmarks) -> None:
-    still = set(still_points(face).tolist())
+    still = set(rigid_points(face).tolist())
     assert 100 < len(still) < 300
     assert {mesh.NOSE_BRIDGE, mesh.RIGHT_BROW_UPPER[2]} <= still
     moving = {mesh.CHIN, mesh.INNER_UPPER_LIP, mesh.RIGHT_EYE_UPPER[4], mesh.LEFT_IRIS[0]}
@@ -55,20 +56,20 @@ def test_still_points_are_above_the_mouth_and_not_on_the_lids(face: FaceLandmark
 
 def test_light_and_compression_leave_a_person_the_same(face: FaceLandmarks) -> None:
     picture = load_astronaut()
-    points = still_points(face)
+    points = rigid_points(face)
     dark = (picture * 0.7).astype(np.uint8)
     coded = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], 1)
-    looks = [look_of(other, detect_faces(other)[0], points) for other in (dark, coded)]
-    identity = compare_looks(look_of(picture, face, points), looks)
+    looks = [appearance_of(other, detect_faces(other)[0], points) for other in (dark, coded)]
+    identity = compare_appearances(appearance_of(picture, face, points), looks)
     assert identity.worst_likeness > MIN_LIKENESS + 0.1
     assert identity.shape_change < MAX_SHAPE_CHANGE / 3
 
 
 def test_another_face_at_the_same_place_is_another_person(face: FaceLandmarks) -> None:
     mirrored = np.ascontiguousarray(load_astronaut()[:, ::-1])
-    points = still_points(face)
-    reference = look_of(load_astronaut(), face, points)
-    other = look_of(mirrored, detect_faces(mirrored)[0], points)
+    points = rigid_points(face)
+    reference = appearance_of(load_astronaut(), face, points)
+    other = appearance_of(mirrored, detect_faces(mirrored)[0], points)
     assert likeness(reference.colors, other.colors) < MIN_LIKENESS - 0.3
 
 
@@ -116,7 +117,9 @@ def test_a_voice_is_found_where_it_begins(start: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     voice = rng.normal(size=8000).astype(np.float32)
     other = rng.normal(size=16000).astype(np.float32)
-    found, similarity = place_of(voice, shifted(voice, start, 16000) * 0.3 + other * 0.2)
+    found, similarity = align_by_xcorr(
+        voice, pad_to_timeline(voice, start, 16000) * 0.3 + other * 0.2
+    )
     assert found == start
     assert similarity > 0.5
 
@@ -124,8 +127,8 @@ def test_a_voice_is_found_where_it_begins(start: int, seed: int) -> None:
 def test_a_voice_that_is_not_there_is_not_similar() -> None:
     rng = np.random.default_rng(0)
     voice, sound = rng.normal(size=(2, 16000)).astype(np.float32)
-    assert place_of(voice, sound)[1] < 0.2
-    assert place_of(voice, np.zeros(16000, np.float32))[1] == 0
+    assert align_by_xcorr(voice, sound)[1] < 0.2
+    assert align_by_xcorr(voice, np.zeros(16000, np.float32))[1] == 0
 
 
 def test_other_frame_rates_are_brought_to_25() -> None:
@@ -141,7 +144,7 @@ def test_mouths_that_share_a_voice_add_up() -> None:
     first, second = np.zeros((2, 50, 2), np.float32)
     first[:20, 0], second[30:, 0] = 0.05, 0.03
     second += 0.01
-    together = above_rest([first, second])[:, 0]
+    together = sum_above_rest([first, second])[:, 0]
     assert together[10] == pytest.approx(0.05)
     assert together[40] == pytest.approx(0.03)
 

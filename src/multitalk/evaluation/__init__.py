@@ -1,8 +1,7 @@
-"""Judging a finished video. Never imports an engine."""
+"""Evaluation of a finished video. Never imports an engine."""
 
-from multitalk.evaluation.comparison import Comparison, compare_figures
-from multitalk.evaluation.figures import Figure, mean_figures
-from multitalk.evaluation.judgement import evaluate
+from multitalk.evaluation.evaluator import evaluate
+from multitalk.evaluation.figures import Comparison, Figure, compare_figures, mean_figures
 from multitalk.evaluation.report import Check, PersonReport, Report
 from multitalk.evaluation.side_by_side import write_side_by_side
 

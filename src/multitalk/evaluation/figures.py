@@ -1,10 +1,11 @@
-"""What is measured without a verdict: one number each, its unit, and which way is better."""
+"""Figures: what is measured without a verdict, and the comparison of two videos by them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 Better = Literal["higher", "lower", "neither"]
+Winner = Literal["first", "second"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,11 @@ class Figure:
 
     Attributes:
         name: Such as `flicker`.
-        speaker: Whom it is about; None for a mean over several.
+        speaker: None for a mean over several.
         value: None where it could not be measured.
-        unit: Of the value; empty for a bare number.
-        better: Which way is better. `lower` means nearer to 0 where the value has a sign.
-        range: Of filmed people, from the lower to the upper quartile; None where not known.
+        unit: Empty for a dimensionless number.
+        better: Which way is better; `lower` means nearer to 0 where the value has a sign.
+        range: Lower and upper quartile of filmed people; None where not known.
     """
 
     name: str
@@ -28,10 +29,35 @@ class Figure:
     range: tuple[float, float] | None = None
 
 
-# What `Liveliness` measures, with blinks: unit, and the range of filmed people. The quartiles of
-# six who spoke for 6 to 20 s; the yaw's speed is widened to the median of seventeen, which lies
-# outside. docs/evaluation.md tells more.
-ALIVE: dict[str, tuple[str, tuple[float, float] | None]] = {
+@dataclass(frozen=True)
+class Comparison:
+    """One figure of two videos.
+
+    Attributes:
+        name: Of the figure.
+        speaker: None for a mean over several.
+        unit: Of the values.
+        better: Which way is better.
+        first: Of the first video; None where it could not be measured or has no such speaker.
+        second: Of the second video, likewise.
+        winner: None where they are equal, one is missing or neither way is better.
+        range: Of filmed people; None where not known.
+    """
+
+    name: str
+    speaker: str | None
+    unit: str
+    better: Better
+    first: float | None
+    second: float | None
+    winner: Winner | None
+    range: tuple[float, float] | None
+
+
+# Unit and range of filmed people of each field of `Liveliness`, and of the blink rate. Quartiles
+# of six people who spoke for 6 to 20 s; the yaw speed's range is widened to the median of seventeen
+# people, which is outside (docs/evaluation.md).
+LIVELINESS_FIGURES: dict[str, tuple[str, tuple[float, float] | None]] = {
     "yaw_deviation": ("degrees", (1.6, 4.5)),
     "pitch_deviation": ("degrees", (2.3, 5.3)),
     "roll_deviation": ("degrees", (1.3, 4.9)),
@@ -52,18 +78,39 @@ ALIVE: dict[str, tuple[str, tuple[float, float] | None]] = {
 
 
 def mean_figures(figures: Iterable[Figure]) -> tuple[Figure, ...]:
-    """One figure for each name: the mean of what could be measured.
+    """One figure per name: the mean of the measured values.
 
-    Where lower is better, several values count by their size: one that is early and one that is
-    late are not in time.
+    Where lower is better, the mean of magnitudes: an early and a late speaker do not average to
+    one in time.
     """
     named: dict[str, list[Figure]] = {}
     for figure in figures:
         named.setdefault(figure.name, []).append(figure)
     return tuple(
-        replace(alike[0], speaker=None, value=_mean([one.value for one in alike], alike[0].better))
-        for alike in named.values()
+        replace(same[0], speaker=None, value=_mean([one.value for one in same], same[0].better))
+        for same in named.values()
     )
+
+
+def compare_figures(first: Sequence[Figure], second: Sequence[Figure]) -> tuple[Comparison, ...]:
+    """Pair the figures of two videos by speaker and name."""
+    sides = [{(one.speaker, one.name): one for one in figures} for figures in (first, second)]
+    compared = []
+    for key, figure in (sides[0] | sides[1]).items():
+        values = [side[key].value if key in side else None for side in sides]
+        compared.append(
+            Comparison(
+                name=figure.name,
+                speaker=figure.speaker,
+                unit=figure.unit,
+                better=figure.better,
+                first=values[0],
+                second=values[1],
+                winner=_winner(values[0], values[1], figure.better),
+                range=figure.range,
+            )
+        )
+    return tuple(compared)
 
 
 def _mean(values: Sequence[float | None], better: Better) -> float | None:
@@ -71,3 +118,11 @@ def _mean(values: Sequence[float | None], better: Better) -> float | None:
     if len(known) < 2:
         return known[0] if known else None
     return sum(map(abs, known) if better == "lower" else known) / len(known)
+
+
+def _winner(first: float | None, second: float | None, better: Better) -> Winner | None:
+    if first is None or second is None or better == "neither":
+        return None
+    # Of signed figures, such as a lag, the smaller magnitude is the lower.
+    gain = first - second if better == "higher" else abs(second) - abs(first)
+    return None if gain == 0 else "first" if gain > 0 else "second"

@@ -1,7 +1,7 @@
-"""Do the lips move as the voice sounds? Pure measures on curves at 25 frames a second.
+"""Lip sync: measures of a mouth against its voice, on curves at 25 fps.
 
-A mouth is float32 [T, 2]: the gap between the lips and the distance of the mouth's corners, in face
-heights; NaN where the face was not seen. What a voice asks for is [T, 2] too: opening and width.
+A mouth is float32 [T, 2]: the lip gap and the distance of the mouth's corners, in face heights, NaN
+without a face. The target that a voice defines has the same columns, opening and width.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,25 @@ Mouth = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 OPENING, WIDTH = 0, 1
-# Width says less than opening, but what it says is independent: with both, a voice that is not the
-# person's own is told from the right one more often (measured on real people, docs/evaluation.md).
+# Of opening and width. Width correlates less but independently: both together separate a wrong
+# voice from the right one more often (measured on real people, docs/evaluation.md).
 WEIGHTS = (0.65, 0.35)
-MAX_LAG_FRAMES = 12  # how far, 0.48 s, lips are looked for before and after the voice
-SPEECH_MARGIN_FRAMES = 8  # 0.32 s before and after speech belong to it: lips part and settle
-LISTENING_DISTANCE_FRAMES = 10  # 0.4 s from speech a mouth should be at rest
+MAX_LAG_FRAMES = 12  # 0.48 s: searched lags, each way
+SPEECH_MARGIN_FRAMES = 8  # 0.32 s around speech in which lips part and settle
+LISTENING_DISTANCE_FRAMES = 10  # 0.4 s from speech, where a mouth should be at rest
 MIN_LISTENING_FRAMES = FPS
-MIN_SPEECH_FRAMES = 36  # margins included; shorter speech cannot be told from another
-CLOSED_GAP = 0.012  # face heights: what re-detection sees of closed lips is below
+MIN_SPEECH_FRAMES = 36  # margins included; shorter speech is not distinctive
+CLOSED_GAP = 0.012  # face heights; detected gaps of closed lips are below it
 CLOSURE_TOLERANCE_SECONDS = 0.04
+CHANCE_STEP_FRAMES = 5  # between the shifts of closures that estimate chance
+
+WINDOW_FRAMES = 5  # 0.2 s, as in SyncNet
+MAX_OFFSET_FRAMES = 15  # 0.6 s, as in SyncNet
+MIN_WINDOWS = FPS  # at each lag
 
 
 class TooLittleSpeech(ValueError):
-    """Too few frames of speech, or too few of them in which the face is seen."""
+    """Too few frames with speech and a visible face."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,18 @@ class LipSync:
     """How one mouth followed one voice.
 
     Attributes:
-        agreement: Pearson's r of what is seen and what the voice asks for, as the video plays;
-            the weighted mean of opening and width.
-        opening_correlation: r of the opening alone.
-        width_correlation: r of the width alone.
-        lag_seconds: How late the lips are against the best fit; negative: early.
+        agreement: Pearson's r of mouth and target at lag 0; weighted mean of opening and width.
+        opening_correlation: r of the opening.
+        width_correlation: r of the width.
+        lag_seconds: Lag of the lips with the best agreement; negative is early.
         best_agreement: The agreement there.
-        chance_share: Share of circular shifts of the target that fit as well: what another voice of
-            the same rhythm would reach.
-        z_score: Agreement above the mean of those shifts, in their standard deviations.
-        opening_deviation: Standard deviation of the opening while speaking, in face heights.
-        opening_range: Its 5th and 95th percentile.
-        speech_seconds: Length of the part that was compared.
-        seen_share: Share of its frames in which the face was seen.
+        chance_share: Share of circular shifts of the target with at least this agreement: what
+            another voice of the same rhythm would reach.
+        z_score: Agreement minus the mean over those shifts, in their standard deviations.
+        opening_deviation: Standard deviation of the opening while speaking, face heights.
+        opening_range: 5th and 95th percentile of the opening, face heights.
+        speech_seconds: Length of the compared part.
+        seen_share: Share of its frames with a face.
     """
 
     agreement: float
@@ -68,12 +72,12 @@ class LipSync:
 
 @dataclass(frozen=True)
 class Closures:
-    """Were the lips closed for m, b and p?
+    """Lip closures in m, b and p.
 
     Attributes:
-        moments: How many there were.
-        closed_share: In how many of them the measured gap fell under `CLOSED_GAP`.
-        chance_share: In how many it would have, had they been anywhere else in the speech.
+        moments: Number of m, b and p.
+        closed_share: Share of them with a measured gap under `CLOSED_GAP`.
+        chance_share: The same share at shifted times within the speech.
     """
 
     moments: int
@@ -81,18 +85,38 @@ class Closures:
     chance_share: float
 
 
+@dataclass(frozen=True)
+class AudioVisualOffset:
+    """Offset of picture and sound in the manner of SyncNet, on curves instead of embeddings.
+
+    J. S. Chung, A. Zisserman, "Out of time: automated lip sync in the wild", 2016: windows of 0.2 s
+    of picture and sound are compared at each lag. Distances here are between opening and width,
+    measured and expected, each in its own standard deviations: not comparable with published
+    LSE-D and LSE-C values.
+
+    Attributes:
+        offset_frames: Lag of the lips at the least distance, frames; negative is early.
+        confidence: Median distance over the lags minus the least; about 0 where nothing fits.
+        distance: The least distance.
+    """
+
+    offset_frames: int
+    confidence: float
+    distance: float
+
+
 def compare_lips(measured: Mouth, target: Mouth, speaking: Mask) -> LipSync:
-    """Compare a mouth with what its voice asks for, where that voice speaks.
+    """Compare a mouth with its target where the voice speaks.
 
     Args:
-        measured: Opening and width [T, 2] in face heights, NaN where unseen.
-        target: Opening and width [T, 2] that the voice asks for, each in any unit.
-        speaking: Frames [T] in which the voice is heard.
+        measured: Opening and width [T, 2], NaN without a face.
+        target: Expected opening and width [T, 2], any units.
+        speaking: Frames [T] with the voice.
 
     Raises:
-        TooLittleSpeech: Under 1.4 seconds of speech, margins included, in which the face is seen.
+        TooLittleSpeech: Under 1.4 s of speech, margins included, with a visible face.
     """
-    near = widened(speaking, SPEECH_MARGIN_FRAMES)
+    near = dilate(speaking, SPEECH_MARGIN_FRAMES)
     seen = ~np.isnan(measured[:, OPENING])
     if (near & seen).sum() < MIN_SPEECH_FRAMES:
         raise TooLittleSpeech
@@ -120,20 +144,50 @@ def compare_lips(measured: Mouth, target: Mouth, speaking: Mask) -> LipSync:
     )
 
 
+def find_offset(measured: Mouth, target: Mouth, speaking: Mask) -> AudioVisualOffset | None:
+    """Find the lag, up to 15 frames each way, with the least distance of mouth and target.
+
+    Args:
+        measured: Opening and width [T, 2], NaN without a face.
+        target: Expected opening and width [T, 2].
+        speaking: Frames [T] with the voice.
+
+    Returns:
+        The offset; None where a lag has under a second to compare.
+    """
+    near = dilate(speaking, SPEECH_MARGIN_FRAMES)
+    seen = near & ~np.isnan(measured[:, OPENING])
+    if not seen.any():
+        return None
+    picture = _windows(_normalised(measured, seen))  # [T - 4, 10]
+    sound = _windows(_normalised(target, near))
+    starts = np.flatnonzero(near[: len(sound)])
+    lags = range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1)
+    distances = [_distance(picture, sound, starts, lag) for lag in lags]
+    if np.isnan(distances).any():
+        return None
+    least = int(np.argmin(distances))
+    return AudioVisualOffset(
+        offset_frames=lags[least],
+        confidence=float(np.median(distances) - distances[least]),
+        distance=distances[least],
+    )
+
+
 def compare_closures(
     measured: Curve, moments: Sequence[tuple[float, float]], speaking: Mask
 ) -> Closures:
-    """Count the bilabial moments in which the lips are seen closed.
+    """Count the bilabials with closed lips.
 
     Args:
-        measured: Opening [T] in face heights, NaN where unseen.
-        moments: (start, end) of each m, b and p in seconds.
-        speaking: Frames [T] in which the voice is heard.
+        measured: Opening [T], face heights, NaN without a face.
+        moments: (start, end) of each m, b and p, seconds.
+        speaking: Frames [T] with the voice.
     """
     windows = [_frames_of(start, end) for start, end in moments]
     closed = _closed_share(measured, windows)
-    shifts = range(FPS // 2, max(len(measured) - FPS // 2, FPS // 2 + 1), 5)
-    # Only shifted windows that fall into speech count: in a pause the lips may well be closed.
+    shifts = range(FPS // 2, max(len(measured) - FPS // 2, FPS // 2 + 1), CHANCE_STEP_FRAMES)
+    # Only shifts into speech count: in a pause the lips may well be closed.
     elsewhere = [
         [
             (first + shift, last + shift)
@@ -151,15 +205,13 @@ def compare_closures(
 
 
 def listening_motion(measured: Curve, speaking: Mask) -> float | None:
-    """Movement of a mouth while its voice is silent, as a share of its movement in speech.
-
-    Movement is the mean change of the opening from one frame to the next.
+    """Mean frame-to-frame change of the opening in silence, as a share of that in speech.
 
     Returns:
-        The share, or None with under a second of silence or of speech.
+        The share; None with under a second of silence or of speech.
     """
     steps = np.abs(np.diff(measured))
-    quiet = (~widened(speaking, LISTENING_DISTANCE_FRAMES))[1:] & ~np.isnan(steps)
+    quiet = (~dilate(speaking, LISTENING_DISTANCE_FRAMES))[1:] & ~np.isnan(steps)
     loud = speaking[1:] & ~np.isnan(steps)
     if quiet.sum() < MIN_LISTENING_FRAMES or loud.sum() < MIN_LISTENING_FRAMES:
         return None
@@ -167,20 +219,20 @@ def listening_motion(measured: Curve, speaking: Mask) -> float | None:
 
 
 def closure_moments(closure: Curve) -> list[tuple[float, float]]:
-    """Moments (start, end) in seconds in which a track's `closure` [T] is over one half."""
+    """(start, end) in seconds of each run in which `closure` [T] exceeds one half."""
     edges = np.diff(np.concatenate([[False], closure > 0.5, [False]]).astype(np.int8))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return [(start / FPS, end / FPS) for start, end in zip(starts, ends, strict=True)]
 
 
-def widened(mask: Mask, frames: int) -> Mask:
-    """True wherever the mask is true at most `frames` away: [T]."""
+def dilate(mask: Mask, frames: int) -> Mask:
+    """Binary dilation of a mask [T] by `frames` on both sides."""
     reach = np.convolve(mask.astype(np.float32), np.ones(2 * frames + 1, np.float32), "full")
     return reach[frames : frames + len(mask)] > 0.5
 
 
 def _correlation(first: Curve, second: Curve) -> float:
-    """Pearson's r over the frames in which both are known; 0 where one of them is constant."""
+    """Pearson's r over the frames without NaN; 0 where a curve is constant."""
     known = ~(np.isnan(first) | np.isnan(second))
     a, b = first[known].astype(np.float64), second[known].astype(np.float64)
     if len(a) < 3:
@@ -198,14 +250,14 @@ def _agreement(measured: Mouth, target: Mouth) -> float:
 
 
 def _agreement_at_lag(measured: Mouth, target: Mouth, near: Mask, lag: int) -> float:
-    """Compare the target where it speaks with the mouth `lag` frames later."""
+    """Agreement of the target in speech with the mouth `lag` frames later."""
     frames = np.flatnonzero(near)
     frames = frames[(frames + lag >= 0) & (frames + lag < len(measured))]
     return _agreement(measured[frames + lag], target[frames])
 
 
 def _peak(lags: NDArray[np.int_], correlations: NDArray[np.float64]) -> tuple[float, float]:
-    """Place, in fractions of a frame, and height of the highest value, by a parabola."""
+    """Lag and value of the maximum, refined by a parabola through three samples."""
     top = int(correlations.argmax())
     if top in (0, len(lags) - 1):
         return float(lags[top]), float(correlations[top])
@@ -216,7 +268,7 @@ def _peak(lags: NDArray[np.int_], correlations: NDArray[np.float64]) -> tuple[fl
 
 
 def _frames_of(start: float, end: float) -> tuple[int, int]:
-    """First frame, and the one after the last, whose middle is within the tolerance of a moment."""
+    """Frames [first, last) whose centres are within the tolerance of a moment."""
     first = int(np.ceil((start - CLOSURE_TOLERANCE_SECONDS) * FPS - 0.5))
     last = int(np.floor((end + CLOSURE_TOLERANCE_SECONDS) * FPS - 0.5))
     return first, max(last, first) + 1
@@ -231,3 +283,30 @@ def _closed_share(measured: Curve, windows: Sequence[tuple[int, int]]) -> float:
 
 def _inside(mask: Mask, frame: int) -> bool:
     return 0 <= frame < len(mask) and bool(mask[frame])
+
+
+def _normalised(curves: Mouth, where: Mask) -> NDArray[np.float64]:
+    """Curves [T, 2], standardised by mean and deviation of the frames `where`."""
+    known = curves[where].astype(np.float64)
+    deviation = known.std(axis=0)
+    return np.asarray((curves - known.mean(axis=0)) / np.where(deviation > 1e-6, deviation, 1.0))
+
+
+def _windows(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All windows of `WINDOW_FRAMES` frames, by first frame: [T - 4, 10]."""
+    count = max(len(curves) - WINDOW_FRAMES + 1, 0)
+    parts = [curves[first : first + count] for first in range(WINDOW_FRAMES)]
+    return np.concatenate(parts, axis=1)
+
+
+def _distance(
+    picture: NDArray[np.float64],
+    sound: NDArray[np.float64],
+    starts: NDArray[np.int_],
+    lag: int,
+) -> float:
+    """Median RMS distance of the sound's windows to the picture's `lag` frames later."""
+    inside = starts[(starts + lag >= 0) & (starts + lag < len(picture))]
+    gaps = np.sqrt(((picture[inside + lag] - sound[inside]) ** 2).mean(axis=1))
+    gaps = gaps[~np.isnan(gaps)]
+    return float(np.median(gaps)) if len(gaps) >= MIN_WINDOWS else float("nan")

@@ -1,8 +1,9 @@
-"""How alive is a face? How far and how fast head, brows, eyes and mouth move, as bare numbers."""
+"""Liveliness: how far and how fast head, brows, eyes and mouth move; blinks; visible teeth."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,26 +15,25 @@ from multitalk.evaluation.lipsync import (
     WIDTH,
     Mask,
     Mouth,
-    widened,
+    dilate,
 )
-from multitalk.evaluation.teeth import SHOWN, teeth_area
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.timebase import FPS
 
-Movement: TypeAlias = NDArray[np.float32]  # [T, COLUMNS], as `movement_of` says; NaN where unseen
+Movement: TypeAlias = NDArray[np.float32]  # [T, COLUMNS] of `movement_of`; NaN without a face
 Values: TypeAlias = NDArray[np.float32]  # [T] or [T, K]
 
 YAW, PITCH, ROLL, X, Y, HEIGHT, BROW, GAZE, TEETH, POINTS = range(10)
-MIN_SPEECH_FRAMES = 3 * FPS  # with a visible face: heads need time to move
-MIN_YAW_DEVIATION = 1.0  # degrees: of a head that turns less, the eyes' answer is not known
-FACE_PIXELS = 224  # to which AnyTalker's measure brings a face
+MIN_SPEECH_FRAMES = 3 * FPS  # with a visible face; shorter speech hardly moves a head
+MIN_YAW_DEVIATION = 1.0  # degrees; below it gaze cannot be regressed on the turn
+FACE_PIXELS = 224  # to which AnyTalker's metric scales a face
 
 _BROWS = (  # lower edge of a brow, the lid under it
     (mesh.RIGHT_BROW_LOWER, mesh.RIGHT_EYE_UPPER[2:7]),
     (mesh.LEFT_BROW_LOWER, mesh.LEFT_EYE_UPPER[2:7]),
 )
-_EYES = (  # iris, its eye's corners from the right to the left: so that one sign is one direction
+_EYES = (  # iris, right and left eye corner, so that signs agree
     (mesh.RIGHT_IRIS[0], mesh.RIGHT_EYE_UPPER[0], mesh.RIGHT_EYE_UPPER[-1]),
     (mesh.LEFT_IRIS[0], mesh.LEFT_EYE_UPPER[-1], mesh.LEFT_EYE_UPPER[0]),
 )
@@ -48,33 +48,45 @@ _AROUND_EYES = [  # 5 points of each brow, 6 of each eye
 ]
 COLUMNS = POINTS + 2 * len(_AROUND_EYES)
 
+SHUT = 0.7  # share of the usual lid gap; blinks fall below, narrowed eyes do not (measured)
+USUAL_SECONDS = 2.0  # window of the median that is the usual gap
+MAX_BLINK_SECONDS = 0.5  # longer is looking down or closed eyes
+MIN_SECONDS = 5.0  # with a visible face, for a blink rate
+
+MIN_FACE_PIXELS = 100  # face height; on smaller faces a row of teeth is a pixel or two
+TEETH_AREA = 0.001  # face heights squared; a smaller area is not noticeable
+# Teeth thresholds: none found between closed lips, dim teeth missed (docs/evaluation.md).
+_BRIGHT = 0.5  # of the skin's luma; the inside of a mouth is darker
+_MIN_REDNESS = 0.02  # of skin; less means a picture without colour
+_LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601
+_INNER_LIPS = list(mesh.LIPS_INNER_UPPER + mesh.LIPS_INNER_LOWER[-2:0:-1])  # closed outline
+_SUBPIXEL = 1 << 4  # OpenCV's fixed-point coordinates with shift=4
+
 
 @dataclass(frozen=True)
 class Liveliness:
-    """How one person moves. A deviation is a standard deviation, a speed the root mean square.
+    """How one person moves. A deviation is a standard deviation, a speed a root mean square.
 
-    All but `interactivity` is measured while the person speaks, and None under 3 s of it.
+    Measured while the person speaks (`interactivity` excepted); None with under 3 s of speech.
 
     Attributes:
-        yaw_deviation: Of the head's turn, in degrees.
-        pitch_deviation: Of its nod.
-        roll_deviation: Of its tilt.
-        yaw_speed: In degrees a second.
-        pitch_speed: The same.
-        roll_speed: The same.
-        place_x_deviation: Of the head's place in the picture, in % of the face height.
-        place_y_deviation: The same.
-        brow_deviation: Of the brows' distance from the upper lids, in % of the face height.
-        gaze_against_yaw: How far the irises move as the head turns, in % of the eye's width a
-            degree; negative where they turn back and stay on the viewer. None where the head
-            turns by less than 1 degree.
-        opening_deviation: Of the gap between the lips, in % of the face height.
-        opening_95th: Its 95th percentile.
-        width_deviation: Of the distance of the mouth's corners, in % of the face height.
-        teeth_share: % of the frames in which teeth show; None for a face under 100 pixels.
-        interactivity: Mean movement of the points around the eyes while another person speaks, in
-            224ths of the face's size a frame of 25 a second; None where nobody else speaks, or
-            for less than a second.
+        yaw_deviation: Head yaw, degrees.
+        pitch_deviation: Head pitch, degrees.
+        roll_deviation: Head roll, degrees.
+        yaw_speed: Degrees per second.
+        pitch_speed: Degrees per second.
+        roll_speed: Degrees per second.
+        place_x_deviation: Head position, % of the face height.
+        place_y_deviation: Head position, % of the face height.
+        brow_deviation: Distance from brows to upper lids, % of the face height.
+        gaze_against_yaw: Slope of the iris offset over head yaw, % of the eye width per degree;
+            negative where the eyes stay on the viewer. None with less than 1 degree of yaw.
+        opening_deviation: Lip gap, % of the face height.
+        opening_95th: 95th percentile of the lip gap, % of the face height.
+        width_deviation: Mouth width, % of the face height.
+        teeth_share: % of the frames with visible teeth; None for a face under 100 pixels.
+        interactivity: Mean movement of the points around the eyes while another person speaks,
+            224ths of the face size per frame; None with less than a second of it.
     """
 
     yaw_deviation: float | None = None
@@ -95,15 +107,15 @@ class Liveliness:
 
 
 def movement_of(frame: NDArray[np.uint8], face: FaceLandmarks) -> Values:
-    """What moves, in one frame: float32 [COLUMNS].
+    """The measured values of one frame: float32 [COLUMNS].
 
-    Degrees of yaw, pitch and roll; x, y of the outline's middle and the face height, in pixels;
-    brows to lids in face heights; irises from the eyes' middle in eye widths; `teeth_area`; then
-    x, y of the points around the eyes from the box's middle, in sizes of the box.
+    Yaw, pitch, roll (degrees); outline centre x, y and face height (pixels); brow distance (face
+    heights); iris offset (eye widths); `teeth_area`; then x, y of the points around the eyes
+    relative to the box centre (box sizes).
 
     Args:
         frame: RGB uint8 [H, W, 3].
-        face: Where the face is in it.
+        face: Its landmarks.
     """
     points = face.points
     x, y = points[list(mesh.OVAL), :2].mean(0)
@@ -119,16 +131,16 @@ def movement_of(frame: NDArray[np.uint8], face: FaceLandmarks) -> Values:
 def measure_liveliness(
     movement: Movement, mouth: Mouth, speaking: Mask, others: Mask | None
 ) -> Liveliness:
-    """How one person moves, from curves at 25 frames a second.
+    """Reduce a person's curves, at 25 fps, to figures.
 
     Args:
-        movement: Of the face [T, COLUMNS], NaN where it is not seen.
-        mouth: Its opening and width [T, 2] in face heights.
-        speaking: Frames [T] in which the person is heard.
-        others: Frames [T] in which somebody else is; None where nobody else has a voice.
+        movement: `movement_of` each frame [T, COLUMNS], NaN without a face.
+        mouth: Opening and width [T, 2], face heights.
+        speaking: Frames [T] with this voice.
+        others: Frames [T] with another voice; None if there is only one.
     """
     seen = ~np.isnan(movement[:, YAW])
-    near = seen & widened(speaking, SPEECH_MARGIN_FRAMES)
+    near = seen & dilate(speaking, SPEECH_MARGIN_FRAMES)
     interactivity = None if others is None else _interactivity(movement, speaking, others)
     if near.sum() < MIN_SPEECH_FRAMES:
         return Liveliness(interactivity=interactivity)
@@ -160,23 +172,23 @@ def measure_liveliness(
         opening_95th=float(np.percentile(lips[:, OPENING], 95)),
         width_deviation=float(lips[:, WIDTH].std()),
         teeth_share=(
-            100 * float((teeth >= SHOWN).mean()) if len(teeth) >= MIN_SPEECH_FRAMES else None
+            100 * float((teeth >= TEETH_AREA).mean()) if len(teeth) >= MIN_SPEECH_FRAMES else None
         ),
         interactivity=interactivity,
     )
 
 
 def _interactivity(movement: Movement, speaking: Mask, others: Mask) -> float | None:
-    """After AnyTalker (Zhong and others, 2025): see `Liveliness.interactivity`."""
+    """The interactivity metric of AnyTalker (Zhong et al., 2025)."""
     points = movement[:, POINTS:].reshape(len(movement), -1, 2)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1)  # [T - 1]
-    listening = others & ~widened(speaking, LISTENING_DISTANCE_FRAMES)
+    listening = others & ~dilate(speaking, LISTENING_DISTANCE_FRAMES)
     counted = steps[listening[1:] & listening[:-1] & ~np.isnan(steps)]
     return FACE_PIXELS * float(counted.mean()) if len(counted) >= MIN_LISTENING_FRAMES else None
 
 
 def _brows_of(face: FaceLandmarks) -> float:
-    """Distance of the brows from the upper lids, mean of both sides, in face heights."""
+    """Distance from brows to upper lids, mean of both sides, face heights."""
     gaps = [
         face.points[list(brow)].mean(0) - face.points[list(lid)].mean(0) for brow, lid in _BROWS
     ]
@@ -184,10 +196,77 @@ def _brows_of(face: FaceLandmarks) -> float:
 
 
 def _gaze_of(points: NDArray[np.float32]) -> float:
-    """How far the irises are to the picture's right of their eyes' middles, in eye widths."""
+    """Iris offset to the picture's right of the eye centre, mean of both eyes, eye widths."""
     aside = []
     for iris, right, left in _EYES:
         across = points[left, :2] - points[right, :2]
         from_corner = points[iris, :2] - points[right, :2]
         aside.append(float(from_corner @ across) / max(float(across @ across), 1e-6) - 0.5)
     return float(np.mean(aside))
+
+
+def eye_opening(face: FaceLandmarks) -> float:
+    """Eye aspect ratio, mean of both eyes."""
+    return sum(face.eye_openings) / 2
+
+
+def blink_rate(openings: NDArray[np.float32], *, fps: float) -> float | None:
+    """Blinks per minute of visible face; None with under 5 s of it.
+
+    Args:
+        openings: `eye_opening` of each frame [T], NaN without a face.
+        fps: Frames per second.
+    """
+    seconds = float((~np.isnan(openings)).sum()) / fps
+    if seconds < MIN_SECONDS:
+        return None
+    shut = np.zeros(len(openings) + 2, bool)
+    shut[1:-1] = openings < SHUT * _usual(openings, round(USUAL_SECONDS * fps / 2))
+    edges = np.diff(shut.astype(np.int8))
+    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    return float((lengths <= MAX_BLINK_SECONDS * fps).sum()) * 60 / seconds
+
+
+def _usual(openings: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """Running median over +-`reach` frames [T], ignoring NaN; NaN where all are."""
+    medians = np.full(len(openings), np.nan, np.float32)
+    for frame in range(len(openings)):
+        near = openings[max(frame - reach, 0) : frame + reach + 1]
+        near = near[~np.isnan(near)]
+        if len(near):
+            medians[frame] = np.median(near)
+    return medians
+
+
+def teeth_area(frame: NDArray[np.uint8], face: FaceLandmarks) -> float:
+    """Area of the visible teeth, face heights squared; NaN for faces under 100 pixels.
+
+    A pixel between the lips is a tooth if it has at least half the cheeks' luma and less of their
+    redness, (R - G) / (R + G + B): lips, gums and tongue are redder.
+
+    Args:
+        frame: RGB uint8 [H, W, 3].
+        face: Its landmarks.
+    """
+    height, width = frame.shape[:2]
+    outline = face.points[_INNER_LIPS, :2]
+    left, top = np.maximum(np.floor(outline.min(0)), 0).astype(int).tolist()
+    right, bottom = np.ceil(outline.max(0)).astype(int).tolist()
+    part = frame[top : bottom + 1, left : right + 1]
+    if face.height < MIN_FACE_PIXELS or not part.size:
+        return float("nan")
+    between = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillPoly(
+        between,
+        [np.round((outline - (left, top)) * _SUBPIXEL).astype(np.int32)],
+        1,
+        shift=4,
+    )
+    columns, rows = face.points[list(mesh.CHEEKS), :2].astype(int).T
+    cheeks = frame[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+    skin = np.median(cheeks, axis=0).astype(np.float32)
+    redness = max(float(skin[0] - skin[1]) / max(float(skin.sum()), 1.0), _MIN_REDNESS)
+    pixels = part[between > 0].astype(np.float32)  # [P, 3]
+    bright = pixels @ _LUMA > _BRIGHT * float(skin @ _LUMA)
+    pale = pixels[:, 0] - pixels[:, 1] < redness * pixels.sum(axis=1)
+    return float((bright & pale).sum()) / face.height**2

@@ -1,4 +1,4 @@
-"""One picture of a report: the lips against the voice."""
+"""The plot of a report: measured against expected lip opening."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from multitalk.timebase import FPS
 
 
 def draw_report(report: Report, path: Path) -> None:
-    """Write a PNG: for each voice the measured opening over the one asked for, and the verdict."""
+    """Write a PNG: for each voice the measured and the expected opening, and the verdict."""
     rows = len(report.people)
     figure = Figure(figsize=(12, 1 + 2.6 * rows), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)

@@ -1,17 +1,15 @@
-"""The verdict: named checks, each with its figure, its threshold and one sentence."""
+"""The report of one video: checks with thresholds, and figures without a verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from multitalk.evaluation.background import Background
-from multitalk.evaluation.figures import ALIVE, Better, Figure
-from multitalk.evaluation.identity import Identity
-from multitalk.evaluation.lipsync import Closures, Curve, LipSync
+from multitalk.evaluation.figures import LIVELINESS_FIGURES, Better, Figure
+from multitalk.evaluation.lipsync import AudioVisualOffset, Closures, Curve, LipSync
 from multitalk.evaluation.liveliness import Liveliness
-from multitalk.evaluation.offset import AudioVisualOffset
+from multitalk.evaluation.stability import Background, Identity
 
-# Thresholds; docs/evaluation.md tells how they were found.
+# Thresholds; docs/evaluation.md has their derivation.
 MIN_SEEN = 0.95  # share of the speech in which the face is seen
 MIN_OPENING_DEVIATION = 0.008  # face heights: twice the measurement's own noise
 MIN_AGREEMENT = 0.25
@@ -30,15 +28,15 @@ MAX_BACKGROUND_WOBBLE = 3.0
 
 @dataclass(frozen=True)
 class Check:
-    """One question with its answer.
+    """One check.
 
     Attributes:
-        name: Of the question, such as `in_sync`.
-        speaker: Whom it is about, or None for the whole picture.
-        figure: What was measured; None where it could not be.
-        at_least: The smallest figure that passes, or None.
-        at_most: The largest, or None.
-        passed: None where it was not judged.
+        name: Such as `in_sync`.
+        speaker: None for the whole picture.
+        figure: The measured value; None where it could not be measured.
+        at_least: Minimum to pass, or None.
+        at_most: Maximum to pass, or None.
+        passed: None without a figure.
         reason: One sentence.
     """
 
@@ -53,24 +51,24 @@ class Check:
 
 @dataclass(frozen=True)
 class PersonReport:
-    """One voice and the mouth that should have spoken it.
+    """One voice and its mouth.
 
     Attributes:
         name: The speaker's.
-        source: What the target was made from: `sound` or `phonemes`.
-        face_height: In pixels; 0 where several faces share one voice.
-        start_seconds: Where the voice begins in the video.
+        source: Origin of the target: `sound` or `phonemes`.
+        face_height: Pixels; of the largest face where several share one voice.
+        start_seconds: Start of the voice in the video.
         similarity: Of the given voice with the video's sound; None without a given voice.
         lipsync: None with too little speech.
         closures: Of m, b and p.
-        listening_motion: Movement in silence as a share of that in speech; None with no silence.
+        listening_motion: Movement in silence as a share of that in speech; None without silence.
         offset: Of picture and sound; None with too little speech.
         identity: Against the portrait or the first frame.
-        flicker: Of the face, in levels of 255; None where it is hardly seen.
-        blink_rate: Blinks a minute; None where the face is seen for under 5 s.
-        liveliness: How the person moves; of the largest face where several share one voice.
-        measured: Opening [T] seen, in face heights.
-        target: Opening [T] asked for, in face heights.
+        flicker: Of the face, levels of 255; None where it is hardly visible.
+        blink_rate: Per minute; None with under 5 s of visible face.
+        liveliness: Of the largest face where several share one voice.
+        measured: Measured opening [T], face heights.
+        target: Expected opening [T], face heights.
     """
 
     name: str
@@ -92,13 +90,13 @@ class PersonReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The judgement on one video.
+    """The result of `evaluate`.
 
     Attributes:
-        num_frames: Of the video at 25 frames a second.
-        people: One for each voice.
+        num_frames: Of the video at 25 fps.
+        people: One per voice.
         background: None where the faces fill the picture.
-        checks: All questions.
+        checks: All checks.
     """
 
     num_frames: int
@@ -108,12 +106,12 @@ class Report:
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """What is measured without a verdict, speaker by speaker."""
+        """The figures of each speaker."""
         return tuple(figure for person in self.people for figure in _figures_of(person))
 
     @property
     def verdict(self) -> Literal["passed", "failed", "not judged"]:
-        """Failed by any check; not judged if somebody speaks too little to say."""
+        """`failed` by any check; `not judged` if somebody speaks too little."""
         if any(check.passed is False for check in self.checks):
             return "failed"
         judged = all(person.lipsync is not None for person in self.people)
@@ -121,11 +119,11 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Every check passed, and everybody's lips were judged."""
+        """Whether every check passed and everybody's lips were judged."""
         return self.verdict == "passed"
 
     def to_dict(self) -> dict[str, Any]:
-        """A record for JSON, without the curves."""
+        """The report for JSON, without the curves."""
         people = [asdict(person) for person in self.people]
         for person in people:
             del person["measured"], person["target"]
@@ -141,7 +139,7 @@ class Report:
 
 
 def checks_of(people: Sequence[PersonReport], background: Background | None) -> tuple[Check, ...]:
-    """Ask every question."""
+    """Run all checks."""
     checks = [check for person in people for check in _checks_of_person(person)]
     if background is not None:
         checks += [
@@ -253,7 +251,7 @@ def _check(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Check:
-    """Compare a figure with its one threshold; `otherwise` is the reason without a figure."""
+    """Compare a figure with its threshold; `otherwise` is the reason without a figure."""
     passed = figure is None or (
         (at_least is None or figure >= at_least) and (at_most is None or figure <= at_most)
     )
@@ -287,11 +285,11 @@ def _figures_of(person: PersonReport) -> list[Figure]:
         ("confidence", offset.confidence if offset else None, "deviations", "higher"),
         ("flicker", person.flicker, "levels of 255", "lower"),
     ]
-    alive = asdict(person.liveliness) | {"blink_rate": person.blink_rate}
+    liveliness = asdict(person.liveliness) | {"blink_rate": person.blink_rate}
     return [
         *(Figure(name, person.name, value, unit, way) for name, value, unit, way in measured),
         *(
-            Figure(name, person.name, alive[name], unit, "neither", known)
-            for name, (unit, known) in ALIVE.items()
+            Figure(name, person.name, liveliness[name], unit, "neither", known)
+            for name, (unit, known) in LIVELINESS_FIGURES.items()
         ),
     ]

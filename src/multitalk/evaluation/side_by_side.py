@@ -1,4 +1,4 @@
-"""Two videos as one: both pictures beside each other, with the first one's sound."""
+"""Side-by-side video of two videos, with the sound of the left one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +13,12 @@ from multitalk.timebase import FPS
 
 
 def write_side_by_side(left: Path, right: Path, output: Path) -> None:
-    """Write an MP4 of 25 frames a second, as high as the higher and as long as the shorter one.
+    """Write an MP4 at 25 fps, as high as the higher and as long as the shorter video.
 
     Args:
-        left: The video at the left; its sound is heard.
-        right: The one at the right.
-        output: The MP4; it takes the place of what is there when it is whole. Not one of the two.
+        left: The left video; its sound is used.
+        right: The right video.
+        output: Replaced atomically when complete; not one of the two.
 
     Raises:
         MediaUndecodable: One of them cannot be read, or the left one has no sound.
@@ -28,7 +28,7 @@ def write_side_by_side(left: Path, right: Path, output: Path) -> None:
     facts = [probe(video) for video in both]
     height = _even(max(one.height for one in facts))
     widths = [_even(one.width * height / one.height) for one in facts]
-    # Headers promise frames that a broken-off file does not have, so they are counted.
+    # Frames are decoded and counted: a truncated file has fewer than its header says.
     num_frames = min(sum(1 for _ in frames_at_25(video)) for video in both)
     sound = Soundtrack([Voice(left)], num_frames=num_frames)
     partial = output.with_name(f".{output.name}")
@@ -43,7 +43,7 @@ def write_side_by_side(left: Path, right: Path, output: Path) -> None:
 
 
 def frames_at_25(video: Path) -> Iterator[NDArray[np.uint8]]:
-    """What a video shows in the middle of each frame of 25 a second: RGB uint8 [H, W, 3]."""
+    """A video resampled to 25 fps at frame centres: RGB uint8 [H, W, 3]."""
     fps = probe(video).fps
     shown = 0
     for index, frame in enumerate(read_frames(video)):

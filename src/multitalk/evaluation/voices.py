@@ -1,4 +1,4 @@
-"""What the lips should do: each person's voice, placed where it is heard in the video."""
+"""The target mouth curves: each person's voice, aligned with the video's sound."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,22 @@ from multitalk.timebase import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 
-EVERYBODY = "everybody"  # the one voice of a video that is judged by its own sound
+EVERYBODY = "everybody"  # the one voice of a video evaluated by its own sound
 _ACTIVE = 0.5  # of `VisemeTrack.activity`
 
 
 @dataclass(frozen=True)
 class Voice:
-    """What one person says, on the video's time line.
+    """One person's voice on the video's time line.
 
     Attributes:
         name: The speaker's, such as `person1`.
-        target: Opening, in face heights, and width, -1..1, that the voice asks for: [T, 2].
-        speaking: Frames [T] in which it is heard.
-        bilabials: (start, end) of each m, b and p in seconds.
-        source: Where the target comes from: the voice's sound, or known phonemes.
-        start_seconds: Where the voice begins in the video.
-        similarity: Normalised correlation of the voice with the video's sound at that place; None
-            for the video's own sound.
+        target: Expected opening, face heights, and width, -1..1: [T, 2].
+        speaking: Frames [T] with this voice.
+        bilabials: (start, end) of each m, b and p, seconds.
+        source: Origin of the target: `sound` or `phonemes`.
+        start_seconds: Start of the voice in the video.
+        similarity: Normalised correlation with the video's sound there; None for the video's own.
     """
 
     name: str
@@ -54,15 +53,14 @@ def read_voices(
     phonemes: Mapping[str, Path] | None,
     num_frames: int,
 ) -> list[Voice]:
-    """The voices of a video, in the callers' order.
+    """The voices of a video, in the caller's order.
 
     Args:
-        sound: Of the video, float32 [S] at 16 kHz; it tells where each voice begins.
-        voices: Each speaker's own voice, any audio file; None: the video's sound is the voice of
-            everybody in it.
-        phonemes: JSON files `[{"start_seconds", "end_seconds", "ipa"}]`, timed from the beginning
-            of that speaker's voice; they replace what is heard in it.
-        num_frames: Length of the video at 25 frames a second.
+        sound: Of the video, float32 [S] at 16 kHz; voices are aligned with it.
+        voices: Each speaker's own audio file; None if the video's sound is everybody's voice.
+        phonemes: JSON files `[{"start_seconds", "end_seconds", "ipa"}]`, timed from the start of
+            the speaker's voice; they replace the visemes recognised in it.
+        num_frames: Length of the video at 25 fps.
 
     Raises:
         MediaUndecodable: A voice has no sound.
@@ -75,13 +73,13 @@ def read_voices(
             raise InvalidRequest(
                 "phonemes_without_voice", field=f"phonemes.{name}", voices=", ".join(names)
             )
-    placed = []
+    aligned = []
     for name in names:
         samples, start, similarity = sound, 0, None
         if voices:
             samples = read_sound(voices[name], field=f"voices.{name}")
-            start, similarity = place_of(samples, sound)
-            samples = shifted(samples, start, len(sound))
+            start, similarity = align_by_xcorr(samples, sound)
+            samples = pad_to_timeline(samples, start, len(sound))
         seconds = start / SAMPLE_RATE
         if name in timings:
             later = [
@@ -93,7 +91,7 @@ def read_voices(
         else:
             track = analyse_speech(samples, num_frames=num_frames)
             bilabials = closure_moments(track.closure)
-        placed.append(
+        aligned.append(
             Voice(
                 name=name,
                 target=mouth_of(track),
@@ -104,11 +102,11 @@ def read_voices(
                 similarity=similarity,
             )
         )
-    return placed
+    return aligned
 
 
 def mouth_of(track: VisemeTrack) -> Mouth:
-    """The gap between the lips, in face heights, and the width that a track asks for: [T, 2]."""
+    """Lip gap, face heights, and width of a track: [T, 2]."""
     return np.stack([track.opening * (1 - track.closure), track.width], axis=1)
 
 
@@ -116,7 +114,7 @@ def read_phonemes(path: Path, name: str) -> list[PhonemeTiming]:
     """Read `[{"start_seconds", "end_seconds", "ipa"}]`.
 
     Raises:
-        InvalidRequest: It is not that.
+        InvalidRequest: The file is not of this form.
     """
     try:
         return [
@@ -136,25 +134,25 @@ def bilabial_moments(phonemes: Sequence[PhonemeTiming]) -> list[tuple[float, flo
     ]
 
 
-def place_of(voice: Samples, sound: Samples) -> tuple[int, float]:
-    """Where a voice begins in a sound that contains it, perhaps among others.
+def align_by_xcorr(voice: Samples, sound: Samples) -> tuple[int, float]:
+    """Find a voice in a mix by cross-correlation (FFT).
 
     Returns:
-        Sample of its beginning, which may be negative, and the correlation -1..1 of the two there.
+        Its first sample, which may be negative, and the normalised correlation -1..1 there.
     """
     size = 1 << int(np.ceil(np.log2(len(voice) + len(sound))))
     product = np.fft.rfft(sound, size) * np.conj(np.fft.rfft(voice, size))
     correlation = np.fft.irfft(product, size)
     top = int(np.argmax(correlation))
     start = top if top < len(sound) else top - size
-    heard = sound[max(start, 0) : start + len(voice)]
-    said = voice[max(-start, 0) : max(-start, 0) + len(heard)]
-    norm = float(np.linalg.norm(heard) * np.linalg.norm(said))
+    mixed = sound[max(start, 0) : start + len(voice)]
+    alone = voice[max(-start, 0) : max(-start, 0) + len(mixed)]
+    norm = float(np.linalg.norm(mixed) * np.linalg.norm(alone))
     return start, float(correlation[top]) / norm if norm > 1e-9 else 0.0
 
 
-def shifted(samples: Samples, start: int, length: int) -> Samples:
-    """The samples beginning at `start` on a line of `length`, silence around: [length]."""
+def pad_to_timeline(samples: Samples, start: int, length: int) -> Samples:
+    """The samples from `start` on in silence of `length` samples: [length]."""
     line = np.zeros(length, np.float32)
     first, last = max(start, 0), min(start + len(samples), length)
     line[first:last] = samples[first - start : last - start]

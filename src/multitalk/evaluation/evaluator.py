@@ -1,4 +1,4 @@
-"""From a video's file to its report: the one place that knows the order of things."""
+"""`evaluate`: from a video file to its report."""
 
 import logging
 import os
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from multitalk.boxes import Box
 from multitalk.errors import InvalidRequest, NoFaceFound
-from multitalk.evaluation.blinks import blink_rate
 from multitalk.evaluation.lipsync import (
     OPENING,
     LipSync,
@@ -20,11 +19,11 @@ from multitalk.evaluation.lipsync import (
     TooLittleSpeech,
     compare_closures,
     compare_lips,
+    find_offset,
     listening_motion,
 )
-from multitalk.evaluation.liveliness import measure_liveliness
-from multitalk.evaluation.observation import Frame, Observation, SeenPerson, observe
-from multitalk.evaluation.offset import find_offset
+from multitalk.evaluation.liveliness import blink_rate, measure_liveliness
+from multitalk.evaluation.observation import Frame, Observation, ObservedPerson, observe
 from multitalk.evaluation.report import PersonReport, Report, checks_of
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
 from multitalk.face.assignment import assign_faces
@@ -39,6 +38,7 @@ StrPath = str | os.PathLike[str]
 logger = logging.getLogger(__name__)
 
 MAX_PORTRAIT_PIXELS = 50_000_000
+RESTING_PERCENTILE = 10  # of a mouth's curve: its resting value
 
 
 def evaluate(
@@ -56,18 +56,16 @@ def evaluate(
 
     Args:
         video: Any file with pictures and sound.
-        voices: Each speaker's voice; without boxes the largest faces have them, from left to
-            right. None: the video's own sound is the voice; with several faces, of all of them
-            together.
-        phonemes: For some or all speakers, a JSON file `[{"start_seconds", "end_seconds", "ipa"}]`
-            of what is said, timed from the beginning of the speaker's voice (without `voices`: of
-            the video). Better truth than what the voice is heard to say.
-        boxes: For some or all speakers, where their face is in the video: x_min, y_min, x_max,
-            y_max in its pixels.
-        portrait: The picture that the video was made from; None: the first frame.
-        plot: Where to write a PNG of the lips against the voice; None: nowhere.
-        max_seconds: What comes later is not looked at.
-        on_progress: Told after each frame which share has been looked at, up to 1.
+        voices: Each speaker's voice; without boxes they belong to the largest faces from left to
+            right. None: the video's sound is the voice, with several faces of all together.
+        phonemes: For some or all speakers, a JSON file `[{"start_seconds", "end_seconds", "ipa"}]`,
+            timed from the start of the speaker's voice (without `voices`: of the video). A better
+            ground truth than the visemes recognised in the voice.
+        boxes: For some or all speakers, the box of their face: x_min, y_min, x_max, y_max, pixels.
+        portrait: The picture that the video was made from; None for the first frame.
+        plot: Where to write a PNG of the lips against the voice; None to write none.
+        max_seconds: Later frames are not evaluated.
+        on_progress: Called after each frame with the evaluated share, up to 1.
 
     Returns:
         The report; `passed` is the verdict.
@@ -75,8 +73,8 @@ def evaluate(
     Raises:
         MediaUndecodable: No pictures or no sound that can be read.
         NoFaceFound: Fewer faces than voices.
-        InvalidRequest: Nobody speaks, a file is not there, one of phonemes is not one, or `plot`
-            is asked for without matplotlib, which draws it.
+        InvalidRequest: Nobody speaks, a file is missing or has no phonemes, or `plot` is given
+            without matplotlib installed.
     """
     if plot is not None and find_spec("matplotlib") is None:
         raise InvalidRequest("plot_without_library", field="plot")
@@ -97,13 +95,13 @@ def evaluate(
     expected = max(len(own), len(timed), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
-    said = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
-    if not any(voice.speaking.any() for voice in said):
+    spoken = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
+    if not any(voice.speaking.any() for voice in spoken):
         raise InvalidRequest("no_speech_to_judge", field="video")
     mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
     people = tuple(
-        _person_report(voice, person, mouth, said, fps=fps)
-        for voice, person, mouth in _pairs(said, seen, boxes or {}, mouths)
+        _person_report(voice, person, mouth, spoken, fps=fps)
+        for voice, person, mouth in _pairs(spoken, seen, boxes or {}, mouths)
     )
     report = Report(
         num_frames=num_frames,
@@ -119,7 +117,7 @@ def evaluate(
 
 
 def _file(field: str, path: StrPath) -> Path:
-    """A file that is there."""
+    """An existing file."""
     file = as_meant(Path(path))
     if not file.is_file():
         error = InvalidRequest("file_missing", field=field)
@@ -131,34 +129,34 @@ def _file(field: str, path: StrPath) -> Path:
 def _counted(
     frames: Iterator[Frame], *, total: int, on_progress: Callable[[float], None]
 ) -> Iterator[Frame]:
-    """Pass frames on, and say how far they are of about `total`."""
+    """Pass frames on and report progress of about `total`."""
     for number, frame in enumerate(frames, start=1):
         yield frame
         on_progress(min(number / max(total, 1), 1.0))
 
 
 def _pairs(
-    said: list[Voice], seen: Observation, boxes: Mapping[str, Box], mouths: list[Mouth]
-) -> list[tuple[Voice, SeenPerson, Mouth]]:
-    """Give each voice its face and the mouth of that face [T, 2]."""
-    if [voice.name for voice in said] == [EVERYBODY] and len(seen.people) > 1:
-        # One sound, several mouths: whoever speaks, together they should do what is heard.
+    spoken: list[Voice], seen: Observation, boxes: Mapping[str, Box], mouths: list[Mouth]
+) -> list[tuple[Voice, ObservedPerson, Mouth]]:
+    """Each voice with its face and the mouth of that face [T, 2]."""
+    if [voice.name for voice in spoken] == [EVERYBODY] and len(seen.people) > 1:
+        # One sound, several mouths: whoever speaks, their sum should follow the sound.
         largest = max(seen.people, key=lambda person: person.face.height)
-        return [(said[0], largest, above_rest(mouths))]
+        return [(spoken[0], largest, sum_above_rest(mouths))]
     faces = [person.face for person in seen.people]
-    assigned = assign_faces([boxes.get(voice.name) for voice in said], faces)
+    assigned = assign_faces([boxes.get(voice.name) for voice in spoken], faces)
     pairs = [
         (voice, seen.people[index], mouths[index])
-        for voice, index in zip(said, assigned, strict=True)
+        for voice, index in zip(spoken, assigned, strict=True)
         if index is not None
     ]
-    if len(pairs) < len(said):
-        raise NoFaceFound("too_few_faces", speakers=len(said), faces=len(faces))
+    if len(pairs) < len(spoken):
+        raise NoFaceFound("too_few_faces", speakers=len(spoken), faces=len(faces))
     return pairs
 
 
 def _person_report(
-    voice: Voice, person: SeenPerson, mouth: Mouth, said: list[Voice], *, fps: float
+    voice: Voice, person: ObservedPerson, mouth: Mouth, spoken: list[Voice], *, fps: float
 ) -> PersonReport:
     sync: LipSync | None = None
     try:
@@ -166,7 +164,7 @@ def _person_report(
     except TooLittleSpeech:
         logger.info("%s: too little speech to judge the lips", voice.name)
     count = len(voice.speaking)
-    others = [other.speaking for other in said if other is not voice]
+    others = [other.speaking for other in spoken if other is not voice]
     return PersonReport(
         name=voice.name,
         source=voice.source,
@@ -191,15 +189,15 @@ def _person_report(
     )
 
 
-def above_rest(mouths: list[Mouth]) -> Mouth:
-    """Several mouths as one: the sum of their openings and widths, each above its rest: [T, 2]."""
-    rests = [np.nanpercentile(mouth, 10, axis=0) for mouth in mouths]
+def sum_above_rest(mouths: list[Mouth]) -> Mouth:
+    """Sum of several mouths' openings and widths above their resting values: [T, 2]."""
+    rests = [np.nanpercentile(mouth, RESTING_PERCENTILE, axis=0) for mouth in mouths]
     moved = [np.maximum(mouth - rest, 0) for mouth, rest in zip(mouths, rests, strict=True)]
     return np.asarray(np.sum(moved, axis=0), np.float32)
 
 
 def at_25_fps(curves: NDArray[np.float32], *, fps: float, num_frames: int) -> NDArray[np.float32]:
-    """Curves [T, K] of a video's frames on the frames of 25 fps; NaN stays: [num_frames, K]."""
+    """Curves [T, K] resampled from `fps` to 25 fps, NaN kept: [num_frames, K]."""
     if abs(fps - FPS) < 1e-3:
         return curves[:num_frames]
     seconds = (np.arange(num_frames) + 0.5) / FPS
