@@ -17,8 +17,8 @@ import typer
 from typer.testing import CliRunner
 
 from multitalk import __version__
-from multitalk.cli.commands import app
-from multitalk.cli.speakers import voices_of
+from multitalk.cli.app import app
+from multitalk.cli.options import VoiceOptions
 from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.video import probe
@@ -339,31 +339,28 @@ def test_ctrl_c_and_a_request_to_end_leave_nothing(
 def test_a_text_begins_with_its_speaker_where_there_is_one_of_that_name(
     texts: list[str], others: dict[str, list[str]], said: dict[str, str]
 ) -> None:
-    found = voices_of(
-        others.get("recordings", []),
-        texts,
-        None,
-        {"voice": others.get("voices", [])},
-        others.get("known", []),
+    options = VoiceOptions(
+        others.get("recordings", []), texts, delivery={"voice": others.get("voices", [])}
     )
+    found = options.audio_paths(others.get("known", []))
     assert found is not None
     spoken = {name: voice[0]["text"] for name, voice in found.items() if isinstance(voice, list)}
     assert spoken == said
 
 
 def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
-    assert voices_of(["take=2.wav"], [], None, {}) == {"take": "2.wav"}
+    assert VoiceOptions(["take=2.wav"]).audio_paths() == {"take": "2.wav"}
     Path("take=2.wav").touch()
-    assert voices_of(["take=2.wav"], [], None, {}) == {"person1": "take=2.wav"}
+    assert VoiceOptions(["take=2.wav"]).audio_paths() == {"person1": "take=2.wav"}
     Path("2.wav").touch()
     with pytest.raises(typer.BadParameter, match=r"write \./take=2\.wav, or take=\./2\.wav"):
-        voices_of(["take=2.wav"], [], None, {})
-    assert voices_of(["take=./2.wav"], [], None, {}) == {"take": "./2.wav"}
-    assert voices_of(["./take=2.wav"], [], None, {}) == {"person1": "./take=2.wav"}
-    assert voices_of(["a=" + 5000 * "QUJD"], [], None, {}) == {"a": 5000 * "QUJD"}
+        VoiceOptions(["take=2.wav"]).audio_paths()
+    assert VoiceOptions(["take=./2.wav"]).audio_paths() == {"take": "./2.wav"}
+    assert VoiceOptions(["./take=2.wav"]).audio_paths() == {"person1": "./take=2.wav"}
+    assert VoiceOptions(["a=" + 5000 * "QUJD"]).audio_paths() == {"a": 5000 * "QUJD"}
 
 
-@pytest.mark.parametrize("module", ["typer", "multitalk.cli.work"])
+@pytest.mark.parametrize("module", ["typer", "multitalk.cli.serve"])
 def test_ctrl_c_while_the_commands_are_imported_ends_quietly(module: str) -> None:
     code = f"""
 import os, signal, sys

@@ -19,7 +19,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.video import probe
 from multitalk.schema import parse_request
@@ -228,7 +228,7 @@ def test_no_field_of_a_request_is_left_without_an_option() -> None:
     """Whatever is refused of a whole command line is named by what was typed."""
     with pytest.raises(Exception, match="image_path"):
         parse_request({}, settings=Settings())
-    from multitalk.cli.typed import REQUIRED
+    from multitalk.cli.options import REQUIRED
 
     assert set(REQUIRED) == set(REQUIRED_FIELDS)
 

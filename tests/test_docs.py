@@ -9,7 +9,7 @@ import pytest
 import typer
 
 import multitalk
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.schema import TalkResult, parse_request
 from multitalk.settings import Settings
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import multitalk
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest
 from multitalk.registry import load_engine
 from multitalk.schema import parse_request

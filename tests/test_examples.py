@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fake_engine import FakeEngine
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.errors import MultiTalkError
 from multitalk.media.video import probe
 from multitalk.schema import ErrorReply

@@ -31,7 +31,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_command_line_starts_without_the_heavy_parts() -> None:
     heavy = HEAVY - {"rich"}  # typer draws with it
-    assert not loaded_by("import multitalk.cli.commands") & (heavy | NEVER)
+    assert not loaded_by("import multitalk.cli.app") & (heavy | NEVER)
 
 
 def test_the_python_door_never_loads_what_only_other_doors_and_engines_need() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from multitalk.cli.commands import app
-from multitalk.cli.mouth_files import FORMATS, Movement
+from multitalk.cli.app import app
+from multitalk.cli.visemes import FORMATS, Movement
 from multitalk.speech.mouth_shapes import ARKIT_SHAPES
 from multitalk.speech.viseme_track import VisemeTrack
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from speech_stand_in import send, speech_service
 
 pytest.importorskip("espeakng_loader")

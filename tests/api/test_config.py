@@ -10,7 +10,7 @@ import pytest
 from running import running
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest, MultiTalkError
 from multitalk.serving.api.auth import AuthMiddleware, is_loopback_peer
 from multitalk.serving.api.config import ServeConfig, check_exposure

@@ -10,7 +10,7 @@ from hashlib import sha256
 import pytest
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest
 from multitalk.serving.api.keys import KeyRing
 from patience import PATIENCE_SECONDS

@@ -15,9 +15,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
-from multitalk.cli.figures import print_report, print_verdicts
-from multitalk.cli.verdicts import Verdict, judged, videos_in, worst
+from multitalk.cli.app import app
+from multitalk.cli.evaluate_report import (
+    Verdict,
+    judged,
+    print_report,
+    print_verdicts,
+    videos_in,
+    worst,
+)
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, evaluator, mean_figures
 from multitalk.face.synthetic_face import draw_face

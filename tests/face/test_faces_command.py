@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
-from multitalk.cli.speakers import boxes_of
+from multitalk.cli.app import app
+from multitalk.cli.options import boxes_of
 from multitalk.face.synthetic_face import draw_face
 from multitalk.face.transforms import rotate_picture
 

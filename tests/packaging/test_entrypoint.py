@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.job.self_test import disk_needed
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS

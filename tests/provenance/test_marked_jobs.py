@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fake_engine import FakeEngine
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.errors import DeliveryFailed
 from multitalk.job import VideoSink
 from multitalk.media.label import STATEMENT

@@ -14,7 +14,7 @@ from toy_fetch import OF_SET, path_of
 from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from typer.testing import CliRunner
 
-from multitalk.cli.commands import app
+from multitalk.cli.app import app
 from multitalk.weights.fetch import Order, fetch_weights
 from multitalk.weights.hub import Hub
 from patience import PATIENCE_SECONDS, wait_until

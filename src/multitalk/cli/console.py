@@ -4,18 +4,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer import Context
+from typer.core import TyperCommand, TyperGroup
 
 from multitalk.disk import translate_local_disk_errors
 from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError, RequestError
 from multitalk.messages import Locale, sentence
-from multitalk.schema.json_document import to_json
+from multitalk.paths import as_meant
 from multitalk.settings import SettingError
 
 if TYPE_CHECKING:
     from multitalk.job import Progress
+
 
 EXIT_WORKER_ERROR = 1
 EXIT_REQUEST_ERROR = 2
@@ -38,11 +42,11 @@ class Answers:
 
     Attributes:
         locale: Language of the sentence.
-        spell: Has a problem say what was typed (`multitalk.cli.typed`).
+        locate: Sets a problem's place to what was typed (`TypedOptions.locate`).
     """
 
     locale: Locale = "en"
-    spell: Callable[[MultiTalkError], None] | None = None
+    locate: Callable[[MultiTalkError], None] | None = None
 
 
 @contextmanager
@@ -60,9 +64,9 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
             yield answers
     except MultiTalkError as error:
         for problem in error.problems:
-            if answers.spell is not None:
-                answers.spell(problem)
-        from multitalk.schema import ErrorReply  # noqa: PLC0415 - takes a while
+            if answers.locate is not None:
+                answers.locate(problem)
+        from multitalk.schema import ErrorReply
 
         with suppress(OSError):  # standard output may be what is full
             say(ErrorReply.of(error, answers.locale).reply())
@@ -100,6 +104,8 @@ def note(text: str, locale: Locale = "en") -> None:
 
 def print_json(record: object) -> None:
     """A record for a program to read."""
+    from multitalk.schema.json_document import to_json
+
     typer.echo(to_json(record))
 
 
@@ -109,8 +115,8 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only where it is seen
-    from rich.progress import Progress as Bar  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -125,3 +131,37 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
 
 def _say_nothing(_: object) -> None:
     """Where no program reads along."""
+
+
+class Command(TyperCommand):
+    """A command whose switches have no type in the help, and whose paths are read as meant."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Every option, `--help` included; one that takes no value shows none."""
+        return _without_types_of_switches(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command with `~` expanded, and file names spelled as the disk spells them."""
+        ctx.params = {name: _meant(value) for name, value in ctx.params.items()}
+        return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """Commands under one name, whose own switches look like theirs."""
+
+    def get_params(self, ctx: Context) -> Any:  # type: ignore[override]
+        """Every option, `--help` included; one that takes no value shows none."""
+        return _without_types_of_switches(super().get_params(ctx))
+
+
+def _meant(value: object) -> object:
+    if isinstance(value, list):
+        return [_meant(each) for each in value]
+    return as_meant(value) if isinstance(value, Path) else value
+
+
+def _without_types_of_switches(params: Any) -> Any:
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import wave
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +25,7 @@ from multitalk.engines.diffusion.weight_files import (
 )
 from multitalk.errors import MultiTalkError
 from multitalk.settings import Settings
-from multitalk.timebase import SAMPLE_RATE
+from multitalk.timebase import FPS, SAMPLE_RATE
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
@@ -41,8 +40,7 @@ OPTIONAL_PACKAGES = {
 }
 OLDEST, OLDEST_WITH_DIFFUSERS = (3, 10), (3, 11)  # Python
 MIN_MEMORY = 2 * 2**30  # bytes
-SELF_TEST_SIZE = 480  # pixels
-SELF_TEST_SECONDS = 1.0
+SELF_TEST_FRAMES = FPS  # a second
 
 SIGNS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
 
@@ -124,11 +122,12 @@ def _package(name: str) -> Finding:
 
 
 def _face_models() -> Finding:
-    from multitalk.face.detector import detect_faces  # noqa: PLC0415
-    from multitalk.face.synthetic_face import draw_face  # noqa: PLC0415 - heavy
+    from multitalk.face.detector import detect_faces
+    from multitalk.face.synthetic_face import draw_face
+    from multitalk.job.self_test import PORTRAIT_PIXELS
 
     try:
-        found = detect_faces(draw_face(SELF_TEST_SIZE))
+        found = detect_faces(draw_face(PORTRAIT_PIXELS))
     except MultiTalkError as error:
         return Finding("face models", False, error.text())
     works = len(found) == 1
@@ -136,7 +135,7 @@ def _face_models() -> Finding:
 
 
 def _voices() -> Finding:
-    from multitalk.speech.espeak import list_languages, list_voices  # noqa: PLC0415
+    from multitalk.speech.espeak import list_languages, list_voices
 
     try:
         said = f"{len(list_languages())} languages, {len(list_voices())} voices"
@@ -147,7 +146,7 @@ def _voices() -> Finding:
 
 def _speech_service(settings: Settings) -> Finding:
     """Of the operator, for voices named tts:NAME."""
-    from multitalk.speech.voice_catalogue import service_voices  # noqa: PLC0415 - heavy
+    from multitalk.speech.voice_catalogue import service_voices
 
     name = "speech service"
     if settings.speech_url is None:
@@ -173,7 +172,7 @@ def _memory() -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
-    from multitalk.job.self_test import disk_needed  # noqa: PLC0415 - heavy
+    from multitalk.job.self_test import disk_needed
 
     directory = settings.work_directory
     if not directory.is_dir():
@@ -209,7 +208,7 @@ def _gpu() -> Finding:
 
 def _weights(settings: Settings) -> Iterator[Finding]:
     """Of the diffusion engine, and where they find room."""
-    from multitalk.weights.places import find_weights  # noqa: PLC0415 - heavy
+    from multitalk.weights.places import find_weights
 
     directory = settings.weights or find_weights(settings)
     if directory is None:
@@ -232,11 +231,11 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
     """What the weights take of a GPU and of this machine, told from their files' headers."""
-    from multitalk.engines.diffusion.buckets import (  # noqa: PLC0415 - heavy
+    from multitalk.engines.diffusion.buckets import (
         BUCKETS,
         DEFAULT_RESOLUTION,
     )
-    from multitalk.engines.diffusion.memory_plan import (  # noqa: PLC0415
+    from multitalk.engines.diffusion.memory_plan import (
         GIB,
         PLANS,
         Room,
@@ -271,11 +270,11 @@ def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
 
 def find_server(settings: Settings) -> Finding:
     """Of `multitalk serve`: what it has on this machine, and where."""
-    from multitalk.serving.api.data_directory import (  # noqa: PLC0415
+    from multitalk.serving.api.data_directory import (
         former_directories,
         is_in_use,
     )
-    from multitalk.serving.api.keys import open_keys  # noqa: PLC0415
+    from multitalk.serving.api.keys import open_keys
 
     if find_spec("uvicorn") is None:
         return Finding("server", None, "not installed: pip install '.[serve]'")
@@ -295,34 +294,17 @@ def find_server(settings: Settings) -> Finding:
 
 
 def _self_test() -> Finding:
-    import cv2  # noqa: PLC0415 - heavy
-
-    from multitalk.face.synthetic_face import draw_face  # noqa: PLC0415
-    from multitalk.serving.local import Studio  # noqa: PLC0415
+    from multitalk.face.synthetic_face import draw_face
+    from multitalk.job.self_test import PORTRAIT_PIXELS, PROMPT, hum
+    from multitalk.serving.local import Studio
 
     try:
         with Studio() as studio, tempfile.TemporaryDirectory(prefix="multitalk-") as name:
-            portrait, voice = Path(name, "face.png"), Path(name, "voice.wav")
-            cv2.imwrite(str(portrait), draw_face(SELF_TEST_SIZE)[..., ::-1])
-            _write_hum(voice)
+            portrait, voice = draw_face(PORTRAIT_PIXELS), (hum(SELF_TEST_FRAMES), SAMPLE_RATE)
             started = time.monotonic()
-            result = studio.render(portrait, voice, "a drawn face hums", Path(name, "talk.mp4"))
+            result = studio.render(portrait, voice, PROMPT, Path(name, "talk.mp4"))
             seconds = time.monotonic() - started
     except MultiTalkError as error:
         return Finding("self-test", False, error.text())
     said = f"{result.duration_seconds:g} s of H.264 and AAC video in {seconds:.1f} s"
     return Finding("self-test", True, f"{said}, engine {result.engine} (what auto takes here)")
-
-
-def _write_hum(path: Path) -> None:
-    """A voice for the self-test: a low sawtooth, loud and quiet five times a second."""
-    period, beat = SAMPLE_RATE // 125, SAMPLE_RATE // 10
-    samples = (
-        (index % period * 16_000 // period - 8_000) * (index // beat % 2)
-        for index in range(round(SELF_TEST_SECONDS * SAMPLE_RATE))
-    )
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(b"".join(value.to_bytes(2, "little", signed=True) for value in samples))

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import answering, complain, print_json
-from multitalk.cli.speakers import boxes_of, named_file
-from multitalk.cli.typed import Typed, shown
-from multitalk.cli.verdicts import Judge, Verdict, existing, judged, videos_in, worst
+from multitalk.cli.evaluate_report import Judge, Verdict, existing, judged, videos_in, worst
+from multitalk.cli.options import TypedOptions, boxes_of, named_file, shown
 from multitalk.paths import as_meant
 
 
@@ -74,7 +73,7 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     """
     with answering(as_json=as_json) as answers:
         typed = _typed(videos, portrait, plot, {"voices": audio or [], "phonemes": phonemes or []})
-        answers.spell = typed.spell
+        answers.locate = typed.locate
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
         if plot is not None and (against is not None or not alone):
@@ -83,8 +82,8 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
             _check_pair(alone, found[0], existing("--against", against), side_by_side)
         elif side_by_side is not None:
             raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
-        from multitalk import evaluation  # noqa: PLC0415 - takes a while to load
-        from multitalk.serving.local import make_place  # noqa: PLC0415
+        from multitalk import evaluation
+        from multitalk.serving.local import make_place
 
         for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
             if place is not None:
@@ -109,7 +108,7 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
 
 def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
     """Judge one video; the exit code."""
-    from multitalk.cli.figures import print_report, watching  # noqa: PLC0415 - rich is not for all
+    from multitalk.cli.evaluate_report import print_report, watching
 
     with watching(1, judge) as watched:
         report = watched(video)
@@ -123,7 +122,7 @@ def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
 
 def _many(videos: list[Path], judge: Judge, *, as_json: bool) -> int:
     """Judge one after the other; the exit code."""
-    from multitalk.cli.figures import print_verdicts, watching  # noqa: PLC0415
+    from multitalk.cli.evaluate_report import print_verdicts, watching
 
     with watching(len(videos), judge) as watched:
         verdicts = list(judged(videos, watched))
@@ -138,8 +137,8 @@ def _two(
     video: Path, against: Path, judge: Judge, side_by_side: Path | None, *, as_json: bool
 ) -> int:
     """Judge a video and another one, and compare them; the exit code."""
-    from multitalk.cli.figures import print_pair, watching  # noqa: PLC0415
-    from multitalk.evaluation import compare_figures, write_side_by_side  # noqa: PLC0415
+    from multitalk.cli.evaluate_report import print_pair, watching
+    from multitalk.evaluation import compare_figures, write_side_by_side
 
     with watching(2, judge) as watched:
         verdicts = list(judged([video, against], watched))
@@ -165,7 +164,7 @@ def _typed(
     portrait: Path | None,
     plot: Path | None,
     files: Mapping[str, Sequence[str]],
-) -> Typed:
+) -> TypedOptions:
     """What was typed for each argument of `multitalk.evaluation.evaluate`."""
     places = {"video": str(videos[0])}
     for argument, file in (("portrait", portrait), ("plot", plot)):
@@ -175,7 +174,7 @@ def _typed(
         for index, value in enumerate(files[argument], start=1):
             name, _ = named_file(option, value, default=f"person{index}")
             places[f"{argument}.{name}"] = shown(option, value)
-    return Typed(places, whole=False)
+    return TypedOptions(places, is_whole=False)
 
 
 def _check_pair(alone: bool, video: Path, against: Path, side_by_side: Path | None) -> None:

@@ -53,11 +53,11 @@ def faces(
     --audio left=a.wav --audio right=b.wav -o talk.mp4
     """
     with answering(as_json=as_json), ExitStack() as stack:
-        from multitalk.errors import InvalidRequest, NoFaceFound  # noqa: PLC0415 - takes a while
-        from multitalk.face.detector import FaceDetector  # noqa: PLC0415
-        from multitalk.face.listing import list_faces  # noqa: PLC0415
-        from multitalk.media.image import load_picture  # noqa: PLC0415
-        from multitalk.settings import Settings  # noqa: PLC0415
+        from multitalk.errors import InvalidRequest, NoFaceFound
+        from multitalk.face.detector import FaceDetector
+        from multitalk.face.listing import list_faces
+        from multitalk.media.image import load_picture
+        from multitalk.settings import Settings
 
         file = StandardInput(stack).file("PICTURE", picture)
         if not file.is_file():

@@ -38,8 +38,8 @@ def inspect(
     multitalk inspect talk.mp4
     """
     with answering(as_json=as_json), ExitStack() as stack:
-        from multitalk.errors import InvalidRequest  # noqa: PLC0415 - the rest takes a while
-        from multitalk.provenance import inspect_video  # noqa: PLC0415
+        from multitalk.errors import InvalidRequest
+        from multitalk.provenance import inspect_video
 
         file = StandardInput(stack).file("VIDEO", video)
         if not file.is_file():

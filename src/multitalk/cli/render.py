@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from multitalk.cli.console import answering, note, print_json, progress_bar
-from multitalk.cli.speakers import boxes_of, named, voices_of
+from multitalk.cli.options import ORDERS, TypedOptions, VoiceOptions, boxes_of, named, shown
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
-from multitalk.cli.typed import ORDERS, shown, typed
 from multitalk.disk import write_atomically
 from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
@@ -193,7 +192,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
 
     multitalk render --request job.json -o talk.mp4
     """
-    of_fields: dict[str, tuple[str, object]] = {
+    fields: dict[str, tuple[str, object]] = {
         "output": ("-o", output),
         "image_path": ("--image", image),
         "prompt": ("--prompt", prompt),
@@ -209,46 +208,40 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "continue_from": ("--continue-from", continue_from),
         "continue_from.windows": ("--keep-windows", keep_windows),
     }
-    manners = {"voice": voice or [], "speed": speed or [], "pitch": pitch or []}
+    delivery = {"voice": voice or (), "speed": speed or (), "pitch": pitch or ()}
+    voices = VoiceOptions(audio or (), text or (), language, delivery)
     with (
         answering(locale_named(locale), as_json=as_json) as answers,
         ExitStack() as stack,
     ):
-        from multitalk.schema import parse_request, wanted_locale  # noqa: PLC0415 - takes a while
-        from multitalk.serving.local import plain_prompt, with_paths_from  # noqa: PLC0415
-        from multitalk.settings import Settings  # noqa: PLC0415
+        from multitalk.schema import parse_request, wanted_locale
+        from multitalk.serving.local import plain_prompt, with_paths_from
+        from multitalk.settings import Settings
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
-        said = typed(
-            values=of_fields,
-            audio=audio or [],
-            text=text or [],
-            of_texts={"language": [language] if language else [], **manners},
-            box=box or [],
-            whole=request is None,
-        )
+        typed = TypedOptions.of(fields, voices, box or (), is_whole=request is None)
         settings = Settings.from_env()
         to_stdout = is_standard_output(output, as_json=as_json)
         stdin = StandardInput(stack)
         given = _read(request, stdin) if request else {}
         apart = ("output", "continue_from.windows")
-        options = {field: value for field, (_, value) in of_fields.items() if field not in apart}
+        options = {field: value for field, (_, value) in fields.items() if field not in apart}
         options["continue_from"] = _continued(continue_from, keep_windows)
         options["image_path"] = None if image is None else stdin.source("--image", image)
         options["audio_type"] = None if order is None else ORDERS.get(order, order)
         options["bbox"] = boxes = boxes_of(box or [])
         timed = [named(option, default="")[0] for option in phonemes or []]
-        options["audio_paths"] = voices = voices_of(
-            [stdin.named_source("--audio", option) for option in audio or []],
-            [stdin.named_text("--text", option) for option in text or []],
-            language,
-            manners,
-            {*timed, *(boxes or {}), *_speakers(given)},
+        voices = replace(
+            voices,
+            audio=[stdin.named_source("--audio", option) for option in voices.audio],
+            text=[stdin.named_text("--text", option) for option in voices.text],
         )
+        known = {*timed, *(boxes or {}), *_speakers(given)}
+        options["audio_paths"] = audio_paths = voices.audio_paths(known)
         on_top = {field: value for field, value in options.items() if value is not None}
         if request is None and not (prompt or "").strip():
-            on_top["prompt"] = plain_prompt(len(voices or {}))
-        answers.locale, answers.spell = wanted_locale(given | on_top), said.spell
+            on_top["prompt"] = plain_prompt(len(audio_paths or {}))
+        answers.locale, answers.locate = wanted_locale(given | on_top), typed.locate
         wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
         files = _timing_files(phonemes or [], wanted)
         _render(
@@ -279,10 +272,10 @@ def _render(
     as_json: bool,
 ) -> None:
     """Render a request that is valid, and write and say what comes of it."""
-    import tempfile  # noqa: PLC0415
+    import tempfile
 
-    from multitalk.engines.base import Reuse  # noqa: PLC0415
-    from multitalk.serving.local import Studio, as_result, make_place  # noqa: PLC0415 - a while
+    from multitalk.engines.base import Reuse
+    from multitalk.serving.local import Studio, as_result, make_place
 
     for file in timing_files.values():
         make_place(file, field=shown("--phonemes", file))
@@ -320,7 +313,7 @@ def _render(
 
 
 def _summary(talk: "Talk", output: Path) -> str:
-    from multitalk.serving.local import as_result  # noqa: PLC0415 - takes a while to load
+    from multitalk.serving.local import as_result
 
     seconds = as_result(talk).duration_seconds
     size = f"{talk.width}x{talk.height}"
@@ -337,7 +330,7 @@ def _speakers(given: Mapping[str, object]) -> Iterator[str]:
 
 def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
     """Where to write the phonemes of whom."""
-    from multitalk.schema.request import has_outside_voice  # noqa: PLC0415 - takes a while to load
+    from multitalk.schema.request import has_outside_voice
 
     voices = wanted.audio_paths
     spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
@@ -373,10 +366,10 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
     Raises:
         InvalidRequest: No file, not JSON or too much of it, or not an object.
     """
-    from multitalk.errors import InvalidRequest  # noqa: PLC0415
-    from multitalk.schema import read_json  # noqa: PLC0415
-    from multitalk.schema.validation import brief  # noqa: PLC0415
-    from multitalk.serving.local import with_paths_from  # noqa: PLC0415
+    from multitalk.errors import InvalidRequest
+    from multitalk.schema import read_json
+    from multitalk.schema.validation import brief
+    from multitalk.serving.local import with_paths_from
 
     place, base = shown("--request", path), path.parent
     if str(path) == STREAM:

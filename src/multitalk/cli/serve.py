@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
-from multitalk.cli.command import Command, Group
 from multitalk.cli.console import (
     EXIT_REQUEST_ERROR,
+    Command,
+    Group,
     LogFormatOption,
     answering,
     complain,
     note,
 )
-from multitalk.cli.numbers import (
+from multitalk.cli.options import (
+    MAX_DRAIN_SECONDS,
     MAX_PRICE,
     MAX_QUOTA,
     MAX_RATE_FACTOR,
@@ -157,17 +159,17 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     """
     with answering():
         try:
-            from multitalk.serving.api.serve import serve as run  # noqa: PLC0415 - takes a while
+            from multitalk.serving.api.serve import serve as run
         except ModuleNotFoundError as error:
             complain(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error
-        from multitalk.registry import (  # noqa: PLC0415
+        from multitalk.registry import (
             check_loadable,
             checked_name,
             choose_engine,
         )
-        from multitalk.serving.api.config import ServeConfig  # noqa: PLC0415
-        from multitalk.serving.logs import is_plain, start_log  # noqa: PLC0415
+        from multitalk.serving.api.config import ServeConfig
+        from multitalk.serving.logs import is_plain, start_log
 
         settings = Settings.from_env()
         log_format = log_format or settings.log_format
@@ -289,3 +291,67 @@ def _answering_keys() -> Iterator[None]:
         except (ValueError, TypeError) as error:
             complain(f"the file of the keys is damaged ({error}); restore it, or remove it")
             raise typer.Exit(1) from error
+
+
+DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
+
+
+def work(
+    queue: Annotated[
+        str,
+        typer.Option(
+            help="Where the jobs are.",
+            metavar="sqlite:///PATH|nats://HOST:4222",
+            show_default=False,
+        ),
+    ],
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="What to render with; MULTITALK_ENGINE if left out.",
+            metavar="|".join(ENGINE_CHOICES),
+        ),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that the job at hand may still take when the worker is told to stop.",
+            min=0.0,
+            max=MAX_DRAIN_SECONDS,
+            callback=is_number,
+        ),
+    ] = DRAIN_SECONDS,
+    log_format: LogFormatOption = None,
+    worker_id: Annotated[
+        str | None, typer.Option(help="Its name in the queue.", hidden=True)
+    ] = None,
+) -> None:
+    """Do the jobs of a queue, one at a time; start as many workers as there is room for.
+
+    SIGTERM and Ctrl-C let the job at hand end; what takes longer goes back to the queue. A second
+    one gives it back at once. Exit code 1: the engine broke, and a new worker should be started.
+
+    [bold]Examples[/bold]
+
+    multitalk work --queue sqlite:///var/lib/multitalk/queue.db
+
+    multitalk work --queue nats://queue:4222 --engine diffusion
+    """
+    with answering():
+        from multitalk.registry import checked_name
+        from multitalk.serving.logs import start_log
+        from multitalk.serving.worker.process import work as run
+        from multitalk.settings import Settings
+
+        settings = Settings.from_env()
+        start_log(settings.log_level, log_format or settings.log_format)
+        wanted = checked_name(settings.engine if engine is None else engine)
+        raise typer.Exit(
+            run(
+                queue,
+                settings,
+                engine=wanted,
+                drain_seconds=drain,
+                worker_id=worker_id,
+            )
+        )

@@ -1,4 +1,4 @@
-"""`-` in place of a file: standard input, read by one option, and standard output for a video."""
+"""`-` in place of a file: standard input, read by one option, and standard output."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from multitalk.cli.console import note
-from multitalk.cli.speakers import named
+from multitalk.cli.options import named
 
 STREAM = "-"
 

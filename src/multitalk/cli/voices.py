@@ -26,8 +26,8 @@ def voices(
     multitalk voices --language ko --json
     """
     with answering(as_json=as_json):
-        from multitalk.settings import Settings  # noqa: PLC0415 - takes a while to load
-        from multitalk.speech.voice_catalogue import catalogue, speaking  # noqa: PLC0415
+        from multitalk.settings import Settings
+        from multitalk.speech.voice_catalogue import catalogue, speaking
 
         found = catalogue(Settings.from_env())
         if language is not None:

@@ -7,6 +7,7 @@ import tempfile
 
 import numpy as np
 
+from multitalk.array_types import Speech
 from multitalk.disk import free_bytes
 from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
 from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
@@ -21,6 +22,7 @@ from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
 PORTRAIT_PIXELS = 480
 NUM_FRAMES = 10
 HUM_HERTZ = 125
+PROMPT = "a drawn face hums"
 RESULT_BYTES = 256 * 2**20  # of disk for what is made, beside what is fetched
 PROBE_BYTES = 2**20  # written and removed again: a quota shows only when something is written
 
@@ -64,6 +66,13 @@ def check_weights(settings: Settings) -> None:
                 raise WeightsUnavailable(SENTENCE_KEYS[problem.kind], file=problem.file)
 
 
+def hum(num_frames: int) -> Speech:
+    """A voice for a test: a low tone of so many video frames."""
+    seconds = np.arange(num_frames * SAMPLES_PER_FRAME) / SAMPLE_RATE
+    tone: Speech = (0.3 * np.sin(2 * np.pi * HUM_HERTZ * seconds)).astype(np.float32)
+    return tone
+
+
 def check_engine(engine: Engine) -> None:
     """Does it render? Ten frames of a drawn face that hums, in as few steps as there can be.
 
@@ -71,12 +80,10 @@ def check_engine(engine: Engine) -> None:
         EngineUnavailable: Frames are missing.
         MultiTalkError: As the engine says.
     """
-    seconds = np.arange(NUM_FRAMES * SAMPLES_PER_FRAME) / SAMPLE_RATE
-    hum = (0.3 * np.sin(2 * np.pi * HUM_HERTZ * seconds)).astype(np.float32)
     scene = Scene(
         portrait=draw_face(PORTRAIT_PIXELS),
-        speakers=(Speaker("person1", hum),),
-        prompt="a drawn face hums",
+        speakers=(Speaker("person1", hum(NUM_FRAMES)),),
+        prompt=PROMPT,
         num_frames=NUM_FRAMES,
     )
     options = RenderOptions(seed=0, resolution="480p", num_inference_steps=1)

@@ -439,7 +439,7 @@ def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
     cv2 = pytest.importorskip("cv2")
     from typer.testing import CliRunner
 
-    from multitalk.cli.commands import app
+    from multitalk.cli.app import app
     from multitalk.media.video import probe
 
     monkeypatch.setenv("MULTITALK_WEIGHTS", str(weights))

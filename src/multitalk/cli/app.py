@@ -4,17 +4,16 @@ from typing import Annotated
 
 import typer
 
-from multitalk.cli.command import Command, Group
+from multitalk.cli.console import Command, Group
 from multitalk.cli.doctor import doctor
 from multitalk.cli.evaluate import evaluate
 from multitalk.cli.faces import faces
 from multitalk.cli.fetch import fetch
 from multitalk.cli.inspect import inspect
 from multitalk.cli.render import render
-from multitalk.cli.serve import keys, serve
+from multitalk.cli.serve import keys, serve, work
 from multitalk.cli.visemes import visemes
 from multitalk.cli.voices import voices
-from multitalk.cli.work import work
 from multitalk.version import __version__
 
 app = typer.Typer(
