@@ -190,10 +190,10 @@ def show_weights(height: int, width: int) -> None:
 class Strip:
     """A process that computes its strip, as large as it is, without any others."""
 
-    processes: int
+    world_size: int
     rank: int
 
-    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
+    def all_gather(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
         """A tensor of the whole's size."""
         shape = list(part.shape)
         shape[dim] = sum(lengths)

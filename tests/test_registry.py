@@ -61,7 +61,7 @@ def test_weights_are_looked_for_where_none_are_named(
 
     class Opened:
         name = "diffusion"
-        follows = False
+        is_follower = False
 
         @classmethod
         def load(cls, weights: Path, settings: Settings) -> "Opened":

@@ -86,8 +86,8 @@ def _load_diffusion(weights: Path | None, settings: Settings) -> Engine:
     from multitalk.engines.diffusion.engine import DiffusionEngine  # noqa: PLC0415 - loads torch
 
     engine = DiffusionEngine.load(weights, settings)
-    if engine.follows:
-        engine.follow()
+    if engine.is_follower:
+        engine.serve_rank()
         raise SystemExit(0)
     return engine
 

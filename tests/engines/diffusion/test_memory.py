@@ -321,7 +321,7 @@ def card(weights, monkeypatch):
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
         monkeypatch.setattr(engine_module, "available_bytes", lambda: host * GIB)
         monkeypatch.setattr(engine_module, "network_bytes", lambda *_, **__: IN_8_BITS)
-        team = SimpleNamespace(processes=processes, least=lambda value: value)
+        team = SimpleNamespace(world_size=processes, all_reduce_min=lambda value: value)
         return engine_module._room(find_weight_files(weights), Settings(), team)
 
     return fake

@@ -34,7 +34,7 @@ from torch.distributed import run
 from toy import toy_pipeline, toy_transformer
 
 from multitalk.cli import main
-from multitalk.engines.diffusion.control_channel import Notes
+from multitalk.engines.diffusion.control_channel import ControlChannel
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.engines.diffusion.parallel import check_heads
 from multitalk.errors import EngineBroken, EngineUnavailable
@@ -127,7 +127,7 @@ def test_a_failure_elsewhere_ends_the_talk_and_not_the_team(long_scene, alone):
 def test_processes_that_lose_each_other_fail_and_find_each_other_again(long_scene, alone):
     found, _, said = long_scene
     assert found["astray"] == "parallel_failed"
-    assert "have lost each other" in said[0]
+    assert "out of step" in said[0]
     assert_same(found["after_astray"], alone["one"])
 
 
@@ -264,7 +264,7 @@ def alone_in_a_team():
     torch.distributed.init_process_group(
         "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
     )
-    yield Notes(patience=timedelta(0))
+    yield ControlChannel(timeout=timedelta(0))
     torch.distributed.destroy_process_group()
 
 
@@ -308,7 +308,7 @@ def test_what_ends_just_when_a_moment_is_over_has_ended(alone_in_a_team):
 
 
 def test_one_that_does_not_answer_is_not_waited_for_for_ever(alone_in_a_team):
-    assert alone_in_a_team.least(3.5) == 3.5
+    assert alone_in_a_team.all_reduce_min(3.5) == 3.5
     for begin in (NeverDone, lambda: pytest.fail("the others are gone")):
         with pytest.raises(EngineBroken, match="start them all again"):
             alone_in_a_team.wait_for(begin)

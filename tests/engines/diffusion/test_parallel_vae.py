@@ -17,11 +17,11 @@ CLOSE = {"atol": 1e-6, "rtol": 1e-5}
 class OneOf:
     """A process whose others have computed what is joined already."""
 
-    processes: int
+    world_size: int
     rank: int
     wholes: list = field(default_factory=list)
 
-    def joined(self, part, lengths, dim):
+    def all_gather(self, part, lengths, dim):
         start, whole = sum(lengths[: self.rank]), self.wholes.pop(0)
         assert sum(lengths) == whole.shape[dim]
         assert part.shape[dim] == lengths[self.rank]
@@ -78,7 +78,7 @@ def test_of_each_layer_s_input_no_more_is_computed_than_is_needed(vae, latents):
     last, first = vae.decoder.conv_out, vae.decoder.up_blocks[0].resnets[0].conv1
     handles = [part.register_forward_pre_hook(note) for part in (first, last)]
     process = OneOf(5, 2)
-    process.joined = lambda part, *_: part
+    process.all_gather = lambda part, *_: part
     parallel_vae.decode(vae, latents, process)
     for handle in handles:
         handle.remove()

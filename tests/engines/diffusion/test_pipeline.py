@@ -11,13 +11,13 @@ pytest.importorskip("transformers")
 
 import toy
 
+from multitalk.engines.diffusion.parallel import SingleProcess
 from multitalk.engines.diffusion.pipeline import (
     MultiTalkPipeline,
     Recent,
     clean_prompt,
 )
 from multitalk.engines.diffusion.segments import SegmentLengths, num_segments
-from multitalk.engines.diffusion.sharing import Alone
 from multitalk.engines.diffusion.speakers import SpeakerOutOfSight
 from multitalk.engines.diffusion.vae import VaeCodec
 
@@ -264,10 +264,10 @@ def test_offloading_that_hides_where_the_transformer_is_is_refused(pipeline):
         pipeline.enable_model_cpu_offload()
 
 
-class OneOfTwenty(Alone):
+class OneOfTwenty(SingleProcess):
     """One of more processes than a small frame has strips."""
 
-    processes = 20
+    world_size = 20
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -276,7 +276,7 @@ def test_what_does_not_fit_is_decoded_in_tiles(pipeline, monkeypatch, shared):
     for side in ("height", "width"):
         monkeypatch.setattr(vae, f"tile_sample_min_{side}", 32)
         monkeypatch.setattr(vae, f"tile_sample_stride_{side}", 24)
-    codec = VaeCodec(vae, torch.device("cpu"), sharing=OneOfTwenty() if shared else None)
+    codec = VaeCodec(vae, torch.device("cpu"), group=OneOfTwenty() if shared else None)
     latents = torch.randn(16, 2, 6, 8, generator=torch.Generator().manual_seed(0))
     sizes = []
 

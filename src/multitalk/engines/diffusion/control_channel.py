@@ -23,29 +23,33 @@ from numpy.typing import NDArray
 
 from multitalk.errors import EngineBroken, EngineFailed
 
-# How far the others may be behind the first: opening the weights, the slowest piece of a talk.
-PATIENCE = timedelta(minutes=10)
-FOR_EVER = timedelta(days=365)  # between talks, and while the first one's caller takes its frames
-SLICE = timedelta(seconds=1)  # of waiting, between which signals are heard
-PIECE_BYTES = 16 * 2**20
+# How far the other ranks may be behind rank 0: opening the weights, the slowest step of a talk.
+TIMEOUT = timedelta(minutes=10)
+NO_TIMEOUT = timedelta(days=365)  # between talks, and while rank 0's caller consumes its frames
+POLL_INTERVAL = timedelta(seconds=1)  # of waiting; between polls Python handles signals
+CHUNK_BYTES = 16 * 2**20
 
 logger = logging.getLogger(__name__)
 
 
-class Note(IntEnum):
-    """What a process has to say; of several notes the largest counts for all."""
+class Signal(IntEnum):
+    """Status of a rank; the ranks agree on the maximum (all-reduce MAX)."""
 
-    GO_ON = 0
+    CONTINUE = 0
     OUT_OF_MEMORY = 1  # all take the next memory plan
-    FAILED = 2  # one that follows could not go on
-    LEFT = 3  # the first one ended the talk
+    FAILED = 2  # a rank other than 0 failed
+    ABANDONED = 3  # rank 0 ended the talk
+
+
+class TalkAbandoned(Exception):
+    """Rank 0 ended the talk; no error of this process."""
 
 
 class Work(Protocol):
-    """What PyTorch has begun to exchange."""
+    """PyTorch's handle of an asynchronous operation."""
 
     def wait(self, timeout: timedelta) -> object:
-        """Wait for it; a RuntimeError if it failed or the time is over."""
+        """Wait for it; RuntimeError if it failed or the timeout is over."""
         ...
 
     def is_completed(self) -> bool:
@@ -53,216 +57,219 @@ class Work(Protocol):
         ...
 
 
-class Notes:
-    """How the processes of a team talk to each other.
+class ControlChannel:
+    """Collective operations on small values and Python objects, with a timeout.
 
-    Every method is called by all of them, in the same order.
+    Every method is called by all ranks, in the same order.
+
+    Attributes:
+        is_lost: A rank is gone; every further operation fails.
     """
 
     def __init__(
-        self, *, patience: timedelta, parts: Sequence[Sequence[int]] | None = None
+        self, *, timeout: timedelta, subgroups: Sequence[Sequence[int]] | None = None
     ) -> None:
-        """Connect the processes, between which PyTorch's default group stands.
+        """Connect the ranks of PyTorch's default process group.
 
         Args:
-            patience: How long to wait for the others.
-            parts: Ranks of each part of the team, where the parts talk among themselves; each
-                process is in one. None for all with all.
+            timeout: Of an operation.
+            subgroups: Ranks of each subgroup that has a channel of its own; each rank is in one.
+                None for one channel of all ranks.
         """
-        if parts is None:
-            self._group = dist.new_group(backend="gloo", timeout=FOR_EVER)
+        if subgroups is None:
+            self._group = dist.new_group(backend="gloo", timeout=NO_TIMEOUT)
         else:
             self._group, _ = dist.new_subgroups_by_enumeration(
-                [list(part) for part in parts], timeout=FOR_EVER, backend="gloo"
+                [list(ranks) for ranks in subgroups], timeout=NO_TIMEOUT, backend="gloo"
             )
-        self._patience = patience
+        self._timeout = timeout
         self.is_lost = False
 
-    def least(self, value: float) -> float:
-        """The smallest of all processes' values."""
+    def all_reduce_min(self, value: float) -> float:
+        """The smallest of all ranks' values."""
         values = torch.tensor([value], dtype=torch.float64)
-        self._reduce(values, dist.ReduceOp.MIN)
+        self._all_reduce(values, dist.ReduceOp.MIN)
         return float(values.item())
 
-    def exchange(self, note: Note, place: int) -> tuple[Note, bool]:
-        """Hear what all have to say.
+    def exchange(self, signal: Signal, step_id: int) -> tuple[Signal, bool]:
+        """All-reduce the signals.
 
         Args:
-            note: From here.
-            place: A number for what is done next.
+            signal: Of this rank.
+            step_id: Identifies the operation that follows.
 
         Returns:
-            The note that counts, and whether all are at the same place.
+            The largest signal, and whether all ranks have the same step.
         """
-        notes = torch.tensor([note, place, -place])
-        self._reduce(notes, dist.ReduceOp.MAX)
-        heard, highest, minus_lowest = notes.tolist()
-        return Note(heard), highest == -minus_lowest
+        values = torch.tensor([signal, step_id, -step_id])
+        self._all_reduce(values, dist.ReduceOp.MAX)
+        largest, highest, minus_lowest = values.tolist()
+        return Signal(largest), highest == -minus_lowest
 
-    def send(self, talk: object) -> None:
-        """Send to the others what `receive` gives them there.
+    def broadcast(self, value: object) -> None:
+        """Send a value from rank 0 to the other ranks, which `receive` it.
 
         Args:
-            talk: What can be pickled, or None; arrays in it are not copied as a whole.
+            value: A picklable object, or None; arrays in it are not copied as a whole.
         """
         views: list[pickle.PickleBuffer] = []
-        header = pickle.dumps(talk, protocol=5, buffer_callback=views.append)
-        held: list[bytes | memoryview] = [header, *(view.raw() for view in views)]
-        parts = [np.frombuffer(part, np.uint8) for part in held]
-        self._pass_on(np.array([len(parts)]))
-        self._pass_on(np.array([len(part) for part in parts]))
+        header = pickle.dumps(value, protocol=5, buffer_callback=views.append)
+        buffers: list[bytes | memoryview] = [header, *(view.raw() for view in views)]
+        parts = [np.frombuffer(buffer, np.uint8) for buffer in buffers]
+        self._broadcast_array(np.array([len(parts)]))
+        self._broadcast_array(np.array([len(part) for part in parts]))
         for part in parts:
-            for start in range(0, len(part), PIECE_BYTES):
-                self._pass_on(part[start : start + PIECE_BYTES].copy())  # the part is read-only
+            for start in range(0, len(part), CHUNK_BYTES):
+                self._broadcast_array(part[start : start + CHUNK_BYTES].copy())  # read-only
 
     def receive(self) -> Any:
-        """Wait for what the first process sends."""
-        number = self._pass_on(np.zeros(1, np.int64))
-        sizes = self._pass_on(np.zeros(number[0], np.int64))
+        """Wait for a value that rank 0 broadcasts."""
+        number = self._broadcast_array(np.zeros(1, np.int64))
+        sizes = self._broadcast_array(np.zeros(number[0], np.int64))
         parts = [np.empty(size, np.uint8) for size in sizes]
         for part in parts:
-            for start in range(0, len(part), PIECE_BYTES):
-                self._pass_on(part[start : start + PIECE_BYTES])
+            for start in range(0, len(part), CHUNK_BYTES):
+                self._broadcast_array(part[start : start + CHUNK_BYTES])
         header, *arrays = parts
-        return pickle.loads(header.data, buffers=arrays)  # noqa: S301 - from a process of ours
+        return pickle.loads(header.data, buffers=arrays)  # noqa: S301 - from rank 0
 
-    def _pass_on(self, values: NDArray[Any]) -> NDArray[Any]:
-        """From the first process to the others, in place."""
-        piece = torch.from_numpy(values)
-        self.wait_for(lambda: dist.broadcast(piece, src=0, group=self._group, async_op=True))
+    def _broadcast_array(self, values: NDArray[Any]) -> NDArray[Any]:
+        """From rank 0 to the other ranks, in place."""
+        tensor = torch.from_numpy(values)
+        self.wait_for(lambda: dist.broadcast(tensor, src=0, group=self._group, async_op=True))
         return values
 
-    def _reduce(self, values: torch.Tensor, operation: dist.ReduceOp) -> None:
+    def _all_reduce(self, values: torch.Tensor, operation: dist.ReduceOp) -> None:
         self.wait_for(lambda: dist.all_reduce(values, operation, group=self._group, async_op=True))
 
-    def wait_for(self, begin: Callable[[], Work]) -> None:
-        """Do an exchange, as long as the others are there.
+    def wait_for(self, start: Callable[[], Work]) -> None:
+        """Start an operation and wait until it is done.
 
         Raises:
-            EngineBroken: One of them is gone, or does not answer.
+            EngineBroken: A rank is gone, or the timeout is over.
         """
         if self.is_lost:
             raise EngineBroken("parallel_lost")
-        deadline = time.monotonic() + self._patience.total_seconds()
+        deadline = time.monotonic() + self._timeout.total_seconds()
         try:
-            work = begin()
+            work = start()
             while not _is_done(work):
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"no answer in {self._patience}")
+                    raise TimeoutError(f"no answer in {self._timeout}")
         except (RuntimeError, TimeoutError) as error:
             self.is_lost = True
-            logger.error("another process of this team is gone: %s", error)
+            logger.error("a process that shares the talk is gone: %s", error)
             raise EngineBroken("parallel_lost") from error
 
 
+class SyncGroup:
+    """Ranks that synchronize: their work succeeds in all of them, or fails in all.
+
+    Attributes:
+        channel: Between them.
+    """
+
+    def __init__(self, channel: ControlChannel, *, is_follower: bool) -> None:
+        """Start outside of any collective work.
+
+        Args:
+            channel: Between the ranks.
+            is_follower: Whether this is not rank 0 of the whole process group.
+        """
+        self.channel = channel
+        self._is_follower = is_follower
+        self._collectives = 0
+        self._is_active = False  # whether the other ranks are inside the same collective work
+
+    @contextmanager
+    def collective(self) -> Iterator[None]:
+        """Work of all ranks; an error of one is raised in all.
+
+        Raises:
+            OutOfMemoryError: PyTorch's: in this process or another one.
+            EngineFailed: Another process failed.
+            TalkAbandoned: Rank 0 ended the work.
+            EngineBroken: Another process is gone.
+        """
+        self._collectives += 1
+        number, self._is_active = self._collectives, True
+        try:
+            yield
+            self.barrier()
+        except BaseException as error:
+            if self._is_active and number == self._collectives:
+                self._report(error)
+            raise
+        self._is_active = False
+
+    def barrier(self, step: str = "") -> None:
+        """Wait for all ranks; raise if one failed.
+
+        Args:
+            step: Name of the operation that follows, which all ranks must agree on.
+
+        Raises:
+            OutOfMemoryError, EngineFailed, TalkAbandoned, EngineBroken: See `collective`.
+        """
+        signal = self._exchange(Signal.CONTINUE, step)
+        if signal is not Signal.CONTINUE:
+            raise _error_of(signal)
+
+    def start(self) -> None:
+        """The other ranks are inside collective work from now on."""
+        self._is_active = True
+
+    def abandon(self) -> None:
+        """Tell the other ranks that rank 0 has abandoned the work, if they are inside it."""
+        if self._is_active:
+            self._exchange(Signal.ABANDONED)
+
+    def mark_lost(self) -> None:
+        """A rank is gone, as another group has noticed: do not wait for it."""
+        self.channel.is_lost = True
+        self._is_active = False
+
+    def _report(self, error: BaseException) -> None:
+        """Send this rank's failure; raises a more severe one of another rank."""
+        signal = Signal.FAILED if self._is_follower else Signal.ABANDONED
+        if isinstance(error, torch.OutOfMemoryError):
+            signal = Signal.OUT_OF_MEMORY
+        largest = self._exchange(signal)
+        if largest is not signal:
+            raise _error_of(largest) from error
+
+    def _exchange(self, signal: Signal, step: str = "") -> Signal:
+        try:
+            largest, is_same_step = self.channel.exchange(signal, zlib.crc32(step.encode()))
+        except EngineBroken:
+            self._is_active = False
+            raise
+        if largest is Signal.CONTINUE and not is_same_step:
+            logger.error("the processes are out of step, this one before: %s", step)
+            largest = Signal.FAILED
+        if largest is not Signal.CONTINUE:
+            self._is_active = False
+        return largest
+
+
+def _error_of(signal: Signal) -> Exception:
+    if signal is Signal.OUT_OF_MEMORY:
+        return torch.OutOfMemoryError("out of memory in another process")
+    if signal is Signal.FAILED:
+        return EngineFailed("parallel_failed")
+    return TalkAbandoned()
+
+
 def _is_done(work: Work) -> bool:
-    """Wait a moment for an exchange.
+    """Wait for an operation for one poll interval.
 
     Raises:
         RuntimeError: It failed: another process is gone.
     """
     try:
-        work.wait(SLICE)
+        work.wait(POLL_INTERVAL)
     except RuntimeError:
         if not work.is_completed():
-            return False  # only the moment is over
-        work.wait(SLICE)  # it ended just then: well, or else this says why not
+            return False  # only the interval is over
+        work.wait(POLL_INTERVAL)  # it ended in the meantime: done, or this raises its error
     return True
-
-
-class TalkLeftError(Exception):
-    """The first process ended the talk: nothing is wrong here."""
-
-
-class Circle:
-    """The processes of a team, or of a half of it, seen from one of them."""
-
-    def __init__(self, notes: Notes, *, follows: bool) -> None:
-        """Meet the others.
-
-        Args:
-            notes: Between them.
-            follows: Whether this is not the team's first process.
-        """
-        self.notes = notes
-        self._follows = follows
-        self._stretch = 0  # number of the work in hand
-        self._is_open = False  # whether the others are in it, too
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Work that all do: it has succeeded on all, or ends with an error on all.
-
-        Raises:
-            OutOfMemoryError: PyTorch's: here or in another process.
-            EngineFailed: Another process failed.
-            TalkLeftError: The first process has left the work.
-            EngineBroken: Another process is gone.
-        """
-        self._stretch += 1
-        mine, self._is_open = self._stretch, True
-        try:
-            yield
-            self.ask()
-        except BaseException as error:
-            if self._is_open and mine == self._stretch:
-                self._tell(error)
-            raise
-        self._is_open = False
-
-    def ask(self, what: str = "") -> None:
-        """Come to a point of the work, and hear whether all go on.
-
-        Args:
-            what: Is done next; who does not do the same has lost its way.
-
-        Raises:
-            OutOfMemoryError, EngineFailed, TalkLeftError, EngineBroken: As `together`.
-        """
-        heard = self._exchange(Note.GO_ON, what)
-        if heard is not Note.GO_ON:
-            raise _error_of(heard)
-
-    def begin(self) -> None:
-        """The others are in the work from now on."""
-        self._is_open = True
-
-    def leave(self) -> None:
-        """Have the others leave work that was left without a word."""
-        if self._is_open:
-            self._exchange(Note.LEFT)
-
-    def lose(self) -> None:
-        """One of them is gone, as another circle has noticed: nobody is waited for any more."""
-        self.notes.is_lost = True
-        self._is_open = False
-
-    def _tell(self, error: BaseException) -> None:
-        """Say what ended the work here; what was worse elsewhere is raised."""
-        note = Note.FAILED if self._follows else Note.LEFT
-        if isinstance(error, torch.OutOfMemoryError):
-            note = Note.OUT_OF_MEMORY
-        heard = self._exchange(note)
-        if heard is not note:
-            raise _error_of(heard) from error
-
-    def _exchange(self, note: Note, what: str = "") -> Note:
-        try:
-            heard, is_same_place = self.notes.exchange(note, zlib.crc32(what.encode()))
-        except EngineBroken:
-            self._is_open = False
-            raise
-        if heard is Note.GO_ON and not is_same_place:
-            logger.error("the processes of a talk have lost each other, here before: %s", what)
-            heard = Note.FAILED
-        if heard is not Note.GO_ON:
-            self._is_open = False
-        return heard
-
-
-def _error_of(note: Note) -> Exception:
-    if note is Note.OUT_OF_MEMORY:
-        return torch.OutOfMemoryError("out of memory in another process")
-    if note is Note.FAILED:
-        return EngineFailed("parallel_failed")
-    return TalkLeftError()

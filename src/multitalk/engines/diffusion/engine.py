@@ -28,12 +28,11 @@ from multitalk.engines.diffusion.memory_plan import (
     network_bytes,
 )
 from multitalk.engines.diffusion.offload import has_gpu
-from multitalk.engines.diffusion.parallel import Team, assemble
+from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess, connect
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
 from multitalk.engines.diffusion.profiles import Outfit, picked
 from multitalk.engines.diffusion.saved_windows import WindowFile, WindowWriter
 from multitalk.engines.diffusion.segments import SegmentLengths
-from multitalk.engines.diffusion.sharing import Alone
 from multitalk.engines.diffusion.speakers import (
     SpeakerOutOfSight,
     look_once,
@@ -96,7 +95,7 @@ class DiffusionEngine:
         step_cache_threshold: float = 0.0,
         projection: AdaptiveProjection | None = None,
         short_last_window: bool = True,
-        team: Alone | Team | None = None,
+        group: SingleProcess | ProcessGroup | None = None,
         room: Room | None = None,
     ) -> None:
         """Take over a pipeline that lies on the CPU, or where the first plan has it.
@@ -108,16 +107,16 @@ class DiffusionEngine:
             step_cache_threshold: Change that skipped steps may make up; 0 computes all steps.
             projection: Of the guidance, in every profile that guides.
             short_last_window: Whether a talk's last window may be shorter than the others.
-            team: The processes that share its talks; None for this one alone.
+            group: The processes that share its talks; None for this one alone.
             room: What the GPU and the host have room for; None where that is not known.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
         """
-        self._team = team or Alone()
-        self._team.share(pipeline.transformer)
+        self._group = group or SingleProcess()
+        self._group.parallelize(pipeline.transformer)
         device = "cuda" if has_gpu() else "cpu"
-        placement = Placement(pipeline, plans, device, self._team.together, room)
+        placement = Placement(pipeline, plans, device, self._group.collective, room)
         self._loaded: tuple[Placement, Outfit] | None = placement, outfit
         self._step_cache_threshold = step_cache_threshold
         self._projection = projection
@@ -130,7 +129,7 @@ class DiffusionEngine:
         """Open a directory of weights, choose where they lie, and render once for nothing.
 
         Without a GPU it works in float32, and real weights would take hours for a second. Where
-        `torchrun` has started several processes, they share each talk; see `follow`.
+        `torchrun` has started several processes, they share each talk; see `serve_rank`.
 
         Args:
             weights: The directory.
@@ -143,18 +142,18 @@ class DiffusionEngine:
             EngineFailed: Another process could not load its engine.
             EngineBroken: Another process is gone.
         """
-        team = assemble()
-        with team.together():
+        group = connect()
+        with group.collective():
             files = _found(weights, settings)
-            room = _room(files, settings, team)
+            room = _room(files, settings, group)
         plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan) or room.plans()
         if has_gpu():
             logger.info("memory plan %s: %s; %s", plans[0], room.said(), room.host(plans[0]))
         opened = None
         while opened is None:
-            with suppress(torch.OutOfMemoryError), team.together():
+            with suppress(torch.OutOfMemoryError), group.collective():
                 opened = _opened(weights, files, plans[0], room, settings)
-                hasten(opened.pipeline.transformer, settings, is_shared=isinstance(team, Team))
+                hasten(opened.pipeline.transformer, settings, is_shared=group.world_size > 1)
             if opened is None:
                 plans = _plans_after(plans)
         engine = cls(
@@ -164,7 +163,7 @@ class DiffusionEngine:
             step_cache_threshold=settings.step_cache_threshold,
             projection=AdaptiveProjection() if settings.projected_guidance else None,
             short_last_window=settings.short_last_window,
-            team=team,
+            group=group,
             room=room,
         )
         engine.warm_up()
@@ -189,7 +188,7 @@ class DiffusionEngine:
         placement, outfit = self.loaded
         outfit.put_on(None)
         # Processes that share it ask two branches in halves, and the third all together.
-        text_scale = 1.0 if self._team.processes == 1 else 2.0
+        text_scale = 1.0 if self._group.world_size == 1 else 2.0
         for _ in self._segments(
             lambda watch: placement.pipeline(
                 picture,
@@ -198,7 +197,7 @@ class DiffusionEngine:
                 num_inference_steps=1,
                 text_guidance_scale=text_scale,
                 lengths=WARM_UP_LENGTHS,
-                sharing=self._team,
+                group=self._group,
                 watch=watch,
             ),
             unwatched,
@@ -236,7 +235,7 @@ class DiffusionEngine:
         reuse, about = options.reuse, self._about(scene, options)
         finished = WindowFile(reuse.earlier, reuse.windows, about) if reuse.earlier else ()
         order = Order(scene, options, boxes, finished)
-        self._team.give(_as_arrays(order))
+        self._group.broadcast(_as_arrays(order))
         try:
             with ExitStack() as stack:
                 writer = None
@@ -278,11 +277,11 @@ class DiffusionEngine:
         }
 
     @property
-    def follows(self) -> bool:
+    def is_follower(self) -> bool:
         """Whether another process has the door, and this one only computes with it."""
-        return self._team.follows
+        return self._group.is_follower
 
-    def follow(self) -> None:
+    def serve_rank(self) -> None:
         """Compute this process's part of every talk until the first process closes its engine.
 
         Raises:
@@ -293,7 +292,7 @@ class DiffusionEngine:
             for _ in self._talk(order, unwatched):
                 pass
 
-        self._team.follow(render)
+        self._group.serve_rank(render)
         self.close()
 
     def _talk(self, order: Order, watch: Watch) -> Iterator[TalkSegment]:
@@ -324,7 +323,7 @@ class DiffusionEngine:
                 seed=options.seed,
                 lengths=self._lengths,
                 finished=order.finished,
-                sharing=self._team,
+                group=self._group,
                 watch=watch,
             )
             return segments
@@ -338,18 +337,18 @@ class DiffusionEngine:
         resolution: Resolution | None = None,
     ) -> Iterator[TalkSegment]:
         """A talk's segments, computed together, wherever there is room."""
-        team = self._team
+        group = self._group
 
         def shared(watch: Watch) -> Iterator[TalkSegment]:
-            with team.together():
-                yield from begin(team.watched(watch))
+            with group.collective():
+                yield from begin(group.synchronized(watch))
 
         return self.loaded[0].segments(shared, watch, resolution)
 
     def close(self) -> None:
         """Let the weights go. A closed engine renders no more, and may be closed again."""
         self._loaded = None
-        self._team.close()
+        self._group.close()
         gc.collect()  # the libraries' hooks refer to themselves
         if has_gpu():
             torch.cuda.empty_cache()
@@ -367,7 +366,7 @@ def _found(weights: Path, settings: Settings) -> WeightFiles:
         raise _unusable(error) from error
 
 
-def _room(files: WeightFiles, settings: Settings, team: Alone | Team) -> Room:
+def _room(files: WeightFiles, settings: Settings, group: SingleProcess | ProcessGroup) -> Room:
     """What the GPU with the least memory has room for, and this process's part of the host."""
     vae_dtype: VaeDtype = "bfloat16" if has_gpu() else "float32"
     if settings.vae_dtype != "auto":
@@ -379,9 +378,9 @@ def _room(files: WeightFiles, settings: Settings, team: Alone | Team) -> Room:
         loras=[lora.path for lora in settings.loras],
     )
     free = torch.cuda.mem_get_info()[0] if has_gpu() else float("inf")
-    host = team.least(available_bytes() / team.processes)
-    in_strips = team.processes > 1
-    return Room(sizes, team.least(free), vae_dtype, host, in_strips=in_strips)
+    host = group.all_reduce_min(available_bytes() / group.world_size)
+    in_strips = group.world_size > 1
+    return Room(sizes, group.all_reduce_min(free), vae_dtype, host, in_strips=in_strips)
 
 
 def _plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:

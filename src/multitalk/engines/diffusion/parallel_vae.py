@@ -9,40 +9,17 @@ The middle looks everywhere: there, every process computes the whole frame.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
 from torch import Tensor, nn
 
 from multitalk.engines.diffusion.context_parallel import spans
+from multitalk.engines.diffusion.parallel import TalkGroup
 
 Span = tuple[int, int]  # first, and one after the last, along the longer side
 LATENT_PIXELS = 8  # of the frame, along a side of a latent
-
-
-class Joining(Protocol):
-    """The processes that compute a strip each, seen from one of them."""
-
-    @property
-    def processes(self) -> int:
-        """How many."""
-        ...
-
-    @property
-    def rank(self) -> int:
-        """Which of them this one is: the number of its strip."""
-        ...
-
-    def joined(self, part: Tensor, lengths: Sequence[int], dim: int) -> Tensor:
-        """All processes' parts one after another along a dimension, in every process.
-
-        Args:
-            part: This process's.
-            lengths: Of all parts along the dimension.
-            dim: Counted from the end.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -97,36 +74,36 @@ def _encoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
             yield _Layer(layer, reach=2)
 
 
-def decode(vae: AutoencoderKLWan, latents: Tensor, joining: Joining) -> Tensor:
+def decode(vae: AutoencoderKLWan, latents: Tensor, group: TalkGroup) -> Tensor:
     """Decode latents together.
 
     Args:
         vae: Wan 2.1's.
         latents: [1, 16, t, h, w], of the VAE's dtype, the same in all processes; the longer of h
             and w is as long as there are processes at least.
-        joining: The processes.
+        group: The processes.
 
     Returns:
         RGB in [-1, 1], [1, 3, T, H, W], whole in every process.
     """
     dim, length = _longer_side(latents)
-    latent_spans = spans(length, joining.processes)
+    latent_spans = spans(length, group.world_size)
     strips = [(LATENT_PIXELS * start, LATENT_PIXELS * stop) for start, stop in latent_spans]
-    mine = strips[joining.rank]
+    mine = strips[group.rank]
     with _cut(list(_decoder_layers(vae)), mine, dim, given=(0, length)) as held:
         strip = vae.decode(latents, return_dict=False)[0]
     strip = strip.narrow(dim, mine[0] - held[0], mine[1] - mine[0])
-    return joining.joined(strip, [stop - start for start, stop in strips], dim)
+    return group.all_gather(strip, [stop - start for start, stop in strips], dim)
 
 
-def encode(vae: AutoencoderKLWan, frames: Tensor, joining: Joining) -> Any:
+def encode(vae: AutoencoderKLWan, frames: Tensor, group: TalkGroup) -> Any:
     """Encode frames together.
 
     Args:
         vae: Wan 2.1's.
         frames: [1, 3, T, H, W], of the VAE's dtype, the same in all processes; the longer of H and
             W is 8 times the number of processes at least.
-        joining: The processes. They join their strips twice for each latent frame: before the
+        group: The processes. They join their strips twice for each latent frame: before the
             middle and, lest margins are as wide as strips, where latents have two pixels a side.
 
     Returns:
@@ -145,23 +122,23 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, joining: Joining) -> Any:
         for part, following, given, size in parts:
             strips = [
                 (size * start, size * stop)
-                for start, stop in spans(latent_length, joining.processes)
+                for start, stop in spans(latent_length, group.world_size)
             ]
-            cut = _cut(part, strips[joining.rank], dim, given=(0, given))
-            join = _join(joining, strips, dim, held=stack.enter_context(cut))
+            cut = _cut(part, strips[group.rank], dim, given=(0, given))
+            join = _join(group, strips, dim, held=stack.enter_context(cut))
             stack.callback(following.register_forward_pre_hook(join).remove)
         return vae.encode(frames)
 
 
-def _join(joining: Joining, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
+def _join(group: TalkGroup, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
     """Has what comes to a module, a strip with a margin, joined before."""
-    start, stop = strips[joining.rank]
+    start, stop = strips[group.rank]
     lengths = [stop - start for start, stop in strips]
 
     def join(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         strip, *others = arguments
         own = strip.narrow(dim, start - held[0], stop - start)
-        return joining.joined(own, lengths, dim), *others
+        return group.all_gather(own, lengths, dim), *others
 
     return join
 

@@ -42,6 +42,7 @@ from multitalk.engines.diffusion.buckets import (
 )
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
 from multitalk.engines.diffusion.offload import Home
+from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import (
     Continuation,
     SampleOptions,
@@ -51,7 +52,6 @@ from multitalk.engines.diffusion.sampler import (
     seeded_noise,
 )
 from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_segments
-from multitalk.engines.diffusion.sharing import Alone, Sharing
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
@@ -178,7 +178,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         seed: int = 0,
         lengths: SegmentLengths | None = None,
         finished: Windows = (),
-        sharing: Sharing | None = None,
+        group: TalkGroup | None = None,
         watch: Watch = unwatched,
     ) -> Iterator[TalkSegment]:
         """Make a talk; closing the iterator ends it.
@@ -204,7 +204,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             lengths: Of the segments; the weights' own when None.
             finished: Latents of segments that the talk begins with: those of an earlier one of the
                 same picture, voices and lengths, and fewer than it has. They are only decoded.
-            sharing: The processes that make the talk together, each by this very call; None for
+            group: The processes that make the talk together, each by this very call; None for
                 this one alone.
             watch: Called before each encoder, step and decoding with how much is done, in frames'
                 worth of work. What it raises ends the talk.
@@ -262,7 +262,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             cache=cache,
             in_tiles=in_tiles,
             seed=seed,
-            sharing=sharing or Alone(),
+            group=group or SingleProcess(),
             watch=watch,
         )
 
@@ -280,7 +280,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         cache: StepCache | None,
         in_tiles: bool,
         seed: int,
-        sharing: Sharing,
+        group: TalkGroup,
         watch: Watch,
     ) -> Iterator[TalkSegment]:
         # 3. Encode the prompts.
@@ -316,7 +316,7 @@ class MultiTalkPipeline(DiffusionPipeline):
             negative_prompt=negative_states,
             voices=Voices(tracks, masks),
             step_cache=cache,
-            sharing=sharing,
+            group=group,
         )
         first, footage = seen
         still, size = _as_tensor(first, device), (first.shape[0], first.shape[1])
@@ -335,7 +335,7 @@ class MultiTalkPipeline(DiffusionPipeline):
         # 6. Denoise and decode, segment by segment.
         for sampled in sample_talk(
             WatchedTalk(talk, pace),
-            WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles, sharing=sharing), pace),
+            WatchedCodec(VaeCodec(self.vae, device, in_tiles=in_tiles, group=group), pace),
             source,
             num_frames=num_frames,
             lengths=lengths,

@@ -125,7 +125,7 @@ class SpeakerBinding:
         """
         num_keys = self.masks.shape[1]
         scores = speaker_map(query, shard.first_tokens(key, num_keys), self.masks)
-        lowest, highest = shard.extremes(scores)
+        lowest, highest = shard.min_max(scores)
         self._query_positions = label_positions(scores, lowest, highest, self.labels)
 
     def take_query_positions(self) -> torch.Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
+from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
 from multitalk.engines.diffusion.segments import AfterSpeech, Segment, Track, speech_windows
-from multitalk.engines.diffusion.sharing import Alone, Sharing
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -53,7 +53,7 @@ class TalkModel:
         negative_prompt: Tensor | None,
         voices: Voices,
         step_cache: StepCache | None = None,
-        sharing: Sharing | None = None,
+        group: TalkGroup | None = None,
     ) -> None:
         """Hold what the whole talk shares.
 
@@ -64,14 +64,14 @@ class TalkModel:
             negative_prompt: Likewise; None where no branch is asked that is given it.
             voices: At least one.
             step_cache: Skips steps, or None to compute them all.
-            sharing: The processes that share the talk; None for this one alone.
+            group: The processes that share the talk; None for this one alone.
         """
         self._transformer = transformer
         self._encode_picture = encode_picture
         self._prompt, self._negative_prompt = prompt, negative_prompt
         self._voices = voices
         self._step_cache = step_cache
-        self._sharing = sharing or Alone()
+        self._group = group or SingleProcess()
 
     @torch.no_grad()
     def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
@@ -108,6 +108,6 @@ class TalkModel:
         def denoise(
             latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
         ) -> Mapping[Branch, Tensor]:
-            return self._sharing.answers(branches, partial(predict, latents, timestep))
+            return self._group.predict_branches(branches, partial(predict, latents, timestep))
 
         return denoise

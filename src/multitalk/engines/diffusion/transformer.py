@@ -30,7 +30,7 @@ from torch import nn
 from torch.nn import functional
 
 from multitalk.engines.diffusion.attention import AudioAttention, TokenAttnProcessor
-from multitalk.engines.diffusion.context_parallel import TokenShard, shard_of
+from multitalk.engines.diffusion.context_parallel import TokenShard, local_shard
 from multitalk.engines.diffusion.layers import AudioProjection, ModulatedNorm, add_gated
 from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
@@ -276,11 +276,11 @@ class MultiTalkTransformer3DModel(
             size // patch
             for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
         ]  # T, rows, columns
-        shard = shard_of(math.prod(grid), self._parallel_config)
+        shard = local_shard(math.prod(grid), self._parallel_config)
         cosine, sine = self.rope(hidden_states)
-        rotary = shard.mine(torch.complex(cosine[..., 0::2], sine[..., 1::2]))
+        rotary = shard.local(torch.complex(cosine[..., 0::2], sine[..., 1::2]))
         patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
-        tokens = shard.mine(patches).contiguous()
+        tokens = shard.local(patches).contiguous()
         time_states, modulation = self.embed_time(timestep, tokens.dtype)
 
         shared = conditioning if conditioning is not None else Conditioning()

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from multitalk.engines.diffusion import parallel_vae
-from multitalk.engines.diffusion.sharing import Alone, Sharing
+from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class VaeCodec:
         device: torch.device,
         *,
         in_tiles: bool = False,
-        sharing: Sharing | None = None,
+        group: TalkGroup | None = None,
     ) -> None:
         """Work with a VAE.
 
@@ -48,11 +48,11 @@ class VaeCodec:
             vae: On its device.
             device: The same.
             in_tiles: Whether to work in tiles from the start; else at once while that fits.
-            sharing: The processes that share the talk; None for this one alone.
+            group: The processes that share the talk; None for this one alone.
         """
         self._vae = vae
         self._device = device
-        self._sharing = sharing or Alone()
+        self._group = group or SingleProcess()
         self._in_tiles = in_tiles
         self._encodes_in_tiles = in_tiles
         shape = (-1, 1, 1, 1)
@@ -63,7 +63,7 @@ class VaeCodec:
         """RGB in [-1, 1], [3, T, H, W] -> normalised latents, float32 [16, t, h, w]."""
         pixels = frames[None].to(self._device, self._vae.dtype)
         if not self._encodes_in_tiles and self._has_strips(pixels, parallel_vae.LATENT_PIXELS):
-            encoded = parallel_vae.encode(self._vae, pixels, self._sharing)
+            encoded = parallel_vae.encode(self._vae, pixels, self._group)
         else:
             with self._tiling(self._encodes_in_tiles):
                 encoded = self._vae.encode(pixels)
@@ -78,7 +78,7 @@ class VaeCodec:
             try:
                 return self._decoded(scaled)
             except torch.OutOfMemoryError:
-                if self._sharing.processes > 1:
+                if self._group.world_size > 1:
                     raise
                 logger.warning("out of memory while decoding at once: now in tiles")
             self._in_tiles = True
@@ -100,7 +100,7 @@ class VaeCodec:
 
     def _decoded(self, scaled: Tensor) -> Tensor:
         if not self._vae.use_tiling and self._has_strips(scaled, 1):
-            decoded = parallel_vae.decode(self._vae, scaled, self._sharing)
+            decoded = parallel_vae.decode(self._vae, scaled, self._group)
         else:
             decoded = self._vae.decode(scaled, return_dict=False)[0]
         return decoded[0].float().clamp(-1, 1)
@@ -108,4 +108,4 @@ class VaeCodec:
     def _has_strips(self, images: Tensor, latent_size: int) -> bool:
         """Whether others compute strips of images, and there is one for each of them."""
         longer = max(images.shape[-2:])
-        return 1 < self._sharing.processes <= longer // latent_size
+        return 1 < self._group.world_size <= longer // latent_size
