@@ -204,7 +204,7 @@ class Steps:
         for network in self._weights.glob("MeiGen-MultiTalk/quant_models/quant_model_*"):
             network.unlink()
         return self._write(
-            "bf16", in_full="BF16", components=("transformer", "audio_part", *ENCODERS)
+            "bf16", in_full="BF16", components=("transformer", "audio_layers", *ENCODERS)
         )
 
     def _folder(self, name: str) -> Path:

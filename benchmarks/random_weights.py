@@ -31,13 +31,14 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from multitalk.engines.diffusion.published import INDEX_NAME, WEIGHT_SETS, Part
+from multitalk.weights.locate import INDEX_NAME
+from multitalk.weights.sets import Part, load_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "engines" / "diffusion"))  # where the names are known
 from publish import wan_image_names, wan_text_names, wan_vae_names  # noqa: E402
 
-SETS = tuple(name for name in WEIGHT_SETS if name != "bf16-diffusers")
+SETS = tuple(name for name in load_manifest().sets if name != "bf16-diffusers")
 SHARDS = 7  # of the published network in float32
 # Random numbers that all tensors share. A prime: rows of no width begin at the same place twice.
 POOL, SMALL_POOL = 16_777_213, 65_521
@@ -185,12 +186,11 @@ def write_set(
         in_full: The dtype of a network that is not in 8 bits: F32 as published, or BF16.
         components: Which of the set's; None for all.
     """
-    for component, parts in WEIGHT_SETS[name].parts.items():
+    for component, (source, *_) in load_manifest().sources(name).items():
         if components is None or component in components:
-            part = parts[0]
-            folder = directory / part.repository.name.split("/")[1]
+            folder = directory / source.repository.split("/")[1]
             folder.mkdir(parents=True, exist_ok=True)
-            _write_part(component, part, folder, scale, values=values, in_full=in_full)
+            _write_part(component, source.part, folder, scale, values=values, in_full=in_full)
     _pool.cache_clear()
 
 
@@ -209,7 +209,7 @@ def _write_part(
         (folder / "config.json").write_text(json.dumps(config))
         if part.index is not None:
             _write_shards(folder, network_entries(scale, in_full), values)
-    elif component == "audio_part":
+    elif component == "audio_layers":
         entries = network_entries(scale, in_full)
         _write(file, {key: entry for key, entry in entries.items() if _is_audio(key)}, values)
     elif component == "transformer" and file.suffix == ".pth":

@@ -29,7 +29,7 @@ from multitalk.engines.diffusion.convert_transformer import load_transformer, lo
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import available_bytes
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.engines.diffusion.weight_files import find_weight_files
+from multitalk.weights.locate import find_components
 from proof_steps import Figures, host_gb, rounded
 from random_weights import CODES, REAL, SETS, TOY, Scale, write_set
 
@@ -72,7 +72,7 @@ class Rehearsal:
 
     def _open(self, name: str) -> Figures:
         """A set's network, in the dtype of its file, so that nothing is converted."""
-        files = find_weight_files(self._written(name), name)
+        files = find_components(self._written(name), name)
         size = files.transformer.stat().st_size
         if files.transformer.suffix == ".pth" and size > available_bytes():
             return {"skipped": f"PyTorch maps a .pth where there is memory for it: {size / 1e9} GB"}
@@ -83,7 +83,7 @@ class Rehearsal:
                 )
             else:
                 network = load_transformer(
-                    files.transformer, audio=files.audio_part, torch_dtype=torch.float32
+                    files.transformer, audio=files.audio_layers, torch_dtype=torch.float32
                 )
         return {
             "kind": files.kind,
@@ -94,7 +94,7 @@ class Rehearsal:
         }
 
     def _open_text_encoder(self, name: str) -> Figures:
-        file = find_weight_files(self._written(name), name).text_encoder
+        file = find_components(self._written(name), name).text_encoder
         with anonymous_memory() as memory:
             network = load_text_encoder(file, torch_dtype=torch.bfloat16)
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -110,7 +110,7 @@ class Rehearsal:
 
     def _make(self) -> Figures:
         """The network again and again, before it has values: memory must not pile up."""
-        file = find_weight_files(self._written("int8-fusionx"), "int8-fusionx")
+        file = find_components(self._written("int8-fusionx"), "int8-fusionx")
         config = load_transformer_file(
             file.transformer, config=file.transformer_config, torch_dtype=torch.float32
         ).config

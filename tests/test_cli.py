@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from multitalk import __version__
 from multitalk.cli.app import app
 from multitalk.cli.options import VoiceOptions
-from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.video import probe
 from multitalk.schema import ErrorReply
+from multitalk.weights.sets import load_manifest
 from patience import PATIENCE_SECONDS, wait_until
 
 runner = CliRunner()
@@ -504,9 +504,9 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
     assert code == 1
     assert "quant_models/quant_model_int8_FusionX.safetensors: missing" in said
     assert "multitalk fetch int8-fusionx" in said
-    for part in WEIGHT_SETS["int8-fusionx"].parts.values():
-        for path in part[0].files:
-            file = tmp_path / part[0].repository.name / path
+    for source, *_ in load_manifest().sources("int8-fusionx").values():
+        for path in source.part.required:
+            file = tmp_path / source.repository / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"\x02\0\0\0\0\0\0\0{}")  # of safetensors, a whole one without tensors
 

@@ -65,7 +65,7 @@ def test_a_preset_changes_variables_of_the_form_to_what_they_may_be(preset: Any)
     assert preset["defaults"].keys() <= variables().keys()
     Settings.from_env({name: str(value) for name, value in preset["defaults"].items()})
     weight_set = preset["defaults"]["FETCH_WEIGHTS"]
-    assert weight_set == "" or weight_set in load_manifest().sets
+    assert weight_set == "" or weight_set in load_manifest().fetchable
 
 
 def test_limits_of_the_form_keep_the_default_in_range() -> None:

@@ -14,7 +14,7 @@ from multitalk.engines.diffusion.convert_transformer import (
     to_ours,
 )
 from multitalk.engines.diffusion.quantized import QuantizedLinear
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import CheckpointMismatch
 
 KINDS = ["int8", "fp8"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hub_stand_in import HubStandIn, hub_stand_in
-from toy_set import SIZES, VAE, content_of
+from toy_set import LORA, SIZES, VAE, content_of
 
 from multitalk.weights import sets
 
@@ -36,16 +36,17 @@ def manifest_file(tmp_path: Path) -> Path:
         revision = "refs/pr/1" if repository == "Wan/Base" else "main"
         empty = {"revision": revision, "licence": "Apache-2.0", "files": []}
         repositories.setdefault(repository, empty)["files"].append({"path": path, **known})
-    part = {
-        name: [split(file)[1] for file in SIZES if split(file)[0] == name] for name in repositories
+    parts = {
+        path: {"component": "vae", "repository": repository, "opens": path}
+        for repository, path in map(split, SIZES)
+        if repository != "Some/Lora"
     }
-    lora = part.pop("Some/Lora")
     record = {
         "default": "toy",
         "repositories": repositories,
-        "parts": {"all": part},
-        "sets": {"toy": {"purpose": "tests", "parts": ["all"]}},
-        "loras": {"style": {"repository": "Some/Lora", "path": lora[0]}},
+        "parts": parts,
+        "sets": {"toy": {"purpose": "tests", "parts": list(parts)}},
+        "loras": {"style": {"repository": "Some/Lora", "path": split(LORA)[1]}},
     }
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(record))

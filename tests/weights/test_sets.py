@@ -6,23 +6,21 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from multitalk.engines.diffusion.published import WEIGHT_SETS
-from multitalk.engines.diffusion.weight_files import find_weight_files
-from multitalk.weights.layout import written_path
+from multitalk.weights.locate import find_components, written_path
 from multitalk.weights.sets import MANIFEST, Manifest, load_manifest
 
-SETS = load_manifest().sets
+SETS = load_manifest().fetchable
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
 
 
 def test_the_default_set_is_small_enough_for_a_volume_of_40_gb():
-    wanted = load_manifest().wanted(load_manifest().default)
+    wanted = load_manifest().files(load_manifest().default)
     assert 30e9 < sum(file.about for file in wanted) <= 32e9
 
 
 @pytest.mark.parametrize("weight_set", SETS)
 def test_the_engine_finds_every_file_that_it_opens(weight_set, tmp_path):
-    wanted = load_manifest().wanted(weight_set)
+    wanted = load_manifest().files(weight_set)
     for file in wanted:
         path = written_path(tmp_path, file)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,29 +28,14 @@ def test_the_engine_finds_every_file_that_it_opens(weight_set, tmp_path):
         if file.path == INDEX:
             shards = [other.path for other in wanted if "-of-" in other.path]
             path.write_text(json.dumps({"weight_map": {shard: shard for shard in shards}}))
-    assert find_weight_files(tmp_path, weight_set).weight_set == weight_set
+    assert find_components(tmp_path).weight_set == weight_set
 
 
 @pytest.mark.parametrize("weight_set", SETS)
-def test_a_set_holds_no_weights_that_the_engine_does_not_open(weight_set):
-    opened = {
-        f"{part.repository.name}/{file}"
-        for choices in WEIGHT_SETS[weight_set].parts.values()
-        for part in choices
-        for file in part.files
-    }
-    large = {f.key for f in load_manifest().wanted(weight_set) if f.about > 20e6}
-    assert {file for file in large - opened if "-of-" not in file} == set()
-
-
-def test_files_are_taken_from_the_revisions_that_the_engine_expects():
+def test_a_set_has_one_part_for_each_component(weight_set):
     manifest = load_manifest()
-    for weight_set in SETS:
-        for choices in WEIGHT_SETS[weight_set].parts.values():
-            for part in choices:
-                if part.repository.name in manifest.repositories:
-                    found = manifest.repositories[part.repository.name].revision
-                    assert found == part.repository.revision
+    components = [manifest.parts[name].component for name in manifest.sets[weight_set].parts]
+    assert len(components) == len(set(components)) in (7, 8)
 
 
 def changed(**parts: object) -> dict:
@@ -63,7 +46,7 @@ def changed(**parts: object) -> dict:
     ("record", "said"),
     [
         (changed(default="int9"), "no set int9"),
-        (changed(sets={"int8-fusionx": {"purpose": "", "parts": ["comon"]}}), "comon"),
+        (changed(sets={"int8-fusionx": {"purpose": "", "parts": ["vea"]}}), "vea"),
         (changed(loras={}), "FusionX_LoRA.safetensors"),
         (changed(more=1), "Extra inputs are not permitted"),
     ],
@@ -85,7 +68,7 @@ def test_documents_list_every_set_and_repository():
     page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text("utf-8")
     for name in SETS:
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
-        gigabytes = sum(file.about for file in load_manifest().wanted(name)) / 1e9
+        gigabytes = sum(file.about for file in load_manifest().files(name)) / 1e9
         assert f"| {gigabytes:.1f} GB |" in row
     for name, repository in load_manifest().repositories.items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]

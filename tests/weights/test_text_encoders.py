@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from multitalk.settings import Settings
-from multitalk.weights.layout import written_path
+from multitalk.weights.locate import written_path
 from multitalk.weights.places import search_places
 from multitalk.weights.sets import load_manifest
 
@@ -13,9 +13,9 @@ from multitalk.weights.sets import load_manifest
 def hold(directory: Path, weight_set: str, *, text: str | None) -> None:
     """The files of a set, without contents, and the text encoder of another one."""
     manifest = load_manifest()
-    files = [one for one in manifest.wanted(weight_set) if one.key not in manifest.text_encoders]
+    files = [one for one in manifest.files(weight_set) if one.key not in manifest.text_encoders]
     if text is not None:
-        files += [one for one in manifest.wanted(text) if one.key in manifest.text_encoders]
+        files += [one for one in manifest.files(text) if one.key in manifest.text_encoders]
     for file in files:
         path = written_path(directory, file)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 from typer.testing import CliRunner
 
 from multitalk.cli.app import app
-from multitalk.weights.fetch import Order, fetch_weights
+from multitalk.weights.fetch import FetchOptions, fetch_weights
 from multitalk.weights.hub import Hub
 from patience import PATIENCE_SECONDS, wait_until
 
@@ -114,7 +114,7 @@ def test_offline_nothing_is_asked_and_what_is_missing_is_named(hub, directory, m
         return result.exit_code, result.stderr
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "" if way else "1")
-    fetch_weights(directory, Order("toy"), hub=Hub(hub.url))
+    fetch_weights(directory, FetchOptions("toy"), hub=Hub(hub.url))
     hub.asked.clear()
     text = path_of(directory, TEXT)
     text.unlink()

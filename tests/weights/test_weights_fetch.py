@@ -13,7 +13,7 @@ from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 
 from multitalk.errors import InvalidRequest, WeightsUnavailable
 from multitalk.weights import fetch as fetching
-from multitalk.weights.fetch import Order, fetch_weights
+from multitalk.weights.fetch import FetchOptions, fetch_weights
 from multitalk.weights.hub import Hub
 from multitalk.weights.lockfile import LOCK_NAME
 from multitalk.weights.verify import verify_weights
@@ -67,7 +67,7 @@ def test_a_lora_is_fetched_beside_the_set_on_request(hub, directory):
 )
 def test_a_name_that_the_manifest_lacks_is_refused(hub, directory, options, field):
     with pytest.raises(InvalidRequest, match=f"^{field}: .* is not a choice"):
-        fetch_weights(directory, Order(**{"weight_set": "toy", **options}), hub=Hub(hub.url))
+        fetch_weights(directory, FetchOptions(**{"weight_set": "toy", **options}), hub=Hub(hub.url))
 
 
 def test_files_that_another_tool_put_there_are_compared_and_kept(hub, directory):
@@ -98,9 +98,9 @@ def test_verify_finds_damage_that_sizes_do_not_show(hub, directory):
 def test_a_file_that_was_found_damaged_is_gone_even_if_the_hub_is_away(hub, directory):
     get(hub, directory)
     path_of(directory, NETWORK).write_bytes(content_of(NETWORK, seed=1))
-    order = Order("toy", verify=True, patience=QUICK)
+    options = FetchOptions("toy", verify=True, retry=QUICK)
     with pytest.raises(WeightsUnavailable, match="in 4 tries"):
-        fetch_weights(directory, order, hub=Hub("http://127.0.0.1:9"))
+        fetch_weights(directory, options, hub=Hub("http://127.0.0.1:9"))
     assert [(p.file, p.kind) for p in verify_weights(directory, "toy")] == [(NETWORK, "missing")]
 
 
@@ -174,7 +174,7 @@ def test_a_hub_that_stays_away_ends_the_fetch_and_what_came_is_resumed(hub, dire
 
 def test_without_a_network_it_is_said(directory):
     with pytest.raises(WeightsUnavailable, match=r"in 4 tries \(.*refused"):
-        fetch_weights(directory, Order("toy", patience=QUICK), hub=Hub("http://127.0.0.1:9"))
+        fetch_weights(directory, FetchOptions("toy", retry=QUICK), hub=Hub("http://127.0.0.1:9"))
 
 
 def test_the_rest_of_a_version_that_is_gone_is_removed(hub, directory):
@@ -251,7 +251,7 @@ def test_what_is_no_hub_is_said(hub, directory, monkeypatch):
 @pytest.mark.parametrize("endpoint", ["hub.example", "ftp://127.0.0.1"])
 def test_an_endpoint_that_is_no_address_is_said_at_once(directory, endpoint):
     with pytest.raises(WeightsUnavailable, match="is no hub; check HF_ENDPOINT"):
-        fetch_weights(directory, Order("toy"), hub=Hub(endpoint))
+        fetch_weights(directory, FetchOptions("toy"), hub=Hub(endpoint))
 
 
 def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub, directory, monkeypatch):

@@ -17,8 +17,8 @@ from toy_set import CONFIG, NETWORK, TEXT, content_of
 
 from multitalk.errors import WeightsUnavailable
 from multitalk.weights import fetch as fetching
-from multitalk.weights.download import News
-from multitalk.weights.fetch import LEASE_NAME, Order, fetch_weights
+from multitalk.weights.download import FetchEvent
+from multitalk.weights.fetch import LEASE_NAME, FetchOptions, fetch_weights
 from multitalk.weights.hub import Hub
 from multitalk.weights.lockfile import LOCK_NAME
 from patience import PATIENCE_SECONDS
@@ -142,11 +142,11 @@ def test_one_that_lost_the_directory_to_another_stops(hub, directory, monkeypatc
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     hub.fail(NETWORK, Fault(hold_after=300_000))
 
-    def take_over(news: News) -> None:
+    def take_over(news: FetchEvent) -> None:
         if news.kind == "bytes" and news.file == NETWORK:
             (directory / LEASE_NAME).unlink(missing_ok=True)
 
-    order = Order("toy", patience=QUICK)
+    options = FetchOptions("toy", retry=QUICK)
     with pytest.raises(WeightsUnavailable, match="another process took over"):
-        fetch_weights(directory, order, hub=Hub(hub.url), on_news=take_over)
+        fetch_weights(directory, options, hub=Hub(hub.url), on_event=take_over)
     assert NETWORK not in there(directory)

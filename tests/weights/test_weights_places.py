@@ -157,8 +157,8 @@ def test_a_content_is_known_by_its_sha256_and_by_git_s_name_for_it():
     digest = Digest(6)
     digest.update(b"hel")
     digest.update(b"lo\n")
-    assert digest.names(hashlib.sha256(b"hello\n").hexdigest())
-    assert digest.names("ce013625030ba8dba906f756967f9e9ca394464a")  # `git hash-object`
-    assert digest.names("0" * 64) is False
-    assert digest.names("0" * 40) is False
-    assert digest.names("W/1234") is None
+    assert digest.matches(hashlib.sha256(b"hello\n").hexdigest())
+    assert digest.matches("ce013625030ba8dba906f756967f9e9ca394464a")  # `git hash-object`
+    assert digest.matches("0" * 64) is False
+    assert digest.matches("0" * 40) is False
+    assert digest.matches("W/1234") is None

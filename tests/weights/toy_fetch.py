@@ -7,19 +7,19 @@ from hub_stand_in import HubStandIn
 from toy_set import LORA, SIZES, content_of
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.weights.download import News, Patience
-from multitalk.weights.fetch import Order, fetch_weights
+from multitalk.weights.download import FetchEvent, RetryPolicy
+from multitalk.weights.fetch import FetchOptions, fetch_weights
 from multitalk.weights.hub import Hub
 
 OF_SET = {file for file in SIZES if file != LORA}
-QUICK = Patience(tries=4, first_wait=0.01, longest_wait=0.02)
+QUICK = RetryPolicy(tries=4, first_wait=0.01, longest_wait=0.02)
 
 
-def get(hub: HubStandIn, directory: Path, **options: object) -> list[News]:
+def get(hub: HubStandIn, directory: Path, **options: object) -> list[FetchEvent]:
     """Fetch the toy set; what was told."""
-    told: list[News] = []
-    order = Order("toy", **{"patience": QUICK, **options})
-    fetch_weights(directory, order, hub=Hub(hub.url), on_news=told.append)
+    told: list[FetchEvent] = []
+    chosen = FetchOptions("toy", **{"retry": QUICK, **options})
+    fetch_weights(directory, chosen, hub=Hub(hub.url), on_event=told.append)
     return told
 
 

@@ -12,20 +12,18 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from multitalk.cli.console import EXIT_WORKER_ERROR, answering, print_json
-from multitalk.engines.diffusion.weight_files import (
-    CheckpointMismatch,
-    WeightFiles,
-    find_weight_files,
-)
 from multitalk.errors import MultiTalkError
 from multitalk.settings import Settings
 from multitalk.timebase import FPS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from multitalk.weights.locate import ComponentFiles
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
@@ -208,6 +206,7 @@ def _gpu() -> Finding:
 
 def _weights(settings: Settings) -> Iterator[Finding]:
     """Of the diffusion engine, and where they find room."""
+    from multitalk.weights.locate import CheckpointMismatch, find_components
     from multitalk.weights.places import find_weights
 
     directory = settings.weights or find_weights(settings)
@@ -216,7 +215,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         yield Finding("weights", None, said)
         return
     try:
-        files = find_weight_files(directory, settings.weight_set)
+        files = find_components(directory, settings.weight_set)
     except CheckpointMismatch as error:
         yield Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
         return
@@ -229,7 +228,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
     yield _memory_plan(settings, files)
 
 
-def _memory_plan(settings: Settings, files: WeightFiles) -> Finding:
+def _memory_plan(settings: Settings, files: "ComponentFiles") -> Finding:
     """What the weights take of a GPU and of this machine, told from their files' headers."""
     from multitalk.engines.diffusion.buckets import (
         BUCKETS,

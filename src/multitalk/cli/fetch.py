@@ -15,7 +15,7 @@ import typer
 from multitalk.cli.console import answering, complain, note
 
 if TYPE_CHECKING:
-    from multitalk.weights.sets import Wanted
+    from multitalk.weights.sets import RemoteFile
 
 
 TRUE = {"1", "on", "yes", "true"}  # as the hub's library reads its variables
@@ -65,18 +65,18 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
         from multitalk.errors import InvalidRequest
         from multitalk.settings import Settings
         from multitalk.weights.sets import load_manifest
-        from multitalk.weights.verify import survey
+        from multitalk.weights.verify import status_of_files
 
         directory = to or Settings.from_env().weights
         if directory is None:
             raise InvalidRequest("weights_without_place", field="--to")
         name = weight_set or load_manifest().default
         loras = tuple(lora or ())
-        files = survey(directory, name, loras=loras)
+        files = status_of_files(directory, name, loras=loras)
         _list(name, directory, files)
         if dry_run:
             return
-        there = sum(wanted.about for wanted, whole in files.items() if whole)
+        there = sum(file.about for file, whole in files.items() if whole)
         if offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE:
             _check(directory, name, loras, deep=verify, there=there)
         else:
@@ -84,14 +84,14 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
         typer.echo(f"{directory}: {name} is whole")
 
 
-def _list(name: str, directory: Path, files: "dict[Wanted, bool]") -> None:
+def _list(name: str, directory: Path, files: "dict[RemoteFile, bool]") -> None:
     """What the set is, how big, where it goes, and what of it is there."""
-    for wanted, whole in files.items():
-        sign = " " if wanted.size else "~"
+    for file, whole in files.items():
+        sign = " " if file.size else "~"
         state = "here" if whole else "to fetch"
-        typer.echo(f"{state:<9}{sign}{wanted.about / GIGABYTE:7.3f} GB  {wanted.key}")
-    everything = sum(wanted.about for wanted in files)
-    missing = sum(wanted.about for wanted, whole in files.items() if not whole)
+        typer.echo(f"{state:<9}{sign}{file.about / GIGABYTE:7.3f} GB  {file.key}")
+    everything = sum(file.about for file in files)
+    missing = sum(file.about for file, whole in files.items() if not whole)
     place = next(
         path for path in (directory.absolute(), *directory.absolute().parents) if path.is_dir()
     )
@@ -119,14 +119,14 @@ def _fetch(
     from multitalk.errors import WeightsUnavailable
 
     try:
-        from multitalk.weights.fetch import Order, fetch_weights
+        from multitalk.weights.fetch import FetchOptions, fetch_weights
         from multitalk.weights.hub import Hub
     except ModuleNotFoundError as error:
         raise WeightsUnavailable("weights_without_library") from error
-    order = Order(name, loras=loras, lock=lock, verify=verify)
+    options = FetchOptions(name, loras=loras, lock=lock, verify=verify)
     try:
         with watching(reading=there) as watch:
-            fetch_weights(directory, order, hub=Hub(), on_news=watch.tell)
+            fetch_weights(directory, options, hub=Hub(), on_event=watch.on_event)
     except (KeyboardInterrupt, SystemExit):
         complain("what has come is kept: the same command resumes")
         raise
@@ -135,7 +135,7 @@ def _fetch(
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from multitalk.weights.download import News
+    from multitalk.weights.download import FetchEvent
 
 
 GIGABYTE = 1e9
@@ -172,7 +172,7 @@ class Meter:
 
 
 class Watch:
-    """Shows the news of a fetch."""
+    """Shows the events of a fetch."""
 
     def __init__(self, bar: "Bar | None", *, reading: int) -> None:
         self._bar, self._reading = bar, reading
@@ -183,26 +183,27 @@ class Watch:
         """Bytes of files that are there were compared."""
         self._meter("read", self._reading).add(count)
 
-    def tell(self, news: "News") -> None:
-        """Show what happened."""
-        if news.kind == "plan":
-            self._meter("fetched", news.bytes)
-        elif news.kind in {"bytes", "resumed"}:
-            self._meter("fetched", 0).add(news.bytes)
-        elif news.kind == "read":
-            self.read(news.bytes)
-        elif news.kind == "damaged":
-            if news.bytes:
-                self._meter("fetched", 0).add(news.bytes)
-            note(f"{news.file} is damaged: fetching it again")
-        elif news.kind == "retry":
-            note(f"{news.file}: {news.reason}; next try in {news.seconds:.0f} s")
-        elif news.kind == "busy":
+    def on_event(self, event: "FetchEvent") -> None:
+        """Show an event of the fetch."""
+        if event.kind == "plan":
+            self._meter("fetched", event.bytes)
+        elif event.kind in {"bytes", "resumed"}:
+            self._meter("fetched", 0).add(event.bytes)
+        elif event.kind == "read":
+            self.read(event.bytes)
+        elif event.kind == "damaged":
+            if event.bytes:
+                self._meter("fetched", 0).add(event.bytes)
+            note(f"{event.file} is damaged: fetching it again")
+        elif event.kind == "retry":
+            note(f"{event.file}: {event.reason}; next try in {event.seconds:.0f} s")
+        elif event.kind == "busy":
             note(
-                f"another process fetches into this directory: waiting, {news.seconds:.0f} s so far"
+                "another process fetches into this directory: "
+                f"waiting, {event.seconds:.0f} s so far"
             )
-        elif news.kind == "done" and self._bar is None:
-            typer.echo(f"whole: {news.file}", err=True)
+        elif event.kind == "done" and self._bar is None:
+            typer.echo(f"whole: {event.file}", err=True)
 
     def _meter(self, label: str, total: int) -> Meter:
         with self._lock:

@@ -60,7 +60,7 @@ def check_weights(settings: Settings) -> None:
     directory = find_weights(settings)
     if directory is None:
         return
-    for weight_set in load_manifest().sets:
+    for weight_set in load_manifest().fetchable:
         for problem in verify_weights(directory, weight_set):
             if problem.kind != "missing":
                 raise WeightsUnavailable(SENTENCE_KEYS[problem.kind], file=problem.file)

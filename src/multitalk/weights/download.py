@@ -1,34 +1,36 @@
-"""One file from the hub: resumed where it broke, compared with its hash, there when it is whole."""
+"""One file from the hub: resumed where it broke off, compared with its hash, written atomically."""
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.weights.hub import Hub, HubHiccup, Remote
+from multitalk.net.retry import backoff
+from multitalk.weights.hub import Hub, HubMetadata, TransientHubError
 from multitalk.weights.lockfile import LockedFile
-from multitalk.weights.sets import Wanted
+from multitalk.weights.sets import RemoteFile
 from multitalk.weights.verify import Digest
 
-ETAG_CHARACTERS = 16  # enough that the rests of two versions are two files
-Answer = TypeVar("Answer")
+ETAG_CHARACTERS = 16  # enough to keep the partial files of two versions apart
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class News:
-    """Something that happened, for whoever watches; told from several threads.
+class FetchEvent:
+    """An event of a fetch, for progress reports.
 
     Attributes:
-        kind: `plan`: what is to be fetched in all; `bytes` came; `resumed` after so many of them;
-            `retry` in some seconds; `damaged`, dropped and fetched again; `done`; `read` to be
-            compared; `busy`: another process fetches, and was waited for.
-        file: `ORGANISATION/NAME/path`, or nothing where it is about all.
-        bytes: How many; below 0 where bytes that had come were dropped.
-        seconds: To wait, or waited.
-        reason: Of a retry, in the hub's or the library's words.
+        kind: `plan`: total to fetch; `bytes` received; `resumed` after so many; `retry` after some
+            seconds; `damaged`, deleted and fetched again; `done`; `read` to compare hashes;
+            `busy`: waiting for another process that fetches.
+        file: `ORGANISATION/NAME/path`; empty for events of the whole fetch.
+        bytes: Count; below 0 where received bytes were discarded.
+        seconds: Of waiting, ahead (`retry`) or so far (`busy`).
+        reason: Of a retry, by the hub or its library.
     """
 
     kind: Literal["plan", "bytes", "resumed", "retry", "damaged", "done", "read", "busy"]
@@ -39,14 +41,14 @@ class News:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a hub in trouble is borne with.
+class RetryPolicy:
+    """When to try again after transient errors of the hub.
 
     Attributes:
-        tries: In a row without a byte.
+        tries: In a row without a byte received.
         first_wait: Seconds before the second try; each further wait is twice as long.
-        longest_wait: Seconds, of our own accord.
-        longest_asked: Seconds, if the hub asks for them.
+        longest_wait: Seconds, where the hub asks for no wait.
+        longest_asked: Longest wait in seconds that the hub may ask for.
     """
 
     tries: int = 7
@@ -54,155 +56,178 @@ class Patience:
     longest_wait: float = 30.0
     longest_asked: float = 900.0
 
+    def delays(self) -> Iterator[float]:
+        """Seconds before each further try."""
+        return islice(backoff(self.first_wait, self.longest_wait), self.tries - 1)
 
-class Stopped(Exception):
-    """The whole fetch ends; what has come stays to be resumed."""
+
+class FetchStopped(Exception):
+    """The whole fetch ends; partial files are kept to be resumed."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What the downloads of one fetch share."""
+    """What the downloads of one fetch share.
+
+    Attributes:
+        hub: Client.
+        retry: After transient errors.
+        on_event: Called from several threads.
+        stop: Ends the fetch.
+    """
 
     hub: Hub
-    patience: Patience
-    on_news: Callable[[News], None]
+    retry: RetryPolicy
+    on_event: Callable[[FetchEvent], None]
     stop: threading.Event
 
     def check(self) -> None:
-        """Go on, or not.
+        """Raise if the fetch ends.
 
         Raises:
-            Stopped: The fetch ends.
+            FetchStopped: It does.
         """
         if self.stop.is_set():
-            raise Stopped
+            raise FetchStopped
 
-    def wait(self, file: str, hiccup: HubHiccup, failures: int) -> None:
-        """Wait before the next try, as long as the hub asks.
+    def wait(self, file: str, error: TransientHubError, delays: Iterator[float]) -> None:
+        """Wait before the next try, as long as the hub asks for.
+
+        Args:
+            file: Its key.
+            error: Of the last try.
+            delays: Those of the retry policy that are left.
 
         Raises:
-            WeightsUnavailable: That was the last try, or it asks for too long.
-            Stopped: In the meantime.
+            WeightsUnavailable: No try is left, or the hub asks for too long a wait.
+            FetchStopped: In the meantime.
         """
-        patience = self.patience
-        seconds = hiccup.seconds
-        if seconds is None:
-            seconds = min(patience.first_wait * 2 ** (failures - 1), patience.longest_wait)
-        elif seconds > patience.longest_asked:
-            raise WeightsUnavailable("weights_hub_asks_wait", seconds=seconds) from hiccup
-        if failures >= patience.tries:
+        delay = next(delays, None)
+        seconds = delay if error.retry_after is None else error.retry_after
+        if error.retry_after is not None and error.retry_after > self.retry.longest_asked:
+            raise WeightsUnavailable("weights_hub_asks_wait", seconds=seconds) from error
+        if delay is None or seconds is None:
             raise WeightsUnavailable(
-                "weights_hub_silent", file=file, reason=hiccup, tries=failures
-            ) from hiccup
-        self.on_news(News("retry", file, seconds=seconds, reason=str(hiccup)))
+                "weights_hub_silent", file=file, reason=error, tries=self.retry.tries
+            ) from error
+        self.on_event(FetchEvent("retry", file, seconds=seconds, reason=str(error)))
         if self.stop.wait(seconds):
-            raise Stopped
+            raise FetchStopped
 
-    def patiently(self, file: str, ask: Callable[[], Answer]) -> Answer:
-        """What `ask` gives, tried again while the hub has trouble."""
-        failures = 0
+    def with_retries(self, file: str, call: Callable[[], Result]) -> Result:
+        """The result of a call, repeated after transient errors."""
+        delays = self.retry.delays()
         while True:
             self.check()
             try:
-                return ask()
-            except HubHiccup as hiccup:
-                failures += 1
-                self.wait(file, hiccup, failures)
+                return call()
+            except TransientHubError as error:
+                self.wait(file, error, delays)
 
 
-def partial_path(target: Path, remote: Remote) -> Path:
-    """Where a file is until it is whole; another version of it has another one."""
-    version = "".join(filter(str.isalnum, remote.etag))[:ETAG_CHARACTERS]
+def partial_path(target: Path, metadata: HubMetadata) -> Path:
+    """Where a file is until it is whole; each version of it has another path."""
+    version = "".join(filter(str.isalnum, metadata.etag))[:ETAG_CHARACTERS]
     return target.with_name(f".{target.name}.{version}.part")
 
 
-def download(wanted: Wanted, remote: Remote, target: Path, *, session: Session) -> LockedFile:
-    """Fetch one file to `target`.
+def download(
+    file: RemoteFile, metadata: HubMetadata, target: Path, *, session: Session
+) -> LockedFile:
+    """Fetch one file.
 
-    A file that comes with the wrong size or hash is dropped and fetched once more.
+    A file of the wrong size or hash is deleted and fetched once more.
 
     Args:
-        wanted: The file; its hash, if known, is what the content must have.
-        remote: What the hub says it is.
-        target: Its place; it appears there when it is whole.
-        session: The fetch that this is part of.
+        file: With its hash, where that is known.
+        metadata: Of the file on the hub.
+        target: Where the whole file appears.
+        session: Of the fetch.
 
     Raises:
-        WeightsUnavailable: The hub does not give it, it is wrong twice, or the disk does not take
-            it.
-        Stopped: The fetch ends.
+        WeightsUnavailable: The hub does not give the file, it is wrong twice, or it cannot be
+            written.
+        FetchStopped: The fetch ends.
     """
-    partial = partial_path(target, remote)
-    digest = Digest(remote.size)
+    partial = partial_path(target, metadata)
+    digest = Digest(metadata.size)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for gone in _other_versions(target, partial):
-            gone.unlink()
+        for outdated in _other_versions(target, partial):
+            outdated.unlink()
         for last in (False, True):
-            size = _fill(partial, wanted, remote, digest, session)
-            if size == remote.size and is_content_of(digest, wanted, remote):
+            size = _complete(partial, file, metadata, digest, session)
+            if size == metadata.size and has_content(digest, file, metadata):
                 break
             partial.unlink()
-            session.on_news(News("damaged", wanted.key, bytes=-size))
+            session.on_event(FetchEvent("damaged", file.key, bytes=-size))
             if last:
-                raise WeightsUnavailable("weights_damaged", file=wanted.key)
+                raise WeightsUnavailable("weights_damaged", file=file.key)
         partial.replace(target)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise WeightsUnavailable("weights_unwritable", file=wanted.key, reason=reason) from error
-    session.on_news(News("done", wanted.key, bytes=remote.size))
-    return LockedFile(
-        commit=remote.commit, etag=remote.etag, size=remote.size, sha256=digest.sha256
-    )
+        raise WeightsUnavailable("weights_unwritable", file=file.key, reason=reason) from error
+    session.on_event(FetchEvent("done", file.key, bytes=metadata.size))
+    return record_of(metadata, digest)
 
 
 def _other_versions(target: Path, partial: Path) -> list[Path]:
-    """Partial files of versions that the hub has no more."""
+    """Partial files of versions that the hub no longer has."""
     prefix = f".{target.name}."
     return [
         path
         for path in target.parent.glob(f"{prefix}*.part")
-        # a dot more, and it is of a file with a longer name
+        # with one more dot it belongs to a file of a longer name
         if path != partial and "." not in path.name.removeprefix(prefix).removesuffix(".part")
     ]
 
 
-def is_content_of(digest: Digest, wanted: Wanted, remote: Remote) -> bool:
-    """Whether what was read is the file: by the manifest's hash and by the hub's."""
-    return wanted.sha256 in {None, digest.sha256} and digest.names(remote.etag) is not False
+def record_of(metadata: HubMetadata, digest: Digest) -> LockedFile:
+    """The lock file's record of a whole file."""
+    return LockedFile(
+        commit=metadata.commit, etag=metadata.etag, size=metadata.size, sha256=digest.sha256
+    )
 
 
-def _fill(partial: Path, wanted: Wanted, remote: Remote, digest: Digest, session: Session) -> int:
-    """Bring a partial file to its end, whatever breaks on the way; its size then."""
+def has_content(digest: Digest, file: RemoteFile, metadata: HubMetadata) -> bool:
+    """Whether a digest is that of a file: by the manifest's hash and by the hub's."""
+    return file.sha256 in {None, digest.sha256} and digest.matches(metadata.etag) is not False
+
+
+def _complete(
+    partial: Path, file: RemoteFile, metadata: HubMetadata, digest: Digest, session: Session
+) -> int:
+    """Append what is missing of a partial file, with retries; its size then."""
     digest.reset()
-    with partial.open("a+b") as file:
-        size = file.tell()
+    with partial.open("a+b") as opened:
+        size = opened.tell()
         if size:
             digest.read(partial, stop=session.stop)
             session.check()
-            session.on_news(News("resumed", wanted.key, bytes=size))
-        failures = 0
-        while size < remote.size:
+            session.on_event(FetchEvent("resumed", file.key, bytes=size))
+        delays = session.retry.delays()
+        while size < metadata.size:
             session.check()
-            began = size
+            before = size
             try:
-                with session.hub.reading(wanted, commit=remote.commit, start=size) as (at, chunks):
-                    if at < size:  # the hub gives the whole file only
-                        session.on_news(News("bytes", wanted.key, bytes=-size))
-                        file.truncate(0)
+                with session.hub.stream(file, commit=metadata.commit, start=size) as (at, chunks):
+                    if at < size:  # the hub sends the whole file only
+                        session.on_event(FetchEvent("bytes", file.key, bytes=-size))
+                        opened.truncate(0)
                         digest.reset()
                         size = 0
                     for chunk in chunks:
-                        file.write(chunk)
-                        file.flush()  # so that nothing is lost if the process is killed
+                        opened.write(chunk)
+                        opened.flush()  # so that nothing is lost if the process is killed
                         digest.update(chunk)
                         size += len(chunk)
-                        session.on_news(News("bytes", wanted.key, bytes=len(chunk)))
+                        session.on_event(FetchEvent("bytes", file.key, bytes=len(chunk)))
                         session.check()
-                if size < remote.size:
-                    break  # all that there is, as the hub says
-            except HubHiccup as hiccup:
-                failures = 1 if size > began else failures + 1
-                session.wait(wanted.key, hiccup, failures)
-        os.fsync(file.fileno())
+                if size < metadata.size:
+                    break  # the hub says that the file ends here
+            except TransientHubError as error:
+                if size > before:
+                    delays = session.retry.delays()
+                session.wait(file.key, error, delays)
+        os.fsync(opened.fileno())
     return size

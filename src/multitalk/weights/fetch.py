@@ -1,4 +1,4 @@
-"""A whole weight set into a directory: what is missing, in parallel, by one process at a time."""
+"""Fetches a weight set into a directory: what is missing, in parallel, one process at a time."""
 
 import os
 import shutil
@@ -13,40 +13,41 @@ from filelock import LeaseCompromise, SoftFileLease, Timeout
 
 from multitalk.errors import WeightsUnavailable
 from multitalk.weights.download import (
-    News,
-    Patience,
+    FetchEvent,
+    FetchStopped,
+    RetryPolicy,
     Session,
-    Stopped,
     download,
-    is_content_of,
+    has_content,
     partial_path,
+    record_of,
 )
-from multitalk.weights.hub import Hub, Remote
-from multitalk.weights.layout import find_file, written_path
+from multitalk.weights.hub import Hub, HubMetadata
+from multitalk.weights.locate import find_file, written_path
 from multitalk.weights.lockfile import LockedFile, Lockfile, read_lockfile, write_lockfile
-from multitalk.weights.sets import Wanted, load_manifest
+from multitalk.weights.sets import RemoteFile, load_manifest
 from multitalk.weights.verify import Digest, check_file
 
 WORKERS = 4
-DISK_MARGIN = 2**30  # bytes that are left free: a disk filled to the brim breaks other things
+DISK_MARGIN = 2**30  # bytes left free: other processes fail on a full disk
 LEASE_NAME = ".multitalk-weights.lease"
-LEASE_SECONDS = 30.0  # without a sign of life, after which another process takes over
-BUSY_SECONDS = 2 * 3600.0  # that another process is waited for
-BUSY_NEWS_SECONDS = 10.0
+LEASE_SECONDS = 30.0  # without a heartbeat, after which another process takes over
+BUSY_SECONDS = 2 * 3600.0  # longest wait for another process
+BUSY_EVENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be fetched, and how.
+class FetchOptions:
+    """What to fetch, and how.
 
     Attributes:
         weight_set: Its name in the manifest.
         loras: Names of LoRAs to fetch beside it.
-        lock: Whether later fetches into the directory must get just these files.
-        verify: Whether files that are there are read and compared with their hashes.
+        lock: Whether later fetches into the directory must get exactly these files.
+        verify: Whether existing files are read and compared with their hashes.
         workers: Files at a time.
-        patience: With a hub in trouble.
-        busy_seconds: How long another process that fetches into the directory is waited for.
+        retry: After transient errors of the hub.
+        busy_seconds: Longest wait for another process that fetches into the directory.
     """
 
     weight_set: str
@@ -54,67 +55,68 @@ class Order:
     lock: bool = False
     verify: bool = False
     workers: int = WORKERS
-    patience: Patience = field(default_factory=Patience)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     busy_seconds: float = BUSY_SECONDS
 
 
 def fetch_weights(
     directory: Path,
-    order: Order,
+    options: FetchOptions,
     *,
     hub: Hub,
-    on_news: Callable[[News], None] = lambda _: None,
+    on_event: Callable[[FetchEvent], None] = lambda _: None,
 ) -> int:
-    """Bring a set into a directory, whole; files that are there stay.
+    """Fetch a set into a directory; whole files that are there stay.
 
-    Only one process fetches into a directory. Others, on whatever machine, wait for it and then
-    find the files. One that dies is succeeded `LEASE_SECONDS` later, on its own machine at once.
+    Only one process fetches into a directory. Others, on any machine, wait for it and then find the
+    files. Another process takes over from one that died after `LEASE_SECONDS`, on the same machine
+    at once.
 
     Args:
-        directory: Made if it is not there.
-        order: What and how.
-        hub: Whom to ask.
-        on_news: Told what happens, from several threads.
+        directory: Created if it does not exist.
+        options: What and how.
+        hub: Client.
+        on_event: Called from several threads.
 
     Returns:
-        Bytes of the files that were fetched.
+        Bytes of the fetched files.
 
     Raises:
         InvalidRequest: No such set or LoRA.
-        WeightsUnavailable: It did not succeed; what has come is resumed next time.
+        WeightsUnavailable: The fetch failed; the next one resumes it.
     """
-    wanted = load_manifest().wanted(order.weight_set, loras=order.loras)
-    if not order.verify and _is_settled(directory, wanted, lock=order.lock):
-        return 0  # a warm start: no lease, so that a directory that is read-only will do
+    files = load_manifest().files(options.weight_set, loras=options.loras)
+    if not options.verify and _is_settled(directory, files, lock=options.lock):
+        return 0  # a warm start needs no lease, so that a read-only directory will do
     stop = threading.Event()
-    session = Session(hub, order.patience, on_news, stop)
+    session = Session(hub, options.retry, on_event, stop)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _only_one(directory, session, order.busy_seconds):
-            return _fetch(directory, wanted, order, session)
+        with _lease(directory, session, options.busy_seconds):
+            return _fetch(directory, files, options, session)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise WeightsUnavailable("weights_unwritable", file="--to", reason=reason) from error
-    except Stopped as stopped:  # by the lease's own thread: nobody else stops and lives
+    except FetchStopped as stopped:  # only the lease's thread stops a fetch that still runs
         raise WeightsUnavailable("weights_lease_lost") from stopped
 
 
-def _is_settled(directory: Path, wanted: Sequence[Wanted], *, lock: bool) -> bool:
+def _is_settled(directory: Path, files: Sequence[RemoteFile], *, lock: bool) -> bool:
     records = read_lockfile(directory).files
     return all(
         (record := records.get(file.key)) is not None
         and (record.locked or not lock)
         and check_file(directory, file, record) is None
-        for file in wanted
+        for file in files
     )
 
 
 @contextmanager
-def _only_one(directory: Path, session: Session, busy_seconds: float) -> Iterator[None]:
+def _lease(directory: Path, session: Session, busy_seconds: float) -> Iterator[None]:
     """Hold the directory against other processes.
 
-    A lease is a file that is made exclusively and touched all the time, which works on network
-    file systems whose `flock` does not. Who loses it, by a pause of the machine, stops.
+    A lease is a file that is created exclusively and touched periodically, which works on network
+    file systems whose `flock` does not. A process that loses it, by a pause of the machine, stops.
     """
 
     def lose(_: LeaseCompromise) -> None:
@@ -130,38 +132,43 @@ def _only_one(directory: Path, session: Session, busy_seconds: float) -> Iterato
             waited += step
             if waited >= busy_seconds:
                 raise WeightsUnavailable("weights_busy", seconds=waited) from error
-            session.on_news(News("busy", seconds=waited))
-            step = min(BUSY_NEWS_SECONDS, busy_seconds - waited)
+            session.on_event(FetchEvent("busy", seconds=waited))
+            step = min(BUSY_EVENT_SECONDS, busy_seconds - waited)
     try:
         yield
     finally:
         lease.release()
 
 
-def _fetch(directory: Path, wanted: Sequence[Wanted], order: Order, session: Session) -> int:
+def _fetch(
+    directory: Path, files: Sequence[RemoteFile], options: FetchOptions, session: Session
+) -> int:
     records = dict(read_lockfile(directory).files)
 
-    def remember(file: Wanted, record: LockedFile) -> None:
+    def save_record(file: RemoteFile, record: LockedFile) -> None:
         before = records.get(file.key)
-        locked = order.lock or (before is not None and before.locked)
+        locked = options.lock or (before is not None and before.locked)
         records[file.key] = record.model_copy(update={"locked": locked})
         write_lockfile(directory, Lockfile(files=records))
 
-    with ThreadPoolExecutor(order.workers) as pool:
+    with ThreadPoolExecutor(options.workers) as pool:
         try:
             missing = {}
-            looks = [
-                pool.submit(_look, directory, file, records.get(file.key), order.verify, session)
-                for file in wanted
+            inspections = [
+                pool.submit(
+                    _inspect, directory, file, records.get(file.key), options.verify, session
+                )
+                for file in files
             ]
-            for file, look in zip(wanted, looks, strict=True):
-                found = look.result()
+            for file, inspection in zip(files, inspections, strict=True):
+                found = inspection.result()
                 if isinstance(found, LockedFile):
-                    remember(file, found)
+                    save_record(file, found)
                 else:
                     missing[file] = found
             _check_disk(directory, missing)
-            session.on_news(News("plan", bytes=sum(remote.size for remote in missing.values())))
+            total = sum(metadata.size for metadata in missing.values())
+            session.on_event(FetchEvent("plan", bytes=total))
             largest_first = sorted(missing, key=lambda file: -missing[file].size)
             downloads = {
                 pool.submit(
@@ -170,18 +177,18 @@ def _fetch(directory: Path, wanted: Sequence[Wanted], order: Order, session: Ses
                 for file in largest_first
             }
             for done in as_completed(downloads):
-                remember(downloads[done], done.result())
-        except BaseException:  # Ctrl-C, too: the threads end before we do
+                save_record(downloads[done], done.result())
+        except BaseException:  # including Ctrl-C: stop the threads first
             session.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return sum(remote.size for remote in missing.values())
+    return total
 
 
-def _look(
-    directory: Path, file: Wanted, record: LockedFile | None, verify: bool, session: Session
-) -> LockedFile | Remote:
-    """What is known of a file that is there and whole, or what the hub has in its place."""
+def _inspect(
+    directory: Path, file: RemoteFile, record: LockedFile | None, verify: bool, session: Session
+) -> LockedFile | HubMetadata:
+    """The record of a file that is there and whole, or the hub's metadata of a file to fetch."""
     session.check()
     path = find_file(directory, file)
     problem = check_file(directory, file, record)
@@ -189,66 +196,66 @@ def _look(
     if digest and not problem and (verify or not record):
         digest.read(
             path,
-            on_bytes=lambda count: session.on_news(News("read", bytes=count)),
+            on_bytes=lambda count: session.on_event(FetchEvent("read", bytes=count)),
             stop=session.stop,
         )
         session.check()
     if record and not problem and (not verify or (digest and digest.sha256 == record.sha256)):
         return record
     if digest and record:
-        _drop(path, file, session)
+        _delete(path, file, session)
         digest = None
-    remote = _ask(file, record, session)
-    if digest and not problem and is_content_of(digest, file, remote):
-        return LockedFile(
-            commit=remote.commit, etag=remote.etag, size=remote.size, sha256=digest.sha256
-        )
+    metadata = _describe(file, record, session)
+    if digest and not problem and has_content(digest, file, metadata):
+        return record_of(metadata, digest)
     if digest:
-        _drop(path, file, session)
-    return remote
+        _delete(path, file, session)
+    return metadata
 
 
-def _drop(path: Path, file: Wanted, session: Session) -> None:
-    """Remove a file that is damaged, before its size passes it for whole."""
-    session.on_news(News("damaged", file.key))
+def _delete(path: Path, file: RemoteFile, session: Session) -> None:
+    """Delete a damaged file, whose size may be right."""
+    session.on_event(FetchEvent("damaged", file.key))
     path.unlink()
 
 
-def _ask(file: Wanted, record: LockedFile | None, session: Session) -> Remote:
-    """What the hub has, if it is what it must be.
+def _describe(file: RemoteFile, record: LockedFile | None, session: Session) -> HubMetadata:
+    """The hub's metadata of a file, compared with the manifest and the lock file.
 
     Raises:
-        WeightsUnavailable: It has nothing, or not what the manifest or the lock file says.
+        WeightsUnavailable: The hub does not have it, or has another version.
     """
     locked = record if record and record.locked else None
     revision = locked.commit if locked else file.revision
     try:
-        remote = session.patiently(file.key, lambda: session.hub.describe(file, revision=revision))
+        metadata = session.with_retries(
+            file.key, lambda: session.hub.describe(file, revision=revision)
+        )
     except WeightsUnavailable as error:
         if locked and error.key == "weights_not_on_hub":
             raise WeightsUnavailable("weights_lock_gone", file=file.key, commit=revision) from error
         raise
     size = file.size or (locked.size if locked else None)
     sha256 = file.sha256 or (locked.sha256 if locked else None)
-    other_hash = sha256 is not None and len(remote.etag) == len(sha256) and remote.etag != sha256
-    other_etag = (
-        locked is not None and len(remote.etag) == len(locked.etag) and remote.etag != locked.etag
-    )
-    if size not in {None, remote.size} or other_hash or other_etag:
+    etag = locked.etag if locked else None
+    if size not in {None, metadata.size} or any(
+        expected is not None and len(expected) == len(metadata.etag) and expected != metadata.etag
+        for expected in (sha256, etag)
+    ):
         raise WeightsUnavailable("weights_changed", file=file.key)
-    return remote
+    return metadata
 
 
-def _check_disk(directory: Path, missing: dict[Wanted, Remote]) -> None:
-    """Make sure that all that is missing has room.
+def _check_disk(directory: Path, missing: dict[RemoteFile, HubMetadata]) -> None:
+    """Compare the free space with what is missing.
 
     Raises:
-        WeightsUnavailable: It has not.
+        WeightsUnavailable: It does not suffice.
     """
     needed = 0
-    for file, remote in missing.items():
-        partial = partial_path(written_path(directory, file), remote)
-        needed += remote.size - (partial.stat().st_size if partial.is_file() else 0)
+    for file, metadata in missing.items():
+        partial = partial_path(written_path(directory, file), metadata)
+        needed += metadata.size - (partial.stat().st_size if partial.is_file() else 0)
     free = shutil.disk_usage(directory).free
     if needed and free < needed + DISK_MARGIN:
         raise WeightsUnavailable(

@@ -1,8 +1,8 @@
-"""The one door to the Hugging Face hub: what a file there is, and its bytes from any point on.
+"""Client of the Hugging Face hub: a file's metadata, and its bytes from any offset.
 
-The library finds the address (`HF_ENDPOINT`), the token (`HF_TOKEN`) and what answers mean. The
-bytes are read here, over plain HTTP, because the library begins a download that was killed anew:
-its partial files have other names each time (`file_download.py` of 2.4).
+The library finds the address (`HF_ENDPOINT`), the token (`HF_TOKEN`) and the meaning of errors. The
+bytes are read by plain HTTP here, because the library restarts a download that was killed: its
+partial files have other names each time (`file_download.py` of 2.4).
 """
 
 import logging
@@ -19,35 +19,35 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, parse_ratelimit_headers
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.weights.sets import Wanted
+from multitalk.weights.sets import RemoteFile
 
 # It logs every URL at INFO, and after a redirect a URL's query is a signature.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
-PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 CLOSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 
-class HubHiccup(Exception):
-    """Trouble that may pass: no connection, a connection that broke, 408, 429 or 5xx.
+class TransientHubError(Exception):
+    """An error that another try may not meet: no connection, a broken one, 408, 429 or 5xx.
 
     Attributes:
-        seconds: How long the hub asks to wait, if it does.
+        retry_after: Seconds that the hub asks to wait, if it does.
     """
 
-    def __init__(self, reason: str, seconds: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
-        self.seconds = seconds
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
-class Remote:
+class HubMetadata:
     """A file as the hub has it.
 
     Attributes:
         commit: Of the repository.
-        etag: A hash of the content, or whatever a mirror gives.
+        etag: A hash of the content, or whatever a mirror sends.
         size: Bytes.
     """
 
@@ -57,55 +57,55 @@ class Remote:
 
 
 class Hub:
-    """The hub, or a mirror of it.
+    """Client of the hub, or of a mirror of it.
 
     Args:
-        endpoint: Address; what the environment says (`HF_ENDPOINT`) if left out.
+        endpoint: Address; the environment's (`HF_ENDPOINT`) if left out.
     """
 
     def __init__(self, endpoint: str | None = None) -> None:
         self._endpoint = endpoint
 
-    def describe(self, wanted: Wanted, *, revision: str) -> Remote:
-        """What a file is at a revision.
+    def describe(self, file: RemoteFile, *, revision: str) -> HubMetadata:
+        """Metadata of a file at a revision.
 
         Raises:
-            HubHiccup: Try again.
-            WeightsUnavailable: No use trying again.
+            TransientHubError: Another try may succeed.
+            WeightsUnavailable: Another try fails, too.
         """
-        url = self._url(wanted, revision)
-        with _understood(wanted, revision):
-            said = get_hf_file_metadata(url, endpoint=self._endpoint)
-        if not said.commit_hash or not said.etag or said.size is None:
-            raise WeightsUnavailable("weights_no_hub", file=wanted.key)
-        return Remote(said.commit_hash, said.etag, said.size)
+        url = self._url(file, revision)
+        with _translate_errors(file, revision):
+            metadata = get_hf_file_metadata(url, endpoint=self._endpoint)
+        if not metadata.commit_hash or not metadata.etag or metadata.size is None:
+            raise WeightsUnavailable("weights_no_hub", file=file.key)
+        return HubMetadata(metadata.commit_hash, metadata.etag, metadata.size)
 
     @contextmanager
-    def reading(
-        self, wanted: Wanted, *, commit: str, start: int
+    def stream(
+        self, file: RemoteFile, *, commit: str, start: int
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """A file's bytes, as they come.
+        """A file's bytes, as they are received.
 
         Args:
-            wanted: The file.
+            file: The file.
             commit: Of the repository, so that all parts of a file are of one version.
-            start: Byte to begin with.
+            start: First byte.
 
         Returns:
-            The byte that the hub begins with, which is `start` or 0, and the bytes.
+            The offset of the first byte that the hub sends, `start` or 0, and the bytes.
 
         Raises:
-            HubHiccup: Try again, from where it broke.
-            WeightsUnavailable: No use trying again.
+            TransientHubError: Another try may succeed, from where this one broke off.
+            WeightsUnavailable: Another try fails, too.
         """
         headers = build_hf_headers() | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         with (
-            _understood(wanted, commit),
+            _translate_errors(file, commit),
             get_session().stream(
                 "GET",
-                self._url(wanted, commit),
+                self._url(file, commit),
                 headers=headers,
                 timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
                 follow_redirects=True,
@@ -116,57 +116,56 @@ class Hub:
             if partial and not response.headers.get("Content-Range", "").startswith(
                 f"bytes {start}-"
             ):
-                raise HubHiccup("another range than asked for")
+                raise TransientHubError("the hub sent another range")
             yield (start if partial else 0), response.iter_bytes()
 
-    def _url(self, wanted: Wanted, revision: str) -> str:
+    def _url(self, file: RemoteFile, revision: str) -> str:
         address: str = hf_hub_url(
-            wanted.repository, wanted.path, revision=revision, endpoint=self._endpoint
+            file.repository, file.path, revision=revision, endpoint=self._endpoint
         )
         return address
 
 
 @contextmanager
-def _understood(wanted: Wanted, revision: str) -> Iterator[None]:
-    """Say what the library's errors mean for us."""
+def _translate_errors(file: RemoteFile, revision: str) -> Iterator[None]:
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise WeightsUnavailable("weights_offline", file=wanted.key) from error
+        raise WeightsUnavailable("weights_offline", file=file.key) from error
     except HfHubHTTPError as error:
-        raise _meaning(error.response, wanted, revision) from error
+        raise _error_of(error.response, file, revision) from error
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise WeightsUnavailable("weights_no_hub", file=wanted.key) from error
+        raise WeightsUnavailable("weights_no_hub", file=file.key) from error
     except httpx2.RequestError as error:
-        raise HubHiccup(str(error) or type(error).__name__) from error
+        raise TransientHubError(str(error) or type(error).__name__) from error
 
 
-def _meaning(
-    response: httpx2.Response, wanted: Wanted, revision: str
-) -> HubHiccup | WeightsUnavailable:
+def _error_of(
+    response: httpx2.Response, file: RemoteFile, revision: str
+) -> TransientHubError | WeightsUnavailable:
     status = response.status_code
-    if status in PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return HubHiccup(f"HTTP {status}", _asked_wait(response))
+    if status in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientHubError(f"HTTP {status}", _retry_after(response))
     if status in CLOSED:
-        return WeightsUnavailable("weights_closed", repository=wanted.repository, status=status)
+        return WeightsUnavailable("weights_closed", repository=file.repository, status=status)
     if status in GONE:
         return WeightsUnavailable(
             "weights_not_on_hub",
-            repository=wanted.repository,
-            path=wanted.path,
+            repository=file.repository,
+            path=file.path,
             revision=revision,
         )
-    return WeightsUnavailable("weights_refused", file=wanted.key, status=status)
+    return WeightsUnavailable("weights_refused", file=file.key, status=status)
 
 
-def _asked_wait(response: httpx2.Response) -> float | None:
-    """Seconds that `Retry-After`, or the hub's own `RateLimit`, asks for."""
-    said = response.headers.get("Retry-After", "").strip()
-    if said.isdigit():
-        return float(said)
-    if said:
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds by `Retry-After`, or by the hub's own `RateLimit` header."""
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isdigit():
+        return float(header)
+    if header:
         try:
-            until = parsedate_to_datetime(said)
+            until = parsedate_to_datetime(header)
         except ValueError:
             return None
         return max((until - datetime.now(timezone.utc)).total_seconds(), 0.0)

@@ -1,7 +1,7 @@
-"""`multitalk-weights.lock.json`: what was fetched into a directory, beside it.
+"""`multitalk-weights.lock.json`: a record of what was fetched into a directory.
 
-It spares hashing tens of gigabytes at every start. For the files that it locks it is a promise:
-a later fetch takes the same commit and the same bytes, or fails.
+It avoids hashing tens of gigabytes at every start. Of the files that it locks, a later fetch takes
+the same commit and the same bytes, or fails.
 """
 
 import json
@@ -19,14 +19,14 @@ LOCK_NAME = "multitalk-weights.lock.json"
 
 
 class LockedFile(BaseModel):
-    """What is known of a file that was fetched whole.
+    """Record of a whole file.
 
     Attributes:
         commit: Of the repository.
-        etag: The hub's name for the content: SHA-256 of large files, git's hash of small ones.
+        etag: Of the hub: SHA-256 of large files, git's hash of small ones.
         size: Bytes.
         sha256: Of the content.
-        locked: Whether a later fetch must get just this.
+        locked: Whether a later fetch must get exactly this.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,10 +48,10 @@ class Lockfile(BaseModel):
 
 
 def read_lockfile(directory: Path) -> Lockfile:
-    """The directory's lock file; an empty one where there is none.
+    """The directory's lock file; an empty one if there is none.
 
     Raises:
-        WeightsUnavailable: It is there and cannot be read.
+        WeightsUnavailable: It exists and cannot be read.
     """
     try:
         text = (directory / LOCK_NAME).read_bytes()

@@ -1,13 +1,13 @@
-"""Where the weights are looked for when a worker starts, in this order.
+"""Directories that are searched for weights when a worker starts, in this order.
 
-1. `MULTITALK_WEIGHTS`, where it is set: the operator's word, whatever the directory holds.
-2. The repository that RunPod keeps for an endpoint (its cached model), wherever RunPod puts it: one
-   repository with all of a set, laid out as `multitalk fetch` writes it.
+1. `MULTITALK_WEIGHTS`, if it is set, whatever the directory holds.
+2. The repository that RunPod caches for an endpoint (its cached model): one repository with all
+   files of a set, in the layout of `multitalk fetch`.
 3. `/runpod-volume/multitalk/weights`, on a network volume.
 4. `/opt/multitalk/weights`, baked into the image.
-5. The hub's cache (`HF_HOME` and its fellows).
+5. The hub's cache (`HF_HOME`, `HF_HUB_CACHE`).
 
-All but the first count only if they hold every file of a set; any text encoder serves any set.
+All but the first are used only if they hold every file of a set; any text encoder serves any set.
 """
 
 import os
@@ -17,9 +17,8 @@ from pathlib import Path
 
 from multitalk.messages import Locale, sentence
 from multitalk.settings import Settings
-from multitalk.weights.layout import find_hub_cache
 from multitalk.weights.sets import load_manifest
-from multitalk.weights.verify import survey
+from multitalk.weights.verify import status_of_files
 
 VOLUME = Path("/runpod-volume/multitalk/weights")
 BAKED = Path("/opt/multitalk/weights")
@@ -32,13 +31,13 @@ CACHED_MODELS = (
 
 @dataclass(frozen=True)
 class Place:
-    """A directory that was looked at.
+    """A directory that was searched.
 
     Attributes:
-        directory: Itself.
-        weight_set: The first of the manifest's sets that is there, or None.
-        usable: Whether an engine may be given it.
-        missing: Of the set of which most is there, how many files are not.
+        directory: Its path.
+        weight_set: The first of the manifest's sets that is whole there, or None.
+        usable: Whether the engine takes weights from it.
+        missing: Number of missing files of the set that lacks the fewest.
     """
 
     directory: Path
@@ -47,7 +46,7 @@ class Place:
     missing: int = 0
 
     def text(self, locale: Locale = "en") -> str:
-        """What was found, for `multitalk doctor` and the log."""
+        """One sentence for `multitalk doctor` and the log."""
         if self.weight_set:
             key = "weights_place_holds"
         elif self.usable:
@@ -68,19 +67,19 @@ def search_places(
     well_known: Sequence[Path] = (VOLUME, BAKED),
     root: Path = Path("/"),
 ) -> tuple[Place, ...]:
-    """Look at each place, up to the first that is usable; needs no network.
+    """Search each place, up to the first that is usable; needs no network.
 
     Args:
         settings: The operator's.
-        environ: Where the hub's cache is.
+        environ: Environment variables, which name the hub's cache.
         well_known: The third and the fourth place.
-        root: Where the platform's paths begin.
+        root: Of the platform's paths.
     """
     if settings.weights is not None:
-        return (_look(settings.weights, named=True),)
+        return (_search(settings.weights, named=True),)
     places: list[Place] = []
     for directory in (*cached_models(root), *well_known, find_hub_cache(environ)):
-        places.append(_look(directory, named=False))
+        places.append(_search(directory, named=False))
         if places[-1].usable:
             break
     return tuple(places)
@@ -93,26 +92,37 @@ def find_weights(
     well_known: Sequence[Path] = (VOLUME, BAKED),
     root: Path = Path("/"),
 ) -> Path | None:
-    """The directory of weights to use, or None; `search_places` says why."""
+    """The directory of weights to use, or None; see `search_places`."""
     places = search_places(settings, environ=environ, well_known=well_known, root=root)
     return next((place.directory for place in places if place.usable), None)
 
 
 def cached_models(root: Path = Path("/")) -> list[Path]:
-    """The repositories that RunPod keeps for this endpoint, a commit of each."""
+    """The repositories that RunPod caches for this endpoint, a commit of each."""
     return [path for pattern in CACHED_MODELS for path in sorted(root.glob(pattern))]
 
 
-def _look(directory: Path, *, named: bool) -> Place:
+def _search(directory: Path, *, named: bool) -> Place:
     if not directory.is_dir():
         return Place(directory, None, usable=False)
     manifest = load_manifest()
-    looked = {weight_set: survey(directory, weight_set) for weight_set in manifest.sets}
-    there = {file.key for files in looked.values() for file, is_there in files.items() if is_there}
-    if there & manifest.text_encoders:
-        there |= manifest.text_encoders  # any one serves every network
-    missing = {name: len({file.key for file in files} - there) for name, files in looked.items()}
+    status = {name: status_of_files(directory, name) for name in manifest.fetchable}
+    found = {file.key for files in status.values() for file, is_found in files.items() if is_found}
+    if found & manifest.text_encoders:
+        found |= manifest.text_encoders  # any one serves every network
+    missing = {name: len({file.key for file in files} - found) for name, files in status.items()}
     nearest = min(missing, key=missing.__getitem__)
     if not missing[nearest]:
         return Place(directory, nearest, usable=True)
     return Place(directory, None, usable=named, missing=missing[nearest])
+
+
+def find_hub_cache(environ: Mapping[str, str]) -> Path:
+    """The directory of the hub's cache, by the hub library's own variables and their order."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if named := environ.get(variable):
+            return Path(os.path.expandvars(named)).expanduser()
+    home = environ.get("HF_HOME")
+    if not home:
+        home = str(Path(environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
+    return Path(os.path.expandvars(home)).expanduser() / "hub"

@@ -1,4 +1,4 @@
-"""Are the files of a weight set there and whole? Quickly by their sizes, or byte for byte."""
+"""Checks that the files of a weight set are there and whole: by their sizes, or by their hashes."""
 
 import hashlib
 import os
@@ -10,9 +10,9 @@ from threading import Event
 from typing import Literal
 
 from multitalk.messages import Locale, sentence
-from multitalk.weights.layout import find_file
+from multitalk.weights.locate import find_file
 from multitalk.weights.lockfile import LockedFile, read_lockfile
-from multitalk.weights.sets import Wanted, load_manifest
+from multitalk.weights.sets import RemoteFile, load_manifest
 
 CHUNK_BYTES = 4 * 2**20
 MAX_READERS = 4  # more do not read a disk faster
@@ -25,14 +25,14 @@ class Problem:
 
     Attributes:
         file: `ORGANISATION/NAME/path`.
-        kind: Not there, of another size, of another content, or of a content that nothing tells.
+        kind: The last one: neither the manifest nor the lock file has its hash.
     """
 
     file: str
     kind: Literal["missing", "wrong_size", "damaged", "unrecorded"]
 
     def text(self, locale: Locale = "en") -> str:
-        """The sentence for whoever runs the machine."""
+        """One sentence for the operator."""
         return sentence(SENTENCE_KEYS[self.kind], locale, file=self.file)
 
 
@@ -52,39 +52,40 @@ def verify_weights(
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
-    """Look for what is wrong with a set in a directory; needs no network.
+    """Find what is wrong with a set in a directory; needs no network.
 
     Args:
-        directory: Of weights, in any of `layout`'s forms.
+        directory: Of weights, in any layout of `locate`.
         weight_set: Its name in the manifest.
         loras: Names of LoRAs that must be there too.
         deep: Read every byte and compare SHA-256, some files at a time. Otherwise presence and
-            sizes, which is a matter of milliseconds.
-        on_bytes: Told, from several threads, how many bytes more were read.
+            sizes, which takes milliseconds.
+        on_bytes: Called from several threads with the number of bytes that were read.
 
     Returns:
-        Nothing where all is well. A file whose hash neither the manifest nor the lock file tells
-        is a problem when `deep` only.
+        Nothing if all is well. A file without a known hash is a problem only when `deep`.
 
     Raises:
         InvalidRequest: No such set or LoRA.
         WeightsUnavailable: The lock file cannot be read.
     """
-    wanted = load_manifest().wanted(weight_set, loras=loras)
+    files = load_manifest().files(weight_set, loras=loras)
     records = read_lockfile(directory).files
 
-    def check(file: Wanted) -> Problem | None:
+    def check(file: RemoteFile) -> Problem | None:
         record = records.get(file.key)
         return check_file(directory, file, record, deep=deep, on_bytes=on_bytes)
 
     if not deep:
-        return tuple(filter(None, map(check, wanted)))
+        return tuple(filter(None, map(check, files)))
     with ThreadPoolExecutor(min(MAX_READERS, os.cpu_count() or 1)) as pool:
-        return tuple(filter(None, pool.map(check, wanted)))
+        return tuple(filter(None, pool.map(check, files)))
 
 
-def survey(directory: Path, weight_set: str, *, loras: Sequence[str] = ()) -> dict[Wanted, bool]:
-    """Each file of a set, and whether it is there by its size; needs no network.
+def status_of_files(
+    directory: Path, weight_set: str, *, loras: Sequence[str] = ()
+) -> dict[RemoteFile, bool]:
+    """Whether each file of a set is there, by its size; needs no network.
 
     Raises:
         InvalidRequest: No such set or LoRA.
@@ -92,43 +93,43 @@ def survey(directory: Path, weight_set: str, *, loras: Sequence[str] = ()) -> di
     """
     records = read_lockfile(directory).files
     return {
-        wanted: check_file(directory, wanted, records.get(wanted.key)) is None
-        for wanted in load_manifest().wanted(weight_set, loras=loras)
+        file: check_file(directory, file, records.get(file.key)) is None
+        for file in load_manifest().files(weight_set, loras=loras)
     }
 
 
 def check_file(
     directory: Path,
-    wanted: Wanted,
+    file: RemoteFile,
     record: LockedFile | None,
     *,
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> Problem | None:
-    """What is wrong with one file; `record` is the lock file's word on it."""
-    path = find_file(directory, wanted)
+    """What is wrong with one file, given its record in the lock file; None if nothing is."""
+    path = find_file(directory, file)
     if not path.is_file():
-        return Problem(wanted.key, "missing")
-    size = wanted.size or (record.size if record else None)
+        return Problem(file.key, "missing")
+    size = file.size or (record.size if record else None)
     if size is not None and path.stat().st_size != size:
-        return Problem(wanted.key, "wrong_size")
-    if record and wanted.sha256 and record.sha256 != wanted.sha256:
-        return Problem(wanted.key, "damaged")
+        return Problem(file.key, "wrong_size")
+    if record and file.sha256 and record.sha256 != file.sha256:
+        return Problem(file.key, "damaged")
     if not deep:
         return None
-    sha256 = wanted.sha256 or (record.sha256 if record else None)
+    sha256 = file.sha256 or (record.sha256 if record else None)
     if sha256 is None:
-        return Problem(wanted.key, "unrecorded")
+        return Problem(file.key, "unrecorded")
     digest = Digest(path.stat().st_size)
     digest.read(path, on_bytes=on_bytes)
-    return None if digest.sha256 == sha256 else Problem(wanted.key, "damaged")
+    return None if digest.sha256 == sha256 else Problem(file.key, "damaged")
 
 
 class Digest:
-    """What the content of a file is called: by SHA-256, and as git calls it.
+    """Hashes of a file's content: SHA-256, and git's.
 
-    The hub's ETag is the one for large files and the other for small ones: SHA-1 of `blob SIZE`, a
-    zero byte and the content (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
+    The hub's ETag is the first for large files and the second for small ones: SHA-1 of `blob SIZE`,
+    a zero byte and the content (https://git-scm.com/book/en/v2/Git-Internals-Git-Objects).
     """
 
     def __init__(self, size: int) -> None:
@@ -136,14 +137,14 @@ class Digest:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was read."""
+        """Start anew."""
         self._sha256 = hashlib.sha256()
         self._git = None
         if self._size <= LARGEST_IN_GIT:
             self._git = hashlib.sha1(f"blob {self._size}\0".encode(), usedforsecurity=False)
 
     def update(self, chunk: bytes) -> None:
-        """Read on."""
+        """Add bytes."""
         self._sha256.update(chunk)
         if self._git:
             self._git.update(chunk)
@@ -155,7 +156,7 @@ class Digest:
         on_bytes: Callable[[int], None] = lambda _: None,
         stop: Event | None = None,
     ) -> None:
-        """Read a whole file, or what of it is read when `stop` is set."""
+        """Add a file's content, until `stop` is set."""
         for chunk in _chunks(path):
             if stop is not None and stop.is_set():
                 return
@@ -164,11 +165,11 @@ class Digest:
 
     @property
     def sha256(self) -> str:
-        """Of what was read."""
+        """Hexadecimal SHA-256."""
         return self._sha256.hexdigest()
 
-    def names(self, etag: str) -> bool | None:
-        """Whether an ETag means this content; None where it is no hash of it."""
+    def matches(self, etag: str) -> bool | None:
+        """Whether an ETag is a hash of this content; None if it is no hash."""
         if len(etag) == self._sha256.digest_size * 2:
             return etag == self.sha256
         if self._git and len(etag) == self._git.digest_size * 2:

@@ -16,8 +16,7 @@ from multitalk.engines.diffusion.convert_transformer import (
     to_ours,
     to_published,
 )
-from multitalk.engines.diffusion.published import AUDIO_NAME
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import AUDIO_NAME, CheckpointMismatch
 
 WAN_CONFIG = {"_class_name": "WanModel", "num_heads": 2, "text_len": 8, "eps": 1e-6}
 

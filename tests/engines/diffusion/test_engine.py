@@ -26,7 +26,6 @@ from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import Outfit
 from multitalk.engines.diffusion.speakers import place_speakers
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
 from multitalk.errors import (
     EngineBroken,
     EngineFailed,
@@ -38,6 +37,7 @@ from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
 from multitalk.registry import choose_engine, load_engine
 from multitalk.settings import Settings
+from multitalk.weights.locate import CheckpointMismatch
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
 OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2, text_guidance_scale=1.0)

@@ -27,9 +27,9 @@ from toy import SIZES, predict, toy_inputs
 from multitalk.engines.diffusion.convert_transformer import to_ours
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
-from multitalk.engines.diffusion.published import WEIGHT_SETS
 from multitalk.engines.diffusion.quantized import QuantizedLinear
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.sets import load_manifest
 
 WAN = "Wan2.1-I2V-14B-480P"
 STORAGES = {"int8": torch.int8, "fp8": torch.int8}
@@ -83,7 +83,7 @@ def meant(pipeline, storage):
     return other
 
 
-@pytest.mark.parametrize("name", WEIGHT_SETS)
+@pytest.mark.parametrize("name", load_manifest().sets)
 def test_every_published_set_opens_to_the_same_networks(name, pipeline, publisher):
     publisher.weight_set(name)
     opened = load(publisher.directory)

@@ -26,9 +26,9 @@ from multitalk.engines.diffusion.memory import component_sizes
 from multitalk.engines.diffusion.memory_plan import network_bytes
 from multitalk.engines.diffusion.state_dict import open_tensors
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.engines.diffusion.weight_files import (
+from multitalk.weights.locate import (
     CheckpointMismatch,
-    find_weight_files,
+    find_components,
 )
 
 MIB = 2**20
@@ -131,7 +131,7 @@ def test_a_pickle_that_is_larger_than_the_memory_is_not_called_damaged(tmp_path)
 @pytest.mark.parametrize("name", ["int8-fusionx", "bf16"])
 def test_loading_writes_what_headers_say_is_converted_and_no_second_copy(name, tmp_path):
     Publisher(publishable_pipeline(), tmp_path).weight_set(name)
-    sizes = network_bytes(find_weight_files(tmp_path), float_bytes=2, vae_float_bytes=2)
+    sizes = network_bytes(find_components(tmp_path), float_bytes=2, vae_float_bytes=2)
     with WrittenBytes() as written:
         load_pipeline(tmp_path, torch_dtype=torch.bfloat16, vae_dtype=torch.bfloat16)
     converted = sum(size.converted for size in sizes.values())

@@ -38,10 +38,10 @@ from multitalk.engines.diffusion.vae import (
     VaeCodec,
     use_channels_last,
 )
-from multitalk.engines.diffusion.weight_files import find_weight_files
 from multitalk.errors import EngineUnavailable
 from multitalk.registry import load_engine
 from multitalk.settings import Settings
+from multitalk.weights.locate import find_components
 from multitalk.weights.tensor_headers import tensors_of
 
 RESIDENT, VISIT, STREAMED = PLANS
@@ -73,7 +73,7 @@ def test_what_headers_tell_is_what_is_loaded(name, dtype, weights, tmp_path):
     if name != "folder":
         weights = tmp_path
         Publisher(publishable_pipeline(), weights).weight_set(name)
-    files = find_weight_files(weights)
+    files = find_components(weights)
     width = dtype.itemsize
     sizes = network_bytes(files, float_bytes=width, vae_float_bytes=width)
     pipeline = load_pipeline(weights, torch_dtype=dtype, vae_dtype=dtype)
@@ -94,7 +94,7 @@ def test_what_headers_tell_is_what_is_loaded(name, dtype, weights, tmp_path):
 
 
 def test_loras_lie_beside_the_transformer(weights, tmp_path):
-    files, lora = find_weight_files(weights), tmp_path / "lora.safetensors"
+    files, lora = find_components(weights), tmp_path / "lora.safetensors"
     lora.write_bytes(bytes(3000))
     without = network_bytes(files, float_bytes=4, vae_float_bytes=4)
     sizes = network_bytes(files, float_bytes=4, vae_float_bytes=4, loras=[lora])
@@ -322,7 +322,7 @@ def card(weights, monkeypatch):
         monkeypatch.setattr(engine_module, "available_bytes", lambda: host * GIB)
         monkeypatch.setattr(engine_module, "network_bytes", lambda *_, **__: IN_8_BITS)
         team = SimpleNamespace(world_size=processes, all_reduce_min=lambda value: value)
-        return engine_module._room(find_weight_files(weights), Settings(), team)
+        return engine_module._room(find_components(weights), Settings(), team)
 
     return fake
 

@@ -30,11 +30,11 @@ from multitalk.engines.diffusion.profiles import (
     offered,
     picked,
 )
-from multitalk.engines.diffusion.weight_files import find_weight_files
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.registry import load_engine
 from multitalk.schema import ProfileName
 from multitalk.settings import LoraFile, Settings
+from multitalk.weights.locate import find_components
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
 FUSIONX, LIGHTX2V, REALTIME, QUALITY = PROFILES
@@ -190,7 +190,7 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
 
 def test_a_weight_set_says_what_its_network_was_distilled_for(loras, tmp_path):
     Publisher(publishable_pipeline(), tmp_path).weight_set("infinitetalk-int8-fusionx")
-    files, room = find_weight_files(tmp_path), Room({}, 0, "float32")
+    files, room = find_components(tmp_path), Room({}, 0, "float32")
 
     def opened(loras):
         settings = Settings(loras=loras)

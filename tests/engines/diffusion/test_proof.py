@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import CheckpointMismatch
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 UNRULY = """
@@ -84,6 +84,8 @@ def test_the_rehearsal_tells_a_set_that_does_not_fit(tmp_path):
     assert steps["open int8"]()["tensors"] > steps["open bf16"]()["tensors"]
     assert steps["one layer, fp8"]()["2 voices"]["spread"] > 0.01
     shallow = replace(TOY, layers=1)
-    write_set("infinitetalk", tmp_path / "empty", shallow, values=False, components=["audio_part"])
+    write_set(
+        "infinitetalk", tmp_path / "empty", shallow, values=False, components=["audio_layers"]
+    )
     with pytest.raises(CheckpointMismatch, match=r"blocks\.1\.audio_attn\.to_q\.weight: missing"):
         steps["open infinitetalk"]()

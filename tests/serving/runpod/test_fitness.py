@@ -10,7 +10,7 @@ from worker_process import HANDLER, STUB, running_worker
 from multitalk.errors import WeightsUnavailable
 from multitalk.serving.runpod.fitness import check_weights
 from multitalk.settings import Settings
-from multitalk.weights.layout import written_path
+from multitalk.weights.locate import written_path
 from multitalk.weights.sets import load_manifest
 
 
@@ -50,7 +50,7 @@ def test_a_worker_that_is_told_to_stop_before_it_is_ready_ends(tmp_path: Path) -
 
 def test_weights_of_another_size_than_the_published_are_told(tmp_path: Path) -> None:
     manifest = load_manifest()
-    files = (file for name in manifest.sets for file in manifest.wanted(name))
+    files = (file for name in manifest.sets for file in manifest.files(name))
     wanted = next(file for file in files if file.size)
     settings = Settings(weights=tmp_path)
     check_weights(settings)  # what is not there is the engine's to ask for

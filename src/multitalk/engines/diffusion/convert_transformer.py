@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 
-from multitalk.engines.diffusion.published import AUDIO_NAME, CONFIG_NAME, INDEX_NAME
 from multitalk.engines.diffusion.quantized import parameter_of, storage_options
 from multitalk.engines.diffusion.state_dict import (
     StoredTensors,
@@ -30,7 +29,7 @@ from multitalk.engines.diffusion.state_dict import (
     translate,
 )
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import AUDIO_NAME, CONFIG_NAME, INDEX_NAME, CheckpointMismatch
 
 _MODEL = {
     "patch_embedding": "patch_embedding",

@@ -40,14 +40,14 @@ from multitalk.engines.diffusion.speakers import (
     place_speakers,
 )
 from multitalk.engines.diffusion.vae import use_channels_last
-from multitalk.engines.diffusion.weight_files import (
-    CheckpointMismatch,
-    WeightFiles,
-    find_weight_files,
-)
 from multitalk.errors import EngineBroken, EngineFailed, EngineUnavailable
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLES_PER_FRAME
+from multitalk.weights.locate import (
+    CheckpointMismatch,
+    ComponentFiles,
+    find_components,
+)
 
 SHOWN_PROBLEMS = 3
 DTYPES: dict[VaeDtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -354,19 +354,19 @@ class DiffusionEngine:
             torch.cuda.empty_cache()
 
 
-def _found(weights: Path, settings: Settings) -> WeightFiles:
+def _found(weights: Path, settings: Settings) -> ComponentFiles:
     """The files of a directory of weights.
 
     Raises:
         EngineUnavailable: They are not whole.
     """
     try:
-        return find_weight_files(weights, settings.weight_set)
+        return find_components(weights, settings.weight_set)
     except CheckpointMismatch as error:
         raise _unusable(error) from error
 
 
-def _room(files: WeightFiles, settings: Settings, group: SingleProcess | ProcessGroup) -> Room:
+def _room(files: ComponentFiles, settings: Settings, group: SingleProcess | ProcessGroup) -> Room:
     """What the GPU with the least memory has room for, and this process's part of the host."""
     vae_dtype: VaeDtype = "bfloat16" if has_gpu() else "float32"
     if settings.vae_dtype != "auto":
@@ -399,7 +399,7 @@ def _plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:
 
 
 def _opened(
-    weights: Path, files: WeightFiles, plan: MemoryPlan, room: Room, settings: Settings
+    weights: Path, files: ComponentFiles, plan: MemoryPlan, room: Room, settings: Settings
 ) -> "_Opened":
     """A directory of weights, loaded for a plan."""
     on_gpu = has_gpu()

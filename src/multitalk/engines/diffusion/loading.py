@@ -28,13 +28,14 @@ from multitalk.engines.diffusion.convert_encoders import (
 )
 from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
-from multitalk.engines.diffusion.published import CONFIG_NAME, Kind
 from multitalk.engines.diffusion.state_dict import check_readable
-from multitalk.engines.diffusion.weight_files import (
+from multitalk.weights.locate import (
+    CONFIG_NAME,
     CheckpointMismatch,
-    WeightFiles,
-    find_weight_files,
+    ComponentFiles,
+    find_components,
 )
+from multitalk.weights.sets import Kind
 
 TOKENIZER_NAME = "tokenizer.json"
 CONFIG_KEYS = ("kind", "segment_frames", "conditioning_frames", "sizes")
@@ -60,7 +61,7 @@ def load_pipeline(
     """Open all components, from files only.
 
     Args:
-        directory: Of weights, as `find_weight_files` knows them.
+        directory: Of weights, as `find_components` knows them.
         torch_dtype: Of the transformer and of the text encoder, but for weights in 8 bits, which
             stay so. CLIP and wav2vec 2.0 are float32, as Wan's own code and diffusers run them.
         vae_dtype: Of the VAE.
@@ -75,7 +76,7 @@ def load_pipeline(
     """
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()  # a worker's log is no terminal
-    files = find_weight_files(directory, weight_set)
+    files = find_components(directory, weight_set)
     places = devices or {}
     components: dict[str, Any] = {}
     for name, load in _loaders(files, torch_dtype, vae_dtype).items():
@@ -97,7 +98,7 @@ def load_pipeline(
 
 
 def _loaders(
-    files: WeightFiles, torch_dtype: torch.dtype, vae_dtype: torch.dtype
+    files: ComponentFiles, torch_dtype: torch.dtype, vae_dtype: torch.dtype
 ) -> dict[str, Callable[[str | torch.device], object]]:
     """How each is opened, the small ones first: what is wrong with them is said soon."""
     return {
@@ -126,7 +127,7 @@ def _loaders(
 
 
 def _load_transformer(
-    files: WeightFiles, torch_dtype: torch.dtype, device: str | torch.device
+    files: ComponentFiles, torch_dtype: torch.dtype, device: str | torch.device
 ) -> object:
     if files.transformer_config is not None:
         return load_transformer_file(
@@ -136,7 +137,7 @@ def _load_transformer(
             device=device,
         )
     return load_transformer(
-        files.transformer, audio=files.audio_part, torch_dtype=torch_dtype, device=device
+        files.transformer, audio=files.audio_layers, torch_dtype=torch_dtype, device=device
     )
 
 
@@ -197,7 +198,7 @@ def _quiet_library() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _config(files: WeightFiles) -> dict[str, Any]:
+def _config(files: ComponentFiles) -> dict[str, Any]:
     """How segments follow one another: by the kind, and by what our `save_pretrained` wrote."""
     config = {"kind": files.kind, "conditioning_frames": CONDITIONING_FRAMES[files.kind]}
     if files.pipeline_index is None:

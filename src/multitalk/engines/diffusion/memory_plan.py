@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from multitalk.engines.diffusion.buckets import BUCKETS, DEFAULT_RESOLUTION, Resolution
-from multitalk.engines.diffusion.weight_files import WeightFiles
+from multitalk.weights.locate import ComponentFiles
 from multitalk.weights.tensor_headers import BYTES_OF, TensorHeader, tensors_of
 
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -46,7 +46,7 @@ class NetworkBytes:
 
 
 def network_bytes(
-    files: WeightFiles, *, float_bytes: int, vae_float_bytes: int, loras: Iterable[Path] = ()
+    files: ComponentFiles, *, float_bytes: int, vae_float_bytes: int, loras: Iterable[Path] = ()
 ) -> dict[str, NetworkBytes]:
     """The networks' sizes by the names of the pipeline's components.
 
@@ -57,7 +57,7 @@ def network_bytes(
         loras: Files that lie beside the transformer's weights.
     """
     parts = {
-        "transformer": ((files.transformer, files.audio_part), float_bytes),
+        "transformer": ((files.transformer, files.audio_layers), float_bytes),
         "text_encoder": ((files.text_encoder,), float_bytes),
         "image_encoder": ((files.image_encoder,), FLOATS["F32"]),
         "vae": ((files.vae,), vae_float_bytes),

@@ -7,8 +7,8 @@ them would not join is never started.
 
 Tokens are sharded by Ulysses' all-to-all (S. Jacobs et al., "DeepSpeed Ulysses", 2023). With an
 even number of processes, two branches of the guidance are computed at once, by half of the
-processes each (CFG parallelism). Branches have different numbers of exchanges, so the barriers within a half
-are between its own ranks only.
+processes each (CFG parallelism). Branches have different numbers of exchanges, so the barriers
+within a half are between its own ranks only.
 """
 
 import atexit

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch
+from multitalk.weights.locate import CheckpointMismatch
 
 WeightStorage = Literal["int8", "float8_e4m3fn"]
 

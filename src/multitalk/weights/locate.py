@@ -1,11 +1,13 @@
-"""Which files of a directory of weights are opened, told without opening them; needs no torch.
+"""Where the files of a weight set are in a directory, and what each component opens.
 
-The directory is one of two kinds:
+A directory of weights is one of two kinds:
 
-* One folder a component, as diffusers has it: what `MultiTalkPipeline.save_pretrained` writes. That
-  is the weight set `folder`.
-* The publishers' repositories, each in a folder: `NAME`, `ORG/NAME`, or the hub's own cache,
-  `models--ORG--NAME/snapshots/REVISION`. The weight sets of `WEIGHT_SETS` are made of them.
+* A folder for each component, in diffusers' layout: what `MultiTalkPipeline.save_pretrained`
+  writes. This is the weight set `folder`.
+* The publishers' repositories, each in a folder `NAME`, which `fetch` writes, `ORGANISATION/NAME`,
+  or the hub's own cache, `models--ORGANISATION--NAME/snapshots/COMMIT`.
+
+Needs no torch.
 """
 
 import json
@@ -15,20 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from multitalk.engines.diffusion.published import (
-    AUDIO_NAME,
-    CONFIG_NAME,
-    WEIGHT_SETS,
-    Kind,
-    Part,
-    Repository,
-    WeightSet,
-)
-from multitalk.weights.layout import repository_folders
+from multitalk.weights.sets import Component, Kind, Manifest, RemoteFile, Source, load_manifest
 from multitalk.weights.tensor_headers import damage_of
 
 FOLDER = "folder"
 PIPELINE_INDEX = "model_index.json"
+CONFIG_NAME = "config.json"
+INDEX_NAME = "diffusion_pytorch_model.safetensors.index.json"
+AUDIO_NAME = "multitalk.safetensors"
 COMPONENTS = (
     "transformer",
     "text_encoder",
@@ -43,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class CheckpointMismatch(ValueError):
-    """Files that do not hold the model: says everything that is wrong with them at once.
+    """Files that do not hold the model; lists everything that is wrong with them.
 
     Attributes:
         problems: One sentence each.
@@ -54,9 +50,38 @@ class CheckpointMismatch(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+def written_path(directory: Path, file: RemoteFile) -> Path:
+    """Where `fetch` writes a file."""
+    return directory / file.repository.split("/")[1] / file.path
+
+
+def find_file(directory: Path, file: RemoteFile) -> Path:
+    """Where a file is, or, if it is missing, where it would be written."""
+    folders = repository_folders(directory, file.repository, file.revision)
+    candidates = (folder / file.path for folder in folders)
+    return next((path for path in candidates if path.is_file()), written_path(directory, file))
+
+
+def repository_folders(directory: Path, repository: str, revision: str) -> list[Path]:
+    """The folders that have a repository, `ORGANISATION/NAME`, by preference.
+
+    Of the hub's cache, the snapshots that the references of `revision` and of `main` name, or the
+    only one there is.
+    """
+    cache = directory / ("models--" + repository.replace("/", "--"))
+    snapshots = {path.name: path for path in cache.glob("snapshots/*")}
+    references = [cache / "refs" / name for name in dict.fromkeys([revision, "main"])]
+    named = [file.read_text(encoding="utf-8").strip() for file in references if file.is_file()]
+    found = [snapshots[name] for name in named if name in snapshots]
+    if not found and len(snapshots) == 1:
+        found = list(snapshots.values())
+    folders = [directory / repository.split("/")[1], directory / repository, *found]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 @dataclass(frozen=True)
-class WeightFiles:
-    """Where each component comes from: a folder in the libraries' layout, or a published file.
+class ComponentFiles:
+    """What each component is opened from: a folder in the libraries' layout, or a published file.
 
     Attributes:
         weight_set: Name of the set.
@@ -67,11 +92,11 @@ class WeightFiles:
         image_encoder: Wan's CLIP as `.pth`, or a folder.
         vae: Wan's VAE as `.pth`, or a folder.
         audio_encoder: A folder of wav2vec 2.0.
-        transformer_config: The network's `config.json`, where it lies elsewhere.
-        audio_part: The file of the audio layers, where it lies elsewhere.
+        transformer_config: The network's `config.json`, where it is not in `transformer`.
+        audio_layers: The file of the audio layers, where they are not in `transformer`.
         image_processor: A folder, or None for CLIP's published constants.
         pipeline_index: `model_index.json`, where there is one.
-        profile: That the set's network was distilled for, where the set says so.
+        profile: That the set's network was distilled for.
     """
 
     weight_set: str
@@ -83,52 +108,44 @@ class WeightFiles:
     vae: Path
     audio_encoder: Path
     transformer_config: Path | None = None
-    audio_part: Path | None = None
+    audio_layers: Path | None = None
     image_processor: Path | None = None
     pipeline_index: Path | None = None
     profile: str | None = None
 
     def damaged(self) -> list[str]:
-        """Which files cannot be what they should, by their sizes and headers; one sentence each."""
-        opened = (
-            self.transformer,
-            self.text_encoder,
-            self.tokenizer,
-            self.image_encoder,
-            self.vae,
-            self.audio_encoder,
-            self.transformer_config,
-            self.audio_part,
-        )
+        """A sentence for each file whose size or header shows that it is damaged."""
+        opened = [getattr(self, component) for component in get_args(Component)]
         files = [file for path in opened if path is not None for file in _files_of(path)]
         found = ((file, damage_of(file)) for file in dict.fromkeys(files))
         return [f"{file}: {damage}" for file, damage in found if damage is not None]
 
 
-def find_weight_files(directory: Path, weight_set: str | None = None) -> WeightFiles:
-    """Find every component of one weight set.
+def find_components(directory: Path, weight_set: str | None = None) -> ComponentFiles:
+    """Find the files of every component of a weight set.
 
     Args:
         directory: Of weights, of either kind.
-        weight_set: `folder` or a key of `WEIGHT_SETS`; None takes the first that is whole, `folder`
-            first, then in the order of `WEIGHT_SETS`.
+        weight_set: `folder` or one of the manifest; None takes the first that is whole, `folder`
+            first, then in the manifest's order.
 
     Raises:
         CheckpointMismatch: No such set, or it is not whole: names every missing file and its
-            repository. Where no set was named, those of the set that lacks the fewest,
-            of the sets whose network is there, or a part of it, if there are such.
+            repository. Where no set was named, those of the set that lacks the fewest, of the sets
+            whose network is there in whole or in part, if there are such.
     """
-    if weight_set not in (None, FOLDER, *WEIGHT_SETS):
-        known = ", ".join((FOLDER, *WEIGHT_SETS))
+    manifest = load_manifest()
+    if weight_set not in (None, FOLDER, *manifest.sets):
+        known = ", ".join((FOLDER, *manifest.sets))
         raise CheckpointMismatch([f"no weight set {weight_set}: there are {known}"])
     if weight_set == FOLDER or (weight_set is None and _is_folder(directory)):
         return _folder(directory)
-    names = WEIGHT_SETS if weight_set is None else [weight_set]
-    found = [_look_for(directory, name, WEIGHT_SETS[name]) for name in names]
+    names = manifest.sets if weight_set is None else [weight_set]
+    found = [_search(directory, name, manifest) for name in names]
     whole = [search for search in found if not search.missing]
     if not whole:
         likely = [search for search in found if search.is_likely] or found
-        raise CheckpointMismatch(min(likely, key=_Search.lack).problems())
+        raise CheckpointMismatch(min(likely, key=_Search.distance).problems())
     chosen, *others = (search.name for search in whole)
     also = f"; also whole: {', '.join(others)}" if others else ""
     logger.info("weight set %s%s", chosen, also)
@@ -141,72 +158,69 @@ class _Search:
 
     Attributes:
         name: Of the set.
-        kind: Of the set.
+        fetched: Whether `multitalk fetch` offers the set.
         paths: What each component opens.
         missing: Files, by the repository that publishes them.
+        has_network: Whether the transformer is there, in whole or in part.
     """
 
     name: str
-    kind: Kind
+    fetched: bool
     paths: dict[str, Path] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    has_network: bool = False  # or a part of it
+    has_network: bool = False
 
     @property
     def is_likely(self) -> bool:
-        """Whether it may be meant: a set that cannot be fetched only where its network is there."""
-        return WEIGHT_SETS[self.name].fetched or "transformer" in self.paths
+        """Whether it may be meant: a set that cannot be fetched only if its network is there."""
+        return self.fetched or "transformer" in self.paths
 
-    def lack(self) -> tuple[bool, int]:
-        """How far it is from being whole: a network that is there says which set is meant."""
+    def distance(self) -> tuple[bool, int]:
+        """How far it is from being whole: the network shows which set is meant."""
         return not self.has_network, len(self.missing)
 
-    def files(self) -> WeightFiles:
-        profile = WEIGHT_SETS[self.name].profile
-        return WeightFiles(weight_set=self.name, kind=self.kind, profile=profile, **self.paths)
+    def files(self) -> ComponentFiles:
+        weight_set = load_manifest().sets[self.name]
+        return ComponentFiles(
+            weight_set=self.name, kind=weight_set.kind, profile=weight_set.profile, **self.paths
+        )
 
     def problems(self) -> list[str]:
         way_out = "put these files there; docs/diffusion.md says where"
-        if WEIGHT_SETS[self.name].fetched:
+        if self.fetched:
             way_out = f"multitalk fetch {self.name} completes it"
         return [f"weight set {self.name} is not whole: {way_out}", *self.missing]
 
 
-def _look_for(directory: Path, name: str, weight_set: WeightSet) -> _Search:
-    search = _Search(name, weight_set.kind)
-    for component, choices in weight_set.parts.items():
-        found = [(part, *_find_part(directory, part)) for part in choices]
+def _search(directory: Path, name: str, manifest: Manifest) -> _Search:
+    search = _Search(name, manifest.sets[name].fetched)
+    for component, sources in manifest.sources(name).items():
+        found = [(source, *_find_source(directory, source)) for source in sources]
         if component == "transformer":
             search.has_network = any(
                 Path(file).name != CONFIG_NAME and file not in missing
-                for part, _, missing in found
-                for file in part.files
+                for source, _, missing in found
+                for file in source.part.required
             )
         for _, path, missing in found:
             if path is not None and not missing:
                 search.paths[component] = path
                 break
         else:
-            part, _, missing = min(found, key=lambda choice: len(choice[2]))
-            search.missing += [
-                f"{_publisher(part.repository)}: {file}: missing" for file in missing
-            ]
+            source, _, missing = min(found, key=lambda choice: len(choice[2]))
+            at = "" if source.revision == "main" else f" at {source.revision}"
+            search.missing += [f"{source.repository}{at}: {file}: missing" for file in missing]
     search.missing = list(dict.fromkeys(search.missing))
     return search
 
 
-def _publisher(repository: Repository) -> str:
-    at = "" if repository.revision == "main" else f" at {repository.revision}"
-    return repository.name + at
-
-
-def _find_part(directory: Path, part: Part) -> tuple[Path | None, list[str]]:
-    """What a part opens, and which of its files are missing, in the most complete place."""
-    best: tuple[Path | None, list[str]] = None, list(part.files)
-    repository = part.repository
-    for root in repository_folders(directory, repository.name, repository.revision):
+def _find_source(directory: Path, source: Source) -> tuple[Path | None, list[str]]:
+    """What is opened, and which required files are missing, in the most complete folder."""
+    part = source.part
+    best: tuple[Path | None, list[str]] = None, list(part.required)
+    for root in repository_folders(directory, source.repository, source.revision):
         missing = [
-            file for file in part.files if not any(path.is_file() for path in root.glob(file))
+            file for file in part.required if not any(path.is_file() for path in root.glob(file))
         ]
         if part.index is not None and part.index not in missing:
             missing += _missing_shards(root / part.index, part.index)
@@ -217,7 +231,7 @@ def _find_part(directory: Path, part: Part) -> tuple[Path | None, list[str]]:
 
 
 def _missing_shards(index: Path, name: str) -> list[str]:
-    """The shards which an index names and that are not beside it; the audio part is no shard."""
+    """The shards that an index names and that are not beside it; the audio layers are no shard."""
     try:
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -238,7 +252,7 @@ def _is_folder(directory: Path) -> bool:
     return (directory / PIPELINE_INDEX).is_file() or (directory / "transformer").is_dir()
 
 
-def _folder(directory: Path) -> WeightFiles:
+def _folder(directory: Path) -> ComponentFiles:
     absent = [name for name in COMPONENTS if not (directory / name).is_dir()]
     if absent:
         raise CheckpointMismatch(f"{name}: missing folder" for name in absent)
@@ -255,7 +269,7 @@ def _folder(directory: Path) -> WeightFiles:
     index = directory / PIPELINE_INDEX
     if index.is_file():
         paths["pipeline_index"] = index
-    return WeightFiles(weight_set=FOLDER, kind=_kind(index), profile=None, **paths)
+    return ComponentFiles(weight_set=FOLDER, kind=_kind(index), profile=None, **paths)
 
 
 def _kind(index: Path) -> Kind:

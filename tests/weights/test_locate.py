@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.engines.diffusion.published import WEIGHT_SETS
-from multitalk.engines.diffusion.weight_files import CheckpointMismatch, find_weight_files
+from multitalk.weights.locate import CheckpointMismatch, find_components
+from multitalk.weights.sets import load_manifest
 from patience import PATIENCE_SECONDS
 
 WAN = "Wan-AI/Wan2.1-I2V-14B-480P"
@@ -68,7 +68,7 @@ def test_repositories_are_found_by_name_with_organisation_or_in_the_hub_s_cache(
     name, files, place, tmp_path
 ):
     write(tmp_path, files, place)
-    found = find_weight_files(tmp_path)
+    found = find_components(tmp_path)
     assert found.weight_set == name
     assert found.kind == ("infinitetalk" if "infinitetalk" in name else "multitalk")
     assert found.vae == tmp_path / place(WAN) / "Wan2.1_VAE.pth"
@@ -80,22 +80,22 @@ def test_repositories_are_found_by_name_with_organisation_or_in_the_hub_s_cache(
 def test_what_a_set_opens(tmp_path):
     write(tmp_path, [*INT8_FUSIONX, *BF16])
     wan, multitalk = tmp_path / by_name(WAN), tmp_path / by_name(MULTITALK)
-    stored = find_weight_files(tmp_path, "int8-fusionx")
+    stored = find_components(tmp_path, "int8-fusionx")
     assert stored.transformer == multitalk / "quant_models/quant_model_int8_FusionX.safetensors"
     assert stored.transformer_config == wan / "config.json"
     assert stored.text_encoder == multitalk / "quant_models/t5_int8.safetensors"
-    assert stored.audio_part is None
-    whole = find_weight_files(tmp_path, "bf16")
+    assert stored.audio_layers is None
+    whole = find_components(tmp_path, "bf16")
     assert (whole.transformer, whole.transformer_config) == (wan, None)
-    assert whole.audio_part == multitalk / AUDIO
+    assert whole.audio_layers == multitalk / AUDIO
     assert whole.text_encoder == wan / T5
-    assert find_weight_files(tmp_path) == stored  # the first in the order of WEIGHT_SETS
-    assert next(iter(WEIGHT_SETS)) == "int8-fusionx"
+    assert find_components(tmp_path) == stored  # the first in the manifest's order
+    assert next(iter(load_manifest().sets)) == "int8-fusionx"
 
 
 def test_the_text_encoder_may_come_from_the_sister_repository(tmp_path):
     write(tmp_path, [*INFINITETALK_INT8[:-1], (MULTITALK, "quant_models/t5_int8.safetensors")])
-    found = find_weight_files(tmp_path)
+    found = find_components(tmp_path)
     assert found.text_encoder.parts[-3] == by_name(MULTITALK)
     assert found.transformer.parts[-3] == by_name(INFINITETALK)
 
@@ -125,7 +125,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_text_encoder_serves_any_network(name, text_encoder, tmp_path):
     write(tmp_path, [*COMMON, *NETWORKS[name], text_encoder])
-    found = find_weight_files(tmp_path)
+    found = find_components(tmp_path)
     assert found.weight_set == name
     assert found.text_encoder == tmp_path / by_name(text_encoder[0]) / text_encoder[1]
     assert found.profile == ("fusionx" if name.endswith("fusionx") else None)
@@ -133,7 +133,7 @@ def test_any_text_encoder_serves_any_network(name, text_encoder, tmp_path):
 
 def test_a_set_s_own_text_encoder_is_taken_first(tmp_path):
     write(tmp_path, [*COMMON, *NETWORKS["infinitetalk-multi-fp8-fusionx"], *TEXT_ENCODERS])
-    assert find_weight_files(tmp_path).text_encoder.name == "t5_fp8.safetensors"
+    assert find_components(tmp_path).text_encoder.name == "t5_fp8.safetensors"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -141,17 +141,17 @@ def test_a_set_s_own_text_encoder_is_taken_first(tmp_path):
 def test_the_set_whose_network_is_there_is_the_one_that_lacks_files(name, others, tmp_path):
     write(tmp_path, [*others[1:], *NETWORKS[name]])
     with pytest.raises(CheckpointMismatch, match=f"multitalk fetch {name} completes it"):
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
 
 
 @pytest.mark.parametrize("repository", [WAN, MULTITALK])
-def test_with_the_authors_index_the_audio_part_may_be_linked_into_wan_s_folder_or_not(
+def test_with_the_authors_index_the_audio_layers_may_be_linked_into_wan_s_folder_or_not(
     repository, tmp_path
 ):
     write(tmp_path, [*BASE, (repository, AUDIO)])
     replaced = {"weight_map": {"a": SHARD, "b": AUDIO}}
     (tmp_path / by_name(WAN) / INDEX).write_text(json.dumps(replaced))
-    assert find_weight_files(tmp_path).audio_part == tmp_path / by_name(repository) / AUDIO
+    assert find_components(tmp_path).audio_layers == tmp_path / by_name(repository) / AUDIO
 
 
 def test_of_several_snapshots_the_referred_one_is_taken(tmp_path):
@@ -161,10 +161,10 @@ def test_of_several_snapshots_the_referred_one_is_taken(tmp_path):
         files = [(where, path) for where, path in INT8_FUSIONX if where == repository]
         write(tmp_path, files, lambda name: in_cache(name).replace("abc", "def"))
         with pytest.raises(CheckpointMismatch):
-            find_weight_files(tmp_path)
+            find_components(tmp_path)
         (cache / "refs" / reference).parent.mkdir(parents=True)
         (cache / "refs" / reference).write_text("def\n")
-        found = find_weight_files(tmp_path)
+        found = find_components(tmp_path)
     assert {found.vae.parts[-2], found.audio_encoder.parts[-1]} == {"def"}
 
 
@@ -172,7 +172,7 @@ def test_all_that_is_missing_of_the_closest_set_is_said_with_its_publisher(tmp_p
     absent = [(WAV2VEC2, "model.safetensors"), (WAN, SHARD)]
     write(tmp_path, [file for file in BF16 if file not in absent])
     with pytest.raises(CheckpointMismatch) as caught:
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
     first, *missing = caught.value.problems
     assert first == "weight set bf16 is not whole: multitalk fetch bf16 completes it"
     assert set(missing) == {
@@ -186,25 +186,25 @@ def test_a_network_that_is_there_in_part_says_which_set_is_meant(tmp_path):
     shards = {str(number): SHARD.replace("00001-", f"0000{number}-") for number in range(1, 8)}
     (tmp_path / by_name(WAN) / INDEX).write_text(json.dumps({"weight_map": shards}))
     with pytest.raises(CheckpointMismatch, match="multitalk fetch bf16 completes it") as caught:
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
     assert len(caught.value.problems) == 1 + 6
 
 
 def test_a_set_that_cannot_be_fetched_is_the_closest_where_its_network_is_there(tmp_path):
     write(tmp_path, [*COMMON[:-1], (MULTITALK, "quant_models/dit_model_fp8.safetensors")])
     with pytest.raises(CheckpointMismatch, match="set fp8 is not whole: put these files there"):
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
     other = tmp_path / "other"
     write(other, [file for file in BF16 if file != (WAN, SHARD)])
     two_shards = {"weight_map": {"a": SHARD, "b": SHARD.replace("00001-", "00002-")}}
     (other / by_name(WAN) / INDEX).write_text(json.dumps(two_shards))
     with pytest.raises(CheckpointMismatch, match="multitalk fetch"):  # not the .pth, one file less
-        find_weight_files(other)
+        find_components(other)
 
 
 def test_an_empty_directory_lacks_the_default_set(tmp_path):
     with pytest.raises(CheckpointMismatch, match="multitalk fetch int8-fusionx") as caught:
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
     missing = {tuple(problem.split(": ")[:2]) for problem in caught.value.problems[1:]}
     expected = {
         (where.replace(WAV2VEC2, f"{WAV2VEC2} at refs/pr/1"), path)
@@ -216,9 +216,9 @@ def test_an_empty_directory_lacks_the_default_set(tmp_path):
 def test_a_named_set_is_that_one_or_an_error(tmp_path):
     write(tmp_path, INT8_FUSIONX)
     with pytest.raises(CheckpointMismatch, match=f"{WAN}: {INDEX}: missing"):
-        find_weight_files(tmp_path, "bf16")
+        find_components(tmp_path, "bf16")
     with pytest.raises(CheckpointMismatch, match="no weight set int4: there are folder, int8-fus"):
-        find_weight_files(tmp_path, "int4")
+        find_components(tmp_path, "int4")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": []}'])
@@ -226,12 +226,12 @@ def test_an_index_that_names_no_files_is_missing(content, tmp_path):
     write(tmp_path, BF16)
     (tmp_path / by_name(WAN) / INDEX).write_text(content)
     with pytest.raises(CheckpointMismatch, match=f"{INDEX} as it was published"):
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
 
 
 def test_a_file_of_the_whole_network_may_have_any_name(tmp_path):
     write(tmp_path, [*COMMON, (WAN, T5), (INFINITETALK, "my run.pth")])
-    found = find_weight_files(tmp_path)
+    found = find_components(tmp_path)
     assert found.weight_set == "infinitetalk-pth"
     assert found.transformer == tmp_path / by_name(INFINITETALK) / "my run.pth"
 
@@ -244,18 +244,18 @@ def test_an_index_of_components_that_makes_no_sense_is_refused(index, said, tmp_
     for name in ("transformer", "text_encoder", "tokenizer", "image_encoder", "vae"):
         (tmp_path / name).mkdir()
     with pytest.raises(CheckpointMismatch, match="audio_encoder: missing folder"):
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
     (tmp_path / "audio_encoder").mkdir()
-    assert find_weight_files(tmp_path).kind == "multitalk"
+    assert find_components(tmp_path).kind == "multitalk"
     (tmp_path / "model_index.json").write_text(index)
     with pytest.raises(CheckpointMismatch, match=f"model_index.json: {said}"):
-        find_weight_files(tmp_path)
+        find_components(tmp_path)
 
 
 def test_torch_is_not_needed():
     code = (
-        "import sys; from multitalk.engines.diffusion import weight_files;"
+        "import sys; from multitalk.weights import locate;"
         "assert not {'torch', 'diffusers', 'transformers', 'numpy'} & set(sys.modules)"
     )
-    source = Path(__file__).parents[3] / "src"
+    source = Path(__file__).parents[2] / "src"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=source, timeout=PATIENCE_SECONDS)
