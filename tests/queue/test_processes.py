@@ -178,7 +178,7 @@ def test_no_job_is_lost_or_done_twice_while_workers_and_sender_are_killed(
 async def test_jobs_survive_a_nats_server_that_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
     monkeypatch.setattr(jetstream_store, "ANSWER_SECONDS", 1.0)
     server = NatsServer(tmp_path / "nats")
     server.start()
@@ -268,7 +268,7 @@ async def test_a_refusal_does_not_tell_the_password() -> None:
 
 
 async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
+    jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
     monkeypatch.setattr(jetstream_store, "CONNECT_SECONDS", 1.0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -280,9 +280,9 @@ async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatc
 async def test_a_server_that_answers_late_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
     monkeypatch.setattr(store, "ANSWER_SECONDS", 2.0)
-    connected = store._connected
+    connected = store._connect
     server = NatsServer(tmp_path / "nats")
 
     async def then_busy(servers: list[str]) -> object:
@@ -291,7 +291,7 @@ async def test_a_server_that_answers_late_is_waited_for(
         asyncio.get_running_loop().call_later(3.0, server.go_on)
         return client
 
-    monkeypatch.setattr(store, "_connected", then_busy)
+    monkeypatch.setattr(store, "_connect", then_busy)
     server.start()
     try:
         queue = await open_queue(server.url)
@@ -302,15 +302,15 @@ async def test_a_server_that_answers_late_is_waited_for(
 
 
 def test_the_servers_of_a_cluster_share_user_and_copies() -> None:
-    store = pytest.importorskip("multitalk.serving.queue.jetstream_connection")
-    assert store.parsed("tls://me:pw@a:4222,b:4223?replicas=3") == (
+    store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
+    assert store.parse_url("tls://me:pw@a:4222,b:4223?replicas=3") == (
         ["tls://me:pw@a:4222", "tls://me:pw@b:4223"],
         3,
     )
-    assert store.parsed("nats://a") == (["nats://a"], 1)
+    assert store.parse_url("nats://a") == (["nats://a"], 1)
     for query in ("replicas=2", "replicas=", "copies=3"):
         with pytest.raises(InvalidRequest):
-            store.parsed(f"nats://a?{query}")
+            store.parse_url(f"nats://a?{query}")
 
 
 async def test_nats_with_a_password(tmp_path: Path) -> None:
@@ -338,16 +338,16 @@ async def test_a_file_that_is_no_queue_is_told(tmp_path: Path) -> None:
 async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
     job = await queue.submit(Submission(input={"prompt": "first"}))
-    file = queue._file  # type: ignore[attr-defined]
-    # SQLite's own way to play a full disk; a real one gives the same error.
-    pages = await file.read(lambda base: base.execute("PRAGMA page_count").fetchone()[0])
-    await file.read(lambda base: base.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
+    connection = queue._connection  # type: ignore[attr-defined]
+    # SQLite can simulate a full disk; a real one raises the same error.
+    pages = await connection.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    await connection.read(lambda db: db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
     large = Submission(input={"prompt": "x" * 40_000})
     with pytest.raises(QueueUnavailable) as caught:
         await queue.submit(large)
     assert caught.value.key == "queue_full"
     assert (await queue.get(job.id)).status is JobStatus.IN_QUEUE
-    await file.read(lambda base: base.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await connection.read(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
     await queue.submit(large)
     assert (await queue.counts()).in_queue == 2
     lease = await queue.claim("worker", wait=1)

@@ -4,7 +4,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest, QueueUnavailable
-from multitalk.serving.queue.base import JobQueue, MediaStore
+from multitalk.serving.queue.base import JobQueue
+from multitalk.serving.queue.media import MediaStore
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,
     FINAL,

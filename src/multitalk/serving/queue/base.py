@@ -1,4 +1,4 @@
-"""What every queue does: `JobQueue`, a template over a store, and `MediaStore`, its files.
+"""The job queue: `JobQueue`, a template that SQLite and JetStream stores complete.
 
     submit -> IN_QUEUE -> claim -> IN_PROGRESS -> finish -> COMPLETED, FAILED or TIMED_OUT
                  ^                     |
@@ -23,14 +23,14 @@ methods in the event loop that opened the queue; several processes may open the 
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
+from multitalk.serving.queue.media import MediaStore
 from multitalk.serving.queue.records import (
     RETRYABLE,
     Counts,
@@ -48,56 +48,6 @@ CLAIM_SECONDS = 0.5  # longest wait of one attempt to claim, which is never inte
 STALL_SECONDS = 5.0  # longest pause between two observations of a lease that counts in full
 
 Transition = Callable[[Job], Job]
-
-
-class MediaStore(ABC):
-    """Files of jobs: videos, their pieces, and uploads. They are removed with the job.
-
-    The store chooses names, `JOB_ID/TOKEN.SUFFIX`; a name of any other form is unknown. Methods
-    raise QueueUnavailable where the store is full or cannot be reached.
-    """
-
-    @property
-    @abstractmethod
-    def directory(self) -> Path | None:
-        """The directory of the files, which may not exist yet; None: on another machine."""
-
-    @abstractmethod
-    async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
-        """Store a file under a new name.
-
-        Args:
-            source: The bytes, or a file, which stays in place and must not be changed afterwards.
-            job_id: The job that owns the file.
-            suffix: Letters and digits after a dot, such as `.mp4`.
-
-        Returns:
-            The name.
-        """
-
-    @abstractmethod
-    async def size(self, name: str) -> int:
-        """Size of a file in bytes.
-
-        Raises:
-            NotFound: There is no such file.
-        """
-
-    @abstractmethod
-    def read(self, name: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Bytes `start` to `end` (exclusive; None: the file's end), in chunks of up to 1 MiB.
-
-        Raises:
-            NotFound: There is no such file; raised at the first chunk.
-        """
-
-    @abstractmethod
-    async def job_bytes(self, job_id: str) -> int:
-        """Total size of a job's files; 0 where it has none."""
-
-    @abstractmethod
-    async def remove_job(self, job_id: str) -> None:
-        """Remove all files of a job."""
 
 
 class JobQueue(ABC):

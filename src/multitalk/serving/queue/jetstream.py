@@ -1,11 +1,11 @@
 """A queue on NATS JetStream, for many machines.
 
-The state of a job is an entry of a bucket, changed by compare-and-set, and nothing else decides.
-Everybody follows the bucket; a worker picks the job whose owner's turn it is and tries to claim it,
-and where another was faster, it picks again.
+The only authority is a job's entry in a bucket, which is changed by compare-and-set. Every process
+follows the bucket. A worker picks the job whose owner's turn it is and tries to claim it; if
+another was faster, it picks again.
 
-A batch is stored job by job. Until its last one is there, which names itself in all the others, no
-worker takes any of them; where its sender died before that, `sweep` removes them.
+A batch is stored job by job; each job names the last one. No job of it can be claimed until the
+last one is stored. If the client dies before that, `sweep` deletes them.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
 from multitalk.serving.queue.base import JobQueue, Transition, sum_counts, unknown_job
-from multitalk.serving.queue.jetstream_connection import (
+from multitalk.serving.queue.jetstream_store import (
     WRONG_SEQUENCE,
+    JetStreamMedia,
     Store,
     connect,
     translate_errors,
 )
-from multitalk.serving.queue.jetstream_media import JetStreamMedia
 from multitalk.serving.queue.kv_cache import JobCache
 from multitalk.serving.queue.records import (
     Counts,
@@ -39,9 +39,9 @@ from multitalk.serving.queue.records import (
 )
 from multitalk.serving.queue.transitions import QueueConfig
 
-UNFINISHED_SECONDS = 60.0  # how old a job is before its batch is taken for never finished
-TIDY_SECONDS = 600.0  # how often marks of removed jobs are removed themselves
-INLINE_BYTES = 256 * 2**10  # of a submission; a larger one is an object
+INCOMPLETE_SECONDS = 60.0  # age of a job whose batch is still incomplete, to be deleted
+PURGE_SECONDS = 600.0  # how often delete markers are removed
+INLINE_BYTES = 256 * 2**10  # a larger submission is an object
 
 
 class JetStreamQueue(JobQueue):
@@ -54,12 +54,12 @@ class JetStreamQueue(JobQueue):
         self.media = JetStreamMedia(store)
         self._store = store
         self._cache = JobCache(store.state)
-        self._arriving: Counter[str] = Counter()  # jobs of each owner that are being stored
-        self._tidy_at = time.monotonic()
+        self._arriving: Counter[str] = Counter()  # by owner: jobs being stored
+        self._purge_at = time.monotonic()
 
     @classmethod
     async def open(cls, url: str, config: QueueConfig | None = None) -> "JetStreamQueue":
-        """Open the queue on a server, where all it needs is made if it is not there.
+        """Open the queue on a server; its buckets are made if they do not exist.
 
         Raises:
             QueueUnavailable: No server answers, or it refuses.
@@ -76,16 +76,17 @@ class JetStreamQueue(JobQueue):
             await self._cache.close()
             await self._store.client.close()
 
+    @override
     async def submit_all(
         self, submissions: Sequence[Submission], *, max_waiting: int | None = None
     ) -> list[Job]:
-        """As `JobQueue.submit_all`: what each job needs, then the job."""
+        # what each job needs, then the job
         owner, number = submissions[0].owner, len(submissions)
         with translate_errors():
-            kept = [await self._sent_before(submission) for submission in submissions]
+            kept = [await self._find_submitted(submission) for submission in submissions]
         new = kept.count(None)
         transitions.check_waiting_limit(
-            self._waiting_of(owner) + self._arriving[owner], new, max_waiting
+            self._waiting_count(owner) + self._arriving[owner], new, max_waiting
         )
         self._arriving[owner] += number
         try:
@@ -98,7 +99,7 @@ class JetStreamQueue(JobQueue):
     ) -> list[Job]:
         now = self.config.clock()
         jobs = [
-            job or await self._named(transitions.accept(submission, now))
+            job or await self._with_reserved_id(transitions.accept(submission, now))
             for job, submission in zip(kept, submissions, strict=True)
         ]
         new = [number for number, job in enumerate(kept) if job is None]
@@ -113,21 +114,21 @@ class JetStreamQueue(JobQueue):
                 if revision is not None:
                     stored.append((jobs[number], revision))
         except BaseException:
-            await self._take_back(stored)
+            await self._roll_back(stored)
             raise
         for job, _ in stored[:-1]:
             with suppress(QueueUnavailable, NotFound):  # `sweep` does it, too
                 await self._change(job.id, transitions.complete_batch)
         return jobs
 
-    async def _take_back(self, stored: list[tuple[Job, int]]) -> None:
-        """Remove jobs of a batch that will not be whole."""
+    async def _roll_back(self, stored: list[tuple[Job, int]]) -> None:
+        """Delete the stored jobs of a batch that failed."""
         with suppress(QueueUnavailable), translate_errors():  # else `sweep` does it
             for job, revision in stored:
-                await self._forget(job, revision)
+                await self._delete(job, revision)
 
-    async def _sent_before(self, submission: Submission) -> Job | None:
-        """The job that was sent with the same idempotency key."""
+    async def _find_submitted(self, submission: Submission) -> Job | None:
+        """The job with the submission's idempotency key."""
         if submission.idempotency_key is None:
             return None
         try:
@@ -137,28 +138,33 @@ class JetStreamQueue(JobQueue):
         job = await self._find((entry.value or b"").decode())
         return job and transitions.check_same_request(job, submission)
 
-    async def _named(self, job: Job) -> Job:
-        """A new job with the id that its idempotency key has."""
+    async def _with_reserved_id(self, job: Job) -> Job:
+        """A new job with the id that is stored for its idempotency key."""
         if job.idempotency_key is None:
             return job
         with translate_errors():
-            return job.model_copy(update={"id": await self._reserve(job)})
+            try:
+                await self._store.keys.create(_key(job), job.id.encode())
+            except KeyWrongLastSequenceError:
+                stored = (await self._store.keys.get(_key(job))).value or b""
+                return job.model_copy(update={"id": stored.decode()})
+        return job
 
     async def _store_job(self, job: Job, submission: Submission) -> tuple[Job, int | None]:
-        """Store one job; it, or the one that another sent at the same time, and its revision."""
+        """Store a job; it and its revision, or the one that another process stored and None."""
         with translate_errors():
-            await self._keep_submission(job, submission)
+            await self._store_submission(job, submission)
             try:
-                revision = await self._store.state.create(job.id, _packed(job))
+                revision = await self._store.state.create(job.id, _encode(job))
             except KeyWrongLastSequenceError as error:
                 kept = await self._find(job.id)
                 if job.idempotency_key is None or kept is None:
                     raise Conflict("job_key_reused") from error
                 return transitions.check_same_request(kept, submission), None
-        self._cache.note(job, revision)
+        self._cache.store(job, revision)
         return job, revision
 
-    def _waiting_of(self, owner: str) -> int:
+    def _waiting_count(self, owner: str) -> int:
         return sum(job.owner == owner for job in self._cache.waiting())
 
     @override
@@ -195,14 +201,14 @@ class JetStreamQueue(JobQueue):
             for _, job in self._cache.jobs()
             if status in (None, job.status) and owner in (None, job.owner)
         ]
-        found.sort(key=_age, reverse=True)
+        found.sort(key=_creation_order, reverse=True)
         last = self._cache.get(before) if before else None
         if last is not None:
-            found = [job for job in found if _age(job) < _age(last)]
+            found = [job for job in found if _creation_order(job) < _creation_order(last)]
         return found[:limit]
 
+    @override
     async def wait_for_change(self, job_id: str, *, seen: int, timeout: float) -> Job:
-        """As `JobQueue.wait_for_change`."""
         await self._cache.wait(job_id, seen=seen, timeout=timeout)
         return await self.get(job_id)
 
@@ -214,7 +220,7 @@ class JetStreamQueue(JobQueue):
             for number in range(max(after + 1, job.first_piece), job.next_piece):
                 try:
                     entry = await self._store.pieces.get(f"{job_id}.{job.token}.{number}")
-                except KeyNotFoundError:  # the job was forgotten, or sent again, meanwhile
+                except KeyNotFoundError:  # the job was deleted, or retried, meanwhile
                     break
                 found.append(PieceRecord.from_json(entry.value or b""))
         return found
@@ -223,7 +229,7 @@ class JetStreamQueue(JobQueue):
     async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
         def transition(job: Job) -> Job:
             after = transitions.retry(job, self.config.clock())
-            transitions.check_waiting_limit(self._waiting_of(job.owner), 1, max_waiting)
+            transitions.check_waiting_limit(self._waiting_count(job.owner), 1, max_waiting)
             return after
 
         return await self._change(job_id, transition)
@@ -232,18 +238,20 @@ class JetStreamQueue(JobQueue):
     async def ahead(self, job_id: str) -> int:
         own = await self.get(job_id)
         is_low = own.policy.low_priority
-        lines: dict[str, list[Job]] = {own.owner: []}
-        sooner = sum(job.status is JobStatus.IN_PROGRESS for _, job in self._cache.jobs())
+        by_owner: dict[str, list[Job]] = {own.owner: []}
+        before = sum(job.status is JobStatus.IN_PROGRESS for _, job in self._cache.jobs())
         for job in self._cache.waiting():
             if job.policy.low_priority is is_low:
-                lines.setdefault(job.owner, []).append(job)
+                by_owner.setdefault(job.owner, []).append(job)
             else:
-                sooner += is_low
-        line = lines.pop(own.owner)
-        others = [(len(jobs), self._order(min(jobs, key=_age_here))) for jobs in lines.values()]
-        place = sum(_age_here(job) < _age_here(own) for job in line)
-        return sooner + transitions.jobs_ahead(
-            place, self._order(min([*line, own], key=_age_here)), others
+                before += is_low
+        same_owner = by_owner.pop(own.owner)
+        others = [
+            (len(jobs), self._turn(min(jobs, key=_queue_order))) for jobs in by_owner.values()
+        ]
+        place = sum(_queue_order(job) < _queue_order(own) for job in same_owner)
+        return before + transitions.jobs_ahead(
+            place, self._turn(min([*same_owner, own], key=_queue_order)), others
         )
 
     @override
@@ -258,7 +266,7 @@ class JetStreamQueue(JobQueue):
             if job.status is JobStatus.IN_QUEUE and owner in (None, job.owner)
         ]
         with translate_errors():
-            return sum([await self._forget(job, revision) for revision, job in waiting])
+            return sum([await self._delete(job, revision) for revision, job in waiting])
 
     @override
     async def counts(self) -> Counts:
@@ -296,36 +304,38 @@ class JetStreamQueue(JobQueue):
         now = self.config.clock()
         for revision, job in self._cache.jobs():
             if job.batch is not None:
-                await self._judge_part(job, revision, now)
+                await self._resolve_batch(job, revision, now)
             if now < transitions.due(job):
                 continue
             if job.is_final:
                 with translate_errors():
-                    await self._forget(job, revision)
+                    await self._delete(job, revision)
             else:
                 with suppress(NotFound):
                     await self._change(
                         job.id, lambda job: transitions.expire(job, now, self.config) or job
                     )
-        if time.monotonic() >= self._tidy_at:
-            self._tidy_at = time.monotonic() + TIDY_SECONDS
+        if time.monotonic() >= self._purge_at:
+            self._purge_at = time.monotonic() + PURGE_SECONDS
             with translate_errors():
-                await self._store.state.purge_deletes(olderthan=round(TIDY_SECONDS))
+                await self._store.state.purge_deletes(olderthan=round(PURGE_SECONDS))
 
-    async def _judge_part(self, job: Job, revision: int, now: float) -> None:
-        """Let a job of a batch go, or remove it, where its sender died meanwhile."""
-        if self._cache.is_whole(job):
+    async def _resolve_batch(self, job: Job, revision: int, now: float) -> None:
+        """Complete or delete a job of a batch whose client died."""
+        if self._cache.is_complete(job):
             with suppress(NotFound):
                 await self._change(job.id, transitions.complete_batch)
-        elif now > job.created_at + UNFINISHED_SECONDS:
+        elif now > job.created_at + INCOMPLETE_SECONDS:
             with translate_errors():
-                await self._forget(job, revision)
+                await self._delete(job, revision)
 
+    @override
     async def _running(self) -> list[Job]:
         running = [job for _, job in self._cache.jobs() if job.status is JobStatus.IN_PROGRESS]
-        return sorted(running, key=_age)
+        return sorted(running, key=_creation_order)
 
-    async def _change(self, job_id: str, transition: Transition, *, durable: bool = True) -> Job:  # noqa: ARG002
+    @override
+    async def _change(self, job_id: str, transition: Transition, *, durable: bool = True) -> Job:
         while True:
             with translate_errors():
                 try:
@@ -335,44 +345,46 @@ class JetStreamQueue(JobQueue):
                 job = Job.from_json(entry.value or b"")
                 after = transition(job)
                 if after is job:
-                    self._cache.note(job, entry.revision or 0)
+                    self._cache.store(job, entry.revision or 0)
                     return job
                 try:
                     revision = await self._store.state.update(
-                        job_id, _packed(after), last=entry.revision
+                        job_id, _encode(after), last=entry.revision
                     )
                 except KeyWrongLastSequenceError:
-                    continue  # somebody else was faster: look again
-                self._cache.note(after, revision)
+                    continue  # another process was faster
+                self._cache.store(after, revision)
                 return after
 
+    @override
     async def _claim_job(self, worker_id: str, wait: float) -> Job | None:
         waiting = self._cache.waiting()
         if not waiting:
             if wait > 0:
                 await self._cache.wait_for_work(wait)
             return None
-        is_ours = False
+        is_claimed = False
 
         def transition(job: Job) -> Job:
-            nonlocal is_ours
+            nonlocal is_claimed
             now, turn = self.config.clock(), self._cache.next_turn()
             after = transitions.claim(job, worker_id, now, self.config, turn=turn)
-            is_ours = after is not job and after.status is JobStatus.IN_PROGRESS
+            is_claimed = after is not job and after.status is JobStatus.IN_PROGRESS
             return after
 
-        first = min(waiting, key=lambda job: (job.policy.low_priority, *self._order(job)))
+        first = min(waiting, key=lambda job: (job.policy.low_priority, *self._turn(job)))
         try:
             job = await self._change(first.id, transition)
         except NotFound:
             self._cache.drop(first.id)
             return None
-        return job if is_ours else None
+        return job if is_claimed else None
 
-    def _order(self, job: Job) -> transitions.Turn:
-        """When a job is claimed that is its owner's first."""
-        return (self._cache.turn(job.owner), *_age_here(job))
+    def _turn(self, job: Job) -> transitions.Turn:
+        """The turn of a job that is its owner's first."""
+        return (self._cache.turn(job.owner), *_queue_order(job))
 
+    @override
     async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
         piece = PieceRecord(number=job.next_piece, output=dict(output))
         with translate_errors():
@@ -380,29 +392,21 @@ class JetStreamQueue(JobQueue):
                 f"{job.id}.{job.token}.{job.next_piece}", piece.to_json().encode()
             )
 
-    async def _reserve(self, job: Job) -> str:
-        """The id of the job that has an idempotency key: this one's if it is new."""
-        try:
-            await self._store.keys.create(_key(job), job.id.encode())
-        except KeyWrongLastSequenceError:
-            return ((await self._store.keys.get(_key(job))).value or b"").decode()
-        return job.id
-
-    async def _keep_submission(self, job: Job, submission: Submission) -> None:
-        """Store what was sent; it may be there, of a sender that was faster or died.
+    async def _store_submission(self, job: Job, submission: Submission) -> None:
+        """Store a submission, unless the same one is stored already.
 
         Raises:
-            Conflict: Something else was sent.
+            Conflict: Another one is stored.
         """
         try:
-            content = await self._packed(job.id, submission)
+            content = await self._encode_submission(job.id, submission)
             await self._store.submissions.create(job.id, content)
         except KeyWrongLastSequenceError as error:
             if (await self.submission(job.id)).fingerprint() != job.fingerprint:
                 raise Conflict("job_key_reused") from error
 
-    async def _packed(self, job_id: str, submission: Submission) -> bytes:
-        """A submission as an entry: itself, or the name of the object that it is."""
+    async def _encode_submission(self, job_id: str, submission: Submission) -> bytes:
+        """A submission as JSON, or the name of the object that has it."""
         content = submission.to_json().encode()
         if len(content) <= INLINE_BYTES:
             return content
@@ -415,8 +419,8 @@ class JetStreamQueue(JobQueue):
             return None
         return Job.from_json(entry.value or b"")
 
-    async def _forget(self, job: Job, revision: int) -> bool:
-        """Remove a job and all that it has, unless it has changed."""
+    async def _delete(self, job: Job, revision: int) -> bool:
+        """Delete a job and all its data, unless it has changed; whether it was deleted."""
         try:
             await self._store.state.delete(job.id, last=revision)
         except APIError as error:
@@ -424,28 +428,28 @@ class JetStreamQueue(JobQueue):
                 raise
             return False
         self._cache.drop(job.id)
-        await self._store.forget("submissions", job.id)
-        await self._store.forget("pieces", f"{job.id}.>")
+        await self._store.purge("submissions", job.id)
+        await self._store.purge("pieces", f"{job.id}.>")
         if job.idempotency_key is not None:
-            await self._store.forget("keys", _key(job))
+            await self._store.purge("keys", _key(job))
         await self.media.remove_job(job.id)
         return True
 
 
 def _key(job: Job | Submission) -> str:
-    """An idempotency key, any text, as a key of a bucket."""
+    """A bucket's key for an idempotency key, which may be any text."""
     text = f"{job.owner}\0{job.idempotency_key}"
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _packed(job: Job) -> bytes:
+def _encode(job: Job) -> bytes:
     return job.to_json().encode()
 
 
-def _age_here(job: Job) -> tuple[float, str]:
-    """An owner's jobs are claimed in this order, the least first."""
+def _queue_order(job: Job) -> tuple[float, str]:
+    """Sort key: an owner's jobs are claimed in this order."""
     return job.queued_at, job.id
 
 
-def _age(job: Job) -> tuple[float, str]:
+def _creation_order(job: Job) -> tuple[float, str]:
     return job.created_at, job.id

@@ -1,4 +1,4 @@
-"""All jobs of a NATS server as they stand, kept up to date as they change."""
+"""A local copy of all jobs of a NATS server, updated by a watch of their bucket."""
 
 import asyncio
 import contextlib
@@ -12,37 +12,37 @@ from multitalk.serving.queue.records import Job
 
 
 class JobCache:
-    """Jobs by id; what is written here is seen at once, what others write within milliseconds."""
+    """Jobs by id. This process's writes show immediately, others' within milliseconds."""
 
     def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
         self._jobs: dict[str, tuple[int, Job]] = {}
         self._waiting: dict[str, Job] = {}
-        self._ends: dict[int, str] = {}  # jobs in the order in which they were seen to end
-        self._turns: dict[str, int] = {}  # number of each owner's last claim
-        self._beat = asyncio.Event()
+        self._ends: dict[int, str] = {}  # ids in the observed order of their end, by number
+        self._turns: dict[str, int] = {}  # by owner: number of the last claim
+        self._changed = asyncio.Event()
         self._work = asyncio.Event()
         self._numbers = itertools.count(1)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Learn what there is, then follow it."""
+        """Read all jobs, then follow changes."""
         self._watcher = await self._bucket.watchall()
         async for entry in self._watcher:
             if entry is None:
                 break
-            self._learn(entry)
+            self._apply(entry)
         self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
-        """Follow no more."""
+        """Stop following changes."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
             await self._watcher.stop()
 
-    def note(self, job: Job, revision: int) -> None:
-        """A job was written."""
+    def store(self, job: Job, revision: int) -> None:
+        """Store a job that was written, unless a newer revision is known."""
         known = self._jobs.get(job.id)
         if known is not None and known[0] >= revision:
             return
@@ -56,33 +56,33 @@ class JobCache:
             self._waiting.pop(job.id, None)
         if job.is_final and not (known and known[1].is_final):
             self._ends[next(self._numbers)] = job.id
-        self._wake()
+        self._notify()
 
     def drop(self, job_id: str) -> None:
-        """A job was removed."""
+        """Remove a job that was deleted."""
         self._jobs.pop(job_id, None)
         self._waiting.pop(job_id, None)
-        self._wake()
+        self._notify()
 
     def jobs(self) -> list[tuple[int, Job]]:
-        """Every job with its revision, in no order."""
+        """All jobs as (revision, job), unordered."""
         return list(self._jobs.values())
 
     def get(self, job_id: str) -> Job | None:
-        """A job, if it is known."""
+        """A job, or None."""
         known = self._jobs.get(job_id)
         return known[1] if known else None
 
     def waiting(self) -> list[Job]:
-        """Jobs that workers may take, in no order."""
-        return [job for job in self._waiting.values() if self.is_whole(job)]
+        """Jobs that may be claimed, unordered."""
+        return [job for job in self._waiting.values() if self.is_complete(job)]
 
-    def is_whole(self, job: Job) -> bool:
-        """Whether the batch that a job belongs to is stored as a whole."""
+    def is_complete(self, job: Job) -> bool:
+        """Whether a job's batch is stored completely."""
         return job.batch is None or job.batch in self._jobs
 
     def turn(self, owner: str) -> int:
-        """Number of an owner's last claim; 0 where none is known."""
+        """Number of an owner's last claim; 0: none known."""
         return self._turns.get(owner, 0)
 
     def next_turn(self) -> int:
@@ -90,7 +90,7 @@ class JobCache:
         return max(self._turns.values(), default=0) + 1
 
     def ended(self, *, after: int, limit: int) -> list[tuple[int, str]]:
-        """As `JobQueue.ended`."""
+        """Ended jobs, as `JobQueue.ended`."""
         gone = [number for number, job_id in self._ends.items() if job_id not in self._jobs]
         for number in gone:
             del self._ends[number]
@@ -98,31 +98,31 @@ class JobCache:
         return list(itertools.islice(found, limit))
 
     async def wait_for_work(self, seconds: float) -> None:
-        """Wait until another job waits for a worker, for so long at most."""
+        """Wait until another job is IN_QUEUE, for at most some seconds."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._work.wait(), seconds)
 
     async def wait(self, job_id: str, *, seen: int, timeout: float) -> None:
-        """Wait until a job's version is above `seen`, or it is gone."""
+        """Wait until a job's version is above `seen`, or it is deleted."""
         ends = time.monotonic() + timeout
         while (job := self.get(job_id)) is not None and job.version <= seen:
             left = ends - time.monotonic()
             if left <= 0:
                 return
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._beat.wait(), left)
+                await asyncio.wait_for(self._changed.wait(), left)
 
     async def _follow(self) -> None:
         async for entry in self._watcher:
             if entry is not None:
-                self._learn(entry)
+                self._apply(entry)
 
-    def _learn(self, entry: KeyValue.Entry) -> None:
+    def _apply(self, entry: KeyValue.Entry) -> None:
         if entry.operation in (KV_DEL, KV_PURGE):
             self.drop(entry.key)
         elif entry.value:
-            self.note(Job.from_json(entry.value), entry.revision or 0)
+            self.store(Job.from_json(entry.value), entry.revision or 0)
 
-    def _wake(self) -> None:
-        self._beat.set()
-        self._beat = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Media of jobs in a directory: a folder for each job, whole files or none."""
+"""Files of jobs: the store's interface, and files in a directory with a folder per job."""
 
 import asyncio
 import math
@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,40 +15,81 @@ from typing_extensions import override
 
 from multitalk.disk import DISK_FULL
 from multitalk.errors import NotFound, QueueUnavailable
-from multitalk.serving.queue.base import MediaStore
 from multitalk.serving.queue.records import JOB_ID
 
 CHUNK_BYTES = 2**20
 SUFFIX = r"\.[A-Za-z0-9]{1,8}"
 NAME = re.compile(JOB_ID.removesuffix("$") + r"/[0-9a-f]{32}" + SUFFIX + "$")
-ONLY_OURS = 0o700  # of folders: videos of people
+DIRECTORY_MODE = 0o700  # videos of people
 
 
 def new_name(job_id: str, suffix: str) -> str:
-    """A name for a new file of a job.
-
-    Raises:
-        ValueError: The job's id or the suffix is of another form than ours.
-    """
+    """A new name for a file of a job; ValueError for an invalid id or suffix."""
     name = f"{job_id}/{secrets.token_hex(16)}{suffix}"
     if not NAME.match(name):
-        raise ValueError(f"no name of a file: {name}")
+        raise ValueError(f"not a file name: {name}")
     return name
 
 
-def checked(name: str) -> str:
-    """A name that may be one of ours.
-
-    Raises:
-        NotFound: It cannot be.
-    """
+def check_name(name: str) -> str:
+    """The name, if it has the form of a file's name; else NotFound."""
     if not NAME.match(name):
         raise NotFound("upload_unknown")
     return name
 
 
+class MediaStore(ABC):
+    """Files of jobs: videos, their pieces, and uploads. They are removed with the job.
+
+    The store chooses names, `JOB_ID/TOKEN.SUFFIX`; a name of any other form is unknown. Methods
+    raise QueueUnavailable where the store is full or cannot be reached.
+    """
+
+    @property
+    @abstractmethod
+    def directory(self) -> Path | None:
+        """The directory of the files, which may not exist yet; None: on another machine."""
+
+    @abstractmethod
+    async def put(self, source: Path | bytes, *, job_id: str, suffix: str) -> str:
+        """Store a file under a new name.
+
+        Args:
+            source: The bytes, or a file, which stays in place and must not be changed afterwards.
+            job_id: The job that owns the file.
+            suffix: Letters and digits after a dot, such as `.mp4`.
+
+        Returns:
+            The name.
+        """
+
+    @abstractmethod
+    async def size(self, name: str) -> int:
+        """Size of a file in bytes.
+
+        Raises:
+            NotFound: There is no such file.
+        """
+
+    @abstractmethod
+    def read(self, name: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Bytes `start` to `end` (exclusive; None: the file's end), in chunks of up to 1 MiB.
+
+        Raises:
+            NotFound: There is no such file; raised at the first chunk.
+        """
+
+    @abstractmethod
+    async def job_bytes(self, job_id: str) -> int:
+        """Total size of a job's files; 0 where it has none."""
+
+    @abstractmethod
+    async def remove_job(self, job_id: str) -> None:
+        """Remove all files of a job."""
+
+
 class DirectoryMedia(MediaStore):
-    """A `MediaStore` in a directory, which is made when it is first needed."""
+    """Files in a directory, which is made at the first `put`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -69,7 +111,7 @@ class DirectoryMedia(MediaStore):
     @override
     async def size(self, name: str) -> int:
         try:
-            return (await asyncio.to_thread((self.root / checked(name)).stat)).st_size
+            return (await asyncio.to_thread((self.root / check_name(name)).stat)).st_size
         except FileNotFoundError as error:
             raise NotFound("upload_unknown") from error
         except OSError as error:
@@ -93,21 +135,21 @@ class DirectoryMedia(MediaStore):
         except OSError as error:
             raise translate_os_error(error) from error
 
+    @override
     async def remove_job(self, job_id: str) -> None:
-        """As `MediaStore.remove_job`."""
         if re.match(JOB_ID, job_id):
             await asyncio.to_thread(shutil.rmtree, self.root / job_id, ignore_errors=True)
 
     async def jobs(self) -> set[str]:
-        """Jobs that have files."""
+        """Ids of jobs with files."""
         return set(await self.older_than(math.inf))
 
+    @override
     async def job_bytes(self, job_id: str) -> int:
-        """As `MediaStore.job_bytes`."""
         return await asyncio.to_thread(folder_bytes, self.root / job_id)
 
     async def older_than(self, moment: float) -> list[str]:
-        """Jobs whose folder was last changed before a moment, seconds since 1970."""
+        """Ids of jobs whose folder was last changed before a moment, seconds since 1970."""
         return await asyncio.to_thread(self._older_than, moment)
 
     def _older_than(self, moment: float) -> list[str]:
@@ -118,7 +160,7 @@ class DirectoryMedia(MediaStore):
 
     def _put(self, source: Path | bytes, target: Path) -> None:
         for folder in (self.root, target.parent):
-            folder.mkdir(mode=ONLY_OURS, parents=True, exist_ok=True)
+            folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
         try:
             if isinstance(source, bytes) or not _linked(source, partial):
@@ -132,20 +174,20 @@ class DirectoryMedia(MediaStore):
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files in a folder; 0 where there is none."""
+    """Total size of the files in a folder; 0 where there is none."""
     total = 0
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # removed meanwhile
+            with suppress(FileNotFoundError):  # deleted meanwhile
                 total += entry.stat().st_size
     return total
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Give a file a second name; False where the file system does not."""
+    """Hard-link a file; False where the file system cannot."""
     try:
         target.hardlink_to(source)
-    except OSError:  # among them: it is on another disk
+    except OSError:  # it may be on another disk
         return False
     return True
 
@@ -160,14 +202,14 @@ def _copy(source: Path | bytes, target: Path) -> None:
 
 
 def translate_os_error(error: OSError) -> QueueUnavailable:
-    """A disk's failure as ours; its message has no path."""
+    """QueueUnavailable for a disk's error; its message has no path."""
     if error.errno in DISK_FULL:
         return QueueUnavailable("queue_full")
     return QueueUnavailable("queue_failed", reason=os.strerror(error.errno or 0))
 
 
 def _sync(folder: Path) -> None:
-    """Make a new name in a folder last."""
+    """Sync a folder, so that a new name in it is durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What a queue keeps: a job as it was sent, a job as it stands, and who works.
+"""Records of a queue: submissions, jobs, leases, outcomes, pieces and workers.
 
 Times are seconds since 1970 by the clock of the machine that wrote them; durations are seconds.
 """
@@ -36,31 +36,27 @@ Kind = TypeVar("Kind", bound="Stored")
 
 
 class Stored(BaseModel):
-    """What is written as JSON; a newer release's further fields are read over."""
+    """A record that is stored as JSON; fields of a newer release are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     def to_json(self) -> str:
-        """As JSON in ASCII, which carries even half a surrogate pair.
-
-        Raises:
-            ValueError: It has a number that JSON cannot say.
-        """
+        """JSON in ASCII, which can carry half of a surrogate pair; ValueError for NaN."""
         return json.dumps(self.model_dump(mode="json"), allow_nan=False)
 
     @classmethod
     def from_json(cls: type[Kind], text: str | bytes) -> Kind:
-        """What `to_json` was made of."""
+        """The record that `to_json` returned as text."""
         return cls.model_validate(json.loads(text))
 
 
 class Policy(Stored):
-    """How long a job may take, and whether others go first.
+    """Time limits and priority of a job.
 
     Attributes:
-        execution_seconds: For one attempt at it, once a worker has begun.
-        ttl_seconds: From being sent (or sent again) to its end, whatever happens.
-        low_priority: Jobs without this are claimed first.
+        execution_seconds: Limit of one attempt, from its claim.
+        ttl_seconds: Limit from submission or `retry` to the end of the job.
+        low_priority: Whether all other jobs are claimed first.
     """
 
     execution_seconds: Seconds = EXECUTION_SECONDS
@@ -69,20 +65,20 @@ class Policy(Stored):
 
 
 class Submission(Stored):
-    """A job as it was sent. It is kept, unchanged, until the job is forgotten.
+    """A job as it was submitted; stored unchanged until the job is deleted.
 
     Attributes:
-        input: What `parse_request` will read. A source `upload:NAME` is media of this job.
-        webhook: Where the one that serves it tells its end.
-        policy: Limits in time.
-        s3_config: The job's own bucket, as `parse_s3_config` reads it; it has secrets.
-        stream: Whether the video is wanted piece by piece while it is rendered.
-        owner: Who sent it: the id of an API key, never the key.
-        idempotency_key: The same owner's same key is the same job.
-        retention_seconds: How long the job is remembered after its end.
-        job_id: From `new_job_id`, for one whose uploads were stored before it was sent.
-        digest: Of the request as its sender wrote it, where `input` differs from that: uploads are
-            stored anew, under new names, for a request that is sent again.
+        input: The input of `parse_request`. A source `upload:NAME` is a file of this job.
+        webhook: URL to which the server posts the job's end.
+        policy: Time limits and priority.
+        s3_config: The job's own bucket, as for `parse_s3_config`; it has secrets.
+        stream: Whether the video is delivered in pieces while it is rendered.
+        owner: Id of the API key, never the key itself.
+        idempotency_key: Submissions of one owner with the same key are the same job.
+        retention_seconds: How long the job is kept after its end.
+        job_id: From `new_job_id`, for a job whose uploads were stored before its submission.
+        digest: SHA-256 of the client's request, where `input` differs from it: a repeated request's
+            uploads are stored again under new names.
     """
 
     input: Any
@@ -97,45 +93,45 @@ class Submission(Stored):
     digest: str | None = None
 
     def fingerprint(self) -> str:
-        """Equal for equal requests: what an idempotency key is compared with."""
+        """A digest that is equal for equal requests."""
         if self.digest is not None:
             return self.digest
-        told = self.model_dump(mode="json", exclude={"job_id", "idempotency_key"})
-        text = json.dumps(told, sort_keys=True, allow_nan=False)
+        request = self.model_dump(mode="json", exclude={"job_id", "idempotency_key"})
+        text = json.dumps(request, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 class Job(Stored):
-    """A job as it stands: small, without its input.
+    """The current state of a job: small, without its input.
 
     Attributes:
-        id: Ours.
-        status: Where it is.
-        version: Counts its changes.
+        id: Its id.
+        status: Its state.
+        version: Number of its changes.
         owner: As submitted; so are `webhook`, `policy`, `stream`, `idempotency_key` and
             `retention_seconds`.
-        fingerprint: Of the submission.
-        locale: Of the sentences that the queue itself writes.
-        title: The first words that are said in it; empty where all voices are recordings.
-        portrait: Name in the media store of its picture, if that came as an upload.
-        input_bytes: Of what was sent, without uploads.
-        created_at: When it was sent.
-        queued_at: When it was sent or, later, sent again (`retry`).
-        started_at: When the last attempt at it began.
-        finished_at: When it came to its final state.
-        worker_id: Who has it, or had it last.
-        attempts: Deliveries to workers since it was queued; drained ones do not count.
-        redeliveries: Deliveries that were needed because a worker was lost, and retries, in all.
+        fingerprint: The submission's.
+        locale: Language of the error messages that the queue writes.
+        title: First words of its texts; empty where all voices are recordings.
+        portrait: Name in the media store of its picture, if that is an upload.
+        input_bytes: Size of the submission, without uploads.
+        created_at: Time of the submission.
+        queued_at: Time of the submission or the last `retry`.
+        started_at: Start of the last attempt.
+        finished_at: Time of its final state.
+        worker_id: Its current or last worker.
+        attempts: Claims since `queued_at`, without those that were released uncounted.
+        redeliveries: Repeated claims after lost workers, and retries, in all.
         progress: `{"stage", "done", "total"}` of `multitalk.job.Progress`, or None.
-        output: Once it is COMPLETED, or FAILED with more to tell; see `Outcome`.
-        error: The sentence for a job that FAILED or TIMED_OUT.
-        token: Names the last lease.
-        lease_until: When a job IN_PROGRESS goes back to the queue unless its worker is heard of.
+        output: See `Outcome`.
+        error: The error message of a job that FAILED or TIMED_OUT.
+        token: Token of the last lease.
+        lease_until: Wall-clock end of the lease of a job IN_PROGRESS.
         first_piece: Number of the first piece of the last attempt.
-        next_piece: Number that the next piece will have.
-        turn: Number of its last claim, over all jobs of the queue: owners take turns by it.
-        batch: Id of the job that completes the batch which this one belongs to, until that job is
-            known to be stored. Only a queue that stores jobs one by one needs it.
+        next_piece: Number of the next piece.
+        turn: Number of its last claim over all jobs of the queue; owners take turns by it.
+        batch: Id of the last job of its batch, until that job is known to be stored. Only for
+            queues that store jobs one by one.
     """
 
     id: str
@@ -171,16 +167,16 @@ class Job(Stored):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing but `retry` changes it any more."""
+        """Whether only `retry` can change it."""
         return self.status in FINAL
 
     def delay_seconds(self, now: float) -> float:
-        """How long it waited, or has waited, in the queue: RunPod's `delayTime`."""
+        """Seconds in the queue so far: RunPod's `delayTime`."""
         began = self.started_at if self.started_at is not None else self.finished_at
         return max(0.0, (now if began is None else began) - self.queued_at)
 
     def execution_seconds(self, now: float) -> float | None:
-        """How long the last attempt took, or has taken: `executionTime`; None if none began."""
+        """Seconds of the last attempt so far: `executionTime`; None if there was none."""
         if self.started_at is None:
             return None
         ended = now if self.finished_at is None else self.finished_at
@@ -188,7 +184,7 @@ class Job(Stored):
 
 
 def windows_of(job: Job) -> list[int]:
-    """Where the windows end that a later job of the owner's can begin with; empty where none is."""
+    """Frames at which a later job of the owner can continue this one; empty: none."""
     output = job.output if isinstance(job.output, Mapping) else {}
     if job.status is not JobStatus.COMPLETED or not isinstance(output.get("windows"), str):
         return []
@@ -196,7 +192,7 @@ def windows_of(job: Job) -> list[int]:
 
 
 class Outcome(Stored):
-    """What a worker found.
+    """A worker's result.
 
     Attributes:
         status: COMPLETED, FAILED or TIMED_OUT.
@@ -205,7 +201,7 @@ class Outcome(Stored):
             `captions` and `windows` (with `window_ends`), where there are any; or with `video_url`
             or `video_path` where the worker has handed it over itself. For a failure, the
             `ErrorReply` without `error`.
-        error: For a failure, the sentence.
+        error: For a failure, the error message.
     """
 
     status: Literal[JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.TIMED_OUT]
@@ -214,13 +210,13 @@ class Outcome(Stored):
 
 
 class Lease(Stored):
-    """The right to work on a job, which ends unless it is renewed.
+    """A worker's exclusive right to a job, which expires unless it is renewed.
 
     Attributes:
-        job: As it was when it was claimed.
-        submission: What is to be done.
-        token: Proves the lease.
-        seconds: How long it lasts from each renewal on; renew it at a third of that.
+        job: The job when it was claimed.
+        submission: The job's submission.
+        token: Identifies the lease.
+        seconds: Duration from each renewal; renew after a third of it.
     """
 
     job: Job
@@ -230,12 +226,12 @@ class Lease(Stored):
 
 
 class PieceRecord(Stored):
-    """A piece of a video that is being made.
+    """A piece of an unfinished video.
 
     Attributes:
-        number: Grows by one within an attempt, and over all attempts.
-        output: `{"segment", "start", "frames", "video"}`: its place among the attempt's pieces from
-            0 on, its first second, its frames, and the name of its bytes in the media store.
+        number: Consecutive, over all attempts.
+        output: `{"segment", "start", "frames", "video"}`: index in the attempt, start in seconds,
+            number of frames, and name in the media store.
     """
 
     number: int
@@ -243,7 +239,7 @@ class PieceRecord(Stored):
 
 
 class Counts(Stored):
-    """Jobs that are remembered, by what became of them; `failed` has those that timed out."""
+    """Number of jobs by state; `failed` includes TIMED_OUT."""
 
     completed: int = 0
     failed: int = 0
@@ -254,16 +250,16 @@ class Counts(Stored):
 
 
 class WorkerRecord(Stored):
-    """Somebody who takes jobs.
+    """A worker.
 
     Attributes:
-        id: Its own, new at each start.
-        engine: What it renders with.
-        host: Where it runs.
-        job_id: What it is at, or None while it waits.
-        started_at: Since when.
-        seen_at: When it last said so; the queue writes this.
-        draining: It will take no further job.
+        id: New at each start.
+        engine: Its engine's name.
+        host: Its host's name.
+        job_id: Its current job, or None.
+        started_at: Time of its start.
+        seen_at: Time of its last `announce`, written by the queue.
+        draining: Whether it takes no further job.
     """
 
     id: str
@@ -276,12 +272,12 @@ class WorkerRecord(Stored):
 
 
 def new_job_id() -> str:
-    """An id that nobody can guess."""
+    """A new id, which cannot be guessed."""
     return str(uuid.uuid4())
 
 
 def title_of(given: object) -> str:
-    """The first words that an input has somebody say; empty where all voices are recordings."""
+    """First words of an input's texts; empty where all voices are recordings."""
     for text in _texts(given):
         words = " ".join(text[: 4 * MAX_TITLE_CHARACTERS].split())
         if words:
@@ -290,7 +286,7 @@ def title_of(given: object) -> str:
 
 
 def portrait_of(given: object) -> str | None:
-    """Name in the media store of an input's picture, if it came as an upload."""
+    """Name in the media store of an input's picture, if it is an upload."""
     source = given.get("image_path") if isinstance(given, Mapping) else None
     if isinstance(source, str) and source.startswith(UPLOAD_SCHEME):
         return source.removeprefix(UPLOAD_SCHEME)
@@ -298,7 +294,7 @@ def portrait_of(given: object) -> str | None:
 
 
 def _texts(given: object) -> Iterator[str]:
-    """Every text to be spoken, in order, of an input that nobody has checked yet."""
+    """All texts of an unchecked input, in order."""
     voices: Any = given.get("audio_paths") if isinstance(given, Mapping) else None
     for voice in voices.values() if isinstance(voices, Mapping) else ():
         for text in voice if isinstance(voice, list) else [voice]:

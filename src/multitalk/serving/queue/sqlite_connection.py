@@ -1,83 +1,45 @@
-"""One SQLite file with a queue in it: its tables, its one connection, its transactions."""
+"""A process's connection to a SQLite queue: transactions, others' changes, a full disk."""
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from multitalk.disk import write_atomically
 from multitalk.errors import QueueUnavailable
 from multitalk.serving.queue.media import translate_os_error
-from multitalk.serving.queue.reserve import Reserve
+from multitalk.serving.queue.sqlite_tables import make_tables
 
 BUSY_SECONDS = 15.0  # how long a transaction waits for another process's
-ENDED = "('COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT')"
-SCHEMA_VERSION = 2
-SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS jobs (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of being sent
-    id TEXT NOT NULL UNIQUE,
-    status TEXT NOT NULL,
-    low_priority INTEGER NOT NULL,
-    queued_at REAL NOT NULL,
-    due REAL NOT NULL,
-    owner TEXT NOT NULL,
-    idempotency_key TEXT,
-    redeliveries INTEGER NOT NULL,
-    job TEXT NOT NULL,
-    submission TEXT NOT NULL,
-    UNIQUE (owner, idempotency_key)
-);
-DROP INDEX IF EXISTS waiting;
-CREATE INDEX IF NOT EXISTS lines ON jobs (low_priority, owner, queued_at, place)
-    WHERE status = 'IN_QUEUE';
-CREATE INDEX IF NOT EXISTS running ON jobs (place) WHERE status = 'IN_PROGRESS';
-CREATE INDEX IF NOT EXISTS due ON jobs (due);
-CREATE TABLE IF NOT EXISTS turns (  -- number of an owner's last claim, over all owners
-    owner TEXT PRIMARY KEY, turn INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ends (  -- jobs in the order in which they ended
-    number INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE
-);
-INSERT OR IGNORE INTO ends (job_id) SELECT id FROM jobs WHERE status IN {ENDED} ORDER BY place;
-CREATE TRIGGER IF NOT EXISTS ended AFTER UPDATE OF status ON jobs
-    WHEN NEW.status IN {ENDED} AND OLD.status NOT IN {ENDED}
-    BEGIN INSERT OR REPLACE INTO ends (job_id) VALUES (NEW.id); END;
-CREATE TRIGGER IF NOT EXISTS forgotten AFTER DELETE ON jobs
-    BEGIN DELETE FROM ends WHERE job_id = OLD.id; END;
-CREATE TABLE IF NOT EXISTS pieces (
-    job_id TEXT NOT NULL, token TEXT NOT NULL, number INTEGER NOT NULL, piece TEXT NOT NULL,
-    PRIMARY KEY (job_id, token, number)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS workers (
-    id TEXT PRIMARY KEY, seen_at REAL NOT NULL, worker TEXT NOT NULL
-);
-"""  # noqa: S608 - of a constant
+POLL_SECONDS = 0.03
+DISK_ERROR = "disk I/O error"  # SQLITE_IOERR; among others where the log's index cannot grow
+RESERVE_BYTES = 4 * 2**20  # SQLite's log at its usual length
+RESERVE_SHARE = 20  # of a small disk, at most one in so many bytes
+RESERVE_MARGIN = 4  # times the reserve must be free before it is taken
 
-DISK_ERROR = "disk I/O error"  # SQLITE_IOERR; among others where its index of the log cannot grow
-
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class SqliteFile:
-    """A connection that many processes may have to the same file.
+class SqliteConnection:
+    """A connection in a thread of its own, so that it never blocks the event loop.
 
-    It lives in a thread of its own, so that its work never stops the event loop. Failures are
-    QueueUnavailable.
+    Failures are QueueUnavailable.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reserve = Reserve(path.with_name(path.name + "-reserve"))
+        self._reserve = DiskReserve(path.with_name(path.name + "-reserve"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queue")
-        self._base: sqlite3.Connection
+        self._db: sqlite3.Connection
 
     async def open(self) -> None:
-        """Connect; the file and its tables are made if they are not there."""
+        """Connect; the file and its tables are made if they do not exist."""
         try:
             await self._in_thread(self._connect)
         except BaseException:
@@ -85,115 +47,104 @@ class SqliteFile:
             raise
 
     async def close(self) -> None:
-        """Let go of the file."""
-        await self._in_thread(self._base.close)
+        """Close the connection."""
+        await self._in_thread(self._db.close)
         self._thread.shutdown()
 
-    async def read(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Look something up."""
-        return await self._in_thread(lambda: work(self._base))
+    async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Run a function that only reads."""
+        return await self._in_thread(lambda: query(self._db))
 
     async def write(
         self,
-        work: Callable[[sqlite3.Connection], Answer],
+        change: Callable[[sqlite3.Connection], Result],
         *,
         durable: bool = True,
         is_new: bool = False,
-    ) -> Answer:
-        """Change something, in one transaction.
+    ) -> Result:
+        """Run a function in a transaction, which is rolled back if it raises.
 
         Args:
-            work: Makes the changes; if it raises there are none.
-            durable: Wait until it is on the disk. Otherwise only a failure of the machine, never
-                that of a process, may undo it.
-            is_new: It is about something new, which does not get the room that is kept for what
-                becomes of what there is.
+            change: Makes the changes.
+            durable: Sync to disk before returning. Otherwise a failure of the machine, but not one
+                of a process, may undo the change.
+            is_new: Whether it adds something new; the disk reserve is for changes of what exists.
         """
         try:
-            return await self._in_thread(lambda: self._transact(work, durable))
+            return await self._in_thread(lambda: self._transact(change, durable))
         except QueueUnavailable as error:
-            if is_new or not is_full(error) or not self._reserve.let_go():
+            if is_new or not is_full(error) or not self._reserve.release():
                 raise
-        return await self._in_thread(lambda: self._transact(work, durable))
+        return await self._in_thread(lambda: self._transact(change, durable))
 
-    async def lay_by(self) -> None:
-        """Keep some room for a time when the disk is full, if it has room now."""
-        await self._in_thread(self._reserve.lay_by)
+    async def reserve_space(self) -> None:
+        """Take the disk reserve again, if the disk has enough space now."""
+        await self._in_thread(self._reserve.take)
 
-    async def erase(self) -> bool:
-        """Empty the log, in which what was deleted is still to be read.
+    async def truncate_log(self) -> bool:
+        """Empty the write-ahead log, which still has deleted rows.
 
         Returns:
-            Whether it is empty now; not while another process reads or writes.
+            Whether it is empty; not while another process reads or writes.
         """
-        return await self._in_thread(self._erase)
+        return await self._in_thread(self._truncate_log)
 
     async def data_version(self) -> int:
-        """Another number after another connection has written."""
-        ((version,),) = await self.read(lambda base: base.execute("PRAGMA data_version").fetchall())
+        """A number that changes when another connection has written."""
+        ((version,),) = await self.read(lambda db: db.execute("PRAGMA data_version").fetchall())
         return int(version)
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            raise _ours(error) from error
+            if "full" in str(error):  # SQLITE_FULL; Python 3.10 has no error code
+                raise QueueUnavailable("queue_full") from error
+            raise QueueUnavailable("queue_failed", reason=str(error)) from error
         except OSError as error:
             raise translate_os_error(error) from error
 
     def _connect(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # voices, and buckets' keys
-        self._base = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # it has buckets' secrets
+        self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
-            _use_log(self._base)
-            self._base.execute("PRAGMA secure_delete = ON")  # zeros where texts were
-            self._make_tables()
+            _use_write_ahead_log(self._db)
+            self._db.execute("PRAGMA secure_delete = ON")  # overwrites deleted rows with zeros
+            make_tables(self._db)
         except BaseException:
-            self._base.close()
+            self._db.close()
             raise
 
-    def _make_tables(self) -> None:
-        (found,) = self._base.execute("PRAGMA user_version").fetchone()
-        if found > SCHEMA_VERSION:
-            raise QueueUnavailable("queue_failed", reason="a newer release has made it")
-        if found < SCHEMA_VERSION:
-            self._base.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT"
-            )
-        if 0 < found < SCHEMA_VERSION:
-            with suppress(sqlite3.Error):  # what an older release deleted may be there still
-                self._base.execute("VACUUM")
-
-    def _erase(self) -> bool:
-        self._base.execute("PRAGMA busy_timeout = 0")
+    def _truncate_log(self) -> bool:
+        self._db.execute("PRAGMA busy_timeout = 0")
         try:
-            ((is_busy, _, _),) = self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.OperationalError:  # another process is at the same
+            ((is_busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.OperationalError:  # another process does the same
             return False
         finally:
-            self._base.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+            self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
         return not is_busy
 
-    def _transact(self, work: Callable[[sqlite3.Connection], Answer], durable: bool) -> Answer:
-        self._base.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._base.execute("BEGIN IMMEDIATE")
+    def _transact(self, change: Callable[[sqlite3.Connection], Result], durable: bool) -> Result:
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._db.execute("BEGIN IMMEDIATE")
         try:
-            answer = work(self._base)
-            self._base.execute("COMMIT")
+            result = change(self._db)
+            self._db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # after some failures SQLite has rolled back by itself
-                self._base.execute("ROLLBACK")
+                self._db.execute("ROLLBACK")
             raise
-        return answer
+        return result
 
 
-def _use_log(base: sqlite3.Connection) -> None:
-    """Turn on the write-ahead log; SQLite does not wait by itself for others who do the same."""
+def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Turn on the write-ahead log; SQLite does not wait by itself for others that do the same."""
     ends = time.monotonic() + BUSY_SECONDS
     while True:
         try:
-            base.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError:
             if time.monotonic() > ends:
@@ -202,11 +153,92 @@ def _use_log(base: sqlite3.Connection) -> None:
 
 
 def is_full(error: QueueUnavailable) -> bool:
-    """Whether the disk took nothing: full, or where SQLite cannot tell why."""
+    """Whether a write failed for a full disk, or for a reason that SQLite cannot name."""
     return error.key == "queue_full" or DISK_ERROR in str(error.parameters.get("reason"))
 
 
-def _ours(error: sqlite3.Error) -> QueueUnavailable:
-    if "full" in str(error):  # SQLITE_FULL; Python 3.10 does not tell the code
-        return QueueUnavailable("queue_full")
-    return QueueUnavailable("queue_failed", reason=str(error))
+class ChangeNotifier:
+    """Wakes waiters when the file changes, by this process or another.
+
+    One 30 ms poller is shared by all waiters; it stops when there are none.
+
+    Args:
+        version: A number that changes when another process has written.
+    """
+
+    def __init__(self, version: Callable[[], Awaitable[int]]) -> None:
+        self._version = version
+        self._seen = -1
+        self._changed = asyncio.Event()
+        self._num_waiting = 0
+        self._poller: asyncio.Task[None] | None = None
+
+    def snapshot(self) -> asyncio.Event:
+        """The argument of `wait`; take it before reading, or a change in between is missed."""
+        return self._changed
+
+    def notify(self) -> None:
+        """Wake all waiters: this process has written."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, snapshot: asyncio.Event, seconds: float) -> None:
+        """Wait for a change since the snapshot, for at most some seconds."""
+        self._num_waiting += 1
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll())
+        try:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(snapshot.wait(), seconds)
+        finally:
+            self._num_waiting -= 1
+
+    async def close(self) -> None:
+        """Stop polling and wake all waiters."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.wait({self._poller})
+        self.notify()
+
+    async def _poll(self) -> None:
+        try:
+            while self._num_waiting:
+                await asyncio.sleep(POLL_SECONDS)
+                try:
+                    version = await self._version()
+                except QueueUnavailable:
+                    version = -1  # the waiters' own reads will raise
+                if version != self._seen:
+                    self._seen = version
+                    self.notify()
+        finally:
+            self._poller = None
+
+
+class DiskReserve:
+    """A file that occupies disk space, and is deleted when a full disk must take a change.
+
+    Several processes may share it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def release(self) -> bool:
+        """Delete the file; whether it existed."""
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True
+
+    def take(self) -> None:
+        """Write the file, unless it exists or the disk has too little space."""
+        if self._path.exists():
+            return
+        usage = shutil.disk_usage(self._path.parent)
+        size = min(RESERVE_BYTES, usage.total // RESERVE_SHARE)
+        if usage.free >= RESERVE_MARGIN * size:
+            with suppress(OSError):  # tried again at the next sweep
+                # random bytes: no file system can compress them
+                write_atomically(self._path, os.urandom(size), mode=0o600)
