@@ -32,7 +32,7 @@ from multitalk.errors import QueueUnavailable
 from multitalk.job import sweep
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import JobQueue, QueueConfig, Submission, open_queue
-from multitalk.serving.worker.process import serve
+from multitalk.serving.worker.process import queue_source, serve
 from multitalk.settings import Settings
 from queue_campaign import SleepingEngine, end_with_parent, job_input
 
@@ -241,10 +241,9 @@ def main() -> None:
         settings = Settings.from_env()
         raise SystemExit(
             serve(
-                arguments.worker,
+                lambda: queue_source(arguments.worker, CONFIG),
                 settings,
                 load=SleepingEngine,
-                queue_config=CONFIG,
                 drain_seconds=5.0,
             )
         )

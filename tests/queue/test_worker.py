@@ -8,7 +8,6 @@ import errno
 import io
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,8 @@ from multitalk.job import self_test
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.media import DirectoryMedia
-from multitalk.serving.worker.loop import QueueWorker
+from multitalk.serving.worker.loop import EngineThread, WorkerLoop
+from multitalk.serving.worker.queue_source import FULL_SECONDS, QueueSource
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -40,7 +40,7 @@ class Shop:
     """A worker at work, and the queue as its callers see it."""
 
     queue: JobQueue
-    worker: QueueWorker
+    worker: WorkerLoop
     stopping: asyncio.Event
     running: "asyncio.Task[None]"
     directory: Path
@@ -62,28 +62,35 @@ class Shop:
 
 @asynccontextmanager
 async def shop(
-    opened: Opener, directory: Path, engine: StubEngine | None = None, **more: float
+    opened: Opener,
+    directory: Path,
+    engine: StubEngine | None = None,
+    *,
+    full_seconds: float = FULL_SECONDS,
+    drain_seconds: float = PATIENCE_SECONDS,
+    stuck_seconds: float = 30.0,
 ) -> AsyncIterator[Shop]:
     """One worker, which has ended when the context has."""
     directory.mkdir(exist_ok=True)
     queue, mine = await opened(), await opened()
     stopping = asyncio.Event()
-    with ThreadPoolExecutor(1) as thread:
-        worker = QueueWorker(
-            mine,
-            engine or StubEngine(chunk_frames=5),
-            Settings(work_directory=directory, volume=directory.parent / "volume"),
-            worker_id="worker-1",
-            thread=thread,
-            **{"drain_seconds": PATIENCE_SECONDS, "stuck_seconds": 30.0, **more},
-        )
-        running = asyncio.create_task(worker.run(stopping))
-        try:
-            yield Shop(queue, worker, stopping, running, directory)
-        finally:
-            worker.stop_now()
-            stopping.set()
-            await asyncio.wait_for(running, 20)
+    thread = EngineThread()
+    await thread.load(lambda: engine or StubEngine(chunk_frames=5))
+    worker = WorkerLoop(
+        QueueSource(mine, "worker-1", full_seconds=full_seconds),
+        thread,
+        Settings(work_directory=directory, volume=directory.parent / "volume"),
+        drain_seconds=drain_seconds,
+        stuck_seconds=stuck_seconds,
+    )
+    running = asyncio.create_task(worker.run(stopping))
+    try:
+        yield Shop(queue, worker, stopping, running, directory)
+    finally:
+        worker.stop_now()
+        stopping.set()
+        await asyncio.wait_for(running, 20)
+        await asyncio.to_thread(thread.close)
     assert list(directory.iterdir()) == []
 
 
@@ -332,9 +339,9 @@ async def test_no_job_is_taken_while_its_result_could_not_be_kept(
         patched.setattr(disk, "RESERVED_SHARE", 1e-9)
         patched.setattr(disk, "RESERVED_BYTES", 10**18)
         async with shop(opened, tmp_path / "work") as it:
-            assert not await it.worker._room.is_there()
+            assert not await it.worker._disks.have_room()
             job = await it.send()
-            assert not await it.worker._room.is_there()
+            assert not await it.worker._disks.have_room()
             patched.undo()
             assert (await it.end_of(job)).status is JobStatus.COMPLETED
 

@@ -6,6 +6,7 @@ memory), `full` (no disk), `hang` (deaf to everything), `die` (the process is go
 STUB_SECONDS says.
 """
 
+import asyncio
 import errno
 import logging
 import os
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
 from multitalk.serving.runpod.process import serve
-from multitalk.serving.runpod.worker import Worker
+from multitalk.serving.worker.loop import EngineThread
 from multitalk.settings import Settings
 
 SECRET = "/secret/place"
@@ -67,13 +68,16 @@ def main() -> None:
     logging.basicConfig(level="INFO")
     settings = Settings.from_env()
     seconds = float(os.environ.get("STUB_SECONDS", "0.2"))
-    engine = StubEngine(chunk_frames=5, seconds_per_chunk=seconds)
+    engine = EngineThread()
+    asyncio.run(engine.load(lambda: StubEngine(chunk_frames=5, seconds_per_chunk=seconds)))
     logging.info("engine ready")
-    patience = {
-        "stuck_seconds": float(os.environ.get("STUB_STUCK_SECONDS", "120")),
-        "result_patience": float(os.environ.get("STUB_PATIENCE", "600")),
-    }
-    serve(Worker(engine, settings, **patience), settings)
+    code = serve(
+        engine,
+        settings,
+        stuck_seconds=float(os.environ.get("STUB_STUCK_SECONDS", "120")),
+        result_seconds=float(os.environ.get("STUB_PATIENCE", "600")),
+    )
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,26 @@ import pytest
 from job_inputs import job_input
 from stub_worker import SECRET, StubEngine
 
-from multitalk.serving.runpod.outbox import as_json
-from multitalk.serving.runpod.worker import Worker
+from multitalk.schema.json_document import to_json
+from multitalk.serving.runpod.process import LocalHandler
+from multitalk.serving.worker.loop import EngineThread
 from multitalk.settings import Settings
 
 LIMIT = 10_000_000  # of a reply to /run
 
 
+async def reply_to(job: dict[str, Any], directory: Path) -> dict[str, Any]:
+    engine = EngineThread()
+    await engine.load(StubEngine)
+    handler = LocalHandler(engine, Settings(work_directory=directory))
+    try:
+        return await handler.handle(job)
+    finally:
+        engine.close()
+
+
 def answer(tmp_path: Path, given: object) -> dict[str, Any]:
-    worker = Worker(StubEngine(), Settings(work_directory=tmp_path))
-    reply = asyncio.run(worker.handle({"id": "job-1", "input": given}))
+    reply = asyncio.run(reply_to({"id": "job-1", "input": given}, tmp_path))
     text = json.dumps(reply, allow_nan=False).encode()
     assert len(text) < LIMIT
     assert not list(tmp_path.iterdir())
@@ -64,8 +74,8 @@ def test_a_crash_is_a_sentence_and_a_code(tmp_path: Path, prompt: str, code: str
 
 
 def test_what_is_no_json_is_never_written_as_if_it_were() -> None:
-    assert as_json({"error": "no \ud800"}) == b'{"error": "no ?"}'
+    assert to_json({"error": "no \ud800"}) == b'{"error": "no ?"}'
     with pytest.raises(ValueError, match="JSON"):
-        as_json({"timings": {"render": float("nan")}})
+        to_json({"timings": {"render": float("nan")}})
     with pytest.raises(TypeError):
-        as_json({"video": b"bytes"})
+        to_json({"video": b"bytes"})

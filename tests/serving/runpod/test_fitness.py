@@ -8,7 +8,7 @@ from control_plane import ControlPlane
 from worker_process import HANDLER, STUB, running_worker
 
 from multitalk.errors import WeightsUnavailable
-from multitalk.serving.runpod.fitness import check_weights
+from multitalk.job.self_test import check_weights
 from multitalk.settings import Settings
 from multitalk.weights.locate import written_path
 from multitalk.weights.sets import load_manifest

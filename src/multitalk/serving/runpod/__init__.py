@@ -1,17 +1,12 @@
-"""RunPod's door: one job at a time from RunPod's queue, by RunPod's own SDK.
+"""RunPod as a source of jobs for `serving.worker`.
 
-    process     main: settings, engine, then the SDK until the platform says stop
-    fitness     what must work before the first job is asked for
-    worker      jobs to answers: the engine in its own thread, and what to do if it does not stop
-    task        one job there, and what it answers
-    stream      pieces of a video on their way while it is rendered
-    progress    how far the job is, at most once a second
-    outbox      what is posted, as JSON that any parser reads, and how long it is tried
-    scaler      the SDK's loops, made patient: no storms, no lost results, a quick end
-    trial       one job without RunPod: `python handler.py`
-    heartbeat   the SDK's second process, which must not outlive this one
+process     main: settings, engine, then jobs until the platform says stop
+sdk         what is used of RunPod's SDK: fitness checks, heartbeat, log, local modes
+platform    RunPod's HTTP interface for workers
+source      its jobs as a `JobSource`
+trial       one job without RunPod: `python handler.py`
 
-What the SDK (1.12.0) would do by itself, what is done instead and the test of it: docs/runpod.md.
+What the SDK would do by itself, what is done instead and the test of it: docs/runpod.md.
 """
 
 import importlib

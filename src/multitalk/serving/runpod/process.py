@@ -1,21 +1,31 @@
-"""The worker's process: settings, engine, then the SDK until the platform says stop."""
+"""The worker's process: settings, engine, then jobs until the platform says stop."""
 
+import asyncio
+import json
 import logging
-import os
+import math
 import sys
+from collections.abc import Mapping
+from typing import Any
 
-import runpod
-from runpod.serverless.modules import rp_scale
-from runpod.serverless.modules.rp_logger import RunPodLogger
+from typing_extensions import override
 
 from multitalk.errors import MultiTalkError
-from multitalk.job import sweep
+from multitalk.job import Progress, sweep
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
-from multitalk.serving.runpod import fitness, trial
-from multitalk.serving.runpod.heartbeat import tie_children_to_this_process
-from multitalk.serving.runpod.scaler import PatientScaler
-from multitalk.serving.runpod.worker import Worker
+from multitalk.schema.json_document import to_json
+from multitalk.serving.queue.records import Outcome
+from multitalk.serving.runpod import sdk, trial
+from multitalk.serving.runpod.source import assignment_of, reply_of
+from multitalk.serving.worker.loop import (
+    RESULT_SECONDS,
+    STUCK_SECONDS,
+    EngineThread,
+    WorkerLoop,
+)
+from multitalk.serving.worker.process import serve as serve_source
+from multitalk.serving.worker.source import Assignment, JobSource
 from multitalk.settings import SettingError, Settings
 
 
@@ -24,54 +34,100 @@ def main() -> None:
 
     Where RunPod is not, one job is done instead: see `trial`.
     """
-    _quiet_sdk()
+    sdk.quiet_log()
     try:
         settings = Settings.from_env()
     except SettingError as error:
-        fitness.end_unfit("settings", error)
-    is_trial = trial.is_trial()
+        sdk.end_unfit("settings", error)
+    is_trial = sdk.is_trial()
     if is_trial:
         trial.check_job()
-    settings = trial.with_own_files(settings) if is_trial else settings
+        settings = trial.with_own_files(settings)
     # In place of the SDK's, which is there since it was imported
     form = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=settings.log_level, format=form, force=True)
     try:
         prepare(settings)
     except MultiTalkError as error:
-        fitness.end_unfit("provenance", error)
+        sdk.end_unfit("provenance", error)
+    engine = EngineThread()
     try:
-        engine = load_engine(settings.engine, settings=settings)
+        asyncio.run(engine.load(lambda: load_engine(settings.engine, settings=settings)))
     except MultiTalkError as error:
-        fitness.end_unfit("engine_loads", error)
-    worker = Worker(engine, settings)
+        sdk.end_unfit("engine_loads", error)
     if is_trial:
-        _try(worker)
+        trial.run(LocalHandler(engine, settings).handle)
+    elif sdk.is_server():
+        sdk.run_local(LocalHandler(engine, settings).handle)
     else:
-        serve(worker, settings)
+        sys.exit(serve(engine, settings))
 
 
-def serve(worker: Worker, settings: Settings) -> None:
-    """Serve RunPod's queue with a worker that is ready."""
-    _quiet_sdk()
+def serve(
+    engine: EngineThread,
+    settings: Settings,
+    *,
+    stuck_seconds: float = STUCK_SECONDS,
+    result_seconds: float = RESULT_SECONDS,
+) -> int:
+    """Serve RunPod's queue with an engine that is loaded; the exit code."""
+    sdk.quiet_log()
     sweep(settings.work_directory)
-    tie_children_to_this_process()
-    fitness.register(worker, settings)
-    rp_scale.JobScaler = PatientScaler
-    runpod.serverless.start({"handler": worker.handle, "worker": worker})
+    sdk.check_fitness(engine, settings)
+    sdk.start_heartbeat()
+    return serve_source(
+        lambda: sdk.platform_source(is_streamed=settings.stream),
+        settings,
+        thread=engine,
+        drain_seconds=math.inf,
+        stuck_seconds=stuck_seconds,
+        result_seconds=result_seconds,
+    )
 
 
-def _try(worker: Worker) -> None:
-    """Do the one job that was given."""
-    keeper = trial.Keeper(worker.handle)
-    try:
-        runpod.serverless.start({"handler": keeper.handle, "worker": worker})
-    finally:  # the SDK ends the process
-        if keeper.said:
-            sys.stdout.write(f"{keeper.said}\n")
+class LocalHandler:
+    """The SDK's handler for its local modes: `--test_input` and `--rp_serve_api`."""
+
+    def __init__(self, engine: EngineThread, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def handle(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Do a job; its reply, which has `error` if it failed."""
+        source = ReplySource()
+        worker = WorkerLoop(source, self._engine, self._settings)
+        await worker.do(assignment_of(job, is_streamed=False), asyncio.Event())
+        return source.reply
 
 
-def _quiet_sdk() -> None:
-    """The SDK's default level, DEBUG, logs whole videos; keep the operator's if there is one."""
-    if not {"RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"} & os.environ.keys():
-        RunPodLogger().set_level("INFO")
+class ReplySource(JobSource):
+    """One job that is given to `WorkerLoop.do`.
+
+    Attributes:
+        reply: Of the job, once it is done.
+    """
+
+    media = None
+    progress_seconds = renew_seconds = math.inf
+    max_retry_seconds = 0.0
+    takes_back = False
+    is_freed_by_exit = False
+
+    def __init__(self) -> None:
+        self.reply: dict[str, Any] = {}
+
+    @override
+    async def claim(self) -> None:
+        return None
+
+    @override
+    async def renew(self, assignment: Assignment, progress: Progress | None) -> None:
+        return None
+
+    @override
+    async def finish(self, assignment: Assignment, outcome: Outcome, *, is_ending: bool) -> bool:
+        reply = reply_of(outcome)
+        if outcome.error is not None:
+            reply["error"] = outcome.error
+        self.reply = json.loads(to_json(reply))
+        return True

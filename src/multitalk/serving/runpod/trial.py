@@ -5,32 +5,21 @@ starts it there has written it. So it may name files below that directory, and i
 """
 
 import base64
-import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import runpod.serverless
-
 from multitalk.errors import InvalidRequest
 from multitalk.schema import read_json
+from multitalk.serving.runpod import sdk
 from multitalk.settings import Settings
 
 TEST_INPUT = Path("test_input.json")  # the SDK's name for it
 VIDEO = Path("out", "test.mp4")
-ON_RUNPOD = "RUNPOD_WEBHOOK_GET_JOB"  # where it is set, jobs come from the platform
-AS_SERVER = "RUNPOD_REALTIME_PORT"
 
 Handler = Callable[[Any], Awaitable[dict[str, Any]]]
-
-
-def is_trial() -> bool:
-    """Whether the SDK will run one local job and end."""
-    options, _ = runpod.serverless.parser.parse_known_args()
-    if options.rp_serve_api or int(os.environ.get(AS_SERVER) or 0):
-        return False
-    return bool(options.test_input) or ON_RUNPOD not in os.environ
 
 
 def check_job() -> None:
@@ -39,16 +28,15 @@ def check_job() -> None:
     Raises:
         SystemExit: With a sentence, because the SDK would end with a traceback, or later.
     """
-    options, _ = runpod.serverless.parser.parse_known_args()
-    source, text = "--test_input", options.test_input
+    source, text = "--test_input", sdk.options().test_input
     if not text:
         source = str(TEST_INPUT)
         try:
             text = TEST_INPUT.read_text("utf-8")
         except FileNotFoundError:
             raise SystemExit(
-                f"no job to try: {ON_RUNPOD} is not set, so this is not RunPod, and there is no "
-                f"{TEST_INPUT} in {Path.cwd()}; go where one is, or give a job with --test_input"
+                f"no job to try: {sdk.ON_RUNPOD} is not set, so this is not RunPod, and there is "
+                f"no {TEST_INPUT} in {Path.cwd()}; go where one is, or give a job with --test_input"
             ) from None
         except (OSError, ValueError) as error:
             raise SystemExit(f"{source} cannot be read: {error}") from error
@@ -63,6 +51,20 @@ def check_job() -> None:
 def with_own_files(settings: Settings) -> Settings:
     """The settings, with files below the current directory allowed."""
     return replace(settings, allowed_roots=(*settings.allowed_roots, Path.cwd()))
+
+
+def run(handle: Handler) -> None:
+    """Do the one job that was given, and say where its video is.
+
+    Args:
+        handle: Answers the job.
+    """
+    keeper = Keeper(handle)
+    try:
+        sdk.run_local(keeper.handle)
+    finally:  # the SDK ends the process
+        if keeper.said:
+            sys.stdout.write(f"{keeper.said}\n")
 
 
 class Keeper:

@@ -1,8 +1,9 @@
-"""The worker of a queue: one job at a time, with an engine that is loaded once.
+"""The worker: one job at a time, with an engine that is loaded once, from any source of jobs.
 
 process         load the engine, test it, work until told to stop
-loop            claims jobs, has them done, posts what became of them
-lease           renews a job's lease meanwhile, and says when the work must stop
+loop            claims jobs, has them done, reports what became of them
+lease           keeps a job meanwhile, and decides when the work must stop
 task            one job, in the engine's thread, and its outcome
-queue_client    thread-safe blocking client for the asyncio queue
+source          what a source of jobs is, and the client of one for threads
+queue_source    the queues of `serving.queue` as a source; RunPod's is `serving.runpod.source`
 """

@@ -1,101 +1,107 @@
-"""Keeps a lease while the work is done, and says when the work must stop."""
+"""Keeps a job's lease while the work is done, and decides when the work must stop."""
 
 import asyncio
 import logging
+import math
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Literal
 
 from multitalk.errors import QueueUnavailable
 from multitalk.job import Progress
 from multitalk.serving.logs import RateLimitedLog
-from multitalk.serving.queue import JobQueue, Lease, Stop
+from multitalk.serving.queue.records import Stop
+from multitalk.serving.worker.source import Assignment, JobSource
 
-TICK_SECONDS = 0.25  # progress is told at most so often
-RENEW_SECONDS = 0.5  # and a cancellation noticed so soon
+TICK_SECONDS = 0.25
 
 logger = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """Watches over the work on one job.
+    """Watches the work on one job.
 
     Args:
-        queue: Where the job is.
-        lease: Of the job.
+        source: Of the job.
+        assignment: The job.
         stopping: Set when the worker is to end.
+        job_seconds: How long the work may take.
+        drain_seconds: How long it may still take once `stopping` is set.
         stuck_seconds: How long it may take to stop.
 
     Attributes:
-        drain_seconds: How long the work may still take once `stopping` is set.
+        drain_seconds: As given, or less.
         cancelled: Set when the work must stop.
-        why: It must: as the queue says, or because the worker is to end (`drained`).
+        why: The source's reason, or that the worker ends (`drained`).
     """
 
     def __init__(
         self,
-        queue: JobQueue,
-        lease: Lease,
+        source: JobSource,
+        assignment: Assignment,
         *,
         stopping: asyncio.Event,
+        job_seconds: float,
         drain_seconds: float,
         stuck_seconds: float,
     ) -> None:
         self.cancelled = threading.Event()
         self.why: Stop | Literal["drained"] | None = None
-        self._queue = queue
-        self._lease = lease
-        self._stopping = stopping
         self.drain_seconds = drain_seconds
+        self._source = source
+        self._assignment = assignment
+        self._stopping = stopping
         self._stuck_seconds = stuck_seconds
         self._log = RateLimitedLog(logger)
-        self._progress: Progress | None = None  # that was not told yet
-        self._renewed_at = self._heard_at = time.monotonic()
+        self._progress: Progress | None = None  # not sent yet
+        self._sent_at = -math.inf
+        self._renewed_at = self._reached_at = time.monotonic()
+        # Work that does not end by itself in its time is stuck.
+        self._stuck_at = self._reached_at + job_seconds + stuck_seconds
 
     @property
-    def is_ours(self) -> bool:
-        """Whether the queue still expects something from this worker."""
+    def is_wanted(self) -> bool:
+        """Whether the source still expects an outcome, or the job back."""
         return self.why in (None, "drained")
 
     def update(self, progress: Progress) -> None:
-        """Note how far the work is; from any thread."""
+        """Note the progress; from any thread."""
         self._progress = progress
 
     async def keep(self, work: "asyncio.Future[Any]") -> None:
-        """Keep the lease until the work has ended, or does not stop."""
-        stopping_at = stuck_at = None
+        """Keep the lease until the work has ended, or is stuck."""
+        stopping_at = None
         while not work.done():
             await asyncio.wait({work}, timeout=TICK_SECONDS)
             now = time.monotonic()
-            if self.is_ours and not work.done():
+            if self.is_wanted and not work.done():
                 self.why = await self._renew(now) or self.why
             if self._stopping.is_set():
                 stopping_at = stopping_at or now
                 if now >= stopping_at + self.drain_seconds:
                     self.why = self.why or "drained"
-            if self.why is not None and stuck_at is None:
-                logger.info("job %s: stopping, %s", self._lease.job.id, self.why)
+            if self.why is not None and not self.cancelled.is_set():
+                logger.info("job %s: stopping, %s", self._assignment.job_id, self.why)
                 self.cancelled.set()
-                stuck_at = now + self._stuck_seconds
-            if stuck_at is not None and now >= stuck_at:
+                self._stuck_at = min(self._stuck_at, now + self._stuck_seconds)
+            if now >= self._stuck_at:
+                self.cancelled.set()
                 return
 
     async def _renew(self, now: float) -> Stop | None:
-        """Renew the lease if that is due."""
-        if self._progress is None and now < self._renewed_at + RENEW_SECONDS:
+        """Renew the lease if that is due, with the latest progress if it may be sent."""
+        can_send = now >= self._sent_at + self._source.progress_seconds
+        progress = self._progress if can_send else None
+        if progress is None and now < self._renewed_at + self._source.renew_seconds:
             return None
-        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._progress, self._sent_at = None, now
         self._renewed_at = now
         try:
-            stop = await self._queue.renew(self._lease, _as_told(progress))
+            stop = await self._source.renew(self._assignment, progress)
         except QueueUnavailable as error:
-            self._log.warn("lease", f"job {self._lease.job.id}: lease not renewed: {error}")
-            return "lost" if now > self._heard_at + self._lease.seconds else None
-        self._heard_at = now
+            job_id = self._assignment.job_id
+            self._log.warn("lease", f"job {job_id}: lease not renewed: {error}")
+            return "lost" if now > self._reached_at + self._assignment.lease_seconds else None
+        self._reached_at = now
         return stop
-
-
-def _as_told(progress: Progress | None) -> Mapping[str, Any] | None:
-    return None if progress is None else asdict(progress)

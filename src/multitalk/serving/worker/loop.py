@@ -1,246 +1,335 @@
-"""Claims jobs, has them done, and tells what came of them.
+"""Claims jobs, has them done, and reports what became of them, whatever the source.
 
 The engine has a thread of its own; the event loop keeps the lease, so that it lasts however long a
-step of the engine takes. A job that the engine does not let go of makes the worker end.
+step of the engine takes. An engine that does not stop ends the worker.
 """
 
 import asyncio
 import logging
-import socket
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
+from multitalk.disk import check_free_space
 from multitalk.engines.base import Engine
-from multitalk.errors import DiskUnusable, QueueUnavailable
+from multitalk.errors import DiskUnusable, EngineBroken, QueueUnavailable
+from multitalk.job.self_test import check_work_directory
+from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
-from multitalk.serving.queue import JobQueue, Lease, Outcome, WorkerRecord
-from multitalk.serving.room import LOOK_SECONDS, Room
+from multitalk.serving.queue.records import Outcome
 from multitalk.serving.worker.lease import LeaseKeeper
-from multitalk.serving.worker.queue_client import FULL_SECONDS, QueueClient
+from multitalk.serving.worker.source import Assignment, JobSource, SourceClient, WorkerStatus
 from multitalk.serving.worker.task import Task
 from multitalk.settings import Settings
 
 # How long the engine may take to notice that it must stop: a step of the largest model, its
 # weights streamed to the GPU, takes half a minute.
 STUCK_SECONDS = 120.0
-PATIENCE_SECONDS = 600.0  # for telling a result: a video has cost minutes, it is worth as many
-CLAIM_SECONDS = 5.0
+RESULT_SECONDS = 600.0  # for which a result is sent: a video has cost minutes, it is worth as many
 CHORES_SECONDS = 1.0
-PAUSE_SECONDS = 1.0  # before a queue that could not be reached is tried again
-MAX_PAUSE_SECONDS = 60.0  # the same after a store that was full, again and again
+PAUSE_SECONDS = 1.0  # before a source that could not be reached is tried again
+MAX_PAUSE_SECONDS = 60.0  # after a store that was full, again and again
+DISK_SECONDS = 1.0  # from one look at a disk without room to the next
+FIRST_RETRY_SECONDS = 0.5
 SETBACKS = 3  # attempts at a job that found no room where there is some: it needs more than that
+RESULTS_SHARE = 0.25  # of what servers keep free for results: no work with less than that
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
-class QueueWorker:
-    """Works on a queue until told to stop.
+class EngineThread:
+    """An engine, and the only thread that uses it."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded engine."""
+        if self._engine is None:
+            raise ValueError("no engine is loaded")
+        return self._engine
+
+    async def load(self, load: Callable[[], Engine]) -> None:
+        """Load the engine in its thread."""
+        self._engine = await asyncio.get_running_loop().run_in_executor(self._executor, load)
+
+    def run(self, work: Callable[[Engine], Answer]) -> "asyncio.Future[Answer]":
+        """Do something with the engine in its thread."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, work, self.engine)
+
+    def close(self) -> None:
+        """Free the engine's memory and end the thread."""
+        if self._engine is not None:
+            self._executor.submit(self._engine.close).result()
+        self._executor.shutdown()
+
+
+class WorkerLoop:
+    """Works on a source's jobs until told to stop.
 
     Args:
-        queue: Where the jobs are.
-        engine: Ready to render; nothing else uses it.
+        source: Of the jobs.
+        engine: Ready to render.
         settings: The operator's limits and places.
-        worker_id: Its own, new at each start.
-        thread: In which the engine is used.
-        stuck_seconds: Grace for the engine to stop.
-        full_seconds: How long a result is held while the queue's store is full.
+        drain_seconds: How long the current job may still take once the worker is told to stop.
+        stuck_seconds: How long the engine may take to stop.
+        result_seconds: How long a result is sent.
 
     Attributes:
-        drain_seconds: How long the job at hand may still take once the worker is told to stop.
         is_broken: No further job can be done here.
         is_stuck: The engine's thread will never end.
     """
 
     def __init__(
         self,
-        queue: JobQueue,
-        engine: Engine,
+        source: JobSource,
+        engine: EngineThread,
         settings: Settings,
         *,
-        worker_id: str,
-        thread: ThreadPoolExecutor,
-        drain_seconds: float,
+        drain_seconds: float = math.inf,
         stuck_seconds: float = STUCK_SECONDS,
-        full_seconds: float = FULL_SECONDS,
+        result_seconds: float = RESULT_SECONDS,
     ) -> None:
-        self.drain_seconds = drain_seconds
         self.is_broken = False
         self.is_stuck = False
-        self._queue = queue
+        self._source = source
         self._engine = engine
         self._settings = settings
-        self._thread = thread
+        self._drain_seconds = drain_seconds
         self._stuck_seconds = stuck_seconds
-        self._full_seconds = full_seconds
-        self._room = Room(settings, queue.media.directory)
+        self._result_seconds = result_seconds
+        self._disks = DiskCheck(settings, source.media.directory if source.media else None)
         self._log = RateLimitedLog(logger)
         self._pause = 0.0
         self._keeper: LeaseKeeper | None = None
-        self._record = WorkerRecord(
-            id=worker_id, engine=engine.name, host=socket.gethostname(), started_at=time.time()
-        )
+        self._job_id: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take jobs until `stopping` is set, or nothing can be done here any more."""
         chores = asyncio.create_task(self._do_chores(stopping))
         try:
             while not (stopping.is_set() or self.is_broken):
-                lease = await self._claim(stopping)
-                if lease is not None:
-                    self._say(job_id=lease.job.id)
-                    await self._serve(lease, stopping)
-                    self._say(job_id=None)
+                assignment = await self._claim(stopping)
+                if assignment is not None:
+                    await self.do(assignment, stopping)
         finally:
             chores.cancel()
             await asyncio.wait({chores})
             with suppress(QueueUnavailable):
-                await self._queue.leave(self._record.id)
+                await self._source.leave()
 
     def stop_now(self) -> None:
-        """Give the job at hand back at once, if the worker is told to stop."""
-        self.drain_seconds = 0.0
-        if self._keeper is not None:
-            self._keeper.drain_seconds = 0.0
+        """Give the current job back at once, where the source takes it."""
+        if self._source.takes_back:
+            self._drain_seconds = 0.0
+            if self._keeper is not None:
+                self._keeper.drain_seconds = 0.0
 
-    def close(self) -> None:
-        """Give the engine's memory back; to be called in its thread."""
-        self._engine.close()
+    async def do(self, assignment: Assignment, stopping: asyncio.Event) -> None:
+        """Do a job, and report its end, unless the source does not want it any more."""
+        job_id = self._job_id = assignment.job_id
+        logger.info("job %s: claimed, attempt %d", job_id, assignment.attempts)
+        settings = self._settings
+        if assignment.execution_seconds is not None:
+            seconds = min(settings.job_seconds, assignment.execution_seconds)
+            settings = replace(settings, job_seconds=seconds)
+        self._keeper = keeper = LeaseKeeper(
+            self._source,
+            assignment,
+            stopping=stopping,
+            job_seconds=settings.job_seconds,
+            drain_seconds=self._drain_seconds,
+            stuck_seconds=self._stuck_seconds,
+        )
+        task = Task(
+            assignment,
+            settings,
+            SourceClient(self._source, assignment, keeper.cancelled),
+            on_progress=keeper.update,
+            cancelled=keeper.cancelled,
+        )
+        work = self._engine.run(task.do)
+        await keeper.keep(work)
+        if work.done():
+            outcome = work.result()
+        else:
+            self.is_stuck = True
+            is_drained = keeper.why == "drained"
+            outcome = None if is_drained else task.failure(EngineBroken("engine_stuck"))
+        self._note_breakage(task, job_id)
+        if not keeper.is_wanted:
+            logger.info("job %s: dropped, %s", job_id, keeper.why)
+        elif outcome is None:
+            logger.info("job %s: given back", job_id)
+            await self._release(assignment, counted=False)
+        elif task.setback is not None and self._source.takes_back:
+            await self._give_back(task.setback, assignment, outcome, stopping)
+        else:
+            self._pause = 0.0
+            await self._finish(assignment, outcome)
+        self._job_id = None
 
-    async def _claim(self, stopping: asyncio.Event) -> Lease | None:
-        """The next job; None where there is none, or none is wanted."""
-        if not await self._room.is_there():
-            await self._sleep(LOOK_SECONDS, stopping)
+    def _note_breakage(self, task: Task, job_id: str) -> None:
+        """Decide whether another job can be done here."""
+        if self.is_stuck:
+            reason = "the engine does not stop"
+        elif task.engine_broke:
+            reason = "the engine is broken"
+        elif isinstance(task.setback, DiskUnusable) and not self._source.takes_back:
+            reason = "no room for its files"
+        else:
+            return
+        logger.error("job %s: %s; this worker ends", job_id, reason)
+        self.is_broken = True
+
+    async def _claim(self, stopping: asyncio.Event) -> Assignment | None:
+        """The next job; None if there is none, or none is wanted."""
+        if not await self._disks.have_room():
+            await self._sleep(DISK_SECONDS, stopping)
             return None
-        claiming = asyncio.create_task(self._queue.claim(self._record.id, wait=CLAIM_SECONDS))
-        told = asyncio.create_task(stopping.wait())
-        await asyncio.wait({claiming, told}, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        claiming.cancel()  # no matter if it has ended
+        claiming = asyncio.create_task(self._source.claim())
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait({claiming, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        claiming.cancel()  # no effect if it has ended
         await asyncio.wait({claiming})
         if claiming.cancelled():
             return None
         try:
-            lease = claiming.result()
+            assignment = claiming.result()
         except QueueUnavailable as error:
             self._log.warn("claim", f"no job could be claimed: {error}")
             await self._sleep(PAUSE_SECONDS, stopping)
             return None
         self._log.resolve("claim")
-        return lease
+        return assignment
 
-    async def _serve(self, lease: Lease, stopping: asyncio.Event) -> None:
-        """Do a job, and tell the queue what came of it, unless it is nobody's any more."""
-        job_id = lease.job.id
-        logger.info("job %s: claimed, attempt %d", job_id, lease.job.attempts)
-        self._keeper = keeper = LeaseKeeper(
-            self._queue,
-            lease,
-            stopping=stopping,
-            drain_seconds=self.drain_seconds,
-            stuck_seconds=self._stuck_seconds,
-        )
-        task = Task(
-            lease,
-            self._settings,
-            QueueClient(self._queue, lease, keeper.cancelled, full_seconds=self._full_seconds),
-            on_progress=keeper.update,
-            cancelled=keeper.cancelled,
-        )
-        work = asyncio.get_running_loop().run_in_executor(self._thread, task.do, self._engine)
-        await keeper.keep(work)
-        self.is_stuck = not work.done()
-        if self.is_stuck or task.engine_broke:
-            logger.error("job %s: the engine is broken; this worker ends", job_id)
-            self.is_broken = True
-        outcome = work.result() if work.done() else None
-        if not keeper.is_ours:
-            logger.info("job %s: dropped, %s", job_id, keeper.why)
-        elif outcome is None:
-            logger.info("job %s: given back", job_id)
-            await self._persist(lambda: self._queue.release(lease), f"job {job_id}: giving back")
-        elif task.setback is not None:
-            await self._yield_to(task.setback, lease, outcome, stopping)
-        else:
-            self._pause = 0.0
-            await self._tell(lease, outcome)
-
-    async def _yield_to(
+    async def _give_back(
         self,
         setback: DiskUnusable | QueueUnavailable,
-        lease: Lease,
+        assignment: Assignment,
         outcome: Outcome,
         stopping: asyncio.Event,
     ) -> None:
-        """Give a job back that found no room, or tell its end where more room will not help it.
+        """Give back a job that found no room, or report its end where more room will not help it.
 
         Its own files are gone by now. If there is room without them, the job may need more than
         there ever is: then it counts as an attempt, and `SETBACKS` of them are its end.
         """
-        job_id = lease.job.id
         is_store = isinstance(setback, QueueUnavailable)
-        has_room = await self._room.is_there()
-        if is_store and self._queue.media.directory is None:
+        has_room = await self._disks.have_room()
+        if is_store and self._source.media and self._source.media.directory is None:
             has_room = setback.key != "queue_full"
-        if has_room and lease.job.attempts >= SETBACKS:
-            await self._tell(lease, outcome)
+        if has_room and assignment.attempts >= SETBACKS:
+            await self._finish(assignment, outcome)
             return
-        logger.warning("job %s: given back: %s", job_id, setback)
-        await self._persist(
-            lambda: self._queue.release(lease, counted=has_room), f"job {job_id}: giving back"
-        )
+        logger.warning("job %s: given back: %s", assignment.job_id, setback)
+        await self._release(assignment, counted=has_room)
         if is_store:
             self._pause = min(max(2 * self._pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             await self._sleep(self._pause, stopping)
+
+    async def _release(self, assignment: Assignment, *, counted: bool) -> None:
+        with suppress(QueueUnavailable):  # its lease ends without us
+            await self._persist(
+                lambda: self._source.release(assignment, counted=counted),
+                f"job {assignment.job_id}: giving back",
+            )
+
+    async def _finish(self, assignment: Assignment, outcome: Outcome) -> None:
+        job_id = assignment.job_id
+        try:
+            is_taken = await self._persist(
+                lambda: self._source.finish(assignment, outcome, is_ending=self.is_broken),
+                f"job {job_id}: reporting its end",
+            )
+        except QueueUnavailable:
+            logger.error("job %s: its result was not taken in %g s", job_id, self._result_seconds)
+            if self._source.is_freed_by_exit:
+                logger.error("job %s: this worker ends, so that another gets the job", job_id)
+                self.is_broken = True
+            return
+        if is_taken:
+            reason = f": {outcome.error}" if outcome.error else ""
+            logger.info("job %s: %s%s", job_id, outcome.status.value, reason.replace("\n", "; "))
+        else:
+            logger.warning("job %s: its lease was lost, so what was made is dropped", job_id)
+
+    async def _persist(self, call: Callable[[], Awaitable[Answer]], what: str) -> Answer:
+        """Call the source until it answers.
+
+        Raises:
+            QueueUnavailable: It did not for `result_seconds`.
+        """
+        answer = await retry_async(
+            call,
+            on=QueueUnavailable,
+            delays=self._retry_delays(),
+            on_retry=lambda error, _: self._log.warn(what, f"{what}: {error}"),
+        )
+        self._log.resolve(what)
+        return answer
+
+    def _retry_delays(self) -> Iterator[float]:
+        ends = time.monotonic() + self._result_seconds
+        for delay in backoff(FIRST_RETRY_SECONDS, self._source.max_retry_seconds):
+            if time.monotonic() + delay > ends:
+                return
+            yield delay
 
     async def _sleep(self, seconds: float, stopping: asyncio.Event) -> None:
         """Wait so long, or until the worker is told to stop."""
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), seconds)
 
-    async def _tell(self, lease: Lease, outcome: Outcome) -> None:
-        job_id = lease.job.id
-        told = await self._persist(
-            lambda: self._queue.finish(lease, outcome), f"job {job_id}: telling its end"
-        )
-        if told:
-            reason = f": {outcome.error}" if outcome.error else ""
-            logger.info("job %s: %s%s", job_id, outcome.status.value, reason.replace("\n", "; "))
-        elif told is False:
-            logger.warning("job %s: its lease was lost, so what was made is dropped", job_id)
-
-    async def _persist(self, ask: Callable[[], Awaitable[Answer]], what: str) -> Answer | None:
-        """Ask the queue something until it can be reached; None when patience ends."""
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                answer = await ask()
-                self._log.resolve(what)
-                return answer
-            except QueueUnavailable as error:
-                self._log.warn(what, f"{what}: {error}")
-                if time.monotonic() > ends:
-                    return None
-            await asyncio.sleep(PAUSE_SECONDS)
-
     async def _do_chores(self, stopping: asyncio.Event) -> None:
-        """Say that the worker is there, and do what is due in the queue."""
-        is_reached = True
+        """Announce the worker, and do what is due in the source."""
         while True:
+            status = WorkerStatus(
+                engine=self._engine.engine.name,
+                job_id=self._job_id,
+                is_draining=stopping.is_set(),
+            )
             try:
-                draining = self._record.model_copy(update={"draining": stopping.is_set()})
-                await self._queue.announce(draining)
-                await self._queue.sweep()
-                is_reached = True
+                await self._source.announce(status)
+                self._log.resolve("chores")
             except QueueUnavailable as error:
-                if is_reached:
-                    logger.warning("the queue cannot be reached: %s", error)
-                is_reached = False
+                self._log.warn("chores", f"the queue cannot be reached: {error}")
             await asyncio.sleep(CHORES_SECONDS)
 
-    def _say(self, *, job_id: str | None) -> None:
-        """What the worker is at; told with the next chores."""
-        self._record = self._record.model_copy(update={"job_id": job_id})
+
+class DiskCheck:
+    """Whether there is room for one more job, checked before each is claimed.
+
+    Args:
+        settings: With the work directory, and how large a job's files may be.
+        results: Where results are stored, if that is a directory of this machine.
+    """
+
+    def __init__(self, settings: Settings, results: Path | None) -> None:
+        self._settings = settings
+        self._results = results
+        self._log = RateLimitedLog(logger)
+
+    async def have_room(self) -> bool:
+        """Whether a job's files and its result could be stored; logged once a minute if not."""
+        try:
+            await asyncio.to_thread(self._check)
+        except DiskUnusable as error:
+            self._log.warn("room", f"no job is taken: {error}")
+            return False
+        self._log.resolve("room", "there is room again: jobs are taken")
+        return True
+
+    def _check(self) -> None:
+        check_work_directory(self._settings)
+        if self._results is not None:
+            check_free_space(self._results, share=RESULTS_SHARE)

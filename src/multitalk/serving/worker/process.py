@@ -1,4 +1,4 @@
-"""The worker's process: queue, engine, then jobs until somebody says stop."""
+"""The worker's process: source, engine, then jobs until it is told to stop."""
 
 import asyncio
 import logging
@@ -7,8 +7,8 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from multitalk.engines.base import Engine
 from multitalk.job import sweep
@@ -16,7 +16,9 @@ from multitalk.job.self_test import check_engine, check_weights, check_work_dire
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.queue import QueueConfig, open_queue
-from multitalk.serving.worker.loop import STUCK_SECONDS, QueueWorker
+from multitalk.serving.worker.loop import RESULT_SECONDS, STUCK_SECONDS, EngineThread, WorkerLoop
+from multitalk.serving.worker.queue_source import QueueSource
+from multitalk.serving.worker.source import JobSource
 from multitalk.settings import EngineChoice, Settings
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -32,13 +34,13 @@ def work(
     drain_seconds: float,
     worker_id: str | None = None,
 ) -> int:
-    """Load an engine and do jobs until SIGTERM or SIGINT.
+    """Load an engine and do a queue's jobs until SIGTERM or SIGINT.
 
     Args:
         queue_url: As for `open_queue`.
         settings: What the operator decided.
         engine: To render with.
-        drain_seconds: How long the job at hand may still take when the worker is told to stop.
+        drain_seconds: How long the current job may still take when the worker is told to stop.
         worker_id: Its name in the queue, new at each start; made here if None.
 
     Returns:
@@ -55,53 +57,75 @@ def work(
     prepare(settings)
     sweep(settings.work_directory)
     return serve(
-        queue_url,
+        lambda: queue_source(queue_url, worker_id=worker_id),
         settings,
-        load=lambda: _ready(load_engine(engine, settings=settings), settings),
+        load=lambda: _tested(load_engine(engine, settings=settings), settings),
         drain_seconds=drain_seconds,
-        worker_id=worker_id,
     )
 
 
+@asynccontextmanager
+async def queue_source(
+    queue_url: str, config: QueueConfig | None = None, *, worker_id: str | None = None
+) -> AsyncIterator[QueueSource]:
+    """Open a queue as a source of jobs; see `open_queue`."""
+    queue = await open_queue(queue_url, config)
+    name = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        yield QueueSource(queue, name)
+    finally:
+        await queue.close()
+
+
 def serve(
-    queue_url: str,
+    open_source: Callable[[], AbstractAsyncContextManager[JobSource]],
     settings: Settings,
     *,
-    load: Callable[[], Engine],
-    queue_config: QueueConfig | None = None,
+    load: Callable[[], Engine] | None = None,
+    thread: EngineThread | None = None,
     drain_seconds: float,
     stuck_seconds: float = STUCK_SECONDS,
-    worker_id: str | None = None,
+    result_seconds: float = RESULT_SECONDS,
 ) -> int:
-    """Do jobs with an engine that `load` gives, in the thread in which it will be used."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    """Do the jobs of a source until SIGTERM or SIGINT.
 
-    async def run() -> QueueWorker:
+    Args:
+        open_source: Opened first: that fails sooner than an engine.
+        settings: What the operator decided.
+        load: Returns the engine, called in its thread.
+        thread: One that has its engine already.
+        drain_seconds: As for `WorkerLoop`.
+        stuck_seconds: Likewise.
+        result_seconds: Likewise.
+
+    Returns:
+        The exit code, as for `work`. It does not return where the engine's thread hangs.
+    """
+    engine = thread or EngineThread()
+
+    async def run() -> WorkerLoop:
         stopping = asyncio.Event()
-        queue = await open_queue(queue_url, queue_config)  # first: it fails sooner than the engine
-        try:
-            loop = asyncio.get_running_loop()
-            worker = QueueWorker(
-                queue,
-                await loop.run_in_executor(thread, load),
+        async with open_source() as source:
+            if load is not None:
+                await engine.load(load)
+            worker = WorkerLoop(
+                source,
+                engine,
                 settings,
-                worker_id=worker_id
-                or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-                thread=thread,
                 drain_seconds=drain_seconds,
                 stuck_seconds=stuck_seconds,
+                result_seconds=result_seconds,
             )
+            loop = asyncio.get_running_loop()
 
             def stop() -> None:
-                if stopping.is_set():  # asked again
+                if stopping.is_set():  # the second signal
                     worker.stop_now()
                 stopping.set()
 
-            _obey(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)
+            _on_stop(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)
             logger.info("worker ready")
             await worker.run(stopping)
-        finally:
-            await queue.close()
         return worker
 
     worker = asyncio.run(run())
@@ -109,21 +133,21 @@ def serve(
         signal.signal(number, signal.SIG_IGN)  # it is ending: a second one must not kill it
     if worker.is_stuck:
         logging.shutdown()
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # nothing else ends the engine's thread
-    thread.submit(worker.close).result()
-    thread.shutdown()
+    engine.close()
     return 1 if worker.is_broken else 0
 
 
-def _obey(stop: Callable[[], object]) -> None:
+def _on_stop(stop: Callable[[], object]) -> None:
     """Have SIGTERM and SIGINT call `stop`; the loop's own handlers would end with the loop."""
     for number in STOPS:
         signal.signal(number, lambda *_: stop())
 
 
-def _ready(engine: Engine, settings: Settings) -> Engine:
-    """An engine that was tried out."""
+def _tested(engine: Engine, settings: Settings) -> Engine:
+    """An engine that renders."""
     if engine.name == "diffusion":
         check_weights(settings)
     check_engine(engine)

@@ -1,6 +1,5 @@
-"""One job, in the engine's thread, and what it comes to."""
+"""One job, in the engine's thread, and its outcome."""
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -22,18 +21,8 @@ from multitalk.errors import (
     MultiTalkError,
     QueueUnavailable,
 )
-from multitalk.job import (
-    DeliverySink,
-    JobContext,
-    Progress,
-    Talk,
-    VideoSink,
-    job_context,
-    run,
-)
+from multitalk.job import DeliverySink, JobContext, Progress, Talk, VideoSink, job_context, run
 from multitalk.job.progress import JobProgress
-from multitalk.job.sinks import MAX_FRAGMENT_BYTES
-from multitalk.media.fragments import Fragment
 from multitalk.media.image import write_video_thumbnail
 from multitalk.schema import (
     Delivery,
@@ -45,9 +34,8 @@ from multitalk.schema import (
     wanted_locale,
 )
 from multitalk.schema.sources import UPLOAD_SCHEME, map_sources
-from multitalk.serving.queue import Lease, Outcome
-from multitalk.serving.queue.records import WINDOWS_SUFFIX
-from multitalk.serving.worker.queue_client import QueueClient
+from multitalk.serving.queue.records import WINDOWS_SUFFIX, Outcome
+from multitalk.serving.worker.source import Assignment, SourceClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
 
@@ -55,47 +43,44 @@ logger = logging.getLogger(__name__)
 
 
 class Task:
-    """What is to be done for one lease.
+    """The work on one job.
 
     Args:
-        lease: Of the job.
-        settings: The operator's limits and places.
-        client: Of the queue.
-        on_progress: Told how far it is, from the engine's thread.
+        assignment: The job.
+        settings: The operator's limits and places, with the job's own deadline.
+        client: Of the job's source.
+        on_progress: Called from the engine's thread.
         cancelled: Set it to stop the work.
 
     Attributes:
-        settings: With the job's own deadline, where that is sooner.
         engine_broke: The engine can do nothing more.
         setback: What stopped the work without being the job's fault: a full disk or store.
     """
 
     def __init__(
         self,
-        lease: Lease,
+        assignment: Assignment,
         settings: Settings,
-        client: QueueClient,
+        client: SourceClient,
         *,
         on_progress: Callable[[Progress], None],
         cancelled: threading.Event,
     ) -> None:
-        seconds = lease.submission.policy.execution_seconds
-        self.settings = replace(settings, job_seconds=min(settings.job_seconds, seconds))
         self.engine_broke = False
         self.setback: DiskUnusable | QueueUnavailable | None = None
-        self._submission = lease.submission
-        self._job_id = lease.job.id
+        self._assignment = assignment
+        self._settings = settings
         self._client = client
         self._on_progress = on_progress
         self._cancelled = cancelled
 
     def do(self, engine: Engine) -> Outcome | None:
-        """Render; what the queue is to know, or None if the work was called off."""
+        """Render and deliver; None if the work was cancelled."""
         try:
             with job_context(
                 engine,
-                self.settings,
-                job_id=self._job_id,
+                self._settings,
+                job_id=self._assignment.job_id,
                 on_progress=self._on_progress,
                 cancelled=self._cancelled,
             ) as context:
@@ -110,9 +95,9 @@ class Task:
             return self.failure(error)
 
     def failure(self, error: MultiTalkError) -> Outcome:
-        """What is told of a job that did not work."""
+        """The outcome of a job that failed."""
         late = isinstance(error, DeadlineExceeded)
-        reply = ErrorReply.of(error, wanted_locale(self._submission.input)).reply()
+        reply = ErrorReply.of(error, wanted_locale(self._assignment.input)).reply()
         return Outcome(
             status=JobStatus.TIMED_OUT if late else JobStatus.FAILED,
             error=str(reply.pop("error")),
@@ -120,8 +105,13 @@ class Task:
         )
 
     def _output(self, context: JobContext) -> Mapping[str, Any]:
-        request = parse_request(self._submission.input, settings=self.settings)
-        bucket = parse_s3_config(self._submission.s3_config, settings=self.settings)
+        request = parse_request(self._assignment.input, settings=self._settings)
+        bucket = parse_s3_config(self._assignment.s3_config, settings=self._settings)
+        if not self._client.has_media:
+            if self._assignment.is_streamed:
+                run(request, context, StreamSink(self._client))
+                return {}
+            return run(request, context, self._delivery(request, bucket)).reply()
         request, context = self._with_uploads(request, context)
         reuse = self._reuse(request, context.directory)
         if bucket is not None and request.delivery.type == "auto":
@@ -132,39 +122,19 @@ class Task:
 
     def _sink(self, request: TalkRequest, bucket: Bucket | None) -> VideoSink:
         if request.delivery.type in ("bucket", "volume"):
-            return DeliverySink(
-                request.delivery,
-                self.settings,
-                self._job_id,
-                bucket=bucket,
-                locale=request.locale,
-            )
-        limit = self.settings.max_reply_bytes if request.delivery.type == "base64" else None
-        return MediaStoreSink(self._client, max_bytes=limit, is_streamed=self._submission.stream)
+            return self._delivery(request, bucket)
+        limit = self._settings.max_reply_bytes if request.delivery.type == "base64" else None
+        is_streamed = self._assignment.is_streamed
+        return MediaStoreSink(self._client, max_bytes=limit, is_streamed=is_streamed)
 
-    def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
-        """Where the windows are that the request names, and where this talk's own go."""
-        reuse, limit = NO_REUSE, self.settings.kept_window_bytes
-        if limit:
-            save_to = directory / f"windows{WINDOWS_SUFFIX}"
-            reuse = Reuse(save_to=save_to, max_bytes=limit)
-        if request.continue_from is not None:
-            earlier = self._client.earlier_windows(request.continue_from.job, directory)
-            reuse = replace(reuse, earlier=earlier)
-        return reuse
-
-    def _with_windows(self, told: Mapping[str, Any], reuse: Reuse) -> Mapping[str, Any]:
-        """The answer with the talk's windows, in the media store, where the engine saved any.
-
-        A store that is full is no reason to lose the video.
-        """
-        if reuse.save_to is None or "window_ends" not in told:
-            return told
-        try:
-            return {**told, "windows": self._client.keep(reuse.save_to)}
-        except QueueUnavailable as error:
-            logger.warning("job %s: its windows are not kept: %s", self._job_id, error)
-            return {name: value for name, value in told.items() if name != "window_ends"}
+    def _delivery(self, request: TalkRequest, bucket: Bucket | None) -> DeliverySink:
+        return DeliverySink(
+            request.delivery,
+            self._settings,
+            self._assignment.job_id,
+            bucket=bucket,
+            locale=request.locale,
+        )
 
     def _with_uploads(
         self, request: TalkRequest, context: JobContext
@@ -182,21 +152,45 @@ class Task:
         roots = (*settings.allowed_roots, context.directory)
         return request, replace(context, settings=replace(settings, allowed_roots=roots))
 
+    def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
+        """Files of the windows that the request names, and of this talk's own."""
+        reuse, limit = NO_REUSE, self._settings.kept_window_bytes
+        if limit:
+            save_to = directory / f"windows{WINDOWS_SUFFIX}"
+            reuse = Reuse(save_to=save_to, max_bytes=limit)
+        if request.continue_from is not None:
+            earlier = self._client.fetch_windows(request.continue_from.job, directory)
+            reuse = replace(reuse, earlier=earlier)
+        return reuse
+
+    def _with_windows(self, reply: Mapping[str, Any], reuse: Reuse) -> Mapping[str, Any]:
+        """The reply with the talk's windows, in the media store, where the engine saved any.
+
+        A store that is full is no reason to lose the video.
+        """
+        if reuse.save_to is None or "window_ends" not in reply:
+            return reply
+        try:
+            return {**reply, "windows": self._client.put(reuse.save_to)}
+        except QueueUnavailable as error:
+            job_id = self._assignment.job_id
+            logger.warning("job %s: its windows are not kept: %s", job_id, error)
+            return {name: value for name, value in reply.items() if name != "window_ends"}
+
 
 class MediaStoreSink(VideoSink):
-    """The queue's media store: the video, its first picture and its captions, by their names there.
+    """The source's media: the video, its first picture and its captions, by their names there.
 
     Args:
-        client: Of the queue.
-        max_bytes: Size up to which a reply may hold the video, where it must.
+        client: Of the job's source.
+        max_bytes: Size up to which a reply may hold the video, if it must.
         is_streamed: Whether fragments are wanted while it is encoded.
     """
 
-    def __init__(self, client: QueueClient, *, max_bytes: int | None, is_streamed: bool) -> None:
+    def __init__(self, client: SourceClient, *, max_bytes: int | None, is_streamed: bool) -> None:
         self._client = client
         self._max_bytes = max_bytes
-        self._numbers = itertools.count()
-        self.on_fragment = self._add if is_streamed else None
+        self.on_fragment = client.send_fragment if is_streamed else None
 
     @override
     def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
@@ -204,17 +198,43 @@ class MediaStoreSink(VideoSink):
         size = reply_bytes(video)
         if limit is not None and size > limit:
             raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
+        self._client.wait_until_sent()
         with progress.stage("deliver", video.stat().st_size):
-            keep = self._client.keep
+            put = self._client.put
             location = {
-                "video": keep(video),
-                "frame": keep(write_video_thumbnail(video, video.with_suffix(".jpg"))),
+                "video": put(video),
+                "frame": put(write_video_thumbnail(video, video.with_suffix(".jpg"))),
             }
             if talk.captions:
                 captions = write_captions(talk.captions, video.with_suffix(".json"))
-                location["captions"] = keep(captions)
+                location["captions"] = put(captions)
         return replace(talk, location=location)
 
-    def _add(self, fragment: Fragment) -> None:
-        for part in fragment.split(MAX_FRAGMENT_BYTES):
-            self._client.add_fragment(part, next(self._numbers))
+    @override
+    def close(self) -> None:
+        self._client.close()
+
+
+class StreamSink(VideoSink):
+    """The source's stream: fragments while the video is encoded, then a record of the talk.
+
+    Args:
+        client: Of the job's source.
+    """
+
+    def __init__(self, client: SourceClient) -> None:
+        self._client = client
+        self.on_fragment = client.send_fragment
+
+    @override
+    def path(self, directory: Path) -> None:
+        return None
+
+    @override
+    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+        self._client.end_stream({"status": "success", **talk.facts()})
+        return talk
+
+    @override
+    def close(self) -> None:
+        self._client.close()

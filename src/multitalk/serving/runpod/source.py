@@ -1,0 +1,310 @@
+"""RunPod's platform as the source of a worker's jobs."""
+
+import asyncio
+import base64
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from typing_extensions import override
+
+from multitalk.errors import DeliveryFailed, QueueUnavailable
+from multitalk.job import Progress
+from multitalk.media.fragments import Fragment
+from multitalk.net.retry import backoff, retry_async
+from multitalk.schema import ErrorReply, JobStatus, wanted_locale
+from multitalk.schema.json_document import to_json
+from multitalk.serving.queue.records import Outcome, Stop
+from multitalk.serving.runpod.platform import Platform, Refused, TooManyRequests
+from multitalk.serving.worker.source import Assignment, JobSource
+from multitalk.timebase import FPS
+
+HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
+EMPTY_DELAY_SECONDS = 0.5  # after an empty answer that was not held
+MAX_DELAY_SECONDS = 15.0
+BUSY_DELAY_SECONDS = 5.0  # after "too many requests", as in the SDK
+# An answer that is on its way when the worker is told to stop holds a job that nobody else has.
+LAST_ANSWER_SECONDS = 0.3
+PROGRESS_SECONDS = 5.0  # for a post of progress
+FRAGMENT_SECONDS = 60.0  # for which a fragment is posted
+FIRST_RETRY_SECONDS = 0.5
+MAX_RETRY_SECONDS = 20.0
+TOO_LARGE = (400, 413)  # what a platform may answer to a body that is too large for it
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeats(Protocol):
+    """The jobs that heartbeats name, which keeps their leases."""
+
+    def add(self, job_id: str) -> object:
+        """Name a job from now on."""
+
+    def remove(self, job_id: str) -> object:
+        """Name it no more."""
+
+
+class RunPodSource(JobSource):
+    """RunPod's jobs, one at a time. Made by `open_source`.
+
+    A lease is kept by heartbeats, which another process sends. Stop signals are polled for.
+
+    Args:
+        platform: To call.
+        heartbeats: The jobs that they name.
+        is_streamed: Whether videos are sent as fragments.
+    """
+
+    media = None
+    progress_seconds = 1.0
+    renew_seconds = 0.25  # costs nothing: stop signals come by themselves
+    max_retry_seconds = MAX_RETRY_SECONDS
+    takes_back = False
+    is_freed_by_exit = True
+
+    def __init__(self, platform: Platform, heartbeats: Heartbeats, *, is_streamed: bool) -> None:
+        self._platform = platform
+        self._heartbeats = heartbeats
+        self._is_streamed = is_streamed
+        self._given: deque[Assignment] = deque()  # given out together with another one
+        self._named: set[str] = set()  # by heartbeats
+        self._stopped: set[str] = set()
+        self._posting: asyncio.Task[None] | None = None  # of progress
+        self._pace = Pace()
+
+    @override
+    async def claim(self) -> Assignment | None:
+        self._forget_all_but_given()
+        if self._given:
+            return self._given.popleft()
+        await asyncio.sleep(self._pace.delay)
+        taking = asyncio.create_task(self._take())
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait({taking}, timeout=LAST_ANSWER_SECONDS)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            if not self._given:
+                raise
+        return self._given.popleft() if self._given else None
+
+    @override
+    async def renew(self, assignment: Assignment, progress: Progress | None) -> Stop | None:
+        if assignment.job_id in self._stopped:
+            return "cancelled"
+        is_free = self._posting is None or self._posting.done()
+        if progress is not None and is_free:  # else the next progress says more
+            self._posting = asyncio.create_task(self._post_progress(assignment.job_id, progress))
+        return None
+
+    @override
+    async def add_fragment(self, assignment: Assignment, fragment: Fragment, number: int) -> None:
+        video = base64.b64encode(fragment.content).decode("ascii")
+        place = {"start": fragment.first / FPS, "frames": fragment.num_frames}
+        await self._stream(assignment, {"segment": number, "video_base64": video, **place})
+
+    @override
+    async def end_stream(self, assignment: Assignment, facts: Mapping[str, Any]) -> None:
+        await self._stream(assignment, facts)
+
+    @override
+    async def finish(self, assignment: Assignment, outcome: Outcome, *, is_ending: bool) -> bool:
+        """Post the result once. A final refusal is only logged: no other worker could change it."""
+        await self._end_progress()
+        job_id, is_stream = assignment.job_id, assignment.is_streamed
+        body = _result(outcome, is_streamed=is_stream, stop_pod=is_ending)
+        try:
+            await self._platform.post("done", job_id, body, is_stream=is_stream)
+        except Refused as refused:
+            logger.error("job %s: the platform refused its result: %s", job_id, refused)
+            if refused.status not in TOO_LARGE or outcome.error is not None:
+                self._forget_all_but_given()
+                return False
+            error = DeliveryFailed("result_refused", size=len(body) / 1e6)
+            error.happened("deliver", job_id)
+            failure = _failure(error, assignment)
+            return await self.finish(assignment, failure, is_ending=is_ending)
+        self._forget_all_but_given()
+        return True
+
+    @override
+    async def leave(self) -> None:
+        self._given.clear()
+        self._forget_all_but_given()
+
+    async def watch_stop_signals(self) -> None:
+        """Note jobs that the platform takes back, until cancelled."""
+        pace = Pace()
+        while self._platform.has_stop_signals:
+            await asyncio.sleep(pace.delay)
+            with suppress(QueueUnavailable), pace:
+                stops = await self._platform.stop_signals()
+                self._stopped.update(self._named.intersection(stops))
+                if stops:
+                    pace.reset()
+
+    async def _take(self) -> None:
+        """Ask for jobs once.
+
+        Raises:
+            QueueUnavailable: As the platform.
+        """
+        with self._pace:
+            given = await self._platform.take_jobs()
+            for job in given:
+                if not _is_job(job):
+                    logger.error("the platform gave something that is no job: %.200r", job)
+                elif job["id"] not in self._named:  # given twice in one answer, it runs once
+                    self._named.add(job["id"])
+                    self._heartbeats.add(job["id"])
+                    self._given.append(assignment_of(job, is_streamed=self._is_streamed))
+            if self._given:
+                self._pace.reset()
+
+    def _forget_all_but_given(self) -> None:
+        """Let heartbeats name only jobs that are still to be done."""
+        still = {assignment.job_id for assignment in self._given}
+        for job_id in self._named - still:
+            self._heartbeats.remove(job_id)
+        self._named &= still
+        self._stopped &= still
+
+    async def _post_progress(self, job_id: str, progress: Progress) -> None:
+        """Try once."""
+        body = to_json({"status": "IN_PROGRESS", "output": asdict(progress)})
+        try:
+            await self._platform.post("done", job_id, body, seconds=PROGRESS_SECONDS)
+        except (QueueUnavailable, Refused) as error:
+            logger.info("job %s: progress was not taken: %s", job_id, error)
+
+    async def _end_progress(self) -> None:
+        """See that no progress follows the result."""
+        if self._posting is not None:
+            await asyncio.wait({self._posting}, timeout=PROGRESS_SECONDS)
+            self._posting.cancel()
+            self._posting = None
+
+    async def _stream(self, assignment: Assignment, output: Mapping[str, Any]) -> None:
+        body = to_json({"output": output})
+        ends = time.monotonic() + FRAGMENT_SECONDS
+        try:
+            await retry_async(
+                lambda: self._platform.post("stream", assignment.job_id, body),
+                on=QueueUnavailable,
+                delays=_delays_until(ends),
+                on_retry=lambda error, delay: logger.warning(
+                    "job %s: posting again in %g s: %s", assignment.job_id, delay, error
+                ),
+            )
+        except (QueueUnavailable, Refused) as error:
+            raise DeliveryFailed("stream_broken") from error
+
+
+class Pace:
+    """How soon to poll again: at once after a held poll, ever later after failures.
+
+    Attributes:
+        delay: Seconds to wait before the next poll.
+    """
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self._asked_at = 0.0
+        self._is_reset = False
+
+    def __enter__(self) -> None:
+        self._asked_at = time.monotonic()
+        self._is_reset = False
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._is_reset or time.monotonic() - self._asked_at >= HELD_SECONDS:
+            self.delay = 0.0
+        elif kind is None:
+            self.delay = EMPTY_DELAY_SECONDS
+        elif issubclass(kind, TooManyRequests):
+            self.delay = BUSY_DELAY_SECONDS
+        else:
+            self.delay = min(max(2 * self.delay, EMPTY_DELAY_SECONDS), MAX_DELAY_SECONDS)
+
+    def reset(self) -> None:
+        """There was something: poll again at once."""
+        self._is_reset = True
+
+
+@asynccontextmanager
+async def open_source(
+    platform: Platform, heartbeats: Heartbeats, *, is_streamed: bool
+) -> AsyncIterator[RunPodSource]:
+    """A source whose stop signals are watched while the context is open."""
+    source = RunPodSource(platform, heartbeats, is_streamed=is_streamed)
+    watching = asyncio.create_task(source.watch_stop_signals())
+    try:
+        yield source
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+def assignment_of(job: Mapping[str, Any], *, is_streamed: bool) -> Assignment:
+    """A job as the platform gives it: `id`, `input` and perhaps `policy` and `s3Config`."""
+    return Assignment(
+        job_id=job["id"],
+        input=job["input"],
+        s3_config=job.get("s3Config"),
+        is_streamed=is_streamed,
+        execution_seconds=_execution_seconds(job.get("policy")),
+        attempts=1,
+        lease_seconds=math.inf,
+        lease=None,
+    )
+
+
+def _execution_seconds(policy: object) -> float | None:
+    """The job's own limit; the platform leaves it to the worker to notice."""
+    limit = policy.get("executionTimeout") if isinstance(policy, Mapping) else None
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        return None
+    return limit / 1000 if math.isfinite(limit) and limit > 0 else None
+
+
+def _is_job(job: object) -> bool:
+    return isinstance(job, dict) and isinstance(job.get("id"), str) and "input" in job
+
+
+def _failure(error: DeliveryFailed, assignment: Assignment) -> Outcome:
+    reply = ErrorReply.of(error, wanted_locale(assignment.input)).reply()
+    return Outcome(status=JobStatus.FAILED, error=str(reply.pop("error")), output=reply)
+
+
+def reply_of(outcome: Outcome) -> dict[str, Any]:
+    """The job's `output`.
+
+    Its error is also its `message`: the platform and the SDK take `error` out of the output, and
+    RunPod's Python client hands out the output only.
+    """
+    output = dict(outcome.output or {})
+    return output if outcome.error is None else {"message": outcome.error, **output}
+
+
+def _result(outcome: Outcome, *, is_streamed: bool, stop_pod: bool) -> bytes:
+    """A job-done body in the form of the SDK: `error` beside the rest as `output`."""
+    output = reply_of(outcome)
+    body: dict[str, Any] = {"output": [] if is_streamed and not output else output}
+    if outcome.error is not None:
+        body["error"] = outcome.error
+    if stop_pod:
+        body["stopPod"] = True
+    return to_json(body)
+
+
+def _delays_until(moment: float) -> Iterator[float]:
+    for delay in backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS):
+        if time.monotonic() + delay > moment:
+            return
+        yield delay
