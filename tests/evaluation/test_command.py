@@ -52,7 +52,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a talk, something that is no video, and what is not to be judged."""
     made = tmp_path_factory.mktemp("made")
     cv2.imwrite(str(made / "face.png"), draw_face(320)[..., ::-1])
-    spoken = ["--text", "Lips have something to follow in this.", "--prompt", "p"]
+    spoken = ["--text", "Maybe my brother bought one.", "--prompt", "p"]
     options = ["--image", str(made / "face.png"), *spoken, "--seed", "1"]
     options += ["--output", str(made / "good.mp4")]
     assert CliRunner().invoke(app, ["render", *options]).exit_code == 0

@@ -121,7 +121,7 @@ def test_the_record_is_json_and_the_plot_a_picture(clip: Clip, right: Report) ->
 def test_sound_200_ms_late_fails_and_the_lag_is_told(clip: Clip, tmp_path: Path) -> None:
     late = np.concatenate([np.zeros(SAMPLE_RATE // 5, np.float32), clip.samples])
     video = write_video(tmp_path / "late.mp4", clip.frames, write_wave(tmp_path / "l.wav", late))
-    report = evaluate(video, voices={"person1": clip.voice})
+    report = evaluate(video, voices={"person1": clip.voice}, max_seconds=3)
     assert report.verdict == "failed"
     assert "in_sync" in failed(report)
     (person,) = report.people
@@ -131,7 +131,7 @@ def test_sound_200_ms_late_fails_and_the_lag_is_told(clip: Clip, tmp_path: Path)
 
 
 def test_a_frozen_picture_with_the_right_sound_fails(clip: Clip, tmp_path: Path) -> None:
-    frozen = np.repeat(clip.frames[:1], len(clip.frames), axis=0)
+    frozen = np.repeat(clip.frames[:1], 60, axis=0)
     report = evaluate(write_video(tmp_path / "frozen.mp4", frozen, clip.voice))
     assert {"mouth_moves", "lips_follow_voice"} <= failed(report)
 
@@ -144,14 +144,14 @@ def test_another_voice_under_the_same_pictures_fails(clip: Clip, tmp_path: Path)
     report = evaluate(video)
     assert report.verdict == "failed"
     assert failed(report) & {"lips_follow_voice", "voice_is_its_own"}
-    claimed = evaluate(clip.video, voices={"person1": voice}, max_seconds=1)
+    claimed = evaluate(clip.video, voices={"person1": voice}, max_seconds=0.2)
     assert "voice_is_heard" in failed(claimed)
 
 
 def test_a_portrait_that_is_upside_down_is_compared_upright(clip: Clip, tmp_path: Path) -> None:
     upside_down = tmp_path / "portrait.png"
     cv2.imwrite(str(upside_down), load_face()[::-1, ::-1, ::-1])
-    report = evaluate(clip.video, portrait=upside_down, max_seconds=2)
+    report = evaluate(clip.video, portrait=upside_down, max_seconds=1)
     assert not {"same_looks", "same_shape", "background_stays"} & failed(report)
     assert report.people[0].identity.worst_likeness > 0.93
 
@@ -159,7 +159,7 @@ def test_a_portrait_that_is_upside_down_is_compared_upright(clip: Clip, tmp_path
 def test_another_face_in_the_portrait_fails(clip: Clip, tmp_path: Path) -> None:
     mirrored = tmp_path / "mirrored.png"
     cv2.imwrite(str(mirrored), np.ascontiguousarray(load_face()[:, ::-1, ::-1]))
-    report = evaluate(clip.video, portrait=mirrored, max_seconds=2)
+    report = evaluate(clip.video, portrait=mirrored, max_seconds=1)
     assert "same_looks" in failed(report)
 
 
