@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import multitalk.live.head as heads
+import multitalk.live.avatar as avatars
 from clocks import TestClock
 from multitalk.errors import InvalidRequest, LimitExceeded, NoFaceFound
 from multitalk.live import Avatar, LiveFrame
-from multitalk.live.playout import Playout, Said
-from multitalk.live.sound import Ear, samples_of
+from multitalk.live.pcm import StreamingResampler, samples_of
+from multitalk.live.playout import PlayoutBuffer, PlayoutFrame
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.synthesis import synthesize
 from multitalk.speech.viseme_track import VisemeTrack
@@ -67,7 +67,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[VisemeTrack]:
             tracks.append(track)
             return self.picture.copy()
 
-    monkeypatch.setattr("multitalk.live.avatar.Head", Head)
+    monkeypatch.setattr("multitalk.live.avatar._Head", Head)
     return tracks
 
 
@@ -109,7 +109,9 @@ def push_in_time(
         clock.at(when, lambda part=part: avatar.push_audio(part, 16_000))
 
 
-def said_of(playout: Playout, sound: NDArray[np.int16], rate: int = 16_000) -> list[Said]:
+def said_of(
+    playout: PlayoutBuffer, sound: NDArray[np.int16], rate: int = 16_000
+) -> list[PlayoutFrame]:
     playout.push(sound, rate)
     playout.flush()
     said = [playout.next()]
@@ -118,7 +120,7 @@ def said_of(playout: Playout, sound: NDArray[np.int16], rate: int = 16_000) -> l
     return said
 
 
-def openings(said: list[Said]) -> NDArray[np.float32]:
+def openings(said: list[PlayoutFrame]) -> NDArray[np.float32]:
     return np.array([one.track.opening[0] * (1 - one.track.closure[0]) for one in said])
 
 
@@ -130,7 +132,7 @@ def test_live_visemes_agree_with_those_of_the_whole_talk() -> None:
     """With 160 ms of future, and at whatever volume: here 30 dB down."""
     offline = analyse_speech(voice() / np.float32(32_768))
     wanted = offline.opening * (1 - offline.closure)
-    said = openings(said_of(Playout(AHEAD), voice() // 32))
+    said = openings(said_of(PlayoutBuffer(AHEAD), voice() // 32))
     assert len(said) == len(offline)
     assert agreement(said, wanted) > 0.95
     assert 0.9 < said.mean() / wanted.mean() < 1.15
@@ -153,11 +155,11 @@ def test_visemes_stay_in_step_when_nothing_is_cut_off() -> None:
 
 
 def test_a_burst_is_said_at_once_and_exactly(deaf: None) -> None:
-    playout = Playout(AHEAD)
+    playout = PlayoutBuffer(AHEAD)
     for _ in range(10):
         playout.next()
     said = said_of(playout, voice())
-    assert np.array_equal(np.concatenate([one.block.sound for one in said]), voice())
+    assert np.array_equal(np.concatenate([one.block.samples for one in said]), voice())
 
 
 def test_frames_do_not_depend_on_how_sound_is_cut(drawn: list[VisemeTrack]) -> None:
@@ -250,11 +252,11 @@ def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeT
 @pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 44_100, 48_000])
 def test_a_tone_is_heard_alike_at_every_rate(rate: int) -> None:
     """Its level and its place; what is above 8 kHz is not."""
-    ear = Ear(rate)
+    resampler = StreamingResampler(rate)
     size = rate // 25
     t = np.arange(10 * size) / rate
     tone = np.round(20_000 * np.sin(2 * np.pi * 1000 * t)).astype(np.int16)
-    heard = np.concatenate([ear.hear(tone[n * size : (n + 1) * size]) for n in range(10)])
+    heard = np.concatenate([resampler.resample(tone[n * size : (n + 1) * size]) for n in range(10)])
     assert len(heard) == 10 * FRAME
     # the same tone, up to 2 ms late
     wanted = 20_000 / 32_767 * np.sin(2 * np.pi * 1000 * np.arange(len(heard)) / 16_000)
@@ -265,20 +267,22 @@ def test_a_tone_is_heard_alike_at_every_rate(rate: int) -> None:
     assert np.sqrt(np.mean(heard[1000:] ** 2)) == pytest.approx(20_000 / 32_767 / 2**0.5, rel=0.01)
     if rate > 40_000:
         high = np.round(20_000 * np.sin(2 * np.pi * 9_500 * t)).astype(np.int16)
-        heard = np.concatenate([ear.hear(high[n * size : (n + 1) * size]) for n in range(10)])
+        heard = np.concatenate(
+            [resampler.resample(high[n * size : (n + 1) * size]) for n in range(10)]
+        )
         assert np.abs(heard[1000:]).max() < 0.01
 
 
 def test_the_rate_may_change_and_sound_comes_out_as_it_was_pushed(deaf: None) -> None:
-    playout = Playout(AHEAD)
+    playout = PlayoutBuffer(AHEAD)
     playout.push(np.arange(1000, dtype=np.int16), 8_000)
     playout.push(np.arange(960, dtype=np.int16), 24_000)
     playout.flush()
     blocks = [playout.next().block for _ in range(5)]
-    assert [(block.rate, len(block.sound)) for block in blocks] == [
+    assert [(block.rate, len(block.samples)) for block in blocks] == [
         (8_000, 320), (8_000, 320), (8_000, 320), (8_000, 320), (24_000, 960),
     ]  # fmt: skip
-    sound = np.concatenate([block.sound for block in blocks[:4]])
+    sound = np.concatenate([block.samples for block in blocks[:4]])
     assert np.array_equal(sound[:1000], np.arange(1000))
     assert not sound[1000:].any()
     assert [block.ends for block in blocks] == [False, False, False, False, True]
@@ -294,7 +298,7 @@ def test_an_hour_needs_what_a_minute_needs(deaf: None) -> None:
             return sum(kept(value) for value in vars(thing).values())
         return sum(map(kept, thing)) if isinstance(thing, list | tuple) or _is_deque(thing) else 8
 
-    playout, sizes = Playout(AHEAD), []
+    playout, sizes = PlayoutBuffer(AHEAD), []
     noise = np.random.default_rng(1).integers(-3000, 3000, 25 * FRAME).astype(np.int16)
     for _ in range(4):
         for _ in range(30):
@@ -408,5 +412,5 @@ def test_portraits_that_cannot_be_are_refused() -> None:
         Avatar(np.zeros((100, 100, 3), np.uint8))
     for portrait in ("nowhere.jpg", 5, np.zeros((9, 9, 3)), np.zeros((9, 9, 2), np.uint8)):
         with pytest.raises(InvalidRequest) as caught:
-            heads._pixels_of(portrait)
+            avatars._pixels_of(portrait)
         assert caught.value.field == "portrait"

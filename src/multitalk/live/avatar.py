@@ -1,40 +1,55 @@
-"""An avatar: sound goes in as it is spoken, frames with their sound come out in real time."""
+"""`Avatar`: audio in as it is spoken, frames with their audio out in real time."""
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from threadpoolctl import threadpool_limits
 
+from multitalk.engines.base import Scene, Speaker
+from multitalk.engines.faces import faces_of_speakers, find_scene_faces
+from multitalk.engines.warp.engine import face_notices, fit_within
+from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.quality import QUALITIES
+from multitalk.engines.warp.renderer import HeadRenderer
+from multitalk.engines.warp.rig import build_rig
 from multitalk.errors import InvalidRequest, LimitExceeded, not_a_choice
-from multitalk.live.head import Head, Portrait
-from multitalk.live.pacing import Clock, Pace, RealTime
-from multitalk.live.playout import Playout
-from multitalk.live.sound import checked_rate, samples_of
-from multitalk.messages import sentence
+from multitalk.face.detector import FaceDetector
+from multitalk.live.pcm import checked_rate, samples_of
+from multitalk.live.playout import Clock, FramePacer, MonotonicClock, PlayoutBuffer
+from multitalk.media.image import load_picture
+from multitalk.messages import Notice, sentence
 from multitalk.schema import Quality
 from multitalk.speech.live_visemes import MOST_AHEAD
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS
 
 FRAME_MS = 1000 // FPS
 SMALLEST, LARGEST = 64, 1920  # pixels of the picture's longer side
-MOST_WAITING = 600  # seconds of sound that may wait
+MAX_WAITING_SECONDS = 600  # of queued audio
+MAX_PORTRAIT_PIXELS = 50_000_000
+PORTRAIT_FIELD = "portrait"
+
+Portrait = str | os.PathLike[str] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class LiveFrame:
-    """One frame, 40 ms long, and the sound that is heard with it.
+    """One frame of 40 ms and its audio.
 
     Attributes:
-        image: RGB uint8 [H, W, 3], the caller's own.
-        pcm: Sound as it was pushed: int16 [rate / 25], mono; silence where nothing is said.
-        rate: Of `pcm`, samples a second: that of the last push, 16 000 before any.
-        speaking: Whether the sound was pushed; between, the face is idle.
-        end_of_speech: Speech ends with this frame: all sound before a `flush` is said, or it was
-            interrupted.
+        image: RGB uint8 [H, W, 3], owned by the caller.
+        pcm: The pushed audio, mono int16 [rate / 25]; silence in between.
+        rate: Of `pcm`, samples per second: that of the last push, 16 000 before any.
+        speaking: Whether the audio was pushed; otherwise the face is idle.
+        end_of_speech: Whether speech ends with this frame, by `flush` or by `interrupt`.
     """
 
     image: NDArray[np.uint8]
@@ -45,14 +60,14 @@ class LiveFrame:
 
 
 class Avatar:
-    """A portrait that speaks what is pushed, and is idle in between: it blinks, breathes and sways.
+    """A portrait that speaks the pushed audio and is idle in between: blinks, breath, sway.
 
-    `async for frame in avatar` gives 25 frames a second for as long as the avatar is open. One
-    consumer at a time; sound may be pushed from any thread. A context manager that closes itself.
+    `async for frame in avatar` yields 25 frames per second while the avatar is open. One consumer
+    at a time; audio may be pushed from any thread. A context manager that closes itself.
 
     Attributes:
         warnings: What may look wrong with this portrait, in English.
-        repeated: Frames so far that show the picture before, because the machine is too slow.
+        repeated: Frames so far that repeated the previous picture, because drawing was too slow.
     """
 
     def __init__(
@@ -66,23 +81,23 @@ class Avatar:
         motion: float = 1.0,
         clock: Clock | None = None,
     ) -> None:
-        """Find the face and get ready: a quarter of a second to a second.
+        """Find and rig the face; takes 0.25 to 1 s.
 
         Args:
-            portrait: A file's path, or pixels, RGB uint8 [H, W, 3]. Its largest face speaks.
-            size: Pixels of the picture's longer side at most; it is never enlarged.
-            ahead_ms: How much future the mouth needs, a multiple of 40 up to 400. A microphone's
-                sound leaves so much later; with less than 80 the mouth is often wrong.
-            seed: Of all that chance decides.
+            portrait: A file path, or pixels, RGB uint8 [H, W, 3]. Its largest face speaks.
+            size: Maximum of the picture's longer side, pixels; it is never enlarged.
+            ahead_ms: Look-ahead of the mouth, a multiple of 40 up to 400. It delays a microphone's
+                audio; below 80 the mouth is often wrong.
+            seed: Of the random generator.
             quality: `draft`, `standard` or `fine`.
-            motion: How lively the head moves, 0 to 1.5.
-            clock: Where time comes from; None for this machine's.
+            motion: Scale of the head's movement, 0 to 1.5.
+            clock: None for this machine's.
 
         Raises:
-            InvalidRequest: An option cannot be what it is.
+            InvalidRequest: An invalid option.
             MediaUndecodable: The portrait cannot be read.
-            LimitExceeded: It is too large.
-            NoFaceFound: It shows no face, or one that is too small.
+            LimitExceeded: The portrait is too large.
+            NoFaceFound: No face, or one that is too small.
         """
         _check("size", size, SMALLEST, LARGEST, "pixels")
         _check("ahead_ms", ahead_ms, 0, MOST_AHEAD * FRAME_MS, "ms", step=FRAME_MS)
@@ -90,74 +105,74 @@ class Avatar:
             raise not_a_choice("quality", repr(quality), QUALITIES)
         if not 0 <= motion <= 1.5:
             raise InvalidRequest("avatar_option", field="motion", value=motion, wanted="0 to 1.5")
-        self._head: Head | None = Head(
+        self._head: _Head | None = _Head(
             portrait, size=size, seed=seed, quality=quality, motion=motion
         )
         self.warnings = tuple(
             sentence(notice.key, "en", **notice.parameters) for notice in self._head.notices
         )
         self.repeated = 0
-        self._playout = Playout(ahead_ms // FRAME_MS)
+        self._playout = PlayoutBuffer(ahead_ms // FRAME_MS)
         self._ahead = ahead_ms // FRAME_MS
-        self._pace = Pace()
-        self._clock = clock or RealTime()
+        self._pacer = FramePacer()
+        self._clock = clock or MonotonicClock()
         self._image = self._head.picture
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="avatar")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stirred = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self._is_closed = False
 
     def push_audio(self, pcm: NDArray[np.generic] | bytes, rate: int) -> None:
-        """Add sound to what is to be said, in pieces of any length.
+        """Queue audio, in pieces of any length.
 
         Args:
-            pcm: Mono: int16 [S], float [S] in [-1, 1], or bytes of int16.
-            rate: Samples a second, a multiple of 25 from 8000 to 48 000. It may change.
+            pcm: Mono int16 [S], float [S] in [-1, 1], or bytes of int16.
+            rate: Samples per second, a multiple of 25 from 8000 to 48 000. It may change.
 
         Raises:
-            InvalidRequest: Of another kind, or the avatar is closed.
-            LimitExceeded: More than ten minutes would wait; nothing is added.
+            InvalidRequest: Another type, or the avatar is closed.
+            LimitExceeded: More than ten minutes would be queued; nothing is added.
         """
         self._check_open()
         samples, rate = samples_of(pcm), checked_rate(rate)
         waiting = self._playout.waiting / FPS
-        if waiting + len(samples) / rate > MOST_WAITING:
+        if waiting + len(samples) / rate > MAX_WAITING_SECONDS:
             raise LimitExceeded(
-                "avatar_too_far_ahead", field="pcm", seconds=waiting, limit=MOST_WAITING
+                "avatar_too_far_ahead", field="pcm", seconds=waiting, limit=MAX_WAITING_SECONDS
             )
         self._playout.push(samples, rate)
-        self._pace.pushed(self._clock.now(), len(samples) / rate)
-        self._stir()
+        self._pacer.audio_pushed(self._clock.now(), len(samples) / rate)
+        self._wake()
 
     def flush(self) -> None:
-        """Say that speech ends with what was pushed: the last frame of it has `end_of_speech`.
+        """Mark the end of speech: the last frame of the pushed audio has `end_of_speech`.
 
         Raises:
             InvalidRequest: The avatar is closed.
         """
         self._check_open()
         self._playout.flush()
-        self._pace.ended()
-        self._stir()
+        self._pacer.speech_ended()
+        self._wake()
 
     def interrupt(self) -> None:
-        """Drop all sound that has not left; the mouth is shut 120 ms later. The head does not jump.
+        """Drop the queued audio; the mouth closes within 120 ms, and the head does not jump.
 
         Raises:
             InvalidRequest: The avatar is closed.
         """
         self._check_open()
         self._playout.interrupt()
-        self._pace.ended()
-        self._stir()
+        self._pacer.speech_ended()
+        self._wake()
 
     def close(self) -> None:
-        """End the frames and give the memory back; a closed avatar may be closed again."""
+        """End the frames and free the memory; may be called again."""
         self._is_closed = True
-        self._stir()
+        self._wake()
         self._worker.shutdown()
         self._head = None
-        self._playout = Playout(self._ahead)
+        self._playout = PlayoutBuffer(self._ahead)
         self._image = np.zeros((0, 0, 3), np.uint8)
 
     def __enter__(self) -> "Avatar":
@@ -182,41 +197,102 @@ class Avatar:
         """
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._stirred = loop, asyncio.Event()
+            self._loop, self._wake_up = loop, asyncio.Event()
         while not self._is_closed:
-            left = self._pace.seconds_left(self._clock.now(), self._playout.waiting)
+            left = self._pacer.seconds_left(self._clock.now(), self._playout.waiting)
             if left <= 0:
-                is_late = self._pace.leave(self._clock.now(), self._playout.waiting)
+                is_late = self._pacer.start_frame(self._clock.now(), self._playout.waiting)
                 return await loop.run_in_executor(self._worker, self._next, is_late)
-            self._stirred.clear()
-            await self._clock.wait(self._stirred, left)
+            self._wake_up.clear()
+            await self._clock.wait(self._wake_up, left)
         raise StopAsyncIteration
 
     def _next(self, is_late: bool) -> LiveFrame:
-        said = self._playout.next()
+        playout = self._playout.next()
         if is_late or self._head is None:
             self.repeated += 1
             image = self._image.copy()
         else:
-            image = self._image = self._head.draw(said.track, said.pitch)
-        block = said.block
-        return LiveFrame(image, block.sound, block.rate, block.pushed, block.ends)
+            image = self._image = self._head.draw(playout.track, playout.pitch)
+        block = playout.block
+        return LiveFrame(image, block.samples, block.rate, block.pushed, block.ends)
 
-    def _stir(self) -> None:
-        """Have a consumer that waits look again."""
+    def _wake(self) -> None:
+        """Wake a waiting consumer."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stirred.set)
+            self._loop.call_soon_threadsafe(self._wake_up.set)
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise InvalidRequest("avatar_closed")
 
 
+class _Head:
+    """The largest face of a portrait, rigged once and drawn frame by frame.
+
+    Attributes:
+        picture: The background of every frame, RGB uint8 [H, W, 3], H and W even.
+        notices: Warnings for the caller.
+    """
+
+    def __init__(
+        self, portrait: Portrait, *, size: int, seed: int, quality: Quality, motion: float
+    ) -> None:
+        """Find and rig the face; see `Avatar`."""
+        cv2.setNumThreads(1)  # frames are too small to share
+        pixels, notices = _pixels_of(portrait)
+        scene = Scene(pixels, (Speaker(PORTRAIT_FIELD, np.zeros(0, np.float32)),), "", 0)
+        with FaceDetector() as detector:
+            scene, found, turned = find_scene_faces(scene, detector)
+        self.picture, scale = fit_within(scene.portrait, size, size)
+        shape = (pixels.shape[0], pixels.shape[1])
+        assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=shape)
+        face = assigned[0].scaled(scale)
+        preset = QUALITIES[quality]
+        height, width = self.picture.shape[:2]
+        with threadpool_limits(1, user_api="blas"):
+            rig = build_rig(face, picture_size=(height, width), lattice_steps=preset.lattice_steps)
+        self._puppet = HeadRenderer(self.picture, rig, quality=preset)
+        self._actor = PoseAnimator(rig, seed=seed, person=0, motion=motion)
+        self.notices: tuple[Notice, ...] = (
+            *notices,
+            *turned,
+            *face_notices(PORTRAIT_FIELD, face, scale),
+        )
+
+    def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+        """The next frame, RGB uint8 [H, W, 3], for a track of one frame and its pitch."""
+        frame = self.picture.copy()
+        (pose,) = self._actor.poses(track, pitch=np.array([pitch], np.float32))
+        self._puppet.draw(frame, pose)
+        return frame
+
+
+def _pixels_of(portrait: Portrait) -> tuple[NDArray[np.uint8], tuple[Notice, ...]]:
+    if isinstance(portrait, str | os.PathLike):
+        try:
+            picture = load_picture(
+                Path(portrait), field=PORTRAIT_FIELD, max_pixels=MAX_PORTRAIT_PIXELS
+            )
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise InvalidRequest("file_unreadable", field=PORTRAIT_FIELD, reason=reason) from error
+        return picture.pixels, picture.notices
+    if not isinstance(portrait, np.ndarray):
+        raise InvalidRequest("avatar_portrait", field=PORTRAIT_FIELD, kind=type(portrait).__name__)
+    if portrait.dtype != np.uint8:
+        raise InvalidRequest("pixels_of_type", field=PORTRAIT_FIELD, dtype=portrait.dtype)
+    is_colour = portrait.ndim == 3 and portrait.shape[2] in (3, 4)
+    if not (is_colour or portrait.ndim == 2) or portrait.size == 0:
+        raise InvalidRequest("pixels_of_shape", field=PORTRAIT_FIELD, shape=list(portrait.shape))
+    return np.array(Image.fromarray(np.ascontiguousarray(portrait)).convert("RGB")), ()
+
+
 def _check(name: str, value: object, low: int, high: int, unit: str, *, step: int = 1) -> None:
-    """Refuse what is no whole number in steps from `low` to `high`."""
+    """Refuse anything but a whole number from `low` to `high` in steps."""
     fits = isinstance(value, int) and low <= value <= high and value % step == 0
     if not fits:
-        wanted = (
+        expected = (
             f"{f'a multiple of {step}' if step > 1 else 'a whole number'}, {low} to {high} {unit}"
         )
-        raise InvalidRequest("avatar_option", field=name, value=value, wanted=wanted)
+        raise InvalidRequest("avatar_option", field=name, value=value, wanted=expected)

@@ -1,158 +1,253 @@
-"""What is said when: pushed sound becomes blocks of a video frame, each with its mouth."""
+"""Playout: the buffer from pushed audio to frames with a mouth, and the clock that paces them."""
 
+import asyncio
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
-from multitalk.live.sound import Ear, Samples
+from multitalk.live.pcm import Samples, StreamingResampler
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS, SAMPLE_RATE
 
-CLOSING_FRAMES = 3  # in which a mouth that is interrupted shuts
+CLOSING_FRAMES = 3  # in which an interrupted mouth closes
+
+FRAME_SECONDS = 1 / FPS
+CATCH_UP_SECONDS = 0.9 * FRAME_SECONDS  # frame interval while a microphone runs ahead of the clock
+LATE_AUDIO_SECONDS = 0.15  # how long a late audio packet is waited for
+# Audio this far ahead of real time, allowing for a clock drift, comes from a synthesizer.
+BURST_SECONDS = 0.25
+CLOCK_DRIFT = 0.05
+PAUSE_SECONDS = 1.0  # without audio, after which the drift is measured from zero again
+REPEAT_SECONDS = 0.08  # lateness from which the previous picture is repeated
+RESYNC_SECONDS = 0.2  # lateness from which the schedule restarts at the current time
+TIME_TOLERANCE = 1e-6  # seconds
 
 
 @dataclass
-class Block:
-    """The sound of one video frame.
+class AudioBlock:
+    """The audio of one video frame.
 
     Attributes:
-        sound: int16 [rate / 25].
-        rate: Samples a second.
-        pushed: Whether somebody pushed it; else it is the silence between.
+        samples: int16 [rate / 25].
+        rate: Samples per second.
+        pushed: Whether it was pushed; otherwise it is the silence in between.
         ends: Whether speech ends with it.
     """
 
-    sound: Samples
+    samples: Samples
     rate: int
     pushed: bool
     ends: bool = False
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said in one frame, and with which mouth: a track of one frame, and its pitch."""
+class PlayoutFrame:
+    """One frame's audio, its mouth (a track of one frame) and its pitch."""
 
-    block: Block
+    block: AudioBlock
     track: VisemeTrack
     pitch: float
 
 
-class Playout:
-    """The queue between who pushes sound and who draws frames, a thread each.
+class PlayoutBuffer:
+    """Queue between a thread that pushes audio and one that draws frames.
 
-    Only `next` takes long; nobody who pushes waits for it.
+    Only `next` takes long, and no caller of the other methods waits for it.
 
-    A mouth needs the sound of the next `ahead` frames. Sound that comes faster than it is said
-    brings them along, and is said at once; a microphone's is said so much later.
+    A mouth needs the audio of the next `ahead` frames. Audio that arrives faster than real time
+    provides it and is played at once; a microphone's is delayed by it.
     """
 
     def __init__(self, ahead: int) -> None:
         self._ahead = ahead
         self._lock = threading.Lock()
         self._rate = SAMPLE_RATE
-        self._part = np.zeros(0, np.int16)  # of a block that is not whole yet
-        self._queue: deque[Block] = deque()
-        self._coming: deque[Block] = deque()  # heard by the visemes and not yet said
-        self._ear = Ear(SAMPLE_RATE)
+        self._partial = np.zeros(0, np.int16)  # of an incomplete block
+        self._queue: deque[AudioBlock] = deque()
+        self._look_ahead: deque[AudioBlock] = deque()  # analysed, not yet played
+        self._resampler = StreamingResampler(SAMPLE_RATE)
         self._visemes = LiveVisemes()
-        self._said = 0
+        self._played = 0
         self._ends_now = False  # speech ended before the next frame
         self._is_interrupted = False  # since the last frame
         self._last = VisemeTrack.silent(1)
-        self._open = VisemeTrack.silent(1)  # the mouth that is to shut
-        self._closing = 0  # frames left for it
+        self._interrupted_mouth = VisemeTrack.silent(1)
+        self._closing_frames = 0  # left until it is closed
 
     @property
     def waiting(self) -> int:
-        """Blocks that nobody has looked at yet."""
+        """Number of blocks not yet analysed."""
         return len(self._queue)
 
     def push(self, samples: Samples, rate: int) -> None:
-        """Add sound; another rate than before ends the block that is not whole."""
+        """Add audio; a change of rate completes a partial block with silence."""
         with self._lock:
             if rate != self._rate:
-                self._fill()
+                self._complete_block()
                 self._rate = rate
-            whole = np.concatenate([self._part, samples])
+            whole = np.concatenate([self._partial, samples])
             length = rate // FPS
             end = len(whole) // length * length
             for start in range(0, end, length):
-                self._queue.append(Block(whole[start : start + length].copy(), rate, pushed=True))
-            self._part = whole[end:].copy()
+                block = whole[start : start + length].copy()
+                self._queue.append(AudioBlock(block, rate, pushed=True))
+            self._partial = whole[end:].copy()
 
     def flush(self) -> None:
-        """Speech ends with what was pushed so far."""
+        """Mark the end of speech after the audio pushed so far."""
         with self._lock:
-            self._fill()
-            pushed = [block for block in (*self._coming, *self._queue) if block.pushed]
+            self._complete_block()
+            pushed = [block for block in (*self._look_ahead, *self._queue) if block.pushed]
             if pushed:
                 pushed[-1].ends = True
             else:
                 self._ends_now = True
 
     def interrupt(self) -> None:
-        """Drop what has not been said, and let the mouth shut."""
+        """Drop the audio that was not played, and let the mouth close."""
         with self._lock:
-            was_speaking = bool(self._queue) or any(block.pushed for block in self._coming)
-            self._ends_now |= was_speaking or len(self._part) > 0
-            self._part = np.zeros(0, np.int16)
+            was_speaking = bool(self._queue) or any(block.pushed for block in self._look_ahead)
+            self._ends_now |= was_speaking or len(self._partial) > 0
+            self._partial = np.zeros(0, np.int16)
             self._queue.clear()
-            self._coming.clear()
+            self._look_ahead.clear()
             self._is_interrupted = True
 
-    def next(self) -> Said:
-        """What is said in the next frame."""
+    def next(self) -> PlayoutFrame:
+        """The next frame."""
         with self._lock:
-            if self._is_interrupted:
-                self._is_interrupted = False
-                self._visemes.cut(self._said)
-                self._visemes.silence()
-                self._ear = Ear(self._rate)
-                self._open, self._closing = self._last, CLOSING_FRAMES
-            idle = not any(block.pushed for block in self._coming)
-            if idle and len(self._queue) > self._ahead:
-                # All that the mouth needs is there: the silence that was to come is not waited for.
-                self._coming.clear()
-                self._visemes.cut(self._said)
-            while len(self._coming) <= self._ahead:
-                block = self._queue.popleft() if self._queue else self._silence()
-                if block.rate != self._ear.rate:
-                    self._ear = Ear(block.rate)
-                self._visemes.append(self._ear.hear(block.sound))
-                self._coming.append(block)
-            block = self._coming.popleft()
-            block.ends |= self._ends_now
-            self._ends_now = False
-        self._last = self._shutting(self._visemes.frame(self._said))
+            block = self._next_block()
+        self._last = self._with_closing_mouth(self._visemes.frame(self._played))
         speaks = float(self._last.activity[0]) > 0
-        pitch = self._visemes.pitch(self._said) if speaks else float("nan")
-        self._said += 1
-        return Said(block, self._last, pitch)
+        pitch = self._visemes.pitch(self._played) if speaks else float("nan")
+        self._played += 1
+        return PlayoutFrame(block, self._last, pitch)
 
-    def _shutting(self, track: VisemeTrack) -> VisemeTrack:
-        """The mouth in the frames after an interruption: what was open shuts."""
-        if not self._closing:
+    def _next_block(self) -> AudioBlock:
+        """Take a block, after analysing `ahead` more."""
+        if self._is_interrupted:
+            self._is_interrupted = False
+            self._visemes.cut(self._played)
+            self._visemes.silence()
+            self._resampler = StreamingResampler(self._rate)
+            self._interrupted_mouth, self._closing_frames = self._last, CLOSING_FRAMES
+        idle = not any(block.pushed for block in self._look_ahead)
+        if idle and len(self._queue) > self._ahead:
+            # The whole look-ahead has arrived: skip the silence that was analysed in its place.
+            self._look_ahead.clear()
+            self._visemes.cut(self._played)
+        while len(self._look_ahead) <= self._ahead:
+            block = self._queue.popleft() if self._queue else self._silence()
+            if block.rate != self._resampler.rate:
+                self._resampler = StreamingResampler(block.rate)
+            self._visemes.append(self._resampler.resample(block.samples))
+            self._look_ahead.append(block)
+        block = self._look_ahead.popleft()
+        block.ends |= self._ends_now
+        self._ends_now = False
+        return block
+
+    def _with_closing_mouth(self, track: VisemeTrack) -> VisemeTrack:
+        """After an interruption, cross-fade from the interrupted mouth."""
+        if not self._closing_frames:
             return track
-        self._closing -= 1
-        share = np.float32(self._closing / CLOSING_FRAMES)
+        self._closing_frames -= 1
+        share = np.float32(self._closing_frames / CLOSING_FRAMES)
         return VisemeTrack(
             *(
-                share * getattr(self._open, field.name) + (1 - share) * getattr(track, field.name)
+                share * getattr(self._interrupted_mouth, field.name)
+                + (1 - share) * getattr(track, field.name)
                 for field in fields(VisemeTrack)
             )
         )
 
-    def _fill(self) -> None:
-        """Make the block that is not whole one, with silence."""
-        if len(self._part):
+    def _complete_block(self) -> None:
+        """Pad a partial block with silence and queue it."""
+        if len(self._partial):
             length = self._rate // FPS
-            sound = np.pad(self._part, (0, length - len(self._part)))
-            self._queue.append(Block(sound, self._rate, pushed=True))
-            self._part = np.zeros(0, np.int16)
+            samples = np.pad(self._partial, (0, length - len(self._partial)))
+            self._queue.append(AudioBlock(samples, self._rate, pushed=True))
+            self._partial = np.zeros(0, np.int16)
 
-    def _silence(self) -> Block:
-        sound = np.zeros(self._rate // FPS, np.int16)
-        return Block(sound, self._rate, pushed=False)
+    def _silence(self) -> AudioBlock:
+        return AudioBlock(np.zeros(self._rate // FPS, np.int16), self._rate, pushed=False)
+
+
+class Clock(Protocol):
+    """A source of time."""
+
+    def now(self) -> float:
+        """Seconds since any fixed instant; monotonic."""
+        ...
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return once the event is set or the seconds have passed; earlier does no harm."""
+        ...
+
+
+class MonotonicClock:
+    """This machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since any fixed instant."""
+        return time.monotonic()
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return once the event is set or the seconds have passed."""
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except asyncio.TimeoutError:  # another class in Python 3.10
+            return
+
+
+class FramePacer:
+    """Schedules frames: by a microphone's samples while they arrive, otherwise by the clock."""
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._pushed_at = float("-inf")
+        self._ahead = 0.0  # seconds of audio minus the time since it began
+        self._is_burst = False
+        self._waited_for_audio = False
+
+    def audio_pushed(self, now: float, seconds: float) -> None:
+        """Record the arrival of this much audio."""
+        passed = now - self._pushed_at
+        if passed < PAUSE_SECONDS:
+            self._ahead = max(self._ahead - (1 + CLOCK_DRIFT) * passed, -BURST_SECONDS)
+        else:
+            self._ahead = 0.0
+        self._ahead += seconds
+        self._is_burst = self._ahead > BURST_SECONDS or (self._is_burst and self._ahead > 0)
+        self._pushed_at = now
+
+    def speech_ended(self) -> None:
+        """Stop waiting for audio."""
+        self._pushed_at, self._ahead = float("-inf"), 0.0
+
+    def seconds_left(self, now: float, waiting: int) -> float:
+        """Seconds until the next frame at the latest, with `waiting` blocks queued; 0 if due."""
+        if self._due is None:
+            return 0.0
+        if self._due - now > TIME_TOLERANCE:
+            return self._due - now
+        grace = self._pushed_at + LATE_AUDIO_SECONDS - now
+        if waiting == 0 and not self._is_burst and grace > TIME_TOLERANCE:
+            self._waited_for_audio = True
+            return grace
+        return 0.0
+
+    def start_frame(self, now: float, waiting: int) -> bool:
+        """Schedule the frame after this one; whether this one is too late to be drawn."""
+        late = 0.0 if self._due is None or self._waited_for_audio else now - self._due
+        catches_up = waiting > 1 and not self._is_burst
+        restarts = self._due is None or self._waited_for_audio or late > RESYNC_SECONDS
+        start = now if restarts or self._due is None else self._due
+        self._due = start + (CATCH_UP_SECONDS if catches_up else FRAME_SECONDS)
+        self._waited_for_audio = False
+        return REPEAT_SECONDS < late <= RESYNC_SECONDS

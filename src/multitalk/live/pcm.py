@@ -1,4 +1,4 @@
-"""Sound as it is pushed, in blocks of a video frame, and as the visemes hear it."""
+"""PCM input: validation, and streaming resampling to 16 kHz for the viseme network."""
 
 from functools import cache
 
@@ -13,13 +13,13 @@ Samples = NDArray[np.int16]
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
 FULL_SCALE = 32_767
-# Of the filter that changes the rate: zero crossings on each side, and where it begins to cut.
-CROSSINGS = 12
-PASSED = 0.92
+# Of the low-pass filter: zero crossings on each side, and cutoff as a share of Nyquist.
+ZERO_CROSSINGS = 12
+CUTOFF = 0.92
 
 
 def checked_rate(rate: object) -> int:
-    """A rate of which a video frame has a whole number of samples.
+    """A sample rate with a whole number of samples per video frame.
 
     Raises:
         InvalidRequest: It is none.
@@ -27,8 +27,8 @@ def checked_rate(rate: object) -> int:
     number = rate.item() if isinstance(rate, np.generic) else rate
     fits = isinstance(number, int) and LOWEST_RATE <= number <= HIGHEST_RATE
     if not isinstance(number, int) or not fits or number % FPS:
-        wanted = f"a multiple of {FPS} from {LOWEST_RATE} to {HIGHEST_RATE} Hz"
-        raise InvalidRequest("avatar_option", field="rate", value=number, wanted=wanted)
+        expected = f"a multiple of {FPS} from {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        raise InvalidRequest("avatar_option", field="rate", value=number, wanted=expected)
     return number
 
 
@@ -36,11 +36,11 @@ def samples_of(pcm: object) -> Samples:
     """Samples as int16 [S].
 
     Args:
-        pcm: int16 [S], float32 or float64 [S] in [-1, 1] (what is beyond is clipped, what is no
-            number is silence), or bytes of int16 in the machine's order.
+        pcm: int16 [S], float32 or float64 [S] in [-1, 1] (clipped; NaN becomes silence), or bytes
+            of int16 in native byte order.
 
     Raises:
-        InvalidRequest: Of another type or shape.
+        InvalidRequest: Any other type or shape.
     """
     if isinstance(pcm, bytes | bytearray | memoryview):
         if memoryview(pcm).nbytes % 2:
@@ -57,38 +57,39 @@ def samples_of(pcm: object) -> Samples:
     return np.asarray(np.round(clipped * FULL_SCALE), np.int16)
 
 
-class Ear:
-    """Brings consecutive blocks of a rate to 16 kHz; up to 2 ms late, which is how far it looks."""
+class StreamingResampler:
+    """Resamples consecutive blocks of one rate to 16 kHz, causally: up to 2 ms of delay."""
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
-        self._places, self._weights = _filter(rate)
-        self._past = np.zeros(-int(self._places.min()), np.float32)
+        self._positions, self._weights = _filter(rate)
+        self._past = np.zeros(-int(self._positions.min()), np.float32)
 
-    def hear(self, block: Samples) -> Array:
-        """A block of a video frame, int16 [rate / 25], as float32 [640] in [-1, 1]."""
+    def resample(self, block: Samples) -> Array:
+        """A block of one video frame, int16 [rate / 25], as float32 [640] in [-1, 1]."""
         samples = block.astype(np.float32) / np.float32(FULL_SCALE)
         if self.rate == SAMPLE_RATE:
             return samples
-        around = np.concatenate([self._past, samples])
-        heard: Array = np.einsum("nt,nt->n", around[self._places + len(self._past)], self._weights)
-        self._past = around[-len(self._past) :]
-        return heard
+        history = np.concatenate([self._past, samples])
+        taps = history[self._positions + len(self._past)]
+        resampled: Array = np.einsum("nt,nt->n", taps, self._weights)
+        self._past = history[-len(self._past) :]
+        return resampled
 
 
 @cache
 def _filter(rate: int) -> tuple[NDArray[np.int64], Array]:
-    """For each of a block's 640 samples: of which samples [640, taps] it is how much.
+    """Input positions and weights, [640, taps] each, of a block's 640 output samples.
 
-    A sinc under Hann's window that cuts at the lower of the two rates' limits. Places count from
-    the block's first sample; none is after the block.
+    A Hann-windowed sinc that cuts off below the lower of the two Nyquist frequencies. Positions
+    count from the block's first sample; none is after the block.
     """
-    cut = PASSED * min(1.0, SAMPLE_RATE / rate)
-    half = int(np.ceil(CROSSINGS / cut))
+    cutoff = CUTOFF * min(1.0, SAMPLE_RATE / rate)
+    half = int(np.ceil(ZERO_CROSSINGS / cutoff))
     instants = np.arange(SAMPLES_PER_FRAME) * (rate / SAMPLE_RATE) - half
-    places = np.floor(instants).astype(np.int64)[:, None] + np.arange(1 - half, half + 1)
-    distance = instants[:, None] - places
+    positions = np.floor(instants).astype(np.int64)[:, None] + np.arange(1 - half, half + 1)
+    distance = instants[:, None] - positions
     window = np.cos(np.pi / 2 * np.clip(distance / half, -1, 1)) ** 2
-    weights = np.sinc(cut * distance) * window
+    weights = np.sinc(cutoff * distance) * window
     weights /= weights.sum(axis=1, keepdims=True)
-    return places, weights.astype(np.float32)
+    return positions, weights.astype(np.float32)
