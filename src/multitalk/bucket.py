@@ -1,4 +1,4 @@
-"""A bucket at an S3-compatible service: where it is, and how the service wants to be spoken to.
+"""A bucket at an S3-compatible service: its address, and the service's region and URL style.
 
 Pure. Services differ in the region that a signature names and in whether the bucket's name is in
 the host's name or in the path; both follow from the service's address. People write that address
@@ -11,7 +11,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 MAX_URL_SECONDS = 7 * 24 * 3600  # the longest that S3 signs
-# What MinIO, Ceph and most others expect where nobody has said otherwise.
+# The default of MinIO, Ceph and most others.
 DEFAULT_REGION = "us-east-1"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")

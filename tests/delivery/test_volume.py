@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.delivery.volume import keep
+from multitalk.delivery.volume import copy_to_volume
 from multitalk.errors import Cancelled, DeliveryFailed
 
 
 def kept(video: Path, target: Path, **given) -> Path:
-    return keep(video, target, **{"on_bytes": lambda _: None, "cancelled": lambda: False} | given)
+    return copy_to_volume(video, target, **given)
 
 
 def names(directory: Path) -> list[str]:
@@ -22,7 +22,7 @@ def names(directory: Path) -> list[str]:
 def test_nothing_but_the_video_is_left(video, tmp_path):
     told = []
     target = tmp_path / "volume" / "deep" / "job-1.mp4"
-    assert kept(video, target, on_bytes=told.append) == target
+    assert kept(video, target, on_progress=told.append) == target
     assert target.read_bytes() == video.read_bytes()
     assert names(target.parent) == ["job-1.mp4"]
     assert told[-1] == video.stat().st_size

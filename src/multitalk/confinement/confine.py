@@ -44,12 +44,12 @@ def confine(
     in gVisor, these do not apply.
 
     Args:
-        limits: Limits, of what was used before included.
+        limits: Limits, which include earlier use.
         readable: Files and folders that may still be opened.
         writable: Folders that may also be written to, `file_bytes` per file.
 
     Returns:
-        The stream for the output. What is printed to stdout from here on is discarded.
+        The stream for the output. Later output to stdout is discarded.
 
     Raises:
         OSError: A limit could not be set (Linux).
@@ -93,7 +93,7 @@ def _set_limits(limits: Limits) -> None:
         try:
             resource.setrlimit(kind, (most, most))
         except (OSError, ValueError):
-            if sys.platform == "linux":  # macOS refuses limits below what is mapped
+            if sys.platform == "linux":  # macOS refuses limits below the mapped memory
                 raise
     with suppress(OSError, ValueError):  # an error instead of a signal at file_bytes
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

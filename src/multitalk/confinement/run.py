@@ -44,7 +44,7 @@ class ExitResult:
 
     @property
     def crashed(self) -> bool:
-        """Whether its input ended it, by a crash or a limit rather than an exit of its own."""
+        """Whether its input ended it, by a crash or a limit."""
         return self.was_ready and self.returncode < 0
 
 

@@ -1,1 +1,1 @@
-"""How a video is handed over: inside the reply, in a bucket, or on the volume."""
+"""Delivery of a video: inside the reply, in a bucket, or on the volume."""

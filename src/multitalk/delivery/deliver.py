@@ -1,7 +1,7 @@
-"""Which way a video takes: the caller's choice, or the first that takes it.
+"""Deliver a video as the request says, or by the first way that accepts it.
 
-A platform drops a reply that is larger than it accepts, after the work was done; so the reply is
-measured here as it will be sent, base64 and JSON included, and never passes the limit.
+RunPod drops a reply above its limit after the work was done. So the size of the reply is computed
+here, base64 and JSON included, and a larger video is delivered in another way.
 """
 
 import base64
@@ -14,19 +14,20 @@ from typing import TypedDict
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.s3 import check_library, check_reachable, upload
-from multitalk.delivery.volume import keep
+from multitalk.delivery.volume import copy_to_volume
 from multitalk.errors import DeliveryFailed
 from multitalk.messages import Locale, sentence
+from multitalk.net.deadline import never
 from multitalk.schema import Delivery
 from multitalk.settings import Settings
 
-# The reply's other fields and the envelope that the platform puts around it (job id, worker id,
-# times, status). Warnings and timings are a few hundred bytes; this is generous.
+# The reply's other fields and RunPod's envelope (job id, worker id, times, status). Warnings and
+# timings are a few hundred bytes; this is generous.
 ENVELOPE_BYTES = 16 * 2**10
 
 
 class VideoLocation(TypedDict, total=False):
-    """The one field of `TalkResult` that says where the video is."""
+    """The field of `TalkResult` with the video or its location; exactly one is set."""
 
     video_base64: str
     video_url: str
@@ -35,11 +36,11 @@ class VideoLocation(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Delivered:
-    """A video that was handed over.
+    """A delivered video.
 
     Attributes:
-        location: Where it is.
-        warnings: Sentences for the caller: what was tried first and failed.
+        location: The video or its location.
+        warnings: Messages for the caller about ways that failed.
     """
 
     location: VideoLocation
@@ -54,29 +55,29 @@ def deliver(
     job_id: str,
     bucket: Bucket | None = None,
     locale: Locale = "en",
-    on_bytes: Callable[[int], None] = lambda _: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[int], None] | None = None,
+    cancelled: Callable[[], bool] = never,
 ) -> Delivered:
-    """Hand `video` over as the caller asked.
+    """Deliver a video.
 
-    With `auto` it goes into the reply if it fits, else to the bucket, else to the volume; a bucket
-    that fails is told as a warning if the volume takes the video. A choice is kept or fails.
+    With `auto` it is in the reply if it fits, else in the bucket, else on the volume; if the bucket
+    fails and the volume does not, the failure is a warning. Any other choice is the only way tried.
 
     Args:
-        video: A finished mp4; it stays where it is.
+        video: A finished mp4; it is not moved.
         delivery: The caller's choice.
         settings: The reply's limit, the operator's bucket and the volume.
         job_id: Names the file in the bucket and on the volume.
-        bucket: The job's own, in place of the operator's.
-        locale: Of the warnings.
-        on_bytes: Told how many bytes have been handed over; may raise to stop.
-        cancelled: Whether the job was taken back; asked again and again while waiting.
+        bucket: The job's own bucket, instead of the operator's.
+        locale: Language of the warnings.
+        on_progress: Called with the number of bytes delivered; may raise to stop.
+        cancelled: Whether the job was cancelled; polled while waiting.
 
     Raises:
-        DeliveryFailed: The choice is not set up here or does not take the video, or nothing does.
+        DeliveryFailed: The choice is not configured or fails, or no way accepts the video.
         SourceRefused: The job's own bucket is not at a public host.
         SourceUnreachable: The job's own bucket is at a host that does not exist.
-        Cancelled: `cancelled` said so.
+        Cancelled: The job was cancelled.
     """
     size, limit = reply_bytes(video), settings.max_reply_bytes
     if delivery.type == "base64" and size > limit:
@@ -94,7 +95,7 @@ def deliver(
                 bucket=bucket,
                 name=name,
                 settings=settings,
-                on_bytes=on_bytes,
+                on_progress=on_progress,
                 cancelled=cancelled,
             )
             return Delivered({"video_url": url})
@@ -103,24 +104,15 @@ def deliver(
                 raise
             warnings.append(sentence("kept_on_volume", locale, failure=error.text(locale)))
     if settings.volume:
-        kept = keep(video, settings.volume / name, on_bytes=on_bytes, cancelled=cancelled)
-        return Delivered({"video_path": str(kept)}, tuple(warnings))
+        path = copy_to_volume(
+            video, settings.volume / name, on_progress=on_progress, cancelled=cancelled
+        )
+        return Delivered({"video_path": str(path)}, tuple(warnings))
     raise DeliveryFailed("reply_too_large", size=size, limit=limit)
 
 
 def check_set_up(delivery: Delivery, *, settings: Settings, bucket: Bucket | None = None) -> None:
-    """Make sure, before the work, that the caller's choice exists here; needs no video.
-
-    Args:
-        delivery: The caller's choice.
-        settings: What the operator set up.
-        bucket: The job's own, in place of the operator's.
-
-    Raises:
-        DeliveryFailed: It does not exist here.
-        SourceRefused: The job's own bucket is not at a public host.
-        SourceUnreachable: The job's own bucket is at a host that does not exist.
-    """
+    """Check, without a video, that the caller's choice is configured; raises as `deliver`."""
     _check_choice(delivery, bucket=bucket or settings.bucket, settings=settings)
     if delivery.type == "bucket":
         check_library()
@@ -141,7 +133,7 @@ def reply_bytes(video: Path) -> int:
 
 
 def safe_name(job_id: str) -> str:
-    """A file name for a job's video, its own whatever characters the id has."""
+    """A file name for a job's video, unique for any characters in the id."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", job_id)[:100]
     if plain != job_id or not plain:
         plain += "-" + hashlib.sha256(job_id.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from multitalk.bucket import Bucket
@@ -26,7 +26,7 @@ from multitalk.net.client import (
     TransportError,
     decimal,
 )
-from multitalk.net.deadline import Deadline, DeadlinePassed
+from multitalk.net.deadline import Deadline, DeadlinePassed, never
 from multitalk.net.retry import retry
 from multitalk.settings import Settings
 
@@ -55,6 +55,7 @@ TRANSIENT_CODES = (
 )
 
 Result = TypeVar("Result")
+OnProgress: TypeAlias = Callable[[int], None]
 
 
 def upload(
@@ -63,8 +64,8 @@ def upload(
     bucket: Bucket,
     name: str,
     settings: Settings,
-    on_bytes: Callable[[int], None],
-    cancelled: Callable[[], bool],
+    on_progress: OnProgress | None = None,
+    cancelled: Callable[[], bool] = never,
     waits: Sequence[float] = WAITS,
 ) -> str:
     """Upload a video to a bucket, under the bucket's prefix.
@@ -74,7 +75,7 @@ def upload(
         bucket: The bucket.
         name: The video's name in the bucket's folder; an object of that name is replaced.
         settings: The upload's time limit, and the networks that may be reached.
-        on_bytes: Called with the number of bytes sent; lower again after a failed try.
+        on_progress: Called with the number of bytes sent; lower again after a failed try.
         cancelled: Whether the job was cancelled.
         waits: Seconds to wait after each failed try; there is one try more than these.
 
@@ -94,7 +95,7 @@ def upload(
         bucket, name, client=_client(bucket, settings), deadline=deadline, waits=waits
     )
     try:
-        target.put(video, on_progress=on_bytes)
+        target.put(video, on_progress=on_progress)
         return target.checked_url(size=video.stat().st_size)
     except S3Error as error:
         raise DeliveryFailed("bucket_failed", field=field, reason=error.code) from error
@@ -184,7 +185,7 @@ class S3Object:
         self._deadline = deadline
         self._waits = waits
 
-    def put(self, video: Path, *, on_progress: Callable[[int], None]) -> None:
+    def put(self, video: Path, *, on_progress: OnProgress | None = None) -> None:
         """Upload the video, in parts if it is large.
 
         Raises:
@@ -219,7 +220,7 @@ class S3Object:
             raise DeliveryFailed("bucket_gives_nothing")
         return url
 
-    def _put_parts(self, first: bytes, file: BinaryIO, on_progress: Callable[[int], None]) -> None:
+    def _put_parts(self, first: bytes, file: BinaryIO, on_progress: OnProgress | None) -> None:
         _, content = self._send("POST", query="uploads=", headers=self._headers)
         upload_id = _element("UploadId", content, r"[^<]+")
         if upload_id is None:
@@ -234,7 +235,7 @@ class S3Object:
                     "PUT",
                     query=f"partNumber={number}&{query}",
                     body=body,
-                    on_progress=partial(_add, on_progress, before),
+                    on_progress=None if on_progress is None else partial(_add, on_progress, before),
                 )
                 etag = html.escape(headers.get("etag", ""), quote=False)
                 parts.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
@@ -255,7 +256,7 @@ class S3Object:
                 raise
 
     def _abort(self, query: str) -> None:
-        """Remove the parts, within a time limit of its own."""
+        """Remove the parts, within a separate time limit."""
         self._deadline = Deadline(ABORT_SECONDS)
         try:
             self._send("DELETE", query=query)
@@ -269,7 +270,7 @@ class S3Object:
         query: str = "",
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> tuple[Mapping[str, str], bytes]:
         """The headers and the body of the response to a signed request."""
         url = f"{self._url}?{query}" if query else self._url
@@ -317,7 +318,7 @@ class S3Object:
         return Credentials(self._bucket.access_key_id, self._bucket.secret_access_key)
 
     def _retry(self, call: Callable[[Deadline], Result]) -> Result:
-        """Call with a deadline of its own, again while a failure is transient."""
+        """Call with a deadline per try, again after transient failures."""
 
         def attempt() -> Result:
             try:
@@ -362,7 +363,7 @@ def _base_url(bucket: Bucket) -> str:
     return f"{bucket.endpoint_url}/{bucket.name}"
 
 
-def _add(on_progress: Callable[[int], None], before: int, sent: int) -> None:
+def _add(on_progress: OnProgress, before: int, sent: int) -> None:
     on_progress(before + sent)
 
 

@@ -1,4 +1,4 @@
-"""A video on the operator's volume: whole or not there, and never in another's place."""
+"""A video on the operator's volume: written completely or not at all, replacing nothing."""
 
 import errno
 import logging
@@ -9,43 +9,44 @@ from pathlib import Path
 
 from multitalk.disk import DISK_FULL
 from multitalk.errors import Cancelled, DeliveryFailed
+from multitalk.net.deadline import never
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
-# What file systems without hard links answer (FAT, some network and object stores).
+# Errors of file systems without hard links (FAT, some network and object stores).
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
 
-def keep(
+def copy_to_volume(
     video: Path,
     target: Path,
     *,
-    on_bytes: Callable[[int], None],
-    cancelled: Callable[[], bool],
+    on_progress: Callable[[int], None] | None = None,
+    cancelled: Callable[[], bool] = never,
 ) -> Path:
-    """Copy `video` to `target`, or beside it where that name is taken.
+    """Copy a video to `target`, or to a similar name where that one exists.
 
     Args:
         video: A finished mp4.
-        target: On the volume; its directory is made if need be.
-        on_bytes: Told how many bytes have been written.
-        cancelled: Whether the job was taken back.
+        target: A path on the volume; missing directories are made.
+        on_progress: Called with the number of bytes written; may raise to stop.
+        cancelled: Whether the job was cancelled.
 
     Returns:
-        Where it is: `target`, or with `-2`, `-3` ... before the suffix.
+        The path: `target`, or with `-2`, `-3` ... before the suffix.
 
     Raises:
-        DeliveryFailed: The volume is full, or does not take it.
-        Cancelled: The job was taken back.
+        DeliveryFailed: The volume is full, or cannot be written to.
+        Cancelled: The job was cancelled.
     """
-    # Two workers in two containers often have the same process id.
+    # A random name: workers in two containers often have the same process id.
     partial = target.with_name(f".{target.stem}.{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _copy(video, partial, on_bytes=on_bytes, cancelled=cancelled)
-            return _name(partial, target)
+            _copy(video, partial, on_progress=on_progress, cancelled=cancelled)
+            return _rename(partial, target)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
@@ -56,7 +57,11 @@ def keep(
 
 
 def _copy(
-    video: Path, partial: Path, *, on_bytes: Callable[[int], None], cancelled: Callable[[], bool]
+    video: Path,
+    partial: Path,
+    *,
+    on_progress: Callable[[int], None] | None,
+    cancelled: Callable[[], bool],
 ) -> None:
     done = 0
     with video.open("rb") as source, partial.open("xb") as file:
@@ -65,22 +70,23 @@ def _copy(
                 raise Cancelled
             file.write(chunk)
             done += len(chunk)
-            on_bytes(done)
+            if on_progress is not None:
+                on_progress(done)
         file.flush()
-        os.fsync(file.fileno())  # a network volume may say only now that it is full
+        os.fsync(file.fileno())  # a full network volume may raise only here
 
 
-def _name(partial: Path, target: Path) -> Path:
-    """Give a whole file the first name that is free."""
+def _rename(partial: Path, target: Path) -> Path:
+    """Rename a file to the first free name."""
     name, number = target, 1
-    while not _takes(name, partial):
+    while not _rename_new(partial, name):
         number += 1
         name = target.with_stem(f"{target.stem}-{number}")
     return name
 
 
-def _takes(name: Path, partial: Path) -> bool:
-    """Give a whole file a name in one step, unless it is taken."""
+def _rename_new(partial: Path, name: Path) -> bool:
+    """Rename a file atomically, unless the new name exists; whether it did."""
     try:
         os.link(partial, name)
     except FileExistsError:

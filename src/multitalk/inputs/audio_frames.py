@@ -1,29 +1,29 @@
-"""Streams of bare frames, which have no signature: found by frames that follow each other (pure).
+"""Detect raw audio streams, which have no signature, by consecutive frames (pure).
 
-A sync word alone proves nothing: it is 11 to 16 bits, which chance puts into any file. So frames
-must be exactly one frame apart and agree in what all frames of a stream share. A stream may have
-lost its first frame, or have something before it (zeros, a tag, the end of a cut frame).
+A sync word alone proves nothing: 11 to 16 bits occur in any file by chance. So several frames must
+follow each other without gaps, with equal stream parameters. Other bytes may precede the first
+frame (zeros, a tag, the end of a truncated frame).
 """
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-# How far into a file a first frame is looked for.
+# The first frame must begin within these.
 SEARCHED_BYTES = 4096
-# So many frames in a row prove a stream where a file begins with it, and where it does not.
+# Number of consecutive frames that prove a stream: at the start of a file, and later.
 FRAMES_AT_START, FRAMES_LATER = 2, 3
 
-# A frame's length in bytes, and what the frames of a stream have in common; None: no frame.
+# A frame's length in bytes, and its stream's parameters.
 Frame: TypeAlias = tuple[int, tuple[int, ...]]
 FrameAt: TypeAlias = Callable[[bytes, int], Frame | None]
 
 
 def has_frames(frame_at: FrameAt, sync: int) -> Callable[[bytes], bool]:
-    """Whether bytes hold a stream of frames that begins within `SEARCHED_BYTES`.
+    """A function that detects a stream of frames.
 
     Args:
-        frame_at: The frame at a place.
-        sync: The byte that each frame begins with.
+        frame_at: Parses the frame at an offset; None: no frame.
+        sync: First byte of each frame.
     """
 
     def matches(head: bytes) -> bool:
@@ -40,7 +40,7 @@ def has_frames(frame_at: FrameAt, sync: int) -> Callable[[bytes], bool]:
 
 
 def _follow(head: bytes, at: int, frame_at: FrameAt, count: int) -> bool:
-    """Whether `count` frames that agree follow each other from `at` on."""
+    """Whether `count` consecutive frames of one stream begin at an offset."""
     shared: tuple[int, ...] | None = None
     for _ in range(count):
         frame = frame_at(head, at)
@@ -66,7 +66,7 @@ _MPEG2_KBPS = {
 }
 _MPEG1_HZ = (44_100, 48_000, 32_000)
 _HALVINGS = {3: 0, 2: 1, 0: 2}  # of the sample rate, by version bits: MPEG 1, 2 and 2.5
-_NEVER_EMPHASES = (2, 3)  # reserved; CCITT J.17, which nobody uses
+_NEVER_EMPHASES = (2, 3)  # reserved; CCITT J.17, unused
 _MONO = 3
 
 

@@ -1,5 +1,6 @@
 """Collect a source of any form (URL, data URI, base64, path) as a file that the job owns.
 
+Downloads are bounded in bytes and time, and each redirect is checked like the first URL.
 Files of the worker that a request may name are regular files under an allowed root. A server's own
 directories there (keys, uploads, videos of all keys) count as outside.
 """
@@ -11,16 +12,31 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from multitalk.errors import Cancelled, InvalidRequest
-from multitalk.inputs.fetch import download_into
+import httpx
+
+from multitalk.errors import Cancelled, InvalidRequest, SourceRefused, SourceUnreachable
 from multitalk.inputs.source import LocalPath, Url, parse_source
 from multitalk.inputs.source_file import Kind, SourceFile
-from multitalk.net.address import Resolver, system_resolver
-from multitalk.net.deadline import never
+from multitalk.net.address import DEFAULT_PORTS, Resolver, shown, system_resolver
+from multitalk.net.client import (
+    CertificateInvalid,
+    Client,
+    Response,
+    ResponseInvalid,
+    TransportError,
+)
+from multitalk.net.deadline import Deadline, DeadlinePassed, never
 from multitalk.paths import PRIVATE_MARK, on_disk
 from multitalk.settings import Settings
 
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 2**20  # of a local file
+REDIRECTS = (301, 302, 303, 307, 308)
+COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
+HEADERS = {
+    "User-Agent": "multitalk-serverless",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # a compressed response could expand to any size
+}
 
 
 def collect(
@@ -52,7 +68,7 @@ def collect(
         A new file in `directory`, of a known format of the right kind, named after that format.
 
     Raises:
-        RequestError: With `field`, as `parse_source`, `download_into` and `SourceFile`; also
+        RequestError: With `field`, as `parse_source`, `SourceFile` and `_download`; also
             InvalidRequest for a path outside the roots (symbolic links resolved), the same whether
             it exists or not, for anything but a regular file, and for a server's file.
         Cancelled: The job was cancelled.
@@ -60,7 +76,7 @@ def collect(
     parsed = parse_source(source, field=field)
     with SourceFile(directory, field=field, kind=kind, settings=settings) as file:
         if isinstance(parsed, Url):
-            download_into(
+            _download(
                 file,
                 parsed.text,
                 field=field,
@@ -76,6 +92,71 @@ def collect(
             file.check_size(parsed.num_bytes)
             file.write(parsed.decode())
         return file.finish()
+
+
+def _download(
+    file: SourceFile,
+    url: str,
+    *,
+    field: str,
+    settings: Settings,
+    cancelled: Callable[[], bool],
+    resolve: Resolver,
+) -> None:
+    """Download a URL, following its redirects.
+
+    Raises:
+        SourceRefused: An address that may not be reached, at any redirect.
+        SourceUnreachable: No response, not in time, or not a file.
+        LimitExceeded: More bytes than are accepted.
+        MediaUndecodable: Not a file of the expected kind.
+        Cancelled: The job was cancelled.
+    """
+    deadline = Deadline(settings.download_seconds, cancelled)
+    client = Client(networks=settings.reachable_networks, field=field, resolve=resolve)
+    host = ""
+    try:
+        target = _checked_url(httpx.URL(url), field=field)
+        for _ in range(settings.max_redirects + 1):
+            host = shown(target.raw_host.decode("ascii"))
+            with client.request("GET", str(target), headers=HEADERS, deadline=deadline) as response:
+                if response.status not in REDIRECTS or "location" not in response.headers:
+                    _check(response, field=field, host=host)
+                    file.write_all(response.chunks, size=response.content_length)
+                    return
+            target = _checked_url(target.join(response.headers["location"]), field=field)
+    except httpx.InvalidURL as error:
+        raise SourceRefused("url_malformed", field=field) from error
+    except DeadlinePassed as error:
+        raise SourceUnreachable(
+            "download_too_slow", field=field, host=host, limit=settings.download_seconds
+        ) from error
+    except CertificateInvalid as error:
+        raise SourceUnreachable("certificate_refused", field=field, host=host) from error
+    except ResponseInvalid as error:
+        raise SourceUnreachable("download_broken", field=field, host=host) from error
+    except TransportError as error:
+        raise SourceUnreachable("host_unreachable", field=field, host=host) from error
+    raise SourceUnreachable("too_many_redirects", field=field, limit=settings.max_redirects)
+
+
+def _checked_url(url: httpx.URL, *, field: str) -> httpx.URL:
+    """Refuse a URL for its text alone."""
+    if url.scheme not in DEFAULT_PORTS:
+        raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])
+    if url.userinfo:
+        raise SourceRefused("credentials_in_url", field=field)
+    if not url.raw_host or url.port not in (None, *range(1, 2**16)):
+        raise SourceRefused("url_malformed", field=field)
+    return url
+
+
+def _check(response: Response, *, field: str, host: str) -> None:
+    if response.status != 200:
+        raise SourceUnreachable("download_status", field=field, host=host, status=response.status)
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in COMPRESSIONS:
+        raise SourceUnreachable("download_compressed", field=field, host=host, encoding=encoding)
 
 
 def _chunks(file: BinaryIO, cancelled: Callable[[], bool]) -> Iterator[bytes]:

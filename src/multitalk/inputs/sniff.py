@@ -1,7 +1,7 @@
-"""Which kind of file bytes are, told from how they begin (pure).
+"""Identify a file's format by its first bytes (pure).
 
-Only what stands here ever reaches a decoder. That is a safety rule as much as a courtesy: codec
-libraries also open playlists and scripts, which name further files and addresses to read.
+Only the formats of this table reach a decoder. That is a safety rule: codec libraries also open
+playlists and scripts, which name further files and addresses to read.
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ class Container:
 
     Attributes:
         name: As people write it, such as `JPEG`.
-        medium: What it carries; `video` may carry sound.
-        suffix: Of a file of this format, with the dot.
+        medium: Its kind of content; a `video` may have sound.
+        suffix: File suffix, with the dot.
     """
 
     name: str
@@ -51,7 +51,7 @@ def sniff(head: bytes) -> Container | None:
 
 
 def looks_like_page(head: bytes) -> bool:
-    """Whether this is a web page: what a share link gives in place of its file."""
+    """Whether this is a web page, which share links return instead of the file."""
     start = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return start.startswith((b"<!doctype html", b"<html", b"<head", b"<script"))
 
@@ -61,7 +61,7 @@ def _starts(*starts: bytes) -> Callable[[bytes], bool]:
 
 
 def _form(start: bytes, *kinds: bytes) -> Callable[[bytes], bool]:
-    """`RIFF....WAVE` and its like: a start, four bytes of size, a kind."""
+    """`RIFF....WAVE` and similar: a start, four bytes of size, a kind."""
     return lambda head: head[:4] == start and head[8:12] in kinds
 
 
@@ -96,7 +96,7 @@ def _bitmap(head: bytes) -> bool:
 
 
 def _tagged_mp3(head: bytes) -> bool:
-    """A tag of ID3v2 or APEv2: at the beginning, or, the former, after something else."""
+    """An ID3v2 tag, at the start or within the first bytes, or an APEv2 tag at the start."""
     if _is_id3(head[:10], versions=range(0xFF)) or head[:8] == b"APETAGEX":
         return True
     at = head.find(b"ID3", 0, SEARCHED_BYTES)
@@ -112,7 +112,7 @@ def _is_id3(tag: bytes, *, versions: range) -> bool:
 
 
 def _unless_foreign(matches: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
-    """Not in an archive, a document, a playlist or a page, which may hold such frames, too."""
+    """Except in archives, documents, playlists and pages, which may contain such frames."""
     return lambda head: not head.startswith(_FOREIGN) and matches(head)
 
 
@@ -131,7 +131,7 @@ _PACKETS = 6
 
 
 def _transport_stream(head: bytes) -> bool:
-    """Sync bytes a packet apart, wherever in a packet the file begins."""
+    """Sync bytes at packet distance, from any offset."""
     return any(
         len(head) > first + (_PACKETS - 1) * size
         and head[first : first + _PACKETS * size : size] == b"G" * _PACKETS
@@ -148,13 +148,13 @@ _GSM_BYTES, _GSM_FRAMES = 33, 10
 
 
 def _gsm(head: bytes) -> bool:
-    """GSM 06.10 as telephones store it: in 33 bytes each, of which the first begins with 0xD."""
+    """GSM 06.10 frames of 33 bytes, each with 0xD in its first four bits."""
     marks = head[::_GSM_BYTES]
     return len(marks) >= _GSM_FRAMES and all(mark >> 4 == 0xD for mark in marks)
 
 
 def _rso(head: bytes) -> bool:
-    """Sound of Lego's Mindstorms: codec, bytes, samples a second and mode in 16 bits each."""
+    """Lego Mindstorms sound: codec, bytes, samples per second and mode in 16 bits each."""
     codec, size, rate, mode = (int.from_bytes(head[at : at + 2], "big") for at in (0, 2, 4, 6))
     return codec in (0x100, 0x101) and 8 + size >= len(head) > 8 and rate >= 2000 and mode <= 1
 
@@ -200,7 +200,7 @@ _TABLE: tuple[tuple[Container, Callable[[bytes], bool]], ...] = (
     (Container("MPEG-TS", "video", ".ts"), _transport_stream),
     (Container("WMA or WMV", "video", ".wmv"), _starts(_ASF)),
     (Container("RealMedia", "video", ".rm"), _starts(b".RMF", b".ra\xfd")),
-    # From here on there is no signature: what is less certain comes later.
+    # Formats without a signature, the most certain first.
     (Container("MP3", "audio", ".mp3"), _unless_foreign(_tagged_mp3)),
     (Container("MP3", "audio", ".mp3"), _frames(mpeg_audio_frame(3), 0xFF)),
     (Container("MP2", "audio", ".mp2"), _frames(mpeg_audio_frame(2), 0xFF)),

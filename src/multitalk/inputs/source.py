@@ -1,12 +1,12 @@
-"""Which kind of source a text is, told by its form and never by looking (pure).
+"""Classify a source by its text alone (pure: no file or host is looked up).
 
     data:...                                      -> DataUri
     http://... or https://...                     -> Url
     base64, strictly, of a known file format      -> Base64
     anything else                                 -> LocalPath
 
-The third line needs both halves: `/workspace/portrait` is made of base64's alphabet alone, yet it
-decodes to nothing known, so it is a path.
+The third line needs both conditions: `/workspace/portrait` is valid base64, but decodes to no known
+format, so it is a path.
 """
 
 import base64
@@ -30,11 +30,11 @@ _BLANKS = b" \t\r\n"
 
 @dataclass(frozen=True)
 class Inline:
-    """Bytes inside the request, still encoded.
+    """Encoded bytes in the request.
 
     Attributes:
         text: Standard base64 with padding and without blanks, or percent-encoded text.
-        is_base64: Which of the two.
+        is_base64: Whether it is base64.
     """
 
     text: str
@@ -42,34 +42,34 @@ class Inline:
 
     @property
     def num_bytes(self) -> int:
-        """How many bytes `decode` gives at most, without decoding."""
+        """Upper bound of the length of `decode()`, without decoding."""
         if self.is_base64:
             return len(self.text) // 4 * 3 - self.text[-2:].count("=")
         return len(self.text.encode()) - 2 * self.text.count("%")
 
     def decode(self) -> bytes:
-        """The bytes themselves."""
+        """The decoded bytes."""
         return base64.b64decode(self.text) if self.is_base64 else unquote_to_bytes(self.text)
 
 
 class DataUri(Inline):
-    """What follows the comma of a data URI (RFC 2397); the type that it claims is not believed."""
+    """The data of a data URI (RFC 2397); its media type is ignored."""
 
 
 class Base64(Inline):
-    """A text that is nothing but a file in base64."""
+    """A file in base64."""
 
 
 @dataclass(frozen=True)
 class Url:
-    """An http(s) address, not yet checked."""
+    """An unchecked http(s) URL."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class LocalPath:
-    """A path on the worker, not yet checked."""
+    """An unchecked path on the worker."""
 
     text: str
 
@@ -81,11 +81,11 @@ def parse_source(text: str, *, field: str) -> Source:
     """Classify a source by its form.
 
     Args:
-        text: As the caller wrote it; blanks around it do not count.
+        text: The source; blanks around it are ignored.
         field: The request field it came from, for errors.
 
     Raises:
-        InvalidRequest: A data URI that cannot be decoded, or a text that cannot even be a path.
+        InvalidRequest: A data URI that cannot be decoded, or a text that cannot be a path.
         SourceRefused: A scheme other than http, https and data.
     """
     text = text.strip()
@@ -123,8 +123,8 @@ def _data_uri(rest: str, *, field: str) -> DataUri:
 def _normal_base64(text: str) -> str | None:
     """`text` as standard padded base64 without blanks, or None if it is not base64.
 
-    Lines, missing padding and the URL-safe alphabet are ways of writing base64; anything else,
-    such as padding in the middle or bits that are left over, is not.
+    Line breaks, missing padding and the URL-safe alphabet are accepted; padding in the middle or
+    left-over bits are not.
     """
     if not text.isascii():
         return None

@@ -111,7 +111,7 @@ class DeliverySink(VideoSink):
                 job_id=self._job_id,
                 bucket=self._bucket,
                 locale=self._locale,
-                on_bytes=lambda done: progress.report("deliver", done, size),
+                on_progress=lambda done: progress.report("deliver", done, size),
                 cancelled=progress.is_cancelled,
             )
         warnings = (*talk.warnings, *delivered.warnings)

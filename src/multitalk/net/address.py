@@ -84,7 +84,7 @@ def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 def resolve_within(resolve: Resolver, deadline: Deadline) -> Resolver:
-    """A resolver that ends with a deadline: the system's lookup has no time limit of its own."""
+    """A resolver that ends with a deadline: the system's lookup has no time limit."""
 
     def look_up(host: str, port: int) -> Sequence[str]:
         found = run_in_daemon_thread(lambda: resolve(host, port), name="resolver")

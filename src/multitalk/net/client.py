@@ -97,7 +97,7 @@ def decimal(text: str) -> int | None:
 
 
 class Client:
-    """Sends requests; each has a connection of its own.
+    """Sends requests, each over a new connection.
 
     Args:
         networks: Networks that may be reached besides public hosts; None: any address, for a URL of

@@ -1,4 +1,4 @@
-"""Time limits that also end when the job is cancelled, and threads that nobody waits for."""
+"""Time limits that also end by cancellation, and daemon threads."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def never() -> bool:
-    """The `cancelled` of what nobody can cancel."""
+    """The `cancelled` of an operation that cannot be cancelled."""
     return False
 
 

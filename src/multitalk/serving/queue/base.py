@@ -293,7 +293,7 @@ class JobQueue(ABC):
 
     @abstractmethod
     async def sweep(self) -> None:
-        """Apply what is due: expired leases, jobs that waited too long, jobs to be deleted.
+        """Expire leases and jobs that waited too long, and delete jobs after their retention.
 
         Servers and workers call it about every second; concurrent calls are safe. Afterwards none
         of a SQLite queue's files, its log included, contains the deleted jobs.

@@ -25,18 +25,12 @@ from multitalk.serving.queue.base import JobQueue, Transition, sum_counts, unkno
 from multitalk.serving.queue.jetstream_store import (
     WRONG_SEQUENCE,
     JetStreamMedia,
+    JobCache,
     Store,
     connect,
     translate_errors,
 )
-from multitalk.serving.queue.kv_cache import JobCache
-from multitalk.serving.queue.records import (
-    Counts,
-    Job,
-    PieceRecord,
-    Submission,
-    WorkerRecord,
-)
+from multitalk.serving.queue.records import Counts, Job, PieceRecord, Submission, WorkerRecord
 from multitalk.serving.queue.transitions import QueueConfig
 
 INCOMPLETE_SECONDS = 60.0  # age of a job whose batch is still incomplete, to be deleted
@@ -155,7 +149,7 @@ class JetStreamQueue(JobQueue):
         with translate_errors():
             await self._store_submission(job, submission)
             try:
-                revision = await self._store.state.create(job.id, _encode(job))
+                revision = await self._store.state.create(job.id, job.to_json().encode())
             except KeyWrongLastSequenceError as error:
                 kept = await self._find(job.id)
                 if job.idempotency_key is None or kept is None:
@@ -349,7 +343,7 @@ class JetStreamQueue(JobQueue):
                     return job
                 try:
                     revision = await self._store.state.update(
-                        job_id, _encode(after), last=entry.revision
+                        job_id, after.to_json().encode(), last=entry.revision
                     )
                 except KeyWrongLastSequenceError:
                     continue  # another process was faster
@@ -440,10 +434,6 @@ def _key(job: Job | Submission) -> str:
     """A bucket's key for an idempotency key, which may be any text."""
     text = f"{job.owner}\0{job.idempotency_key}"
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _encode(job: Job) -> bytes:
-    return job.to_json().encode()
 
 
 def _queue_order(job: Job) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""A queue in one SQLite file, for one machine: a server and workers, each a process of its own.
+"""A queue in one SQLite file, for one machine: the server's and the workers' processes.
 
 It uses a write-ahead log, so that readers never wait. Each change of a job is one transaction, on
 the disk when the call returns, except for lease renewals, which a power failure may undo. The file
@@ -19,13 +19,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
 from multitalk.serving.queue.base import JobQueue, Transition, sum_counts
 from multitalk.serving.queue.media import DirectoryMedia
-from multitalk.serving.queue.records import (
-    Counts,
-    Job,
-    PieceRecord,
-    Submission,
-    WorkerRecord,
-)
+from multitalk.serving.queue.records import Counts, Job, PieceRecord, Submission, WorkerRecord
 from multitalk.serving.queue.sqlite_connection import ChangeNotifier, SqliteConnection, is_full
 from multitalk.serving.queue.sqlite_tables import (
     deletable_jobs,

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class SqliteConnection:
-    """A connection in a thread of its own, so that it never blocks the event loop.
+    """A connection in a separate thread, so that it never blocks the event loop.
 
     Failures are QueueUnavailable.
     """
