@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Two families, because callers have two reactions.
+"""All errors, as one tree. Two families, because callers have two reactions.
 
     MultiTalkError
     |-- RequestError            the caller fixes it: 4xx, never retried
@@ -9,16 +9,16 @@
     |   |-- LimitExceeded       too many bytes, pixels, seconds or speakers
     |   |-- NoFaceFound         no face, fewer faces than speakers, or a face too small
     |   |-- Unauthorized        no key, or not one that this server knows
-    |   |-- Forbidden           a page or a host that may not ask this server
+    |   |-- Forbidden           a page or a host without access to this server
     |   |-- NotFound            no such job, video, upload or address
     |   |-- Conflict            not in this state, or not with this content
     |   `-- TooManyRequests     more than one key may ask for in a while
-    |-- WorkerError             ours: 5xx
-    |   |-- DiskUnusable        a disk of ours is full, read-only or broken; later it may be well
-    |   |-- EngineUnavailable   the engine asked for cannot run on this machine
-    |   |-- EngineFailed        the engine's result is no video; another try may be
+    |-- WorkerError             the worker's or the server's fault: 5xx
+    |   |-- DiskUnusable        its disk is full, read-only or broken; another try may help
+    |   |-- EngineUnavailable   the requested engine cannot run on this machine
+    |   |-- EngineFailed        the engine's result is no video; another try may help
     |   |-- WeightsUnavailable  weights could not be fetched, or are not whole
-    |   |-- SpeechUnavailable   the speech service is not set up as it should be
+    |   |-- SpeechUnavailable   the speech service is misconfigured
     |   |-- SpeechFailed        the speech service did not speak; another try may help
     |   |-- EngineBroken        nothing can be rendered here any more; another worker can
     |   |-- DeliveryFailed      the result could not be handed over
@@ -43,16 +43,17 @@ Stage = Literal["collect", "speak", "load", "render", "deliver"]  # of a job, in
 
 
 class MultiTalkError(Exception):
-    """One failure, ready to be told to the caller.
+    """One failure, with the sentence for the caller.
 
     Attributes:
         key: Name of the sentence in `messages.SENTENCES`.
         field: The request field to blame, such as `audio_paths.person1`, or None.
         parameters: What fills the sentence's placeholders.
-        place: Where the caller wrote it, in the words of the caller's door, such as
-            `--image me.jpg`; None where a caller writes the field itself.
+        place: Where the caller wrote it, such as `--image me.jpg`; None where a caller writes the
+            field itself.
         stage: Of the job that failed, or None outside of one.
         job_id: That job, as its worker's log names it.
+        retryable: Whether the same request may succeed later, or on another worker.
     """
 
     code: ClassVar[str] = "error"
@@ -77,17 +78,17 @@ class MultiTalkError(Exception):
         return (self,)
 
     def text(self, locale: Locale = "en") -> str:
-        """The sentence for the caller: `place: what is wrong, the limit, the way out`."""
-        said = self.message(locale)
+        """The sentence for the caller: `place: problem, limit, way out`."""
+        message = self.message(locale)
         place = self.place or self.field
-        return f"{visible(place)}: {said}" if place else said
+        return f"{visible(place)}: {message}" if place else message
 
     def message(self, locale: Locale = "en") -> str:
         """The sentence of this one problem, without its place."""
         return sentence(self.key, locale, **self.parameters)
 
     def happened(self, stage: Stage | None, job_id: str) -> None:
-        """Note where it happened, unless that is known already."""
+        """Record where it happened, unless that is known already."""
         self.stage = self.stage or stage
         self.job_id = self.job_id or job_id
 
@@ -103,7 +104,7 @@ class InvalidRequest(RequestError):
     """A field is missing, unknown, of the wrong kind or out of range.
 
     Attributes:
-        others: The same request's further problems; `text` says them all, one a line.
+        others: The same request's further problems; `text` has them all, one a line.
     """
 
     def __init__(
@@ -163,14 +164,14 @@ class NoFaceFound(RequestError):
 
 
 class Unauthorized(RequestError):
-    """The server wants a key, and got none or one that it does not know."""
+    """The server requires a key, and got none or an unknown one."""
 
     code = "unauthorized"
     http_status = 401
 
 
 class Forbidden(RequestError):
-    """It comes from a page, or by a host's name, that may not ask this server."""
+    """The request comes from a page, or names a host, without access to this server."""
 
     code = "forbidden"
     http_status = 403
@@ -191,7 +192,7 @@ class Conflict(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """More than one key may ask for at once, or in a while.
+    """More requests than one key may make at once, or in a while.
 
     Attributes:
         seconds: After which the next request is accepted, or may be.
@@ -212,21 +213,21 @@ class WorkerError(MultiTalkError):
 
 
 class DiskUnusable(WorkerError):
-    """A disk of the worker's or the server's is full, read-only or broken; later it may be well."""
+    """A disk of the worker or the server is full, read-only or broken."""
 
     http_status = 507
     retryable = True
 
 
 class EngineUnavailable(WorkerError):
-    """The engine asked for cannot run on this machine."""
+    """The requested engine cannot run on this machine."""
 
     code = "engine_unavailable"
     http_status = 503
 
 
 class EngineFailed(WorkerError):
-    """What the engine made is no video; another try may be."""
+    """The engine's result is no video; another try may help."""
 
     code = "engine_failed"
     retryable = True
@@ -240,7 +241,7 @@ class WeightsUnavailable(WorkerError):
 
 
 class SpeechUnavailable(WorkerError):
-    """The operator's speech service is not set up as it should be: its address, key or answers."""
+    """The operator's speech service is misconfigured: its address, key or answers."""
 
     code = "speech_unavailable"
     http_status = 503
@@ -257,7 +258,7 @@ class SpeechFailed(WorkerError):
 class EngineBroken(WorkerError):
     """The process can render nothing any more (no memory, a lost GPU); another worker can.
 
-    A door that serves ends its process after telling this.
+    A server or worker ends its process after reporting this.
     """
 
     code = "engine_broken"
@@ -296,7 +297,7 @@ class ServerStopping(WorkerError):
 
 
 class ServerUnavailable(WorkerError):
-    """The server is well, and cannot take this request now; later it may."""
+    """The server cannot take this request now; later it may."""
 
     code = "server_unavailable"
     http_status = 503
@@ -321,12 +322,12 @@ class Cancelled(MultiTalkError):
 
 
 def not_a_choice(field: str, shown: str, choices: Iterable[str]) -> InvalidRequest:
-    """A word that is none of those that may stand in a field, with the one it is near to.
+    """A word that is not among the choices of a field, with the nearest choice.
 
     Args:
-        field: Where it stands.
+        field: The field of the word.
         shown: The word, as the sentence shows it: quoted or not, and cut short.
-        choices: What may stand there.
+        choices: The allowed words.
     """
     choices = tuple(choices)
     listed = ", ".join(choices)

@@ -27,7 +27,7 @@ def on_disk(path: Path, *, may_list: Callable[[Path], bool] = lambda _: True) ->
 
     Unicode has two spellings of many letters, such as 한 or é: as one character (NFC) or in its
     parts (NFD). macOS writes the second one into archives and network drives; to Linux they are two
-    names. What is there as it is written is taken first.
+    names. A path that exists as written is taken first.
 
     Args:
         path: As it was written.

@@ -1,8 +1,8 @@
 """What the operator decides, read once from the environment.
 
-Every setting is a field of `Settings`; its variable is `MULTITALK_` and the name in capitals. A
-variable of ours that is unknown or does not parse is an error, never a silent default. The one
-exception to the prefix is the bucket, whose variables have the names that RunPod gave them.
+Every setting is a field of `Settings`; its variable is `MULTITALK_` and the name in capitals. An
+unknown variable with this prefix, or one that does not parse, is an error, never a silent default.
+The bucket is the one exception to the prefix: its variables have the names that RunPod gave them.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ from multitalk.paths import at_home
 EngineName: TypeAlias = Literal["warp", "diffusion"]
 EngineChoice: TypeAlias = Literal["auto", EngineName]
 ENGINE_CHOICES: tuple[EngineChoice, ...] = get_args(EngineChoice)
-# Those of diffusers that compute here, on a GPU, what is asked for, and download nothing.
+# The backends of diffusers that run on a GPU, compute exact attention and download nothing.
 AttentionChoice: TypeAlias = Literal[
     "auto",
     "native",

@@ -1,4 +1,4 @@
-"""How the commands speak: results on stdout, everything else on stderr; exit codes."""
+"""The output of commands: results on stdout, everything else on stderr; exit codes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ LogFormatOption = Annotated[
 
 @dataclass
 class Answers:
-    """How errors are said; what is not known at the beginning is set later.
+    """How errors are reported; attributes may be set later.
 
     Attributes:
         locale: Language of the sentence.
@@ -68,7 +68,7 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
                 answers.locate(problem)
         from multitalk.schema import ErrorReply
 
-        with suppress(OSError):  # standard output may be what is full
+        with suppress(OSError):  # standard output may be full
             say(ErrorReply.of(error, answers.locale).reply())
         complain(error.text(answers.locale))
         asked = isinstance(error, RequestError)
@@ -98,7 +98,7 @@ def complain(text: str) -> None:
 
 
 def note(text: str, locale: Locale = "en") -> None:
-    """Something to know about what is a success all the same."""
+    """A warning about a success."""
     typer.secho(sentence("note", locale, text=text), fg="yellow", err=True)
 
 

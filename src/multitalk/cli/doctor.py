@@ -50,7 +50,7 @@ class Finding:
     Attributes:
         name: Of the thing.
         works: None where it is not needed.
-        said: What was found, and what to do if it does not work.
+        said: The finding, and what to do if it does not work.
     """
 
     name: str
@@ -229,7 +229,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 
 def _memory_plan(settings: Settings, files: "ComponentFiles") -> Finding:
-    """What the weights take of a GPU and of this machine, told from their files' headers."""
+    """Memory of a GPU and of this machine for the weights, by their files' headers."""
     from multitalk.engines.diffusion.buckets import (
         BUCKETS,
         DEFAULT_RESOLUTION,

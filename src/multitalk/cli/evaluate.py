@@ -13,49 +13,59 @@ from multitalk.cli.evaluate_report import Judge, Verdict, existing, judged, vide
 from multitalk.cli.options import TypedOptions, boxes_of, named_file, shown
 from multitalk.paths import as_meant
 
+VideosArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="The video to judge; or several, or folders of them.",
+        metavar="VIDEO...",
+        show_default=False,
+    ),
+]
+AudioOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A speaker's own voice; the video's sound if left out.", metavar="[NAME=]FILE"
+    ),
+]
+PhonemesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a speaker says, as `multitalk render --phonemes` wrote it.",
+        metavar="[NAME=]JSON",
+    ),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Where a speaker's face is in the video.", metavar="NAME=X0,Y0,X1,Y1"),
+]
+PortraitOption = Annotated[
+    Path | None, typer.Option(help="The picture it was made from; the first frame if left out.")
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(help="Also draw the lips against the voice (extra `plot`).", metavar="PNG"),
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(help="Judge this video, too, and say which is better.", metavar="VIDEO"),
+]
+SideBySideOption = Annotated[
+    Path | None,
+    typer.Option(help="Also write the two beside each other.", metavar="MP4"),
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
 
 def evaluate(  # noqa: PLR0917 - typer's way to say options
-    videos: Annotated[
-        list[Path],
-        typer.Argument(
-            help="The video to judge; or several, or folders of them.",
-            metavar="VIDEO...",
-            show_default=False,
-        ),
-    ],
-    audio: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A speaker's own voice; the video's sound if left out.", metavar="[NAME=]FILE"
-        ),
-    ] = None,
-    phonemes: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What a speaker says, as `multitalk render --phonemes` wrote it.",
-            metavar="[NAME=]JSON",
-        ),
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(help="Where a speaker's face is in the video.", metavar="NAME=X0,Y0,X1,Y1"),
-    ] = None,
-    portrait: Annotated[
-        Path | None, typer.Option(help="The picture it was made from; the first frame if left out.")
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Also draw the lips against the voice (extra `plot`).", metavar="PNG"),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(help="Judge this video, too, and say which is better.", metavar="VIDEO"),
-    ] = None,
-    side_by_side: Annotated[
-        Path | None,
-        typer.Option(help="Also write the two beside each other.", metavar="MP4"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    videos: VideosArgument,
+    audio: AudioOption = None,
+    phonemes: PhonemesOption = None,
+    box: BoxOption = None,
+    portrait: PortraitOption = None,
+    plot: PlotOption = None,
+    against: AgainstOption = None,
+    side_by_side: SideBySideOption = None,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Judge talking videos: lips, timing, likeness, background.
 

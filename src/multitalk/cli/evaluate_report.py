@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from multitalk.evaluation import Report
 
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")  # what is judged in a folder
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")  # of videos in a folder
 
 Judge: TypeAlias = "Callable[[Path], Report]"
 
@@ -116,7 +116,7 @@ WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; mo
 FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
 DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
 WIDE = 240  # columns
-# Figures at which a table of many videos begins anew, so that each fits 80 columns.
+# Figures that begin another table of many videos, so that each fits 80 columns.
 BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
 CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
@@ -241,7 +241,7 @@ def _ranged(name: str, known: tuple[float, float] | None) -> str:
 
 
 def _placed(value: float | None, known: tuple[float, float] | None) -> str:
-    """Where a value lies against that range."""
+    """The place of a value relative to that range."""
     if value is None or known is None:
         return ""
     return "below" if value < known[0] else "above" if value > known[1] else "within"

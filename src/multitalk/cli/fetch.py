@@ -21,37 +21,44 @@ if TYPE_CHECKING:
 TRUE = {"1", "on", "yes", "true"}  # as the hub's library reads its variables
 
 
+WeightSetArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Which weights; int8-fusionx if left out.", metavar="SET", show_default=False
+    ),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option(help="The directory; MULTITALK_WEIGHTS if left out.", metavar="DIRECTORY"),
+]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Fetch a LoRA too: fusionx or lightx2v.", metavar="NAME"),
+]
+LockOption = Annotated[
+    bool, typer.Option("--lock", help="Have later fetches accept just these files.")
+]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Read and compare what is there, too.")
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Only say whether all is there.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only list the files and where they would go.")
+]
+
+
 def fetch(  # noqa: PLR0917 - typer's way to say options
-    weight_set: Annotated[
-        str | None,
-        typer.Argument(
-            help="Which weights; int8-fusionx if left out.", metavar="SET", show_default=False
-        ),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(help="The directory; MULTITALK_WEIGHTS if left out.", metavar="DIRECTORY"),
-    ] = None,
-    lora: Annotated[
-        list[str] | None,
-        typer.Option(help="Fetch a LoRA too: fusionx or lightx2v.", metavar="NAME"),
-    ] = None,
-    lock: Annotated[
-        bool, typer.Option("--lock", help="Have later fetches accept just these files.")
-    ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read and compare what is there, too.")
-    ] = False,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Only say whether all is there.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the files and where they would go.")
-    ] = False,
+    weight_set: WeightSetArgument = None,
+    to: ToOption = None,
+    lora: LoraOption = None,
+    lock: LockOption = False,
+    verify: VerifyOption = False,
+    offline: OfflineOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Fetch the diffusion engine's weights.
 
-    What is there stays, what broke off is resumed, every file is compared with its hash.
+    Files that exist are kept, partial ones are resumed, each one is compared with its hash.
 
     The hub's own variables apply: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
 

@@ -31,7 +31,7 @@ def inspect(
     """Say what a video tells of where it comes from: its label and its signed manifest (C2PA).
 
     Exit code 3 if there is a manifest and it is invalid: the video was changed, or the manifest is
-    not its own. Who signed is said, not judged.
+    not its own. The signer is named, not judged.
 
     [bold]Example[/bold]
 

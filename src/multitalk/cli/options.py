@@ -110,7 +110,7 @@ class VoiceOptions:
         """`audio_paths` of a request, or None without voices.
 
         Args:
-            known: Speakers whom other options name, so that a text may begin with their names.
+            known: Speakers in other options, so that a text may begin with their names.
         """
         recordings = self._recordings()
         delivery = [

@@ -28,154 +28,178 @@ if TYPE_CHECKING:
 LOCAL_JOB = "local"  # what a request calls the talk of --continue-from
 
 
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", help="The mp4 to write; - is standard output.", show_default=False
+    ),
+]
+ImageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The portrait: a path, URL or data URI; - is standard input. With InfiniteTalk's "
+        "weights also a video.",
+        metavar="PICTURE",
+    ),
+]
+AudioOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A recording (sound or video), once for each speaker; the first is person1.",
+        metavar="[NAME=]SOURCE",
+    ),
+]
+TextOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A text to be spoken instead; several of one speaker follow each other.",
+        metavar="[NAME=]TEXT",
+    ),
+]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Language of the texts, such as ko, KR or korean; detected if left out.",
+        metavar="LANGUAGE",
+    ),
+]
+VoiceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Voice of the texts: female, male or a name that multitalk voices lists.",
+        metavar="[NAME=]VOICE",
+    ),
+]
+SpeedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Speed of the texts, 0.5 to 2 times the normal one.", metavar="[NAME=]FACTOR"
+    ),
+]
+PitchOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="How much higher the voice is, -12 to 12 semitones.", metavar="[NAME=]SEMITONES"
+    ),
+]
+PromptOption = Annotated[
+    str | None,
+    typer.Option(help="What the video shows; that somebody talks, if left out.", metavar="TEXT"),
+]
+OrderOption = Annotated[
+    str | None,
+    typer.Option(help="Whether several voices sound together.", metavar="together|in-turn"),
+]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where a speaker's face is, in pixels; left to right if left out.",
+        metavar="NAME=X0,Y0,X1,Y1",
+    ),
+]
+ModeOption = Annotated[
+    str | None,
+    typer.Option(help="The whole speech, or 81 frames at most.", metavar="streaming|clip"),
+]
+SeedOption = Annotated[
+    int | None, typer.Option(help="Repeats a result.", metavar="NUMBER", show_default=False)
+]
+EngineOption = Annotated[str | None, typer.Option(help="Engine.", metavar="|".join(ENGINE_CHOICES))]
+ResolutionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of the video; else 720p with warp, 480p with diffusion.",
+        metavar="480p|720p",
+    ),
+]
+QualityOption = Annotated[
+    str | None,
+    typer.Option(help="Of the warp engine: faster, or sharper.", metavar="draft|standard|fine"),
+]
+MotionOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the warp engine: how lively people move; 0.25 is calm.",
+        metavar="0..1.5",
+        show_default=False,
+    ),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Schedule of the diffusion engine; its weights' own if left out.",
+        metavar="fusionx|lightx2v|realtime|quality",
+    ),
+]
+SaveWindowsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also keep the windows of the diffusion engine, for --continue-from.",
+        metavar="FILE",
+    ),
+]
+ContinueFromOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of --save-windows: begin as that talk does, then go on with this prompt "
+        "and seed.",
+        metavar="FILE",
+    ),
+]
+KeepWindowsOption = Annotated[
+    int | None,
+    typer.Option(help="How many windows of that talk to keep.", metavar="NUMBER"),
+]
+LocaleOption = Annotated[
+    str | None, typer.Option(help="Language of messages.", metavar="|".join(LOCALES))
+]
+RequestOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A job's JSON; paths in it are relative to it. Other options come on top.",
+        metavar="JOB.JSON",
+    ),
+]
+PhonemesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Also write when each sound of a text is heard, for: multitalk evaluate.",
+        metavar="[NAME=]JSON",
+    ),
+]
+AsJsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the record of the result as JSON.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log each stage.")]
+
+
 def render(  # noqa: PLR0917 - typer's way to say options
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="The mp4 to write; - is standard output.", show_default=False
-        ),
-    ],
-    image: Annotated[
-        str | None,
-        typer.Option(
-            help="The portrait: a path, URL or data URI; - is standard input. With InfiniteTalk's "
-            "weights also a video.",
-            metavar="PICTURE",
-        ),
-    ] = None,
-    audio: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A recording (sound or video), once for each speaker; the first is person1.",
-            metavar="[NAME=]SOURCE",
-        ),
-    ] = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A text to be spoken instead; several of one speaker follow each other.",
-            metavar="[NAME=]TEXT",
-        ),
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            help="Language of the texts, such as ko, KR or korean; detected if left out.",
-            metavar="LANGUAGE",
-        ),
-    ] = None,
-    voice: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Voice of the texts: female, male or a name that multitalk voices lists.",
-            metavar="[NAME=]VOICE",
-        ),
-    ] = None,
-    speed: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Speed of the texts, 0.5 to 2 times the normal one.", metavar="[NAME=]FACTOR"
-        ),
-    ] = None,
-    pitch: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="How much higher the voice is, -12 to 12 semitones.", metavar="[NAME=]SEMITONES"
-        ),
-    ] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            help="What the video shows; that somebody talks, if left out.", metavar="TEXT"
-        ),
-    ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(help="Whether several voices sound together.", metavar="together|in-turn"),
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Where a speaker's face is, in pixels; left to right if left out.",
-            metavar="NAME=X0,Y0,X1,Y1",
-        ),
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(help="The whole speech, or 81 frames at most.", metavar="streaming|clip"),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Repeats a result.", metavar="NUMBER", show_default=False)
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="Engine.", metavar="|".join(ENGINE_CHOICES))
-    ] = None,
-    resolution: Annotated[
-        str | None,
-        typer.Option(
-            help="Size of the video; else 720p with warp, 480p with diffusion.",
-            metavar="480p|720p",
-        ),
-    ] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(help="Of the warp engine: faster, or sharper.", metavar="draft|standard|fine"),
-    ] = None,
-    motion: Annotated[
-        float | None,
-        typer.Option(
-            help="Of the warp engine: how lively people move; 0.25 is calm.",
-            metavar="0..1.5",
-            show_default=False,
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Schedule of the diffusion engine; its weights' own if left out.",
-            metavar="fusionx|lightx2v|realtime|quality",
-        ),
-    ] = None,
-    save_windows: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also keep the windows of the diffusion engine, for --continue-from.",
-            metavar="FILE",
-        ),
-    ] = None,
-    continue_from: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of --save-windows: begin as that talk does, then go on with this prompt "
-            "and seed.",
-            metavar="FILE",
-        ),
-    ] = None,
-    keep_windows: Annotated[
-        int | None,
-        typer.Option(help="How many windows of that talk to keep.", metavar="NUMBER"),
-    ] = None,
-    locale: Annotated[
-        str | None, typer.Option(help="Language of messages.", metavar="|".join(LOCALES))
-    ] = None,
-    request: Annotated[
-        Path | None,
-        typer.Option(
-            help="A job's JSON; paths in it are relative to it. Other options come on top.",
-            metavar="JOB.JSON",
-        ),
-    ] = None,
-    phonemes: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Also write when each sound of a text is heard, for: multitalk evaluate.",
-            metavar="[NAME=]JSON",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the record of the result as JSON.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each stage.")] = False,
+    output: OutputOption,
+    image: ImageOption = None,
+    audio: AudioOption = None,
+    text: TextOption = None,
+    language: LanguageOption = None,
+    voice: VoiceOption = None,
+    speed: SpeedOption = None,
+    pitch: PitchOption = None,
+    prompt: PromptOption = None,
+    order: OrderOption = None,
+    box: BoxOption = None,
+    mode: ModeOption = None,
+    seed: SeedOption = None,
+    engine: EngineOption = None,
+    resolution: ResolutionOption = None,
+    quality: QualityOption = None,
+    motion: MotionOption = None,
+    profile: ProfileOption = None,
+    save_windows: SaveWindowsOption = None,
+    continue_from: ContinueFromOption = None,
+    keep_windows: KeepWindowsOption = None,
+    locale: LocaleOption = None,
+    request: RequestOption = None,
+    phonemes: PhonemesOption = None,
+    as_json: AsJsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Make the person in a picture speak.
 
@@ -224,30 +248,18 @@ def render(  # noqa: PLR0917 - typer's way to say options
         to_stdout = is_standard_output(output, as_json=as_json)
         stdin = StandardInput(stack)
         given = _read(request, stdin) if request else {}
-        apart = ("output", "continue_from.windows")
-        options = {field: value for field, (_, value) in fields.items() if field not in apart}
-        options["continue_from"] = _continued(continue_from, keep_windows)
-        options["image_path"] = None if image is None else stdin.source("--image", image)
-        options["audio_type"] = None if order is None else ORDERS.get(order, order)
-        options["bbox"] = boxes = boxes_of(box or [])
-        timed = [named(option, default="")[0] for option in phonemes or []]
-        voices = replace(
-            voices,
-            audio=[stdin.named_source("--audio", option) for option in voices.audio],
-            text=[stdin.named_text("--text", option) for option in voices.text],
+        timed = {named(option, default="")[0] for option in phonemes or []}
+        on_top = _request_fields(
+            fields, voices, box or [], stdin, speakers={*timed, *_speakers(given)}
         )
-        known = {*timed, *(boxes or {}), *_speakers(given)}
-        options["audio_paths"] = audio_paths = voices.audio_paths(known)
-        on_top = {field: value for field, value in options.items() if value is not None}
         if request is None and not (prompt or "").strip():
-            on_top["prompt"] = plain_prompt(len(audio_paths or {}))
+            on_top["prompt"] = plain_prompt(len(list(_speakers(on_top, ("audio_paths",)))))
         answers.locale, answers.locate = wanted_locale(given | on_top), typed.locate
-        wanted = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
-        files = _timing_files(phonemes or [], wanted)
+        parsed = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
         _render(
-            wanted,
+            parsed,
             output,
-            files,
+            _timing_files(phonemes or [], parsed),
             settings,
             windows=(continue_from, save_windows),
             to_stdout=to_stdout,
@@ -255,14 +267,43 @@ def render(  # noqa: PLR0917 - typer's way to say options
         )
 
 
-def _continued(earlier: Path | None, windows: int | None) -> Mapping[str, object] | None:
-    """What a request says of a talk that begins as an earlier one does."""
-    said = {"job": earlier and LOCAL_JOB, "windows": windows}
-    return {name: value for name, value in said.items() if value is not None} or None
+def _request_fields(
+    typed: Mapping[str, tuple[str, object]],
+    voices: VoiceOptions,
+    box: list[str],
+    stdin: StandardInput,
+    *,
+    speakers: set[str],
+) -> dict[str, object]:
+    """The options that were typed, as fields of a request; `-` is read.
+
+    Args:
+        typed: From a field to the option that sets it alone, and its value.
+        voices: The options of voices.
+        box: `--box`.
+        stdin: What `-` reads.
+        speakers: Whom other options and a job's JSON name.
+    """
+    values = {field: value for field, (_, value) in typed.items() if field != "output"}
+    earlier = {"job": values["continue_from"] and LOCAL_JOB}
+    earlier["windows"] = values.pop("continue_from.windows")
+    earlier = {name: value for name, value in earlier.items() if value is not None}
+    image, order, boxes = values["image_path"], values["audio_type"], boxes_of(box)
+    values["continue_from"] = earlier or None
+    values["image_path"] = None if image is None else stdin.source("--image", str(image))
+    values["audio_type"] = ORDERS.get(str(order), order)
+    values["bbox"] = boxes
+    voices = replace(
+        voices,
+        audio=[stdin.named_source("--audio", option) for option in voices.audio],
+        text=[stdin.named_text("--text", option) for option in voices.text],
+    )
+    values["audio_paths"] = voices.audio_paths(speakers | {*(boxes or {})})
+    return {field: value for field, value in values.items() if value is not None}
 
 
 def _render(
-    wanted: "TalkRequest",
+    request: "TalkRequest",
     output: Path,
     timing_files: Mapping[str, Path],
     settings: "Settings",
@@ -271,7 +312,7 @@ def _render(
     to_stdout: bool,
     as_json: bool,
 ) -> None:
-    """Render a request that is valid, and write and say what comes of it."""
+    """Render a valid request, write its files and report the result."""
     import tempfile
 
     from multitalk.engines.base import Reuse
@@ -292,10 +333,10 @@ def _render(
         if to_stdout:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
             video = Path(directory, "talk.mp4")
-        with Studio(wanted.engine, settings=settings) as studio, progress_bar() as on_progress:
+        with Studio(request.engine, settings=settings) as studio, progress_bar() as on_progress:
             if reuse.save_to is not None:
                 stack.callback(reuse.save_to.unlink, missing_ok=True)
-            talk = studio.render_request(wanted, video, on_progress=on_progress, reuse=reuse)
+            talk = studio.render_request(request, video, on_progress=on_progress, reuse=reuse)
             if saved is not None and talk.window_ends and reuse.save_to is not None:
                 reuse.save_to.replace(saved)
         if to_stdout:
@@ -303,9 +344,9 @@ def _render(
     for name, file in timing_files.items():
         _write_phonemes(file, talk.phonemes[name])
     for warning in talk.warnings:
-        note(warning, wanted.locale)
+        note(warning, request.locale)
     if saved is not None and not talk.window_ends:
-        note(sentence("windows_not_saved", wanted.locale, file=saved.name), wanted.locale)
+        note(sentence("windows_not_saved", request.locale, file=saved.name), request.locale)
     if as_json:
         print_json(as_result(talk).reply())
     else:
@@ -320,19 +361,21 @@ def _summary(talk: "Talk", output: Path) -> str:
     return f"{output}: {seconds:.2f} s, {size}, engine {talk.engine}, seed {talk.seed}"
 
 
-def _speakers(given: Mapping[str, object]) -> Iterator[str]:
-    """Whom a job's input names."""
-    for field in ("audio_paths", "bbox"):
+def _speakers(
+    given: Mapping[str, object], fields: tuple[str, ...] = ("audio_paths", "bbox")
+) -> Iterator[str]:
+    """The speakers in a job's input."""
+    for field in fields:
         value = given.get(field)
         if isinstance(value, Mapping):
             yield from value
 
 
-def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
-    """Where to write the phonemes of whom."""
+def _timing_files(options: list[str], request: "TalkRequest") -> dict[str, Path]:
+    """The file for each speaker's phonemes."""
     from multitalk.schema.request import has_outside_voice
 
-    voices = wanted.audio_paths
+    voices = request.audio_paths
     spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
     files = {}
     for option in options:
@@ -348,7 +391,7 @@ def _timing_files(options: list[str], wanted: "TalkRequest") -> dict[str, Path]:
 
 
 def _write_phonemes(path: Path, sounds: "tuple[PhonemeTiming, ...]") -> None:
-    """When each sound is heard, in seconds of the video."""
+    """Write the times of phonemes, in seconds of the video."""
     record = [
         {
             "start_seconds": round(sound.start_seconds, 4),

@@ -46,97 +46,112 @@ keys = typer.Typer(
 )
 
 
+HostOption = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen at: 127.0.0.1 is for this machine only; 0.0.0.0 is for others, "
+        "too, and needs a key.",
+        metavar="ADDRESS",
+    ),
+]
+PortOption = Annotated[
+    int,
+    typer.Option(
+        help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
+    ),
+]
+QueueOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where jobs are; a file in --data if left out.",
+        metavar="sqlite:///PATH|nats://HOST:4222",
+    ),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        help="To start here; 0 where others do the work.", metavar="NUMBER", min=0, max=64
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What they render with; MULTITALK_ENGINE if left out.",
+        metavar="|".join(ENGINE_CHOICES),
+    ),
+]
+BaseUrlOption = Annotated[
+    str | None, typer.Option(help="How the server is reached from outside.", metavar="URL")
+]
+CorsOriginOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
+]
+TrustedProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+        metavar="ADDRESS",
+    ),
+]
+RetentionOption = Annotated[
+    float,
+    typer.Option(
+        help="Seconds that a job is kept after its end; a week if left out.",
+        metavar="NUMBER",
+        min=1.0,
+        max=MAX_RETENTION_SECONDS,
+        callback=is_number,
+    ),
+]
+RateOption = Annotated[
+    float,
+    typer.Option(
+        help="Multiplies RunPod's rate limits; 0: no limits.",
+        metavar="FACTOR",
+        min=0.0,
+        max=MAX_RATE_FACTOR,
+        callback=is_number,
+    ),
+]
+QuotaOption = Annotated[
+    float,
+    typer.Option(
+        help="Gigabytes that a key may have stored in uploads, jobs and videos; 0: no limit.",
+        metavar="GIGABYTES",
+        min=0.0,
+        max=MAX_QUOTA,
+        callback=is_number,
+    ),
+]
+PricePerHourOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Of a worker, for estimates.",
+        metavar="AMOUNT",
+        min=0.0,
+        max=MAX_PRICE,
+        callback=is_number,
+    ),
+]
+CurrencyOption = Annotated[str, typer.Option(help="Of the price.", metavar="NAME")]
+
+
 def serve(  # noqa: PLR0917 - typer's way to say options
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen at: 127.0.0.1 is for this machine only; 0.0.0.0 is for others, "
-            "too, and needs a key.",
-            metavar="ADDRESS",
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
-        ),
-    ] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
     data: DataOption = None,
-    queue: Annotated[
-        str | None,
-        typer.Option(
-            help="Where jobs are; a file in --data if left out.",
-            metavar="sqlite:///PATH|nats://HOST:4222",
-        ),
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            help="To start here; 0 where others do the work.", metavar="NUMBER", min=0, max=64
-        ),
-    ] = 1,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help="What they render with; MULTITALK_ENGINE if left out.",
-            metavar="|".join(ENGINE_CHOICES),
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="How the server is reached from outside.", metavar="URL")
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
-    ] = None,
-    trusted_proxy: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
-            metavar="ADDRESS",
-        ),
-    ] = None,
-    retention: Annotated[
-        float,
-        typer.Option(
-            help="Seconds that a job is kept after its end; a week if left out.",
-            metavar="NUMBER",
-            min=1.0,
-            max=MAX_RETENTION_SECONDS,
-            callback=is_number,
-        ),
-    ] = WEEK_SECONDS,
-    rate: Annotated[
-        float,
-        typer.Option(
-            help="Multiplies RunPod's rate limits; 0: no limits.",
-            metavar="FACTOR",
-            min=0.0,
-            max=MAX_RATE_FACTOR,
-            callback=is_number,
-        ),
-    ] = 1.0,
-    quota: Annotated[
-        float,
-        typer.Option(
-            help="Gigabytes that a key may have stored in uploads, jobs and videos; 0: no limit.",
-            metavar="GIGABYTES",
-            min=0.0,
-            max=MAX_QUOTA,
-            callback=is_number,
-        ),
-    ] = 20.0,
-    price_per_hour: Annotated[
-        float | None,
-        typer.Option(
-            help="Of a worker, for estimates.",
-            metavar="AMOUNT",
-            min=0.0,
-            max=MAX_PRICE,
-            callback=is_number,
-        ),
-    ] = None,
-    currency: Annotated[str, typer.Option(help="Of the price.", metavar="NAME")] = "USD",
+    queue: QueueOption = None,
+    workers: WorkersOption = 1,
+    engine: EngineOption = None,
+    base_url: BaseUrlOption = None,
+    cors_origin: CorsOriginOption = None,
+    trusted_proxy: TrustedProxyOption = None,
+    retention: RetentionOption = WEEK_SECONDS,
+    rate: RateOption = 1.0,
+    quota: QuotaOption = 20.0,
+    price_per_hour: PricePerHourOption = None,
+    currency: CurrencyOption = "USD",
     log_format: LogFormatOption = None,
 ) -> None:
     """Serve a web page and an HTTP API, with a worker that renders.

@@ -42,7 +42,7 @@ ROTATIONS = (
 
 @dataclass(frozen=True)
 class Movement:
-    """What is to be written.
+    """The movement to write.
 
     Attributes:
         track: The movement.
@@ -196,7 +196,7 @@ FORMATS: dict[str, Callable[[Movement], Iterator[str]]] = {
     "arkit-csv": arkit_csv,
     "arkit-json": arkit_json,
 }
-# The format that a file's name asks for.
+# The format for a file's suffix.
 FORMAT_OF_SUFFIX = {
     ".json": "json",
     ".csv": "csv",
@@ -265,38 +265,46 @@ MIN_FPS, MAX_FPS = 1.0, 240.0
 EXTENDED = "GHX"
 
 
+AudioArgument = Annotated[
+    Path,
+    typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
+    ),
+]
+FileFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help="By the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
+        "(Rhubarb's), .dat (Moho's); a table where there is none.",
+        metavar="|".join(FORMATS),
+    ),
+]
+FpsOption = Annotated[
+    float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
+]
+ExtendedOption = Annotated[
+    str,
+    typer.Option(
+        help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
+        metavar="LETTERS",
+    ),
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
 def visemes(  # noqa: PLR0917 - typer's way to say options
-    audio: Annotated[
-        Path,
-        typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
-        ),
-    ] = None,
-    file_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="By the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
-            "(Rhubarb's), .dat (Moho's); a table where there is none.",
-            metavar="|".join(FORMATS),
-        ),
-    ] = None,
-    fps: Annotated[
-        float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
-    ] = float(FPS),
-    extended: Annotated[
-        str,
-        typer.Option(
-            help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
-            metavar="LETTERS",
-        ),
-    ] = EXTENDED,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    audio: AudioArgument,
+    output: OutputOption = None,
+    file_format: FileFormatOption = None,
+    fps: FpsOption = float(FPS),
+    extended: ExtendedOption = EXTENDED,
+    as_json: AsJsonOption = False,
 ) -> None:
     """Say how the mouth moves to a voice.
 

@@ -21,7 +21,7 @@ def write_picture(picture: Image.Image, path: Path, *, field: str) -> None:
     """Keep a picture with its colour profile and its orientation, losing nothing.
 
     Args:
-        picture: Of any mode; of an animation, the frame that it stands at.
+        picture: Of any mode; of an animation, its current frame.
         path: The new file.
         field: What to blame.
 

@@ -27,7 +27,7 @@ ONE_SIDE_DB = 20.0 * math.log10(2.0)  # what the mean of a voice and a dead chan
 PEAK_CEILING = 0.98
 MIN_OFFSET = 1e-3  # -60 dBFS: a smaller mean is chance, a larger one is a recorder's DC offset
 
-MAX_MEMORY_SECONDS = 30.0  # longer sound lies in a file
+MAX_MEMORY_SECONDS = 30.0  # longer sound is in a file
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 
 _log = logging.getLogger(__name__)

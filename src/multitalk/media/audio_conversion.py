@@ -24,15 +24,15 @@ from multitalk.errors import MediaUndecodable
 Sides: TypeAlias = Literal["both", "sum", "mixed"]
 
 WINDOW_SECONDS = 0.05
-FADE_SECONDS = 0.005  # from what was taken before to what is taken now
-# Power is compared in what is left of 8 kHz after a difference: neither a constant nor a mains hum
+FADE_SECONDS = 0.005  # from the previous channel to the new one
+# Power is compared in differences of samples at 8 kHz: neither a constant nor a mains hum
 # counts as much as a voice.
 JUDGED_HZ = 8000
 # The mean of two equal voices has all of a channel's power, of two unrelated ones a half, of one
 # voice beside nothing a quarter; below a tenth they cancel each other.
 CANCELLED = 0.1
 CANCELLED_SHARE = 0.1  # of a recording's power, from which on no stereo is made of it
-# A side whose loudest quarter of a second is 20 dB below the other's has no voice of its own.
+# A side whose loudest quarter of a second is 20 dB below the other's has no voice.
 DEAD = 0.01
 LOUDEST_WINDOWS = 5
 
@@ -53,11 +53,11 @@ class MonoMix:
         """The next block as mono.
 
         Args:
-            stereo: What is averaged, float32 [2, S]; [C, S] where channels could be anywhere.
+            stereo: The channels to average, float32 [2, S]; [C, S] where their places are unknown.
             channels: As they were recorded, float32 [C, S], but for the low frequency effects: one
                 is taken where the mean cancels.
             sample_rate: In Hz.
-            sides: As the property said of the whole recording, where that is known.
+            sides: The property's value for the whole recording, where that is known.
 
         Returns:
             Float32 [1, S].
@@ -236,7 +236,7 @@ class Converter:
             self._resampler = AudioResampler(format="fltp", layout=target, rate=sample_rate)
 
     def convert(self, block: SoundBlock) -> SoundBlock:
-        """What is ready of the run with its next block."""
+        """The converted part of the run, after its next block."""
         self._taken += block.shape[1]
         return self._limited(self._resampled(block))
 

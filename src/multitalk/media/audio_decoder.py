@@ -1,6 +1,6 @@
 """One sound track of any file, decoded block by block: hours of it never sit in memory.
 
-What arrives is as good as the file allows: packets that do not decode are left out, gaps in the
+Damaged files are decoded as far as possible: packets that do not decode are left out, gaps in the
 time stamps become silence, samples that are not numbers become zeros. A file of which nothing
 decodes is an error that says why.
 """
@@ -351,7 +351,7 @@ class TimeLine:
         return stamp - (self._origin + self.seconds)
 
     def skip(self, seconds: float) -> None:
-        """Leave out so much of what is stamped, such as an encoder's delay."""
+        """Leave out so much of the stamped time, such as an encoder's delay."""
         if self._origin is not None:
             self._origin += seconds
 

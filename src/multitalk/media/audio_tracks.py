@@ -31,7 +31,7 @@ from multitalk.media.loudness import RECORDED_PEAK
 LISTENED_SECONDS = 600.0  # a track without a sound for so long counts as silent
 TRACKS_TRIED = 8
 
-# What is said about a film, or sung or played in it, is not its voices.
+# Comments, karaoke and music of a film are not its voices.
 _ASIDE = (
     Disposition.comment
     | Disposition.visual_impaired

@@ -248,7 +248,7 @@ def _parametric(kind: int, tag: bytes) -> Curve:
     numbers = [number / 65536 for number in struct.unpack_from(f">{len(names)}i", tag, 12)]
     given = {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0, "e": 0.0, "f": 0.0}
     given |= dict(zip(names, numbers, strict=True))
-    if kind in (1, 2):  # a power from where it is 0 on; what is below is the constant c
+    if kind in (1, 2):  # a power from where it is 0 on; below it the constant c
         edge = -given["b"] / given["a"] if given["a"] else 0.0
         given |= {"d": edge, "c": 0.0, "e": given["c"], "f": given["c"]}
 
@@ -287,7 +287,7 @@ def read_avif_colour(data: bytes) -> tuple[int, Points | None]:
 
 
 def _of_primary_item(data: bytes) -> tuple[int | None, Points | None]:
-    """What is said of the picture itself, not of its thumbnail, alpha or gain map."""
+    """The properties of the picture itself, not of its thumbnail, alpha or gain map."""
     meta = _child(data, b"meta")
     inside = meta[_FULL_BOX:]
     properties = _child(inside, b"iprp")

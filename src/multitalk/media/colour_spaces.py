@@ -166,7 +166,7 @@ def _converted(
 
 
 def _roll_off(light: Floats) -> None:
-    """Bring light [3, N] down to SDR white, in place: what is brighter keeps its hue and pales.
+    """Bring light [3, N] down to SDR white, in place: brighter colours keep their hue and pale.
 
     A colour whose largest part is m > 1 is divided by m and mixed with white, of which it gets
     (1 - 1/m)^2: nothing at m = 1, half of it at 3.4.

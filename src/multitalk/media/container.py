@@ -21,7 +21,7 @@ from av.stream import Stream
 from multitalk.errors import MediaUndecodable
 from multitalk.media.guards import Watch, undecodable, unwatched
 
-OPEN_SECONDS = 30.0  # to find what is in a file
+OPEN_SECONDS = 30.0  # to find the streams of a file
 READ_SECONDS = 30.0  # to find the next packet in it
 MAX_FRAME_VALUES = 4_000_000  # samples of all channels in a decoded frame; codecs make 0.5 million
 
@@ -87,7 +87,7 @@ def packets_of(
     """A stream's packets as far as they can be found; the last is empty and ends the decoding.
 
     Those of other streams are read, too: there may be millions of them without one of this stream,
-    and the watch is asked at each.
+    and the watch is called at each.
     """
     packets = container.demux()
     while True:

@@ -1,4 +1,4 @@
-"""A video in a portrait's place: what is seen at each frame of a talk, read as it is asked for."""
+"""A video in a portrait's place: its picture at each frame of a talk, decoded on demand."""
 
 import logging
 from collections.abc import Generator, Mapping
@@ -39,12 +39,11 @@ class _Shot:
 
 
 class FootageReader:
-    """A video by the talk's frames, 25 a second, whatever its own rate; at its end it stands still.
+    """A video at the talk's frames, 25 a second, whatever its own rate; its last frame repeats.
 
-    A frame is decoded when it is asked for. Two are held here, and a few in the decoder. Asking in
-    order is cheap; asking for an earlier one begins the file anew. A reader that is pickled opens
-    the file again where it arrives. Leaving it as a context manager lets the file go, until another
-    frame is asked for.
+    A frame is decoded on demand. Two are held here, and a few in the decoder. Reading in order is
+    cheap; an earlier frame restarts the file. A pickled reader reopens the file where it is
+    unpickled. As a context manager it closes the file, until the next read.
     """
 
     def __init__(
@@ -88,13 +87,13 @@ class FootageReader:
         return {**self.__dict__, "_open": None, "_watch": unwatched}
 
     def close(self) -> None:
-        """Let the file go; the next frame that is asked for opens it again."""
+        """Close the file; the next read opens it again."""
         if self._open is not None:
             self._open.shots.close()
             self._open = None
 
     def at(self, frame: int) -> Portrait:
-        """What is seen at a frame of the talk, upright.
+        """The picture at a frame of the talk, upright.
 
         Raises:
             MediaUndecodable: Nothing of the video decodes, or nothing for 10,000 packets.
@@ -115,7 +114,7 @@ class FootageReader:
 
 
 class _Open:
-    """A video that is being decoded: how it lies, the shot that is seen and the one that comes."""
+    """A video that is being decoded: its display matrix, the current shot and the next one."""
 
     def __init__(self, shots: Generator[_Shot, None, None], field: str) -> None:
         self.shots = shots
@@ -127,14 +126,14 @@ class _Open:
         self._coming = next(shots, None)
 
     def until(self, moment: Fraction) -> _Shot:
-        """What is seen at a moment, in seconds."""
+        """The shot at a moment, in seconds."""
         while self._coming is not None and self._coming.since <= moment:
             self.shown, self._coming = self._coming, next(self.shots, None)
         return self.shown
 
 
 def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watch: Watch) -> bool:
-    """Refuse what is cut off, too large or too long, by what the file says of its packets.
+    """Refuse a file that is cut off, too large or too long, by its packets.
 
     Returns:
         Whether the file says in its header which streams it has.
@@ -217,7 +216,7 @@ def _shots(
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
-    """How a video lies: a, b, c and d of the matrix that maps its pixels to the display's.
+    """The orientation of a video: a, b, c, d of the matrix that maps its pixels to the display's.
 
     FFmpeg's matrix (libavutil/display.h) is 3x3, row by row, and maps (x, y, 1) from the left; its
     upper left corner is [[a, b], [c, d]].

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from multitalk.errors import MediaUndecodable, MultiTalkError
 
-# What is expected of Pillow's decoders where a part of a file can be done without.
+# Expected of Pillow's decoders where a part of a file can be missing.
 DAMAGE = (
     OSError,
     SyntaxError,
@@ -35,15 +35,15 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def undecodable(key: str, *, field: str | None, reason: str) -> Iterator[None]:
-    """Turn whatever decoders raise into one error; ours pass.
+    """Turn whatever decoders raise into one error; a `MultiTalkError` passes.
 
     Args:
         key: Of the error's sentence.
         field: The request field to blame.
-        reason: What is wrong with the file.
+        reason: The fault of the file.
 
     Raises:
-        MediaUndecodable: Anything was raised that is none of ours.
+        MediaUndecodable: Anything but a `MultiTalkError` was raised.
     """
     try:
         yield

@@ -30,7 +30,7 @@ FORMATS = (
 MAX_SIDE = 65_535  # pixels: a JPEG's; colours are converted by whole rows
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
-# Of the eight EXIF orientations: rows and columns change places, and what is mirrored after that.
+# Of the eight EXIF orientations: rows and columns change places, then mirroring.
 SIDEWAYS = frozenset({5, 6, 7, 8})
 MIRRORED_ACROSS = frozenset({2, 3, 6, 7})
 MIRRORED_DOWN = frozenset({3, 4, 7, 8})

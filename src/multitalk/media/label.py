@@ -68,7 +68,7 @@ def append_xmp(path: Path) -> None:
 
 
 def read_label(path: Path, *, field: str | None = None) -> Label:
-    """Read the plain metadata of any video, ours or not.
+    """Read the plain metadata of any video.
 
     Raises:
         MediaUndecodable: Empty or of no known format.

@@ -54,7 +54,7 @@ class LoudnessMeter:
 
         The number of gating blocks is rounded: a last one counts if it lacks less than half of its
         last 100 ms, which are then silent. Sound shorter than a gating block (400 ms) counts
-        as one block of its own length: BS.1770 does not define it.
+        as one block of that length: BS.1770 does not define it.
         """
         self._weigh(self._waiting.shape[1])
         hops = np.concatenate([*self._hops, np.zeros(0)])

@@ -1,4 +1,4 @@
-"""What is heard in the result: the voices as they were sent, at their own loudness and rate."""
+"""The sound of the result: the voices as they were sent, at their own loudness and rate."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -58,7 +58,7 @@ class Soundtrack:
         """Look at the files.
 
         Args:
-            voices: What is mixed.
+            voices: The files to mix.
             num_frames: T.
             watch: Called at each packet, now and, from the encoder's thread, later.
 

@@ -18,7 +18,7 @@ from multitalk.media.colour_spaces import BLOCK_PIXELS, ColourSpace, ToSrgb
 from multitalk.media.guards import DAMAGE, Watch
 from multitalk.messages import Notice
 
-BACKGROUND = 128  # middle grey, behind what is transparent
+BACKGROUND = 128  # middle grey, behind transparency
 
 # Of ICC: the colour space of a profile, and Pillow's mode of a picture that it is for.
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 def opaque_srgb(
     image: Image.Image, data: bytes, tags: ColourTags, watch: Watch
 ) -> tuple[Portrait, tuple[Notice, ...]]:
-    """Convert a picture's colours and lay what is transparent over middle grey.
+    """Convert a picture's colours and composite transparency over middle grey.
 
     Args:
         image: The decoded picture.
@@ -141,7 +141,7 @@ def _plain(coloured: Image.Image, _: int) -> Portrait:
 
 
 def _parted(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours, as RGB, grey, CMYK or LAB, and how opaque they are, if that is said."""
+    """The colours, as RGB, grey, CMYK or LAB, and their opacity, if there is one."""
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in _GREYS else "RGBA")
         return image.convert(image.mode[:-1]), image.getchannel("A")

@@ -1,4 +1,4 @@
-"""Subtitles of a text that was spoken: its words in short pieces, and when each is heard.
+"""Subtitles of a spoken text: its words in short pieces, with their times.
 
 The synthesizer says when it pauses, not at which word. So each piece gets as much of the spoken
 time as its letters are worth, and its ends are then moved into the pauses that fit best: the
@@ -26,7 +26,7 @@ WIDE = 2.5
 STEP_SECONDS = 0.1  # where there is no pause, a piece ends at a multiple of this
 LINGER_SECONDS = 0.5  # a piece stays so long after its last sound, if nothing follows
 
-# How much is said in one letter, in Latin letters; what has no sound counts nothing.
+# The speech in one letter, in Latin letters; letters without sound count nothing.
 _WORTH = {"HANGUL": 2.4, "HIRAGANA": 2.0, "KATAKANA": 2.0, "CJK": 3.0}
 _WORTH_OF_DIGIT = 5.0
 _LEAST_WORTH = 4.0  # of a piece; a shorter one is shown with the next
@@ -42,7 +42,7 @@ _BAND_SHARE, _BAND_SECONDS = 0.15, 3.0  # how far from its expected place an end
 
 @dataclass(frozen=True)
 class Caption:
-    """Some words, and when they are heard, in seconds."""
+    """Some words and their times, in seconds."""
 
     start_seconds: float
     end_seconds: float

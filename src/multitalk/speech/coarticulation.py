@@ -5,7 +5,7 @@ and the lips follow the weighted mean over a stretch of time. That is the domina
 coarticulation (Cohen and Massaro, "Modeling coarticulation in synthetic visual speech", 1993, eq.
 1), here with Gaussian instead of exponential dominance. Silence and most consonants are weak: they
 do not define the shape of a vowel beside them. Closed lips are too short to survive that, or 25
-frames per second, so they are a pulse of their own with a least duration.
+frames per second, so they are separate pulses with a minimum duration.
 
 Used by the runtime, the evaluation and the training tools, so that they cannot diverge.
 """
@@ -143,7 +143,7 @@ def closure_pulses(bilabial: Array) -> Array:
     """Lip closures, 0..1 [N], of the probability of p, b or m [N].
 
     A closure of one step is held for a second, so that it is whole in one video frame at least;
-    longer ones stay as they are: a wider pulse would swallow the vowels beside it.
+    longer ones stay as they are: a wider one would swallow the vowels beside it.
     """
     closed = np.clip(
         (bilabial - CLOSURE_ONSET) / (CLOSURE_COMPLETE - CLOSURE_ONSET), 0, 1, dtype=np.float32

@@ -110,7 +110,7 @@ DEFAULT_PITCH = (82.0, 118.0)  # Hz, of a voice whose file says nothing
 
 # Plain human voices, the best first: the mouth network reads their lips as well as the languages'
 # own voices (docs/experiments.md), and their median frequency is that of women, or of men. The
-# others whisper, croak, buzz, hurry or are near copies of these.
+# others whisper, croak, buzz, rush or are near copies of these.
 RECOMMENDED: dict[Gender, tuple[str, ...]] = {
     "female": ("f5", "f2", "f1", "f3", "f4", "linda", "steph", "Annie"),
     "male": ("m7", "m6", "m5", "m3", "m1", "Michael", "max", "m8"),

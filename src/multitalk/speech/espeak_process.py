@@ -1,4 +1,4 @@
-"""The espeak-ng synthesizer, to be run as a process of its own.
+"""The espeak-ng synthesizer, run as a separate process.
 
     echo '{"pieces": [{"text": "hello", "voice": "en-us", "pitch": 50, "pitch_range": 50}],
            "words_per_minute": 160, "max_seconds": 60}' | python -m multitalk.speech.espeak_process

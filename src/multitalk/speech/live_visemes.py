@@ -1,7 +1,7 @@
 """Mouth movement of a voice that is still being spoken, a video frame at a time.
 
-Energies of the sound are computed once. For each frame the viseme network hears the last 1.2 s and
-what is known of the future, and the lips are read off at the frame's instant. All that is kept is
+Energies of the sound are computed once. For each frame the viseme network receives the last 1.2 s
+and the known future, and the mouth is read at the frame's instant. All that is kept is
 bounded: two seconds of band energies, eight of loudness, a minute of one loudness a second.
 """
 
@@ -28,17 +28,17 @@ from multitalk.speech.viseme_track import STEPS_PER_FRAME, VisemeTrack, track_fr
 from multitalk.speech.visemes import REMEMBERED_SHARE, SILENT_LOG_ENERGY, silence
 from multitalk.timebase import FPS
 
-PAST_FEATURES = 120  # that the network hears before a frame: more costs time and adds little
+PAST_FEATURES = 120  # of context before a frame: more costs time and adds little
 MOST_AHEAD = 10  # video frames of future
 FRAME_FEATURES = FEATURE_RATE // FPS
 KEPT_FEATURES = PAST_FEATURES + (MOST_AHEAD + 2) * FRAME_FEATURES
-# Loudness is that of the last seconds in which something was heard; silence is not counted.
+# Loudness is that of the last seconds of sound; silence is not counted.
 LOUD_FEATURES = 8 * FEATURE_RATE
 REMEMBERED_SECONDS = 60
-# What a voice at -20 dB of full scale has. Its share fades while the first sounds are heard.
+# Of a voice at -20 dB of full scale. Its share fades during the first sounds.
 USUAL_LOUDNESS = 1.3
-KNOWN_AFTER = 30  # features that were heard
-# A voice at -40 dB: of what is 7 dB softer, noise before any word included, no talk is made.
+KNOWN_AFTER = 30  # features with sound
+# Of a voice at -40 dB: sound that is 7 dB softer, such as noise before any word, is no speech.
 SOFT_LOUDNESS = 0.013
 
 
@@ -57,7 +57,7 @@ class LiveVisemes:
         self._samples: deque[Array] = deque(maxlen=MOST_AHEAD + 3)  # of the last frames
 
     def append(self, samples: Array) -> None:
-        """Hear one more frame's sound: float32 [640] in [-1, 1], 16 kHz."""
+        """Add one frame's sound: float32 [640] in [-1, 1], 16 kHz."""
         self._num_frames += 1
         self._samples.append(samples)
         self._tail = np.concatenate([self._tail, samples])
@@ -71,7 +71,7 @@ class LiveVisemes:
         self._first += surplus
 
     def cut(self, num_frames: int) -> None:
-        """Forget all that was appended after the first `num_frames`: it will not be said."""
+        """Drop all that was appended after the first `num_frames`: it will not be spoken."""
         for _ in range(min(self._num_frames - num_frames, len(self._samples))):
             self._samples.pop()
         self._num_frames = num_frames
@@ -83,7 +83,7 @@ class LiveVisemes:
         self._energies = np.pad(self._energies, ((0, missing), (0, 0)))
 
     def silence(self) -> None:
-        """Let what was heard so far move the lips no more."""
+        """Stop the sound so far from moving the lips."""
         self._energies[:] = 0
         self._tail[:] = 0
 
@@ -124,7 +124,7 @@ class LiveVisemes:
 
 
 class _RunningLoudness:
-    """The loudness of a talk's loud parts, as far as it has been heard."""
+    """The loudness of a talk's loud parts so far."""
 
     def __init__(self) -> None:
         self._heard = np.zeros(0, np.float32)
@@ -132,7 +132,7 @@ class _RunningLoudness:
         self._unremembered = 0
 
     def add(self, loudness: Array) -> None:
-        """Hear features of this loudness [T]."""
+        """Add features of this loudness [T]."""
         audible = loudness[loudness >= SILENT_ENERGY]
         self._heard = np.concatenate([self._heard, audible])[-LOUD_FEATURES:]
         self._unremembered += len(audible)

@@ -1,4 +1,4 @@
-"""What the viseme network hears: log-mel bands, 100 times a second; and how loud that is.
+"""Log-mel bands, the viseme network's input, and loudness, 100 times a second.
 
 The bands are those of Whisper (Radford et al., "Robust speech recognition via large-scale weak
 supervision", 2022), whose lowest layers the network has, but relative to the loudness of the talk,
@@ -24,12 +24,12 @@ MELS_PER_LOG_HZ = 27 / np.log(6.4)
 # Loudness is the energy per mel between these frequencies, after a pre-emphasis.
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7600.0
 PRE_EMPHASIS = 0.95
-FLOOR = 1e-5  # of the talk's loudness: 50 dB below, nothing is heard
+FLOOR = 1e-5  # of the talk's loudness: 50 dB below is silence
 LOUDNESS_PERCENTILE = 97.0
 # Below this loudness there is no talk: white noise at -93 dB of full scale.
 SILENT_ENERGY = 1e-7
-# Common logarithms of bands against the loudness: the least, and what brings speech to where
-# Whisper heard it.
+# Common logarithms of bands relative to the loudness: the minimum, and the offset and scale of
+# Whisper's inputs.
 LEAST_BAND, BAND_OFFSET, BAND_SCALE = -6.5, 3.4, 4.0
 
 

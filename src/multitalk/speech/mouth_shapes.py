@@ -23,7 +23,7 @@ from multitalk.timebase import FPS
 
 BASIC_SHAPES = "ABCDEF"
 EXTENDED_SHAPES = "GHX"
-# What stands for an extended shape that nobody has drawn, as Rhubarb has it.
+# Rhubarb's replacement for an extended shape that is not drawn.
 INSTEAD = {"G": "A", "H": "C", "X": "A"}
 
 # Shares and gaps (face heights) between what the curves reach at the middle of spoken sounds: of

@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.4  # between two texts: about what a speaker leaves between se
 # A video that begins within a word begins with its mouth open; one that ends with it never closes.
 BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
-QUIETEST_LUFS = -50.0  # what is softer is noise, and not made louder than this would be
+QUIETEST_LUFS = -50.0  # softer sound is noise, and gets no more gain than this
 PEAK = 0.98
 BLOCK_SAMPLES = 2**18  # written at once
 

@@ -1,4 +1,4 @@
-"""How high a voice speaks, 25 times a second."""
+"""The pitch of a voice, 25 times a second."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ SILENT = 1e-7  # mean square
 
 
 def stream_pitch(samples: Array, *, num_frames: int, chunk_frames: int) -> Iterator[Array]:
-    """Find the pitch of a voice piece by piece, reading only what is needed.
+    """Find the pitch of a voice piece by piece, reading only the samples needed.
 
     The autocorrelation of each frame, divided by that of its window: P. Boersma, "Accurate
     short-term analysis of the fundamental frequency", 1993.

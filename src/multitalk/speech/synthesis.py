@@ -94,12 +94,12 @@ def synthesize(
     Args:
         text: As people write it. Nothing in it is a command to the synthesizer.
         language: Of the text as a whole, as `language_code` takes it; None: as the text tells.
-            What is in other letters than this language's is spoken by a voice that reads them.
+            Letters of other languages are spoken by a voice that reads them.
         voice: Name of a speaker such as f4 or Michael, see `list_voices`; or `female` or `male`.
             None: the language's own.
         words_per_minute: 80 to 450.
-        semitones: By which the voice is higher, or lower where negative. What lies beyond the
-            speaker's reach is said in `notices`.
+        semitones: By which the voice is higher, or lower where negative. `notices` report a shift
+            beyond the speaker's range.
         max_seconds: Of speech; not more than `MAX_SECONDS`.
         timeout_seconds: Longest time that the synthesizer may take.
 

@@ -1,7 +1,7 @@
 """Speech features of a talk, computed block by block: an hour of them would fill 3.3 GB.
 
-The encoder attends to all that it is given at once. Up to a minute that is the whole talk. A longer
-one is heard in blocks of 40 s, each with 10 s more on both sides, whose features are dropped: so
+The encoder attends to its whole input. Up to a minute that is the whole talk. A longer one is
+encoded in blocks of 40 s, each with 10 s of context on both sides, whose features are dropped: so
 memory and the wait for the first frames are those of a minute, however long the talk is.
 """
 
@@ -16,17 +16,17 @@ from multitalk.array_types import Array
 from multitalk.media.loudness import AUDIBLE_PEAK
 from multitalk.timebase import SAMPLES_PER_FRAME
 
-Hear = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]
+Encode = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]
 Pauses = Literal["heard", "null"]
 
 BLOCK_ROWS = 1000
 CONTEXT_ROWS = 250  # on each side of a block
-WHOLE_ROWS = BLOCK_ROWS + 2 * CONTEXT_ROWS  # heard at once
+WHOLE_ROWS = BLOCK_ROWS + 2 * CONTEXT_ROWS  # encoded at once
 
-LINGER_ROWS = 12  # after a voice, and before it, the pause is heard as it is
+LINGER_ROWS = 12  # of a pause beside a voice that keep their features
 FADE_ROWS = 5
 REACH_ROWS = LINGER_ROWS + FADE_ROWS  # of a voice, into the pause
-# What is left of a row that is so far from a voice: 1 up to the linger, then falling to 0.
+# Weight of a row by its distance from a voice: 1 up to the linger, then falling to 0.
 LINGER = np.clip(
     (REACH_ROWS + 1 - np.abs(np.arange(-REACH_ROWS, REACH_ROWS + 1))) / (FADE_ROWS + 1), 0, 1
 )
@@ -39,15 +39,15 @@ class TalkFeatures:
     ask from the start to the end.
     """
 
-    def __init__(self, hear: Hear, num_rows: int, presence: Hear | None = None) -> None:
-        """Hold what computes them.
+    def __init__(self, encode: Encode, num_rows: int, presence: Encode | None = None) -> None:
+        """Hold the encoder.
 
         Args:
-            hear: Features of a part of the talk that is heard for itself.
+            encode: Features of a part of the talk, encoded alone.
             num_rows: T.
             presence: What each row is multiplied with, [n, 1, 1]; None for nothing.
         """
-        self._hear = hear
+        self._encode = encode
         self._presence = presence
         self._num_rows = num_rows
         self._block_rows = num_rows if num_rows <= WHOLE_ROWS else BLOCK_ROWS
@@ -73,7 +73,7 @@ class TalkFeatures:
     def _heard(self, block: int) -> Array:
         start, stop = block * self._block_rows, min((block + 1) * self._block_rows, self._num_rows)
         first = max(0, start - CONTEXT_ROWS)
-        features = self._hear(first, min(stop + CONTEXT_ROWS, self._num_rows))
+        features = self._encode(first, min(stop + CONTEXT_ROWS, self._num_rows))
         features = features[start - first : stop - first].copy()  # lets the context go
         if self._presence is not None:
             features *= self._presence(start, stop)
@@ -81,7 +81,7 @@ class TalkFeatures:
 
 
 def presence(speech: Array, start: int, stop: int) -> Array:
-    """How far a voice is there in each row: 1 near what is heard of it, 0 in its pauses.
+    """Presence of a voice in each row: 1 near its sound, 0 in its pauses.
 
     Args:
         speech: As `media.audio.load_speech` returns it, mono [S].
@@ -132,7 +132,7 @@ class NormalizedVoice:
         self._deviation = np.sqrt(squares / len(speech) + VARIANCE_FLOOR)
 
     def samples(self, start: int, stop: int) -> Array:
-        """Samples of a range that lies in [0, num_samples), float32."""
+        """Samples of a range within [0, num_samples), float32."""
         heard = np.asarray(self._speech[start:stop], np.float32)
         leveled: Array = ((heard - self._mean) / self._deviation).astype(np.float32)
         return np.pad(leveled, (0, stop - start - len(heard)))

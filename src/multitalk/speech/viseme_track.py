@@ -78,7 +78,7 @@ def track_from_probabilities(
     probabilities: Array,
     log_energy: Array,
 ) -> VisemeTrack:
-    """Draw the track of what is spoken.
+    """The track of class probabilities.
 
     Args:
         probabilities: Of the classes, float32 [2 T, NUM_VISEMES]; one-hot if the phones are known.

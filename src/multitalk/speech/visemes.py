@@ -1,7 +1,7 @@
 """Mouth movement from the sound of a voice, for talks of any length.
 
-The talk is worked on in blocks of four seconds that begin at fixed times, each heard with what lies
-around it. So memory is bounded, the first movements are ready at once, and the result does not
+The talk is processed in blocks of four seconds that begin at fixed times, each with its context. So
+memory is bounded, the first movements are ready at once, and the result does not
 depend on how a caller cuts it into chunks.
 """
 
@@ -52,7 +52,7 @@ CONTEXT_FEATURES = (CONTEXT_STEPS + BLEND_STEPS) * STRIDE
 # noise.
 REMEMBERED_BLOCKS = 15
 REMEMBERED_SHARE = 0.2
-# Frames of features; what is shorter is a click.
+# Frames of features; shorter sound is a click.
 SHORTEST_WORD = 8
 # Sound this little above the floor is silence.
 SILENT_LOG_ENERGY = float(np.log(2 * FLOOR))
@@ -84,7 +84,7 @@ def stream_visemes(
     chunk_frames: int = BLOCK_FRAMES,
     weights: VisemeWeights | None = None,
 ) -> Iterator[VisemeTrack]:
-    """Find the mouth movement of a voice piece by piece, reading only what is needed.
+    """Find the mouth movement of a voice piece by piece, reading only the samples needed.
 
     Args:
         samples: As for `analyse_speech`; may be a memory map of any length.

@@ -1,4 +1,4 @@
-"""The voices that a text can be spoken with, as the doors list them."""
+"""The voices that can speak a text, as the command line and the server list them."""
 
 import re
 from collections.abc import Iterable

@@ -30,7 +30,7 @@ CONVOLVED_STEPS = 500  # at once: 10 s
 
 
 class SpeechEncoder:
-    """A wav2vec 2.0 model that listens at the rate of the video."""
+    """A wav2vec 2.0 model at the rate of the video."""
 
     def __init__(self, model: Wav2Vec2Model, at_work: AtWork = nullcontext) -> None:
         """Take a model.
@@ -61,11 +61,11 @@ class SpeechEncoder:
 
         Args:
             speech: Mono [S] at 16 kHz, S > 0; may be a memory-mapped file.
-            pauses: "heard": silence has its features, which mean a pause. "null": where nothing is
-                heard for a while there are zeros, which tell the network that nobody speaks.
+            pauses: "heard": silence has its own features, a pause. "null": longer silence has
+                zeros, which mean to the network that nobody speaks.
 
         Returns:
-            T = ceil(S / 640) rows [L, C]. All zeros if nothing at all is heard.
+            T = ceil(S / 640) rows [L, C]. All zeros for silence.
         """
         num_frames = -(-len(speech) // SAMPLES_PER_FRAME)
         if is_silent(speech):
@@ -122,7 +122,7 @@ class SpeechEncoder:
         start: int,
         stop: int,
     ) -> Array:
-        """Features of the frames from `start` to `stop` of `num_frames`, heard for themselves."""
+        """Features of the frames from `start` to `stop` of `num_frames`, encoded alone."""
         num_steps = (voice.num_samples - self._samples_in_step) // self._samples_per_step + 1
         steps = steps_of_frames(num_frames, num_steps)[start:stop]
         first, last = int(steps[0]), min(int(steps[-1]) + 1, num_steps - 1)
@@ -174,7 +174,7 @@ class SpeechEncoder:
 
 
 def steps_of_frames(num_frames: int, num_steps: int) -> NDArray[np.float64]:
-    """Where each frame lies among the convolutional steps: the first and the last are kept, [T]."""
+    """The position of each frame among the convolutional steps: first and last are kept, [T]."""
     return np.arange(num_frames) * (num_steps - 1) / max(1, num_frames - 1)
 
 

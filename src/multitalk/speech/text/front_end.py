@@ -95,7 +95,7 @@ def _pieces(line: Line, spoken: Sequence[tuple[str, str]]) -> list[Piece]:
 
 
 def _hanja_notices(pieces: list[Piece]) -> list[Notice]:
-    """What is read in Chinese within a Korean text, unless there is a whole sentence of it."""
+    """Name the Hanja in a Korean text that a Chinese voice reads, unless they are a sentence."""
     words = [piece.text.strip(" ,.") for piece in pieces if piece.language == "cmn"]
     return [Notice("hanja_in_chinese", {"letters": ", ".join(words[:3])})] if words else []
 

@@ -26,7 +26,7 @@ _PRONOUNS = (
 _HA = re.compile(
     rf"(?<=[\u3041-\u30ff])は(?=[\s、。，．,.!?！？…]|$)|(?<=[にとで])は|({_PRONOUNS})は"
 )
-_MOST_CHARACTERS = 200  # that Open JTalk is asked at once; it refuses some thousand
+_MOST_CHARACTERS = 200  # for one call of Open JTalk; it refuses some thousand
 _HE = re.compile(
     r"(?<=[\u3041-\u30ff])へ(?=[\s、。，．,.!?！？…]|$)|(?<=[こそどらうん])へ(?=い|き|む|か)"
 )
@@ -61,7 +61,7 @@ def _parts_of(text: str) -> list[str]:
 
 
 def _asked(parts: Sequence[str]) -> list[str]:
-    """What Open JTalk reads, in a process of its own."""
+    """The readings of Open JTalk, in a separate process."""
     try:
         ended = run_confined(
             "multitalk.speech.text.openjtalk_process",

@@ -1,7 +1,7 @@
 """Korean spelling to the spelling of its sounds, so that a voice says 함니다 for 합니다.
 
 The rules and their numbers are those of the Standard Pronunciation (표준 발음법) of the Standard
-Language Regulations, Ministry of Culture notice 2017-13. A word is what stands between spaces.
+Language Regulations, Ministry of Culture notice 2017-13. A word ends at a space.
 """
 
 import re
@@ -16,8 +16,8 @@ _PAIRS = {
     "ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ",
     "ㄽ": "ㄹㅅ", "ㄾ": "ㄹㅌ", "ㄿ": "ㄹㅍ", "ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ",
 }  # fmt: skip
-# What is heard of a final before a consonant or at the end (rules 8 to 11).
-_HEARD_FINAL = {
+# The sound of a final before a consonant or at the end (rules 8 to 11).
+_FINAL_SOUND = {
     "ㄲ": "ㄱ", "ㅋ": "ㄱ", "ㄳ": "ㄱ", "ㄺ": "ㄱ", "ㅅ": "ㄷ", "ㅆ": "ㄷ", "ㅈ": "ㄷ", "ㅊ": "ㄷ",
     "ㅌ": "ㄷ", "ㅎ": "ㄷ", "ㅍ": "ㅂ", "ㅄ": "ㅂ", "ㄿ": "ㅂ", "ㄵ": "ㄴ", "ㄶ": "ㄴ", "ㄼ": "ㄹ",
     "ㄽ": "ㄹ", "ㄾ": "ㄹ", "ㅀ": "ㄹ", "ㄻ": "ㅁ",
@@ -25,7 +25,7 @@ _HEARD_FINAL = {
 _ASPIRATED = {"ㄱ": "ㅋ", "ㄷ": "ㅌ", "ㅂ": "ㅍ", "ㅈ": "ㅊ"}
 _TENSE = {"ㄱ": "ㄲ", "ㄷ": "ㄸ", "ㅂ": "ㅃ", "ㅅ": "ㅆ", "ㅈ": "ㅉ"}
 _NASAL = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
-# Stems whose final is heard otherwise than that of nouns: ㄺ before ㄱ (rule 11), 밟 (rule 10).
+# Stems whose final sounds unlike that of nouns: ㄺ before ㄱ (rule 11), 밟 (rule 10).
 _STEMS_IN_LG = "읽맑밝굵늙긁묽붉갉낡얽"
 # Compounds that take a ㄴ between their parts (rule 29: its own examples, and numbers).
 _WITH_N = (
@@ -72,14 +72,14 @@ def _word(word: str) -> str:
         syllables[index] = (onset, vowel, final)
         syllables[index + 1] = (next_onset, next_vowel, next_final)
     onset, vowel, final = syllables[-1]
-    syllables[-1] = (onset, vowel, _HEARD_FINAL.get(final, final))
+    syllables[-1] = (onset, vowel, _FINAL_SOUND.get(final, final))
     return "".join(
-        _syllable((onset, _heard_vowel(onset, vowel), final)) for onset, vowel, final in syllables
+        _syllable((onset, _vowel_sound(onset, vowel), final)) for onset, vowel, final in syllables
     )
 
 
-def _heard_vowel(onset: str, vowel: str) -> str:
-    """Rules 5.1 and 5.3: what is heard of some vowels after a consonant."""
+def _vowel_sound(onset: str, vowel: str) -> str:
+    """Rules 5.1 and 5.3: the sound of some vowels after a consonant."""
     if onset != "ㅇ" and vowel == "ㅢ":
         return "ㅣ"
     return "ㅓ" if onset in "ㅈㅉㅊ" and vowel == "ㅕ" else vowel
@@ -88,7 +88,7 @@ def _heard_vowel(onset: str, vowel: str) -> str:
 def _meeting(  # noqa: PLR0911 - a rule each
     final: str, onset: str, *, before_i: bool, before_y: bool, is_stem_in_lg: bool
 ) -> tuple[str, str]:
-    """What is heard where a final meets the onset after it."""
+    """The sounds of a final and the onset that follows it."""
     if final == " ":
         return final, onset
     if onset == "ㅇ":
@@ -99,9 +99,9 @@ def _meeting(  # noqa: PLR0911 - a rule each
         return _after_h(final, onset)
     if is_stem_in_lg and onset == "ㄱ":
         return "ㄹ", "ㄲ"
-    # Rule 25: stems in ㄼ and ㄾ tense what follows, though ㄹ is all that is heard of them.
+    # Rule 25: stems in ㄼ and ㄾ tense what follows, though only their ㄹ sounds.
     tenses = final in {"ㄼ", "ㄾ", "ㄵ", "ㄽ"}
-    heard = _HEARD_FINAL.get(final, final)
+    heard = _FINAL_SOUND.get(final, final)
     if heard in _NASAL:
         if onset in "ㄴㅁ":  # rule 18
             return _NASAL[heard], onset
@@ -134,12 +134,12 @@ def _before_vowel(final: str, *, before_i: bool) -> tuple[str, str]:
 def _before_h(final: str, *, before_y: bool) -> tuple[str, str]:
     """Rules 12.1 and 17: ㅎ makes the stop before it aspirated."""
     stays, goes = tuple(_PAIRS.get(final, " " + final))
-    goes = goes if goes in _ASPIRATED else _HEARD_FINAL.get(goes, goes)
+    goes = goes if goes in _ASPIRATED else _FINAL_SOUND.get(goes, goes)
     if goes in _ASPIRATED:
         if before_y and final in "ㄷㅌ":
             return stays, "ㅊ"
         return stays, _ASPIRATED[goes]
-    return _HEARD_FINAL.get(final, final), "ㅎ"
+    return _FINAL_SOUND.get(final, final), "ㅎ"
 
 
 def _after_h(final: str, onset: str) -> tuple[str, str]:

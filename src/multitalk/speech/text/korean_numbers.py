@@ -73,7 +73,7 @@ def sino(number: int) -> str:
 
 
 def native(number: int) -> str:
-    """A number from 1 to 99 as it stands before a counter: 세, 열두, 스무, 스물한."""
+    """A number from 1 to 99 in its form before a counter: 세, 열두, 스무, 스물한."""
     if number == 20:
         return "스무"
     return _NATIVE_TENS[number // 10] + _NATIVE_ONES[number % 10]

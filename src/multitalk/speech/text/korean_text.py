@@ -159,7 +159,7 @@ def _rule(pattern: str, said: str | Callable[[re.Match[str]], str]) -> _Rule:
     return re.compile(pattern), said
 
 
-# In this order: what is more of a whole first.
+# In this order: larger units first.
 _RULES: tuple[_Rule, ...] = (
     *(
         _rule(sign, f" {fraction} ")
@@ -226,7 +226,7 @@ _RULES: tuple[_Rule, ...] = (
         _NUMBER + r"\s?(k?m)/(h|s)(?![A-Za-z])",
         lambda at: f"{'시속' if at[3] == 'h' else '초속'} {decimal(at[1])} {_UNITS[at[2]]}",
     ),
-    # Ranges, then what is counted.
+    # Ranges, then counted things.
     _rule(r"(?<![\d-])(\d+)-(?=\d+\s?(?:번지|호))", r"\1 다시 "),
     _rule(
         rf"{_NUMBER}\s?({_COUNTER}|{_SINO_COUNTER})?\s?[~–]\s?{_NUMBER}"
@@ -314,7 +314,7 @@ def spoken_korean(text: str) -> str:
 def remove_redundant_hanja(text: str) -> str:
     """A Korean text in which Hanja that only repeat or shorten its Hangul words are gone.
 
-    One of 대한민국(大韓民國) is enough; the characters of headlines, such as 美 or 與, are said.
+    One of 대한민국(大韓民國) is enough; the characters of headlines, such as 美 or 與, are spoken.
     """
     text = _GLOSS.sub("", _GLOSSED.sub(r"\1", text))
     return _HEADLINE.sub(lambda found: _HEADLINE_HANJA[found[0]], text)

@@ -109,7 +109,7 @@ def language_code(name: str) -> str:
 
     Args:
         name: A language tag, a country's code or a name out of `LANGUAGE_NAMES`, in any capitals.
-            A tag of a region that has no voice of its own means the language's voice.
+            A tag of a region without its own voice means the language's voice.
 
     Raises:
         InvalidRequest: No voice speaks it; the message shows the nearest names.

@@ -1,4 +1,4 @@
-"""Open JTalk, which reads Japanese aloud, to be run as a process of its own, confined.
+"""Open JTalk, which reads Japanese text, run as a separate, confined process.
 
 It is native code that reads a caller's text. A list of texts comes in on stdin, as JSON; the list
 of their kana goes out.

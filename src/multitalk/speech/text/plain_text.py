@@ -115,7 +115,7 @@ def _said_of_url(match: re.Match[str]) -> str:
 
 
 def _without_signs(text: str) -> str:
-    """A text without emoji, arrows and other signs that are seen and not said."""
+    """A text without emoji, arrows and other signs that nobody speaks."""
     text = _UNSAID.sub(" ", text)
     shown = (
         " " if unicodedata.category(letter)[0] == "S" and letter not in _SAID_SYMBOLS else letter

@@ -87,7 +87,7 @@ class Run:
 
 @cache
 def script_of(character: str) -> str:
-    """LATIN, HANGUL, KANA, HAN, CYRILLIC ...; "" of what is no letter or mark of any script."""
+    """LATIN, HANGUL, KANA, HAN, CYRILLIC ...; "" for characters of no script."""
     kind = unicodedata.category(character)
     if kind[0] not in "LM" or character in "ーｰ々〆ʼ":
         return {"ー": "KANA", "ｰ": "KANA", "々": "HAN", "〆": "HAN"}.get(character, "")
@@ -149,7 +149,7 @@ def split_by_language(text: str, host: str) -> list[Run]:
     """Cut a text into runs: most in its host language, others by voices that read their letters.
 
     Latin words stay in the host's run where its voice reads them. Digits are the host's, unless
-    they stand within a run of another language; punctuation goes with what is before it.
+    they are within a run of another language; punctuation goes with the text before it.
 
     Args:
         text: Plain text of one paragraph.
@@ -225,7 +225,7 @@ def _language_of_phrase(phrase: str) -> str | None:
 
 
 def _settled(languages: list[str | None], text: str, host: str) -> list[str]:
-    """Give what is no letter the language of its neighbours."""
+    """Give characters of no script the language of their neighbours."""
     settled: list[str] = []
     index = 0
     while index < len(languages):
