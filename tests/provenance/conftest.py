@@ -60,10 +60,19 @@ def write(tmp_path: Path, voice: Path) -> Callable[..., Path]:
         )  # [T, H, W, 3]
         path = tmp_path / "talk.mp4"
         track = Soundtrack([Voice(voice)], num_frames=NUM_FRAMES)
+        fragments: list[bytes] = []
         with VideoWriter(
-            path, width=SIDE, height=SIDE, soundtrack=track, fragmented=fragmented
+            None if fragmented else path,
+            width=SIDE,
+            height=SIDE,
+            soundtrack=track,
+            on_fragment=(lambda fragment: fragments.append(fragment.content))
+            if fragmented
+            else None,
         ) as writer:
             writer.append(np.ascontiguousarray(frames))
+        if fragmented:
+            path.write_bytes(b"".join(fragments))
         return path
 
     return write
