@@ -27,6 +27,12 @@ def test_a_delay_doubles_up_to_the_longest():
     assert list(itertools.islice(backoff(0.5, 3.0), 5)) == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
+def test_delays_go_on_for_ever_or_for_a_time():
+    assert next(itertools.islice(backoff(0.5, 3.0), 5_000, None)) == 3.0
+    assert list(backoff(1.0, 8.0, seconds=0.5)) == []
+    assert list(itertools.islice(backoff(0.0, 8.0, seconds=0.5), 3)) == [0.0, 0.0, 0.0]
+
+
 def test_a_call_is_repeated_until_it_succeeds():
     slept, seen = [], []
     result = retry(
