@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -192,12 +192,11 @@ class RunPodSource(JobSource):
 
     async def _stream(self, assignment: Assignment, output: Mapping[str, Any]) -> None:
         body = to_json({"output": output})
-        ends = time.monotonic() + FRAGMENT_SECONDS
         try:
             await retry_async(
                 lambda: self._platform.post("stream", assignment.job_id, body),
                 on=QueueUnavailable,
-                delays=_delays_until(ends),
+                delays=backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, seconds=FRAGMENT_SECONDS),
                 on_retry=lambda error, delay: logger.warning(
                     "job %s: posting again in %g s: %s", assignment.job_id, delay, error
                 ),
@@ -301,10 +300,3 @@ def _result(outcome: Outcome, *, is_streamed: bool, stop_pod: bool) -> bytes:
     if stop_pod:
         body["stopPod"] = True
     return to_json(body)
-
-
-def _delays_until(moment: float) -> Iterator[float]:
-    for delay in backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS):
-        if time.monotonic() + delay > moment:
-            return
-        yield delay

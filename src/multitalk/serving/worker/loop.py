@@ -7,8 +7,7 @@ step of the engine takes. An engine that does not stop ends the worker.
 import asyncio
 import logging
 import math
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -272,18 +271,13 @@ class WorkerLoop:
         answer = await retry_async(
             call,
             on=QueueUnavailable,
-            delays=self._retry_delays(),
+            delays=backoff(
+                FIRST_RETRY_SECONDS, self._source.max_retry_seconds, seconds=self._result_seconds
+            ),
             on_retry=lambda error, _: self._log.warn(what, f"{what}: {error}"),
         )
         self._log.resolve(what)
         return answer
-
-    def _retry_delays(self) -> Iterator[float]:
-        ends = time.monotonic() + self._result_seconds
-        for delay in backoff(FIRST_RETRY_SECONDS, self._source.max_retry_seconds):
-            if time.monotonic() + delay > ends:
-                return
-            yield delay
 
     async def _sleep(self, seconds: float, stopping: asyncio.Event) -> None:
         """Wait so long, or until the worker is told to stop."""
