@@ -5,14 +5,7 @@ from posing import pose
 
 from multitalk.engines.warp.displacement import displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
-from multitalk.engines.warp.face_frame import (
-    LOWER_LIP,
-    MOUTH_CORNERS,
-    NUM_POINTS,
-    UPPER_LIP,
-    HeadFrame,
-    MouthLayout,
-)
+from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.rig import InnerLips, Rig, build_rig
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
@@ -23,7 +16,7 @@ SIZE = (440, 440)
 def outside(rig: Rig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Face heights of each lattice point outside the hull of all landmarks, and its row."""
     x, y = rig.lower.grid.coordinates()
-    hull = cv2.convexHull(rig.points[:NUM_POINTS, :2].astype(np.float32))
+    hull = cv2.convexHull(rig.points[: mesh.NUM_FACE_POINTS, :2].astype(np.float32))
     away = [
         -cv2.pointPolygonTest(hull, (float(a), float(b)), True)
         for a, b in zip(x.flat, y.flat, strict=True)
@@ -65,9 +58,9 @@ def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_it
 ) -> None:
     gape = 0.12 * face.height
     points = face.points.copy()
-    side = MouthLayout.of(HeadFrame.of(face)).side[list(UPPER_LIP)]
-    points[list(UPPER_LIP), 1] += gape * side**2
-    points[[*LOWER_LIP, *MOUTH_CORNERS, mesh.CHIN], 1] += gape
+    side = MouthLayout.of(HeadFrame.of(face)).side[list(mesh.UPPER_LIP)]
+    points[list(mesh.UPPER_LIP), 1] += gape * side**2
+    points[[*mesh.LOWER_LIP, *mesh.MOUTH_CORNERS, mesh.CHIN], 1] += gape
     rig = build_rig(FaceLandmarks(points), picture_size=SIZE)
     weights = pose(seal=1.0).weights
     upper, lower = rig.upper.displacement(weights), rig.lower.displacement(weights)

@@ -1,16 +1,18 @@
-"""What each expression does to each landmark: displacements in the head's own axes.
+"""Expressions: displacements of all landmarks in the head's own axes.
 
-An expression is a list of landmark displacements in pixels, [468, 3], to be scaled by a weight and
-added. Working in head axes gives three-quarter views for free: the sum is turned and projected
-with the head. The figures are proportions of the mouth and of the face, set by eye against
-photographs of speakers and checked on re-detected landmarks.
+An expression is an array [468, 3] in pixels, scaled by a weight and added. The sum is rotated and
+projected with the head, which covers three-quarter views.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.face_frame import NUM_POINTS, HeadFrame, MouthLayout
+from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 
@@ -18,288 +20,383 @@ EXPRESSIONS = (
     *("seal", "open", "spread", "round", "press", "tuck", "lift"),
     *("brow", "smile", "frown"),
 )
-BROWS = (
-    *mesh.RIGHT_BROW_UPPER,
-    *mesh.RIGHT_BROW_LOWER,
-    *mesh.LEFT_BROW_UPPER,
-    *mesh.LEFT_BROW_LOWER,
+
+
+@dataclass(frozen=True)
+class Amplitude:
+    """How far an expression of weight 1 moves what it moves most.
+
+    Positive is outwards from the mouth's middle, down, or away from the viewer. The source of all
+    amplitudes: set by eye against photographs and films of speakers, and checked on landmarks that
+    were detected again in the result.
+
+    Attributes:
+        share: Amplitude in `unit`.
+        unit: `lip gap` at `open` = 1, `mouth`, `face` or `height`: widths of mouth and face, face
+            height.
+    """
+
+    share: float
+    unit: str
+
+
+# By expression and the part that moves.
+AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
+    {
+        "open jaw": Amplitude(0.74, "lip gap"),
+        "open lower lip": Amplitude(0.46, "lip gap"),  # at its middle, beyond the corners
+        "open upper lip": Amplitude(-0.54, "lip gap"),  # likewise
+        "open corners down": Amplitude(0.32, "lip gap"),
+        "open corners in": Amplitude(-0.15, "lip gap"),
+        "spread corners out": Amplitude(0.13 / 2, "mouth"),
+        "spread corners up": Amplitude(-0.05 / 2, "mouth"),
+        "spread lower lip thinner": Amplitude(-0.02, "mouth"),
+        "spread upper lip thinner": Amplitude(0.012, "mouth"),
+        "round lower lip fuller": Amplitude(0.055, "mouth"),
+        "round upper lip down": Amplitude(0.030, "mouth"),
+        "round upper lip fuller": Amplitude(-0.075, "mouth"),
+        "round sides together": Amplitude(0.14, "lip gap"),
+        "round jaw": Amplitude(0.04, "mouth"),
+        "round forwards": Amplitude(-0.10, "mouth"),
+        "press lower lip rolled in": Amplitude(-0.050, "mouth"),
+        "press lower lip": Amplitude(-0.010, "mouth"),
+        "press upper lip rolled in": Amplitude(0.045, "mouth"),
+        "press upper lip": Amplitude(0.004, "mouth"),
+        "press jaw": Amplitude(-0.02, "mouth"),
+        "tuck lower lip": Amplitude(-0.035, "mouth"),
+        "tuck upper lip": Amplitude(-0.060, "mouth"),
+        "tuck jaw": Amplitude(0.03, "mouth"),
+        "tuck under nose": Amplitude(0.03, "mouth"),
+        "lift upper lip": Amplitude(-0.09, "mouth"),
+        "lift corners": Amplitude(-0.01, "mouth"),
+        "brow up": Amplitude(-0.05, "height"),
+        "smile corners out": Amplitude(0.07 / 2, "mouth"),
+        "smile corners up": Amplitude(-0.075, "mouth"),
+        "smile cheeks up": Amplitude(-0.012, "height"),
+        "smile fades, cheeks down": Amplitude(0.045, "height"),
+        "frown inner brows down": Amplitude(0.030, "height"),
+        "frown inner brows in": Amplitude(-0.018, "face"),
+    }
 )
 
-# A relaxed mouth is at most this wide, of the face's width: what is broader smiles. Rounded lips
-# are this wide, of a relaxed mouth.
-RELAXED_WIDTH = 0.37
-ROUND_WIDTH = 0.70
-SMILE_KEPT = 0.86  # of a smile's width: how broad it rests
+# Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
+RELAXED_WIDTH = 0.37  # face widths; a wider mouth smiles
+BROAD_SMILE = 0.47  # face widths: a full smile
+ROUND_WIDTH = 0.70  # of a relaxed mouth: rounded lips
+SMILE_KEPT = 0.86  # of a smile's width: how broad a smiling mouth rests
 
-JAW_DROPS = 0.74  # of `open`: of the gap between the lips
-UPPER_LIP_CLOSES = 0.40  # of the way, where the jaw is not dropped
-LEVELLED = 0.75  # of a smile's curve that goes when its lips close
-
-# From this gap (of the mouth's width) on, the photograph's mouth is open; from `WIDE_OPEN` on, so
-# far that the jaw must come up for it to close.
+# From these lip gaps (mouth widths) a photograph's mouth is open, and so wide open that its jaw
+# must rise for it to close; over `JAW_RISE` the jaw's part grows.
 PARTED = 0.02
-WIDE_OPEN = 0.17
+WIDE_OPEN, JAW_RISE = 0.17, 0.20
+TURNED_DEGREES = 35  # of yaw beyond which a jaw rises half as much: its outline would move
+# Share of the gap that the upper lip closes, and by how much less where the jaw rises.
+UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.40, 0.24
+JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.45  # of the gap: the chin; in addition where it rises
+LEVELLED = 0.75  # share of a smile's curve that goes when its lips close
+CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` goes the rest
+
+# Falloffs, all set by eye. `_SIDE` and `_DOWN`: `MouthLayout.side` and `below` (mouth widths) of
+# the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
+OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.06, 0.15
+OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH = 0.4, 0.4, 1.2
+SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.25, 0.45, 0.15
+LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
+SIDEWAYS_REACH, SIDEWAYS_FADE = 1.25, 0.5
+SPREAD_CORNER_SIDE, SPREAD_CORNER_DOWN = (1, 0.45), 0.3
+ROUND_SIDE, ROUND_THIN = 0.50, 0.7
+TUCK_LOWER_THIN, TUCK_UPPER_THIN, LIFT_THIN = 0.1, 0.3, 0.4
+UNDER_NOSE_SIDE, UNDER_NOSE_DOWN = 0.8, (-0.25, 0.12)
+SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0.55, 0.30)
+SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
+BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
+BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
+INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
+
+OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped
+DAMPED_LIP = 0.35  # share of an expression that remains of lips at the outline
+DAMPED = ("spread", "round", "tuck", "lift", "smile")
 
 
 def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str, DoubleArray]:
     """Displacement of every landmark for each of `EXPRESSIONS`, pixels in head axes: [468, 3].
 
     `seal` closes the photograph's own gap; `open` parts the lips by `layout.max_gap` and drops
-    the jaw; `spread` and `round` shape vowels; `press` seals bilabials; `tuck` brings the lower
-    lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises the brows. `smile`
-    raises the mouth's corners and the cheeks; `frown` draws the inner brows down and together.
-    Below 0 they do the opposite.
+    the jaw; `spread` and `round` shape vowels; `press` presses the lips for bilabials; `tuck`
+    brings the lower lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises
+    the brows; `smile` raises the mouth's corners and the cheeks; `frown` draws the inner brows down
+    and together. Negative weights do the opposite.
     """
-    share_up = UPPER_LIP_CLOSES - 0.24 * _jaw_dropped(frame, layout)
-    flatness = _droop_of_corners(frame, layout, share_up)
-    shapes = {
-        "seal": _seal(frame, layout, flatness, share_up),
-        "open": _open(layout),
-        "spread": _spread(frame, layout),
-        "round": _round(frame, layout, flatness),
-        "press": _press(frame, layout),
-        "tuck": _tuck(frame, layout),
-        "lift": _lift(frame, layout),
-        "brow": _brow(frame),
-        "smile": _smile(frame, layout),
-        "frown": _frown(frame),
-    }
-    # InnerLips near the face's outline (a turned head) must not drag the background along.
+    shapes = _Shapes(frame, layout).all()
+    # Expressions near the outline of a turned head must not drag the background along.
     inside = _distance_inside_outline(frame)
-    calm = smoothstep(inside, 0.0, 0.11 * frame.width)
-    damping = np.where(layout.lip, 0.35 + 0.65 * calm, calm)[:, None]
-    for name in ("spread", "round", "tuck", "lift", "smile"):
+    weight = smoothstep(inside, 0.0, OUTLINE_MARGIN * frame.width)
+    on_lips = DAMPED_LIP + (1 - DAMPED_LIP) * weight
+    damping = np.where(layout.lip, on_lips, weight)[:, None]
+    for name in DAMPED:
         shapes[name] *= damping
     return shapes
 
 
-def _blank() -> DoubleArray:
-    return np.zeros((NUM_POINTS, 3))
-
-
-def _open(layout: MouthLayout) -> DoubleArray:
-    gap, ring = layout.max_gap, layout.ring
-    d = _blank()
-    d[:, 1] = (layout.jaw * JAW_DROPS + layout.cheek) * gap
-    d[layout.lower, 1] = ((0.32 + 0.46 * layout.arch) * gap * (1 - 0.06 * ring))[layout.lower]
-    d[layout.upper, 1] = ((0.32 - 0.54 * layout.arch) * gap * (1 - 0.15 * ring))[layout.upper]
-    d[layout.corner, 1] = 0.32 * gap
-    # The corners come in as the jaw drops.
-    beyond = np.clip(np.abs(layout.side) - 1, 0, None)
-    skin = np.exp(-(beyond**2) / 0.4) * np.exp(-((layout.below / 0.4) ** 2))
-    d[:, 0] = (
-        -0.15
-        * gap
-        * np.where(layout.lip, np.clip(layout.side, -1, 1), np.clip(layout.side, -1.2, 1.2) * skin)
-    )
-    return d
-
-
-def _seal(
-    frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray, share_up: float
-) -> DoubleArray:
-    """Bring the photograph's lips together; a wide-open mouth also lets its jaw up.
-
-    `share_up` is how much of the way the upper lip goes.
-    """
-    q = frame.local
-    order = np.argsort(q[list(mesh.LIPS_INNER_UPPER), 0])
-    inner_side = layout.side[list(mesh.LIPS_INNER_UPPER)][order]
-    gaps = (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[order]  # [11, 3]
-    side = np.clip(layout.side, -1, 1)
-    gap = np.stack([np.interp(side, inner_side, gaps[:, axis]) for axis in range(3)], -1)
-    wide = _jaw_dropped(frame, layout)
-    ring = layout.ring[:, None]
-    d = _blank()
-    closing = -(1 - share_up) * gap * (1 - 0.25 * (1 - wide) * ring)
-    d[layout.lower] = closing[layout.lower]
-    d[layout.upper] = (share_up * gap * (1 - 0.45 * ring))[layout.upper]
-    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * (0.40 + 0.45 * wide) * layout.rest_gap[5])
-    # A smile relaxes: corners come in and level out, and the cheeks sink.
-    d[:, 0] -= (1 - _resting_width(frame)) * frame.mouth_width / 2 * _sideways(layout)
-    d[:, 1] += _levelled(frame, layout, flatness) + 0.5 * _sinking_cheeks(frame, layout)
-    return d
-
-
 def closing_displacements(frame: HeadFrame, layout: MouthLayout) -> list[DoubleArray]:
-    """Moves that bring the lips together at one place each, between the corners: [468, 3] each.
+    """One displacement per inner lip point between the corners that closes the lips there.
 
-    What `seal` leaves of a gap, or closes too much, is made up for by them.
+    Each is [468, 3]; `rig` combines them to correct what `seal` leaves open or overlaps.
     """
     inner = np.sort(layout.side[list(mesh.LIPS_INNER_UPPER)])
     moves = []
     for place in np.eye(len(inner))[1:-1]:
-        near = frame.mouth_width * np.interp(layout.side, inner, place) * (1 - 0.15 * layout.ring)
-        d = _blank()
+        hat = np.interp(layout.side, inner, place)
+        near = frame.mouth_width * hat * (1 - CLOSING_THIN * layout.ring)
+        d = _zeros()
         d[layout.upper, 1] = (UPPER_LIP_CLOSES * near)[layout.upper]
         d[layout.lower, 1] = ((UPPER_LIP_CLOSES - 1) * near)[layout.lower]
         moves.append(d)
     return moves
 
 
-def _jaw_dropped(frame: HeadFrame, layout: MouthLayout) -> float:
-    """How far the photograph's jaw must come up for its mouth to close, 0..1."""
-    wide = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + 0.2)
-    return 0.5 * wide if abs(frame.yaw_degrees) > 35 else wide
-
-
-def _levelled(frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray) -> DoubleArray:
-    """What of `flatness` lips at rest have: some of a smile's, the more of a dropped jaw's."""
-    jaw = LEVELLED + (1 - LEVELLED) * _jaw_dropped(frame, layout)
-    return np.where(flatness < 0, jaw, LEVELLED) * flatness
-
-
 def smile_strength(frame: HeadFrame) -> float:
     """How broadly the photograph smiles: 0 not at all, 1 from cheek to cheek."""
-    return ramp(frame.mouth_width / frame.width, RELAXED_WIDTH, 0.47)
+    return ramp(frame.mouth_width / frame.width, RELAXED_WIDTH, BROAD_SMILE)
 
 
-def _resting_width(frame: HeadFrame) -> float:
-    """Width of the closed mouth at rest, of the photograph's."""
-    relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
-    return float(np.clip(relaxed, SMILE_KEPT, 1))
+class _Shapes:
+    """The undamped expressions of one head."""
+
+    def __init__(self, frame: HeadFrame, layout: MouthLayout) -> None:
+        self._frame, self._layout = frame, layout
+        units = {
+            "lip gap": layout.max_gap,
+            "mouth": frame.mouth_width,
+            "face": frame.width,
+            "height": frame.height,
+        }
+        #: Amplitudes in pixels.
+        self._pixels = {name: one.share * units[one.unit] for name, one in AMPLITUDES.items()}
+        self._jaw_rises = self._jaw_rise()
+        self._upper_share = UPPER_LIP_CLOSES - UPPER_LIP_SPARED * self._jaw_rises
+        self._curve = self._curve_of_closed_lips()
+        relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
+        self._relaxed_width = min(1.0, relaxed)  # of the photograph's mouth
+        self._resting_width = float(np.clip(relaxed, SMILE_KEPT, 1))
+
+    def all(self) -> dict[str, DoubleArray]:
+        return {
+            "seal": self._seal(),
+            "open": self._open(),
+            "spread": self._spread(),
+            "round": self._round(),
+            "press": self._press(),
+            "tuck": self._tuck(),
+            "lift": self._lift(),
+            "brow": self._brow(),
+            "smile": self._smile(),
+            "frown": self._frown(),
+        }
+
+    def _open(self) -> DoubleArray:
+        layout, pixels = self._layout, self._pixels
+        gap, corners = layout.max_gap, AMPLITUDES["open corners down"].share
+        lower = corners + AMPLITUDES["open lower lip"].share * layout.arch
+        upper = corners + AMPLITUDES["open upper lip"].share * layout.arch
+        d = _zeros()
+        d[:, 1] = (layout.jaw * AMPLITUDES["open jaw"].share + layout.cheek) * gap
+        d[layout.lower, 1] = (lower * gap * (1 - OPEN_LOWER_THIN * layout.ring))[layout.lower]
+        d[layout.upper, 1] = (upper * gap * (1 - OPEN_UPPER_THIN * layout.ring))[layout.upper]
+        d[layout.corner, 1] = pixels["open corners down"]
+        # The corners come in as the jaw drops.
+        beyond = np.clip(np.abs(layout.side) - 1, 0, None)
+        skin = np.exp(-(beyond**2) / OPEN_SKIN_FADE) * _bell(layout.below, 0, OPEN_SKIN_DOWN)
+        on_skin = np.clip(layout.side, -OPEN_SKIN_REACH, OPEN_SKIN_REACH) * skin
+        d[:, 0] = pixels["open corners in"] * np.where(
+            layout.lip, np.clip(layout.side, -1, 1), on_skin
+        )
+        return d
+
+    def _seal(self) -> DoubleArray:
+        """Close the photograph's lips; in a wide-open mouth the jaw rises, too."""
+        layout, q = self._layout, self._frame.local
+        order = np.argsort(q[list(mesh.LIPS_INNER_UPPER), 0])
+        inner_side = layout.side[list(mesh.LIPS_INNER_UPPER)][order]
+        gaps = (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[order]  # [11, 3]
+        side = np.clip(layout.side, -1, 1)
+        gap = np.stack([np.interp(side, inner_side, gaps[:, axis]) for axis in range(3)], -1)
+        rise, share, ring = self._jaw_rises, self._upper_share, layout.ring[:, None]
+        d = _zeros()
+        lower = -(1 - share) * gap * (1 - SEAL_LOWER_THIN * (1 - rise) * ring)
+        d[layout.lower] = lower[layout.lower]
+        d[layout.upper] = (share * gap * (1 - SEAL_UPPER_THIN * ring))[layout.upper]
+        middle_gap = layout.rest_gap[len(layout.rest_gap) // 2]
+        chin = layout.jaw * (JAW_CLOSES + JAW_CLOSES_WIDE * rise) * middle_gap
+        d[:, 1] -= np.where(layout.lip, 0, chin)
+        # A smile relaxes: corners come in and level out, and the cheeks sink.
+        narrower = (1 - self._resting_width) * self._frame.mouth_width / 2
+        d[:, 0] -= narrower * self._sideways()
+        d[:, 1] += self._levelled() + CHEEKS_SINK * self._sinking_cheeks()
+        return d
+
+    def _spread(self) -> DoubleArray:
+        layout, pixels = self._layout, self._pixels
+        d = _zeros()
+        d[:, 0] = pixels["spread corners out"] * self._sideways()
+        at_corner = _bell(np.abs(layout.side), *SPREAD_CORNER_SIDE) * _bell(
+            layout.below, 0, SPREAD_CORNER_DOWN
+        )
+        d[:, 1] += pixels["spread corners up"] * np.where(layout.corner, 1, at_corner)
+        d[layout.lower, 1] += (pixels["spread lower lip thinner"] * layout.ring)[layout.lower]
+        d[layout.upper, 1] += (pixels["spread upper lip thinner"] * layout.ring)[layout.upper]
+        return d
+
+    def _round(self) -> DoubleArray:
+        """Corners in, lips thicker and together at the sides: protrusion seen from the front."""
+        layout, ring, pixels = self._layout, self._layout.ring, self._pixels
+        drawn_in = self._resting_width - ROUND_WIDTH * self._relaxed_width
+        d = _zeros()
+        d[:, 0] = -drawn_in * self._frame.mouth_width / 2 * self._sideways()
+        d[:, 1] += self._curve - self._levelled()
+        d[:, 1] += (1 - CHEEKS_SINK) * self._sinking_cheeks()
+        # The narrower the mouth, the thicker the lips. At the sides they meet: a round opening.
+        fuller = layout.arch * drawn_in / (1 - ROUND_WIDTH)
+        at_sides = (1 - _bell(layout.side, 0, ROUND_SIDE)) * (1 - ROUND_THIN * ring)
+        pinched = pixels["round sides together"] * at_sides
+        lower = pixels["round lower lip fuller"] * ring * fuller - pinched
+        thicker = pixels["round upper lip down"] + pixels["round upper lip fuller"] * ring
+        d[layout.lower, 1] += lower[layout.lower]
+        d[layout.upper, 1] += (thicker * fuller + pinched)[layout.upper]
+        d[:, 1] += np.where(layout.lip, 0, layout.jaw * pixels["round jaw"])
+        # Towards the viewer: visible where the head is turned.
+        d[:, 2] = pixels["round forwards"] * layout.around * layout.arch
+        return d
+
+    def _press(self) -> DoubleArray:
+        layout, pixels = self._layout, self._pixels
+        rolled = layout.ring * layout.arch
+        d = _zeros()
+        d[layout.lower, 1] = (
+            pixels["press lower lip rolled in"] * rolled + pixels["press lower lip"]
+        )[layout.lower]
+        d[layout.upper, 1] = (
+            pixels["press upper lip rolled in"] * rolled + pixels["press upper lip"]
+        )[layout.upper]
+        d[:, 1] += np.where(layout.lip, 0, layout.jaw * pixels["press jaw"])
+        return d
+
+    def _tuck(self) -> DoubleArray:
+        layout, ring, pixels = self._layout, self._layout.ring, self._pixels
+        lower = pixels["tuck lower lip"] * layout.arch * (1 - TUCK_LOWER_THIN * ring)
+        upper = pixels["tuck upper lip"] * layout.arch * (1 - TUCK_UPPER_THIN * ring)
+        d = _zeros()
+        d[layout.lower, 1] = lower[layout.lower]
+        d[layout.upper, 1] = upper[layout.upper]
+        under_nose = _bell(layout.side, 0, UNDER_NOSE_SIDE) * _bell(layout.below, *UNDER_NOSE_DOWN)
+        skin = layout.jaw * pixels["tuck jaw"] + under_nose * pixels["tuck under nose"]
+        d[:, 1] -= np.where(layout.lip, 0, skin)
+        return d
+
+    def _lift(self) -> DoubleArray:
+        layout = self._layout
+        raised = self._pixels["lift upper lip"] * layout.arch * (1 - LIFT_THIN * layout.ring)
+        d = _zeros()
+        d[layout.upper, 1] = raised[layout.upper]
+        d[layout.corner, 1] = self._pixels["lift corners"]
+        return d
+
+    def _smile(self) -> DoubleArray:
+        layout, pixels = self._layout, self._pixels
+        d = _zeros()
+        d[:, 0] = pixels["smile corners out"] * self._sideways()
+        beside = _bell(np.abs(layout.side), *SMILE_CORNER_SIDE)
+        at_corner = beside * _bell(layout.below, 0, SMILE_CORNER_DOWN)
+        on_lips = np.clip(np.abs(layout.side), 0, 1) ** 2
+        d[:, 1] = pixels["smile corners up"] * np.where(layout.lip, on_lips, at_corner)
+        cheek = _bell(layout.below, *SMILE_CHEEK_DOWN) * beside
+        d[:, 1] += np.where(layout.lip, 0, pixels["smile cheeks up"] * cheek)
+        return d
+
+    def _brow(self) -> DoubleArray:
+        d = _zeros()
+        d[:, 1] = self._pixels["brow up"] * self._at_brows()
+        return d
+
+    def _frown(self) -> DoubleArray:
+        x = self._frame.local[: mesh.NUM_FACE_POINTS, 0]
+        inner_end = np.abs(x[list(mesh.BROWS)]).min()  # of the brows, next to the nose
+        from_end = np.clip(np.abs(x) - inner_end, 0, None) / (INNER_BROW * self._frame.width)
+        inner = self._at_brows() * np.exp(-(from_end**2))
+        d = _zeros()
+        d[:, 1] = self._pixels["frown inner brows down"] * inner
+        d[:, 0] = self._pixels["frown inner brows in"] * inner * np.clip(x / inner_end, -1, 1)
+        return d
+
+    def _jaw_rise(self) -> float:
+        """How far the photograph's jaw must rise for its mouth to close, 0..1."""
+        rise = ramp(self._layout.parted, WIDE_OPEN, WIDE_OPEN + JAW_RISE)
+        return 0.5 * rise if abs(self._frame.yaw_degrees) > TURNED_DEGREES else rise
+
+    def _curve_of_closed_lips(self) -> DoubleArray:
+        """Pixels down that would make the line between closed lips level: [468].
+
+        Positive at the corners of a smile, negative at corners that a dropped jaw has drawn down.
+        """
+        layout, q = self._layout, self._frame.local
+        upper, lower = list(mesh.LIPS_INNER_UPPER), list(mesh.LIPS_INNER_LOWER)
+        order = np.argsort(q[upper, 0])
+        seam = (q[upper, 1] + self._upper_share * (q[lower, 1] - q[upper, 1]))[order]
+        side = np.clip(layout.side, -LEVEL_REACH, LEVEL_REACH)
+        at = np.interp(side, layout.side[upper][order], seam)
+        level = np.interp(0.0, layout.side[upper][order], seam) - at
+        beyond = np.clip(np.abs(layout.side) - LEVEL_SKIN_STARTS, 0, None)
+        skin = _bell(beyond, 0, LEVEL_SKIN_SIDE) * _bell(layout.below, 0, LEVEL_SKIN_DOWN)
+        return np.where(layout.lip, level, level * skin)
+
+    def _levelled(self) -> DoubleArray:
+        """The part of that curve that closed lips lose: of a smile less than of a dropped jaw."""
+        of_jaw = LEVELLED + (1 - LEVELLED) * self._jaw_rises
+        return np.where(self._curve < 0, of_jaw, LEVELLED) * self._curve
+
+    def _sinking_cheeks(self) -> DoubleArray:
+        """Pixels by which the raised cheeks of a smile sink when it ends: [468]."""
+        layout = self._layout
+        beside = _bell(np.abs(layout.side), *SINKING_CHEEK_SIDE)
+        above = _bell(layout.below, *SINKING_CHEEK_DOWN)
+        amplitude = AMPLITUDES["smile fades, cheeks down"].share
+        raised = amplitude * smile_strength(self._frame) * self._frame.height
+        return np.where(layout.lip, 0, raised * beside * above)
+
+    def _sideways(self) -> DoubleArray:
+        """Sign and size of a sideways pull, fading beyond the corners: [468]."""
+        layout, distance = self._layout, np.abs(self._layout.side)
+        fade = np.where(
+            distance > SIDEWAYS_REACH, np.exp(-(distance - SIDEWAYS_REACH) / SIDEWAYS_FADE), 1
+        )
+        return np.sign(layout.side) * np.minimum(distance, SIDEWAYS_REACH) * layout.around * fade
+
+    def _at_brows(self) -> DoubleArray:
+        """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
+        frame = self._frame
+        y = frame.local[: mesh.NUM_FACE_POINTS, 1]
+        level = y[list(mesh.BROWS)].mean()
+        middle_of_lid = mesh.RIGHT_EYE_UPPER[len(mesh.RIGHT_EYE_UPPER) // 2]
+        lid = frame.local[middle_of_lid, 1] - BROW_LID_MARGIN * frame.height
+        return np.where(
+            y > level,
+            1 - smoothstep((y - level) / (lid - level), *BROW_FADES_OVER),
+            _bell(y, level, BROW_UP * frame.height),
+        )
 
 
-def _sinking_cheeks(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    """Pixels by which the raised cheeks of a smile go down when it ends: [468]."""
-    beside = np.exp(-(((np.abs(layout.side) - 1.35) / 0.55) ** 2))
-    above = np.exp(-(((layout.below + 0.55) / 0.40) ** 2))
-    return np.where(layout.lip, 0, 0.045 * smile_strength(frame) * frame.height * beside * above)
+def _zeros() -> DoubleArray:
+    return np.zeros((mesh.NUM_FACE_POINTS, 3))
 
 
-def _droop_of_corners(frame: HeadFrame, layout: MouthLayout, share_up: float) -> DoubleArray:
-    """Pixels by which each place must go down for the line between closed lips to be level: [468].
-
-    More than 0 at the corners of a smile, less at those that a dropped jaw has drawn down.
-    """
-    q = frame.local
-    upper, lower = list(mesh.LIPS_INNER_UPPER), list(mesh.LIPS_INNER_LOWER)
-    order = np.argsort(q[upper, 0])
-    seam = (q[upper, 1] + share_up * (q[lower, 1] - q[upper, 1]))[order]
-    at = np.interp(np.clip(layout.side, -1.1, 1.1), layout.side[upper][order], seam)
-    level = np.interp(0.0, layout.side[upper][order], seam) - at
-    beyond = np.clip(np.abs(layout.side) - 0.9, 0, None)
-    skin = np.exp(-((beyond / 0.5) ** 2)) * np.exp(-((layout.below / 0.4) ** 2))
-    return np.where(layout.lip, level, level * skin)
-
-
-def _sideways(layout: MouthLayout) -> DoubleArray:
-    """Sign and size of a sideways pull at each landmark, fading beyond the corners: [468]."""
-    distance = np.abs(layout.side)
-    fade = np.where(distance > 1.25, np.exp(-(distance - 1.25) / 0.5), 1)
-    return np.sign(layout.side) * np.minimum(distance, 1.25) * layout.around * fade
-
-
-def _spread(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    width = frame.mouth_width
-    d = _blank()
-    d[:, 0] = 0.13 * width / 2 * _sideways(layout)
-    at_corner = np.exp(-(((np.abs(layout.side) - 1) / 0.45) ** 2)) * np.exp(
-        -((layout.below / 0.3) ** 2)
-    )
-    d[:, 1] -= 0.05 * width / 2 * np.where(layout.corner, 1, at_corner)
-    d[layout.lower, 1] -= (0.02 * width * layout.ring)[layout.lower]
-    d[layout.upper, 1] += (0.012 * width * layout.ring)[layout.upper]
-    return d
-
-
-def _round(frame: HeadFrame, layout: MouthLayout, flatness: DoubleArray) -> DoubleArray:
-    """Corners in, lips thicker and together at the sides: protrusion as a camera sees it."""
-    width, ring = frame.mouth_width, layout.ring
-    relaxed = min(1.0, RELAXED_WIDTH * frame.width / width)
-    drawn_in = _resting_width(frame) - ROUND_WIDTH * relaxed
-    d = _blank()
-    d[:, 0] = -drawn_in * width / 2 * _sideways(layout)
-    d[:, 1] += flatness - _levelled(frame, layout, flatness)
-    d[:, 1] += 0.5 * _sinking_cheeks(frame, layout)
-    # What is drawn in makes the lips thicker. At the sides they meet, so that the opening is round.
-    fuller = width * layout.arch * drawn_in / (1 - ROUND_WIDTH)
-    pinched = 0.14 * layout.max_gap * (1 - np.exp(-((layout.side / 0.50) ** 2))) * (1 - 0.7 * ring)
-    d[layout.lower, 1] += (0.055 * ring * fuller - pinched)[layout.lower]
-    d[layout.upper, 1] += ((0.030 - 0.075 * ring) * fuller + pinched)[layout.upper]
-    d[:, 1] += np.where(layout.lip, 0, layout.jaw * 0.04 * width)
-    # Towards the viewer: seen where the head is turned.
-    d[:, 2] = -0.10 * width * layout.around * layout.arch
-    return d
-
-
-def _press(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    width, ring, arch = frame.mouth_width, layout.ring, layout.arch
-    d = _blank()
-    d[layout.lower, 1] = (-0.050 * width * ring * arch - 0.010 * width)[layout.lower]
-    d[layout.upper, 1] = (0.045 * width * ring * arch + 0.004 * width)[layout.upper]
-    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * 0.02 * width)
-    return d
-
-
-def _tuck(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    width, ring, arch = frame.mouth_width, layout.ring, layout.arch
-    d = _blank()
-    d[layout.lower, 1] = (-0.035 * width * arch * (1 - 0.1 * ring))[layout.lower]
-    d[layout.upper, 1] = (-0.060 * width * arch * (1 - 0.3 * ring))[layout.upper]
-    under_nose = np.exp(-((layout.side / 0.8) ** 2)) * np.exp(
-        -(((layout.below + 0.25) / 0.12) ** 2)
-    )
-    d[:, 1] -= np.where(layout.lip, 0, layout.jaw * 0.03 * width + under_nose * 0.03 * width)
-    return d
-
-
-def _lift(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    d = _blank()
-    raised = -0.09 * frame.mouth_width * layout.arch * (1 - 0.4 * layout.ring)
-    d[layout.upper, 1] = raised[layout.upper]
-    d[layout.corner, 1] = -0.01 * frame.mouth_width
-    return d
-
-
-def _smile(frame: HeadFrame, layout: MouthLayout) -> DoubleArray:
-    width = frame.mouth_width
-    d = _blank()
-    d[:, 0] = 0.07 * width / 2 * _sideways(layout)
-    beside = np.exp(-(((np.abs(layout.side) - 1.05) / 0.55) ** 2))
-    at_corner = beside * np.exp(-((layout.below / 0.35) ** 2))
-    d[:, 1] = -0.075 * width * np.where(layout.lip, np.clip(np.abs(layout.side), 0, 1) ** 2, 0)
-    d[:, 1] -= 0.075 * width * np.where(layout.lip, 0, at_corner)
-    cheek = np.exp(-(((layout.below + 0.55) / 0.30) ** 2)) * beside
-    d[:, 1] -= np.where(layout.lip, 0, 0.012 * frame.height * cheek)
-    return d
-
-
-def _brow(frame: HeadFrame) -> DoubleArray:
-    q = frame.local[:NUM_POINTS]
-    level = q[list(BROWS), 1].mean()
-    d = _blank()
-    d[:, 1] = -0.05 * frame.height * _at_brows(frame, level)
-    return d
-
-
-def _frown(frame: HeadFrame) -> DoubleArray:
-    q = frame.local[:NUM_POINTS]
-    level = q[list(BROWS), 1].mean()
-    brow_end = np.abs(q[list(BROWS), 0]).min()  # of the brows, the end next to the nose
-    from_end = np.clip(np.abs(q[:, 0]) - brow_end, 0, None) / (0.16 * frame.width)
-    inner = _at_brows(frame, level) * np.exp(-(from_end**2))
-    d = _blank()
-    d[:, 1] = 0.030 * frame.height * inner
-    d[:, 0] = -0.018 * frame.width * inner * np.clip(q[:, 0] / brow_end, -1, 1)
-    return d
-
-
-def _at_brows(frame: HeadFrame, level: float) -> DoubleArray:
-    """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
-    y = frame.local[:NUM_POINTS, 1]
-    lid = frame.local[mesh.RIGHT_EYE_UPPER[4], 1] - 0.02 * frame.height
-    return np.where(
-        y > level,
-        1 - smoothstep((y - level) / (lid - level), 0.25, 1.0),
-        np.exp(-(((y - level) / (0.10 * frame.height)) ** 2)),
-    )
+def _bell(x: DoubleArray, centre: float, spread: float) -> DoubleArray:
+    """Gaussian falloff, 1 at the centre, 1/e at `spread` from it."""
+    return np.exp(-(((x - centre) / spread) ** 2))
 
 
 def _distance_inside_outline(frame: HeadFrame) -> DoubleArray:
     """Pixels from each landmark to the projected outline of the face, negative outside: [468]."""
     projected = (frame.local @ frame.axes)[:, :2].astype(np.float32)
     hull = cv2.convexHull(projected[list(mesh.OVAL)])
-    return np.array(
-        [cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in projected[:NUM_POINTS]]
-    )
+    points = projected[: mesh.NUM_FACE_POINTS]
+    return np.array([cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in points])

@@ -26,10 +26,9 @@ GRAIN_BELOW = 0.55  # eye widths between the lid and the skin that lends it its 
 MOST_GRAIN = 6.0  # of 255: more is no grain
 # Upper lid, lower lid, brow and the skin below the lower lid.
 EYES = (
-    (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER, (23, 110, 24)),
-    (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, (253, 339, 254)),
+    (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER, mesh.RIGHT_EYE_UNDER),
+    (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, mesh.LEFT_EYE_UNDER),
 )
-CHEEKS = (50, 280, 205, 425)
 # An eye is behind the nose that is narrower than this share of the other one's width, and the far
 # one of a face that is turned further than this, in degrees, whatever the mesh makes of it.
 HIDDEN_EYE, HIDING_TURN = 0.35, 50.0
@@ -299,7 +298,7 @@ class Eyes:
 
         self._source = source
         seen = [] if eyes_are_shut(points) else [e for e in EYES if not _is_hidden(e, points)]
-        cheeks = _brightness(source, places(CHEEKS))
+        cheeks = _brightness(source, places(mesh.LOWER_CHEEKS))
         rims = [_brightness(source, places(rim)) / max(cheeks, 1.0) for _, _, _, rim in seen]
         self._eyes = [
             Eye(source, places(upper), places(lower), places(brow))
@@ -356,7 +355,6 @@ def _brightness(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> floa
     return float(np.median(picture[y, x, :3] @ LUMA))
 
 
-INNER_CORNERS = (133, 362)  # of the right eye and the left
 # Where the bridge is looked for, in distances between the inner corners: across and along the nose.
 ACROSS, ABOVE, BELOW = 0.16, 0.45, 0.70
 ROWS, COLUMNS = 81, 17
@@ -375,7 +373,7 @@ def wears_glasses(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> bo
         picture: uint8 [H, W, C], RGB first.
         points: The mesh [478, 2 or more] in pixels of the picture.
     """
-    right, left = (points[index, :2] for index in INNER_CORNERS)
+    right, left = (points[index, :2] for index in (mesh.RIGHT_EYE_INNER, mesh.LEFT_EYE_INNER))
     distance = float(np.linalg.norm(left - right))
     if distance < 1:
         return False

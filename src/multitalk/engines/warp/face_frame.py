@@ -1,4 +1,4 @@
-"""A head's own frame of reference, in which its expressions are the same from every side."""
+"""Head-fixed coordinates of a face, and the layout of its landmarks around the mouth."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,33 @@ from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
-PROFILE = (40, 60)  # degrees of turn from which on and up to which a face becomes a profile
+PROFILE = (40, 60)  # degrees of yaw over which a face becomes a profile
+
+# Layout of the skin around the mouth: set by eye on the landmarks of portraits, like the
+# expressions that use it. `below` and `side` are coordinates of `MouthLayout`.
+RED_INNER, RED_OUTER = 0.33, 0.66  # `ring` of the two landmark curves in the red of a lip
+ARCH_EXPONENT, ARCH_ROUNDNESS = 2.2, 0.75
+JAW_STARTS, JAW_FULL = -0.05, 0.25  # `below` over which skin starts to follow the jaw
+CHIN_MIDDLE, CHIN_SIDE = 0.25, 1.0  # half face widths aside over which it follows less
+JAW_AT_SIDE = 0.35  # share of the jaw's movement that the skin at its side follows
+CHEEK_TOP = -0.75  # `below` above which the cheek is not drawn down by the jaw
+CHEEK_SIDE, CHEEK_SPREAD = 1.25, 0.7  # `side` where it is drawn down most, and the falloff
+CHEEK_FOLLOWS = 0.28  # share of the jaw's movement there
+SIDEWAYS_FADE, SIDEWAYS_FADE_DOWN = 0.5, 0.42  # falloff of sideways pulls beyond the corners
+# `max_gap`: the smaller of these shares of the mouth's and the face's width.
+MAX_GAP_OF_MOUTH, MAX_GAP_OF_FACE = 0.60, 0.205
 
 
 @dataclass(frozen=True)
 class HeadFrame:
-    """A head's own axes and sizes, from its landmarks.
+    """The coordinate system and the sizes of a head, from its landmarks.
 
     Attributes:
         axes: Rows X (image left to right), Y (down the face), Z (away from the viewer): [3, 3].
         origin: Centre of the face's outline, (x, y, z) pixels.
         local: The landmarks in these axes, pixels, [478, 3].
         width: Cheek to cheek, pixels.
-        height: Top of the forehead to the chin, pixels: "one face height".
+        height: Top of the forehead to the chin, pixels: the face height.
         mouth_width: Corner to corner, pixels.
         yaw_degrees: Turn about the vertical; 0 looks at the viewer.
     """
@@ -52,52 +66,29 @@ class HeadFrame:
 
     @property
     def in_profile(self) -> float:
-        """0 for a face that shows both its halves, 1 in profile, where one half is guessed."""
+        """0 where both halves of the face are visible, 1 in profile, where one is extrapolated."""
         return ramp(abs(self.yaw_degrees), *PROFILE)
-
-
-NUM_POINTS = 468  # the mesh without its irises
-
-# Points in the red of the lips, from the person's right to the left, by distance from the inner
-# edge; and the points that move with each lip.
-UPPER_RED_OUTER = (184, 74, 73, 72, 11, 302, 303, 304, 408)
-LOWER_RED_OUTER = (77, 90, 180, 85, 16, 315, 404, 320, 307)
-UPPER_RED_INNER = (183, 42, 41, 38, 12, 268, 271, 272, 407)
-LOWER_RED_INNER = (96, 89, 179, 86, 15, 316, 403, 319, 325)
-MOUTH_CORNERS = (61, 76, 62, 78, 291, 306, 292, 308)
-UPPER_LIP = (
-    *mesh.LIPS_OUTER_UPPER[1:-1],
-    *UPPER_RED_OUTER,
-    *UPPER_RED_INNER,
-    *mesh.LIPS_INNER_UPPER[1:-1],
-)
-LOWER_LIP = (
-    *mesh.LIPS_OUTER_LOWER[1:-1],
-    *LOWER_RED_OUTER,
-    *LOWER_RED_INNER,
-    *mesh.LIPS_INNER_LOWER[1:-1],
-)
 
 
 @dataclass(frozen=True)
 class MouthLayout:
-    """Where each landmark lies around the mouth. All arrays are [468].
+    """Mouth-relative coordinates and weights of the landmarks. All arrays are [468].
 
     Attributes:
         side: 0 at the middle of the mouth, -1 and 1 at its corners.
-        below: Distance below the line between the lips, in mouth widths.
+        below: Distance below the line between the lips, mouth widths.
         ring: 0 on the inner edge of a lip, 1 on its outer edge.
         arch: 1 at the middle of a lip, 0 at the corners.
         lower: Landmarks of the lower lip, without corners.
-        upper: Likewise of the upper lip.
+        upper: Landmarks of the upper lip, without corners.
         corner: The corners.
         lip: Any of the three.
-        jaw: How much the skin follows the jaw.
-        cheek: How much the skin beside the mouth is drawn down by the jaw.
-        around: How much the skin follows the lips sideways.
-        max_gap: Pixels between the inner lips at `open` = 1.
-        rest_gap: Pixels between the inner lips of the photograph at each of the 11 inner points.
-        parted: Gap of the photograph at the middle, in mouth widths.
+        jaw: Share of the jaw's movement that the skin follows.
+        cheek: Share of the lip gap by which the jaw draws down the skin beside the mouth.
+        around: Share of the lips' sideways movement that the skin follows.
+        max_gap: Lip gap at `open` = 1, pixels.
+        rest_gap: Lip gap of the photograph at the 11 inner points, pixels [11].
+        parted: Lip gap of the photograph at the middle, mouth widths.
     """
 
     side: DoubleArray
@@ -117,57 +108,61 @@ class MouthLayout:
 
     @classmethod
     def of(cls, frame: HeadFrame) -> "MouthLayout":
-        """Measure the layout on a head's landmarks."""
-        q = frame.local[:NUM_POINTS]
-        middle = (q[mesh.RIGHT_MOUTH_CORNER] + q[mesh.LEFT_MOUTH_CORNER]) / 2
-        half_width = abs(q[mesh.LEFT_MOUTH_CORNER, 0] - q[mesh.RIGHT_MOUTH_CORNER, 0]) / 2
+        """The layout of a head's landmarks."""
+        q = frame.local[: mesh.NUM_FACE_POINTS]
+        corners = q[[mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER]]
+        middle = (corners[0] + corners[1]) / 2
+        half_width = abs(corners[1, 0] - corners[0, 0]) / 2
         line = (q[mesh.INNER_UPPER_LIP, 1] + q[mesh.INNER_LOWER_LIP, 1]) / 2
         side = (q[:, 0] - middle[0]) / half_width
         below = (q[:, 1] - line) / frame.mouth_width
-        ring = np.ones(NUM_POINTS)
-        for indices, value in (
-            (mesh.LIPS_INNER_UPPER, 0.0),
-            (mesh.LIPS_INNER_LOWER, 0.0),
-            (UPPER_RED_INNER, 0.33),
-            (LOWER_RED_INNER, 0.33),
-            (UPPER_RED_OUTER, 0.66),
-            (LOWER_RED_OUTER, 0.66),
-        ):
-            ring[list(indices)] = value
-        lower, upper, corner = (_mask(LOWER_LIP), _mask(UPPER_LIP), _mask(MOUTH_CORNERS))
+        lower, upper, corner = (
+            _mask(indices) for indices in (mesh.LOWER_LIP, mesh.UPPER_LIP, mesh.MOUTH_CORNERS)
+        )
         lip = lower | upper | corner
-        beneath = smoothstep(below, -0.05, 0.25)
-        near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), 0.25, 1.0)
+        beneath = smoothstep(below, JAW_STARTS, JAW_FULL)
+        near_chin = 1 - smoothstep(np.abs(q[:, 0]) / (frame.width / 2), CHIN_MIDDLE, CHIN_SIDE)
+        jaw = beneath * (JAW_AT_SIDE + (1 - JAW_AT_SIDE) * near_chin)
+        cheek = (
+            (1 - beneath)
+            * smoothstep(below, CHEEK_TOP, 0)
+            * np.exp(-(((np.abs(side) - CHEEK_SIDE) / CHEEK_SPREAD) ** 2))
+            * CHEEK_FOLLOWS
+        )
+        beyond = np.clip(np.abs(side) - 1, 0, None)
+        around = np.exp(-(beyond**2) / SIDEWAYS_FADE) * np.exp(-((below / SIDEWAYS_FADE_DOWN) ** 2))
         rest_gap = np.linalg.norm(
             (q[list(mesh.LIPS_INNER_LOWER)] - q[list(mesh.LIPS_INNER_UPPER)])[:, :2], axis=1
         )
-        beyond = np.clip(np.abs(side) - 1, 0, None)
+        arch = np.clip(1 - np.minimum(np.abs(side), 1) ** ARCH_EXPONENT, 0, 1) ** ARCH_ROUNDNESS
         return cls(
             side=side,
             below=below,
-            ring=ring,
-            arch=np.clip(1 - np.minimum(np.abs(side), 1) ** 2.2, 0, 1) ** 0.75,
+            ring=_ring(),
+            arch=arch,
             lower=lower,
             upper=upper,
             corner=corner,
             lip=lip,
-            jaw=np.where(lip | (below <= 0), 0, beneath * (0.35 + 0.65 * near_chin)),
-            cheek=np.where(
-                lip,
-                0,
-                (1 - beneath)
-                * smoothstep(below, -0.75, 0)
-                * np.exp(-(((np.abs(side) - 1.25) / 0.7) ** 2))
-                * 0.28,
-            ),
-            around=np.where(lip, 1, np.exp(-(beyond**2) / 0.5) * np.exp(-((below / 0.42) ** 2))),
-            max_gap=min(0.60 * frame.mouth_width, 0.205 * frame.width),
+            jaw=np.where(lip | (below <= 0), 0, jaw),
+            cheek=np.where(lip, 0, cheek),
+            around=np.where(lip, 1, around),
+            max_gap=min(MAX_GAP_OF_MOUTH * frame.mouth_width, MAX_GAP_OF_FACE * frame.width),
             rest_gap=rest_gap,
-            parted=float(rest_gap[5] / frame.mouth_width),
+            parted=float(rest_gap[len(rest_gap) // 2] / frame.mouth_width),
         )
 
 
+def _ring() -> DoubleArray:
+    """0 on the inner edges of the lips, 1 on their outer edges and on the skin: [468]."""
+    ring = np.ones(mesh.NUM_FACE_POINTS)
+    ring[[*mesh.LIPS_INNER_UPPER, *mesh.LIPS_INNER_LOWER]] = 0.0
+    ring[[*mesh.UPPER_LIP_RED_INNER, *mesh.LOWER_LIP_RED_INNER]] = RED_INNER
+    ring[[*mesh.UPPER_LIP_RED_OUTER, *mesh.LOWER_LIP_RED_OUTER]] = RED_OUTER
+    return ring
+
+
 def _mask(indices: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = np.zeros(NUM_POINTS, bool)
+    mask = np.zeros(mesh.NUM_FACE_POINTS, bool)
     mask[list(indices)] = True
     return mask

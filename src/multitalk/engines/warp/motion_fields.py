@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.displacement import Grid
-from multitalk.engines.warp.face_frame import NUM_POINTS, HeadFrame
+from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 
@@ -22,7 +22,7 @@ def expression_falloff(
     """1 on the face, 0 a little way outside it, later below the chin: [rows, columns]."""
     x, y = grid.coordinates()
     # Of all landmarks: the lips and the nose of a turned head stand out over its oval.
-    outline = cv2.convexHull(points[:NUM_POINTS, :2].astype(np.float32))[:, 0]
+    outline = cv2.convexHull(points[: mesh.NUM_FACE_POINTS, :2].astype(np.float32))[:, 0]
     middle = points[list(mesh.OVAL), :2].mean(0)
     on_lattice = (middle + (outline - middle) * 1.02 - (grid.x, grid.y)) / grid.step
     outside = np.ones(grid.shape, np.uint8)

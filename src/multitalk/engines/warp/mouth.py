@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.face_frame import LOWER_RED_INNER, LOWER_RED_OUTER, HeadFrame
+from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.engines.warp.teeth import (
     LUMA,
@@ -316,6 +316,6 @@ def skin_colour(
 def lip_colour(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float32]:
     """The red of the lower lip without its shine, RGB 0..255: its darker third."""
     limit = np.array(picture.shape[1::-1]) - 1
-    red = [*LOWER_RED_INNER[2:-2], *LOWER_RED_OUTER[2:-2]]
+    red = [*mesh.LOWER_LIP_RED_INNER[2:-2], *mesh.LOWER_LIP_RED_OUTER[2:-2]]
     places = np.clip(points[red, :2].round().astype(int), 0, limit)
     return np.percentile(picture[places[:, 1], places[:, 0]], 35, axis=0).astype(np.float32)

@@ -17,13 +17,7 @@ from multitalk.engines.warp.expressions import (
     closing_displacements,
     expression_displacements,
 )
-from multitalk.engines.warp.face_frame import (
-    LOWER_LIP,
-    NUM_POINTS,
-    UPPER_LIP,
-    HeadFrame,
-    MouthLayout,
-)
+from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.motion_fields import (
     FARTHEST,
     expression_falloff,
@@ -90,7 +84,7 @@ def build_rig(
     points = face.points.astype(np.float64)
     frame = HeadFrame.of(face)
     layout = MouthLayout.of(frame)
-    xy = points[:NUM_POINTS, :2]
+    xy = points[: mesh.NUM_FACE_POINTS, :2]
     centre = frame.origin[:2]
     grid = _region(frame, centre, picture_size, lattice_steps)
     shapes = expression_displacements(frame, layout)
@@ -112,7 +106,7 @@ def build_rig(
             near_face=near_face,
             left_out=left_out,
         )
-        for left_out in (LOWER_LIP, UPPER_LIP)
+        for left_out in (mesh.LOWER_LIP, mesh.UPPER_LIP)
     )
     expression = close_lips(lips, upper, lower)
     reach = head_falloff(frame, grid) * distinct
@@ -239,7 +233,7 @@ def _expression_fields(
 
     They fade with `near_face`, 0..1 [rows, columns], and are worked out only where it is not 0.
     """
-    kept = np.setdiff1d(np.arange(NUM_POINTS), left_out)
+    kept = np.setdiff1d(np.arange(mesh.NUM_FACE_POINTS), left_out)
     centres = np.concatenate([xy[kept], anchors.rings, anchors.border])
     held = np.zeros((len(projected), len(anchors.rings) + len(anchors.border), 2))
     held[EXPRESSIONS.index("open"), : len(anchors.rings)] = anchors.chin_pull
@@ -274,10 +268,10 @@ def _motion_fields(
     ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
     outer_ring = anchors.rings[len(mesh.OVAL) :]
     depth = thin_plate(
-        np.concatenate([points[:NUM_POINTS, :2], outer_ring, anchors.border]),
+        np.concatenate([points[: mesh.NUM_FACE_POINTS, :2], outer_ring, anchors.border]),
         np.concatenate(
             [
-                points[:NUM_POINTS, 2],
+                points[: mesh.NUM_FACE_POINTS, 2],
                 np.full(len(outer_ring), ear + 0.05 * frame.width),
                 np.full(len(anchors.border), ear + 0.10 * frame.width),
             ]

@@ -118,7 +118,7 @@ class LipShading:
 
 
 # From the nose's wing down past the mouth's corner, on the person's right and left.
-FOLDS = ((129, 203, 206, 216, 212, 202), (358, 423, 426, 436, 432, 422))
+FOLDS = (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD)
 REACH = 0.075  # face widths on each side of that line in which the fold lies
 FINEST, BROADEST = 0.004, 0.075  # sizes of such shadows, in face widths
 SMOOTH = 0.020  # how softly what is filled in begins, in face widths
@@ -193,7 +193,7 @@ def _near(
     kept = np.ones(size, np.uint8)
     lips = [*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]
     cv2.fillPoly(kept, [np.round(places[lips]).astype(np.int32)], 0)
-    nose = cv2.convexHull(np.round(places[[129, 98, 2, 327, 358, 4]]).astype(np.int32))
+    nose = cv2.convexHull(np.round(places[list(mesh.NOSE_BASE)]).astype(np.int32))
     cv2.fillPoly(kept, [nose], 0)
     # The lips themselves keep their own shade.
     room = smoothstep(_distance(kept), 0.05 * reach, 0.35 * reach)
