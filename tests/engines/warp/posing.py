@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from multitalk.engines.warp.poses import INDEX
 from multitalk.engines.warp.renderer import Pose
-from multitalk.engines.warp.rig import WEIGHTS
+from multitalk.engines.warp.rig import INDEX, WEIGHTS
 
 
 def pose(

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from multitalk.engines.warp.expressions import PARTED, smile_strength
 from multitalk.engines.warp.gaze import Direction, GazeModel
 from multitalk.engines.warp.gestures import Gestures
+from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.prompt_cues import NEUTRAL_TIMELINE, MoodTimeline
 from multitalk.engines.warp.renderer import Pose
-from multitalk.engines.warp.rig import MOTIONS, WEIGHTS, Rig
+from multitalk.engines.warp.rig import INDEX, WEIGHTS, Rig
 from multitalk.engines.warp.smoothing import LowPass, ramp
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS
@@ -29,7 +30,6 @@ TURNED_CALMS = 0.6  # by so much: what it would show of its far side is not in t
 WIDENED = 1.4  # of `spread`, which a clear i reaches by 0.4 only among its neighbours
 CALMED = 0.5  # of its movement: how much less the mouth of a head in profile does
 SMILED_ALREADY = 0.6  # of a `smile` that is not added to a photograph's broad one
-INDEX = {name: place for place, name in enumerate(WEIGHTS)}
 
 
 def open_weight(rig: Rig, opening: float, *, rounded: float = 0.0) -> float:

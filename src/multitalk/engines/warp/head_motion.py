@@ -1,0 +1,112 @@
+"""Displacement fields of head movements: small rotations about the neck, shifts, breathing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.displacement import Grid
+from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.falloff import Anchors
+from multitalk.engines.warp.smoothing import smoothstep, thin_plate
+from multitalk.face import mesh
+
+# Weights of these are radians (rotations), shares of the face's width (`shift_x`), height
+# (`shift_y`) and size (`swell`); `breathe` lifts head and chest, in face heights.
+MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
+
+# Anatomy, as shares of the face: the neck's pivot, and the depth behind the ears of the axis of
+# yaw and pitch, of the outer ring and of the region's border.
+NECK = 0.62  # face heights below the head's centre
+AXIS_DEPTH = 0.10  # face heights
+RING_DEPTH, BORDER_DEPTH = 0.05, 0.10  # face widths
+DEPTH_SMOOTHING = 1e-3  # of the thin plate through the landmarks' depths
+
+SHOULDERS_FOLLOW = 0.45  # share of a shift of the head
+SHOULDERS_LEAN = 0.25  # share of the sideways shift of the head's centre in a roll
+HEAD_BREATHES = 0.6  # share of the chest's lift
+
+# The chest: face heights below the neck over which it begins and ends, face widths beside it over
+# which it ends, and face heights inside the region's border over which it begins.
+CHEST_BEGINS, CHEST_ENDS = (-0.35, 0.45), (0.6, 1.25)
+CHEST_SIDE, CHEST_BORDER = (0.7, 1.5), 0.25
+
+
+def motion_fields(
+    *,
+    points: NDArray[np.float64],
+    frame: HeadFrame,
+    anchors: Anchors,
+    grid: Grid,
+    falloff: NDArray[np.float64],
+    mask: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Displacement for weight 1 of each of `MOTIONS`, pixels [M, rows, columns, 2].
+
+    Args:
+        points: Landmarks [478, 3], pixels.
+        frame: Of the head.
+        anchors: Around the face.
+        grid: The lattice.
+        falloff: `head_falloff` times `mask`, [rows, columns].
+        mask: `neighbour_mask`, [rows, columns].
+    """
+    x, y = grid.coordinates()
+    behind = _depth_behind_axis(points, frame, anchors, grid)
+    neck_x, neck_y = (frame.origin + frame.axes[1] * NECK * frame.height)[:2]
+    fields = {name: np.zeros((*grid.shape, 2)) for name in MOTIONS}
+    # A rotation by a small angle displaces a point by the angle times its distance from the axis.
+    fields["yaw"][..., 0] = -behind
+    fields["pitch"][..., 1] = behind
+    fields["roll"][..., 0], fields["roll"][..., 1] = -(y - neck_y), x - neck_x
+    fields["shift_x"][..., 0] = frame.width
+    fields["shift_y"][..., 1] = frame.height
+    fields["swell"][..., 0], fields["swell"][..., 1] = x - neck_x, y - neck_y
+    for name in MOTIONS:
+        fields[name] *= falloff[..., None]
+    # The head's falloff hardly reaches the chest.
+    chest = _chest(x, (y - neck_y) / frame.height, neck_x, frame)
+    lifted = np.maximum(chest, HEAD_BREATHES * falloff) * mask
+    fields["breathe"][..., 1] = -frame.height * lifted
+    shoulders = np.maximum(chest * mask - falloff, 0)
+    fields["roll"][..., 0] += SHOULDERS_LEAN * NECK * frame.height * shoulders
+    fields["shift_x"][..., 0] += SHOULDERS_FOLLOW * frame.width * shoulders
+    fields["shift_y"][..., 1] += SHOULDERS_FOLLOW * frame.height * shoulders
+    return np.stack([fields[name] for name in MOTIONS])
+
+
+def _depth_behind_axis(
+    points: NDArray[np.float64], frame: HeadFrame, anchors: Anchors, grid: Grid
+) -> NDArray[np.floating]:
+    """Depth behind the axis of yaw and pitch, pixels [rows, columns]; negative on the face."""
+    x, y = grid.coordinates()
+    ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
+    outer_ring = anchors.rings[len(mesh.OVAL) :]
+    face = points[: mesh.NUM_FACE_POINTS]
+    depths = np.concatenate(
+        [
+            face[:, 2],
+            np.full(len(outer_ring), ear + RING_DEPTH * frame.width),
+            np.full(len(anchors.border), ear + BORDER_DEPTH * frame.width),
+        ]
+    )
+    depth = thin_plate(
+        np.concatenate([face[:, :2], outer_ring, anchors.border]),
+        depths[:, None],
+        np.stack([x.ravel(), y.ravel()], 1),
+        smoothing=DEPTH_SMOOTHING,
+        scale=frame.height,
+    ).reshape(grid.shape)
+    return depth - (ear + AXIS_DEPTH * frame.height)
+
+
+def _chest(
+    x: NDArray[np.float64], down: NDArray[np.float64], neck_x: float, frame: HeadFrame
+) -> NDArray[np.floating]:
+    """1 on the chest, [rows, columns]; `down` is face heights below the neck's pivot."""
+    beside = np.abs(x - neck_x) / frame.width
+    border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x])
+    return (
+        smoothstep(down, *CHEST_BEGINS)
+        * (1 - smoothstep(beside, *CHEST_SIDE))
+        * smoothstep(border, 0, CHEST_BORDER * frame.height)
+        * (1 - smoothstep(down, *CHEST_ENDS))
+    )
