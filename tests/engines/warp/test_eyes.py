@@ -174,6 +174,16 @@ def with_glasses(
     return drawn
 
 
+def test_an_eye_outside_the_picture_is_not_painted(portrait: NDArray[np.uint8], rig: Rig) -> None:
+    right_corner = int(rig.points[mesh.RIGHT_EYE_INNER, 0])
+    half = np.ascontiguousarray(portrait[:, : right_corner + 8])
+    source = half.copy()
+    Eyes(source, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    changed = np.flatnonzero((source != half).any((0, 2)))
+    assert changed.size
+    assert changed.max() <= right_corner + 8
+
+
 def test_glasses_are_known_by_their_bridge(portrait: NDArray[np.uint8], rig: Rig) -> None:
     assert not wears_glasses(portrait, rig.points)
     assert wears_glasses(with_glasses(portrait, rig.points, rim_above_lashes=0.6), rig.points)

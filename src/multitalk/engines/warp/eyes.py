@@ -297,7 +297,15 @@ class Eyes:
             return (points[list(indices), :2] - corner) * scale + (scale - 1) / 2
 
         self._source = source
-        seen = [] if eyes_are_shut(points) else [e for e in EYES if not _is_hidden(e, points)]
+        limit = np.array(source.shape[1::-1])
+        visible = [
+            eye
+            for eye in EYES
+            if not _is_hidden(eye, points)
+            and ((centre := places((eye[0][0], eye[0][-1])).mean(0)) >= 0).all()
+            and (centre < limit).all()
+        ]
+        seen = [] if eyes_are_shut(points) else visible
         cheeks = _brightness(source, places(mesh.LOWER_CHEEKS))
         rims = [_brightness(source, places(rim)) / max(cheeks, 1.0) for _, _, _, rim in seen]
         self._eyes = [
