@@ -126,14 +126,14 @@ def test_a_disk_that_takes_nothing_is_told_without_a_crash(
 
 def refuse_until_files_go(queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a queue's file refuse every change while there are media."""
-    write = queue._file.write
+    write = queue._connection.write
 
     async def refusing(work, **more):
         if await queue.media.jobs():
             raise QueueUnavailable("queue_full")
         return await write(work, **more)
 
-    monkeypatch.setattr(queue._file, "write", refusing)
+    monkeypatch.setattr(queue._connection, "write", refusing)
 
 
 @pytest.fixture
@@ -195,14 +195,14 @@ async def test_what_becomes_of_jobs_has_room_in_reserve_and_new_jobs_have_not(
         job = await queue.submit(Submission(input={}))
         await queue.sweep()
         assert reserve.stat().st_mode & 0o777 == 0o600
-        transact = queue._file._transact
+        transact = queue._connection._transact
 
         def refuse(*given: object) -> object:
             if reserve.exists():
                 raise sqlite3.OperationalError("database or disk is full")
             return transact(*given)
 
-        monkeypatch.setattr(queue._file, "_transact", refuse)
+        monkeypatch.setattr(queue._connection, "_transact", refuse)
         with pytest.raises(QueueUnavailable):
             await queue.submit(Submission(input={}))
         assert reserve.exists()
