@@ -19,7 +19,7 @@ import torch
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
-from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.segments import SegmentLengths
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "engines" / "diffusion"))
@@ -62,7 +62,9 @@ def main() -> None:
     lengths = SegmentLengths(segment_frames=81, conditioning_frames=25)
     num_frames = lengths.segment_frames + (options.segments - 1) * lengths.stride
     pipeline = toy_pipeline(segment_frames=81, conditioning_frames=25)
-    engine = DiffusionEngine(pipeline, PLANS[:1], Outfit(pipeline.transformer, Path("network")))
+    engine = DiffusionEngine(
+        pipeline, PLANS[:1], LoraProfiles(pipeline.transformer, Path("network"))
+    )
     how = RenderOptions(seed=0, resolution="480p", num_inference_steps=options.steps)
 
     seconds, peaks = [], []

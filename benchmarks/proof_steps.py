@@ -25,7 +25,7 @@ from diffusers.models.attention_dispatch import attention_backend, dispatch_atte
 from torch.nn import functional
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
-from multitalk.engines.diffusion.acceleration import hasten
+from multitalk.engines.diffusion.acceleration import accelerate
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.quantized import QuantizedLinear
@@ -244,7 +244,7 @@ class Steps:
         engine = self._opened(name)
         pipeline = engine.loaded[0].pipeline
         if speed is not None:
-            hasten(pipeline.transformer, Settings(**speed), is_shared=False)
+            accelerate(pipeline.transformer, Settings(**speed), is_shared=False)
         if frames is None or self._toy:
             frames = TOY_FRAMES * (1 if frames is None else 2) if self._toy else WINDOW
         options = RenderOptions(

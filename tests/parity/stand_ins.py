@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
+from reversed_speech import reversed_rows
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,7 +25,13 @@ from multitalk.engines.diffusion.sampler import (
     sample_talk,
     schedule,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths, num_segments, segments
+from multitalk.engines.diffusion.segments import (
+    Segment,
+    SegmentLengths,
+    num_segments,
+    segments,
+    speech_windows,
+)
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
@@ -77,6 +84,15 @@ class RecordedNoise:
         return self._draws.pop(0)
 
 
+class ReversedVoices(Voices):
+    """Voices whose speech goes on backwards where it ends, as in the reference."""
+
+    def windows(self, segment: Segment) -> Tensor:
+        rows = [reversed_rows(segment, len(track)) for track in self.tracks]
+        pairs = zip(self.tracks, rows, strict=True)
+        return torch.stack([torch.from_numpy(speech_windows(*pair)) for pair in pairs])
+
+
 class Recording:
     """One recorded run: its parameters, its tensors, and our run with the same noise."""
 
@@ -114,7 +130,7 @@ class Recording:
             self.stubs[f"audio/person{person}"][:length].numpy()
             for person, length in enumerate(self.params["L"], start=1)
         ]
-        return Voices(tracks, self.masks() if len(tracks) > 1 else None, after="reversed")
+        return ReversedVoices(tracks, self.masks() if len(tracks) > 1 else None)
 
     def masks(self) -> Tensor:
         boxes = self.params.get("bbox")
@@ -144,9 +160,7 @@ class Recording:
             voices=self.voices(),
             step_cache=step_cache,
         )
-        options = SampleOptions(
-            self.guidance, self.steps, self.shift, self.params.get("cc", 0.0), continuation
-        )
+        options = SampleOptions(self.guidance, self.steps, self.shift, self.params.get("cc", 0.0))
         noise = RecordedNoise(self.tensors)
         return list(
             sample_talk(
@@ -157,6 +171,7 @@ class Recording:
                 lengths=self.lengths,
                 options=options,
                 noise=lambda _: noise,
+                continuation=continuation,
             )
         )
 

@@ -264,7 +264,7 @@ def _memory_plan(settings: Settings, files: "ComponentFiles") -> Finding:
     named = [plan for plan in PLANS if plan.name == settings.memory_plan]
     plan = (*named, *room.plans())[0]
     enough = room.fits(plan, DEFAULT_RESOLUTION) and room.has_host(plan)
-    return Finding("memory plan", enough, f"{plan}: {room.said()}; {room.host(plan)}")
+    return Finding("memory plan", enough, f"{plan}: {room.summary()}; {room.host(plan)}")
 
 
 def find_server(settings: Settings) -> Finding:

@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from toy import SIZES, predict, toy_inputs, toy_transformer
 
 from multitalk.engines.diffusion import acceleration
-from multitalk.engines.diffusion.acceleration import choose_attention, hasten
+from multitalk.engines.diffusion.acceleration import accelerate, choose_attention
 from multitalk.engines.diffusion.quantized import (
     QuantizedLinear,
     multiply_in_fp8,
@@ -151,7 +151,7 @@ def test_another_kernel_gives_what_the_usual_one_gives(voices, caplog):
     expected = predict(model, **inputs)
     asked = []
     with caplog.at_level(logging.INFO, "multitalk"):
-        hasten(model, Settings(attention="_native_math"), is_shared=False)
+        accelerate(model, Settings(attention="_native_math"), is_shared=False)
     assert "attention: _native_math; products of 32 bits; blocks not compiled" in caplog.text
     for block in model.blocks:
         for attention in (block.attn1, block.attn2, block.audio_attn):
@@ -173,7 +173,7 @@ def test_another_kernel_gives_what_the_usual_one_gives(voices, caplog):
 )
 def test_what_cannot_be_is_named_with_the_way_out(settings, is_shared, said):
     with pytest.raises(EngineUnavailable, match=said):
-        hasten(toy_transformer(), Settings(**settings), is_shared=is_shared)
+        accelerate(toy_transformer(), Settings(**settings), is_shared=is_shared)
 
 
 def test_fp8_products_need_weights_in_fp8(monkeypatch):
@@ -214,7 +214,7 @@ def test_blocks_are_compiled_once_for_all_sizes(monkeypatch):
     model, small = toy_transformer(), toy_inputs(voices=1)
     scenes = [small, {**small, "hidden_states": torch.randn(1, 36, 3, 6, 8)}]
     expected = [predict(model, **scene) for scene in scenes]
-    hasten(model, Settings(compile=True), is_shared=False)
+    accelerate(model, Settings(compile=True), is_shared=False)
     for scene, plain in zip(scenes, expected, strict=True):
         torch.testing.assert_close(predict(model, **scene), plain, atol=2e-5, rtol=1e-4)
     assert len(graphs) == 1

@@ -24,7 +24,7 @@ from multitalk.engines.diffusion import memory
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import PLANS
-from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.speakers import place_speakers
 from multitalk.errors import (
     EngineBroken,
@@ -72,7 +72,7 @@ def frames_of(engine, *, num_frames=13, options=OPTIONS, watch=unwatched, **boxe
 
 def engine_of(pipeline, plans):
     """An engine of weights as they were trained, without LoRAs."""
-    return DiffusionEngine(pipeline, plans, Outfit(pipeline.transformer, Path("network")))
+    return DiffusionEngine(pipeline, plans, LoraProfiles(pipeline.transformer, Path("network")))
 
 
 def difference(first, second):
@@ -415,7 +415,7 @@ def test_a_picture_that_is_upside_down_is_rendered_upright_and_it_is_said(engine
         return turned, SearchResult(()), (Notice("picture_turned", {"degrees": 180}),)
 
     upright = frames_of(engine)
-    monkeypatch.setattr("multitalk.engines.diffusion.engine.look_once", set_upright)
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_and_turn", set_upright)
     upside_down = replace(scene(), portrait=PORTRAIT[::-1, ::-1].copy())
     chunks = list(engine.render(upside_down, OPTIONS, unwatched))
     np.testing.assert_array_equal(np.concatenate([chunk.frames for chunk in chunks]), upright)
@@ -428,7 +428,7 @@ def test_two_speakers_are_rendered_and_one_out_of_sight_is_named(engine, monkeyp
     with pytest.raises(NoFaceFound) as caught:
         frames_of(engine, boxes=[left, (50.0, 50.0, 51.0, 51.0)])
     assert caught.value.field == "bbox.person2"
-    monkeypatch.setattr("multitalk.engines.diffusion.engine.look_once", no_faces)
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_and_turn", no_faces)
     with pytest.raises(NoFaceFound, match="bbox") as caught:
         frames_of(engine, boxes=[None] * 60)
     assert caught.value.field == "audio_paths.person2"

@@ -15,6 +15,7 @@ from toy import predict, toy_inputs, toy_pipeline, toy_transformer
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion import engine as engine_module
+from multitalk.engines.diffusion import loading
 from multitalk.engines.diffusion.acceleration import (
     FP8_CAPABILITY,
     choose_attention,
@@ -22,9 +23,9 @@ from multitalk.engines.diffusion.acceleration import (
 )
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory import place
 from multitalk.engines.diffusion.memory_plan import PLANS
-from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.offload import place
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.speaker_binding import speaker_map
 from multitalk.engines.diffusion.vae import (
     VaeCodec,
@@ -71,14 +72,15 @@ def weights(tmp_path_factory):
 
 def engine_of(weights, dtype, plan=PLANS[0]):
     pipeline = load_pipeline(weights, torch_dtype=dtype)
-    return DiffusionEngine(pipeline, [plan], Outfit(pipeline.transformer, weights))
+    return DiffusionEngine(pipeline, [plan], LoraProfiles(pipeline.transformer, weights))
 
 
 @pytest.fixture(scope="module")
 def on_the_cpu(weights):
     """Frames in float32 from the CPU."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(engine_module, "has_gpu", lambda: False)
+    for module in (engine_module, loading):
+        patch.setattr(module, "has_gpu", lambda: False)
     try:
         return frames_of(engine_of(weights, torch.float32))
     finally:
@@ -176,10 +178,10 @@ def test_a_streamed_transformer_lies_in_pieces_of_page_locked_memory():
 def test_encoders_that_leave_the_gpu_are_mapped_again(weights):
     engine = engine_of(weights, torch.bfloat16)
     placement, _ = engine.loaded
-    pipeline, homes = placement.pipeline, placement._homes
+    pipeline, offloaded = placement.pipeline, placement._offloaded
     assert pipeline.text_encoder.device.type == "cuda"
-    at_home = {values.data_ptr() for _, values in homes["text_encoder"]._values}
-    place(pipeline, PLANS[1], GPU, homes=homes)
+    at_home = {values.data_ptr() for _, values in offloaded["text_encoder"]._tensors}
+    place(pipeline, PLANS[1], GPU, offloaded=offloaded)
     assert {tensor.data_ptr() for tensor in pipeline.text_encoder.parameters()} <= at_home
     assert frames_of(engine).std() > 1
 
@@ -228,7 +230,9 @@ def test_where_memory_does_not_suffice_blocks_are_streamed():
     total = torch.cuda.get_device_properties(GPU).total_memory
     torch.cuda.set_per_process_memory_fraction(allowed / total)
     try:
-        engine = DiffusionEngine(pipeline, PLANS, Outfit(pipeline.transformer, Path("network")))
+        engine = DiffusionEngine(
+            pipeline, PLANS, LoraProfiles(pipeline.transformer, Path("network"))
+        )
         frames = frames_of(engine)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

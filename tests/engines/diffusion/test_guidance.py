@@ -28,7 +28,7 @@ def test_only_the_branches_that_count_are_asked(text, audio, number, projection)
     guidance = Guidance(text, audio, projection)
     assert len(guidance.branches) == number
     assert guidance.branches[0] == "full"
-    assert guidance.asks_negative_prompt == ({"voice", "nothing"} & set(guidance.branches) != set())
+    assert guidance.uses_negative_prompt == ({"voice", "nothing"} & set(guidance.branches) != set())
     assert Guide(guidance)(asked(guidance)).shape == (4, 3, 2, 2)
 
 

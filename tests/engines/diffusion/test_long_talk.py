@@ -13,7 +13,9 @@ pytest.importorskip("transformers")
 
 import toy
 
-from multitalk.engines.diffusion.pipeline import REMEMBERED_PICTURES
+from multitalk.engines.diffusion.encoders import CACHED_PICTURES
+from multitalk.engines.diffusion.guidance import Guidance
+from multitalk.engines.diffusion.sampler import SampleOptions
 from multitalk.engines.diffusion.segments import num_segments
 from multitalk.speech import talk_features
 
@@ -74,7 +76,8 @@ def test_the_fortieth_segment_costs_what_the_second_does(monkeypatch, from_here,
     pipeline.audio_encoder.encoder.register_forward_hook(
         lambda _, inputs, __: rows.append(inputs[0].shape[1])
     )
-    segments = pipeline(PICTURE, "a man", [voice(20), voice(5)], num_inference_steps=STEPS)
+    options = SampleOptions(num_inference_steps=STEPS)
+    segments = pipeline(PICTURE, "a man", [voice(20), voice(5)], options=options)
     called, after, peaks, shown = [], [], {}, 0
     for number in range(1, NUM_SEGMENTS + 1):
         before = calls.copy()
@@ -94,7 +97,7 @@ def test_the_fortieth_segment_costs_what_the_second_does(monkeypatch, from_here,
     assert called[1]["transformer"] == 2 * STEPS  # with the voices, without
     assert called[1]["text_encoder"] == 0
     assert max(rows) <= talk_features.WHOLE_ROWS
-    settled = after[REMEMBERED_PICTURES:]  # each segment's last picture is remembered for a while
+    settled = after[CACHED_PICTURES:]  # each segment's last picture is cached
     assert set(settled) == {settled[0]}, after
     assert max(peaks.values()) == peaks[2]
 
@@ -105,8 +108,8 @@ def heard_at_the_end(*voices):
     pipeline.transformer.register_forward_pre_hook(
         lambda _, __, given: heard.append(given["audio_hidden_states"]), with_kwargs=True
     )
-    options = {"num_inference_steps": 1, "audio_guidance_scale": 1.0}
-    for _ in pipeline(PICTURE, "a man", voices, **options):
+    options = SampleOptions(Guidance(1.0, 1.0), num_inference_steps=1)
+    for _ in pipeline(PICTURE, "a man", voices, options=options):
         pass
     return heard[-1]
 

@@ -15,10 +15,10 @@ pytest.importorskip("cv2")
 from toy import toy_pipeline
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.diffusion.encoders import LruCache
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
-from multitalk.engines.diffusion.pipeline import Recent
-from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel
 
@@ -34,8 +34,8 @@ class EndError(Exception):
 @pytest.fixture(scope="module")
 def engine():
     pipeline = toy_pipeline()
-    pipeline._prompts, pipeline._pictures = Recent(PROMPTS), Recent(PICTURES)
-    outfit = Outfit(pipeline.transformer, Path("network"))
+    pipeline._prompt_cache, pipeline._picture_cache = LruCache(PROMPTS), LruCache(PICTURES)
+    outfit = LoraProfiles(pipeline.transformer, Path("network"))
     return DiffusionEngine(pipeline, PLANS, outfit, step_cache_threshold=0.3)
 
 
@@ -117,15 +117,15 @@ def test_nothing_of_a_job_outlives_it(engine, from_here):
         for number in (1001, 1002):  # so that the same is remembered each time
             whole(engine, number)
         counts.append((*held(), of_a_job))
-        assert len(pipeline._prompts._kept) == PROMPTS
-        assert len(pipeline._pictures._kept) == PICTURES
+        assert len(pipeline._prompt_cache._entries) == PROMPTS
+        assert len(pipeline._picture_cache._entries) == PICTURES
     assert counts[1] == counts[2]
     assert counts[-1][2:] == (0, 0)
 
 
 def test_what_jobs_share_is_encoded_once(engine):
     calls, pipeline = [], engine.loaded[0].pipeline
-    pipeline._prompts._kept.clear()  # of earlier jobs
+    pipeline._prompt_cache._entries.clear()  # of earlier jobs
     hooks = [
         encoder.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
         for encoder in (pipeline.text_encoder, pipeline.image_encoder)

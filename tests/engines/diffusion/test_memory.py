@@ -4,6 +4,7 @@ import logging
 import math
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,10 +21,10 @@ from toy import toy_pipeline, toy_transformer
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion import engine as engine_module
-from multitalk.engines.diffusion import memory
+from multitalk.engines.diffusion import loading, memory, offload
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory import Placement, devices_of, place
+from multitalk.engines.diffusion.memory import Placement
 from multitalk.engines.diffusion.memory_plan import (
     GIB,
     PLANS,
@@ -32,8 +33,8 @@ from multitalk.engines.diffusion.memory_plan import (
     network_bytes,
     working_bytes,
 )
-from multitalk.engines.diffusion.offload import ALIGNMENT, pack
-from multitalk.engines.diffusion.profiles import Outfit
+from multitalk.engines.diffusion.offload import ALIGNMENT, devices_of, pack, place
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.vae import (
     VaeCodec,
     use_channels_last,
@@ -152,7 +153,7 @@ def test_a_system_that_locks_no_more_pages_streams_without(monkeypatch, caplog):
     def refuse(*_, **__):
         raise torch.AcceleratorError("CUDA error: out of memory")
 
-    monkeypatch.setattr(memory, "pack", refuse)
+    monkeypatch.setattr(offload, "pack", refuse)
     pipeline = toy_pipeline()
     place(pipeline, STREAMED, CPU)
     assert "no page-locked memory, steps are slow" in caplog.text
@@ -168,7 +169,7 @@ def talk(engine, resolution):
 
 def engine_in(room, pipeline=None):
     pipeline = pipeline or toy_pipeline()
-    outfit = Outfit(pipeline.transformer, engine_module.Path("network"))
+    outfit = LoraProfiles(pipeline.transformer, Path("network"))
     return DiffusionEngine(pipeline, room.plans(), outfit, room=room)
 
 
@@ -233,7 +234,7 @@ def test_in_tiles_both_ways_are_in_tiles(monkeypatch):
 
 
 def test_no_room_while_loading_leads_to_the_next_plan(weights, monkeypatch, caplog):
-    tried, really = [], engine_module._opened
+    tried, really = [], loading.load_for_plan
 
     def opened(weights, files, plan, room, settings):
         tried.append(plan)
@@ -241,8 +242,8 @@ def test_no_room_while_loading_leads_to_the_next_plan(weights, monkeypatch, capl
             raise torch.OutOfMemoryError
         return really(weights, files, plan, room, settings)
 
-    monkeypatch.setattr(engine_module, "_opened", opened)
-    monkeypatch.setattr(engine_module.gc, "collect", lambda: None)  # slow, and nothing was loaded
+    monkeypatch.setattr(engine_module, "load_for_plan", opened)
+    monkeypatch.setattr(loading.gc, "collect", lambda: None)  # slow, and nothing was loaded
     engine = load_engine("diffusion", settings=Settings(weights=weights))
     assert tried == list(PLANS)
     assert engine.loaded[0].plan == STREAMED
@@ -266,7 +267,7 @@ def test_a_host_without_memory_for_it_is_not_asked_to_take_the_transformer_back(
     room = room_for(STREAMED, "480p", host_bytes=1)
     placement = Placement(pipeline, PLANS[1:], "cpu", room=room)
     monkeypatch.setattr(
-        memory, "_networks", lambda _: [("transformer", torch.nn.Linear(1, 1, device="meta"))]
+        memory, "networks", lambda _: [("transformer", torch.nn.Linear(1, 1, device="meta"))]
     )
     monkeypatch.setattr(torch.nn.Linear, "device", torch.device("meta"), raising=False)
 
@@ -316,13 +317,14 @@ def card(weights, monkeypatch):
     """A GPU and a host of so many GiB, for weights of the published 8-bit set's size."""
 
     def fake(free, host, processes=1):
-        monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+        for module in (engine_module, loading):
+            monkeypatch.setattr(module, "has_gpu", lambda: True)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free * GIB), 0))
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-        monkeypatch.setattr(engine_module, "available_bytes", lambda: host * GIB)
-        monkeypatch.setattr(engine_module, "network_bytes", lambda *_, **__: IN_8_BITS)
+        monkeypatch.setattr(loading, "available_bytes", lambda: host * GIB)
+        monkeypatch.setattr(loading, "network_bytes", lambda *_, **__: IN_8_BITS)
         team = SimpleNamespace(world_size=processes, all_reduce_min=lambda value: value)
-        return engine_module._room(find_components(weights), Settings(), team)
+        return loading.measure_room(find_components(weights), Settings(), team)
 
     return fake
 
@@ -359,8 +361,8 @@ def test_on_a_gpu_weights_go_straight_to_it_as_each_plan_wants(card, weights, mo
         raise torch.OutOfMemoryError
 
     card(79, 64)
-    monkeypatch.setattr(engine_module, "load_pipeline", load)
-    monkeypatch.setattr(engine_module.gc, "collect", lambda: None)
+    monkeypatch.setattr(loading, "load_pipeline", load)
+    monkeypatch.setattr(loading.gc, "collect", lambda: None)
     with pytest.raises(EngineUnavailable, match="memory"):
         DiffusionEngine.load(weights, Settings())
     assert [options["devices"] for options in asked] == [

@@ -11,12 +11,11 @@ pytest.importorskip("transformers")
 
 import toy
 
+from multitalk.engines.diffusion.encoders import LruCache, clean_prompt
+from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.parallel import SingleProcess
-from multitalk.engines.diffusion.pipeline import (
-    MultiTalkPipeline,
-    Recent,
-    clean_prompt,
-)
+from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline
+from multitalk.engines.diffusion.sampler import SampleOptions
 from multitalk.engines.diffusion.segments import SegmentLengths, num_segments
 from multitalk.engines.diffusion.speakers import SpeakerOutOfSight
 from multitalk.engines.diffusion.vae import VaeCodec
@@ -30,8 +29,12 @@ def voice(num_frames, pitch=20):
     return np.sin(np.arange(num_frames * 640, dtype=np.float32) / pitch)
 
 
+def sampling(steps=2, *, text=1.0, audio=2.0):
+    return SampleOptions(Guidance(text, audio), steps, shift=3.0)
+
+
 def frames_of(pipeline, *voices, prompt="a man talks", **options):
-    segments = pipeline(PICTURE, prompt, voices, **{"num_inference_steps": 2, **options})
+    segments = pipeline(PICTURE, prompt, voices, **{"options": sampling(), **options})
     return np.concatenate([segment.frames for segment in segments])
 
 
@@ -46,14 +49,14 @@ def pipeline():
 
 @pytest.mark.parametrize("num_frames", [1, 2, 9, 10, 13, 14, 25])
 def test_a_talk_has_as_many_frames_as_its_voice(pipeline, num_frames):
-    frames = frames_of(pipeline, voice(num_frames)[:-5], num_inference_steps=1)
+    frames = frames_of(pipeline, voice(num_frames)[:-5], options=sampling(1))
     assert frames.shape == (num_frames, 32, 48, 3)
     assert frames.dtype == np.uint8
 
 
 def test_segments_come_one_by_one_before_later_ones_are_computed(pipeline):
     told = []
-    segments = pipeline(PICTURE, "", [voice(21)], num_inference_steps=3, watch=told.append)
+    segments = pipeline(PICTURE, "", [voice(21)], options=sampling(3), watch=told.append)
     assert not told
     number = seen = 0
     for segment in segments:
@@ -73,11 +76,13 @@ def test_the_last_window_is_as_short_as_it_needs(kind):
     pipeline.transformer.register_forward_pre_hook(
         lambda _, __, given: latents.append(given["hidden_states"].shape[2]), with_kwargs=True
     )
-    options = {"num_inference_steps": 1, "audio_guidance_scale": 1.0}
+    options = sampling(1, audio=1.0)
     talks = {}
     for shortest in (None, 9):
         lengths = SegmentLengths(17, 5, shortest)
-        talks[shortest] = frames_of(pipeline, voice(20), lengths=lengths, **options)
+        talks[shortest] = frames_of(
+            pipeline, voice(20), execution=Execution(lengths), options=options
+        )
     assert latents == [5, 5, 5, 3]
     assert [len(frames) for frames in talks.values()] == [20, 20]
     assert difference(talks[None][:17], talks[9][:17]) <= ONE_LEVEL
@@ -111,7 +116,7 @@ def test_a_talk_can_be_ended_after_each_encoder_step_and_decoding(part):
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        list(pipeline(PICTURE, "a man", [voice(13)], num_inference_steps=2, watch=end))
+        list(pipeline(PICTURE, "a man", [voice(13)], options=sampling(), watch=end))
     assert worked[-1] == part
     assert worked.count(part) == WORK[part]
 
@@ -168,13 +173,12 @@ def test_prompts_and_pictures_are_encoded_once():
     for encoder in (pipeline.text_encoder, pipeline.image_encoder):
         encoder.register_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     for scale in (2.0, 2.0, 1.0):
-        options = {"num_inference_steps": 1, "text_guidance_scale": scale}
-        frames_of(pipeline, voice(17), prompt="a man", **options)
+        frames_of(pipeline, voice(17), prompt="a man", options=sampling(1, text=scale))
     assert sorted(calls) == ["CLIPVisionModel", "UMT5EncoderModel", "UMT5EncoderModel"]
 
 
 def test_what_is_kept_is_bounded():
-    kept, made = Recent(2), []
+    kept, made = LruCache(2), []
 
     def make(name):
         return lambda: made.append(name) or name
@@ -338,7 +342,7 @@ def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
         ([], {}),
         ([np.zeros(0, np.float32)], {}),
         ([voice(1)], {"num_frames": 0}),
-        ([voice(1)], {"num_inference_steps": 0}),
+        ([voice(1)], {"options": sampling(0)}),
         ([voice(1)] * 2, {"boxes": [(0.0, 0.0, 9.0, 9.0)]}),
         ([voice(1)] * 2, {"boxes": [(0.0, 0.0, 50.0, 50.0), (8.0, 8.0, 8.0, 9.0)]}),
     ],

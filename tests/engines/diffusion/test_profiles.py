@@ -18,17 +18,17 @@ safetensors = pytest.importorskip("safetensors.torch")
 from publish import Publisher, publishable_pipeline
 from toy import toy_pipeline
 
-import multitalk.engines.diffusion.engine as engine_module
+from merged_lora import merge_lora
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
-from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.lora import merge_lora, read_lora
+from multitalk.engines.diffusion.loading import load_for_plan, load_pipeline
+from multitalk.engines.diffusion.lora import read_lora
 from multitalk.engines.diffusion.memory_plan import PLANS, Room
 from multitalk.engines.diffusion.profiles import (
     PROFILES,
-    Outfit,
-    offered,
-    picked,
+    LoraProfiles,
+    available_profiles,
+    choose_profile,
 )
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.registry import load_engine
@@ -135,32 +135,32 @@ def test_a_request_can_name_every_profile_and_no_other():
     ],
 )
 def test_what_is_offered_follows_from_the_files(network, files, expected):
-    assert names(offered(Path(network), files)) == expected
+    assert names(available_profiles(Path(network), files)) == expected
 
 
 def test_merged_weights_are_told_by_their_file_in_the_folder(tmp_path):
     (tmp_path / "quant_model_fp8_FusionX.safetensors").touch()
-    assert names(offered(tmp_path, [])) == ["fusionx"]
+    assert names(available_profiles(tmp_path, [])) == ["fusionx"]
     with pytest.raises(EngineUnavailable, match=f"take {LIGHTX2V.lora} out of MULTITALK_LORAS"):
-        offered(tmp_path, [LIGHTX2V.lora])
+        available_profiles(tmp_path, [LIGHTX2V.lora])
 
 
 def test_a_profile_is_picked_by_name_and_no_other_taken_in_its_place():
-    offer = offered(Path("transformer"), [FUSIONX.lora])
-    assert picked(None, offer) is FUSIONX
-    assert picked("quality", offer) is QUALITY
+    offer = available_profiles(Path("transformer"), [FUSIONX.lora])
+    assert choose_profile(None, offer) is FUSIONX
+    assert choose_profile("quality", offer) is QUALITY
     for name in ("lightx2v", "Quality", "fast"):
         with pytest.raises(InvalidRequest, match="it has fusionx, quality") as caught:
-            picked(name, offer)
+            choose_profile(name, offer)
         assert caught.value.field == "profile"
 
 
 def test_what_a_request_states_goes_before_its_profile():
-    assert QUALITY.stated(RenderOptions(seed=1)) == QUALITY
-    stated = QUALITY.stated(RenderOptions(seed=1, num_inference_steps=3, shift=4.0))
+    assert QUALITY.overridden_by(RenderOptions(seed=1)) == QUALITY
+    stated = QUALITY.overridden_by(RenderOptions(seed=1, num_inference_steps=3, shift=4.0))
     assert (stated.num_inference_steps, stated.shifts) == (3, {"480p": 4.0, "720p": 4.0})
     assert (stated.text_guidance_scale, stated.audio_guidance_scale) == (5.0, 4.0)
-    stated = FUSIONX.stated(RenderOptions(seed=1, text_guidance_scale=0.0))
+    stated = FUSIONX.overridden_by(RenderOptions(seed=1, text_guidance_scale=0.0))
     assert stated.text_guidance_scale == 0.0
 
 
@@ -194,10 +194,10 @@ def test_a_weight_set_says_what_its_network_was_distilled_for(loras, tmp_path):
 
     def opened(loras):
         settings = Settings(loras=loras)
-        return engine_module._opened(tmp_path, files, PLANS[0], room, settings)
+        return load_for_plan(tmp_path, files, PLANS[0], room, settings)
 
-    assert opened(loras[2:]).pipeline.takes_footage
-    assert names(opened(loras[2:]).outfit.profiles) == ["fusionx"]
+    assert opened(loras[2:])[0].takes_footage
+    assert names(opened(loras[2:])[1].profiles) == ["fusionx"]
     with pytest.raises(EngineUnavailable, match=f"take {loras[1].path.name} out of"):
         opened(loras[1:2])
 
@@ -230,7 +230,7 @@ def expected_frames(weights, merged):
     for lora in merged:
         change = read_lora(lora.path, pipeline.transformer)
         merge_lora(pipeline.transformer, change, scale=lora.scale)
-    outfit = Outfit(pipeline.transformer, Path("network"))
+    outfit = LoraProfiles(pipeline.transformer, Path("network"))
     return frames_of(DiffusionEngine(pipeline, PLANS, outfit))
 
 
@@ -288,7 +288,7 @@ def test_loras_work_beside_streamed_weights_in_8_bits(weights, loras, expected, 
 
 def test_in_16_bits_loras_are_in_16_bits_too(weights, loras, expected):
     pipeline = load_pipeline(weights, torch_dtype=torch.bfloat16)
-    engine = DiffusionEngine(pipeline, PLANS, Outfit(pipeline.transformer, Path("n"), loras))
+    engine = DiffusionEngine(pipeline, PLANS, LoraProfiles(pipeline.transformer, Path("n"), loras))
     half = frames_of(engine, profile="fusionx")
     assert {
         parameter.dtype

@@ -19,7 +19,7 @@ from multitalk.engines.base import (
     Speaker,
     unwatched,
 )
-from multitalk.engines.diffusion.saved_windows import WindowFile
+from multitalk.engines.diffusion.saved_windows import SavedWindows
 from multitalk.errors import InvalidRequest
 from multitalk.registry import load_engine
 from multitalk.settings import Settings
@@ -86,7 +86,7 @@ def test_with_the_same_prompt_and_seed_a_talk_goes_on_as_the_earlier_one_did(
     # What was kept is saved again, as it was, and so is what followed.
     about = engine._about(SCENE, how)
     for number in range(len(ENDS)):
-        ours, theirs = (WindowFile(path, len(ENDS), about)[number] for path in (again, file))
+        ours, theirs = (SavedWindows(path, len(ENDS), about)[number] for path in (again, file))
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
@@ -133,7 +133,7 @@ def test_a_talk_of_another_network_is_refused(engine, earlier):
     how = replace(OPTIONS, reuse=replace(MADE_OF, earlier=earlier[1], windows=1))
     about = {**engine._about(SCENE, how), "engine": "another"}
     with pytest.raises(InvalidRequest, match="made with another engine;"):
-        WindowFile(earlier[1], 1, about)
+        SavedWindows(earlier[1], 1, about)
 
 
 def test_more_windows_than_there_are_cannot_be_kept(engine, earlier):

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from multitalk.engines.diffusion.buckets import BUCKETS
 from multitalk.engines.diffusion.segments import (
-    AUDIO_REACH,
     SegmentLengths,
     num_segments,
     segments,
@@ -81,7 +80,7 @@ def test_published_lengths_end_with_a_short_segment(num_frames, conditioning, wi
 def test_whatever_a_window_hears_beyond_the_speech_is_silence(num_rows, lengths):
     speech = np.arange(1, num_rows + 1, dtype=np.float32)[:, None, None]
     for segment in segments(num_rows, lengths):
-        heard = speech_windows(speech, segment, after="silence")[..., 0, 0]
+        heard = speech_windows(speech, window_rows(segment, num_rows))[..., 0, 0]
         wanted = np.arange(segment.start, segment.stop)[:, None] + np.arange(-2, 3) + 1
         wanted = np.where(wanted > num_rows, 0, np.maximum(wanted, 1))  # the first row is repeated
         np.testing.assert_array_equal(heard, wanted)
@@ -90,7 +89,7 @@ def test_whatever_a_window_hears_beyond_the_speech_is_silence(num_rows, lengths)
 def test_windows_of_a_long_talk_hear_the_same_rows_moved_along():
     _, second, *later = segments(1000, SegmentLengths(21, 5))
     for segment in later:
-        rows, before = (window_rows(window, 2000, after="silence") for window in (segment, second))
+        rows, before = (window_rows(window, 2000) for window in (segment, second))
         np.testing.assert_array_equal(rows - before, segment.start - second.start)
 
 
@@ -106,26 +105,8 @@ def test_a_window_asks_a_track_for_what_it_hears_and_no_more():
             return np.zeros((rows.stop - rows.start, 1, 1), np.float32)
 
     for segment in segments(50, SegmentLengths(13, 5)):
-        speech_windows(Track(), segment, after="silence")
+        speech_windows(Track(), window_rows(segment, 30))
     assert asked == [(0, 15), (6, 23), (14, 30), (22, 30), (29, 30), (29, 30)]
-
-
-def reversed_after(num_rows, segment):
-    """The reference's way: the track made longer, the nearest row beyond its ends."""
-    rows = list(range(num_rows))
-    if segment.last and segment.stop >= num_rows:
-        rows += rows[-(segment.stop - num_rows + 3) :][::-1]
-    frames = np.arange(segment.start, segment.stop)[:, None] + np.arange(-AUDIO_REACH, 3)
-    return np.array(rows)[np.clip(frames, 0, len(rows) - 1)]
-
-
-@settings(deadline=None)
-@given(st.integers(1, 60), st.integers(1, 90), lengths())
-def test_reversed_speech_follows_in_the_last_window_only(num_rows, num_frames, lengths):
-    speech = np.arange(num_rows, dtype=np.float32)[:, None, None]
-    for segment in segments(num_frames, lengths):
-        heard = speech_windows(speech, segment, after="reversed")[..., 0, 0]
-        np.testing.assert_array_equal(heard, reversed_after(num_rows, segment))
 
 
 @pytest.mark.parametrize(("segment", "conditioning"), [(82, 25), (81, 24), (25, 25), (81, 0)])

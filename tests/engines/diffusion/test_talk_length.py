@@ -77,7 +77,8 @@ def talk(num_samples, kind):
             lambda _frame: STILL,
             num_frames=num_frames,
             lengths=lengths,
-            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0, continuation=continuation),
+            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0),
+            continuation=continuation,
             noise=lambda _: torch.zeros,
         ),
     )
@@ -162,7 +163,8 @@ def test_a_source_is_encoded_when_it_changes_and_not_again():
             source,
             num_frames=81 + 3 * 72 - 20,
             lengths=lengths,
-            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0, continuation=continue_infinitetalk),
+            options=SampleOptions(Guidance(1.0, 1.0), 1, 3.0),
+            continuation=continue_infinitetalk,
             noise=lambda _: torch.zeros,
         )
     )

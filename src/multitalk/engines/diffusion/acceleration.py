@@ -31,7 +31,7 @@ MOST_ERROR = 0.1
 logger = logging.getLogger(__name__)
 
 
-def hasten(
+def accelerate(
     transformer: MultiTalkTransformer3DModel, settings: Settings, *, is_shared: bool
 ) -> None:
     """Choose how a network computes. To be called before it is shared and brought to its place.

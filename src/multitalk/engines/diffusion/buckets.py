@@ -77,7 +77,7 @@ def choose_bucket(height: int, width: int, *, buckets: Buckets) -> Size:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Crop:
     """How a picture covers a bucket.
 
     Attributes:
@@ -92,26 +92,26 @@ class Placement:
     left: int
     size: Size
 
-    def cut(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The centre of resized pixels [H', W', ...]: [H, W, ...]."""
         height, width = self.size
         return pixels[self.top : self.top + height, self.left : self.left + width]
 
 
-def cover(source: Size, bucket: Size) -> Placement:
+def cover(source: Size, bucket: Size) -> Crop:
     """Place a picture of size `source` so that it covers the bucket around their common centre."""
     scale = max(bucket[0] / source[0], bucket[1] / source[1])
     height, width = math.ceil(scale * source[0]), math.ceil(scale * source[1])
     top, left = round((height - bucket[0]) / 2), round((width - bucket[1]) / 2)  # half to even
-    return Placement((height, width), top, left, bucket)
+    return Crop((height, width), top, left, bucket)
 
 
 def fit_picture(picture: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
     """Bring a picture to a bucket: uint8 RGB [h, w, 3] -> [H, W, 3]."""
-    placement = cover((picture.shape[0], picture.shape[1]), bucket)
-    height, width = placement.resized
+    crop = cover((picture.shape[0], picture.shape[1]), bucket)
+    height, width = crop.resized
     resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
-    return placement.cut(np.asarray(resized))
+    return crop.apply(np.asarray(resized))
 
 
 def fit_mask(mask: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
@@ -119,8 +119,8 @@ def fit_mask(mask: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
 
     The first two axes are rows and columns.
     """
-    placement = cover((mask.shape[0], mask.shape[1]), bucket)
-    return placement.cut(nearest(mask, placement.resized))
+    crop = cover((mask.shape[0], mask.shape[1]), bucket)
+    return crop.apply(nearest(mask, crop.resized))
 
 
 def nearest(mask: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:

@@ -67,7 +67,7 @@ class Guidance:
         return ("full", "prompt") if self.follows_audio else ("full",)
 
     @property
-    def asks_negative_prompt(self) -> bool:
+    def uses_negative_prompt(self) -> bool:
         """Whether some branch is given the negative prompt."""
         return not set(self.branches) <= PROMPTED
 

@@ -1,5 +1,6 @@
-"""Opens a directory of weights as a pipeline, whichever way it is laid out (see `weight_files`)."""
+"""Opens a directory of weights, in any layout that `weights.locate` finds, for a memory plan."""
 
+import gc
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,21 @@ from multitalk.engines.diffusion.convert_encoders import (
     load_vae,
 )
 from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
+from multitalk.engines.diffusion.memory_plan import (
+    MemoryPlan,
+    Room,
+    VaeDtype,
+    available_bytes,
+    network_bytes,
+)
+from multitalk.engines.diffusion.offload import devices_of, has_gpu
+from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
+from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.state_dict import check_readable
+from multitalk.engines.diffusion.vae import use_channels_last
+from multitalk.errors import EngineUnavailable
+from multitalk.settings import Settings
 from multitalk.weights.locate import (
     CONFIG_NAME,
     CheckpointMismatch,
@@ -37,13 +51,15 @@ from multitalk.weights.locate import (
 )
 from multitalk.weights.sets import Kind
 
+SHOWN_PROBLEMS = 3
+DTYPES: dict[VaeDtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOKENIZER_NAME = "tokenizer.json"
 CONFIG_KEYS = ("kind", "segment_frames", "conditioning_frames", "sizes")
 CONDITIONING_FRAMES: dict[Kind, int] = {"multitalk": 25, "infinitetalk": 9}  # as trained
-# Replaces what is masked in training, and nothing otherwise.
-MAY_BE_ABSENT = frozenset({"masked_spec_embed"})
-# What wav2vec 2.0 was trained with, and nothing else.
-MAY_BE_LEFT = ("quantizer.", "project_hid.", "project_q.", "lm_head.", "masked_spec_embed")
+# Used in training only.
+OPTIONAL_KEYS = frozenset({"masked_spec_embed"})
+# Of wav2vec 2.0, used in training only.
+UNUSED_KEYS = ("quantizer.", "project_hid.", "project_q.", "lm_head.", "masked_spec_embed")
 
 Devices = Mapping[str, str | torch.device]
 
@@ -58,30 +74,29 @@ def load_pipeline(
     weight_set: str | None = None,
     devices: Devices | None = None,
 ) -> MultiTalkPipeline:
-    """Open all components, from files only.
+    """Open all components, without network access.
 
     Args:
-        directory: Of weights, as `find_components` knows them.
-        torch_dtype: Of the transformer and of the text encoder, but for weights in 8 bits, which
-            stay so. CLIP and wav2vec 2.0 are float32, as Wan's own code and diffusers run them.
+        directory: Of weights, in a layout of `find_components`.
+        torch_dtype: Of the transformer and of the text encoder; weights in 8 bits keep theirs. CLIP
+            and wav2vec 2.0 are float32, as in Wan's own code and diffusers.
         vae_dtype: Of the VAE.
-        weight_set: Which one, where several are there.
-        devices: Where a component goes, by its name; the others go to the CPU. Values go from the
-            file to the device one tensor at a time.
+        weight_set: Its name, where several are there.
+        devices: By component; the others are loaded to the CPU. Tensors are copied from the file to
+            the device one at a time.
 
     Raises:
-        CheckpointMismatch: Says every file that is missing, or what is wrong with the first
-            component that is not whole.
-        OutOfMemoryError: PyTorch's: a device has no room.
+        CheckpointMismatch: Lists every missing file, or what is wrong with the first component that
+            is not whole.
+        OutOfMemoryError: PyTorch's.
     """
     for library in (diffusers_logging, transformers_logging):
-        library.disable_progress_bar()  # a worker's log is no terminal
+        library.disable_progress_bar()  # the log is no terminal
     files = find_components(directory, weight_set)
-    places = devices or {}
     components: dict[str, Any] = {}
     for name, load in _loaders(files, torch_dtype, vae_dtype).items():
         try:
-            components[name] = load(places.get(name, "cpu"))
+            components[name] = load((devices or {}).get(name, "cpu"))
         except CheckpointMismatch as error:
             problems = (f"{name}: {problem}" for problem in error.problems)
             raise CheckpointMismatch(problems) from error
@@ -100,7 +115,7 @@ def load_pipeline(
 def _loaders(
     files: ComponentFiles, torch_dtype: torch.dtype, vae_dtype: torch.dtype
 ) -> dict[str, Callable[[str | torch.device], object]]:
-    """How each is opened, the small ones first: what is wrong with them is said soon."""
+    """Functions that open each component, small ones first, so that their errors come soon."""
     return {
         "tokenizer": lambda _: _load_tokenizer(files.tokenizer),
         "image_processor": lambda _: _load_image_processor(files.image_processor),
@@ -142,12 +157,14 @@ def _load_transformer(
 
 
 def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer as its file has it: the library's T5 class would rebuild it without parts."""
+    """The tokenizer of a file, unchanged: the library's T5 class would drop parts of it."""
     file = folder / TOKENIZER_NAME
     if not file.exists():
         raise CheckpointMismatch([f"{TOKENIZER_NAME}: missing file"])
     content = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or "model" not in content:  # the library's error has no class
+    if (
+        not isinstance(content, dict) or "model" not in content
+    ):  # the library raises a bare Exception
         raise CheckpointMismatch([f"{TOKENIZER_NAME}: no tokenizer"])
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
@@ -159,13 +176,13 @@ def _load_image_processor(folder: Path | None) -> CLIPImageProcessorPil:
 
 
 def _text_network(folder: Path) -> Any:
-    """The class that wrote a folder."""
+    """The class that saved a folder."""
     config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
     return QuantizedUMT5EncoderModel if "weight_storage" in config else UMT5EncoderModel
 
 
 def _load(network: Any, folder: Path, device: str | torch.device, **options: object) -> object:
-    """Open one network; the libraries would only warn of weights that do not fit."""
+    """Open a network; the libraries would only warn of weights that do not fit."""
     check_readable(folder.glob("*.safetensors"))
     with _quiet_library():
         loaded, report = network.from_pretrained(
@@ -175,10 +192,10 @@ def _load(network: Any, folder: Path, device: str | torch.device, **options: obj
             ignore_mismatched_sizes=True,
             **options,
         )
-    missing = sorted(set(report["missing_keys"]) - MAY_BE_ABSENT)
+    missing = sorted(set(report["missing_keys"]) - OPTIONAL_KEYS)
     problems = [f"{key}: missing tensor" for key in missing]
     for key in sorted(report["unexpected_keys"]):
-        if not key.startswith(MAY_BE_LEFT):
+        if not key.startswith(UNUSED_KEYS):
             problems.append(f"{key}: unknown tensor")
     for key, found, expected in sorted(report["mismatched_keys"]):
         problems.append(f"{key}: shape {list(found)}, not {list(expected)}")
@@ -189,7 +206,7 @@ def _load(network: Any, folder: Path, device: str | torch.device, **options: obj
 
 @contextmanager
 def _quiet_library() -> Iterator[None]:
-    """Without the table that transformers logs of every key it does not use: we judge them."""
+    """Without the table of unused keys that transformers logs."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
@@ -199,9 +216,93 @@ def _quiet_library() -> Iterator[None]:
 
 
 def _config(files: ComponentFiles) -> dict[str, Any]:
-    """How segments follow one another: by the kind, and by what our `save_pretrained` wrote."""
+    """Lengths and sizes of segments: by the kind, and by what `save_pretrained` wrote."""
     config = {"kind": files.kind, "conditioning_frames": CONDITIONING_FRAMES[files.kind]}
     if files.pipeline_index is None:
         return config
     written = json.loads(files.pipeline_index.read_text(encoding="utf-8"))
     return config | {key: written[key] for key in CONFIG_KEYS if key in written}
+
+
+def find_files(weights: Path, settings: Settings) -> ComponentFiles:
+    """The files of the weight set that the settings name, or of the first that is whole.
+
+    Raises:
+        EngineUnavailable: None is.
+    """
+    try:
+        return find_components(weights, settings.weight_set)
+    except CheckpointMismatch as error:
+        raise _unusable(error) from error
+
+
+def measure_room(
+    files: ComponentFiles, settings: Settings, group: SingleProcess | ProcessGroup
+) -> Room:
+    """Memory of the GPU that has the least, and this process's share of the host's."""
+    vae_dtype: VaeDtype = "bfloat16" if has_gpu() else "float32"
+    if settings.vae_dtype != "auto":
+        vae_dtype = settings.vae_dtype
+    sizes = network_bytes(
+        files,
+        float_bytes=2 if has_gpu() else 4,
+        vae_float_bytes=4 if vae_dtype == "float32" else 2,
+        loras=[lora.path for lora in settings.loras],
+    )
+    free = torch.cuda.mem_get_info()[0] if has_gpu() else float("inf")
+    return Room(
+        sizes,
+        group.all_reduce_min(free),
+        vae_dtype,
+        group.all_reduce_min(available_bytes() / group.world_size),
+        in_strips=group.world_size > 1,
+    )
+
+
+def load_for_plan(
+    weights: Path, files: ComponentFiles, plan: MemoryPlan, room: Room, settings: Settings
+) -> tuple[MultiTalkPipeline, LoraProfiles]:
+    """A directory of weights on the devices of a plan, with its LoRAs.
+
+    Raises:
+        EngineUnavailable: The weights are not whole, or a LoRA does not fit them.
+        OutOfMemoryError: PyTorch's.
+    """
+    on_gpu = has_gpu()
+    try:
+        pipeline = load_pipeline(
+            weights,
+            torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
+            vae_dtype=DTYPES[room.vae_dtype],
+            weight_set=settings.weight_set,
+            devices=devices_of(plan, "cuda") if on_gpu else None,
+        )
+    except CheckpointMismatch as error:
+        raise _unusable(error) from error
+    if on_gpu and room.vae_dtype == "bfloat16":
+        use_channels_last(pipeline.vae)
+    loras = LoraProfiles(
+        pipeline.transformer, files.transformer, settings.loras, distilled_for=files.profile
+    )
+    return pipeline, loras
+
+
+def plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:
+    """The plans that are left after one ran out of memory while loading.
+
+    Raises:
+        EngineUnavailable: None is left.
+    """
+    logger.warning("out of memory while loading for the plan: %s", plans[0])
+    gc.collect()  # what was loaded before memory ran out
+    if has_gpu():
+        torch.cuda.empty_cache()
+    if len(plans) == 1:
+        raise EngineUnavailable("diffusion_out_of_memory", field="engine")
+    return plans[1:]
+
+
+def _unusable(error: CheckpointMismatch) -> EngineUnavailable:
+    logger.warning("unusable weights: %s", error)
+    shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
+    return EngineUnavailable("diffusion_weights_unusable", field="engine", problems=shown)

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from safetensors import SafetensorError
@@ -128,45 +127,23 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     return lora
 
 
-def merge_lora(model: nn.Module, lora: Lora, *, scale: float) -> None:
-    """Change the model's weights for good. Weights in 8 bits cannot be: attach to those.
-
-    Raises:
-        LoraMismatch: The file changes weights that are held in 8 bits; nothing was changed.
-    """
-    modules = {name: base_layer(model.get_submodule(name)) for name in lora}
-    _refuse_8_bits(
-        modules[name]
-        for name, change in lora.items()
-        if change.up is not None or "weight" in change.differences
-    )
-    with torch.no_grad():
-        for name, change in lora.items():
-            if change.down is not None and change.scaled_up is not None:
-                device = modules[name].weight.device
-                up, down = change.scaled_up.to(device), change.down.to(device)
-                _add(modules[name].weight, up.float() @ down.float(), scale)
-            for parameter, difference in change.differences.items():
-                _add(getattr(modules[name], parameter), difference, scale)
-
-
 class AttachedLoras:
-    """LoRAs that work on a model until they are detached; a context manager.
+    """LoRAs beside a model's weights, which can be enabled and disabled at any time.
 
-    Pairs become adapters of the library's, beside the weights, whatever those are held in.
-    Differences are added to the parameters, whose values before that are kept. LoRAs are to be
-    attached before layerwise casting and offloading; they can be switched at any time.
+    Pairs become the library's adapters, whatever the weights are stored as. Differences are added
+    to the parameters, whose original values are kept. LoRAs are to be attached before layerwise
+    casting and offloading.
     """
 
     def __init__(self, model: MultiTalkTransformer3DModel) -> None:
-        """Begin with a model without LoRAs."""
+        """Start with a model without LoRAs."""
         self._model = model
         self._adapters: list[str | None] = []  # by LoRA; None for one without pairs
         self._differences: list[list[tuple[nn.Parameter, torch.Tensor, float]]] = []
         self._before: dict[nn.Parameter, torch.Tensor] = {}
 
     def add(self, lora: Lora, *, scale: float) -> None:
-        """Attach one more; all that are attached work.
+        """Attach a LoRA, and enable all of them.
 
         Raises:
             LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing changed.
@@ -199,15 +176,15 @@ class AttachedLoras:
         for changed, _, _ in differences:
             self._before.setdefault(changed, changed.detach().clone())
         self._differences.append(differences)
-        self.use(range(len(self._adapters)))
+        self.enable(range(len(self._adapters)))
 
-    def use(self, wanted: Collection[int]) -> None:
-        """Let only some of them work.
+    def enable(self, numbers: Collection[int]) -> None:
+        """Enable some of the LoRAs, and disable the others.
 
         Args:
-            wanted: Their numbers, in the order in which they were attached, from 0.
+            numbers: In the order in which they were attached, from 0.
         """
-        adapters = [self._adapters[number] for number in sorted(wanted)]
+        adapters = [self._adapters[number] for number in sorted(numbers)]
         names = [adapter for adapter in adapters if adapter is not None]
         if names:
             self._model.enable_lora()
@@ -217,51 +194,9 @@ class AttachedLoras:
         with torch.no_grad():
             for parameter, values in self._before.items():
                 parameter.copy_(values)
-            for number in sorted(wanted):
+            for number in sorted(numbers):
                 for parameter, difference, scale in self._differences[number]:
-                    _add(parameter, difference, scale)
-
-    def detach(self) -> None:
-        """Give the model back as it was, bit for bit."""
-        self.use(())
-        if any(self._adapters):
-            self._model.unload_lora()
-        self._adapters.clear()
-        self._differences.clear()
-        self._before.clear()
-
-    def __enter__(self) -> "AttachedLoras":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.detach()
-
-
-def attach_loras(
-    model: MultiTalkTransformer3DModel, loras: Iterable[tuple[Lora, float]]
-) -> AttachedLoras:
-    """Let LoRAs work on a model, whatever its weights are held in.
-
-    Args:
-        model: A model without LoRAs.
-        loras: Each with its scale.
-
-    Raises:
-        LoraMismatch: A whole difference of a weight that is held in 8 bits; nothing was changed.
-    """
-    attached = AttachedLoras(model)
-    try:
-        for lora, scale in loras:
-            attached.add(lora, scale=scale)
-    except LoraMismatch:
-        attached.detach()
-        raise
-    return attached
+                    add_scaled(parameter, difference, scale)
 
 
 def base_layer(module: nn.Module) -> nn.Module:
@@ -344,7 +279,7 @@ def _refuse_8_bits(changed: Iterable[nn.Module]) -> None:
         raise LoraMismatch([f"{count} weights to be changed are held in 8 bits"])
 
 
-def _add(parameter: torch.Tensor, difference: torch.Tensor, scale: float) -> None:
-    """In float32, so that bfloat16 weights are rounded once."""
+def add_scaled(parameter: torch.Tensor, difference: torch.Tensor, scale: float) -> None:
+    """Add a scaled difference in place, in float32, so that bfloat16 weights are rounded once."""
     added = parameter.float() + scale * difference.to(parameter.device).float()
     parameter.copy_(added.to(parameter.dtype))

@@ -139,12 +139,12 @@ class MemoryPlan:
 
     Attributes:
         name: For the operator.
-        visiting: Come to the GPU while they work.
-        streamed: Come block by block, each while the one before works.
+        offloaded: Copied to the GPU while they work.
+        streamed: Copied block by block, each while the one before works.
     """
 
     name: str
-    visiting: frozenset[str] = frozenset()
+    offloaded: frozenset[str] = frozenset()
     streamed: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
@@ -152,12 +152,12 @@ class MemoryPlan:
         return self.name
 
     def gpu_bytes(self, sizes: Mapping[str, NetworkBytes], working_bytes: int) -> int:
-        """GPU memory for networks of these sizes, while a step or the largest visitor works."""
-        away = self.visiting | self.streamed
+        """GPU memory for networks of these sizes, at the peak of a step or of an encoder."""
+        away = self.offloaded | self.streamed
         staying = sum(size.whole for name, size in sizes.items() if name not in away)
         blocks = sum(sizes[name].streamed for name in self.streamed & sizes.keys())
-        visitors = [sizes[name].whole for name in self.visiting & sizes.keys()]
-        return staying + max([blocks + working_bytes, *visitors]) + HEADROOM_BYTES
+        offloaded = [sizes[name].whole for name in self.offloaded & sizes.keys()]
+        return staying + max([blocks + working_bytes, *offloaded]) + HEADROOM_BYTES
 
     def host_bytes(self, sizes: Mapping[str, NetworkBytes], *, pinned: bool = True) -> int:
         """Main memory beside mapped files, which the system takes back where it is short.
@@ -166,19 +166,19 @@ class MemoryPlan:
             sizes: Of the networks.
             pinned: Whether what is streamed lies in page-locked memory; else it stays in its file.
         """
-        visitors = sum(sizes[name].converted for name in self.visiting & sizes.keys())
+        offloaded = sum(sizes[name].converted for name in self.offloaded & sizes.keys())
         streamed = [sizes[name] for name in self.streamed & sizes.keys()]
         if pinned:
-            return HOST_BYTES + visitors + sum(size.whole for size in streamed)
-        return HOST_BYTES + visitors + sum(size.converted + size.streamed for size in streamed)
+            return HOST_BYTES + offloaded + sum(size.whole for size in streamed)
+        return HOST_BYTES + offloaded + sum(size.converted + size.streamed for size in streamed)
 
 
 PLANS = (
     MemoryPlan("resident"),
-    MemoryPlan("encoders-visit", visiting=frozenset({"text_encoder", "image_encoder"})),
+    MemoryPlan("encoders-visit", offloaded=frozenset({"text_encoder", "image_encoder"})),
     MemoryPlan(
         "streamed",
-        visiting=frozenset({"text_encoder", "image_encoder", "audio_encoder"}),
+        offloaded=frozenset({"text_encoder", "image_encoder", "audio_encoder"}),
         streamed=frozenset({"transformer"}),
     ),
 )
@@ -267,7 +267,7 @@ class Room:
             return f"{said}, or {less / GIB:.1f} and is slow: nothing is page-locked"
         return f"{said}, more than is free"
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """What fits, for the log and for `multitalk doctor`."""
         first = self.plans()[0]
         parts = [f"{self.free_bytes / GIB:.1f} GiB of GPU memory free"]

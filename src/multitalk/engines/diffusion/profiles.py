@@ -20,16 +20,16 @@ from multitalk.schema import ProfileName
 from multitalk.schema.validation import brief
 from multitalk.settings import LoraFile
 
-# What a request may state itself, by the name of the field.
-STATED = (
+# Fields of a request that override the profile's.
+OVERRIDABLE = (
     "num_inference_steps",
     "text_guidance_scale",
     "audio_guidance_scale",
     "negative_prompt",
 )
-# A text scale above 1 pushes every frame away from what this says. The published pipeline has one
-# of this meaning, which it takes where none is stated.
-UNWANTED = (
+# A text scale above 1 pushes every frame away from this prompt. The published pipeline has one of
+# this meaning as its default.
+NEGATIVE_PROMPT = (
     "low quality, a blurred picture, block artefacts and noise, dull grey or overexposed colours, "
     "a motionless picture, a painting, subtitles, written words, a logo or watermark, a twisted or "
     "ugly face, malformed hands, missing, merged or too many fingers, misshapen or too many limbs, "
@@ -42,15 +42,15 @@ class Profile:
     """A named schedule.
 
     Attributes:
-        name: As a request says it.
+        name: In requests.
         num_inference_steps: Of each segment.
-        text_guidance_scale: 1 asks the network half as often.
+        text_guidance_scale: 1 needs half as many forwards.
         audio_guidance_scale: Likewise.
         shifts: Of the timesteps, by resolution.
         negative_prompt: What the video must not show.
-        lora: The published file that it needs, where its weights are not merged in; None for the
-            weights as they were trained.
-        distilled: The word in that file's name that tells it.
+        lora: The published file that it needs, unless its weights are merged into the network; None
+            for the weights as trained.
+        distilled: A word in that file's name.
     """
 
     name: ProfileName
@@ -62,22 +62,24 @@ class Profile:
     lora: str | None = None
     distilled: str | None = None
 
-    def owns(self, file: str) -> bool:
+    def matches(self, file: str) -> bool:
         """Whether a file of weights, by its name, is distilled for this profile."""
         return self.distilled is not None and self.distilled in file.casefold()
 
-    def stated(self, options: RenderOptions) -> "Profile":
-        """The profile, but for what a request states itself."""
-        stated = {
-            name: getattr(options, name) for name in STATED if getattr(options, name) is not None
+    def overridden_by(self, options: RenderOptions) -> "Profile":
+        """The profile with the values that a request states itself."""
+        values = {
+            name: getattr(options, name)
+            for name in OVERRIDABLE
+            if getattr(options, name) is not None
         }
         shifts = self.shifts
         if options.shift is not None:
             shifts = dict.fromkeys(shifts, options.shift)
-        return replace(self, shifts=shifts, **stated)
+        return replace(self, shifts=shifts, **values)
 
 
-# All that there are, in the order in which a worker takes one, where the request names none.
+# The first one that the weights allow is the default.
 PROFILES = (
     Profile(
         "fusionx",
@@ -112,12 +114,12 @@ PROFILES = (
         text_guidance_scale=5.0,
         audio_guidance_scale=4.0,
         shifts={"480p": 7.0, "720p": 11.0},
-        negative_prompt=UNWANTED,
+        negative_prompt=NEGATIVE_PROMPT,
     ),
 )
 
 
-def offered(
+def available_profiles(
     network: Path, loras: Sequence[str], *, distilled_for: str | None = None
 ) -> tuple[Profile, ...]:
     """The profiles that weights and LoRAs allow, the default one first; at least one.
@@ -125,7 +127,7 @@ def offered(
     Args:
         network: The transformer's file, or the folder of its files.
         loras: Names of the LoRA files.
-        distilled_for: The name of the weights' own profile, where more than their name says it.
+        distilled_for: Name of the profile by the weight set; else file names show it.
 
     Raises:
         EngineUnavailable: A LoRA for a profile, where the weights have one merged in already.
@@ -134,34 +136,36 @@ def offered(
     merged = tuple(
         profile
         for profile in PROFILES
-        if profile.name == distilled_for or any(map(profile.owns, files))
+        if profile.name == distilled_for or any(map(profile.matches, files))
     )
     if not merged:
         return tuple(
-            profile for profile in PROFILES if profile.lora is None or any(map(profile.owns, loras))
+            profile
+            for profile in PROFILES
+            if profile.lora is None or any(map(profile.matches, loras))
         )
     for lora in loras:
-        if any(profile.owns(lora) for profile in PROFILES):
+        if any(profile.matches(lora) for profile in PROFILES):
             raise EngineUnavailable(
                 "lora_on_merged_weights", field="engine", file=lora, merged=merged[0].name
             )
     return merged
 
 
-def picked(name: str | None, offer: Iterable[Profile]) -> Profile:
-    """The profile of that name, or the default one.
+def choose_profile(name: str | None, profiles: Iterable[Profile]) -> Profile:
+    """The profile of a name, or the default one.
 
     Raises:
-        InvalidRequest: There is none of that name in the offer.
+        InvalidRequest: There is none of that name.
     """
-    profiles = {profile.name: profile for profile in offer}
+    by_name = {profile.name: profile for profile in profiles}
     if name is None:
-        return next(iter(profiles.values()))
-    if name not in profiles:
+        return next(iter(by_name.values()))
+    if name not in by_name:
         raise InvalidRequest(
-            "profile_not_offered", field="profile", value=brief(name), names=", ".join(profiles)
+            "profile_not_offered", field="profile", value=brief(name), names=", ".join(by_name)
         )
-    return profiles[name]
+    return by_name[name]
 
 
 SHOWN_PROBLEMS = 3
@@ -169,10 +173,10 @@ SHOWN_PROBLEMS = 3
 logger = logging.getLogger(__name__)
 
 
-class Outfit:
-    """The profiles of one network, and its LoRAs.
+class LoraProfiles:
+    """The profiles of a network, and the operator's LoRAs, switched by job.
 
-    A LoRA whose file bears a profile's name works in that profile only; any other works in all.
+    A LoRA whose file name has a profile's word works in that profile only; any other in all.
 
     Attributes:
         profiles: That a request can name, the default one first.
@@ -186,19 +190,19 @@ class Outfit:
         *,
         distilled_for: str | None = None,
     ) -> None:
-        """Attach the LoRAs. To be called before the network is brought to its place.
+        """Attach the LoRAs. To be called before the network is moved to its device.
 
         Args:
-            transformer: Bears no LoRA yet.
+            transformer: Without LoRAs.
             network: The file or folder that it was opened from.
             loras: To attach.
-            distilled_for: The name of the network's own profile, where its weight set says it.
+            distilled_for: Name of the network's own profile, by its weight set.
 
         Raises:
             EngineUnavailable: A LoRA does not fit the network, or the weights' own profile.
         """
         names = [lora.path.name for lora in loras]
-        self.profiles = offered(network, names, distilled_for=distilled_for)
+        self.profiles = available_profiles(network, names, distilled_for=distilled_for)
         self._attached = AttachedLoras(transformer)
         for lora in loras:
             try:
@@ -209,19 +213,19 @@ class Outfit:
                 raise EngineUnavailable(
                     "lora_unusable", field="engine", file=lora.path.name, problems=problems
                 ) from error
-        owners = [[profile for profile in PROFILES if profile.owns(name)] for name in names]
-        self._of_profile = {
+        owners = [[profile for profile in PROFILES if profile.matches(name)] for name in names]
+        self._active = {
             profile.name: [i for i, own in enumerate(owners) if not own or profile in own]
             for profile in self.profiles
         }
         logger.info("profiles: %s", ", ".join(profile.name for profile in self.profiles))
 
-    def put_on(self, name: str | None) -> Profile:
-        """Turn on the LoRAs of a profile, or of the default one, and the others off.
+    def activate(self, name: str | None) -> Profile:
+        """Enable the LoRAs of a profile, or of the default one, and disable the others.
 
         Raises:
             InvalidRequest: There is no such profile here.
         """
-        profile = picked(name, self.profiles)
-        self._attached.use(self._of_profile[profile.name])
+        profile = choose_profile(name, self.profiles)
+        self._attached.enable(self._active[profile.name])
         return profile

@@ -6,7 +6,8 @@ The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` f
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -27,8 +28,8 @@ from multitalk.engines.diffusion.segments import (
 SMALLEST_SIGMA = 0.001  # of the last step's input, before the shift: 1 of 1000 training steps
 
 Shape = tuple[int, ...]
-Noise = Callable[[Shape], Tensor]  # standard normal, float32, where the latents live
-NoiseOf = Callable[[int], Noise]  # of a talk's segments, by their index
+Noise = Callable[[Shape], Tensor]  # standard normal, float32, on the latents' device
+SegmentNoise = Callable[[int], Noise]  # by the index of the segment
 
 
 class Denoiser(Protocol):
@@ -84,7 +85,7 @@ def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscret
     return scheduler
 
 
-def seeded_noise(seed: int, device: torch.device | str = "cpu") -> NoiseOf:
+def seeded_noise(seed: int, device: torch.device | str = "cpu") -> SegmentNoise:
     """Noise that is the same on every device, drawn on the CPU, and whatever the segments before.
 
     A segment's does not depend on how the earlier ones were made, so that a talk that begins with
@@ -111,6 +112,7 @@ def sample_segment(
     num_inference_steps: int,
     shift: float,
     noise: Noise,
+    on_step: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     """Denoise one segment.
 
@@ -121,7 +123,8 @@ def sample_segment(
         guidance: Which branches are asked, and how they are combined.
         num_inference_steps: At least 1.
         shift: Of the schedule; larger spends more steps on coarse structure.
-        noise: First asked for the whole segment, then for the given latents of each step.
+        noise: Drawn for the whole segment, then for the given latents of each step.
+        on_step: Called before each step with its index.
 
     Returns:
         Clean latents, float32 [16, t, h, w].
@@ -131,9 +134,11 @@ def sample_segment(
     latents = noise(shape)
     if given is not None:
         latents = given.impose(latents, sigmas[0], noise)
-    for timestep, sigma_after in zip(scheduler.timesteps, sigmas[1:], strict=True):
-        asked = denoise(latents, timestep, guidance.branches)
-        predictions = {branch: velocity.float() for branch, velocity in asked.items()}
+    steps = zip(scheduler.timesteps, sigmas[1:], strict=True)
+    for index, (timestep, sigma_after) in enumerate(steps):
+        on_step(index)
+        velocities = denoise(latents, timestep, guidance.branches)
+        predictions = {branch: velocity.float() for branch, velocity in velocities.items()}
         latents = scheduler.step(guide(predictions), timestep, latents).prev_sample
         if given is not None:
             latents = given.impose(latents, sigma_after, noise)
@@ -243,10 +248,6 @@ def continue_infinitetalk(
 Finished = Callable[[Segment], Tensor | None]  # latents [16, t, h, w] that are there already
 
 
-def nothing_finished(segment: Segment) -> None:
-    """All of a talk is to be sampled."""
-
-
 class SegmentModel(Protocol):
     """The network with a talk's prompts and voices."""
 
@@ -260,18 +261,21 @@ class SampleOptions:
     """How a talk is sampled.
 
     Attributes:
-        guidance: How strongly the prompt and the voices are followed.
+        guidance: Strength of the prompt and of the voices.
         num_inference_steps: Of each segment, at least 1.
         shift: Of the schedule; larger spends more steps on coarse structure.
-        color_strength: How far each segment's colours are brought back to the source's, 0..1.
-        continuation: How segments follow one another: the model's kind.
+        color_correction: Blend of each segment's colours with the source's, 0..1.
     """
 
-    guidance: Guidance
-    num_inference_steps: int
-    shift: float
-    color_strength: float = 0.0
-    continuation: Continuation = continue_multitalk
+    guidance: Guidance = field(default_factory=lambda: Guidance(1.0, 2.0))
+    num_inference_steps: int = 8
+    shift: float = 3.0
+    color_correction: float = 0.0
+
+
+# Called before each piece of a segment's work: conditioning and first step are piece 0, decoding is
+# piece `num_inference_steps`.
+OnStep = Callable[[Segment, int], None]
 
 
 @dataclass(frozen=True)
@@ -297,8 +301,10 @@ def sample_talk(
     num_frames: int,
     lengths: SegmentLengths,
     options: SampleOptions,
-    noise: NoiseOf,
-    finished: Finished = nothing_finished,
+    noise: SegmentNoise,
+    continuation: Continuation = continue_multitalk,
+    finished: Finished = lambda _: None,
+    on_step: OnStep = lambda *_: None,
 ) -> Iterator[SampledSegment]:
     """Sample a talk window by window; no more than one window is held.
 
@@ -309,16 +315,20 @@ def sample_talk(
         num_frames: Of the talk, at least 1.
         lengths: Of the windows.
         options: How it is sampled.
-        noise: Of each segment, asked in the order of its steps.
+        noise: Of each segment.
+        continuation: How segments follow one another: the model's kind.
         finished: Latents of segments that are only decoded; None for those that are sampled.
+        on_step: Progress callback.
     """
     previous = conditioning = None
     for segment in segments(num_frames, lengths):
         latents = finished(segment)
         if latents is None:
-            conditioning, given = options.continuation(
+            on_step(segment, 0)
+            conditioning, given = continuation(
                 segment, previous, source=source, codec=codec, last=conditioning
             )
+            on_step(segment, 0)
             latents = sample_segment(
                 model.bind(segment, conditioning),
                 shape=tuple(conditioning.given_latents.shape),
@@ -327,7 +337,9 @@ def sample_talk(
                 num_inference_steps=options.num_inference_steps,
                 shift=options.shift,
                 noise=noise(segment.index),
+                on_step=partial(on_step, segment),
             )
-        frames = match_colors(codec.decode(latents), source(0), strength=options.color_strength)
+        on_step(segment, options.num_inference_steps)
+        frames = match_colors(codec.decode(latents), source(0), strength=options.color_correction)
         yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
         previous = frames[:, -lengths.conditioning_frames :].clone()  # lets the window go

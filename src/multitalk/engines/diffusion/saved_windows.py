@@ -60,7 +60,7 @@ class WindowWriter:
         return True
 
 
-class WindowFile:
+class SavedWindows:
     """The first windows of an earlier talk.
 
     It can be pickled: each process that shares a talk reads the file for itself.

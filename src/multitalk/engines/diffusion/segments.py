@@ -13,7 +13,7 @@ one may be shorter: it ends with the talk, but for the frames that fill its last
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,7 @@ from multitalk.array_types import Array
 FRAMES_PER_LATENT = 4  # after the first frame, which has a latent of its own
 AUDIO_REACH = 2  # feature rows that a frame hears before and after its own
 AUDIO_WINDOW = 2 * AUDIO_REACH + 1
-# The reference extends a track so that the last window's reach, and a frame more, are covered.
-REVERSED_SURPLUS = 3
-
 NO_ROW = -1
-
-AfterSpeech = Literal["silence", "reversed"]
 
 
 class Track(Protocol):
@@ -145,33 +140,26 @@ def num_segments(num_frames: int, lengths: SegmentLengths) -> int:
     return 1 + max(0, -(-(num_frames - lengths.segment_frames) // lengths.stride))
 
 
-def window_rows(segment: Segment, num_rows: int, *, after: AfterSpeech) -> NDArray[np.int64]:
-    """Rows of a track that each frame hears: its own and its neighbours'.
+def window_rows(segment: Segment, num_rows: int) -> NDArray[np.int64]:
+    """Rows of a track that each frame attends to: its own and its neighbours'.
+
+    Before the track its first row is repeated; after it there is silence. (The reference repeats
+    the speech backwards there.)
 
     Args:
-        segment: The window, which may reach beyond the track.
+        segment: The window, which may extend beyond the track.
         num_rows: Of the track, at least 1.
-        after: What follows the track. "silence" is the absence of a voice. "reversed" is what the
-            reference does in a talk's last window, the speech backwards; in earlier windows the
-            last row goes on. Before the track, its first row is heard.
 
     Returns:
-        Int64 [T, AUDIO_WINDOW]; `NO_ROW` where there is no voice.
+        Int64 [T, AUDIO_WINDOW]; `NO_ROW` for silence.
     """
     frames = np.arange(segment.start, segment.stop)[:, None]
     rows = np.maximum(frames + np.arange(-AUDIO_REACH, AUDIO_REACH + 1), 0)
-    if after == "silence":
-        return np.where(rows < num_rows, rows, NO_ROW)
-    missing = 0
-    if segment.last and segment.stop >= num_rows:
-        missing = min(num_rows, segment.stop - num_rows + REVERSED_SURPLUS)
-    rows = np.minimum(rows, num_rows + missing - 1)
-    return np.where(rows < num_rows, rows, 2 * num_rows - 1 - rows)
+    return np.where(rows < num_rows, rows, NO_ROW)
 
 
-def speech_windows(track: Track, segment: Segment, *, after: AfterSpeech) -> Array:
-    """What a window hears of a track: float32 [T, AUDIO_WINDOW, L, C]; see `window_rows`."""
-    rows = window_rows(segment, len(track), after=after)
+def speech_windows(track: Track, rows: NDArray[np.int64]) -> Array:
+    """Features of a track at rows [T, AUDIO_WINDOW]: [T, AUDIO_WINDOW, L, C], zero for silence."""
     first = max(0, int(rows[rows != NO_ROW].min(initial=len(track) - 1)))
     near = track[first : int(rows.max(initial=first)) + 1]
     windows: Array = near[np.where(rows == NO_ROW, 0, rows - first)]

@@ -22,13 +22,13 @@ TRAINED_SPEAKERS = 2  # at most, in one video that the network was trained with
 HEAD_MARGIN = 0.3  # of a face's width and height, around it: hair, ears and neck
 
 
-def look_once(scene: Scene) -> SceneFaces:
+def detect_and_turn(scene: Scene) -> SceneFaces:
     """Find faces, and set the scene upright by them; the networks that do so are not kept."""
     with FaceDetector() as detector:
         return find_scene_faces(scene, detector)
 
 
-def no_room(scene: Scene, speaker: int) -> NoFaceFound:
+def out_of_sight_error(scene: Scene, speaker: int) -> NoFaceFound:
     """What is wrong where nothing of a speaker is left in the video: the box, or else the face."""
     name, box = scene.speakers[speaker].name, scene.speakers[speaker].box
     if box is None:

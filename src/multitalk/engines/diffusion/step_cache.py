@@ -95,10 +95,6 @@ class StepCache:
 
         return run
 
-    def change(self, branch: Branch) -> float:
-        """Change foretold since the branch was last computed."""
-        return self._memories[branch].change
-
     def _foretold(self, change: float) -> float:
         total = 0.0
         for coefficient in self._coefficients:  # Horner

@@ -13,7 +13,7 @@ from torch import Tensor
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
-from multitalk.engines.diffusion.segments import AfterSpeech, Segment, Track, speech_windows
+from multitalk.engines.diffusion.segments import Segment, Track, speech_windows, window_rows
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -28,17 +28,15 @@ class Voices:
         tracks: Speech features of each speaker, R rows [L, C]; R may differ.
         masks: Of the speakers and the background, [N + 1, h, w] on the latent grid; None if one
             person speaks.
-        after: What a track is followed by.
     """
 
     tracks: Sequence[Track]
     masks: Tensor | None = None
-    after: AfterSpeech = "silence"
 
     def windows(self, segment: Segment) -> Tensor:
-        """What a segment hears: [N, T, AUDIO_WINDOW, L, C]."""
-        heard = [speech_windows(track, segment, after=self.after) for track in self.tracks]
-        return torch.stack([torch.from_numpy(windows) for windows in heard])
+        """Speech features of a segment: [N, T, AUDIO_WINDOW, L, C]."""
+        windows = [speech_windows(track, window_rows(segment, len(track))) for track in self.tracks]
+        return torch.stack([torch.from_numpy(window) for window in windows])
 
 
 class TalkModel:
