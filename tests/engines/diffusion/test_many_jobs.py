@@ -35,8 +35,8 @@ class EndError(Exception):
 def engine():
     pipeline = toy_pipeline()
     pipeline._prompt_cache, pipeline._picture_cache = LruCache(PROMPTS), LruCache(PICTURES)
-    outfit = LoraProfiles(pipeline.transformer, Path("network"))
-    return DiffusionEngine(pipeline, PLANS, outfit, step_cache_threshold=0.3)
+    loras = LoraProfiles(pipeline.transformer, Path("network"))
+    return DiffusionEngine(pipeline, PLANS, loras, step_cache_threshold=0.3)
 
 
 def talk(engine, number, *, watch=unwatched):

@@ -169,8 +169,8 @@ def talk(engine, resolution):
 
 def engine_in(room, pipeline=None):
     pipeline = pipeline or toy_pipeline()
-    outfit = LoraProfiles(pipeline.transformer, Path("network"))
-    return DiffusionEngine(pipeline, room.plans(), outfit, room=room)
+    loras = LoraProfiles(pipeline.transformer, Path("network"))
+    return DiffusionEngine(pipeline, room.plans(), loras, room=room)
 
 
 def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):

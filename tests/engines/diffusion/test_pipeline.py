@@ -245,11 +245,11 @@ def places(network):
 
 def test_a_component_elsewhere_comes_to_work_and_what_it_left_is_there_again(visitor):
     home = places(visitor)
-    with MultiTalkPipeline._at_work(Elsewhere, visitor) as device:
+    with MultiTalkPipeline._onloaded(Elsewhere, visitor) as device:
         assert visitor.sent == [device] * 2
         assert not home & places(visitor)
     assert places(visitor) == home  # not copies
-    work = MultiTalkPipeline._at_work(Elsewhere, visitor)
+    work = MultiTalkPipeline._onloaded(Elsewhere, visitor)
     with pytest.raises(RuntimeError, match="at work"), work:
         raise RuntimeError("at work")
     assert places(visitor) == home
@@ -257,7 +257,7 @@ def test_a_component_elsewhere_comes_to_work_and_what_it_left_is_there_again(vis
 
 def test_a_component_that_finds_no_room_is_at_home_again(visitor):
     home, visitor.room = places(visitor), 1
-    with pytest.raises(torch.OutOfMemoryError), MultiTalkPipeline._at_work(Elsewhere, visitor):
+    with pytest.raises(torch.OutOfMemoryError), MultiTalkPipeline._onloaded(Elsewhere, visitor):
         pass
     assert len(visitor.sent) == 2
     assert places(visitor) == home

@@ -230,8 +230,8 @@ def expected_frames(weights, merged):
     for lora in merged:
         change = read_lora(lora.path, pipeline.transformer)
         merge_lora(pipeline.transformer, change, scale=lora.scale)
-    outfit = LoraProfiles(pipeline.transformer, Path("network"))
-    return frames_of(DiffusionEngine(pipeline, PLANS, outfit))
+    loras = LoraProfiles(pipeline.transformer, Path("network"))
+    return frames_of(DiffusionEngine(pipeline, PLANS, loras))
 
 
 @pytest.fixture(scope="module")

@@ -84,9 +84,9 @@ def test_with_the_same_prompt_and_seed_a_talk_goes_on_as_the_earlier_one_did(
     assert (continued == frames).mean() > 0.999
     assert told == sorted(told)
     # What was kept is saved again, as it was, and so is what followed.
-    about = engine._about(SCENE, how)
+    origin = engine._origin(SCENE, how)
     for number in range(len(ENDS)):
-        ours, theirs = (SavedWindows(path, len(ENDS), about)[number] for path in (again, file))
+        ours, theirs = (SavedWindows(path, len(ENDS), origin)[number] for path in (again, file))
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
@@ -131,9 +131,9 @@ def test_a_talk_of_something_else_is_refused_before_the_work(engine, earlier, ch
 
 def test_a_talk_of_another_network_is_refused(engine, earlier):
     how = replace(OPTIONS, reuse=replace(MADE_OF, earlier=earlier[1], windows=1))
-    about = {**engine._about(SCENE, how), "engine": "another"}
+    origin = {**engine._origin(SCENE, how), "engine": "another"}
     with pytest.raises(InvalidRequest, match="made with another engine;"):
-        SavedWindows(earlier[1], 1, about)
+        SavedWindows(earlier[1], 1, origin)
 
 
 def test_more_windows_than_there_are_cannot_be_kept(engine, earlier):
