@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from s3_service import Service
 
+from fake_engine import FakeEngine
 from multitalk.bucket import Bucket
 from multitalk.errors import Cancelled
 from multitalk.job import Progress
 from multitalk.media.video import probe
-from multitalk.registry import load_engine
 from multitalk.schema import TalkResult
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -48,7 +48,7 @@ def result_of(
     )
     return deliver_job(
         INPUT | {"locale": "ko"},
-        load_engine("warp", settings=given),
+        FakeEngine(),
         given,
         on_progress=progress.append,
         cancelled=cancelled,
