@@ -144,7 +144,7 @@ def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
     if kind == "extra_forbidden":
         known = known_fields(None if _at_top(item) else str(place[0]))
         return _unknown_field(place, list(known))
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return not_a_choice(path_of(place) or "", brief(value), choices)
     if kind == "missing" and isinstance(place[-1], int):  # a number that a box lacks

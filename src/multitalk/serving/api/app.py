@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -13,12 +14,13 @@ from starlette.responses import Response
 
 from multitalk.disk import DISK_ERRORS, server_disk_error
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
+from multitalk.schema.validation import one_error
 from multitalk.serving.api.auth import AuthMiddleware
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.openapi import DescribedApp
+from multitalk.serving.api.openapi import DocumentedApp
 from multitalk.serving.api.responses import error_response, locale_of
 from multitalk.serving.api.routes import files, history, jobs, pages, videos, voices
 from multitalk.version import __version__
@@ -51,7 +53,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
             app.state.server = server
             yield
 
-    app = DescribedApp(
+    app = DocumentedApp(
         title="MultiTalk",
         version=__version__,
         description=DESCRIPTION,
@@ -65,6 +67,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     pages.mount_page(app)
     app.add_exception_handler(MultiTalkError, _told)
     app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(OSError, _refused)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _crashed)
@@ -95,6 +98,14 @@ async def _told(request: Request, error: Exception) -> Response:
     if not isinstance(error, MultiTalkError):
         raise error
     return _answered(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Parameters that FastAPI refuses: pydantic's errors as the package's."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found: list[Any] = [{**item, "loc": item["loc"][1:]} for item in error.errors()]  # no "query"
+    return _answered(request, one_error(found, known_fields=lambda _: ()))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What the routes of one server share."""
+"""What routes depend on: the server, the caller and their rate limit, the job that a path names."""
 
 import asyncio
 import re
@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path as FilePath
+from typing import Annotated, Any
 
+from fastapi import Depends, Path, Query, params
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from multitalk.errors import NotFound
@@ -18,7 +21,7 @@ from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.database import Database
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.quota import StorageQuota
-from multitalk.serving.api.rate_limits import RateLimits
+from multitalk.serving.api.rate_limits import Operation, RateLimits
 from multitalk.serving.api.request_body import MemoryBudget
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.api.uploads import UploadStore
@@ -32,6 +35,7 @@ from multitalk.settings import Settings
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 SERVICE_TEXTS_AT_ONCE = 2
 SMALL_PICTURES_AT_ONCE = 4
+MAX_DIGITS = 14  # of a number in a query
 
 
 def _one_parser() -> ThreadPoolExecutor:
@@ -43,27 +47,27 @@ class Server:
     """One server.
 
     Attributes:
-        config: What the operator decided about it.
-        settings: What the operator decided about all doors.
+        config: The operator's configuration of this server.
+        settings: The operator's settings of all entry points.
         engine: The engine that the workers load.
-        queue: Where jobs are.
-        ledger: What it must remember itself.
-        keys: Who may ask.
-        limits: How often.
-        links: Signs the addresses of videos.
-        uploads: Files that came ahead of their jobs.
-        storage: How much may be stored.
-        secret: What its webhooks' secrets are derived from.
-        ending: Whether it was asked to end.
-        own_workers: Ids of the workers that run on behalf of this server.
+        queue: Jobs.
+        database: What it must remember itself.
+        keys: API keys.
+        limits: Rate limits.
+        url_signer: Signs the addresses of videos.
+        uploads: Files that were sent ahead of their jobs.
+        quota: How much may be stored.
+        secret: From which the secrets of webhooks are derived.
+        shutdown: Whether the server shuts down.
+        sandbox: Processes that decode what clients sent.
+        own_workers: Ids of the workers that this server has started.
         clock: Seconds since 1970.
-        readers: Look into what clients sent, in processes of their own.
-        voices: The lists of voices that were made last, with when and for whom.
-        listing: Held while such a list is made.
-        asking: Places for texts that the speech service speaks at once.
-        parsing: Where large bodies are parsed, one at a time.
-        receiving: Room for bodies that are being received.
-        small_pictures: Places for portraits that are made small at once.
+        voices: The lists of voices that were made last, with when and in which locale.
+        voices_lock: Held while such a list is made.
+        speech_slots: For texts that the speech service speaks at once.
+        thumbnail_slots: For portraits that are made small at once.
+        json_parser: Parses large bodies, one at a time.
+        body_memory: Memory for bodies that are being received.
     """
 
     config: ServeConfig
@@ -120,27 +124,106 @@ class Server:
         return self.config.base_url or str(request.base_url).rstrip("/")
 
 
-def server_of(request: Request) -> Server:
+async def get_server(request: Request) -> Server:
     """The server that a request came to."""
     server: Server = request.app.state.server
     return server
 
 
-def owner_of(request: Request) -> str:
-    """Id of the key that a request came with; empty where none is needed."""
+async def get_owner(request: Request) -> str:
+    """Id of the key that a request came with (see `auth`); empty where none is needed."""
     owner: str = request.state.owner
     return owner
 
 
-def caller_of(request: Request) -> str:
+ServerDep = Annotated[Server, Depends(get_server)]
+Owner = Annotated[str, Depends(get_owner)]
+
+
+async def get_caller(request: Request, owner: Owner) -> str:
     """Whose requests are counted together: a key's, or without keys a machine's."""
-    return owner_of(request) or (request.client.host if request.client else "")
+    return owner or (request.client.host if request.client else "")
+
+
+Caller = Annotated[str, Depends(get_caller)]
+
+
+def rate_limit(operation: Operation) -> params.Depends:
+    """Dependency: counts the request; TooManyRequests where the caller has sent too many."""
+
+    async def check(server: ServerDep, caller: Caller) -> None:
+        server.limits.admit(caller, operation)
+
+    dependency: params.Depends = Depends(check)
+    return dependency
+
+
+async def name_endpoint(endpoint: Annotated[str, Path(examples=["multitalk"])]) -> str:
+    """The endpoint's name: any, for RunPod's clients."""
+    return endpoint
+
+
+JobId = Annotated[str, Path()]
+
+
+async def get_own_job(server: ServerDep, owner: Owner, job_id: JobId) -> Job:
+    """The caller's job that the path names."""
+    return await server.own_job(job_id, owner)
+
+
+OwnJob = Annotated[Job, Depends(get_own_job)]
+
+
+async def get_authorized_job(
+    request: Request,
+    server: ServerDep,
+    job_id: JobId,
+    signature: Annotated[
+        str | None, Query(description="of a signed URL, in place of a key")
+    ] = None,
+    expires: Annotated[str, Query(description="of a signed URL")] = "",
+) -> Job:
+    """The job whose video may be had: by its owner's key, or by a signed URL.
+
+    Raises:
+        Unauthorized: No key, and no URL that this server has signed, or its time is over.
+        NotFound: No such job, or it is another owner's.
+    """
+    if signature is not None:
+        server.url_signer.check(job_id, expires, signature, now=server.clock())
+        request.state.has_signature = True  # so its connection counts as authenticated
+        return await server.queue.get(job_id)
+    owner: str | None = request.state.owner
+    if owner is None:
+        server.url_signer.check(job_id, "", "", now=server.clock())
+    return await server.own_job(job_id, owner or "")
+
+
+AuthorizedJob = Annotated[Job, Depends(get_authorized_job)]
+
+
+def _whole_number(text: object) -> object:
+    """A number as a query may have it: ASCII digits, no sign."""
+    if not isinstance(text, str):
+        return text  # the default
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise PydanticCustomError("expected_integer", "not a whole number")
+    return int(text)
+
+
+DIGITS = BeforeValidator(_whole_number)
 
 
 async def ask_about_picture(
-    server: Server, ticket: Ticket, name: str, path: Path, *, directory: Path, speakers: int = 1
+    server: Server,
+    ticket: Ticket,
+    name: str,
+    path: FilePath,
+    *,
+    directory: FilePath,
+    speakers: int = 1,
 ) -> Any:
-    """An answer of `reader.pictures` about a file."""
+    """The result of a task of `sandbox.media_tasks` on a picture's file."""
     field, max_pixels = "image_path", server.settings.max_image_pixels
     given = {"path": str(path), "field": field, "max_pixels": max_pixels, "speakers": speakers}
     return await server.sandbox.ask(

@@ -7,6 +7,7 @@ from typing import Any
 from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
 from multitalk.schema import FILENAME, JobStatus
+from multitalk.serving.api.models import JobReply
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.queue import Job, MediaStore
 from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
@@ -20,7 +21,7 @@ async def job_reply(
     base_url: str,
     now: float,
     max_bytes: int,
-) -> dict[str, Any]:
+) -> JobReply:
     """The body of `/status`, of `/runsync` and of a webhook.
 
     Args:
@@ -31,7 +32,7 @@ async def job_reply(
         now: Seconds since 1970.
         max_bytes: Size of the reply up to which it holds the video; 0: never.
     """
-    reply: dict[str, Any] = {"id": job.id, "status": job.status.value}
+    reply: JobReply = {"id": job.id, "status": job.status}
     if job.started_at is not None or job.is_final:
         reply["delayTime"] = round(job.delay_seconds(now) * 1000)
     execution = job.execution_seconds(now)
@@ -55,7 +56,7 @@ async def job_reply(
     if job.error is not None:
         told = job.output if isinstance(job.output, Mapping) else {}
         # RunPod's Python client hands out the output only
-        reply |= {"output": {"message": job.error, **told}, "error": job.error}
+        reply["output"], reply["error"] = {"message": job.error, **told}, job.error
     return reply
 
 

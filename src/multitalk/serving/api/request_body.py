@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from multitalk.errors import LimitExceeded
 from multitalk.schema import read_json
 from multitalk.schema.json_document import MAX_VALUES
-from multitalk.serving.api.config import MEGABYTE
+from multitalk.serving.api.config import MEGABYTE, ServeConfig
 
 MAX_LENGTH_DIGITS = 18  # of a number of bytes
 LARGE_BODY_BYTES = 2**20  # from here on a body is parsed in a thread, one such at a time
@@ -82,31 +83,81 @@ def content_length(request: Request) -> int | None:
     return int(digits) if len(digits) <= MAX_LENGTH_DIGITS else 10**MAX_LENGTH_DIGITS
 
 
-async def read_body(request: Request, *, max_bytes: int, max_values: int = MAX_VALUES) -> Any:
-    """The body of a request as JSON; a caller's large ones wait for room.
+class JsonBody:
+    """Dependency: a JSON body, which its model documents.
 
-    Raises:
-        LimitExceeded: Too many bytes; the rest is not read.
-        InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.json_document`.
+    FastAPI would read a body whole, before any limit is checked. Here a route gets a `BodyReader`
+    and reads it after what it has to check first.
+
+    Args:
+        model: Of the body, for `/openapi.json`. The route validates what it reads.
+        example: A body that is valid.
+        max_bytes: Of the body.
+        max_values: Of the document, see `read_json`.
+        takes_file: Whether a file may be sent in place of the document.
     """
-    size = content_length(request) or 0
-    if size > max_bytes:
-        raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
-    server, owner = request.app.state.server, request.state.owner
-    async with AsyncExitStack() as stack:
-        parts: list[bytes] = []
-        expected, size = size or max_bytes, 0
-        async for chunk in request.stream():
-            if size <= SMALL_BYTES < size + len(chunk):
-                await stack.enter_async_context(server.body_memory.room(owner, expected))
-            size += len(chunk)
-            if size > max_bytes:
-                raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
-            parts.append(chunk)
-        body = b"".join(parts)
-        del parts
-        if size < LARGE_BODY_BYTES:
-            return read_json(body, max_values=max_values)
-        return await asyncio.get_running_loop().run_in_executor(
-            server.json_parser, partial(read_json, body, max_values=max_values)
-        )
+
+    def __init__(
+        self,
+        model: type[BaseModel],
+        *,
+        example: object,
+        max_bytes: Callable[[ServeConfig], int],
+        max_values: int = MAX_VALUES,
+        takes_file: bool = False,
+    ) -> None:
+        self.model = model
+        self.example = example
+        self.takes_file = takes_file
+        self._max_bytes = max_bytes
+        self._max_values = max_values
+
+    async def __call__(self, request: Request) -> "BodyReader":
+        """The reader for a request."""
+        max_bytes = self._max_bytes(request.app.state.server.config)
+        return BodyReader(request, max_bytes=max_bytes, max_values=self._max_values)
+
+
+@dataclass(frozen=True)
+class BodyReader:
+    """Reads the JSON body of one request.
+
+    Attributes:
+        request: The request.
+        max_bytes: Of its body.
+        max_values: Of the document.
+    """
+
+    request: Request
+    max_bytes: int
+    max_values: int
+
+    async def read(self) -> Any:
+        """The document; a caller's large ones wait until there is memory for them.
+
+        Raises:
+            LimitExceeded: Too many bytes; the rest is not read.
+            InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.json_document`.
+        """
+        request, max_bytes = self.request, self.max_bytes
+        size = content_length(request) or 0
+        if size > max_bytes:
+            raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
+        server, owner = request.app.state.server, request.state.owner
+        async with AsyncExitStack() as stack:
+            parts: list[bytes] = []
+            expected, size = size or max_bytes, 0
+            async for chunk in request.stream():
+                if size <= SMALL_BYTES < size + len(chunk):
+                    await stack.enter_async_context(server.body_memory.room(owner, expected))
+                size += len(chunk)
+                if size > max_bytes:
+                    raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
+                parts.append(chunk)
+            body = b"".join(parts)
+            del parts
+            if size < LARGE_BODY_BYTES:
+                return read_json(body, max_values=self.max_values)
+            return await asyncio.get_running_loop().run_in_executor(
+                server.json_parser, partial(read_json, body, max_values=self.max_values)
+            )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -77,6 +78,11 @@ def error_response(
 def locale_of(languages: str) -> Locale:
     """The language of sentences that an `Accept-Language` header asks for."""
     return locale_named(re.split("[-,;]", languages.strip().lower(), maxsplit=1)[0].strip())
+
+
+def request_locale(request: Request) -> Locale:
+    """The language of a request's sentences."""
+    return locale_of(request.headers.get("accept-language", ""))
 
 
 def is_openai(path: str) -> bool:

@@ -4,10 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from multitalk.errors import (
     InvalidRequest,
@@ -18,8 +17,15 @@ from multitalk.errors import (
 )
 from multitalk.schema import parse_s3_config
 from multitalk.schema.sources import is_upload, named_sources
-from multitalk.schema.validation import WireModel, brief, one_error
+from multitalk.schema.validation import brief, one_error
 from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.models import (
+    MAX_BATCH,
+    MAX_KEY_CHARACTERS,
+    MAX_WEBHOOK_CHARACTERS,
+    PolicyBody,
+    RunBody,
+)
 from multitalk.serving.queue import Job, new_job_id
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,
@@ -29,31 +35,6 @@ from multitalk.serving.queue.records import (
     windows_of,
 )
 from multitalk.settings import Settings
-
-DAY = 86_400_000  # ms
-MAX_WEBHOOK_CHARACTERS = 2048
-MAX_BATCH = 100
-MAX_KEY_CHARACTERS = 256
-
-
-class PolicyBody(WireModel):
-    """RunPod's `policy`: times in milliseconds."""
-
-    execution_timeout: Annotated[int, Field(ge=5000, le=7 * DAY)] | None = Field(
-        None, alias="executionTimeout"
-    )
-    ttl: Annotated[int, Field(ge=10_000, le=7 * DAY)] | None = None
-    low_priority: bool = Field(False, alias="lowPriority")
-
-
-class RunBody(WireModel):
-    """RunPod's body of `/run`."""
-
-    input: Any
-    webhook: str | None = None
-    policy: PolicyBody | None = None
-    s3_config: dict[str, Any] | None = Field(None, alias="s3Config")
-
 
 _FIELDS = ("input", "webhook", "policy", "s3Config")
 _POLICY_FIELDS = ("executionTimeout", "ttl", "lowPriority")
@@ -163,10 +144,10 @@ def _seconds(milliseconds: int | None, default: float) -> float:
     return default if milliseconds is None else milliseconds / 1000
 
 
-async def send(
+async def submit(
     server: Server, orders: Sequence[Submission], *, base_url: str, is_batch: bool = False
 ) -> list[Job]:
-    """Send jobs of one owner. Nothing is copied before all that they name was found.
+    """Submit jobs of one owner. Nothing is copied before all that they name was found.
 
     Args:
         server: The server.

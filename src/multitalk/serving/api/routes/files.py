@@ -1,9 +1,11 @@
-"""What a web page needs beside the jobs: uploads, faces, estimates, webhooks' secret."""
+"""Files that come ahead of a job: uploads, and where the faces of a picture are."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,24 +13,43 @@ from multitalk.errors import InvalidRequest
 from multitalk.inputs.source_file import SourceFile
 from multitalk.schema.validation import brief
 from multitalk.serving.api.concurrency import cancel_on_disconnect
-from multitalk.serving.api.dependencies import ask_about_picture, caller_of, owner_of, server_of
-from multitalk.serving.api.estimate import estimate
-from multitalk.serving.api.request_body import content_length, read_body
+from multitalk.serving.api.dependencies import (
+    DIGITS,
+    Caller,
+    Owner,
+    Server,
+    ServerDep,
+    ask_about_picture,
+    rate_limit,
+)
+from multitalk.serving.api.models import FacesBody, FacesReply, UploadReply
+from multitalk.serving.api.openapi import BINARY, EXAMPLE_SOURCE, FILE, BodyRoute, refusals
+from multitalk.serving.api.request_body import BodyReader, JsonBody, content_length
 from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.uploads import UPLOAD_PREFIX
-from multitalk.serving.api.webhooks import webhook_secret
 
-router = APIRouter()
+faces_body = JsonBody(
+    FacesBody,
+    example={"image_path": EXAMPLE_SOURCE},
+    max_bytes=lambda config: config.max_run_bytes,
+    takes_file=True,
+)
 
-MAX_DIGITS = 10  # of a number in a query
+router = APIRouter(tags=["Files"], route_class=BodyRoute)
 
 
-@router.post("/uploads", summary="Send a large file ahead of its job", status_code=201)
-async def upload(request: Request) -> Response:
+@router.post(
+    "/uploads",
+    summary="Send a large file ahead of its job",
+    status_code=201,
+    dependencies=[rate_limit("upload")],
+    response_model=UploadReply,
+    responses=refusals(400, 413, 429, 507),
+    openapi_extra={"requestBody": {"required": True, "content": {BINARY: FILE}}},
+)
+async def upload(request: Request, server: ServerDep, owner: Owner) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
-    server = server_of(request)
-    server.limits.admit(caller_of(request), "upload")
-    owner, announced = owner_of(request), content_length(request)
+    announced = content_length(request)
     await server.quota.check(owner, announced)
     with server.quota.receiving(owner) as on_bytes:
         kept, container, size = await server.uploads.receive(
@@ -39,8 +60,8 @@ async def upload(request: Request) -> Response:
             on_bytes=on_bytes,
         )
     if container.medium == "image":
-        server.sandbox.warm()  # its faces are what is asked for next
-    told = {
+        server.sandbox.warm()  # for its faces, which come next
+    reply: UploadReply = {
         "id": kept.id,
         "source": UPLOAD_PREFIX + kept.id,
         "bytes": size,
@@ -48,72 +69,55 @@ async def upload(request: Request) -> Response:
         "medium": container.medium,
         "expires": round(kept.expires),
     }
-    return json_response(told, status=201)
+    return json_response(reply, status=201)
 
 
-@router.post("/v2/{endpoint}/estimate", summary="How long a job will take")
-async def tell_estimate(request: Request) -> Response:
-    """Body as of `/run`. What is wrong with the input is said as the worker would say it."""
-    server = server_of(request)
-    server.limits.admit(caller_of(request), "other")
-    with server.sandbox.scheduler.admit(caller_of(request)) as ticket:
-        given = await read_body(request, max_bytes=server.config.max_run_bytes)
-        if not isinstance(given, Mapping) or given.get("input") is None:
-            raise InvalidRequest("field_missing", field="input")
-        work = estimate(server, ticket, given["input"], owner=owner_of(request))
-        return json_response(await cancel_on_disconnect(request, work))
-
-
-@router.post("/faces", summary="Where the faces of a picture are")
-async def faces(request: Request) -> Response:
-    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels.
-
-    `?speakers=N` looks for small faces, too, until so many are found.
-    """
-    server = server_of(request)
-    server.limits.admit(caller_of(request), "other")
-    speakers = _number_of_speakers(request, limit=server.settings.max_speakers)
+@router.post(
+    "/faces",
+    summary="Where the faces of a picture are",
+    dependencies=[rate_limit("other")],
+    response_model=FacesReply,
+    responses=refusals(400, 404, 413, 415, 429, 507),
+)
+async def faces(
+    request: Request,
+    *,
+    server: ServerDep,
+    owner: Owner,
+    caller: Caller,
+    body: Annotated[BodyReader, Depends(faces_body)],
+    speakers: Annotated[
+        int,
+        Field(ge=1),
+        DIGITS,
+        Query(description="looks for small faces, too, until so many are found"),
+    ] = 1,
+) -> Response:
+    """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels."""
+    if speakers > (limit := server.settings.max_speakers):
+        raise InvalidRequest("too_high", field="speakers", value=speakers, limit=limit)
     with (
-        server.sandbox.scheduler.admit(caller_of(request)) as ticket,
+        server.sandbox.scheduler.admit(caller) as ticket,
         server.sandbox.directory() as directory,
     ):
-        path = await _picture(request, directory)
+        path = await _picture(request, server, owner, body, directory)
         work = ask_about_picture(
             server, ticket, "faces", path, directory=directory, speakers=speakers
         )
         return json_response(await cancel_on_disconnect(request, work))
 
 
-async def _picture(request: Request, directory: Path) -> Path:
-    """The picture that is asked about: an upload, or the body, which is kept in a directory."""
-    server = server_of(request)
+async def _picture(
+    request: Request, server: Server, owner: str, body: BodyReader, directory: Path
+) -> Path:
+    """The picture's file: an upload, or the body, which is kept in `directory`."""
     if request.headers.get("content-type", "").startswith("application/json"):
-        given = await read_body(request, max_bytes=server.config.max_run_bytes)
+        given = await body.read()
         source = given.get("image_path") if isinstance(given, Mapping) else None
         if not isinstance(source, str):
             raise InvalidRequest("expected_text", field="image_path", value=brief(source))
-        return server.uploads.path(
-            source, field="image_path", owner=owner_of(request), now=server.clock()
-        )
+        return server.uploads.path(source, field="image_path", owner=owner, now=server.clock())
     with SourceFile(directory, field="image_path", kind="image", settings=server.settings) as file:
         async for chunk in request.stream():
             file.write(chunk)
         return file.finish()
-
-
-@router.get("/webhook-secret", summary="What this key's webhooks are signed with")
-async def secret(request: Request) -> Response:
-    """For the receiver of webhooks: see docs/self-hosting.md."""
-    server = server_of(request)
-    return json_response({"secret": webhook_secret(server.secret, owner_of(request))})
-
-
-def _number_of_speakers(request: Request, *, limit: int) -> int:
-    """How many people are going to speak, by the query; 1 if it does not say."""
-    given = request.query_params.get("speakers", "1")
-    if not (given.isascii() and given.isdigit() and len(given) < MAX_DIGITS):
-        raise InvalidRequest("expected_integer", field="speakers", value=brief(given))
-    if not 1 <= int(given) <= limit:
-        key, bound = ("too_low", 1) if int(given) < 1 else ("too_high", limit)
-        raise InvalidRequest(key, field="speakers", value=brief(given), limit=bound)
-    return int(given)

@@ -2,20 +2,23 @@
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from multitalk.messages import read_texts
-from multitalk.serving.api.dependencies import server_of
+from multitalk.serving.api.dependencies import Owner, ServerDep
+from multitalk.serving.api.models import ServerHealth, WebhookSecret
+from multitalk.serving.api.openapi import refusals
 from multitalk.serving.api.responses import json_response
+from multitalk.serving.api.webhooks import webhook_secret
 from multitalk.version import __version__
 
 DIRECTORY = Path(__file__).parent.parent.parent / "web"
@@ -65,34 +68,53 @@ HEAD = """<!doctype html>
 TAIL = "  </main>\n</body>\n</html>\n"
 
 
-router = APIRouter()
+router = APIRouter(tags=["Server"])
 
 
-@router.get("/healthz", summary="Whether the server is well")
-async def healthz(request: Request) -> Response:
+@router.get(
+    "/healthz",
+    summary="Whether the server is well",
+    response_model=ServerHealth,
+    responses={status: response for status, response in refusals().items() if status != 401},
+)
+async def healthz(server: ServerDep) -> Response:
     """200 while the queue answers, else 503. Also what a page must know before it has a key."""
-    server = server_of(request)
     counts, workers = await server.queue.counts(), await server.queue.workers()
     return json_response(
-        {
-            "status": "ok",
-            "version": __version__,
-            "engine": server.engine,
-            "engines": sorted({worker.engine for worker in workers} or {server.engine}),
-            "workers": len(workers),
-            "in_queue": counts.in_queue,
-            "retention_seconds": server.config.retention_seconds,
-            "key_needed": server.keys.is_in_use(),
-        }
+        ServerHealth(
+            status="ok",
+            version=__version__,
+            engine=server.engine,
+            engines=sorted({worker.engine for worker in workers} or {server.engine}),
+            workers=len(workers),
+            in_queue=counts.in_queue,
+            retention_seconds=server.config.retention_seconds,
+            key_needed=server.keys.is_in_use(),
+        )
     )
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
-async def metrics(request: Request) -> Response:
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=PlainTextResponse,
+    responses=refusals(),
+)
+async def metrics(request: Request, server: ServerDep) -> Response:
     """With keys, Prometheus sends one as `authorization.credentials`."""
-    server = server_of(request)
     text = request.app.state.metrics.text(await server.queue.counts(), await server.queue.workers())
     return Response(text, media_type="text/plain; version=0.0.4")
+
+
+@router.get(
+    "/webhook-secret",
+    summary="What this key's webhooks are signed with",
+    response_model=WebhookSecret,
+    responses=refusals(),
+)
+async def secret(server: ServerDep, owner: Owner) -> Response:
+    """For the receiver of webhooks: see docs/self-hosting.md."""
+    return json_response(WebhookSecret(secret=webhook_secret(server.secret, owner)))
 
 
 @router.get("/favicon.ico", include_in_schema=False)
@@ -140,23 +162,26 @@ class _Page(StaticFiles):
 
 def docs_page(document: dict[str, Any]) -> str:
     """The page, for an OpenAPI document of this server's."""
-    return HEAD + "".join(_sections(document["paths"])) + TAIL
+    return HEAD + "".join(_sections(document)) + TAIL
 
 
-def _sections(paths: dict[str, Any]) -> Iterator[str]:
+def _sections(document: dict[str, Any]) -> Iterator[str]:
     routes: dict[str, list[str]] = {}
-    for path, methods in paths.items():
+    schemas = document.get("components", {}).get("schemas", {})
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if method != "get" and "get" in methods:
                 continue  # the same by another method
-            routes.setdefault(operation["tags"][0], []).append(_route(path, method, operation))
+            routes.setdefault(operation["tags"][0], []).append(
+                _route(path, method, operation, schemas)
+            )
     for tag, found in routes.items():
         yield f"    <section>\n      <h2>{html.escape(tag)}</h2>\n{''.join(found)}    </section>\n"
 
 
-def _route(path: str, method: str, operation: dict[str, Any]) -> str:
+def _route(path: str, method: str, operation: dict[str, Any], schemas: Mapping[str, Any]) -> str:
     place = html.escape(path)
-    fields = "".join(_field(parameter) for parameter in operation["parameters"])
+    fields = "".join(_field(parameter, schemas) for parameter in operation["parameters"])
     return (
         f'      <details class="route">\n'
         f"        <summary><b>{method.upper()}</b> <code>{place}</code> "
@@ -172,18 +197,27 @@ def _route(path: str, method: str, operation: dict[str, Any]) -> str:
     )
 
 
-def _field(parameter: dict[str, Any]) -> str:
+def _field(parameter: dict[str, Any], schemas: Mapping[str, Any]) -> str:
     name, schema = html.escape(parameter["name"]), parameter["schema"]
-    value = html.escape(str(parameter.get("example", "")))
+    value = html.escape(str(schema.get("examples", [""])[0]))
     required = " required" if parameter["required"] else ""
     attributes = f'name="{name}" data-in="{parameter["in"]}"{required}'
-    if "enum" in schema:
-        options = "".join(f"<option>{html.escape(choice)}</option>" for choice in schema["enum"])
+    if choices := _choices(schema, schemas):
+        options = "".join(f"<option>{html.escape(choice)}</option>" for choice in choices)
         control = f'<select {attributes}><option value=""></option>{options}</select>'
     else:
         hint = html.escape(str(schema.get("default", "")))
         control = f'<input {attributes} value="{value}" placeholder="{hint}">'
     return f"<p><label>{name}{control}</label></p>"
+
+
+def _choices(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
+    """The values of an enumeration, which may be optional; none for other schemas."""
+    for one in schema.get("anyOf", [schema]):
+        found = schemas.get(str(one.get("$ref", "")).rpartition("/")[2], one)
+        if "enum" in found:
+            return list(found["enum"])
+    return []
 
 
 def _body(operation: dict[str, Any]) -> str:

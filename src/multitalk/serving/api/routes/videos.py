@@ -4,17 +4,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from multitalk.errors import MultiTalkError, NotFound, RequestError, ServerStopping
 from multitalk.schema import JobStatus
 from multitalk.serving.api.concurrency import cancel_on_disconnect
-from multitalk.serving.api.dependencies import Server, ask_about_picture, server_of
+from multitalk.serving.api.dependencies import AuthorizedJob, Server, ServerDep, ask_about_picture
 from multitalk.serving.api.job_json import frame_of, read_whole
+from multitalk.serving.api.openapi import media, refusals
 from multitalk.serving.api.uvicorn_server import ResponseAborted
 from multitalk.serving.queue import Job, PieceRecord
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output
@@ -31,16 +33,34 @@ MAX_CHARACTERS = 60
 # What Windows, macOS or a shell would trip over in a file's name.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 
+VIDEO = media(MEDIA_TYPE, description="The video")
+VIDEO_RESPONSES = VIDEO | {
+    206: VIDEO[200] | {"description": "A part of it"},
+    304: {"description": "Not changed"},
+    416: {"description": "No such part"},
+}
+Download = Annotated[str | None, Query(description="`1`: the file is for saving")]
 
-router = APIRouter(prefix="/videos")
+router = APIRouter(prefix="/videos", tags=["Videos"], default_response_class=Response)
 
 
-@router.head("/{job_id}.mp4", summary="The same as GET, without the video")
-@router.get("/{job_id}.mp4", summary="A finished video")
-async def video(request: Request, job_id: str) -> Response:
-    """A signed address, as in `video_url`, needs no key. `?download=1` is for saving it."""
-    server = server_of(request)
-    job = await authorized_job(request, server, job_id)
+@router.head(
+    "/{job_id}.mp4",
+    summary="The same as GET, without the video",
+    responses=refusals(404) | VIDEO_RESPONSES,
+)
+@router.get("/{job_id}.mp4", summary="A finished video", responses=refusals(404) | VIDEO_RESPONSES)
+async def video(
+    request: Request,
+    *,
+    server: ServerDep,
+    job: AuthorizedJob,
+    byte_range: Annotated[str, Header(alias="Range")] = "",
+    if_range: Annotated[str | None, Header(alias="If-Range")] = None,
+    if_none_match: Annotated[str, Header(alias="If-None-Match")] = "",
+    download: Download = None,
+) -> Response:
+    """A signed URL, as in `video_url`, needs no key."""
     name = job.output.get("video") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("video_not_found")
@@ -48,15 +68,16 @@ async def video(request: Request, job_id: str) -> Response:
     etag = f'"{name.rpartition("/")[2].partition(".")[0]}"'
     headers = {
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, max-age=3600",
-        "Content-Disposition": content_disposition(request, job, ".mp4"),
+        "Cache-Control": KEPT,
+        "Content-Disposition": content_disposition(job, ".mp4", download),
         "Content-Type": MEDIA_TYPE,
         "ETag": etag,
         "X-Content-Type-Options": "nosniff",
     }
-    if etag in request.headers.get("if-none-match", ""):
+    if etag in if_none_match:
         return Response(status_code=304, headers=headers)
-    part = _wanted_part(request, size, etag)
+    whole = if_range is not None and if_range != etag
+    part = _wanted_part("" if whole else byte_range, size)
     if part is None:
         headers["Content-Range"] = f"bytes */{size}"
         return Response(status_code=416, headers=headers)
@@ -70,23 +91,65 @@ async def video(request: Request, job_id: str) -> Response:
     return StreamingResponse(_cut_at_errors(content), status_code=status, headers=headers)
 
 
-@router.get("/{job_id}/live.mp4", summary="A video while it is made: a fragmented MP4")
-async def live(request: Request, job_id: str) -> Response:
-    """The answer begins with the first piece and ends with the last; its type names the codecs.
+@router.get(
+    "/{job_id}/live.mp4",
+    summary="A video while it is made: a fragmented MP4",
+    responses={
+        **refusals(404),
+        **VIDEO,
+        204: {"description": "The job ended without a video"},
+    },
+)
+async def live(server: ServerDep, job: AuthorizedJob) -> Response:
+    """The answer begins with the first fragment and ends with the last; its type names the codecs.
 
     It is empty (204) where the job ended without a video.
     """
-    server = server_of(request)
-    job = await authorized_job(request, server, job_id)
     pieces = await _new_pieces(server, job, after=0)
     if not pieces:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
     first = await read_whole(server.queue.media, pieces[0].output["video"])
     return StreamingResponse(
-        _cut_at_errors(_live(server, job_id, pieces)),
+        _cut_at_errors(_live(server, job.id, pieces)),
         media_type=f'{MEDIA_TYPE}; codecs="{_codecs(first)}"',
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
     )
+
+
+@router.get(
+    "/{job_id}.vtt",
+    summary="A talk's subtitles as WebVTT",
+    responses=refusals(404) | media("text/vtt"),
+)
+async def vtt(server: ServerDep, job: AuthorizedJob, download: Download = None) -> Response:
+    """Of the voices that were given as texts; 404 where all were recordings."""
+    return await _subtitles(server, job, ".vtt", download)
+
+
+@router.get(
+    "/{job_id}.srt",
+    summary="A talk's subtitles as SubRip",
+    responses=refusals(404) | media("application/x-subrip"),
+)
+async def srt(server: ServerDep, job: AuthorizedJob, download: Download = None) -> Response:
+    """As `.vtt`, for players and editors."""
+    return await _subtitles(server, job, ".srt", download)
+
+
+@router.get(
+    "/{job_id}.jpg",
+    summary="A small picture of a talk",
+    responses=refusals(404) | media("image/jpeg"),
+)
+async def picture(request: Request, server: ServerDep, job: AuthorizedJob) -> Response:
+    """The video's first frame; the portrait until there is one."""
+    name = frame_of(job)
+    if name is None:
+        content = await _small_portrait(request, server, job)
+    else:
+        content = await read_whole(server.queue.media, name)
+    headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="image/jpeg", headers=headers)
 
 
 @dataclass(frozen=True)
@@ -98,31 +161,16 @@ class _Part:
     is_range: bool
 
 
-async def authorized_job(request: Request, server: Server, job_id: str) -> Job:
-    """The job whose video may be had: by its owner's key, or by a signed address."""
-    query = request.query_params
-    if "signature" in query:
-        server.url_signer.check(
-            job_id, query.get("expires", ""), query["signature"], now=server.clock()
-        )
-        request.state.has_signature = True  # so the connection is no stranger's
-        return await server.queue.get(job_id)
-    owner: str | None = request.state.owner
-    if owner is None:
-        server.url_signer.check(job_id, "", "", now=server.clock())
-    return await server.own_job(job_id, owner or "")
-
-
-def _wanted_part(request: Request, size: int, etag: str) -> _Part | None:
-    """What a `Range` header asks for; None where there is no such part (RFC 9110, 14.2).
+def _wanted_part(byte_range: str, size: int) -> _Part | None:
+    """The part that a `Range` header names; None where there is no such part (RFC 9110, 14.2).
 
     Several ranges at once are answered with the whole, as the RFC allows.
     """
     whole = _Part(0, size, False)
-    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
-    if asked is None or request.headers.get("if-range", etag) != etag or asked[0] == "bytes=-":
+    found = _RANGE.fullmatch(byte_range.strip())
+    if found is None or found[0] == "bytes=-":
         return whole
-    first, last = asked[1], asked[2]
+    first, last = found[1], found[2]
     if not first:  # the last so many bytes
         start, end = max(0, size - int(last)), size
     else:
@@ -182,35 +230,7 @@ def _codecs(start: bytes) -> str:
     return ", ".join(codec for codec in (picture, sound) if codec)
 
 
-@router.get("/{job_id}.vtt", summary="A talk's subtitles as WebVTT")
-async def vtt(request: Request, job_id: str) -> Response:
-    """Of the voices that were given as texts; 404 where all were recordings."""
-    return await _subtitles(request, job_id, ".vtt")
-
-
-@router.get("/{job_id}.srt", summary="A talk's subtitles as SubRip")
-async def srt(request: Request, job_id: str) -> Response:
-    """As `.vtt`, for players and editors. `?download=1` is for saving them."""
-    return await _subtitles(request, job_id, ".srt")
-
-
-@router.get("/{job_id}.jpg", summary="A small picture of a talk")
-async def picture(request: Request, job_id: str) -> Response:
-    """The video's first frame; the portrait until there is one."""
-    server = server_of(request)
-    job = await authorized_job(request, server, job_id)
-    name = frame_of(job)
-    if name is None:
-        content = await _small_portrait(request, server, job)
-    else:
-        content = await read_whole(server.queue.media, name)
-    headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
-    return Response(content, media_type="image/jpeg", headers=headers)
-
-
-async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
-    server = server_of(request)
-    job = await authorized_job(request, server, job_id)
+async def _subtitles(server: Server, job: Job, suffix: str, download: str | None) -> Response:
     name = job.output.get("captions") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("subtitles_not_found")
@@ -218,7 +238,7 @@ async def _subtitles(request: Request, job_id: str, suffix: str) -> Response:
     captions = read_captions(await read_whole(server.queue.media, name))
     headers = {
         "Cache-Control": KEPT,
-        "Content-Disposition": content_disposition(request, job, suffix),
+        "Content-Disposition": content_disposition(job, suffix, download),
         "X-Content-Type-Options": "nosniff",
     }
     return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
@@ -252,9 +272,9 @@ async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
             return await asyncio.to_thread(read_output, directory, THUMBNAIL_FILE)
 
 
-def content_disposition(request: Request, job: Job, suffix: str) -> str:
-    """A `Content-Disposition` (RFC 6266): to be shown, or saved if the query has `download=1`."""
-    manner = "attachment" if request.query_params.get("download") == "1" else "inline"
+def content_disposition(job: Job, suffix: str, download: str | None) -> str:
+    """A `Content-Disposition` (RFC 6266): to be shown, or saved if `download` is 1."""
+    manner = "attachment" if download == "1" else "inline"
     plain, named = f"talk-{job.id[:8]}{suffix}", filename(job, suffix)
     extended = "" if named == plain else f"; filename*=UTF-8''{quote(named, safe='')}"
     return f'{manner}; filename="{plain}"{extended}'

@@ -1,0 +1,313 @@
+"""Models of the request bodies and of the answers: `/openapi.json` is made from them.
+
+Bodies are validated by these models. Answers are dictionaries that mypy holds to their TypedDict;
+nothing is validated at run time.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import NotRequired, TypedDict
+
+from multitalk.media.audio_encoder import SoundFormatName
+from multitalk.schema import ErrorDetails, JobStatus, SpokenText, TalkRequest
+from multitalk.schema.request import NotBlank
+from multitalk.schema.s3_config import S3Config
+from multitalk.schema.validation import WireModel
+
+DAY = 86_400_000  # ms
+MAX_WEBHOOK_CHARACTERS = 2048
+MAX_BATCH = 100
+MAX_KEY_CHARACTERS = 256  # of an Idempotency-Key
+
+Milliseconds = Annotated[int, Field(description="milliseconds")]
+Box = Annotated[
+    list[float], Field(description="x_min, y_min, x_max, y_max in pixels of the picture")
+]
+
+
+class DocumentedAs:
+    """Documents a field by a model that validates it elsewhere: in the worker, or by itself."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A reference to the model."""
+        return handler(self._model.__pydantic_core_schema__)
+
+
+# Bodies -------------------------------------------------------------------------------------------
+
+
+class PolicyBody(WireModel):
+    """RunPod's `policy`: times in milliseconds."""
+
+    execution_timeout: Annotated[int, Field(ge=5000, le=7 * DAY)] | None = Field(
+        None, alias="executionTimeout"
+    )
+    ttl: Annotated[int, Field(ge=10_000, le=7 * DAY)] | None = None
+    low_priority: bool = Field(False, alias="lowPriority")
+
+
+class RunBody(WireModel):
+    """RunPod's body of `/run`."""
+
+    input: Annotated[Any, DocumentedAs(TalkRequest)]
+    webhook: (
+        Annotated[
+            str,
+            WithJsonSchema(
+                {"type": "string", "format": "uri", "maxLength": MAX_WEBHOOK_CHARACTERS}
+            ),
+        ]
+        | None
+    ) = None
+    policy: PolicyBody | None = None
+    s3_config: Annotated[dict[str, Any], DocumentedAs(S3Config)] | None = Field(
+        None, alias="s3Config"
+    )
+
+
+class BatchBody(WireModel):
+    """The body of `/batch`."""
+
+    jobs: Annotated[list[RunBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class FacesBody(BaseModel):
+    """The JSON body of `/faces`; other fields are ignored."""
+
+    image_path: str = Field(pattern="^upload://", description="an upload")
+
+
+class SpeechBody(SpokenText):
+    """The body of `/v1/audio/speech`: a text to be spoken, by OpenAI's names."""
+
+    text: NotBlank = Field(alias="input", description="what is said")
+    model: Any = Field(None, description="ignored")
+    response_format: SoundFormatName = "wav"
+
+
+BODY_MODELS: tuple[type[BaseModel], ...] = (RunBody, BatchBody, FacesBody, SpeechBody)
+
+
+# Answers ------------------------------------------------------------------------------------------
+
+
+class SubmittedJob(TypedDict):
+    """A job's id and status."""
+
+    id: str
+    status: JobStatus
+
+
+class SubmittedJobs(TypedDict):
+    """The jobs of a batch, in its order."""
+
+    jobs: list[SubmittedJob]
+
+
+class JobReply(TypedDict):
+    """A job as RunPod's `/status` describes it."""
+
+    id: str
+    status: JobStatus
+    delayTime: NotRequired[Milliseconds]
+    executionTime: NotRequired[Milliseconds]
+    workerId: NotRequired[str]
+    output: NotRequired[Any]
+    error: NotRequired[str]
+    jobsAhead: NotRequired[int]
+    workers: NotRequired[int]
+
+
+class StreamChunk(TypedDict):
+    """A fragment of a video that is being made."""
+
+    output: dict[str, Any]
+
+
+class StreamReply(TypedDict):
+    """The new fragments of a job's video."""
+
+    id: str
+    status: JobStatus
+    stream: list[StreamChunk]
+    error: NotRequired[str]
+
+
+class PurgeReply(TypedDict):
+    """How many waiting jobs were removed."""
+
+    removed: int
+    status: Literal["completed"]
+
+
+class JobCounts(TypedDict):
+    """Jobs by status; RunPod's names."""
+
+    completed: int
+    failed: int
+    inProgress: int
+    inQueue: int
+    retried: int
+
+
+class WorkerCounts(TypedDict):
+    """Workers by state; RunPod's names."""
+
+    idle: int
+    initializing: int
+    ready: int
+    running: int
+    throttled: int
+    unhealthy: int
+
+
+class HealthReply(TypedDict):
+    """RunPod's `/health`."""
+
+    jobs: JobCounts
+    workers: WorkerCounts
+
+
+class ListedJob(TypedDict):
+    """A row of the list of jobs."""
+
+    id: str
+    status: JobStatus
+    createdAt: Annotated[int, Field(description="milliseconds since 1970")]
+    delayTime: Milliseconds
+    executionTime: Milliseconds
+    error: str | None
+    progress: Any
+    title: Annotated[str, Field(description="the first words that are said")]
+    frameUrl: str | None
+
+
+class JobList(TypedDict):
+    """A page of the list of jobs."""
+
+    requests: list[ListedJob]
+    next: Annotated[str | None, Field(description="`before` of the next page")]
+
+
+class InputReply(TypedDict):
+    """What a job was made from."""
+
+    id: str
+    input: dict[str, Any]
+    files: Annotated[dict[str, str], Field(description="by field, where a file of it is")]
+
+
+class DeletedJob(TypedDict):
+    """A job that was deleted."""
+
+    id: str
+    deleted: Literal[True]
+
+
+class UploadReply(TypedDict):
+    """A file that was uploaded."""
+
+    id: str
+    source: Annotated[str, Field(description="what a job names it by")]
+    bytes: int
+    format: str
+    medium: Literal["audio", "image", "video"]
+    expires: Annotated[int, Field(description="seconds since 1970")]
+
+
+class ListedFace(TypedDict):
+    """A face that can speak."""
+
+    box: Box
+    height: Annotated[float, Field(description="from forehead to chin, pixels")]
+    yaw: Annotated[float, Field(description="degrees; positive to the picture's right edge")]
+
+
+class UnreadFace(TypedDict):
+    """A face that cannot speak: turned away, covered, cut off or blurred."""
+
+    box: Box
+
+
+class FacesReply(TypedDict):
+    """The faces of a picture, from left to right."""
+
+    width: int
+    height: int
+    turned: Annotated[int, Field(description="degrees clockwise to an upright picture")]
+    smallest: Annotated[float, Field(description="the least height of a face that can speak")]
+    faces: list[ListedFace]
+    unread: list[UnreadFace]
+
+
+class EstimateReply(TypedDict):
+    """How long a job will take and what it costs; null where that is not known."""
+
+    engine: str
+    talk_seconds: float | None
+    work_seconds: float | None
+    work_seconds_at_most: float | None
+    waiting_seconds: float | None
+    price: float | None
+    currency: str | None
+    past_talks: Annotated[int, Field(description="talks that the estimate is made from")]
+    warnings: list[str]
+
+
+class VoicesReply(TypedDict):
+    """Languages and voices; docs/voices.md describes them."""
+
+    languages: list[str]
+    voices: list[dict[str, Any]]
+    warnings: list[str]
+
+
+class SpeechVoicesReply(TypedDict):
+    """The voices as clients of speech services read them."""
+
+    voices: list[dict[str, Any]]
+
+
+class WebhookSecret(TypedDict):
+    """What a receiver checks the signatures of webhooks with."""
+
+    secret: str
+
+
+class ServerHealth(TypedDict):
+    """Whether the server is well, and what a page must know before it has a key."""
+
+    status: Literal["ok"]
+    version: str
+    engine: str
+    engines: list[str]
+    workers: int
+    in_queue: int
+    retention_seconds: float
+    key_needed: bool
+
+
+class SpeechErrorDetail(TypedDict):
+    """An error as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class SpeechError(BaseModel):
+    """An error below `/v1`: `ErrorReply` with `error` as an object."""
+
+    error: SpeechErrorDetail
+    details: ErrorDetails | None = None
+    code: str
+    field: str | None = None
