@@ -202,6 +202,7 @@ class ControlPlane:
         self._reaper.cancel()
         await self._close_site()
         await self._runner.cleanup()
+        await asyncio.sleep(0.05)  # for connections that were just closed to let go of sockets
 
     async def _wake(self) -> None:
         async with self._changed:
