@@ -359,6 +359,51 @@ async def test_uploads_are_read_and_another_job_s_are_not(open_shop: Shop) -> No
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "not_found")
 
 
+class LookingEngine(StubEngine):
+    """Looks at its job's directory when it begins to render.
+
+    Attributes:
+        inodes: Of the files there.
+    """
+
+    inodes: frozenset[int] = frozenset()
+    directory = Path()
+
+    def render(self, *given: object) -> Iterator[FrameChunk]:
+        files = self.directory.glob("multitalk-*/*")
+        self.inodes = frozenset(file.stat().st_ino for file in files)
+        yield from super().render(*given)
+
+
+async def test_one_upload_serves_two_speakers_and_is_on_the_disk_once(
+    opened: Opener, tmp_path: Path
+) -> None:
+    engine = LookingEngine(chunk_frames=5)
+    engine.directory = tmp_path / "work"
+    async with shop(opened, tmp_path / "work", engine) as it:
+        mine, media = new_job_id(), it.queue.media
+        names = [
+            await media.put(picture(), job_id=mine, suffix=".png"),
+            await media.put(wav(0.4), job_id=mine, suffix=".bin"),
+        ]
+        image, voice = (f"upload:{name}" for name in names)
+        given = {**job_input(), "image_path": image, "audio_paths": {"a": voice, "b": voice}}
+        job = await it.end_of(await it.send(input=given, job_id=mine))
+        assert job.status is JobStatus.COMPLETED, job.error
+        if media.directory is not None:
+            stored = {(media.directory / name).stat().st_ino for name in names}
+            assert stored <= engine.inodes
+
+
+async def test_an_upload_of_another_kind_is_refused_by_its_field(open_shop: Shop) -> None:
+    mine = new_job_id()
+    name = await open_shop.queue.media.put(wav(0.4), job_id=mine, suffix=".png")
+    given = {**job_input(), "image_path": f"upload:{name}"}
+    job = await open_shop.end_of(await open_shop.send(input=given, job_id=mine))
+    assert (job.status, job.output["field"]) == (JobStatus.FAILED, "image_path")
+    assert job.output["details"]["stage"] == "collect"
+
+
 @on_sqlite
 async def test_a_volume_takes_the_video_where_that_is_asked_for(open_shop: Shop) -> None:
     given = job_input(delivery={"type": "volume"})

@@ -117,6 +117,16 @@ class SourceFile:
         path = Path(self._file.name)
         return path.rename(path.with_suffix(container.suffix))
 
+    def adopt(self, path: Path) -> Path:
+        """Take a file of the directory in place of bytes; raises as `write` and `finish`."""
+        with path.open("rb") as file:
+            self._head = file.read(SNIFFED_BYTES)
+        self._size = path.stat().st_size
+        if self._size == 0:
+            raise InvalidRequest("source_empty", field=self._field)
+        self.check_size(self._size)
+        return path.rename(path.with_suffix(self._identified().suffix))
+
     def _limited(self, medium: Medium) -> tuple[int, str]:
         """The limit of size in bytes, and the variable that sets it."""
         name = LIMITS[self._kind][medium]

@@ -3,21 +3,24 @@
     request -> sources fetched or synthesized -> picture and voices loaded -> rendered chunk by
             chunk, encoded as it comes -> delivered
 
-run         begins a job, runs its stages, delivers its video
 stages      from a request to a video
 sinks       where the video goes
 talk        the finished talk
-progress    clock, progress, cancellation and crashes of a job
-workdir     its directory
+progress    clock, progress, cancellation, crashes and directory of a job
+workdir     that directory
 voices      checks and notices of voices
 self_test   what must work before the first job
 """
 
-from multitalk.job.progress import Progress, translate_crashes
-from multitalk.job.run import JobContext, job_context, run
+from contextlib import closing
+
+from multitalk.engines.base import NO_REUSE, Reuse
+from multitalk.job.progress import JobContext, Progress, job_context, translate_crashes
 from multitalk.job.sinks import DeliverySink, FileSink, VideoSink
+from multitalk.job.stages import TalkStages
 from multitalk.job.talk import Talk
 from multitalk.job.workdir import sweep
+from multitalk.schema import TalkRequest
 
 __all__ = [
     "DeliverySink",
@@ -31,3 +34,22 @@ __all__ = [
     "sweep",
     "translate_crashes",
 ]
+
+
+def run(
+    request: TalkRequest, context: JobContext, sink: VideoSink, *, reuse: Reuse = NO_REUSE
+) -> Talk:
+    """Render a request and deliver the video; errors are those of `job_context`.
+
+    Args:
+        request: What to render.
+        context: Of this job only.
+        sink: Where the video goes.
+        reuse: Where this talk's windows are saved, and an earlier talk's are that the request
+            names; by itself it has no effect.
+    """
+    sink.check()  # before the work, not after it
+    with closing(sink):
+        stages = TalkStages(request, context, reuse=reuse)
+        talk = stages.run(sink.path(context.directory), sink.on_fragment)
+        return sink.deliver(talk, context.progress)

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from multitalk.disk import OTHER_DISKS, find_disk_error, work_disk_error
+from multitalk.engines.base import Engine
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -16,6 +18,8 @@ from multitalk.errors import (
     MultiTalkError,
     Stage,
 )
+from multitalk.job.workdir import job_directory
+from multitalk.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -144,3 +148,54 @@ def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
         return EngineBroken("engine_out_of_memory")
     logger.exception("job %s crashed", job_id)
     return InternalError("internal_error", job_id=job_id)
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a job works with, from `job_context`.
+
+    Attributes:
+        engine: Renders; nothing else uses it meanwhile.
+        settings: The operator's limits and places.
+        job_id: Names the job in the log.
+        directory: The job's own, removed when the job ends.
+        progress: Its clock, and its way to stop.
+        fetch_upload: Brings a file that was sent ahead of the job, by its name, into `directory`;
+            None: a source `upload:NAME` is read as a path.
+    """
+
+    engine: Engine
+    settings: Settings
+    job_id: str
+    directory: Path
+    progress: JobProgress
+    fetch_upload: Callable[[str], Path] | None = None
+
+
+@contextmanager
+def job_context(
+    engine: Engine,
+    settings: Settings,
+    *,
+    job_id: str,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    cancelled: threading.Event | None = None,
+) -> Iterator[JobContext]:
+    """Begin a job: its clock runs until `settings.job_seconds`, and its directory is there.
+
+    Args:
+        engine: Renders; nothing else uses it meanwhile.
+        settings: The operator's limits and places.
+        job_id: Names the job in the log.
+        on_progress: Called from this thread as each stage begins and whenever more is done.
+        cancelled: Set it, from any thread, to stop before the engine's next step.
+
+    Raises:
+        RequestError: The caller can fix it.
+        WorkerError: The operator can; a crash is an InternalError.
+        Cancelled: `cancelled` was set.
+    """
+    stop = cancelled or threading.Event()
+    progress = JobProgress(job_id, settings.job_seconds, on_progress, stop)
+    with translate_crashes(job_id, progress), job_directory(settings.work_directory) as directory:
+        yield JobContext(engine, settings, job_id, directory, progress)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.engines.base import (
-    Engine,
     FrameChunk,
     RenderOptions,
     Reuse,
@@ -20,8 +19,8 @@ from multitalk.engines.base import (
 from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.sniff import VIDEO_SUFFIXES
-from multitalk.inputs.source_file import Kind
-from multitalk.job.progress import JobProgress
+from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.job.progress import JobContext
 from multitalk.job.talk import Phonemes, Talk
 from multitalk.job.voices import check_talk_seconds, voice_notices
 from multitalk.media.audio import (
@@ -37,8 +36,7 @@ from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
 from multitalk.provenance import prepare, sign_video
 from multitalk.schema import SpokenText, TalkRequest
-from multitalk.schema.sources import voice_field
-from multitalk.settings import Settings
+from multitalk.schema.sources import UPLOAD_SCHEME, voice_field
 from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import narrate, shifted, write_wav
 from multitalk.speech.service_synthesis import service_synthesizer
@@ -76,28 +74,17 @@ class TalkStages:
 
     Args:
         request: What to render.
-        engine: Renders it.
-        settings: The operator's limits and places.
-        directory: The job's own.
-        progress: Of the job.
+        context: Of the job.
         reuse: As for `multitalk.job.run`.
     """
 
-    def __init__(
-        self,
-        request: TalkRequest,
-        engine: Engine,
-        settings: Settings,
-        directory: Path,
-        progress: JobProgress,
-        *,
-        reuse: Reuse,
-    ) -> None:
+    def __init__(self, request: TalkRequest, context: JobContext, *, reuse: Reuse) -> None:
         self._request = request
-        self._engine = engine
-        self._settings = settings
-        self._directory = directory
-        self._progress = progress
+        self._engine = context.engine
+        self._settings = context.settings
+        self._directory = context.directory
+        self._progress = context.progress
+        self._fetch_upload = context.fetch_upload
         self._reuse = reuse
         self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
@@ -195,6 +182,10 @@ class TalkStages:
         return image, recordings
 
     def _fetch(self, source: str, field: str, kind: Kind) -> Path:
+        if self._fetch_upload is not None and source.startswith(UPLOAD_SCHEME):
+            upload = self._fetch_upload(source.removeprefix(UPLOAD_SCHEME))
+            file = SourceFile(self._directory, field=field, kind=kind, settings=self._settings)
+            return file.adopt(upload)
         return collect(
             source,
             field=field,

@@ -79,6 +79,20 @@ class MediaStore(ABC):
             NotFound: There is no such file; raised at the first chunk.
         """
 
+    async def fetch(self, name: str, target: Path) -> None:
+        """Bring a file to a new path, as a hard link if possible; it must not be changed.
+
+        Raises:
+            NotFound: There is no such file.
+        """
+        try:
+            with target.open("xb") as file:
+                async for chunk in self.read(name):
+                    await asyncio.to_thread(file.write, chunk)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
     @abstractmethod
     async def job_bytes(self, job_id: str) -> int:
         """Total size of a job's files; 0 where it has none."""
@@ -134,6 +148,11 @@ class DirectoryMedia(MediaStore):
                     yield chunk
         except OSError as error:
             raise translate_os_error(error) from error
+
+    @override
+    async def fetch(self, name: str, target: Path) -> None:
+        if not await asyncio.to_thread(_linked, self.root / check_name(name), target):
+            await super().fetch(name, target)
 
     @override
     async def remove_job(self, job_id: str) -> None:

@@ -1,7 +1,7 @@
 """A `JobQueue`, of either kind, as the source of a worker's jobs."""
 
-import asyncio
 import re
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -138,7 +138,9 @@ class QueueMedia(JobMedia):
     async def fetch(self, assignment: Assignment, name: str, directory: Path) -> Path:
         # Another job's file is looked for among this job's, where it is not found.
         file = name.rpartition("/")[2]
-        return await self._fetch(f"{assignment.job_id}/{file}", directory / f"upload-{file}")
+        target = directory / f"upload-{secrets.token_hex(4)}-{file}"  # it may be fetched twice
+        await self._queue.media.fetch(f"{assignment.job_id}/{file}", target)
+        return target
 
     @override
     async def fetch_windows(self, assignment: Assignment, job_id: str, directory: Path) -> Path:
@@ -149,17 +151,11 @@ class QueueMedia(JobMedia):
             earlier = await self._queue.get(job_id)
             if earlier.owner != assignment.lease.submission.owner or not windows_of(earlier):
                 raise gone
-            return await self._fetch(
-                earlier.output["windows"], directory / f"earlier{WINDOWS_SUFFIX}"
-            )
+            target = directory / f"earlier{WINDOWS_SUFFIX}"
+            await self._queue.media.fetch(earlier.output["windows"], target)
+            return target
         except NotFound as error:  # the store's own sentence is about uploads
             raise gone from error
-
-    async def _fetch(self, name: str, target: Path) -> Path:
-        with target.open("xb") as file:
-            async for chunk in self._queue.media.read(name):
-                await asyncio.to_thread(file.write, chunk)
-        return target
 
 
 async def _while_full(store: Callable[[], Awaitable[Result]], seconds: float) -> Result:

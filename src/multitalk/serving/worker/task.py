@@ -33,7 +33,6 @@ from multitalk.schema import (
     parse_s3_config,
     wanted_locale,
 )
-from multitalk.schema.sources import UPLOAD_SCHEME, map_sources
 from multitalk.serving.queue.records import WINDOWS_SUFFIX, Outcome
 from multitalk.serving.worker.source import Assignment, SourceClient
 from multitalk.settings import Settings
@@ -112,8 +111,9 @@ class Task:
                 run(request, context, StreamSink(self._client))
                 return {}
             return run(request, context, self._delivery(request, bucket)).reply()
-        request, context = self._with_uploads(request, context)
-        reuse = self._reuse(request, context.directory)
+        directory = context.directory
+        context = replace(context, fetch_upload=lambda name: self._client.fetch(name, directory))
+        reuse = self._reuse(request, directory)
         if bucket is not None and request.delivery.type == "auto":
             # Whoever brings a bucket wants the video there.
             request = request.model_copy(update={"delivery": Delivery(type="bucket")})
@@ -135,22 +135,6 @@ class Task:
             bucket=bucket,
             locale=request.locale,
         )
-
-    def _with_uploads(
-        self, request: TalkRequest, context: JobContext
-    ) -> tuple[TalkRequest, JobContext]:
-        """The request with its uploads as files, and a context that allows them to be read."""
-
-        def fetched(_: str, source: str) -> str:
-            if not source.startswith(UPLOAD_SCHEME):
-                return source
-            return str(self._client.fetch(source.removeprefix(UPLOAD_SCHEME), context.directory))
-
-        sources = {"image_path": request.image_path, "audio_paths": request.audio_paths}
-        request = request.model_copy(update=map_sources(sources, fetched))
-        settings = context.settings
-        roots = (*settings.allowed_roots, context.directory)
-        return request, replace(context, settings=replace(settings, allowed_roots=roots))
 
     def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
         """Files of the windows that the request names, and of this talk's own."""
