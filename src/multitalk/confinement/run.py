@@ -153,10 +153,7 @@ def _exchange(
             _check(deadline, watch)
             for key, _ in ready.select(_POLL_SECONDS):
                 if key.fileobj is stdin:
-                    try:
-                        left = left[os.write(key.fd, left[:_BLOCK_BYTES]) :]
-                    except BrokenPipeError:  # it has ended, or reads no more
-                        left = left[:0]
+                    left = _write_block(key.fd, left)
                     if not left:
                         ready.unregister(stdin)
                         stdin.close()
@@ -172,6 +169,14 @@ def _exchange(
                 else:
                     errors = (errors + block)[-_MAX_STDERR_BYTES:]
     return bytes(output), bytes(errors)
+
+
+def _write_block(descriptor: int, left: memoryview) -> memoryview:
+    """Write as much as the pipe takes; the rest, empty if the process reads no more."""
+    try:
+        return left[os.write(descriptor, left[:_BLOCK_BYTES]) :]
+    except BrokenPipeError:
+        return left[:0]
 
 
 def _check(deadline: float, watch: Callable[[], None] | None) -> None:

@@ -84,10 +84,10 @@ def deliver(
         raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
     bucket = bucket or settings.bucket
     _check_choice(delivery, bucket=bucket, settings=settings)
-    if delivery.type == "base64" or (delivery.type == "auto" and size <= limit):
+    if delivery.type in ("auto", "base64") and size <= limit:
         return Delivered({"video_base64": base64.b64encode(video.read_bytes()).decode("ascii")})
     name = safe_name(job_id)
-    warnings: list[str] = []
+    warnings: tuple[str, ...] = ()
     if bucket and delivery.type != "volume":
         try:
             url = upload(
@@ -102,13 +102,13 @@ def deliver(
         except DeliveryFailed as error:
             if delivery.type == "bucket" or settings.volume is None:
                 raise
-            warnings.append(sentence("kept_on_volume", locale, failure=error.text(locale)))
-    if settings.volume:
-        path = copy_to_volume(
-            video, settings.volume / name, on_progress=on_progress, cancelled=cancelled
-        )
-        return Delivered({"video_path": str(path)}, tuple(warnings))
-    raise DeliveryFailed("reply_too_large", size=size, limit=limit)
+            warnings = (sentence("kept_on_volume", locale, failure=error.text(locale)),)
+    if settings.volume is None:
+        raise DeliveryFailed("reply_too_large", size=size, limit=limit)
+    path = copy_to_volume(
+        video, settings.volume / name, on_progress=on_progress, cancelled=cancelled
+    )
+    return Delivered({"video_path": str(path)}, warnings)
 
 
 def check_set_up(delivery: Delivery, *, settings: Settings, bucket: Bucket | None = None) -> None:

@@ -168,26 +168,38 @@ def _chunks(file: BinaryIO, cancelled: Callable[[], bool]) -> Iterator[bytes]:
 
 def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
     real_roots = [Path(os.path.realpath(on_disk(root))) for root in roots]
-    written = [root / text for root in real_roots]  # absolute text wins
-    spelled = [on_disk(path, may_list=partial(_leads_to, real_roots)) for path in written]
-    as_written = [path for path in spelled if path in written]
-    candidates = dict.fromkeys(Path(os.path.realpath(path)) for path in (*as_written, *spelled))
-    inside = [path for path in candidates if _is_under(path, real_roots)]
-    if not inside:
+    candidates = _paths_under(real_roots, text)
+    if not candidates:
         raise InvalidRequest("path_refused", field=field)
-    for path in inside:
-        try:
-            # Without O_NONBLOCK, opening a FIFO would wait for a writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            continue
-        # Check the opened file, not the name: a directory may have become a link since.
-        opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        if is_file and any(_is_free(opened, root) for root in real_roots):
-            return os.fdopen(descriptor, "rb")
-        os.close(descriptor)
+    for path in candidates:
+        if (file := _opened(path, real_roots)) is not None:
+            return file
     raise InvalidRequest("file_missing", field=field)
+
+
+def _paths_under(roots: Sequence[Path], text: str) -> list[Path]:
+    """The paths under a root that a text may mean, links resolved, the exact spelling first."""
+    written = [root / text for root in roots]  # an absolute text replaces the root
+    spelled = [on_disk(path, may_list=partial(_leads_to, roots)) for path in written]
+    exact = [path for path in spelled if path in written]
+    resolved = dict.fromkeys(Path(os.path.realpath(path)) for path in (*exact, *spelled))
+    return [path for path in resolved if _is_under(path, roots)]
+
+
+def _opened(path: Path, roots: Sequence[Path]) -> BinaryIO | None:
+    """A regular file under a root and outside of servers' directories, or None."""
+    try:
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    # Check the opened file, not the name: a directory may have become a link since.
+    opened = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+    is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    if is_file and any(_is_free(opened, root) for root in roots):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
 
 
 def _leads_to(roots: Sequence[Path], directory: Path) -> bool:
@@ -197,7 +209,7 @@ def _leads_to(roots: Sequence[Path], directory: Path) -> bool:
 
 
 def _is_free(path: Path, root: Path) -> bool:
-    """Whether a file is under a root, and on the way there is no directory of a server's."""
+    """Whether a file is under a root, and no directory in between is a server's."""
     if not path.is_relative_to(root):
         return False
     depth = len(path.relative_to(root).parts)

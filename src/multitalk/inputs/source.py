@@ -91,19 +91,22 @@ def parse_source(text: str, *, field: str) -> Source:
     text = text.strip()
     if text[:5].lower() == "data:":
         return _data_uri(text[5:], field=field)
-    scheme = _SCHEME.match(text)
-    if scheme and scheme[1].lower() in ("http", "https"):
-        if len(text) > MAX_URL_CHARACTERS:
-            raise InvalidRequest("url_too_long", field=field, limit=MAX_URL_CHARACTERS)
-        return Url(text)
-    if scheme:
-        raise SourceRefused("scheme_refused", field=field, scheme=scheme[1][:16])
+    if scheme := _SCHEME.match(text):
+        return _url(text, scheme[1], field=field)
     encoded = _normal_base64(text)
     if encoded and sniff(base64.b64decode(encoded[: SNIFFED_BYTES // 3 * 4])):
         return Base64(encoded)
     if len(text) > MAX_PATH_CHARACTERS or "\0" in text or "\n" in text:
         raise InvalidRequest("source_unrecognised", field=field)
     return LocalPath(text)
+
+
+def _url(text: str, scheme: str, *, field: str) -> Url:
+    if scheme.lower() not in ("http", "https"):
+        raise SourceRefused("scheme_refused", field=field, scheme=scheme[:16])
+    if len(text) > MAX_URL_CHARACTERS:
+        raise InvalidRequest("url_too_long", field=field, limit=MAX_URL_CHARACTERS)
+    return Url(text)
 
 
 def _data_uri(rest: str, *, field: str) -> DataUri:
