@@ -46,6 +46,16 @@ def voice() -> np.ndarray:
     return np.concatenate([part for speech in parts for part in (speech, pause)])
 
 
+@cache
+def voice_track() -> VisemeTrack:
+    return analyse_speech(voice())
+
+
+@cache
+def spoken_track(language: str) -> VisemeTrack:
+    return analyse_speech(spoken(language).resampled(16_000))
+
+
 def largest(track: VisemeTrack) -> float:
     return max(float(np.abs(getattr(track, name)).max(initial=0)) for name in FIELDS)
 
@@ -105,7 +115,7 @@ def test_beyond_the_sound_there_is_silence():
 
 @pytest.mark.parametrize("chunk_frames", [1, 7, 25, BLOCK_FRAMES, 1000])
 def test_chunks_are_the_whole(chunk_frames):
-    whole = analyse_speech(voice())
+    whole = voice_track()
     chunks = list(stream_visemes(voice(), num_frames=len(whole), chunk_frames=chunk_frames))
     assert all(len(chunk) == chunk_frames for chunk in chunks[:-1])
     assert difference(VisemeTrack.concatenate(chunks), whole) == 0
@@ -247,19 +257,19 @@ def test_blocks_of_energies_are_the_whole():
 
 @pytest.mark.parametrize("gain", [0.01, 0.2, 4.0])
 def test_loudness_of_the_recording_does_not_matter(gain):
-    assert difference(analyse_speech(voice() * np.float32(gain)), analyse_speech(voice())) < 1e-3
+    assert difference(analyse_speech(voice() * np.float32(gain)), voice_track()) < 1e-3
 
 
 def test_sound_that_comes_later_moves_the_mouth_later():
     shifted = analyse_speech(np.pad(voice(), (10 * SAMPLES_PER_FRAME, 0)))
-    original = analyse_speech(voice())
+    original = voice_track()
     for name in ("opening", "closure", "width"):
         late, early = getattr(shifted, name)[10:], getattr(original, name)
         assert np.corrcoef(late, early)[0, 1] > 0.95
 
 
 def test_values_are_in_their_ranges():
-    track = analyse_speech(voice())
+    track = voice_track()
     assert 0.08 < track.opening.max() < 0.18
     for name in FIELDS:
         values = getattr(track, name)
@@ -270,7 +280,7 @@ def test_values_are_in_their_ranges():
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_the_mouth_opens_with_the_phonemes(language):
-    track = analyse_speech(spoken(language).resampled(16_000))
+    track = spoken_track(language)
     truth = phoneme_track(spoken(language).phonemes, len(track))
     assert np.corrcoef(track.opening, truth.opening)[0, 1] >= 0.8
 
@@ -280,7 +290,7 @@ def test_lips_seal_at_bilabials_and_nowhere_else():
     away_frames = false_frames = 0
     for language in SENTENCES:
         speech = spoken(language)
-        track = analyse_speech(speech.resampled(16_000))
+        track = spoken_track(language)
         instants = (np.arange(len(track)) + 0.5) / 25
         away = np.ones(len(track), bool)
         for phoneme in speech.phonemes:
@@ -297,7 +307,7 @@ def test_lips_seal_at_bilabials_and_nowhere_else():
 
 
 def test_tracks_are_cut_and_joined():
-    track = analyse_speech(voice())
+    track = voice_track()
     assert difference(VisemeTrack.concatenate([track[:30], track[30:]]), track) == 0
     assert len(VisemeTrack.concatenate([])) == 0
     assert largest(VisemeTrack.silent(5)) == 0
