@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from multitalk.engines.warp.renderer import Pose
+from multitalk.engines.warp.renderer import HeadRenderer, Pose
 from multitalk.engines.warp.rig import INDEX, WEIGHTS
 
 
@@ -17,3 +17,9 @@ def pose(
     for name, weight in weights.items():
         vector[INDEX[name]] = weight
     return Pose(vector, closed=closed, look=look, rounding=rounding)
+
+
+def lip_gap(renderer: HeadRenderer, pose: Pose) -> float:
+    """Distance between the inner lips at the middle in a pose, face heights."""
+    gaps = renderer._layers(pose).aperture.gap
+    return float(gaps[len(gaps) // 2]) / renderer.rig.frame.height

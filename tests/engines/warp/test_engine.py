@@ -167,7 +167,7 @@ def test_a_choice_among_faces_is_told(engine: WarpEngine, couple: NDArray[np.uin
 
 def test_shut_eyes_are_told(engine: WarpEngine, portrait: NDArray[np.uint8], rig: Rig) -> None:
     asleep = portrait.copy()
-    Eyes(asleep, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    Eyes(asleep, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     first = next(engine.render(solo(asleep, silence()), OPTIONS, unwatched))
     assert [notice.key for notice in first.notices] == ["eyes_are_shut"]
 

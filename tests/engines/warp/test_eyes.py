@@ -72,7 +72,7 @@ def test_behind_dark_glasses_and_behind_the_nose_no_lid_is_painted(
 
     def blink(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> list[bool]:
         source = picture.copy()
-        Eyes(source, points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+        Eyes(source, points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
         changed = (source != picture).any(2)
         middles = [points[list(lid), :2].mean(0).astype(int) for lid in (right, left)]
         return [bool(changed[y - 5 : y + 6, x - 5 : x + 6].any()) for x, y in middles]
@@ -98,7 +98,7 @@ def test_eyes_of_a_few_pixels_blink_in_the_colour_of_skin(
     small = 0.2
     source = cv2.resize(portrait, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
     before = source.astype(float)
-    Eyes(source, rig.points * small, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    Eyes(source, rig.points * small, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     changed = np.abs(source - before).max(2) > 0
     assert changed.sum() > 5
     assert 0.6 < source[changed].mean() / before[30:60, 35:55].mean() < 1.4
@@ -113,7 +113,7 @@ def test_eyes_that_the_photograph_shows_shut_rest_as_they_are(
         asleep[list(upper)] = 0.7 * asleep[list(lower)] + 0.3 * asleep[list(upper)]
     assert eyes_are_shut(asleep)
     source = portrait.copy()
-    Eyes(source, asleep, (0, 0), 1).set(closed=1.0, look=(0.1, 0.0))
+    Eyes(source, asleep, (0, 0), 1).update(closed=1.0, look=(0.1, 0.0))
     np.testing.assert_array_equal(source, portrait)
     wink = rig.points.copy()
     wink[list(EYES[0][0])] = asleep[list(EYES[0][0])]
@@ -138,7 +138,7 @@ def darkened_above(
 def lid_brightness(picture: NDArray[np.uint8], points: NDArray[np.float64], eye: int) -> float:
     """Of the shut lid's middle."""
     source = picture.copy()
-    Eyes(source, points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    Eyes(source, points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     upper, lower, _, _ = EYES[eye]
     x, y = points[[upper[4], lower[4]], :2].mean(0).astype(int)
     return float(source[y - 4 : y + 1, x - 6 : x + 7].mean())
@@ -178,7 +178,7 @@ def test_an_eye_outside_the_picture_is_not_painted(portrait: NDArray[np.uint8], 
     right_corner = int(rig.points[mesh.RIGHT_EYE_INNER, 0])
     half = np.ascontiguousarray(portrait[:, : right_corner + 8])
     source = half.copy()
-    Eyes(source, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+    Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
     changed = np.flatnonzero((source != half).any((0, 2)))
     assert changed.size
     assert changed.max() <= right_corner + 8
@@ -194,7 +194,7 @@ def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
 ) -> None:
     def blinks(picture: NDArray[np.uint8]) -> bool:
         source = picture.copy()
-        Eyes(source, rig.points, (0, 0), 1).set(closed=1.0, look=(0.0, 0.0))
+        Eyes(source, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
         return bool((source != picture).any())
 
     assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))

@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from posing import lip_gap
 
 from multitalk.engines.warp.poses import INDEX, PoseAnimator, Prosody
 from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL, MoodTimeline
@@ -56,7 +57,7 @@ def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig:
 @pytest.mark.parametrize("mood", MOODS)
 def test_lips_close_in_every_mood(portrait: NDArray[np.uint8], rig: Rig, mood: str) -> None:
     pose = played(rig, a_vowel(opening=0.02, closure=1.0, activity=1.0), mood)
-    assert HeadRenderer(portrait, rig).gap(pose) == 0
+    assert lip_gap(HeadRenderer(portrait, rig), pose) == 0
     assert drawn(portrait, rig, pose).mouth_opening < 0.012
 
 

@@ -322,7 +322,7 @@ class Eyes:
             eye.take_strip(STRIP_COUNTS * dark)
         self._painted = (0, 0.0, 0.0)
 
-    def set(self, *, closed: float, look: tuple[float, float]) -> None:
+    def update(self, *, closed: float, look: tuple[float, float]) -> None:
         """Bring the source's eyes to a state; see `Eye.paint`."""
         state = (round(closed * LID_LEVELS), round(look[0], 3), round(look[1], 3))
         if state != self._painted:

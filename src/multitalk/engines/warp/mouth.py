@@ -31,6 +31,7 @@ RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
 SHADE = np.array([0.36, 0.52, 0.54], np.float32)
 WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: what lies farther is not seen
+OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
 GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
 
 
@@ -94,7 +95,7 @@ class MouthInterior:
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
         self._inner_lip = lip_colour(picture, points) * wet
         self._own: PhotographedMouth | None = None
-        if parted > 0.05:
+        if parted > OPEN_PHOTOGRAPH:
             self._own = extract_mouth(picture, points, self._width, skin_luma)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the lips meet when the jaw closes; moves with the skull.

@@ -1,4 +1,4 @@
-"""A renderer: one head of the photograph that can be drawn in any pose."""
+"""Renderer: draws one head of the photograph in any pose."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from multitalk.engines.warp.displacement import Grid, displace_points, invert, u
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.mouth import (
+    OPEN_PHOTOGRAPH,
     Aperture,
     MouthInterior,
     lip_colour,
@@ -18,32 +19,43 @@ from multitalk.engines.warp.mouth import (
     three_channels,
 )
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
-from multitalk.engines.warp.rig import WEIGHTS, Rig
+from multitalk.engines.warp.rig import INDEX, WEIGHTS, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds
 from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
 
-OPEN, SEAL, SPREAD, ROUND = (
-    EXPRESSIONS.index(name) for name in ("open", "seal", "spread", "round")
-)
-SLIGHT = 0.05  # rounding that is not seen
-# Of the gap between the lips; the lower lip goes down farther and bares the lower teeth.
-LOWER_TEETH_DROP = 0.50
-BITING_HOLDS = 0.8  # of the jaw's drop, where the teeth are together
-DRAWN_GAP = 0.35  # pixels between the lips from which the inside is drawn
+VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
+# Shares of the lip gap: how far the lower teeth go down, less than the lower lip, which bares them;
+# and of that, how much the jaw stays up where the teeth are together.
+LOWER_TEETH_DROP, TEETH_TOGETHER = 0.50, 0.8
+MIN_GAP = 0.35  # pixels between the lips from which the inside is drawn
+LIP_CURVE_STEPS = 5  # samples between two landmarks of the inner lips
+STILL_FIELD = 1e-3  # pixels of displacement for weight 1 that count as movement
+
+# The join of the two layers, in mouth widths. All set by eye.
+JOIN_MARGIN = 0.42  # around the lips: what is sampled from the lower layer
+JOIN_SOFTNESS = 0.22  # beside the mouth's corners: box of the blur, applied twice
+LIPS_SOFTNESS = 0.06  # around the lips, where the join is sharp
+BORDER_FADE = 0.25  # inside the sampled region
+# Half axes of the sharp ellipse around the lips, in lengths of the line between them.
+SHARP_ACROSS, SHARP_DOWN = 0.51, 0.45
+FAR = 4  # face widths by which the line between the lips is extended: beyond any region
+SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
+# How much of the photograph's smile seal, round and spread take back.
+UNSMILING_SEAL, UNSMILING_ROUND, SMILING_SPREAD = 0.45, 0.95, 0.25
 
 
 @dataclass(frozen=True)
 class Pose:
-    """What one head does in one frame.
+    """The state of one head in one frame.
 
     Attributes:
-        weights: One for each of `rig.WEIGHTS`, float32 [P].
+        weights: Of the rig's fields, in the order of `rig.WEIGHTS`, float32 [P].
         tongue: 0 at rest, 1 against the upper teeth.
-        rounding: 0..1, how much rounded lips hide the teeth.
-        biting: 0..1, how far the jaw stays up while the lips part, as for s: teeth are what shows.
+        rounding: 0..1; rounded lips hide the teeth.
+        biting: 0..1; how far the jaw stays up while the lips part, as in s.
         closed: Lids, 0 as in the photograph, 1 shut.
-        look: Shift of the irises (right, down), in eye widths.
+        look: Shift of the irises (right, down), eye widths.
     """
 
     weights: Array
@@ -52,6 +64,15 @@ class Pose:
     biting: float = 0.0
     closed: float = 0.0
     look: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """Displacements of the upper and the lower layer in one pose, and the lips' opening."""
+
+    upper: Array
+    lower: Array
+    aperture: Aperture
 
 
 class HeadRenderer:
@@ -70,9 +91,9 @@ class HeadRenderer:
         Args:
             picture: RGB uint8 [H, W, 3].
             rig: From `build_rig` on this picture.
-            alone: False if another head's box overlaps this one: only this head's own side of the
-                picture is then written.
-            quality: How much work goes into it.
+            alone: False if another head's box overlaps this one: only pixels that this head moves
+                are then written.
+            quality: Preset.
         """
         self.rig = rig
         self._quality = quality
@@ -82,61 +103,59 @@ class HeadRenderer:
         size = ((x1 - x0) * scale, (y1 - y0) * scale)
         self._source = cv2.resize(crop, size, interpolation=quality.source_filter).astype(np.uint8)
         self._eyes = Eyes(self._source, rig.points, (x0, y0), scale)
-        self._creases = SmileFolds(self._source, rig.points, rig.frame, (x0, y0), scale)
+        self._folds = SmileFolds(self._source, rig.points, rig.frame, (x0, y0), scale)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
-        self._own = None if alone else self._neighbour_mask()
+        self._writable = None if alone else self._moving_pixels()
         down = rig.frame.axes[1, :2]
         self._down = down / np.linalg.norm(down)
         across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
         self._across = across / np.linalg.norm(across)
         width = rig.frame.mouth_width
         skin = skin_colour(picture, rig.points, width)
-        # In profile the shine would lie on the background.
+        # In profile the shading would fall on the background.
         self._frontal = 1 - rig.frame.in_profile
         self._lips = LipShading(
             self._across, self._down, width, skin, lip_colour(picture, rig.points)
         )
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
-        """Draw the head into `frame` (a copy of the picture), in place.
+        """Draw the head into a frame, in place.
 
         Args:
-            frame: RGB uint8 [H, W, 3].
-            pose: What the head does.
+            frame: RGB uint8 [H, W, 3], a copy of the picture.
+            pose: Of the head.
         """
         if self._quality.lit:
-            self._creases.set(_unsmiling(pose.weights))
-        # The eyes lie in the upper layer only; the mouth's layers never reach them.
-        self._eyes.set(closed=pose.closed, look=pose.look)
+            self._folds.update(_unsmiling(pose.weights))
+        # The eyes are in the upper layer only; the mouth's layers do not reach them.
+        self._eyes.update(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
-        drawn = self._draw_head(pose)
+        layers = self._layers(pose)
+        drawn = self._sample(layers.upper, self.rig.upper.grid, (y1 - y0, x1 - x0))
+        self._draw_mouth(drawn, pose, layers)
         target = frame[y0:y1, x0:x1]
-        if self._own is None:
+        if self._writable is None:
             cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, dst=target)
         else:
-            cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), self._own, target)
+            cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), self._writable, target)
 
-    def gap(self, pose: Pose) -> float:
-        """Distance between the inner lips at the middle in this pose, in face heights."""
+    def _layers(self, pose: Pose) -> _Layers:
         rig = self.rig
-        aperture = self._aperture(
-            rig.upper.displacement(pose.weights), rig.lower.displacement(pose.weights)
-        )
-        return float(aperture.gap[len(aperture.gap) // 2]) / rig.frame.height
-
-    def _draw_head(self, pose: Pose) -> NDArray[np.uint8]:
-        """All that lies in the box of the rig: RGBA."""
-        rig = self.rig
-        x0, y0, x1, y1 = rig.box
         upper = rig.upper.displacement(pose.weights)
-        drawn = self._sample(upper, rig.upper.grid, (y1 - y0, x1 - x0))
-        self._draw_mouth(drawn, pose, upper, rig.lower.displacement(pose.weights))
-        return drawn
+        lower = rig.lower.displacement(pose.weights)
+        above = displace_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, rig.upper.grid)
+        below = displace_points(rig.points[list(mesh.LIPS_INNER_LOWER), :2], lower, rig.upper.grid)
+        aperture = Aperture.between(
+            spline_through(above, steps=LIP_CURVE_STEPS),
+            spline_through(below, steps=LIP_CURVE_STEPS),
+            self._down,
+        )
+        return _Layers(upper, lower, aperture)
 
     def _sample(self, displacement: Array, grid: Grid, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The source moved, from the grid's corner on and no larger than `size` (height, width).
+        """The displaced source from the grid's corner on, RGBA, at most `size` (height, width).
 
-        RGBA: four channels are sampled twice as fast as three.
+        Four channels are sampled twice as fast as three.
         """
         whole = self.rig.upper.grid
         inverse = invert(displacement, grid)
@@ -150,85 +169,79 @@ class HeadRenderer:
             borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def _neighbour_mask(self) -> NDArray[np.uint8]:
-        """255 where this head may write, [box height, box width]."""
+    def _moving_pixels(self) -> NDArray[np.uint8]:
+        """255 where a field of this head moves pixels, [box height, box width]."""
         x0, y0, x1, y1 = self.rig.box
-        # Where neither motion nor expression reaches, the frame is as it should be already.
-        moves = np.abs(self.rig.upper.fields).reshape(len(WEIGHTS), *self.rig.upper.grid.shape, 2)
-        touched = (moves.max((0, 3)) > 1e-3).astype(np.uint8) * 255
-        step = self.rig.upper.grid.step
-        to_lattice = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
-        own = cv2.warpAffine(
-            touched,
+        grid = self.rig.upper.grid
+        fields = np.abs(self.rig.upper.fields).reshape(len(WEIGHTS), *grid.shape, 2)
+        moves = (fields.max((0, 3)) > STILL_FIELD).astype(np.uint8) * 255
+        to_lattice = np.array([[1 / grid.step, 0, 0], [0, 1 / grid.step, 0]])
+        pixels = cv2.warpAffine(
+            moves,
             to_lattice,
             (x1 - x0, y1 - y0),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return np.where(own > 0, np.uint8(255), np.uint8(0))
+        return np.where(pixels > 0, np.uint8(255), np.uint8(0))
 
-    def _aperture(self, upper: Array, lower: Array) -> Aperture:
-        points, grid = self.rig.points, self.rig.upper.grid
-        above = displace_points(points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)
-        below = displace_points(points[list(mesh.LIPS_INNER_LOWER), :2], lower, grid)
-        return Aperture.between(
-            spline_through(above, steps=5), spline_through(below, steps=5), self._down
-        )
-
-    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, upper: Array, lower: Array) -> None:
-        rig = self.rig
-        aperture = self._aperture(upper, lower)
-        chin_side = displace_points(
-            rig.points[list(mesh.LIPS_OUTER_LOWER), :2], lower, rig.lower.grid
-        )
+    def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, layers: _Layers) -> None:
+        """Join the lower layer to `drawn` along the lips, then draw what is between them."""
+        rig, aperture = self.rig, layers.aperture
+        outer_lower = rig.points[list(mesh.LIPS_OUTER_LOWER), :2]
+        chin_side = displace_points(outer_lower, layers.lower, rig.lower.grid)
         top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
         part = rig.lower.grid.crop(top, bottom, left, right)
         box_x, box_y, box_right, box_bottom = rig.box
-        x0, y0 = part.x, part.y
-        moved = np.ascontiguousarray(lower[top:bottom, left:right])
-        below = self._sample(moved, part, (box_bottom - y0, box_right - x0))
+        corner = (part.x, part.y)
+        moved = np.ascontiguousarray(layers.lower[top:bottom, left:right])
+        below = self._sample(moved, part, (box_bottom - part.y, box_right - part.x))
         height, width = below.shape[:2]
-        cover = self._below_seam(aperture, (x0, y0), (width, height))
-        view = drawn[y0 - box_y : y0 - box_y + height, x0 - box_x : x0 - box_x + width, :3]
+        cover = self._lower_cover(aperture, corner, (width, height))
+        row, column = part.y - box_y, part.x - box_x
+        view = drawn[row : row + height, column : column + width, :3]
         region = view.astype(np.float32)
         region += (below[..., :3] - region) * three_channels(cover)
-        corner = (x0, y0)
-        sealed = float(np.clip(pose.weights[SEAL], 0, 1))
-        if self._quality.lit and pose.rounding > SLIGHT:
+        if self._quality.lit and pose.rounding > VISIBLE_ROUNDING:
             outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
-            above = displace_points(outer_upper, upper, rig.upper.grid)[0]
+            above = displace_points(outer_upper, layers.upper, rig.upper.grid)[0]
             outer = (above, chin_side[len(chin_side) // 2])
             self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
-        if aperture.gap.max() > DRAWN_GAP:
-            head_only = pose.weights.copy()
-            head_only[: len(EXPRESSIONS)] = 0
-            still = rig.upper.displacement(head_only)
-            skull = displace_points(self._mouth.meeting_place[None], still, rig.upper.grid)[0]
+        sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
+        if aperture.gap.max() > MIN_GAP:
             self._mouth.draw(
                 region,
                 corner,
                 aperture,
-                skull=skull,
+                skull=self._meeting_place(pose),
                 jaw_drop=self._jaw_drop(pose),
                 rounding=pose.rounding,
                 tongue=pose.tongue,
                 spoken=sealed,
             )
-        elif rig.layout.parted > 0.05:
+        elif rig.layout.parted > OPEN_PHOTOGRAPH:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
 
+    def _meeting_place(self, pose: Pose) -> Array:
+        """Where the teeth meet, which moves with the skull: (x, y) in the frame."""
+        head_only = pose.weights.copy()
+        head_only[: len(EXPRESSIONS)] = 0
+        displacement = self.rig.upper.displacement(head_only)
+        place = self._mouth.meeting_place[None]
+        return displace_points(place, displacement, self.rig.upper.grid)[0]
+
     def _jaw_drop(self, pose: Pose) -> float:
-        """Pixels by which the lower teeth are lower than where the teeth meet."""
-        gap = float(pose.weights[OPEN]) * self.rig.layout.max_gap
-        return LOWER_TEETH_DROP * gap * (1 - BITING_HOLDS * pose.biting)
+        """Pixels by which the lower teeth are below the place where the teeth meet."""
+        gap = float(pose.weights[INDEX["open"]]) * self.rig.layout.max_gap
+        return LOWER_TEETH_DROP * gap * (1 - TEETH_TOGETHER * pose.biting)
 
     def _mouth_part(
         self, grid: Grid, aperture: Aperture, chin_side: Array
     ) -> tuple[int, int, int, int]:
         """Lattice rows and columns around the mouth: top, bottom, left, right (ends excluded)."""
-        margin = self.rig.frame.mouth_width * 0.42
+        margin = self.rig.frame.mouth_width * JOIN_MARGIN
         around = np.concatenate([aperture.upper, aperture.lower, chin_side])
         low = (around.min(0) - margin - (grid.x, grid.y)) / grid.step
         high = (around.max(0) + margin - (grid.x, grid.y)) / grid.step
@@ -240,45 +253,63 @@ class HeadRenderer:
             int(np.clip(np.ceil(high[0]) + 1, 3, columns)),
         )
 
-    def _below_seam(
+    def _lower_cover(
         self, aperture: Aperture, corner: tuple[int, int], size: tuple[int, int]
     ) -> Array:
-        """How much each pixel belongs to the lower layer, 0..1, [h, w].
+        """Opacity of the lower layer, 0..1, [h, w] of a region at `corner` of `size` (w, h).
 
         Sharp along the lips, soft beside the mouth's corners, fading at the region's border.
         """
         width = self.rig.frame.mouth_width
         seam = aperture.seam - np.array(corner, np.float32)
-        far = 4 * self.rig.frame.width
-        start, end = seam[0] - self._across * far, seam[-1] + self._across * far
-        outline = np.concatenate(
-            [[start], seam, [end, end + self._down * far, start + self._down * far]]
-        )
-        half = np.zeros(size[::-1], np.uint8)
-        cv2.fillPoly(half, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-        spread = max(3, int(width * 0.22)) | 1
+        half = self._below_seam(seam, size)
+        spread = _odd(width * JOIN_SOFTNESS)
         soft = cv2.blur(cv2.blur(half, (spread, spread)), (spread, spread))
-        at_lips = np.zeros(size[::-1], np.uint8)
-        centre = (seam[0] + seam[-1]) / 2
-        length = float(np.hypot(*(seam[-1] - seam[0])))
-        angle = float(np.degrees(np.arctan2(self._across[1], self._across[0])))
-        radii = np.array([length * 0.51, max(length * 0.45, float(aperture.gap.max()))])
-        place = (
-            np.round(centre * 16).astype(int).tolist(),
-            np.round(radii * 16).astype(int).tolist(),
-        )
-        cv2.ellipse(at_lips, *place, angle, 0, 360, 255, -1, cv2.LINE_8, 4)
-        edge = max(3, int(width * 0.06)) | 1
-        sharp = cv2.blur(at_lips, (edge, edge)).astype(np.float32) / 255
+        sharp = self._near_lips(seam, float(aperture.gap.max()), size)
         cover = half * (sharp / 255) + soft * ((1 - sharp) / 255)
-        fade = width * 0.25
+        fade = width * BORDER_FADE
         columns = np.minimum(np.arange(size[0]), size[0] - 1 - np.arange(size[0]))
         rows = np.minimum(np.arange(size[1]), size[1] - 1 - np.arange(size[1]))
         window = smoothstep(rows, 0, fade)[:, None] * smoothstep(columns, 0, fade)[None]
         return (cover * window).astype(np.float32)
 
+    def _below_seam(self, seam: Array, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """255 below the line between the lips, extended to both sides: [h, w]."""
+        far = FAR * self.rig.frame.width
+        start, end = seam[0] - self._across * far, seam[-1] + self._across * far
+        outline = np.concatenate(
+            [[start], seam, [end, end + self._down * far, start + self._down * far]]
+        )
+        half = np.zeros(size[::-1], np.uint8)
+        fixed = np.round(outline * 2**SUBPIXEL_BITS).astype(np.int32)
+        cv2.fillPoly(half, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+        return half
+
+    def _near_lips(self, seam: Array, gap: float, size: tuple[int, int]) -> Array:
+        """1 on an ellipse around the lips, with a soft edge: [h, w]."""
+        length = float(np.hypot(*(seam[-1] - seam[0])))
+        radii = np.array([length * SHARP_ACROSS, max(length * SHARP_DOWN, gap)])
+        centre, axes = (
+            np.round(one * 2**SUBPIXEL_BITS).astype(int).tolist()
+            for one in ((seam[0] + seam[-1]) / 2, radii)
+        )
+        angle = float(np.degrees(np.arctan2(self._across[1], self._across[0])))
+        at_lips = np.zeros(size[::-1], np.uint8)
+        cv2.ellipse(at_lips, centre, axes, angle, 0, 360, 255, -1, cv2.LINE_8, SUBPIXEL_BITS)
+        edge = _odd(self.rig.frame.mouth_width * LIPS_SOFTNESS)
+        return cv2.blur(at_lips, (edge, edge)).astype(np.float32) / np.float32(255)
+
+
+def _odd(pixels: float) -> int:
+    """An odd size of a blur, at least 3."""
+    return max(3, int(pixels)) | 1
+
 
 def _unsmiling(weights: Array) -> float:
     """How much of the photograph's smile a pose takes back, 0..1."""
-    relaxed = 0.45 * weights[SEAL] + 0.95 * weights[ROUND] - 0.25 * weights[SPREAD]
+    relaxed = (
+        UNSMILING_SEAL * weights[INDEX["seal"]]
+        + UNSMILING_ROUND * weights[INDEX["round"]]
+        - SMILING_SPREAD * weights[INDEX["spread"]]
+    )
     return float(np.clip(relaxed, 0, 1))

@@ -169,7 +169,7 @@ class SmileFolds:
             extra[..., :3] = strength * near[..., None] * (light - 1)
             self._patches.append((rows, columns, base, extra))
 
-    def set(self, faintness: float) -> None:
+    def update(self, faintness: float) -> None:
         """Bring the source's folds to a state: 0 as in the photograph, 1 as good as gone."""
         level = round(faintness * LEVELS)
         if level == self._painted:
