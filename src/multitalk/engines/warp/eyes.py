@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.smoothing import interpolate_monotone, smoothstep
-from multitalk.engines.warp.teeth import LUMA, gaussian_blur
+from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 

@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.colour import LUMA, lip_colour, skin_colour, three_channels
 from multitalk.engines.warp.face_frame import HeadFrame
-from multitalk.engines.warp.smoothing import ramp, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
 from multitalk.engines.warp.teeth import (
-    LUMA,
+    LOWER_ROW,
     PATCH_TOP,
+    UPPER_ROW,
     MouthSprites,
     PhotographedMouth,
     Sprite,
     extract_mouth,
-    gaussian_blur,
 )
 from multitalk.face import mesh
 
@@ -33,11 +34,6 @@ WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: what lies farther is not seen
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
 GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
-
-
-def three_channels(cover: Array) -> Array:
-    """Cover [h, w] for each of three channels, [h, w, 3]: quicker than broadcasting by numpy."""
-    return cv2.merge((cover, cover, cover)).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)
@@ -284,39 +280,12 @@ class MouthInterior:
 
     @cached_property
     def _upper_teeth(self) -> Sprite:
-        return self._parts.upper_teeth()
+        return self._parts.teeth(UPPER_ROW)
 
     @cached_property
     def _lower_teeth(self) -> Sprite:
-        return self._parts.lower_teeth()
+        return self._parts.teeth(LOWER_ROW)
 
     @cached_property
     def _tongue(self) -> Sprite:
         return self._parts.tongue()
-
-
-def skin_colour(
-    picture: NDArray[np.uint8], points: NDArray[np.float64], mouth_width: float
-) -> NDArray[np.float32]:
-    """Lit skin around the mouth, RGB 0..255: the 70th percentile of each channel."""
-    around = points[
-        [
-            mesh.RIGHT_MOUTH_CORNER,
-            mesh.LEFT_MOUTH_CORNER,
-            mesh.OUTER_UPPER_LIP,
-            mesh.OUTER_LOWER_LIP,
-        ],
-        :2,
-    ]
-    low = np.maximum((around.min(0) - 0.2 * mouth_width).astype(int), 0)
-    high = (around.max(0) + 0.2 * mouth_width).astype(int)
-    pixels = picture[low[1] : high[1], low[0] : high[0]].reshape(-1, 3)
-    return np.percentile(pixels, 70, axis=0).astype(np.float32)
-
-
-def lip_colour(picture: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The red of the lower lip without its shine, RGB 0..255: its darker third."""
-    limit = np.array(picture.shape[1::-1]) - 1
-    red = [*mesh.LOWER_LIP_RED_INNER[2:-2], *mesh.LOWER_LIP_RED_OUTER[2:-2]]
-    places = np.clip(points[red, :2].round().astype(int), 0, limit)
-    return np.percentile(picture[places[:, 1], places[:, 0]], 35, axis=0).astype(np.float32)

@@ -7,17 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.colour import lip_colour, skin_colour, three_channels
 from multitalk.engines.warp.displacement import Grid, displace_points, invert, upsample
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
-from multitalk.engines.warp.mouth import (
-    OPEN_PHOTOGRAPH,
-    Aperture,
-    MouthInterior,
-    lip_colour,
-    skin_colour,
-    three_channels,
-)
+from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, Aperture, MouthInterior
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
 from multitalk.engines.warp.rig import INDEX, WEIGHTS, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds

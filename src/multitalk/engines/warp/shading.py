@@ -12,8 +12,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.mouth import Aperture
-from multitalk.engines.warp.smoothing import smoothstep
-from multitalk.engines.warp.teeth import gaussian_blur
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 from multitalk.face import mesh
 
 BLOB_PIXELS = 32  # side of the one soft spot that all light is made of: +-2.5 standard deviations

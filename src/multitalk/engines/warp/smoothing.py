@@ -1,25 +1,31 @@
-"""Plane geometry, pure: smooth ramps, curves, thin plates."""
+"""Smooth functions of space and time: ramps, splines, thin plates, blur, low-pass filter, noise."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.timebase import FPS
 
+# `SmoothNoise`: its sines' rates, spread of these, and amplitudes.
+NOISE_RATES, NOISE_RATE_SPREAD = np.array([0.31, 0.53, 0.79, 1.13]), (0.9, 1.1)
+NOISE_AMPLITUDES = np.array([1.0, 1.0, 0.8, 0.5])
+MIN_SQUARED_DISTANCE = 1e-9  # of the thin plate's kernel, where its logarithm is singular
+
 
 def ramp(x: float, start: float, end: float) -> float:
-    """0 below `start`, 1 above `end`, straight between."""
+    """0 below `start`, 1 above `end`, linear in between."""
     return float(np.clip((x - start) / (end - start), 0.0, 1.0))
 
 
 def smoothstep(x: NDArray[np.floating], start: float, end: float) -> NDArray[np.floating]:
-    """Rise smoothly from 0 at `start` to 1 at `end`, flat outside (3 t^2 - 2 t^3)."""
+    """Cubic from 0 at `start` to 1 at `end`, constant outside: 3 t^2 - 2 t^3."""
     t: NDArray[np.floating] = np.clip((x - start) / (end - start), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def spline_through(points: NDArray[np.floating], *, steps: int) -> Array:
-    """Catmull-Rom curve through points [N, 2], `steps` samples a span: [(N - 1) * steps + 1, 2].
+    """Catmull-Rom curve through points [N, 2], `steps` samples per span: [(N - 1) steps + 1, 2].
 
     E. Catmull, R. Rom, "A class of local interpolating splines", 1974.
     """
@@ -36,7 +42,7 @@ def spline_through(points: NDArray[np.floating], *, steps: int) -> Array:
 def interpolate_monotone(
     x: NDArray[np.floating], xs: NDArray[np.floating], ys: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Piecewise cubic through (xs, ys) that never overshoots; constant outside.
+    """Monotone piecewise cubic through (xs, ys); constant outside.
 
     F. Fritsch, J. Butland, "A method for constructing local monotone piecewise cubic
     interpolants", 1984. `xs` must increase.
@@ -70,17 +76,17 @@ def thin_plate(
     smoothing: float,
     scale: float,
 ) -> Array:
-    """Thin-plate spline through scattered values, read at other places.
+    """Thin-plate spline through scattered values, evaluated at other places.
 
     F. Bookstein, "Principal warps", 1989: the smoothest surface, kernel r^2 log r, with an
-    affine part; `smoothing` trades exactness for calm.
+    affine part; `smoothing` trades exactness for smoothness.
 
     Args:
         centres: [N, 2] pixels.
         values: [N, M].
         places: [K, 2] pixels.
         smoothing: Added to the kernel's diagonal, in units where `scale` is 1.
-        scale: Pixels that count as length 1, for conditioning.
+        scale: Pixels per unit length, for conditioning.
 
     Returns:
         float32 [K, M].
@@ -103,39 +109,43 @@ def thin_plate(
 def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
     """r^2 log r between each of a [K, 2] and each of b [N, 2]: [K, N]."""
     squared = np.sum(a * a, 1)[:, None] + np.sum(b * b, 1)[None, :] - 2 * (a @ b.T)
-    np.maximum(squared, 1e-9, out=squared)
+    np.maximum(squared, MIN_SQUARED_DISTANCE, out=squared)
     return 0.5 * squared * np.log(squared)
 
 
-class SmoothNoise:
-    """A smooth, aimless signal of standard deviation 1 around a given rate.
+def gaussian_blur(image: NDArray[np.floating], sigma: float) -> Array:
+    """Gaussian blur of a float32 image with any number of channels; `sigma` in pixels."""
+    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
 
-    A sum of sines at incommensurate rates with random phases: no state, no period to notice.
+
+class SmoothNoise:
+    """A smooth random signal of standard deviation 1 around a given rate (Hz).
+
+    A sum of sines at incommensurate rates with random phases: stateless, without a visible period.
     """
 
     def __init__(self, rng: np.random.Generator, *, rate: float) -> None:
-        self._rates = rate * np.array([0.31, 0.53, 0.79, 1.13]) * rng.uniform(0.9, 1.1, 4)
+        self._rates = rate * NOISE_RATES * rng.uniform(*NOISE_RATE_SPREAD, 4)
         self._phases = rng.uniform(0, 2 * np.pi, 4)
-        self._sizes = np.array([1.0, 1.0, 0.8, 0.5])
-        self._sizes /= np.sqrt(np.sum(self._sizes**2) / 2)
+        self._sizes = NOISE_AMPLITUDES / np.sqrt(np.sum(NOISE_AMPLITUDES**2) / 2)
 
     def at(self, seconds: float) -> float:
-        """The signal at one time."""
+        """The signal at a time."""
         return float(self._sizes @ np.sin(2 * np.pi * self._rates * seconds + self._phases))
 
 
 class LowPass:
-    """Follows a signal the way a mass on a damped spring does, frame by frame.
+    """Critically damped second-order low-pass filter, one frame per step.
 
-    Two one-pole filters in a row: the critically damped second-order response, in discrete time.
+    Two one-pole filters of the same time constant (seconds) in series.
     """
 
     def __init__(self, seconds: float) -> None:
         self._keep = float(np.exp(-1 / (seconds * FPS)))
         self._first = self._second = 0.0
 
-    def step(self, target: float) -> float:
-        """Move one frame towards `target` and say where it is now."""
-        self._first += (1 - self._keep) * (target - self._first)
+    def step(self, value: float) -> float:
+        """Filter one frame."""
+        self._first += (1 - self._keep) * (value - self._first)
         self._second += (1 - self._keep) * (self._first - self._second)
         return self._second
