@@ -1,7 +1,7 @@
 """Inside of the mouth: cavity, tongue, teeth and the wet inner lip, drawn between the lips.
 
-The upper teeth belong to the skull, tongue and lower teeth to the jaw. A photograph that shows its
-own teeth keeps them, in place of drawn ones.
+The upper teeth move with the skull, tongue and lower teeth with the jaw. Teeth that the photograph
+shows replace the drawn ones. All numbers are set by eye against films of speakers.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,40 @@ from multitalk.engines.warp.teeth import (
 )
 from multitalk.face import mesh
 
-CAVITY = np.array([46, 18, 18], np.float32)
-TEETH_MEET = -0.015  # mouth widths below the place where the lips meet
-RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
-SHADE = np.array([0.36, 0.52, 0.54], np.float32)
-WET = np.array([0.80, 0.66, 0.66], np.float32)  # the inner lip's colour, of the red's
-FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: what lies farther is not seen
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
-GREY, COLOURED = 0.02, 0.12  # saturation of skin in photographs without and with colour
+TEETH_MEET_AT = 0.38  # of the photograph's lip gap below its upper lip
+TEETH_MEET = -0.015  # mouth widths: lower teeth below that place when the jaw is closed
+RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
+FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
+
+# The photograph's light: luma of well lit skin, response and limits of the exposure, saturation of
+# skin in photographs without and with colour.
+LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.12)
+GREY, COLOURED = 0.02, 0.12
+# Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others; edge blur.
+SMALL_MOUTH, SMALL_DENSITY, DENSITY, SPRITE_BLUR = 90, 4, 2, 0.9
+
+CAVITY = np.array([46, 18, 18], np.float32)  # RGB 0..255
+# Light in the cavity: at the throat, and in addition towards the floor and the cheeks.
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.50, 0.90, 0.65
+FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; mouth widths
+SHADE = np.array([0.36, 0.52, 0.54], np.float32)  # light that rounded lips take from teeth, RGB
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.80, 0.1, 0.86
+# The tongue's root: shares of the jaw's drop, and mouth widths above it; less and more when raised.
+TONGUE_DROP, TONGUE_RAISED = (0.64, 0.22), (0.05, 0.05)
+ROUNDED_NARROWS = 0.25  # of the tongue's width
+
+# The lips' shadow: blur and shift (mouth widths), light at the lips and its gain inwards, less
+# under rounded lips.
+SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.035, 0.04, 0.50, 0.66, 0.15
+# The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
+# of full cover, and where it lies in the blurred opening.
+WET = np.array([0.80, 0.66, 0.66], np.float32)
+WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.75, 0.12, 0.75, 0.5, (0.30, 0.80)
+# The opening's edge: blur (mouth widths), and the dark rim around it.
+EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.35
+SUBPIXEL = 16  # OpenCV's fixed-point coordinates with shift=4
+SUPERSAMPLING = 2  # of the opening's mask
 
 
 @dataclass(frozen=True)
@@ -42,8 +68,8 @@ class Aperture:
 
     Attributes:
         upper: Lower edge of the upper lip, pixels of the frame, [N, 2], right to left.
-        lower: Upper edge of the lower lip, likewise.
-        seam: The line along which the two halves of the face are joined, [N, 2].
+        lower: Upper edge of the lower lip, [N, 2].
+        seam: Their mean, along which the two layers are joined, [N, 2].
         gap: Pixels between the lips along the face, [N], never negative.
     """
 
@@ -54,16 +80,45 @@ class Aperture:
 
     @classmethod
     def between(cls, upper: Array, lower: Array, down: NDArray[np.float64]) -> "Aperture":
-        """InnerLips that crossed meet half-way; `down` is the unit vector down the face."""
+        """The opening of two lip edges; lips that overlap meet half-way.
+
+        Args:
+            upper: [N, 2] pixels.
+            lower: [N, 2] pixels.
+            down: Unit vector down the face.
+        """
         gap = ((lower - upper) @ down).astype(np.float32)
-        crossed = (np.clip(-gap, 0, None)[:, None] * down / 2).astype(np.float32)
-        upper, lower = upper - crossed, lower + crossed
+        overlap = (np.clip(-gap, 0, None)[:, None] * down / 2).astype(np.float32)
+        upper, lower = upper - overlap, lower + overlap
         seam = (upper + lower) / np.float32(2)
         return cls(upper, lower, seam, np.maximum(gap, 0))
 
 
+@dataclass(frozen=True)
+class _Inside:
+    """What is drawn inside the mouth in one frame.
+
+    Attributes:
+        place: Frame position (x, y) of the first pixel.
+        size: (width, height), pixels.
+        skull: Where the teeth meet in this frame, (x, y).
+        jaw_drop: Pixels by which the jaw is down.
+        rounding: 0..1.
+        tongue: 0..1.
+        spoken: 0..1.
+    """
+
+    place: NDArray[np.int_]
+    size: tuple[int, int]
+    skull: NDArray[np.floating]
+    jaw_drop: float
+    rounding: float
+    tongue: float
+    spoken: float
+
+
 class MouthInterior:
-    """Draws what is seen between parted lips of one face."""
+    """Draws the inside of one face's mouth."""
 
     def __init__(
         self,
@@ -72,34 +127,44 @@ class MouthInterior:
         frame: HeadFrame,
         parted: float,
     ) -> None:
+        """Prepare to draw.
+
+        Args:
+            picture: RGB uint8 [H, W, 3].
+            points: Landmarks, [478, 3] pixels.
+            frame: Of the head.
+            parted: Lip gap of the photograph, mouth widths.
+        """
         self._width = frame.mouth_width
         self._u = frame.axes[0, :2] * self._width
         self._down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
         self._v = frame.axes[1, :2] * self._width
         light = skin_colour(picture, points, self._width)
         skin_luma = float(light @ LUMA)
-        density = self._width * (4 if self._width < 90 else 2)
-        self._parts = MouthSprites(
+        density = self._width * (SMALL_DENSITY if self._width < SMALL_MOUTH else DENSITY)
+        exposure = (skin_luma / LIT_SKIN) ** EXPOSURE_RESPONSE
+        saturation = 1 - float(light.min() / max(light.max(), 1.0))
+        self._sprites = MouthSprites(
             density=density,
-            blur=max(0.6, 0.9 * density / self._width),
-            exposure=float(np.clip((skin_luma / 165.0) ** 0.6, 0.35, 1.12)),
+            blur=max(0.6, SPRITE_BLUR * density / self._width),
+            exposure=float(np.clip(exposure, *EXPOSURE_LIMITS)),
             tint=light / max(skin_luma, 1.0),
-            colourfulness=ramp(1 - float(light.min() / max(light.max(), 1.0)), GREY, COLOURED),
+            colourfulness=ramp(saturation, GREY, COLOURED),
         )
-        wet = WET.mean() + (WET - WET.mean()) * np.float32(self._parts.colourfulness)
-        # Towards which end of a mouth in profile nothing is drawn, and how certainly: -1..1.
+        wet = self._in_colour(WET)
+        # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
         self._inner_lip = lip_colour(picture, points) * wet
         self._own: PhotographedMouth | None = None
         if parted > OPEN_PHOTOGRAPH:
             self._own = extract_mouth(picture, points, self._width, skin_luma)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
-        #: Where the lips meet when the jaw closes; moves with the skull.
-        self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * 0.38
+        #: Where the teeth meet when the jaw is closed; moves with the skull.
+        self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * TEETH_MEET_AT
 
     @property
     def shows_own_teeth(self) -> bool:
-        """Whether the photograph's teeth are good enough to be used."""
+        """Whether the photograph's own teeth are used."""
         return self._own is not None and self._own.teeth is not None
 
     def draw(
@@ -114,50 +179,55 @@ class MouthInterior:
         tongue: float,
         spoken: float,
     ) -> None:
-        """Paint the inside of the mouth into `region`, in place.
+        """Draw the inside of the mouth into a region, in place.
 
         Args:
             region: float32 [h, w, 3] of the frame around the mouth.
-            corner: Frame place (x, y) of the region's first pixel.
+            corner: Frame position (x, y) of the region's first pixel.
             aperture: The opening to fill.
-            skull: Where `meeting_place` is in this frame, (x, y).
+            skull: `meeting_place` in this frame, (x, y).
             jaw_drop: Pixels by which the jaw is down.
             rounding: 0..1; rounded lips hide the teeth.
             tongue: 0..1; 1 touches the upper teeth.
-            spoken: 0 leaves an open photograph's own mouth as it is, 1 draws a speaking one.
+            spoken: 0 keeps an open photograph's own mouth, 1 draws a speaking one.
         """
         height, width = region.shape[:2]
         outline = np.concatenate([aperture.upper, aperture.lower[::-1]]) - corner
         low = np.maximum(np.floor(outline.min(0) - 4).astype(int), 0)
         high = np.minimum(np.ceil(outline.max(0) + 5).astype(int), (width, height))
-        size = high - low
-        if (size <= 1).any():
+        if (high - low <= 1).any():
             return
+        size = (int(high[0] - low[0]), int(high[1] - low[1]))
+        place = np.asarray(corner) + low
         opening = self._opening_mask(outline - low, size)
         if self._far_end:
-            opening *= self._near_part(aperture, low + corner, size)
-        place = np.asarray(corner) + low
-        inside = self._inside(
-            place, size, skull, jaw_drop, rounding=rounding, tongue=tongue, spoken=spoken
-        )
+            opening *= self._near_part(aperture, place, size)
+        inside = self._draw_inside(_Inside(place, size, skull, jaw_drop, rounding, tongue, spoken))
         self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
         view = region[low[1] : high[1], low[0] : high[0]]
-        rim = np.clip(gaussian_blur(opening, max(1.0, self._width * 0.02)) - opening, 0, 1)
-        view *= three_channels(1 - np.float32(0.35) * rim)
+        around = gaussian_blur(opening, max(1.0, self._width * RIM_BLUR))
+        rim = np.clip(around - opening, 0, 1)
+        view *= three_channels(1 - np.float32(RIM_DARK) * rim)
         view += (inside - view) * three_channels(opening)
 
-    def _opening_mask(self, outline: Array, size: NDArray[np.int_]) -> Array:
-        width, height = (int(n) for n in size)
-        fine = np.zeros((height * 2, width * 2), np.uint8)
-        cv2.fillPoly(fine, [np.round(outline * 2 * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-        mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-        return gaussian_blur(mask.astype(np.float32) / 255, max(0.6, self._width * 0.009))
+    def _in_colour(self, colour: Array) -> Array:
+        """A colour [3], grey in a black and white photograph."""
+        grey = colour.mean()
+        return grey + (colour - grey) * np.float32(self._sprites.colourfulness)
+
+    def _opening_mask(self, outline: Array, size: tuple[int, int]) -> Array:
+        """Antialiased cover of the opening, [h, w]."""
+        fine = np.zeros((size[1] * SUPERSAMPLING, size[0] * SUPERSAMPLING), np.uint8)
+        fixed = np.round(outline * SUPERSAMPLING * SUBPIXEL).astype(np.int32)
+        cv2.fillPoly(fine, [fixed], 255, cv2.LINE_AA, 4)
+        mask = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)
+        return gaussian_blur(mask.astype(np.float32) / 255, max(0.6, self._width * EDGE_BLUR))
 
     def _near_part(
-        self, aperture: Aperture, place: NDArray[np.int_], size: NDArray[np.int_]
+        self, aperture: Aperture, place: NDArray[np.int_], size: tuple[int, int]
     ) -> Array:
-        """1 but towards the far end of a mouth in profile: there lies the background, [h, w]."""
-        width, height = (int(n) for n in size)
+        """1, fading towards the far end of a mouth in profile, [h, w]."""
+        width, height = size
         start, end = aperture.seam[0], aperture.seam[-1]
         along = (end - start) / max(float((end - start) @ (end - start)), 1.0)
         rows = np.arange(height)[:, None] + place[1] - start[1]
@@ -166,65 +236,63 @@ class MouthInterior:
         far = share if self._far_end > 0 else 1 - share
         return (1 - abs(self._far_end) * smoothstep(far, *FAR_END)).astype(np.float32)
 
-    def _inside(
-        self,
-        place: NDArray[np.int_],
-        size: NDArray[np.int_],
-        skull: NDArray[np.floating],
-        jaw_drop: float,
-        *,
-        rounding: float,
-        tongue: float,
-        spoken: float,
-    ) -> Array:
-        width, height = (int(n) for n in size)
-        rows = np.arange(height)[:, None] + place[1]
-        columns = np.arange(width)[None, :] + place[0]
-        depth = (rows - skull[1]) / (max(jaw_drop, 1.0) + 0.10 * self._width)
-        aside = (columns - skull[0]) / (0.42 * self._width)
-        # Darkest at the throat, in the middle; warmer towards cheeks and floor.
-        glow = 0.50 + 0.90 * smoothstep(depth, 0.35, 1.1) + 0.65 * np.clip(np.abs(aside), 0, 1) ** 2
-        inside = (self._cavity * glow[..., None]).astype(np.float32)
-        narrow = 1 - 0.25 * rounding
-        jaw = skull + self._down * (jaw_drop + TEETH_MEET * self._width)
-        tongue_root = skull + self._down * (
-            jaw_drop * (0.64 - 0.22 * tongue) - (0.05 + 0.05 * tongue) * self._width
-        )
-        # Rounded lips come forward and down over the teeth, which stay back in the shade.
-        hidden = 1 - (1 - rounding) ** 2  # soon: teeth in half shade look grey
+    def _draw_inside(self, of: _Inside) -> Array:
+        """Cavity, tongue and teeth: float32 [h, w, 3]."""
+        inside = self._draw_cavity(of)
+        jaw = of.skull + self._down * (of.jaw_drop + TEETH_MEET * self._width)
+        drop = of.jaw_drop * (TONGUE_DROP[0] - TONGUE_DROP[1] * of.tongue)
+        raised = (TONGUE_RAISED[0] + TONGUE_RAISED[1] * of.tongue) * self._width
+        tongue_root = of.skull + self._down * (drop - raised)
+        # Rounded lips come forward and down over the teeth, quickly: half shaded teeth look grey.
+        hidden = 1 - (1 - of.rounding) ** 2
         retreat = self._down * (RETREAT * hidden * self._width)
-        shade = 1 - rounding * self._shade
-        self._over(
-            inside, self._tongue, tongue_root, place, light=0.80 + 0.1 * tongue, narrow=narrow
+        shade = 1 - of.rounding * self._shade
+        self._place(
+            inside,
+            self._tongue,
+            tongue_root - of.place,
+            light=TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue,
+            narrow=1 - ROUNDED_NARROWS * of.rounding,
         )
-        self._over(inside, self._lower_teeth, jaw + retreat, place, light=0.86 * shade)
+        lower_light = LOWER_TEETH_LIGHT * shade
+        self._place(inside, self._lower_teeth, jaw + retreat - of.place, light=lower_light)
         if not self.shows_own_teeth:
-            self._over(inside, self._upper_teeth, skull - retreat, place, light=shade)
+            self._place(inside, self._upper_teeth, of.skull - retreat - of.place, light=shade)
         if self._own is not None:
             own = self._own
             row = own.cover * own.teeth if own.teeth is not None else np.zeros_like(own.cover)
-            keep = own.cover * (1 - spoken) + row * spoken
-            shift = skull - retreat - self.meeting_place + own.corner - place
+            keep = own.cover * (1 - of.spoken) + row * of.spoken
+            shift = of.skull - retreat - self.meeting_place + own.corner - of.place
             sprite = np.dstack([own.pixels * keep[..., None] * shade, keep * 255])
             self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
         return inside
 
-    def _over(
+    def _draw_cavity(self, of: _Inside) -> Array:
+        """The cavity: darkest at the throat, warmer towards cheeks and floor, [h, w, 3]."""
+        width, height = of.size
+        rows = np.arange(height)[:, None] + of.place[1]
+        columns = np.arange(width)[None, :] + of.place[0]
+        depth = (rows - of.skull[1]) / (max(of.jaw_drop, 1.0) + CAVITY_DEPTH * self._width)
+        aside = (columns - of.skull[0]) / (CAVITY_HALF_WIDTH * self._width)
+        floor = FLOOR_LIGHT * smoothstep(depth, *FLOOR_DEPTH)
+        glow = THROAT_LIGHT + floor + CHEEK_LIGHT * np.clip(np.abs(aside), 0, 1) ** 2
+        return (self._cavity * glow[..., None]).astype(np.float32)
+
+    def _place(
         self,
         inside: Array,
         sprite: Sprite,
         origin: NDArray[np.floating],
-        place: NDArray[np.int_],
         *,
         light: float | Array,
         narrow: float = 1.0,
     ) -> None:
-        """Lay a sprite over `inside` with its own origin at frame place `origin`."""
-        density = self._parts.density
+        """Blend a sprite with its origin at pixel `origin` of `inside`."""
+        density = self._sprites.density
         right, down = self._u / density * narrow, self._v / density
         linear = np.array([[right[0], down[0]], [right[1], down[1]]])
         width = sprite.pixels.shape[1]
-        start = origin - place - linear @ np.array([width / 2, PATCH_TOP * density])
+        start = origin - linear @ np.array([width / 2, PATCH_TOP * density])
         transform = np.concatenate([linear, start[:, None]], 1)
         self._blend(inside, sprite.pixels, transform, light=light)
 
@@ -250,18 +318,19 @@ class MouthInterior:
     def _light(
         self, inside: Array, opening: Array, aperture: Aperture, *, rounding: float, spoken: float
     ) -> None:
-        """Shade `inside`, in place: less light near the lips, least under the upper one.
+        """Shade `inside`, in place: darker near the lips, darkest under the upper one.
 
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
         """
-        soft = gaussian_blur(opening, max(1.0, self._width * 0.035))
-        lowered, raised = (self._shifted(soft, way * 0.04) for way in (1, -1))
-        light = np.clip(0.50 + 0.66 * np.minimum(soft, lowered), 0, 1) * (1 - 0.15 * rounding)
+        soft = gaussian_blur(opening, max(1.0, self._width * SHADOW_BLUR))
+        lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
+        depth = LIP_LIGHT + INNER_GAIN * np.minimum(soft, lowered)
+        light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
         inside *= three_channels(light.astype(np.float32))
-        seen = spoken * float(np.clip(aperture.gap.max() / (0.12 * self._width), 0, 1))
-        along_lip = smoothstep(0.75 - raised, 0, 0.5) * smoothstep(lowered, 0.30, 0.80)
-        inner_lip = np.float32(0.75 * seen) * along_lip
-        inside += (self._inner_lip - inside) * three_channels(inner_lip.astype(np.float32))
+        gap = float(np.clip(aperture.gap.max() / (WET_GAP * self._width), 0, 1))
+        outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
+        wet = np.float32(WET_COVER * (spoken * gap)) * (outer * smoothstep(lowered, *WET_INNER))
+        inside += (self._inner_lip - inside) * three_channels(wet.astype(np.float32))
 
     def _shifted(self, cover: Array, down: float) -> Array:
         """A cover moved by `down` mouth widths."""
@@ -271,21 +340,21 @@ class MouthInterior:
 
     @cached_property
     def _shade(self) -> Array:
-        """What rounded lips take of the light on teeth, RGB; the rest is warm from the lips."""
-        return SHADE.mean() + (SHADE - SHADE.mean()) * np.float32(self._parts.colourfulness)
+        """Share of the light on teeth that rounded lips take, RGB."""
+        return self._in_colour(SHADE)
 
     @cached_property
     def _cavity(self) -> Array:
-        return self._parts.lit(CAVITY)
+        return self._sprites.lit(CAVITY)
 
     @cached_property
     def _upper_teeth(self) -> Sprite:
-        return self._parts.teeth(UPPER_ROW)
+        return self._sprites.teeth(UPPER_ROW)
 
     @cached_property
     def _lower_teeth(self) -> Sprite:
-        return self._parts.teeth(LOWER_ROW)
+        return self._sprites.teeth(LOWER_ROW)
 
     @cached_property
     def _tongue(self) -> Sprite:
-        return self._parts.tongue()
+        return self._sprites.tongue()
