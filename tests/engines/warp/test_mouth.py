@@ -21,11 +21,7 @@ def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def aperture_of(renderer: HeadRenderer, **weights: float) -> Aperture:
-    drawn = pose(**weights)
-    rig = renderer.rig
-    return renderer._aperture(
-        rig.upper.displacement(drawn.weights), rig.lower.displacement(drawn.weights)
-    )
+    return renderer._layers(pose(**weights)).aperture
 
 
 def test_a_smiling_mouth_becomes_round(portrait: NDArray[np.uint8], renderer: HeadRenderer) -> None:
