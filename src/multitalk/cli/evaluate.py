@@ -86,18 +86,9 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
         answers.locate = typed.locate
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
-        if plot is not None and (against is not None or not alone):
-            raise typer.BadParameter("--plot draws one video; give it one file")
-        if against is not None:
-            _check_pair(alone, found[0], existing("--against", against), side_by_side)
-        elif side_by_side is not None:
-            raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
+        _check_outputs(found[0] if alone else None, plot, against, side_by_side)
         from multitalk import evaluation
-        from multitalk.serving.local import make_place
 
-        for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
-            if place is not None:
-                make_place(place, field=shown(option, place))
         judge = partial(
             evaluation.evaluate,
             voices=_files("--audio", audio),
@@ -187,8 +178,32 @@ def _typed(
     return TypedOptions(places, is_whole=False)
 
 
-def _check_pair(alone: bool, video: Path, against: Path, side_by_side: Path | None) -> None:
-    if not alone:
+def _check_outputs(
+    video: Path | None, plot: Path | None, against: Path | None, side_by_side: Path | None
+) -> None:
+    """Refuse options that do not fit, and make the directories of files to write.
+
+    Args:
+        video: The one video; None if there are several.
+        plot: `--plot`.
+        against: `--against`.
+        side_by_side: `--side-by-side`.
+    """
+    from multitalk.serving.local import make_place
+
+    if plot is not None and (against is not None or video is None):
+        raise typer.BadParameter("--plot draws one video; give it one file")
+    if against is not None:
+        _check_pair(video, existing("--against", against), side_by_side)
+    elif side_by_side is not None:
+        raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
+    for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
+        if place is not None:
+            make_place(place, field=shown(option, place))
+
+
+def _check_pair(video: Path | None, against: Path, side_by_side: Path | None) -> None:
+    if video is None:
         raise typer.BadParameter("--against is for one video; give it one file")
     if side_by_side is not None and side_by_side.resolve() in {video.resolve(), against.resolve()}:
         raise typer.BadParameter("--side-by-side would overwrite a video that it shows")

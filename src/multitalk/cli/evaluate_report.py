@@ -161,28 +161,40 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     rows = [mean_figures(one.report.figures) if one.report else () for one in verdicts]
     means = mean_figures(figure for row in rows for figure in row)
     names = _names([one.video for one in verdicts])
-    passed = sum(one.exit_code == 0 for one in verdicts)
     breaks = [place for place, mean in enumerate(means) if mean.name in BREAKS]
     for first, last in zip([0, *breaks], [*breaks, len(means)], strict=True):
-        table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
-        part = means[first:last]
-        if not first:
-            table.add_column("verdict", no_wrap=True)
-        for mean in part:
-            heading = mean.name.replace("correlation", "r").replace("_", "\n")
-            table.add_column(heading, justify="right", no_wrap=True)
-        for one, name, row in zip(verdicts, names, rows, strict=True):
-            verdict = () if first else (Text(one.name, COLORS[one.name]),)
-            table.add_row(Text(name), *verdict, *map(_shown, row[first:last]))
-        table.add_section()
-        share = () if first else (f"{passed} of {len(verdicts)}",)
-        table.add_row("mean", *share, *map(_shown, part))
-        if any(mean.range for mean in part):
-            table.add_row("filmed people", *(_ranged(mean.name, mean.range) for mean in part))
-        _print_table(table)
+        part = slice(first, last)
+        figures = [row[part] for row in rows]
+        _print_table(_figures_table(verdicts if not first else None, names, figures, means[part]))
     for one, name in zip(verdicts, names, strict=True):
         if one.reason:
             typer.echo(f"{name}: {one.name}: {one.reason}")
+
+
+def _figures_table(
+    verdicts: Sequence[Verdict] | None,
+    names: Sequence[str],
+    rows: Sequence[Sequence["Figure"]],
+    means: Sequence["Figure"],
+) -> Table:
+    """A row of figures for each video, and their means; the verdicts, if any, before them."""
+    table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
+    columns: list[list[Text | str]] = [[] for _ in names]
+    share: list[str] = []
+    if verdicts is not None:
+        table.add_column("verdict", no_wrap=True)
+        columns = [[Text(one.name, COLORS[one.name])] for one in verdicts]
+        share = [f"{sum(one.exit_code == 0 for one in verdicts)} of {len(verdicts)}"]
+    for mean in means:
+        heading = mean.name.replace("correlation", "r").replace("_", "\n")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, column, row in zip(names, columns, rows, strict=True):
+        table.add_row(Text(name), *column, *map(_shown, row))
+    table.add_section()
+    table.add_row("mean", *share, *map(_shown, means))
+    if any(mean.range for mean in means):
+        table.add_row("filmed people", *(_ranged(mean.name, mean.range) for mean in means))
+    return table
 
 
 def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> None:

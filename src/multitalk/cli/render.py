@@ -20,6 +20,7 @@ from multitalk.paths import as_meant
 from multitalk.settings import ENGINE_CHOICES
 
 if TYPE_CHECKING:
+    from multitalk.engines.base import Reuse
     from multitalk.job import Talk
     from multitalk.schema import TalkRequest
     from multitalk.settings import Settings
@@ -315,19 +316,12 @@ def _render(
     """Render a valid request, write its files and report the result."""
     import tempfile
 
-    from multitalk.engines.base import Reuse
     from multitalk.serving.local import Studio, as_result, make_place
 
     for file in timing_files.values():
         make_place(file, field=shown("--phonemes", file))
-    earlier, saved = windows
-    reuse = Reuse(earlier=earlier and as_meant(earlier))
-    if saved is not None:
-        saved = as_meant(saved)
-        make_place(saved, field=shown("--save-windows", saved))
-        unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
-        limit = settings.kept_window_bytes
-        reuse = replace(reuse, save_to=unfinished, max_bytes=limit)
+    earlier, saved = (path and as_meant(path) for path in windows)
+    reuse = _reuse(earlier, saved, settings)
     with ExitStack() as stack:
         video = output
         if to_stdout:
@@ -351,6 +345,18 @@ def _render(
         print_json(as_result(talk).reply())
     else:
         typer.echo(_summary(talk, output), err=to_stdout)
+
+
+def _reuse(earlier: Path | None, saved: Path | None, settings: "Settings") -> "Reuse":
+    """The files of windows: those of an earlier talk, and an unfinished one to save to."""
+    from multitalk.engines.base import Reuse
+    from multitalk.serving.local import make_place
+
+    if saved is None:
+        return Reuse(earlier=earlier)
+    make_place(saved, field=shown("--save-windows", saved))
+    unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
+    return Reuse(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
 
 
 def _summary(talk: "Talk", output: Path) -> str:

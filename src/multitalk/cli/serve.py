@@ -178,21 +178,14 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         except ModuleNotFoundError as error:
             complain(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error
-        from multitalk.registry import (
-            check_loadable,
-            checked_name,
-            choose_engine,
-        )
         from multitalk.serving.api.config import ServeConfig
         from multitalk.serving.logs import is_plain, start_log
 
         settings = Settings.from_env()
         log_format = log_format or settings.log_format
         start_log(settings.log_level, log_format)
-        wanted = checked_name(settings.engine if engine is None else engine)
-        chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
-        if workers:  # each would end at its start, again and again
-            check_loadable(chosen, settings=settings)
+        name = settings.engine if engine is None else engine
+        chosen = _choose_engine(name, settings, is_loaded=workers > 0)
         place = _directory(data, settings)
         queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
         run(
@@ -223,6 +216,17 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             ),
             waits_for_workers=is_plain(log_format),
         )
+
+
+def _choose_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
+    """The engine of a name, which workers of this server load, if it has any."""
+    from multitalk.registry import check_loadable, checked_name, choose_engine
+
+    wanted = checked_name(name)
+    chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
+    if is_loaded:  # each worker would end at its start, again and again
+        check_loadable(chosen, settings=settings)
+    return chosen
 
 
 def _worker_command(queue_url: str, engine: str, log_format: str) -> list[str]:

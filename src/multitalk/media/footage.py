@@ -8,8 +8,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from multitalk.array_types import Portrait
 from multitalk.errors import LimitExceeded, MediaUndecodable
@@ -188,31 +190,38 @@ def _shots(
         stream.codec_context.thread_count = DECODER_THREADS
         stream.thread_type = "AUTO"
         rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
-        is_jpeg = "jpeg" in stream.codec_context.name
         start: Fraction | None = None
-        stamp, damaged, blind = Fraction(0), 0, 0
-        for packet in packets_of(container, stream, watch=watch):
-            blind += 1
-            frames: list[VideoFrame] = []
-            try:
-                if not (is_jpeg and has_too_many_scans(bytes(packet))):
-                    frames = packet.decode()
-            except av.EOFError:
-                break
-            except av.FFmpegError:
-                damaged += 1
-            for frame in frames:
-                blind = 0
-                if frame.pts is not None and frame.time_base is not None:
-                    stamp = frame.pts * frame.time_base
-                start = stamp if start is None else start
-                yield _Shot(stamp - start, frame)
-                stamp += 1 / rate  # of the next one, if it does not say
-            if blind > MAX_BLIND_PACKETS:
-                reason = f"{MAX_BLIND_PACKETS} packets in a row without a picture"
-                raise MediaUndecodable(KEY, field=field, reason=reason)
-        if damaged:
-            _log.info("%d packets of the video did not decode", damaged)
+        stamp = Fraction(0)
+        for frame in _frames(container, stream, field, watch):
+            if frame.pts is not None and frame.time_base is not None:
+                stamp = frame.pts * frame.time_base
+            start = stamp if start is None else start
+            yield _Shot(stamp - start, frame)
+            stamp += 1 / rate  # of the next one, if it does not say
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, field: str, watch: Watch
+) -> Generator[VideoFrame, None, None]:
+    """Whatever decodes, in order."""
+    is_jpeg = "jpeg" in stream.codec_context.name
+    damaged = blind = 0  # packets
+    for packet in packets_of(container, stream, watch=watch):
+        frames: list[VideoFrame] = []
+        try:
+            if not (is_jpeg and has_too_many_scans(bytes(packet))):
+                frames = packet.decode()
+        except av.EOFError:
+            break
+        except av.FFmpegError:
+            damaged += 1
+        yield from frames
+        blind = 0 if frames else blind + 1
+        if blind > MAX_BLIND_PACKETS:
+            reason = f"{MAX_BLIND_PACKETS} packets in a row without a picture"
+            raise MediaUndecodable(KEY, field=field, reason=reason)
+    if damaged:
+        _log.info("%d packets of the video did not decode", damaged)
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:

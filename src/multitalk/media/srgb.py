@@ -158,12 +158,7 @@ def _by_profile(strips: _Strips, data: bytes, profile: bytes, bits: int) -> _Pai
     is_for_grey = profile[16:20] == b"GRAY"
     is_single = is_for_grey and strips.mode == "RGB" and _is_grey(strips)
     mode = "L" if is_single else strips.mode
-    space = hdr_space(profile)
-    if space is None and bits > 8:
-        try:
-            space = plain_space(profile)
-        except ValueError as error:
-            _log.info("colour profile not readable: %s", error)
+    space = _profile_space(profile, bits)
     fits = mode == "L" or (mode == "RGB" and profile[16:20] == b"RGB ")
     if space is not None and fits:
         painter = _in_space(strips, data, space, bits)
@@ -172,6 +167,18 @@ def _by_profile(strips: _Strips, data: bytes, profile: bytes, bits: int) -> _Pai
     if not is_single or painter.has_colours:
         return painter
     return _Painter(lambda coloured, top: painter.paint(coloured.getchannel(0), top))
+
+
+def _profile_space(profile: bytes, bits: int) -> ColourSpace | None:
+    """The space of a profile that LittleCMS cannot convert: of HDR, or of more than 8 bits."""
+    space = hdr_space(profile)
+    if space is not None or bits <= 8:
+        return space
+    try:
+        return plain_space(profile)
+    except ValueError as error:
+        _log.info("colour profile not readable: %s", error)
+        return None
 
 
 def _is_grey(strips: _Strips) -> bool:

@@ -16,6 +16,7 @@ from multitalk.speech.coarticulation import PROBABILITY_RATE
 from multitalk.speech.espeak import (
     DEFAULT_PITCH,
     TIMEOUT_SECONDS,
+    Tuning,
     inventory,
     list_voices,
     match_name,
@@ -115,41 +116,49 @@ def synthesize(
     reading = read_text(text, language)
     if not reading.pieces:
         raise InvalidRequest("text_unspeakable", field="text")
-    speaker = None if voice is None else resolve_speaker(voice, language=reading.language)
-    if speaker is not None:
-        speaker = match_name(speaker, list_voices(), key="voice_unknown", field="voice")
+    speaker = _speaker(voice, reading.language)
     tunings = {
         language: transpose(_pitch_of(speaker, language), semitones)
         for language in dict.fromkeys(piece.language for piece in reading.pieces)
     }
-    names = inventory()["languages"]
-    answer, sound = run_espeak(
-        {
-            "pieces": [
-                {
-                    "text": piece.text,
-                    "voice": names[piece.language] + (f"+{speaker}" if speaker else ""),
-                    "pitch": tunings[piece.language].pitch,
-                    "pitch_range": tunings[piece.language].pitch_range,
-                }
-                for piece in reading.pieces
-            ],
-            "words_per_minute": round(
-                min(max(words_per_minute, MIN_WORDS_PER_MINUTE), MAX_WORDS_PER_MINUTE)
-            ),
-            "max_seconds": max_seconds,
-        },
-        timeout_seconds,
-    )
+    request = {
+        "pieces": [
+            _request_of(piece, speaker, tunings[piece.language]) for piece in reading.pieces
+        ],
+        "words_per_minute": round(
+            min(max(words_per_minute, MIN_WORDS_PER_MINUTE), MAX_WORDS_PER_MINUTE)
+        ),
+        "max_seconds": max_seconds,
+    }
+    answer, sound = run_espeak(request, timeout_seconds)
     notices = [
         *reading.notices,
         *spelled_letters_notices(reading.pieces, answer["pieces"]),
-        *(note for each in tunings.values() for note in each.notices),
+        *(notice for tuning in tunings.values() for notice in tuning.notices),
     ]
     speech = _assembled(reading, answer, np.frombuffer(sound, "<i2"), notices)
     if len(speech.samples) > max_seconds * speech.sample_rate:
         raise LimitExceeded("speech_too_long", field="text", limit=max_seconds)
     return speech
+
+
+def _speaker(voice: str | None, language: str) -> str | None:
+    """The speaker of a voice's name; None for the language's own."""
+    speaker = None if voice is None else resolve_speaker(voice, language=language)
+    if speaker is None:
+        return None
+    return match_name(speaker, list_voices(), key="voice_unknown", field="voice")
+
+
+def _request_of(piece: Piece, speaker: str | None, tuning: Tuning) -> dict[str, object]:
+    """A piece as `espeak_process` takes it."""
+    voice = inventory()["languages"][piece.language]
+    return {
+        "text": piece.text,
+        "voice": f"{voice}+{speaker}" if speaker else voice,
+        "pitch": tuning.pitch,
+        "pitch_range": tuning.pitch_range,
+    }
 
 
 def _assembled(

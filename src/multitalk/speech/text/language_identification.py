@@ -42,19 +42,32 @@ def identify_latin(text: str) -> tuple[str, bool]:
     most = 2 * first >= len(words) or (4 * first >= len(words) and first > 2 * second + 2)
     if first > second and most:
         return max(hits, key=lambda language: hits[language]), True
+    tied = {language for language, count in hits.items() if count == first} if most else None
+    return _by_probability(words, hits, tied)
+
+
+def _by_probability(
+    words: list[str], hits: dict[str, float], candidates: set[str] | None
+) -> tuple[str, bool]:
+    """The most probable language, by statistics and everyday words; see `identify_latin`.
+
+    Args:
+        words: Of the text.
+        hits: Everyday words of each language in it.
+        candidates: The languages to choose from; None: any, and English in doubt.
+    """
     ranked = {
         language: probability * _WEIGHT_OF_WORD ** min(hits.get(language, 0.0), _MOST_WORDS)
         for language, probability in _probabilities(words).items()
-        if not most or hits.get(language) == first
+        if candidates is None or language in candidates
     }
     best = max(ranked, key=lambda language: ranked[language])
     least = _LEAST_PROBABILITY[min(len(words), max(_LEAST_PROBABILITY))] * sum(ranked.values())
-    english = ranked.get("en", 0.0)
-    if most or ranked[best] >= least:
+    if candidates is not None or ranked[best] >= least:
         return best, True
-    accented = any(ord(letter) > 127 for word in words for letter in word)
-    unlikely = len(words) > 1 and english < _DOUBTFUL * ranked[best]
-    return "en", best == "en" or not (accented or unlikely)
+    is_accented = not "".join(words).isascii()
+    is_unlikely = len(words) > 1 and ranked.get("en", 0.0) < _DOUBTFUL * ranked[best]
+    return "en", best == "en" or not (is_accented or is_unlikely)
 
 
 def _probabilities(words: list[str]) -> dict[str, float]:

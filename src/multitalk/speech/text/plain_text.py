@@ -67,16 +67,18 @@ def plain_lines(text: str) -> list[Line]:
         if any(marks.fullmatch(parts[0]) for marks in _NOT_TEXT):
             continue
         bare = [_without_block_marks(_without_html(parts[0])), *map(_without_html, parts[1:])]
-        said = [_without_signs(normalize_characters(_without_inline_marks(part))) for part in bare]
-        said = [part for part in said if any(letter.isalnum() for letter in part)]
-        lines += [Line(part, pause_after(part)) for part in said]
-        if said:
-            lines[-1] = Line(said[-1], LINE_PAUSE)
+        if spoken := [plain for part in bare if (plain := _spoken_part(part))]:
+            lines += [Line(part, pause_after(part)) for part in spoken]
+            lines[-1] = Line(spoken[-1], LINE_PAUSE)
         elif lines and not "".join(bare).strip():
             lines[-1] = Line(lines[-1].text, PARAGRAPH_PAUSE)
-    if lines:
-        lines[-1] = Line(lines[-1].text, 0.0)
-    return lines
+    return [*lines[:-1], *(Line(line.text, 0.0) for line in lines[-1:])]
+
+
+def _spoken_part(part: str) -> str:
+    """A part of a line without marks and signs; empty if nothing in it can be spoken."""
+    plain = _without_signs(normalize_characters(_without_inline_marks(part)))
+    return plain if any(map(str.isalnum, plain)) else ""
 
 
 def _without_html(text: str) -> str:
@@ -142,7 +144,7 @@ _COMPATIBLE = re.compile(
 # Scripts in which a zero-width (non-)joiner is spelling: Arabic's, and those of India.
 _JOINED_LETTER = re.compile("[\u0600-\u08ff\u0900-\u0dff\ufb50-\ufdff\ufe70-\ufeff]")
 _JOINERS = "\u200c\u200d"
-_SMALL_CAPITAL = "LATIN LETTER SMALL CAPITAL "
+_SMALL_CAPITAL = re.compile("LATIN LETTER SMALL CAPITAL (.)")
 # Lines drawn over or under letters, and what chooses a sign's looks.
 _OVERLAYS = re.compile(
     "[\u0332\u0333\u0335-\u0338\u035f\u20d0-\u20f0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
@@ -176,16 +178,21 @@ def _without_unseen(text: str) -> str:
     return "".join(kept)
 
 
+def _is_style(tag: str, letter: str) -> bool:
+    """Whether a decomposition with this tag changes only the look of a letter."""
+    if tag == "<super>":
+        return unicodedata.category(letter) == "Lm"  # a modifier
+    return tag in _STYLES or (tag == "<compat>" and bool(_COMPATIBLE.match(letter)))
+
+
 @cache
 def _plain_letter(letter: str) -> str:
     if letter.isascii():
         return letter
-    name = unicodedata.name(letter, "")
-    if name.startswith(_SMALL_CAPITAL) and len(name) == len(_SMALL_CAPITAL) + 1:
-        return name[-1].lower()
+    if small_capital := _SMALL_CAPITAL.fullmatch(unicodedata.name(letter, "")):
+        return small_capital[1].lower()
     tag, *codes = unicodedata.decomposition(letter).split() or [""]
-    is_modifier = tag == "<super>" and unicodedata.category(letter) == "Lm"
-    if not (tag in _STYLES or is_modifier or (tag == "<compat>" and _COMPATIBLE.match(letter))):
+    if not _is_style(tag, letter):
         return letter
     plain = "".join(_plain_letter(chr(int(code, 16))) for code in codes)
     # A number in a circle is a number by itself, whatever follows.

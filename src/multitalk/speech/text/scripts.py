@@ -226,23 +226,19 @@ def _language_of_phrase(phrase: str) -> str | None:
 
 def _settled(languages: list[str | None], text: str, host: str) -> list[str]:
     """Give characters of no script the language of their neighbours."""
+    runs = [(language, len(list(run))) for language, run in groupby(languages)]
     settled: list[str] = []
-    index = 0
-    while index < len(languages):
-        language = languages[index]
-        end = index + 1
-        while end < len(languages) and languages[end] == language:
-            end += 1
-        if language is None:
-            before = settled[-1] if settled else None
-            after = languages[end] if end < len(languages) else None
-            spoken = any(letter.isalnum() for letter in text[index:end])
-            if before == after and before is not None:
-                language = before
-            elif spoken:
-                language = host
-            else:
-                language = before or after or host
-        settled += [language] * (end - index)
-        index = end
+    neighbours = [None, *(language for language, _ in runs), None]
+    for index, (language, length) in enumerate(runs):
+        before, after = neighbours[index], neighbours[index + 2]
+        part = text[len(settled) : len(settled) + length]
+        has_digits = any(map(str.isalnum, part))
+        settled += [language or _between(before, after, host, has_digits=has_digits)] * length
     return settled
+
+
+def _between(before: str | None, after: str | None, host: str, *, has_digits: bool) -> str:
+    """The language of characters of no script: digits are the host's, unless within another."""
+    if before == after:
+        return before or host
+    return host if has_digits else before or after or host
