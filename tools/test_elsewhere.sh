@@ -16,7 +16,7 @@ case ${1-} in
     newest)
         version=3.14 release=forky architecture=amd64
         tests="tests/face/test_everywhere.py tests/confinement tests/engines/warp/test_rig.py
-            tests/media/test_video.py tests/test_job.py tests/test_examples.py"
+            tests/media/test_video.py tests/job/test_job.py tests/test_examples.py"
         ;;
     arm64)
         version=3.13 release=trixie architecture=arm64

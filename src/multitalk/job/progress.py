@@ -1,4 +1,4 @@
-"""A job's progress: how far it is, how long each stage took, and when it must stop."""
+"""A job's progress, timings, deadline, cancellation, crashes and directory."""
 
 import logging
 import threading
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is.
+    """Progress of a job.
 
     Attributes:
-        stage: What is being done.
-        done: How much of it: frames while rendering, bytes while delivering, otherwise things.
-        total: Of how many.
+        stage: The current stage.
+        done: Frames while rendering, bytes while delivering, else files or texts.
+        total: In the same unit.
     """
 
     stage: Stage
@@ -44,7 +44,7 @@ class JobProgress:
 
     Attributes:
         timings: Seconds by stage, of those that are over.
-        stage_now: The one that the job is at, or failed at.
+        stage_now: The current stage, or the one that failed.
     """
 
     def __init__(
@@ -61,34 +61,34 @@ class JobProgress:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._on_progress = on_progress
-        self._told: Progress | None = None
+        self._last: Progress | None = None
         self._stage_began = 0.0
 
     def report(self, stage: Stage, done: float, total: int) -> None:
-        """Tell the caller if something more is done, unless the job must stop here.
+        """Report progress if there is any, unless the job must stop here.
 
         Raises:
-            Cancelled: The caller took the job back.
+            Cancelled: The job was cancelled.
             DeadlineExceeded: The job took longer than it may.
         """
         self.watch()
-        told = self._told
-        if told is None or told.stage != stage or int(done) > told.done:
-            self._told = Progress(stage, int(done), total)
-            self._on_progress(self._told)
+        last = self._last
+        if last is None or last.stage != stage or int(done) > last.done:
+            self._last = Progress(stage, int(done), total)
+            self._on_progress(self._last)
 
     def watch(self) -> None:
-        """Go on, unless the job must stop here; from any thread.
+        """Return, unless the job must stop here; from any thread.
 
         Raises:
-            Cancelled: The caller took the job back.
+            Cancelled: The job was cancelled.
             DeadlineExceeded: The job took longer than it may.
         """
         if self.is_cancelled():
             raise Cancelled
 
     def is_cancelled(self) -> bool:
-        """Whether the caller took the job back; to be asked again and again while waiting.
+        """Whether the job was cancelled; polled while waiting.
 
         Raises:
             DeadlineExceeded: The job took longer than it may.
@@ -109,21 +109,21 @@ class JobProgress:
         logger.info("job %s: %s took %.2f s", self._job_id, stage, self.timings[stage])
 
     def log_since_stage(self, what: str) -> None:
-        """Log what came, and how long after its stage began."""
+        """Log an event, and how long after its stage began it was."""
         seconds = time.monotonic() - self._stage_began
         logger.info("job %s: %s after %.2f s", self._job_id, what, seconds)
 
 
 @contextmanager
 def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Iterator[None]:
-    """Turn a crash into one InternalError and log its traceback; the only place that does.
+    """Translate a crash into one InternalError and log its traceback; nothing else does.
 
-    The error that comes out of it knows the job, and the stage that it was at.
+    The error has the job's id, and the stage that it was at.
 
     Raises:
-        DiskUnusable: A disk took nothing more, whatever that was taken for on its way here.
+        DiskUnusable: A disk was full, read-only or broken, whatever error was made of that.
         EngineBroken: There was no memory left.
-        InternalError: Something else that is not one of our errors was raised.
+        InternalError: Anything else that is no MultiTalkError was raised.
     """
     try:
         yield
@@ -136,7 +136,7 @@ def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Itera
 
 
 def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
-    """Whatever was raised, as an error that a caller can be answered with."""
+    """Whatever was raised, as an error for the caller."""
     refusal = None if isinstance(raised, OTHER_DISKS) else find_disk_error(raised)
     if refusal is not None:
         logger.error("job %s: a disk takes nothing more: %s", job_id, refusal)

@@ -1,6 +1,6 @@
-"""What must work before the first job is asked for, whatever the queue.
+"""What must work before the first job is claimed, whatever the queue.
 
-The engine is tried out rather than believed: a talk of some frames of a drawn face.
+The engine renders a talk of some frames of a drawn face.
 """
 
 import tempfile
@@ -23,12 +23,12 @@ PORTRAIT_PIXELS = 480
 NUM_FRAMES = 10
 HUM_HERTZ = 125
 PROMPT = "a drawn face hums"
-RESULT_BYTES = 256 * 2**20  # of disk for what is made, beside what is fetched
+RESULT_BYTES = 256 * 2**20  # of disk for results, beside sources
 PROBE_BYTES = 2**20  # written and removed again: a quota shows only when something is written
 
 
 def check_work_directory(settings: Settings) -> None:
-    """Can a job's files be kept? Takes about a millisecond.
+    """Check that a job's files can be stored; takes about a millisecond.
 
     Raises:
         DiskUnusable: They cannot be written, or too little disk is free: `disk_needed`.
@@ -52,10 +52,10 @@ def disk_needed(settings: Settings) -> int:
 
 
 def check_weights(settings: Settings) -> None:
-    """Have the weights' files the sizes that were published, or locked? Takes milliseconds.
+    """Check that the weights' files have their published, or locked, sizes; takes milliseconds.
 
     Raises:
-        WeightsUnavailable: One has not. Those that are missing are the engine's to ask for.
+        WeightsUnavailable: One has not. Missing files are reported by the engine.
     """
     directory = find_weights(settings)
     if directory is None:
@@ -74,11 +74,11 @@ def hum(num_frames: int) -> Speech:
 
 
 def check_engine(engine: Engine) -> None:
-    """Does it render? Ten frames of a drawn face that hums, in as few steps as there can be.
+    """Check that it renders: ten frames of a drawn face that hums, in the fewest steps.
 
     Raises:
         EngineUnavailable: Frames are missing.
-        MultiTalkError: As the engine says.
+        MultiTalkError: The engine's own.
     """
     scene = Scene(
         portrait=draw_face(PORTRAIT_PIXELS),

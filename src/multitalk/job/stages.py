@@ -57,7 +57,7 @@ class Loaded:
         picture: The picture, or the video's first frame.
         footage: The video.
         arrangement: The voices on one time line.
-        soundtrack: What is heard.
+        soundtrack: The voices of the video.
         num_frames: Length of the talk.
     """
 
@@ -166,7 +166,7 @@ class TalkStages:
         return replace(options, reuse=replace(options.reuse, picture=picture, voices=voices))
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
-        """Fetch the picture, or the video in its place, and the recordings into files of ours."""
+        """Fetch the picture, or the video in its place, and the recordings into the job's files."""
         request = self._request
         sources = {
             name: voice for name, voice in request.audio_paths.items() if isinstance(voice, str)
@@ -196,17 +196,19 @@ class TalkStages:
         )
 
     def _speak(self, recordings: Mapping[str, Path]) -> tuple[dict[str, Path], Phonemes]:
-        """Synthesize what is given as text; all voices as files, in the request's order."""
-        texts = {name: said for name in self._request.audio_paths if (said := self._texts(name))}
+        """Synthesize the texts; all voices as files, in the request's order."""
+        texts = {
+            name: spoken for name in self._request.audio_paths if (spoken := self._texts(name))
+        }
         phonemes = {}
         files = dict(recordings)
         outside = service_synthesizer(self._settings, self._directory, self._progress.is_cancelled)
         if texts:
             with self._progress.stage("speak", len(texts)):
-                for done, (name, said) in enumerate(texts.items()):
+                for done, (name, spoken) in enumerate(texts.items()):
                     self._progress.report("speak", done, len(texts))
                     speech = narrate(
-                        said,
+                        spoken,
                         field=voice_field(name),
                         outside=outside,
                         max_seconds=self._settings.max_speech_seconds,
@@ -221,11 +223,11 @@ class TalkStages:
         return {name: files[name] for name in self._request.audio_paths}, phonemes
 
     def _captions(self, phonemes: Phonemes, seconds: float) -> tuple[Caption, ...]:
-        """What the synthesized voices say, as far as the video goes."""
+        """Captions of the synthesized voices, as far as the video goes."""
         found: list[Caption] = []
         for name, sounds in phonemes.items():
-            said = self._texts(name)
-            found.extend(captions_of([text.text for text in said], sounds))
+            texts = [text.text for text in self._texts(name)]
+            found.extend(captions_of(texts, sounds))
         within = [
             replace(caption, end_seconds=min(caption.end_seconds, seconds))
             for caption in found
@@ -376,7 +378,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _voices_digest(arrangement: Arrangement) -> str:
-    """Of all voices on their time line, whoever they are said to be."""
+    """Of all voices on their time line, whatever the speakers are called."""
     digest = hashlib.blake2b()
     for track in arrangement.tracks.values():
         digest.update(np.ascontiguousarray(track).data)

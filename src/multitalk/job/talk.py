@@ -25,8 +25,8 @@ class Talk:
         engine: The engine that rendered.
         warnings: Sentences for the caller, in the request's locale.
         timings: Seconds by stage.
-        phonemes: For each speaker whose words were synthesized, when each sound is heard in the
-            video: ground truth for `multitalk.evaluation`.
+        phonemes: For each speaker whose words were synthesized, the time of each sound in
+            the video: ground truth for `multitalk.evaluation`.
         captions: The synthesized words as subtitles, by time.
         window_ends: The frame after each window that was saved, for talks that begin with them.
         location: Fields of the answer that say where the video was delivered.

@@ -1,4 +1,4 @@
-"""What is asked of a talk's voices, and what the caller should know about them."""
+"""Checks of a talk's voices, and notices about them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,10 @@ def check_talk_seconds(seconds: float, speakers: Sequence[str]) -> None:
 
     Args:
         seconds: Its length.
-        speakers: Whose voices make it.
+        speakers: The speakers of its voices.
 
     Raises:
-        InvalidRequest: It is.
+        InvalidRequest: It is too short.
     """
     if seconds > MIN_TALK_SECONDS - ROUNDING_SECONDS:
         return
@@ -35,7 +35,7 @@ def check_talk_seconds(seconds: float, speakers: Sequence[str]) -> None:
 
 
 def voice_notices(recordings: Mapping[str, Recording]) -> Iterator[Notice]:
-    """What may not be as the caller expects it, by speaker."""
+    """Notices about recordings that may not be as the caller expects, by speaker."""
     for speaker, recording in recordings.items():
         track = recording.source.track
         if track.count > 1:

@@ -1,8 +1,8 @@
-"""A job's own directory, gone when the job is; and those of workers that were killed.
+"""A job's directory, removed with the job; and those that killed workers have left.
 
-An owner holds a lock on a file in its directory, and the kernel lets go of it however the owner
-ends. So a directory whose lock can be had belongs to nobody, whatever process, container or start
-of the machine it was made in; one whose lock cannot be had, or that has none, is left alone.
+The owner holds a lock on a file in its directory, which the kernel releases however the owner ends.
+So a directory whose lock is free has no owner, whatever process, container or boot it was made in;
+one whose lock is held, or that has none, is left alone.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ def job_directory(parent: Path) -> Iterator[Path]:
 
 
 def unusable(error: OSError) -> DiskUnusable:
-    """Why no job's files can be kept, as an error of ours."""
+    """Why a job's files cannot be stored."""
     if error.errno in DISK_ERRORS:
         return work_disk_error(error.errno)
     return DiskUnusable("work_directory_unusable", reason=error.strerror)
@@ -50,11 +50,11 @@ def unusable(error: OSError) -> DiskUnusable:
 
 def _made(parent: Path) -> tuple[Path, int]:
     """A new directory, and the open file that holds its lock."""
-    # Under its own name only once it is locked, so that no sweep finds it without an owner.
+    # Renamed once it is locked, so that no sweep finds it without an owner.
     made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
     try:
         lock = os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        with suppress(OSError):  # a file system without locks; nobody will sweep there
+        with suppress(OSError):  # a file system without locks, which is never swept
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return made.rename(made.with_name(made.name[1:])), lock
     except OSError:
@@ -63,9 +63,9 @@ def _made(parent: Path) -> tuple[Path, int]:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what jobs of dead processes have left under `parent`."""
+    """Remove the job directories of dead processes under `parent`."""
     for directory in parent.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # somebody holds it, or sweeps at the same time
+        with suppress(OSError):  # it is held, or swept at the same time
             lock = os.open(directory / LOCK, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -38,7 +38,7 @@ from multitalk.timebase import FPS
 
 @dataclass(frozen=True)
 class Encoding:
-    """What x264 is told for one quality: its preset, and the constant quality (crf) to keep."""
+    """Options of x264 for one quality: its preset, and the constant rate factor (crf)."""
 
     preset: str
     crf: str
@@ -56,8 +56,8 @@ ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
 # as large as veryfast's in half its time, at the same PSNR. B frames are coarser than the frames
 # beside them, which a face that moves shows as flicker (docs/experiments.md): there are none.
 X264 = "mbtree=1:rc-lookahead=10:bframes=0"
-# Frames from one key frame to the next. Each key frame draws the still background anew and a little
-# differently, which is seen as a breath: they are rare.
+# Frames from one key frame to the next. Each key frame encodes the still background a little
+# differently, which is visible as a pulse: they are rare.
 KEY_FRAMES = 10 * FPS
 FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
@@ -253,7 +253,7 @@ class _Sound:
         self._stream.codec_context.bit_rate = bit_rate * soundtrack.num_channels
 
     def encode_until(self, num_frames: int) -> None:
-        """Encode what is heard during the first `num_frames` frames, and a block more at most."""
+        """Encode the sound of the first `num_frames` frames, and a block more at most."""
         while self._encoded * FPS < num_frames * self._rate:
             block = next(self._blocks, None)
             if block is None:

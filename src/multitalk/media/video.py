@@ -56,8 +56,8 @@ class VideoWriter:
         """Prepare; the file appears when the context is entered.
 
         Args:
-            path: Where the MP4 goes, its index at the front when it is finished; what is there is
-                overwritten. None: it is wanted as fragments only.
+            path: Where the MP4 goes, its index at the front when it is finished; an existing file
+                is overwritten. None: it is wanted as fragments only.
             width: Of the frames in pixels, even.
             height: Of the frames in pixels, even.
             soundtrack: None for a silent video.

@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
         moment = datetime.fromtimestamp(record.created, timezone.utc)
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "time": moment.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -39,10 +39,10 @@ class JsonFormatter(logging.Formatter):
         }
         job = _JOB.match(record.getMessage())
         if job is not None:
-            told["job_id"] = job[1]
+            fields["job_id"] = job[1]
         if record.exc_info:
-            told["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False)
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
 
 
 class PlainFormatter(logging.Formatter):

@@ -17,7 +17,7 @@ from platform_job import output_of
 from worker_process import HANDLER, ROOT, run_to_end, running_worker
 
 from multitalk.media.video import probe
-from multitalk.serving.runpod.trial import Keeper
+from multitalk.serving.runpod.trial import VideoSaver
 from patience import PATIENCE_SECONDS
 
 
@@ -106,9 +106,9 @@ def test_a_video_that_cannot_be_kept_stays_in_the_reply(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").write_text("in the way")
-    keeper = Keeper(handle)
-    assert asyncio.run(keeper.handle({}))["video_base64"]
-    assert "out/test.mp4" in keeper.said
+    saver = VideoSaver(handle)
+    assert asyncio.run(saver.handle({}))["video_base64"]
+    assert "out/test.mp4" in saver.message
     (tmp_path / "out").unlink()
-    assert asyncio.run(keeper.handle({})) == {"video_path": "out/test.mp4"}
+    assert asyncio.run(saver.handle({})) == {"video_path": "out/test.mp4"}
     assert (tmp_path / "out" / "test.mp4").read_bytes() == b"video"

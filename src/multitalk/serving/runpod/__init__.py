@@ -1,12 +1,12 @@
 """RunPod as a source of jobs for `serving.worker`.
 
 process     main: settings, engine, then jobs until the platform says stop
-sdk         what is used of RunPod's SDK: fitness checks, heartbeat, log, local modes
+sdk         the parts of RunPod's SDK that are used: fitness checks, heartbeat, log, local modes
 platform    RunPod's HTTP interface for workers
 source      its jobs as a `JobSource`
 trial       one job without RunPod: `python handler.py`
 
-What the SDK would do by itself, what is done instead and the test of it: docs/runpod.md.
+docs/runpod.md lists what the SDK would do, what is done instead, and the test of it.
 """
 
 import importlib
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def _import_sdk() -> None:
-    """Import the SDK without its look at the processor.
+    """Import the SDK without its query of the processor's name.
 
-    The SDK asks for the processor's name when it is imported, for a debugger that no worker uses.
-    The answer takes several processes and 0.5 to 1.3 s, a third of the time until the first job.
+    The SDK queries it when it is imported, for a debugger that no worker uses. That takes several
+    processes and 0.5 to 1.3 s, a third of the time until the first job.
     """
     try:
         cpuinfo: Any = importlib.import_module("cpuinfo")

@@ -1,7 +1,7 @@
 """RunPod's HTTP interface for workers: job-take, job-stop, job-done and job-stream.
 
-The SDK has the same calls, but asks a platform that is down 3,000 times a second, posts a result
-four times within 13 seconds, then forgets it, and only logs what is no JSON.
+The SDK makes the same calls. But it polls a platform that is down 3,000 times a second, it tries a
+result four times within 13 seconds, and it drops a result that is no JSON.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is used of RunPod's SDK: its fitness checks, its heartbeat, its log and its local modes.
+"""The parts of RunPod's SDK that are used: fitness checks, heartbeat, log and local modes.
 
 The SDK's own loop is not used; `source` claims jobs and posts results itself.
 """
@@ -131,7 +131,7 @@ def _tie_children_to_this_process() -> None:
     """From now on, what this process forks is killed with it. Linux only; elsewhere nothing.
 
     The kernel sends the signal when the forking thread ends: the SDK forks in the main thread. From
-    Python 3.14 on, `multiprocessing` would leave that to a server of its own, which lives on.
+    Python 3.14 on, `multiprocessing` would fork from a server process, which lives on.
     """
     set_signal = parent_death_signal(signal.SIGKILL)
     if set_signal is None:

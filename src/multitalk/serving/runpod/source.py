@@ -28,7 +28,7 @@ HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
 EMPTY_DELAY_SECONDS = 0.5  # after an empty answer that was not held
 MAX_DELAY_SECONDS = 15.0
 BUSY_DELAY_SECONDS = 5.0  # after "too many requests", as in the SDK
-# An answer that is on its way when the worker is told to stop holds a job that nobody else has.
+# An answer that is on its way when the worker must stop may hold a job, given to no other worker.
 LAST_ANSWER_SECONDS = 0.3
 PROGRESS_SECONDS = 5.0  # for a post of progress
 FRAGMENT_SECONDS = 60.0  # for which a fragment is posted
@@ -75,14 +75,14 @@ class RunPodSource(JobSource):
         self._named: set[str] = set()  # by heartbeats
         self._stopped: set[str] = set()
         self._posting: asyncio.Task[None] | None = None  # of progress
-        self._pace = Pace()
+        self._delay = PollDelay()
 
     @override
     async def claim(self) -> Assignment | None:
         self._forget_all_but_given()
         if self._given:
             return self._given.popleft()
-        await asyncio.sleep(self._pace.delay)
+        await asyncio.sleep(self._delay.seconds)
         taking = asyncio.create_task(self._take())
         try:
             await asyncio.shield(taking)
@@ -140,14 +140,14 @@ class RunPodSource(JobSource):
 
     async def watch_stop_signals(self) -> None:
         """Note jobs that the platform takes back, until cancelled."""
-        pace = Pace()
+        delay = PollDelay()
         while self._platform.has_stop_signals:
-            await asyncio.sleep(pace.delay)
-            with suppress(QueueUnavailable), pace:
+            await asyncio.sleep(delay.seconds)
+            with suppress(QueueUnavailable), delay:
                 stops = await self._platform.stop_signals()
                 self._stopped.update(self._named.intersection(stops))
                 if stops:
-                    pace.reset()
+                    delay.reset()
 
     async def _take(self) -> None:
         """Ask for jobs once.
@@ -155,7 +155,7 @@ class RunPodSource(JobSource):
         Raises:
             QueueUnavailable: As the platform.
         """
-        with self._pace:
+        with self._delay:
             given = await self._platform.take_jobs()
             for job in given:
                 if not _is_job(job):
@@ -165,7 +165,7 @@ class RunPodSource(JobSource):
                     self._heartbeats.add(job["id"])
                     self._given.append(assignment_of(job, is_streamed=self._is_streamed))
             if self._given:
-                self._pace.reset()
+                self._delay.reset()
 
     def _forget_all_but_given(self) -> None:
         """Let heartbeats name only jobs that are still to be done."""
@@ -205,15 +205,15 @@ class RunPodSource(JobSource):
             raise DeliveryFailed("stream_broken") from error
 
 
-class Pace:
+class PollDelay:
     """How soon to poll again: at once after a held poll, ever later after failures.
 
     Attributes:
-        delay: Seconds to wait before the next poll.
+        seconds: To wait before the next poll.
     """
 
     def __init__(self) -> None:
-        self.delay = 0.0
+        self.seconds = 0.0
         self._asked_at = 0.0
         self._is_reset = False
 
@@ -223,13 +223,13 @@ class Pace:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._is_reset or time.monotonic() - self._asked_at >= HELD_SECONDS:
-            self.delay = 0.0
+            self.seconds = 0.0
         elif kind is None:
-            self.delay = EMPTY_DELAY_SECONDS
+            self.seconds = EMPTY_DELAY_SECONDS
         elif issubclass(kind, TooManyRequests):
-            self.delay = BUSY_DELAY_SECONDS
+            self.seconds = BUSY_DELAY_SECONDS
         else:
-            self.delay = min(max(2 * self.delay, EMPTY_DELAY_SECONDS), MAX_DELAY_SECONDS)
+            self.seconds = min(max(2 * self.seconds, EMPTY_DELAY_SECONDS), MAX_DELAY_SECONDS)
 
     def reset(self) -> None:
         """There was something: poll again at once."""

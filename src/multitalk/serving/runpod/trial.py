@@ -59,26 +59,26 @@ def run(handle: Handler) -> None:
     Args:
         handle: Answers the job.
     """
-    keeper = Keeper(handle)
+    saver = VideoSaver(handle)
     try:
-        sdk.run_local(keeper.handle)
+        sdk.run_local(saver.handle)
     finally:  # the SDK ends the process
-        if keeper.said:
-            sys.stdout.write(f"{keeper.said}\n")
+        if saver.message:
+            sys.stdout.write(f"{saver.message}\n")
 
 
-class Keeper:
-    """Keeps the video of a job that is tried, and says where.
+class VideoSaver:
+    """Saves the video of a local job, and has a message that says where.
 
     Args:
         handle: Answers the job.
 
     Attributes:
-        said: Where the video is, once there is one.
+        message: Where the video is, once there is one.
     """
 
     def __init__(self, handle: Handler) -> None:
-        self.said = ""
+        self.message = ""
         self._handle = handle
 
     async def handle(self, job: Any) -> dict[str, Any]:
@@ -90,10 +90,10 @@ class Keeper:
                 VIDEO.parent.mkdir(exist_ok=True)
                 VIDEO.write_bytes(base64.b64decode(reply["video_base64"]))
             except OSError as error:
-                self.said = f"The video is in the reply only; {VIDEO}: {error.strerror}"
+                self.message = f"The video is in the reply only; {VIDEO}: {error.strerror}"
                 return reply
             del reply["video_base64"]
             where = reply["video_path"] = str(VIDEO)
         if where:
-            self.said = f"Watch {where}"
+            self.message = f"Watch {where}"
         return reply

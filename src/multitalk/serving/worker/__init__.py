@@ -1,6 +1,6 @@
 """The worker: one job at a time, with an engine that is loaded once, from any source of jobs.
 
-process         load the engine, test it, work until told to stop
+process         load the engine, test it, work until it must stop
 loop            claims jobs, has them done, reports what became of them
 lease           keeps a job meanwhile, and decides when the work must stop
 task            one job, in the engine's thread, and its outcome

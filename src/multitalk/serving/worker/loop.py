@@ -72,13 +72,13 @@ class EngineThread:
 
 
 class WorkerLoop:
-    """Works on a source's jobs until told to stop.
+    """Does the jobs of a source.
 
     Args:
         source: Of the jobs.
         engine: Ready to render.
         settings: The operator's limits and places.
-        drain_seconds: How long the current job may still take once the worker is told to stop.
+        drain_seconds: How long the current job may still take once the worker must stop.
         stuck_seconds: How long the engine may take to stop.
         result_seconds: How long a result is sent.
 
@@ -108,7 +108,7 @@ class WorkerLoop:
         self._disks = DiskCheck(settings, source.media.directory if source.media else None)
         self._log = RateLimitedLog(logger)
         self._pause = 0.0
-        self._keeper: LeaseKeeper | None = None
+        self._lease: LeaseKeeper | None = None
         self._job_id: str | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -129,8 +129,8 @@ class WorkerLoop:
         """Give the current job back at once, where the source takes it."""
         if self._source.takes_back:
             self._drain_seconds = 0.0
-            if self._keeper is not None:
-                self._keeper.drain_seconds = 0.0
+            if self._lease is not None:
+                self._lease.drain_seconds = 0.0
 
     async def do(self, assignment: Assignment, stopping: asyncio.Event) -> None:
         """Do a job, and report its end, unless the source does not want it any more."""
@@ -140,7 +140,7 @@ class WorkerLoop:
         if assignment.execution_seconds is not None:
             seconds = min(settings.job_seconds, assignment.execution_seconds)
             settings = replace(settings, job_seconds=seconds)
-        self._keeper = keeper = LeaseKeeper(
+        self._lease = lease = LeaseKeeper(
             self._source,
             assignment,
             stopping=stopping,
@@ -151,21 +151,21 @@ class WorkerLoop:
         task = Task(
             assignment,
             settings,
-            SourceClient(self._source, assignment, keeper.cancelled),
-            on_progress=keeper.update,
-            cancelled=keeper.cancelled,
+            SourceClient(self._source, assignment, lease.cancelled),
+            on_progress=lease.update,
+            cancelled=lease.cancelled,
         )
         work = self._engine.run(task.do)
-        await keeper.keep(work)
+        await lease.keep(work)
         if work.done():
             outcome = work.result()
         else:
             self.is_stuck = True
-            is_drained = keeper.why == "drained"
+            is_drained = lease.why == "drained"
             outcome = None if is_drained else task.failure(EngineBroken("engine_stuck"))
         self._note_breakage(task, job_id)
-        if not keeper.is_wanted:
-            logger.info("job %s: dropped, %s", job_id, keeper.why)
+        if not lease.is_wanted:
+            logger.info("job %s: dropped, %s", job_id, lease.why)
         elif outcome is None:
             logger.info("job %s: given back", job_id)
             await self._release(assignment, counted=False)
@@ -280,7 +280,7 @@ class WorkerLoop:
         return answer
 
     async def _sleep(self, seconds: float, stopping: asyncio.Event) -> None:
-        """Wait so long, or until the worker is told to stop."""
+        """Wait so long, or until the worker must stop."""
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), seconds)
 

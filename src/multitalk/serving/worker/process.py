@@ -1,4 +1,4 @@
-"""The worker's process: source, engine, then jobs until it is told to stop."""
+"""The worker's process: source, engine, then jobs until a signal to stop."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ def work(
         queue_url: As for `open_queue`.
         settings: What the operator decided.
         engine: To render with.
-        drain_seconds: How long the current job may still take when the worker is told to stop.
+        drain_seconds: How long the current job may still take when the worker must stop.
         worker_id: Its name in the queue, new at each start; made here if None.
 
     Returns:
