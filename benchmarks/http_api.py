@@ -27,6 +27,7 @@ import httpx
 
 from talks import ROOT
 
+sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests" / "api"))
 
 from served import Served

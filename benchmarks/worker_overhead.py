@@ -26,6 +26,7 @@ from statistics import median, quantiles
 
 from talks import ROOT
 
+sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests" / "serving" / "runpod"))
 
 from control_plane import ControlPlane
