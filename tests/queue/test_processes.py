@@ -285,8 +285,8 @@ async def test_a_server_that_answers_late_is_waited_for(
     connected = store._connect
     server = NatsServer(tmp_path / "nats")
 
-    async def then_busy(servers: list[str]) -> object:
-        client = await connected(servers)
+    async def then_busy(*arguments: object) -> object:
+        client = await connected(*arguments)
         server.pause()
         asyncio.get_running_loop().call_later(3.0, server.go_on)
         return client

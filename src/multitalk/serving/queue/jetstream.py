@@ -47,7 +47,7 @@ class JetStreamQueue(JobQueue):
         super().__init__(config)
         self.media = JetStreamMedia(store)
         self._store = store
-        self._cache = JobCache(store.state)
+        self._cache = JobCache(store.state, store.reconnected)
         self._arriving: Counter[str] = Counter()  # by owner: jobs being stored
         self._purge_at = time.monotonic()
 

@@ -30,7 +30,7 @@ from nats.js.object_store import ObjectStore
 from typing_extensions import override
 
 from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
-from multitalk.net.retry import retry_async
+from multitalk.net.retry import backoff, retry_async
 from multitalk.schema import JobStatus
 from multitalk.serving.queue.media import MediaStore, check_name, new_name
 from multitalk.serving.queue.records import Job
@@ -46,9 +46,10 @@ WRONG_SEQUENCE = 10071  # another client has written
 
 @dataclass(frozen=True)
 class Store:
-    """A connection and the buckets of a queue."""
+    """A connection and the buckets of a queue; `reconnected` is set after each reconnection."""
 
     client: Client
+    reconnected: asyncio.Event
     stream: JetStreamContext
     state: KeyValue
     submissions: KeyValue
@@ -80,11 +81,12 @@ async def connect(url: str, *, lease_seconds: float) -> Store:
     """
     servers, replicas = parse_url(url)
     with translate_errors():
-        client = await _connect(servers)
+        reconnected = asyncio.Event()
+        client = await _connect(servers, reconnected)
         try:
             # Repeating is safe: making a bucket that exists changes nothing.
             return await retry_async(
-                lambda: _make_buckets(client, lease_seconds, replicas),
+                lambda: _make_buckets(client, reconnected, lease_seconds, replicas),
                 on=asyncio.TimeoutError,
                 delays=[0.0] * round(SETUP_SECONDS / ANSWER_SECONDS),
             )
@@ -127,7 +129,7 @@ def translate_errors() -> Iterator[None]:
         raise QueueUnavailable("queue_failed", reason=reason) from error
 
 
-async def _connect(servers: list[str]) -> Client:
+async def _connect(servers: list[str], reconnected: asyncio.Event) -> Client:
     """Connect; waits for a server that is not reachable yet, but not for one that refuses."""
     client = Client()
     refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -135,6 +137,9 @@ async def _connect(servers: list[str]) -> Client:
     async def on_error(error: Exception) -> None:
         if isinstance(error, Error) and not refused.done():  # a server has answered
             refused.set_exception(error)
+
+    async def on_reconnect() -> None:
+        reconnected.set()
 
     connecting = asyncio.ensure_future(
         client.connect(
@@ -145,6 +150,7 @@ async def _connect(servers: list[str]) -> Client:
             reconnect_time_wait=1,
             max_reconnect_attempts=-1,
             error_cb=on_error,
+            reconnected_cb=on_reconnect,
         )
     )
     try:
@@ -161,7 +167,9 @@ async def _connect(servers: list[str]) -> Client:
         refused.cancel()
 
 
-async def _make_buckets(client: Client, lease_seconds: float, replicas: int) -> Store:
+async def _make_buckets(
+    client: Client, reconnected: asyncio.Event, lease_seconds: float, replicas: int
+) -> Store:
     stream = client.jetstream(timeout=ANSWER_SECONDS)
 
     async def bucket(name: str, ttl: float | None = KEEP_SECONDS) -> KeyValue:
@@ -171,6 +179,7 @@ async def _make_buckets(client: Client, lease_seconds: float, replicas: int) -> 
 
     return Store(
         client=client,
+        reconnected=reconnected,
         stream=stream,
         state=await bucket("state", ttl=None),
         submissions=await bucket("submissions"),
@@ -282,8 +291,9 @@ class JetStreamMedia(MediaStore):
 class JobCache:
     """Jobs by id. This process's writes show immediately, others' within milliseconds."""
 
-    def __init__(self, bucket: KeyValue) -> None:
+    def __init__(self, bucket: KeyValue, reconnected: asyncio.Event) -> None:
         self._bucket = bucket
+        self._reconnected = reconnected
         self._jobs: dict[str, tuple[int, Job]] = {}
         self._waiting: dict[str, Job] = {}
         self._ends: dict[int, str] = {}  # ids in the observed order of their end, by number
@@ -295,11 +305,7 @@ class JobCache:
 
     async def start(self) -> None:
         """Read all jobs, then follow changes."""
-        self._watcher = await self._bucket.watchall()
-        async for entry in self._watcher:
-            if entry is None:
-                break
-            self._apply(entry)
+        await self._read_all()
         self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -380,7 +386,41 @@ class JobCache:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)
 
+    async def _read_all(self) -> None:
+        """Start a watch; its first entries are the current state of all jobs."""
+        known = set(self._jobs)
+        self._reconnected.clear()
+        self._watcher = await self._bucket.watchall()
+        async for entry in self._watcher:
+            if entry is None:
+                break
+            known.discard(entry.key)
+            self._apply(entry)
+        for job_id in known:  # deleted while there was no connection
+            self.drop(job_id)
+
     async def _follow(self) -> None:
+        """Apply changes. After a reconnection read all: a watch resumes many seconds later."""
+        while True:
+            tasks = [
+                asyncio.ensure_future(self._apply_changes()),
+                asyncio.ensure_future(self._reconnected.wait()),
+            ]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(Error):
+                await self._watcher.stop()
+            await retry_async(
+                lambda: asyncio.wait_for(self._read_all(), SETUP_SECONDS),
+                on=(Error, OSError, asyncio.TimeoutError),
+                delays=backoff(0.1, ANSWER_SECONDS),
+            )
+
+    async def _apply_changes(self) -> None:
         async for entry in self._watcher:
             if entry is not None:
                 self._apply(entry)
