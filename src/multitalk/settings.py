@@ -86,11 +86,11 @@ class Settings:
     ] = ()
     memory_plan: Annotated[
         Literal["auto", "resident", "encoders-visit", "streamed"],
-        "where the diffusion engine's weights lie; auto chooses by the GPU's free memory",
+        "where the diffusion engine's weights are kept; auto chooses by the GPU's free memory",
     ] = "auto"
     vae_dtype: Annotated[
         Literal["auto", "bfloat16", "float32"],
-        "numbers of the diffusion engine's VAE; auto takes bfloat16 on a GPU, which needs half the "
+        "number format of the diffusion engine's VAE; auto takes bfloat16 on a GPU, which needs half the "
         "memory, float32 elsewhere",
     ] = "auto"
     step_cache_threshold: Annotated[
@@ -178,7 +178,7 @@ class Settings:
     ] = None
     c2pa_key: Annotated[Path | None, "file of that signer's private key, PEM"] = None
     c2pa_timestamp_url: Annotated[
-        str | None, "time-stamping authority (RFC 3161) that is asked for each signature"
+        str | None, "time-stamping authority (RFC 3161) for each signature"
     ] = None
     state_directory: Annotated[
         Path,
@@ -190,11 +190,11 @@ class Settings:
         "speech service of voices named tts:NAME, OpenAI-compatible, such as http://127.0.0.1:8880 "
         "(docs/voices.md)",
     ] = None
-    speech_key: Annotated[str | None, "key that it is asked with; never logged"] = field(
+    speech_key: Annotated[str | None, "key of the speech service; never logged"] = field(
         default=None, repr=False
     )
-    speech_model: Annotated[str, "model that it is asked for"] = "tts-1"
-    speech_seconds: Annotated[float, "time that it may take for one text"] = 120.0
+    speech_model: Annotated[str, "model of the speech service"] = "tts-1"
+    speech_seconds: Annotated[float, "time limit of the speech service for one text"] = 120.0
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], "least severe message that is logged"
     ] = "INFO"
@@ -255,10 +255,6 @@ def _bucket(environ: Mapping[str, str]) -> Bucket | None:
     absent = [BUCKET_PREFIX + name.upper() for name in needed if not given[name]]
     if absent:
         raise SettingError(f"{', '.join(absent)} must be set too, or no {BUCKET_PREFIX}* at all")
-    variable, text = BUCKET_PREFIX + "URL_SECONDS", given["url_seconds"]
-    seconds = int(_number(variable, text, whole=True)) if text else MAX_URL_SECONDS
-    if not 1 <= seconds <= MAX_URL_SECONDS:
-        raise SettingError(f"{variable}={text!r}: write 1 to {MAX_URL_SECONDS}, which is 7 days")
     try:
         return Bucket.at(
             given["endpoint_url"],
@@ -267,43 +263,64 @@ def _bucket(environ: Mapping[str, str]) -> Bucket | None:
             name=given["name"],
             region=given["region"],
             prefix=given["prefix"],
-            url_seconds=seconds,
+            url_seconds=_url_seconds(given["url_seconds"]),
         )
     except BucketMisaddressed as error:
         variable = BUCKET_PREFIX + {"endpoint": "ENDPOINT_URL", "name": "NAME"}[error.part]
         raise SettingError(f"{variable}: {error}") from error
 
 
+def _url_seconds(text: str) -> int:
+    variable = BUCKET_PREFIX + "URL_SECONDS"
+    seconds = int(_number(variable, text, whole=True)) if text else MAX_URL_SECONDS
+    if not 1 <= seconds <= MAX_URL_SECONDS:
+        raise SettingError(f"{variable}={text!r}: write 1 to {MAX_URL_SECONDS}, which is 7 days")
+    return seconds
+
+
 def _parse(variable: str, text: str, kind: object) -> object:
     """A variable's text as a value of its setting's type."""
     if get_origin(kind) is Literal:
-        choices = get_args(kind)
-        if text in choices:
-            return text
-        near = get_close_matches(text.lower(), choices, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingError(f"{variable}={text!r}: choose one of {', '.join(choices)}{hint}")
-    if kind is bool:
-        truth = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-        if text.lower() in truth:
-            return truth[text.lower()]
-        raise SettingError(f"{variable}={text!r}: write true or false")
-    if kind is int or kind is float:
-        return _number(variable, text, whole=kind is int)
+        return _choice(variable, text, get_args(kind))
     if get_origin(kind) is tuple:
         return _several(variable, text, get_args(kind)[0])
+    if kind is bool:
+        return _truth(variable, text)
+    if kind in (int, float):
+        return _number(variable, text, whole=kind is int)
     return text if kind in (str, str | None) else at_home(Path(text))
 
 
-def _service(variable: str, text: str) -> str:
-    """A service's address without what every address of its ends with."""
+def _choice(variable: str, text: str, choices: tuple[str, ...]) -> str:
+    if text in choices:
+        return text
+    near = get_close_matches(text.lower(), choices, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise SettingError(f"{variable}={text!r}: choose one of {', '.join(choices)}{hint}")
+
+
+def _truth(variable: str, text: str) -> bool:
+    if text.lower() in ("1", "true", "yes"):
+        return True
+    if text.lower() in ("0", "false", "no"):
+        return False
+    raise SettingError(f"{variable}={text!r}: write true or false")
+
+
+def _is_http(text: str) -> bool:
     try:
         url = urlsplit(text)
-        port = url.port
+        is_usable = url.port != 0 and bool(url.hostname)
     except ValueError:
-        port = 0
-    if port == 0 or url.scheme not in ("http", "https") or not url.hostname or not text.isascii():
+        return False
+    return is_usable and url.scheme in ("http", "https") and text.isascii()
+
+
+def _service(variable: str, text: str) -> str:
+    """A service's base address, without the path of its endpoint."""
+    if not _is_http(text):
         raise SettingError(f"{variable}: write an address such as http://127.0.0.1:8880")
+    url = urlsplit(text)
     if url.username is not None or url.password is not None:
         raise SettingError(f"{variable}: no user and password; the key is {PREFIX}SPEECH_KEY")
     if url.query or url.fragment:
@@ -351,10 +368,13 @@ def _lora(variable: str, text: str) -> LoraFile:
     return LoraFile(at_home(Path(path)), number)
 
 
-def _number(variable: str, text: str, *, whole: bool) -> float:
-    most = MOST_SECONDS if variable.endswith("_SECONDS") else MOST
+def _most(variable: str) -> int:
     if variable == PREFIX + "THREADS":
-        most = MOST_THREADS
+        return MOST_THREADS
+    return MOST_SECONDS if variable.endswith("_SECONDS") else MOST
+
+
+def _number(variable: str, text: str, *, whole: bool) -> float:
     try:
         number = int(text) if whole else float(text)
     except ValueError as error:
@@ -362,6 +382,7 @@ def _number(variable: str, text: str, *, whole: bool) -> float:
         raise SettingError(f"{variable}={text[:24]!r}: write a {word}") from error
     if not 0 <= number < float("inf"):
         raise SettingError(f"{variable}={text!r}: write a number that is not negative")
+    most = _most(variable)
     if number > most:
         raise SettingError(f"{variable}={text[:24]!r}: write a number up to {most:,}")
     return number
