@@ -293,7 +293,7 @@ def show_savings(counter: Counter) -> None:
 
 
 def main() -> None:
-    """Print what is counted."""
+    """Count, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="448x896", help="height x width of the video, in pixels")
     parser.add_argument("--weights", action="store_true", help="a forward by how weights are held")

@@ -92,14 +92,14 @@ def cost_model(config: object, size: Size, speakers: int, width: int) -> dict[st
 
 
 class ByteCounter(TorchDispatchMode):
-    """Counts what operations read and write, one at a time: what is moved if nothing is fused."""
+    """Counts the bytes that single operations read and write: the traffic without fusion."""
 
     total = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         if not func.is_view and not func.name().startswith("aten::empty"):
-            # What is written in place is read, too; what is given as `out` is not.
+            # In-place results are read, too; an `out` argument is not.
             read = {name: value for name, value in (kwargs or {}).items() if name != "out"}
             values = tree_leaves((args, read, result))
             tensors = [value for value in values if isinstance(value, torch.Tensor)]

@@ -1,4 +1,4 @@
-"""Disks that fill up, and kill -9: is every job done exactly once, and what is left behind?
+"""Disks that fill up, and kill -9: is every job done exactly once, and which files remain?
 
     sudo .venv/bin/python benchmarks/disk_campaign.py          # 60 jobs, 2 workers
     python benchmarks/disk_campaign.py --work /small/a --data /small/b
@@ -68,7 +68,7 @@ class Worker:
     """A worker: started again where it was killed.
 
     Attributes:
-        log: What all of them have said.
+        log: The output of all of them.
     """
 
     def __init__(self, queue_url: str, log: Path) -> None:

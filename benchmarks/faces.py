@@ -9,7 +9,7 @@ y_max, about a square from the eyebrows to the chin):
                            "faces": [{"box": [...], "profile": false}],
                            "ignored": [[...]]}}}
 
-"profile" is a head turned by more than about 60 degrees; what is "ignored" may be found or not:
+"profile" is a head turned by more than about 60 degrees; an "ignored" face may be found or not:
 blurred, cut off or covered. No such set comes with the project, since the pictures are not its own;
 docs/experiments.md lists the one that the figures there are of.
 
@@ -93,7 +93,7 @@ class Picture:
 
 
 class Clock:
-    """CPU seconds of what is run, and of readings of the mesh, timed in between."""
+    """CPU seconds of a run, and of readings of the mesh, timed in between."""
 
     def __init__(self, mesh: FaceMesh) -> None:
         self._mesh = mesh
@@ -199,7 +199,7 @@ def turned_of(detector: FaceDetector, pictures: Sequence[Picture], most: int) ->
 
 
 def followed_of(detector: FaceDetector, pictures: Sequence[Picture], clock: Clock) -> dict:
-    """CPU time of a frame of a film: each of some portraits, as a film that stands."""
+    """CPU time of a frame of a film: each of some portraits, as a still film."""
     taken = []
     fit = [one for one in pictures if len(one.faces) == 1 and not one.faces[0].profile]
     for picture in fit[::8]:

@@ -1,4 +1,4 @@
-"""How well the lips of rendered, encoded videos follow what is said, and how badly wrong ones do.
+"""How well the lips of rendered, encoded videos follow the speech, and how badly wrong ones do.
 
     python benchmarks/lipsync.py [PICTURE ...]
 

@@ -3,10 +3,10 @@
     python benchmarks/one_attacker.py              # about two minutes
 
 `multitalk serve` as people start it, with two keys and one warp worker. The attacker is a process
-of its own, with a thread for each way: webhooks at a host that never answers; estimates of 160,000
+apart, with a thread for each way: webhooks at a host that never answers; estimates of 160,000
 characters and more, some hung up; pictures of thousands of empty scans, and of 49 million pixels;
 sound with a cover of 256 million pixels; bodies of unknown fields and of empty objects; batches of
-a hundred jobs; endless headers; connections that begin a request and stop. The other key asks for
+a hundred jobs; endless headers; connections that begin a request and stop. The other key requests
 the status of a talk, uploads 1 MB and has talks made, before and meanwhile. Nothing is asserted.
 
 The attacker runs on the same machine, but takes only CPU time that nobody else wants (nice 19), as

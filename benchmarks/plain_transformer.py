@@ -2,9 +2,9 @@
 
 The weights are a transformer's own, and so is the result. It is no slower than it has to be: plain
 PyTorch operations, one after the other, and the same fused attention and matrix products. What it
-spends and ours does not is what the published implementation spends:
+spends and the engine does not is the overhead of the published implementation:
 
-* every forward projects text, picture and speech anew;
+* every forward projects text, picture and speech again;
 * the speaker map is made in every block from scores that are written out, for one speaker too,
   where nobody reads it (the published pipeline passes three masks that cover everything);
 * rotary factors are applied in float64, and padding of the text is attended to token by token.

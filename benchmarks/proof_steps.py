@@ -47,7 +47,7 @@ class Steps:
 
     Args:
         weights: Folder of weights, written by the first step.
-        out: Folder of what is kept.
+        out: Folder of the results.
         toy: On a CPU, with toy sizes.
     """
 
@@ -208,7 +208,7 @@ class Steps:
         )
 
     def _folder(self, name: str) -> Path:
-        """What is opened."""
+        """The opened parts."""
         return self._weights / f"small-{name}" if self._toy else self._weights
 
     def _settings(self, name: str) -> Settings:
@@ -311,7 +311,7 @@ class Steps:
                 delattr(network, method)
 
     def _command(self, name: str, plan: str) -> Figures:
-        """`multitalk render` in a process of its own, from a request to a file that is read."""
+        """`multitalk render` in a separate process, from a request to a file that is read."""
         job, film, voice = (self._out / file for file in ("job.json", f"{plan}.mp4", "voice.wav"))
         with wave.open(str(voice), "wb") as opened:
             opened.setnchannels(1)
@@ -362,7 +362,7 @@ class Steps:
             "bytes": film.stat().st_size,
             "timings": json.loads(said)["timings"],
             "host_anonymous_peak_gb": anonymous,
-            "host_taken_peak_gb": free - least,  # with what is pinned and page tables
+            "host_taken_peak_gb": free - least,  # with pinned memory and page tables
         }
 
     def _timed(self, run: Callable[[], object], rounds: int = 3) -> float:

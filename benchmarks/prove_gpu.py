@@ -1,8 +1,8 @@
 """Proves the diffusion engine at its real size on a GPU: a JSON line a figure, within ten minutes.
 
 The weights are random (`random_weights`), in the published files, and everything after them is the
-engine that is shipped. Each part has a process of its own, and each step a limit: a step that fails
-or hangs is a line, and the next one is taken. See `proof_steps` for what they measure.
+engine that is shipped. Each part is a separate process, with a limit for each step: a step that
+fails or hangs is a line, and the next one is taken. See `proof_steps` for what they measure.
 """
 
 import argparse
@@ -46,7 +46,7 @@ ENGINE: Part = {
 }
 IN_FP8: Part = {"load fp8": 90, "480p, fp8": 60, "480p, fp8 products": 60, "10 s talk": 120}
 IN_BF16: Part = {"weights bf16": 120, "load bf16": 90, "480p, bf16": 60}
-# What is taken while the first weights are written, and after that.
+# Reserved while the first weights are written, and after that.
 FIRST: tuple[tuple[Part, ...], tuple[Part, ...]] = (({"toy weights": 120}, KERNELS), (ENGINE,))
 SECOND: tuple[tuple[Part, ...], tuple[Part, ...]] = (({"machine": 60},), (IN_FP8, IN_BF16))
 WEIGHTS: Part = {"weights": 150}

@@ -176,7 +176,7 @@ def write_set(
     in_full: str = "F32",
     components: Iterable[str] | None = None,
 ) -> None:
-    """Write one weight set; what is there already stays.
+    """Write one weight set; existing files stay.
 
     Args:
         name: Of `SETS`.
@@ -444,7 +444,7 @@ def _write_safetensors(file: Path, entries: Entries, values: bool) -> None:
 
 
 def _chunks(name: str, entry: Entry) -> Iterator[memoryview]:
-    """The values of a tensor, from a pool that all of its kind share, from a place of its own."""
+    """The values of a tensor, from a pool that all of its kind share, at its own offset."""
     size = POOL if math.prod(entry.shape) > SMALL_POOL else SMALL_POOL
     pool = _pool(entry.dtype, size, entry.mean, entry.deviation)
     place = crc32(name.encode()) % size * DTYPES[entry.dtype].itemsize

@@ -49,7 +49,7 @@ def make_talk(
     name: str,
     quality: str = "standard",
 ) -> Talk:
-    """Write a talk's picture, voices and request into a directory of its own.
+    """Write a talk's picture, voices and request into one directory.
 
     Args:
         directory: Where that directory is made.

@@ -63,7 +63,7 @@ def measured(language: str, voice: str) -> str:
 
 
 def lips_correlation(speech: SynthesizedSpeech) -> float:
-    """Pearson's r of the gap between the lips: heard against spoken."""
+    """Pearson's r of the gap between the lips: from sound against from phonemes."""
     sound = speech.resampled(SAMPLE_RATE)
     sound *= LOUDNESS / np.sqrt(np.mean(sound**2))
     heard = analyse_speech(sound)

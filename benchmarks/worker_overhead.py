@@ -8,7 +8,7 @@ picture and voice come by HTTP from this machine. The queue is never empty. Noth
 overhead     from the moment the job is given out until its result is there, less `timings.render`:
              the SDK's hand-over, validation, download, decoding, delivery, posting
 stages       the part of it that the reply's timings tell: collect, load, deliver
-pause        from a result until the next job is asked for and given out
+pause        from a result until the next job is claimed
 memory       resident, of the worker's process, after 20 jobs and at the end
 """
 

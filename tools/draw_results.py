@@ -1,8 +1,8 @@
-"""Write docs/images/results.jpg: frames of the demo, by what is said in them.
+"""Write docs/images/results.jpg: frames of the demo, by their sounds.
 
 python tools/draw_results.py
 
-It renders examples/request.json anew and shows, for each kind of sound, the middle of the longest
+It renders examples/request.json again and shows, for each kind of sound, the middle of the longest
 one, as decoded from the finished file. Nothing is chosen by eye.
 """
 
@@ -24,7 +24,7 @@ from multitalk.timebase import FPS
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = ROOT / "examples" / "request.json"
 PICTURE = ROOT / "docs" / "images" / "results.jpg"
-# What is written: the viseme
+# The label: the viseme
 SHOWN = {"pause": "", "a": "A", "i": "I", "u": "U", "m, p, b": "PBM", "s": "S"}
 COLUMNS, SIDE = 3, 300  # tiles in a row, pixels of one
 AROUND = 0.9  # face heights from its centre that are seen
@@ -61,7 +61,7 @@ def _cut(frame: np.ndarray, face: FaceLandmarks) -> np.ndarray:
 
 
 def _tile(frame: np.ndarray, written: str) -> np.ndarray:
-    """A frame made small, with what is heard in it: uint8 [SIDE, SIDE, 3]."""
+    """A frame made small, with its sound as a label: uint8 [SIDE, SIDE, 3]."""
     tile = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     ImageDraw.Draw(tile).text(
         (10, SIDE - 32), written, "white", ImageFont.load_default(20), stroke_width=2,

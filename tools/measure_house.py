@@ -164,7 +164,7 @@ def circles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
 
 
 def complexities(tree: ast.Module) -> Iterator[int]:
-    """McCabe's complexity of each function and method; what is defined in one counts for it."""
+    """McCabe's complexity of each function and method; nested functions count for it."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -225,7 +225,7 @@ def _branches(node: ast.AST) -> int:
 
 
 def _targets(node: ast.Import | ast.ImportFrom, modules: Iterable[str]) -> Iterator[str]:
-    """The modules of ours that a statement names; a package is its `__init__`."""
+    """The project's modules that a statement names; a package is its `__init__`."""
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     else:

@@ -3,7 +3,7 @@
     pip install $(python tools/torch_index.py) torch==2.13.0
 
 PyPI's build of PyTorch for Linux carries CUDA, several GB of it, which no test needs. The CPU build
-is a tenth of that, and PyTorch's project keeps it in an index of its own. A build from there has a
+is a tenth of that, and PyTorch's project keeps it in a separate index. A build from there has a
 local version (2.13.0+cpu), which pip prefers to the same version from PyPI. Nothing is printed on
 other systems, whose builds on PyPI are CPU builds already, or where the index does not answer.
 """

@@ -90,8 +90,8 @@ class Settings:
     ] = "auto"
     vae_dtype: Annotated[
         Literal["auto", "bfloat16", "float32"],
-        "number format of the diffusion engine's VAE; auto takes bfloat16 on a GPU, which needs half the "
-        "memory, float32 elsewhere",
+        "number format of the diffusion engine's VAE; auto takes bfloat16 on a GPU, which needs "
+        "half the memory, float32 elsewhere",
     ] = "auto"
     step_cache_threshold: Annotated[
         float,

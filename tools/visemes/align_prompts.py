@@ -18,7 +18,7 @@ import av
 import espeakng_loader
 import numpy as np
 from corpus import SAMPLE_RATE, Phone, Utterance, write_corpus
-from hearing import class_probabilities
+from inference import class_probabilities
 from numpy.typing import NDArray
 
 from multitalk.speech.coarticulation import PROBABILITY_RATE
@@ -35,7 +35,7 @@ SPEAKERS = (
     ("asterisk-core-sounds-ru", "ru_RU_f_IvrvoiceRU", "ru"),
 )
 MIN_PHONES, MIN_SECONDS, MAX_SECONDS = 4, 0.6, 40.0
-# Share of the prompts that fit their text best; in the others, the text is not what was said.
+# Share of the prompts that fit their text best; in the others the speaker reads another text.
 KEPT_SHARE = 0.85
 LEAST_PROBABILITY = 1e-3
 # A shorter pause is the closed beginning of the stop that follows it.

@@ -1,6 +1,6 @@
 """Make clean speech sound like recordings: other microphones, rooms, noises, codecs and speakers.
 
-Waveforms first, then what is heard of them.
+Waveforms first, then their features.
 """
 
 import io
@@ -155,7 +155,7 @@ def through_codec(signal: Signal, random: Random) -> Signal:
 
 
 def varied(bands: Features, random: Random) -> Features:
-    """What is heard, [T, NUM_BANDS], as if from another speaker and place, and with gaps."""
+    """Features [T, NUM_BANDS] as if from another speaker and place, and with gaps."""
     index = np.arange(NUM_BANDS)
     last = NUM_BANDS - 1
     if random.random() < 0.4:  # a longer or shorter vocal tract

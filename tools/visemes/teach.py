@@ -1,13 +1,13 @@
-"""A teacher for real speech: what a large recogniser's ear hears, told as viseme classes.
+"""A teacher for real speech: a large recogniser's encoder, with a head of viseme classes.
 
     python tools/visemes/teach.py fit recorded.npz espeak.npz prompts.npz --whisper DIR \
         --output teacher.pt
     python tools/visemes/teach.py label people.npz --whisper DIR --teacher teacher.pt \
         --output taught.npz
 
-`fit` trains a small head on what Whisper's encoder hears of speech whose phones are known. `label`
-lets both listen to recordings of people, whose words nobody needs to know, and writes how probable
-each class is. The small network then learns from these (`train.py`), which teaches it more about
+`fit` trains a small head on the outputs of Whisper's encoder for speech whose phones are known.
+`label` runs both on recordings of people, whose words need not be known, and writes the probability
+of each class. The small network then learns from these (`train.py`), which teaches it more about
 real speech than any synthesizer (Hinton et al., "Distilling the knowledge in a neural network",
 2015).
 """
@@ -19,21 +19,21 @@ import numpy as np
 import torch
 from augment import level, recorded
 from corpus import Utterance, read_corpus, write_corpus
-from lessons import family
 from numpy.typing import NDArray
 from phone_sets import labels_of
 from torch import Tensor, nn
 from torch.nn import functional
 from train import LABEL_SMOOTHING, class_weights
-from whisper_ear import HEARD, STEP, Heard, WhisperEar
+from training_data import family
+from whisper_encoder import HEARD, STEP, Heard, WhisperEar
 
 from multitalk.speech.phonemes import NUM_VISEMES
 
 MIN_SECONDS, MAX_SECONDS = 0.3, 28.0
 SECONDS_PER_VOICE = 100.0
-# Voices of which more is heard: people, and espeak-ng's many speakers taken as one voice.
+# Voices with a larger share: people, and espeak-ng's many speakers taken as one voice.
 GENEROUS = {"prompt": 2.4, "espeak": 12.0}
-RECORDED_SHARE = 0.6  # heard through a random microphone and room
+RECORDED_SHARE = 0.6  # through a random microphone and room
 FORMANT_SHARE, HUMAN_SHARE = 0.2, 0.375  # of the crops; the latter, of the crops that remain
 CROP, BATCH = 160, 24  # steps, crops
 CHANNELS = 256
@@ -41,7 +41,7 @@ IGNORED = -100  # steps beyond a short piece
 
 
 class Teacher(nn.Module):
-    """From what Whisper hears, [B, N, HEARD], to scores of the classes, [B, NUM_VISEMES, N]."""
+    """From Whisper's states, [B, N, HEARD], to scores of the classes, [B, NUM_VISEMES, N]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,10 +96,10 @@ def known_speech(
 
 
 class Hours:
-    """Draws crops of what Whisper heard: shares of people and formant speech, uniform over voices.
+    """Draws crops of Whisper's states: shares of people and formant speech, uniform over voices.
 
     Args:
-        pieces: What was heard and its classes by step, by family.
+        pieces: States and their classes by step, by family.
         random: Source of all choices.
     """
 
@@ -111,7 +111,7 @@ class Hours:
         self.machines = [name for name in pieces if name not in self.people and name != "espeak"]
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """What is heard, float32 [BATCH, CROP, HEARD], and classes, int64 [BATCH, CROP]."""
+        """States, float32 [BATCH, CROP, HEARD], and classes, int64 [BATCH, CROP]."""
         heard = np.zeros((BATCH, CROP, HEARD), np.float32)
         classes = np.full((BATCH, CROP), IGNORED)
         for row in range(BATCH):

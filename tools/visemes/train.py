@@ -5,8 +5,8 @@
     python tools/visemes/train.py recorded.npz espeak.npz taught.npz --start fine.pt --coarse \
         --rate 6e-4 --ear-rate 1.5e-4 --minutes 20 --output visemes.npz
 
-The network begins as the lowest layers of Whisper (`ear_network.py`) and learns which of the
-classes is spoken. Labels are certain where the phones are known, and probabilities where a teacher
+The network begins as the lowest layers of Whisper (`viseme_network_torch.py`) and learns the class
+of each step. Labels are certain where the phones are known, and probabilities where a teacher
 listened to people (`teach.py`). Beside the classes it learns the movement itself
 (`coarticulation.mouth_curves` of the labels), so visible mistakes count more than others.
 Weights are written with four bits; a second run lets the network learn with these.
@@ -22,11 +22,11 @@ from queue import Empty
 import numpy as np
 import torch
 from corpus import read_corpus
-from ear_network import EarNetwork
-from lessons import Batch, Lessons
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from training_data import Batch, Lessons
+from viseme_network_torch import EarNetwork
 
 from multitalk.speech.phonemes import NUM_VISEMES
 

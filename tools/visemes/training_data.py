@@ -1,6 +1,6 @@
-"""Talks to learn from: pieces of a voice strung together, as if recorded anywhere, and heard.
+"""Training talks: pieces of a voice strung together, as if recorded anywhere, and their features.
 
-Every lesson is made anew: other pieces, pauses, speed, place and microphone. Only then the network
+Every example is new: other pieces, pauses, speed, place and microphone. Only then the network
 learns voices instead of recordings.
 """
 
@@ -23,16 +23,16 @@ from multitalk.speech.phonemes import SILENCE, one_hot
 from multitalk.speech.viseme_network import STRIDE
 
 STEP = HOP * STRIDE  # samples
-LESSON_STEPS = 350  # what the runtime hears at once
+LESSON_STEPS = 350  # the runtime's input at once
 MIN_SECONDS = 0.25
 # Movements of `MouthCurves` that are learnt beside the classes; the runtime leaves them out.
 CURVES = ("opening", "width", "rounding", "closure")
 LEVEL = 0.05  # root mean square of a piece
 NOISE_SHARE = 0.05  # lessons without any speech
-RECORDED_SHARE = 0.6  # heard through a random microphone and room
+RECORDED_SHARE = 0.6  # through a random microphone and room
 WARPED_SHARE = 0.4  # spoken at a wandering speed
 SAME_SPEED_SHARE = 0.3
-SLOWEST, FASTEST = 0.8, 1.25  # of what is played at another speed, and so another pitch
+SLOWEST, FASTEST = 0.8, 1.25  # of the pieces at another speed, and so another pitch
 LATE_SHARE, LONGEST_LEAD = 0.35, 1.6  # begin with silence, seconds
 PAUSE_SHARE, LONGEST_PAUSE = 0.75, 0.9
 NUM_BABBLERS = 40
@@ -83,7 +83,7 @@ def labels_by_step(utterance: Utterance) -> NDArray[np.float16]:
 
 
 def heard(sound: NDArray[np.float64], gain: float = 1.0) -> Array:
-    """What the network hears of a sound [S], as if the talk were `gain` times as loud elsewhere."""
+    """The network's input of a sound [S], as if the talk were `gain` times as loud elsewhere."""
     energies = whole_band_energies(sound.astype(np.float32))
     return relative_log(energies, gain * loudness_of(energies))[0]
 
@@ -146,7 +146,7 @@ class Lessons:
         )
 
     def _lesson(self) -> tuple[Array, Array, bool]:
-        """What is heard [2 N, NUM_BANDS], labels [N, NUM_VISEMES], whether a teacher's."""
+        """Features [2 N, NUM_BANDS], labels [N, NUM_VISEMES], whether a teacher's."""
         random = self.random
         draw = random.random() - NOISE_SHARE
         if draw < 0:

@@ -1,7 +1,7 @@
 """What a network says of a whole recording, as the runtime would hear it."""
 
 import numpy as np
-from lessons import LESSON_STEPS, heard
+from training_data import LESSON_STEPS, heard
 
 from multitalk.array_types import Array
 from multitalk.speech.viseme_network import CONTEXT_STEPS, STRIDE, VisemeWeights, predict

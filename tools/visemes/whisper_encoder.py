@@ -1,8 +1,8 @@
-"""What the encoder of Whisper hears: an ear for real speech, which teaches ours.
+"""The encoder of Whisper: the teacher's backbone for real speech.
 
 Whisper (Radford et al., "Robust speech recognition via large-scale weak supervision", 2022) was
 trained on 680 000 hours of real recordings. Its encoder gives 512 numbers every 20 ms, from which
-phones are easily told apart, whoever speaks and through whatever microphone. It is far too large to
+phones are easily separated, whoever speaks and through whatever microphone. It is far too large to
 be shipped, so it only labels recordings here.
 """
 
@@ -18,7 +18,7 @@ from transformers import WhisperFeatureExtractor
 
 from multitalk.speech.coarticulation import PROBABILITY_RATE
 
-WINDOW_SECONDS = 30  # the encoder always hears this long
+WINDOW_SECONDS = 30  # the encoder's fixed input length
 GAP_SECONDS = 0.4  # between two pieces of one window
 STEP = SAMPLE_RATE // PROBABILITY_RATE  # samples; a step is the instant of its first sample
 HEARD = 512  # numbers a step

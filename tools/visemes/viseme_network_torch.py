@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from ctranslate_file import read_variables
-from lessons import CURVES
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
+from training_data import CURVES
 
 from multitalk.speech.log_mel import NUM_BANDS
 from multitalk.speech.phonemes import NUM_VISEMES
@@ -25,7 +25,7 @@ from multitalk.speech.viseme_network import (
 WIDTH, INNER_WIDTH = 384, 1536  # of Whisper tiny
 CHANNELS = 128  # of what tells the classes
 KERNEL = 5
-FORGOTTEN = 0.1  # share of what is heard, in training
+FORGOTTEN = 0.1  # dropout of the features, in training
 BITS = 4
 LARGEST = 2 ** (BITS - 1) - 1
 CLIPPED = 0.75  # of an output's largest weight is the largest that can be written
@@ -152,7 +152,7 @@ class EarNetwork(nn.Module):
 
 
 class Coarse(nn.Module):
-    """A weight as it will be written; what is learnt passes through to the fine one.
+    """A weight as it will be written; gradients pass through to the unquantized one.
 
     (Bengio et al., "Estimating or propagating gradients through stochastic neurons", 2013.)
     """
