@@ -186,10 +186,7 @@ class Client:
         ):
             yield Response(
                 status=response.status,
-                headers={
-                    name.decode("latin-1").lower(): value.decode("latin-1")
-                    for name, value in response.headers
-                },
+                headers={_text(name).lower(): _text(value) for name, value in response.headers},
                 chunks=response.iter_stream(),
             )
 
@@ -213,6 +210,14 @@ def _host_header(url: SplitResult) -> str:
     if ":" in host:
         host = f"[{host}]"
     return host if url.port in (None, DEFAULT_PORTS[url.scheme]) else f"{host}:{url.port}"
+
+
+def _text(value: bytes) -> str:
+    """A header's text: UTF-8, as some servers send it in `Location`, or any bytes."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _ssl_context() -> ssl.SSLContext:

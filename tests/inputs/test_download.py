@@ -132,6 +132,12 @@ def test_redirects_are_followed(tmp_path):
     assert goal.requests[0].startswith("GET /b?c=d ")
 
 
+def test_a_redirect_may_be_written_in_utf_8(tmp_path):
+    with serving(replying(PNG)) as goal, serving(redirecting(goal.url("/é?ü"))) as start:
+        assert get(start.url(), tmp_path).read_bytes() == PNG
+    assert goal.requests[0].startswith("GET /%C3%A9?%C3%BC ")
+
+
 def test_a_redirect_loop_ends(tmp_path):
     with serving(redirecting("/again")) as server:
         refused(server.url(), tmp_path, SourceUnreachable, r"more than 3 redirects")
