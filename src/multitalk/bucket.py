@@ -1,8 +1,8 @@
 """A bucket at an S3-compatible service: its address, and the service's region and URL style.
 
-Pure. Services differ in the region that a signature names and in whether the bucket's name is in
-the host's name or in the path; both follow from the service's address. People write that address
-in three ways (the service, the bucket's own host, the bucket as the path), and all three are read.
+Pure. Services differ in the region of the signature, and in whether the bucket's name is in the
+host name or in the path; both follow from the service's address. That address is accepted in three
+forms: the service, the bucket's host, and the bucket as the path.
 """
 
 import re
@@ -21,14 +21,13 @@ _BUCKET = r"(?:(?P<bucket>[a-z0-9.-]+)\.)?"
 
 @dataclass(frozen=True)
 class Service:
-    """Hosts of one provider.
+    """One provider's hosts.
 
     Attributes:
-        host: Matches them; its groups: `bucket` where that is in the name, `service` for the rest,
-            `region` where that is in the name.
-        region: Where it is not.
-        capital_region: Whether the provider writes the region in capitals.
-        name_in_host: Whether the provider wants the bucket's name in the host's name.
+        host: Pattern of host names, with groups `service` and optionally `bucket` and `region`.
+        region: Region if the host name has none.
+        capital_region: Whether regions are in capitals.
+        name_in_host: Whether URLs have the bucket's name in the host name.
     """
 
     host: re.Pattern[str]
@@ -71,20 +70,20 @@ SERVICES = (
 
 
 class BucketMisaddressed(ValueError):
-    """An address or a name that no bucket has.
+    """An invalid address or name of a bucket.
 
     Attributes:
         part: `endpoint` or `name`.
     """
 
-    def __init__(self, part: str, said: str) -> None:
+    def __init__(self, part: str, reason: str) -> None:
         self.part = part
-        super().__init__(said)
+        super().__init__(reason)
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket that results are uploaded to; `Bucket.at` makes one from what people write."""
+    """A bucket for results; `Bucket.at` makes one from an address."""
 
     endpoint_url: Annotated[
         str, "address of the S3-compatible service; may have the bucket's name in it"
@@ -99,7 +98,7 @@ class Bucket:
     url_seconds: Annotated[int, "how long a video's signed URL is good for, up to 7 days"] = (
         MAX_URL_SECONDS
     )
-    name_in_host: bool = False  # the addressing style; False is the bucket's name in the path
+    name_in_host: bool = False  # URL style; False: the name is in the path
     public_only: bool = False  # named by a request: only a public host may be reached
 
     @classmethod
@@ -115,10 +114,10 @@ class Bucket:
         url_seconds: int = MAX_URL_SECONDS,
         public_only: bool = False,
     ) -> "Bucket":
-        """The bucket that is meant, with what its service's address implies.
+        """The bucket at an address, with the region and URL style of its service.
 
         Raises:
-            BucketMisaddressed: No address, no name, two names, or no name that a bucket may have.
+            BucketMisaddressed: No valid address, no valid name, or two names.
         """
         scheme, host, port, path_name = _read(endpoint_url)
         service, found = _service_of(host)
@@ -131,16 +130,16 @@ class Bucket:
         (only,) = names
         if not _NAME.fullmatch(only):
             raise BucketMisaddressed("name", "not a bucket's name")
-        told = parts.get("region") or service.region
+        implied = parts.get("region") or service.region
         return cls(
             endpoint_url=f"{scheme}://{parts['service']}{port}",
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
             name=only,
-            region=region or (told.upper() if service.capital_region else told),
+            region=region or (implied.upper() if service.capital_region else implied),
             prefix=prefix.strip("/"),
             url_seconds=url_seconds,
-            # A certificate for *.service does not hold for a name with dots before it.
+            # A certificate for *.service is not valid for a name with dots before it.
             name_in_host=service.name_in_host and "." not in only,
             public_only=public_only,
         )
@@ -163,6 +162,6 @@ def _read(endpoint_url: str) -> tuple[str, str, str, str]:
 
 
 def _service_of(host: str) -> tuple[Service, re.Match[str]]:
-    """The first of `SERVICES` that `host` belongs to; the last takes every host."""
+    """The first of `SERVICES` whose pattern matches; the last matches every host."""
     matches = ((service, service.host.fullmatch(host)) for service in SERVICES)
     return next((service, found) for service, found in matches if found)
