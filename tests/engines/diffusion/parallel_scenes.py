@@ -45,10 +45,10 @@ def scene(boxes, *, num_frames=13):
     return Scene(PORTRAIT, speakers, "a man talks", num_frames)
 
 
-def talk(engine, boxes=(None,), *, steps=2, watch=unwatched, **stated):
+def talk(engine, boxes=(None,), *, steps=2, num_frames=13, watch=unwatched, **stated):
     """Two windows, three branches of the guidance in each step, if nothing else is stated."""
     options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps, **stated)
-    return engine.render(scene(boxes), options, watch)
+    return engine.render(scene(boxes, num_frames=num_frames), options, watch)
 
 
 def frames_of(engine, *given, **named):
@@ -56,9 +56,9 @@ def frames_of(engine, *given, **named):
 
 
 def outcome(engine):
-    """A talk's frames, of one step, or what went wrong."""
+    """The frames of a talk of one window and one step, or what went wrong."""
     try:
-        return frames_of(engine, steps=1)
+        return frames_of(engine, steps=1, num_frames=9)
     except MultiTalkError as error:
         return error.key
 

@@ -25,7 +25,7 @@ from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import LoraProfiles
-from multitalk.engines.diffusion.speakers import place_speakers
+from multitalk.engines.diffusion.speakers import detect_and_turn, place_speakers
 from multitalk.errors import (
     EngineBroken,
     EngineFailed,
@@ -248,9 +248,15 @@ STAGES = {  # of an engine's work, and the call in a talk of three windows that 
 }
 
 
+@pytest.fixture(scope="module")
+def expected(engine):
+    """Frames of a talk of four windows."""
+    return frames_of(engine, num_frames=21)
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine, caplog, stage):
-    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(expected, caplog, stage):
+    pipeline = toy_pipeline()
     component, _, inner = stage.partition(".")
     calls, told = itertools.count(1), []
 
@@ -264,15 +270,15 @@ def test_out_of_memory_leads_to_the_next_plan_and_no_frame_twice(weights, engine
         frames = frames_of(other, num_frames=21, watch=told.append)
     assert next(calls) > STAGES[stage]
     assert "out of memory with the plan: resident" in caplog.text
-    assert difference(frames, frames_of(engine, num_frames=21)) <= 1
+    assert difference(frames, expected) <= 1
     assert told == sorted(told)
     assert other.loaded[0].plan.name == "encoders-visit"
     frames_of(other, num_frames=1)
     assert other.loaded[0].plan.name == "encoders-visit"  # later talks begin with it
 
 
-def test_out_of_memory_while_decoding_costs_no_step_and_no_plan(weights, engine, caplog):
-    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+def test_out_of_memory_while_decoding_costs_no_step_and_no_plan(expected, caplog):
+    pipeline = toy_pipeline()
     decodings, steps = itertools.count(1), []
 
     def fail_once(*_):
@@ -287,13 +293,13 @@ def test_out_of_memory_while_decoding_costs_no_step_and_no_plan(weights, engine,
     taken = len(steps)
     assert caplog.text.count("now in tiles") == 1
     assert other.loaded[0].plan.name == "resident"
-    assert difference(frames, frames_of(engine, num_frames=21)) <= 1
+    assert difference(frames, expected) <= 1
     assert difference(frames_of(other, num_frames=21), frames) <= 1
     assert len(steps) == 2 * taken
 
 
-def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(weights):
-    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on():
+    pipeline = toy_pipeline()
 
     def fail_at_720p(_module, _arguments, given):
         if given["hidden_states"].shape[-1] > 6:
@@ -308,7 +314,7 @@ def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on(we
     assert len(frames_of(engine)) == 13
 
 
-def test_no_room_to_lie_in_leads_to_the_next_plan_too(weights, monkeypatch):
+def test_no_room_to_lie_in_leads_to_the_next_plan_too(monkeypatch):
     tried, really = [], memory.place
 
     def place(pipeline, plan, device, **named):
@@ -318,14 +324,14 @@ def test_no_room_to_lie_in_leads_to_the_next_plan_too(weights, monkeypatch):
         really(pipeline, plan, device, **named)
 
     monkeypatch.setattr(memory, "place", place)
-    pipeline = load_pipeline(weights, torch_dtype=torch.float32)
+    pipeline = toy_pipeline()
     assert len(frames_of(engine_of(pipeline, PLANS))) == 13
     assert tried == [plan.name for plan in PLANS]
     with pytest.raises(EngineUnavailable):
         engine_of(pipeline, PLANS[:2])
 
 
-def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole(weights):
+def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole():
     class EnoughError(Exception):
         pass
 
@@ -333,7 +339,7 @@ def test_what_a_watch_raises_ends_the_talk_and_the_next_one_is_whole(weights):
         if done > 10:
             raise EnoughError
 
-    engine = load_engine("diffusion", settings=Settings(weights=weights))
+    engine = engine_of(toy_pipeline(), PLANS)
     with pytest.raises(EnoughError):
         frames_of(engine, watch=end)
     told = []
@@ -442,6 +448,7 @@ def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
     from multitalk.cli.app import app
     from multitalk.media.video import probe
 
+    monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_and_turn", detect_and_turn)
     monkeypatch.setenv("MULTITALK_WEIGHTS", str(weights))
     monkeypatch.setenv("MULTITALK_WORK_DIRECTORY", str(tmp_path))
     picture, voice, video = (tmp_path / name for name in ("a.png", "a.wav", "talk.mp4"))

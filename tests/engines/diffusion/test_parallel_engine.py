@@ -24,6 +24,7 @@ from parallel_scenes import (
     CACHE_THRESHOLD,
     CACHED_STEPS,
     frames_of,
+    outcome,
     play,
     short,
     uneven,
@@ -86,7 +87,8 @@ def alone(weights):
     """What one process makes."""
     settings = Settings(weights=weights, step_cache_threshold=CACHE_THRESHOLD)
     engine = load_engine("diffusion", settings=settings)
-    return {**short(engine), "cached": frames_of(engine, steps=CACHED_STEPS)}
+    cached = frames_of(engine, steps=CACHED_STEPS)
+    return {**short(engine), "window": outcome(engine), "cached": cached}
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +106,14 @@ def test_a_talk_that_is_cancelled_or_left_ends_in_all_processes(long_scene, alon
     assert found["cancelled"]
     assert_same(found["after_cancelled"], alone["two"])
     assert_same(found["begun"], alone["one"][: len(found["begun"])])
-    assert_same(found["after_begun"], alone["one"])
+    assert_same(found["after_begun"], alone["window"])
 
 
 def test_out_of_memory_in_one_process_leads_all_to_the_next_plan(long_scene, alone):
     found, _, said = long_scene
-    assert_same(found["no_memory_here"], alone["one"])
+    assert_same(found["no_memory_here"], alone["window"])
     assert found["plan_here"] == "encoders-visit"
-    assert_same(found["no_memory_there"], alone["one"])
+    assert_same(found["no_memory_there"], alone["window"])
     assert found["plan_there"] == "streamed"
     for plan in ("resident", "encoders-visit"):
         assert f"out of memory with the plan: {plan}" in said[1]
@@ -121,14 +123,14 @@ def test_a_failure_elsewhere_ends_the_talk_and_not_the_team(long_scene, alone):
     found, _, said = long_scene
     assert found["failed"] == "parallel_failed"
     assert "RuntimeError: there" in said[1]
-    assert_same(found["after_failed"], alone["one"])
+    assert_same(found["after_failed"], alone["window"])
 
 
 def test_processes_that_lose_each_other_fail_and_find_each_other_again(long_scene, alone):
     found, _, said = long_scene
     assert found["astray"] == "parallel_failed"
     assert "out of step" in said[0]
-    assert_same(found["after_astray"], alone["one"])
+    assert_same(found["after_astray"], alone["window"])
 
 
 def test_a_process_that_is_gone_breaks_the_engine_and_nobody_waits(long_scene):
@@ -147,7 +149,7 @@ def four(tmp_path_factory):
     pipeline.register_modules(transformer=network)
     pipeline.save_pretrained(weights)
     engine = load_engine("diffusion", settings=Settings(weights=weights))
-    expected = {**short(engine), "uneven": uneven(engine)}
+    expected = {**short(engine), "window": outcome(engine), "uneven": uneven(engine)}
     return expected, *played("halves", weights, weights, processes=4)
 
 
@@ -161,7 +163,7 @@ def test_what_happens_within_one_half_happens_to_all(four):
     expected, found, _, said = four
     assert found["failed"] == "parallel_failed"
     assert "RuntimeError: there" in said[3]
-    assert_same(found["no_memory"], expected["one"])
+    assert_same(found["no_memory"], expected["window"])
     assert found["plan"] == "encoders-visit"
     assert all("out of memory with the plan: resident" in words for words in said)
 
