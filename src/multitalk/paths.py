@@ -46,13 +46,13 @@ def on_disk(path: Path, *, may_list: Callable[[Path], bool] = lambda _: True) ->
 
 def _spelled(name: str, directory: Path) -> str:
     """A name as a directory has it; as it is where nothing there has this name."""
-    wanted = unicodedata.normalize("NFC", name)
+    normalized = unicodedata.normalize("NFC", name)
     try:
-        there = [each.name for each in directory.iterdir() if _is_same(each.name, wanted)]
+        there = [each.name for each in directory.iterdir() if _is_same(each.name, normalized)]
     except OSError:
         return name
     return min(there, default=name)
 
 
-def _is_same(name: str, wanted: str) -> bool:
-    return unicodedata.normalize("NFC", name) == wanted
+def _is_same(name: str, normalized: str) -> bool:
+    return unicodedata.normalize("NFC", name) == normalized

@@ -30,8 +30,8 @@ app.add_typer(keys, name="keys")
 app.command(cls=Command)(doctor)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 

@@ -71,8 +71,8 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
         with suppress(OSError):  # standard output may be full
             say(ErrorReply.of(error, answers.locale).reply())
         complain(error.text(answers.locale))
-        asked = isinstance(error, RequestError)
-        raise typer.Exit(EXIT_REQUEST_ERROR if asked else EXIT_WORKER_ERROR) from error
+        is_request_error = isinstance(error, RequestError)
+        raise typer.Exit(EXIT_REQUEST_ERROR if is_request_error else EXIT_WORKER_ERROR) from error
     except SettingError as error:
         say(_refusal(str(error), "setting_refused", InvalidRequest.code))
         complain(str(error))

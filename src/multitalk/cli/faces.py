@@ -91,10 +91,10 @@ def _why_nobody_speaks(found: "FaceList") -> tuple[str, dict[str, object]] | Non
 def _print(found: "FaceList") -> None:
     for number, face in enumerate(found.faces, start=1):
         option = f"--box person{number}={_edges(face.box)}"
-        said = f"{face.height:.0f} pixels high, {_turn(face.yaw)}"
+        description = f"{face.height:.0f} pixels high, {_turn(face.yaw)}"
         if face.height < found.smallest:
-            said = f"cannot speak: {said}; from {found.smallest:.0f} pixels on it can"
-        typer.echo(f"{option:<40} {said}")
+            description = f"cannot speak: {description}; from {found.smallest:.0f} pixels on it can"
+        typer.echo(f"{option:<40} {description}")
     for box in found.unread:
         typer.echo(f"{_edges(box):<40} cannot speak: turned too far, covered, cut off or blurred")
 

@@ -116,8 +116,8 @@ def _check(directory: Path, name: str, loras: tuple[str, ...], *, deep: bool, th
     with watching(reading=there) as watch:
         problems = verify_weights(directory, name, loras=loras, deep=deep, on_bytes=watch.read)
     if problems:
-        said = "; ".join(problem.text() for problem in problems)
-        raise WeightsUnavailable("weights_not_whole", problems=said)
+        listed = "; ".join(problem.text() for problem in problems)
+        raise WeightsUnavailable("weights_not_whole", problems=listed)
 
 
 def _fetch(

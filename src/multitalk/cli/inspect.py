@@ -56,8 +56,8 @@ def inspect(
 def _print(found: "Inspection") -> None:
     _line("label", found.label.comment or "none")
     _line("digital source type", found.label.digital_source_type or "none")
-    said, color = VERDICTS[found.manifest.verdict]
-    _line("C2PA manifest", said, color)
+    verdict, color = VERDICTS[found.manifest.verdict]
+    _line("C2PA manifest", verdict, color)
     for name, text in _claims(found.manifest).items():
         if text:
             _line(f"  {name}", text)

@@ -222,8 +222,8 @@ def _choose_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
     """The engine of a name, which workers of this server load, if it has any."""
     from multitalk.registry import check_loadable, checked_name, choose_engine
 
-    wanted = checked_name(name)
-    chosen = choose_engine(weights=settings.weights) if wanted == "auto" else wanted
+    requested = checked_name(name)
+    chosen = choose_engine(weights=settings.weights) if requested == "auto" else requested
     if is_loaded:  # each worker would end at its start, again and again
         check_loadable(chosen, settings=settings)
     return chosen
@@ -364,12 +364,12 @@ def work(
 
         settings = Settings.from_env()
         start_log(settings.log_level, log_format or settings.log_format)
-        wanted = checked_name(settings.engine if engine is None else engine)
+        requested = checked_name(settings.engine if engine is None else engine)
         raise typer.Exit(
             run(
                 queue,
                 settings,
-                engine=wanted,
+                engine=requested,
                 drain_seconds=drain,
                 worker_id=worker_id,
             )

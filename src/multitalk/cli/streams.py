@@ -51,12 +51,12 @@ class StandardInput:
         if text != STREAM:
             return value
         try:
-            said = self.read(option).decode("utf-8-sig").rstrip()
+            content = self.read(option).decode("utf-8-sig").rstrip()
         except UnicodeDecodeError as error:
             raise typer.BadParameter(f"{option} {value}: what came in is not UTF-8 text") from error
-        if not said:
+        if not content:
             raise typer.BadParameter(f"{option} {value}: no text came in")
-        return f"{name}={said}"
+        return f"{name}={content}"
 
     def read(self, option: str) -> bytes:
         """All of it.

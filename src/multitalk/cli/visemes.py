@@ -326,9 +326,9 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
     with answering(as_json=as_json), ExitStack() as stack:
         from multitalk.errors import not_a_choice
 
-        wanted = _format(file_format, output, as_json=as_json)
-        if wanted not in FORMATS:
-            raise not_a_choice(shown("--format", wanted), f'"{wanted}"', FORMATS)
+        format_name = _format(file_format, output, as_json=as_json)
+        if format_name not in FORMATS:
+            raise not_a_choice(shown("--format", format_name), f'"{format_name}"', FORMATS)
         drawn = extended.upper()
         if not set(drawn) <= set(EXTENDED):
             raise typer.BadParameter(f"--extended {extended}: write letters of {EXTENDED}")
@@ -340,7 +340,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
         file = StandardInput(stack).file("AUDIO", audio)
         track = _track_of(file, named=str(audio), fps=fps)
         sound_file = "" if is_stream else str(audio.absolute())
-        lines = FORMATS[wanted](Movement(track, fps, sound_file, drawn))
+        lines = FORMATS[format_name](Movement(track, fps, sound_file, drawn))
         if output is None:
             for line in lines:
                 typer.echo(line)
@@ -348,13 +348,13 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
             write_atomically(output, ("\n".join(lines) + "\n").encode())
 
 
-def _format(asked: str | None, output: Path | None, *, as_json: bool) -> str:
-    if asked is not None and as_json and asked != "json":
-        raise typer.BadParameter(f"--json or --format {asked}: choose one")
+def _format(requested: str | None, output: Path | None, *, as_json: bool) -> str:
+    if requested is not None and as_json and requested != "json":
+        raise typer.BadParameter(f"--json or --format {requested}: choose one")
     if as_json:
         return "json"
-    if asked is not None or output is None:
-        return asked or "table"
+    if requested is not None or output is None:
+        return requested or "table"
     suffix = output.suffix.lower()
     if suffix not in FORMAT_OF_SUFFIX:
         known = ", ".join(FORMAT_OF_SUFFIX)

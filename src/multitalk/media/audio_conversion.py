@@ -229,7 +229,7 @@ class Converter:
         self._num_channels = num_channels
         self._field = field
         self._taken = 0  # samples at the source's rate
-        self._given = 0  # samples at the rate asked for
+        self._given = 0  # samples at the target rate
         target = layout if source.num_channels <= num_channels else self._LAYOUTS[num_channels]
         self._resampler: AudioResampler | None = None
         if (source.sample_rate, layout) != (sample_rate, target):

@@ -92,12 +92,12 @@ def sound_blocks(
     for kind, layout, block in pieces:
         if converter is None or (kind, layout) != (converter.source, converter.layout):
             if converter is not None:
-                yield from _heard(converter.finish())
+                yield from _nonempty(converter.finish())
             converter = Converter(kind, layout, sample_rate, num_channels, field)
-        yield from _heard(converter.convert(block))
+        yield from _nonempty(converter.convert(block))
     if converter is None:
         raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
-    yield from _heard(converter.finish())
+    yield from _nonempty(converter.finish())
 
 
 def sound_frames(
@@ -160,7 +160,7 @@ def _placed(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
             yield SoundFormat(kind.sample_rate, 1), "mono", average
 
 
-def _heard(block: SoundBlock) -> Iterator[SoundBlock]:
+def _nonempty(block: SoundBlock) -> Iterator[SoundBlock]:
     if block.shape[1]:
         yield block
 

@@ -87,11 +87,11 @@ def read_tags(image: Image.Image, data: bytes) -> ColourTags:
 
 def _tiff_bits(image: TiffImageFile) -> int:
     """Bits of each number; 8 for the rarer layouts, whose other bits are not read."""
-    said = image.tag_v2
-    is_plain = said.get(_TIFF_PHOTOMETRIC) in (1, 2) and (  # black is 0; RGB
-        said.get(_TIFF_ORIENTATION, 1) == said.get(_TIFF_PLANES, 1) == 1
+    fields = image.tag_v2
+    is_plain = fields.get(_TIFF_PHOTOMETRIC) in (1, 2) and (  # black is 0; RGB
+        fields.get(_TIFF_ORIENTATION, 1) == fields.get(_TIFF_PLANES, 1) == 1
     )
-    return max(said.get(_TIFF_BITS, (1,))) if is_plain else 8
+    return max(fields.get(_TIFF_BITS, (1,))) if is_plain else 8
 
 
 def _says_adobe_rgb(image: Image.Image) -> bool:
@@ -325,9 +325,9 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _child(data: bytes, wanted: bytes) -> bytes:
+def _child(data: bytes, target: bytes) -> bytes:
     """The content of the first box of a name; empty where there is none."""
-    return next((content for name, content in _boxes(data) if name == wanted), b"")
+    return next((content for name, content in _boxes(data) if name == target), b"")
 
 
 def _primary(box: bytes) -> int:
@@ -335,7 +335,7 @@ def _primary(box: bytes) -> int:
     return int(item)
 
 
-def _associated(box: bytes, wanted: int) -> list[int]:
+def _associated(box: bytes, target: int) -> list[int]:
     """Which of the properties, counted from 1, an item has."""
     version, is_wide = box[0], box[3] & 1
     (count,) = struct.unpack_from(">I", box, _FULL_BOX)
@@ -350,7 +350,7 @@ def _associated(box: bytes, wanted: int) -> list[int]:
             struct.unpack_from(kind, box, at + 1 + size * index)[0] & mask
             for index in range(number)
         ]
-        if item == wanted:
+        if item == target:
             return values
         at += 1 + size * number
     return []

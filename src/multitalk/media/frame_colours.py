@@ -74,9 +74,9 @@ def _space(frame: VideoFrame) -> ColourSpace | None:
 
 
 def _as_array(frame: VideoFrame, name: str, matrix: int) -> NDArray[np.unsignedinteger]:
-    said = None if matrix == frame.colorspace else matrix
+    source = None if matrix == frame.colorspace else matrix
     pixels: NDArray[np.unsignedinteger] = frame.to_ndarray(  # type: ignore[assignment]
-        format=name, src_colorspace=said, interpolation=EXACT_COLORS
+        format=name, src_colorspace=source, interpolation=EXACT_COLORS
     )
     return pixels
 

@@ -50,7 +50,7 @@ class LoudnessMeter:
             self._weigh(self._size)
 
     def integrated(self) -> float:
-        """Loudness in LUFS of all that was added; -inf for silence. To be asked once, at the end.
+        """Loudness in LUFS of all that was added; -inf for silence. To be called once, at the end.
 
         The number of gating blocks is rounded: a last one counts if it lacks less than half of its
         last 100 ms, which are then silent. Sound shorter than a gating block (400 ms) counts

@@ -209,12 +209,12 @@ def _in_space(strips: _Strips, data: bytes, space: ColourSpace, bits: int) -> _P
 def _by_lcms(profile: bytes, mode: str) -> _Paint:
     """What converts 8 bits by LittleCMS."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    wanted = _MODES[source.profile.xcolor_space.strip()]
+    input_mode = _MODES[source.profile.xcolor_space.strip()]
     target = ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(source, target, wanted, "RGB")
+    transform = ImageCms.buildTransform(source, target, input_mode, "RGB")
 
     def paint(coloured: Image.Image, _: int) -> Portrait:
-        if mode == "L" and wanted == "RGB":
+        if mode == "L" and input_mode == "RGB":
             coloured = coloured.convert("RGB")
         return np.asarray(ImageCms.applyTransform(coloured, transform))
 

@@ -199,9 +199,9 @@ def _best_ends(worths: NDArray[np.float64], timeline: _Timeline) -> list[_End]:
     return chosen[::-1]
 
 
-def _misfit(actual: NDArray[np.float64], wanted: float) -> NDArray[np.float64]:
+def _misfit(actual: NDArray[np.float64], expected: float) -> NDArray[np.float64]:
     """What it costs that a piece lasts longer or shorter; one that ends before it begins, much."""
-    cost = (actual - wanted) ** 2 / (wanted + _SLACK_SECONDS)
+    cost = (actual - expected) ** 2 / (expected + _SLACK_SECONDS)
     return np.where(actual > 0, cost, cost + 1e6)
 
 

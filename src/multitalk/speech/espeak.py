@@ -131,7 +131,7 @@ HIGHEST_MALE, HIGHEST_FEMALE = 160.0, 260.0  # Hz
 NEUTRAL = 50
 RANGE_DROP = 0.475
 LOWEST_FACTOR, HIGHEST_FACTOR = 0.5, 2.0  # of the lowest frequency, at pitch 0 and 100
-NOTICED_SEMITONES = 0.5  # less than this from what was asked for is inaudible
+NOTICED_SEMITONES = 0.5  # a smaller difference from the request is inaudible
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Tuning:
     Attributes:
         pitch: espeak-ng's parameter, 0 to 100.
         pitch_range: espeak-ng's parameter, 0 to 100.
-        notices: Says that it is less than was asked for, if so.
+        notices: A shift that is smaller than requested, if so.
     """
 
     pitch: int
@@ -170,12 +170,12 @@ class Tuning:
     notices: tuple[Notice, ...] = ()
 
 
-def parse_speaker(name: str, said: Mapping[str, Any]) -> Speaker:
+def parse_speaker(name: str, record: Mapping[str, Any]) -> Speaker:
     """A speaker from what the data say: `{"gender": "female", "pitch": [base, top]}`, or less."""
-    stated = said.get("gender")
+    stated = record.get("gender")
     gender: Gender | None = "female" if stated == "female" else "male" if stated == "male" else None
     if gender is None:
-        gender = _gender_at(median_hertz(said.get("pitch", DEFAULT_PITCH)))
+        gender = _gender_at(median_hertz(record.get("pitch", DEFAULT_PITCH)))
     return Speaker(name, gender, name in _ORDER)
 
 
@@ -195,10 +195,10 @@ def resolve_speaker(voice: str, *, language: str) -> str | None:
     Returns:
         None for the language's own voice, which is a man's in all languages.
     """
-    asked = voice.strip().lower()
-    if asked == "male":
+    name = voice.strip().lower()
+    if name == "male":
         return None
-    if asked == "female":
+    if name == "female":
         return _FEMALE_OF.get(language.split("-", maxsplit=1)[0], RECOMMENDED["female"][0])
     return voice
 
@@ -213,8 +213,8 @@ def transpose(pitch: tuple[float, float], semitones: float) -> Tuning:
     base, top = pitch
     drop = RANGE_DROP * (top - base) / (base - BASE_OFFSET)
     highest, lowest = ((limit + drop) / (1 + drop) for limit in (HIGHEST_FACTOR, LOWEST_FACTOR))
-    wanted = 2 ** (semitones / 12)
-    ratio = min(max(wanted, lowest), highest)
+    requested = 2 ** (semitones / 12)
+    ratio = min(max(requested, lowest), highest)
     factor = ratio + drop * (ratio - 1)
     reached = 12 * math.log2(ratio)
     notices: tuple[Notice, ...] = ()

@@ -126,8 +126,8 @@ class Espeak:
         return dict(sorted(found.items()))
 
     def speakers(self) -> dict[str, dict[str, Any]]:
-        """What the data say of each of `variants`: as `_said_of`."""
-        return {name: _said_of(self._data / "voices" / "!v" / name) for name in self.variants}
+        """What the data say of each of `variants`: as `_voice_record`."""
+        return {name: _voice_record(self._data / "voices" / "!v" / name) for name in self.variants}
 
     def language_speakers(self) -> dict[str, dict[str, Any]]:
         """The same of each language's own voice, by the code of the language."""
@@ -137,7 +137,7 @@ class Espeak:
         while voices[index]:
             voice = voices[index].contents
             code = ctypes.string_at(voice.languages + 1).decode()
-            found[code] = _said_of(self._data / "lang" / voice.identifier.decode())
+            found[code] = _voice_record(self._data / "lang" / voice.identifier.decode())
             index += 1
         return found
 
@@ -206,20 +206,20 @@ class Espeak:
         return int(len(self._samples) > self._max_bytes)  # 0: go on
 
 
-def _said_of(voice: Path) -> dict[str, Any]:
+def _voice_record(voice: Path) -> dict[str, Any]:
     """What a voice's file says: `{"gender": "female", "pitch": [base, top]}`, or less.
 
     The frequencies are in hertz. The format: docs/voices.md of espeak-ng.
     """
-    said: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     if voice.is_file():
         for line in voice.read_text(encoding="utf-8", errors="replace").splitlines():
             key, *values = line.split("//")[0].split() or [""]
             if key == "gender" and values:
-                said["gender"] = values[0].lower()
+                record["gender"] = values[0].lower()
             if key == "pitch" and len(values) >= 2:
-                said["pitch"] = [float(value) for value in values[:2]]
-    return said
+                record["pitch"] = [float(value) for value in values[:2]]
+    return record
 
 
 def load_from(library_path: str, data_path: str) -> Espeak:

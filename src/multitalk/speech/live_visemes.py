@@ -62,10 +62,10 @@ class LiveVisemes:
         self._samples.append(samples)
         self._tail = np.concatenate([self._tail, samples])
         count = (len(self._tail) - WINDOW) // HOP + 1
-        heard = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
+        energies = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
         self._tail = self._tail[count * HOP :]
-        self._loudness.add(heard[:, NUM_BANDS])
-        self._energies = np.concatenate([self._energies, heard])
+        self._loudness.add(energies[:, NUM_BANDS])
+        self._energies = np.concatenate([self._energies, energies])
         surplus = max(len(self._energies) - KEPT_FEATURES, 0)
         self._energies = self._energies[surplus:]
         self._first += surplus
@@ -106,8 +106,8 @@ class LiveVisemes:
         probabilities = predict(bands, self._weights)
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
         place = index - start // FRAME_FEATURES
-        wanted = STEPS_PER_FRAME * (place + 1)
-        missing = max(wanted - len(energy), len(energy) % STEPS_PER_FRAME)
+        needed = STEPS_PER_FRAME * (place + 1)
+        missing = max(needed - len(energy), len(energy) % STEPS_PER_FRAME)
         track = track_from_probabilities(
             np.pad(probabilities, ((0, missing), (0, 0)), mode="edge"),
             np.pad(energy, (0, missing), mode="edge"),
@@ -127,14 +127,14 @@ class _RunningLoudness:
     """The loudness of a talk's loud parts so far."""
 
     def __init__(self) -> None:
-        self._heard = np.zeros(0, np.float32)
+        self._audible = np.zeros(0, np.float32)
         self._remembered: deque[float] = deque([SOFT_LOUDNESS], maxlen=REMEMBERED_SECONDS)
         self._unremembered = 0
 
     def add(self, loudness: Array) -> None:
         """Add features of this loudness [T]."""
         audible = loudness[loudness >= SILENT_ENERGY]
-        self._heard = np.concatenate([self._heard, audible])[-LOUD_FEATURES:]
+        self._audible = np.concatenate([self._audible, audible])[-LOUD_FEATURES:]
         self._unremembered += len(audible)
         if self._unremembered >= FEATURE_RATE:
             self._unremembered -= FEATURE_RATE
@@ -146,8 +146,8 @@ class _RunningLoudness:
         return max(recent, REMEMBERED_SHARE * max(self._remembered))
 
     def _recent(self) -> float:
-        if not len(self._heard):
+        if not len(self._audible):
             return USUAL_LOUDNESS
-        here = float(np.percentile(self._heard, LOUDNESS_PERCENTILE))
-        known = min(len(self._heard) / KNOWN_AFTER, 1.0)
+        here = float(np.percentile(self._audible, LOUDNESS_PERCENTILE))
+        known = min(len(self._audible) / KNOWN_AFTER, 1.0)
         return float(here**known * USUAL_LOUDNESS ** (1 - known))

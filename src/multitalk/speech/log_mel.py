@@ -52,8 +52,8 @@ def mel_filters() -> Array:
 def loudness_weights() -> Array:
     """What each bin adds to the loudness, float32 [bins]."""
     hertz = _hertz()
-    heard = (hertz > LOWEST_HZ) & (hertz < HIGHEST_HZ)
-    per_mel = heard / (700 + hertz)  # density of O'Shaughnessy's mels (1987)
+    in_band = (hertz > LOWEST_HZ) & (hertz < HIGHEST_HZ)
+    per_mel = in_band / (700 + hertz)  # density of O'Shaughnessy's mels (1987)
     angle = 2 * np.pi * hertz / SAMPLE_RATE
     emphasis = 1 + PRE_EMPHASIS**2 - 2 * PRE_EMPHASIS * np.cos(angle)
     return np.asarray(per_mel / per_mel.sum() * emphasis, np.float32)
@@ -99,8 +99,8 @@ def relative_log(energies: Array, loudness: float) -> tuple[Array, Array]:
     """
     relative = energies / np.float32(max(loudness, SILENT_ENERGY))
     bands = np.log10(np.maximum(relative[:, :NUM_BANDS], np.float32(10**LEAST_BAND)))
-    heard: Array = (bands + np.float32(BAND_OFFSET)) / np.float32(BAND_SCALE)
-    return heard, np.log(relative[:, NUM_BANDS] + np.float32(FLOOR))
+    log_mel: Array = (bands + np.float32(BAND_OFFSET)) / np.float32(BAND_SCALE)
+    return log_mel, np.log(relative[:, NUM_BANDS] + np.float32(FLOOR))
 
 
 def _hertz() -> NDArray[np.floating]:

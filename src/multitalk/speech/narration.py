@@ -104,10 +104,10 @@ def match_loudness(parts: list[SynthesizedSpeech]) -> list[SynthesizedSpeech]:
     own = [_loudness(part) for part in parts if are_known(part.phonemes)]
     if len(own) in (0, len(parts)):
         return parts
-    wanted = sum(own) / len(own)
+    target = sum(own) / len(own)
     for index, part in enumerate(parts):
         if not are_known(part.phonemes):
-            parts[index] = _at_loudness(part, wanted)
+            parts[index] = _at_loudness(part, target)
     return parts
 
 
@@ -117,8 +117,8 @@ def _loudness(speech: SynthesizedSpeech) -> float:
     return max(meter.integrated(), QUIETEST_LUFS)
 
 
-def _at_loudness(speech: SynthesizedSpeech, wanted: float) -> SynthesizedSpeech:
-    gain = 10 ** ((wanted - _loudness(speech)) / 20)
+def _at_loudness(speech: SynthesizedSpeech, target: float) -> SynthesizedSpeech:
+    gain = 10 ** ((target - _loudness(speech)) / 20)
     highest = PEAK / max(float(np.abs(speech.samples).max(initial=0.0)), 1e-9)
     return replace(speech, samples=speech.samples * np.float32(min(gain, highest)))
 

@@ -76,8 +76,8 @@ class SynthesizedSpeech:
         length = len(padded) * sample_rate // self.sample_rate
         resampled = np.fft.irfft(np.fft.rfft(padded)[: length // 2 + 1], length)
         gain = np.float32(sample_rate / self.sample_rate)
-        wanted = -(-len(self.samples) * sample_rate // self.sample_rate)
-        return resampled[:wanted].astype(np.float32) * gain
+        num_samples = -(-len(self.samples) * sample_rate // self.sample_rate)
+        return resampled[:num_samples].astype(np.float32) * gain
 
 
 def synthesize(
@@ -296,14 +296,14 @@ def _words(text: str, answer: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     phonemes = [ipa for _, ipa in answer["phonemes"]]
     words = answer["words"]
     ends = [*(start for *_, start in words), len(phonemes)][1:]
-    heard: dict[tuple[int, int], list[str]] = {}
+    by_word: dict[tuple[int, int], list[str]] = {}
     for (first, length, start), end in zip(words, ends, strict=True):  # there may be no words
-        heard.setdefault((first, length), []).extend(phonemes[start:end])
-    firsts = sorted({first for first, _ in heard})
+        by_word.setdefault((first, length), []).extend(phonemes[start:end])
+    firsts = sorted({first for first, _ in by_word})
     until = dict(zip(firsts, [*firsts[1:], len(text)], strict=False))  # there may be no words
     return [
-        (text[first : max(first + length, until[first])].strip(), said)
-        for (first, length), said in heard.items()
+        (text[first : max(first + length, until[first])].strip(), ipas)
+        for (first, length), ipas in by_word.items()
     ]
 
 

@@ -35,8 +35,8 @@ LINGER = np.clip(
 class TalkFeatures:
     """Rows of speech features, 25 for each second: `features[start:stop]`, float32 [n, L, C].
 
-    They are computed when they are asked for. The blocks that the last question needed are held, so
-    ask from the start to the end.
+    They are computed on demand. The blocks of the last access are held, so
+    read from the start to the end.
     """
 
     def __init__(self, encode: Encode, num_rows: int, presence: Encode | None = None) -> None:
@@ -61,7 +61,7 @@ class TalkFeatures:
         size = self._block_rows
         needed = range(start // size, max(start, stop - 1) // size + 1)
         self._blocks = {
-            block: self._blocks[block] if block in self._blocks else self._heard(block)
+            block: self._blocks[block] if block in self._blocks else self._encoded(block)
             for block in needed
         }
         pieces = [
@@ -70,7 +70,7 @@ class TalkFeatures:
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-    def _heard(self, block: int) -> Array:
+    def _encoded(self, block: int) -> Array:
         start, stop = block * self._block_rows, min((block + 1) * self._block_rows, self._num_rows)
         first = max(0, start - CONTEXT_ROWS)
         features = self._encode(first, min(stop + CONTEXT_ROWS, self._num_rows))
@@ -99,8 +99,8 @@ def presence(speech: Array, start: int, stop: int) -> Array:
     )
     peaks = np.zeros(stop + REACH_ROWS - first, np.float32)
     padded = np.pad(samples, (0, -len(samples) % SAMPLES_PER_FRAME))
-    heard = padded.reshape(-1, SAMPLES_PER_FRAME).max(axis=1)
-    peaks[before : before + len(heard)] = heard
+    levels = padded.reshape(-1, SAMPLES_PER_FRAME).max(axis=1)
+    peaks[before : before + len(levels)] = levels
     near = sliding_window_view(peaks >= AUDIBLE_PEAK, len(LINGER))  # [stop - start, 2 reach + 1]
     present: Array = (near * LINGER).max(axis=1).astype(np.float32)
     return present[:, None, None]
@@ -133,9 +133,9 @@ class NormalizedVoice:
 
     def samples(self, start: int, stop: int) -> Array:
         """Samples of a range within [0, num_samples), float32."""
-        heard = np.asarray(self._speech[start:stop], np.float32)
-        leveled: Array = ((heard - self._mean) / self._deviation).astype(np.float32)
-        return np.pad(leveled, (0, stop - start - len(heard)))
+        samples = np.asarray(self._speech[start:stop], np.float32)
+        leveled: Array = ((samples - self._mean) / self._deviation).astype(np.float32)
+        return np.pad(leveled, (0, stop - start - len(samples)))
 
     def window_moments(self, size: int, stride: int) -> tuple[Moments, Moments]:
         """Mean [size] and covariance [size, size] of windows that begin every `stride` samples.

@@ -108,14 +108,14 @@ def stream_visemes(
 
 def _tracks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[VisemeTrack]:
     """Tracks of `BLOCK_FRAMES` frames each, drawn with the edges of the blocks around them."""
-    blocks = _blended_blocks(_heard_blocks(samples, num_blocks + 1, weights))
+    blocks = _blended_blocks(_probability_blocks(samples, num_blocks + 1, weights))
     for before, current, after in islice(_with_neighbours(blocks), num_blocks):
         edges = [
             silence(MOVEMENT_CONTEXT) if before is None else before[-MOVEMENT_CONTEXT:],
             silence(MOVEMENT_CONTEXT) if after is None else after[:MOVEMENT_CONTEXT],
         ]
-        heard = np.concatenate([edges[0], current, edges[1]])
-        track = track_from_probabilities(heard[:, :NUM_VISEMES], heard[:, NUM_VISEMES])
+        steps = np.concatenate([edges[0], current, edges[1]])
+        track = track_from_probabilities(steps[:, :NUM_VISEMES], steps[:, NUM_VISEMES])
         first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
         yield track[first : first + BLOCK_FRAMES]
 
@@ -134,7 +134,7 @@ def _blended_blocks(blocks: Iterable[Array]) -> Iterator[Array]:
         yield blended[BLEND_STEPS:-BLEND_STEPS]
 
 
-def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[Array]:
+def _probability_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[Array]:
     """Per block, probabilities and log energy: [BLOCK_STEPS + 2 BLEND_STEPS, NUM_VISEMES + 1]."""
     remembered: deque[float] = deque(maxlen=REMEMBERED_BLOCKS)
     energies = _energy_blocks(samples, num_blocks + 1)
@@ -147,8 +147,8 @@ def _heard_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> It
             continue
         context = [_padded(block) for block in (before, current, after)]
         reached = slice(BLOCK_FEATURES - CONTEXT_FEATURES, 2 * BLOCK_FEATURES + CONTEXT_FEATURES)
-        heard, energy = relative_log(np.concatenate(context)[reached], loudness)
-        probabilities = predict(heard, weights)
+        log_mel, energy = relative_log(np.concatenate(context)[reached], loudness)
+        probabilities = predict(log_mel, weights)
         energy = energy[::STRIDE]
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
         yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]
@@ -188,10 +188,10 @@ def _padded(energies: Array | None) -> Array:
 
 def silence(num_steps: int) -> Array:
     """Certain silence: [num_steps, NUM_VISEMES + 1], probabilities and log energy."""
-    heard = np.zeros((num_steps, NUM_VISEMES + 1), np.float32)
-    heard[:, SILENCE] = 1
-    heard[:, NUM_VISEMES] = np.log(FLOOR)
-    return heard
+    steps = np.zeros((num_steps, NUM_VISEMES + 1), np.float32)
+    steps[:, SILENCE] = 1
+    steps[:, NUM_VISEMES] = np.log(FLOOR)
+    return steps
 
 
 def _with_neighbours(

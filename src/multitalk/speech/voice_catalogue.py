@@ -83,7 +83,7 @@ def own_voices() -> tuple[VoiceRecord, ...]:
         EngineUnavailable: There is no synthesizer.
     """
     either = [VoiceRecord(gender, gender, recommended=True) for gender in EITHER]
-    found = [parse_speaker(name, said) for name, said in inventory()["variants"].items()]
+    found = [parse_speaker(name, record) for name, record in inventory()["variants"].items()]
     speakers = [
         VoiceRecord(speaker.name, speaker.gender, recommended=speaker.recommended)
         for speaker in sorted(found, key=lambda speaker: speaker.rank)

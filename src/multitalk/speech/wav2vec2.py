@@ -57,7 +57,7 @@ class SpeechEncoder:
         return SpeechEncoder(model.to(device))
 
     def talk_features(self, speech: Array, *, pauses: Pauses = "heard") -> TalkFeatures:
-        """Features of a voice, silence added to its last frame, computed as they are asked for.
+        """Features of a voice, silence added to its last frame, computed on demand.
 
         Args:
             speech: Mono [S] at 16 kHz, S > 0; may be a memory-mapped file.
@@ -75,9 +75,9 @@ class SpeechEncoder:
                 lambda start, stop: np.zeros((stop - start, *row), np.float32), num_frames
             )
         voice = NormalizedVoice(speech, num_frames * SAMPLES_PER_FRAME)
-        hear = partial(self._hear, voice, self._first_filters(voice), num_frames)
+        encode = partial(self._encode, voice, self._first_filters(voice), num_frames)
         return TalkFeatures(
-            hear, num_frames, partial(presence, speech) if pauses == "null" else None
+            encode, num_frames, partial(presence, speech) if pauses == "null" else None
         )
 
     def features(self, speech: Array, *, num_frames: int) -> Array:
@@ -91,7 +91,7 @@ class SpeechEncoder:
             Float32 [T, L, C]: every layer's hidden state, the first layer first.
         """
         voice = NormalizedVoice(speech)
-        return self._hear(voice, self._first_filters(voice), num_frames, 0, num_frames)
+        return self._encode(voice, self._first_filters(voice), num_frames, 0, num_frames)
 
     @torch.inference_mode()
     def _first_filters(self, voice: NormalizedVoice) -> Filters | None:
@@ -114,7 +114,7 @@ class SpeechEncoder:
         return torch.from_numpy(scaled).float(), torch.from_numpy(bias).float()
 
     @torch.inference_mode()
-    def _hear(
+    def _encode(
         self,
         voice: NormalizedVoice,
         filters: Filters | None,

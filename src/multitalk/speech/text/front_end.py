@@ -85,8 +85,8 @@ def _pieces(line: Line, spoken: Sequence[tuple[str, str]]) -> list[Piece]:
         spoken: The language of each of its runs, and what to give to its voice.
     """
     pieces: list[Piece] = []
-    for language, said in spoken:
-        parts = split_for_espeak(said)
+    for language, spoken_text in spoken:
+        parts = split_for_espeak(spoken_text)
         pieces += [Piece(part, language, pause_after(part)) for part in parts]
         if pieces[-1].pause_seconds == 0.0:  # the voice stays up, as the sentence goes on
             pieces[-1] = Piece(pieces[-1].text + ",", language, 0.0)

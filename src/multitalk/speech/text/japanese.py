@@ -54,10 +54,10 @@ def to_kana(texts: Sequence[str]) -> list[str]:
 
 
 def _parts_of(text: str) -> list[str]:
-    said = re.sub(r"(?<=\d)\s*[~–]\s*(?=\d)", "から", text)
-    said = re.sub("何(?=です|でし|だ|の)", "なん", said)
+    spoken = re.sub(r"(?<=\d)\s*[~–]\s*(?=\d)", "から", text)
+    spoken = re.sub("何(?=です|でし|だ|の)", "なん", spoken)
     # By words, else it would run them together.
-    return [part for word in said.split() for part in split_text(word, _MOST_CHARACTERS)]
+    return [part for word in spoken.split() for part in split_text(word, _MOST_CHARACTERS)]
 
 
 def _asked(parts: Sequence[str]) -> list[str]:

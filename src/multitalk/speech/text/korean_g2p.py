@@ -51,8 +51,8 @@ _WORD = re.compile("[가-힣]+")
 
 def phonetic_spelling(text: str) -> str:
     """A text whose Hangul is spelt as it sounds; everything else stays as it is."""
-    for written, said in _WITH_N:
-        text = written.sub(said, text)
+    for written, sounds in _WITH_N:
+        text = written.sub(sounds, text)
     return _WORD.sub(lambda word: _word(word[0]), text)
 
 
@@ -101,20 +101,20 @@ def _meeting(  # noqa: PLR0911 - a rule each
         return "ㄹ", "ㄲ"
     # Rule 25: stems in ㄼ and ㄾ tense what follows, though only their ㄹ sounds.
     tenses = final in {"ㄼ", "ㄾ", "ㄵ", "ㄽ"}
-    heard = _FINAL_SOUND.get(final, final)
-    if heard in _NASAL:
+    sound = _FINAL_SOUND.get(final, final)
+    if sound in _NASAL:
         if onset in "ㄴㅁ":  # rule 18
-            return _NASAL[heard], onset
+            return _NASAL[sound], onset
         if onset == "ㄹ":  # rule 19
-            return _NASAL[heard], "ㄴ"
-        return heard, _TENSE.get(onset, onset)  # rule 23
+            return _NASAL[sound], "ㄴ"
+        return sound, _TENSE.get(onset, onset)  # rule 23
     if tenses:
-        return heard, _TENSE.get(onset, onset)
-    if heard in "ㅁㅇ" and onset == "ㄹ":  # rule 19
-        return heard, "ㄴ"
-    if (heard, onset) in {("ㄴ", "ㄹ"), ("ㄹ", "ㄴ")}:  # rule 20
+        return sound, _TENSE.get(onset, onset)
+    if sound in "ㅁㅇ" and onset == "ㄹ":  # rule 19
+        return sound, "ㄴ"
+    if (sound, onset) in {("ㄴ", "ㄹ"), ("ㄹ", "ㄴ")}:  # rule 20
         return "ㄹ", "ㄹ"
-    return heard, onset
+    return sound, onset
 
 
 def _before_vowel(final: str, *, before_i: bool) -> tuple[str, str]:
@@ -151,8 +151,8 @@ def _after_h(final: str, onset: str) -> tuple[str, str]:
         return stays, "ㅆ"
     if onset == "ㄴ":
         return ("ㄹ", "ㄹ") if stays == "ㄹ" else ("ㄴ", "ㄴ")
-    heard = "ㄷ" if stays == " " else stays
-    return (_NASAL["ㄷ"], onset) if heard == "ㄷ" and onset == "ㅁ" else (heard, onset)
+    sound = "ㄷ" if stays == " " else stays
+    return (_NASAL["ㄷ"], onset) if sound == "ㄷ" and onset == "ㅁ" else (sound, onset)
 
 
 def _parts(syllable: str) -> tuple[str, str, str]:

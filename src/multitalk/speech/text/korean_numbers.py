@@ -63,12 +63,12 @@ def sino(number: int) -> str:
     for unit in _LARGE_UNITS:
         number, group = divmod(number, 10_000)
         if group:
-            said = "".join(
+            spoken = "".join(
                 ("" if digit == "1" and place else _DIGITS[int(digit)]) + _SMALL_UNITS[place]
                 for place, digit in zip(range(3, -1, -1), f"{group:04d}", strict=True)
                 if digit != "0"
             )
-            groups.append("만" if unit == "만" and group == 1 and not number else said + unit)
+            groups.append("만" if unit == "만" and group == 1 and not number else spoken + unit)
     return " ".join(reversed(groups))
 
 
@@ -88,10 +88,10 @@ def decimal(number: str) -> str:
     """Digits, maybe with commas and a decimal point: 3.5 is 삼 점 오, 007 is 공공칠."""
     whole, _, fraction = number.replace(",", "").partition(".")
     zeros_before = len(whole) > 1 and whole.startswith("0")
-    said = digit_by_digit(whole) if zeros_before or len(whole) > MAX_DIGITS else sino(int(whole))
+    spoken = digit_by_digit(whole) if zeros_before or len(whole) > MAX_DIGITS else sino(int(whole))
     if not fraction:
-        return said
-    return f"{said} 점 " + "".join(_DIGITS[int(digit)] for digit in fraction)
+        return spoken
+    return f"{spoken} 점 " + "".join(_DIGITS[int(digit)] for digit in fraction)
 
 
 def counted(number: str, counter: str) -> str:

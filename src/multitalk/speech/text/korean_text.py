@@ -56,8 +56,8 @@ def verbalize_korean(text: str) -> str:
     Args:
         text: Plain text of one line; may have words in Latin letters, which stay.
     """
-    for pattern, said in _RULES:
-        text = pattern.sub(said, text)
+    for pattern, spoken in _RULES:
+        text = pattern.sub(spoken, text)
     return text.strip()
 
 
@@ -71,12 +71,12 @@ def _telephone(match: re.Match[str]) -> str:
 
 def _clock(match: re.Match[str]) -> str:
     hour, minute, second = match.groups()
-    said = [counted(str(int(hour)), "시")]
+    spoken = [counted(str(int(hour)), "시")]
     if int(minute):
-        said.append(f"{decimal(str(int(minute)))} 분")
+        spoken.append(f"{decimal(str(int(minute)))} 분")
     if second:
-        said.append(f"{decimal(str(int(second)))} 초")
-    return " ".join(said)
+        spoken.append(f"{decimal(str(int(second)))} 초")
+    return " ".join(spoken)
 
 
 def _temperature(match: re.Match[str]) -> str:
@@ -89,12 +89,12 @@ def _temperature(match: re.Match[str]) -> str:
 
 def _amount(number: str, large: str | None) -> str:
     """A number with or without a written-out 만 or 억 after it: 삼만, 만, 이천."""
-    said = decimal(number)
+    spoken = decimal(number)
     if not large:
-        return said
+        return spoken
     if "." in number:
-        return f"{said} {large}"
-    return re.sub("^일(?=[백천만])", "", said + large)
+        return f"{spoken} {large}"
+    return re.sub("^일(?=[백천만])", "", spoken + large)
 
 
 def _range(match: re.Match[str]) -> str:
@@ -102,13 +102,13 @@ def _range(match: re.Match[str]) -> str:
     if first is None:
         return counted_range(*with_hyphen)
     if percent:
-        said = f"{decimal(first)}에서 {decimal(last)} 퍼센트"
+        spoken = f"{decimal(first)}에서 {decimal(last)} 퍼센트"
     elif unit:
         end = counted(last, counter) if counter else decimal(last)
-        said = f"{counted(first, unit)}에서 {end}"
+        spoken = f"{counted(first, unit)}에서 {end}"
     else:
-        said = counted_range(first, last, counter or "")
-    return _spaced(said, match, after=not counter)
+        spoken = counted_range(first, last, counter or "")
+    return _spaced(spoken, match, after=not counter)
 
 
 def _counted(match: re.Match[str]) -> str:
@@ -126,8 +126,8 @@ def _initials(at: re.Match[str]) -> str:
     """A dot of an address; or initials, of which the voice says a third one twice if dotted."""
     if at[0] == ".":
         return " 점 "
-    said = at[0].rstrip(".")
-    return said.replace(".", "") if said.count(".") > 1 else said
+    spoken = at[0].rstrip(".")
+    return spoken.replace(".", "") if spoken.count(".") > 1 else spoken
 
 
 def _with_letter(match: re.Match[str]) -> str:
@@ -147,16 +147,16 @@ def _held(match: re.Match[str]) -> str:
     return held if final else held + held[-1] * (min(len(tildes), _MOST_DRAWN) - 1)
 
 
-def _spaced(said: str, match: re.Match[str], *, after: bool = True) -> str:
+def _spaced(spoken: str, match: re.Match[str], *, after: bool = True) -> str:
     """Words in place of a number, apart from the letters beside it."""
     before = match.string[match.start() - 1 : match.start()]
     behind = match.string[match.end() : match.end() + 1]
     apart = after and behind.isalnum() and behind != "여"  # 십여 명: ten and some
-    return (" " if before.isalnum() else "") + said + (" " if apart else "")
+    return (" " if before.isalnum() else "") + spoken + (" " if apart else "")
 
 
-def _rule(pattern: str, said: str | Callable[[re.Match[str]], str]) -> _Rule:
-    return re.compile(pattern), said
+def _rule(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> _Rule:
+    return re.compile(pattern), spoken
 
 
 # In this order: larger units first.

@@ -116,17 +116,17 @@ def language_code(name: str) -> str:
     """
     codes = list_languages()
     by_lower = {code.lower(): code for code in codes}
-    wanted = " ".join(name.lower().split())
-    parts = wanted.replace("_", "-").split("-")
+    normalized = " ".join(name.lower().split())
+    parts = normalized.replace("_", "-").split("-")
     for length in range(len(parts), 0, -1):
         shorter = "-".join(parts[:length])
         code = by_lower.get(_TAGS.get(shorter, shorter))
         if code is not None:
             return code
     by_name = {
-        said.lower(): code for code, names in LANGUAGE_NAMES.items() for said in names
+        each.lower(): code for code, names in LANGUAGE_NAMES.items() for each in names
     } | _COUNTRIES
-    code = by_name.get(wanted)
+    code = by_name.get(normalized)
     if code in codes:
         return str(code)
     return match_name(name, codes, key="language_unspoken", field="language")

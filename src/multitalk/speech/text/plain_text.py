@@ -101,19 +101,19 @@ def _without_inline_marks(line: str) -> str:
     """A line of Markdown without emphasis, ticks and the targets of links."""
     line = _EMOTICON.sub("", line)
     line = _FOOTNOTE.sub("", _AUTOLINK.sub(r"\1", _LINK.sub(r"\1", line)))
-    line = _URL.sub(_said_of_url, line)
+    line = _URL.sub(_spoken_url, line)
     line = _SHARP.sub(r"\1 sharp", _TIMES.sub(" × ", line))
     for _ in range(3):  # emphasis within emphasis
         line = _UNDERLINED.sub(r"\2", _EMPHASIS.sub(r"\2", line))
     return _ESCAPED.sub(r"\1", line.replace("`", ""))
 
 
-def _said_of_url(match: re.Match[str]) -> str:
+def _spoken_url(match: re.Match[str]) -> str:
     """An address as people say it: host and path."""
     address = match[1]
     ending = address[len(address.rstrip(".,;:!?…")) :]
-    said = re.sub(r"[?#].*$", "", address.rstrip(".,;:!?…")).rstrip("/")
-    return said.removeprefix("www.") + ending
+    spoken = re.sub(r"[?#].*$", "", address.rstrip(".,;:!?…")).rstrip("/")
+    return spoken.removeprefix("www.") + ending
 
 
 def _without_signs(text: str) -> str:
