@@ -60,8 +60,8 @@ def deliver(
 ) -> Delivered:
     """Deliver a video.
 
-    With `auto` it is in the reply if it fits, else in the bucket, else on the volume; if the bucket
-    fails and the volume does not, the failure is a warning. Any other choice is the only way tried.
+    With `auto` it is in the reply if it fits, else in the bucket, else on the volume, with a warning
+    if the bucket failed. Any other choice is the only way tried.
 
     Args:
         video: A finished mp4; it is not moved.
@@ -75,8 +75,7 @@ def deliver(
 
     Raises:
         DeliveryFailed: The choice is not configured or fails, or no way accepts the video.
-        SourceRefused: The job's own bucket is not at a public host.
-        SourceUnreachable: The job's own bucket is at a host that does not exist.
+        SourceRefused, SourceUnreachable: The job's own bucket is at no public host.
         Cancelled: The job was cancelled.
     """
     size, limit = reply_bytes(video), settings.max_reply_bytes
@@ -86,8 +85,7 @@ def deliver(
     _check_choice(delivery, bucket=bucket, settings=settings)
     if delivery.type in ("auto", "base64") and size <= limit:
         return Delivered({"video_base64": base64.b64encode(video.read_bytes()).decode("ascii")})
-    name = safe_name(job_id)
-    warnings: tuple[str, ...] = ()
+    name, warnings = safe_name(job_id), tuple[str, ...]()
     if bucket and delivery.type != "volume":
         try:
             url = upload(
