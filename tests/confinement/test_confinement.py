@@ -58,11 +58,11 @@ def seccomp() -> None:
 
 @linux
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "aarch64"}, reason="another processor")
-def test_the_kernel_of_this_machine_is_asked():
+def test_this_machine_s_kernel_confines():
     assert kernel_does("seccomp")
 
 
-def test_what_it_is_given_comes_in_and_its_answer_goes_out():
+def test_input_and_output_are_passed():
     assert said("6 * 7") == "42"
 
 
@@ -88,7 +88,7 @@ def test_it_writes_no_file(tmp_path):
     assert not target.exists() or target.stat().st_size == 0
 
 
-def test_it_reads_what_it_may_and_nothing_else(tmp_path, landlock):
+def test_it_reads_allowed_files_and_no_others(tmp_path, landlock):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "open").write_text("hello")
     (tmp_path / "keys.json").write_text("s3cret")
@@ -109,7 +109,7 @@ def test_it_starts_no_process_and_no_program(seccomp):
     assert said(f"os.execv({sys.executable!r}, ['python'])", "/") == "PermissionError"
 
 
-def test_it_signals_nobody_else(seccomp):
+def test_it_signals_no_other_process(seccomp):
     assert said(f"os.kill({os.getpid()}, 0)") == "PermissionError"
     assert said("os.kill(os.getppid(), 0)") == "PermissionError"
 
@@ -119,7 +119,7 @@ def test_it_may_have_threads_where_they_are_allowed(seccomp):
     assert said(started, "threads") == "ran"
 
 
-def test_what_is_printed_is_no_part_of_the_answer():
+def test_printed_text_is_not_in_the_output():
     assert said("os.write(1, b'noise') and print('more noise')") == "None"
 
 
@@ -185,7 +185,7 @@ def test_one_that_hangs_is_ended(started):
     assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
-def test_what_the_watch_raises_ends_it(started):
+def test_an_exception_of_the_watch_ends_it(started):
     def watch() -> None:
         raise InterruptedError("the client has left")
 

@@ -161,22 +161,22 @@ def test_a_bucket_that_fails_without_a_volume_is_the_error(video):
 # What is not set up -----------------------------------------------------------------------------
 
 
-def test_a_volume_that_is_not_set_up_is_told(video):
+def test_a_volume_that_is_not_set_up_is_reported(video):
     assert "MULTITALK_VOLUME" in str(fails(video, how="volume"))
 
 
-def test_a_bucket_that_is_not_set_up_is_told(video, tmp_path):
+def test_a_bucket_that_is_not_set_up_is_reported(video, tmp_path):
     said = str(fails(video, how="bucket", volume=tmp_path))
     assert "BUCKET_ENDPOINT_URL" in said
 
 
-def test_a_bucket_without_botocore_is_told_before_the_work(monkeypatch):
+def test_a_bucket_without_botocore_is_reported_before_the_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "botocore", None)
     with pytest.raises(DeliveryFailed, match="botocore"):
         check_set_up(Delivery(type="bucket"), settings=Settings(bucket=NOWHERE))
 
 
-def test_a_job_s_own_bucket_at_a_private_host_is_told_before_the_work():
+def test_a_job_s_own_bucket_at_a_private_host_is_refused_before_the_work():
     own = Bucket("https://10.0.0.8", "key", "the-secret", "talks", public_only=True)
     with pytest.raises(SourceRefused):
         check_set_up(Delivery(type="auto"), settings=Settings(), bucket=own)

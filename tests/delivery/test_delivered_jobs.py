@@ -73,7 +73,7 @@ def test_a_job_whose_bucket_fails_says_so_and_has_its_video_on_the_volume(tmp_pa
     assert any("NoSuchBucket" in warning for warning in result.warnings)
 
 
-def test_a_job_that_is_taken_back_while_it_uploads_ends(tmp_path, s3: Service):
+def test_a_job_that_is_cancelled_while_it_uploads_ends(tmp_path, s3: Service):
     cancelled, done = threading.Event(), threading.Event()
 
     def never(request) -> None:

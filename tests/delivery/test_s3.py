@@ -120,12 +120,12 @@ def test_the_url_ends_when_it_says(video, s3: Service):
     assert refused(url) == 403
 
 
-def test_a_service_that_honours_no_signed_urls_is_told(video, s3: Service):
+def test_a_service_that_honours_no_signed_urls_is_reported(video, s3: Service):
     s3.fault = first(-1, "GET object", (403, b"AccessDenied"))
     assert "does not give it out" in fails(video, s3.bucket())
 
 
-def test_a_url_that_gives_less_than_the_video_is_told(video, s3: Service):
+def test_a_url_that_gives_less_than_the_video_is_reported(video, s3: Service):
     def shorten(request: Request):
         if request.operation == "GET object":
             request.environ["HTTP_RANGE"] = "bytes=0-0"
@@ -158,20 +158,20 @@ def test_the_bucket_s_name_is_in_the_host_where_the_service_wants_it():
         ({"name": "no-such-bucket"}, "NoSuchBucket"),
     ],
 )
-def test_a_refusal_is_told_by_its_code_at_once(video, s3: Service, changed, reason):
+def test_a_refusal_is_reported_by_its_code_at_once(video, s3: Service, changed, reason):
     said = fails(video, s3.bucket(**changed))
     assert said.startswith(f"the bucket did not take the video ({reason})")
     assert len(s3.operations) == 1
 
 
-def test_an_endpoint_that_is_down_is_told(video):
+def test_an_endpoint_that_is_down_is_reported(video):
     bucket = Bucket.at(
         "http://127.0.0.1:9", access_key_id="key", secret_access_key="the-secret", name="talks"
     )
     assert "3 times there was no answer" in fails(video, bucket)
 
 
-def test_a_host_that_does_not_exist_is_told(video):
+def test_a_host_that_does_not_exist_is_reported(video):
     bucket = Bucket.at(
         "http://no-such-host.invalid",
         access_key_id="key",
@@ -181,7 +181,7 @@ def test_a_host_that_does_not_exist_is_told(video):
     assert "there was no answer" in fails(video, bucket, waits=())
 
 
-def test_a_service_that_cannot_prove_its_name_is_told_and_gets_nothing(video):
+def test_a_service_without_a_valid_certificate_is_reported_and_gets_nothing(video):
     with serving(tls=True) as service:
         assert "(certificate)" in fails(video, service.bucket())
     assert service.operations == []
@@ -200,7 +200,7 @@ def test_a_bucket_in_another_region_is_found(large, s3: Service):
     assert get(url)[2] == large.read_bytes()
 
 
-def test_a_service_that_stays_busy_is_told(video, s3: Service):
+def test_a_service_that_stays_busy_is_reported(video, s3: Service):
     s3.fault = first(-1, "PUT object", (503, b"SlowDown"))
     assert "(SlowDown)" in fails(video, s3.bucket())
 

@@ -75,7 +75,7 @@ def test_a_job_that_is_cancelled_keeps_nothing(video, tmp_path):
     assert names(tmp_path / "volume") == []
 
 
-def test_a_volume_that_cannot_be_written_is_told_without_its_path(video, tmp_path):
+def test_a_volume_that_cannot_be_written_is_reported_without_its_path(video, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DeliveryFailed, match="the volume did not take the video") as caught:
         kept(video, tmp_path / "file" / "job-1.mp4")

@@ -79,7 +79,7 @@ def test_the_limit_is_exact(job):
         take(more, job)
 
 
-def test_the_other_kind_is_told(job):
+def test_the_other_kind_is_reported(job):
     sound, picture = base64.b64encode(wav_bytes()).decode(), base64.b64encode(PNG).decode()
     assert "a sound file (WAV)" in refused(sound, job, MediaUndecodable)
     assert "a picture (PNG)" in refused(picture, job, MediaUndecodable, kind="speech")
@@ -88,12 +88,12 @@ def test_the_other_kind_is_told(job):
     assert take(video, job, kind="speech").suffix == ".mp4"
 
 
-def test_an_unknown_format_is_told(job):
+def test_an_unknown_format_is_reported(job):
     playlist = "data:audio/mpeg;base64," + base64.b64encode(b"#EXTM3U\nfile:///etc/x").decode()
     assert "known format" in refused(playlist, job, MediaUndecodable, kind="speech")
 
 
-def test_a_data_uri_without_data_is_told(job):
+def test_a_data_uri_without_data_is_reported(job):
     assert "the file is empty" in refused("data:image/png,", job, InvalidRequest)
 
 
@@ -195,7 +195,7 @@ def test_nothing_outside_tells_whether_it_exists(tmp_path, root, job):
     assert "MULTITALK_ALLOWED_ROOTS" in said.pop()
 
 
-def test_what_a_server_keeps_under_a_root_is_as_good_as_not_there(root, job):
+def test_a_server_s_files_under_a_root_are_like_missing_files(root, job):
     uploads = root / "server" / "uploads"
     uploads.mkdir(parents=True)
     (uploads / "a.png").write_bytes(PNG)
@@ -230,7 +230,7 @@ def test_a_file_over_the_limit_is_refused(root, job):
     refused(root / "large.png", job, LimitExceeded, root=root)
 
 
-def test_an_empty_file_is_told(root, job):
+def test_an_empty_file_is_reported(root, job):
     (root / "empty.png").touch()
     assert "the file is empty" in refused(root / "empty.png", job, InvalidRequest, root=root)
 
@@ -266,7 +266,7 @@ def test_a_directory_that_becomes_a_link_before_it_is_opened_leads_nowhere(
 VIDEO = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40)
 
 
-def test_where_a_picture_or_a_video_is_taken_each_has_its_own_limit(job):
+def test_where_a_picture_or_a_video_is_accepted_each_has_its_limit(job):
     settings = Settings(max_image_bytes=10_000, max_video_bytes=50_000)
 
     def taken(start, size, **changed):
@@ -287,7 +287,7 @@ def test_where_a_picture_or_a_video_is_taken_each_has_its_own_limit(job):
         taken(VIDEO, 101, max_video_bytes=100)
 
 
-def test_where_a_picture_or_a_video_is_taken_other_things_are_told(job):
+def test_where_a_picture_or_a_video_is_accepted_other_files_are_reported(job):
     sound = base64.b64encode(wav_bytes()).decode()
     assert "takes a picture or a video" in refused(sound, job, MediaUndecodable, kind="visual")
     page = "data:," + "<!doctype html><title>Clip</title>"

@@ -241,14 +241,14 @@ def test_the_certificate_is_checked_for_the_name_not_the_address(tmp_path, monke
         refused(other, directory, SourceUnreachable, "no valid certificate", **here)
 
 
-def test_a_certificate_of_nobody_is_refused(tmp_path):
+def test_a_self_signed_certificate_is_refused(tmp_path):
     _, context = certificate(tmp_path, "127.0.0.1")
     (directory := tmp_path / "job").mkdir()
     with serving(replying(PNG), context=context) as server:
         refused(server.url(scheme="https"), directory, SourceUnreachable, "no valid certificate")
 
 
-def test_plain_http_on_an_https_port_is_told(tmp_path):
+def test_plain_http_on_an_https_port_is_reported(tmp_path):
     with serving(replying(PNG)) as server:
         url = server.url(scheme="https")
         # It waits for a line that does not come: which limit ends that first is a race
@@ -391,13 +391,13 @@ def test_cancelling_ends_a_wait(tmp_path):
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "500 Oops", "206 Partial"])
-def test_any_other_status_is_told(tmp_path, status):
+def test_any_other_status_is_reported(tmp_path, status):
     with serving(replying(PNG, status=status)) as server:
         said = f"127.0.0.1 answered {status[:3]} in place"
         refused(server.url(), tmp_path, SourceUnreachable, said)
 
 
-def test_a_name_without_an_address_is_told(tmp_path):
+def test_a_name_without_an_address_is_reported(tmp_path):
     def resolve(host, port):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -411,14 +411,14 @@ def test_a_name_without_an_address_is_told(tmp_path):
     assert "secret" not in error.text("ko")
 
 
-def test_a_closed_port_is_told(tmp_path):
+def test_a_closed_port_is_reported(tmp_path):
     with serving(replying(PNG)) as server:
         pass
     refused(server.url(), tmp_path, SourceUnreachable, "127.0.0.1 does not answer")
 
 
 @pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200", b"\0" * 100])
-def test_what_is_not_http_is_told(tmp_path, reply):
+def test_a_response_that_is_not_http_is_reported(tmp_path, reply):
     with serving(lambda connection, request: connection.sendall(reply)) as server:
         refused(server.url(), tmp_path, SourceUnreachable, "broke off")
 
@@ -457,19 +457,19 @@ def test_headers_without_end_are_refused(tmp_path):
         "http://[fe80::1%25eth0]/",
     ],
 )
-def test_what_is_no_url_or_no_host_is_refused(tmp_path, url):
+def test_an_invalid_url_or_host_is_refused(tmp_path, url):
     def resolve(host, port):
         raise AssertionError(f"{host} was looked up")
 
     refused(url, tmp_path, SourceRefused, "", resolve=resolve)
 
 
-def test_a_web_page_is_told(tmp_path):
+def test_a_web_page_is_reported(tmp_path):
     with serving(replying(b"<!DOCTYPE html><html>" + b" " * 5000)) as server:
         refused(server.url(), tmp_path, MediaUndecodable, "a web page, not a picture")
 
 
-def test_the_other_kind_is_told(tmp_path):
+def test_the_other_kind_is_reported(tmp_path):
     with serving(replying(wav_bytes())) as server:
         refused(server.url(), tmp_path, MediaUndecodable, r"a sound file \(WAV\)")
     with serving(replying(PNG)) as server:
@@ -477,7 +477,7 @@ def test_the_other_kind_is_told(tmp_path):
         refused(server.url(), tmp_path, MediaUndecodable, r"a picture \(PNG\)", **options)
 
 
-def test_an_empty_reply_is_told(tmp_path):
+def test_an_empty_reply_is_reported(tmp_path):
     with serving(replying(b"")) as server:
         refused(server.url(), tmp_path, InvalidRequest, "the file is empty")
 

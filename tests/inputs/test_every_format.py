@@ -106,7 +106,7 @@ def sniffed(data: bytes):
 
 
 @pytest.mark.parametrize("name", [*WRITTEN, *MORE_WRITTEN])
-def test_what_gets_in_is_opened_and_decodes(tmp_path, name):
+def test_accepted_formats_are_opened_and_decoded(tmp_path, name):
     options = {"rf64": "always"} if name == "WAV beyond 4 GiB" else {}
     data = written(*(WRITTEN | MORE_WRITTEN)[name], **options)
     container = sniffed(data)
@@ -124,7 +124,7 @@ def test_what_gets_in_is_opened_and_decodes(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", OPENED)
-def test_what_nothing_at_hand_writes_is_opened(tmp_path, name):
+def test_formats_without_an_encoder_here_are_opened(tmp_path, name):
     container = sniffed(OPENED[name])
     path = tmp_path / f"a{container.suffix}"
     path.write_bytes(OPENED[name])
@@ -141,7 +141,7 @@ def test_the_decoder_opens_no_format_that_does_not_get_in():
     assert {*WRITTEN, *OPENED, *HEADS} == set(FORMATS.split(","))
 
 
-def test_no_format_gets_in_that_the_decoder_does_not_open():
+def test_no_format_is_accepted_that_the_decoder_does_not_open():
     samples = [written(*how) for how in [*WRITTEN.values(), *MORE_WRITTEN.values()]]
     layer_one = (b"\xff\xff\x94\x00" + bytes(284)) * 9  # MPEG 1, 256 kbit/s, 48 kHz
     found = {

@@ -46,7 +46,7 @@ def sound_bytes(container: str, codec: str, *, rate: int = 16_000) -> bytes:
         ("AVIF", "AVIF"),
     ],
 )
-def test_pictures_are_told(kind, name):
+def test_pictures_are_identified(kind, name):
     container = sniff(image_bytes(kind)[:SNIFFED_BYTES])
     assert (container.name, container.medium) == (name, "image")
 
@@ -72,14 +72,14 @@ def test_pictures_are_told(kind, name):
         ("asf", "pcm_s16le", "WMA or WMV", "video"),
     ],
 )
-def test_sounds_and_videos_are_told(format_name, codec, name, medium):
+def test_sounds_and_videos_are_identified(format_name, codec, name, medium):
     rate = 48_000 if codec == "libopus" else 44_100 if format_name == "flv" else 16_000
     container = sniff(sound_bytes(format_name, codec, rate=rate)[:SNIFFED_BYTES])
     assert (container.name, container.medium) == (name, medium)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 32_000, 44_100, 48_000])
-def test_an_mp3_without_a_tag_is_told(rate):
+def test_an_mp3_without_a_tag_is_identified(rate):
     tagged = sound_bytes("mp3", "libmp3lame", rate=rate)
     size = 10 + sum(byte << shift for byte, shift in zip(tagged[6:10], (21, 14, 7, 0), strict=True))
     bare = tagged[size:]
@@ -101,7 +101,7 @@ def test_an_mp3_without_a_tag_is_told(rate):
         (b"GIF87a" + bytes(20), "GIF"),
     ],
 )
-def test_rarer_beginnings_are_told(head, name):
+def test_rarer_headers_are_identified(head, name):
     assert sniff(head).name == name
 
 
@@ -125,7 +125,7 @@ def test_rarer_beginnings_are_told(head, name):
         b"GIF8",
     ],
 )
-def test_playlists_pages_and_look_alikes_are_not_told(head):
+def test_playlists_pages_and_look_alikes_are_not_identified(head):
     assert sniff(head) is None
 
 

@@ -50,7 +50,7 @@ def encoded(data: bytes = PNG) -> str:
         "/runpod-volume/가나다.wav",
     ],
 )
-def test_what_is_nothing_else_is_a_path(path):
+def test_any_other_text_is_a_path(path):
     assert parse_source(path, field="image_path") == LocalPath(path)
 
 
@@ -129,13 +129,13 @@ def test_a_data_uri_is_decoded(uri):
         ("data:image/png;base64,%FF%FE", "not base64"),
     ],
 )
-def test_a_broken_data_uri_is_told(uri, said):
+def test_a_broken_data_uri_is_reported(uri, said):
     with pytest.raises(InvalidRequest, match=f"^audio_paths.p: .*{said}"):
         parse_source(uri, field="audio_paths.p")
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "a\0b", "a\nb.wav"])
-def test_what_cannot_be_a_path_is_told(text):
+def test_a_text_that_cannot_be_a_path_is_reported(text):
     with pytest.raises(InvalidRequest, match="not a URL, a data URI"):
         parse_source(text, field="image_path")
 

@@ -58,7 +58,7 @@ def answering(status: int, content: bytes = b"", **headers: str):
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/audio/speech"])
-def test_a_service_is_asked_as_openai_is(tmp_path, path):
+def test_requests_have_the_form_of_openai_s_api(tmp_path, path):
     with speech_service() as service:
         file = spoken(service.url + path, tmp_path, speed=1.25, speech_model="kokoro")
     (asked,) = service.requests
@@ -131,7 +131,7 @@ def test_an_unknown_voice_is_the_caller_s_to_change(tmp_path):
         (8000 * b"[", "-"),
     ],
 )
-def test_a_refused_text_or_voice_is_told_in_the_service_s_words(tmp_path, body, reason):
+def test_a_refused_text_or_voice_is_reported_in_the_service_s_words(tmp_path, body, reason):
     said = refusal(answering(400, body), tmp_path, InvalidRequest)
     assert f"(HTTP 400: {reason})" in said
 
@@ -226,7 +226,7 @@ def test_a_slow_service_is_left_in_time(tmp_path):
     assert "longer than 0.5 s" in said
 
 
-def test_a_job_that_is_taken_back_waits_for_nothing(tmp_path):
+def test_a_cancelled_job_waits_for_nothing(tmp_path):
     refusal(dripping, tmp_path, Cancelled, cancelled=lambda: True)
 
 
@@ -239,7 +239,7 @@ def test_nobody_there(tmp_path):
         spoken("http://nobody.invalid", tmp_path)
 
 
-def test_a_certificate_that_nobody_vouches_for(tmp_path):
+def test_an_untrusted_certificate(tmp_path):
     _, context = certificate(tmp_path, "127.0.0.1")
     directory = tmp_path / "job"
     directory.mkdir()
@@ -279,7 +279,7 @@ def test_voices_are_read_as_services_write_them(body, voices):
     assert service.requests[0].line == "GET /v1/audio/voices HTTP/1.1"
 
 
-def test_what_is_said_of_a_voice_is_kept():
+def test_a_voice_s_description_is_kept():
     body = b'{"voices": [{"id": "a", "gender": "female", "languages": ["ko"]}]}'
     with speech_service(answering(200, body)) as service:
         listed = SpeechService(settings_of(service.url)).voices()

@@ -90,7 +90,7 @@ def test_no_other_address_is_reached_by_number_or_by_name(address):
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_an_ipv4_address_inside_an_ipv6_address_is_judged_as_itself(address):
+def test_an_ipv4_address_inside_an_ipv6_address_is_checked_as_itself(address):
     number = int(ipaddress.IPv4Address(address))
     for prefix in ("::ffff:0:0", "64:ff9b::"):
         carrier = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + number)
@@ -142,7 +142,7 @@ NO_NAMES = ["", ".", "a..b", ".a", "-a.com", "a-.com", "a b", "a/b", "a@b", "ａ
 
 
 @pytest.mark.parametrize("host", [*NO_NAMES, "a" * 64, "x." * 127 + "com", "가.com", "a\0b"])
-def test_what_is_no_name_is_refused(host):
+def test_an_invalid_host_name_is_refused(host):
     with pytest.raises(SourceRefused, match="is not a host's name"):
         look_up(host, "8.8.8.8")
 
@@ -246,7 +246,7 @@ def test_a_refusal_does_not_tell_where_a_name_leads():
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("bad label")])
-def test_a_failed_lookup_is_told(error):
+def test_a_failed_lookup_is_reported(error):
     def resolve(name, port):
         raise error
 
@@ -255,7 +255,7 @@ def test_a_failed_lookup_is_told(error):
 
 
 @pytest.mark.parametrize("answers", [[], ["not an address"]])
-def test_an_answer_without_an_address_is_told(answers):
+def test_a_lookup_without_an_address_is_reported(answers):
     with pytest.raises(SourceUnreachable, match="has no address"):
         look_up("a.com", *answers)
 
@@ -267,7 +267,7 @@ def test_a_long_host_is_shown_short():
 
 
 @given(st.ip_addresses())
-def test_what_is_allowed_is_global_in_pythons_eyes_too(address):
+def test_allowed_addresses_are_global_for_python_too(address):
     if is_allowed(address, ()):
         carried = getattr(address, "ipv4_mapped", None)
         assert (carried or address).is_global

@@ -23,7 +23,7 @@ def test_a_process_ends_although_something_hangs_in_it():
     assert ended.returncode == 0
 
 
-def test_what_it_comes_to_is_returned_or_raised():
+def test_a_thread_s_result_is_returned_or_raised():
     assert run_in_daemon_thread(lambda: 7, name="seven").result(PATIENCE_SECONDS) == 7
     with pytest.raises(ZeroDivisionError):
         run_in_daemon_thread(lambda: 1 // 0, name="broken").result(PATIENCE_SECONDS)

@@ -373,7 +373,7 @@ async def test_a_job_whose_workers_die_is_quarantined(opened: Opener) -> None:
     assert await nothing_to_claim(queue)
 
 
-async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener, clock: Clock) -> None:
+async def test_a_worker_that_renews_its_lease_keeps_its_job(opened: Opener, clock: Clock) -> None:
     queue, other = await opened(lease_seconds=60), await opened(lease_seconds=60)
     job = await queue.submit(a_job())
     lease = await claimed(queue)
@@ -386,7 +386,7 @@ async def test_a_worker_that_is_heard_of_keeps_its_job(opened: Opener, clock: Cl
     assert await queue.finish(lease, DONE)
 
 
-async def test_a_result_that_is_told_twice_counts_once(opened: Opener) -> None:
+async def test_a_result_that_is_sent_twice_counts_once(opened: Opener) -> None:
     queue = await opened()
     job = await queue.submit(a_job())
     lease = await claimed(queue)
@@ -460,7 +460,7 @@ async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: 
     await until(other, job.id, JobStatus.IN_QUEUE)
 
 
-async def test_who_was_stopped_itself_takes_no_worker_for_silent(opened: Opener) -> None:
+async def test_an_observer_that_was_suspended_expires_no_lease(opened: Opener) -> None:
     clock, monotonic = Clock(), Clock()
     queue = await opened(lease_seconds=30.0, grace_seconds=10.0, clock=clock, monotonic=monotonic)
     job = await queue.submit(a_job())
@@ -501,7 +501,7 @@ async def test_a_job_that_is_final_cannot_be_cancelled(opened: Opener) -> None:
     assert (await queue.cancel(job.id)).status is JobStatus.COMPLETED
 
 
-async def test_a_job_s_end_comes_once_whoever_hurries(opened: Opener) -> None:
+async def test_a_job_ends_once_with_concurrent_results(opened: Opener) -> None:
     queue, other = await opened(), await opened()
     for _ in range(8):
         job = await queue.submit(a_job())
@@ -603,7 +603,7 @@ async def test_a_job_is_forgotten_with_its_files_when_its_time_has_come(
     assert (await other.submit(a_job(idempotency_key="k"))).id != job.id
 
 
-async def test_a_job_that_ended_is_forgotten_when_it_is_asked_for(opened: Opener) -> None:
+async def test_a_job_that_ended_is_deleted_on_request(opened: Opener) -> None:
     queue, other = await opened(), await opened()
     job, kept = await queue.submit(a_job()), await queue.submit(a_job())
     with pytest.raises(Conflict):
@@ -639,7 +639,7 @@ async def test_a_job_knows_how_many_are_done_before_it(opened: Opener, clock: Cl
 # Watching -----------------------------------------------------------------------------------------
 
 
-async def test_whoever_watches_a_job_sees_each_change_soon(opened: Opener) -> None:
+async def test_a_waiter_sees_each_change_of_a_job_soon(opened: Opener) -> None:
     server, worker = await opened(), await opened()
     job = await server.submit(a_job())
     seen: list[JobStatus] = []
@@ -704,7 +704,9 @@ async def test_pieces_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
     assert piece.output == {"segment": 0, "by": "kept"}
 
 
-async def test_workers_are_known_while_they_are_heard_of(opened: Opener, clock: Clock) -> None:
+async def test_workers_are_listed_while_they_announce_themselves(
+    opened: Opener, clock: Clock
+) -> None:
     server, worker = await opened(lease_seconds=30), await opened(lease_seconds=30)
     record = WorkerRecord(id="w1", engine="warp", started_at=1.0, job_id="j")
     await worker.announce(record)
@@ -739,7 +741,7 @@ async def test_media_are_read_whole_and_in_part(opened: Opener, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["", "a", "../../etc/passwd", "job/../x.mp4", "job/" + "0" * 32])
-async def test_media_of_a_name_that_is_not_ours_are_not_found(opened: Opener, name: str) -> None:
+async def test_media_of_an_invalid_name_are_not_found(opened: Opener, name: str) -> None:
     queue = await opened()
     with pytest.raises(NotFound):
         await queue.media.size(name)

@@ -113,7 +113,7 @@ async def test_a_killed_worker_s_job_is_done_by_another(
 
 
 @on_sqlite
-async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
+async def test_a_stopped_worker_finishes_its_job_and_exits(
     url: str, opened: Opener, tmp_path: Path
 ) -> None:
     queue = await opened()
@@ -127,7 +127,7 @@ async def test_a_worker_that_is_told_to_stop_ends_its_job_and_itself(
 
 
 @on_sqlite
-async def test_a_worker_that_is_told_to_stop_twice_gives_its_job_back(
+async def test_a_worker_stopped_twice_releases_its_job(
     url: str, opened: Opener, tmp_path: Path
 ) -> None:
     queue = await opened()
@@ -255,7 +255,7 @@ async def test_a_batch_whose_sender_died_halfway_is_never_begun_on_nats(tmp_path
     "url",
     ["", "queue.db", "sqlite://", "sqlite://host/q.db", "redis://host", "nats://", "file:///q"],
 )
-async def test_what_is_no_queue_is_refused(url: str) -> None:
+async def test_a_url_of_no_queue_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await open_queue(url)
     assert caught.value.field == "--queue"
@@ -267,7 +267,7 @@ async def test_a_refusal_does_not_tell_the_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-async def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     jetstream_store = pytest.importorskip("multitalk.serving.queue.jetstream_store")
     monkeypatch.setattr(jetstream_store, "CONNECT_SECONDS", 1.0)
     with socket.socket() as probe:
@@ -327,7 +327,7 @@ async def test_nats_with_a_password(tmp_path: Path) -> None:
         server.kill()
 
 
-async def test_a_file_that_is_no_queue_is_told(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_queue_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are my notes, not a queue" * 100)
     with pytest.raises(QueueUnavailable):
         await open_queue(f"sqlite://{tmp_path}/notes.txt")
@@ -335,7 +335,7 @@ async def test_a_file_that_is_no_queue_is_told(tmp_path: Path) -> None:
         await open_queue("sqlite:///proc/no/queue.db")
 
 
-async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
     job = await queue.submit(Submission(input={"prompt": "first"}))
     connection = queue._connection  # type: ignore[attr-defined]
@@ -356,7 +356,7 @@ async def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     await queue.close()
 
 
-async def test_a_disk_that_is_full_for_media_is_told(
+async def test_a_disk_that_is_full_for_media_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = await open_queue(f"sqlite://{tmp_path}/queue.db")
@@ -389,7 +389,7 @@ def remains(directory: Path, secret: str) -> list[str]:
     return [path.name for path in directory.iterdir() if secret.encode() in path.read_bytes()]
 
 
-async def test_what_was_forgotten_is_in_no_file_of_the_queue(tmp_path: Path) -> None:
+async def test_a_deleted_job_is_in_no_file_of_the_queue(tmp_path: Path) -> None:
     secret = "the-bucket-s-secret-key-" * 400  # more than a page of the file
     ahead = 0.0
     config = QueueConfig(clock=lambda: time.time() + ahead)

@@ -60,8 +60,8 @@ def deliver(
 ) -> Delivered:
     """Deliver a video.
 
-    With `auto` it is in the reply if it fits, else in the bucket, else on the volume, with a warning
-    if the bucket failed. Any other choice is the only way tried.
+    With `auto` it is in the reply if it fits, else in the bucket, else on the volume, with a
+    warning if the bucket failed. Any other choice is the only way tried.
 
     Args:
         video: A finished mp4; it is not moved.
