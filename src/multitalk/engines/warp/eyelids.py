@@ -1,0 +1,360 @@
+"""Eyelids and irises of one eye: a lid that closes, a look that shifts what is between the lids."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import Array
+from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
+
+LID_LEVELS = 8  # distinct stages of a blink
+DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
+
+# Lengths from here on are in eye widths, and set by eye, unless another unit or source is given.
+REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # from the eye's centre
+LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
+LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
+BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
+SIDE_FADE = 0.28  # beyond the corners
+LASH_TAPER = 0.48  # aside, where lashes end
+LID_TAPER = (0.42, 0.62)  # aside, over which the lid above the eye ends
+LASH_SPACING, LASH_FAN = 0.055, 0.9  # between bundles of lashes; how they spread below
+LASH_MEAN, LASH_CONTRAST, LASH_IRREGULAR, LASH_PERIODS = 0.50, 0.28, 1.4, 3.7
+LOOK_MARGIN, LOOK_FADE = (0.06, 0.2), (-0.15, 0.35)  # gaps that move; shares of the gap
+
+# The skin's colour: where it is sampled (shares of the way from brow to lashes, and below the eye),
+# how sure it is to be skin, and how it spreads.
+SKIN_ABOVE, CHEEK, SAMPLED_FADE = (0.20, 0.80), (0.10, 0.36), 0.6
+CHEEK_ASIDE = 0.4
+FITS = 3  # of the plane of skin colour, each without the outliers of the previous one
+OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
+SKIN_SPREADS = 0.22  # standard deviation of the normalised convolution
+PLANE_SHARE = 0.03  # weight of the plane, where no skin is near
+GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of 255
+
+# The strip of lid above the lashes, which covers the eye when it shuts: shares of the way from brow
+# to lashes, places along it, the percentiles of brightness that are neither lash nor crease, and
+# the smoothing of its colours.
+STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.38, 0.80), 0.5, 16, 3
+STRIP_BRIGHTNESS, STRIP_SPREADS = (0.5, 0.95), 0.10
+
+# Painting a lid: shares of the way from brow to lashes over which it begins, edges, shading.
+LID_STARTS, LID_COVERS = 0.30, 0.75
+LOWER_RIM = 0.03  # the white of an eye below its landmarks
+EDGE_SOFTNESS, OPEN_GAP = 0.03, 0.08  # of a lid's edge; gap from which an eye counts as open
+LID_SHADE, LID_SHADED = 0.11, (0.35, 1.1)  # towards the lashes; shares of the lid
+CREASE_SHADE, CREASE_ABOVE, CREASE_WIDTH = 0.10, 0.03, 0.055
+BELOW_SHADE, BELOW_FADE = 0.16, 0.07  # below the lashes
+ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.45, 0.38  # gain in the middle of a shut lid; shares
+LASH_DARK, LASH_BELOW, LASH_ABOVE = 0.72, 0.055, 0.024  # darkening, and thickness
+TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
+
+# A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
+# cheek's brightness, quantile over the columns, thickness, margins.
+RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
+RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
+
+
+@dataclass(frozen=True)
+class _LidGeometry:
+    """Where each pixel is around one eye, source pixels [h, w] in axes along and across the eye.
+
+    Attributes:
+        x: Along the eye from its centre.
+        y: Down from its centre.
+        lid: y of the upper lid.
+        floor: y of the lower lid.
+        gap: Between them, never negative.
+        edge: y of the lash line.
+        top: y where a lid's skin begins.
+        half: Half the eye's width.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    lid: NDArray[np.floating]
+    floor: NDArray[np.floating]
+    gap: NDArray[np.floating]
+    edge: NDArray[np.floating]
+    top: NDArray[np.floating]
+    half: float
+
+    @classmethod
+    def of(
+        cls,
+        lids: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+        low: NDArray[np.int_],
+        high: NDArray[np.int_],
+        width: float,
+    ) -> "_LidGeometry":
+        """Of upper lid, lower lid and brow [N, 2] in the pixels low..high."""
+        upper, lower, brow = lids
+        centre = (upper[0] + upper[-1]) / 2
+        along = (upper[-1] - upper[0]) / width
+        if along[0] < 0:
+            along = -along
+        down = np.array([-along[1], along[0]])
+
+        def local(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack([(points - centre) @ along, (points - centre) @ down], -1)
+
+        columns, rows = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
+        place = local(np.stack([columns, rows], -1).astype(np.float64))
+        lid_line, floor_line, brow_line = local(upper), local(lower), local(brow)
+        order = np.argsort(lid_line[:, 0])
+        xs = lid_line[order, 0]
+        lid = interpolate_monotone(place[..., 0], xs, lid_line[order, 1])
+        floor = interpolate_monotone(place[..., 0], xs, floor_line[order, 1])
+        gap = np.clip(floor - lid, 0, None)
+        lash = LASH_HEIGHT * width
+        edge = lid - lash * np.clip(LASH_OF_SHUT + gap / (LASH_FULL_GAP * width), 0, 1)
+        room = BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean())
+        top = edge - np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width)
+        half = float((xs[-1] - xs[0]) / 2)
+        return cls(place[..., 0], place[..., 1], lid, floor, gap, edge, top, half)
+
+    @property
+    def above(self) -> NDArray[np.floating]:
+        """Share of the way from the top of the lid to the lash line, [h, w]."""
+        return (self.y - self.top) / np.maximum(self.edge - self.top, 1.0)
+
+
+class Eye:
+    """One eye of the enlarged source picture."""
+
+    def __init__(
+        self,
+        source: NDArray[np.uint8],
+        upper: NDArray[np.float64],
+        lower: NDArray[np.float64],
+        brow: NDArray[np.float64],
+    ) -> None:
+        """Prepare to paint.
+
+        Args:
+            source: uint8 [H, W, C]; only read here.
+            upper: Landmarks of the upper lid, source pixels [9, 2], from corner to corner.
+            lower: Landmarks of the lower lid, [9, 2].
+            brow: Lower edge of the brow, [5, 2].
+        """
+        width = self._width = float(np.linalg.norm(upper[0] - upper[-1]))
+        centre = (upper[0] + upper[-1]) / 2
+        limit = np.array(source.shape[1::-1])
+        up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
+        low = np.maximum((centre - up).astype(int), 0)
+        high = np.minimum((centre + down).astype(int), limit)
+        self._low, self._high = low, high
+        self._base = source[low[1] : high[1], low[0] : high[0]].copy()
+        place = self._place = _LidGeometry.of((upper, lower, brow), low, high, width)
+        aside = np.abs(place.x)
+        self._fade = 1 - smoothstep((aside - place.half) / (SIDE_FADE * width), 0, 1)
+        self._lash_taper = 1 - np.clip(aside / (LASH_TAPER * width), 0, 1) ** 4
+        self._lid_taper = 1 - smoothstep(aside / width, *LID_TAPER)
+        # Lashes fan out towards the temple and the nose: dark and light along the lid.
+        ray = place.x / (1 + LASH_FAN * np.clip(place.y, 0, None) / width)
+        phase = 2 * np.pi * ray / (LASH_SPACING * width)
+        wave = np.cos(phase + LASH_IRREGULAR * np.sin(phase / LASH_PERIODS))
+        self._bristle = LASH_MEAN + LASH_CONTRAST * wave
+        # How far each pixel between the lids moves with a look, and where such pixels are.
+        weight = self._look_weights().astype(np.float32)
+        self._between = _span(weight.max(axis=1)), _span(weight.max(axis=0))
+        self._look_weight = weight[self._between][..., None]
+        rows, columns = weight.shape
+        u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+        self._here = np.stack([u, v], -1)[self._between]
+        self._skin = self._skin_around() + self._grain()
+        colour = self._skin.mean((0, 1))
+        self._tint = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), *TINT_LIMITS)
+        self._lid_parts = lru_cache(maxsize=LID_LEVELS + 1)(self._make_lid_parts)
+
+    @property
+    def strip_brightness(self) -> float:
+        """Brightness of the lid above the lashes, as a share of the skin's below the eye."""
+        return float((self._strip_colours()[..., :3] @ LUMA).mean()) / self._cheek()
+
+    def blend_strip(self, share: float) -> None:
+        """Blend the lid's colour with that of the strip above the lashes, 0..1."""
+        self._skin += np.float32(share) * (self._strip_colours() + self._grain() - self._skin)
+        self._lid_parts.cache_clear()
+
+    @property
+    def has_rim(self) -> bool:
+        """Whether a dark line crosses the way of the lid: with glasses, their rim."""
+        place, width = self._place, self._width
+        luma = self._base[..., :3].astype(np.float32) @ LUMA
+        size = max(3, round(RIM_THINNER_THAN * width)) | 1
+        window = np.ones((size, 1), np.uint8)
+        lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
+        in_the_way = (place.above > LID_STARTS) & (place.y < place.edge - RIM_ABOVE_LASHES * width)
+        columns = np.abs(place.x).min(0) < RIM_ASIDE * width
+        darkest = np.where(in_the_way, lines, 0).max(0)[columns]
+        return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * self._cheek())
+
+    def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
+        """Paint the eye into `source`, in place.
+
+        Args:
+            source: The picture given at first, or a copy.
+            closed: 0 as in the photograph, 1 shut.
+            look: Shift of the iris (right, down), eye widths; +-0.1 is far.
+        """
+        eye = self._base
+        if look != (0.0, 0.0):
+            shift = np.array(look, np.float32) * self._width
+            eye = self._base.copy()
+            eye[self._between] = cv2.remap(
+                self._base,
+                self._here - self._look_weight * shift,
+                None,  # type: ignore[call-overload]
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        level = round(closed * LID_LEVELS)
+        if level > 0:
+            cover, light = self._lid_parts(level)
+            open_eye = eye.astype(np.float32)
+            lit = (open_eye + (self._skin - open_eye) * cover) * light
+            eye = np.clip(lit, 0, 255).astype(np.uint8)
+        source[self._low[1] : self._high[1], self._low[0] : self._high[0]] = eye
+
+    def _look_weights(self) -> NDArray[np.float64]:
+        place, width = self._place, self._width
+        gap = np.maximum(place.gap, 1.0)
+        margin = smoothstep(place.gap, LOOK_MARGIN[0] * width, LOOK_MARGIN[1] * width)
+        from_lid = smoothstep((place.y - place.lid) / gap, *LOOK_FADE)
+        from_floor = smoothstep((place.floor - place.y) / gap, *LOOK_FADE)
+        return (from_lid * from_floor * margin).astype(np.float64)
+
+    def _skin_around(self) -> Array:
+        """The skin's colour above and below the eye, continued over it: [h, w, C].
+
+        A plane fit separates skin from hair, lashes and glasses; skin then spreads by normalised
+        convolution (H. Knutsson, C.-F. Westin, 1993), so that a painted lid meets it seamlessly.
+        """
+        place = self._place
+        above, under = place.above, (place.y - place.floor) / self._width
+        ring = ((above > SKIN_ABOVE[0]) & (above < SKIN_ABOVE[1])) | (
+            (under > CHEEK[0]) & (under < CHEEK[1])
+        )
+        rows, columns = np.nonzero(ring & (self._fade > SAMPLED_FADE))
+        colours = self._base[rows, columns].astype(np.float64)
+        plane, kept = _fit_plane(rows, columns, colours)
+        height, width = place.y.shape
+        row, column = np.mgrid[:height, :width]
+        painted = plane[0] + row[..., None] * plane[1] + column[..., None] * plane[2]
+        is_skin = np.zeros((height, width), np.float32)
+        is_skin[rows[kept], columns[kept]] = 1
+        reach = SKIN_SPREADS * self._width
+        near = gaussian_blur(self._base * is_skin[..., None], reach)
+        share = gaussian_blur(is_skin, reach)[..., None]
+        mixed = (near + PLANE_SHARE * painted) / (share + PLANE_SHARE)
+        return np.clip(mixed, 0, 255).astype(np.float32)
+
+    def _strip_colours(self) -> Array:
+        """The colour of the lid above the lashes, continued down over the eye: [h, w, C].
+
+        It varies along the lid only, and is that of the brighter pixels of each place: lashes and
+        creases are darker lines.
+        """
+        above, x = self._place.above, self._place.x
+        strip = (above > STRIP[0]) & (above < STRIP[1]) & (np.abs(x) < STRIP_ASIDE * self._width)
+        at, colours = x[strip] / self._width, self._base[strip].astype(np.float64)
+        middles = np.linspace(-STRIP_ASIDE, STRIP_ASIDE, STRIP_PLACES)
+        bins = np.abs(at[:, None] - middles).argmin(1)
+        found = np.full((STRIP_PLACES, colours.shape[1]), np.nan)
+        for place in range(STRIP_PLACES):
+            here = colours[bins == place]
+            if len(here) >= STRIP_PIXELS:
+                bright = here[:, :3] @ LUMA
+                low, high = np.quantile(bright, STRIP_BRIGHTNESS)
+                found[place] = here[(bright >= low) & (bright <= high)].mean(0)
+        if np.isnan(found).all():  # an eye of a few pixels
+            found[:] = (colours if len(colours) else self._base.reshape(-1, found.shape[1])).mean(0)
+        known = np.isfinite(found[:, 0])
+        weights = np.exp(-(((middles[:, None] - middles[known]) / STRIP_SPREADS) ** 2) / 2)
+        smooth = weights @ found[known] / weights.sum(1, keepdims=True)
+        along = x / self._width
+        return np.stack([np.interp(along, middles, c) for c in smooth.T], -1).astype(np.float32)
+
+    def _cheek(self) -> float:
+        """Brightness of the skin below the eye, 0..255."""
+        under = (self._place.y - self._place.floor) / self._width
+        beside = np.abs(self._place.x) < CHEEK_ASIDE * self._width
+        ring = (under > CHEEK[0]) & (under < CHEEK[1]) & beside
+        bright = self._base[ring][:, :3] @ LUMA
+        return max(float(np.median(bright)) if bright.size else 0.0, DARKEST_SKIN)
+
+    def _grain(self) -> Array:
+        """The fine structure of the skin below, for the painted lid: [h, w, C]."""
+        base = self._base.astype(np.float32)
+        fine = base - gaussian_blur(base, max(1.0, GRAIN_BLUR * self._width))
+        down = np.array([[1, 0, 0], [0, 1, -GRAIN_BELOW * self._width]])
+        size = fine.shape[1::-1]
+        moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
+        return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
+
+    def _make_lid_parts(self, level: int) -> tuple[Array, Array]:
+        """Cover [h, w, 1] and light [h, w, C] of a lid at one level."""
+        closed = level / LID_LEVELS
+        place, y, width = self._place, self._place.y, self._width
+        rim = place.floor + LOWER_RIM * width
+        shut = place.edge + closed * (rim - place.edge) * self._fade
+        soft = max(1.2, EDGE_SOFTNESS * width)
+        is_open = np.clip(place.gap / (OPEN_GAP * width), 0, 1) * self._fade
+        begins = smoothstep(place.above, LID_STARTS, LID_COVERS)
+        opening = np.clip(np.minimum(y - place.lid, rim - y) / soft + 0.5, 0, 1)
+        cover = np.maximum(begins * self._lid_taper, opening * is_open)
+        cover *= np.clip((shut - y) / soft + 0.5, 0, 1)
+        shade = self._lid_shade(cover, shut, is_open)
+        # A dark rim, and lashes that stand out below it.
+        thick = np.where(y > shut, LASH_BELOW, LASH_ABOVE) * width
+        lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lash_taper
+        lashes *= np.where(y > shut, self._bristle, 1.0)
+        dark = 1 - LASH_DARK * min(2 * closed, 1) * lashes * is_open
+        light = (1 - closed * shade[..., None] * self._tint) * dark[..., None]
+        return cover[..., None].astype(np.float32), light.astype(np.float32)
+
+    def _lid_shade(
+        self,
+        cover: NDArray[np.floating],
+        shut: NDArray[np.floating],
+        is_open: NDArray[np.floating],
+    ) -> NDArray[np.floating]:
+        """Loss of light on a round lid, [h, w]: towards the lashes, in its crease, and below it."""
+        place, y, width = self._place, self._place.y, self._width
+        down = (y - place.edge) / np.maximum(shut - place.edge, 1.0)
+        shade = LID_SHADE * cover * smoothstep(down, *LID_SHADED)
+        fold = place.edge - CREASE_ABOVE * width
+        crease = np.exp(-(((y - fold) / (CREASE_WIDTH * width)) ** 2)) * self._lash_taper
+        below = np.exp(-np.clip(y - shut, 0, None) / (BELOW_FADE * width)) * (y > shut)
+        shade += is_open * (CREASE_SHADE * crease + BELOW_SHADE * below)
+        across = (1 - (2 * place.x / width) ** 2).clip(0)
+        middle = np.exp(-(((down - ROUND_AT) / ROUND_SPREAD) ** 2)) * across
+        shade -= ROUNDNESS * is_open * cover * middle
+        return shade
+
+
+def _fit_plane(
+    rows: NDArray[np.int_], columns: NDArray[np.int_], colours: NDArray[np.float64]
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Colour as a plane over the picture, [3, C], fitted without outliers; which are kept, [N]."""
+    places = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float64)
+    kept = np.ones(len(rows), bool)
+    plane: NDArray[np.floating] = np.zeros((3, colours.shape[1]))
+    for _ in range(FITS):
+        plane = np.linalg.lstsq(places[kept], colours[kept], rcond=None)[0]
+        off = (colours - places @ plane).mean(1)
+        # Hair, lashes and rims are dark: the lower limit is the tighter one.
+        spread = OUTLIERS * float(np.median(np.abs(off[kept])))
+        kept = (off > -DARK_OUTLIER * spread) & (off < BRIGHT_OUTLIER * spread)
+    return plane, kept
+
+
+def _span(weights: Array) -> slice:
+    """From the first to the last line with a weight; one line where there is none."""
+    found = np.flatnonzero(weights)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
