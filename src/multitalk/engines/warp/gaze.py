@@ -1,8 +1,8 @@
-"""Where a person's mind is: with who speaks, with the viewer, or on what to say next.
+"""Gaze and listening: whom a person looks at, when they nod, and a listener's smile.
 
-Who listens looks at the speaker and now and then back at the viewer, nods at the ends of phrases,
-and smiles a little. Who pauses in a talk of their own looks aside for a moment. A function of the
-seed and of who has spoken so far, frame by frame.
+A listener looks at the speaker and now and then at the viewer, nods at the ends of phrases and
+smiles a little. Somebody who is alone looks aside for a moment in a pause. A function of the seed
+and of who has spoken so far, frame by frame.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,44 +15,55 @@ from multitalk.engines.warp.smoothing import LowPass
 from multitalk.face import mesh
 from multitalk.timebase import FPS
 
-Direction = tuple[float, float]  # yaw and pitch in radians from the photograph's gaze: right, up
+Direction = tuple[float, float]  # yaw (right) and pitch (up), radians from the photograph's gaze
 
 DEGREE = np.pi / 180
-# Eye widths by which an iris moves for each radian that the eye turns: an eyeball of 12 mm radius
-# in a gap of 30 mm; up and down the lids hide some of it.
+# Shift of an iris, eye widths, per radian that the eye turns: an eyeball of 12 mm radius in a gap
+# of 30 mm; up and down the lids hide some of it.
 GAZE_BY_YAW, GAZE_BY_PITCH = 0.40, 0.28
-# Face heights from the people to where they look when they look at the viewer. A picture does not
-# tell; at arm's length a neighbour is 30 degrees aside.
-VIEWER_AWAY = 2.5
+MAX_IRIS_OFFSET = 0.15  # eye widths in a photograph; beyond is a misreading
+# Face heights from the people to the viewer. A picture does not say; at arm's length a neighbour is
+# then 30 degrees aside.
+VIEWER_DISTANCE = 2.5
 
-HEAD_GOES = 0.30  # share of a look's angle that the head turns
-HEAD_TURNS = (7 * DEGREE, 3.5 * DEGREE)  # at most
+# Shares and limits are set by eye on films of conversations; seconds are uniform ranges, or scale
+# and minimum of a gamma distribution of shape 2.
+HEAD_SHARE = 0.30  # of the gaze's angle that the head turns
+HEAD_LIMITS = (7 * DEGREE, 3.5 * DEGREE)  # yaw, pitch
 HEAD_STAYS = 0.5  # of that turn, while the eyes are back at the viewer for a moment
-SPEAKS = 0.5  # activity from which on somebody is taken to speak
-NOTICES = (0.10, 0.45)  # seconds until a new speaker is looked at
-REMEMBERS = 2.5  # seconds for which who has spoken is still looked at
+HEAD_SECONDS, SMILE_SECONDS = 0.11, 0.5  # time constants
+SPEAKS = 0.5  # activity from which somebody counts as speaking
+NOTICE_SECONDS = (0.10, 0.45)  # until a new speaker is looked at
+RETURN_SECONDS = (0.04, 0.2)  # until somebody who starts to speak looks at the viewer
+REMEMBER_SECONDS = 2.5  # for which the last speaker is still looked at
+LET_GO_SECONDS = (0.0, 0.5)  # until the eyes then go back
+AT_SPEAKER_SECONDS, AT_VIEWER_SECONDS = (1.2, 1.5), (0.35, 0.5)
 SMILE = 0.18  # weight of a listener's
-NODS_AT_PHRASE_END = 0.55  # share of the ends that a listener nods at
-SECONDS_TO_NOD = 7.0  # mean, while the speaker goes on
-NOD_SIZE, NOD_SECONDS = 3.4 * DEGREE, 0.44  # how far down, and how long one takes
-NODS = (1.0, 0.6, 0.35)  # sizes of several in a row
-THINKS = 0.6  # share of the pauses in which who is alone looks aside
+
+NODS_AT_PHRASE_END, NOD_AFTER_SECONDS = 0.55, (0.05, 0.35)  # share of the phrase ends
+SECONDS_TO_NOD, MIN_SECONDS_TO_NOD = 7.0, 2.0  # mean, while the speaker goes on; minimum
+NOD_DUE_SECONDS = 0.4  # a nod this near happens in the pause, too
+NOD_SIZE, NOD_SECONDS, NOD_SPREAD = 3.4 * DEGREE, 0.44, (0.7, 1.3)  # depth, length, factor
+NOD_SERIES = (1.0, 0.6, 0.35)  # sizes of up to three nods in a row
+
+THINKS = 0.6  # share of the pauses in which somebody who is alone looks aside
+THINK_AFTER_SECONDS, THINKING_SECONDS, BETWEEN_THOUGHTS = (0.15, 0.45), (0.6, 1.4), (1.5, 1.0)
 THINKING_YAW, THINKING_PITCH = (8 * DEGREE, 14 * DEGREE), (-5 * DEGREE, 7 * DEGREE)
 
-THOUGHT = -1  # on one's mind, in place of the index of who speaks
+THOUGHT = -1  # attended to, in place of the index of another person
 
 
 @dataclass(frozen=True)
 class Gaze:
-    """What gaze does to a head in one frame.
+    """The effect of gaze and listening on a head in one frame.
 
     Attributes:
-        toward: Yaw and pitch of what is looked at, radians from the photograph's gaze.
-        held: How far the eyes are there, and not where they are anyhow: 0..1.
-        turn: Yaw and pitch that the head turns towards it, radians.
-        nod: How far a nod has lowered the head, radians.
+        toward: Direction of the target.
+        held: Weight of the target against the gaze without one, 0..1.
+        turn: Yaw and pitch of the head towards it, radians.
+        nod: Depth of a nod, radians.
         smile: Weight of `smile`.
-        shifts: Whether the eyes set out for somewhere else in this frame.
+        shifts: Whether the eyes start to move elsewhere in this frame.
     """
 
     toward: Direction = (0.0, 0.0)
@@ -63,11 +74,11 @@ class Gaze:
     shifts: bool = False
 
 
-NOTHING = Gaze()
+NEUTRAL_GAZE = Gaze()
 
 
 def directions_to_others(frames: Sequence[HeadFrame], person: int) -> tuple[Direction, ...]:
-    """Where a person would have to look to look at each of the others, in their order."""
+    """The directions in which a person sees each of the others, in their order."""
     own = frames[person]
     gaze = own.yaw_degrees * DEGREE + iris_offset(own) / GAZE_BY_YAW
     away = [
@@ -77,17 +88,17 @@ def directions_to_others(frames: Sequence[HeadFrame], person: int) -> tuple[Dire
     ]
     return tuple(
         (
-            float(np.arctan2(right, VIEWER_AWAY)) - gaze,
-            -float(np.arctan2(down, VIEWER_AWAY)),
+            float(np.arctan2(right, VIEWER_DISTANCE)) - gaze,
+            -float(np.arctan2(down, VIEWER_DISTANCE)),
         )
         for right, down in away
     )
 
 
 def iris_offset(frame: HeadFrame) -> float:
-    """How far right of the middle of their eyes the photograph's irises are, in eye widths.
+    """Offset of the photograph's irises to the right of the eye centres, eye widths.
 
-    In the head's own axes; the mean of both eyes.
+    In the head's axes; mean of both eyes.
     """
     across = frame.local[:, 0]
     offsets = []
@@ -97,39 +108,39 @@ def iris_offset(frame: HeadFrame) -> float:
     ):
         ends = across[[lid[0], lid[-1]]]
         offsets.append((across[iris[0]] - ends.mean()) / abs(ends[1] - ends[0]))
-    return float(np.clip(np.mean(offsets), -0.15, 0.15))
+    return float(np.clip(np.mean(offsets), -MAX_IRIS_OFFSET, MAX_IRIS_OFFSET))
 
 
 class GazeModel:
-    """The gaze of one person, a frame at a time."""
+    """Gaze and listening of one person, one frame per step."""
 
     def __init__(self, seed: int, person: int, others: Sequence[Direction] = ()) -> None:
-        """Attend; `others` says where the others are, from `directions_to_others`."""
+        """Seed the model; `others` are from `directions_to_others`."""
         self._rng = np.random.default_rng([seed, person, 1])
         self._others = tuple(others)
-        self._spoke = self._spoke_there = False  # in the frame before: this person, the speaker
-        self._mind: int | None = None  # the other who is attended to, or THOUGHT
-        self._at: int | None = None  # what of that the eyes are at; None: the viewer
+        self._spoke = self._target_spoke = False  # in the previous frame
+        self._target: int | None = None  # the other who is attended to, or THOUGHT
+        self._fixated: int | None = None  # what the eyes are at: the target or None, the viewer
         self._quiet = 0.0  # seconds since anybody spoke
-        self._left = np.inf  # seconds until the eyes go elsewhere
-        self._eyes = np.zeros(3)  # yaw and pitch of what they look at, and `held`
-        self._goal = np.zeros(3)  # where they go
-        self._turn = (LowPass(0.11), LowPass(0.11))
+        self._seconds_left = np.inf  # until the eyes move
+        self._eyes = np.zeros(3)  # direction, `held`
+        self._goal = np.zeros(3)  # of the eye movement
+        self._turn = (LowPass(HEAD_SECONDS), LowPass(HEAD_SECONDS))
         self._nods: Iterator[float] = iter(())
         self._to_nod = self._seconds_to_nod()
-        self._smile = LowPass(0.5)
+        self._smile = LowPass(SMILE_SECONDS)
 
     def step(self, activity: float, others: Sequence[float] = ()) -> Gaze:
-        """The next frame, given how far this person and each of the others speak (0..1)."""
+        """The next frame, given the activity of this person and of each of the others, 0..1."""
         speaks = activity > SPEAKS
-        self._choose(speaks, others)
+        self._choose_target(speaks, others)
         shifts = self._move_eyes()
-        listens = self._mind is not None and self._mind != THOUGHT
-        self._nod(listens and others[self._mind or 0] > SPEAKS, listens)
+        listens = self._target is not None and self._target != THOUGHT
+        self._nod(listens and others[self._target or 0] > SPEAKS, listens)
         self._spoke = speaks
-        share = HEAD_GOES * (1.0 if self._at is not None else HEAD_STAYS)
-        goal = self._goal[:2] * (share if self._mind is not None else 0.0)
-        yaw, pitch = np.clip(goal, np.negative(HEAD_TURNS), HEAD_TURNS)
+        share = HEAD_SHARE * (1.0 if self._fixated is not None else HEAD_STAYS)
+        goal = self._goal[:2] * (share if self._target is not None else 0.0)
+        yaw, pitch = np.clip(goal, np.negative(HEAD_LIMITS), HEAD_LIMITS)
         return Gaze(
             toward=(float(self._eyes[0]), float(self._eyes[1])),
             held=float(self._eyes[2]),
@@ -139,75 +150,83 @@ class GazeModel:
             shifts=shifts,
         )
 
-    def _choose(self, speaks: bool, others: Sequence[float]) -> None:
-        """Settle what is on this person's mind, and when the eyes follow."""
-        rng, mind = self._rng, self._mind
+    def _choose_target(self, speaks: bool, others: Sequence[float]) -> None:
+        """Choose what this person attends to, and when the eyes follow."""
+        rng, target = self._rng, self._target
         loudest = int(np.argmax(others)) if len(others) else THOUGHT
-        heard = loudest != THOUGHT and others[loudest] > SPEAKS
-        self._quiet = 0.0 if speaks or heard else self._quiet + 1 / FPS
+        other_speaks = loudest != THOUGHT and others[loudest] > SPEAKS
+        self._quiet = 0.0 if speaks or other_speaks else self._quiet + 1 / FPS
         if speaks:
-            if mind is not None:
-                self._mind, self._left = None, rng.uniform(0.04, 0.2)
-        elif heard:
-            attends = mind is not None and mind != THOUGHT and others[mind] > SPEAKS
-            if not attends and mind != loudest:
-                self._mind, self._left = loudest, rng.uniform(*NOTICES)
-                self._spoke_there = False
+            if target is not None:
+                self._attend(None, RETURN_SECONDS)
+        elif other_speaks:
+            attends = target is not None and target != THOUGHT and others[target] > SPEAKS
+            if not attends and target != loudest:
+                self._attend(loudest, NOTICE_SECONDS)
+                self._target_spoke = False
         elif self._spoke:
             if rng.random() < THINKS:
-                self._mind, self._left = THOUGHT, rng.uniform(0.15, 0.45)
-        elif mind is not None and mind != THOUGHT and self._quiet > REMEMBERS:
-            self._mind, self._left = None, rng.uniform(0.0, 0.5)
+                self._attend(THOUGHT, THINK_AFTER_SECONDS)
+        elif target is not None and target != THOUGHT and self._quiet > REMEMBER_SECONDS:
+            self._attend(None, LET_GO_SECONDS)
+
+    def _attend(self, target: int | None, seconds: tuple[float, float]) -> None:
+        self._target, self._seconds_left = target, self._rng.uniform(*seconds)
 
     def _move_eyes(self) -> bool:
-        """Go on by a frame; whether the eyes set out for somewhere else in it."""
+        """Advance one frame; whether the eyes start to move elsewhere in it."""
         rng = self._rng
-        self._left -= 1 / FPS
-        shifts = self._left <= 0
-        if not shifts:
+        self._seconds_left -= 1 / FPS
+        if self._seconds_left > 0:
             self._eyes = self._goal.copy()
             return False
-        if self._mind is None or self._at == self._mind:
-            self._at = None
+        thinks = self._target == THOUGHT
+        if self._target is None or self._fixated == self._target:
+            self._fixated = None
             self._goal = np.array([*self._goal[:2], 0.0])
-            away = rng.gamma(2.0, 0.35) + 0.5 if self._mind != THOUGHT else rng.gamma(2.0, 1.5) + 1
-            self._left = np.inf if self._mind is None else away
+            scale, least = BETWEEN_THOUGHTS if thinks else AT_VIEWER_SECONDS
+            away = rng.gamma(2.0, scale) + least
+            self._seconds_left = np.inf if self._target is None else away
         else:
-            self._at = self._mind
-            thinks = self._mind == THOUGHT
-            self._goal = np.array([*self._direction(self._mind), 1.0])
-            self._left = rng.uniform(0.6, 1.4) if thinks else rng.gamma(2.0, 1.2) + 1.5
+            self._fixated = self._target
+            self._goal = np.array([*self._direction(self._target), 1.0])
+            scale, least = AT_SPEAKER_SECONDS
+            self._seconds_left = (
+                rng.uniform(*THINKING_SECONDS) if thinks else rng.gamma(2.0, scale) + least
+            )
         start = self._eyes if self._eyes[2] else np.array([*self._goal[:2], 0.0])
         self._eyes = (start + self._goal) / 2
         return True
 
-    def _direction(self, mind: int) -> Direction:
-        if mind != THOUGHT:
-            return self._others[mind]
+    def _direction(self, target: int) -> Direction:
+        if target != THOUGHT:
+            return self._others[target]
         side = 1 if self._rng.random() < 0.5 else -1
         return side * self._rng.uniform(*THINKING_YAW), self._rng.uniform(*THINKING_PITCH)
 
     def _nod(self, spoken_to: bool, listens: bool) -> None:
-        """Begin a nod where one is due: at the end of a phrase, or after some time of listening."""
+        """Start a nod where one is due: at the end of a phrase, or after some listening."""
         rng = self._rng
-        ends = listens and self._spoke_there and not spoken_to
-        self._spoke_there = spoken_to
-        if ends and rng.random() < NODS_AT_PHRASE_END:
-            self._to_nod = min(self._to_nod, rng.uniform(0.05, 0.35))
-        elif spoken_to or self._to_nod < 0.4:
+        phrase_ends = listens and self._target_spoke and not spoken_to
+        self._target_spoke = spoken_to
+        if phrase_ends and rng.random() < NODS_AT_PHRASE_END:
+            self._to_nod = min(self._to_nod, rng.uniform(*NOD_AFTER_SECONDS))
+        elif spoken_to or self._to_nod < NOD_DUE_SECONDS:
             self._to_nod -= 1 / FPS
         if self._to_nod <= 0:
             self._to_nod = self._seconds_to_nod()
             if listens:
-                self._nods = _nodding(NOD_SIZE * rng.uniform(0.7, 1.3), int(rng.integers(1, 4)))
+                size = NOD_SIZE * rng.uniform(*NOD_SPREAD)
+                self._nods = _nods(size, int(rng.integers(1, len(NOD_SERIES) + 1)))
 
     def _seconds_to_nod(self) -> float:
-        return float(self._rng.gamma(2.0, (SECONDS_TO_NOD - 2) / 2) + 2)
+        scale = (SECONDS_TO_NOD - MIN_SECONDS_TO_NOD) / 2
+        return float(self._rng.gamma(2.0, scale) + MIN_SECONDS_TO_NOD)
 
 
-def _nodding(size: float, times: int) -> Iterator[float]:
-    """How far the head is down, radians, frame by frame."""
+def _nods(size: float, count: int) -> Iterator[float]:
+    """Depth of nods in a row, radians per frame."""
     frames = round(NOD_SECONDS * FPS)
-    for share in NODS[:times]:
+    for share in NOD_SERIES[:count]:
         for frame in range(1, frames + 1):
             yield size * share * (1 - np.cos(2 * np.pi * frame / frames)) / 2

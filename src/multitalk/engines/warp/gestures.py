@@ -1,8 +1,8 @@
-"""What a head does besides speaking: it turns and holds, sways, nods with the voice, looks, blinks.
+"""Gestures: head posture, sway, nods with the voice, brows, glances and blinks.
 
-Sizes, rates and spectra are those of filmed speakers; docs/experiments.md has the measurements.
-Everything is a function of the seed and the frames so far, so that a talk is the same however it is
-cut into chunks, and an hour of it needs no more memory than a second.
+Amplitudes, rates and spectra are those of filmed speakers (docs/experiments.md). Everything is a
+function of the seed and of the frames so far: a talk does not depend on its chunks, and an hour
+needs no more memory than a second.
 """
 
 from collections import deque
@@ -12,54 +12,80 @@ from dataclasses import dataclass
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.gaze import GAZE_BY_PITCH, GAZE_BY_YAW, NOTHING, Gaze
+from multitalk.engines.warp.gaze import GAZE_BY_PITCH, GAZE_BY_YAW, NEUTRAL_GAZE, Gaze
+from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 from multitalk.timebase import FPS
 
 DEGREE = np.pi / 180
 SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
-BREATHS_PER_SECOND = 0.27
 
-# Six numbers say where a head is: yaw, pitch, roll (radians), then shift_x (face widths), shift_y
-# (face heights) and swell, as in `rig.MOTIONS`. A pitch above 0 looks up.
-# Standard deviation of the places that a speaker's head moves to and holds, and the farthest.
+# A posture is the first six of `head_motion.MOTIONS`: yaw, pitch, roll (radians), shift_x (face
+# widths), shift_y (face heights), swell. Positive pitch looks up.
+POSTURE = 6
+YAW, PITCH, SHIFT_X, SHIFT_Y, SWELL = (
+    MOTIONS.index(name) for name in ("yaw", "pitch", "shift_x", "shift_y", "swell")
+)
+# Standard deviation of the postures that a speaker moves to and holds, and their limits.
 HELD = np.array([7.4 * DEGREE, 7.2 * DEGREE, 4.1 * DEGREE, 0.018, 0.010, 0.016])
 FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
-LARGEST = 1.2 * FARTHEST  # however lively
-# Standard deviation of what sways on top while somebody speaks, at SWAY_RATES a second.
+LARGEST = 1.2 * FARTHEST  # at any liveliness
+# Standard deviation of the sway on top while speaking, its rates (Hz), and its share in silence.
 SWAYING = np.array([1.5 * DEGREE, 1.5 * DEGREE, 0.60 * DEGREE, 0.006, 0.005, 0.002])
 SWAY_RATES = (1.7, 2.1, 1.5, 1.5, 1.8, 0.4)
-# A head that looks down is lower, one that turns or leans is a little aside: shares of a radian.
+SILENT_SWAY = 0.25
+# A head that looks down is lower, one that turns or leans is a little aside: shifts per radian.
 LOWERED_BY_PITCH = 0.20
 ASIDE_BY_YAW = 0.06
 
-LISTENING = 0.45  # of a speaker's movement
-NOD_SECONDS = 0.24  # after the stress that it goes with
-NOD = 0.09  # radians for each unit of stress
+# How postures change. Seconds are time constants of the movement, and parameters of a gamma
+# distribution (shape 2, scale) plus a minimum for how long a posture is held.
+SPEAKS, BEGINS_TO_SPEAK = 0.3, 0.25  # of the smoothed activity
+LISTENING = 0.45  # of a speaker's amplitude
 RETURNING = 0.3  # share of the moves that end near the middle
 NEAR_THE_MIDDLE = 0.35  # of HELD
-SWINGS_BACK = 0.45  # of where it was: how far beyond the middle a head moves on average
-FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
-LIDS_FOLLOW = 2.2  # how far the lids go down for each eye width that the eyes look down
+SWINGS_BACK = 0.45  # of the previous posture: mean overshoot beyond the middle
+FIRST_MOVE_SECONDS = 0.15
+MOVE_SECONDS, LISTENING_MOVE_SECONDS = (0.05, 0.11), (0.15, 0.35)
+HOLD_SECONDS, LISTENING_HOLD_SECONDS = (0.22, 0.25), (1.2, 0.6)
 
-# How far the lids are down in the frames of one blink; under half open for 0.12 s.
+# Breath: rate (Hz), and amplitudes of `swell` and `breathe`.
+BREATHS_PER_SECOND = 0.27
+BREATH = np.array([0.0015, 0.004])
+
+# Voice to head and brows: time constants (seconds), delay and size of nods.
+ACTIVITY_SECONDS, VOICE_SECONDS, HABIT_SECONDS = 0.32, 0.04, 1.0
+BROW_SECONDS, NOD_FILTER_SECONDS = 0.06, 0.05
+NOD_SECONDS = 0.24  # between a stress and its nod
+NOD = 0.09  # radians per unit of stress
+BROW_BY_STRESS, BROW_NOISE, BROW_NOISE_RATE, SILENT_BROW = 3.0, 0.22, 0.5, 0.3
+BROW_LIMITS = (-0.35, 0.9)
+
+# Glances: standard deviations, limits (eye widths, across and down), share, seconds.
+GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
+FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.8), (0.8, 3.0)
+FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
+LIDS_FOLLOW = 2.2  # closing of the lids per eye width that the eyes look down
+
+# Blinks: closing of the lids in the frames of one, under half open for 0.12 s.
 BLINK = (0.60, 1.0, 0.80, 0.35)
-SECONDS_TO_BLINK = 3.4  # mean, of a speaker
-HALF_BLINKS, DOUBLE_BLINKS = 0.12, 0.10  # shares
-BLINK_AT_A_TURN = 11 * DEGREE  # a turn from which on some of them go with a blink
-BLINK_AT_PHRASE_END = 0.4  # share of the phrases whose end has one
+SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 3.4, 0.5  # mean of a speaker, minimum
+FIRST_BLINK_SECONDS = (0.8, 2.2)
+HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.12, 0.10, 0.55  # shares; size of a half blink
+BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.35  # from this turn, this share goes with a blink
+PHRASE_ENDS, BLINK_AT_PHRASE_END = 0.5, 0.4  # activity; share of the phrases
+BLINK_SOON_SECONDS = 0.08
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """The head's state in one frame, in the units of `rig.MOTIONS`, and that of the eyes.
+    """The state of head and eyes in one frame.
 
     Attributes:
-        motion: yaw, pitch, roll (radians), shift_x (face widths), shift_y (face heights), swell,
-            breathe (face heights): [7].
-        brow: Raised brows, 0..1; lowered below 0.
+        motion: Weights of `head_motion.MOTIONS`, [7].
+        brow: Raised brows, 0..1; negative is lowered.
         closed: Lids, 0 open .. 1 shut.
-        look: Shift of the irises (right, down), in eye widths.
+        look: Shift of the irises (right, down), eye widths.
     """
 
     motion: DoubleArray
@@ -69,23 +95,25 @@ class Gesture:
 
 
 class Gestures:
-    """The gestures of one person, a frame at a time."""
+    """The gestures of one person, one frame per step."""
 
     def __init__(self, seed: int, person: int, *, liveliness: float = 1.0) -> None:
+        """Seed the gestures; `liveliness` scales all of them."""
         self._liveliness = liveliness
         rng = np.random.default_rng([seed, person])
         self._posture = _Posture(rng)
         self._sway = [SmoothNoise(rng, rate=rate) for rate in SWAY_RATES]
-        self._brows = SmoothNoise(rng, rate=0.5)
-        self._activity = LowPass(0.32)
-        self._voice = LowPass(0.04)
-        self._habit = LowPass(1.0)  # what loudness the voice has lately had
-        self._raised = LowPass(0.06)
-        self._nod = LowPass(0.05)
-        # Each follower is late by twice its own time.
-        self._stresses = deque([0.0] * round((NOD_SECONDS - 2 * (0.04 + 0.05)) * FPS))
+        self._brows = SmoothNoise(rng, rate=BROW_NOISE_RATE)
+        self._activity = LowPass(ACTIVITY_SECONDS)
+        self._voice = LowPass(VOICE_SECONDS)
+        self._habit = LowPass(HABIT_SECONDS)  # recent loudness of the voice
+        self._raised = LowPass(BROW_SECONDS)
+        self._nod = LowPass(NOD_FILTER_SECONDS)
+        # Each filter delays by twice its time constant.
+        delay = NOD_SECONDS - 2 * (VOICE_SECONDS + NOD_FILTER_SECONDS)
+        self._stresses = deque([0.0] * round(delay * FPS))
         self._blinks = _Blinks(rng)
-        self._looks = _looks(rng)
+        self._glances = _glances(rng)
         self._phase = rng.uniform(0, 2 * np.pi)
         self._frame = 0
 
@@ -94,16 +122,16 @@ class Gestures:
         *,
         activity: float,
         loudness: float,
-        gaze: Gaze = NOTHING,
+        gaze: Gaze = NEUTRAL_GAZE,
         liveliness: float = 1.0,
     ) -> Gesture:
         """The next frame's gesture.
 
         Args:
             activity: Whether the person speaks, 0..1.
-            loudness: How loudly, 0..1.
-            gaze: What they attend to.
-            liveliness: In this mood; a factor.
+            loudness: Of the voice, 0..1.
+            gaze: Of the person.
+            liveliness: Of the current mood, a factor.
         """
         t = self._frame / FPS
         self._frame += 1
@@ -111,102 +139,107 @@ class Gestures:
         voice = self._voice.step(loudness)
         stress = (voice - self._habit.step(voice)) * speaking
         turned = self._posture.step(speaking)
-        sway = np.array([wander.at(t) for wander in self._sway]) * SWAYING
-        place = self._posture.at + sway * (0.25 + 0.75 * speaking)
-        self._stresses.append(stress)
-        place[1] -= NOD * self._nod.step(self._stresses.popleft())
-        place[:2] += gaze.turn
-        place[1] -= gaze.nod
-        place[3] += ASIDE_BY_YAW * place[0]
-        place[4] -= LOWERED_BY_PITCH * place[1]
+        posture = self._posture_now(t, speaking, stress, gaze)
         settled = min(1.0, t / SETTLE_SECONDS)
         settled = settled * settled * (3 - 2 * settled)
         liveliness *= self._liveliness
         lively = settled * liveliness
-        motion = np.append(np.clip(lively * place, -LARGEST, LARGEST), 0.0)
+        motion = np.append(np.clip(lively * posture, -LARGEST, LARGEST), 0.0)
         breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
-        motion[5:] += settled * breath * np.array([0.0015, 0.004])
-        accent = 3.0 * max(stress, 0.0) + 0.22 * self._brows.at(t) * (0.3 + 0.7 * speaking)
-        brow = lively * self._raised.step(float(np.clip(accent, -0.35, 0.9)))
-        glance = next(self._looks)
-        # What is attended to is looked at wherever the head turns, as the viewer is otherwise.
-        held = gaze.held * min(lively, 1.0)
-        right = GAZE_BY_YAW * gaze.toward[0]
-        down = -GAZE_BY_PITCH * gaze.toward[1]
-        look = (
-            _within(glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[0], 0),
-            _within(glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[1], 1),
-        )
-        turned = max(turned * liveliness, 2 * BLINK_AT_A_TURN if gaze.shifts and held else 0.0)
-        shut = self._blinks.step(speaking, turned=turned)
-        closed = min(max(shut, LIDS_FOLLOW * look[1]), 1.0)
+        motion[SWELL:] += settled * breath * BREATH
+        noise = BROW_NOISE * self._brows.at(t) * (SILENT_BROW + (1 - SILENT_BROW) * speaking)
+        accent = BROW_BY_STRESS * max(stress, 0.0) + noise
+        brow = lively * self._raised.step(float(np.clip(accent, *BROW_LIMITS)))
+        look = _look(next(self._glances), gaze, motion, min(lively, 1.0))
+        turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
+        blink = self._blinks.step(speaking, turned=turned)
+        closed = min(max(blink, LIDS_FOLLOW * look[1]), 1.0)
         return Gesture(motion, brow, closed, look)
+
+    def _posture_now(self, t: float, speaking: float, stress: float, gaze: Gaze) -> DoubleArray:
+        """The held posture with sway, nods and the turn of the gaze, [6]."""
+        sway = np.array([noise.at(t) for noise in self._sway]) * SWAYING
+        posture = self._posture.at + sway * (SILENT_SWAY + (1 - SILENT_SWAY) * speaking)
+        self._stresses.append(stress)
+        posture[PITCH] -= NOD * self._nod.step(self._stresses.popleft())
+        posture[[YAW, PITCH]] += gaze.turn
+        posture[PITCH] -= gaze.nod
+        posture[SHIFT_X] += ASIDE_BY_YAW * posture[YAW]
+        posture[SHIFT_Y] -= LOWERED_BY_PITCH * posture[PITCH]
+        return posture
 
 
 class _Posture:
-    """Where the head is: it moves to a place, holds it, and moves on.
+    """Moves to a posture, holds it, and moves on.
 
     Attributes:
-        at: The six numbers of the place in this frame.
+        at: The posture in this frame, [6].
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
-        self.at = np.zeros(6)
-        self._midway = np.zeros(6)
-        self._target = np.zeros(6)
-        self._keep = np.exp(-1 / (0.15 * FPS))
+        self.at = np.zeros(POSTURE)
+        self._midway = np.zeros(POSTURE)
+        self._target = np.zeros(POSTURE)
+        self._keep = np.exp(-1 / (FIRST_MOVE_SECONDS * FPS))
         self._seconds_left = SETTLE_SECONDS
         self._spoke = 0.0
 
     def step(self, speaking: float) -> float:
-        """Go on by a frame; how far a move that begins in it turns the head, in radians."""
+        """Advance one frame; the turn, radians, of a move that begins in it."""
         self._seconds_left -= 1 / FPS
-        begins = speaking > 0.25 >= self._spoke
+        begins = speaking > BEGINS_TO_SPEAK >= self._spoke
         self._spoke = speaking
-        turned = self._set_out(speaking) if begins or self._seconds_left <= 0 else 0.0
-        # Critically damped, as `LowPass`
+        turned = self._begin_move(speaking) if begins or self._seconds_left <= 0 else 0.0
+        # Critically damped, as `LowPass`.
         self._midway += (1 - self._keep) * (self._target - self._midway)
         self.at = self.at + (1 - self._keep) * (self._midway - self.at)
         return turned
 
-    def _set_out(self, speaking: float) -> float:
-        rng, speaks = self._rng, speaking > 0.3
+    def _begin_move(self, speaking: float) -> float:
+        rng, speaks = self._rng, speaking > SPEAKS
         size = 1.0 if speaks else LISTENING
         if rng.random() < RETURNING:
             size *= NEAR_THE_MIDDLE
-        there = size * rng.normal(0, 1, 6) * HELD - SWINGS_BACK * self._target
-        self._target = np.clip(there, -FARTHEST, FARTHEST)
-        seconds = rng.uniform(0.05, 0.11) if speaks else rng.uniform(0.15, 0.35)
+        target = size * rng.normal(0, 1, POSTURE) * HELD - SWINGS_BACK * self._target
+        self._target = np.clip(target, -FARTHEST, FARTHEST)
+        seconds = rng.uniform(*(MOVE_SECONDS if speaks else LISTENING_MOVE_SECONDS))
         self._keep = np.exp(-1 / (seconds * FPS))
-        self._seconds_left = rng.gamma(2.0, 0.22) + 0.25 if speaks else rng.gamma(2.0, 1.2) + 0.6
-        return float(np.abs(self._target[:3] - self.at[:3]).max())
+        scale, least = HOLD_SECONDS if speaks else LISTENING_HOLD_SECONDS
+        self._seconds_left = rng.gamma(2.0, scale) + least
+        return float(np.abs(self._target[:SHIFT_X] - self.at[:SHIFT_X]).max())
 
 
 class _Blinks:
-    """How far the lids are down, frame by frame."""
+    """Closing of the lids, frame by frame."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
-        self._seconds_left = rng.uniform(0.8, 2.2)
+        self._seconds_left = rng.uniform(*FIRST_BLINK_SECONDS)
         self._lids: Iterator[float] = iter(())
         self._spoke = 0.0
 
     def step(self, speaking: float, *, turned: float) -> float:
-        """The next frame, 0 open .. 1 shut; `turned` is how far the head sets out to turn."""
+        """The next frame, 0 open .. 1 shut.
+
+        Args:
+            speaking: Smoothed activity, 0..1.
+            turned: Turn, radians, of a head movement that begins in this frame.
+        """
         rng = self._rng
         self._seconds_left -= 1 / FPS
-        phrase_ends = speaking < 0.5 <= self._spoke
+        phrase_ends = speaking < PHRASE_ENDS <= self._spoke
         self._spoke = speaking
         if (phrase_ends and rng.random() < BLINK_AT_PHRASE_END) or (
-            turned > BLINK_AT_A_TURN and rng.random() < 0.35
+            turned > BLINK_TURN and rng.random() < BLINK_AT_TURN
         ):
-            self._seconds_left = min(self._seconds_left, 0.08)
+            self._seconds_left = min(self._seconds_left, BLINK_SOON_SECONDS)
         if self._seconds_left <= 0:
-            self._seconds_left = rng.gamma(2.0, (SECONDS_TO_BLINK - 0.5) / 2) + 0.5
+            scale = (SECONDS_TO_BLINK - MIN_SECONDS_TO_BLINK) / 2
+            self._seconds_left = rng.gamma(2.0, scale) + MIN_SECONDS_TO_BLINK
             kind = rng.random()
             if kind < HALF_BLINKS:
-                self._lids = iter([0.55 * lid for lid in BLINK])
+                self._lids = iter([HALF_CLOSED * lid for lid in BLINK])
             elif kind < HALF_BLINKS + DOUBLE_BLINKS:
                 self._lids = iter((*BLINK, 0.0, *BLINK))
             else:
@@ -214,23 +247,40 @@ class _Blinks:
         return next(self._lids, 0.0)
 
 
-def _within(value: float, axis: int) -> float:
-    return float(np.clip(value, -FARTHEST_LOOK[axis], FARTHEST_LOOK[axis]))
+def _look(
+    glance: tuple[float, float], gaze: Gaze, motion: DoubleArray, lively: float
+) -> tuple[float, float]:
+    """Shift of the irises (right, down), eye widths.
+
+    The gaze's target is fixated however the head turns, and without one the viewer.
+    """
+    held = gaze.held * lively
+    right = GAZE_BY_YAW * gaze.toward[0]
+    down = -GAZE_BY_PITCH * gaze.toward[1]
+    across = glance[0] + held * (right - glance[0]) - GAZE_BY_YAW * motion[YAW]
+    below = glance[1] + held * (down - glance[1]) + GAZE_BY_PITCH * motion[PITCH]
+    return (
+        float(np.clip(across, -FARTHEST_LOOK[0], FARTHEST_LOOK[0])),
+        float(np.clip(below, -FARTHEST_LOOK[1], FARTHEST_LOOK[1])),
+    )
 
 
-def _looks(rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Where the eyes look, frame by frame: mostly where they did, with small quick glances."""
+def _glances(rng: np.random.Generator) -> Iterator[tuple[float, float]]:
+    """Where the eyes look, eye widths per frame: at the viewer, with small quick glances."""
     here = (0.0, 0.0)
-    for _ in range(round(rng.uniform(1.0, 2.0) * FPS)):
+    for _ in range(round(rng.uniform(*FIRST_GLANCE) * FPS)):
         yield here
     while True:
-        if here == (0.0, 0.0) or rng.random() < 0.5:
-            there = (float(rng.normal(0, 0.05)), float(rng.normal(0, 0.018)))
-            there = (float(np.clip(there[0], -0.09, 0.09)), float(np.clip(there[1], -0.03, 0.04)))
+        if here == (0.0, 0.0) or rng.random() < GLANCE_SHARE:
+            right, down = (float(rng.normal(0, deviation)) for deviation in GLANCE)
+            there = (
+                float(np.clip(right, *GLANCE_LIMITS[0])),
+                float(np.clip(down, *GLANCE_LIMITS[1])),
+            )
         else:
             there = (0.0, 0.0)
         yield ((here[0] + there[0]) / 2, (here[1] + there[1]) / 2)
         here = there
-        stay = rng.uniform(0.25, 0.8) if here != (0.0, 0.0) else rng.uniform(0.8, 3.0)
+        stay = rng.uniform(*(GLANCE_SECONDS if here != (0.0, 0.0) else VIEWER_SECONDS))
         for _ in range(max(1, round(stay * FPS))):
             yield here
