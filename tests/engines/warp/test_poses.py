@@ -22,7 +22,7 @@ def a_vowel(**values: float) -> VisemeTrack:
 
 def played(rig: Rig, track: VisemeTrack, mood: str | None = None) -> Pose:
     named = MOODS[mood] if mood else NEUTRAL
-    animator = PoseAnimator(rig, seed=0, person=0, course=MoodTimeline(named, named, named))
+    animator = PoseAnimator(rig, seed=0, person=0, moods=MoodTimeline(named, named, named))
     return next(animator.poses(track))
 
 
@@ -96,9 +96,9 @@ def test_poses_do_not_depend_on_how_the_talk_is_cut(rig: Rig) -> None:
     pitch = np.linspace(5, 12, len(talk)).astype(np.float32)
 
     def performed(chunk: int) -> NDArray[np.float64]:
-        course = MoodTimeline(MOODS["happy"], NEUTRAL, MOODS["angry"])
+        timeline = MoodTimeline(MOODS["happy"], NEUTRAL, MOODS["angry"])
         animator = PoseAnimator(
-            rig, seed=1, person=0, course=course, num_frames=len(talk), others=((0.5, 0.0),)
+            rig, seed=1, person=0, moods=timeline, num_frames=len(talk), others=((0.5, 0.0),)
         )
         poses = []
         for first in range(0, len(talk), chunk):

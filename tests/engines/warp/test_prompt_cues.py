@@ -84,15 +84,15 @@ def test_words_say_when_in_the_talk_a_mood_holds(
 
 
 def test_a_mood_comes_and_goes_gradually() -> None:
-    course = MoodTimeline(MOODS["happy"], NEUTRAL, MOODS["angry"])
-    moods = [course.at(share) for share in np.linspace(0, 1, 1001)]
+    timeline = MoodTimeline(MOODS["happy"], NEUTRAL, MOODS["angry"])
+    moods = [timeline.at(share) for share in np.linspace(0, 1, 1001)]
     assert moods[0] == MOODS["happy"]
-    assert course.at(0.5) == NEUTRAL
+    assert timeline.at(0.5) == NEUTRAL
     assert moods[-1] == MOODS["angry"]
     smiles = np.array([mood.smile for mood in moods])
     assert np.abs(np.diff(smiles)).max() < 0.01
-    assert 0 < course.at(sum(GOES) / 2).smile < 0.75
-    assert 0 < course.at(sum(COMES) / 2).frown < 0.9
+    assert 0 < timeline.at(sum(GOES) / 2).smile < 0.75
+    assert 0 < timeline.at(sum(COMES) / 2).frown < 0.9
 
 
 def test_whispering_goes_with_any_mood() -> None:

@@ -80,14 +80,14 @@ class WarpEngine:
             HeadRenderer(picture, rig, alone=not _overlaps(rig, rigs), quality=quality)
             for rig in rigs
         ]
-        course = mood_timeline(scene.prompt)
+        moods = mood_timeline(scene.prompt)
         heads = [rig.frame for rig in rigs]
         animators = [
             PoseAnimator(
                 rig,
                 seed=options.seed,
                 person=person,
-                course=course,
+                moods=moods,
                 num_frames=scene.num_frames,
                 motion=options.motion,
                 others=directions_to_others(heads, person),

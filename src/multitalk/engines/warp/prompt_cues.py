@@ -1,8 +1,10 @@
-"""A hint of mood from the prompt: the one thing in it that moving a photograph can follow a little.
+"""Prompt cues: the moods that a prompt names and when, and whether it requests more than talking.
 
-Only plain words are understood, in English and Korean, and with them when in the talk they hold
-("smiling at first"). A mood that is denied ("not angry") does not count, and of several different
-ones at the same time none does: it is not known whose they are.
+Moods are recognised by plain words, English and Korean, with their place in the talk ("smiling at
+first"). Negated moods ("not angry") do not count, nor do different moods at the same time: it is
+not known whose they are. Acting, scenes and cameras are beyond a moved photograph. There are
+endless ways to request them and few ways to say that somebody talks, so the few are listed, and
+everything else counts as such a request: a needless notice is better than a missing one.
 """
 
 import re
@@ -14,15 +16,15 @@ from multitalk.engines.warp.smoothing import ramp
 
 @dataclass(frozen=True)
 class Mood:
-    """A bias of the face, added to what speaking does.
+    """A bias of the face, added to speech and gestures.
 
     Attributes:
         smile: -1 corners of the mouth down .. 1 up.
         frown: -1 inner brows up .. 1 down and together.
-        brow: Raised brows, negative lowered, of `Gesture.brow`.
-        lids: How far the lids are down, 0..1.
-        liveliness: Of the head's gestures; 1 as usual.
-        opening: Of the mouth, as a share of what it opens otherwise.
+        brow: Raised brows, added to `Gesture.brow`; negative is lowered.
+        lids: Closing of the lids, 0..1.
+        liveliness: Factor of the head's gestures.
+        opening: Factor of the mouth's opening.
     """
 
     smile: float = 0.0
@@ -33,7 +35,7 @@ class Mood:
     opening: float = 1.0
 
     def mixed(self, other: "Mood", share: float) -> "Mood":
-        """On the way to another mood: 0 this one, 1 that one."""
+        """Linear interpolation to another mood: 0 this one, 1 that one."""
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Mood(*(own + share * (there - own) for own, there in pairs))
 
@@ -48,7 +50,7 @@ MOODS = {
     "calm": Mood(liveliness=0.6),
 }
 WHISPERING = "whispering"
-# Whoever whispers does it in a mood or in none: calmer, and with a mouth that opens less.
+# Whispering goes with any mood: calmer, and with a mouth that opens less.
 WHISPERED_LIVELINESS, WHISPERED_OPENING = 0.65, 0.75
 WORDS = {
     "happy": r"smil(?:e|es|ed|ing)|happy|happily|cheerful(?:ly)?|joyful(?:ly)?|laugh(?:s|ing)?|"
@@ -70,7 +72,7 @@ MOOD_PATTERNS = {
 DENIED_BEFORE = re.compile(r"(?:\bnot|\bno|\bnever|\bwithout|n't|\b안)(?:\s+\w+)?\s+$")
 DENIED_AFTER = re.compile(r"^[가-힣]*\s?(?:않|없|말고)")
 
-# When in the talk a mood holds: a word of the same clause says so, or one on its own before it.
+# When a mood applies: a word of the same clause, or of a clause of its own before it.
 BEGINNING, END = "beginning", "end"
 KOREAN_TIMES = {
     BEGINNING: r"처음(?:에는|에|엔|은)?|초반(?:에는|에|엔)|시작할 때",
@@ -90,7 +92,7 @@ CLAUSES = re.compile(
     r"[,.;:!?]|\b(?:and|but|while)\b|(?<=\w) (?=then\b)|(?<=[가-힣])다가(?= )|"
     rf" (?=(?:{'|'.join(KOREAN_TIMES.values())})(?![가-힣]))"
 )
-# The shares of a talk over which a first mood goes, and a last one comes.
+# Shares of a talk over which a first mood fades out, and a last one in.
 GOES, COMES = (1 / 6, 1 / 3), (2 / 3, 5 / 6)
 PEOPLE = re.compile(
     r"\b(?:m[ae]n|wom[ae]n|boys?|girls?|lad(?:y|ies)|gentlem[ae]n|guys?|child(?:ren)?|"
@@ -101,14 +103,14 @@ PEOPLE = re.compile(
 
 @dataclass(frozen=True)
 class MoodTimeline:
-    """The moods of a talk, one after the other; often they are the same."""
+    """The moods of a talk, one after the other; often all the same."""
 
     first: Mood = NEUTRAL
     middle: Mood = NEUTRAL
     last: Mood = NEUTRAL
 
     def at(self, share: float) -> Mood:
-        """The mood when so much of the talk has passed, 0..1."""
+        """The mood at a share of the talk, 0..1."""
         if self.first is self.middle is self.last:
             return self.middle
         mood = self.first.mixed(self.middle, _smooth(ramp(share, *GOES)))
@@ -122,31 +124,31 @@ def mood_timeline(prompt: str) -> MoodTimeline:
     """The moods that a prompt names, or `NEUTRAL_TIMELINE`."""
     text = prompt.lower()
     named: dict[str | None, set[str]] = {None: set(), BEGINNING: set(), END: set()}
-    said_before = None
+    time_before = None
     for start, end in _clauses(text):
         clause = text[start:end]
-        when = next((time for time, said in TIMES.items() if said.search(clause)), said_before)
+        when = next((time for time, words in TIMES.items() if words.search(clause)), time_before)
         named[when] |= _moods_in(clause, text[:start])
-        said_before = when if not re.search(r"\w", without_times(clause)) else None
+        time_before = when if not re.search(r"\w", without_times(clause)) else None
     every = set().union(*named.values()) - {WHISPERING}
     people = {found.group() for found in PEOPLE.finditer(text)}
     if any(len(moods - {WHISPERING}) > 1 for moods in named.values()) or (
         len(every) > 1 and len(people) > 1
     ):
         return NEUTRAL_TIMELINE
-    middle = _together(named[None])
+    middle = _one_mood(named[None])
     first, last = (
-        _together(named[when] | (named[None] & {WHISPERING})) if named[when] else middle
+        _one_mood(named[when] | (named[None] & {WHISPERING})) if named[when] else middle
         for when in (BEGINNING, END)
     )
     return MoodTimeline(first, middle, last)
 
 
 def without_times(prompt: str) -> str:
-    """A prompt in lower case without the words that say when in the talk."""
+    """A prompt in lower case without the words of time."""
     text = prompt.lower()
-    for said in TIMES.values():
-        text = said.sub(" ", text)
+    for words in TIMES.values():
+        text = words.sub(" ", text)
     return text
 
 
@@ -158,15 +160,15 @@ def _clauses(text: str) -> list[tuple[int, int]]:
 def _moods_in(clause: str, before: str) -> set[str]:
     return {
         mood
-        for mood, hint in MOOD_PATTERNS.items()
-        for found in hint.finditer(clause)
+        for mood, pattern in MOOD_PATTERNS.items()
+        for found in pattern.finditer(clause)
         if not DENIED_BEFORE.search(before + clause[: found.start()])
         and not DENIED_AFTER.search(clause[found.end() :])
     }
 
 
-def _together(moods: set[str]) -> Mood:
-    """One mood of the face, whispered or not."""
+def _one_mood(moods: set[str]) -> Mood:
+    """The mood among these names, whispered or not."""
     mood = next((MOODS[name] for name in moods if name != WHISPERING), NEUTRAL)
     if WHISPERING not in moods:
         return mood
@@ -199,7 +201,7 @@ _PLAIN = frozenset(
     start starts starting begin begins beginning throughout
     """.split()
 )
-# Words of a mood that the face follows a little; laughing and weeping are acting.
+# Words of a mood that the face follows; laughing and weeping are acting.
 _MOOD_WORDS = (
     "happy happily smile smiles smiling cheerful cheerfully joyful joyfully sad sadly unhappy "
     "unhappily sorrowful sorrowfully angry angrily furious furiously annoyed surprised astonished "
@@ -209,7 +211,7 @@ _MOOD_WORDS = (
 _BECOMES = re.compile(
     rf"\b(?:become|get|grow|turn|look|seem)(?:s|ing)? (?=(?:{'|'.join(_MOOD_WORDS.split())})\b)"
 )
-# Whoever it is that talks: "an astronaut and a robot are talking".
+# Any speaker: "an astronaut and a robot are talking".
 _SOMEBODY = rf"(?:{'|'.join(_DETERMINERS.split())}) \S+"
 _SOMEBODY_TALKS = re.compile(
     rf"^{_SOMEBODY}(?: and {_SOMEBODY})*(?= (?:(?:is|are) )?(?:{'|'.join(_TALKING.split())})\b)"
@@ -240,25 +242,25 @@ _KOREAN_VERBS = (
 _KOREAN_PLAIN = re.compile(
     rf"(?:{_KOREAN_NOUNS})들?(?:{_KOREAN_PARTICLES})?|{_KOREAN_DETERMINERS}|{_KOREAN_VERBS}"
 )
-# 웃다 is to smile and to laugh; what is said of it here is how somebody talks.
+# 웃다 is to smile and to laugh; these endings make it a manner of talking.
 _KOREAN_MANNER = re.compile(
     r"[가-힣]+(?:게|히|며|면서|고|은|는|한|운|난|란|를|을|로|로운|띤|짓고|지으며|이며|이듯)"
 )
-# "웃다가 끝에는 화를 낸다": with a time, how somebody talks may be the verb.
+# "웃다가 끝에는 화를 낸다": with a time, the manner of talking may be the verb.
 _KOREAN_IN_TURN = re.compile(r"[가-힣]+(?:다가|지만|다|니다|요)")
 _KOREAN_ANGER = re.compile(r"화[를가] ?(?=[내낸나난])")
 _KOREAN_SMILE = re.compile(r"띠고|띠며|띤|짓고|지으며|짓는다?|짓습니다|머금고|머금은")
 
 
 def requests_acting(prompt: str) -> bool:
-    """Whether a prompt says more than that somebody talks, and in which of the moods we know."""
+    """Whether a prompt says more than that somebody talks, and in which of `MOODS`."""
     prompt = unicodedata.normalize("NFC", prompt)
     text = without_times(prompt)
     in_turn = text != prompt.lower()
     words = _WORDS.findall(_KOREAN_ANGER.sub("화", _BECOMES.sub("", text)))
     moods = {word for word in words if _is_mood(word, in_turn)}
     if moods and mood_timeline(prompt) == NEUTRAL_TIMELINE:
-        return True  # denied, or of several people: the face does not follow it
+        return True  # negated, or of several people: the face does not follow it
     left = _SOMEBODY_TALKS.sub("", " ".join(words)).split()
     smiles = any(word.startswith("미소") for word in moods)
     return not all(
@@ -273,7 +275,7 @@ def requests_acting(prompt: str) -> bool:
 def _is_mood(word: str, in_turn: bool) -> bool:
     if word in _MOOD_WORDS.split():
         return True
-    if not any(hint.match(word) for hint in MOOD_PATTERNS.values()):
+    if not any(pattern.match(word) for pattern in MOOD_PATTERNS.values()):
         return False
     endings = (_KOREAN_MANNER, _KOREAN_IN_TURN) if in_turn else (_KOREAN_MANNER,)
     return any(ending.fullmatch(word) for ending in endings)
