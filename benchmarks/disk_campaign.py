@@ -32,7 +32,7 @@ from multitalk.errors import QueueUnavailable
 from multitalk.job import sweep
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import JobQueue, QueueConfig, Submission, open_queue
-from multitalk.serving.worker.process import queue_source, serve
+from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 from queue_campaign import SleepingEngine, end_with_parent, job_input
 
@@ -241,7 +241,7 @@ def main() -> None:
         settings = Settings.from_env()
         raise SystemExit(
             serve(
-                lambda: queue_source(arguments.worker, CONFIG),
+                lambda: open_queue_source(arguments.worker, CONFIG),
                 settings,
                 load=SleepingEngine,
                 drain_seconds=5.0,

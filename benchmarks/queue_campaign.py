@@ -37,7 +37,7 @@ from PIL import Image
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, QueueConfig, Submission, open_queue
-from multitalk.serving.worker.process import queue_source, serve
+from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 
 CONFIG = QueueConfig(lease_seconds=3.0)
@@ -293,10 +293,11 @@ def main() -> None:
         logging.basicConfig(level="INFO")
         raise SystemExit(
             serve(
-                lambda: queue_source(arguments.queue, CONFIG, worker_id=arguments.id),
+                lambda: open_queue_source(arguments.queue, CONFIG),
                 Settings.from_env(),
                 load=SleepingEngine,
                 drain_seconds=5.0,
+                worker_id=arguments.id,
             )
         )
     if arguments.role == "sender":

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
 from multitalk.serving.queue import QueueConfig
-from multitalk.serving.worker.process import queue_source, serve
+from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     logging.basicConfig(level="INFO")
     queue_config = QueueConfig(lease_seconds=float(os.environ.get("STUB_LEASE", "30")))
     code = serve(
-        lambda: queue_source(sys.argv[1], queue_config),
+        lambda: open_queue_source(sys.argv[1], queue_config),
         Settings.from_env(),
         load=lambda: StubEngine(chunk_frames=5),
         drain_seconds=float(os.environ.get("STUB_DRAIN", "25")),

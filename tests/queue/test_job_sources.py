@@ -1,7 +1,6 @@
 """What every source of jobs promises its worker: the queues, and RunPod's platform."""
 
 import asyncio
-import base64
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,15 +16,18 @@ sys.path.append(str(Path(__file__).parents[1] / "serving" / "runpod"))
 from aiohttp import ClientSession
 from control_plane import WORKER_KEY, ControlPlane
 
-from multitalk.errors import NotFound
-from multitalk.job import Progress
-from multitalk.media.fragments import Fragment
 from multitalk.schema import JobStatus
-from multitalk.serving.queue import JobQueue, Outcome, Submission, open_queue
+from multitalk.serving.queue import (
+    JobQueue,
+    Lease,
+    Outcome,
+    Submission,
+    WorkerRecord,
+    open_queue,
+)
 from multitalk.serving.runpod.platform import Addresses, Platform
 from multitalk.serving.runpod.source import open_source
-from multitalk.serving.worker.queue_source import QueueSource
-from multitalk.serving.worker.source import Assignment, JobSource
+from multitalk.serving.worker.source import JobSource
 from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +44,17 @@ class Seen:
     error: object
 
 
+@dataclass
+class Worker:
+    """A worker's name and its source."""
+
+    name: str
+    source: JobSource
+
+    async def claim(self) -> Lease | None:
+        return await self.source.claim(self.name, wait=1.0)
+
+
 class QueueSide:
     """Senders and workers of a queue."""
 
@@ -53,8 +66,8 @@ class QueueSide:
         self._queue = await self._opened()
         return self
 
-    async def source(self, worker: str) -> JobSource:
-        return QueueSource(await self._opened(), worker)
+    async def worker(self, name: str) -> Worker:
+        return Worker(name, await self._opened())
 
     async def send(self, given: object) -> str:
         return (await self._queue.submit(Submission(input=given, stream=True))).id
@@ -67,12 +80,8 @@ class QueueSide:
         output = job.output if job.is_final else job.progress
         return Seen(job.status.value, output, job.error)
 
-    async def fragments(self, job_id: str) -> list[tuple[dict[str, Any], bytes]]:
-        found = []
-        for piece in await self._queue.pieces(job_id):
-            chunks = [chunk async for chunk in self._queue.media.read(piece.output["video"])]
-            found.append((piece.output, b"".join(chunks)))
-        return found
+    async def parts(self, job_id: str) -> list[Any]:
+        return [piece.output for piece in await self._queue.pieces(job_id)]
 
     async def _opened(self) -> JobQueue:
         queue = await open_queue(self._url)
@@ -87,13 +96,13 @@ class PlatformSide:
         self.plane = plane
         self._stack = stack
 
-    async def source(self, worker: str) -> JobSource:
+    async def worker(self, name: str) -> Worker:
         session = await self._stack.enter_async_context(
             ClientSession(headers={"Authorization": WORKER_KEY})
         )
-        addresses = Addresses.from_environment(self.plane.environment(worker), worker)
+        addresses = Addresses.from_environment(self.plane.environment(name), name)
         opening = open_source(Platform(session, addresses), set(), is_streamed=True)
-        return await self._stack.enter_async_context(opening)
+        return Worker(name, await self._stack.enter_async_context(opening))
 
     async def send(self, given: object) -> str:
         return self.plane.submit(given).id
@@ -105,9 +114,8 @@ class PlatformSide:
         job = self.plane.jobs[job_id]
         return Seen(job.status, job.output, job.error)
 
-    async def fragments(self, job_id: str) -> list[tuple[dict[str, Any], bytes]]:
-        outputs: list[Any] = [chunk["output"] for chunk in self.plane.jobs[job_id].chunks]
-        return [(output, base64.b64decode(output["video_base64"])) for output in outputs]
+    async def parts(self, job_id: str) -> list[Any]:
+        return [chunk["output"] for chunk in self.plane.jobs[job_id].chunks]
 
 
 Side = QueueSide | PlatformSide
@@ -136,9 +144,9 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         yield opened
 
 
-async def claimed(source: JobSource) -> Assignment:
+async def claimed(worker: Worker) -> Lease:
     """The next job, which there is."""
-    return await until(source.claim)
+    return await until(worker.claim)
 
 
 async def until(look: Callable[[], Awaitable[Any]]) -> Any:
@@ -154,13 +162,13 @@ async def until(look: Callable[[], Awaitable[Any]]) -> Any:
 
 async def test_a_job_is_claimed_as_it_was_sent_and_once(side: Side) -> None:
     sent = await side.send(job_input())
-    source = await side.source("worker-1")
-    assignment = await claimed(source)
-    assert (assignment.job_id, assignment.input) == (sent, job_input())
-    assert (assignment.attempts, assignment.is_streamed) == (1, True)
+    worker = await side.worker("worker-1")
+    lease = await claimed(worker)
+    assert (lease.job.id, lease.submission.input) == (sent, job_input())
+    assert (lease.job.attempts, lease.submission.stream) == (1, True)
     assert (await side.seen(sent)).status == "IN_PROGRESS"
-    assert await source.renew(assignment, None) is None
-    other = asyncio.create_task((await side.source("worker-2")).claim())
+    assert await worker.source.renew(lease) is None
+    other = asyncio.create_task((await side.worker("worker-2")).claim())
     await asyncio.wait({other}, timeout=0.5)
     other.cancel()
     await asyncio.gather(other, return_exceptions=True)
@@ -169,29 +177,29 @@ async def test_a_job_is_claimed_as_it_was_sent_and_once(side: Side) -> None:
 
 async def test_jobs_are_claimed_in_their_order(side: Side) -> None:
     sent = [await side.send(job_input(str(number))) for number in range(3)]
-    source = await side.source("worker-1")
+    worker = await side.worker("worker-1")
     for job_id in sent:
-        assignment = await claimed(source)
-        assert assignment.job_id == job_id
-        assert await source.finish(assignment, DONE, is_ending=False)
+        lease = await claimed(worker)
+        assert lease.job.id == job_id
+        assert await worker.source.finish(lease, DONE)
 
 
 async def test_a_claim_that_is_cancelled_loses_no_job(side: Side) -> None:
-    source = await side.source("worker-1")
-    claiming = asyncio.create_task(source.claim())
+    worker = await side.worker("worker-1")
+    claiming = asyncio.create_task(worker.claim())
     await asyncio.sleep(0.2)
     sent = await side.send(job_input())
     claiming.cancel()
     await asyncio.gather(claiming, return_exceptions=True)
-    assignment = None if claiming.cancelled() else claiming.result()
-    assert (assignment or await claimed(source)).job_id == sent
+    lease = None if claiming.cancelled() else claiming.result()
+    assert (lease or await claimed(worker)).job.id == sent
 
 
 @pytest.mark.parametrize("outcome", [DONE, BROKEN], ids=["done", "broken"])
 async def test_a_job_ends_as_its_worker_says(side: Side, outcome: Outcome) -> None:
     sent = await side.send(job_input())
-    source = await side.source("worker-1")
-    assert await source.finish(await claimed(source), outcome, is_ending=False)
+    worker = await side.worker("worker-1")
+    assert await worker.source.finish(await claimed(worker), outcome)
     seen = await side.seen(sent)
     assert (seen.status, seen.error) == (outcome.status.value, outcome.error)
     assert seen.output.items() >= outcome.output.items()
@@ -199,65 +207,60 @@ async def test_a_job_ends_as_its_worker_says(side: Side, outcome: Outcome) -> No
 
 async def test_progress_is_seen_and_does_not_follow_the_end(side: Side) -> None:
     sent = await side.send(job_input())
-    source = await side.source("worker-1")
-    assignment = await claimed(source)
-    assert await source.renew(assignment, Progress("render", 5, 10)) is None
+    worker = await side.worker("worker-1")
+    lease = await claimed(worker)
+    first, second = ({"stage": "render", "done": done, "total": 10} for done in (5, 6))
+    assert await worker.source.renew(lease, first) is None
 
     async def is_seen() -> bool:
-        return (await side.seen(sent)).output == {"stage": "render", "done": 5, "total": 10}
+        return (await side.seen(sent)).output == first
 
     await until(is_seen)
-    assert await source.renew(assignment, Progress("render", 6, 10)) is None
-    assert await source.finish(assignment, DONE, is_ending=False)
+    assert await worker.source.renew(lease, second) is None
+    assert await worker.source.finish(lease, DONE)
     assert (await side.seen(sent)).output == DONE.output
 
 
 async def test_a_worker_learns_that_its_job_is_cancelled(side: Side) -> None:
     sent = await side.send(job_input())
-    source = await side.source("worker-1")
-    assignment = await claimed(source)
+    worker = await side.worker("worker-1")
+    lease = await claimed(worker)
     await side.cancel(sent)
-    assert await until(lambda: source.renew(assignment, None)) == "cancelled"
+    assert await until(lambda: worker.source.renew(lease)) == "cancelled"
     following = await side.send(job_input())
-    assert (await claimed(source)).job_id == following
+    assert (await claimed(worker)).job.id == following
     assert (await side.seen(sent)).status == "CANCELLED"
 
 
-async def test_fragments_come_in_order_with_their_places(side: Side) -> None:
+async def test_parts_of_a_stream_come_in_order(side: Side) -> None:
     sent = await side.send(job_input())
-    source = await side.source("worker-1")
-    assignment = await claimed(source)
-    for number in range(3):
-        fragment = Fragment(f"bytes {number}".encode(), 25 * number, 25)
-        await source.add_fragment(assignment, fragment, number)
-    found = await side.fragments(sent)
-    assert [content for _, content in found] == [b"bytes 0", b"bytes 1", b"bytes 2"]
-    places = [{name: place[name] for name in ("segment", "start", "frames")} for place, _ in found]
-    assert places == [{"segment": n, "start": float(n), "frames": 25} for n in range(3)]
+    worker = await side.worker("worker-1")
+    lease = await claimed(worker)
+    parts = [{"segment": number, "start": float(number), "frames": 25} for number in range(3)]
+    for part in parts:
+        assert await worker.source.add_piece(lease, part)
+    assert await side.parts(sent) == parts
 
 
 async def test_a_job_that_is_given_back_is_claimed_again(side: Side) -> None:
-    source = await side.source("worker-1")
-    if not source.takes_back:
+    if isinstance(side, PlatformSide):
         return  # a lease that is not kept is all that there is
+    worker = await side.worker("worker-1")
     sent = await side.send(job_input())
-    await source.release(await claimed(source), counted=False)
-    again = await claimed(source)
-    assert (again.job_id, again.attempts) == (sent, 1)
-    await source.release(again, counted=True)
-    assert (await claimed(source)).attempts == 2
+    await worker.source.release(await claimed(worker))
+    again = await claimed(worker)
+    assert (again.job.id, again.job.attempts) == (sent, 1)
+    await worker.source.release(again, counted=True)
+    assert (await claimed(worker)).job.attempts == 2
 
 
-async def test_files_of_a_job_are_its_own(side: Side, tmp_path: Path) -> None:
-    source = await side.source("worker-1")
-    if source.media is None:
-        return
-    file = tmp_path / "talk.mp4"
-    file.write_bytes(b"video")
-    for _ in range(2):
-        await side.send(job_input())
-    first, second = await claimed(source), await claimed(source)
-    name = await source.media.put(first, file)
-    assert (await source.media.fetch(first, name, tmp_path)).read_bytes() == b"video"
-    with pytest.raises(NotFound):
-        await source.media.fetch(second, name, tmp_path)
+async def test_a_worker_is_announced_until_it_leaves(side: Side) -> None:
+    worker = await side.worker("worker-1")
+    record = WorkerRecord(id="worker-1", engine="warp", started_at=0.0)
+    await worker.source.announce(record)
+    await worker.source.sweep()
+    await side.send(job_input())
+    lease = await claimed(worker)
+    await worker.source.leave("worker-1")
+    assert await worker.source.finish(lease, DONE)
+    assert (await side.seen(lease.job.id)).status == "COMPLETED"

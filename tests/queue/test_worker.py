@@ -27,7 +27,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.worker.loop import EngineThread, WorkerLoop
-from multitalk.serving.worker.queue_source import FULL_SECONDS, QueueSource
+from multitalk.serving.worker.source import FULL_SECONDS, SourceTraits
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 
@@ -77,11 +77,14 @@ async def shop(
     thread = EngineThread()
     await thread.load(lambda: engine or StubEngine(chunk_frames=5))
     worker = WorkerLoop(
-        QueueSource(mine, "worker-1", full_seconds=full_seconds),
+        mine,
+        SourceTraits(mine),
         thread,
         Settings(work_directory=directory, volume=directory.parent / "volume"),
+        worker_id="worker-1",
         drain_seconds=drain_seconds,
         stuck_seconds=stuck_seconds,
+        full_seconds=full_seconds,
     )
     running = asyncio.create_task(worker.run(stopping))
     try:

@@ -5,27 +5,25 @@ import json
 import logging
 import math
 import sys
+import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from typing_extensions import override
-
-from multitalk.errors import MultiTalkError
-from multitalk.job import Progress, sweep
+from multitalk.errors import EngineBroken, MultiTalkError
+from multitalk.job import sweep
 from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.schema.json_document import to_json
-from multitalk.serving.queue.records import Outcome
 from multitalk.serving.runpod import sdk, trial
-from multitalk.serving.runpod.source import assignment_of, reply_of
+from multitalk.serving.runpod.source import lease_of, reply_of
 from multitalk.serving.worker.loop import (
     RESULT_SECONDS,
     STUCK_SECONDS,
     EngineThread,
-    WorkerLoop,
 )
 from multitalk.serving.worker.process import serve as serve_source
-from multitalk.serving.worker.source import Assignment, JobSource
+from multitalk.serving.worker.task import Task, failure_of
 from multitalk.settings import SettingError, Settings
 
 
@@ -94,40 +92,19 @@ class LocalHandler:
 
     async def handle(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Do a job; its reply, which has `error` if it failed."""
-        source = ReplySource()
-        worker = WorkerLoop(source, self._engine, self._settings)
-        await worker.do(assignment_of(job, is_streamed=False), asyncio.Event())
-        return source.reply
-
-
-class ReplySource(JobSource):
-    """One job that is given to `WorkerLoop.do`.
-
-    Attributes:
-        reply: Of the job, once it is done.
-    """
-
-    media = None
-    progress_seconds = renew_seconds = math.inf
-    max_retry_seconds = 0.0
-    takes_back = False
-    is_freed_by_exit = False
-
-    def __init__(self) -> None:
-        self.reply: dict[str, Any] = {}
-
-    @override
-    async def claim(self) -> None:
-        return None
-
-    @override
-    async def renew(self, assignment: Assignment, progress: Progress | None) -> None:
-        return None
-
-    @override
-    async def finish(self, assignment: Assignment, outcome: Outcome, *, is_ending: bool) -> bool:
+        lease = lease_of(job, is_stream=False)
+        seconds = min(self._settings.job_seconds, lease.submission.policy.execution_seconds)
+        cancelled = threading.Event()
+        settings = replace(self._settings, job_seconds=seconds)
+        task = Task(lease, settings, None, on_progress=lambda _: None, cancelled=cancelled)
+        work = self._engine.run(task.do)
+        await asyncio.wait({work}, timeout=seconds + STUCK_SECONDS)
+        cancelled.set()
+        outcome = work.result() if work.done() else None
+        if outcome is None:
+            outcome = failure_of(EngineBroken("engine_stuck"), lease.submission)
         reply = reply_of(outcome)
         if outcome.error is not None:
             reply["error"] = outcome.error
-        self.reply = json.loads(to_json(reply))
-        return True
+        answer: dict[str, Any] = json.loads(to_json(reply))
+        return answer

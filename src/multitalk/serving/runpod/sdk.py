@@ -22,8 +22,9 @@ from runpod.serverless.modules.worker_state import WORKER_ID, JobsProgress, Ping
 from multitalk.confinement.kernel import parent_death_signal
 from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.serving.runpod.platform import Addresses, Platform
-from multitalk.serving.runpod.source import RunPodSource, open_source
+from multitalk.serving.runpod.source import TRAITS, RunPodSource, open_source
 from multitalk.serving.worker.loop import EngineThread
+from multitalk.serving.worker.source import SourceTraits
 from multitalk.settings import Settings
 
 ON_RUNPOD = "RUNPOD_WEBHOOK_GET_JOB"  # where it is set, jobs come from the platform
@@ -115,7 +116,7 @@ def start_heartbeat() -> None:
 
 
 @asynccontextmanager
-async def platform_source(*, is_streamed: bool) -> AsyncIterator[RunPodSource]:
+async def platform_source(*, is_streamed: bool) -> AsyncIterator[tuple[RunPodSource, SourceTraits]]:
     """The platform that the environment names, as a source of jobs."""
     addresses = Addresses.from_environment(os.environ, WORKER_ID)
     async with (
@@ -124,7 +125,7 @@ async def platform_source(*, is_streamed: bool) -> AsyncIterator[RunPodSource]:
             Platform(session, addresses), JobsProgress(), is_streamed=is_streamed
         ) as source,
     ):
-        yield source
+        yield source, TRAITS
 
 
 def _tie_children_to_this_process() -> None:

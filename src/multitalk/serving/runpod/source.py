@@ -1,28 +1,23 @@
 """RunPod's platform as the source of a worker's jobs."""
 
 import asyncio
-import base64
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from typing_extensions import override
 
 from multitalk.errors import DeliveryFailed, QueueUnavailable
-from multitalk.job import Progress
-from multitalk.media.fragments import Fragment
 from multitalk.net.retry import backoff, retry_async
-from multitalk.schema import ErrorReply, JobStatus, wanted_locale
 from multitalk.schema.json_document import to_json
-from multitalk.serving.queue.records import Outcome, Stop
+from multitalk.serving.queue import Job, Lease, Outcome, Policy, Stop, Submission, WorkerRecord
 from multitalk.serving.runpod.platform import Platform, Refused, TooManyRequests
-from multitalk.serving.worker.source import Assignment, JobSource
-from multitalk.timebase import FPS
+from multitalk.serving.worker.source import JobSource, SourceTraits
+from multitalk.serving.worker.task import failure_of
 
 HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
 EMPTY_DELAY_SECONDS = 0.5  # after an empty answer that was not held
@@ -35,6 +30,14 @@ FRAGMENT_SECONDS = 60.0  # for which a fragment is posted
 FIRST_RETRY_SECONDS = 0.5
 MAX_RETRY_SECONDS = 20.0
 TOO_LARGE = (400, 413)  # what a platform may answer to a body that is too large for it
+
+TRAITS = SourceTraits(
+    progress_seconds=1.0,
+    renew_seconds=0.25,  # costs nothing: stop signals come by themselves
+    max_retry_seconds=MAX_RETRY_SECONDS,
+    takes_back=False,
+    is_freed_by_exit=True,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,25 +63,20 @@ class RunPodSource(JobSource):
         is_streamed: Whether videos are sent as fragments.
     """
 
-    media = None
-    progress_seconds = 1.0
-    renew_seconds = 0.25  # costs nothing: stop signals come by themselves
-    max_retry_seconds = MAX_RETRY_SECONDS
-    takes_back = False
-    is_freed_by_exit = True
-
     def __init__(self, platform: Platform, heartbeats: Heartbeats, *, is_streamed: bool) -> None:
         self._platform = platform
         self._heartbeats = heartbeats
         self._is_streamed = is_streamed
-        self._given: deque[Assignment] = deque()  # given out together with another one
+        self._given: deque[Lease] = deque()  # given out together with another one
         self._named: set[str] = set()  # by heartbeats
         self._stopped: set[str] = set()
         self._posting: asyncio.Task[None] | None = None  # of progress
+        self._is_leaving = False
         self._delay = PollDelay()
 
     @override
-    async def claim(self) -> Assignment | None:
+    async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
+        """Poll for a job once; the platform decides how long that takes."""
         self._forget_all_but_given()
         if self._given:
             return self._given.popleft()
@@ -95,48 +93,71 @@ class RunPodSource(JobSource):
         return self._given.popleft() if self._given else None
 
     @override
-    async def renew(self, assignment: Assignment, progress: Progress | None) -> Stop | None:
-        if assignment.job_id in self._stopped:
+    async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
+        """Post progress, without waiting for it; heartbeats keep the lease."""
+        if lease.job.id in self._stopped:
             return "cancelled"
         is_free = self._posting is None or self._posting.done()
         if progress is not None and is_free:  # else the next progress says more
-            self._posting = asyncio.create_task(self._post_progress(assignment.job_id, progress))
+            self._posting = asyncio.create_task(self._post_progress(lease.job.id, progress))
         return None
 
     @override
-    async def add_fragment(self, assignment: Assignment, fragment: Fragment, number: int) -> None:
-        video = base64.b64encode(fragment.content).decode("ascii")
-        place = {"start": fragment.first / FPS, "frames": fragment.num_frames}
-        await self._stream(assignment, {"segment": number, "video_base64": video, **place})
+    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+        """Post a part of a stream, or the record after the last one.
+
+        Raises:
+            DeliveryFailed: The platform does not take it, so the stream has a hole.
+        """
+        job_id, body = lease.job.id, to_json({"output": output})
+        try:
+            await retry_async(
+                lambda: self._platform.post("stream", job_id, body),
+                on=QueueUnavailable,
+                delays=backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, seconds=FRAGMENT_SECONDS),
+                on_retry=lambda error, delay: logger.warning(
+                    "job %s: posting again in %g s: %s", job_id, delay, error
+                ),
+            )
+        except (QueueUnavailable, Refused) as error:
+            raise DeliveryFailed("stream_broken") from error
+        return True
 
     @override
-    async def end_stream(self, assignment: Assignment, facts: Mapping[str, Any]) -> None:
-        await self._stream(assignment, facts)
-
-    @override
-    async def finish(self, assignment: Assignment, outcome: Outcome, *, is_ending: bool) -> bool:
+    async def finish(self, lease: Lease, outcome: Outcome) -> bool:
         """Post the result once. A final refusal is only logged: no other worker could change it."""
         await self._end_progress()
-        job_id, is_stream = assignment.job_id, assignment.is_streamed
-        body = _result(outcome, is_streamed=is_stream, stop_pod=is_ending)
+        job_id, is_stream = lease.job.id, lease.submission.stream
+        body = _result(outcome, is_stream=is_stream, stop_pod=self._is_leaving)
         try:
             await self._platform.post("done", job_id, body, is_stream=is_stream)
         except Refused as refused:
             logger.error("job %s: the platform refused its result: %s", job_id, refused)
-            if refused.status not in TOO_LARGE or outcome.error is not None:
-                self._forget_all_but_given()
-                return False
-            error = DeliveryFailed("result_refused", size=len(body) / 1e6)
-            error.happened("deliver", job_id)
-            failure = _failure(error, assignment)
-            return await self.finish(assignment, failure, is_ending=is_ending)
+            if refused.status in TOO_LARGE and outcome.error is None:
+                error = DeliveryFailed("result_refused", size=len(body) / 1e6)
+                error.happened("deliver", job_id)
+                return await self.finish(lease, failure_of(error, lease.submission))
+            self._forget_all_but_given()
+            return False
         self._forget_all_but_given()
         return True
 
     @override
-    async def leave(self) -> None:
-        self._given.clear()
-        self._forget_all_but_given()
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
+        """Nothing: a job without an answer goes to another worker when heartbeats end."""
+
+    @override
+    async def announce(self, worker: WorkerRecord) -> None:
+        """Nothing: heartbeats do."""
+
+    @override
+    async def leave(self, worker_id: str) -> None:
+        """Have a result that follows ask for another worker in this one's place (`stopPod`)."""
+        self._is_leaving = True
+
+    @override
+    async def sweep(self) -> None:
+        """Nothing is due."""
 
     async def watch_stop_signals(self) -> None:
         """Note jobs that the platform takes back, until cancelled."""
@@ -163,21 +184,21 @@ class RunPodSource(JobSource):
                 elif job["id"] not in self._named:  # given twice in one answer, it runs once
                     self._named.add(job["id"])
                     self._heartbeats.add(job["id"])
-                    self._given.append(assignment_of(job, is_streamed=self._is_streamed))
+                    self._given.append(lease_of(job, is_stream=self._is_streamed))
             if self._given:
                 self._delay.reset()
 
     def _forget_all_but_given(self) -> None:
         """Let heartbeats name only jobs that are still to be done."""
-        still = {assignment.job_id for assignment in self._given}
+        still = {lease.job.id for lease in self._given}
         for job_id in self._named - still:
             self._heartbeats.remove(job_id)
         self._named &= still
         self._stopped &= still
 
-    async def _post_progress(self, job_id: str, progress: Progress) -> None:
+    async def _post_progress(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Try once."""
-        body = to_json({"status": "IN_PROGRESS", "output": asdict(progress)})
+        body = to_json({"status": "IN_PROGRESS", "output": progress})
         try:
             await self._platform.post("done", job_id, body, seconds=PROGRESS_SECONDS)
         except (QueueUnavailable, Refused) as error:
@@ -189,20 +210,6 @@ class RunPodSource(JobSource):
             await asyncio.wait({self._posting}, timeout=PROGRESS_SECONDS)
             self._posting.cancel()
             self._posting = None
-
-    async def _stream(self, assignment: Assignment, output: Mapping[str, Any]) -> None:
-        body = to_json({"output": output})
-        try:
-            await retry_async(
-                lambda: self._platform.post("stream", assignment.job_id, body),
-                on=QueueUnavailable,
-                delays=backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, seconds=FRAGMENT_SECONDS),
-                on_retry=lambda error, delay: logger.warning(
-                    "job %s: posting again in %g s: %s", assignment.job_id, delay, error
-                ),
-            )
-        except (QueueUnavailable, Refused) as error:
-            raise DeliveryFailed("stream_broken") from error
 
 
 class PollDelay:
@@ -250,35 +257,35 @@ async def open_source(
         await asyncio.wait({watching})
 
 
-def assignment_of(job: Mapping[str, Any], *, is_streamed: bool) -> Assignment:
-    """A job as the platform gives it: `id`, `input` and perhaps `policy` and `s3Config`."""
-    return Assignment(
-        job_id=job["id"],
-        input=job["input"],
-        s3_config=job.get("s3Config"),
-        is_streamed=is_streamed,
-        execution_seconds=_execution_seconds(job.get("policy")),
-        attempts=1,
-        lease_seconds=math.inf,
-        lease=None,
+def lease_of(job: Mapping[str, Any], *, is_stream: bool) -> Lease:
+    """A job as the platform gives it: `id`, `input` and perhaps `policy` and `s3Config`.
+
+    Nothing in it is checked here: the task does that, and answers.
+    """
+    now = time.time()
+    return Lease.model_construct(
+        job=Job.model_construct(id=job["id"], created_at=now, queued_at=now, attempts=1),
+        submission=Submission.model_construct(
+            input=job["input"],
+            s3_config=job.get("s3Config"),
+            stream=is_stream,
+            policy=Policy.model_construct(execution_seconds=_execution_seconds(job.get("policy"))),
+        ),
+        token="",
+        seconds=math.inf,
     )
 
 
-def _execution_seconds(policy: object) -> float | None:
+def _execution_seconds(policy: object) -> float:
     """The job's own limit; the platform leaves it to the worker to notice."""
     limit = policy.get("executionTimeout") if isinstance(policy, Mapping) else None
     if isinstance(limit, bool) or not isinstance(limit, int | float):
-        return None
-    return limit / 1000 if math.isfinite(limit) and limit > 0 else None
+        return math.inf
+    return limit / 1000 if limit > 0 else math.inf
 
 
 def _is_job(job: object) -> bool:
     return isinstance(job, dict) and isinstance(job.get("id"), str) and "input" in job
-
-
-def _failure(error: DeliveryFailed, assignment: Assignment) -> Outcome:
-    reply = ErrorReply.of(error, wanted_locale(assignment.input)).reply()
-    return Outcome(status=JobStatus.FAILED, error=str(reply.pop("error")), output=reply)
 
 
 def reply_of(outcome: Outcome) -> dict[str, Any]:
@@ -291,10 +298,10 @@ def reply_of(outcome: Outcome) -> dict[str, Any]:
     return output if outcome.error is None else {"message": outcome.error, **output}
 
 
-def _result(outcome: Outcome, *, is_streamed: bool, stop_pod: bool) -> bytes:
+def _result(outcome: Outcome, *, is_stream: bool, stop_pod: bool) -> bytes:
     """A job-done body in the form of the SDK: `error` beside the rest as `output`."""
     output = reply_of(outcome)
-    body: dict[str, Any] = {"output": [] if is_streamed and not output else output}
+    body: dict[str, Any] = {"output": [] if is_stream and not output else output}
     if outcome.error is not None:
         body["error"] = outcome.error
     if stop_pod:

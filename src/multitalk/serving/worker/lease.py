@@ -5,13 +5,14 @@ import logging
 import math
 import threading
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
 from multitalk.errors import QueueUnavailable
 from multitalk.job import Progress
 from multitalk.serving.logs import RateLimitedLog
-from multitalk.serving.queue.records import Stop
-from multitalk.serving.worker.source import Assignment, JobSource
+from multitalk.serving.queue import Lease, Stop
+from multitalk.serving.worker.source import JobSource, SourceTraits
 
 TICK_SECONDS = 0.25
 
@@ -23,7 +24,8 @@ class LeaseKeeper:
 
     Args:
         source: Of the job.
-        assignment: The job.
+        traits: Of the source.
+        lease: The job's.
         stopping: Set when the worker is to end.
         job_seconds: How long the work may take.
         drain_seconds: How long it may still take once `stopping` is set.
@@ -38,7 +40,8 @@ class LeaseKeeper:
     def __init__(
         self,
         source: JobSource,
-        assignment: Assignment,
+        traits: SourceTraits,
+        lease: Lease,
         *,
         stopping: asyncio.Event,
         job_seconds: float,
@@ -49,7 +52,8 @@ class LeaseKeeper:
         self.why: Stop | Literal["drained"] | None = None
         self.drain_seconds = drain_seconds
         self._source = source
-        self._assignment = assignment
+        self._traits = traits
+        self._lease = lease
         self._stopping = stopping
         self._stuck_seconds = stuck_seconds
         self._log = RateLimitedLog(logger)
@@ -81,7 +85,7 @@ class LeaseKeeper:
                 if now >= stopping_at + self.drain_seconds:
                     self.why = self.why or "drained"
             if self.why is not None and not self.cancelled.is_set():
-                logger.info("job %s: stopping, %s", self._assignment.job_id, self.why)
+                logger.info("job %s: stopping, %s", self._lease.job.id, self.why)
                 self.cancelled.set()
                 self._stuck_at = min(self._stuck_at, now + self._stuck_seconds)
             if now >= self._stuck_at:
@@ -90,18 +94,19 @@ class LeaseKeeper:
 
     async def _renew(self, now: float) -> Stop | None:
         """Renew the lease if that is due, with the latest progress if it may be sent."""
-        can_send = now >= self._sent_at + self._source.progress_seconds
+        can_send = now >= self._sent_at + self._traits.progress_seconds
         progress = self._progress if can_send else None
-        if progress is None and now < self._renewed_at + self._source.renew_seconds:
+        if progress is None and now < self._renewed_at + self._traits.renew_seconds:
             return None
         if progress is not None:
             self._progress, self._sent_at = None, now
         self._renewed_at = now
         try:
-            stop = await self._source.renew(self._assignment, progress)
+            shown = None if progress is None else asdict(progress)
+            stop = await self._source.renew(self._lease, shown)
         except QueueUnavailable as error:
-            job_id = self._assignment.job_id
+            job_id = self._lease.job.id
             self._log.warn("lease", f"job {job_id}: lease not renewed: {error}")
-            return "lost" if now > self._reached_at + self._assignment.lease_seconds else None
+            return "lost" if now > self._reached_at + self._lease.seconds else None
         self._reached_at = now
         return stop

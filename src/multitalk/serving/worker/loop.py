@@ -7,6 +7,8 @@ step of the engine takes. An engine that does not stop ends the worker.
 import asyncio
 import logging
 import math
+import socket
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,16 +22,17 @@ from multitalk.errors import DiskUnusable, EngineBroken, QueueUnavailable
 from multitalk.job.self_test import check_work_directory
 from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
-from multitalk.serving.queue.records import Outcome
+from multitalk.serving.queue import Lease, Outcome, WorkerRecord
 from multitalk.serving.worker.lease import LeaseKeeper
-from multitalk.serving.worker.source import Assignment, JobSource, SourceClient, WorkerStatus
-from multitalk.serving.worker.task import Task
+from multitalk.serving.worker.source import FULL_SECONDS, JobSource, SourceClient, SourceTraits
+from multitalk.serving.worker.task import Task, failure_of
 from multitalk.settings import Settings
 
 # How long the engine may take to notice that it must stop: a step of the largest model, its
 # weights streamed to the GPU, takes half a minute.
 STUCK_SECONDS = 120.0
 RESULT_SECONDS = 600.0  # for which a result is sent: a video has cost minutes, it is worth as many
+CLAIM_SECONDS = 5.0
 CHORES_SECONDS = 1.0
 PAUSE_SECONDS = 1.0  # before a source that could not be reached is tried again
 MAX_PAUSE_SECONDS = 60.0  # after a store that was full, again and again
@@ -76,11 +79,14 @@ class WorkerLoop:
 
     Args:
         source: Of the jobs.
+        traits: Of the source.
         engine: Ready to render.
         settings: The operator's limits and places.
+        worker_id: Its own, new at each start.
         drain_seconds: How long the current job may still take once the worker must stop.
         stuck_seconds: How long the engine may take to stop.
         result_seconds: How long a result is sent.
+        full_seconds: How long a file is stored while the source's store is full.
 
     Attributes:
         is_broken: No further job can be done here.
@@ -90,111 +96,126 @@ class WorkerLoop:
     def __init__(
         self,
         source: JobSource,
+        traits: SourceTraits,
         engine: EngineThread,
         settings: Settings,
         *,
+        worker_id: str = "",
         drain_seconds: float = math.inf,
         stuck_seconds: float = STUCK_SECONDS,
         result_seconds: float = RESULT_SECONDS,
+        full_seconds: float = FULL_SECONDS,
     ) -> None:
         self.is_broken = False
         self.is_stuck = False
         self._source = source
+        self._traits = traits
         self._engine = engine
         self._settings = settings
         self._drain_seconds = drain_seconds
         self._stuck_seconds = stuck_seconds
         self._result_seconds = result_seconds
-        self._disks = DiskCheck(settings, source.media.directory if source.media else None)
+        self._full_seconds = full_seconds
+        self._disks = DiskCheck(settings, traits.queue.media.directory if traits.queue else None)
         self._log = RateLimitedLog(logger)
         self._pause = 0.0
-        self._lease: LeaseKeeper | None = None
-        self._job_id: str | None = None
+        self._keeper: LeaseKeeper | None = None
+        self._record = WorkerRecord(
+            id=worker_id,
+            engine=engine.engine.name,
+            host=socket.gethostname(),
+            started_at=time.time(),
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take jobs until `stopping` is set, or nothing can be done here any more."""
         chores = asyncio.create_task(self._do_chores(stopping))
         try:
             while not (stopping.is_set() or self.is_broken):
-                assignment = await self._claim(stopping)
-                if assignment is not None:
-                    await self.do(assignment, stopping)
+                lease = await self._claim(stopping)
+                if lease is not None:
+                    self._record = self._record.model_copy(update={"job_id": lease.job.id})
+                    await self._do(lease, stopping)
+                    self._record = self._record.model_copy(update={"job_id": None})
         finally:
             chores.cancel()
             await asyncio.wait({chores})
             with suppress(QueueUnavailable):
-                await self._source.leave()
+                await self._source.leave(self._record.id)
 
     def stop_now(self) -> None:
         """Give the current job back at once, where the source takes it."""
-        if self._source.takes_back:
+        if self._traits.takes_back:
             self._drain_seconds = 0.0
-            if self._lease is not None:
-                self._lease.drain_seconds = 0.0
+            if self._keeper is not None:
+                self._keeper.drain_seconds = 0.0
 
-    async def do(self, assignment: Assignment, stopping: asyncio.Event) -> None:
+    async def _do(self, lease: Lease, stopping: asyncio.Event) -> None:
         """Do a job, and report its end, unless the source does not want it any more."""
-        job_id = self._job_id = assignment.job_id
-        logger.info("job %s: claimed, attempt %d", job_id, assignment.attempts)
-        settings = self._settings
-        if assignment.execution_seconds is not None:
-            seconds = min(settings.job_seconds, assignment.execution_seconds)
-            settings = replace(settings, job_seconds=seconds)
-        self._lease = lease = LeaseKeeper(
+        job_id = lease.job.id
+        logger.info("job %s: claimed, attempt %d", job_id, lease.job.attempts)
+        seconds = min(self._settings.job_seconds, lease.submission.policy.execution_seconds)
+        settings = replace(self._settings, job_seconds=seconds)
+        self._keeper = keeper = LeaseKeeper(
             self._source,
-            assignment,
+            self._traits,
+            lease,
             stopping=stopping,
-            job_seconds=settings.job_seconds,
+            job_seconds=seconds,
             drain_seconds=self._drain_seconds,
             stuck_seconds=self._stuck_seconds,
         )
-        task = Task(
-            assignment,
-            settings,
-            SourceClient(self._source, assignment, lease.cancelled),
-            on_progress=lease.update,
-            cancelled=lease.cancelled,
+        client = SourceClient(
+            self._source,
+            self._traits.queue,
+            lease,
+            keeper.cancelled,
+            full_seconds=self._full_seconds,
         )
+        task = Task(lease, settings, client, on_progress=keeper.update, cancelled=keeper.cancelled)
         work = self._engine.run(task.do)
-        await lease.keep(work)
+        await keeper.keep(work)
         if work.done():
             outcome = work.result()
         else:
             self.is_stuck = True
-            is_drained = lease.why == "drained"
-            outcome = None if is_drained else task.failure(EngineBroken("engine_stuck"))
-        self._note_breakage(task, job_id)
-        if not lease.is_wanted:
-            logger.info("job %s: dropped, %s", job_id, lease.why)
+            is_drained = keeper.why == "drained"
+            outcome = (
+                None if is_drained else failure_of(EngineBroken("engine_stuck"), lease.submission)
+            )
+        await self._note_breakage(task, job_id)
+        if not keeper.is_wanted:
+            logger.info("job %s: dropped, %s", job_id, keeper.why)
         elif outcome is None:
             logger.info("job %s: given back", job_id)
-            await self._release(assignment, counted=False)
-        elif task.setback is not None and self._source.takes_back:
-            await self._give_back(task.setback, assignment, outcome, stopping)
+            await self._release(lease, counted=False)
+        elif task.setback is not None and self._traits.takes_back:
+            await self._give_back(task.setback, lease, outcome, stopping)
         else:
             self._pause = 0.0
-            await self._finish(assignment, outcome)
-        self._job_id = None
+            await self._finish(lease, outcome)
 
-    def _note_breakage(self, task: Task, job_id: str) -> None:
+    async def _note_breakage(self, task: Task, job_id: str) -> None:
         """Decide whether another job can be done here."""
         if self.is_stuck:
             reason = "the engine does not stop"
         elif task.engine_broke:
             reason = "the engine is broken"
-        elif isinstance(task.setback, DiskUnusable) and not self._source.takes_back:
+        elif isinstance(task.setback, DiskUnusable) and not self._traits.takes_back:
             reason = "no room for its files"
         else:
             return
         logger.error("job %s: %s; this worker ends", job_id, reason)
         self.is_broken = True
+        with suppress(QueueUnavailable):
+            await self._source.leave(self._record.id)
 
-    async def _claim(self, stopping: asyncio.Event) -> Assignment | None:
+    async def _claim(self, stopping: asyncio.Event) -> Lease | None:
         """The next job; None if there is none, or none is wanted."""
         if not await self._disks.have_room():
             await self._sleep(DISK_SECONDS, stopping)
             return None
-        claiming = asyncio.create_task(self._source.claim())
+        claiming = asyncio.create_task(self._source.claim(self._record.id, wait=CLAIM_SECONDS))
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait({claiming, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -203,18 +224,18 @@ class WorkerLoop:
         if claiming.cancelled():
             return None
         try:
-            assignment = claiming.result()
+            lease = claiming.result()
         except QueueUnavailable as error:
             self._log.warn("claim", f"no job could be claimed: {error}")
             await self._sleep(PAUSE_SECONDS, stopping)
             return None
         self._log.resolve("claim")
-        return assignment
+        return lease
 
     async def _give_back(
         self,
         setback: DiskUnusable | QueueUnavailable,
-        assignment: Assignment,
+        lease: Lease,
         outcome: Outcome,
         stopping: asyncio.Event,
     ) -> None:
@@ -225,34 +246,34 @@ class WorkerLoop:
         """
         is_store = isinstance(setback, QueueUnavailable)
         has_room = await self._disks.have_room()
-        if is_store and self._source.media and self._source.media.directory is None:
+        if is_store and self._traits.queue and self._traits.queue.media.directory is None:
             has_room = setback.key != "queue_full"
-        if has_room and assignment.attempts >= SETBACKS:
-            await self._finish(assignment, outcome)
+        if has_room and lease.job.attempts >= SETBACKS:
+            await self._finish(lease, outcome)
             return
-        logger.warning("job %s: given back: %s", assignment.job_id, setback)
-        await self._release(assignment, counted=has_room)
+        logger.warning("job %s: given back: %s", lease.job.id, setback)
+        await self._release(lease, counted=has_room)
         if is_store:
             self._pause = min(max(2 * self._pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             await self._sleep(self._pause, stopping)
 
-    async def _release(self, assignment: Assignment, *, counted: bool) -> None:
+    async def _release(self, lease: Lease, *, counted: bool) -> None:
         with suppress(QueueUnavailable):  # its lease ends without us
             await self._persist(
-                lambda: self._source.release(assignment, counted=counted),
-                f"job {assignment.job_id}: giving back",
+                lambda: self._source.release(lease, counted=counted),
+                f"job {lease.job.id}: giving back",
             )
 
-    async def _finish(self, assignment: Assignment, outcome: Outcome) -> None:
-        job_id = assignment.job_id
+    async def _finish(self, lease: Lease, outcome: Outcome) -> None:
+        job_id = lease.job.id
         try:
             is_taken = await self._persist(
-                lambda: self._source.finish(assignment, outcome, is_ending=self.is_broken),
+                lambda: self._source.finish(lease, outcome),
                 f"job {job_id}: reporting its end",
             )
         except QueueUnavailable:
             logger.error("job %s: its result was not taken in %g s", job_id, self._result_seconds)
-            if self._source.is_freed_by_exit:
+            if self._traits.is_freed_by_exit:
                 logger.error("job %s: this worker ends, so that another gets the job", job_id)
                 self.is_broken = True
             return
@@ -272,7 +293,7 @@ class WorkerLoop:
             call,
             on=QueueUnavailable,
             delays=backoff(
-                FIRST_RETRY_SECONDS, self._source.max_retry_seconds, seconds=self._result_seconds
+                FIRST_RETRY_SECONDS, self._traits.max_retry_seconds, seconds=self._result_seconds
             ),
             on_retry=lambda error, _: self._log.warn(what, f"{what}: {error}"),
         )
@@ -285,15 +306,12 @@ class WorkerLoop:
             await asyncio.wait_for(stopping.wait(), seconds)
 
     async def _do_chores(self, stopping: asyncio.Event) -> None:
-        """Announce the worker, and do what is due in the source."""
+        """Announce the worker, and have the source do what is due."""
         while True:
-            status = WorkerStatus(
-                engine=self._engine.engine.name,
-                job_id=self._job_id,
-                is_draining=stopping.is_set(),
-            )
+            record = self._record.model_copy(update={"draining": stopping.is_set()})
             try:
-                await self._source.announce(status)
+                await self._source.announce(record)
+                await self._source.sweep()
                 self._log.resolve("chores")
             except QueueUnavailable as error:
                 self._log.warn("chores", f"the queue cannot be reached: {error}")

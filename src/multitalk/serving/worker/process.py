@@ -17,8 +17,7 @@ from multitalk.provenance import prepare
 from multitalk.registry import load_engine
 from multitalk.serving.queue import QueueConfig, open_queue
 from multitalk.serving.worker.loop import RESULT_SECONDS, STUCK_SECONDS, EngineThread, WorkerLoop
-from multitalk.serving.worker.queue_source import QueueSource
-from multitalk.serving.worker.source import JobSource
+from multitalk.serving.worker.source import JobSource, SourceTraits
 from multitalk.settings import EngineChoice, Settings
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -57,28 +56,28 @@ def work(
     prepare(settings)
     sweep(settings.work_directory)
     return serve(
-        lambda: queue_source(queue_url, worker_id=worker_id),
+        lambda: open_queue_source(queue_url),
         settings,
         load=lambda: _tested(load_engine(engine, settings=settings), settings),
         drain_seconds=drain_seconds,
+        worker_id=worker_id,
     )
 
 
 @asynccontextmanager
-async def queue_source(
-    queue_url: str, config: QueueConfig | None = None, *, worker_id: str | None = None
-) -> AsyncIterator[QueueSource]:
+async def open_queue_source(
+    queue_url: str, config: QueueConfig | None = None
+) -> AsyncIterator[tuple[JobSource, SourceTraits]]:
     """Open a queue as a source of jobs; see `open_queue`."""
     queue = await open_queue(queue_url, config)
-    name = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
-        yield QueueSource(queue, name)
+        yield queue, SourceTraits(queue)
     finally:
         await queue.close()
 
 
 def serve(
-    open_source: Callable[[], AbstractAsyncContextManager[JobSource]],
+    open_source: Callable[[], AbstractAsyncContextManager[tuple[JobSource, SourceTraits]]],
     settings: Settings,
     *,
     load: Callable[[], Engine] | None = None,
@@ -86,6 +85,7 @@ def serve(
     drain_seconds: float,
     stuck_seconds: float = STUCK_SECONDS,
     result_seconds: float = RESULT_SECONDS,
+    worker_id: str | None = None,
 ) -> int:
     """Do the jobs of a source until SIGTERM or SIGINT.
 
@@ -97,6 +97,7 @@ def serve(
         drain_seconds: As for `WorkerLoop`.
         stuck_seconds: Likewise.
         result_seconds: Likewise.
+        worker_id: Likewise; made here if None.
 
     Returns:
         The exit code, as for `work`. It does not return where the engine's thread hangs.
@@ -105,13 +106,16 @@ def serve(
 
     async def run() -> WorkerLoop:
         stopping = asyncio.Event()
-        async with open_source() as source:
+        async with open_source() as (source, traits):
             if load is not None:
                 await engine.load(load)
             worker = WorkerLoop(
                 source,
+                traits,
                 engine,
                 settings,
+                worker_id=worker_id
+                or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
                 drain_seconds=drain_seconds,
                 stuck_seconds=stuck_seconds,
                 result_seconds=result_seconds,

@@ -1,100 +1,73 @@
-"""Where a worker's jobs come from, and where it reports what became of them."""
+"""Where a worker's jobs come from, and the client of it for the threads that do the work."""
 
 import asyncio
+import base64
 import itertools
+import re
+import secrets
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from multitalk.errors import Cancelled
-from multitalk.job import Progress
+from multitalk.errors import Cancelled, NotFound, QueueUnavailable
 from multitalk.media.fragments import Fragment
-from multitalk.serving.queue.records import Outcome, Stop
+from multitalk.net.retry import backoff, retry_async
+from multitalk.schema.validation import brief
+from multitalk.serving.queue import JobQueue, Lease, Outcome, Stop, WorkerRecord
+from multitalk.serving.queue.records import JOB_ID, WINDOWS_SUFFIX, windows_of
+from multitalk.timebase import FPS
 
 # As base64, with its record beside it, below the 1 MB that RunPod takes for a part of a stream.
 MAX_FRAGMENT_BYTES = 720_000
 WAKE_SECONDS = 0.2  # how soon a waiting thread notices that the job was cancelled
+FULL_SECONDS = 60.0  # for which a full store is tried again: the work has cost minutes
+PAUSE_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """A job that a worker was given.
+class JobSource(Protocol):
+    """The part of a `JobQueue` that its worker uses; its methods are described there.
 
-    Attributes:
-        job_id: Its name.
-        input: What `parse_request` reads.
-        s3_config: The job's own bucket, as `parse_s3_config` reads it.
-        is_streamed: Whether fragments are wanted while the video is encoded.
-        execution_seconds: Limit for this attempt; None: only the operator's.
-        attempts: How many workers were given it since it was queued, this one included.
-        lease_seconds: The job is given to another worker if its source is not reached for so long.
-        lease: The source's own record of it.
+    They raise QueueUnavailable where another try may succeed; nothing was changed then.
     """
 
-    job_id: str
-    input: Any
-    s3_config: Any
-    is_streamed: bool
-    execution_seconds: float | None
-    attempts: int
-    lease_seconds: float
-    lease: Any
+    async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
+        """The next job. Cancelling the call loses none: it is returned, or goes back."""
+
+    async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
+        """Keep the job; why the work must stop, or None."""
+
+    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+        """Send a part of the video, or the record after the last; False if the lease is lost."""
+
+    async def finish(self, lease: Lease, outcome: Outcome) -> bool:
+        """Send the job's end; False if the lease is lost."""
+
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
+        """Give the job back, if the source takes it."""
+
+    async def announce(self, worker: WorkerRecord) -> None:
+        """Say that the worker is there."""
+
+    async def leave(self, worker_id: str) -> None:
+        """Say that the worker takes no further job; one before `finish` wants to be replaced."""
+
+    async def sweep(self) -> None:
+        """Do what is due."""
 
 
 @dataclass(frozen=True)
-class WorkerStatus:
-    """What a worker does.
+class SourceTraits:
+    """How a source differs from others.
 
     Attributes:
-        engine: It renders with.
-        job_id: Its current job.
-        is_draining: It takes no further job.
-    """
-
-    engine: str
-    job_id: str | None
-    is_draining: bool
-
-
-class JobMedia(Protocol):
-    """Files of jobs, in a source that stores them."""
-
-    @property
-    def directory(self) -> Path | None:
-        """Where they are, if that is on this machine."""
-
-    async def put(self, assignment: Assignment, path: Path) -> str:
-        """Store a file, which must not change any more; its name there."""
-
-    async def fetch(self, assignment: Assignment, name: str, directory: Path) -> Path:
-        """A file of the job, in a directory.
-
-        Raises:
-            NotFound: There is none, or it is another job's.
-        """
-
-    async def fetch_windows(self, assignment: Assignment, job_id: str, directory: Path) -> Path:
-        """The windows of an earlier job of the same owner, in a directory.
-
-        Raises:
-            NotFound: There are none.
-        """
-
-
-class JobSource:
-    """A queue of jobs, as its worker sees it; a source overrides what it has.
-
-    All methods are called in one event loop. They raise QueueUnavailable where another try may
-    succeed; nothing was changed then.
-
-    Attributes:
-        media: Its files; None: videos are delivered as the request asks, or streamed.
+        queue: Stores the files of its jobs; None: videos are delivered as requests ask, or sent in
+            parts.
         progress_seconds: Progress is sent at most so often.
         renew_seconds: A lease is renewed, and a stop noticed, so often.
         max_retry_seconds: Longest pause between two tries of `finish` and `release`.
@@ -103,76 +76,41 @@ class JobSource:
             this one has ended.
     """
 
-    media: JobMedia | None = None
-    progress_seconds: float
-    renew_seconds: float
-    max_retry_seconds: float
-    takes_back: bool
-    is_freed_by_exit: bool
-
-    async def claim(self) -> Assignment | None:
-        """The next job, or None after a while.
-
-        Cancelling the call loses no job: one that was given out is returned, or goes back.
-        """
-        raise NotImplementedError
-
-    async def renew(self, assignment: Assignment, progress: Progress | None) -> Stop | None:
-        """Keep the job, and send its progress; why the work must stop, or None.
-
-        A job that was stopped needs neither `finish` nor `release`.
-        """
-        raise NotImplementedError
-
-    async def add_fragment(self, assignment: Assignment, fragment: Fragment, number: int) -> None:
-        """Send the attempt's fragment `number`, from 0 on.
-
-        Raises:
-            Cancelled: The job was taken back.
-            DeliveryFailed: The source refuses it.
-        """
-        raise NotImplementedError
-
-    async def end_stream(self, assignment: Assignment, facts: Mapping[str, Any]) -> None:
-        """Send the record that follows the last fragment, where there is one; as `add_fragment`."""
-
-    async def finish(self, assignment: Assignment, outcome: Outcome, *, is_ending: bool) -> bool:
-        """Send the job's end; False if the job is not this worker's any more.
-
-        Args:
-            assignment: The job.
-            outcome: What became of it.
-            is_ending: This worker takes no further job and wants to be replaced.
-        """
-        raise NotImplementedError
-
-    async def release(self, assignment: Assignment, *, counted: bool) -> None:
-        """Give the job back; only if `counted` it was an attempt. Nothing if not `takes_back`."""
-
-    async def announce(self, status: WorkerStatus) -> None:
-        """Called every second: say that the worker is there, and do what is due."""
-
-    async def leave(self) -> None:
-        """Say that the worker is gone."""
+    queue: JobQueue | None = None
+    progress_seconds: float = 0.25
+    renew_seconds: float = 0.5
+    max_retry_seconds: float = 1.0
+    takes_back: bool = True
+    is_freed_by_exit: bool = False
 
 
 class SourceClient:
-    """Thread-safe blocking client of a job's source, for the threads that do the work.
+    """Thread-safe blocking client of a job's source, made in the event loop's thread.
 
-    Its methods raise Cancelled as soon as the job was taken back. Made in the event loop's thread.
+    Its methods raise Cancelled as soon as the job was taken back.
 
     Args:
         source: Of the job.
-        assignment: The job.
+        queue: Stores the job's files; None if the source stores none.
+        lease: The job's.
         cancelled: Set when the job is taken back.
+        full_seconds: How long storing is tried while the store is full.
     """
 
     def __init__(
-        self, source: JobSource, assignment: Assignment, cancelled: threading.Event
+        self,
+        source: JobSource,
+        queue: JobQueue | None,
+        lease: Lease,
+        cancelled: threading.Event,
+        *,
+        full_seconds: float = FULL_SECONDS,
     ) -> None:
         self._source = source
-        self._assignment = assignment
+        self._queue = queue
+        self._lease = lease
         self._cancelled = cancelled
+        self._full_seconds = full_seconds
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count()
         self._sending: Future[None] | None = None
@@ -180,31 +118,50 @@ class SourceClient:
     @property
     def has_media(self) -> bool:
         """Whether the source stores files."""
-        return self._source.media is not None
+        return self._queue is not None
 
     def put(self, path: Path) -> str:
-        """Store a file; its name."""
-        return self._call(self._media.put(self._assignment, path))
+        """Store a file, which must not change any more; its name there."""
+        media, job_id = self._store.media, self._lease.job.id
+        return self._call(
+            self._while_full(lambda: media.put(path, job_id=job_id, suffix=path.suffix))
+        )
 
     def fetch(self, name: str, directory: Path) -> Path:
-        """A file of the job, in a directory."""
-        return self._call(self._media.fetch(self._assignment, name, directory))
+        """A file of the job, in a directory; NotFound if there is none, or it is another job's."""
+        # Another job's file is looked for among this job's, where it is not found.
+        file = name.rpartition("/")[2]
+        target = directory / f"upload-{secrets.token_hex(4)}-{file}"  # it may be fetched twice
+        self._call(self._store.media.fetch(f"{self._lease.job.id}/{file}", target))
+        return target
 
     def fetch_windows(self, job_id: str, directory: Path) -> Path:
-        """The windows of an earlier job, in a directory."""
-        return self._call(self._media.fetch_windows(self._assignment, job_id, directory))
+        """Windows of an earlier job of the owner, in a directory; NotFound if there are none."""
+        gone = NotFound("earlier_job_gone", field="continue_from.job", value=brief(job_id))
+        if not re.fullmatch(JOB_ID, job_id):
+            raise gone
+        target = directory / f"earlier{WINDOWS_SUFFIX}"
+        try:
+            earlier = self._call(self._store.get(job_id))
+            if earlier.owner != self._lease.submission.owner or not windows_of(earlier):
+                raise gone
+            self._call(self._store.media.fetch(earlier.output["windows"], target))
+        except NotFound as error:  # the store's own sentence is about uploads
+            raise gone from error
+        return target
 
     def send_fragment(self, fragment: Fragment) -> None:
         """Send a fragment once the one before has been sent, and do not wait for it."""
         for part in fragment.split(MAX_FRAGMENT_BYTES):
             self.wait_until_sent()
-            sending = self._source.add_fragment(self._assignment, part, next(self._numbers))
-            self._sending = asyncio.run_coroutine_threadsafe(sending, self._loop)
+            self._sending = asyncio.run_coroutine_threadsafe(
+                self._send(part, next(self._numbers)), self._loop
+            )
 
-    def end_stream(self, facts: Mapping[str, Any]) -> None:
-        """Send the record that follows the last fragment."""
+    def send_record(self, record: Mapping[str, Any]) -> None:
+        """Send what follows the last fragment."""
         self.wait_until_sent()
-        self._call(self._source.end_stream(self._assignment, facts))
+        self._call(self._source.add_piece(self._lease, record))
 
     def wait_until_sent(self) -> None:
         """Wait for the last fragment; errors of sending it are raised here."""
@@ -218,11 +175,39 @@ class SourceClient:
             self._sending.cancel()
 
     @property
-    def _media(self) -> JobMedia:
-        media = self._source.media
-        if media is None:
+    def _store(self) -> JobQueue:
+        if self._queue is None:
             raise ValueError("this source stores no files")
-        return media
+        return self._queue
+
+    async def _send(self, part: Fragment, number: int) -> None:
+        place = {"segment": number, "start": part.first / FPS, "frames": part.num_frames}
+
+        async def add() -> bool:
+            if self._queue is None:
+                video = {"video_base64": base64.b64encode(part.content).decode("ascii")}
+            else:
+                job_id = self._lease.job.id
+                name = await self._queue.media.put(part.content, job_id=job_id, suffix=".mp4")
+                video = {"video": name}
+            return await self._source.add_piece(self._lease, {**place, **video})
+
+        if not await self._while_full(add):
+            raise Cancelled
+
+    async def _while_full(self, store: Callable[[], Awaitable[Result]]) -> Result:
+        """Store something, again and again while the store is full: nothing was changed then."""
+
+        def check(error: QueueUnavailable, _: float) -> None:
+            if error.key != "queue_full":
+                raise error
+
+        return await retry_async(
+            store,
+            on=QueueUnavailable,
+            delays=backoff(PAUSE_SECONDS, PAUSE_SECONDS, seconds=self._full_seconds),
+            on_retry=check,
+        )
 
     def _call(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         return self._wait(asyncio.run_coroutine_threadsafe(coroutine, self._loop))

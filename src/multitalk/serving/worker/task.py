@@ -33,8 +33,9 @@ from multitalk.schema import (
     parse_s3_config,
     wanted_locale,
 )
-from multitalk.serving.queue.records import WINDOWS_SUFFIX, Outcome
-from multitalk.serving.worker.source import Assignment, SourceClient
+from multitalk.serving.queue import Lease, Outcome, Submission
+from multitalk.serving.queue.records import WINDOWS_SUFFIX
+from multitalk.serving.worker.source import SourceClient
 from multitalk.settings import Settings
 from multitalk.speech.captions import write_captions
 
@@ -45,9 +46,9 @@ class Task:
     """The work on one job.
 
     Args:
-        assignment: The job.
+        lease: The job's.
         settings: The operator's limits and places, with the job's own deadline.
-        client: Of the job's source.
+        client: Of the job's source; None: the video goes where the request asks.
         on_progress: Called from the engine's thread.
         cancelled: Set it to stop the work.
 
@@ -58,16 +59,17 @@ class Task:
 
     def __init__(
         self,
-        assignment: Assignment,
+        lease: Lease,
         settings: Settings,
-        client: SourceClient,
+        client: SourceClient | None,
         *,
         on_progress: Callable[[Progress], None],
         cancelled: threading.Event,
     ) -> None:
         self.engine_broke = False
         self.setback: DiskUnusable | QueueUnavailable | None = None
-        self._assignment = assignment
+        self._submission = lease.submission
+        self._job_id = lease.job.id
         self._settings = settings
         self._client = client
         self._on_progress = on_progress
@@ -79,7 +81,7 @@ class Task:
             with job_context(
                 engine,
                 self._settings,
-                job_id=self._assignment.job_id,
+                job_id=self._job_id,
                 on_progress=self._on_progress,
                 cancelled=self._cancelled,
             ) as context:
@@ -91,63 +93,55 @@ class Task:
             self.engine_broke = isinstance(error, EngineBroken)
             if isinstance(error, DiskUnusable | QueueUnavailable):
                 self.setback = error
-            return self.failure(error)
-
-    def failure(self, error: MultiTalkError) -> Outcome:
-        """The outcome of a job that failed."""
-        late = isinstance(error, DeadlineExceeded)
-        reply = ErrorReply.of(error, wanted_locale(self._assignment.input)).reply()
-        return Outcome(
-            status=JobStatus.TIMED_OUT if late else JobStatus.FAILED,
-            error=str(reply.pop("error")),
-            output=reply,
-        )
+            return failure_of(error, self._submission)
 
     def _output(self, context: JobContext) -> Mapping[str, Any]:
-        request = parse_request(self._assignment.input, settings=self._settings)
-        bucket = parse_s3_config(self._assignment.s3_config, settings=self._settings)
-        if not self._client.has_media:
-            if self._assignment.is_streamed:
-                run(request, context, StreamSink(self._client))
+        request = parse_request(self._submission.input, settings=self._settings)
+        bucket = parse_s3_config(self._submission.s3_config, settings=self._settings)
+        client = self._client
+        if client is None or not client.has_media:
+            if client is not None and self._submission.stream:
+                run(request, context, StreamSink(client))
                 return {}
             return run(request, context, self._delivery(request, bucket)).reply()
         directory = context.directory
-        context = replace(context, fetch_upload=lambda name: self._client.fetch(name, directory))
-        reuse = self._reuse(request, directory)
+        context = replace(context, fetch_upload=lambda name: client.fetch(name, directory))
+        reuse = self._reuse(request, client, directory)
         if bucket is not None and request.delivery.type == "auto":
             # Whoever brings a bucket wants the video there.
             request = request.model_copy(update={"delivery": Delivery(type="bucket")})
-        talk = run(request, context, self._sink(request, bucket), reuse=reuse)
-        return self._with_windows(talk.reply(), reuse)
+        talk = run(request, context, self._sink(request, client, bucket), reuse=reuse)
+        return self._with_windows(talk.reply(), client, reuse)
 
-    def _sink(self, request: TalkRequest, bucket: Bucket | None) -> VideoSink:
+    def _sink(self, request: TalkRequest, client: SourceClient, bucket: Bucket | None) -> VideoSink:
         if request.delivery.type in ("bucket", "volume"):
             return self._delivery(request, bucket)
         limit = self._settings.max_reply_bytes if request.delivery.type == "base64" else None
-        is_streamed = self._assignment.is_streamed
-        return MediaStoreSink(self._client, max_bytes=limit, is_streamed=is_streamed)
+        return MediaStoreSink(client, max_bytes=limit, is_streamed=self._submission.stream)
 
     def _delivery(self, request: TalkRequest, bucket: Bucket | None) -> DeliverySink:
         return DeliverySink(
             request.delivery,
             self._settings,
-            self._assignment.job_id,
+            self._job_id,
             bucket=bucket,
             locale=request.locale,
         )
 
-    def _reuse(self, request: TalkRequest, directory: Path) -> Reuse:
+    def _reuse(self, request: TalkRequest, client: SourceClient, directory: Path) -> Reuse:
         """Files of the windows that the request names, and of this talk's own."""
         reuse, limit = NO_REUSE, self._settings.kept_window_bytes
         if limit:
             save_to = directory / f"windows{WINDOWS_SUFFIX}"
             reuse = Reuse(save_to=save_to, max_bytes=limit)
         if request.continue_from is not None:
-            earlier = self._client.fetch_windows(request.continue_from.job, directory)
+            earlier = client.fetch_windows(request.continue_from.job, directory)
             reuse = replace(reuse, earlier=earlier)
         return reuse
 
-    def _with_windows(self, reply: Mapping[str, Any], reuse: Reuse) -> Mapping[str, Any]:
+    def _with_windows(
+        self, reply: Mapping[str, Any], client: SourceClient, reuse: Reuse
+    ) -> Mapping[str, Any]:
         """The reply with the talk's windows, in the media store, where the engine saved any.
 
         A store that is full is no reason to lose the video.
@@ -155,11 +149,21 @@ class Task:
         if reuse.save_to is None or "window_ends" not in reply:
             return reply
         try:
-            return {**reply, "windows": self._client.put(reuse.save_to)}
+            return {**reply, "windows": client.put(reuse.save_to)}
         except QueueUnavailable as error:
-            job_id = self._assignment.job_id
-            logger.warning("job %s: its windows are not kept: %s", job_id, error)
+            logger.warning("job %s: its windows are not kept: %s", self._job_id, error)
             return {name: value for name, value in reply.items() if name != "window_ends"}
+
+
+def failure_of(error: MultiTalkError, submission: Submission) -> Outcome:
+    """The outcome of a job that failed."""
+    late = isinstance(error, DeadlineExceeded)
+    reply = ErrorReply.of(error, wanted_locale(submission.input)).reply()
+    return Outcome(
+        status=JobStatus.TIMED_OUT if late else JobStatus.FAILED,
+        error=str(reply.pop("error")),
+        output=reply,
+    )
 
 
 class MediaStoreSink(VideoSink):
@@ -216,7 +220,7 @@ class StreamSink(VideoSink):
 
     @override
     def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
-        self._client.end_stream({"status": "success", **talk.facts()})
+        self._client.send_record({"status": "success", **talk.facts()})
         return talk
 
     @override
