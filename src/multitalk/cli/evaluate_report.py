@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import typer
-from rich.box import SIMPLE_HEAD as PLAIN
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
-from rich.table import Column, Table
-from rich.text import Text
 
 from multitalk.cli.console import EXIT_REQUEST_ERROR, EXIT_VERDICT_FAILED, EXIT_WORKER_ERROR
 from multitalk.errors import MultiTalkError, WorkerError
 
 if TYPE_CHECKING:
-    from multitalk.evaluation import Report
+    from rich.table import Table
+
+    from multitalk.evaluation import Comparison, Figure, Report
 
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")  # of videos in a folder
@@ -108,10 +104,6 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
-if TYPE_CHECKING:
-    from multitalk.evaluation import Comparison, Figure, Report
-
-
 WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; most have one
 FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
 DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
@@ -126,6 +118,10 @@ COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 @contextmanager
 def watching(num_videos: int, judge: Callable[..., "Report"]) -> Iterator[Judge]:
     """The judge, with a bar on stderr that follows it; silent where nobody watches."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("", total=num_videos)
@@ -176,9 +172,12 @@ def _figures_table(
     names: Sequence[str],
     rows: Sequence[Sequence["Figure"]],
     means: Sequence["Figure"],
-) -> Table:
+) -> "Table":
     """A row of figures for each video, and their means; the verdicts, if any, before them."""
-    table = Table(Column("video", overflow="fold"), box=PLAIN, padding=(0, 1, 0, 0))
+    from rich.text import Text
+
+    table = _empty_table()
+    table.add_column("video", overflow="fold")
     columns: list[list[Text | str]] = [[] for _ in names]
     share: list[str] = []
     if verdicts is not None:
@@ -199,8 +198,12 @@ def _figures_table(
 
 def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> None:
     """One row for each figure, with both videos' values and which is better; the two verdicts."""
+    from rich.text import Text
+
     names = _names([one.video for one in verdicts])
-    table = Table(Column("figure", no_wrap=True), "speaker", box=PLAIN, padding=(0, 1, 0, 0))
+    table = _empty_table()
+    table.add_column("figure", no_wrap=True)
+    table.add_column("speaker")
     for name in names:
         table.add_column(Text(name), justify="right", overflow="fold")
     table.add_column("unit")
@@ -220,7 +223,9 @@ def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> 
 
 
 def _print_figures(report: "Report") -> None:
-    table = Table(Column("figure", no_wrap=True), "speaker", box=PLAIN, padding=(0, 1, 0, 0))
+    table = _empty_table()
+    table.add_column("figure", no_wrap=True)
+    table.add_column("speaker")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit")
     table.add_column("filmed\npeople", justify="right", no_wrap=True)
@@ -238,8 +243,17 @@ def _names(videos: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(video) for video in videos]
 
 
-def _print_table(table: Table) -> None:
+def _empty_table() -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
+def _print_table(table: "Table") -> None:
     """On stdout; where that is no window, lines may be long."""
+    from rich.console import Console
+
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
