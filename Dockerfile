@@ -6,7 +6,7 @@
 #
 # Both stand on the same base. A CUDA base would not help: PyTorch's wheels bring CUDA and cuDNN
 # along, and the driver is the host's. Packages, weights and our code are layers of their own, so
-# that a new release of ours moves a few MB.
+# that a new release of this project moves a few MB.
 ARG BASE=python:3.11.13-slim-bookworm
 
 # What the warp engine and the worker need ---------------------------------------------------------

@@ -16,7 +16,7 @@ endif
 need_python = $(or $(PYTHON),false) $(call fits,$1) || { echo "Python 3.$1 or newer$(if $(UV),, with venv and pip) is needed$2: \
 	$(or $(PYTHON),whatever is on the PATH) is not that. Get it: apt install python3-venv, brew install python, \
 	or uv python install; or name one: make PYTHON=/path/to/python3"; exit 1; }
-# Where PYTHON=... names another one than an environment was made with, that is made anew.
+# Where PYTHON=... names another one than an environment was made with, that is made again.
 WHICH := import sys; print(sys.version_info[:2], sys.base_prefix)
 another = $(if $(filter file,$(origin PYTHON)),,$(shell test ! -x $1/bin/python || \
 	test "$$($(PYTHON) -c '$(WHICH)')" = "$$($1/bin/python -c '$(WHICH)')" || echo another-python))
@@ -33,21 +33,21 @@ install = $(if $(UV),$(INSTALL_UV),$(INSTALL_PIP)) --constraint constraints.txt
 TORCH ?= torch==2.13.0
 TORCH_INDEX = $(if $(filter file,$(origin TORCH)),$$(.venv-diffusion/bin/python tools/torch_index.py))
 TORCH_TESTS := tests/parity tests/engines/diffusion
-DOOR_TESTS := tests/serving tests/queue tests/api
+SERVING_TESTS := tests/serving tests/queue tests/api
 PAGE_TESTS := tests/web
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
 
 # Several processes test at once: threads of one that wait for each other take time from the others
-test-parts test-doors test-page test-diffusion test-newest test-arm: export OMP_NUM_THREADS := 1
-test-parts test-doors test-page test-diffusion test-newest test-arm: export OPENBLAS_NUM_THREADS := 1
+test-units test-serving test-page test-diffusion test-newest test-arm: export OMP_NUM_THREADS := 1
+test-units test-serving test-page test-diffusion test-newest test-arm: export OPENBLAS_NUM_THREADS := 1
 
 # What is imported is compiled once, not by each of a test's processes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-parts test-doors test-page test-diffusion test-newest test-arm check format serve bench rehearse prove-gpu fuzz clean
+.PHONY: another-python help demo test test-core test-units test-serving test-page test-diffusion test-newest test-arm check format serve bench rehearse prove-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -80,13 +80,13 @@ demo: .venv/.base  ## a real portrait speaks a Korean and an English sentence: o
 
 test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
-test-core: test-doors test-page test-parts  ## everything but the diffusion engine's tests
+test-core: test-serving test-page test-units  ## everything but the diffusion engine's tests
 
-test-parts: .venv/.dev  ## the parts, each by itself
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(DOOR_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
+test-units: .venv/.dev  ## everything that needs no server or worker
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
 
-test-doors: .venv/.dev  ## worker, queue and server, as processes that wait for one another
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(DOOR_TESTS)
+test-serving: .venv/.dev  ## worker, queue and server, in processes
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(SERVING_TESTS)
 
 test-page: .venv/.dev  ## the web page, in one server and a browser
 	@$(BIN)/python -m pytest --maxfail 3 $(PAGE_TESTS)
@@ -126,7 +126,7 @@ bench: .venv/.base  ## speed and memory of the CPU engine, one row each for docs
 rehearse: .venv-diffusion/.ready  ## the diffusion engine at its real size without a GPU: five minutes, 3 GB of disk
 	@.venv-diffusion/bin/python benchmarks/rehearse.py
 
-# What a machine with PyTorch and transformers lacks. Compressed anew: wheels are half as large again
+# What a machine with PyTorch and transformers lacks. Recompressed: wheels are half as large again
 GPU_PACKAGES := av diffusers pydantic pydantic-core annotated-types typing-inspection
 GPU_PYTHON ?= 3.12
 for_the_gpu = --target out/prove-gpu/site --no-deps --only-binary :all: --python-version $(GPU_PYTHON) \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a container of ours does. The first argument is its role:
+# The entry point of the container image. The first argument is its role:
 #
 #   worker                        RunPod's worker (the default); further arguments go to handler.py
 #   serve                         the HTTP API with its page, queue and worker (docs/self-hosting.md)
@@ -107,7 +107,7 @@ note() {
     (umask 077 && set -C && echo "$*" >"$state") || fail "$state cannot be written by user $(id -u)"
 }
 
-# Reads it: $pid, $url. A link is none of ours, nor is anything but a number a process.
+# Reads it: $pid, $url. A link is ignored, and so is anything but a number.
 noted() {
     pid='' url=''
     if [ -f "$state" ] && [ ! -L "$state" ]; then read -r pid url <"$state" || true; fi
