@@ -70,8 +70,8 @@ def confine(
 
 def code_paths() -> tuple[Path, ...]:
     """Paths of Python and its packages, for a process that still has modules to import."""
-    places = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, "/lib", "/lib64", "/usr/lib"]
-    return tuple(Path(place) for place in dict.fromkeys(places) if place and Path(place).exists())
+    paths = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, "/lib", "/lib64", "/usr/lib"]
+    return tuple(Path(path) for path in dict.fromkeys(paths) if path and Path(path).exists())
 
 
 def _set_limits(limits: Limits) -> None:

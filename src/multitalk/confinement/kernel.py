@@ -161,19 +161,19 @@ def forbid_files(readable: Sequence[Path], writable: Sequence[Path]) -> bool:
     try:
         reading = _READ_FILE | _READ_DIR | _EXECUTE
         writing = reading | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
-        for places, allowed in ((readable, reading), (writable, writing)):
-            for place in places:
-                _allow(call, ruleset, place, allowed & rights)
+        for paths, allowed in ((readable, reading), (writable, writing)):
+            for path in paths:
+                _allow(call, ruleset, path, allowed & rights)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         return bool(call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0)) == 0)
     finally:
         os.close(ruleset)
 
 
-def _allow(call: "ctypes._NamedFuncPointer", ruleset: int, place: Path, allowed: int) -> None:
-    if not place.is_dir():
+def _allow(call: "ctypes._NamedFuncPointer", ruleset: int, path: Path, allowed: int) -> None:
+    if not path.is_dir():
         allowed &= _READ_FILE | _WRITE_FILE | _EXECUTE | _TRUNCATE
-    descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         rule = ctypes.create_string_buffer(struct.pack("=Qi", allowed, descriptor))
         done = call(
@@ -186,4 +186,4 @@ def _allow(call: "ctypes._NamedFuncPointer", ruleset: int, place: Path, allowed:
     finally:
         os.close(descriptor)
     if done != 0:
-        raise OSError(ctypes.get_errno(), f"Landlock takes no rule for {place}")
+        raise OSError(ctypes.get_errno(), f"Landlock takes no rule for {path}")

@@ -70,15 +70,15 @@ def start_confined(
     Raises:
         OSError: It cannot be started.
     """
-    paths = [str(Path(place).absolute()) for place in sys.path]
+    paths = [str(Path(path).absolute()) for path in sys.path]
     pipe = subprocess.PIPE if control is None else subprocess.DEVNULL
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-I", "-c", _START, json.dumps(paths), module, *arguments],
         stdin=subprocess.PIPE if control is None else control.fileno(),
         stdout=pipe,
         stderr=pipe,
-        env={**kept, **(environment or {})},
+        env={**environ, **(environment or {})},
         cwd="/",
         start_new_session=True,  # no terminal, and Ctrl-C is the parent's to handle
         bufsize=0,

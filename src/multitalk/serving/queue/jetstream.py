@@ -77,26 +77,26 @@ class JetStreamQueue(JobQueue):
         # what each job needs, then the job
         owner, number = submissions[0].owner, len(submissions)
         with translate_errors():
-            kept = [await self._find_submitted(submission) for submission in submissions]
-        new = kept.count(None)
+            existing = [await self._find_submitted(submission) for submission in submissions]
+        new = existing.count(None)
         transitions.check_waiting_limit(
             self._waiting_count(owner) + self._arriving[owner], new, max_waiting
         )
         self._arriving[owner] += number
         try:
-            return await self._store_all(submissions, kept)
+            return await self._store_all(submissions, existing)
         finally:
             self._arriving[owner] -= number
 
     async def _store_all(
-        self, submissions: Sequence[Submission], kept: list[Job | None]
+        self, submissions: Sequence[Submission], existing: list[Job | None]
     ) -> list[Job]:
         now = self.config.clock()
         jobs = [
             job or await self._with_reserved_id(transitions.accept(submission, now))
-            for job, submission in zip(kept, submissions, strict=True)
+            for job, submission in zip(existing, submissions, strict=True)
         ]
-        new = [number for number, job in enumerate(kept) if job is None]
+        new = [number for number, job in enumerate(existing) if job is None]
         stored: list[tuple[Job, int]] = []
         try:
             for number in new:
@@ -151,10 +151,10 @@ class JetStreamQueue(JobQueue):
             try:
                 revision = await self._store.state.create(job.id, job.to_json().encode())
             except KeyWrongLastSequenceError as error:
-                kept = await self._find(job.id)
-                if job.idempotency_key is None or kept is None:
+                existing = await self._find(job.id)
+                if job.idempotency_key is None or existing is None:
                     raise Conflict("job_key_reused") from error
-                return transitions.check_same_request(kept, submission), None
+                return transitions.check_same_request(existing, submission), None
         self._cache.store(job, revision)
         return job, revision
 

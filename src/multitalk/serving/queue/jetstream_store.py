@@ -365,8 +365,8 @@ class JobCache:
 
     def ended(self, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Ended jobs, as `JobQueue.ended`."""
-        gone = [number for number, job_id in self._ends.items() if job_id not in self._jobs]
-        for number in gone:
+        deleted = [number for number, job_id in self._ends.items() if job_id not in self._jobs]
+        for number in deleted:
             del self._ends[number]
         found = ((number, job_id) for number, job_id in self._ends.items() if number > after)
         return list(itertools.islice(found, limit))

@@ -79,13 +79,13 @@ class SqliteQueue(JobQueue):
         now = self.config.clock()
 
         def insert(db: sqlite3.Connection) -> list[Job]:
-            kept = [find_submitted(db, submission) for submission in submissions]
+            existing = [find_submitted(db, submission) for submission in submissions]
             transitions.check_waiting_limit(
-                waiting_count(db, submissions[0].owner), kept.count(None), max_waiting
+                waiting_count(db, submissions[0].owner), existing.count(None), max_waiting
             )
             return [
                 job or insert_job(db, transitions.accept(submission, now), submission)
-                for job, submission in zip(kept, submissions, strict=True)
+                for job, submission in zip(existing, submissions, strict=True)
             ]
 
         jobs = await self._connection.write(insert, is_new=True)
