@@ -1,1 +1,1 @@
-"""The engines: each turns a scene into frames, and none knows another."""
+"""The engines: each renders a scene as frames; they do not import each other."""

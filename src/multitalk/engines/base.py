@@ -1,4 +1,4 @@
-"""What an engine is given and what it gives back: the one seam between jobs and rendering."""
+"""The engine protocol: scenes and options in, chunks of frames out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from multitalk.schema import Quality
 
 @dataclass(frozen=True)
 class Speaker:
-    """One person of the scene: a name, a voice and, where the caller gave one, a place.
+    """One person of the scene.
 
     Attributes:
         name: The caller's name for the speaker, such as `person1`.
-        speech: Samples [S]; every speaker of a scene has the same S (silence where one waits).
-        box: Where this person's face is in the portrait, or None to take faces left to right.
+        speech: Samples [S]; S is the same for all speakers of a scene, with silence in between.
+        box: Of this person's face in the portrait, pixels; None to assign faces left to right.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Speaker:
 
 
 class Footage(Protocol):
-    """A moving source. It can be pickled: each process that shares a talk reads it for itself."""
+    """A video source. Picklable: each process that shares a talk reads it itself."""
 
     def at(self, frame: int) -> Portrait:
-        """What is seen at a frame of the talk; past its end, the last that was seen.
+        """The picture at a frame of the talk; past its end, the last one.
 
-        Cheap where frames are asked for in order; each may have a size of its own.
+        Fast for frames in order; sizes may vary.
 
         Raises:
-            RequestError: It turns out to be damaged or too large.
+            RequestError: The video is damaged or too large.
         """
         ...
 
@@ -48,11 +48,11 @@ class Scene:
     """What to render.
 
     Attributes:
-        portrait: The still picture, RGB uint8 [H, W, 3]; with footage, what is seen at frame 0.
+        portrait: RGB uint8 [H, W, 3]; with footage, its first frame.
         speakers: In the caller's order, at least one.
         prompt: What the video shows.
-        num_frames: Length of the talk T = ceil(S / 640), at 25 frames a second.
-        footage: The moving source, where the portrait is of one; only for an engine that takes it.
+        num_frames: Length of the talk, T = ceil(S / 640), at 25 fps.
+        footage: The video source, only for an engine that `takes_footage`.
     """
 
     portrait: Portrait
@@ -64,15 +64,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class Reuse:
-    """Windows of talks in files, which only a generative engine has.
+    """Saved windows of talks, only for a generative engine.
 
     Attributes:
-        save_to: A new file for this talk's windows; None where they are not kept.
-        max_bytes: Of what is saved.
-        earlier: The file of an earlier talk that this one begins with; None without.
-        windows: How many windows of it.
-        picture: Digest of the portrait's file; an earlier talk must have had the same.
-        voices: Digest of the voices, likewise.
+        save_to: A new file for this talk's windows; None to save none.
+        max_bytes: Limit of that file.
+        earlier: The file of an earlier talk that this one continues; None without.
+        windows: Number of its windows to reuse.
+        picture: Digest of the portrait's file; the earlier talk must have the same.
+        voices: Digest of the voices; the earlier talk must have the same.
     """
 
     save_to: Path | None = None
@@ -88,12 +88,10 @@ NO_REUSE = Reuse()
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How to render. An engine ignores what its kind cannot do.
+    """How to render. An engine ignores options of other kinds of engine.
 
-    `motion` is how lively people move, 0..1.5; 1 as filmed speakers do.
-
-    The steps, the scales, the shift and the negative prompt are None where the caller does not
-    state them: they are the profile's then. So is the resolution, which is then the engine's own.
+    `motion` scales people's movement, 0..1.5; 1 as filmed speakers. None is the profile's value
+    (steps, scales, shift, negative prompt) or the engine's default (resolution).
     """
 
     seed: int
@@ -112,13 +110,13 @@ class RenderOptions:
 
 @dataclass(frozen=True)
 class FrameChunk:
-    """A piece of the talk.
+    """Consecutive frames of the talk.
 
     Attributes:
-        frames: RGB uint8 [T, H, W, 3]; H and W are even and the same for the whole talk.
-        first: Index of `frames[0]` in the talk; chunks come in order and without gaps.
-        notices: What became known while this chunk was made.
-        is_saved: Its window is in the file of `Reuse.save_to`, and so are those before.
+        frames: RGB uint8 [T, H, W, 3]; H and W are even and constant over the talk.
+        first: Index of `frames[0]` in the talk; chunks are in order and without gaps.
+        notices: New notices for the caller.
+        is_saved: Whether its window and all earlier ones are in the file of `Reuse.save_to`.
     """
 
     frames: NDArray[np.uint8]
@@ -127,12 +125,12 @@ class FrameChunk:
     is_saved: bool = False
 
 
-# Told how much of a talk is done, in frames' worth of work. What it raises ends the talk.
+# Progress callback: work done, in frames. An exception that it raises ends the talk.
 Watch = Callable[[float], None]
 
 
 def unwatched(done: float) -> None:
-    """A `Watch` for talks that nobody waits for."""
+    """A `Watch` that does nothing."""
 
 
 class Engine(Protocol):
@@ -140,19 +138,19 @@ class Engine(Protocol):
 
     name: ClassVar[str]
 
-    #: Whether looks can be traded for speed by `RenderOptions.quality`.
+    #: Whether it supports `RenderOptions.quality`.
     takes_quality: ClassVar[bool]
 
     @property
     def takes_footage(self) -> bool:
-        """Whether a scene may have a moving source in the portrait's place."""
+        """Whether a scene may have footage."""
         ...
 
     def check(self, options: RenderOptions) -> None:
-        """Refuse at once what would be refused when rendering begins.
+        """Reject options that `render` would reject.
 
         Raises:
-            InvalidRequest: There is no such profile here, or no talk begins with an earlier one.
+            InvalidRequest: An unknown profile, or an earlier talk that cannot be continued.
         """
         ...
 
@@ -162,15 +160,14 @@ class Engine(Protocol):
         Args:
             scene: What to render.
             options: How to render.
-            watch: Called before each piece of work that takes a while, such as a denoising step,
-                from the thread that asks for the next chunk. Never told less than before, and
-                `scene.num_frames` at most.
+            watch: Called before each long step, such as a denoising step, in the thread that
+                requests the next chunk; never decreasing, at most `scene.num_frames`.
 
         Raises:
-            NoFaceFound: The engine needs a face for each speaker and did not find it.
+            NoFaceFound: The engine needs a face per speaker and did not find one.
         """
         ...
 
     def close(self) -> None:
-        """Give back memory and devices, once or more often; a closed engine renders no more."""
+        """Release memory and devices; idempotent. A closed engine cannot render."""
         ...

@@ -1,1 +1,1 @@
-"""Where the faces are, and the plane geometry that moves them."""
+"""Face detection, landmarks, orientation and assignment."""

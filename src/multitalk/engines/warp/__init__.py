@@ -1,1 +1,1 @@
-"""The CPU engine: the photograph itself is moved. No downloads, no torch, real time."""
+"""The CPU engine: moves the photograph itself. No downloads, no torch, real time."""

@@ -1,4 +1,4 @@
-"""The warp engine: detect the faces, rig them, and draw each frame from the voices."""
+"""The warp engine: detects faces, rigs them and draws each frame from the voices."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from multitalk.engines.warp.gaze import directions_to_others
 from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.prompt_cues import mood_timeline, requests_acting
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
-from multitalk.engines.warp.renderer import HeadRenderer
+from multitalk.engines.warp.renderer import HeadRenderer, Pose
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
@@ -25,12 +25,12 @@ from multitalk.messages import Notice
 from multitalk.speech.pitch import stream_pitch
 from multitalk.speech.visemes import stream_visemes
 
-# The shorter and longer side that a resolution allows; pictures are never enlarged.
+# Maximum of the shorter and the longer side, pixels; pictures are never enlarged.
 SIDES = {"480p": (480, 832), "720p": (720, 1280)}
 DEFAULT_RESOLUTION = "720p"
 CHUNK_FRAMES = 12
-SMALL_FACE = 120  # pixels of face height below which the caller is told that lips look soft
-TURNED_FACE = 40.0  # degrees of yaw beyond which the caller is told that the mouth may look wrong
+SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft: a notice
+TURNED_FACE = 40.0  # degrees of yaw beyond which the mouth may look wrong: a notice
 
 
 class WarpEngine:
@@ -45,14 +45,14 @@ class WarpEngine:
         self._detector = self._open.enter_context(FaceDetector())
 
     def close(self) -> None:
-        """Give back the face detector. A closed engine renders no more, and may be closed again."""
+        """Release the face detector; idempotent."""
         self._open.close()
 
     def check(self, options: RenderOptions) -> None:
-        """Refuse to begin with an earlier talk; the diffusion engine's schedules have no effect.
+        """Reject the continuation of an earlier talk; other engines' options have no effect.
 
         Raises:
-            InvalidRequest: It has no windows, and renders a whole talk in seconds.
+            InvalidRequest: `options.reuse` continues a talk; this engine has no windows.
         """
         if options.reuse.windows:
             raise InvalidRequest("continue_not_taken", field="continue_from", engine=self.name)
@@ -61,8 +61,8 @@ class WarpEngine:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
-            NoFaceFound: No face, fewer faces than speakers, none in a box, or one too small or
-                turned too far.
+            NoFaceFound: No face, fewer faces than speakers, an empty box, or a face that is too
+                small or turned too far.
         """
         cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
         height, width = scene.portrait.shape[:2]
@@ -73,57 +73,70 @@ class WarpEngine:
         )
         faces = [face.scaled(scale) for face in assigned]
         quality = QUALITIES[options.quality]
-        # Small systems of equations: a second BLAS thread only gets in the encoder's way.
+        # Small linear systems: a second BLAS thread only competes with the encoder.
         with threadpool_limits(1, user_api="blas"):
             rigs = _rig_all(faces, picture, quality)
         renderers = [
             HeadRenderer(picture, rig, alone=not _overlaps(rig, rigs), quality=quality)
             for rig in rigs
         ]
-        moods = mood_timeline(scene.prompt)
-        heads = [rig.frame for rig in rigs]
-        animators = [
-            PoseAnimator(
-                rig,
-                seed=options.seed,
-                person=person,
-                moods=moods,
-                num_frames=scene.num_frames,
-                motion=options.motion,
-                others=directions_to_others(heads, person),
-            )
-            for person, rig in enumerate(rigs)
-        ]
-        voices = [
-            stream_visemes(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
-            for speaker in scene.speakers
-        ]
-        pitches = [
-            stream_pitch(speaker.speech, num_frames=scene.num_frames, chunk_frames=CHUNK_FRAMES)
-            for speaker in scene.speakers
-        ]
         notices = turned + tuple(_notices(scene, faces, len(found.faces), scale))
         first = 0
-        for tracks in zip(*voices, strict=True):
+        for poses in _poses(scene, options, rigs):
             watch(first)
-            length = len(tracks[0])
-            frames = np.empty((length, *picture.shape), np.uint8)
+            frames = np.empty((len(poses[0]), *picture.shape), np.uint8)
             frames[:] = picture
-            for person, (renderer, animator) in enumerate(zip(renderers, animators, strict=True)):
-                others = tracks[:person] + tracks[person + 1 :]
-                poses = animator.poses(tracks[person], pitch=next(pitches[person]), others=others)
-                for frame, pose in zip(frames, poses, strict=True):
+            for renderer, of_person in zip(renderers, poses, strict=True):
+                for frame, pose in zip(frames, of_person, strict=True):
                     renderer.draw(frame, pose)
             yield FrameChunk(frames, first, notices if first == 0 else ())
-            first += length
+            first += len(frames)
+
+
+def _poses(scene: Scene, options: RenderOptions, rigs: Sequence[Rig]) -> Iterator[list[list[Pose]]]:
+    """The poses of each person in each chunk of frames."""
+    moods = mood_timeline(scene.prompt)
+    heads = [rig.frame for rig in rigs]
+    animators = [
+        PoseAnimator(
+            rig,
+            seed=options.seed,
+            person=person,
+            moods=moods,
+            num_frames=scene.num_frames,
+            motion=options.motion,
+            others=directions_to_others(heads, person),
+        )
+        for person, rig in enumerate(rigs)
+    ]
+    count = scene.num_frames
+    voices = [
+        stream_visemes(speaker.speech, num_frames=count, chunk_frames=CHUNK_FRAMES)
+        for speaker in scene.speakers
+    ]
+    pitches = [
+        stream_pitch(speaker.speech, num_frames=count, chunk_frames=CHUNK_FRAMES)
+        for speaker in scene.speakers
+    ]
+    for tracks in zip(*voices, strict=True):
+        yield [
+            list(
+                animator.poses(
+                    tracks[person],
+                    pitch=next(pitches[person]),
+                    others=tracks[:person] + tracks[person + 1 :],
+                )
+            )
+            for person, animator in enumerate(animators)
+        ]
 
 
 def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[np.uint8], float]:
-    """Bring a portrait to the size that is rendered.
+    """Scale a portrait to the rendered size.
 
     Returns:
-        RGB uint8 [H, W, 3] with H and W even, no larger than the resolution allows, and how many
-        of its pixels one pixel of the portrait became.
+        RGB uint8 [H, W, 3] with even H and W, within the resolution, and its pixels per pixel of
+        the portrait.
     """
     return fit_within(portrait, *SIDES[resolution])
 
@@ -131,7 +144,7 @@ def fit_picture(portrait: NDArray[np.uint8], resolution: str) -> tuple[NDArray[n
 def fit_within(
     portrait: NDArray[np.uint8], short: int, long: int
 ) -> tuple[NDArray[np.uint8], float]:
-    """`fit_picture` for a shorter and a longer side of at most so many pixels."""
+    """`fit_picture` for maxima of the shorter and the longer side, pixels."""
     height, width = portrait.shape[:2]
     scale = min(1.0, short / min(height, width), long / max(height, width))
     if scale < 1:
@@ -185,7 +198,7 @@ def _notices(
 
 
 def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:
-    """What the caller should know of a speaker's face, `scale` times as large as it was sent."""
+    """Notices about a speaker's face in a picture scaled by `scale`."""
     if face.height < SMALL_FACE:
         facts: dict[str, object] = {
             "height": face.height / scale,
