@@ -134,6 +134,14 @@ PricePerHourOption = Annotated[
         callback=is_number,
     ),
 ]
+LiveSessionsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Live sessions at once; what the processor carries if left out.",
+        metavar="NUMBER",
+        min=0,
+    ),
+]
 CurrencyOption = Annotated[str, typer.Option(help="Of the price.", metavar="NAME")]
 
 
@@ -152,6 +160,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     quota: QuotaOption = 20.0,
     price_per_hour: PricePerHourOption = None,
     currency: CurrencyOption = "USD",
+    live_sessions: LiveSessionsOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
     """Serve a web page and an HTTP API, with a worker that renders.
@@ -203,6 +212,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
                 ),
                 price_per_hour=price_per_hour,
                 currency=currency,
+                live_sessions=live_sessions,
             ),
             settings,
             port=port,
@@ -260,7 +270,7 @@ def list_keys(data: DataOption = None) -> None:
     """List keys: id, when made, name."""
     with _answering_keys():
         place = _directory(data, Settings.from_env())
-        listed = open_keys(place).records()
+        listed = open_keys(place).listed()
         for key in listed:
             typer.echo(f"{key.id}  {key.created}  {_printable(key.name)}")
         if not listed:

@@ -3,18 +3,18 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, params
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
-from multitalk.errors import Cancelled, NotFound
+from multitalk.errors import NotFound
 from multitalk.messages import Locale
 from multitalk.schema.validation import brief
 from multitalk.serving.api.config import ServeConfig
@@ -26,6 +26,7 @@ from multitalk.serving.api.request_body import MemoryBudget
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import ShutdownState
+from multitalk.serving.live.sessions import LiveSessions
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
 from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
@@ -35,10 +36,7 @@ from multitalk.settings import Settings
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 SERVICE_TEXTS_AT_ONCE = 2
 SMALL_PICTURES_AT_ONCE = 4
-DISCONNECT_CHECK_SECONDS = 0.5
 MAX_DIGITS = 14  # of a number in a query
-
-Answer = TypeVar("Answer")
 
 
 def _one_parser() -> ThreadPoolExecutor:
@@ -63,6 +61,7 @@ class Server:
         secret: From which the secrets of webhooks are derived.
         shutdown: Whether the server shuts down.
         sandbox: Processes that decode what clients sent.
+        live: Live sessions.
         own_workers: Ids of the workers that this server has started.
         clock: Seconds since 1970.
         voices: The lists of voices that were made last, with when and in which locale.
@@ -86,6 +85,7 @@ class Server:
     secret: bytes
     shutdown: ShutdownState
     sandbox: SandboxPool
+    live: LiveSessions
     own_workers: set[str] = field(default_factory=set)
     clock: Callable[[], float] = field(default=time.time)
     voices: dict[Locale, tuple[float, dict[str, Any]]] = field(default_factory=dict)
@@ -238,23 +238,3 @@ async def ask_about_picture(
         field=field,
         readable=[path],
     )
-
-
-async def cancel_on_disconnect(request: Request, work: Awaitable[Answer]) -> Answer:
-    """Await work, and cancel it when the client disconnects.
-
-    Raises:
-        Cancelled: The client has disconnected.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=DISCONNECT_CHECK_SECONDS)
-            if not task.done() and await request.is_disconnected():
-                raise Cancelled
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # retrieved: it may have failed just as the client left

@@ -1,11 +1,13 @@
-"""Figures for Prometheus, at `/metrics`."""
+"""What Prometheus reads at `/metrics`."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from multitalk.serving.live.sessions import LiveSessions
 from multitalk.serving.queue import Counts, WorkerRecord
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
-REAL_TIME_FACTORS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0)
+PACES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0)
 
 
 class Metrics:
@@ -38,11 +40,14 @@ class Metrics:
             ("state",),
             registry=self._registry,
         )
-        self._real_time_factors = Histogram(
+        self._live = Gauge(
+            "multitalk_live_sessions", "Live sessions that are open", registry=self._registry
+        )
+        self._paces = Histogram(
             "multitalk_pace",
             "Seconds of work for a second of finished talk",
             ("engine",),
-            buckets=REAL_TIME_FACTORS,
+            buckets=PACES,
             registry=self._registry,
         )
         self._webhooks = Counter(
@@ -57,9 +62,13 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def real_time_factor(self, engine: str, factor: float) -> None:
-        """Record the seconds of work for a second of talk."""
-        self._real_time_factors.labels(engine).observe(factor)
+    def pace(self, engine: str, ratio: float) -> None:
+        """Note how long a talk took, in its own length."""
+        self._paces.labels(engine).observe(ratio)
+
+    def follow_live(self, sessions: LiveSessions) -> None:
+        """Report how many live sessions are open."""
+        self._live.set_function(lambda: sessions.count)
 
     def webhook(self, result: str) -> None:
         """Count a try: `delivered`, `failed` or `given_up`."""

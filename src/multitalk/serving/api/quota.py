@@ -1,8 +1,8 @@
-"""Limits of storage: the free space of the disk, and a quota for each key.
+"""How much is stored: no more than the disk has room for, and no more for one key than its quota.
 
-A key's uploads count, and of each of its jobs the body and the files: uploads, fragments, video. A
-video is made after its job was admitted, so running jobs may exceed the quota; then no further job
-is admitted.
+Counted are a key's uploads, and of each of its jobs what was sent and the files: copies of uploads,
+pieces of the video, the video. A video is made after its job was let in, so a key may get above its
+quota by those under way; then it is let in no more.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import JobQueue
 
 GIGABYTE = 10**9
-LOOK_BYTES = 8 * 2**20  # of an upload between checks of the disk
-NEAR = 0.8  # share of the quota above which it is counted more often
-SECONDS, SECONDS_NEAR = 60.0, 5.0  # for which a count is valid
+LOOK_BYTES = 8 * 2**20  # of an upload that comes in: how often the disk is looked at meanwhile
+NEAR = 0.8  # of the quota: from there on it is counted more often
+SECONDS, SECONDS_NEAR = 60.0, 5.0  # for which a count is used
 
 
 @dataclass
 class _Count:
-    """Bytes that a key has stored, with those since the count, and when the count expires."""
+    """What a key has stored, in bytes: counted, and come since; and until when that is used."""
 
     num_bytes: int
     until: float
 
 
 class StorageQuota:
-    """The disk of one server, and the quotas of its keys.
+    """The disk of one server, and the shares of its keys.
 
     Args:
-        directory: The server's.
-        queue: Of the jobs.
-        uploads: Uploaded files.
-        quota: Bytes for each key; None: no limit. Without keys there is no quota.
+        directory: Of the server.
+        queue: Where jobs are.
+        uploads: Files that came ahead of their jobs.
+        quota: Bytes for each key; None: no limit. Who needs no key has none.
         clock: Seconds that only go forward.
     """
 
@@ -59,12 +59,12 @@ class StorageQuota:
         self._quota = quota
         self._clock = clock
         self._counts: dict[str, _Count] = {}
-        # By owner and finished job: the version that was counted, and its bytes.
+        # Of each owner's jobs that have ended, the version that was counted, and its bytes.
         self._of_jobs: dict[str, dict[str, tuple[int, int]]] = {}
-        self._receiving: defaultdict[str, int] = defaultdict(int)  # in unfinished uploads
+        self._coming: defaultdict[str, int] = defaultdict(int)  # in uploads that are not ended
 
     async def admit(self, owner: str, num_bytes: int | None) -> None:
-        """Admit a job of so many bytes, if known, and count them.
+        """Let a job in, of so many bytes where that is known, and count them.
 
         Raises:
             DiskUnusable, LimitExceeded: As `check`.
@@ -73,42 +73,42 @@ class StorageQuota:
         self._add(owner, num_bytes or 0)
 
     async def check(self, owner: str, num_bytes: int | None) -> None:
-        """Check that so many bytes may be stored for an owner.
+        """Whether something of so many bytes may be stored for an owner.
 
         Raises:
-            DiskUnusable: The disk is almost full.
-            LimitExceeded: It exceeds the owner's quota.
+            DiskUnusable: The disk is all but full.
+            LimitExceeded: It is more than the owner may store.
         """
         self._check_disks()
         await self._check_quota(owner, num_bytes or 0)
 
     @contextmanager
     def receiving(self, owner: str) -> Iterator[Callable[[int], None]]:
-        """Count an upload while it is received: call the result with the length of each chunk.
+        """While an upload comes in: what is to be told how many bytes came.
 
-        It raises as `check`, which has to be called before.
+        It raises as `check`, which must have been asked before.
         """
-        received = checked_at = 0
+        come = seen = 0
 
         def more(num_bytes: int) -> None:
-            nonlocal received, checked_at
-            received += num_bytes
-            self._receiving[owner] += num_bytes
+            nonlocal come, seen
+            come += num_bytes
+            self._coming[owner] += num_bytes
             self._refuse_above_quota(owner, 0)
-            if received >= checked_at + LOOK_BYTES:
-                checked_at = received
+            if come >= seen + LOOK_BYTES:
+                seen = come
                 self._check_disks()
 
         try:
             yield more
         except BaseException:
-            self._receiving[owner] -= received
+            self._coming[owner] -= come
             raise
-        self._receiving[owner] -= received
-        self._add(owner, received)
+        self._coming[owner] -= come
+        self._add(owner, come)
 
     def removed(self, owner: str) -> None:
-        """Note a removal: the owner's storage is counted again before the next admission."""
+        """Something of an owner's was removed: count anew before the next is let in."""
         self._counts.pop(owner, None)
 
     def _check_disks(self) -> None:
@@ -129,7 +129,7 @@ class StorageQuota:
         count = self._counts.get(owner)
         if self._quota is None or count is None:
             return
-        total = count.num_bytes + self._receiving[owner] + num_bytes
+        total = count.num_bytes + self._coming[owner] + num_bytes
         if total > self._quota:
             count.until = min(count.until, self._clock() + SECONDS_NEAR)
             raise LimitExceeded(
@@ -141,7 +141,7 @@ class StorageQuota:
             self._counts[owner].num_bytes += num_bytes
 
     async def _stored(self, owner: str) -> int:
-        """Bytes that an owner has stored; unchanged jobs are not counted again."""
+        """Bytes of all that an owner has stored; what has not changed is not counted anew."""
         total = await asyncio.to_thread(self._uploads.stored, owner)
         before, ended = self._of_jobs.get(owner, {}), {}
         for job in await self._queue.jobs(owner=owner, limit=sys.maxsize):

@@ -31,37 +31,35 @@ from multitalk.serving.api.connections import Connections
 from multitalk.serving.api.http_protocol import BoundedProtocol
 from multitalk.serving.api.responses import error_response
 
-# uvicorn's records of a response that was cut; here it is cut on purpose and logged in one line.
-_CUT_RECORDS = ("returned without completing response", "Cancel %s running task(s)")
-# Its records of malformed requests: anybody could fill the log with them.
-_MALFORMED_RECORDS = (
-    "Invalid HTTP request received",
-    "Unsupported upgrade",
-    "No supported WebSocket",
-)
+# What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
+_CUT = ("returned without completing response", "Cancel %s running task(s)")
+# What it logs of each request that is none: anybody could fill the log with it.
+_ANYBODY = ("Invalid HTTP request received", "Unsupported upgrade", "No supported WebSocket")
 
-THREADS_SECONDS = 1.5  # to wait for threads at the end
+THREADS_SECONDS = 1.5  # that the process waits for threads once all else has ended
 
 MAX_PORT = 65_535
-UNREAD_SECONDS = 60  # after which a client that reads nothing is disconnected
-FIRST_USER_PORT = 1024  # lower ones need privileges
-CLOSING_SECONDS = 3  # for unfinished responses; the whole shutdown takes at most 5 s
+UNREAD_SECONDS = 60  # after which a client that takes nothing of an answer is gone
+FIRST_USER_PORT = 1024  # those below are the administrator's
+CLOSING_SECONDS = 3  # for answers that are under way; the whole end takes at most five
 KEEP_ALIVE_SECONDS = 30
+MAX_WEBSOCKET_BYTES = 2**20  # of a message that comes in
+PING_SECONDS = 20.0
 
 logger = logging.getLogger(__name__)
 
 
 class ResponseAborted(Exception):
-    """A response cannot be continued: the connection is cut to show the client."""
+    """What was sent cannot be continued; the connection is cut, so that the client knows."""
 
 
 @dataclass(frozen=True)
 class ShutdownState:
-    """The state of a shutdown.
+    """What those who wait must know.
 
     Attributes:
-        requested: By a first signal: responses that wait end now.
-        forced: By a second signal: nothing is waited for.
+        begun: The server was asked to end: answers that wait for something end now.
+        forced: It was asked again: nothing is waited for.
     """
 
     requested: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,12 +67,12 @@ class ShutdownState:
 
 
 class GracefulServer(uvicorn.Server):
-    """uvicorn's server, which reports a shutdown and always closes the application.
+    """uvicorn's server, which says when it is asked to end and closes the application always.
 
     Args:
-        config: uvicorn's.
-        connections: That its protocols register in.
-        shutdown: Set by signals.
+        config: As for uvicorn.
+        connections: Those that its protocols enter.
+        shutdown: What signals set.
         on_begin: Called in the event loop at the first signal.
     """
 
@@ -92,10 +90,10 @@ class GracefulServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Run; at the end, threads that read and write files are not waited for."""
+        """As uvicorn's, but at the end nobody waits for threads that read and write files."""
         self._loop = asyncio.get_running_loop()
-        logging.getLogger("uvicorn.error").addFilter(_is_wanted)
-        watching = asyncio.create_task(self._connections.run())
+        logging.getLogger("uvicorn.error").addFilter(_is_said)
+        watching = asyncio.create_task(self._connections.watch())
         files = ThreadPoolExecutor(thread_name_prefix="files")
         self._loop.set_default_executor(files)
         try:
@@ -107,7 +105,7 @@ class GracefulServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Also handle SIGHUP, unless it is ignored or left to the system."""
+        """As uvicorn's, and the end of the terminal, too, where somebody listens to it."""
         with super().capture_signals():
             before = signal.getsignal(signal.SIGHUP)
             if not callable(before):  # ignored, as under nohup, or left to the system
@@ -130,7 +128,7 @@ class GracefulServer(uvicorn.Server):
             )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Also close the application at a forced shutdown, which uvicorn leaves open."""
+        """As uvicorn's, which would leave the application as it is at a forced shutdown."""
         await super().shutdown(sockets)
         if self.force_exit:
             await self.lifespan.shutdown()
@@ -141,11 +139,12 @@ class GracefulServer(uvicorn.Server):
 
 
 def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
-    """End this process although threads run, which Python would wait for.
+    """End this process if threads keep it from ending by itself; Python would wait for them.
 
-    A file that one of them writes is left incomplete; no client has its name yet.
+    A file that one of them writes is left as a kill would leave it: nobody was told that it is
+    there.
     """
-    gc.freeze()  # skips a garbage collection at exit
+    gc.freeze()  # nor is there a reason to look through all that was loaded
     ends = time.monotonic() + seconds
     main = threading.main_thread()
     for thread in threading.enumerate():
@@ -158,10 +157,10 @@ def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
 
 
 class AbortMiddleware:
-    """Outermost middleware: a response that cannot be finished is cut without a traceback.
+    """Outermost of the application: an answer that cannot be finished is cut, without a traceback.
 
     Args:
-        app: The application.
+        app: All the rest.
         ending: Whether the server ends.
     """
 
@@ -170,36 +169,36 @@ class AbortMiddleware:
         self._shutdown_state = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        has_started = False
+        """Answer one request."""
+        has_begun = False
 
-        async def send_noting(message: Message) -> None:
-            nonlocal has_started
-            has_started = True
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noting)
+            await self._app(scope, receive, sending)
         except ResponseAborted as error:
             logger.info("%s was cut: %s", scope["path"], error)
         except asyncio.CancelledError:
             if not self._shutdown_state.requested.is_set() or scope["type"] != "http":
                 raise
             logger.info("%s was cut: the server ends", scope["path"])
-            if not has_started:
+            if not has_begun:
                 stopping = ServerStopping("server_stopping")
                 await error_response(stopping, "en", path=scope["path"])(scope, receive, send)
 
 
-def _is_wanted(record: logging.LogRecord) -> bool:
-    return not any(text in str(record.msg) for text in (*_CUT_RECORDS, *_MALFORMED_RECORDS))
+def _is_said(record: logging.LogRecord) -> bool:
+    return not any(said in str(record.msg) for said in (*_CUT, *_ANYBODY))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 lets the system choose.
+    """A socket that waits for connections; port 0 lets the system choose.
 
     Raises:
-        InvalidRequest: The host is not this machine's, or the port is taken or not allowed.
+        InvalidRequest: The host is not this machine's, or the port cannot be had.
     """
     try:
         is_six = ipaddress.ip_address(host).version == 6
@@ -211,15 +210,15 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_SECONDS)
     try:
         listening.bind((host, port))
-        listening.listen()  # clients that connect from now on are queued
+        listening.listen()  # from now on who knows the address waits, and is not refused
     except OSError as error:
         listening.close()
-        raise _cannot_listen(host, port, error) from error
+        raise _deaf(host, port, error) from error
     return listening
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> InvalidRequest:
-    """The reason why a server cannot listen on an address."""
+def _deaf(host: str, port: int, error: OSError) -> InvalidRequest:
+    """Why a server cannot listen at an address."""
     reason = error.strerror or type(error).__name__
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return InvalidRequest("host_not_here", field="--host", host=host, reason=reason)
@@ -230,7 +229,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> InvalidRequest:
 
 
 def address_of(config: ServeConfig, port: int) -> str:
-    """The base URL of a server that listens on a port."""
+    """How a server that listens at a port is reached."""
     if config.base_url is not None:
         return config.base_url
     host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
@@ -246,22 +245,26 @@ def http_server(
     trusted_proxies: Sequence[str] = (),
     closing_seconds: int = CLOSING_SECONDS,
 ) -> GracefulServer:
-    """A server ready to run.
+    """A server that is ready to run.
 
     Args:
-        app: The application.
-        shutdown: Set by signals.
-        connections: Of the server.
+        app: Answers.
+        shutdown: What signals set.
+        connections: Those that it will have.
         on_begin: Called in the event loop at the first signal.
         trusted_proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are
             believed.
-        closing_seconds: For unfinished responses at a shutdown.
+        closing_seconds: How long answers that are under way may take at the end.
     """
-    protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it like a class
+    protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it as it would a class
     config = uvicorn.Config(
         AbortMiddleware(app, shutdown),
         http=protocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_WEBSOCKET_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # what is sent is compressed
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,6 +1,5 @@
 """Voices: their list, and a text spoken by one of them, as OpenAI's clients ask for it."""
 
-import asyncio
 import json
 import math
 import threading
@@ -17,23 +16,17 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest, RequestError
 from multitalk.media.audio_encoder import KINDS, encode_sound
 from multitalk.messages import Locale, Notice, sentence
-from multitalk.net.deadline import run_in_daemon_thread
 from multitalk.schema import SpokenText
 from multitalk.schema.request import has_outside_voice
 from multitalk.schema.validation import brief, one_error
-from multitalk.serving.api.dependencies import (
-    Caller,
-    Server,
-    ServerDep,
-    cancel_on_disconnect,
-    rate_limit,
-)
+from multitalk.serving.api.concurrency import cancel_on_disconnect, run_in_new_thread
+from multitalk.serving.api.dependencies import Caller, Server, ServerDep, rate_limit
 from multitalk.serving.api.models import SpeechBody, SpeechError, SpeechVoicesReply, VoicesReply
 from multitalk.serving.api.openapi import EXAMPLE_TEXT, BodyRoute, media, refusals
 from multitalk.serving.api.request_body import BodyReader, JsonBody
 from multitalk.serving.api.responses import OpenFileResponse, json_response, request_locale
 from multitalk.serving.sandbox.fair_scheduler import Ticket
-from multitalk.serving.sandbox.ipc import SPEECH, notices_from_json, open_output
+from multitalk.serving.sandbox.ipc import SPEECH, notices_from_json, open_output, read_output
 from multitalk.serving.sandbox.pool import SPEECH_CPU_SECONDS, limits_for
 from multitalk.settings import Settings
 from multitalk.speech.narration import narrate
@@ -43,6 +36,7 @@ from multitalk.speech.voice_catalogue import catalogue
 MAX_BODY_BYTES = 2**20
 LISTED_SECONDS = 60.0  # for which a list of voices is used again
 PLACE = "speech"  # the field of a text's errors, until they become those of the body
+PCM_RATE = 24_000  # samples per second of the format `pcm`, as OpenAI has it
 WARNINGS_HEADER = "X-MultiTalk-Warnings"
 
 speech_body = JsonBody(
@@ -146,11 +140,23 @@ async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
     async with server.voices_lock:
         when, listed = server.voices.get(locale, (-math.inf, {}))
         if server.clock() - when > LISTED_SECONDS:
-            listed = await asyncio.wrap_future(
-                run_in_daemon_thread(lambda: catalogue(server.settings, locale), name="voices")
-            )
+            listed = await run_in_new_thread(lambda: catalogue(server.settings, locale))
             server.voices[locale] = (server.clock(), listed)
         return listed
+
+
+async def speak_pcm(
+    server: Server, caller: str, text: SpeechBody, stack: ExitStack
+) -> tuple[bytes, int]:
+    """A text in the format `pcm`: int16, little-endian, and its samples per second."""
+    by_service = has_outside_voice(text)
+    scheduler = server.speech_slots if by_service else server.sandbox.scheduler
+    ticket = stack.enter_context(scheduler.admit(caller))
+    directory = stack.enter_context(server.sandbox.directory())
+    speak = _speak_by_service if by_service else _speak_in_sandbox
+    with _blame_the_body():
+        await speak(server, ticket, text, directory)
+    return read_output(directory, SPEECH), PCM_RATE
 
 
 async def _speak_in_sandbox(
@@ -185,7 +191,7 @@ async def _speak_by_service(
 
     async with server.speech_slots.place(ticket):
         try:
-            return await asyncio.wrap_future(run_in_daemon_thread(speak, name="speech"))
+            return await run_in_new_thread(speak)
         finally:
             cancelled.set()
 

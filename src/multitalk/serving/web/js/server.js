@@ -30,6 +30,11 @@ export class Server {
     return this.#json("healthz", { open: true });
   }
 
+  /** The key for a WebSocket, which takes it as a subprotocol; null where there is none. */
+  keyForSocket() {
+    return this.#key;
+  }
+
   async changeKey() {
     await this.#newKey(false);
   }

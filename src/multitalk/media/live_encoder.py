@@ -1,0 +1,58 @@
+"""H.264 without delay: each frame of a live video is encoded as it comes."""
+
+from fractions import Fraction
+
+import numpy as np
+from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from numpy.typing import NDArray
+
+from multitalk.timebase import FPS
+
+# No B frames, no look-ahead, no frames in other threads: all of them delay.
+OPTIONS = {"preset": "superfast", "tune": "zerolatency", "crf": "21"}
+NEVER = 1_000_000  # frames: key frames are made on demand only
+
+
+class LiveEncoder:
+    """H.264 in Annex B, without delay.
+
+    Args:
+        width: Of the frames in pixels, even.
+        height: Of the frames in pixels, even.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        context = CodecContext.create("libx264", "w")
+        if not isinstance(context, VideoCodecContext):
+            raise TypeError("libx264 encodes no video")
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base, context.framerate = Fraction(1, FPS), Fraction(FPS)
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.thread_count = 1
+        context.gop_size = NEVER
+        context.options = OPTIONS
+        self._context = context
+        self._reformatter = VideoReformatter()
+
+    def encode(self, image: NDArray[np.uint8], number: int, *, is_key: bool) -> bytes:
+        """Encode a frame.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+            number: Counts frames from 0.
+            is_key: It shall be decodable without earlier frames.
+
+        Returns:
+            One access unit.
+        """
+        rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
+        frame = self._reformatter.reformat(
+            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = number, Fraction(1, FPS)
+        frame.pict_type = PictureType.I if is_key else PictureType.NONE
+        return b"".join(bytes(packet) for packet in self._context.encode(frame))

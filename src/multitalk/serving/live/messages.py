@@ -1,0 +1,102 @@
+"""Framed messages between the server and a session's process, and the frame that clients receive.
+
+A message is a byte for its kind, its length as an unsigned 32-bit integer, and its content.
+"""
+
+import json
+import struct
+from asyncio import StreamReader
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, BinaryIO
+
+HEAD = struct.Struct("<BI")
+MAX_BYTES = 64 * 2**20
+
+# A frame for clients: version, flags, two bytes of padding, number of the frame, samples per
+# second, bytes of video; then the video (H.264, Annex B) and the sound (int16). Little-endian.
+FRAME_HEAD = struct.Struct("<BBHIII")
+FRAME_VERSION = 1
+
+
+class Kind(IntEnum):
+    """Kinds of messages; those of the server first."""
+
+    START = 1  # JSON: options of `Avatar`, and the portrait's path
+    AUDIO = 2  # an unsigned 32-bit integer, samples per second; then int16
+    FLUSH = 3
+    INTERRUPT = 4
+    KEY_FRAME = 5  # the next frame can be decoded by itself
+    READY = 16  # JSON: the picture's size, warnings
+    FRAME = 17  # as clients receive it
+    STATS = 18  # JSON, once a second
+    REFUSED = 19  # JSON of an error, before READY or for a push
+
+
+class Flag(IntEnum):
+    """Bits of a frame's flags."""
+
+    KEY = 1  # the video can be decoded without earlier frames
+    SPEAKING = 2  # the sound was pushed
+    END_OF_SPEECH = 4
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message."""
+
+    kind: Kind
+    content: bytes = b""
+
+    def json(self) -> Any:
+        """Its content as JSON."""
+        return json.loads(self.content)
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        return HEAD.pack(self.kind, len(self.content)) + self.content
+
+
+def json_message(kind: Kind, content: Mapping[str, Any]) -> Message:
+    """A message whose content is JSON."""
+    return Message(kind, json.dumps(content).encode())
+
+
+async def receive_message(reader: StreamReader) -> Message:
+    """The next message of a session's process, which may have been taken over by a file.
+
+    Raises:
+        EOFError: It has ended, or this is no message.
+    """
+    kind, length = HEAD.unpack(await reader.readexactly(HEAD.size))
+    if length > MAX_BYTES or kind not in list(Kind):
+        raise EOFError
+    return Message(Kind(kind), await reader.readexactly(length))
+
+
+def read_message(stream: BinaryIO) -> Message | None:
+    """The next message of the server; None at its end."""
+    head = stream.read(HEAD.size)
+    if len(head) < HEAD.size:
+        return None
+    kind, length = HEAD.unpack(head)
+    content = stream.read(length)
+    return Message(Kind(kind), content) if len(content) == length else None
+
+
+def without_video(frame: bytes) -> bytes:
+    """A frame for clients with its sound only."""
+    version, flags, padding, number, rate, length = FRAME_HEAD.unpack_from(frame)
+    head = FRAME_HEAD.pack(version, flags & ~Flag.KEY, padding, number, rate, 0)
+    return head + frame[FRAME_HEAD.size + length :]
+
+
+def is_key_frame(frame: bytes) -> bool:
+    """Whether a frame for clients has a picture that can be decoded by itself."""
+    return bool(FRAME_HEAD.unpack_from(frame)[1] & Flag.KEY)
+
+
+def pack_frame(number: int, flags: int, rate: int, video: bytes, pcm: bytes) -> bytes:
+    """A frame for clients; see `FRAME_HEAD`."""
+    return FRAME_HEAD.pack(FRAME_VERSION, flags, 0, number, rate, len(video)) + video + pcm

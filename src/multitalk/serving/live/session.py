@@ -1,0 +1,146 @@
+"""A live session's process: an avatar, its video encoder, and messages on stdin and stdout.
+
+`python -m multitalk.serving.live.session`. It loads what takes long before it is told what to do,
+so that the server may keep one in reserve. It decodes the client's picture itself, without the
+server's environment and files.
+"""
+
+import asyncio
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from multitalk.confinement.confine import code_paths
+from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_system_calls
+from multitalk.errors import MultiTalkError
+from multitalk.live import Avatar, LiveFrame
+from multitalk.media.live_encoder import LiveEncoder
+from multitalk.serving.live.messages import (
+    Flag,
+    Kind,
+    Message,
+    json_message,
+    pack_frame,
+    read_message,
+)
+from multitalk.serving.sandbox.ipc import error_to_json
+from multitalk.timebase import FPS
+
+KEY_FRAME_SECONDS = 10  # also whenever a client asks
+STATS_SECONDS = 1.0
+# Read by the libraries to learn what the machine can do.
+MACHINE = (Path("/proc"), Path("/sys/devices/system/cpu"), Path("/dev/urandom"))
+RATE = struct.Struct("<I")
+
+
+def main() -> None:
+    """Serve one session until the server hangs up."""
+    die_with_parent()
+    commands = os.fdopen(os.dup(0), "rb")
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no message
+    first = read_message(commands)
+    if first is None or first.kind is not Kind.START:
+        return
+    options = first.json()
+    forbid_files((*code_paths(), Path(options["portrait"]), *MACHINE), ())
+    forbid_system_calls()
+    try:
+        avatar = Avatar(**options)
+    except MultiTalkError as error:
+        _send(output, json_message(Kind.REFUSED, error_to_json(error)))
+        return
+    with avatar:
+        asyncio.run(Session(avatar, commands, output).run())
+
+
+class Session:
+    """One avatar's frames, encoded and sent, while another thread takes commands.
+
+    Args:
+        avatar: Ready.
+        commands: Messages of the server.
+        output: Messages to it.
+    """
+
+    def __init__(self, avatar: Avatar, commands: BinaryIO, output: BinaryIO) -> None:
+        self._avatar = avatar
+        self._commands = commands
+        self._output = output
+        self._encoder: LiveEncoder | None = None
+        self._wants_key_frame = True
+        self._lock = threading.Lock()  # of the output
+
+    async def run(self) -> None:
+        """Send frames until the server hangs up."""
+        threading.Thread(target=self._obey, name="commands", daemon=True).start()
+        number, began, spent, sent = 0, time.monotonic(), 0.0, 0
+        async for frame in self._avatar:
+            start = time.thread_time()
+            self._tell(Message(Kind.FRAME, self._packed(frame, number)))
+            spent += time.thread_time() - start
+            number, sent = number + 1, sent + 1
+            passed = time.monotonic() - began
+            if passed >= STATS_SECONDS:
+                stats = {
+                    "fps": round(sent / passed, 1),
+                    "encode_ms": round(1000 * spent / sent, 1),
+                    "cpu": round(time.process_time(), 2),
+                    "repeated": self._avatar.repeated,
+                }
+                self._tell(json_message(Kind.STATS, stats))
+                began, spent, sent = time.monotonic(), 0.0, 0
+
+    def _packed(self, frame: LiveFrame, number: int) -> bytes:
+        height, width = frame.image.shape[:2]
+        if self._encoder is None:
+            self._encoder = LiveEncoder(width, height)
+            ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
+            self._tell(json_message(Kind.READY, ready))
+        is_key = self._wants_key_frame or number % (KEY_FRAME_SECONDS * FPS) == 0
+        self._wants_key_frame = False
+        video = self._encoder.encode(frame.image, number, is_key=is_key)
+        flags = Flag.KEY * is_key | Flag.SPEAKING * frame.speaking
+        flags |= Flag.END_OF_SPEECH * frame.end_of_speech
+        return pack_frame(number, flags, frame.rate, video, frame.pcm.astype("<i2").tobytes())
+
+    def _obey(self) -> None:
+        """Take the server's messages; at their end the frames end."""
+        while (message := read_message(self._commands)) is not None:
+            try:
+                self._do(message)
+            except MultiTalkError as error:
+                self._tell(json_message(Kind.REFUSED, error_to_json(error)))
+        os._exit(0)  # nobody waits for this process
+
+    def _do(self, message: Message) -> None:
+        if message.kind is Kind.AUDIO:
+            (rate,) = RATE.unpack_from(message.content)
+            self._avatar.push_audio(np.frombuffer(message.content, "<i2", offset=RATE.size), rate)
+        elif message.kind is Kind.FLUSH:
+            self._avatar.flush()
+        elif message.kind is Kind.INTERRUPT:
+            self._avatar.interrupt()
+        elif message.kind is Kind.KEY_FRAME:
+            self._wants_key_frame = True
+
+    def _tell(self, message: Message) -> None:
+        with self._lock:
+            _send(self._output, message)
+
+
+def _send(output: BinaryIO, message: Message) -> None:
+    try:
+        output.write(message.encode())
+        output.flush()
+    except BrokenPipeError:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

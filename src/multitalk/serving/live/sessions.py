@@ -1,0 +1,227 @@
+"""The server's side of live sessions: their processes, and how many the processor carries."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import struct
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
+from multitalk.serving.live.messages import Kind, Message, json_message, receive_message
+from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
+
+# Of a core, by one speaking session of 512 pixels: docs/live.md.
+CORES_PER_SESSION = 0.5
+START_SECONDS = 30.0
+END_SECONDS = 2.0
+RETRY_SECONDS = 30.0  # after which there may be room
+_RATE = struct.Struct("<I")
+# What a session's process may know of the server's environment.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
+
+logger = logging.getLogger(__name__)
+
+
+def sessions_for(cores: int) -> int:
+    """How many sessions so many cores carry, one at least."""
+    return max(1, int(cores / CORES_PER_SESSION))
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A session's process and its two pipes."""
+
+    process: asyncio.subprocess.Process
+    commands: asyncio.StreamWriter
+    output: asyncio.StreamReader
+
+    @classmethod
+    async def start(cls) -> "_Process":
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "multitalk.serving.live.session",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        if process.stdin is None or process.stdout is None:
+            raise InternalError("live_session_ended")
+        return cls(process, process.stdin, process.stdout)
+
+    async def send(self, message: Message) -> None:
+        """Send a message; waits while the process is behind.
+
+        Raises:
+            InternalError: The process has ended.
+        """
+        try:
+            self.commands.write(message.encode())
+            await self.commands.drain()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise InternalError("live_session_ended") from error
+
+    async def receive(self) -> Message:
+        """The next message.
+
+        Raises:
+            InternalError: The process has ended.
+        """
+        try:
+            return await receive_message(self.output)
+        except EOFError as error:  # also asyncio.IncompleteReadError
+            raise InternalError("live_session_ended") from error
+
+    async def end(self) -> None:
+        """Close the commands, which ends the process; kill it if that does not."""
+        self.commands.close()
+        try:
+            await asyncio.wait_for(self._drain(), END_SECONDS)
+        except asyncio.TimeoutError:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.wait()
+
+    async def _drain(self) -> None:
+        while await self.output.read(2**16):
+            pass
+        await self.process.wait()
+
+
+class LiveSession:
+    """One session's process, ready to speak.
+
+    Attributes:
+        ready: Width, height and warnings.
+        pid: Of the process.
+    """
+
+    def __init__(self, process: _Process, ready: Mapping[str, Any]) -> None:
+        self.ready = ready
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.process.pid
+
+    async def receive(self) -> Message:
+        """The next frame, figures, or refusal.
+
+        Raises:
+            InternalError: The process has ended.
+        """
+        return await self._process.receive()
+
+    async def push_audio(self, pcm: bytes, rate: int) -> None:
+        """Queue sound: int16, little-endian, mono."""
+        await self._process.send(Message(Kind.AUDIO, _RATE.pack(rate) + pcm))
+
+    async def flush(self) -> None:
+        """Mark the end of speech."""
+        await self._process.send(Message(Kind.FLUSH))
+
+    async def interrupt(self) -> None:
+        """Drop queued sound, close the mouth."""
+        await self._process.send(Message(Kind.INTERRUPT))
+
+    async def ask_for_key_frame(self) -> None:
+        """Have the next frame be one that can be decoded by itself."""
+        await self._process.send(Message(Kind.KEY_FRAME))
+
+
+class LiveSessions:
+    """All live sessions of a server, and one process in reserve.
+
+    Args:
+        limit: How many there may be.
+
+    Attributes:
+        count: How many are open, or about to be.
+        pids: Their processes, the oldest first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.count = 0
+        self.pids: list[int] = []
+        self._reserve: _Process | None = None
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def open(self, options: Mapping[str, Any]) -> AsyncIterator[LiveSession]:
+        """A session, while the context is open.
+
+        Args:
+            options: Of `multitalk.live.Avatar`; `portrait` is a path.
+
+        Raises:
+            TooManyRequests: There is no room for another one.
+            RequestError: What `Avatar` refuses.
+            InternalError: The process does not start.
+        """
+        if self.count >= self.limit:
+            raise TooManyRequests("live_sessions_full", seconds=RETRY_SECONDS, limit=self.limit)
+        self.count += 1
+        process: _Process | None = None
+        try:
+            process = await self._take()
+            session = LiveSession(process, await _begin(process, options))
+            self.pids.append(session.pid)
+            yield session
+        finally:
+            self.count -= 1
+            if process is not None:
+                if process.process.pid in self.pids:
+                    self.pids.remove(process.process.pid)
+                await process.end()
+
+    async def warm(self) -> None:
+        """Start a process in reserve, so that the next session begins in a moment."""
+        if self._reserve is None and not self._is_closed:
+            self._reserve = await _Process.start()
+
+    async def close(self) -> None:
+        """End the process in reserve; sessions end with their contexts."""
+        self._is_closed = True
+        if self._reserve is not None:
+            await self._reserve.end()
+            self._reserve = None
+
+    async def _take(self) -> _Process:
+        process, self._reserve = self._reserve, None
+        if process is None or process.process.returncode is not None:
+            process = await _Process.start()
+        return process
+
+
+async def _begin(process: _Process, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Start the avatar; the content of READY."""
+    await process.send(json_message(Kind.START, options))
+    try:
+        message = await asyncio.wait_for(process.receive(), START_SECONDS)
+    except asyncio.TimeoutError as error:
+        raise InternalError("live_session_ended") from error
+    if message.kind is Kind.REFUSED:
+        raise refusal(message)
+    if message.kind is not Kind.READY:
+        raise InternalError("live_session_ended")
+    ready: Mapping[str, Any] = message.json()
+    return ready
+
+
+def refusal(message: Message) -> MultiTalkError:
+    """The error in a message of kind REFUSED."""
+    try:
+        return error_from_json(json.loads(message.content))
+    except (MalformedReply, ValueError):
+        return InternalError("live_session_ended")

@@ -1,0 +1,189 @@
+// The live page: a portrait that speaks what is typed or said, over WebSocket /v1/live.
+
+import { language, languages, say, switchLanguage, text, translate } from "./language.js";
+import { askForKey } from "./key.js";
+import { LivePlayer } from "./live_player.js";
+import { Microphone } from "./microphone.js";
+import { Server } from "./server.js";
+
+const $ = (id) => document.getElementById(id);
+const SPEAKING_CONTROLS = ["interrupt", "say", "say-send", "talk", "open-microphone"];
+
+const server = new Server(askForKey);
+let portrait = null; // upload://ID; null: the example
+let socket = null;
+let player = null;
+let microphone = null;
+let askedAt = null; // when a text was sent whose first sound has not been played
+
+function main() {
+  for (const code of languages()) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "plain";
+    button.lang = code;
+    button.textContent = new Intl.DisplayNames([code], { type: "language" }).of(code);
+    button.onclick = () => switchLanguage(code);
+    $("languages").append(button);
+  }
+  translate(document);
+  show("live_idle");
+  const missing = !window.isSecureContext ? "live_needs_https" : !("VideoDecoder" in window) ? "live_needs_decoder" : null;
+  if (missing) {
+    say($("notice"), missing);
+    $("start").disabled = true;
+    return;
+  }
+  $("start").onclick = () => (socket ? stop() : start());
+  $("interrupt").onclick = interrupt;
+  $("say-form").onsubmit = (event) => {
+    event.preventDefault();
+    speak();
+  };
+  $("portrait-file").onchange = choosePortrait;
+  $("open-microphone").onclick = () => listen(microphone === null, "open-microphone");
+  for (const [down, up] of [["pointerdown", "pointerup"], ["keydown", "keyup"]]) {
+    $("talk").addEventListener(down, (event) => {
+      if (isPress(event)) listen(true, "talk");
+    });
+    $("talk").addEventListener(up, (event) => {
+      if (isPress(event)) listen(false, "talk");
+    });
+  }
+  $("talk").addEventListener("pointercancel", () => listen(false, "talk"));
+  addEventListener("pagehide", stop);
+}
+
+function isPress(event) {
+  if (event.repeat) return false;
+  return event.type.startsWith("pointer") || event.key === " " || event.key === "Enter";
+}
+
+function show(key, values) {
+  say($("state"), key, values);
+}
+
+async function choosePortrait() {
+  const [file] = $("portrait-file").files;
+  if (!file) return;
+  try {
+    show("portrait_sending");
+    portrait = await server.upload(file, { medium: /^image/, otherwise: "not_a_picture" });
+    show("live_portrait_ready");
+    if (socket) {
+      stop();
+      await start();
+    }
+  } catch (error) {
+    fail(error.message);
+  }
+}
+
+async function start() {
+  $("notice").hidden = true;
+  show("live_connecting");
+  try {
+    const health = await server.health();
+    if (health.key_needed && !(await server.hasKey())) return show("live_idle");
+    player = new LivePlayer($("face"), { onSpeech: answered, onEnd: () => show("live_listening") });
+    await player.open();
+  } catch (error) {
+    return fail(error.message);
+  }
+  const url = new URL("v1/live", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const key = server.keyForSocket();
+  socket = new WebSocket(url, ["multitalk.live.v1", ...(key ? [`multitalk.key.${key}`] : [])]);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () =>
+    send({ type: "start", size: Number($("size").value), ...(portrait ? { portrait } : {}) });
+  socket.onmessage = ({ data }) => (typeof data === "string" ? told(JSON.parse(data)) : player?.add(data));
+  socket.onclose = ({ code }) => ended(code);
+  player.onKeyFrameNeeded = () => send({ type: "key_frame" });
+  say($("start"), "live_stop");
+}
+
+function send(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function told(message) {
+  if (message.type === "ready") {
+    player.resize(message.width, message.height);
+    for (const id of SPEAKING_CONTROLS) $(id).disabled = false;
+    show("live_listening");
+    if (message.warnings.length) fail(message.warnings.join(" "));
+    $("say").focus();
+  } else if (message.type === "stats") {
+    $("figures").textContent = text("live_figures", { fps: message.fps.toFixed(0), behind: player?.behind ?? 0 });
+  } else if (message.type === "error") {
+    askedAt = null;
+    fail(message.error);
+  }
+}
+
+function speak() {
+  const words = $("say").value.trim();
+  if (!words) return;
+  askedAt = performance.now();
+  send({ type: "say", text: words });
+  $("say").value = "";
+  show("live_thinking");
+}
+
+function answered() {
+  if (askedAt === null) return show("live_speaking");
+  show("live_answered", { ms: Math.round(performance.now() - askedAt) });
+  askedAt = null;
+}
+
+function interrupt() {
+  player?.silence();
+  send({ type: "interrupt" });
+  show("live_listening");
+}
+
+async function listen(wanted, by) {
+  if (!wanted) {
+    microphone?.close();
+    microphone = null;
+    send({ type: "flush" });
+  } else if (microphone === null) {
+    try {
+      microphone = new Microphone((pcm) => {
+        if (socket?.readyState === WebSocket.OPEN) socket.send(pcm);
+      });
+      await microphone.open();
+    } catch {
+      microphone = null;
+      fail(text("live_no_microphone"));
+    }
+  }
+  for (const id of ["talk", "open-microphone"])
+    $(id).setAttribute("aria-pressed", String(microphone !== null && id === by));
+  if (microphone) show("live_hears");
+}
+
+function stop() {
+  socket?.close();
+  ended(1000);
+}
+
+function ended(code) {
+  microphone?.close();
+  player?.close();
+  microphone = player = null;
+  if (socket) socket.onclose = null;
+  socket = null;
+  for (const id of SPEAKING_CONTROLS) $(id).disabled = true;
+  say($("start"), "live_start");
+  show(code === 1000 || code === 1005 ? "live_idle" : "live_ended");
+}
+
+function fail(sentence) {
+  $("notice").textContent = sentence;
+  $("notice").hidden = false;
+  $("notice").lang = language();
+}
+
+main();

@@ -1,0 +1,64 @@
+"""The live page in a real browser, with the real server: a text is spoken, a microphone is on."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from patience import PATIENCE_SECONDS
+
+MS = 1000 * PATIENCE_SECONDS
+# Two pictures differ where a mouth or a head has moved
+PICTURE = """canvas => {
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 97) sum = (sum * 31 + data[i]) % 1000003;
+  return sum;
+}"""
+
+
+@pytest.fixture
+def live(browser, served) -> Page:
+    page = browser.new_page(locale="en-US", viewport={"width": 1000, "height": 800})
+    page.goto(f"{served.url}/live.html")
+    page.select_option("#size", "384")
+    yield page
+    page.close()
+
+
+def test_a_typed_text_is_spoken_and_can_be_interrupted(live: Page) -> None:
+    expect(live.locator("#say")).to_be_disabled()
+    live.click("#start")
+    expect(live.locator("#say")).to_be_focused(timeout=MS)
+    before = live.locator("#face").evaluate(PICTURE)
+    live.keyboard.type("This is a text that takes some seconds to be spoken to its very end.")
+    live.keyboard.press("Enter")
+    expect(live.locator("#state")).to_have_text(re.compile(r"Speaks, \d+ ms"), timeout=MS)
+    expect(live.locator("#face")).not_to_have_js_property("width", 512)
+    assert live.locator("#face").evaluate(PICTURE) != before
+    live.click("#interrupt")
+    expect(live.locator("#state")).to_have_text("Ready.")
+    live.click("#start")
+    expect(live.locator("#state")).to_have_text("Not connected.")
+    expect(live.locator("#notice")).to_be_hidden()
+
+
+def test_the_microphone_makes_the_face_speak(live: Page) -> None:
+    live.click("#start")
+    expect(live.locator("#open-microphone")).to_be_enabled(timeout=MS)
+    live.click("#open-microphone")
+    expect(live.locator("#open-microphone")).to_have_attribute("aria-pressed", "true", timeout=MS)
+    expect(live.locator("#state")).to_have_text("Speaks.", timeout=MS)
+    live.click("#open-microphone")
+    expect(live.locator("#open-microphone")).to_have_attribute("aria-pressed", "false")
+    expect(live.locator("#state")).to_have_text("Ready.", timeout=MS)
+
+
+def test_a_refusal_is_a_sentence_and_the_page_can_be_used_in_korean(live: Page) -> None:
+    live.click("#languages button[lang=ko]")
+    expect(live.locator("#start")).to_have_text("시작")
+    live.set_input_files(
+        "#portrait-file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"}
+    )
+    expect(live.locator("#notice")).to_be_visible(timeout=MS)
+    live.click("#languages button[lang=en]")
