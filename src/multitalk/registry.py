@@ -1,4 +1,4 @@
-"""From an engine's name to the engine: the only module that names them all, and loads them late."""
+"""Loads an engine by its name; the only module that names them all."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ def load_engine(name: EngineChoice, *, settings: Settings) -> Engine:
             first one has closed its engine.
     """
     name = checked_name(name)
-    # The operator's word counts whatever is there: what is wrong with it is an error, later.
+    # A directory that the operator names is used in any case; its problems are errors later.
     weights = None if name == "warp" else settings.weights or find_weights(settings)
     chosen = choose_engine(weights=weights) if name == "auto" else name
     started = time.monotonic()

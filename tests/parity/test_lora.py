@@ -14,7 +14,7 @@ from merged_lora import attached_loras, merge_lora
 from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
-    to_ours,
+    to_diffusers,
 )
 from multitalk.engines.diffusion.lora import (
     AttachedLoras,
@@ -44,7 +44,7 @@ def lora_file(goldens, name):
 
 def merged(goldens, name):
     tensors = safetensors.load_file(lora_file(goldens, name))
-    return {to_ours(key): tensor for key, tensor in tensors.items()}
+    return {to_diffusers(key): tensor for key, tensor in tensors.items()}
 
 
 def expect_weights(model, plain, expected):
@@ -303,7 +303,7 @@ def test_the_recordings_are_what_they_say(goldens):
     assert set(files) == {"lightx2v", "lightx2v_alpha", *PAIRS_ONLY}
     for file, facts in files.items():
         for scale in (1.0, 0.7):
-            changed = {to_ours(name) for name in facts[f"changed_at_{scale}"]}
+            changed = {to_diffusers(name) for name in facts[f"changed_at_{scale}"]}
             expected = set() if file in PAIRS_ONLY else set(merged(goldens, f"merged_{scale}"))
             assert changed == expected
 
@@ -313,5 +313,5 @@ def test_names_mean_the_modules_which_the_reference_would_rename_them_to(goldens
     for file, renamed in meta["upstream_standardize_keys"].items():
         lora = read_lora(lora_file(goldens, file), model)
         targets = {re.split(r"\.(?:lora_|alpha|diff)", target)[0] for _, target in renamed}
-        modules = {to_ours(target.removeprefix("diffusion_model.")) for target in targets}
+        modules = {to_diffusers(target.removeprefix("diffusion_model.")) for target in targets}
         assert modules == set(lora)

@@ -11,7 +11,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
-    to_ours,
+    to_diffusers,
 )
 from multitalk.engines.diffusion.quantized import QuantizedLinear
 from multitalk.weights.locate import CheckpointMismatch
@@ -69,20 +69,22 @@ def test_every_stored_number_is_the_files(goldens, kind, model):
     state = model.state_dict()
     for key, values in stored.items():
         if key.endswith("._data"):
-            held = state[to_ours(key.removesuffix("._data"))]
+            held = state[to_diffusers(key.removesuffix("._data"))]
             assert torch.equal(held.view(values.dtype).float(), values.float()), key
         elif key.endswith("._scale"):
-            assert torch.equal(state[to_ours(key.removesuffix("._scale")) + "_scale"], values), key
+            assert torch.equal(
+                state[to_diffusers(key.removesuffix("._scale")) + "_scale"], values
+            ), key
 
 
 def test_the_layers_of_the_map_are_held_in_8_bits_and_no_others(goldens, kind, model):
     file = goldens / "quant" / "quant_models" / f"dit_model_map_{kind}.json"
-    mapped = {to_ours(name) for name in json.loads(file.read_text())}
+    mapped = {to_diffusers(name) for name in json.loads(file.read_text())}
     held = {name for name, layer in model.named_modules() if isinstance(layer, QuantizedLinear)}
     assert held == mapped
     facts = json.loads((goldens / "quant" / "meta.json").read_text())[kind]
     assert len(held) == facts["n_quantized"]
-    plain = {to_ours(name) for name in facts["not_quantized"]}
+    plain = {to_diffusers(name) for name in facts["not_quantized"]}
     in_layers = {f"{name}.{part}" for name in held for part in ("weight", "weight_scale", "bias")}
     assert plain == set(model.state_dict()) - in_layers
     assert all(model.get_submodule(name).weight.element_size() == 1 for name in held)

@@ -16,7 +16,7 @@ import multitalk
 from multitalk.errors import DeliveryFailed
 from multitalk.media.label import DIGITAL_SOURCE_TYPE, STATEMENT
 from multitalk.media.video import probe, read_frames
-from multitalk.provenance import inspect_video, prepare, sign_video
+from multitalk.provenance import inspect_video, load_credential, sign_video
 from multitalk.provenance.inspection import open_manifest
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -38,7 +38,7 @@ def sound_packets(path: Path) -> list[bytes]:
 
 
 def test_a_signed_video_says_who_made_it_and_how(talk, picture, settings):
-    sign_video(talk, prepare(settings), picture=picture, engine="warp")
+    sign_video(talk, load_credential(settings), picture=picture, engine="warp")
     found = inspect_video(talk)
     assert found.label.comment == STATEMENT
     assert found.manifest.verdict == "valid"
@@ -51,14 +51,14 @@ def test_a_signed_video_says_who_made_it_and_how(talk, picture, settings):
 
 def test_pictures_sound_and_length_stay_as_they_are(talk, picture, settings):
     frames, packets, facts = np.stack(list(read_frames(talk))), sound_packets(talk), probe(talk)
-    sign_video(talk, prepare(settings), picture=picture, engine="warp")
+    sign_video(talk, load_credential(settings), picture=picture, engine="warp")
     assert np.array_equal(np.stack(list(read_frames(talk))), frames)
     assert sound_packets(talk) == packets
     assert probe(talk) == facts
 
 
 def test_the_picture_is_named_by_its_digest_and_nobody_is_named(talk, picture, settings):
-    sign_video(talk, prepare(settings), picture=picture, engine="warp")
+    sign_video(talk, load_credential(settings), picture=picture, engine="warp")
     with open_manifest(talk) as reader:
         (ingredient,) = reader.get_active_manifest()["ingredients"]
         said = reader.json()
@@ -76,7 +76,7 @@ def test_the_picture_is_named_by_its_digest_and_nobody_is_named(talk, picture, s
     ids=["picture", "index", "label", "manifest"],
 )
 def test_a_video_that_was_changed_is_invalid(talk, picture, settings, part):
-    sign_video(talk, prepare(settings), picture=picture, engine="warp")
+    sign_video(talk, load_credential(settings), picture=picture, engine="warp")
     content = bytearray(talk.read_bytes())
     after = content.index(b"moov") if part == b"mdat" else 0  # the manifest speaks of it, too
     at = content.index(part, after) + {b"mdat": 200, b"moov": 30}.get(part, 2)
@@ -88,7 +88,7 @@ def test_a_video_that_was_changed_is_invalid(talk, picture, settings, part):
 
 
 def test_a_manifest_that_is_damaged_is_invalid(talk, picture, settings):
-    sign_video(talk, prepare(settings), picture=picture, engine="warp")
+    sign_video(talk, load_credential(settings), picture=picture, engine="warp")
     content = talk.read_bytes()
     talk.write_bytes(content.replace(b"exclusions", b"exclusionz", 1))
     found = inspect_video(talk).manifest
@@ -115,7 +115,7 @@ def test_a_video_of_another_format_has_none(tmp_path, kind, codec):
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_an_operator_signs_with_a_key_of_any_kind(talk, picture, issue, algorithm):
     certificate, key = issue(KEYS[algorithm]())
-    credential = prepare(Settings(c2pa_certificate=certificate, c2pa_key=key))
+    credential = load_credential(Settings(c2pa_certificate=certificate, c2pa_key=key))
     assert credential.algorithm == algorithm
     sign_video(talk, credential, picture=picture, engine="warp")
     found = inspect_video(talk).manifest
@@ -124,7 +124,7 @@ def test_an_operator_signs_with_a_key_of_any_kind(talk, picture, issue, algorith
 
 def test_a_certificate_that_may_not_sign_leaves_the_video_as_it_was(talk, picture, issue):
     certificate, key = issue(KEYS["es256"](), purpose=ExtendedKeyUsageOID.SERVER_AUTH)
-    credential = prepare(Settings(c2pa_certificate=certificate, c2pa_key=key))
+    credential = load_credential(Settings(c2pa_certificate=certificate, c2pa_key=key))
     before = talk.read_bytes()
     with pytest.raises(DeliveryFailed, match="could not be signed"):
         sign_video(talk, credential, picture=picture, engine="warp")
@@ -137,19 +137,19 @@ def test_a_manifest_that_would_not_fit_is_not_handed_out(write, picture, setting
     stream = write(fragmented=True)
     before = stream.read_bytes()
     with pytest.raises(DeliveryFailed, match="could not be signed"):
-        sign_video(stream, prepare(settings), picture=picture, engine="warp")
+        sign_video(stream, load_credential(settings), picture=picture, engine="warp")
     assert stream.read_bytes() == before
 
 
 SIGN_AND_MEASURE = """
 import json, re, sys
 from pathlib import Path
-from multitalk.provenance import prepare, sign_video
+from multitalk.provenance import load_credential, sign_video
 from multitalk.settings import Settings
 state, small, large = map(Path, sys.argv[1:])
 peaks = []
 for talk in (small, large):
-    credential = prepare(Settings(state_directory=state))
+    credential = load_credential(Settings(state_directory=state))
     sign_video(talk, credential, picture=state / "c2pa-local.pem", engine="warp")
     status = Path("/proc/self/status").read_text()
     peaks.append(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024)

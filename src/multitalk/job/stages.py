@@ -34,7 +34,7 @@ from multitalk.media.image import Picture, load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
-from multitalk.provenance import prepare, sign_video
+from multitalk.provenance import load_credential, sign_video
 from multitalk.schema import SpokenText, TalkRequest
 from multitalk.schema.sources import UPLOAD_SCHEME, voice_field
 from multitalk.speech.captions import Caption, captions_of
@@ -98,7 +98,9 @@ class TalkStages:
             on_fragment: As for `VideoWriter`.
         """
         options = self._choose_options()
-        credential = None if video is None else prepare(self._settings)  # fails before the work
+        credential = (
+            None if video is None else load_credential(self._settings)
+        )  # fails before the work
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
         loaded = self._load(image, voices)

@@ -1,17 +1,16 @@
-"""What videos are signed with: the operator's certificate, or one of this machine's own.
+"""The credential that signs videos: the operator's certificate, or a local one.
 
-The latter is made at first use and stays in the state directory.
+A local certificate is made at first use and stays in the state directory.
 """
 
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from multitalk.disk import write_atomically
 from multitalk.errors import DeliveryFailed
-from multitalk.provenance.local_certificate import make_certificate
 from multitalk.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,17 +20,20 @@ if TYPE_CHECKING:
 LOCAL_FILE = "c2pa-local.pem"  # the key, then the chain, leaf first
 CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 MIN_RSA_BITS = 2048  # as RSA keys, C2PA 2.2, section 13.2
+ORGANIZATION = "Unverified: made on the machine that signs"
+NAME = "MultiTalk Serverless local signer"
+DAYS = 3650
 
 logger = logging.getLogger(__name__)
 
 
 class _Unusable(Exception):
-    """A certificate or a key that videos cannot be signed with; the message says why."""
+    """A certificate or a key cannot sign videos; the message says why."""
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What videos are signed with.
+    """A certificate chain and its key.
 
     Attributes:
         chain: Certificates, PEM, the signer's first.
@@ -46,21 +48,21 @@ class Credential:
     timestamp_url: str | None = None
 
 
-def prepare(settings: Settings) -> Credential | None:
-    """What videos are signed with here, or None where they carry plain metadata only.
+def load_credential(settings: Settings) -> Credential | None:
+    """The credential that signs videos, or None where they have plain metadata only.
 
-    Cheap once the local certificate is there. To be called at a door's start, so that what is wrong
-    is said then, and by each job before its work.
+    Cheap once the local certificate exists. Called when a process starts, so that errors of the
+    set-up come then, and by each job before its work.
 
     Raises:
-        DeliveryFailed: Signing is asked for and impossible, or the operator's files are unusable.
+        DeliveryFailed: Signing is required and impossible, or the operator's files are unusable.
     """
     if settings.provenance == "metadata":
         return None
     is_operators = bool(settings.c2pa_certificate or settings.c2pa_key)
-    is_wanted = is_operators or settings.provenance == "c2pa"
+    is_required = is_operators or settings.provenance == "c2pa"
     if find_spec("c2pa") is None:
-        if is_wanted:
+        if is_required:
             raise DeliveryFailed("c2pa_without_library")
         return None
     url = settings.c2pa_timestamp_url
@@ -70,19 +72,19 @@ def prepare(settings: Settings) -> Credential | None:
             "c2pa_unusable", variable="MULTITALK_C2PA_TIMESTAMP_URL", reason=reason
         )
     if is_operators:
-        return _operators(settings)
+        return _operator_credential(settings)
     try:
-        return _local(settings)
-    except (OSError, RuntimeError) as error:  # the latter: no home to keep it in
+        return _local_credential(settings)
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home directory
         reason = str(error.strerror) if isinstance(error, OSError) else "no home directory"
         failure = DeliveryFailed("c2pa_state_unwritable", reason=reason)
-        if is_wanted:
+        if is_required:
             raise failure from error
         logger.warning("%s; videos carry plain metadata only", failure)
         return None
 
 
-def _operators(settings: Settings) -> Credential:
+def _operator_credential(settings: Settings) -> Credential:
     contents = {}
     for name, path in (
         ("MULTITALK_C2PA_CERTIFICATE", settings.c2pa_certificate),
@@ -103,12 +105,12 @@ def _operators(settings: Settings) -> Credential:
         raise DeliveryFailed("c2pa_unusable", variable=variable, reason=error) from error
 
 
-def _local(settings: Settings) -> Credential:
-    """This machine's own, made if it is not there.
+def _local_credential(settings: Settings) -> Credential:
+    """The local credential, made if it does not exist.
 
     Raises:
         OSError, RuntimeError: The state directory cannot be used.
-        DeliveryFailed: What is there is no certificate, or an expired one.
+        DeliveryFailed: The file holds no certificate, or an expired one.
     """
     path = settings.state_directory.expanduser() / LOCAL_FILE
     if not path.exists():
@@ -126,7 +128,7 @@ def _local(settings: Settings) -> Credential:
 
 
 def _credential(chain: bytes, key: bytes, timestamp_url: str | None) -> Credential:
-    """A chain and a key that belong together and are good today.
+    """A chain and a key that match and are valid today.
 
     Raises:
         _Unusable: They are not.
@@ -162,7 +164,7 @@ def _check_leaf(leaf: "Certificate", private: "PrivateKeyTypes") -> None:
 
 
 def _algorithm(private: "PrivateKeyTypes") -> str:
-    """C2PA's name of how a key signs (C2PA 2.2, section 13.2)."""
+    """C2PA's name of a key's signature algorithm (C2PA 2.2, section 13.2)."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
 
     if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in CURVES:
@@ -172,3 +174,65 @@ def _algorithm(private: "PrivateKeyTypes") -> str:
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return "ed25519"
     raise _Unusable("C2PA signs by keys on P-256, P-384, P-521, Ed25519, or RSA of 2048 bits")
+
+
+def make_certificate() -> bytes:
+    """A key, P-256 in PKCS #8, and its chain of two certificates, leaf first; all in PEM.
+
+    The names say that the certificate proves no identity: it shows that a video is as this machine
+    made it. C2PA requires a signer that another certificate has issued; the issuer's key is thrown
+    away, so that it cannot issue another.
+    """
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
+
+    def named(common_name: str) -> x509.Name:
+        return x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
+                x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            ]
+        )
+
+    def issued(subject: str, of: ec.EllipticCurvePrivateKey, *, is_authority: bool) -> bytes:
+        usage = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "crl_sign", "encipher_only", "decipher_only"), False
+        )  # fmt: skip
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(named(subject))
+            .issuer_name(named(f"{NAME}, issuer"))
+            .public_key(of.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))  # clocks differ
+            .not_valid_after(now + timedelta(days=DAYS))
+            .add_extension(x509.BasicConstraints(is_authority, 0 if is_authority else None), True)
+            .add_extension(
+                x509.KeyUsage(
+                    digital_signature=not is_authority, key_cert_sign=is_authority, **usage
+                ),
+                True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(of.public_key()), False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False
+            )
+        )
+        if not is_authority:  # one of the purposes that C2PA 2.2, section 14.5.1, lets sign
+            purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+            certificate = certificate.add_extension(purpose, False)
+        signed = certificate.sign(authority, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    now = datetime.now(timezone.utc)
+    authority, signer = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    key = signer.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    leaf = issued(NAME, signer, is_authority=False)
+    return key + leaf + issued(f"{NAME}, issuer", authority, is_authority=True)

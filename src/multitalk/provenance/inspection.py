@@ -1,6 +1,6 @@
-"""What a video says of where it comes from, ours or not: its plain words and its signed manifest.
+"""Reads the provenance of any video: its plain metadata and its signed manifest.
 
-Nothing is fetched: a manifest that is kept elsewhere and revoked certificates are not looked up,
+Nothing is fetched: remote manifests and revoked certificates are not looked up,
 and no list of trusted authorities is consulted.
 """
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import c2pa
 
 OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-UNREADABLE = "unreadable"  # beside C2PA's codes: the manifest itself is damaged
-UNTRUSTED = "signingCredential.untrusted"  # what we do not judge
+UNREADABLE = "unreadable"  # in addition to C2PA's codes: the manifest itself is damaged
+UNTRUSTED = "signingCredential.untrusted"  # trust is not judged here
 
 Verdict = Literal["valid", "invalid", "absent", "unread"]
 
@@ -28,13 +28,13 @@ class Manifest:
     """The latest claim about a video.
 
     Attributes:
-        verdict: `valid`: signed by `signer`, whoever that is, and unchanged since; `absent`: there
-            is none; `unread`: c2pa-python is not installed here.
+        verdict: `valid`: signed by `signer`, who is not verified, and unchanged since; `absent`:
+            there is none; `unread`: c2pa-python is not installed.
         problems: C2PA's codes of what makes it invalid.
         generator: The program that made the claim, and its version.
         actions: What was done, by C2PA's names, such as `c2pa.created`.
         digital_source_type: IPTC's URI in one of the actions.
-        ingredients: What it was made from; in our own videos the portrait's digest.
+        ingredients: Sources; in videos of this program the portrait's digest.
         signer: The name in the certificate.
         issuer: The organisation in it.
     """
@@ -51,7 +51,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that a video says of where it comes from."""
+    """Provenance of a video."""
 
     label: Label
     manifest: Manifest

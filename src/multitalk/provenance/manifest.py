@@ -27,8 +27,7 @@ MIME_TYPE = "video/mp4"
 TITLE = "AI-generated video"
 PORTRAIT = "portrait"
 # Hashing in leaves of this size bounds the memory: without them the library holds the whole video.
-# It is right about files with one box of picture and sound, as ours are; for those with several
-# c2pa 0.91 writes hashes that do not fit.
+# Correct for files with one `mdat` box, as here; for several, c2pa 0.91 writes wrong hashes.
 LEAF_KIB = 1024
 # The library's copies of a larger video are files without a name in the system's temporary
 # directory; of a smaller one they are in memory.
@@ -114,7 +113,7 @@ class _Target(io.BufferedRandom):
 
 
 def definition(picture: Path, engine: str) -> dict[str, object]:
-    """What is claimed, in c2pa's own form."""
+    """The claim, as c2pa's manifest definition."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],
         "title": TITLE,
@@ -163,7 +162,7 @@ def _signer(credential: Credential) -> "c2pa.Signer":
 
 
 def _check(signed: Path) -> None:
-    """Read it back: a manifest that does not fit its video is worse than none.
+    """Read the manifest back: one that does not match its video is worse than none.
 
     Raises:
         DeliveryFailed: It does not.

@@ -23,7 +23,7 @@ from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import FileSink, Progress, Talk, job_context, run
 from multitalk.messages import Locale
 from multitalk.paths import as_meant, at_home
-from multitalk.provenance import prepare
+from multitalk.provenance import load_credential
 from multitalk.registry import load_engine
 from multitalk.schema import (
     AudioType,
@@ -109,7 +109,7 @@ class Studio:
         """
         given = settings or Settings.from_env()
         self.settings = replace(given, allowed_roots=(Path(Path.cwd().anchor),))
-        prepare(self.settings)
+        load_credential(self.settings)
         self.engine = load_engine(engine, settings=self.settings)
         self._turn = threading.RLock()
         self._is_closed = False

@@ -1,4 +1,4 @@
-"""The diffusion engine's weights as files: which, from where, whether they are whole, where found.
+"""The diffusion engine's weights as files: the sets, fetching, verifying and finding them.
 
-Nothing here knows what is inside a file, and only `hub` knows where one comes from.
+Of a file's content only the headers are read, and only `hub` connects to the hub.
 """

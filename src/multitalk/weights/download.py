@@ -47,8 +47,8 @@ class RetryPolicy:
     Attributes:
         tries: In a row without a byte received.
         first_wait: Seconds before the second try; each further wait is twice as long.
-        longest_wait: Seconds, where the hub asks for no wait.
-        longest_asked: Longest wait in seconds that the hub may ask for.
+        longest_wait: Seconds, unless the hub names another wait.
+        longest_asked: Longest wait in seconds that the hub may name.
     """
 
     tries: int = 7
@@ -91,7 +91,7 @@ class Session:
             raise FetchStopped
 
     def wait(self, file: str, error: TransientHubError, delays: Iterator[float]) -> None:
-        """Wait before the next try, as long as the hub asks for.
+        """Wait before the next try, as long as the hub or the retry policy says.
 
         Args:
             file: Its key.
@@ -99,7 +99,7 @@ class Session:
             delays: Those of the retry policy that are left.
 
         Raises:
-            WeightsUnavailable: No try is left, or the hub asks for too long a wait.
+            WeightsUnavailable: No try is left, or the hub's wait is too long.
             FetchStopped: In the meantime.
         """
         delay = next(delays, None)
@@ -197,7 +197,7 @@ def has_content(digest: Digest, file: RemoteFile, metadata: HubMetadata) -> bool
 def _complete(
     partial: Path, file: RemoteFile, metadata: HubMetadata, digest: Digest, session: Session
 ) -> int:
-    """Append what is missing of a partial file, with retries; its size then."""
+    """Append the missing bytes to a partial file, with retries; returns its size."""
     digest.reset()
     with partial.open("a+b") as opened:
         size = opened.tell()

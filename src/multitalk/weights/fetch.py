@@ -1,4 +1,4 @@
-"""Fetches a weight set into a directory: what is missing, in parallel, one process at a time."""
+"""Fetches missing files of a weight set, in parallel, by one process at a time."""
 
 import os
 import shutil
@@ -247,7 +247,7 @@ def _describe(file: RemoteFile, record: LockedFile | None, session: Session) -> 
 
 
 def _check_disk(directory: Path, missing: dict[RemoteFile, HubMetadata]) -> None:
-    """Compare the free space with what is missing.
+    """Compare the free space with the missing bytes.
 
     Raises:
         WeightsUnavailable: It does not suffice.

@@ -215,7 +215,7 @@ def _search(directory: Path, name: str, manifest: Manifest) -> _Search:
 
 
 def _find_source(directory: Path, source: Source) -> tuple[Path | None, list[str]]:
-    """What is opened, and which required files are missing, in the most complete folder."""
+    """The path to open, and the missing files, in the most complete folder."""
     part = source.part
     best: tuple[Path | None, list[str]] = None, list(part.required)
     for root in repository_folders(directory, source.repository, source.revision):

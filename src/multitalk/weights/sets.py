@@ -164,7 +164,7 @@ class Source:
     Attributes:
         repository: `ORGANISATION/NAME`.
         revision: Of the repository.
-        part: What is opened in it.
+        part: The files.
     """
 
     repository: str

@@ -23,7 +23,7 @@ ARCHIVE = b"PK\x03\x04"  # how PyTorch's archives begin; older files of its are 
 
 
 def damage_of(file: Path) -> str | None:
-    """What is wrong with a file, as the end of a sentence, with its way out; None if nothing is.
+    """The damage of a file, as the end of a sentence, with the remedy; None for a whole file.
 
     Args:
         file: `.safetensors`, `.pth` or `.json`; of others only what `pointer_of` and emptiness say.
@@ -44,7 +44,7 @@ def damage_of(file: Path) -> str | None:
 
 
 def pointer_of(file: Path) -> str | None:
-    """That a file is only Git LFS's note of where the real one is, with the way out; else None.
+    """A sentence if the file is a Git LFS pointer, with the remedy; else None.
 
     Raises:
         OSError: The file cannot be read.
@@ -109,7 +109,7 @@ STORAGES = {
     "BoolStorage": "BOOL",
     "Float8_e4m3fnStorage": "F8_E4M3",
 }
-# What damaged files, and files of something else, make of reading them.
+# Errors of reading damaged files, or files of another format.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -125,12 +125,12 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """A tensor in a file.
+    """Header of a tensor.
 
     Attributes:
         dtype: Of its numbers, by safetensors' name.
-        shape: As usual.
-        place: In the file: what two names have in common that stand for one tensor.
+        shape: Its sizes.
+        place: Storage and offset in the file; equal for two names of one tensor.
     """
 
     dtype: str
@@ -162,8 +162,8 @@ def _safetensors(file: Path) -> dict[str, TensorHeader]:
             raise ValueError("no safetensors")
         header = json.loads(opened.read(length))
     return {
-        name: TensorHeader(said["dtype"], tuple(said["shape"]), ("", said["data_offsets"][0]))
-        for name, said in header.items()
+        name: TensorHeader(entry["dtype"], tuple(entry["shape"]), ("", entry["data_offsets"][0]))
+        for name, entry in header.items()
         if name != "__metadata__"
     }
 
@@ -181,7 +181,7 @@ class _HeaderUnpickler(pickle.Unpickler):
     """Makes headers where PyTorch would make tensors, and refuses everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a class or function of the pickle."""
+        """The replacement of a class or function of the pickle."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if module == "torch" and name in STORAGES:
@@ -193,7 +193,7 @@ class _HeaderUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no tensor")
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
-        """The storage that a tensor lies in, as its dtype and its name."""
+        """The storage of a tensor, as its dtype and its name."""
         _, dtype, key, *_ = pid
         return dtype, key
 

@@ -21,7 +21,7 @@ LARGEST_IN_GIT = 64 * 2**20  # bytes; the hub has everything above 10 MB in its 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one file.
+    """A problem of one file.
 
     Attributes:
         file: `ORGANISATION/NAME/path`.
@@ -52,7 +52,7 @@ def verify_weights(
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> tuple[Problem, ...]:
-    """Find what is wrong with a set in a directory; needs no network.
+    """Find the problems of a set in a directory; needs no network.
 
     Args:
         directory: Of weights, in any layout of `locate`.
@@ -106,7 +106,7 @@ def check_file(
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> Problem | None:
-    """What is wrong with one file, given its record in the lock file; None if nothing is."""
+    """The problem of one file, given its record in the lock file, if there is one."""
     path = find_file(directory, file)
     if not path.is_file():
         return Problem(file.key, "missing")
@@ -137,7 +137,7 @@ class Digest:
         self.reset()
 
     def reset(self) -> None:
-        """Start anew."""
+        """Restart."""
         self._sha256 = hashlib.sha256()
         self._git = None
         if self._size <= LARGEST_IN_GIT:

@@ -13,7 +13,7 @@ from toy import SIZES, predict, toy_transformer
 from multitalk.engines.diffusion.convert_transformer import (
     load_transformer,
     load_transformer_file,
-    to_ours,
+    to_diffusers,
     to_published,
 )
 from multitalk.weights.locate import AUDIO_NAME, CheckpointMismatch
@@ -119,7 +119,7 @@ def test_weights_go_to_the_dtype_asked_for_but_for_those_that_need_float32(publi
 
 def test_names_translate_both_ways(model):
     published = [to_published(name) for name in model.state_dict()]
-    assert [to_ours(name) for name in published] == list(model.state_dict())
+    assert [to_diffusers(name) for name in published] == list(model.state_dict())
     assert len(set(published)) == len(published)
 
 

@@ -25,7 +25,7 @@ from publish import (
 from safetensors.torch import load_file, save_file
 from toy import SIZES, predict, toy_inputs
 
-from multitalk.engines.diffusion.convert_transformer import to_ours
+from multitalk.engines.diffusion.convert_transformer import to_diffusers
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
 from multitalk.engines.diffusion.quantized import QuantizedLinear
@@ -74,7 +74,9 @@ def meant(pipeline, storage):
     """The pipeline with the weights that its 8-bit files stand for."""
     other = publishable_pipeline()
     _, network = quantize(network_names(pipeline.transformer.state_dict()), storage)
-    other.transformer.load_state_dict({to_ours(key): values for key, values in network.items()})
+    other.transformer.load_state_dict(
+        {to_diffusers(key): values for key, values in network.items()}
+    )
     text = wan_text_names(pipeline.text_encoder.state_dict())
     _, dequantized = quantize(text, storage)
     ours = wan_text_names({key: key for key in pipeline.text_encoder.state_dict()})

@@ -1,4 +1,4 @@
-"""MultiTalk on PyTorch and diffusers: a video diffusion transformer that listens.
+"""MultiTalk on PyTorch and diffusers: a video diffusion transformer conditioned on speech.
 
-The only package, beside `speech/wav2vec2`, that imports torch, diffusers and transformers.
+The only package, with `speech/wav2vec2`, that imports torch, diffusers and transformers.
 """

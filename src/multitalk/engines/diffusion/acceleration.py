@@ -1,7 +1,7 @@
-"""What makes a forward faster on the GPU at hand, as the operator's settings ask for it.
+"""Acceleration of the transformer: attention kernels, products in float8, compilation.
 
-Chosen when the engine starts, and tried there on a few numbers: what does not work here ends the
-start, with the setting's name, and not a job.
+Chosen by the operator's settings when the engine starts, and tried on small tensors: a setting that
+does not work on this GPU is an error of the start, not of a job.
 """
 
 import logging
@@ -24,8 +24,8 @@ HOPPER = (9, 0)
 FP8_CAPABILITY = (8, 9)
 NATIVE = AttentionBackendName.NATIVE
 TRIED_TOKENS, TRIED_HEADS = 128, 2
-# Of what is tried, as a share of the spread. 16 bits err by 0.01 and kernels in 8 bits by less than
-# 0.1; what is wrong errs by all of it.
+# Standard deviation of a kernel's error, as a share of the result's. In 16 bits it is 0.01, in 8
+# bits less than 0.1; of a broken kernel it is about 1.
 MOST_ERROR = 0.1
 
 logger = logging.getLogger(__name__)
@@ -34,15 +34,15 @@ logger = logging.getLogger(__name__)
 def accelerate(
     transformer: MultiTalkTransformer3DModel, settings: Settings, *, is_shared: bool
 ) -> None:
-    """Choose how a network computes. To be called before it is shared and brought to its place.
+    """Accelerate a network. To be called before it is parallelized and moved to its device.
 
     Args:
-        transformer: Bears its LoRAs.
+        transformer: With its LoRAs.
         settings: `attention`, `fp8_products` and `compile` are read.
-        is_shared: Whether several processes share its talks.
+        is_shared: Whether it is parallelized.
 
     Raises:
-        EngineUnavailable: A setting asks for what does not work here.
+        EngineUnavailable: A setting does not work here.
     """
     on_gpu = has_gpu()
     device = torch.device("cuda" if on_gpu else "cpu")
@@ -62,15 +62,15 @@ def accelerate(
     if settings.compile:
         if is_shared:
             raise EngineUnavailable("compile_shared", field="engine")
-        # Sizes are variables, or each size of the pictures and each number of voices would be
-        # compiled anew in the job that brings it.
+        # Dynamic sizes: else each size of a picture and each number of voices is compiled by the
+        # first job that has it.
         transformer.compile_repeated_blocks(dynamic=True)
     compiled = "compiled" if settings.compile else "not compiled"
     logger.info("attention: %s; products of %s; blocks %s", backend, products, compiled)
 
 
 def choose_attention(
-    wanted: str,
+    name: str,
     device: torch.device,
     capability: tuple[int, int] | None,
     *,
@@ -84,32 +84,32 @@ def choose_attention(
     nor one that depends on what else is installed: a seed means the same video on all such GPUs.
 
     Args:
-        wanted: The operator's setting.
+        name: The operator's setting.
         device: That computes.
         capability: Of the GPU, None for a CPU.
         head_dim: Channels of a head.
-        is_shared: Whether several processes share the tokens.
+        is_shared: Whether tokens are sharded over processes.
 
     Raises:
-        EngineUnavailable: A kernel that was asked for by name does not work here.
+        EngineUnavailable: A kernel that was named does not work here.
     """
-    backend = AttentionBackendName(wanted if wanted != "auto" else _usual(capability))
+    backend = AttentionBackendName(name if name != "auto" else _usual(capability))
     problem = _problem_of(backend, device, head_dim, is_shared=is_shared)
     if problem is None:
         return backend.value
-    if wanted == "auto":
+    if name == "auto":
         logger.warning("attention %s does not work here: %s", backend.value, problem)
         return NATIVE.value
     raise EngineUnavailable(
-        "attention_unavailable", field="engine", attention=wanted, problem=problem
+        "attention_unavailable", field="engine", attention=name, problem=problem
     )
 
 
 def use_attention(transformer: MultiTalkTransformer3DModel, backend: str) -> None:
-    """Have self attention computed by a kernel; attention to text, picture and speech is native.
+    """Compute self attention by a kernel; attention to text, picture and speech is native.
 
-    Self attention is 97 % of the work of all of them. The others' few keys are what special kernels
-    are neither made for nor always take.
+    Self attention is 97 % of the work of all of them. The others have few keys, for which special
+    kernels are not made and which some refuse.
     """
     for block in transformer.blocks:
         block.attn1.set_attention_backend(backend)
@@ -145,7 +145,7 @@ def _problem_of(
 
 def _difference(found: torch.Tensor, expected: torch.Tensor) -> str | None:
     error = float((found - expected).std() / expected.std())
-    return None if error < MOST_ERROR else f"it differs by {error:.0%} from what is right"
+    return None if error < MOST_ERROR else f"its result differs by {error:.0%} from PyTorch's"
 
 
 def _use_fp8_products(

@@ -1,7 +1,7 @@
-"""The sizes that the model was trained at, and how a picture is brought to one of them.
+"""Buckets: the sizes that the model was trained at, and resizing a picture to one of them.
 
-A picture is enlarged or reduced until it covers the bucket nearest to its shape, then cut around
-its centre. A mask takes the same way without mixing its values.
+A picture is scaled until it covers the bucket nearest to its shape, then cropped around its centre.
+A mask is treated likewise, without interpolation.
 """
 
 import math
@@ -99,7 +99,7 @@ class Crop:
 
 
 def cover(source: Size, bucket: Size) -> Crop:
-    """Place a picture of size `source` so that it covers the bucket around their common centre."""
+    """The crop of a picture of size `source` that fills the bucket, around their common centre."""
     scale = max(bucket[0] / source[0], bucket[1] / source[1])
     height, width = math.ceil(scale * source[0]), math.ceil(scale * source[1])
     top, left = round((height - bucket[0]) / 2), round((width - bucket[1]) / 2)  # half to even
@@ -107,7 +107,7 @@ def cover(source: Size, bucket: Size) -> Crop:
 
 
 def fit_picture(picture: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
-    """Bring a picture to a bucket: uint8 RGB [h, w, 3] -> [H, W, 3]."""
+    """Resize and crop a picture to a bucket: uint8 RGB [h, w, 3] -> [H, W, 3]."""
     crop = cover((picture.shape[0], picture.shape[1]), bucket)
     height, width = crop.resized
     resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
@@ -115,7 +115,7 @@ def fit_picture(picture: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
 
 
 def fit_mask(mask: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:
-    """Bring a mask to a bucket, each pixel taken from one pixel: uint8 [h, w, ...] -> [H, W, ...].
+    """Resize and crop a mask to a bucket by nearest neighbour: uint8 [h, w, ...] -> [H, W, ...].
 
     The first two axes are rows and columns.
     """

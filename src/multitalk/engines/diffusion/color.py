@@ -1,4 +1,4 @@
-"""Keep a long talk's colours where the picture's are: statistics matched in CIE Lab.
+"""Colour correction of long talks: frames get the picture's statistics in CIE Lab.
 
 Each window starts from frames that were generated, so small shifts of colour would add up.
 Conversions follow scikit-image: sRGB (IEC 61966-2-1), illuminant D65, the 2 degree observer.
@@ -35,20 +35,20 @@ def match_colors(frames: Tensor, reference: Tensor, *, strength: float) -> Tenso
     """
     if strength == 0:
         return frames
-    wanted = lab_from_rgb(_unit(reference)).flatten(1)  # [3, h w]
+    target = lab_from_rgb(_unit(reference)).flatten(1)  # [3, h w]
     # one frame at a time: Lab takes many times a frame's memory
-    matched = [_matched(frame, wanted, strength) for frame in frames.unbind(1)]
+    matched = [_matched(frame, target, strength) for frame in frames.unbind(1)]
     return torch.stack(matched, dim=1)
 
 
-def _matched(frame: Tensor, wanted: Tensor, strength: float) -> Tensor:
+def _matched(frame: Tensor, target: Tensor, strength: float) -> Tensor:
     """One frame [3, H, W] with the statistics of Lab colours [3, N]."""
     rgb = _unit(frame)
     lab = lab_from_rgb(rgb)
     mean, spread = _statistics(lab.flatten(1))
-    wanted_mean, wanted_spread = _statistics(wanted)
-    scale = torch.where(spread > FLAT, wanted_spread / spread.clamp(min=FLAT), 0.0)
-    blended = torch.lerp(rgb, rgb_from_lab((lab - mean) * scale + wanted_mean), strength)
+    target_mean, target_spread = _statistics(target)
+    scale = torch.where(spread > FLAT, target_spread / spread.clamp(min=FLAT), 0.0)
+    blended = torch.lerp(rgb, rgb_from_lab((lab - mean) * scale + target_mean), strength)
     return (blended * 2 - 1).to(frame.dtype)
 
 

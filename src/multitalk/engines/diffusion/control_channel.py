@@ -73,7 +73,7 @@ class ControlChannel:
 
         Args:
             timeout: Of an operation.
-            subgroups: Ranks of each subgroup that has a channel of its own; each rank is in one.
+            subgroups: Ranks of each subgroup with a separate channel; each rank is in one.
                 None for one channel of all ranks.
         """
         if subgroups is None:

@@ -72,7 +72,7 @@ def load_text_encoder(
 
     Args:
         file: `.pth`, or `.safetensors` in optimum-quanto's layout.
-        torch_dtype: Of what is not in 8 bits.
+        torch_dtype: Of tensors that are not in 8 bits.
         device: Where the weights go.
 
     Raises:

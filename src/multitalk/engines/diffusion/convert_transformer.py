@@ -75,17 +75,17 @@ _BLOCK = {
 _IN_A_BLOCK = re.compile(r"(blocks\.\d+\.)(.+)")
 
 
-def to_ours(name: str) -> str:
-    """A published name of a module or parameter -> ours; any other name comes back as it is."""
+def to_diffusers(name: str) -> str:
+    """A published name of a module or parameter -> diffusers'; any other name is returned as is."""
     return _translate(name, _MODEL, _BLOCK)
 
 
 def to_published(name: str) -> str:
-    """Our name of a module or parameter -> the published one."""
+    """Diffusers' name of a module or parameter -> the published one."""
     return _translate(
         name,
-        {ours: published for published, ours in _MODEL.items()},
-        {ours: published for published, ours in _BLOCK.items()},
+        {name: published for published, name in _MODEL.items()},
+        {name: published for published, name in _BLOCK.items()},
     )
 
 
@@ -114,7 +114,7 @@ def load_transformer(
     Args:
         folder: In any of the layouts above.
         audio: The file of the audio part, where it is not `multitalk.safetensors` in the folder.
-        torch_dtype: Of what need not be float32.
+        torch_dtype: Of tensors that need not be float32.
         device: Where the weights go, straight from the file.
 
     Raises:
@@ -142,7 +142,7 @@ def load_transformer_file(
         file: `.safetensors`, where int8 or float8 weights in optimum-quanto's layout stay so in
             memory, or `.pth`.
         config: The `config.json` of the network.
-        torch_dtype: Of what is not quantised and need not be float32.
+        torch_dtype: Of tensors that are not quantised and need not be float32.
         device: Where the weights go, straight from the file.
 
     Raises:
@@ -184,7 +184,7 @@ def _load_files(
 
 def _parameter_name(key: str) -> str | None:
     name = parameter_of(key)
-    return None if name is None else to_ours(name)
+    return None if name is None else to_diffusers(name)
 
 
 def _model_options(stored: StoredTensors, config: dict[str, Any]) -> dict[str, Any]:

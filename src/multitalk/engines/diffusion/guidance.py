@@ -1,7 +1,8 @@
-"""How far a step is pushed towards the prompt and towards the voice.
+"""Classifier-free guidance by the prompt and by the voices.
 
-The network is asked several times a step, with and without what it is given, and the differences
-are enlarged. Which questions are needed follows from the scales: with both at one, a single one is.
+The network runs for several branches of a step, with and without its conditions, and differences of
+the predictions are amplified. The scales decide which branches are needed: with both at one, a
+single one.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-# What the network is given: the prompt (or else the negative prompt), the voices (or else null).
+# The conditions: the prompt (or else the negative prompt), the voices (or else null).
 Branch = Literal["full", "voice", "prompt", "nothing"]
 
 PROMPTED: frozenset[Branch] = frozenset({"full", "prompt"})  # the others get the negative prompt
@@ -23,8 +24,8 @@ class AdaptiveProjection:
     """Adaptive projected guidance: large scales without burnt colours.
 
     S. Sadat, O. Hilliges, R. Weber, "Eliminating Oversaturation and Artifacts of High Guidance
-    Scales in Diffusion Models", 2024, algorithm 1. What is parallel to the prediction is dropped
-    whole (eta = 0).
+    Scales in Diffusion Models", 2024, algorithm 1. The part parallel to the prediction is
+    dropped (eta = 0).
 
     Attributes:
         norm_threshold: Longest difference, over the whole latent; 0 for no limit.
@@ -37,11 +38,11 @@ class AdaptiveProjection:
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly a prompt and voices are followed.
+    """Strength of the prompt and of the voices.
 
     Attributes:
-        text_scale: 1 for as trained.
-        audio_scale: 1 for as trained.
+        text_scale: 1 for no guidance.
+        audio_scale: 1 for no guidance.
         projection: Project the differences, or None to add them as they are.
     """
 
@@ -51,17 +52,17 @@ class Guidance:
 
     @property
     def follows_text(self) -> bool:
-        """The prompt's difference counts."""
+        """Whether there is guidance by the prompt."""
         return not math.isclose(self.text_scale, 1.0)
 
     @property
     def follows_audio(self) -> bool:
-        """The voices' difference counts."""
+        """Whether there is guidance by the voices."""
         return not math.isclose(self.audio_scale, 1.0)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
-        """What the network has to be asked at each step, in order."""
+        """The branches of each step, in order."""
         if self.follows_text:
             return ("full", "voice", "nothing") if self.follows_audio else ("full", "voice")
         return ("full", "prompt") if self.follows_audio else ("full",)
@@ -73,7 +74,7 @@ class Guidance:
 
 
 class Guide:
-    """Guidance along the steps of one segment, of which the projection has a memory."""
+    """Guidance of the steps of one segment; the projection has momentum."""
 
     def __init__(self, guidance: Guidance) -> None:
         self._guidance = guidance
@@ -111,7 +112,7 @@ class Guide:
 
 
 def _projected(projection: AdaptiveProjection, difference: Tensor, full: Tensor) -> Tensor:
-    """The difference, shortened to the threshold, less what is parallel to `full`."""
+    """The difference, clipped to the threshold, without its part parallel to `full`."""
     if projection.norm_threshold > 0:
         length = torch.linalg.vector_norm(difference)
         difference = difference * (projection.norm_threshold / length).clamp(max=1.0)
@@ -121,7 +122,7 @@ def _projected(projection: AdaptiveProjection, difference: Tensor, full: Tensor)
 
 
 def _audio_difference(predictions: Mapping[Branch, Tensor]) -> Tensor:
-    """What the voices change: without the prompt if that was asked, else with it."""
+    """Effect of the voices: without the prompt if that branch was computed, else with it."""
     if "nothing" in predictions:
         return predictions["voice"] - predictions["nothing"]
     return predictions["full"] - predictions["prompt"]

@@ -1,4 +1,4 @@
-"""Which of several processes this is, as `torchrun` tells it: without torch, for who only asks."""
+"""Rank of this process, from the environment variables of `torchrun`; needs no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Launch:
     """One of several processes that were started together.
 
     Attributes:
-        rank: 0 is the one that talks to the world.
+        rank: 0 serves the jobs.
         local_rank: Among those on this machine: the number of its GPU.
         num_processes: Two or more.
     """
@@ -22,7 +22,7 @@ class Launch:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Launch | None":
-        """What the launcher says, or None where this process was started alone."""
+        """The launcher's values, or None for a process that was started alone."""
         if any(not environ.get(name) for name in VARIABLES) or int(environ["WORLD_SIZE"]) < 2:
             return None
         return cls(int(environ["RANK"]), int(environ["LOCAL_RANK"]), int(environ["WORLD_SIZE"]))

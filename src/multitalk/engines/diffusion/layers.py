@@ -41,8 +41,8 @@ NORM_EPSILON = 1e-5
 class AudioProjection(nn.Module):
     """A small network from windows of speech features to `num_tokens` tokens per latent frame.
 
-    Latent frame 0 is one video frame and hears that frame's window. Every later latent frame is
-    `frames_per_latent` video frames; it hears the first one's past, the centres of those between,
+    Latent frame 0 is one video frame and gets that frame's window. Every later latent frame is
+    `frames_per_latent` video frames; it gets the first one's past, the centres of those between,
     and the last one's future: window + frames_per_latent - 1 time steps without gap or overlap.
 
     Args:
@@ -89,11 +89,11 @@ class AudioProjection(nn.Module):
         centre = self.window // 2
         first, later = audio_hidden_states[:, :1], audio_hidden_states[:, 1:]
         later = later.unflatten(1, (-1, self.frames_per_latent))  # [voices, T - 1, frames, ...]
-        heard = [later[:, :, 0, :past], later[:, :, 1:-1, centre], later[:, :, -1, centre:]]
+        features = [later[:, :, 0, :past], later[:, :, 1:-1, centre], later[:, :, -1, centre:]]
         hidden = torch.cat(
             [
                 self.proj1(first.flatten(2)).relu(),
-                self.proj1_vf(torch.cat(heard, dim=2).flatten(2)).relu(),
+                self.proj1_vf(torch.cat(features, dim=2).flatten(2)).relu(),
             ],
             dim=1,
         )  # [voices, T, hidden_dim]

@@ -6,9 +6,8 @@ weights (`diff`), biases (`diff_b`) and modulation tables (`diff_m`). A change a
 
     W += s * (alpha / rank) * up @ down + s * diff,    b += s * diff_b
 
-with alpha = rank where a file has none. Whatever in a file has no place in the model is an error,
-but for what files bring along from a model of the same family that has other inputs: that is left
-out, and the log says so.
+with alpha = rank where a file has none. A key that has no module in the model is an error, except
+those of a model of the same family with other inputs: these are ignored, with a warning.
 """
 
 import logging
@@ -22,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from multitalk.engines.diffusion.convert_transformer import to_ours, to_published
+from multitalk.engines.diffusion.convert_transformer import to_diffusers, to_published
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "pipe.dit.", "model.")
@@ -122,8 +121,8 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     if problems:
         raise LoraMismatch(problems)
     if left_out:
-        said = ", ".join(left_out[:SHOWN_LEFT_OUT])
-        logger.warning("%s: %d left out, of another model: %s", file.name, len(left_out), said)
+        shown = ", ".join(left_out[:SHOWN_LEFT_OUT])
+        logger.warning("%s: %d left out, of another model: %s", file.name, len(left_out), shown)
     return lora
 
 
@@ -245,7 +244,7 @@ def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:
         return kohya.get(key.removeprefix(KOHYA_PREFIX).lstrip("_"), key)
     for prefix in PREFIXES:
         key = key.removeprefix(prefix)
-    return to_ours(key)
+    return to_diffusers(key)
 
 
 def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
@@ -255,7 +254,7 @@ def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
     elif change.down is not None and change.up is not None:
         shapes = f"{list(change.up.shape)} x {list(change.down.shape)}"
         if not isinstance(module, nn.Linear):
-            problems.append(f"{name}: a pair {shapes} for what is no Linear layer")
+            problems.append(f"{name}: a pair {shapes} for a layer that is not Linear")
         elif (
             change.up.shape[1:] != change.down.shape[:1]
             or change.up.shape[:1] + change.down.shape[1:] != module.weight.shape

@@ -20,8 +20,8 @@ from multitalk.weights.locate import ComponentFiles
 from multitalk.weights.tensor_headers import BYTES_OF, TensorHeader, tensors_of
 
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-BLOCKS_AT_ONCE = 2  # of a streamed network on the GPU: the one at work and the next
-# What a file holds and the engine does not open: CLIP's half that reads, what only training needs.
+BLOCKS_AT_ONCE = 2  # of a streamed network on the GPU: the current and the next
+# Tensors that are not opened: CLIP's text half, and those of training only.
 LEFT = re.compile(
     r"textual\.|log_scale|visual\.head|quantizer\.|project_hid\.|project_q\.|lm_head\.|"
     r".*\.(input|output)_scale$"
@@ -35,9 +35,9 @@ class NetworkBytes:
 
     Attributes:
         whole: All of its weights.
-        streamed: On the GPU while it comes block by block: two blocks, and what is in none.
-        converted: Of `whole`, what is in the file in another dtype: on the CPU it takes memory of
-            its own, while all else stays in the mapped file.
+        streamed: On the GPU while it is streamed: two blocks, and tensors outside of blocks.
+        converted: Of `whole`, tensors that the file has in another dtype: on the CPU they take
+            memory, while all others stay in the mapped file.
     """
 
     whole: int
@@ -54,7 +54,7 @@ def network_bytes(
         files: Of the set.
         float_bytes: Of a number of the transformer and of UMT5: 2 on a GPU, 4 elsewhere.
         vae_float_bytes: Of a number of the VAE.
-        loras: Files that lie beside the transformer's weights.
+        loras: Files of the transformer's LoRAs.
     """
     parts = {
         "transformer": ((files.transformer, files.audio_layers), float_bytes),
@@ -83,7 +83,7 @@ def _network_bytes(paths: Iterable[Path], width: int) -> NetworkBytes:
     for file in (file for path in paths for file in _tensor_files(path)):
         try:
             headers = tensors_of(file)
-        except ValueError:  # an old pickle, or damaged, which whoever opens it says
+        except ValueError:  # an old pickle, or a damaged file: an error when it is opened
             unknown += file.stat().st_size
             continue
         found |= {key: (file, header) for key, header in headers.items() if not LEFT.match(key)}
@@ -110,7 +110,7 @@ def _tensor_files(path: Path) -> list[Path]:
         try:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, LookupError, TypeError, AttributeError):
-            continue  # whoever opens it says so
+            continue  # an error when it is opened
         return [file for name in sorted(names) if (file := path / name).is_file()]
     return sorted(path.glob("*.safetensors"))
 
@@ -160,11 +160,11 @@ class MemoryPlan:
         return staying + max([blocks + working_bytes, *offloaded]) + HEADROOM_BYTES
 
     def host_bytes(self, sizes: Mapping[str, NetworkBytes], *, pinned: bool = True) -> int:
-        """Main memory beside mapped files, which the system takes back where it is short.
+        """Main memory, without mapped files, whose pages the system can reclaim.
 
         Args:
             sizes: Of the networks.
-            pinned: Whether what is streamed lies in page-locked memory; else it stays in its file.
+            pinned: Whether streamed weights are in page-locked memory; else they stay in the file.
         """
         offloaded = sum(sizes[name].converted for name in self.offloaded & sizes.keys())
         streamed = [sizes[name] for name in self.streamed & sizes.keys()]
@@ -185,7 +185,7 @@ PLANS = (
 
 
 def working_bytes(pixels: int, vae_dtype: VaeDtype, *, in_tiles: bool) -> int:
-    """What computing takes beside the weights; in tiles, the VAE takes less than a step.
+    """Working memory without weights; in tiles, the VAE takes less than a step.
 
     Args:
         pixels: Of a frame.
@@ -200,7 +200,7 @@ def working_bytes(pixels: int, vae_dtype: VaeDtype, *, in_tiles: bool) -> int:
 
 @dataclass(frozen=True)
 class Room:
-    """What a GPU has room for.
+    """Free memory of a GPU and of the host, and what fits in it.
 
     Attributes:
         sizes: Of the networks, by the names of the pipeline's components.
@@ -238,11 +238,11 @@ class Room:
         return next((plan for plan in PLANS if self.fits(plan, resolution)), PLANS[-1])
 
     def plans(self) -> tuple[MemoryPlan, ...]:
-        """The plans to try, that to begin with first.
+        """The plans to try, in order.
 
-        A worker is asked for either resolution and can go to smaller plans only. It begins with the
-        plan that holds for both, unless that streams the transformer and 480p need not: then with
-        that of 480p, and the first talk at 720p takes the worker to the plan for 720p.
+        A worker renders both resolutions and can go to smaller plans only. It begins with the plan
+        that fits both, unless that streams the transformer and the one for 480p does not: then with
+        the latter, and the first talk at 720p changes the plan for good.
         """
         small, large = self.plan_for(DEFAULT_RESOLUTION), self.plan_for("720p")
         first = small if large.streamed and not small.streamed else large
@@ -257,15 +257,15 @@ class Room:
         return plan.host_bytes(self.sizes, pinned=False) <= self.host_bytes
 
     def host(self, plan: MemoryPlan) -> str:
-        """What a plan takes of the host, for the log and `multitalk doctor`."""
-        said = f"{self.host_bytes / GIB:.1f} GiB of main memory free; {plan} takes "
-        said += f"{plan.host_bytes(self.sizes) / GIB:.1f} beside mapped files"
+        """Main memory of a plan, for the log and `multitalk doctor`."""
+        text = f"{self.host_bytes / GIB:.1f} GiB of main memory free; {plan} takes "
+        text += f"{plan.host_bytes(self.sizes) / GIB:.1f} beside mapped files"
         if self.has_pinned(plan):
-            return said
+            return text
         less = plan.host_bytes(self.sizes, pinned=False)
         if plan.streamed and self.has_host(plan):
-            return f"{said}, or {less / GIB:.1f} and is slow: nothing is page-locked"
-        return f"{said}, more than is free"
+            return f"{text}, or {less / GIB:.1f} and is slow: nothing is page-locked"
+        return f"{text}, more than is free"
 
     def summary(self) -> str:
         """What fits, for the log and for `multitalk doctor`."""
@@ -288,7 +288,7 @@ class Room:
 ROOT = Path("/")
 # Of a control group's usage, pages of files that the system takes back where memory is short.
 RECLAIMABLE = re.compile(r"^(?:total_)?(?:in)?active_file (\d+)$", re.MULTILINE)
-LIMITS = (  # of control groups, version 2 and 1: the limit, the usage and what is in it
+LIMITS = (  # of control groups, version 2 and 1: files of the limit and of the usage
     ("sys/fs/cgroup/memory.max", "memory.current"),
     ("sys/fs/cgroup/memory/memory.limit_in_bytes", "memory.usage_in_bytes"),
 )

@@ -1,9 +1,9 @@
-"""Wan's VAE computed strip by strip of the frame, each strip in a process of its own.
+"""Patch-parallel VAE: each process computes a strip of the frame with Wan's VAE.
 
-All layers but those of the middle, at the latents' size, look no further than a pixel or two. So a
-strip needs of each layer's input a margin, the wider the more layers follow. What lies beyond that
-is cut off before each layer, and the strips are those of the undivided frame, but for rounding.
-The middle looks everywhere: there, every process computes the whole frame.
+All layers except those of the middle block, at the latents' size, have a receptive field of a pixel
+or two. So a strip needs a margin of each layer's input, the wider the more layers follow; pixels
+beyond it are cropped before each layer, and the strips equal those of the undivided frame except
+for rounding. The middle block has global attention: every process computes the whole of it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,23 +24,23 @@ LATENT_PIXELS = 8  # of the frame, along a side of a latent
 
 @dataclass(frozen=True)
 class _Layer:
-    """What a layer, or a few that follow each other, looks at.
+    """Receptive field of a layer, or of a few in a row.
 
     Attributes:
-        module: Its input is cut.
-        reach: How many pixels of the input beside its own a pixel depends on; of what is doubled,
-            where it doubles.
-        scale: Of the output's size to the input's.
+        module: Its input is cropped.
+        reach: Pixels of the input on each side that an output pixel depends on; after upsampling,
+            where it upsamples.
+        scale: Of the output relative to the input.
     """
 
     module: nn.Module
     reach: int
     scale: Literal["same", "double", "half"] = "same"
 
-    def needs(self, output: Span, size: int) -> Span:
-        """Which part of an input of a size an output depends on."""
+    def input(self, output: Span, size: int) -> Span:
+        """The span of an input of a size that an output span depends on."""
         start, stop = output
-        if self.scale == "half":  # the pixel, and the two after it
+        if self.scale == "half":  # a pixel and the two after it
             start, stop = 2 * start, 2 * stop + 1
         else:
             start, stop = start - self.reach, stop + self.reach
@@ -48,12 +48,12 @@ class _Layer:
             start, stop = start // 2, -(-stop // 2)
         return max(start, 0), min(stop, size)
 
-    def gives(self, given: Span) -> Span:
-        """The output of a part of the input."""
-        start, stop = given
+    def output(self, span: Span) -> Span:
+        """The output span of an input span."""
+        start, stop = span
         if self.scale == "double":
             return 2 * start, 2 * stop
-        return (start // 2, stop // 2) if self.scale == "half" else given
+        return (start // 2, stop // 2) if self.scale == "half" else span
 
 
 def _decoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
@@ -75,7 +75,7 @@ def _encoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
 
 
 def decode(vae: AutoencoderKLWan, latents: Tensor, group: TalkGroup) -> Tensor:
-    """Decode latents together.
+    """Decode latents in strips.
 
     Args:
         vae: Wan 2.1's.
@@ -97,14 +97,14 @@ def decode(vae: AutoencoderKLWan, latents: Tensor, group: TalkGroup) -> Tensor:
 
 
 def encode(vae: AutoencoderKLWan, frames: Tensor, group: TalkGroup) -> Any:
-    """Encode frames together.
+    """Encode frames in strips.
 
     Args:
         vae: Wan 2.1's.
         frames: [1, 3, T, H, W], of the VAE's dtype, the same in all processes; the longer of H and
             W is 8 times the number of processes at least.
-        group: The processes. They join their strips twice for each latent frame: before the
-            middle and, lest margins are as wide as strips, where latents have two pixels a side.
+        group: The processes. Strips are gathered twice for each latent frame: before the
+            middle block and, to keep margins narrower than strips, one downsampling earlier.
 
     Returns:
         What the VAE's `encode` returns, whole in every process.
@@ -114,7 +114,7 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, group: TalkGroup) -> Any:
     layers = list(_encoder_layers(vae))
     halved = [number for number, layer in enumerate(layers, start=1) if layer.scale == "half"]
     joint = halved[-2]
-    parts = [  # with the length that they are given and the pixels of a latent in what they give
+    parts = [  # with the input's length, and pixels per latent of the output
         (layers[:joint], layers[joint].module, length, 2),
         (layers[joint:], vae.encoder.mid_block, 2 * latent_length, 1),
     ]
@@ -131,7 +131,7 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, group: TalkGroup) -> Any:
 
 
 def _join(group: TalkGroup, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
-    """Has what comes to a module, a strip with a margin, joined before."""
+    """A hook that gathers the strips, which have margins, before a module."""
     start, stop = strips[group.rank]
     lengths = [stop - start for start, stop in strips]
 
@@ -144,24 +144,24 @@ def _join(group: TalkGroup, strips: Sequence[Span], dim: int, *, held: Span) -> 
 
 
 def _longer_side(images: Tensor) -> tuple[int, int]:
-    """Its dimension, from the end, and its length."""
+    """Dimension, counted from the end, and length of the longer side."""
     height, width = images.shape[-2:]
     return (-1, width) if width >= height else (-2, height)
 
 
 @contextmanager
 def _cut(layers: Sequence[_Layer], wanted: Span, dim: int, *, given: Span) -> Iterator[Span]:
-    """Cut the layers' inputs to what their output needs; yields which part they will give."""
+    """Crop the layers' inputs to what the wanted output depends on; yields the output span."""
     sizes, held, wants = [given[1]], given, [wanted]
     for layer in layers:
-        sizes.append(layer.gives((0, sizes[-1]))[1])
+        sizes.append(layer.output((0, sizes[-1]))[1])
     for layer, size in zip(reversed(layers), reversed(sizes[:-1]), strict=True):
-        wants.append(layer.needs(wants[-1], size))
+        wants.append(layer.input(wants[-1], size))
     with ExitStack() as stack:
         for layer, needed in zip(layers, reversed(wants[1:]), strict=True):
             hook = _cutting(dim, needed[0] - held[0], needed[1] - needed[0])
             stack.callback(layer.module.register_forward_pre_hook(hook).remove)
-            held = layer.gives(needed)
+            held = layer.output(needed)
         yield held
 
 

@@ -159,7 +159,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         image_encoder: CLIP's, whose last layer but one is read.
         image_processor: Its mean and deviation of colours.
         audio_encoder: Of voices.
-        scheduler: Gives the timestep shift that is used where none is asked for.
+        scheduler: With the default timestep shift.
         kind: `multitalk` or `infinitetalk`: how segments follow one another.
         segment_frames: Of one segment, 4 n + 1.
         conditioning_frames: Shared by neighbouring segments, 4 n + 1.

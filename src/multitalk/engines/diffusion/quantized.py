@@ -28,12 +28,12 @@ _STORAGE: dict[torch.dtype, WeightStorage] = {
 
 
 class QuantizedLinear(nn.Linear):
-    """A Linear whose weight is stored in 8 bits, and multiplied by its scales whenever it is used.
+    """A Linear whose weight is stored in 8 bits, and dequantised whenever it is used.
 
     The weight times its scale is rounded to the dtype of the states once, so that the product, its
     bias included, is the one operation that it is with 16-bit weights.
 
-    It is an `nn.Linear` to whoever asks, so that adapters, offloading and compilation work. float8
+    It is an `nn.Linear`, so that adapters, offloading and compilation work. float8
     is held as its bits: whatever casts floating-point parameters, as `.to(bfloat16)` and offloading
     do, must not touch numbers that mean nothing without their scale. Those bits are int8 and not
     uint8, because the library's UMT5 takes the dtype of any other weight for that of its states.
@@ -98,7 +98,7 @@ def multiply_in_fp8(model: nn.Module) -> int:
     """Let a model's layers that hold float8 multiply in float8, where the GPU can.
 
     That takes half the time of a product in 16 bits, and rounds the states to 4 significant bits,
-    each row by a scale of its own. It needs states in bfloat16 and a GPU of capability 8.9 or more.
+    with a scale for each row. It needs states in bfloat16 and a GPU of capability 8.9 or more.
 
     Returns:
         How many layers do: those that hold float8 and whose sides are multiples of 16.
@@ -120,8 +120,8 @@ def store_weights_as(
 ) -> None:
     """Replace the Linear layers of a model, whose values are to be loaded afterwards.
 
-    The new layers lie where the old ones did. Those of a network without values are on the meta
-    device: zeros would be written first, 19 GB of them, and such memory is not always given back.
+    The new layers are on the devices of the old ones. Those of a network without values are on the
+    meta device: else 19 GB of zeros would be written first, memory that is not always returned.
 
     Args:
         storage: How the weights are held.

@@ -1,7 +1,7 @@
 """From noise to frames, window by window: the Euler loop of one segment, and the loop over a talk.
 
-The sampler knows neither prompts nor voices nor weights. It asks a `Denoiser` for velocities and a
-`LatentCodec` for pixels, so that the same loop drives the real model and a stand-in.
+The sampler knows neither prompts nor voices nor weights: a `Denoiser` predicts velocities and a
+`LatentCodec` decodes pixels, so that the same loop runs the real model and a stand-in.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ SegmentNoise = Callable[[int], Noise]  # by the index of the segment
 
 
 class Denoiser(Protocol):
-    """The network, given everything about one segment but the latents."""
+    """The network with all conditions of a segment bound."""
 
     def __call__(
         self, latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
@@ -60,8 +60,8 @@ class Given:
 
     Attributes:
         latents: [16, n, h, w], the first n latent frames.
-        held: "renoised": noised anew to the level of each step, so that they and what follows are
-            denoised together (MultiTalk). "pinned": clean at every step (InfiniteTalk).
+        held: "renoised": noised to the level of each step, so that they and the rest are denoised
+            together (MultiTalk). "pinned": clean at every step (InfiniteTalk).
     """
 
     latents: Tensor
@@ -86,7 +86,7 @@ def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscret
 
 
 def seeded_noise(seed: int, device: torch.device | str = "cpu") -> SegmentNoise:
-    """Noise that is the same on every device, drawn on the CPU, and whatever the segments before.
+    """Noise that is the same on every device, drawn on the CPU, for each segment by itself.
 
     A segment's does not depend on how the earlier ones were made, so that a talk that begins with
     an earlier one's segments goes on as that one did.
@@ -120,7 +120,7 @@ def sample_segment(
         denoise: The network, bound to the segment.
         shape: Of the latents, (16, t, h, w).
         given: What the segment begins with, or None if nothing is held.
-        guidance: Which branches are asked, and how they are combined.
+        guidance: Branches, and how they are combined.
         num_inference_steps: At least 1.
         shift: Of the schedule; larger spends more steps on coarse structure.
         noise: Drawn for the whole segment, then for the given latents of each step.
@@ -175,7 +175,7 @@ def condition_on(frames: Tensor, codec: LatentCodec, num_frames: int) -> ImageCo
     num_given = frames.shape[1]
     zeros = frames.new_zeros((frames.shape[0], num_frames - num_given, *frames.shape[2:]))
     latents = codec.encode(torch.cat([frames, zeros], dim=1))
-    # The first latent frame is one frame, every other is four: its flag stands in all channels.
+    # Latent frame 0 is one video frame, every other is four; a flag for each in its channel.
     frame = torch.arange(1 - FRAMES_PER_LATENT, num_frames, device=latents.device)
     flags = (frame < num_given).unflatten(0, (-1, FRAMES_PER_LATENT)).T  # [4, t]
     mask = flags[:, :, None, None].expand(-1, -1, *latents.shape[2:]).to(latents.dtype)

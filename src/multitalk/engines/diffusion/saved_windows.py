@@ -1,8 +1,8 @@
-"""The finished windows of a talk in a file, so that another talk can begin with them.
+"""Finished windows of a talk in a file, from which another talk can continue.
 
 The file is a NumPy archive: each window's latents as an array, and what the talk was made of.
-Decoded again, latents give the same frames, with which the next window begins: they are all that it
-needs, and an eighth of the size of the window's new frames.
+Decoded again, latents give the same frames, from which the next window continues; they are
+an eighth of the size of the window's new frames.
 """
 
 import json
@@ -30,7 +30,7 @@ class WindowWriter:
 
         Args:
             path: Of the file, which is not there yet.
-            about: What the talk is made of, by the field of a request that states it.
+            about: What the talk depends on, by the field of a request.
             max_bytes: Of all windows; the first that does not fit ends the file.
         """
         self._archive = zipfile.ZipFile(path, "x")
@@ -72,7 +72,7 @@ class SavedWindows:
         Args:
             path: Of the file.
             windows: How many are needed of it, at least 1.
-            about: What the talk that begins with them is made of.
+            about: What the new talk depends on, to be equal to the earlier one's.
 
         Raises:
             InvalidRequest: The talk was made of something else, has fewer windows, or the file is

@@ -1,4 +1,4 @@
-"""A talk of any length as overlapping windows, and the sound that each window hears.
+"""A talk of any length as overlapping windows, and the speech features of each window.
 
 The model was trained on windows of 81 frames. The first window starts from the picture; every later
 one starts from the last frames of the window before, and only what follows them is new:
@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 
-FRAMES_PER_LATENT = 4  # after the first frame, which has a latent of its own
-AUDIO_REACH = 2  # feature rows that a frame hears before and after its own
+FRAMES_PER_LATENT = 4  # except the first latent, which is one frame
+AUDIO_REACH = 2  # feature rows of a frame before and after its own
 AUDIO_WINDOW = 2 * AUDIO_REACH + 1
 NO_ROW = -1
 
 
 class Track(Protocol):
-    """One voice's speech features, a row [L, C] for each frame: an array, or computed when asked.
+    """A voice's speech features, a row [L, C] for each frame: an array, or computed lazily.
 
-    A talk asks for its rows from the start to the end.
+    Rows are read from the start to the end.
     """
 
     def __len__(self) -> int: ...
@@ -45,7 +45,7 @@ class SegmentLengths:
 
     Attributes:
         segment_frames: Of a window: what the model was trained on.
-        conditioning_frames: That a later window is given from the one before.
+        conditioning_frames: Shared with the window before.
         shortest_frames: That the last window has, however few it needs; None for as many as the
             others, which is what the reference does.
     """

@@ -23,7 +23,7 @@ SMALLEST_SPREAD = 1e-8
 
 @dataclass(frozen=True)
 class SpeakerLabels:
-    """Where speakers lie on the label axis: speaker i has [starts[i], starts[i] + width]."""
+    """Intervals on the label axis: speaker i has [starts[i], starts[i] + width]."""
 
     starts: tuple[float, ...]
     width: float
@@ -85,7 +85,7 @@ def label_positions(
         speaker_map: [S + 1, L].
         lowest: Smallest value of each class over all tokens, [S + 1].
         highest: Largest value of each class over all tokens, [S + 1].
-        labels: Where the speakers lie.
+        labels: Intervals of the speakers.
 
     Returns:
         float32 [L]; the background is at 12.
@@ -104,7 +104,7 @@ class SpeakerBinding:
 
     Attributes:
         masks: Bool [S + 1, n], background last.
-        labels: Where the speakers lie.
+        labels: Intervals of the speakers.
         key_positions: Label of every audio token of one latent frame, [S x audio tokens].
     """
 

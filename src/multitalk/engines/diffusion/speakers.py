@@ -29,7 +29,7 @@ def detect_and_turn(scene: Scene) -> SceneFaces:
 
 
 def out_of_sight_error(scene: Scene, speaker: int) -> NoFaceFound:
-    """What is wrong where nothing of a speaker is left in the video: the box, or else the face."""
+    """The error where nothing of a speaker is left in the video: of the box, or of the face."""
     name, box = scene.speakers[speaker].name, scene.speakers[speaker].box
     if box is None:
         return NoFaceFound("speaker_without_room", field=f"audio_paths.{name}")
@@ -91,7 +91,7 @@ def _around(face: FaceLandmarks) -> Box:
 
 PIXELS_PER_LATENT = 8  # on each side
 PIXELS_PER_TOKEN = 16  # two latent pixels
-MARGIN = 0.05  # of a strip, left free on every side when nobody said where the speakers are
+MARGIN = 0.05  # of a strip, on every side, where there are no boxes
 
 
 class SpeakerOutOfSight(ValueError):

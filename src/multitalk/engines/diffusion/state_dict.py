@@ -1,8 +1,8 @@
 """Files of tensors, safetensors or `.pth`: compared with a network, then put into it.
 
-Both kinds are mapped into memory, not read. Names, shapes and dtypes of everything are known before
-the first value is, and a value that is wanted in its own dtype on the CPU stays in the file until a
-layer works with it. Other values are converted one tensor at a time.
+Both kinds are mapped into memory, not read. Names, shapes and dtypes are known before the first
+value is, and a tensor that keeps its dtype on the CPU stays in the file until a layer uses it.
+Other tensors are converted one at a time.
 """
 
 import errno
@@ -71,7 +71,7 @@ def open_tensors(files: Iterable[Path], name_of: Callable[[str], str | None]) ->
 
     Args:
         files: Of a later one, the tensors stand over those of an earlier one.
-        name_of: From a key of a file to the name of our parameter, None for what is not used.
+        name_of: From a key of a file to the name of the parameter; None for an unused one.
 
     Raises:
         CheckpointMismatch: Files that are missing, cut, or hold anything other than tensors.
@@ -125,7 +125,7 @@ def fill(
 
     Args:
         network: On the meta device but for its buffers; all of it is on `device` afterwards.
-        stored: Is emptied, so that files are let go as they are done with.
+        stored: Is emptied, so that files are closed one after another.
         dtype_of: From the name of a parameter to its dtype.
         device: Where the values go.
         tied: Further names of parameters that files have once, by those names.

@@ -1,12 +1,11 @@
 """Skip the transformer's blocks at steps where they would change little (TeaCache).
 
 F. Liu et al., "Timestep Embedding Tells: It's Time to Cache for Video Diffusion Model", 2024. From
-one step to the next, the change of the time embedding foretells, through a polynomial fitted to the
-model, how much the blocks' contribution changes. Until the changes foretold add up to a threshold,
-the last contribution is added again instead of being computed.
+one step to the next, a polynomial, fitted to the model, of the change of the time embedding
+estimates how much the blocks' contribution changes. Until the estimates add up to a threshold, the
+last contribution is added again instead of being computed.
 
-Each branch of the guidance has memories of its own, and they end with the segment: contributions of
-different branches are different things.
+Each branch of the guidance has its own cache, which ends with the segment.
 """
 
 from collections.abc import Callable
@@ -30,22 +29,22 @@ WARM_UP_STEPS = 5  # always computed: the picture is decided in them
 
 @dataclass
 class _Memory:
-    """What one branch remembers from step to step."""
+    """State of one branch from step to step."""
 
     steps: int = 0
-    modulation: Tensor | None = None  # of the last step, computed or not
-    change: float = 0.0  # foretold since the last computed step
+    modulation: Tensor | None = None  # of the last step
+    change: float = 0.0  # estimated since the last computed step
     contribution: Tensor | None = field(default=None, repr=False)
 
 
 class StepCache:
-    """Decides for each step of each branch, and keeps what the skipped steps need."""
+    """Decides which steps of each branch are computed, and keeps the blocks' contribution."""
 
     def __init__(self, *, threshold: float, coefficients: tuple[float, ...]) -> None:
-        """Begin with nothing remembered.
+        """Start with an empty cache.
 
         Args:
-            threshold: Change to tolerate; 0.2 to 0.5 is usual, 0 computes every step.
+            threshold: Accumulated change to tolerate; 0.2 to 0.5 is usual, 0 computes every step.
             coefficients: Of the polynomial, highest power first, such as `COEFFICIENTS["480p"]`.
         """
         self._threshold = threshold
@@ -53,11 +52,11 @@ class StepCache:
         self._memories: dict[Branch, _Memory] = {}
 
     def reset(self) -> None:
-        """Forget everything: a new segment begins."""
+        """Clear the cache for a new segment."""
         self._memories.clear()
 
     def recall(self, branch: Branch, modulation: Tensor) -> Tensor | None:
-        """Decide about the next step of a branch. To be called once a step.
+        """Decide whether the next step of a branch is skipped. To be called once a step.
 
         Args:
             branch: Of the guidance.
@@ -72,7 +71,7 @@ class StepCache:
         memory.steps += 1
         if memory.steps <= WARM_UP_STEPS or previous is None or self._threshold <= 0:
             return None
-        memory.change += self._foretold(relative_change(previous, modulation))
+        memory.change += self._estimate(relative_change(previous, modulation))
         if memory.change >= self._threshold:
             memory.change = 0.0
             return None
@@ -95,7 +94,7 @@ class StepCache:
 
         return run
 
-    def _foretold(self, change: float) -> float:
+    def _estimate(self, change: float) -> float:
         total = 0.0
         for coefficient in self._coefficients:  # Horner
             total = total * change + coefficient

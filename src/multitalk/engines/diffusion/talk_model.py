@@ -1,6 +1,6 @@
-"""The transformer with one talk's prompts and voices, as the sampler asks for it.
+"""The transformer with a talk's prompts and voices bound, as the sampler's model.
 
-All that does not depend on the timestep is computed once for a segment and branch.
+Conditions that do not depend on the timestep are computed once for a segment and branch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Voices:
 
 
 class TalkModel:
-    """Answers the sampler for one talk."""
+    """The sampler's `SegmentModel` of one talk."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class TalkModel:
         step_cache: StepCache | None = None,
         group: TalkGroup | None = None,
     ) -> None:
-        """Hold what the whole talk shares.
+        """Bind the talk's conditions.
 
         Args:
             transformer: On its device.
             encode_picture: The image encoder.
             prompt: Text states without padding, [tokens, text_dim].
-            negative_prompt: Likewise; None where no branch is asked that is given it.
+            negative_prompt: Likewise; None if no branch uses it.
             voices: At least one.
             step_cache: Skips steps, or None to compute them all.
             group: The processes that share the talk; None for this one alone.

@@ -1,4 +1,4 @@
-"""Wan's VAE as the sampler asks for it: whole, in tiles, or a strip of the frame a process."""
+"""Wan's VAE as the sampler's codec: whole frames, in tiles, or in strips over processes."""
 
 import logging
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ def use_channels_last(vae: AutoencoderKLWan) -> None:
 
 
 class VaeCodec:
-    """Wan's VAE as the sampler asks for it: latents of mean 0 and variance 1.
+    """Wan's VAE with latents of mean 0 and variance 1.
 
-    Decoding takes the most memory of all. Where it does not fit, it is done again in tiles, which
-    takes a little longer, and so are the later decodings. Several processes that share a talk do
-    not do so by themselves: what one decodes must be what the others do. They compute a strip each.
+    Decoding takes the most memory of all. Where it does not fit, it is repeated in tiles, which is
+    a little slower, and so are later decodings. Processes that share a talk do not fall back to
+    tiles, since all must decode alike; they compute a strip each.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Any
 
 from multitalk.errors import EngineBroken, MultiTalkError
 from multitalk.job import sweep
-from multitalk.provenance import prepare
+from multitalk.provenance import load_credential
 from multitalk.registry import load_engine
 from multitalk.schema.json_document import to_json
 from multitalk.serving.runpod import sdk, trial
@@ -45,7 +45,7 @@ def main() -> None:
     form = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=settings.log_level, format=form, force=True)
     try:
-        prepare(settings)
+        load_credential(settings)
     except MultiTalkError as error:
         sdk.end_unfit("provenance", error)
     engine = EngineThread()

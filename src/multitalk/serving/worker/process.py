@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from multitalk.engines.base import Engine
 from multitalk.job import sweep
 from multitalk.job.self_test import check_engine, check_weights, check_work_directory
-from multitalk.provenance import prepare
+from multitalk.provenance import load_credential
 from multitalk.registry import load_engine
 from multitalk.serving.queue import QueueConfig, open_queue
 from multitalk.serving.worker.loop import RESULT_SECONDS, STUCK_SECONDS, EngineThread, WorkerLoop
@@ -53,7 +53,7 @@ def work(
         DeliveryFailed: Videos cannot be signed as the settings say.
     """
     check_work_directory(settings)
-    prepare(settings)
+    load_credential(settings)
     sweep(settings.work_directory)
     return serve(
         lambda: open_queue_source(queue_url),
