@@ -149,7 +149,6 @@ _SMALL_CAPITAL = re.compile("LATIN LETTER SMALL CAPITAL (.)")
 _OVERLAYS = re.compile(
     "[\u0332\u0333\u0335-\u0338\u035f\u20d0-\u20f0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-_APOSTROPHES = str.maketrans("´`‘’‛ʼʻ′＇", "'" * 9)
 _TILDES = str.maketrans("∼〜～˜", "~~~~")
 
 
