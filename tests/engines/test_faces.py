@@ -94,11 +94,16 @@ def talk(engine: WarpEngine, scene: Scene) -> list[FrameChunk]:
     return list(engine.render(scene, RenderOptions(seed=5), unwatched))
 
 
+@pytest.fixture(scope="module")
+def upright(engine: WarpEngine, pair: Scene) -> FrameChunk:
+    (chunk,) = talk(engine, pair)
+    return chunk
+
+
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_the_warp_engine_renders_a_turned_photo_as_it_renders_the_upright_one(
-    engine: WarpEngine, pair: Scene, quarters: int
+    engine: WarpEngine, pair: Scene, upright: FrameChunk, quarters: int
 ) -> None:
-    (upright,) = talk(engine, pair)
     (rendered,) = talk(engine, turned(pair, quarters))
     np.testing.assert_array_equal(rendered.frames, upright.frames)
     assert upright.frames[-1].std() > 1

@@ -13,6 +13,7 @@ from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face.detector import FaceDetector
 
 FRAMES = 30
+SHORT = 16  # more than one chunk
 OPTIONS = RenderOptions(seed=5)
 
 
@@ -53,6 +54,13 @@ def solo(portrait: NDArray[np.uint8], speech: NDArray[np.float32], frames: int =
     return Scene(portrait, (Speaker("person1", speech),), "", frames)
 
 
+@pytest.fixture(scope="module")
+def whole(engine: WarpEngine, portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The frames of a short talk of one person."""
+    scene = solo(portrait, voice(SHORT), SHORT)
+    return frames_of(engine.render(scene, OPTIONS, unwatched))
+
+
 def test_no_talk_begins_with_an_earlier_one(engine: WarpEngine) -> None:
     engine.check(OPTIONS)
     with pytest.raises(InvalidRequest, match="renders every talk anew") as caught:
@@ -61,25 +69,27 @@ def test_no_talk_begins_with_an_earlier_one(engine: WarpEngine) -> None:
 
 
 def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
-    engine: WarpEngine, portrait: NDArray[np.uint8]
+    engine: WarpEngine, portrait: NDArray[np.uint8], whole: NDArray[np.uint8]
 ) -> None:
-    first = frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched))
-    again = frames_of(WarpEngine().render(solo(portrait, voice()), OPTIONS, unwatched))
-    other = frames_of(engine.render(solo(portrait, voice()), RenderOptions(seed=6), unwatched))
-    assert first.shape == (FRAMES, *portrait.shape)
-    np.testing.assert_array_equal(first, again)
-    assert np.any(first != other)
+    scene = solo(portrait, voice(SHORT), SHORT)
+    again = frames_of(WarpEngine().render(scene, OPTIONS, unwatched))
+    other = frames_of(engine.render(scene, RenderOptions(seed=6), unwatched))
+    assert whole.shape == (SHORT, *portrait.shape)
+    np.testing.assert_array_equal(whole, again)
+    assert np.any(whole != other)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 def test_frames_do_not_depend_on_how_the_talk_is_cut(
-    engine: WarpEngine, portrait: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, chunk: int
+    engine: WarpEngine,
+    portrait: NDArray[np.uint8],
+    whole: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    chunk: int,
 ) -> None:
-    whole = frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched))
     monkeypatch.setattr(warp, "CHUNK_FRAMES", chunk)
-    np.testing.assert_array_equal(
-        frames_of(engine.render(solo(portrait, voice()), OPTIONS, unwatched)), whole
-    )
+    scene = solo(portrait, voice(SHORT), SHORT)
+    np.testing.assert_array_equal(frames_of(engine.render(scene, OPTIONS, unwatched)), whole)
 
 
 def openings(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -115,7 +125,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
 
 def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
     wide = np.pad(portrait, ((0, 0), (420, 420), (0, 0)), mode="edge")
-    frames = frames_of(engine.render(solo(wide, voice()), OPTIONS, unwatched))
+    frames = frames_of(engine.render(solo(wide, voice(8), 8), OPTIONS, unwatched))
     picture, _ = fit_picture(wide, "720p")
     with FaceDetector() as detector:
         face = detector.detect(picture)[0]
@@ -201,8 +211,8 @@ def test_the_watch_is_told_of_each_chunk_and_ends_the_talk(
     engine: WarpEngine, portrait: NDArray[np.uint8]
 ) -> None:
     told: list[float] = []
-    frames_of(engine.render(solo(portrait, voice()), OPTIONS, told.append))
-    assert told == list(range(0, FRAMES, warp.CHUNK_FRAMES))
+    frames_of(engine.render(solo(portrait, voice(SHORT), SHORT), OPTIONS, told.append))
+    assert told == list(range(0, SHORT, warp.CHUNK_FRAMES))
 
     def end(done: float) -> None:
         if done:
