@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from typing import Any
 
-from multitalk.schema import JobStatus
+from multitalk.schema import FILENAME, JobStatus
 from multitalk.serving.queue import JobQueue, Lease, Outcome, WorkerRecord
 
 RESULT = {
+    "status": "success",
+    "filename": FILENAME,
     "width": 64,
     "height": 48,
     "fps": 25.0,

@@ -17,7 +17,7 @@ from platform_job import output_of
 from worker_process import HANDLER, ROOT, run_to_end, running_worker
 
 from multitalk.media.video import probe
-from multitalk.serving.runpod.trial import VideoSaver
+from multitalk.serving.runpod.trial import VideoSaver, check_job
 from patience import PATIENCE_SECONDS
 
 
@@ -40,7 +40,7 @@ def test_a_clone_s_own_job_needs_no_setting_and_leaves_a_video(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "file", "said"),
+    ("arguments", "file", "message"),
     [
         ([], None, "there is no test_input.json in"),
         ([], "{", "test_input.json is no job: not JSON"),
@@ -50,14 +50,25 @@ def test_a_clone_s_own_job_needs_no_setting_and_leaves_a_video(tmp_path: Path) -
         (["--test_input", '{"prompt": "p"}'], None, "--test_input is no job"),
     ],
 )
-def test_without_a_job_it_ends_with_a_sentence_before_an_engine_is_loaded(
-    tmp_path: Path, arguments: list[str], file: str | None, said: str
+def test_what_is_no_job_is_refused_with_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    file: str | None,
+    message: str,
 ) -> None:
     if file is not None:
         (tmp_path / "test_input.json").write_text(file, "utf-8", "surrogateescape")
-    done = run_to_end(arguments, tmp_path, timeout=PATIENCE_SECONDS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["handler.py", *arguments])
+    with pytest.raises(SystemExit, match=message):
+        check_job()
+
+
+def test_without_a_job_it_ends_with_a_sentence_before_an_engine_is_loaded(tmp_path: Path) -> None:
+    done = run_to_end([], tmp_path, timeout=PATIENCE_SECONDS)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert "there is no test_input.json in" in done.stderr
     assert "Traceback" not in done.stderr
     assert "engine" not in done.stdout + done.stderr
 

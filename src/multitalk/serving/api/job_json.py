@@ -6,7 +6,7 @@ from typing import Any
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
-from multitalk.schema import FILENAME, JobStatus
+from multitalk.schema import JobStatus
 from multitalk.serving.api.models import JobReply
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.queue import Job, MediaStore
@@ -95,8 +95,6 @@ async def _with_video(
     max_bytes: int,
 ) -> dict[str, Any]:
     told = _told(job.output)
-    told.setdefault("status", "success")
-    told.setdefault("filename", FILENAME)
     if "captions" in job.output:
         told["subtitles_url"] = media_url(
             job.id, ".vtt", url_signer=url_signer, base_url=base_url, now=now
