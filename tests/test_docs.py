@@ -63,6 +63,16 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_files_that_contributing_names_are_there() -> None:
+    page = ROOT / "CONTRIBUTING.md"
+    named = re.findall(r"`([\w./]+/[\w.]+\.(?:py|json))`", prose(page))
+    assert len(named) > 40
+    for name in named:
+        invented = re.search(r"\b(mirror|depot)\b", name)
+        is_there = (ROOT / name).exists() or (ROOT / "src/multitalk" / name).exists()
+        assert invented or is_there, name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
