@@ -23,6 +23,16 @@ SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")  # of videos in a f
 
 Judge: TypeAlias = "Callable[[Path], Report]"
 
+WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; most have one
+FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
+DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
+WIDE = 240  # columns
+# Figures that begin another table of many videos, so that each fits 80 columns.
+BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
+SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
+CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
+COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -102,17 +112,6 @@ def existing(what: str, path: Path) -> Path:
 def _is_video(path: Path) -> bool:
     hidden = path.name.startswith(".")  # unfinished, or another system's shadow of a file
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
-
-
-WHOLE = ("lag_ms", "teeth_share")  # figures without a digit after the point; most have one
-FINE = ("opening_correlation", "width_correlation", "confidence", "flicker", "gaze_against_yaw")
-DIGITS = dict.fromkeys(WHOLE, 0) | dict.fromkeys(FINE, 2) | {"interactivity": 2}
-WIDE = 240  # columns
-# Figures that begin another table of many videos, so that each fits 80 columns.
-BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
-SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
-CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
-COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 
 
 @contextmanager

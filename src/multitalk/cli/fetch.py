@@ -46,6 +46,10 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Only list the files and where they would go.")
 ]
 
+GIGABYTE = 1e9
+LINES = 10  # for a whole download where nobody watches
+DRAW_SECONDS = 0.1
+
 
 def fetch(  # noqa: PLR0917 - typer's way to say options
     weight_set: WeightSetArgument = None,
@@ -143,11 +147,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from multitalk.weights.download import FetchEvent
-
-
-GIGABYTE = 1e9
-LINES = 10  # for a whole download where nobody watches
-DRAW_SECONDS = 0.1
 
 
 class Meter:

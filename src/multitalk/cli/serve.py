@@ -144,6 +144,8 @@ LiveSessionsOption = Annotated[
 ]
 CurrencyOption = Annotated[str, typer.Option(help="Of the price.", metavar="NAME")]
 
+DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
+
 
 def serve(  # noqa: PLR0917 - typer's way to say options
     host: HostOption = "127.0.0.1",
@@ -320,9 +322,6 @@ def _answering_keys() -> Iterator[None]:
         except (ValueError, TypeError) as error:
             complain(f"the file of the keys is damaged ({error}); restore it, or remove it")
             raise typer.Exit(1) from error
-
-
-DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
 
 def work(

@@ -39,6 +39,40 @@ ROTATIONS = (
     "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
 )  # fmt: skip
 
+# The format for a file's suffix.
+FORMAT_OF_SUFFIX = {
+    ".json": "json",
+    ".csv": "csv",
+    ".vtt": "vtt",
+    ".tsv": "rhubarb-tsv",
+    ".xml": "rhubarb-xml",
+    ".dat": "moho",
+    ".txt": "table",
+}
+MIN_FPS, MAX_FPS = 1.0, 240.0
+EXTENDED = "GHX"
+AudioArgument = Annotated[
+    Path,
+    typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
+    ),
+]
+FpsOption = Annotated[
+    float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
+]
+ExtendedOption = Annotated[
+    str,
+    typer.Option(
+        help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
+        metavar="LETTERS",
+    ),
+]
+AsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
 
 @dataclass(frozen=True)
 class Movement:
@@ -196,16 +230,6 @@ FORMATS: dict[str, Callable[[Movement], Iterator[str]]] = {
     "arkit-csv": arkit_csv,
     "arkit-json": arkit_json,
 }
-# The format for a file's suffix.
-FORMAT_OF_SUFFIX = {
-    ".json": "json",
-    ".csv": "csv",
-    ".vtt": "vtt",
-    ".tsv": "rhubarb-tsv",
-    ".xml": "rhubarb-xml",
-    ".dat": "moho",
-    ".txt": "table",
-}
 
 
 def _timed(movement: Movement) -> Iterator[tuple[str, str, str]]:
@@ -261,20 +285,6 @@ if TYPE_CHECKING:
     from multitalk.speech.viseme_track import VisemeTrack
 
 
-MIN_FPS, MAX_FPS = 1.0, 240.0
-EXTENDED = "GHX"
-
-
-AudioArgument = Annotated[
-    Path,
-    typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
-    ),
-]
 FileFormatOption = Annotated[
     str | None,
     typer.Option(
@@ -285,17 +295,6 @@ FileFormatOption = Annotated[
         metavar="|".join(FORMATS),
     ),
 ]
-FpsOption = Annotated[
-    float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
-]
-ExtendedOption = Annotated[
-    str,
-    typer.Option(
-        help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
-        metavar="LETTERS",
-    ),
-]
-AsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
 def visemes(  # noqa: PLR0917 - typer's way to say options

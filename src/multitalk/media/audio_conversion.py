@@ -36,6 +36,10 @@ CANCELLED_SHARE = 0.1  # of a recording's power, from which on no stereo is made
 DEAD = 0.01
 LOUDEST_WINDOWS = 5
 
+# PyAV (18.1) finds a frame's planes by walking to a null pointer; FFmpeg has none after the eighth.
+# To be removed when AudioFrame.planes counts channels.
+MAX_PLANES = 7
+
 
 class MonoMix:
     """Mixes blocks of one recording to mono, and learns which sides its voice is on."""
@@ -157,11 +161,6 @@ def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> DoubleArray:
     differences = np.zeros_like(samples)
     np.subtract(samples[:, 1:], samples[:, :-1], out=differences[:, 1:])
     return np.add.reduceat(np.square(differences, out=differences), starts, axis=1)
-
-
-# PyAV (18.1) finds a frame's planes by walking to a null pointer; FFmpeg has none after the eighth.
-# To be removed when AudioFrame.planes counts channels.
-MAX_PLANES = 7
 
 
 @dataclass(frozen=True)

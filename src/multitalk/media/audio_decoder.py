@@ -46,6 +46,12 @@ _log = logging.getLogger(__name__)
 # The middle one is FFmpeg's name of the layout, empty where nobody knows the channels' places.
 _Piece = tuple[SoundFormat, str, SoundBlock]
 
+# Channels whose places a file does not declare (plain WAV), or that belong to no layout that FFmpeg
+# can mix, are taken to be in the customary order.
+_CUSTOMARY_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+GAP_SECONDS = 0.1  # a smaller step in the time stamps is jitter or encoder delay, not a gap
+MAX_GAP_SECONDS = 60.0  # a larger step means that the time stamps restarted, not that it was quiet
+
 
 def sound_blocks(
     path: Path,
@@ -301,20 +307,11 @@ def _finite(block: SoundBlock) -> SoundBlock:
     return np.clip(clean, -FLOAT_HEADROOM, FLOAT_HEADROOM)
 
 
-# Channels whose places a file does not declare (plain WAV), or that belong to no layout that FFmpeg
-# can mix, are taken to be in the customary order.
-_CUSTOMARY_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-
-
 def _known_layout(layout: AudioLayout) -> str:
     """The name of the layout; empty where the channels could be anywhere."""
     if " channels" not in layout.name:  # FFmpeg's "11 channels" or "2 channels (SL+SR)"
         return layout.name
     return _CUSTOMARY_LAYOUTS.get(layout.nb_channels, "")
-
-
-GAP_SECONDS = 0.1  # a smaller step in the time stamps is jitter or encoder delay, not a gap
-MAX_GAP_SECONDS = 60.0  # a larger step means that the time stamps restarted, not that it was quiet
 
 
 class TimeLine:

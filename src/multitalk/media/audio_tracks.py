@@ -45,6 +45,9 @@ _ASIDE_TITLES = ("commentary", "description")
 
 _log = logging.getLogger(__name__)
 
+SCAN_SECONDS = 10.0  # an hour of sound takes about one
+_SKIP = struct.Struct("<II")  # FFmpeg's side data: samples to drop at the start and at the end
+
 
 @dataclass(frozen=True)
 class Track:
@@ -128,10 +131,6 @@ def _audibility(
 def _peak(block: SoundBlock) -> float:
     """The largest sample, a constant left out."""
     return float(np.abs(block - block.mean(axis=1, keepdims=True)).max())
-
-
-SCAN_SECONDS = 10.0  # an hour of sound takes about one
-_SKIP = struct.Struct("<II")  # FFmpeg's side data: samples to drop at the start and at the end
 
 
 def sound_seconds(

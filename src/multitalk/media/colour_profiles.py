@@ -49,6 +49,21 @@ _PNG_BITS_AT = 24
 # Tags of TIFF 6.0.
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION, _TIFF_PLANES = 258, 262, 274, 284
 
+# ICC profiles of three curves and a matrix, or of one grey curve, by ISO 15076-1 (ICC.1:2022):
+# clauses 7 (the file), 10.6 (`curv`), 10.18 (`para`) and 9.2.17 (`cicp`: H.273's HDR curves).
+# LittleCMS, by Pillow, converts 8 bits only, so deeper pictures need them.
+PROFILE_HEADER_BYTES = 128
+MAX_PROFILE_TAGS = 100
+# sRGB's primaries and white as a profile has them, adapted to D50: columns red, green and blue.
+_SRGB_D50 = np.array(
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+)
+# How many numbers each kind of `para` has, and which of g a b c d e f they are.
+_PARAMETERS = ("g", "gab", "gabc", "gabcd", "gabcdef")
+Points = tuple[int, int]  # colour primaries and transfer characteristics of ITU-T H.273
+MAX_BOXES = 10_000  # of one box's children
+_FULL_BOX = 4  # bytes of version and flags before a box's content
+
 
 @dataclass(frozen=True)
 class ColourTags:
@@ -161,17 +176,6 @@ def _space(
     return ColourSpace((curve, curve, curve), matrix, luminance)
 
 
-# ICC profiles of three curves and a matrix, or of one grey curve, by ISO 15076-1 (ICC.1:2022):
-# clauses 7 (the file), 10.6 (`curv`), 10.18 (`para`) and 9.2.17 (`cicp`: H.273's HDR curves).
-# LittleCMS, by Pillow, converts 8 bits only, so deeper pictures need them.
-HEADER_BYTES = 128
-MAX_TAGS = 100
-# sRGB's primaries and white as a profile has them, adapted to D50: columns red, green and blue.
-_SRGB_D50 = np.array(
-    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
-)
-
-
 def hdr_space(profile: bytes) -> ColourSpace | None:
     """The space of a profile that says that it is PQ's or HLG's; None for any other."""
     try:
@@ -212,11 +216,11 @@ def _tags(profile: bytes) -> Mapping[bytes, bytes]:
     """What the profile holds, by name."""
     if profile[36:40] != b"acsp":
         raise ValueError("not a profile")
-    (count,) = struct.unpack_from(">I", profile, HEADER_BYTES)
-    if count > MAX_TAGS:
+    (count,) = struct.unpack_from(">I", profile, PROFILE_HEADER_BYTES)
+    if count > MAX_PROFILE_TAGS:
         raise ValueError(f"{count} tags")
     places = (
-        struct.unpack_from(">4sII", profile, HEADER_BYTES + 4 + 12 * index)
+        struct.unpack_from(">4sII", profile, PROFILE_HEADER_BYTES + 4 + 12 * index)
         for index in range(count)
     )
     return {name: profile[start : start + size] for name, start, size in places}
@@ -235,10 +239,6 @@ def _curve(tag: bytes) -> Curve:
     if count == 1:
         return lambda coded: coded ** (values[0] / 256)
     return lambda coded: np.interp(coded, np.linspace(0, 1, count), values / 65535)
-
-
-# How many numbers each kind of `para` has, and which of g a b c d e f they are.
-_PARAMETERS = ("g", "gab", "gabc", "gabcd", "gabcdef")
 
 
 def _parametric(kind: int, tag: bytes) -> Curve:
@@ -262,12 +262,6 @@ def _parametric(kind: int, tag: bytes) -> Curve:
 def _xyz(tag: bytes) -> tuple[float, ...]:
     x, y, z = struct.unpack_from(">3i", tag, 8)
     return x / 65536, y / 65536, z / 65536
-
-
-Points = tuple[int, int]  # colour primaries and transfer characteristics of ITU-T H.273
-
-MAX_BOXES = 10_000  # of one box's children
-_FULL_BOX = 4  # bytes of version and flags before a box's content
 
 
 def read_avif_colour(data: bytes) -> tuple[int, Points | None]:

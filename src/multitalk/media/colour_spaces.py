@@ -35,6 +35,30 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 
+PQ, HLG = 16, 18
+SRGB = (1, 13)  # primaries and transfer
+_ILLUMINANT_C: Chromaticity = (0.310, 0.316)
+_EQUAL_ENERGY: Chromaticity = (1 / 3, 1 / 3)
+_DCI_WHITE: Chromaticity = (0.314, 0.351)
+_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
+# Table 2 of H.273: red, green, blue and the white point.
+_PRIMARIES: Mapping[int, tuple[tuple[Chromaticity, ...], Chromaticity]] = MappingProxyType(
+    {
+        1: (SRGB_PRIMARIES, D65),  # BT.709
+        4: (((0.67, 0.33), (0.21, 0.71), (0.14, 0.08)), _ILLUMINANT_C),  # BT.470 M
+        5: (((0.64, 0.33), (0.29, 0.60), (0.15, 0.06)), D65),  # BT.470 BG
+        6: (_SMPTE_C, D65),  # BT.601, 525 lines
+        7: (_SMPTE_C, D65),  # SMPTE 240M
+        8: (((0.681, 0.319), (0.243, 0.692), (0.145, 0.049)), _ILLUMINANT_C),  # film
+        9: (((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), D65),  # BT.2020
+        10: (((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)), _EQUAL_ENERGY),  # SMPTE 428-1: XYZ
+        11: (_P3, _DCI_WHITE),  # SMPTE RP 431-2: DCI P3
+        12: (_P3, D65),  # SMPTE EG 432-1: Display P3
+        22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), D65),  # EBU 3213-E
+    }
+)
+
 
 @dataclass(frozen=True)
 class ColourSpace:
@@ -188,33 +212,6 @@ def _encoded() -> NDArray[np.uint8]:
 
 
 _ENCODED = _encoded()
-
-
-PQ, HLG = 16, 18
-SRGB = (1, 13)  # primaries and transfer
-
-_ILLUMINANT_C: Chromaticity = (0.310, 0.316)
-_EQUAL_ENERGY: Chromaticity = (1 / 3, 1 / 3)
-_DCI_WHITE: Chromaticity = (0.314, 0.351)
-_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
-
-# Table 2 of H.273: red, green, blue and the white point.
-_PRIMARIES: Mapping[int, tuple[tuple[Chromaticity, ...], Chromaticity]] = MappingProxyType(
-    {
-        1: (SRGB_PRIMARIES, D65),  # BT.709
-        4: (((0.67, 0.33), (0.21, 0.71), (0.14, 0.08)), _ILLUMINANT_C),  # BT.470 M
-        5: (((0.64, 0.33), (0.29, 0.60), (0.15, 0.06)), D65),  # BT.470 BG
-        6: (_SMPTE_C, D65),  # BT.601, 525 lines
-        7: (_SMPTE_C, D65),  # SMPTE 240M
-        8: (((0.681, 0.319), (0.243, 0.692), (0.145, 0.049)), _ILLUMINANT_C),  # film
-        9: (((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), D65),  # BT.2020
-        10: (((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)), _EQUAL_ENERGY),  # SMPTE 428-1: XYZ
-        11: (_P3, _DCI_WHITE),  # SMPTE RP 431-2: DCI P3
-        12: (_P3, D65),  # SMPTE EG 432-1: Display P3
-        22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), D65),  # EBU 3213-E
-    }
-)
 
 
 def space_of(primaries: int, transfer: int, *, is_narrow: bool = False) -> ColourSpace | None:

@@ -39,6 +39,13 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _log = logging.getLogger(__name__)
 
+# Chunks, segments and blocks take one to four reads each; cameras and editors write some hundreds.
+MAX_HEADER_READS = 100_000
+# A PNG's pixels come in pieces of 8 KiB or more, of three reads each; other pieces may follow.
+MAX_PNG_READS = 200_000
+THUMBNAIL_SIDE = 320  # pixels: twice what a list shows
+JPEG_QUALITY = 82
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -78,12 +85,6 @@ class Picture:
         """Pixels of the file for one of `pixels`, across and down."""
         height, width = self.pixels.shape[:2]
         return self.file_width / width, self.file_height / height
-
-
-# Chunks, segments and blocks take one to four reads each; cameras and editors write some hundreds.
-MAX_HEADER_READS = 100_000
-# A PNG's pixels come in pieces of 8 KiB or more, of three reads each; other pieces may follow.
-MAX_PNG_READS = 200_000
 
 
 class PictureFile(io.BytesIO):
@@ -237,10 +238,6 @@ def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tupl
         "limit": max_pixels,
     }
     return (Notice("picture_reduced", sizes),)
-
-
-THUMBNAIL_SIDE = 320  # pixels: twice what a list shows
-JPEG_QUALITY = 82
 
 
 def write_video_thumbnail(video: Path, still: Path) -> Path:

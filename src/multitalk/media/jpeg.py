@@ -24,6 +24,10 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame; the rest are tables
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 
+# A byte of 255 that is data is followed by 0. Restart markers are within a scan; 255 is padding.
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_ALONE = frozenset({0x01, 0xD8})  # without a length
+
 
 def reduce_jpeg(image: JpegImageFile, data: bytes, *, max_pixels: int) -> None:
     """Make an opened JPEG decode to `max_pixels` at most, where that is possible.
@@ -88,11 +92,6 @@ def _frequencies(frame: bytes) -> int:
     across = max(horizontal for horizontal, _ in samplings)
     down = max(vertical for _, vertical in samplings)
     return sum(width * height * h * v // (across * down) for h, v in samplings)
-
-
-# A byte of 255 that is data is followed by 0. Restart markers are within a scan; 255 is padding.
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-_ALONE = frozenset({0x01, 0xD8})  # without a length
 
 
 def count_scans(data: bytes) -> int | None:

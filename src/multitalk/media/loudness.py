@@ -24,6 +24,11 @@ HIGH_PASS_HERTZ, HIGH_PASS_Q = 38.0, 0.5
 
 LIMITER_SECONDS = 0.005  # how far ahead a peak is seen, and how long the gain takes to move
 
+MAX_GAIN_DB = 20.0  # up or down: room noise is not raised to the loudness of speech
+AUDIBLE_PEAK = 0.01  # levelled speech peaks far above, however faint it was recorded
+RECORDED_PEAK = AUDIBLE_PEAK / 10 ** (MAX_GAIN_DB / 20)  # the same before it is levelled
+BLOCK_SAMPLES = 160_000
+
 
 class LoudnessMeter:
     """Measures the integrated loudness of blocks as they come.
@@ -174,13 +179,6 @@ def _sliding_minimum(values: NDArray[np.float64], width: int) -> NDArray[np.floa
         values = np.minimum(values[:-step], values[step:])
         reached += step
     return values
-
-
-MAX_GAIN_DB = 20.0  # up or down: room noise is not raised to the loudness of speech
-AUDIBLE_PEAK = 0.01  # levelled speech peaks far above, however faint it was recorded
-RECORDED_PEAK = AUDIBLE_PEAK / 10 ** (MAX_GAIN_DB / 20)  # the same before it is levelled
-
-BLOCK_SAMPLES = 160_000
 
 
 def is_silent(speech: NDArray[np.float32]) -> bool:

@@ -31,6 +31,10 @@ _Paint: TypeAlias = Callable[[Image.Image, int], Portrait]
 
 _log = logging.getLogger(__name__)
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# FFmpeg's formats of a PNG's 16 bits: how many numbers a pixel has, the last of them opacity or not
+_PNG_NUMBERS = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}
+
 
 def opaque_srgb(
     image: Image.Image, data: bytes, tags: ColourTags, watch: Watch
@@ -247,11 +251,6 @@ def _eight_bit(image: Image.Image, scale: tuple[float, float]) -> Image.Image:
         return shown
     opacity = np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8)
     return Image.merge("LA", (shown, Image.fromarray(opacity)))
-
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# FFmpeg's formats of a PNG's 16 bits: how many numbers a pixel has, the last of them opacity or not
-_PNG_NUMBERS = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}
 
 
 def deep_pixels(data: bytes, *, width: int, height: int) -> NDArray[np.unsignedinteger] | None:

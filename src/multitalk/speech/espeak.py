@@ -11,6 +11,7 @@ import difflib
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,11 +21,51 @@ from typing import Any, Literal, TypeAlias
 from multitalk.confinement.run import run_confined
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
 from multitalk.messages import Notice
+from multitalk.speech.text.plain_text import split_text
 
 _LOG = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 120.0
 _MOST_ANSWER_BYTES = 256 << 20  # an hour of speech is 160 MB
+
+Gender: TypeAlias = Literal["female", "male"]
+DEFAULT_PITCH = (82.0, 118.0)  # Hz, of a voice whose file says nothing
+# Plain human voices, the best first: the mouth network reads their lips as well as the languages'
+# own voices (docs/experiments.md), and their median frequency is that of women, or of men. The
+# others whisper, croak, buzz, rush or are near copies of these.
+RECOMMENDED: dict[Gender, tuple[str, ...]] = {
+    "female": ("f5", "f2", "f1", "f3", "f4", "linda", "steph", "Annie"),
+    "male": ("m7", "m6", "m5", "m3", "m1", "Michael", "max", "m8"),
+}
+# Where the lips follow another woman's voice better than the first one (the same entry).
+_FEMALE_OF = {"hi": "f1", "vi": "linda"}
+_ORDER = [name for names in RECOMMENDED.values() for name in names]
+# A voice's median frequency is BASE_SHARE below its lowest plus MIDDLE of its range, in hertz.
+BASE_OFFSET = 9.0
+MIDDLE = 0.78
+# Women speak at 165 to 255 Hz, men at 85 to 155 Hz (Titze, Principles of Voice Production, 1994).
+HIGHEST_MALE, HIGHEST_FEMALE = 160.0, 260.0  # Hz
+# How espeak-ng's parameters work, measured at 11 pitches of 6 speakers. The lowest frequency is
+# multiplied by 2^((pitch - 50) / 50), the range by pitch_range / 50; widening the range by a whole
+# range lowers the voice by RANGE_DROP of it.
+NEUTRAL = 50
+RANGE_DROP = 0.475
+LOWEST_FACTOR, HIGHEST_FACTOR = 0.5, 2.0  # of the lowest frequency, at pitch 0 and 100
+NOTICED_SEMITONES = 0.5  # a smaller difference from the request is inaudible
+# Single letters with full stops between them, as in "e.g.", are looked up as one word, joined in a
+# buffer of 80 bytes, whatever else is between them. 12 letters are 48 bytes at most.
+_SINGLE_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]+[^\W_](?![^\W_])){12,}")
+_FULL_STOP = re.compile(r"(?<![0-9])\.|\.(?![0-9])")  # and no decimal point
+# English endings such as 's are taken off one by one and their sounds joined in 200 bytes.
+_MANY_APOSTROPHES = re.compile(r"[^\s']*(?:'[^\s']*){5,}")
+# A word is copied into 160 bytes; each Han character is one.
+_LONG_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{40,}")
+_MOST_WORD_BYTES = 140
+# A number's digits go into 150 bytes together with what separates them, its sounds into 200.
+_LONG_NUMBER = re.compile(r"(\d[\d.,]{39})([\d.,]*\d)")
+# A clause has at most 300 words, of which each sign and each change to digits begins one.
+_WORD = re.compile(r"[^\W\d_]+|\d+|\S")
+_MOST_WORDS = 250
 
 
 @cache
@@ -102,36 +143,6 @@ def run_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[st
 
 def _unavailable() -> EngineUnavailable:
     return EngineUnavailable("engine_unavailable", engine="espeak-ng", reason="its process failed")
-
-
-Gender: TypeAlias = Literal["female", "male"]
-
-DEFAULT_PITCH = (82.0, 118.0)  # Hz, of a voice whose file says nothing
-
-# Plain human voices, the best first: the mouth network reads their lips as well as the languages'
-# own voices (docs/experiments.md), and their median frequency is that of women, or of men. The
-# others whisper, croak, buzz, rush or are near copies of these.
-RECOMMENDED: dict[Gender, tuple[str, ...]] = {
-    "female": ("f5", "f2", "f1", "f3", "f4", "linda", "steph", "Annie"),
-    "male": ("m7", "m6", "m5", "m3", "m1", "Michael", "max", "m8"),
-}
-# Where the lips follow another woman's voice better than the first one (the same entry).
-_FEMALE_OF = {"hi": "f1", "vi": "linda"}
-_ORDER = [name for names in RECOMMENDED.values() for name in names]
-
-# A voice's median frequency is BASE_SHARE below its lowest plus MIDDLE of its range, in hertz.
-BASE_OFFSET = 9.0
-MIDDLE = 0.78
-# Women speak at 165 to 255 Hz, men at 85 to 155 Hz (Titze, Principles of Voice Production, 1994).
-HIGHEST_MALE, HIGHEST_FEMALE = 160.0, 260.0  # Hz
-
-# How espeak-ng's parameters work, measured at 11 pitches of 6 speakers. The lowest frequency is
-# multiplied by 2^((pitch - 50) / 50), the range by pitch_range / 50; widening the range by a whole
-# range lowers the voice by RANGE_DROP of it.
-NEUTRAL = 50
-RANGE_DROP = 0.475
-LOWEST_FACTOR, HIGHEST_FACTOR = 0.5, 2.0  # of the lowest frequency, at pitch 0 and 100
-NOTICED_SEMITONES = 0.5  # a smaller difference from the request is inaudible
 
 
 @dataclass(frozen=True)
@@ -231,3 +242,38 @@ def _gender_at(hertz: float) -> Gender | None:
     if hertz <= HIGHEST_MALE:
         return "male"
     return "female" if hertz <= HIGHEST_FEMALE else None
+
+
+# espeak-ng 1.52 writes beyond some of its buffers, and crashes (found with AddressSanitizer). What
+# is changed to avoid that are rows of letters and signs that nobody reads aloud.
+
+
+def split_for_espeak(text: str) -> list[str]:
+    """A text in parts that espeak-ng can speak, each by one call.
+
+    Args:
+        text: Plain text of one line, as it is spoken.
+    """
+    spoken = []
+    for part in split_text(text):
+        rest = _within_buffers(part)
+        while len(words := list(_WORD.finditer(rest))) > _MOST_WORDS:
+            first = split_text(rest, words[_MOST_WORDS].start())[0]
+            spoken.append(first)
+            rest = rest[len(first) :].lstrip()
+        spoken.append(rest)
+    return spoken
+
+
+def _within_buffers(text: str) -> str:
+    text = _SINGLE_LETTERS.sub(lambda row: _FULL_STOP.sub(" ", row[0]), text)
+    text = _MANY_APOSTROPHES.sub(lambda word: word[0].replace("'", " "), text)
+    text = _LONG_NUMBER.sub(lambda number: f"{number[1]} {' '.join(number[2])}", text)
+    return _LONG_WORD.sub(lambda word: _in_pieces(word[0]), text)
+
+
+def _in_pieces(word: str) -> str:
+    """The word itself, or words of 40 letters where it is longer than any."""
+    if len(word.encode()) <= _MOST_WORD_BYTES:
+        return word
+    return re.sub(r"(.{40})(?=.)", r"\1 ", word)

@@ -37,6 +37,29 @@ TONGUE_RAISED = 0.65
 WIDE_OPEN, OPEN = 0.093, 0.067  # face heights
 MIN_SECONDS = 0.08  # of a cue, but for A and G, which are too quick to be held
 
+# Apple's ARKit (developer.apple.com, ARFaceAnchor.BlendShapeLocation): each coefficient from 0,
+# neutral, to 1. What a track does not know, such as brows and lids, stays 0. All 52, ordered as in
+# Live Link Face's files.
+ARKIT_SHAPES = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft",
+    "eyeSquintLeft", "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight",
+    "eyeLookOutRight", "eyeLookUpRight", "eyeSquintRight", "eyeWideRight", "jawForward",
+    "jawRight", "jawLeft", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRight",
+    "mouthLeft", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft",
+    "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
+    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
+    "noseSneerRight", "tongueOut",
+)  # fmt: skip
+WIDE_JAW = 0.6  # jawOpen of a wide A; 1 is a yawn
+FUNNEL_OPENING = 0.6  # of a wide A, from which on rounded lips are a funnel and no pucker
+STRETCH = 0.6  # of the corners at the widest
+PRESS = 0.4  # of sealed lips
+ROLL = 0.7  # of the lower lip under the teeth
+LIFT = 0.3  # of the upper lip above them
+
 
 @dataclass(frozen=True)
 class MouthCue:
@@ -108,31 +131,6 @@ def _runs(shapes: Sequence[str]) -> Iterator[MouthCue]:
         if frame == len(shapes) or shapes[frame] != shapes[start]:
             yield MouthCue(shapes[start], start, frame)
             start = frame
-
-
-# Apple's ARKit (developer.apple.com, ARFaceAnchor.BlendShapeLocation): each coefficient from 0,
-# neutral, to 1. What a track does not know, such as brows and lids, stays 0. All 52, ordered as in
-# Live Link Face's files.
-ARKIT_SHAPES = (
-    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft",
-    "eyeSquintLeft", "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight",
-    "eyeLookOutRight", "eyeLookUpRight", "eyeSquintRight", "eyeWideRight", "jawForward",
-    "jawRight", "jawLeft", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRight",
-    "mouthLeft", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight",
-    "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
-    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft",
-    "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
-    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
-    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
-    "noseSneerRight", "tongueOut",
-)  # fmt: skip
-
-WIDE_JAW = 0.6  # jawOpen of a wide A; 1 is a yawn
-FUNNEL_OPENING = 0.6  # of a wide A, from which on rounded lips are a funnel and no pucker
-STRETCH = 0.6  # of the corners at the widest
-PRESS = 0.4  # of sealed lips
-ROLL = 0.7  # of the lower lip under the teeth
-LIFT = 0.3  # of the upper lip above them
 
 
 def blend_shapes(track: VisemeTrack) -> Mapping[str, Array]:

@@ -37,6 +37,12 @@ MIN_WORDS_PER_MINUTE, MAX_WORDS_PER_MINUTE = 80, 450
 
 UNKNOWN_SOUND = "*"
 
+# A letter that is read has this many phonemes at most, on average over a word: four for a Hangul
+# syllable, five for a Han character with its tone. "Chinese letter" has eleven.
+_MOST_PHONEMES = 5
+_MOST_SHOWN = 10
+_STOPS = ".,;:!?…()[]\"'-–—。，、；：！？「」『』《》“”‘’؟،؛।"
+
 
 @dataclass(frozen=True)
 class PhonemeTiming:
@@ -235,13 +241,6 @@ def _pitch_of(speaker: str | None, language: str) -> tuple[float, float]:
     own = inventory()["language_speakers"].get(language, {}).get("pitch", DEFAULT_PITCH)
     found = own if speaker is None else inventory()["variants"][speaker].get("pitch", own)
     return float(found[0]), float(found[1])
-
-
-# A letter that is read has this many phonemes at most, on average over a word: four for a Hangul
-# syllable, five for a Han character with its tone. "Chinese letter" has eleven.
-_MOST_PHONEMES = 5
-_MOST_SHOWN = 10
-_STOPS = ".,;:!?…()[]\"'-–—。，、；：！？「」『』《》“”‘’؟،؛।"
 
 
 def is_language_change(ipa: str) -> bool:

@@ -31,6 +31,10 @@ LINGER = np.clip(
     (REACH_ROWS + 1 - np.abs(np.arange(-REACH_ROWS, REACH_ROWS + 1))) / (FADE_ROWS + 1), 0, 1
 )
 
+Moments = NDArray[np.float64]
+VARIANCE_FLOOR = 1e-7
+BLOCK_SAMPLES = 160_000
+
 
 class TalkFeatures:
     """Rows of speech features, 25 for each second: `features[start:stop]`, float32 [n, L, C].
@@ -104,12 +108,6 @@ def presence(speech: Array, start: int, stop: int) -> Array:
     near = sliding_window_view(peaks >= AUDIBLE_PEAK, len(LINGER))  # [stop - start, 2 reach + 1]
     present: Array = (near * LINGER).max(axis=1).astype(np.float32)
     return present[:, None, None]
-
-
-Moments = NDArray[np.float64]
-
-VARIANCE_FLOOR = 1e-7
-BLOCK_SAMPLES = 160_000
 
 
 class NormalizedVoice:

@@ -21,6 +21,10 @@ LOUDNESS_RANGE = 35.0  # dB below the talk's loudness that count as 0
 # Longest reach of any smoothing above or in `coarticulation`, in steps.
 MOVEMENT_CONTEXT = 32
 
+# Too quick to be sampled: of the frames that become one, the largest is kept.
+PULSES = frozenset({"closure", "labiodental"})
+ROUNDING = 1e-6  # frames: a length that is whole but for the arithmetic
+
 
 @dataclass(frozen=True)
 class VisemeTrack:
@@ -107,11 +111,6 @@ def track_from_probabilities(
         activity=active,
         loudness=loudness[steps].astype(np.float32) * active,
     )
-
-
-# Too quick to be sampled: of the frames that become one, the largest is kept.
-PULSES = frozenset({"closure", "labiodental"})
-ROUNDING = 1e-6  # frames: a length that is whole but for the arithmetic
 
 
 def resample_track(track: VisemeTrack, fps: float) -> VisemeTrack:

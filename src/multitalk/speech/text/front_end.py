@@ -1,16 +1,16 @@
 """The front end: from a text to pieces, each for one voice, and the pauses between them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Notice
+from multitalk.speech.espeak import split_for_espeak
 from multitalk.speech.text.korean_text import remove_redundant_hanja
 from multitalk.speech.text.language_identification import identify_latin
 from multitalk.speech.text.languages import language_code
 from multitalk.speech.text.normalization import spoken_forms
-from multitalk.speech.text.plain_text import Line, pause_after, plain_lines, split_text
+from multitalk.speech.text.plain_text import Line, pause_after, plain_lines
 from multitalk.speech.text.scripts import Run, identify_by_script, split_by_language, unread_script
 
 
@@ -112,53 +112,3 @@ def host_language(text: str) -> tuple[str, bool]:
 def _beginning(text: str) -> str:
     words = " ".join(text.split())
     return words if len(words) <= 30 else words[:29] + "…"
-
-
-# espeak-ng 1.52 writes beyond some of its buffers, and crashes (found with AddressSanitizer). What
-# is changed to avoid that are rows of letters and signs that nobody reads aloud.
-
-# Single letters with full stops between them, as in "e.g.", are looked up as one word, joined in a
-# buffer of 80 bytes, whatever else is between them. 12 letters are 48 bytes at most.
-_SINGLE_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]+[^\W_](?![^\W_])){12,}")
-_FULL_STOP = re.compile(r"(?<![0-9])\.|\.(?![0-9])")  # and no decimal point
-# English endings such as 's are taken off one by one and their sounds joined in 200 bytes.
-_MANY_APOSTROPHES = re.compile(r"[^\s']*(?:'[^\s']*){5,}")
-# A word is copied into 160 bytes; each Han character is one.
-_LONG_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{40,}")
-_MOST_WORD_BYTES = 140
-# A number's digits go into 150 bytes together with what separates them, its sounds into 200.
-_LONG_NUMBER = re.compile(r"(\d[\d.,]{39})([\d.,]*\d)")
-# A clause has at most 300 words, of which each sign and each change to digits begins one.
-_WORD = re.compile(r"[^\W\d_]+|\d+|\S")
-_MOST_WORDS = 250
-
-
-def split_for_espeak(text: str) -> list[str]:
-    """A text in parts that espeak-ng can speak, each by one call.
-
-    Args:
-        text: Plain text of one line, as it is spoken.
-    """
-    spoken = []
-    for part in split_text(text):
-        rest = _within_buffers(part)
-        while len(words := list(_WORD.finditer(rest))) > _MOST_WORDS:
-            first = split_text(rest, words[_MOST_WORDS].start())[0]
-            spoken.append(first)
-            rest = rest[len(first) :].lstrip()
-        spoken.append(rest)
-    return spoken
-
-
-def _within_buffers(text: str) -> str:
-    text = _SINGLE_LETTERS.sub(lambda row: _FULL_STOP.sub(" ", row[0]), text)
-    text = _MANY_APOSTROPHES.sub(lambda word: word[0].replace("'", " "), text)
-    text = _LONG_NUMBER.sub(lambda number: f"{number[1]} {' '.join(number[2])}", text)
-    return _LONG_WORD.sub(lambda word: _in_pieces(word[0]), text)
-
-
-def _in_pieces(word: str) -> str:
-    """The word itself, or words of 40 letters where it is longer than any."""
-    if len(word.encode()) <= _MOST_WORD_BYTES:
-        return word
-    return re.sub(r"(.{40})(?=.)", r"\1 ", word)

@@ -49,6 +49,18 @@ _NAMES_AFTER = re.compile(
 _LONGEST_NAME = 5
 _MOST_DRAWN = 2  # syllables that tildes are worth
 
+_HAN = "[\u3400-\u9fff\uf900-\ufaff]"
+_GLOSS = re.compile(rf"(?<=[가-힣])\s?[(\[]{_HAN}+[)\]]")
+_GLOSSED = re.compile(rf"{_HAN}+\s?[(\[]([가-힣]+)[)\]]")
+# Single characters of newspapers' headlines, with their readings in the Standard Korean Dictionary.
+_HEADLINE_HANJA = {
+    "北": "북", "南": "남", "美": "미", "日": "일", "中": "중", "韓": "한", "英": "영", "佛": "불",
+    "獨": "독", "靑": "청", "與": "여", "野": "야", "前": "전", "現": "현", "新": "신", "故": "고",
+    "軍": "군", "檢": "검", "男": "남", "女": "녀", "外": "외", "內": "내", "大": "대", "小": "소",
+    "全": "전", "反": "반", "親": "친", "脫": "탈", "對": "대", "無": "무", "株": "주", "銀": "은",
+}  # fmt: skip
+_HEADLINE = re.compile(rf"(?<!{_HAN})[{''.join(_HEADLINE_HANJA)}](?!{_HAN})")
+
 
 def verbalize_korean(text: str) -> str:
     """A Korean text with its numbers, units and signs in words.
@@ -287,19 +299,6 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(r"[=\s]+", " "),
 )
-
-
-_HAN = "[\u3400-\u9fff\uf900-\ufaff]"
-_GLOSS = re.compile(rf"(?<=[가-힣])\s?[(\[]{_HAN}+[)\]]")
-_GLOSSED = re.compile(rf"{_HAN}+\s?[(\[]([가-힣]+)[)\]]")
-# Single characters of newspapers' headlines, with their readings in the Standard Korean Dictionary.
-_HEADLINE_HANJA = {
-    "北": "북", "南": "남", "美": "미", "日": "일", "中": "중", "韓": "한", "英": "영", "佛": "불",
-    "獨": "독", "靑": "청", "與": "여", "野": "야", "前": "전", "現": "현", "新": "신", "故": "고",
-    "軍": "군", "檢": "검", "男": "남", "女": "녀", "外": "외", "內": "내", "大": "대", "小": "소",
-    "全": "전", "反": "반", "親": "친", "脫": "탈", "對": "대", "無": "무", "株": "주", "銀": "은",
-}  # fmt: skip
-_HEADLINE = re.compile(rf"(?<!{_HAN})[{''.join(_HEADLINE_HANJA)}](?!{_HAN})")
 
 
 def spoken_korean(text: str) -> str:

@@ -28,75 +28,6 @@ _WEIGHT_OF_WORD, _MOST_WORDS = 4.0, 20.0
 _LEAST_PROBABILITY = {1: 0.6, 2: 0.55, 3: 0.5}
 _DOUBTFUL = 0.1  # a text of several words that is less probably English than this may not be
 
-
-def identify_latin(text: str) -> tuple[str, bool]:
-    """The language of a text in Latin letters, as a tag, and whether that is well founded.
-
-    English is taken where nothing tells; not well founded is what may well be another language.
-    """
-    words = latin_words(text)
-    if not words:
-        return "en", True
-    hits = everyday_word_counts(words, _BY_WORDS)
-    first, second, *_ = sorted(hits.values(), reverse=True)
-    most = 2 * first >= len(words) or (4 * first >= len(words) and first > 2 * second + 2)
-    if first > second and most:
-        return max(hits, key=lambda language: hits[language]), True
-    tied = {language for language, count in hits.items() if count == first} if most else None
-    return _by_probability(words, hits, tied)
-
-
-def _by_probability(
-    words: list[str], hits: dict[str, float], candidates: set[str] | None
-) -> tuple[str, bool]:
-    """The most probable language, by statistics and everyday words; see `identify_latin`.
-
-    Args:
-        words: Of the text.
-        hits: Everyday words of each language in it.
-        candidates: The languages to choose from; None: any, and English in doubt.
-    """
-    ranked = {
-        language: probability * _WEIGHT_OF_WORD ** min(hits.get(language, 0.0), _MOST_WORDS)
-        for language, probability in _probabilities(words).items()
-        if candidates is None or language in candidates
-    }
-    best = max(ranked, key=lambda language: ranked[language])
-    least = _LEAST_PROBABILITY[min(len(words), max(_LEAST_PROBABILITY))] * sum(ranked.values())
-    if candidates is not None or ranked[best] >= least:
-        return best, True
-    is_accented = not "".join(words).isascii()
-    is_unlikely = len(words) > 1 and ranked.get("en", 0.0) < _DOUBTFUL * ranked[best]
-    return "en", best == "en" or not (is_accented or is_unlikely)
-
-
-def _probabilities(words: list[str]) -> dict[str, float]:
-    if find_spec("py3langid") is None:  # everyday words are all that tells, and English is doubted
-        even = 1.0 / len(_BY_WORDS)
-        return dict.fromkeys(_BY_WORDS, even) | {"en": even * _DOUBTFUL / 2}
-    ranked = _identifier().rank(" ".join(words))
-    return {{"no": "nb"}.get(language, language): float(share) for language, share in ranked}
-
-
-def latin_words(text: str) -> list[str]:
-    """The words of a text that have Latin letters, in small letters, as they are looked up."""
-    plain = unicodedata.normalize("NFC", text).replace("’", "'").lower()
-    return [word for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", plain) if _is_latin(word[0])]
-
-
-def _is_latin(letter: str) -> bool:
-    return unicodedata.name(letter, "").startswith("LATIN")
-
-
-@cache
-def _identifier() -> "LanguageIdentifier":
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - half a second
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(_STATISTICAL.split())
-    return identifier
-
-
 # Greetings and function words by language tag, in small letters: they separate languages of one
 # script in texts that are too short for statistics. Our choice, from what phrase books teach first;
 # a word of several languages counts for a part in each.
@@ -233,6 +164,74 @@ EVERYDAY_WORDS = {
     "fa": "در از به این آن من تو است را که با هستم سلام ممنون خوب روز شما حال چه و",
     "ur": "میں سے کو یہ وہ ہے ہیں کا کی کے اور نہیں آپ کیا کیسے شکریہ ہوں",
 }
+
+
+def identify_latin(text: str) -> tuple[str, bool]:
+    """The language of a text in Latin letters, as a tag, and whether that is well founded.
+
+    English is taken where nothing tells; not well founded is what may well be another language.
+    """
+    words = latin_words(text)
+    if not words:
+        return "en", True
+    hits = everyday_word_counts(words, _BY_WORDS)
+    first, second, *_ = sorted(hits.values(), reverse=True)
+    most = 2 * first >= len(words) or (4 * first >= len(words) and first > 2 * second + 2)
+    if first > second and most:
+        return max(hits, key=lambda language: hits[language]), True
+    tied = {language for language, count in hits.items() if count == first} if most else None
+    return _by_probability(words, hits, tied)
+
+
+def _by_probability(
+    words: list[str], hits: dict[str, float], candidates: set[str] | None
+) -> tuple[str, bool]:
+    """The most probable language, by statistics and everyday words; see `identify_latin`.
+
+    Args:
+        words: Of the text.
+        hits: Everyday words of each language in it.
+        candidates: The languages to choose from; None: any, and English in doubt.
+    """
+    ranked = {
+        language: probability * _WEIGHT_OF_WORD ** min(hits.get(language, 0.0), _MOST_WORDS)
+        for language, probability in _probabilities(words).items()
+        if candidates is None or language in candidates
+    }
+    best = max(ranked, key=lambda language: ranked[language])
+    least = _LEAST_PROBABILITY[min(len(words), max(_LEAST_PROBABILITY))] * sum(ranked.values())
+    if candidates is not None or ranked[best] >= least:
+        return best, True
+    is_accented = not "".join(words).isascii()
+    is_unlikely = len(words) > 1 and ranked.get("en", 0.0) < _DOUBTFUL * ranked[best]
+    return "en", best == "en" or not (is_accented or is_unlikely)
+
+
+def _probabilities(words: list[str]) -> dict[str, float]:
+    if find_spec("py3langid") is None:  # everyday words are all that tells, and English is doubted
+        even = 1.0 / len(_BY_WORDS)
+        return dict.fromkeys(_BY_WORDS, even) | {"en": even * _DOUBTFUL / 2}
+    ranked = _identifier().rank(" ".join(words))
+    return {{"no": "nb"}.get(language, language): float(share) for language, share in ranked}
+
+
+def latin_words(text: str) -> list[str]:
+    """The words of a text that have Latin letters, in small letters, as they are looked up."""
+    plain = unicodedata.normalize("NFC", text).replace("’", "'").lower()
+    return [word for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", plain) if _is_latin(word[0])]
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith("LATIN")
+
+
+@cache
+def _identifier() -> "LanguageIdentifier":
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - half a second
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(_STATISTICAL.split())
+    return identifier
 
 
 def everyday_word_counts(words: list[str], languages: tuple[str, ...]) -> dict[str, float]:

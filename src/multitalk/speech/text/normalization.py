@@ -11,25 +11,6 @@ from multitalk.speech.text.japanese import to_kana
 from multitalk.speech.text.korean_text import spoken_korean
 from multitalk.speech.text.scripts import Run
 
-
-def spoken_forms(runs: Sequence[Run]) -> list[str]:
-    """What to give to the voice of each run's language, so that it says what the run means.
-
-    Raises:
-        InvalidRequest: The reader of a language crashes at its text.
-        EngineUnavailable: Reading it needs a package that is not installed.
-    """
-    japanese = [run.text for run in runs if run.language == "ja"]
-    kana = iter(to_kana(japanese) if japanese else ())
-    return [next(kana) if run.language == "ja" else _spoken_form(run) for run in runs]
-
-
-def _spoken_form(run: Run) -> str:
-    return (
-        spoken_korean(run.text) if run.language == "ko" else verbalize_signs(run.text, run.language)
-    )
-
-
 # "to" between two numbers.
 _TO = {
     "en": "to", "fr": "à", "de": "bis", "es": "a", "it": "a", "pt": "a", "nl": "tot", "sv": "till",
@@ -39,7 +20,6 @@ _TO = {
 _RANGE = re.compile(r"(?<=\d)(\s?[^\W\d_]{0,2}|%)(?:\s?~\s?|–)(?=\d)")
 # Two whole numbers with a hyphen are a range where the second is of as many digits.
 _YEARS = re.compile(r"(?<![\d.,/:-])(\d{1,4})-(\d{1,4})(?![\d.,/:-]*\d)(?!-)")
-
 _WORDS = {
     "en": {"°C": " degrees Celsius", "°F": " degrees Fahrenheit", "²": " squared", "³": " cubed",
            "№": " number ", "#": " number "},
@@ -69,7 +49,6 @@ _WORDS = {
             "¥": "元", "&": "和", "+": "加", "=": "等于", "×": "乘", "÷": "除以", "№": "第"},
 }  # fmt: skip
 _WORDS["yue"] = _WORDS["cmn"]
-
 _CHINESE_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 _CHINESE_PERCENT = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s?%")
 _CHINESE_MONEY = re.compile(r"([$€£¥])\s?(\d[\d,]*(?:\.\d+)?)")
@@ -77,6 +56,24 @@ _CHINESE_MONEY = re.compile(r"([$€£¥])\s?(\d[\d,]*(?:\.\d+)?)")
 _CHINESE_DIGIT_BY_DIGIT = re.compile(
     r"(?<!\d)\d{4}(?=年)|(?<![\d-])0\d{2,3}-\d{7,8}(?![\d-])|(?<!\d)1[3-9]\d-?\d{4}-?\d{4}(?!\d)"
 )
+
+
+def spoken_forms(runs: Sequence[Run]) -> list[str]:
+    """What to give to the voice of each run's language, so that it says what the run means.
+
+    Raises:
+        InvalidRequest: The reader of a language crashes at its text.
+        EngineUnavailable: Reading it needs a package that is not installed.
+    """
+    japanese = [run.text for run in runs if run.language == "ja"]
+    kana = iter(to_kana(japanese) if japanese else ())
+    return [next(kana) if run.language == "ja" else _spoken_form(run) for run in runs]
+
+
+def _spoken_form(run: Run) -> str:
+    return (
+        spoken_korean(run.text) if run.language == "ko" else verbalize_signs(run.text, run.language)
+    )
 
 
 def verbalize_signs(text: str, language: str) -> str:

@@ -47,6 +47,33 @@ _SAID_SYMBOLS = "+<=>~°±×÷$€£¥₩₹₽¢©№"
 # Of punctuation, what voices would call by name where nobody says it.
 _UNSAID = re.compile(r"[*_\\^`|†‡¶※•‣⁃▪]|\[\]|#(?![\w])|(?<=\w)#|#(?=[^\W\d])")
 
+# Tags of a character's decomposition that are a matter of looks:
+_STYLES = {
+    "<font>", "<wide>", "<narrow>", "<circle>", "<square>", "<initial>", "<medial>", "<final>",
+    "<isolated>", "<vertical>", "<small>", "<noBreak>",
+}  # fmt: skip
+# Where a <compat> decomposition is one, too: micro sign, digraphs, letterlike signs and Roman
+# numerals, Kangxi radicals, enclosed and squared signs, ligatures.
+_COMPATIBLE = re.compile(
+    "[\u00b5\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\u2026\u2100-\u2115\u2117-\u2188\u2e80-\u2fdf\u3200-\u33ff"
+    "\ufb00-\ufb06]"
+)
+# Scripts in which a zero-width (non-)joiner is spelling: Arabic's, and those of India.
+_JOINED_LETTER = re.compile("[\u0600-\u08ff\u0900-\u0dff\ufb50-\ufdff\ufe70-\ufeff]")
+_JOINERS = "\u200c\u200d"
+_SMALL_CAPITAL = re.compile("LATIN LETTER SMALL CAPITAL (.)")
+# Lines drawn over or under letters, and what chooses a sign's looks.
+_OVERLAYS = re.compile(
+    "[\u0332\u0333\u0335-\u0338\u035f\u20d0-\u20f0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+_TILDES = str.maketrans("∼〜～˜", "~~~~")
+# Seconds that espeak-ng leaves between two sentences, and at a comma.
+SENTENCE_PAUSE, CLAUSE_PAUSE = 0.36, 0.2
+# The most that is looked at, and spoken, at once: what takes time does so by the square of it.
+MAX_PART_CHARACTERS = 1000
+_SENTENCE_ENDS, _CLAUSE_ENDS = ".!?。！？।؟…", ",;:，、；：،؛"
+_LEAST_SHARE = 4  # a part is at least that fraction of the most it may be
+
 
 @dataclass(frozen=True)
 class Line:
@@ -130,27 +157,6 @@ def _without_signs(text: str) -> str:
 # Unicode's compatibility forms (UAX 15) are taken one by one, not by NFKC: that would also split
 # Hangul's compatibility letters (U+3131 and on), Thai vowels and fractions: voices read them whole.
 
-# Tags of a character's decomposition that are a matter of looks:
-_STYLES = {
-    "<font>", "<wide>", "<narrow>", "<circle>", "<square>", "<initial>", "<medial>", "<final>",
-    "<isolated>", "<vertical>", "<small>", "<noBreak>",
-}  # fmt: skip
-# Where a <compat> decomposition is one, too: micro sign, digraphs, letterlike signs and Roman
-# numerals, Kangxi radicals, enclosed and squared signs, ligatures.
-_COMPATIBLE = re.compile(
-    "[\u00b5\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\u2026\u2100-\u2115\u2117-\u2188\u2e80-\u2fdf\u3200-\u33ff"
-    "\ufb00-\ufb06]"
-)
-# Scripts in which a zero-width (non-)joiner is spelling: Arabic's, and those of India.
-_JOINED_LETTER = re.compile("[\u0600-\u08ff\u0900-\u0dff\ufb50-\ufdff\ufe70-\ufeff]")
-_JOINERS = "\u200c\u200d"
-_SMALL_CAPITAL = re.compile("LATIN LETTER SMALL CAPITAL (.)")
-# Lines drawn over or under letters, and what chooses a sign's looks.
-_OVERLAYS = re.compile(
-    "[\u0332\u0333\u0335-\u0338\u035f\u20d0-\u20f0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
-)
-_TILDES = str.maketrans("∼〜～˜", "~~~~")
-
 
 def normalize_characters(text: str) -> str:
     """A text in NFC, of plain letters, without control and format characters.
@@ -196,14 +202,6 @@ def _plain_letter(letter: str) -> str:
     plain = "".join(_plain_letter(chr(int(code, 16))) for code in codes)
     # A number in a circle is a number by itself, whatever follows.
     return f" {plain} " if tag in {"<circle>", "<square>"} and plain.isdigit() else plain
-
-
-# Seconds that espeak-ng leaves between two sentences, and at a comma.
-SENTENCE_PAUSE, CLAUSE_PAUSE = 0.36, 0.2
-# The most that is looked at, and spoken, at once: what takes time does so by the square of it.
-MAX_PART_CHARACTERS = 1000
-_SENTENCE_ENDS, _CLAUSE_ENDS = ".!?。！？।؟…", ",;:，、；：،؛"
-_LEAST_SHARE = 4  # a part is at least that fraction of the most it may be
 
 
 def split_text(text: str, limit: int = MAX_PART_CHARACTERS) -> list[str]:

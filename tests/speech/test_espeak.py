@@ -2,8 +2,8 @@
 
 import pytest
 
+from multitalk.speech.espeak import split_for_espeak
 from multitalk.speech.synthesis import synthesize
-from multitalk.speech.text.front_end import split_for_espeak
 
 # Each ends espeak-ng 1.52 by a signal where it gets them as they are.
 OVERFLOWING = (
