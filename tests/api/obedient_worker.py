@@ -42,7 +42,7 @@ async def _do(queue: JobQueue, lease: Lease) -> None:
     for number in range(told.get("pieces", 0)):
         name = await queue.media.put(b"piece %d" % number, job_id=lease.job.id, suffix=".mp4")
         piece = {"segment": number, "start": float(number), "frames": 25, "video": name}
-        await queue.add_piece(lease, piece)
+        await queue.add_fragment(lease, piece)
     if "error" in told:
         output = {"code": "no_face_found", "field": "image_path"}
         outcome = Outcome(status=JobStatus.FAILED, output=output, error=told["error"])

@@ -257,7 +257,7 @@ def add(server, lease, number):
     queue = server.server.queue
     name = server.do(queue.media.put(b"p%d" % number, job_id=lease.job.id, suffix=".mp4"))
     piece = {"segment": number, "start": 0.0, "frames": 1, "video": name}
-    assert server.do(queue.add_piece(lease, piece))
+    assert server.do(queue.add_fragment(lease, piece))
 
 
 def finish(server, lease):

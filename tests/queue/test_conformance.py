@@ -162,7 +162,7 @@ async def test_jobs_are_listed_youngest_first_page_by_page(opened: Opener, clock
 
 async def test_an_unknown_job_is_not_found(opened: Opener) -> None:
     queue = await opened()
-    for ask in (queue.get, queue.submission, queue.cancel, queue.retry, queue.pieces):
+    for ask in (queue.get, queue.submission, queue.cancel, queue.retry, queue.fragments):
         with pytest.raises(NotFound):
             await ask("no-such-job")
     with pytest.raises(NotFound):
@@ -334,7 +334,7 @@ async def test_a_silent_worker_s_job_goes_to_another_and_its_result_is_dropped(
     kept = await claimed(other, "lively")
     assert kept.token != lost.token
     assert await queue.renew(lost) == "lost"
-    assert not await queue.add_piece(lost, {"segment": 0})
+    assert not await queue.add_fragment(lost, {"segment": 0})
     assert not await queue.finish(lost, BROKEN)
     await queue.release(lost)
     assert await other.finish(kept, DONE)
@@ -555,7 +555,7 @@ async def test_a_failed_job_may_be_sent_again_as_new(opened: Opener, clock: Cloc
     with pytest.raises(Conflict):
         await queue.retry(job.id)
     lease = await claimed(queue)
-    await queue.add_piece(lease, {"segment": 0})
+    await queue.add_fragment(lease, {"segment": 0})
     await queue.finish(lease, BROKEN)
     assert (await other.get(job.id)).error == "it broke"
     clock.ahead += 5
@@ -564,7 +564,7 @@ async def test_a_failed_job_may_be_sent_again_as_new(opened: Opener, clock: Cloc
     assert again.queued_at > job.queued_at
     lease = await claimed(other)
     assert (lease.job.id, lease.job.attempts) == (job.id, 1)
-    assert await other.pieces(job.id) == []
+    assert await other.fragments(job.id) == []
     await other.finish(lease, DONE)
     with pytest.raises(Conflict):
         await queue.retry(job.id)
@@ -669,39 +669,39 @@ async def test_watching_ends_after_its_time(opened: Opener) -> None:
     assert now.version == job.version
 
 
-async def test_pieces_are_read_while_they_are_made(opened: Opener) -> None:
+async def test_fragments_are_read_while_they_are_made(opened: Opener) -> None:
     server, worker = await opened(), await opened()
     job = await server.submit(a_job())
     lease = await claimed(worker)
     for segment in range(3):
         before = (await server.get(job.id)).version
-        assert await worker.add_piece(lease, {"segment": segment})
+        assert await worker.add_fragment(lease, {"segment": segment})
         assert (
             await server.wait_for_change(job.id, seen=before, timeout=PATIENCE_SECONDS)
         ).version > before
-    found = await server.pieces(job.id)
-    assert [piece.output["segment"] for piece in found] == [0, 1, 2]
-    assert await server.pieces(job.id, after=found[1].number) == [found[2]]
+    found = await server.fragments(job.id)
+    assert [fragment.output["segment"] for fragment in found] == [0, 1, 2]
+    assert await server.fragments(job.id, after=found[1].number) == [found[2]]
     await worker.finish(lease, DONE)
-    assert await server.pieces(job.id) == found
+    assert await server.fragments(job.id) == found
 
 
-async def test_pieces_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
+async def test_fragments_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
     opened: Opener, term: LeaseTerm
 ) -> None:
     queue = await opened(lease_seconds=term.seconds)
     job = await queue.submit(a_job())
     lost = await claimed(queue)
     for segment in range(2):
-        await queue.add_piece(lost, {"segment": segment, "by": "lost"})
-    last = (await queue.pieces(job.id))[-1].number
+        await queue.add_fragment(lost, {"segment": segment, "by": "lost"})
+    last = (await queue.fragments(job.id))[-1].number
     term.run_out()
     await until(queue, job.id, JobStatus.IN_QUEUE)
     kept = await claimed(queue)
-    assert await queue.pieces(job.id) == []
-    await queue.add_piece(kept, {"segment": 0, "by": "kept"})
-    (piece,) = await queue.pieces(job.id, after=last)
-    assert piece.output == {"segment": 0, "by": "kept"}
+    assert await queue.fragments(job.id) == []
+    await queue.add_fragment(kept, {"segment": 0, "by": "kept"})
+    (fragment,) = await queue.fragments(job.id, after=last)
+    assert fragment.output == {"segment": 0, "by": "kept"}
 
 
 async def test_workers_are_listed_while_they_announce_themselves(

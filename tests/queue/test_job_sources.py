@@ -81,7 +81,7 @@ class QueueSide:
         return Seen(job.status.value, output, job.error)
 
     async def parts(self, job_id: str) -> list[Any]:
-        return [piece.output for piece in await self._queue.pieces(job_id)]
+        return [piece.output for piece in await self._queue.fragments(job_id)]
 
     async def _opened(self) -> JobQueue:
         queue = await open_queue(self._url)
@@ -238,7 +238,7 @@ async def test_parts_of_a_stream_come_in_order(side: Side) -> None:
     lease = await claimed(worker)
     parts = [{"segment": number, "start": float(number), "frames": 25} for number in range(3)]
     for part in parts:
-        assert await worker.source.add_piece(lease, part)
+        assert await worker.source.add_fragment(lease, part)
     assert await side.parts(sent) == parts
 
 

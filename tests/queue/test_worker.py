@@ -134,10 +134,10 @@ async def test_the_first_picture_is_in_the_media(open_shop: Shop) -> None:
 
 async def test_pieces_are_a_video_and_so_is_the_whole(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", stream=True, input=job_input("slow talk", 3.0))
-    await open_shop.reaches(job, lambda now: now.next_piece > 1)
+    await open_shop.reaches(job, lambda now: now.next_fragment > 1)
     assert not (await open_shop.queue.get(job.id)).is_final
     job = await open_shop.end_of(job)
-    pieces = await open_shop.queue.pieces(job.id)
+    pieces = await open_shop.queue.fragments(job.id)
     assert [piece.output["segment"] for piece in pieces] == list(range(len(pieces)))
     assert sum(piece.output["frames"] for piece in pieces) == 75
     joined = b"".join([await whole(open_shop.queue, piece.output["video"]) for piece in pieces])

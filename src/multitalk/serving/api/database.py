@@ -155,16 +155,16 @@ class Database:
     # Streams --------------------------------------------------------------------------------------
 
     def handed_out(self, job_id: str) -> int:
-        """Number of the last piece that `/stream` has handed out; 0 where it was none."""
+        """Number of the last fragment that `/stream` has handed out; 0 where it was none."""
         row = self._row("SELECT number FROM handed_out WHERE job_id = ?", (job_id,))
         return int(row[0]) if row else 0
 
     def hand_out(self, job_id: str, number: int) -> None:
-        """Note that all pieces up to a number are handed out."""
+        """Note that all fragments up to a number are handed out."""
         self._write("INSERT OR REPLACE INTO handed_out VALUES (?, ?)", (job_id, number))
 
     def streams(self) -> list[str]:
-        """Jobs of which pieces were handed out."""
+        """Jobs of which fragments were handed out."""
         return [str(row[0]) for row in self._rows("SELECT job_id FROM handed_out", ())]
 
     def forget_stream(self, job_id: str) -> None:

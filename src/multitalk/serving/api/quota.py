@@ -1,8 +1,8 @@
 """How much is stored: no more than the disk has room for, and no more for one key than its quota.
 
 Counted are a key's uploads, and of each of its jobs what was sent and the files: copies of uploads,
-pieces of the video, the video. A video is made after its job was let in, so a key may get above its
-quota by those under way; then it is let in no more.
+fragments of the video, the video. A video is made after its job was accepted, so a key may exceed
+its quota by those under way; then no more are accepted.
 """
 
 import asyncio

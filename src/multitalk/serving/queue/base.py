@@ -34,10 +34,10 @@ from multitalk.serving.queue.media import MediaStore
 from multitalk.serving.queue.records import (
     RETRYABLE,
     Counts,
+    FragmentRecord,
     Job,
     Lease,
     Outcome,
-    PieceRecord,
     Stop,
     Submission,
     WorkerRecord,
@@ -128,8 +128,8 @@ class JobQueue(ABC):
         """A job once its `version` is above `seen`, or unchanged after `timeout` seconds."""
 
     @abstractmethod
-    async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
-        """Pieces of the last attempt with numbers above `after`, in order.
+    async def fragments(self, job_id: str, *, after: int = 0) -> list[FragmentRecord]:
+        """Fragments of the last attempt with numbers above `after`, in order.
 
         After a lost worker, the next attempt starts again at `segment` 0 under new numbers.
         """
@@ -231,14 +231,16 @@ class JobQueue(ABC):
             self._claimed_at.pop(lease.token, None)
         return stop
 
-    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
-        """Append a piece, as `PieceRecord.output`; False if the lease was lost."""
+    async def add_fragment(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+        """Append a fragment, as `FragmentRecord.output`; False if the lease was lost."""
         try:
             job = await self.get(lease.job.id)
             if not transitions.holds_lease(job, lease.token):
                 return False
-            await self._store_piece(job, output)  # invisible until `next_piece` is above it
-            after = await self._change(job.id, lambda now: transitions.add_piece(now, lease.token))
+            await self._store_fragment(job, output)  # invisible until `next_fragment` is above it
+            after = await self._change(
+                job.id, lambda now: transitions.add_fragment(now, lease.token)
+            )
         except NotFound:
             return False
         return transitions.holds_lease(after, lease.token)
@@ -322,8 +324,8 @@ class JobQueue(ABC):
         """Claim the next job by `transitions.claim`; may return None before `wait` seconds."""
 
     @abstractmethod
-    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
-        """Store a piece as number `job.next_piece` of the lease `job.token`."""
+    async def _store_fragment(self, job: Job, output: Mapping[str, Any]) -> None:
+        """Store a fragment as number `job.next_fragment` of the lease `job.token`."""
 
     async def _claim_lease(self, worker_id: str, wait: float) -> Lease | None:
         job = await self._claim_job(worker_id, wait)

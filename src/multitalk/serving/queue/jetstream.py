@@ -30,7 +30,7 @@ from multitalk.serving.queue.jetstream_store import (
     connect,
     translate_errors,
 )
-from multitalk.serving.queue.records import Counts, Job, PieceRecord, Submission, WorkerRecord
+from multitalk.serving.queue.records import Counts, FragmentRecord, Job, Submission, WorkerRecord
 from multitalk.serving.queue.transitions import QueueConfig
 
 INCOMPLETE_SECONDS = 60.0  # age of a job whose batch is still incomplete, to be deleted
@@ -207,16 +207,16 @@ class JetStreamQueue(JobQueue):
         return await self.get(job_id)
 
     @override
-    async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
+    async def fragments(self, job_id: str, *, after: int = 0) -> list[FragmentRecord]:
         job = await self.get(job_id)
         found = []
         with translate_errors():
-            for number in range(max(after + 1, job.first_piece), job.next_piece):
+            for number in range(max(after + 1, job.first_fragment), job.next_fragment):
                 try:
-                    entry = await self._store.pieces.get(f"{job_id}.{job.token}.{number}")
+                    entry = await self._store.fragments.get(f"{job_id}.{job.token}.{number}")
                 except KeyNotFoundError:  # the job was deleted, or retried, meanwhile
                     break
-                found.append(PieceRecord.from_json(entry.value or b""))
+                found.append(FragmentRecord.from_json(entry.value or b""))
         return found
 
     @override
@@ -379,11 +379,11 @@ class JetStreamQueue(JobQueue):
         return (self._cache.turn(job.owner), *_queue_order(job))
 
     @override
-    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
-        piece = PieceRecord(number=job.next_piece, output=dict(output))
+    async def _store_fragment(self, job: Job, output: Mapping[str, Any]) -> None:
+        fragment = FragmentRecord(number=job.next_fragment, output=dict(output))
         with translate_errors():
-            await self._store.pieces.put(
-                f"{job.id}.{job.token}.{job.next_piece}", piece.to_json().encode()
+            await self._store.fragments.put(
+                f"{job.id}.{job.token}.{job.next_fragment}", fragment.to_json().encode()
             )
 
     async def _store_submission(self, job: Job, submission: Submission) -> None:

@@ -3,7 +3,7 @@
     bucket multitalk-state          current state of each job, changed by compare-and-set
     bucket multitalk-submissions    each job as it was submitted
     bucket multitalk-keys           idempotency keys
-    bucket multitalk-pieces         pieces of unfinished videos
+    bucket multitalk-pieces         fragments of unfinished videos
     bucket multitalk-workers        workers
     bucket multitalk-files          names of each job's files
     objects multitalk-media         the files
@@ -54,7 +54,7 @@ class Store:
     state: KeyValue
     submissions: KeyValue
     keys: KeyValue
-    pieces: KeyValue
+    fragments: KeyValue
     workers: KeyValue
     files: KeyValue
     media: ObjectStore
@@ -184,7 +184,7 @@ async def _make_buckets(
         state=await bucket("state", ttl=None),
         submissions=await bucket("submissions"),
         keys=await bucket("keys"),
-        pieces=await bucket("pieces"),
+        fragments=await bucket("pieces"),
         workers=await bucket("workers", ttl=max(lease_seconds, 1.0)),
         files=await bucket("files"),
         media=await stream.create_object_store(

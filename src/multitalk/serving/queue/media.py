@@ -39,7 +39,7 @@ def check_name(name: str) -> str:
 
 
 class MediaStore(ABC):
-    """Files of jobs: videos, their pieces, and uploads. They are removed with the job.
+    """Files of jobs: videos, their fragments, and uploads. They are removed with the job.
 
     The store chooses names, `JOB_ID/TOKEN.SUFFIX`; a name of any other form is unknown. Methods
     raise QueueUnavailable where the store is full or cannot be reached.

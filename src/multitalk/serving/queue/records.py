@@ -1,4 +1,4 @@
-"""Records of a queue: submissions, jobs, leases, outcomes, pieces and workers.
+"""Records of a queue: submissions, jobs, leases, outcomes, fragments and workers.
 
 Times are seconds since 1970 by the clock of the machine that wrote them; durations are seconds.
 """
@@ -38,11 +38,13 @@ Kind = TypeVar("Kind", bound="Stored")
 class Stored(BaseModel):
     """A record that is stored as JSON; fields of a newer release are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True
+    )
 
     def to_json(self) -> str:
         """JSON in ASCII, which can carry half of a surrogate pair; ValueError for NaN."""
-        return json.dumps(self.model_dump(mode="json"), allow_nan=False)
+        return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False)
 
     @classmethod
     def from_json(cls: type[Kind], text: str | bytes) -> Kind:
@@ -72,7 +74,7 @@ class Submission(Stored):
         webhook: URL to which the server posts the job's end.
         policy: Time limits and priority.
         s3_config: The job's own bucket, as for `parse_s3_config`; it has secrets.
-        stream: Whether the video is delivered in pieces while it is rendered.
+        stream: Whether the video is delivered in fragments while it is rendered.
         owner: Id of the API key, never the key itself.
         idempotency_key: Submissions of one owner with the same key are the same job.
         retention_seconds: How long the job is kept after its end.
@@ -127,8 +129,8 @@ class Job(Stored):
         error: The error message of a job that FAILED or TIMED_OUT.
         token: Token of the last lease.
         lease_until: Wall-clock end of the lease of a job IN_PROGRESS.
-        first_piece: Number of the first piece of the last attempt.
-        next_piece: Number of the next piece.
+        first_fragment: Number of the first fragment of the last attempt.
+        next_fragment: Number of the next fragment.
         turn: Number of its last claim over all jobs of the queue; owners take turns by it.
         batch: Id of the last job of its batch, until that job is known to be stored. Only for
             queues that store jobs one by one.
@@ -160,8 +162,8 @@ class Job(Stored):
     error: str | None = None
     token: str | None = None
     lease_until: float | None = None
-    first_piece: int = 1
-    next_piece: int = 1
+    first_fragment: int = Field(default=1, alias="first_piece")  # the stored name
+    next_fragment: int = Field(default=1, alias="next_piece")
     turn: int = 0
     batch: str | None = None
 
@@ -225,8 +227,8 @@ class Lease(Stored):
     seconds: float
 
 
-class PieceRecord(Stored):
-    """A piece of an unfinished video.
+class FragmentRecord(Stored):
+    """A fragment of an unfinished video.
 
     Attributes:
         number: Consecutive, over all attempts.

@@ -19,7 +19,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
 from multitalk.serving.queue.base import JobQueue, Transition, sum_counts
 from multitalk.serving.queue.media import DirectoryMedia
-from multitalk.serving.queue.records import Counts, Job, PieceRecord, Submission, WorkerRecord
+from multitalk.serving.queue.records import Counts, FragmentRecord, Job, Submission, WorkerRecord
 from multitalk.serving.queue.sqlite_connection import ChangeNotifier, SqliteConnection, is_full
 from multitalk.serving.queue.sqlite_tables import (
     deletable_jobs,
@@ -132,16 +132,16 @@ class SqliteQueue(JobQueue):
             await self._changes.wait(snapshot, left)
 
     @override
-    async def pieces(self, job_id: str, *, after: int = 0) -> list[PieceRecord]:
+    async def fragments(self, job_id: str, *, after: int = 0) -> list[FragmentRecord]:
         def find(db: sqlite3.Connection) -> list[tuple[str]]:
             job = get_job(db, job_id)
             return db.execute(
                 "SELECT piece FROM pieces WHERE job_id = ? AND token = ?"
                 " AND number > ? AND number < ? ORDER BY number",
-                (job_id, job.token, max(after, job.first_piece - 1), job.next_piece),
+                (job_id, job.token, max(after, job.first_fragment - 1), job.next_fragment),
             ).fetchall()
 
-        return [PieceRecord.from_json(text) for (text,) in await self._connection.read(find)]
+        return [FragmentRecord.from_json(text) for (text,) in await self._connection.read(find)]
 
     @override
     async def ahead(self, job_id: str) -> int:
@@ -319,12 +319,12 @@ class SqliteQueue(JobQueue):
         return job
 
     @override
-    async def _store_piece(self, job: Job, output: Mapping[str, Any]) -> None:
-        piece = PieceRecord(number=job.next_piece, output=dict(output)).to_json()
+    async def _store_fragment(self, job: Job, output: Mapping[str, Any]) -> None:
+        fragment = FragmentRecord(number=job.next_fragment, output=dict(output)).to_json()
         await self._connection.write(
             lambda db: db.execute(
                 "INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?)",
-                (job.id, job.token, job.next_piece, piece),
+                (job.id, job.token, job.next_fragment, fragment),
             )
         )
 

@@ -127,7 +127,7 @@ def update_job(db: sqlite3.Connection, job: Job) -> None:
 
 
 def delete_job(db: sqlite3.Connection, job_id: str) -> None:
-    """Delete a job and its pieces."""
+    """Delete a job and its fragments."""
     db.execute("DELETE FROM pieces WHERE job_id = ?", (job_id,))
     db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 

@@ -116,7 +116,7 @@ def claim(job: Job, worker_id: str, now: float, config: QueueConfig, *, turn: in
         progress=None,
         token=secrets.token_hex(16),
         lease_until=now + config.lease_seconds,
-        first_piece=job.next_piece,
+        first_fragment=job.next_fragment,
         turn=turn,
         batch=None,
     )
@@ -180,9 +180,9 @@ def renew(
     return _changed(job, lease_until=now + config.lease_seconds, progress=progress), None
 
 
-def add_piece(job: Job, token: str) -> Job:
-    """Count one more piece, if the lease is current."""
-    return _changed(job, next_piece=job.next_piece + 1) if holds_lease(job, token) else job
+def add_fragment(job: Job, token: str) -> Job:
+    """Count one more fragment, if the lease is current."""
+    return _changed(job, next_fragment=job.next_fragment + 1) if holds_lease(job, token) else job
 
 
 def finish(job: Job, token: str, outcome: Outcome, now: float) -> Job:

@@ -103,7 +103,7 @@ class RunPodSource(JobSource):
         return None
 
     @override
-    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+    async def add_fragment(self, lease: Lease, output: Mapping[str, Any]) -> bool:
         """Post a part of a stream, or the record after the last one.
 
         Raises:

@@ -42,7 +42,7 @@ class JobSource(Protocol):
     async def renew(self, lease: Lease, progress: Mapping[str, Any] | None = None) -> Stop | None:
         """Keep the job; why the work must stop, or None."""
 
-    async def add_piece(self, lease: Lease, output: Mapping[str, Any]) -> bool:
+    async def add_fragment(self, lease: Lease, output: Mapping[str, Any]) -> bool:
         """Send a part of the video, or the record after the last; False if the lease is lost."""
 
     async def finish(self, lease: Lease, outcome: Outcome) -> bool:
@@ -161,7 +161,7 @@ class SourceClient:
     def send_record(self, record: Mapping[str, Any]) -> None:
         """Send what follows the last fragment."""
         self.wait_until_sent()
-        self._call(self._source.add_piece(self._lease, record))
+        self._call(self._source.add_fragment(self._lease, record))
 
     def wait_until_sent(self) -> None:
         """Wait for the last fragment; errors of sending it are raised here."""
@@ -190,7 +190,7 @@ class SourceClient:
                 job_id = self._lease.job.id
                 name = await self._queue.media.put(part.content, job_id=job_id, suffix=".mp4")
                 video = {"video": name}
-            return await self._source.add_piece(self._lease, {**place, **video})
+            return await self._source.add_fragment(self._lease, {**place, **video})
 
         if not await self._while_full(add):
             raise Cancelled

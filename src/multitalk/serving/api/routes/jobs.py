@@ -261,7 +261,7 @@ async def stream(server: ServerDep, job: OwnJob) -> Response:
     RunPod's clients poll for ever where a job is CANCELLED: here it is FAILED to them.
     """
     after = server.database.handed_out(job.id)
-    fragments = (await server.queue.pieces(job.id, after=after))[:MAX_FRAGMENTS]
+    fragments = (await server.queue.fragments(job.id, after=after))[:MAX_FRAGMENTS]
     chunks: list[StreamChunk] = []
     for fragment in fragments:
         content = await read_whole(server.queue.media, fragment.output["video"])

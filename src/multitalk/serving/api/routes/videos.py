@@ -18,7 +18,7 @@ from multitalk.serving.api.dependencies import AuthorizedJob, Server, ServerDep,
 from multitalk.serving.api.job_json import frame_of, read_whole
 from multitalk.serving.api.openapi import media, refusals
 from multitalk.serving.api.uvicorn_server import ResponseAborted
-from multitalk.serving.queue import Job, PieceRecord
+from multitalk.serving.queue import FragmentRecord, Job
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 
@@ -105,12 +105,12 @@ async def live(server: ServerDep, job: AuthorizedJob) -> Response:
 
     It is empty (204) where the job ended without a video.
     """
-    pieces = await _new_pieces(server, job, after=0)
-    if not pieces:
+    fragments = await _new_fragments(server, job, after=0)
+    if not fragments:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    first = await read_whole(server.queue.media, pieces[0].output["video"])
+    first = await read_whole(server.queue.media, fragments[0].output["video"])
     return StreamingResponse(
-        _cut_at_errors(_live(server, job.id, pieces)),
+        _cut_at_errors(_live(server, job.id, fragments)),
         media_type=f'{MEDIA_TYPE}; codecs="{_codecs(first)}"',
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
     )
@@ -180,35 +180,37 @@ def _wanted_part(byte_range: str, size: int) -> _Part | None:
     return _Part(start, end, True) if start < end else None
 
 
-async def _new_pieces(server: Server, job: Job, *, after: int) -> list[PieceRecord]:
-    """Pieces above a number, once there are any; none where the job ends without.
+async def _new_fragments(server: Server, job: Job, *, after: int) -> list[FragmentRecord]:
+    """Fragments above a number, once there are any; none where the job ends without.
 
-    A final job's pieces are all there: it is looked at before them.
+    A final job's fragments are all there: it is looked at before them.
 
     Raises:
         ServerStopping: The server ends before there are any.
     """
     while True:
-        pieces = await server.queue.pieces(job.id, after=after)
-        if pieces or job.is_final:
-            return pieces
+        fragments = await server.queue.fragments(job.id, after=after)
+        if fragments or job.is_final:
+            return fragments
         if server.shutdown.requested.is_set():
             raise ServerStopping("server_stopping")
         job = await server.wait_for_change(job, seconds=WAIT_SECONDS)
 
 
-async def _live(server: Server, job_id: str, pieces: list[PieceRecord]) -> AsyncIterator[bytes]:
-    """The pieces' bytes, these first, until the job has ended."""
+async def _live(
+    server: Server, job_id: str, fragments: list[FragmentRecord]
+) -> AsyncIterator[bytes]:
+    """The fragments' bytes, these first, until the job has ended."""
     segment = 0
-    while pieces:
-        for piece in pieces:
-            if piece.output["segment"] != segment:
+    while fragments:
+        for fragment in fragments:
+            if fragment.output["segment"] != segment:
                 raise ResponseAborted("another attempt at the job began")
-            async for chunk in server.queue.media.read(piece.output["video"]):
+            async for chunk in server.queue.media.read(fragment.output["video"]):
                 yield chunk
             segment += 1
         job = await server.queue.get(job_id)
-        pieces = await _new_pieces(server, job, after=pieces[-1].number)
+        fragments = await _new_fragments(server, job, after=fragments[-1].number)
     if (await server.queue.get(job_id)).status is not JobStatus.COMPLETED:
         raise ResponseAborted("the job did not complete")
 
