@@ -1,6 +1,7 @@
 """What every queue promises, tried on each kind: two processes' views of one queue."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from multitalk.serving.queue import (
     Submission,
     WorkerRecord,
     new_job_id,
+    transitions,
 )
 from patience import PATIENCE_SECONDS
 
@@ -747,3 +749,11 @@ async def test_media_of_an_invalid_name_are_not_found(opened: Opener, name: str)
         await queue.media.size(name)
     with pytest.raises(NotFound):
         [chunk async for chunk in queue.media.read(name)]
+
+
+def test_a_job_s_stored_names_are_those_of_earlier_releases() -> None:
+    job = transitions.accept(Submission(input={}), 1.0)
+    job = job.model_copy(update={"first_fragment": 2, "next_fragment": 3})
+    stored = json.loads(job.to_json())
+    assert (stored["first_piece"], stored["next_piece"]) == (2, 3)
+    assert Job.from_json(job.to_json()) == job
