@@ -32,6 +32,7 @@ from multitalk.errors import QueueUnavailable
 from multitalk.job import sweep
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import JobQueue, QueueConfig, Submission, open_queue
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 from queue_campaign import SleepingEngine, end_with_parent, job_input
@@ -242,9 +243,9 @@ def main() -> None:
         raise SystemExit(
             serve(
                 lambda: open_queue_source(arguments.worker, CONFIG),
+                EngineThread(SleepingEngine),
                 settings,
-                load=SleepingEngine,
-                drain_seconds=5.0,
+                WorkerLimits(drain_seconds=5.0),
             )
         )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:

@@ -37,6 +37,7 @@ from PIL import Image
 from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, QueueConfig, Submission, open_queue
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 
@@ -294,9 +295,9 @@ def main() -> None:
         raise SystemExit(
             serve(
                 lambda: open_queue_source(arguments.queue, CONFIG),
+                EngineThread(SleepingEngine),
                 Settings.from_env(),
-                load=SleepingEngine,
-                drain_seconds=5.0,
+                WorkerLimits(drain_seconds=5.0),
                 worker_id=arguments.id,
             )
         )

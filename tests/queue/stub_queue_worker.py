@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
 from multitalk.serving.queue import QueueConfig
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 
@@ -51,10 +52,9 @@ def main() -> None:
     queue_config = QueueConfig(lease_seconds=float(os.environ.get("STUB_LEASE", "30")))
     code = serve(
         lambda: open_queue_source(sys.argv[1], queue_config),
+        EngineThread(lambda: StubEngine(chunk_frames=5)),
         Settings.from_env(),
-        load=lambda: StubEngine(chunk_frames=5),
-        drain_seconds=float(os.environ.get("STUB_DRAIN", "25")),
-        stuck_seconds=2.0,
+        WorkerLimits(drain_seconds=float(os.environ.get("STUB_DRAIN", "25")), stuck_seconds=2.0),
     )
     raise SystemExit(code)
 

@@ -26,7 +26,7 @@ from multitalk.job import self_test
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.media import DirectoryMedia
-from multitalk.serving.worker.loop import EngineThread, WorkerLoop
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits, WorkerLoop
 from multitalk.serving.worker.source import FULL_SECONDS, SourceTraits
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -74,17 +74,17 @@ async def shop(
     directory.mkdir(exist_ok=True)
     queue, mine = await opened(), await opened()
     stopping = asyncio.Event()
-    thread = EngineThread()
-    await thread.load(lambda: engine or StubEngine(chunk_frames=5))
+    thread = EngineThread(lambda: engine or StubEngine(chunk_frames=5))
+    await thread.load()
     worker = WorkerLoop(
         mine,
         SourceTraits(mine),
         thread,
         Settings(work_directory=directory, volume=directory.parent / "volume"),
+        WorkerLimits(
+            drain_seconds=drain_seconds, stuck_seconds=stuck_seconds, full_seconds=full_seconds
+        ),
         worker_id="worker-1",
-        drain_seconds=drain_seconds,
-        stuck_seconds=stuck_seconds,
-        full_seconds=full_seconds,
     )
     running = asyncio.create_task(worker.run(stopping))
     try:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from fake_engine import FakeEngine
 from multitalk.engines.base import FrameChunk, Scene
 from multitalk.serving.runpod.process import serve
-from multitalk.serving.worker.loop import EngineThread
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.settings import Settings
 
 SECRET = "/secret/place"
@@ -68,16 +68,14 @@ def main() -> None:
     logging.basicConfig(level="INFO")
     settings = Settings.from_env()
     seconds = float(os.environ.get("STUB_SECONDS", "0.2"))
-    engine = EngineThread()
-    asyncio.run(engine.load(lambda: StubEngine(chunk_frames=5, seconds_per_chunk=seconds)))
+    engine = EngineThread(lambda: StubEngine(chunk_frames=5, seconds_per_chunk=seconds))
+    asyncio.run(engine.load())
     logging.info("engine ready")
-    code = serve(
-        engine,
-        settings,
+    limits = WorkerLimits(
         stuck_seconds=float(os.environ.get("STUB_STUCK_SECONDS", "120")),
         result_seconds=float(os.environ.get("STUB_PATIENCE", "600")),
     )
-    raise SystemExit(code)
+    raise SystemExit(serve(engine, settings, limits))
 
 
 if __name__ == "__main__":

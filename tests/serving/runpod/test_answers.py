@@ -18,8 +18,8 @@ LIMIT = 10_000_000  # of a reply to /run
 
 
 async def reply_to(job: dict[str, Any], directory: Path) -> dict[str, Any]:
-    engine = EngineThread()
-    await engine.load(StubEngine)
+    engine = EngineThread(StubEngine)
+    await engine.load()
     handler = LocalHandler(engine, Settings(work_directory=directory))
     try:
         return await handler.handle(job)

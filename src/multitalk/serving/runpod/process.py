@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import math
 import sys
 import threading
 from collections.abc import Mapping
@@ -17,11 +16,7 @@ from multitalk.registry import load_engine
 from multitalk.schema.json_document import to_json
 from multitalk.serving.runpod import sdk, trial
 from multitalk.serving.runpod.source import lease_of, reply_of
-from multitalk.serving.worker.loop import (
-    RESULT_SECONDS,
-    STUCK_SECONDS,
-    EngineThread,
-)
+from multitalk.serving.worker.loop import STUCK_SECONDS, EngineThread, WorkerLimits
 from multitalk.serving.worker.process import serve as serve_source
 from multitalk.serving.worker.task import Task, failure_of
 from multitalk.settings import SettingError, Settings
@@ -48,9 +43,9 @@ def main() -> None:
         load_credential(settings)
     except MultiTalkError as error:
         sdk.end_unfit("provenance", error)
-    engine = EngineThread()
+    engine = EngineThread(lambda: load_engine(settings.engine, settings=settings))
     try:
-        asyncio.run(engine.load(lambda: load_engine(settings.engine, settings=settings)))
+        asyncio.run(engine.load())
     except MultiTalkError as error:
         sdk.end_unfit("engine_loads", error)
     if is_trial:
@@ -58,28 +53,17 @@ def main() -> None:
     elif sdk.is_server():
         sdk.run_local(LocalHandler(engine, settings).handle)
     else:
-        sys.exit(serve(engine, settings))
+        sys.exit(serve(engine, settings, WorkerLimits()))
 
 
-def serve(
-    engine: EngineThread,
-    settings: Settings,
-    *,
-    stuck_seconds: float = STUCK_SECONDS,
-    result_seconds: float = RESULT_SECONDS,
-) -> int:
+def serve(engine: EngineThread, settings: Settings, limits: WorkerLimits) -> int:
     """Serve RunPod's queue with an engine that is loaded; the exit code."""
     sdk.quiet_log()
     sweep(settings.work_directory)
     sdk.check_fitness(engine, settings)
     sdk.start_heartbeat()
     return serve_source(
-        lambda: sdk.platform_source(is_streamed=settings.stream),
-        settings,
-        thread=engine,
-        drain_seconds=math.inf,
-        stuck_seconds=stuck_seconds,
-        result_seconds=result_seconds,
+        lambda: sdk.platform_source(is_streamed=settings.stream), engine, settings, limits
     )
 
 

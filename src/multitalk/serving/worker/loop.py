@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,9 +46,14 @@ logger = logging.getLogger(__name__)
 
 
 class EngineThread:
-    """An engine, and the only thread that uses it."""
+    """An engine, and the only thread that uses it.
 
-    def __init__(self) -> None:
+    Args:
+        load: Returns the engine.
+    """
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._engine: Engine | None = None
 
@@ -59,9 +64,11 @@ class EngineThread:
             raise ValueError("no engine is loaded")
         return self._engine
 
-    async def load(self, load: Callable[[], Engine]) -> None:
-        """Load the engine in its thread."""
-        self._engine = await asyncio.get_running_loop().run_in_executor(self._executor, load)
+    async def load(self) -> None:
+        """Load the engine in its thread, unless that was done."""
+        if self._engine is None:
+            loop = asyncio.get_running_loop()
+            self._engine = await loop.run_in_executor(self._executor, self._load)
 
     def run(self, work: Callable[[Engine], Answer]) -> "asyncio.Future[Answer]":
         """Do something with the engine in its thread."""
@@ -74,6 +81,23 @@ class EngineThread:
         self._executor.shutdown()
 
 
+@dataclass(frozen=True)
+class WorkerLimits:
+    """How long a worker waits.
+
+    Attributes:
+        drain_seconds: For the current job once the worker must stop.
+        stuck_seconds: For the engine to stop.
+        result_seconds: For the source to take a result.
+        full_seconds: For a full store to take a file.
+    """
+
+    drain_seconds: float = math.inf
+    stuck_seconds: float = STUCK_SECONDS
+    result_seconds: float = RESULT_SECONDS
+    full_seconds: float = FULL_SECONDS
+
+
 class WorkerLoop:
     """Does the jobs of a source.
 
@@ -82,11 +106,8 @@ class WorkerLoop:
         traits: Of the source.
         engine: Ready to render.
         settings: The operator's limits and places.
+        limits: On waiting.
         worker_id: Its own, new at each start.
-        drain_seconds: How long the current job may still take once the worker must stop.
-        stuck_seconds: How long the engine may take to stop.
-        result_seconds: How long a result is sent.
-        full_seconds: How long a file is stored while the source's store is full.
 
     Attributes:
         is_broken: No further job can be done here.
@@ -99,12 +120,9 @@ class WorkerLoop:
         traits: SourceTraits,
         engine: EngineThread,
         settings: Settings,
+        limits: WorkerLimits,
         *,
-        worker_id: str = "",
-        drain_seconds: float = math.inf,
-        stuck_seconds: float = STUCK_SECONDS,
-        result_seconds: float = RESULT_SECONDS,
-        full_seconds: float = FULL_SECONDS,
+        worker_id: str,
     ) -> None:
         self.is_broken = False
         self.is_stuck = False
@@ -112,10 +130,7 @@ class WorkerLoop:
         self._traits = traits
         self._engine = engine
         self._settings = settings
-        self._drain_seconds = drain_seconds
-        self._stuck_seconds = stuck_seconds
-        self._result_seconds = result_seconds
-        self._full_seconds = full_seconds
+        self._limits = limits
         self._disks = DiskCheck(settings, traits.queue.media.directory if traits.queue else None)
         self._log = RateLimitedLog(logger)
         self._pause = 0.0
@@ -146,7 +161,7 @@ class WorkerLoop:
     def stop_now(self) -> None:
         """Give the current job back at once, where the source takes it."""
         if self._traits.takes_back:
-            self._drain_seconds = 0.0
+            self._limits = replace(self._limits, drain_seconds=0.0)
             if self._keeper is not None:
                 self._keeper.drain_seconds = 0.0
 
@@ -162,15 +177,15 @@ class WorkerLoop:
             lease,
             stopping=stopping,
             job_seconds=seconds,
-            drain_seconds=self._drain_seconds,
-            stuck_seconds=self._stuck_seconds,
+            drain_seconds=self._limits.drain_seconds,
+            stuck_seconds=self._limits.stuck_seconds,
         )
         client = SourceClient(
             self._source,
             self._traits.queue,
             lease,
             keeper.cancelled,
-            full_seconds=self._full_seconds,
+            full_seconds=self._limits.full_seconds,
         )
         task = Task(lease, settings, client, on_progress=keeper.update, cancelled=keeper.cancelled)
         work = self._engine.run(task.do)
@@ -272,7 +287,9 @@ class WorkerLoop:
                 f"job {job_id}: reporting its end",
             )
         except QueueUnavailable:
-            logger.error("job %s: its result was not taken in %g s", job_id, self._result_seconds)
+            logger.error(
+                "job %s: its result was not taken in %g s", job_id, self._limits.result_seconds
+            )
             if self._traits.is_freed_by_exit:
                 logger.error("job %s: this worker ends, so that another gets the job", job_id)
                 self.is_broken = True
@@ -293,7 +310,9 @@ class WorkerLoop:
             call,
             on=QueueUnavailable,
             delays=backoff(
-                FIRST_RETRY_SECONDS, self._traits.max_retry_seconds, seconds=self._result_seconds
+                FIRST_RETRY_SECONDS,
+                self._traits.max_retry_seconds,
+                seconds=self._limits.result_seconds,
             ),
             on_retry=lambda error, _: self._log.warn(what, f"{what}: {error}"),
         )

@@ -16,11 +16,12 @@ from multitalk.job.self_test import check_engine, check_weights, check_work_dire
 from multitalk.provenance import load_credential
 from multitalk.registry import load_engine
 from multitalk.serving.queue import QueueConfig, open_queue
-from multitalk.serving.worker.loop import RESULT_SECONDS, STUCK_SECONDS, EngineThread, WorkerLoop
+from multitalk.serving.worker.loop import EngineThread, WorkerLimits, WorkerLoop
 from multitalk.serving.worker.source import JobSource, SourceTraits
 from multitalk.settings import EngineChoice, Settings
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+OpenSource = Callable[[], AbstractAsyncContextManager[tuple[JobSource, SourceTraits]]]
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +58,9 @@ def work(
     sweep(settings.work_directory)
     return serve(
         lambda: open_queue_source(queue_url),
+        EngineThread(lambda: _tested(load_engine(engine, settings=settings), settings)),
         settings,
-        load=lambda: _tested(load_engine(engine, settings=settings), settings),
-        drain_seconds=drain_seconds,
+        WorkerLimits(drain_seconds=drain_seconds),
         worker_id=worker_id,
     )
 
@@ -77,62 +78,27 @@ async def open_queue_source(
 
 
 def serve(
-    open_source: Callable[[], AbstractAsyncContextManager[tuple[JobSource, SourceTraits]]],
+    open_source: OpenSource,
+    engine: EngineThread,
     settings: Settings,
+    limits: WorkerLimits,
     *,
-    load: Callable[[], Engine] | None = None,
-    thread: EngineThread | None = None,
-    drain_seconds: float,
-    stuck_seconds: float = STUCK_SECONDS,
-    result_seconds: float = RESULT_SECONDS,
     worker_id: str | None = None,
 ) -> int:
     """Do the jobs of a source until SIGTERM or SIGINT.
 
     Args:
         open_source: Opened first: that fails sooner than an engine.
+        engine: Loaded here if it is not.
         settings: What the operator decided.
-        load: Returns the engine, called in its thread.
-        thread: One that has its engine already.
-        drain_seconds: As for `WorkerLoop`.
-        stuck_seconds: Likewise.
-        result_seconds: Likewise.
-        worker_id: Likewise; made here if None.
+        limits: On waiting.
+        worker_id: As for `work`.
 
     Returns:
         The exit code, as for `work`. It does not return where the engine's thread hangs.
     """
-    engine = thread or EngineThread()
-
-    async def run() -> WorkerLoop:
-        stopping = asyncio.Event()
-        async with open_source() as (source, traits):
-            if load is not None:
-                await engine.load(load)
-            worker = WorkerLoop(
-                source,
-                traits,
-                engine,
-                settings,
-                worker_id=worker_id
-                or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-                drain_seconds=drain_seconds,
-                stuck_seconds=stuck_seconds,
-                result_seconds=result_seconds,
-            )
-            loop = asyncio.get_running_loop()
-
-            def stop() -> None:
-                if stopping.is_set():  # the second signal
-                    worker.stop_now()
-                stopping.set()
-
-            _on_stop(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)
-            logger.info("worker ready")
-            await worker.run(stopping)
-        return worker
-
-    worker = asyncio.run(run())
+    name = worker_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    worker = asyncio.run(_run(open_source, engine, settings, limits, worker_id=name))
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)  # it is ending: a second one must not kill it
     if worker.is_stuck:
@@ -142,6 +108,32 @@ def serve(
         os._exit(1)  # nothing else ends the engine's thread
     engine.close()
     return 1 if worker.is_broken else 0
+
+
+async def _run(
+    open_source: OpenSource,
+    engine: EngineThread,
+    settings: Settings,
+    limits: WorkerLimits,
+    *,
+    worker_id: str,
+) -> WorkerLoop:
+    """Run a worker until a signal, or until it breaks."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with open_source() as (source, traits):
+        await engine.load()
+        worker = WorkerLoop(source, traits, engine, settings, limits, worker_id=worker_id)
+
+        def stop() -> None:
+            if stopping.is_set():  # the second signal
+                worker.stop_now()
+            stopping.set()
+
+        _on_stop(lambda: loop.call_soon_threadsafe(stop) if loop.is_running() else None)
+        logger.info("worker ready")
+        await worker.run(stopping)
+    return worker
 
 
 def _on_stop(stop: Callable[[], object]) -> None:
