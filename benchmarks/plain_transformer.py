@@ -14,11 +14,9 @@ import torch
 from torch.nn import functional
 
 from multitalk.engines.diffusion.attention import AudioAttention
+from multitalk.engines.diffusion.layers import MultiTalkTransformerBlock
 from multitalk.engines.diffusion.speaker_binding import label_positions, speaker_labels
-from multitalk.engines.diffusion.transformer import (
-    MultiTalkTransformer3DModel,
-    MultiTalkTransformerBlock,
-)
+from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 
 Tensor = torch.Tensor
 

@@ -98,28 +98,40 @@ def open_manifest(path: Path) -> Iterator["c2pa.Reader | None"]:
 
 def _manifest(reader: "c2pa.Reader") -> Manifest:
     active: dict[str, Any] = reader.get_active_manifest() or {}
+    actions = _actions(active)
+    source_types = (action.get("digitalSourceType") for action in actions)
+    generator: dict[str, str] = next(iter(active.get("claim_generator_info", [])), {})
+    signature = active.get("signature_info", {})
+    return Manifest(
+        verdict="invalid" if reader.get_validation_state() == "Invalid" else "valid",
+        problems=_problems(reader),
+        generator=" ".join(filter(None, map(generator.get, ("name", "version")))) or None,
+        actions=tuple(action["action"] for action in actions),
+        digital_source_type=next(filter(None, source_types), None),
+        ingredients=tuple(
+            ingredient["instance_id"]
+            for ingredient in active.get("ingredients", [])
+            if "instance_id" in ingredient
+        ),
+        signer=signature.get("common_name"),
+        issuer=signature.get("issuer"),
+    )
+
+
+def _problems(reader: "c2pa.Reader") -> tuple[str, ...]:
+    """C2PA's failure codes, except that the signer is not trusted, each once."""
     results = reader.get_validation_results() or {}
     failures = results.get("activeManifest", {}).get("failure", [])
-    problems = [failure["code"] for failure in failures if failure["code"] != UNTRUSTED]
-    actions = [
+    codes = dict.fromkeys(failure["code"] for failure in failures)
+    codes.pop(UNTRUSTED, None)
+    return tuple(codes)
+
+
+def _actions(active: dict[str, Any]) -> list[dict[str, Any]]:
+    """The actions of all action assertions of a manifest."""
+    return [
         action
         for assertion in active.get("assertions", [])
         if assertion["label"].startswith("c2pa.actions")
         for action in assertion["data"]["actions"]
     ]
-    source_types = [
-        action["digitalSourceType"] for action in actions if "digitalSourceType" in action
-    ]
-    made_by: dict[str, str] = next(iter(active.get("claim_generator_info", [])), {})
-    ingredients = [found for found in active.get("ingredients", []) if "instance_id" in found]
-    signature = active.get("signature_info", {})
-    return Manifest(
-        verdict="invalid" if reader.get_validation_state() == "Invalid" else "valid",
-        problems=tuple(dict.fromkeys(problems)),
-        generator=" ".join(made_by[key] for key in ("name", "version") if key in made_by) or None,
-        actions=tuple(action["action"] for action in actions),
-        digital_source_type=next(iter(source_types), None),
-        ingredients=tuple(ingredient["instance_id"] for ingredient in ingredients),
-        signer=signature.get("common_name"),
-        issuer=signature.get("issuer"),
-    )

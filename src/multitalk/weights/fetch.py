@@ -192,31 +192,36 @@ def _inspect(
     session.check()
     path = find_file(directory, file)
     problem = check_file(directory, file, record)
-    digest = Digest(path.stat().st_size) if path.is_file() else None
-    if digest and not problem and (verify or not record):
-        digest.read(
-            path,
-            on_bytes=lambda count: session.on_event(FetchEvent("read", bytes=count)),
-            stop=session.stop,
-        )
-        session.check()
-    if record and not problem and (not verify or (digest and digest.sha256 == record.sha256)):
+    digest = None
+    if path.is_file() and not problem and (verify or not record):
+        digest = _read_digest(path, session)
+    if record and not problem and (digest is None or digest.sha256 == record.sha256):
         return record
-    if digest and record:
+    if record:
         _delete(path, file, session)
-        digest = None
     metadata = _describe(file, record, session)
-    if digest and not problem and has_content(digest, file, metadata):
+    if not record and digest and has_content(digest, file, metadata):
         return record_of(metadata, digest)
-    if digest:
-        _delete(path, file, session)
+    _delete(path, file, session)
     return metadata
 
 
+def _read_digest(path: Path, session: Session) -> Digest:
+    digest = Digest(path.stat().st_size)
+    digest.read(
+        path,
+        on_bytes=lambda count: session.on_event(FetchEvent("read", bytes=count)),
+        stop=session.stop,
+    )
+    session.check()
+    return digest
+
+
 def _delete(path: Path, file: RemoteFile, session: Session) -> None:
-    """Delete a damaged file, whose size may be right."""
-    session.on_event(FetchEvent("damaged", file.key))
-    path.unlink()
+    """Delete a damaged file, if there is one; its size may be right."""
+    if path.is_file():
+        session.on_event(FetchEvent("damaged", file.key))
+        path.unlink()
 
 
 def _describe(file: RemoteFile, record: LockedFile | None, session: Session) -> HubMetadata:
@@ -235,13 +240,10 @@ def _describe(file: RemoteFile, record: LockedFile | None, session: Session) -> 
         if locked and error.key == "weights_not_on_hub":
             raise WeightsUnavailable("weights_lock_gone", file=file.key, commit=revision) from error
         raise
-    size = file.size or (locked.size if locked else None)
-    sha256 = file.sha256 or (locked.sha256 if locked else None)
-    etag = locked.etag if locked else None
-    if size not in {None, metadata.size} or any(
-        expected is not None and len(expected) == len(metadata.etag) and expected != metadata.etag
-        for expected in (sha256, etag)
-    ):
+    fixed = (locked.size, locked.sha256, locked.etag) if locked else (None, None, None)
+    sizes = {file.size, fixed[0]} - {None, metadata.size}
+    hashes = {file.sha256, *fixed[1:]} - {None, metadata.etag}
+    if sizes or any(len(expected or "") == len(metadata.etag) for expected in hashes):
         raise WeightsUnavailable("weights_changed", file=file.key)
     return metadata
 

@@ -1,9 +1,18 @@
-"""Layers of the network: adaptive norm, gate, and the projection of speech to audio tokens."""
+"""The block of the network and its layers: adaptive norm, gate, projection of speech features."""
 
 import torch
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.attention import FeedForward
 from diffusers.models.normalization import FP32LayerNorm
+from diffusers.models.transformers.transformer_wan import WanAttention
 from torch import nn
 from torch.nn import functional
+
+from multitalk.engines.diffusion.attention import AudioAttention, TokenAttnProcessor
+from multitalk.engines.diffusion.context_parallel import TokenShard
+from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
+
+NORM_EPSILON = 1e-5
 
 
 class ModulatedNorm(nn.Module):
@@ -33,9 +42,6 @@ class ModulatedNorm(nn.Module):
 def add_gated(states: torch.Tensor, change: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
     """Give states + change * gate: [1, L, dim] twice and float32 [1, 1, dim] -> [1, L, dim]."""
     return torch.addcmul(states, change, gate).type_as(states)
-
-
-NORM_EPSILON = 1e-5
 
 
 class AudioProjection(nn.Module):
@@ -99,3 +105,82 @@ class AudioProjection(nn.Module):
         )  # [voices, T, hidden_dim]
         tokens = self.proj3(self.proj2(hidden).relu()).unflatten(-1, (self.num_tokens, -1))
         return self.norm(tokens).transpose(0, 1).flatten(1, 2)
+
+
+class MultiTalkTransformerBlock(nn.Module):
+    """Self attention, attention to text and picture, attention to speech, feed-forward.
+
+    Args:
+        dim: Width of the model.
+        ffn_dim: Width of the feed-forward network.
+        heads: Number of heads.
+        eps: Of every norm.
+        audio_dim: Width of an audio token.
+    """
+
+    def __init__(self, dim: int, ffn_dim: int, heads: int, eps: float, audio_dim: int) -> None:
+        super().__init__()
+        head_dim = dim // heads
+        self.norm1 = ModulatedNorm(dim, eps)
+        self.attn1 = WanAttention(dim, heads, head_dim, eps, processor=TokenAttnProcessor())
+        self.norm2 = FP32LayerNorm(dim, eps)
+        self.attn2 = WanAttention(
+            dim,
+            heads,
+            head_dim,
+            eps,
+            added_kv_proj_dim=dim,
+            cross_attention_dim_head=head_dim,
+            processor=TokenAttnProcessor(),
+        )
+        self.norm_audio = FP32LayerNorm(dim, eps)
+        self.audio_attn = AudioAttention(dim, heads, audio_dim)
+        self.norm3 = ModulatedNorm(dim, eps)
+        self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: tuple[torch.Tensor, torch.Tensor],
+        temb: torch.Tensor,
+        rotary_emb: torch.Tensor,
+        *,
+        audio_hidden_states: torch.Tensor,
+        shard: TokenShard,
+        binding: SpeakerBinding | None = None,
+    ) -> torch.Tensor:
+        """Run the block.
+
+        Args:
+            hidden_states: Tokens [1, L, dim].
+            encoder_hidden_states: Picture tokens and text tokens.
+            temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
+            rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2].
+            audio_hidden_states: [T, voices * audio_tokens, audio_dim].
+            shard: Which of the talk's tokens these are.
+            binding: Of two or more speakers.
+        """
+        states = hidden_states
+        modulation = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
+
+        normed = self.norm1(states, shift, scale)
+        attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding, shard=shard)
+        states = add_gated(states, attended, gate)
+
+        normed = self.norm2(states.float()).type_as(states)
+        states = states + self.attn2(normed, encoder_hidden_states)
+
+        normed = self.norm_audio(states.float()).type_as(states)
+        states = states + self.audio_attn(normed, audio_hidden_states, shard, binding)
+
+        normed = self.norm3(states, ffn_shift, ffn_scale)
+        return add_gated(states, self.ffn(normed), ffn_gate)
+
+
+# How the library's caches find a block's first output.
+TransformerBlockRegistry.register(
+    MultiTalkTransformerBlock,
+    TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=None),
+)

@@ -250,14 +250,11 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         lengths = execution.lengths or self.lengths
 
         # 1. Check the inputs.
-        if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
-            raise ValueError("voices: at least one, each with samples [S], S > 0")
+        _check_voices(voices, boxes)
         if num_frames is None:
             num_frames = max(-(-len(voice) // SAMPLES_PER_FRAME) for voice in voices)
         if num_frames < 1 or options.num_inference_steps < 1:
             raise ValueError("num_frames and num_inference_steps begin at 1")
-        if boxes is not None and len(boxes) != len(voices):
-            raise ValueError(f"{len(boxes)} boxes for {len(voices)} voices")
         if footage is not None and not self.takes_footage:
             raise ValueError("footage: only InfiniteTalk's weights are shown a moving source")
         if len(finished) >= num_segments(num_frames, lengths):
@@ -386,6 +383,13 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         if self.config.sizes is None:
             return dict(BUCKETS[resolution])
         return {height / width: (height, width) for height, width in self.config.sizes[resolution]}
+
+
+def _check_voices(voices: Sequence[Array], boxes: Sequence[Box] | None) -> None:
+    if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
+        raise ValueError("voices: at least one, each with samples [S], S > 0")
+    if boxes is not None and len(boxes) != len(voices):
+        raise ValueError(f"{len(boxes)} boxes for {len(voices)} voices")
 
 
 def _as_tensor(picture: NDArray[np.uint8], device: torch.device) -> Tensor:

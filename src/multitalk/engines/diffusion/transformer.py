@@ -14,24 +14,24 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.loaders import PeftAdapterMixin
-from diffusers.models.attention import AttentionMixin, FeedForward
+from diffusers.models.attention import AttentionMixin
 from diffusers.models.cache_utils import CacheMixin
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.normalization import FP32LayerNorm
 from diffusers.models.transformers.transformer_wan import (
-    WanAttention,
     WanRotaryPosEmbed,
     WanTimeTextImageEmbedding,
 )
 from torch import nn
 from torch.nn import functional
 
-from multitalk.engines.diffusion.attention import AudioAttention, TokenAttnProcessor
-from multitalk.engines.diffusion.context_parallel import TokenShard, local_shard
-from multitalk.engines.diffusion.layers import AudioProjection, ModulatedNorm, add_gated
+from multitalk.engines.diffusion.context_parallel import local_shard
+from multitalk.engines.diffusion.layers import (
+    AudioProjection,
+    ModulatedNorm,
+    MultiTalkTransformerBlock,
+)
 from multitalk.engines.diffusion.quantized import WeightStorage, store_weights_as
 from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
 
@@ -56,85 +56,6 @@ class Conditioning:
     context: tuple[torch.Tensor, torch.Tensor] | None = None
     audio: torch.Tensor | None = None
     masks: torch.Tensor | None = None
-
-
-class MultiTalkTransformerBlock(nn.Module):
-    """Self attention, attention to text and picture, attention to speech, feed-forward.
-
-    Args:
-        dim: Width of the model.
-        ffn_dim: Width of the feed-forward network.
-        heads: Number of heads.
-        eps: Of every norm.
-        audio_dim: Width of an audio token.
-    """
-
-    def __init__(self, dim: int, ffn_dim: int, heads: int, eps: float, audio_dim: int) -> None:
-        super().__init__()
-        head_dim = dim // heads
-        self.norm1 = ModulatedNorm(dim, eps)
-        self.attn1 = WanAttention(dim, heads, head_dim, eps, processor=TokenAttnProcessor())
-        self.norm2 = FP32LayerNorm(dim, eps)
-        self.attn2 = WanAttention(
-            dim,
-            heads,
-            head_dim,
-            eps,
-            added_kv_proj_dim=dim,
-            cross_attention_dim_head=head_dim,
-            processor=TokenAttnProcessor(),
-        )
-        self.norm_audio = FP32LayerNorm(dim, eps)
-        self.audio_attn = AudioAttention(dim, heads, audio_dim)
-        self.norm3 = ModulatedNorm(dim, eps)
-        self.ffn = FeedForward(dim, inner_dim=ffn_dim, activation_fn="gelu-approximate")
-        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
-
-    def forward(
-        self,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: tuple[torch.Tensor, torch.Tensor],
-        temb: torch.Tensor,
-        rotary_emb: torch.Tensor,
-        *,
-        audio_hidden_states: torch.Tensor,
-        shard: TokenShard,
-        binding: SpeakerBinding | None = None,
-    ) -> torch.Tensor:
-        """Run the block.
-
-        Args:
-            hidden_states: Tokens [1, L, dim].
-            encoder_hidden_states: Picture tokens and text tokens.
-            temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
-            rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2].
-            audio_hidden_states: [T, voices * audio_tokens, audio_dim].
-            shard: Which of the talk's tokens these are.
-            binding: Of two or more speakers.
-        """
-        states = hidden_states
-        modulation = (self.scale_shift_table + temb.float()).chunk(6, dim=1)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
-
-        normed = self.norm1(states, shift, scale)
-        attended = self.attn1(normed, rotary_emb=rotary_emb, binding=binding, shard=shard)
-        states = add_gated(states, attended, gate)
-
-        normed = self.norm2(states.float()).type_as(states)
-        states = states + self.attn2(normed, encoder_hidden_states)
-
-        normed = self.norm_audio(states.float()).type_as(states)
-        states = states + self.audio_attn(normed, audio_hidden_states, shard, binding)
-
-        normed = self.norm3(states, ffn_shift, ffn_scale)
-        return add_gated(states, self.ffn(normed), ffn_gate)
-
-
-# How the library's caches find a block's first output.
-TransformerBlockRegistry.register(
-    MultiTalkTransformerBlock,
-    TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=None),
-)
 
 
 class MultiTalkTransformer3DModel(
