@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.boxes import Box
-from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.orientation import CONFIDENT_SPREAD, find_upright, quarters_to_upright
 from multitalk.face.search import SearchResult
 from multitalk.face.transforms import rotate_picture
+
+NOSE_TIP = 1  # of the mesh
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -86,7 +87,7 @@ def test_a_face_without_its_mouth_is_seen_and_cannot_speak(
 ) -> None:
     picture = load("portrait.jpg")
     (whole,) = detector.detect(picture)
-    bottom = round(float(whole.points[mesh.NOSE_TIP, 1])) + below_the_nose
+    bottom = round(float(whole.points[NOSE_TIP, 1])) + below_the_nose
     upright = find_upright(detector, picture[:bottom].copy())
     assert upright.quarters == 0
     assert (len(upright.found.faces), len(upright.found.unread)) == ((1, 0) if speaks else (0, 1))

@@ -98,22 +98,30 @@ def evaluate(
     spoken = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
     if not any(voice.speaking.any() for voice in spoken):
         raise InvalidRequest("no_speech_to_judge", field="video")
-    mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
-    people = tuple(
-        _person_report(voice, person, mouth, spoken, fps=fps)
-        for voice, person, mouth in _pairs(spoken, seen, boxes or {}, mouths)
-    )
-    report = Report(
-        num_frames=num_frames,
-        people=people,
-        background=seen.background,
-        checks=checks_of(people, seen.background),
-    )
+    report = _report(spoken, seen, boxes or {}, fps=fps, num_frames=num_frames)
     if plot is not None:
         from multitalk.evaluation.plot import draw_report  # noqa: PLC0415 - an extra
 
         draw_report(report, as_meant(Path(plot)))
     return report
+
+
+def _report(
+    spoken: list[Voice],
+    seen: Observation,
+    boxes: Mapping[str, Box],
+    *,
+    fps: float,
+    num_frames: int,
+) -> Report:
+    """Compare each voice with its mouth, and run the checks."""
+    mouths = [at_25_fps(person.mouth, fps=fps, num_frames=num_frames) for person in seen.people]
+    people = tuple(
+        _person_report(voice, person, mouth, spoken, fps=fps)
+        for voice, person, mouth in _pairs(spoken, seen, boxes, mouths)
+    )
+    checks = checks_of(people, seen.background)
+    return Report(num_frames, people, seen.background, checks)
 
 
 def _file(field: str, path: StrPath) -> Path:

@@ -1,4 +1,4 @@
-"""Figures: what is measured without a verdict, and the comparison of two videos by them."""
+"""Figures: measurements without a verdict, and the comparison of two videos by them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -12,8 +12,6 @@ FOREHEAD_TOP = 10
 CHIN = 152
 RIGHT_CHEEK = 234  # the widest point of the face, in front of the ear
 LEFT_CHEEK = 454
-NOSE_BRIDGE = 168
-NOSE_TIP = 1
 
 # Lips: each ring is an upper and a lower curve that share the mouth's corners.
 RIGHT_MOUTH_CORNER = 61

@@ -1,4 +1,4 @@
-"""Eyelids and irises of one eye: a lid that closes, a look that shifts what is between the lids."""
+"""Eyelids and iris of one eye: a lid that closes, a look that shifts the eye between the lids."""
 
 from dataclasses import dataclass
 from functools import lru_cache

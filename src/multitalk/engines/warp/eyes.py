@@ -1,7 +1,7 @@
 """Eyes: lids that close and irises that look aside, painted into the source before it is warped.
 
-A lid is painted in the colour of the skin around the eye, with its crease and its lashes; what is
-above it (brow, crease, hair, the rim of glasses) stays as photographed. A look shifts what is
+A lid is painted in the colour of the skin around the eye, with its crease and its lashes;
+brow, crease, hair and the rim of glasses above it stay as photographed. A look shifts the eye
 between the lids, fading at their edges. Nothing is painted behind dark glasses, on eyes that the
 photograph shows shut, or where the rim of glasses crosses a lid.
 """

@@ -1,4 +1,4 @@
-"""Gaze and listening: whom a person looks at, when they nod, and a listener's smile.
+"""Gaze and listening: where a person looks, when they nod, and a listener's smile.
 
 A listener looks at the speaker and now and then at the viewer, nods at the ends of phrases and
 smiles a little. Somebody who is alone looks aside for a moment in a pause. A function of the seed

@@ -53,7 +53,7 @@ ROUNDED_NARROWS = 0.25  # of the tongue's width
 # under rounded lips.
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.035, 0.04, 0.50, 0.66, 0.15
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
-# of full cover, and where it lies in the blurred opening.
+# of full cover, and its place in the blurred opening.
 WET = np.array([0.80, 0.66, 0.66], np.float32)
 WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.75, 0.12, 0.75, 0.5, (0.30, 0.80)
 # The opening's edge: blur (mouth widths), and the dark rim around it.

@@ -72,7 +72,7 @@ MOOD_PATTERNS = {
 DENIED_BEFORE = re.compile(r"(?:\bnot|\bno|\bnever|\bwithout|n't|\b안)(?:\s+\w+)?\s+$")
 DENIED_AFTER = re.compile(r"^[가-힣]*\s?(?:않|없|말고)")
 
-# When a mood applies: a word of the same clause, or of a clause of its own before it.
+# When a mood applies: a word of the same clause, or of a separate clause before it.
 BEGINNING, END = "beginning", "end"
 KOREAN_TIMES = {
     BEGINNING: r"처음(?:에는|에|엔|은)?|초반(?:에는|에|엔)|시작할 때",

@@ -27,7 +27,7 @@ LIP_CURVE_STEPS = 5  # samples between two landmarks of the inner lips
 STILL_FIELD = 1e-3  # pixels of displacement for weight 1 that count as movement
 
 # The join of the two layers, in mouth widths. All set by eye.
-JOIN_MARGIN = 0.42  # around the lips: what is sampled from the lower layer
+JOIN_MARGIN = 0.42  # around the lips: sampled from the lower layer
 JOIN_SOFTNESS = 0.22  # beside the mouth's corners: box of the blur, applied twice
 LIPS_SOFTNESS = 0.06  # around the lips, where the join is sharp
 BORDER_FADE = 0.25  # inside the sampled region
@@ -180,7 +180,7 @@ class HeadRenderer:
         return np.where(pixels > 0, np.uint8(255), np.uint8(0))
 
     def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, layers: _Layers) -> None:
-        """Join the lower layer to `drawn` along the lips, then draw what is between them."""
+        """Join the lower layer to `drawn` along the lips, then draw the inside of the mouth."""
         rig, aperture = self.rig, layers.aperture
         outer_lower = rig.points[list(mesh.LIPS_OUTER_LOWER), :2]
         chin_side = displace_points(outer_lower, layers.lower, rig.lower.grid)

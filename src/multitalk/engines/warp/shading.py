@@ -163,8 +163,8 @@ class LipShading:
 class SmileFolds:
     """The nasolabial folds of one face, repainted in its enlarged source when their state changes.
 
-    The shadow of a fold is narrow. What is narrower (pores, hairs) and what is wider (the cheek's
-    own shading) stays.
+    The shadow of a fold is narrow. Narrower details (pores, hairs) and wider ones (the cheek's own
+    shading) stay.
     """
 
     def __init__(
