@@ -12,7 +12,7 @@ from multitalk.cli.streams import StandardInput
 
 if TYPE_CHECKING:
     from multitalk.provenance import Inspection
-    from multitalk.provenance.inspection import Manifest
+    from multitalk.provenance.inspection import ManifestReport
 
 VERDICTS = {
     "valid": ("signed, and unchanged since", "green"),
@@ -63,7 +63,7 @@ def _print(found: "Inspection") -> None:
             _line(f"  {name}", text)
 
 
-def _claims(manifest: "Manifest") -> dict[str, str | None]:
+def _claims(manifest: "ManifestReport") -> dict[str, str | None]:
     return {
         "problems": ", ".join(manifest.problems),
         "made by": manifest.generator,

@@ -24,7 +24,7 @@ Verdict = Literal["valid", "invalid", "absent", "unread"]
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ManifestReport:
     """The latest claim about a video.
 
     Attributes:
@@ -54,7 +54,7 @@ class Inspection:
     """Provenance of a video."""
 
     label: Label
-    manifest: Manifest
+    manifest: ManifestReport
 
 
 def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
@@ -65,16 +65,16 @@ def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
     """
     label = read_label(path, field=field)
     if find_spec("c2pa") is None:
-        return Inspection(label, Manifest("unread"))
+        return Inspection(label, ManifestReport("unread"))
     import c2pa  # noqa: PLC0415 - an extra
 
     try:
         with open_manifest(path) as reader:
-            manifest = Manifest("absent") if reader is None else _manifest(reader)
+            manifest = ManifestReport("absent") if reader is None else _manifest(reader)
     except c2pa.C2paError.NotSupported:
-        manifest = Manifest("absent")  # no format that could hold one
+        manifest = ManifestReport("absent")  # no format that could hold one
     except c2pa.C2paError:
-        manifest = Manifest("invalid", problems=(UNREADABLE,))
+        manifest = ManifestReport("invalid", problems=(UNREADABLE,))
     return Inspection(label, manifest)
 
 
@@ -96,13 +96,13 @@ def open_manifest(path: Path) -> Iterator["c2pa.Reader | None"]:
                 reader.close()
 
 
-def _manifest(reader: "c2pa.Reader") -> Manifest:
+def _manifest(reader: "c2pa.Reader") -> ManifestReport:
     active: dict[str, Any] = reader.get_active_manifest() or {}
     actions = _actions(active)
     source_types = (action.get("digitalSourceType") for action in actions)
     generator: dict[str, str] = next(iter(active.get("claim_generator_info", [])), {})
     signature = active.get("signature_info", {})
-    return Manifest(
+    return ManifestReport(
         verdict="invalid" if reader.get_validation_state() == "Invalid" else "valid",
         problems=_problems(reader),
         generator=" ".join(filter(None, map(generator.get, ("name", "version")))) or None,

@@ -66,7 +66,7 @@ class FetchStopped(Exception):
 
 
 @dataclass(frozen=True)
-class Session:
+class FetchSession:
     """What the downloads of one fetch share.
 
     Attributes:
@@ -132,7 +132,7 @@ def partial_path(target: Path, metadata: HubMetadata) -> Path:
 
 
 def download(
-    file: RemoteFile, metadata: HubMetadata, target: Path, *, session: Session
+    file: RemoteFile, metadata: HubMetadata, target: Path, *, session: FetchSession
 ) -> LockedFile:
     """Fetch one file.
 
@@ -195,7 +195,7 @@ def has_content(digest: Digest, file: RemoteFile, metadata: HubMetadata) -> bool
 
 
 def _complete(
-    partial: Path, file: RemoteFile, metadata: HubMetadata, digest: Digest, session: Session
+    partial: Path, file: RemoteFile, metadata: HubMetadata, digest: Digest, session: FetchSession
 ) -> int:
     """Append the missing bytes to a partial file, with retries; returns its size."""
     digest.reset()

@@ -14,9 +14,9 @@ from filelock import LeaseCompromise, SoftFileLease, Timeout
 from multitalk.errors import WeightsUnavailable
 from multitalk.weights.download import (
     FetchEvent,
+    FetchSession,
     FetchStopped,
     RetryPolicy,
-    Session,
     download,
     has_content,
     partial_path,
@@ -89,7 +89,7 @@ def fetch_weights(
     if not options.verify and _is_settled(directory, files, lock=options.lock):
         return 0  # a warm start needs no lease, so that a read-only directory will do
     stop = threading.Event()
-    session = Session(hub, options.retry, on_event, stop)
+    session = FetchSession(hub, options.retry, on_event, stop)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _lease(directory, session, options.busy_seconds):
@@ -112,7 +112,7 @@ def _is_settled(directory: Path, files: Sequence[RemoteFile], *, lock: bool) -> 
 
 
 @contextmanager
-def _lease(directory: Path, session: Session, busy_seconds: float) -> Iterator[None]:
+def _lease(directory: Path, session: FetchSession, busy_seconds: float) -> Iterator[None]:
     """Hold the directory against other processes.
 
     A lease is a file that is created exclusively and touched periodically, which works on network
@@ -141,7 +141,7 @@ def _lease(directory: Path, session: Session, busy_seconds: float) -> Iterator[N
 
 
 def _fetch(
-    directory: Path, files: Sequence[RemoteFile], options: FetchOptions, session: Session
+    directory: Path, files: Sequence[RemoteFile], options: FetchOptions, session: FetchSession
 ) -> int:
     records = dict(read_lockfile(directory).files)
 
@@ -186,7 +186,11 @@ def _fetch(
 
 
 def _inspect(
-    directory: Path, file: RemoteFile, record: LockedFile | None, verify: bool, session: Session
+    directory: Path,
+    file: RemoteFile,
+    record: LockedFile | None,
+    verify: bool,
+    session: FetchSession,
 ) -> LockedFile | HubMetadata:
     """The record of a file that is there and whole, or the hub's metadata of a file to fetch."""
     session.check()
@@ -206,7 +210,7 @@ def _inspect(
     return metadata
 
 
-def _read_digest(path: Path, session: Session) -> Digest:
+def _read_digest(path: Path, session: FetchSession) -> Digest:
     digest = Digest(path.stat().st_size)
     digest.read(
         path,
@@ -217,14 +221,14 @@ def _read_digest(path: Path, session: Session) -> Digest:
     return digest
 
 
-def _delete(path: Path, file: RemoteFile, session: Session) -> None:
+def _delete(path: Path, file: RemoteFile, session: FetchSession) -> None:
     """Delete a damaged file, if there is one; its size may be right."""
     if path.is_file():
         session.on_event(FetchEvent("damaged", file.key))
         path.unlink()
 
 
-def _describe(file: RemoteFile, record: LockedFile | None, session: Session) -> HubMetadata:
+def _describe(file: RemoteFile, record: LockedFile | None, session: FetchSession) -> HubMetadata:
     """The hub's metadata of a file, compared with the manifest and the lock file.
 
     Raises:

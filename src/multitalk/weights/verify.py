@@ -20,7 +20,7 @@ LARGEST_IN_GIT = 64 * 2**20  # bytes; the hub has everything above 10 MB in its 
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """A problem of one file.
 
     Attributes:
@@ -51,7 +51,7 @@ def verify_weights(
     loras: Sequence[str] = (),
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
-) -> tuple[Problem, ...]:
+) -> tuple[FileProblem, ...]:
     """Find the problems of a set in a directory; needs no network.
 
     Args:
@@ -72,7 +72,7 @@ def verify_weights(
     files = load_manifest().files(weight_set, loras=loras)
     records = read_lockfile(directory).files
 
-    def check(file: RemoteFile) -> Problem | None:
+    def check(file: RemoteFile) -> FileProblem | None:
         record = records.get(file.key)
         return check_file(directory, file, record, deep=deep, on_bytes=on_bytes)
 
@@ -105,24 +105,24 @@ def check_file(
     *,
     deep: bool = False,
     on_bytes: Callable[[int], None] = lambda _: None,
-) -> Problem | None:
+) -> FileProblem | None:
     """The problem of one file, given its record in the lock file, if there is one."""
     path = find_file(directory, file)
     if not path.is_file():
-        return Problem(file.key, "missing")
+        return FileProblem(file.key, "missing")
     size = file.size or (record.size if record else None)
     if size is not None and path.stat().st_size != size:
-        return Problem(file.key, "wrong_size")
+        return FileProblem(file.key, "wrong_size")
     if record and file.sha256 and record.sha256 != file.sha256:
-        return Problem(file.key, "damaged")
+        return FileProblem(file.key, "damaged")
     if not deep:
         return None
     sha256 = file.sha256 or (record.sha256 if record else None)
     if sha256 is None:
-        return Problem(file.key, "unrecorded")
+        return FileProblem(file.key, "unrecorded")
     digest = Digest(path.stat().st_size)
     digest.read(path, on_bytes=on_bytes)
-    return None if digest.sha256 == sha256 else Problem(file.key, "damaged")
+    return None if digest.sha256 == sha256 else FileProblem(file.key, "damaged")
 
 
 class Digest:

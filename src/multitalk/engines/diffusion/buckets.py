@@ -77,7 +77,7 @@ def choose_bucket(height: int, width: int, *, buckets: Buckets) -> Size:
 
 
 @dataclass(frozen=True)
-class Crop:
+class BucketCrop:
     """How a picture covers a bucket.
 
     Attributes:
@@ -98,12 +98,12 @@ class Crop:
         return pixels[self.top : self.top + height, self.left : self.left + width]
 
 
-def cover(source: Size, bucket: Size) -> Crop:
+def cover(source: Size, bucket: Size) -> BucketCrop:
     """The crop of a picture of size `source` that fills the bucket, around their common centre."""
     scale = max(bucket[0] / source[0], bucket[1] / source[1])
     height, width = math.ceil(scale * source[0]), math.ceil(scale * source[1])
     top, left = round((height - bucket[0]) / 2), round((width - bucket[1]) / 2)  # half to even
-    return Crop((height, width), top, left, bucket)
+    return BucketCrop((height, width), top, left, bucket)
 
 
 def fit_picture(picture: NDArray[np.uint8], bucket: Size) -> NDArray[np.uint8]:

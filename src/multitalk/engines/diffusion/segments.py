@@ -26,7 +26,7 @@ AUDIO_WINDOW = 2 * AUDIO_REACH + 1
 NO_ROW = -1
 
 
-class Track(Protocol):
+class FeatureTrack(Protocol):
     """A voice's speech features, a row [L, C] for each frame: an array, or computed lazily.
 
     Rows are read from the start to the end.
@@ -158,7 +158,7 @@ def window_rows(segment: Segment, num_rows: int) -> NDArray[np.int64]:
     return np.where(rows < num_rows, rows, NO_ROW)
 
 
-def speech_windows(track: Track, rows: NDArray[np.int64]) -> Array:
+def speech_windows(track: FeatureTrack, rows: NDArray[np.int64]) -> Array:
     """Features of a track at rows [T, AUDIO_WINDOW]: [T, AUDIO_WINDOW, L, C], zero for silence."""
     first = max(0, int(rows[rows != NO_ROW].min(initial=len(track) - 1)))
     near = track[first : int(rows.max(initial=first)) + 1]

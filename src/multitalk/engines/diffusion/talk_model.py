@@ -13,7 +13,7 @@ from torch import Tensor
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
-from multitalk.engines.diffusion.segments import Segment, Track, speech_windows, window_rows
+from multitalk.engines.diffusion.segments import FeatureTrack, Segment, speech_windows, window_rows
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 
@@ -30,7 +30,7 @@ class Voices:
             person speaks.
     """
 
-    tracks: Sequence[Track]
+    tracks: Sequence[FeatureTrack]
     masks: Tensor | None = None
 
     def windows(self, segment: Segment) -> Tensor:
