@@ -93,16 +93,21 @@ def write_samples(samples: NDArray[np.generic], rate: object, path: Path, *, fie
         )
     tag = PCM
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what becomes infinite is refused
-            tag, samples = IEEE_FLOAT, samples.astype(np.float32)
-        if not np.isfinite(samples).all():
-            count = int((~np.isfinite(samples)).sum())
-            raise InvalidRequest("samples_not_finite", field=field, count=count)
-        peak = float(np.abs(samples).max())
-        if peak > MAX_PEAK:
-            raise InvalidRequest("samples_too_large", field=field, peak=peak)
+        tag, samples = IEEE_FLOAT, _checked_floats(samples, field)
     data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
     path.write_bytes(_wav_header(tag, samples.itemsize, channels, frequency, len(data)) + data)
+
+
+def _checked_floats(samples: NDArray[np.generic], field: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # infinity is refused
+        floats = samples.astype(np.float32)
+    if not np.isfinite(floats).all():
+        count = int((~np.isfinite(floats)).sum())
+        raise InvalidRequest("samples_not_finite", field=field, count=count)
+    peak = float(np.abs(floats).max())
+    if peak > MAX_PEAK:
+        raise InvalidRequest("samples_too_large", field=field, peak=peak)
+    return floats
 
 
 def _checked_rate(rate: object, field: str) -> int:

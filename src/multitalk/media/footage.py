@@ -1,7 +1,7 @@
 """A video in a portrait's place: its picture at each frame of a talk, decoded on demand."""
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import SideData, Type
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -148,11 +150,7 @@ def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watc
         seen = last = Fraction(0)  # seconds
         is_whole = True
         try:
-            for packet in container.demux():
-                watch()
-                if packet.pts is None or packet.time_base is None:
-                    continue  # what ends each stream
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            for packet, end in _ended(container, watch):
                 last = max(last, end)
                 if packet.stream is stream:
                     seen, is_whole = max(seen, end - start), not packet.is_corrupt
@@ -165,6 +163,14 @@ def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watc
     if seen > max_seconds:
         raise LimitExceeded("video_too_long", field=field, seconds=float(seen), limit=max_seconds)
     return is_declared
+
+
+def _ended(container: InputContainer, watch: Watch) -> "Iterator[tuple[Packet[Stream], Fraction]]":
+    """Packets with the second at which each ends, but for the empty one that ends a stream."""
+    for packet in container.demux():
+        watch()
+        if packet.pts is not None and packet.time_base is not None:
+            yield packet, (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
 def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:

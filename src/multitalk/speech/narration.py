@@ -151,15 +151,14 @@ def _joined(
         notices.extend(part.notices)
         end = start + len(part.samples)
         samples[before + start : before + end] = part.samples
-    if not before and not after:
-        return SynthesizedSpeech(samples, rate, tuple(phonemes), tuple(notices))
-    first, last = before / rate, (before + end) / rate
-    around = (
-        PhonemeTiming(0.0, first, ""),
-        *shifted(phonemes, first),
-        PhonemeTiming(last, last + after / rate, ""),
-    )
-    return SynthesizedSpeech(samples, rate, around, tuple(notices))
+    if before or after:
+        first, last = before / rate, (before + end) / rate
+        phonemes = [
+            PhonemeTiming(0.0, first, ""),
+            *shifted(phonemes, first),
+            PhonemeTiming(last, last + after / rate, ""),
+        ]
+    return SynthesizedSpeech(samples, rate, tuple(phonemes), tuple(notices))
 
 
 def _at_rate(speech: SynthesizedSpeech, sample_rate: int) -> SynthesizedSpeech:

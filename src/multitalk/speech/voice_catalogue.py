@@ -18,6 +18,7 @@ EITHER: tuple[Gender, ...] = ("female", "male")  # are names of voices, too
 # How Kokoro names its voices: `af_sky` is an American woman's.
 # https://huggingface.co/hexgrad/Kokoro-82M/blob/main/VOICES.md
 _KOKORO_NAME = re.compile(r"([abefhijpz])([fm])_\w+")
+_GENDERS: dict[str, Gender] = {"female": "female", "male": "male", "f": "female", "m": "male"}
 _KOKORO_LANGUAGES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "j": "ja",
     "p": "pt-br", "z": "cmn",
@@ -116,14 +117,13 @@ def speaking(voices: Iterable[dict[str, Any]], language: str) -> list[dict[str, 
 
 
 def _of_service(voice: ServiceVoice) -> VoiceRecord:
-    gender: Gender | None = "female" if voice.gender == "female" else None
-    gender = "male" if voice.gender == "male" else gender
+    gender = _GENDERS.get(str(voice.gender))
     stated = voice.languages if isinstance(voice.languages, list) else []
-    languages = [str(name) for name in stated if isinstance(name, str)]
+    languages = tuple(name for name in stated if isinstance(name, str))
     if named := _KOKORO_NAME.fullmatch(voice.name):
-        gender = gender or ("female" if named[2] == "f" else "male")
-        languages = languages or [_KOKORO_LANGUAGES[named[1]]]
-    return VoiceRecord(OUTSIDE_PREFIX + voice.name, gender, tuple(languages) or None, True)
+        gender = gender or _GENDERS[named[2]]
+        languages = languages or (_KOKORO_LANGUAGES[named[1]],)
+    return VoiceRecord(OUTSIDE_PREFIX + voice.name, gender, languages or None, True)
 
 
 def _code_or_name(language: str) -> str:

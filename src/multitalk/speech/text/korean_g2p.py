@@ -99,22 +99,26 @@ def _meeting(  # noqa: PLR0911 - a rule each
         return _after_h(final, onset)
     if is_stem_in_lg and onset == "ㄱ":
         return "ㄹ", "ㄲ"
-    # Rule 25: stems in ㄼ and ㄾ tense what follows, though only their ㄹ sounds.
-    tenses = final in {"ㄼ", "ㄾ", "ㄵ", "ㄽ"}
     sound = _FINAL_SOUND.get(final, final)
     if sound in _NASAL:
-        if onset in "ㄴㅁ":  # rule 18
-            return _NASAL[sound], onset
-        if onset == "ㄹ":  # rule 19
-            return _NASAL[sound], "ㄴ"
-        return sound, _TENSE.get(onset, onset)  # rule 23
-    if tenses:
+        return _after_stop(sound, onset)
+    # Rule 25: stems in ㄼ and ㄾ tense what follows, though only their ㄹ sounds.
+    if final in {"ㄼ", "ㄾ", "ㄵ", "ㄽ"}:
         return sound, _TENSE.get(onset, onset)
     if sound in "ㅁㅇ" and onset == "ㄹ":  # rule 19
         return sound, "ㄴ"
     if (sound, onset) in {("ㄴ", "ㄹ"), ("ㄹ", "ㄴ")}:  # rule 20
         return "ㄹ", "ㄹ"
     return sound, onset
+
+
+def _after_stop(stop: str, onset: str) -> tuple[str, str]:
+    """Rules 18, 19 and 23: a stop before another consonant."""
+    if onset in "ㄴㅁ":
+        return _NASAL[stop], onset
+    if onset == "ㄹ":
+        return _NASAL[stop], "ㄴ"
+    return stop, _TENSE.get(onset, onset)
 
 
 def _before_vowel(final: str, *, before_i: bool) -> tuple[str, str]:
