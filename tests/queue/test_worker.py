@@ -481,6 +481,18 @@ async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_
 
 
 @on_sqlite
+async def test_an_engine_that_hangs_beyond_its_time_fails_the_job_and_ends_the_worker(
+    opened: Opener, tmp_path: Path
+) -> None:
+    async with shop(opened, tmp_path / "work", stuck_seconds=0.5) as it:
+        it.worker._settings = replace(it.worker._settings, job_seconds=0.5)
+        job = await it.end_of(await it.send("hang on"))
+        assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
+        await asyncio.wait_for(it.running, PATIENCE_SECONDS)
+        assert it.worker.is_stuck
+
+
+@on_sqlite
 async def test_a_worker_shows_what_it_is_at(open_shop: Shop) -> None:
     job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
     ends = time.monotonic() + PATIENCE_SECONDS
