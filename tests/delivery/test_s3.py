@@ -308,6 +308,20 @@ def test_a_completion_whose_answer_was_lost_is_no_failure(large, s3: Service):
     assert s3.unfinished() == []
 
 
+def test_a_completion_that_fails_with_status_200_is_tried_again(large, s3: Service):
+    failed = []
+
+    def fails_late(request: Request):
+        if request.operation != "POST upload" or not request.body or failed:
+            return None
+        failed.append(request)
+        return 200, b"InternalError"
+
+    s3.fault = fails_late
+    assert get(send(large, s3.bucket()))[2] == large.read_bytes()
+    assert failed
+
+
 @pytest.mark.parametrize("end", [Cancelled, DeadlineExceeded])
 def test_a_job_that_ends_in_the_middle_leaves_nothing(large, s3: Service, end):
     def stop(done: int) -> None:
