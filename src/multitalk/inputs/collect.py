@@ -10,9 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
-
-import httpx
+from typing import TYPE_CHECKING, BinaryIO
 
 from multitalk.errors import Cancelled, InvalidRequest, SourceRefused, SourceUnreachable
 from multitalk.inputs.source import LocalPath, Url, parse_source
@@ -28,6 +26,9 @@ from multitalk.net.client import (
 from multitalk.net.deadline import Deadline, DeadlinePassed, never
 from multitalk.paths import PRIVATE_MARK, on_disk
 from multitalk.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 CHUNK_BYTES = 2**20  # of a local file
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -112,6 +113,8 @@ def _download(
         MediaUndecodable: Not a file of the expected kind.
         Cancelled: The job was cancelled.
     """
+    import httpx  # noqa: PLC0415 - for its URLs; it takes as long to load as all of `net`
+
     deadline = Deadline(settings.download_seconds, cancelled)
     client = Client(networks=settings.reachable_networks, field=field, resolve=resolve)
     host = ""
@@ -140,7 +143,7 @@ def _download(
     raise SourceUnreachable("too_many_redirects", field=field, limit=settings.max_redirects)
 
 
-def _checked_url(url: httpx.URL, *, field: str) -> httpx.URL:
+def _checked_url(url: "httpx.URL", *, field: str) -> "httpx.URL":
     """Refuse a URL for its text alone."""
     if url.scheme not in DEFAULT_PORTS:
         raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+import certifi
 import httpcore
-import httpx
 from typing_extensions import override
 
 from multitalk.net.address import (
@@ -33,9 +33,7 @@ from multitalk.net.address import (
 from multitalk.net.deadline import Deadline
 from multitalk.settings import Network
 
-# Both log URLs and headers, which may contain signatures.
-for _library in ("httpx", "httpcore"):
-    logging.getLogger(_library).setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # it logs URLs, which may be signed
 
 CONNECT_SECONDS = 10.0  # for one of a host's addresses, before the next is tried; then for TLS
 WRITE_BYTES = 2**14  # per call: a writable socket takes as much without blocking
@@ -225,8 +223,10 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=4)
-def _ssl_context_for(*_: str | None) -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # reads the two variables
+def _ssl_context_for(file: str | None, directory: str | None) -> ssl.SSLContext:
+    if file or directory:
+        return ssl.create_default_context(cafile=file or None, capath=directory or None)
+    return ssl.create_default_context(cafile=certifi.where())
 
 
 def _chunks(body: bytes, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
