@@ -16,7 +16,7 @@ from multitalk.media.audio_decoder import MAX_SILENT_PACKETS, sound_blocks
 from multitalk.media.audio_tracks import choose_track, sound_seconds
 from multitalk.media.container import open_media
 from multitalk.media.footage import FootageReader
-from multitalk.media.guards import undecodable
+from multitalk.media.guards import translate_decoder_errors
 from multitalk.media.soundtrack import Soundtrack, Voice
 
 AMR_EMPTY = b"\x7c"  # a frame of 20 ms without data
@@ -238,7 +238,7 @@ def test_decoding_of_a_film_stops_when_it_is_asked_to(tmp_path, calls):
 )  # fmt: skip
 def test_whatever_a_decoder_raises_is_one_error_that_names_the_field(raised):
     with pytest.raises(MediaUndecodable, match=r"^image_path: .*\(.+\)") as caught:  # noqa: SIM117
-        with undecodable("image_undecodable", field="image_path", reason="damaged"):
+        with translate_decoder_errors("image_undecodable", field="image_path", reason="damaged"):
             raise raised
     assert caught.value.__cause__ is raised
 
@@ -247,7 +247,7 @@ def test_whatever_a_decoder_raises_is_one_error_that_names_the_field(raised):
 def test_what_is_said_already_passes(raised):
     with (
         pytest.raises(type(raised)) as caught,
-        undecodable("image_undecodable", field="image_path", reason="damaged"),
+        translate_decoder_errors("image_undecodable", field="image_path", reason="damaged"),
     ):
         raise raised
     assert caught.value is raised

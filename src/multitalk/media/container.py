@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.guards import Watch, undecodable, unwatched
+from multitalk.media.guards import Watch, translate_decoder_errors, unwatched
 
 OPEN_SECONDS = 30.0  # to find the streams of a file
 READ_SECONDS = 30.0  # to find the next packet in it
@@ -68,7 +68,7 @@ def open_media(
         opening["codec_whitelist"] = _sound_decoders()
     else:
         decoding["max_pixels"] = str(max_pixels)
-    with undecodable(key, field=field, reason="damaged or unknown format"):
+    with translate_decoder_errors(key, field=field, reason="damaged or unknown format"):
         container = av.open(
             f"file:{path}",
             mode="r",
@@ -77,7 +77,7 @@ def open_media(
             container_options=opening,
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
-    with undecodable(key, field=field, reason="damaged or cut off"), container:
+    with translate_decoder_errors(key, field=field, reason="damaged or cut off"), container:
         yield container
 
 

@@ -110,7 +110,7 @@ def encode_talk(
         if sound is not None:
             sound.finish()
     if path is not None:
-        with _disk_errors():
+        with _translate_disk_errors():
             append_xmp(path)
 
 
@@ -128,7 +128,7 @@ class _Muxer:
         self._num_frames = 0
         self._num_fragments = 0
         self._containers: list[OutputContainer] = []
-        with _disk_errors():
+        with _translate_disk_errors():
             if on_fragment is not None:
                 self._containers.append(_open(self._buffer, FRAGMENTED))
             if path is not None:
@@ -144,7 +144,7 @@ class _Muxer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with _disk_errors():
+        with _translate_disk_errors():
             for container in self._containers:
                 container.close()
         if error is None:
@@ -154,7 +154,7 @@ class _Muxer:
         self, stream: VideoStream | AudioStream, frame: VideoFrame | AudioFrame | None
     ) -> None:
         """Encode a frame, or the rest (None), then hand out the fragments that it completed."""
-        with _disk_errors():
+        with _translate_disk_errors():
             for packet in stream.encode(frame):  # type: ignore[arg-type]
                 if isinstance(stream, VideoStream):
                     if packet.is_keyframe:
@@ -189,8 +189,8 @@ def _open(file: str | FragmentBuffer, options: Mapping[str, str]) -> OutputConta
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Translate what writing raises."""
+def _translate_disk_errors() -> Iterator[None]:
+    """Turn errors of writing into the error for an unwritable video."""
     try:
         yield
     except (av.FFmpegError, OSError) as error:

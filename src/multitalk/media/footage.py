@@ -19,7 +19,7 @@ from multitalk.array_types import Portrait
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.container import UNDECLARED, open_media, packets_of
 from multitalk.media.frame_colours import srgb_frame
-from multitalk.media.guards import Watch, undecodable, unwatched
+from multitalk.media.guards import Watch, translate_decoder_errors, unwatched
 from multitalk.media.jpeg import has_too_many_scans
 from multitalk.media.video import picture_stream
 from multitalk.timebase import FPS
@@ -106,7 +106,7 @@ class FootageReader:
         moment = Fraction(frame, FPS)
         if self._open is not None and moment < self._open.shown.since:
             self.close()
-        with undecodable(KEY, field=self._field, reason="damaged or cut off"):
+        with translate_decoder_errors(KEY, field=self._field, reason="damaged or cut off"):
             if self._open is None:
                 self._open = _Open(self._shots(), self._field)
             shown = self._open.until(moment).frame

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def undecodable(key: str, *, field: str | None, reason: str) -> Iterator[None]:
+def translate_decoder_errors(key: str, *, field: str | None, reason: str) -> Iterator[None]:
     """Turn whatever decoders raise into one error; a `MultiTalkError` passes.
 
     Args:

@@ -15,7 +15,7 @@ from multitalk.array_types import Portrait
 from multitalk.boxes import Box
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.colour_profiles import read_tags
-from multitalk.media.guards import DAMAGE, Watch, undecodable, unwatched
+from multitalk.media.guards import DAMAGE, Watch, translate_decoder_errors, unwatched
 from multitalk.media.jpeg import MAX_SCANS, has_too_many_scans, reduce_jpeg
 from multitalk.media.srgb import opaque_srgb
 from multitalk.media.video import read_frames
@@ -142,7 +142,7 @@ def load_picture(path: Path, *, field: str, max_pixels: int, watch: Watch = unwa
         LimitExceeded: More than `max_pixels`, and no JPEG that can be decoded smaller.
     """
     data = path.read_bytes()
-    with undecodable("image_undecodable", field=field, reason="damaged or cut off"):
+    with translate_decoder_errors("image_undecodable", field=field, reason="damaged or cut off"):
         try:
             return _decoded(data, field, max_pixels, watch)
         except _BOMB as error:
