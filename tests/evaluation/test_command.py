@@ -25,14 +25,17 @@ from multitalk.cli.evaluate_report import (
     worst,
 )
 from multitalk.errors import EngineUnavailable, MediaUndecodable
-from multitalk.evaluation import Check, Figure, Report, evaluator, mean_figures
+from multitalk.evaluation import Check, Figure, Report, evaluator
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, probe, read_frames
 
 pytest.importorskip("espeakng_loader")
 
+
 PASSES = Report(num_frames=50, people=(), background=None, checks=())
+
+
 FAILS = Report(
     num_frames=50,
     people=(),
@@ -247,18 +250,3 @@ def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) ->
         code, _, complaints = run(*wrong)
         assert code == 2
         assert reason in " ".join(complaints.replace("\u2502", " ").split())
-
-
-def test_means_are_of_what_was_measured_and_early_does_not_undo_late() -> None:
-    figures = [
-        Figure("lag_ms", "a", -40.0, "ms", "lower"),
-        Figure("lag_ms", "b", 20.0, "ms", "lower"),
-        Figure("confidence", "a", None, "", "higher"),
-        Figure("confidence", "b", -0.5, "", "higher"),
-        Figure("blink_rate", "a", None, "", "neither"),
-    ]
-    lag, confidence, blinks = mean_figures(figures)
-    assert (lag.name, lag.value, lag.speaker) == ("lag_ms", 30, None)
-    assert (confidence.value, blinks.value) == (-0.5, None)
-    (alone,) = mean_figures(figures[:1])
-    assert alone.value == -40

@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multitalk.evaluation.lipsync import (
+    MAX_OFFSET_FRAMES,
     LipSync,
     TooLittleSpeech,
     closure_moments,
     compare_closures,
     compare_lips,
     dilate,
+    find_offset,
     listening_motion,
 )
 from multitalk.evaluation.report import (
@@ -25,6 +27,8 @@ from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
 from multitalk.timebase import FPS
 
 PHONES = ("m", "a", "s", "i", "b", "o", "t", "u", "p", "e", "k", "ə", "n", "f", "aɪ", "")
+
+
 NOISE = 0.006  # face heights: half as much again as what re-detection adds
 
 
@@ -180,3 +184,57 @@ def test_widened_is_true_near_the_true(values: list[bool], frames: int) -> None:
     mask = np.array(values)
     slow = [mask[max(i - frames, 0) : i + frames + 1].any() for i in range(len(mask))]
     assert dilate(mask, frames).tolist() == slow
+
+
+SPEAKING = np.ones(200, bool)
+
+
+def asked_for(seed: int) -> np.ndarray:
+    """Opening and width [200, 2] of eight seconds of random sounds."""
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.06, 0.18, 120))
+    sounds = rng.choice(["m", "a", "s", "i", "o", "u", "k", "f", ""], 119)
+    spoken = zip(times, times[1:], sounds, strict=False)
+    phonemes = tuple(PhonemeTiming(float(a), float(b), str(ipa)) for a, b, ipa in spoken)
+    return mouth_of(phoneme_track(phonemes, len(SPEAKING)))
+
+
+def as_seen(mouth: np.ndarray, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=mouth.shape)
+    return (mouth * (0.7, 0.02) + (0.004, 0.3) + noise * 0.004).astype(np.float32)
+
+
+@given(late=st.integers(-12, 12), seed=st.integers(0, 20))
+def test_the_offset_is_how_late_the_lips_are(late: int, seed: int) -> None:
+    target = asked_for(seed)
+    found = find_offset(np.roll(as_seen(target), late, axis=0), target, SPEAKING)
+    assert found is not None
+    assert found.offset_frames == late
+    assert found.confidence > 0.3
+
+
+def test_confidence_is_lower_for_another_voice_and_nothing_for_a_frozen_mouth() -> None:
+    right, wrong = [], []
+    for seed in range(10):
+        target = asked_for(seed)
+        for mouth, found in ((target, right), (asked_for(seed + 100), wrong)):
+            offset = find_offset(as_seen(mouth), target, SPEAKING)
+            assert offset is not None
+            found.append(offset.confidence)
+    assert min(right) > 1.5 * max(wrong)
+    frozen = find_offset(np.full_like(target, 0.01), target, SPEAKING)
+    assert frozen is not None
+    assert frozen.confidence < 0.1
+
+
+def test_unseen_frames_do_not_count_and_too_little_is_no_offset() -> None:
+    target = asked_for(1)
+    mouth = as_seen(target)
+    mouth[60:90] = np.nan
+    found = find_offset(mouth, target, SPEAKING)
+    assert found is not None
+    assert found.offset_frames == 0
+    short = FPS + MAX_OFFSET_FRAMES
+    assert find_offset(mouth[:short], target[:short], SPEAKING[:short]) is None
+    assert find_offset(np.full_like(mouth, np.nan), target, SPEAKING) is None
+    assert find_offset(mouth, target, ~SPEAKING) is None

@@ -24,6 +24,8 @@ from multitalk.evaluation.liveliness import (
     Liveliness,
     X,
     Y,
+    blink_rate,
+    eye_opening,
     measure_liveliness,
     movement_of,
     teeth_area,
@@ -34,7 +36,11 @@ from multitalk.face.landmarks import FaceLandmarks
 from multitalk.timebase import FPS
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
 SECONDS = 8
+
+
 SPEAKING = np.ones(SECONDS * FPS, bool)
 
 
@@ -206,3 +212,39 @@ def test_the_share_of_teeth_is_of_the_frames_in_which_they_could_be_seen() -> No
     assert measured(still(teeth=area)).teeth_share == pytest.approx(25)
     area[:] = np.nan
     assert measured(still(teeth=area)).teeth_share is None
+
+
+def eyes(*shut: tuple[int, int], seconds: float = 12.0) -> np.ndarray:
+    """Openings that wander and fall in the frames [first, last) of each blink."""
+    frames = np.arange(int(seconds * FPS))
+    openings = 0.3 + 0.03 * np.sin(frames / 40)
+    for first, last in shut:
+        openings[first:last] *= 0.4
+    return openings.astype(np.float32)
+
+
+def test_blinks_are_counted_and_shut_eyes_are_not() -> None:
+    assert blink_rate(eyes(), fps=FPS) == 0
+    assert blink_rate(eyes((0, 3), (50, 54), (60, 64), (297, 300)), fps=FPS) == 20
+    assert blink_rate(eyes((100, 118)), fps=FPS) == 0
+    assert blink_rate(eyes((100, 110)), fps=FPS) == 5
+    assert blink_rate(eyes((100, 118)), fps=2 * FPS) == 10
+
+
+def test_a_rate_is_of_the_time_in_which_the_face_is_seen() -> None:
+    openings = eyes((20, 24))
+    openings[150:] = np.nan
+    assert blink_rate(openings, fps=FPS) == 10
+    assert blink_rate(openings[:124], fps=FPS) is None
+
+
+def test_lids_that_touch_are_no_opening(face: FaceLandmarks) -> None:
+    assert 0.15 < eye_opening(face) < 0.5
+    points = face.points.copy()
+    for upper, lower in (
+        (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
+        (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER),
+    ):
+        points[list(upper)] = points[list(lower)]
+    assert eye_opening(FaceLandmarks(points)) == 0
+    assert eye_opening(FaceLandmarks(3 * face.points)) == pytest.approx(eye_opening(face))

@@ -1,4 +1,4 @@
-"""Two videos beside each other: figures and pictures."""
+"""Two videos beside each other."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multitalk.errors import MediaUndecodable
-from multitalk.evaluation import Figure, compare_figures, write_side_by_side
+from multitalk.evaluation import write_side_by_side
 from multitalk.evaluation.side_by_side import frames_at_25
 from multitalk.media.audio import read_sound
 from multitalk.media.video import probe, read_frames
@@ -36,40 +36,6 @@ def write_video(
             container.mux(sound.encode(block))
             container.mux(sound.encode())
     return path
-
-
-def figures(**values: float | None) -> list[Figure]:
-    better = {"lag_ms": "lower", "confidence": "higher", "blink_rate": "neither"}
-    return [Figure(name, "a", value, "", better[name]) for name, value in values.items()]
-
-
-@pytest.mark.parametrize(
-    ("name", "first", "second", "winner"),
-    [
-        ("lag_ms", 10.0, -30.0, "first"),
-        ("lag_ms", -40.0, 30.0, "second"),
-        ("lag_ms", -30.0, 30.0, None),
-        ("confidence", 0.2, 0.4, "second"),
-        ("confidence", -0.1, -0.4, "first"),
-        ("confidence", None, 0.4, None),
-        ("blink_rate", 10.0, 20.0, None),
-    ],
-)
-def test_the_better_figure_wins(
-    name: str, first: float | None, second: float | None, winner: str | None
-) -> None:
-    (compared,) = compare_figures(figures(**{name: first}), figures(**{name: second}))
-    assert (compared.first, compared.second, compared.winner) == (first, second, winner)
-
-
-def test_figures_are_compared_by_name_and_speaker() -> None:
-    other = [Figure("lag_ms", "b", 1.0, "", "lower")]
-    compared = compare_figures(figures(lag_ms=2.0, confidence=1.0), other)
-    assert [(one.speaker, one.name, one.first, one.second) for one in compared] == [
-        ("a", "lag_ms", 2.0, None),
-        ("a", "confidence", 1.0, None),
-        ("b", "lag_ms", None, 1.0),
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Identity, background, the placing of voices and faces: each measure by itself."""
+"""Identity, flicker and background of a video's pictures."""
 
 from pathlib import Path
 
@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multitalk.evaluation.evaluator import at_25_fps, sum_above_rest
-from multitalk.evaluation.observation import fitted
 from multitalk.evaluation.report import MAX_SHAPE_CHANGE, MIN_LIKENESS
 from multitalk.evaluation.stability import (
     BackgroundMeter,
+    FlickerMeter,
     appearance_of,
     away_from,
     compare_appearances,
@@ -20,13 +19,12 @@ from multitalk.evaluation.stability import (
     rigid_points,
     shape_change,
 )
-from multitalk.evaluation.voices import align_by_xcorr, bilabial_moments, pad_to_timeline
 from multitalk.face import mesh
 from multitalk.face.detector import detect_faces
 from multitalk.face.landmarks import FaceLandmarks
-from multitalk.speech.synthesis import PhonemeTiming
 
 NOSE_BRIDGE = 168  # of the mesh
+
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
@@ -113,53 +111,50 @@ def test_a_face_that_fills_the_picture_has_no_background() -> None:
     assert meter.result() is None
 
 
-@given(start=st.integers(-3000, 9000), seed=st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
-def test_a_voice_is_found_where_it_begins(start: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    voice = rng.normal(size=8000).astype(np.float32)
-    other = rng.normal(size=16000).astype(np.float32)
-    found, similarity = align_by_xcorr(
-        voice, pad_to_timeline(voice, start, 16000) * 0.3 + other * 0.2
-    )
-    assert found == start
-    assert similarity > 0.5
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.ascontiguousarray(cv2.imread(str(ASTRONAUT))[20:240, 110:330, ::-1])
 
 
-def test_a_voice_that_is_not_there_is_not_similar() -> None:
-    rng = np.random.default_rng(0)
-    voice, sound = rng.normal(size=(2, 16000)).astype(np.float32)
-    assert align_by_xcorr(voice, sound)[1] < 0.2
-    assert align_by_xcorr(voice, np.zeros(16000, np.float32))[1] == 0
+@pytest.fixture(scope="module")
+def cut_face(picture: np.ndarray) -> FaceLandmarks:
+    return detect_faces(picture)[0]
 
 
-def test_other_frame_rates_are_brought_to_25() -> None:
-    seconds = (np.arange(60) + 0.5) / 30
-    mouth = np.stack([np.sin(seconds), np.cos(seconds)], axis=1).astype(np.float32)
-    there = (np.arange(50) + 0.5) / 25
-    expected = np.stack([np.sin(there), np.cos(there)], axis=1)
-    np.testing.assert_allclose(at_25_fps(mouth, fps=30, num_frames=50), expected, atol=1e-3)
-    np.testing.assert_array_equal(at_25_fps(mouth, fps=25, num_frames=50), mouth[:50])
+def flicker(picture: np.ndarray, face: FaceLandmarks, levels: list[float], speed: float) -> float:
+    """Of a face that moves evenly to the right, with so much added to each frame."""
+    meter = FlickerMeter(rigid_points(face))
+    for index, level in enumerate(levels):
+        there = np.array([[1, 0, speed * index], [0, 1, 0]], np.float32)
+        size = (picture.shape[1], picture.shape[0])
+        moved = cv2.warpAffine(picture, there, size, flags=cv2.INTER_CUBIC)
+        frame = np.clip(np.round(moved * 0.8 + 20 + level), 0, 255).astype(np.uint8)
+        meter.add(frame, FaceLandmarks(face.points + np.float32([speed * index, 0, 0])))
+    value = meter.result()
+    assert value is not None
+    return value
 
 
-def test_mouths_that_share_a_voice_add_up() -> None:
-    first, second = np.zeros((2, 50, 2), np.float32)
-    first[:20, 0], second[30:, 0] = 0.05, 0.03
-    second += 0.01
-    together = sum_above_rest([first, second])[:, 0]
-    assert together[10] == pytest.approx(0.05)
-    assert together[40] == pytest.approx(0.03)
+def test_flicker_is_how_far_a_frame_is_from_its_neighbours(
+    picture: np.ndarray, cut_face: FaceLandmarks
+) -> None:
+    assert flicker(picture, cut_face, [0, 3] * 5, 0) == pytest.approx(3, abs=0.2)
+    assert flicker(picture, cut_face, [0, 3] * 5, 0.7) == pytest.approx(3, abs=0.6)
 
 
-def test_a_portrait_is_scaled_and_cut_to_the_video() -> None:
-    portrait = np.zeros((100, 200, 3), np.uint8)
-    portrait[:, 100:] = 255
-    picture = fitted(portrait, height=50, width=50)
-    assert picture.shape == (50, 50, 3)
-    assert picture[:, :24].max() == 0
-    assert picture[:, 26:].min() == 255
+def test_movement_and_slow_light_are_no_flicker(
+    picture: np.ndarray, cut_face: FaceLandmarks
+) -> None:
+    still = [0.0] * 10
+    assert flicker(picture, cut_face, still, 0) < 0.01
+    assert flicker(picture, cut_face, still, 1.5) < 0.3
+    assert flicker(picture, cut_face, list(range(10)), 0) < 0.2
 
 
-def test_m_b_and_p_are_bilabial_and_nothing_else() -> None:
-    phones = [PhonemeTiming(i, i + 1, ipa) for i, ipa in enumerate(("m", "a", "pʰ", "b", "f", ""))]
-    assert bilabial_moments(phones) == [(0, 1), (2, 3), (3, 4)]
+def test_frames_without_the_face_have_no_flicker(
+    picture: np.ndarray, cut_face: FaceLandmarks
+) -> None:
+    meter = FlickerMeter(rigid_points(cut_face))
+    for seen in (cut_face, None, cut_face):
+        meter.add(picture, seen)
+    assert meter.result() is None

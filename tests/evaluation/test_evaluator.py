@@ -13,6 +13,7 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.errors import InvalidRequest, MediaUndecodable, NoFaceFound
 from multitalk.evaluation import Report, evaluate
+from multitalk.evaluation.evaluator import at_25_fps, sum_above_rest
 from multitalk.media.audio import num_frames_for, read_sound
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
@@ -21,8 +22,13 @@ from multitalk.timebase import SAMPLE_RATE
 
 pytest.importorskip("espeakng_loader")
 
+
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
 TEXT = "Maybe people remember my big brown puppy. He jumped over the pond at noon."
+
+
 OTHER_TEXT = "The weather report promises heavy clouds over the mountains this evening."
 
 
@@ -188,3 +194,21 @@ def test_a_second_of_speech_is_not_judged(clip: Clip, tmp_path: Path) -> None:
     report = evaluate(write_video(tmp_path / "word.mp4", clip.frames[:25], word))
     assert report.verdict == "not judged"
     assert not report.passed
+
+
+def test_other_frame_rates_are_brought_to_25() -> None:
+    seconds = (np.arange(60) + 0.5) / 30
+    mouth = np.stack([np.sin(seconds), np.cos(seconds)], axis=1).astype(np.float32)
+    there = (np.arange(50) + 0.5) / 25
+    expected = np.stack([np.sin(there), np.cos(there)], axis=1)
+    np.testing.assert_allclose(at_25_fps(mouth, fps=30, num_frames=50), expected, atol=1e-3)
+    np.testing.assert_array_equal(at_25_fps(mouth, fps=25, num_frames=50), mouth[:50])
+
+
+def test_mouths_that_share_a_voice_add_up() -> None:
+    first, second = np.zeros((2, 50, 2), np.float32)
+    first[:20, 0], second[30:, 0] = 0.05, 0.03
+    second += 0.01
+    together = sum_above_rest([first, second])[:, 0]
+    assert together[10] == pytest.approx(0.05)
+    assert together[40] == pytest.approx(0.03)
