@@ -4,7 +4,7 @@ process     main: settings, engine, then jobs until the platform says stop
 sdk         the parts of RunPod's SDK that are used: fitness checks, heartbeat, log, local modes
 platform    RunPod's HTTP interface for workers
 source      its jobs as a `JobSource`
-trial       one job without RunPod: `python handler.py`
+local_job   the SDK's local modes: one job without RunPod, by `python handler.py`
 
 docs/runpod.md lists what the SDK would do, what is done instead, and the test of it.
 """

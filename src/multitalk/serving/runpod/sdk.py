@@ -55,7 +55,7 @@ def is_server() -> bool:
     return bool(options().rp_serve_api) or bool(int(os.environ.get(AS_SERVER) or 0))
 
 
-def is_trial() -> bool:
+def is_local() -> bool:
     """Whether the SDK is to run one local job and end."""
     return not is_server() and (bool(options().test_input) or ON_RUNPOD not in os.environ)
 

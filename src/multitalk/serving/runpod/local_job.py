@@ -4,16 +4,23 @@ The job is what `--test_input` holds, or test_input.json in the current director
 starts it there has written it. So it may name files below that directory, and its video is kept.
 """
 
+import asyncio
 import base64
+import json
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from multitalk.errors import InvalidRequest
+from multitalk.errors import EngineBroken, InvalidRequest
 from multitalk.schema import read_json
+from multitalk.schema.json_document import to_json
 from multitalk.serving.runpod import sdk
+from multitalk.serving.runpod.source import lease_of, reply_of
+from multitalk.serving.worker.loop import STUCK_SECONDS, EngineThread
+from multitalk.serving.worker.task import Task, failure_of
 from multitalk.settings import Settings
 
 TEST_INPUT = Path("test_input.json")  # the SDK's name for it
@@ -97,3 +104,30 @@ class VideoSaver:
         if where:
             self.message = f"Watch {where}"
         return reply
+
+
+class LocalHandler:
+    """The SDK's handler for its local modes: `--test_input` and `--rp_serve_api`."""
+
+    def __init__(self, engine: EngineThread, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def handle(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Do a job; its reply, which has `error` if it failed."""
+        lease = lease_of(job, is_stream=False)
+        seconds = min(self._settings.job_seconds, lease.submission.policy.execution_seconds)
+        cancelled = threading.Event()
+        settings = replace(self._settings, job_seconds=seconds)
+        task = Task(lease, settings, None, on_progress=lambda _: None, cancelled=cancelled)
+        work = self._engine.run(task.do)
+        await asyncio.wait({work}, timeout=seconds + STUCK_SECONDS)
+        cancelled.set()
+        outcome = work.result() if work.done() else None
+        if outcome is None:
+            outcome = failure_of(EngineBroken("engine_stuck"), lease.submission)
+        reply = reply_of(outcome)
+        if outcome.error is not None:
+            reply["error"] = outcome.error
+        answer: dict[str, Any] = json.loads(to_json(reply))
+        return answer
