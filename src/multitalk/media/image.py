@@ -1,13 +1,11 @@
-"""A portrait from any picture file, upright, opaque and sRGB; thumbnails."""
+"""A portrait from any picture file, upright, opaque and sRGB."""
 
 import io
 import logging
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -18,7 +16,6 @@ from multitalk.media.colour_profiles import read_tags
 from multitalk.media.guards import DAMAGE, Watch, translate_decoder_errors, unwatched
 from multitalk.media.jpeg import MAX_SCANS, has_too_many_scans, reduce_jpeg
 from multitalk.media.srgb import opaque_srgb
-from multitalk.media.video import read_frames
 from multitalk.messages import Notice
 
 # Pillow's formats, less those that start another program (EPS) or that are no pictures of pixels.
@@ -43,8 +40,6 @@ _log = logging.getLogger(__name__)
 MAX_HEADER_READS = 100_000
 # A PNG's pixels come in pieces of 8 KiB or more, of three reads each; other pieces may follow.
 MAX_PNG_READS = 200_000
-THUMBNAIL_SIDE = 320  # pixels: twice what a list shows
-JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True)
@@ -238,21 +233,3 @@ def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tupl
         "limit": max_pixels,
     }
     return (Notice("picture_reduced", sizes),)
-
-
-def write_video_thumbnail(video: Path, still: Path) -> Path:
-    """Write the first frame of a video as a small JPEG.
-
-    Raises:
-        MediaUndecodable: No video, or damaged.
-    """
-    with closing(read_frames(video)) as frames:  # type: ignore[type-var]
-        return write_thumbnail(next(frames), still)
-
-
-def write_thumbnail(picture: NDArray[np.uint8], path: Path) -> Path:
-    """Write a picture, RGB [H, W, 3], as a JPEG; sides are `THUMBNAIL_SIDE` at most."""
-    small = Image.fromarray(picture)
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    small.save(path, "JPEG", quality=JPEG_QUALITY)
-    return path

@@ -9,7 +9,8 @@ from multitalk.face.detector import FaceDetector
 from multitalk.face.listing import list_faces
 from multitalk.inputs import collect
 from multitalk.media.audio_tracks import sound_seconds
-from multitalk.media.image import Picture, load_picture, write_thumbnail
+from multitalk.media.image import Picture, load_picture
+from multitalk.media.thumbnail import write_thumbnail
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE
 from multitalk.settings import Settings
 

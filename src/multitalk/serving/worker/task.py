@@ -23,7 +23,7 @@ from multitalk.errors import (
 )
 from multitalk.job import DeliverySink, JobContext, Progress, Talk, VideoSink, job_context, run
 from multitalk.job.progress import JobProgress
-from multitalk.media.image import write_video_thumbnail
+from multitalk.media.thumbnail import write_video_thumbnail
 from multitalk.schema import (
     Delivery,
     ErrorReply,
