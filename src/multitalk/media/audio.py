@@ -211,11 +211,6 @@ def read_sound(
 ) -> NDArray[np.float32]:
     """The sound of any file as it is, mixed to mono.
 
-    Args:
-        path: The file.
-        sample_rate: Of the result, in Hz.
-        field: What to blame.
-
     Returns:
         Float32 [S], not normalised.
 

@@ -265,11 +265,7 @@ def _xyz(tag: bytes) -> tuple[float, ...]:
 
 
 def read_avif_colour(data: bytes) -> tuple[int, Points | None]:
-    """Bits of each number, and the code points; None where nothing says any.
-
-    Args:
-        data: The whole file.
-    """
+    """Bits of each number, and the code points; None where nothing says any."""
     try:
         bits, points = _of_primary_item(data)
     except (struct.error, IndexError):

@@ -80,12 +80,7 @@ class ColourSpace:
 
 
 class ToSrgb:
-    """Converts pictures of one colour space to sRGB, or one picture piece by piece.
-
-    Args:
-        space: What the numbers mean.
-        bits: Of each number.
-    """
+    """Converts pictures of one colour space to sRGB, or one picture piece by piece."""
 
     def __init__(self, space: ColourSpace, bits: int) -> None:
         self._space = space
@@ -215,13 +210,7 @@ _ENCODED = _encoded()
 
 
 def space_of(primaries: int, transfer: int, *, is_narrow: bool = False) -> ColourSpace | None:
-    """The colour space of two code points; None where it is sRGB itself.
-
-    Args:
-        primaries: ColourPrimaries of H.273.
-        transfer: TransferCharacteristics of H.273.
-        is_narrow: Whether RGB itself is in video's range.
-    """
+    """The colour space of two H.273 code points; None: sRGB. `is_narrow`: RGB in video's range."""
     points, white = _PRIMARIES.get(primaries, _PRIMARIES[SRGB[0]])
     curve = _CURVES.get(transfer, srgb_curve)
     if points is SRGB_PRIMARIES and curve is srgb_curve and not is_narrow:

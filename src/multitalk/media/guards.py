@@ -37,11 +37,6 @@ _log = logging.getLogger(__name__)
 def translate_decoder_errors(key: str, *, field: str | None, reason: str) -> Iterator[None]:
     """Turn whatever decoders raise into one error; a `MultiTalkError` passes.
 
-    Args:
-        key: Of the error's sentence.
-        field: The request field to blame.
-        reason: The fault of the file.
-
     Raises:
         MediaUndecodable: Anything but a `MultiTalkError` was raised.
     """

@@ -87,11 +87,6 @@ class PictureFile(io.BytesIO):
 
     Pillow reads a header piece by piece and keeps what it does not know, so a file of millions of
     empty pieces would cost minutes and gigabytes.
-
-    Args:
-        data: The whole file.
-        field: The request field to blame.
-        watch: Called at each read.
     """
 
     def __init__(self, data: bytes, *, field: str, watch: Watch) -> None:

@@ -97,9 +97,6 @@ def _frequencies(frame: bytes) -> int:
 def count_scans(data: bytes) -> int | None:
     """How many scans the first picture of a file has.
 
-    Args:
-        data: The whole file.
-
     Returns:
         Their number, but `MAX_SCANS` + 1 at most; None if there are more than `MAX_SEGMENTS`
         segments before that.

@@ -41,12 +41,6 @@ def opaque_srgb(
 ) -> tuple[Portrait, tuple[Notice, ...]]:
     """Convert a picture's colours and composite transparency over middle grey.
 
-    Args:
-        image: The decoded picture.
-        data: Its whole file.
-        tags: What the file says of its colours.
-        watch: Called at each strip.
-
     Returns:
         RGB uint8 [H, W, 3], and what the caller should know about it.
     """

@@ -138,9 +138,6 @@ def blend_shapes(track: VisemeTrack) -> Mapping[str, Array]:
 
     Closed lips do not close the jaw: as in ARKit, `mouthClose` as large as `jawOpen` seals them.
 
-    Args:
-        track: Of T frames, at any rate.
-
     Returns:
         Each float32 [T] in [0, 1].
     """

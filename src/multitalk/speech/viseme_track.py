@@ -116,10 +116,6 @@ def track_from_probabilities(
 def resample_track(track: VisemeTrack, fps: float) -> VisemeTrack:
     """The same movement at `fps` frames a second; frame k is the instant (k + 0.5) / fps.
 
-    Args:
-        track: Of T frames at 25 a second.
-        fps: Above 0.
-
     Returns:
         A track of ceil(T fps / 25) frames; the same where `fps` is 25.
     """

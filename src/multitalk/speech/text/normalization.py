@@ -77,12 +77,7 @@ def _spoken_form(run: Run) -> str:
 
 
 def verbalize_signs(text: str, language: str) -> str:
-    """A text with the signs that its voice would not read in the language's words.
-
-    Args:
-        text: Plain text of one line.
-        language: The synthesizer's code.
-    """
+    """A text with the signs that its voice would not read in the language's words."""
     base = language.split("-", maxsplit=1)[0]
     if base in {"cmn", "yue"}:
         text = _chinese(text)
