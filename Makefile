@@ -35,19 +35,20 @@ TORCH_INDEX = $(if $(filter file,$(origin TORCH)),$$(.venv-diffusion/bin/python 
 TORCH_TESTS := tests/parity tests/engines/diffusion
 SERVING_TESTS := tests/serving tests/queue tests/api
 PAGE_TESTS := tests/web
+AGENT_TESTS := tests/integrations
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
 
 # Several processes test at once: threads of one that wait for each other take time from the others
-test-units test-serving test-page test-diffusion test-newest test-arm: export OMP_NUM_THREADS := 1
-test-units test-serving test-page test-diffusion test-newest test-arm: export OPENBLAS_NUM_THREADS := 1
+test-units test-serving test-page test-diffusion test-agents test-newest test-arm: export OMP_NUM_THREADS := 1
+test-units test-serving test-page test-diffusion test-agents test-newest test-arm: export OPENBLAS_NUM_THREADS := 1
 
 # What is imported is compiled once, not by each of a test's processes
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: another-python help demo test test-core test-units test-serving test-page test-diffusion test-newest test-arm check format serve bench rehearse prove-gpu fuzz clean
+.PHONY: another-python help demo test test-core test-units test-serving test-page test-diffusion test-agents test-newest test-arm check format serve bench rehearse prove-gpu fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -83,7 +84,7 @@ test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 test-core: test-serving test-page test-units  ## everything but the diffusion engine's tests
 
 test-units: .venv/.dev  ## everything that needs no server or worker
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%)
 
 test-serving: .venv/.dev  ## worker, queue and server, in processes
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(SERVING_TESTS)
@@ -93,6 +94,17 @@ test-page: .venv/.dev  ## the web page, in one server and a browser
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
 	@.venv-diffusion/bin/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS)
+
+# Their packages want versions of their own: no constraints
+.venv-agents/.ready: pyproject.toml $(call another,.venv-agents)
+	@$(call need_python,11, by pipecat-ai)
+	@echo "==> Setting up .venv-agents, with Pipecat and LiveKit Agents (once; about 200 MB to download)"
+	@$(call venv,.venv-agents)
+	@$(subst --constraint constraints.txt,,$(call install,.venv-agents)) --editable '.[speech,pipecat,livekit,test]'
+	@touch $@
+
+test-agents: .venv-agents/.ready  ## the live avatar in Pipecat and LiveKit Agents, in an environment of its own
+	@.venv-agents/bin/python -m pytest -W ignore $(AGENT_TESTS)
 
 test-newest:  ## a short part on the newest Python, from Debian's packages where it is not here
 	@tools/test_elsewhere.sh newest
@@ -148,4 +160,4 @@ fuzz: .venv/.dev  ## ten minutes of damaged files and odd texts; what breaks is 
 	@$(BIN)/python tools/fuzz.py --seconds 600
 
 clean:  ## remove .venv and everything that was made
-	@rm -rf .venv .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv .venv-agents .venv-diffusion out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -122,6 +122,16 @@ class Avatar:
         self._wake_up = asyncio.Event()
         self._is_closed = False
 
+    @property
+    def width(self) -> int:
+        """Of the frames, in pixels."""
+        return int(self._image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Of the frames, in pixels."""
+        return int(self._image.shape[0])
+
     def push_audio(self, pcm: NDArray[np.generic] | bytes, rate: int) -> None:
         """Queue audio, in pieces of any length.
 
@@ -155,16 +165,20 @@ class Avatar:
         self._pacer.speech_ended()
         self._wake()
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         """Drop the queued audio; the mouth closes within 120 ms, and the head does not jump.
+
+        Returns:
+            Whether speech was cut: then the next frame has `end_of_speech`.
 
         Raises:
             InvalidRequest: The avatar is closed.
         """
         self._check_open()
-        self._playout.interrupt()
+        was_speaking = self._playout.interrupt()
         self._pacer.speech_ended()
         self._wake()
+        return was_speaking
 
     def close(self) -> None:
         """End the frames and free the memory; may be called again."""

@@ -108,15 +108,17 @@ class PlayoutBuffer:
             else:
                 self._ends_now = True
 
-    def interrupt(self) -> None:
-        """Drop the audio that was not played, and let the mouth close."""
+    def interrupt(self) -> bool:
+        """Drop the audio that was not played, and let the mouth close; whether there was any."""
         with self._lock:
-            was_speaking = bool(self._queue) or any(block.pushed for block in self._look_ahead)
-            self._ends_now |= was_speaking or len(self._partial) > 0
+            pushed = self._queue or any(block.pushed for block in self._look_ahead)
+            was_speaking = bool(pushed) or len(self._partial) > 0
+            self._ends_now |= was_speaking
             self._partial = np.zeros(0, np.int16)
             self._queue.clear()
             self._look_ahead.clear()
             self._is_interrupted = True
+            return was_speaking
 
     def next(self) -> PlayoutFrame:
         """The next frame."""

@@ -1,0 +1,156 @@
+"""The live avatar for Pipecat: a service between speech synthesis and the transport's output.
+
+Tested with pipecat-ai 1.14, Python 3.11 or newer. The extra `pipecat`.
+"""
+
+import asyncio
+import os
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    OutputImageRawFrame,
+    StartFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.ai_service import AIService
+
+from multitalk.errors import MultiTalkError
+from multitalk.live import Avatar, LiveFrame
+
+
+class MultiTalkVideoService(AIService):
+    """A portrait that speaks what the synthesizer says.
+
+    It takes TTSAudioRawFrame and sends it on with the pictures that belong to it, as
+    OutputImageRawFrame, 25 a second, also while nobody speaks. TTSStoppedFrame goes on when its
+    speech has been played. If the portrait cannot be used, the sound goes on without pictures.
+
+    Args:
+        portrait: As for `Avatar`, and so are the options.
+        size: Maximum of the picture's longer side, pixels.
+        ahead_ms: Look-ahead of the mouth; 80 is enough for synthesized speech.
+        seed: Of the random generator.
+        motion: Scale of the head's movement.
+        options: Of `AIService`.
+    """
+
+    def __init__(
+        self,
+        *,
+        portrait: str | os.PathLike[str] | NDArray[np.uint8],
+        size: int = 512,
+        ahead_ms: int = 80,
+        seed: int = 0,
+        motion: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._portrait = portrait
+        self._avatar_options: dict[str, Any] = {
+            "size": size,
+            "ahead_ms": ahead_ms,
+            "seed": seed,
+            "motion": motion,
+        }
+        self._avatar: Avatar | None = None
+        self._frames: asyncio.Task[None] | None = None
+        self._stops: deque[TTSStoppedFrame] = deque()  # for speech that is still to be played
+        self._cut_ends = 0  # ends of speech to come that are of interruptions
+        self._context_id: str | None = None
+        self._is_measuring = False
+
+    def can_generate_metrics(self) -> bool:
+        """Time to first byte: from the first audio to its frame."""
+        return True
+
+    async def start(self, frame: StartFrame) -> None:
+        """Rig the portrait, then send frames."""
+        await super().start(frame)
+        if self._avatar is not None:
+            return
+        try:
+            self._avatar = await asyncio.to_thread(Avatar, self._portrait, **self._avatar_options)
+        except MultiTalkError as error:
+            await self.push_error(error_msg=f"no avatar: {error}", exception=error)
+            return
+        self._frames = self.create_task(self._send_frames(self._avatar))
+
+    async def stop(self, frame: EndFrame) -> None:
+        """End the frames."""
+        await super().stop(frame)
+        await self._close()
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        """End the frames at once."""
+        await super().cancel(frame)
+        await self._close()
+
+    async def cleanup(self) -> None:
+        """End the frames, if nothing has ended them."""
+        await super().cleanup()
+        await self._close()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Take speech, hold the end of speech, interrupt; everything else passes."""
+        await super().process_frame(frame, direction)
+        avatar = self._avatar
+        if avatar is not None and isinstance(frame, TTSAudioRawFrame):
+            if not self._is_measuring:
+                self._is_measuring = True
+                await self.start_ttfb_metrics()
+            self._context_id = frame.context_id
+            avatar.push_audio(_mono(frame), frame.sample_rate)
+            return
+        if avatar is not None and isinstance(frame, TTSStoppedFrame):
+            self._stops.append(frame)
+            avatar.flush()
+            return
+        if avatar is not None and isinstance(frame, InterruptionFrame):
+            self._stops.clear()
+            self._cut_ends += avatar.interrupt()
+        await self.push_frame(frame, direction)
+
+    async def _send_frames(self, avatar: Avatar) -> None:
+        async for frame in avatar:
+            await self._send_frame(frame)
+
+    async def _send_frame(self, frame: LiveFrame) -> None:
+        height, width = frame.image.shape[:2]
+        picture = OutputImageRawFrame(frame.image.tobytes(), (width, height), "RGB")
+        picture.sync_with_audio = frame.speaking
+        await self.push_frame(picture)
+        if frame.speaking:
+            if self._is_measuring:
+                self._is_measuring = False
+                await self.stop_ttfb_metrics()
+            sound = TTSAudioRawFrame(frame.pcm.tobytes(), frame.rate, 1)
+            sound.context_id = self._context_id
+            await self.push_frame(sound)
+        if frame.end_of_speech:
+            if self._cut_ends:
+                self._cut_ends -= 1
+            elif self._stops:
+                await self.push_frame(self._stops.popleft())
+
+    async def _close(self) -> None:
+        if self._frames is not None:
+            await self.cancel_task(self._frames)
+            self._frames = None
+        if self._avatar is not None:
+            await asyncio.to_thread(self._avatar.close)
+            self._avatar = None
+
+
+def _mono(frame: TTSAudioRawFrame) -> NDArray[np.int16]:
+    """Samples of a frame, int16 [S]."""
+    samples = np.frombuffer(frame.audio, np.int16).reshape(-1, frame.num_channels)
+    return samples[:, 0] if frame.num_channels == 1 else samples.mean(1).astype(np.int16)

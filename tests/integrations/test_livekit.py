@@ -1,0 +1,127 @@
+"""The live avatar in LiveKit's own `AvatarRunner`, with its audio queue, without a media server."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rtc = pytest.importorskip("livekit.rtc", reason="the extra `livekit` is not installed")
+pytest.importorskip("livekit.agents", reason="the extra `livekit` is not installed")
+from livekit.agents.voice.avatar import (  # noqa: E402
+    AudioSegmentEnd,
+    AvatarRunner,
+    QueueAudioOutput,
+)
+
+from multitalk.integrations.livekit import AvatarVideoGenerator  # noqa: E402
+from multitalk.live import Avatar  # noqa: E402
+from patience import PATIENCE_SECONDS  # noqa: E402
+
+PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+RATE = 24_000
+
+
+class Publication:
+    async def wait_for_subscription(self) -> None:
+        return None
+
+
+class Room:
+    """Stands for a room on a media server: it is connected, and takes tracks."""
+
+    def __init__(self) -> None:
+        self.tracks: list[object] = []
+        self.local_participant = self
+
+    def on(self, event: str, callback: object) -> None:
+        del event, callback
+
+    off = on
+
+    def isconnected(self) -> bool:
+        return True
+
+    async def publish_track(self, track: object, options: object) -> Publication:
+        del options
+        self.tracks.append(track)
+        return Publication()
+
+
+def speech(seconds: float, channels: int = 1) -> "rtc.AudioFrame":
+    times = np.arange(round(seconds * RATE)) / RATE
+    mono = (8000 * np.sin(2 * np.pi * 150 * times)).astype(np.int16)
+    samples = np.repeat(mono[:, None], channels, axis=1)
+    return rtc.AudioFrame(samples.tobytes(), RATE, channels, len(mono))
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not happened():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def avatar():
+    with Avatar(PORTRAIT, size=192, quality="draft") as opened:
+        yield opened
+
+
+def test_the_generator_gives_pictures_their_sound_and_the_end_of_a_segment(avatar):
+    async def run() -> list[object]:
+        generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
+        await generator.push_audio(speech(0.4, channels=2))
+        await generator.push_audio(AudioSegmentEnd())
+        found: list[object] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for each in generator:
+                found.append(each)
+                if isinstance(each, AudioSegmentEnd):
+                    return found
+        raise AssertionError
+
+    found = asyncio.run(run())
+    sounds = [each for each in found if isinstance(each, rtc.AudioFrame)]
+    pictures = [each for each in found if isinstance(each, rtc.VideoFrame)]
+    heard = np.concatenate([np.frombuffer(each.data, np.int16) for each in sounds])
+    np.testing.assert_array_equal(heard, np.frombuffer(speech(0.4).data, np.int16))
+    assert len(pictures) >= len(sounds) == 10
+    assert {(each.width, each.height) for each in pictures} == {(avatar.width, avatar.height)}
+
+
+def test_the_runner_publishes_tracks_and_reports_what_was_played_and_what_was_cut(avatar):
+    async def run() -> list[object]:
+        generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
+        output = QueueAudioOutput(sample_rate=RATE)
+        room = Room()
+        runner = AvatarRunner(
+            room, audio_recv=output, video_gen=generator, options=generator.options
+        )
+        finished: list[object] = []
+        output.on("playback_finished", finished.append)
+        await runner.start()
+        try:
+            await output.capture_frame(speech(0.6))
+            output.flush()
+            await until(lambda: len(finished) == 1)
+            await output.capture_frame(speech(20.0))
+            output.flush()
+            await until(lambda: runner._playback_position > 0.2)
+            output.clear_buffer()
+            await until(lambda: len(finished) == 2)
+            await output.capture_frame(speech(0.4))
+            output.flush()
+            await until(lambda: len(finished) == 3)
+        finally:
+            await runner.aclose()
+        assert len(room.tracks) == 2
+        return finished
+
+    first, cut, last = asyncio.run(run())
+    assert not first.interrupted
+    assert first.playback_position == pytest.approx(0.6, abs=0.05)
+    assert cut.interrupted
+    assert 0.2 < cut.playback_position < 10
+    assert not last.interrupted
+    assert last.playback_position == pytest.approx(0.4, abs=0.05)

@@ -1,0 +1,136 @@
+"""The live avatar in a pipeline that Pipecat's own worker runs."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pipecat", reason="the extra `pipecat` is not installed")
+from pipecat.frames.frames import (
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    OutputImageRawFrame,
+    TextFrame,
+    TTSAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.workers.runner import WorkerRunner
+
+from multitalk.integrations.pipecat import MultiTalkVideoService
+from patience import PATIENCE_SECONDS
+
+PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+RATE = 24_000
+
+
+def speech(seconds: float) -> TTSAudioRawFrame:
+    times = np.arange(round(seconds * RATE)) / RATE
+    samples = (8000 * np.sin(2 * np.pi * 150 * times)).astype(np.int16)
+    return TTSAudioRawFrame(samples.tobytes(), RATE, 1)
+
+
+class Output(FrameProcessor):
+    """Stands for the transport: keeps what comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[Frame] = []
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        self.frames.append(frame)
+        await self.push_frame(frame, direction)
+
+    def of(self, kind: type[Frame]) -> list[Frame]:
+        return [frame for frame in self.frames if isinstance(frame, kind)]
+
+    async def until(self, happened: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not happened():
+                await asyncio.sleep(0.02)
+
+
+def run(service: MultiTalkVideoService, talk: Callable[..., object]) -> Output:
+    """A pipeline of the service and an output, and what `talk(queue, output)` does with it."""
+
+    async def main() -> Output:
+        output = Output()
+        worker = PipelineWorker(Pipeline([service, output]), cancel_on_idle_timeout=False)
+        started = asyncio.Event()
+
+        @worker.event_handler("on_pipeline_started")
+        async def on_started(*_: object) -> None:
+            started.set()
+
+        async def drive() -> None:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await started.wait()
+            try:
+                await talk(worker.queue_frame, output)
+            finally:
+                await worker.queue_frame(EndFrame())
+
+        runner = WorkerRunner(handle_sigint=False)
+        await runner.add_workers(worker)
+        await asyncio.gather(runner.run(), drive())
+        return output
+
+    return asyncio.run(main())
+
+
+def service(**options: object) -> MultiTalkVideoService:
+    return MultiTalkVideoService(portrait=PORTRAIT, size=192, **options)
+
+
+def test_speech_goes_on_with_its_pictures_and_its_end_after_it() -> None:
+    async def talk(queue, output: Output) -> None:
+        await output.until(lambda: len(output.of(OutputImageRawFrame)) > 3)  # idle, it is there
+        await queue(speech(0.6))
+        await queue(TTSStoppedFrame())
+        await output.until(lambda: output.of(TTSStoppedFrame))
+
+    output = run(service(), talk)
+    sounds, pictures = output.of(TTSAudioRawFrame), output.of(OutputImageRawFrame)
+    heard = b"".join(frame.audio for frame in sounds)
+    assert heard == speech(0.6).audio
+    assert {frame.size for frame in pictures} == {(192, 192)}
+    assert len(pictures[0].image) == 192 * 192 * 3
+    assert sum(frame.sync_with_audio for frame in pictures) == len(sounds) == 15
+    end = output.frames.index(output.of(TTSStoppedFrame)[0])
+    assert end > output.frames.index(sounds[-1])
+
+
+def test_an_interruption_drops_the_rest_and_passes_on() -> None:
+    async def talk(queue, output: Output) -> None:
+        await queue(speech(20.0))
+        await queue(TTSStoppedFrame())
+        await output.until(lambda: len(output.of(TTSAudioRawFrame)) > 3)
+        await queue(InterruptionFrame())
+        await output.until(lambda: output.of(InterruptionFrame))
+        await asyncio.sleep(0.3)
+        await queue(speech(0.4))
+        await queue(TTSStoppedFrame())
+        await output.until(lambda: output.of(TTSStoppedFrame))
+
+    output = run(service(), talk)
+    assert len(output.of(TTSStoppedFrame)) == 1  # of the second speech only
+    assert len(output.of(TTSAudioRawFrame)) < 20 * 25
+    assert b"".join(one.audio for one in output.of(TTSAudioRawFrame)[-10:]) == speech(0.4).audio
+
+
+def test_other_frames_pass_and_without_a_face_the_sound_goes_on() -> None:
+    async def talk(queue, output: Output) -> None:
+        await queue(speech(0.2))
+        await queue(TextFrame("hello"))
+        await output.until(lambda: output.of(TextFrame))
+
+    grey = np.full((200, 200, 3), 90, np.uint8)
+    output = run(MultiTalkVideoService(portrait=grey), talk)
+    assert b"".join(frame.audio for frame in output.of(TTSAudioRawFrame)) == speech(0.2).audio
+    assert not output.of(OutputImageRawFrame)
