@@ -88,7 +88,7 @@ def test_steps_are_skipped_where_the_reference_skips_them_in_every_branch(record
                         computed[branch].append(step)
                         cache.keep(branch, torch.zeros(1))
                     wanted = row["accumulated_after_step"][step]
-                    assert cache._memories[branch].change == pytest.approx(wanted, abs=1e-4)
+                    assert cache._states[branch].change == pytest.approx(wanted, abs=1e-4)
             assert list(computed.values()) == [row["computed_steps"]] * len(BRANCHES)
             skipped = set(range(row["steps"])) - set(row["computed_steps"])
             assert sorted(skipped) == row["skipped_steps"]

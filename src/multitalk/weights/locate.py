@@ -154,7 +154,7 @@ def find_components(directory: Path, weight_set: str | None = None) -> Component
 
 @dataclass
 class _Search:
-    """What was found of a set.
+    """Result of the search for a set.
 
     Attributes:
         name: Of the set.
@@ -242,7 +242,7 @@ def _missing_shards(index: Path, name: str) -> list[str]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files that are opened of a folder, or the file itself."""
+    """The files of a folder that are opened, or the file itself."""
     if not path.is_dir():
         return [path]
     return sorted(file for kind in ("*.json", "*.safetensors") for file in path.glob(kind))
@@ -273,7 +273,7 @@ def _folder(directory: Path) -> ComponentFiles:
 
 
 def _kind(index: Path) -> Kind:
-    """What our own index says, or MultiTalk's."""
+    """The kind in `model_index.json`, MultiTalk's by default."""
     try:
         kind = json.loads(index.read_text(encoding="utf-8")).get("kind", "multitalk")
     except FileNotFoundError:

@@ -128,7 +128,7 @@ class TensorHeader:
     """Header of a tensor.
 
     Attributes:
-        dtype: Of its numbers, by safetensors' name.
+        dtype: By safetensors' name.
         shape: Its sizes.
         place: Storage and offset in the file; equal for two names of one tensor.
     """
@@ -139,7 +139,7 @@ class TensorHeader:
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 

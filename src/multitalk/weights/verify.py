@@ -25,7 +25,7 @@ class FileProblem:
 
     Attributes:
         file: `ORGANISATION/NAME/path`.
-        kind: The last one: neither the manifest nor the lock file has its hash.
+        kind: `unrecorded`: neither the manifest nor the lock file has its hash.
     """
 
     file: str

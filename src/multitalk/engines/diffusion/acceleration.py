@@ -81,11 +81,11 @@ def choose_attention(
 
     `auto` takes cuDNN's on Hopper, where it is faster than PyTorch's own choice, if it works there,
     and PyTorch's own choice elsewhere. It takes none that rounds to 8 bits, as SageAttention does,
-    nor one that depends on what else is installed: a seed means the same video on all such GPUs.
+    nor one that depends on other packages: a seed means the same video on all such GPUs.
 
     Args:
         name: The operator's setting.
-        device: That computes.
+        device: Of the network.
         capability: Of the GPU, None for a CPU.
         head_dim: Channels of a head.
         is_shared: Whether tokens are sharded over processes.
@@ -163,7 +163,7 @@ def _use_fp8_products(
 
 
 def problem_of_fp8(device: torch.device) -> str | None:
-    """Why products in float8 cannot be used on a device, or None; tried on a few numbers."""
+    """Why products in float8 cannot be used on a device, or None; tried on small tensors."""
     generator = torch.Generator().manual_seed(0)
     layer = QuantizedLinear(64, 32, storage="float8_e4m3fn")
     values = (100 * torch.randn(32, 64, generator=generator)).to(torch.float8_e4m3fn)

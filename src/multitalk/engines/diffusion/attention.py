@@ -20,7 +20,7 @@ LABEL_BASE = 10_000.0
 
 
 def rotate_pairs(states: torch.Tensor, rotary: torch.Tensor) -> torch.Tensor:
-    """Turn consecutive channel pairs, as complex numbers in float32.
+    """Rotate consecutive channel pairs, as complex numbers in float32.
 
     Args:
         states: [..., D].
@@ -40,8 +40,8 @@ def label_rotary(positions: torch.Tensor, head_dim: int) -> torch.Tensor:
 class TokenAttnProcessor:
     """Self attention with 3-D rotary, or cross attention to a (picture, text) pair.
 
-    diffusers' own processor tells picture from text by a fixed 512 text tokens; here they come
-    apart from each other.
+    diffusers' own processor splits picture from text by a fixed 512 text tokens; here they are
+    separate tensors.
     """
 
     _attention_backend = None
@@ -67,7 +67,7 @@ class TokenAttnProcessor:
             attention_mask: Always None: padding of the text is attended to, as trained.
             rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2], for self attention only.
             binding: Takes the tokens' speaker labels, where two or more speak.
-            shard: Which of the talk's tokens these are, for the binding.
+            shard: Of the talk's tokens, for the binding.
         """
         query = self._heads(attn, attn.norm_q(attn.to_q(hidden_states)))
         if encoder_hidden_states is None:
@@ -122,7 +122,7 @@ class AudioAttnProcessor:
             attn: The layer.
             hidden_states: [1, L, dim].
             audio_hidden_states: [T, K, audio_dim], all frames of the talk.
-            shard: Which of the talk's tokens these are.
+            shard: Of the talk's tokens.
             binding: Gives the tokens' speaker labels, where two or more speak.
         """
         frame_tokens = shard.num_tokens // audio_hidden_states.shape[0]

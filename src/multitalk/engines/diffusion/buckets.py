@@ -78,12 +78,12 @@ def choose_bucket(height: int, width: int, *, buckets: Buckets) -> Size:
 
 @dataclass(frozen=True)
 class BucketCrop:
-    """How a picture covers a bucket.
+    """The scaling and the crop by which a picture fills a bucket.
 
     Attributes:
-        resized: Its size before it is cut, not smaller than the bucket.
-        top: Rows cut off above.
-        left: Columns cut off at the left.
+        resized: Its size before the crop, not smaller than the bucket.
+        top: Rows cropped above.
+        left: Columns cropped at the left.
         size: The bucket.
     """
 

@@ -52,7 +52,7 @@ _UMT5_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
 class QuantizedUMT5EncoderModel(UMT5EncoderModel):
-    """UMT5 whose Linear layers hold their weights in 8 bits; saved and opened as the library does.
+    """UMT5 whose Linear layers store weights in 8 bits; saved and opened by the library.
 
     Args:
         config: With `weight_storage` and `full_precision_modules`, as `storage_options` has them.
@@ -73,7 +73,7 @@ def load_text_encoder(
     Args:
         file: `.pth`, or `.safetensors` in optimum-quanto's layout.
         torch_dtype: Of tensors that are not in 8 bits.
-        device: Where the weights go.
+        device: Of the weights.
 
     Raises:
         CheckpointMismatch: A file that does not hold the network.
@@ -160,7 +160,7 @@ def load_image_encoder(file: Path, *, device: str | torch.device = "cpu") -> CLI
 
     Args:
         file: `.pth`.
-        device: Where the weights go.
+        device: Of the weights.
 
     Raises:
         CheckpointMismatch: A file that does not hold the network.
@@ -232,7 +232,7 @@ def load_vae(
     Args:
         file: `.pth`.
         torch_dtype: Of its weights.
-        device: Where the weights go.
+        device: Of the weights.
 
     Raises:
         CheckpointMismatch: A file that does not hold the network.

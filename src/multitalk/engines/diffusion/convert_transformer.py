@@ -113,9 +113,9 @@ def load_transformer(
 
     Args:
         folder: In any of the layouts above.
-        audio: The file of the audio part, where it is not `multitalk.safetensors` in the folder.
+        audio: The file of the audio layers, where it is not `multitalk.safetensors` in the folder.
         torch_dtype: Of tensors that need not be float32.
-        device: Where the weights go, straight from the file.
+        device: Of the weights, which are copied there from the file.
 
     Raises:
         CheckpointMismatch: Missing files or tensors, unknown ones, wrong shapes, cut files.
@@ -143,7 +143,7 @@ def load_transformer_file(
             memory, or `.pth`.
         config: The `config.json` of the network.
         torch_dtype: Of tensors that are not quantised and need not be float32.
-        device: Where the weights go, straight from the file.
+        device: Of the weights, which are copied there from the file.
 
     Raises:
         CheckpointMismatch: Missing or unknown tensors, wrong shapes, a cut file.

@@ -68,6 +68,7 @@ class DiffusionEngine:
     """MultiTalk or InfiniteTalk: generates every frame from the picture, the prompt and voices."""
 
     name: ClassVar[str] = "diffusion"
+    takes_quality: ClassVar[bool] = False  # it has profiles
 
     def __init__(
         self,
@@ -185,8 +186,6 @@ class DiffusionEngine:
             pass
         seconds = time.monotonic() - started
         logger.info("warm in %.2f s, memory plan: %s", seconds, placement.plan)
-
-    takes_quality: ClassVar[bool] = False  # it has profiles
 
     @property
     def takes_footage(self) -> bool:

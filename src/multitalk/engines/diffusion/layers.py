@@ -33,14 +33,14 @@ class ModulatedNorm(nn.Module):
     def forward(
         self, states: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
-        """Give norm * (1 + scale) + shift: [1, L, dim], float32 [1, 1, dim] each -> [1, L, dim]."""
+        """Norm * (1 + scale) + shift: [1, L, dim], float32 [1, 1, dim] each -> [1, L, dim]."""
         weight, bias = 1 + scale.flatten(), shift.flatten()
         normed = functional.layer_norm(states.float(), (self.dim,), weight, bias, self.eps)
         return normed.type_as(states)
 
 
 def add_gated(states: torch.Tensor, change: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-    """Give states + change * gate: [1, L, dim] twice and float32 [1, 1, dim] -> [1, L, dim]."""
+    """Compute states + change * gate: [1, L, dim] twice and float32 [1, 1, dim] -> [1, L, dim]."""
     return torch.addcmul(states, change, gate).type_as(states)
 
 
@@ -155,10 +155,10 @@ class MultiTalkTransformerBlock(nn.Module):
         Args:
             hidden_states: Tokens [1, L, dim].
             encoder_hidden_states: Picture tokens and text tokens.
-            temb: What the timestep adds to the six modulation vectors, [1, 6, dim].
+            temb: The timestep's part of the six modulation vectors, [1, 6, dim].
             rotary_emb: 3-D rotary factors, complex64 [1, L, 1, D / 2].
             audio_hidden_states: [T, voices * audio_tokens, audio_dim].
-            shard: Which of the talk's tokens these are.
+            shard: Of the talk's tokens.
             binding: Of two or more speakers.
         """
         states = hidden_states

@@ -38,13 +38,13 @@ PARTS = {
 }
 DIFFERENCES = {".diff": "weight", ".diff_b": "bias", ".diff_m": "scale_shift_table"}
 MODULATION = (".modulation", "_modulation")  # with dots, or with kohya's underscores
-SHOWN_LEFT_OUT = 5
+SHOWN_IGNORED = 5
 
 logger = logging.getLogger(__name__)
 
 
 class LoraMismatch(ValueError):
-    """A file that does not fit the model: says everything that does not fit at once.
+    """A file that does not fit the model; lists everything that does not fit.
 
     Attributes:
         problems: One sentence each, beginning with a key of the file or a module's name.
@@ -79,15 +79,15 @@ class ModuleChange:
         return self.up * (float(self.alpha) / self.down.shape[0])
 
 
-Lora = dict[str, ModuleChange]  # by our name of the module
+Lora = dict[str, ModuleChange]  # by diffusers' name of the module
 
 
 def read_lora(file: Path, model: nn.Module) -> Lora:
-    """Read a file and find the place of everything in it.
+    """Read a file and assign its tensors to the modules of a model.
 
     Raises:
-        LoraMismatch: Unknown keys, unpaired halves, wrong shapes, nothing that has a place, a cut
-            file.
+        LoraMismatch: Unknown keys, unpaired halves, wrong shapes, no tensor for this model, a
+            damaged file.
     """
     tensors = _read(file)
     modules = {name: base_layer(module) for name, module in model.named_modules()}
@@ -97,12 +97,12 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
         for spelled in (name, to_published(name))
     }
     lora: Lora = {}
-    problems, left_out = [], []
+    problems, ignored = [], []
     for key, tensor in tensors.items():
         stem, ending = _split(key)
         name = stem if ending is None else _module_name(stem, ending, kohya)
-        if _is_left_over(name, tensor, modules):
-            left_out.append(f"{key} {list(tensor.shape)}")
+        if _is_ignored(name, tensor, modules):
+            ignored.append(f"{key} {list(tensor.shape)}")
             continue
         if ending is None or name not in modules:
             problems.append(f"{key}: unknown")
@@ -116,13 +116,15 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
         problems += _misfits(name, change, modules[name])
     if not tensors:
         problems.append(f"{file.name}: empty")
-    if left_out and not lora:
+    if ignored and not lora:
         problems.append(f"{file.name}: nothing in it has a place in this network")
     if problems:
         raise LoraMismatch(problems)
-    if left_out:
-        shown = ", ".join(left_out[:SHOWN_LEFT_OUT])
-        logger.warning("%s: %d left out, of another model: %s", file.name, len(left_out), shown)
+    if ignored:
+        shown = ", ".join(ignored[:SHOWN_IGNORED])
+        logger.warning(
+            "%s: %d tensors ignored, of another model: %s", file.name, len(ignored), shown
+        )
     return lora
 
 
@@ -199,7 +201,7 @@ class AttachedLoras:
 
 
 def base_layer(module: nn.Module) -> nn.Module:
-    """The layer itself, where the library has put an adapter around it."""
+    """The layer inside of the library's adapter, if there is one."""
     return getattr(module, "base_layer", module)
 
 
@@ -213,7 +215,7 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _split(key: str) -> tuple[str, str | None]:
-    """A key as what it changes and the ending that says how; None for an ending that is unknown."""
+    """A key without its ending, and the ending; None for an unknown ending."""
     ending = next((ending for ending in (*PARTS, *DIFFERENCES) if key.endswith(ending)), None)
     if ending is None:
         return key, None
@@ -223,7 +225,7 @@ def _split(key: str) -> tuple[str, str | None]:
     return stem, ending
 
 
-def _is_left_over(name: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
+def _is_ignored(name: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
     """Whether a key is of Wan's text-to-video model, or of a norm that only some versions have."""
     if name == "patch_embedding":  # there, it sees 16 channels of noise and no picture
         weight = modules[name].weight
@@ -236,7 +238,7 @@ def _is_left_over(name: str, tensor: torch.Tensor, modules: Mapping[str, nn.Modu
 
 
 def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:
-    """A key without its ending -> our name of the module, known or not."""
+    """A key without its ending -> diffusers' name of the module, known or not."""
     if ending == ".diff_m":  # the module is not named, but the block or head that holds it
         table = _module_name(f"{key}.modulation", "", kohya)
         return table.removesuffix("scale_shift_table").rstrip(".")

@@ -31,7 +31,7 @@ IN_A_BLOCK = re.compile(r"(?:.*\.)?blocks?\.(\d+)\.")
 
 @dataclass(frozen=True)
 class NetworkBytes:
-    """What a network takes, in bytes.
+    """Memory of a network, in bytes.
 
     Attributes:
         whole: All of its weights.
@@ -52,8 +52,8 @@ def network_bytes(
 
     Args:
         files: Of the set.
-        float_bytes: Of a number of the transformer and of UMT5: 2 on a GPU, 4 elsewhere.
-        vae_float_bytes: Of a number of the VAE.
+        float_bytes: Of an element of the transformer and of UMT5: 2 on a GPU, 4 elsewhere.
+        vae_float_bytes: Of an element of the VAE.
         loras: Files of the transformer's LoRAs.
     """
     parts = {
@@ -77,7 +77,7 @@ def network_bytes(
 
 
 def _network_bytes(paths: Iterable[Path], width: int) -> NetworkBytes:
-    """Tensors with two names count once; of several files that have a name, the last one's."""
+    """Tensors with two names count once; for a name in several files, the last file's."""
     found: dict[str, tuple[Path, TensorHeader]] = {}
     unknown = 0
     for file in (file for path in paths for file in _tensor_files(path)):

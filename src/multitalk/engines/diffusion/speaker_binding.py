@@ -1,9 +1,8 @@
 """Which token of the picture belongs to which speaker, as a rotary label (L-RoPE).
 
-The binding is read off the network's own self attention: how much does a token look at the place
-where a speaker sits in the first latent frame? The answer gives each token a position on a short
-one-dimensional axis, and each speaker's audio tokens a position near it, so that a mouth listens
-to its own voice.
+The binding follows from the network's own self attention: how much each token attends to the mask
+of a speaker in the first latent frame. That gives each token a position on a short one-dimensional
+axis, and each speaker's audio tokens a position near it, so that a mouth attends to its own voice.
 
 Dims: L tokens, n tokens of one latent frame, S speakers, H heads, D channels of a head.
 """
@@ -100,7 +99,7 @@ def label_positions(
 
 
 class SpeakerBinding:
-    """Carries a block's token labels from its self attention to its audio attention.
+    """Passes a block's token labels from its self attention to its audio attention.
 
     Attributes:
         masks: Bool [S + 1, n], background last.
@@ -121,7 +120,7 @@ class SpeakerBinding:
         Args:
             query: [1, L, H, D], after norm and rotary.
             key: [1, L, H, D], likewise.
-            shard: Which of the talk's tokens these are.
+            shard: Of the talk's tokens.
         """
         num_keys = self.masks.shape[1]
         scores = speaker_map(query, shard.first_tokens(key, num_keys), self.masks)

@@ -23,7 +23,7 @@ HEAD_MARGIN = 0.3  # of a face's width and height, around it: hair, ears and nec
 
 
 def detect_and_turn(scene: Scene) -> SceneFaces:
-    """Find faces, and set the scene upright by them; the networks that do so are not kept."""
+    """Find faces, and rotate the scene upright; the detector is loaded for each call."""
     with FaceDetector() as detector:
         return find_scene_faces(scene, detector)
 
@@ -39,19 +39,19 @@ def out_of_sight_error(scene: Scene, speaker: int) -> NoFaceFound:
 def place_speakers(
     scene: Scene, look: FaceFinder
 ) -> tuple[Scene, list[Box] | None, tuple[Notice, ...]]:
-    """Set the picture upright, and say where each speaker is.
+    """Rotate the picture upright, and place each speaker.
 
-    That is the caller's box, or else a face, from left to right.
+    A speaker's place is the caller's box, or else a face, from left to right.
 
     Returns:
         The scene to render; boxes in pixels of its portrait, or None for equal strips: one person
-        speaks, or there are no boxes and not enough faces; and what the caller should know.
+        speaks, or there are no boxes and not enough faces; and notices for the caller.
 
     Raises:
         NoFaceFound: Some speakers have boxes, and for another there is no face.
     """
     height, width = scene.portrait.shape[:2]
-    scene, found, turned = _seen(scene, look)
+    scene, found, turned = _scene_faces(scene, look)
     speakers, notices = scene.speakers, [*turned]
     if len(speakers) == 1:
         return scene, None, turned
@@ -72,8 +72,8 @@ def place_speakers(
     return scene, boxes, tuple(notices)
 
 
-def _seen(scene: Scene, look: FaceFinder) -> SceneFaces:
-    """What a look at a scene tells; a video whose speakers are placed already needs none."""
+def _scene_faces(scene: Scene, look: FaceFinder) -> SceneFaces:
+    """The scene's faces; a video whose speakers have boxes needs none."""
     alone = len(scene.speakers) == 1
     placed = alone or all(speaker.box is not None for speaker in scene.speakers)
     return (

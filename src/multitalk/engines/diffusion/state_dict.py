@@ -48,8 +48,8 @@ class StoredTensor:
     """A parameter in a file.
 
     Attributes:
-        file: It is in.
-        key: Its name there.
+        file: Of the tensor.
+        key: Its name in the file.
         values: Mapped from the file.
     """
 
@@ -63,14 +63,14 @@ class StoredTensor:
         return tuple(self.values.shape)
 
 
-StoredTensors = dict[str, StoredTensor]  # by the name of our parameter
+StoredTensors = dict[str, StoredTensor]  # by the name of the parameter
 
 
 def open_tensors(files: Iterable[Path], name_of: Callable[[str], str | None]) -> StoredTensors:
     """Map files into memory.
 
     Args:
-        files: Of a later one, the tensors stand over those of an earlier one.
+        files: Tensors of a later one replace those of an earlier one.
         name_of: From a key of a file to the name of the parameter; None for an unused one.
 
     Raises:
@@ -94,19 +94,19 @@ def open_tensors(files: Iterable[Path], name_of: Callable[[str], str | None]) ->
 
 
 def check_readable(files: Iterable[Path]) -> None:
-    """Make sure that files are whole, before a library opens them whose errors do not name them.
+    """Check that files are whole, before a library opens them whose errors do not name them.
 
     Raises:
-        CheckpointMismatch: Names all that are not.
+        CheckpointMismatch: Lists the files that are not.
     """
     open_tensors(files, lambda _: None)
 
 
 def require(stored: StoredTensors, names: Iterable[str]) -> None:
-    """Make sure of the tensors that tell a network's sizes.
+    """Check for the tensors from which a network's sizes are derived.
 
     Raises:
-        CheckpointMismatch: Names all that are missing.
+        CheckpointMismatch: Lists the missing ones.
     """
     missing = [name for name in names if name not in stored]
     if missing:
@@ -121,13 +121,13 @@ def fill(
     device: str | torch.device,
     tied: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Put tensors into a network that was made without values; integers keep their dtype.
+    """Load tensors into a network on the meta device; integers keep their dtype.
 
     Args:
-        network: On the meta device but for its buffers; all of it is on `device` afterwards.
+        network: On the meta device except its buffers; on `device` afterwards.
         stored: Is emptied, so that files are closed one after another.
         dtype_of: From the name of a parameter to its dtype.
-        device: Where the values go.
+        device: Of the loaded network.
         tied: Further names of parameters that files have once, by those names.
 
     Raises:
@@ -146,7 +146,7 @@ def fill(
 
 
 def translate(name: str, table: Mapping[str, str]) -> str:
-    """A name of a module or parameter by the first line of a table that begins it, or unchanged."""
+    """Replace the first prefix of a module's or parameter's name that is in a table."""
     for old, new in table.items():
         if name == old or name.startswith(f"{old}."):
             return new + name[len(old) :]
@@ -178,7 +178,7 @@ def _map_file(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _map_safetensors(file: Path) -> dict[str, torch.Tensor]:
-    """Mapped so that the kernel reserves nothing for what might be written.
+    """Map a file without reserving memory for writes.
 
     The library's own mapping of a file that is larger than the machine's memory is refused.
     """

@@ -28,7 +28,7 @@ WARM_UP_STEPS = 5  # always computed: the picture is decided in them
 
 
 @dataclass
-class _Memory:
+class _BranchState:
     """State of one branch from step to step."""
 
     steps: int = 0
@@ -49,11 +49,11 @@ class StepCache:
         """
         self._threshold = threshold
         self._coefficients = coefficients
-        self._memories: dict[Branch, _Memory] = {}
+        self._states: dict[Branch, _BranchState] = {}
 
     def reset(self) -> None:
         """Clear the cache for a new segment."""
-        self._memories.clear()
+        self._states.clear()
 
     def recall(self, branch: Branch, modulation: Tensor) -> Tensor | None:
         """Decide whether the next step of a branch is skipped. To be called once a step.
@@ -66,23 +66,23 @@ class StepCache:
             The blocks' contribution to add, or None if they have to be computed; `keep` then takes
             the new one.
         """
-        memory = self._memories.setdefault(branch, _Memory())
-        previous, memory.modulation = memory.modulation, modulation
-        memory.steps += 1
-        if memory.steps <= WARM_UP_STEPS or previous is None or self._threshold <= 0:
+        state = self._states.setdefault(branch, _BranchState())
+        previous, state.modulation = state.modulation, modulation
+        state.steps += 1
+        if state.steps <= WARM_UP_STEPS or previous is None or self._threshold <= 0:
             return None
-        memory.change += self._estimate(relative_change(previous, modulation))
-        if memory.change >= self._threshold:
-            memory.change = 0.0
+        state.change += self._estimate(relative_change(previous, modulation))
+        if state.change >= self._threshold:
+            state.change = 0.0
             return None
-        return memory.contribution
+        return state.contribution
 
     def keep(self, branch: Branch, contribution: Tensor) -> None:
-        """Remember what the blocks added to a branch's tokens."""
-        self._memories[branch].contribution = contribution
+        """Store the blocks' contribution to a branch's tokens."""
+        self._states[branch].contribution = contribution
 
     def runner(self, branch: Branch) -> BlocksRunner:
-        """What the transformer calls in place of its blocks, for one branch."""
+        """A `blocks_runner` of the transformer for one branch."""
 
         def run(modulation: Tensor, tokens: Tensor, blocks: Callable[[Tensor], Tensor]) -> Tensor:
             contribution = self.recall(branch, modulation)

@@ -22,7 +22,7 @@ PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257
 
 @dataclass(frozen=True)
 class Voices:
-    """Who speaks, and where.
+    """The speakers' features and masks.
 
     Attributes:
         tracks: Speech features of each speaker, R rows [L, C]; R may differ.

@@ -42,7 +42,7 @@ BlocksRunner = Callable[[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], to
 
 @dataclass
 class Conditioning:
-    """What a branch's forwards share, because it does not depend on the timestep.
+    """Conditions of a branch that do not depend on the timestep.
 
     Give a new one to the first forward of a chunk and branch, which fills it, and the same one to
     that branch's further steps.

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 def use_channels_last(vae: AutoencoderKLWan) -> None:
-    """Keep the channels of a pixel together in all convolutions, as GPUs' 16-bit kernels have them.
+    """Store the weights of all convolutions in channels-last order, as GPUs' 16-bit kernels need.
 
-    What goes through a convolution takes its weight's order, so that no kernel has to change it.
+    Activations take the order of a convolution's weight, so that no kernel converts it.
     """
     for parameter in vae.parameters():
         if parameter.dim() == 5:
@@ -47,7 +47,7 @@ class VaeCodec:
         Args:
             vae: On its device.
             device: The same.
-            in_tiles: Whether to work in tiles from the start; else at once while that fits.
+            in_tiles: Whether to work in tiles from the start; else in whole frames while that fits.
             group: The processes that share the talk; None for this one alone.
         """
         self._vae = vae
@@ -106,6 +106,6 @@ class VaeCodec:
         return decoded[0].float().clamp(-1, 1)
 
     def _has_strips(self, images: Tensor, latent_size: int) -> bool:
-        """Whether others compute strips of images, and there is one for each of them."""
+        """Whether images are computed in strips, at least one latent wide in each process."""
         longer = max(images.shape[-2:])
         return 1 < self._group.world_size <= longer // latent_size
