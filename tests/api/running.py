@@ -87,7 +87,7 @@ def running(
         ) as server:
             server.clock = clock or time.time
             webhooks = Webhooks(
-                server, metrics, post or public_poster(settings), ticks=clock or time.monotonic
+                server, metrics, post or public_poster(settings), monotonic=clock or time.monotonic
             )
             async with contextlib.AsyncExitStack() as stack:
                 if works:

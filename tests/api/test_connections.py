@@ -94,7 +94,7 @@ def code(answer):
 
 def passes(server, seconds):
     async def pass_by():
-        server.connections.look(seconds)
+        server.connections.check(seconds)
 
     server.do(pass_by())
 
@@ -262,7 +262,7 @@ def test_refused_connections_that_stay_open_give_way_to_new_ones(served, caplog)
 
 def test_slow_connections_give_way_to_new_ones_and_the_log_says_so_once(served, caplog):
     caplog.set_level(logging.WARNING)
-    served.connections._said_at = -1e9
+    served.connections._logged_at = -1e9
     with ExitStack() as stack:
         slow = [
             stack.enter_context(connected(served, GET + b"X: a"))
@@ -298,8 +298,8 @@ def test_those_with_a_key_keep_their_connections_among_many_without(served):
 class Held:
     """A connection, as a server's others see it."""
 
-    def __init__(self, *, is_authenticated=False, is_waiting=True):
-        self.is_authenticated, self.is_waiting, self.gone = is_authenticated, is_waiting, False
+    def __init__(self, *, is_authenticated=False, is_idle=True):
+        self.is_authenticated, self.is_idle, self.gone = is_authenticated, is_idle, False
 
     def evict(self):
         self.gone = True
@@ -310,18 +310,18 @@ class Held:
 
 def test_connections_that_are_answered_yield_last_and_all_of_them_are_bounded():
     connections = Connections(max_unauthenticated=3, max_connections=5)
-    answered, first, second = Held(is_waiting=False), Held(), Held()
+    answered, first, second = Held(is_idle=False), Held(), Held()
     assert all(connections.enter(one) for one in (answered, first, second))
-    assert connections.enter(Held(is_waiting=False))
+    assert connections.enter(Held(is_idle=False))
     assert (answered.gone, first.gone, second.gone) == (False, True, False)
-    assert connections.enter(Held(is_waiting=False))
-    assert connections.enter(Held(is_waiting=False))
+    assert connections.enter(Held(is_idle=False))
+    assert connections.enter(Held(is_idle=False))
     assert (answered.gone, second.gone) == (True, True)
     known = Connections(max_unauthenticated=3, max_connections=5)
-    held = [Held(is_authenticated=True, is_waiting=False) for _ in range(5)]
+    held = [Held(is_authenticated=True, is_idle=False) for _ in range(5)]
     assert all(known.enter(one) for one in held)
     assert not known.enter(Held())
-    held[2].is_waiting = True
+    held[2].is_idle = True
     assert known.enter(Held())
     assert [one.gone for one in held] == [False, False, True, False, False]
 

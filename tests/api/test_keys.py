@@ -57,14 +57,14 @@ def test_revoking_the_last_key_opens_nothing(path):
     ring = KeyRing(path)
     key, _ = ring.add("only")
     ring.revoke(key.id)
-    assert ring.listed() == []
+    assert ring.records() == []
     assert ring.is_in_use()
 
 
 def test_keys_that_are_made_at_once_are_all_kept(path):
     with ThreadPoolExecutor(4) as threads:
         made = list(threads.map(lambda number: KeyRing(path).add(str(number)), range(12)))
-    assert {key.id for key, _ in made} == {key.id for key in KeyRing(path).listed()}
+    assert {key.id for key, _ in made} == {key.id for key in KeyRing(path).records()}
 
 
 def test_the_command_makes_lists_and_revokes(tmp_path):
@@ -77,7 +77,7 @@ def test_the_command_makes_lists_and_revokes(tmp_path):
 
     token = keys("add", "phone").stdout.strip()
     ring = KeyRing(tmp_path / "keys.json")
-    (key,) = ring.listed()
+    (key,) = ring.records()
     assert ring.owner(token) == key.id
     assert "phone" in keys("list").stdout
     assert token not in keys("list").stdout

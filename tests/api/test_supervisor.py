@@ -56,7 +56,7 @@ def test_a_hurried_worker_is_asked_once_more_and_then_killed(
 ):
     forced, buried = asyncio.Event(), []
 
-    async def bury(worker_id):
+    async def on_exit(worker_id):
         buried.append(worker_id)
 
     async def appears(name):
@@ -68,7 +68,7 @@ def test_a_hurried_worker_is_asked_once_more_and_then_killed(
         supervisor = Supervisor(
             [sys.executable, "-c", STUBBORN, str(tmp_path), str(gives_up_at)],
             1,
-            bury=bury,
+            on_exit=on_exit,
             running=running,
             forced=forced,
             drain_seconds=PATIENCE_SECONDS,
@@ -94,7 +94,9 @@ def test_the_job_of_a_worker_that_was_killed_does_not_wait_for_its_lease(tmp_pat
 
     async def done(queue):
         job = await queue.submit(Submission(input={}))
-        async with Supervisor([sys.executable, "-c", WORKER, url], 1, bury=queue.mark_worker_dead):
+        async with Supervisor(
+            [sys.executable, "-c", WORKER, url], 1, on_exit=queue.mark_worker_dead
+        ):
             while not job.is_final:
                 job = await queue.wait_for_change(
                     job.id, seen=job.version, timeout=PATIENCE_SECONDS

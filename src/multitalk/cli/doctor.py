@@ -279,7 +279,7 @@ def find_server(settings: Settings) -> Finding:
         return Finding("server", None, "not installed: pip install '.[serve]'")
     place = settings.server_directory
     try:
-        keys = len(open_keys(place).listed())
+        keys = len(open_keys(place).records())
     except (OSError, ValueError, TypeError) as error:
         return Finding("server", False, f"the keys in {place} cannot be read: {error}")
     if not place.is_dir():

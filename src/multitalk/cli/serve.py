@@ -272,7 +272,7 @@ def list_keys(data: DataOption = None) -> None:
     """List keys: id, when made, name."""
     with _answering_keys():
         place = _directory(data, Settings.from_env())
-        listed = open_keys(place).listed()
+        listed = open_keys(place).records()
         for key in listed:
             typer.echo(f"{key.id}  {key.created}  {_printable(key.name)}")
         if not listed:

@@ -1,4 +1,4 @@
-"""The application: routes behind the gate, every failure one object."""
+"""The application: its routes and middleware, and the response to each kind of error."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -41,10 +41,10 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     """The application.
 
     Args:
-        config: What the operator decided.
-        keys: Who may ask.
-        opening: Opens the server in the event loop that will answer, and closes it at the end.
-        metrics: Where requests are counted.
+        config: Of the server.
+        keys: API keys.
+        opening: Opens the server in the event loop, and closes it at the end.
+        metrics: Counts requests.
     """
 
     @asynccontextmanager
@@ -66,11 +66,11 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         app.include_router(router)
     app.include_router(live.router)
     pages.mount_page(app)
-    app.add_exception_handler(MultiTalkError, _told)
-    app.add_exception_handler(HTTPException, _unrouted)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(OSError, _refused)
-    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(MultiTalkError, _package_error)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(RequestValidationError, _invalid_parameters)
+    app.add_exception_handler(OSError, _disk_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _crashed)
     app.add_middleware(
         AuthMiddleware,
@@ -90,45 +90,45 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     return app
 
 
-def _answered(request: Request, error: MultiTalkError, **more: Any) -> Response:
+def _respond(request: Request, error: MultiTalkError, **more: Any) -> Response:
     locale = locale_of(request.headers.get("accept-language", ""))
     return error_response(error, locale, path=request.scope["path"], **more)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _package_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, MultiTalkError):
         raise error
-    return _answered(request, error)
+    return _respond(request, error)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid_parameters(request: Request, error: Exception) -> Response:
     """Parameters that FastAPI refuses: pydantic's errors as the package's."""
     if not isinstance(error, RequestValidationError):
         raise error
     found: list[Any] = [{**item, "loc": item["loc"][1:]} for item in error.errors()]  # no "query"
-    return _answered(request, one_error(found, known_fields=lambda _: ()))
+    return _respond(request, one_error(found, known_fields=lambda _: ()))
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """A disk that takes nothing; whatever else the system refuses is a crash."""
+async def _disk_error(request: Request, error: Exception) -> Response:
+    """A full or failing disk; another OSError is a crash."""
     if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
         raise error
-    return _answered(request, server_disk_error(error))
+    return _respond(request, server_disk_error(error))
 
 
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """No such route, or not by this method: the framework's status, our body."""
+async def _no_route(request: Request, error: Exception) -> Response:
+    """No such route or method: the framework's status, the package's body."""
     if not isinstance(error, HTTPException):
         raise error
-    nothing = NotFound("address_not_found")
-    return _answered(request, nothing, status=error.status_code, headers=error.headers)
+    error_of_route = NotFound("address_not_found")
+    return _respond(request, error_of_route, status=error.status_code, headers=error.headers)
 
 
-async def _left(request: Request, _: Exception) -> Response:
-    """The client went before it had sent all: nobody reads this."""
-    return _answered(request, InvalidRequest("body_cut"))
+async def _disconnected(request: Request, _: Exception) -> Response:
+    """The client disconnected before the end of its body; nobody reads this."""
+    return _respond(request, InvalidRequest("body_cut"))
 
 
 async def _crashed(request: Request, _: Exception) -> Response:
-    """A crash: the framework logs its traceback, the caller learns only that it was one."""
-    return _answered(request, InternalError("server_crashed"))
+    """A crash: the framework logs its traceback, the client does not see it."""
+    return _respond(request, InternalError("server_crashed"))

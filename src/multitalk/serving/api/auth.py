@@ -1,9 +1,9 @@
-"""Who may ask: the check that stands before every route.
+"""Authentication: the middleware that admits requests before any route.
 
 With keys, a request needs one. Without any, the server is for this machine only: the connection has
 to come from it, whatever the request says of itself. Then pages of other sites, which the same
-person's browser may show, must not use it either. So the request must name this machine as its host
-(a page that rebinds its own name to 127.0.0.1 names itself), and must not come from another origin.
+person's browser may show, must not use it either: the request must name this machine as its host
+(against DNS rebinding), and must not come from another origin.
 
 Whether there are keys is decided at the start and then only towards more safety: a key that is made
 later closes the server, a file of keys that is lost later opens nothing.
@@ -23,36 +23,36 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.responses import error_response, locale_of
 
-# What a browser asks for before anybody could type a key, and what needs none.
+# Requested by a browser before a key can be entered.
 OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
 # The first part of a path.
 API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
 # Subprotocols of a WebSocket (RFC 6455, 11.3.4): this server's, and a key in a name of its own.
 LIVE_PROTOCOL = "multitalk.live.v1"
 KEY_PROTOCOL = "multitalk.key."
-SIGNED_PREFIX = "/videos/"  # a signed link is as good as a key there; the route looks
+SIGNED_PREFIX = "/videos/"  # the route accepts a signed URL in place of a key
 
 
 def is_loopback_peer(client: tuple[str, int] | None) -> bool:
-    """Whether the other end of a connection is this machine's own."""
+    """Whether a connection comes from this machine."""
     if client is None:
         return False
     try:
         address = ipaddress.ip_address(client[0].partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)  # of an IPv6 address that stands for an IPv4 one
+    mapped = getattr(address, "ipv4_mapped", None)  # the IPv4 address in an IPv6 one
     return (mapped or address).is_loopback
 
 
 class AuthMiddleware:
-    """ASGI middleware: lets through who may ask, and says who it is.
+    """ASGI middleware: admits requests with a valid key, and notes its owner.
 
     Args:
-        app: What is behind it; finds the key's id as `state.owner`.
+        app: The application; it finds the key's id in `state.owner`.
         keys: Who may ask.
-        base_url: How the server is reached from outside, if that was said.
-        cors_origins: Pages of other origins that may ask.
+        base_url: Of the server from outside, if configured.
+        cors_origins: Other origins whose pages may use the server.
         metrics: Counts requests.
     """
 
@@ -74,7 +74,7 @@ class AuthMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request, or pass it on."""
         if scope["type"] == "websocket":
             await self._open_websocket(scope, receive, send)
             return
@@ -83,7 +83,7 @@ class AuthMiddleware:
             return
         began, status = time.perf_counter(), 500
 
-        async def watched(message: Message) -> None:
+        async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -94,9 +94,9 @@ class AuthMiddleware:
             scope.setdefault("state", {})["owner"] = self._admit(scope, headers)
         except MultiTalkError as error:
             locale = locale_of(headers.get("accept-language", ""))
-            await error_response(error, locale, path=scope["path"])(scope, receive, watched)
+            await error_response(error, locale, path=scope["path"])(scope, receive, send_counted)
         else:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_counted)
         finally:
             route = scope.get("route")
             self._metrics.request(
@@ -128,11 +128,11 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     def _admit(self, scope: Scope, headers: Headers) -> str | None:
-        """Id of the caller's key, empty where none is needed; None: only what is open, or signed.
+        """Id of the caller's key, empty where none is needed; None: a public path or signed URL.
 
         Raises:
-            Unauthorized: A key is needed, and this is none.
-            Forbidden: Another machine asks, or another site's page.
+            Unauthorized: A key is needed, and is missing or unknown.
+            Forbidden: The request comes from another machine or another site.
             ServerUnavailable: The keys cannot be read.
         """
         path: str = scope["path"]

@@ -25,25 +25,24 @@ _ORIGIN = re.compile(
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """One server.
+    """The configuration of one server.
 
     Attributes:
-        data: Directory of the server's own: keys, secret, ledger, uploads.
-        host: Address that is listened at.
-        base_url: How the server is reached from outside, without a slash at its end; told from
-            each request where it is None.
-        cors_origins: Pages of other addresses that may use the server.
+        data: The server's directory: keys, secret, database, uploads.
+        host: Address to listen on.
+        base_url: Of the server from outside, without a trailing slash; None: from each request.
+        cors_origins: Other origins whose pages may use the server.
         trusted_proxies: Addresses and networks of proxies whose `X-Forwarded-For` and
-            `X-Forwarded-Proto` are believed.
+            `X-Forwarded-Proto` are trusted.
         rate_factor: Multiplies RunPod's rate limits; 0 switches them off.
-        retention_seconds: How long a job is remembered after its end.
+        retention_seconds: How long a job is kept after its end.
         upload_seconds: How long an upload is kept.
-        max_run_bytes: Body of `/run`.
-        max_runsync_bytes: Body of `/runsync`, and its answer.
-        max_upload_bytes: One upload.
-        quota_bytes: What one key may have stored in uploads, jobs and videos; None: no limit.
+        max_run_bytes: Of a body of `/run`.
+        max_runsync_bytes: Of a body of `/runsync`, and of its answer.
+        max_upload_bytes: Of one upload.
+        quota_bytes: For uploads, jobs and videos of one key; None: no limit.
         price_per_hour: Of a worker, in the operator's currency; None: unknown.
-        currency: Its name.
+        currency: Of the price.
         live_sessions: How many live sessions there may be; None: what the processor carries.
     """
 
@@ -66,12 +65,12 @@ class ServeConfig:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        told = None if self.base_url is None else urlsplit(self.base_url).hostname
-        return self.host in LOOPBACK and (self.base_url is None or told in LOOPBACK)
+        public = None if self.base_url is None else urlsplit(self.base_url).hostname
+        return self.host in LOOPBACK and (self.base_url is None or public in LOOPBACK)
 
 
 def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
-    """Refuse addresses that are none, and to be open to other machines without a key.
+    """Refuse malformed addresses, and a server that others can reach without a key.
 
     Raises:
         InvalidRequest: Of `--base-url`, `--cors-origin`, `--trusted-proxy` or `--host`.
@@ -86,20 +85,20 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
     for origin in config.cors_origins:
         if not _is_origin(origin):
             raise _refused("cors_origin_refused", "--cors-origin", origin)
-        if (sent := _as_browsers_send(origin)) != origin:
+        if (spelled := _as_browsers_send(origin)) != origin:
             raise InvalidRequest(
-                "cors_origin_spelled", field="--cors-origin", value=origin, near=sent
+                "cors_origin_spelled", field="--cors-origin", value=origin, near=spelled
             )
     if keys.is_in_use():
         return
-    place = shlex.quote(str(config.data))
+    directory = shlex.quote(str(config.data))
     if config.host not in LOOPBACK:
         raise InvalidRequest(
-            "public_without_key", field="--host", host=config.host, directory=place
+            "public_without_key", field="--host", host=config.host, directory=directory
         )
     if not config.is_loopback:
         raise InvalidRequest(
-            "public_without_key", field="--base-url", host=config.base_url, directory=place
+            "public_without_key", field="--base-url", host=config.base_url, directory=directory
         )
 
 
@@ -120,7 +119,7 @@ def _is_origin(text: str) -> bool:
 
 
 def _as_browsers_send(origin: str) -> str:
-    """The same origin as a browser's `Origin` header has it."""
+    """An origin as a browser's `Origin` header spells it."""
     parts = urlsplit(origin)
     host = parts.hostname or ""
     if ":" in host:

@@ -12,20 +12,20 @@ from multitalk.paths import PRIVATE_MARK
 
 KEYS_FILE, SECRET_FILE, DATABASE_FILE, UPLOADS = "keys.json", "secret", "ledger.db", "uploads"
 QUEUE_FILE, LOCK_FILE = "queue.db", "lock"
-# Where earlier versions had it, below the directory that the command was started in.
-FORMER = (Path("multitalk-data"), Path("out", "serve"))
+# Of earlier versions, below the working directory.
+FORMER_DIRECTORIES = (Path("multitalk-data"), Path("out", "serve"))
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
-OTHERS = 0o077  # what group and world may do
+OTHERS_MASK = 0o077  # rights of group and world
 
 
 def former_directories(used: Path) -> list[Path]:
-    """Directories of earlier versions that have keys or jobs and are not the one in use."""
+    """Directories of earlier versions with keys or jobs, other than the one in use."""
     return [
-        place
-        for place in FORMER
-        if any((place / name).exists() for name in (KEYS_FILE, QUEUE_FILE))
-        and place.resolve() != used.resolve()
+        directory
+        for directory in FORMER_DIRECTORIES
+        if any((directory / name).exists() for name in (KEYS_FILE, QUEUE_FILE))
+        and directory.resolve() != used.resolve()
     ]
 
 
@@ -36,16 +36,16 @@ def is_in_use(data: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # no server was ever here
+    except OSError:  # no server has used it
         return False
     return False
 
 
 def make_data_directory(data: Path) -> None:
-    """Make a server's directory if it is not there.
+    """Make a server's directory if it does not exist.
 
     Raises:
-        InvalidRequest: It is no directory, or cannot be written.
+        InvalidRequest: It is not a directory, or cannot be written.
     """
     try:
         make_private_directory(data)
@@ -59,10 +59,10 @@ def make_data_directory(data: Path) -> None:
 
 @contextmanager
 def lock_data_directory(data: Path) -> Iterator[None]:
-    """Make a directory if it is not there, and keep other servers off it.
+    """Lock a server's directory, which is made if it does not exist.
 
     Raises:
-        InvalidRequest: Another one has it, or it cannot be written.
+        InvalidRequest: Another server uses it, or it cannot be written.
     """
     make_data_directory(data)
     with (data / LOCK_FILE).open("r+") as file:
@@ -75,13 +75,13 @@ def lock_data_directory(data: Path) -> Iterator[None]:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory of ours where there is none.
+    """Make a private directory if it does not exist.
 
-    One that was there before is made private while it is empty. Later it is left as it is, for it
-    may be shared on purpose, or be a directory such as /tmp; what is in it is private by itself.
+    An existing one is made private only while it is empty: it may be shared on purpose, or be a
+    directory such as /tmp. The files in it are private themselves.
 
     Raises:
-        OSError: It is no directory, or cannot be made.
+        OSError: It is not a directory, or cannot be made.
     """
     path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     state = path.stat()
@@ -90,20 +90,24 @@ def make_private_directory(path: Path) -> None:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether others than its owner may do something with a file or directory."""
-    return bool(path.stat().st_mode & OTHERS)
+    """Whether group or world have any access to a file or directory."""
+    return bool(path.stat().st_mode & OTHERS_MASK)
 
 
 def make_private_file(path: Path) -> None:
-    """Make a file where there is none; take one of ours back from others.
+    """Make a private file, or make the owner's existing one private.
 
     Raises:
-        OSError: It is no file, or cannot be made.
+        OSError: It is not a file, or cannot be made.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE)
     try:
         state = os.fstat(descriptor)
-        if state.st_mode & OTHERS and state.st_uid == os.geteuid() and stat.S_ISREG(state.st_mode):
+        if (
+            state.st_mode & OTHERS_MASK
+            and state.st_uid == os.geteuid()
+            and stat.S_ISREG(state.st_mode)
+        ):
             os.fchmod(descriptor, FILE_MODE)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What the server itself must remember over a restart: in a small SQLite file beside the queue."""
+"""The server's SQLite database: uploads, pending webhooks, streams, past talks; not the queue."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import Any
 from multitalk.errors import QueueUnavailable
 from multitalk.serving.api.data_directory import make_private_directory, make_private_file
 
-MAX_PACES = 1000  # finished talks that are remembered for estimates
+MAX_TALK_TIMES = 1000  # finished talks that are remembered for estimates
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS uploads (
@@ -46,12 +46,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class PendingWebhook:
-    """A webhook that is still to be delivered.
+    """A webhook to be delivered.
 
     Attributes:
-        job_id: Whose end it tells.
-        base_url: How the job's sender reached this server.
-        tries: That failed.
+        job_id: Whose end it reports.
+        base_url: By which the job's sender reached this server.
+        tries: Failed ones.
         due: When to try next, in seconds since 1970.
     """
 
@@ -62,46 +62,50 @@ class PendingWebhook:
 
 
 class Database:
-    """The file. One server process writes it; every call takes well under a millisecond.
+    """The database. One server process writes it; every call takes less than a millisecond.
 
     Args:
-        path: Of the file, which is made where there is none.
+        path: Of the file; made if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
-        with _told():
+        with _translate_errors():
             make_private_directory(path.parent)
             make_private_file(path)
-            self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                self._file.execute("PRAGMA journal_mode=WAL")
-                self._file.execute("PRAGMA synchronous=NORMAL")  # survives a kill of the process
-                self._file.execute("PRAGMA busy_timeout=5000")
-                self._file.execute("PRAGMA secure_delete=ON")  # zeros for names and addresses
-                self._file.executescript(_SCHEMA)
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute(
+                    "PRAGMA synchronous=NORMAL"
+                )  # survives a kill of the process
+                self._connection.execute("PRAGMA busy_timeout=5000")
+                self._connection.execute(
+                    "PRAGMA secure_delete=ON"
+                )  # overwrites deleted names and addresses
+                self._connection.executescript(_SCHEMA)
             except BaseException:
-                self._file.close()
+                self._connection.close()
                 raise
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the database."""
+        self._connection.close()
 
     def erase(self) -> None:
-        """Empty the log, in which what was forgotten is still to be read."""
+        """Truncate the write-ahead log, from which deleted rows could be read."""
         self._rows("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     # Uploads --------------------------------------------------------------------------------------
 
     def add_upload(self, upload: Upload) -> None:
-        """Remember an upload."""
+        """Record an upload."""
         self._write(
             "INSERT INTO uploads VALUES (?, ?, ?, ?)",
             (upload.id, upload.owner, upload.file, upload.expires),
         )
 
     def upload(self, upload_id: str) -> Upload | None:
-        """An upload, or None where it is not known (any more)."""
+        """An upload, or None."""
         row = self._row("SELECT * FROM uploads WHERE id = ?", (upload_id,))
         return Upload(*row) if row else None
 
@@ -111,67 +115,67 @@ class Database:
         return [Upload(*row) for row in rows]
 
     def expired_uploads(self, now: float) -> list[Upload]:
-        """Uploads whose time is over."""
+        """Uploads that have expired."""
         rows = self._rows("SELECT * FROM uploads WHERE expires <= ?", (now,))
         return [Upload(*row) for row in rows]
 
     def forget_upload(self, upload_id: str) -> None:
-        """Forget an upload."""
+        """Delete the record of an upload."""
         self._write("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
     # Webhooks -------------------------------------------------------------------------------------
 
     def expect_webhook(self, job_id: str, base_url: str, *, now: float) -> None:
-        """Remember, before a job is sent, that its end is to be told."""
+        """Record a webhook before its job is submitted."""
         self.keep_webhook(PendingWebhook(job_id, base_url, tries=0, due=now))
 
     def keep_webhook(self, webhook: PendingWebhook) -> None:
-        """Remember a webhook as it is."""
+        """Record a webhook."""
         self._write(
             "INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?, ?)",
             (webhook.job_id, webhook.base_url, webhook.tries, webhook.due),
         )
 
     def pending_webhook(self, job_id: str) -> PendingWebhook | None:
-        """The webhook of a job, unless it has none, or none any more."""
+        """The pending webhook of a job, if any."""
         row = self._row("SELECT * FROM webhooks WHERE job_id = ?", (job_id,))
         return PendingWebhook(*row) if row else None
 
     def pending_webhooks(self, now: float) -> list[PendingWebhook]:
-        """Webhooks that are due, if their jobs have ended."""
+        """Webhooks that are due once their jobs have ended."""
         rows = self._rows("SELECT * FROM webhooks WHERE due <= ? ORDER BY due", (now,))
         return [PendingWebhook(*row) for row in rows]
 
     def postpone_webhook(self, job_id: str, *, due: float) -> None:
-        """Note a try that failed, and when the next one is."""
+        """Record a failed try, and when the next one is due."""
         self._write(
             "UPDATE webhooks SET tries = tries + 1, due = ? WHERE job_id = ?", (due, job_id)
         )
 
     def forget_webhook(self, job_id: str) -> None:
-        """Forget a webhook: it is delivered, or given up."""
+        """Delete a webhook that is delivered or given up."""
         self._write("DELETE FROM webhooks WHERE job_id = ?", (job_id,))
 
     # Streams --------------------------------------------------------------------------------------
 
-    def handed_out(self, job_id: str) -> int:
-        """Number of the last fragment that `/stream` has handed out; 0 where it was none."""
+    def returned_fragments(self, job_id: str) -> int:
+        """Number of the last fragment that `/stream` has returned; 0: none."""
         row = self._row("SELECT number FROM handed_out WHERE job_id = ?", (job_id,))
         return int(row[0]) if row else 0
 
-    def hand_out(self, job_id: str, number: int) -> None:
-        """Note that all fragments up to a number are handed out."""
+    def set_returned_fragments(self, job_id: str, number: int) -> None:
+        """Record that all fragments up to a number are returned."""
         self._write("INSERT OR REPLACE INTO handed_out VALUES (?, ?)", (job_id, number))
 
     def streams(self) -> list[str]:
-        """Jobs of which fragments were handed out."""
+        """Jobs of which fragments were returned."""
         return [str(row[0]) for row in self._rows("SELECT job_id FROM handed_out", ())]
 
     def forget_stream(self, job_id: str) -> None:
-        """Forget what was handed out of a job."""
+        """Delete the record of a job's stream."""
         self._write("DELETE FROM handed_out WHERE job_id = ?", (job_id,))
 
-    # Paces ----------------------------------------------------------------------------------------
+    # Past talks -----------------------------------------------------------------------------------
 
     def add_talk_time(
         self,
@@ -182,20 +186,20 @@ class Database:
         talk_seconds: float,
         execution_seconds: float,
     ) -> None:
-        """Remember how long a talk took; once for each job."""
+        """Record how long a talk took; once for each job."""
         self._write(
             "INSERT OR IGNORE INTO talk_paces VALUES (?, ?, ?, ?, ?)",
             (job_id, engine, quality, talk_seconds, execution_seconds),
         )
         self._write(
             "DELETE FROM talk_paces WHERE rowid <= (SELECT max(rowid) FROM talk_paces) - ?",
-            (MAX_PACES,),
+            (MAX_TALK_TIMES,),
         )
 
     def talk_times(
         self, engine: str, *, quality: str | None = None, limit: int
     ) -> list[tuple[float, float]]:
-        """Seconds of talk and seconds of work of an engine's last talks, of a quality or of all."""
+        """(Seconds of talk, seconds of work) of an engine's latest talks, of one or any quality."""
         rows = self._rows(
             "SELECT talk_seconds, execution_seconds FROM talk_paces WHERE engine = ?1"
             " AND (?2 IS NULL OR quality = ?2) ORDER BY rowid DESC LIMIT ?3",
@@ -204,12 +208,12 @@ class Database:
         return [(float(talk), float(work)) for talk, work in rows]
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
-        with _told():
-            self._file.execute(statement, values)
+        with _translate_errors():
+            self._connection.execute(statement, values)
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with _told():
-            return self._file.execute(statement, values).fetchall()
+        with _translate_errors():
+            return self._connection.execute(statement, values).fetchall()
 
     def _row(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
         rows = self._rows(statement, values)
@@ -217,8 +221,8 @@ class Database:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """SQLite's errors, and the disk's, as ours."""
+def _translate_errors() -> Iterator[None]:
+    """Translate errors of SQLite and of the disk to QueueUnavailable."""
     try:
         yield
     except OSError as error:

@@ -3,18 +3,18 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query, params
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
-from multitalk.errors import NotFound
+from multitalk.errors import Cancelled, NotFound
 from multitalk.messages import Locale
 from multitalk.schema.validation import brief
 from multitalk.serving.api.config import ServeConfig
@@ -36,7 +36,10 @@ from multitalk.settings import Settings
 LOOK_SECONDS = 1.0  # at most, until an answer that waits notices that the server ends
 SERVICE_TEXTS_AT_ONCE = 2
 SMALL_PICTURES_AT_ONCE = 4
+DISCONNECT_CHECK_SECONDS = 0.5
 MAX_DIGITS = 14  # of a number in a query
+
+Answer = TypeVar("Answer")
 
 
 def _one_parser() -> ThreadPoolExecutor:
@@ -238,3 +241,23 @@ async def ask_about_picture(
         field=field,
         readable=[path],
     )
+
+
+async def cancel_on_disconnect(request: Request, work: Awaitable[Answer]) -> Answer:
+    """Await work, and cancel it when the client disconnects.
+
+    Raises:
+        Cancelled: The client has disconnected.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=DISCONNECT_CHECK_SECONDS)
+            if not task.done() and await request.is_disconnected():
+                raise Cancelled
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # retrieved: it may have failed just as the client left

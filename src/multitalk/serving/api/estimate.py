@@ -23,21 +23,21 @@ from multitalk.timebase import FPS
 
 PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price
-Known = tuple[float | None, list[str]]  # seconds, and why they are not known or may be wrong
-FINISHED_JOBS = 50  # that one look takes in
+TalkLength = tuple[float | None, list[str]]  # seconds, warnings
+FINISHED_JOBS = 50  # that are considered
 
 
 async def estimate(server: Server, ticket: Ticket, given: Any, *, owner: str) -> dict[str, Any]:
     """The body of `/estimate`.
 
     Args:
-        server: Its settings, ledger and queue.
-        ticket: An admitted question.
-        given: A job's input.
-        owner: Whose uploads it may name.
+        server: Its settings, database and queue.
+        ticket: Of the sandbox's scheduler.
+        given: A job's `input`.
+        owner: Of the uploads that it may name.
 
     Raises:
-        RequestError: The input is wrong, as the worker would say, or names no earlier job.
+        RequestError: The input is invalid, or names an earlier job that does not exist.
     """
     uploads = _upload_paths(server, given, owner=owner)
     request = parse_request(given, settings=server.settings)
@@ -45,19 +45,19 @@ async def estimate(server: Server, ticket: Ticket, given: Any, *, owner: str) ->
     talk, warnings = await talk_seconds(server, ticket, request, uploads)
     engine = server.engine if request.engine == "auto" else request.engine
     past = server.database.talk_times(engine, quality=request.quality, limit=PAST_TALKS) or [
-        (talk.seconds, talk.execution_seconds)  # the first ones, until they are noted
+        (talk.seconds, talk.execution_seconds)  # until they are in the database
         for talk in await finished_talks(server)
         if talk.engine == engine and await quality_of(server, talk.job_id) == request.quality
     ]
-    pace = real_time_factor(past)
+    factor = real_time_factor(past)
     if engine == "diffusion" and request.resolution == "720p":
         warnings.append(sentence("large_video_costs", request.locale))
     work = slowest = price = waiting = None
-    if pace is None:
+    if factor is None:
         warnings.append(sentence("pace_unknown", request.locale))
     elif talk is not None:
-        made = max(0.0, talk - kept)
-        work, slowest = made * pace.median, made * pace.slowest
+        rendered = max(0.0, talk - kept)
+        work, slowest = rendered * factor.median, rendered * factor.slowest
     if of_all := server.database.talk_times(engine, limit=PAST_TALKS) or past:
         waiting = await _waiting_seconds(server, [work for _, work in of_all])
     if server.config.price_per_hour is None:
@@ -72,22 +72,22 @@ async def estimate(server: Server, ticket: Ticket, given: Any, *, owner: str) ->
         "waiting_seconds": _rounded(waiting),
         "price": price,
         "currency": server.config.currency if price is not None else None,
-        "past_talks": pace.talks if pace else 0,
+        "past_talks": factor.talks if factor else 0,
         "warnings": warnings,
     }
 
 
 async def _kept_seconds(server: Server, request: TalkRequest, *, owner: str) -> float:
-    """How much of a talk an earlier job has made: its decoding, which is left, is not counted."""
-    said = request.continue_from
-    if said is None:
+    """Seconds of a talk that an earlier job has rendered; decoding them again is not counted."""
+    stated = request.continue_from
+    if stated is None:
         return 0.0
-    ends = await earlier_windows(server, said.job, said.windows, owner=owner)
-    return ends[said.windows - 1] / FPS
+    ends = await earlier_windows(server, stated.job, stated.windows, owner=owner)
+    return ends[stated.windows - 1] / FPS
 
 
 def _upload_paths(server: Server, given: Any, *, owner: str) -> dict[str, Path]:
-    """The files of an input's uploads, by field."""
+    """The files of an input's uploads by field."""
     if not isinstance(given, dict):
         return {}
     return {
@@ -98,7 +98,7 @@ def _upload_paths(server: Server, given: Any, *, owner: str) -> dict[str, Path]:
 
 
 async def _waiting_seconds(server: Server, past: list[float]) -> float | None:
-    """How long the jobs that are there already will keep the workers, as long as past ones did."""
+    """How long the jobs ahead will take, estimated from the mean of past ones."""
     counts, workers = await server.queue.counts(), await server.queue.workers()
     before = counts.in_queue + counts.in_progress
     return before * statistics.fmean(past) / len(workers) if workers else None
@@ -110,17 +110,17 @@ def _rounded(seconds: float | None) -> float | None:
 
 async def talk_seconds(
     server: Server, ticket: Ticket, request: TalkRequest, uploads: Mapping[str, Path]
-) -> Known:
-    """How long the talk will be, or None; and why it is not known, or what may be wrong.
+) -> TalkLength:
+    """Length of the talk in seconds, or None; and warnings: why it is unknown or inexact.
 
     Args:
-        server: Asked for the lengths.
-        ticket: An admitted question.
+        server: Runs the tasks that measure.
+        ticket: Of the sandbox's scheduler.
         request: The job.
-        uploads: Files of those fields that name an upload of this owner's.
+        uploads: Files of the fields that name an upload.
 
     Raises:
-        RequestError: A voice is wrong, as the worker would say; or reading it costs too much.
+        RequestError: A voice is invalid, or decoding it exceeds the limits.
     """
     voices = {voice_field(name): voice for name, voice in request.audio_paths.items()}
     recordings = {field: voice for field, voice in voices.items() if isinstance(voice, str)}
@@ -130,8 +130,8 @@ async def talk_seconds(
     lengths: list[float] = []
     warnings: list[str] = []
     if recordings:
-        for field, told in (await _recordings(server, ticket, recordings, uploads)).items():
-            if (seconds := seconds_from_json(told)) is None:
+        for field, found in (await _recordings(server, ticket, recordings, uploads)).items():
+            if (seconds := seconds_from_json(found)) is None:
                 return None, [f"{field}: " + sentence("duration_unreadable", request.locale)]
             lengths.append(seconds)
     texts = {
@@ -141,10 +141,10 @@ async def talk_seconds(
     }
     if texts:
         outside = [field for field, spoken in texts.items() if has_outside_voice(spoken)]
-        for field, told in (await _texts(server, ticket, texts, outside)).items():
-            if (seconds := seconds_from_json(told["seconds"])) is None:
+        for field, found in (await _texts(server, ticket, texts, outside)).items():
+            if (seconds := seconds_from_json(found["seconds"])) is None:
                 return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
-            notices = notices_from_json(told["notices"])
+            notices = notices_from_json(found["notices"])
             if field in outside:
                 notices.insert(0, Notice("duration_guessed", {"field": field}))
             warnings += [sentence(one.key, request.locale, **one.parameters) for one in notices]
@@ -177,13 +177,13 @@ async def _recordings(
 async def _texts(
     server: Server, ticket: Ticket, texts: Mapping[str, list[SpokenText]], outside: list[str]
 ) -> Mapping[str, Any]:
-    """A speech service may cost money, so it is not asked: the synthesizer speaks in its place."""
+    """A speech service may cost money, so the synthesizer speaks in its place."""
 
     def own(text: SpokenText) -> dict[str, Any]:
-        said = text.model_dump(exclude_unset=True)
+        stated = text.model_dump(exclude_unset=True)
         if text.voice is not None and is_outside(text.voice):
-            del said["voice"]
-        return said
+            del stated["voice"]
+        return stated
 
     given = {
         "speakers": {field: [own(text) for text in spoken] for field, spoken in texts.items()},
@@ -211,13 +211,13 @@ async def _asked(
 
 @dataclass(frozen=True)
 class FinishedTalk:
-    """A talk that was made.
+    """A finished talk.
 
     Attributes:
-        job_id: Of its job.
-        engine: That made it.
+        job_id: Its job.
+        engine: That rendered it.
         seconds: Its length.
-        execution_seconds: What it took to make.
+        execution_seconds: Time to render it.
     """
 
     job_id: str
@@ -227,7 +227,7 @@ class FinishedTalk:
 
 
 async def finished_talks(server: Server) -> list[FinishedTalk]:
-    """The last talks in the queue that were made."""
+    """The latest finished talks in the queue."""
     talks = []
     for job in await server.queue.jobs(status=JobStatus.COMPLETED, limit=FINISHED_JOBS):
         execution = job.execution_seconds(server.clock())
@@ -240,9 +240,9 @@ async def finished_talks(server: Server) -> list[FinishedTalk]:
 
 
 async def quality_of(server: Server, job_id: str) -> str | None:
-    """The quality that a job asked for; None where the job is forgotten.
+    """The `quality` of a job; None where the job is gone, or began with an earlier job's windows.
 
-    None, too, where it began with an earlier job's windows: its pace is no other talk's.
+    Such a job renders only the rest, so its real-time factor does not apply to other talks.
     """
     try:
         given = (await server.queue.submission(job_id)).input
@@ -256,12 +256,12 @@ async def quality_of(server: Server, job_id: str) -> str | None:
 
 @dataclass(frozen=True)
 class RealTimeFactor:
-    """How long an engine's last talks took, in their own length.
+    """Seconds of work for a second of talk, of an engine's latest talks.
 
     Attributes:
-        talks: How many there were.
-        median: Seconds of work for a second of talk.
-        slowest: Of the slowest tenth.
+        talks: Their number.
+        median: Of their factors.
+        slowest: The 90th percentile.
     """
 
     talks: int
@@ -270,7 +270,7 @@ class RealTimeFactor:
 
 
 def real_time_factor(talk_times: Sequence[tuple[float, float]]) -> RealTimeFactor | None:
-    """The pace of talks given as (seconds of talk, seconds of work); None where there are none."""
+    """The factor of talks given as (seconds of talk, seconds of work); None without talks."""
     ratios = sorted(work / talk for talk, work in talk_times)
     if not ratios:
         return None

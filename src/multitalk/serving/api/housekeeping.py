@@ -66,7 +66,7 @@ class Housekeeping:
                     talk_seconds=talk.seconds,
                     execution_seconds=talk.execution_seconds,
                 )
-                self._metrics.pace(talk.engine, talk.execution_seconds / talk.seconds)
+                self._metrics.real_time_factor(talk.engine, talk.execution_seconds / talk.seconds)
         self._paced = {talk.job_id for talk in talks}
 
     async def _forget(self) -> None:

@@ -1,4 +1,4 @@
-"""A job as RunPod's `/status` tells it."""
+"""A job as JSON: RunPod's answer of `/status`."""
 
 import base64
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ async def job_reply(
 
     Args:
         job: The job.
-        media: Where its video is.
+        media: Store of its video.
         url_signer: Signs the video's address.
         base_url: Of this server.
         now: Seconds since 1970.
-        max_bytes: Size of the reply up to which it holds the video; 0: never.
+        max_bytes: Largest reply with the video in it; 0: always a URL.
     """
     reply: JobReply = {"id": job.id, "status": job.status}
     if job.started_at is not None or job.is_final:
@@ -43,7 +43,7 @@ async def job_reply(
     if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
         reply["output"] = job.progress
     elif job.is_final and job.output is not None:
-        reply["output"] = _told(job.output)
+        reply["output"] = _without_names(job.output)
         if isinstance(job.output, Mapping) and "video" in job.output:
             reply["output"] = await _with_video(
                 job,
@@ -54,31 +54,31 @@ async def job_reply(
                 max_bytes=max_bytes,
             )
     if job.error is not None:
-        told = job.output if isinstance(job.output, Mapping) else {}
-        # RunPod's Python client hands out the output only
-        reply["output"], reply["error"] = {"message": job.error, **told}, job.error
+        facts = job.output if isinstance(job.output, Mapping) else {}
+        # RunPod's Python client returns only the output
+        reply["output"], reply["error"] = {"message": job.error, **facts}, job.error
     return reply
 
 
 def media_url(job_id: str, suffix: str, *, url_signer: UrlSigner, base_url: str, now: float) -> str:
-    """Where a job's video, subtitles or small picture can be had without a key.
+    """Signed URL of a job's video, subtitles or thumbnail.
 
-    It is good for a day, or until the job is forgotten.
+    It is valid for a day, or until the job is deleted.
     """
     return f"{base_url}/videos/{job_id}{suffix}?{url_signer.query(job_id, now=now)}"
 
 
 def frame_of(job: Job) -> str | None:
-    """Name in the media store of a finished video's first picture."""
+    """Name in the media store of a finished video's first frame."""
     return job.output.get("frame") if isinstance(job.output, Mapping) else None
 
 
 async def read_whole(media: MediaStore, name: str) -> bytes:
-    """A small file of the store."""
+    """The content of a small file."""
     return b"".join([chunk async for chunk in media.read(name)])
 
 
-def _told(output: Any) -> Any:
+def _without_names(output: Any) -> Any:
     """A job's output without the names that files have in the media store."""
     if not isinstance(output, Mapping):
         return output
@@ -94,9 +94,9 @@ async def _with_video(
     now: float,
     max_bytes: int,
 ) -> dict[str, Any]:
-    told = _told(job.output)
+    facts = _without_names(job.output)
     if "captions" in job.output:
-        told["subtitles_url"] = media_url(
+        facts["subtitles_url"] = media_url(
             job.id, ".vtt", url_signer=url_signer, base_url=base_url, now=now
         )
     name = job.output["video"]
@@ -104,8 +104,8 @@ async def _with_video(
         encoded_bytes = (await media.size(name) + 2) // 3 * 4
         if encoded_bytes + ENVELOPE_BYTES <= max_bytes:
             content = await read_whole(media, name)
-            return {"video_base64": base64.b64encode(content).decode("ascii"), **told}
-    except NotFound:  # the job is just being forgotten: its address says the same
+            return {"video_base64": base64.b64encode(content).decode("ascii"), **facts}
+    except NotFound:  # the job is being deleted: its URL answers the same
         pass
     url = media_url(job.id, ".mp4", url_signer=url_signer, base_url=base_url, now=now)
-    return {"video_url": url, **told}
+    return {"video_url": url, **facts}

@@ -1,8 +1,7 @@
 """API keys: made, listed, revoked while the server runs; only their hashes are kept.
 
-A key is 256 random bits. What makes slow hashes (scrypt, argon2) necessary is that people choose
-passwords that can be guessed; nobody guesses one of 2^256 keys, however fast the hash. So SHA-256
-keeps the keys from whoever reads the file, and costs a request a microsecond.
+A key is 256 random bits, so it cannot be guessed, and SHA-256 protects it as well as the slow
+hashes (scrypt, argon2) that passwords need; it costs a request a microsecond.
 """
 
 import fcntl
@@ -32,13 +31,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Key:
-    """What is kept of a key.
+    """The record of a key.
 
     Attributes:
-        id: Names it, and owns the jobs that are made with it.
-        name: What its maker called it.
+        id: Its id, the owner of the jobs that are sent with it.
+        name: Given by the operator.
         sha256: Of the key, in hexadecimal.
-        created: When, ISO 8601 in UTC.
+        created: Time, ISO 8601 in UTC.
     """
 
     id: str
@@ -54,28 +53,28 @@ class Key:
 class KeyRing:
     """The keys of one server, in a file that several processes may change.
 
-    Once a ring has seen the file, a key is needed as long as the ring lives: a file that goes
-    missing later opens nothing.
+    Once a ring has seen the file, it requires a key for good: a file that disappears later does not
+    open the server.
 
     Args:
-        path: Of the file; it need not be there. While it is not, no key was ever made.
+        path: Of the file; while it does not exist, no key was ever made.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._keys: list[Key] = []
+        self._file_state: tuple[int, int, int] | None = None
+        self._cached: list[Key] = []
         self._is_in_use = False
-        self._trouble: str | None = None
+        self._problem: str | None = None
 
     def add(self, name: str) -> tuple[Key, str]:
         """Make a key.
 
         Returns:
-            What is kept, and the key itself, which is told only now.
+            The record, and the key itself, which is not stored.
 
         Raises:
-            InvalidRequest: The name cannot be shown as one row of a list.
+            InvalidRequest: The name is empty, too long or not printable.
         """
         if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
             shown = json.dumps(name[: MAX_NAME_CHARACTERS + 1])
@@ -85,45 +84,44 @@ class KeyRing:
         token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         key = Key(f"key-{secrets.token_hex(6)}", name, _digest(token), created)
-        self._change(lambda keys: [*keys, key])
+        self._rewrite(lambda keys: [*keys, key])
         return key, token
 
     def revoke(self, key_id: str) -> bool:
-        """Forget a key, by its id; whether there was one. The file stays, even without keys."""
-        found = any(key.id == key_id for key in self.listed())
+        """Delete a key by its id; whether there was one. The file stays, even without keys."""
+        found = any(key.id == key_id for key in self.records())
         if found:
-            self._change(lambda keys: [key for key in keys if key.id != key_id])
+            self._rewrite(lambda keys: [key for key in keys if key.id != key_id])
         return found
 
-    def listed(self) -> list[Key]:
-        """All keys, the oldest first, as the file has them now.
+    def records(self) -> list[Key]:
+        """All keys in the file, the oldest first.
 
         Raises:
-            OSError: The file is there, and cannot be read.
-            ValueError: It is no list of keys.
+            OSError: The file exists and cannot be read.
+            ValueError: It is not a list of keys.
             TypeError: The same.
         """
         try:
             state = self._path.stat()
         except FileNotFoundError:
-            self._seen, self._keys = None, []
+            self._file_state, self._cached = None, []
             return []
         if not stat.S_ISREG(state.st_mode):
             raise ValueError("it is no file")
-        seen = (state.st_mtime_ns, state.st_ino, state.st_size)
-        if seen != self._seen:
+        file_state = (state.st_mtime_ns, state.st_ino, state.st_size)
+        if file_state != self._file_state:
             records = json.loads(self._path.read_text("utf-8"))
             if not isinstance(records, list):
                 raise ValueError("it is no list")
-            self._keys = [Key(**record) for record in records]
-            self._seen = seen
-        return self._keys
+            self._cached = [Key(**record) for record in records]
+            self._file_state = file_state
+        return self._cached
 
     def is_in_use(self) -> bool:
-        """Whether a key was ever made: from then on nobody is served without one.
+        """Whether a key was ever made: from then on every request needs one.
 
-        Whatever is in the file's place counts, readable or not; and what was seen once counts
-        although it is gone.
+        The file counts whether it is readable or not, and also if it has disappeared since.
         """
         if not self._is_in_use:
             try:
@@ -131,46 +129,46 @@ class KeyRing:
                 self._is_in_use = True
             except FileNotFoundError:
                 pass
-            except OSError:  # a directory that cannot be looked into may have keys
+            except OSError:  # an unreadable directory may have keys
                 self._is_in_use = True
         return self._is_in_use
 
     def owner(self, token: str) -> str | None:
-        """Id of the key that `token` is, or None; takes as long for every wrong token.
+        """Id of the key `token`, or None, in constant time.
 
         Raises:
-            ServerUnavailable: Keys were made, and cannot be read now.
+            ServerUnavailable: The keys cannot be read.
         """
         digest = _digest(token).encode()
         owner = None
-        for key in self._readable():
+        for key in self._checked_keys():
             if hmac.compare_digest(key.sha256.encode("utf-8", "surrogatepass"), digest):
                 owner = key.id
         return owner
 
-    def _readable(self) -> list[Key]:
-        """The keys; the log says once that they cannot be read, and once that they can again."""
+    def _checked_keys(self) -> list[Key]:
+        """The keys; logs once that they cannot be read, and once that they can again."""
         try:
-            keys = self.listed()
-            trouble = "it is gone" if self._seen is None and self.is_in_use() else None
+            keys = self.records()
+            problem = "it is gone" if self._file_state is None and self.is_in_use() else None
         except OSError as error:
-            trouble = error.strerror or type(error).__name__
+            problem = error.strerror or type(error).__name__
         except (ValueError, TypeError, RecursionError) as error:
-            trouble = f"it is damaged: {error}"
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble is None:
+            problem = f"it is damaged: {error}"
+        if problem != self._problem:
+            self._problem = problem
+            if problem is None:
                 logger.info("%s can be read again", self._path)
             else:
-                logger.error("%s cannot be read, so no key is accepted: %s", self._path, trouble)
-        if trouble is not None:
+                logger.error("%s cannot be read, so no key is accepted: %s", self._path, problem)
+        if problem is not None:
             raise ServerUnavailable("keys_unreadable")
         return keys
 
-    def _change(self, change: Callable[[list[Key]], list[Key]]) -> None:
+    def _rewrite(self, change: Callable[[list[Key]], list[Key]]) -> None:
         with self._locked():
-            self._seen = None
-            records = [asdict(key) for key in change(self.listed())]
+            self._file_state = None
+            records = [asdict(key) for key in change(self.records())]
             write_atomically(self._path, json.dumps(records, indent=2).encode(), mode=FILE_MODE)
 
     @contextmanager
@@ -189,5 +187,5 @@ def _digest(token: str) -> str:
 
 
 def open_keys(data: Path) -> KeyRing:
-    """The keys of a server."""
+    """The keys of the server with this directory."""
     return KeyRing(data / KEYS_FILE)

@@ -1,13 +1,12 @@
-"""What Prometheus reads at `/metrics`."""
+"""Figures for Prometheus, at `/metrics`."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from multitalk.serving.live.sessions import LiveSessions
 from multitalk.serving.queue import Counts, WorkerRecord
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
-PACES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0)
+REAL_TIME_FACTORS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 200.0)
 
 
 class Metrics:
@@ -43,11 +42,11 @@ class Metrics:
         self._live = Gauge(
             "multitalk_live_sessions", "Live sessions that are open", registry=self._registry
         )
-        self._paces = Histogram(
+        self._real_time_factors = Histogram(
             "multitalk_pace",
             "Seconds of work for a second of finished talk",
             ("engine",),
-            buckets=PACES,
+            buckets=REAL_TIME_FACTORS,
             registry=self._registry,
         )
         self._webhooks = Counter(
@@ -62,9 +61,9 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def pace(self, engine: str, ratio: float) -> None:
-        """Note how long a talk took, in its own length."""
-        self._paces.labels(engine).observe(ratio)
+    def real_time_factor(self, engine: str, factor: float) -> None:
+        """Record the seconds of work for a second of talk."""
+        self._real_time_factors.labels(engine).observe(factor)
 
     def follow_live(self, sessions: LiveSessions) -> None:
         """Report how many live sessions are open."""

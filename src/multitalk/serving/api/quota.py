@@ -1,8 +1,8 @@
-"""How much is stored: no more than the disk has room for, and no more for one key than its quota.
+"""Limits of storage: the free space of the disk, and a quota for each key.
 
-Counted are a key's uploads, and of each of its jobs what was sent and the files: copies of uploads,
-fragments of the video, the video. A video is made after its job was accepted, so a key may exceed
-its quota by those under way; then no more are accepted.
+A key's uploads count, and of each of its jobs the body and the files: uploads, fragments, video. A
+video is made after its job was admitted, so running jobs may exceed the quota; then no further job
+is admitted.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import JobQueue
 
 GIGABYTE = 10**9
-LOOK_BYTES = 8 * 2**20  # of an upload that comes in: how often the disk is looked at meanwhile
-NEAR = 0.8  # of the quota: from there on it is counted more often
-SECONDS, SECONDS_NEAR = 60.0, 5.0  # for which a count is used
+LOOK_BYTES = 8 * 2**20  # of an upload between checks of the disk
+NEAR = 0.8  # share of the quota above which it is counted more often
+SECONDS, SECONDS_NEAR = 60.0, 5.0  # for which a count is valid
 
 
 @dataclass
 class _Count:
-    """What a key has stored, in bytes: counted, and come since; and until when that is used."""
+    """Bytes that a key has stored, with those since the count, and when the count expires."""
 
     num_bytes: int
     until: float
 
 
 class StorageQuota:
-    """The disk of one server, and the shares of its keys.
+    """The disk of one server, and the quotas of its keys.
 
     Args:
-        directory: Of the server.
-        queue: Where jobs are.
-        uploads: Files that came ahead of their jobs.
-        quota: Bytes for each key; None: no limit. Who needs no key has none.
+        directory: The server's.
+        queue: Of the jobs.
+        uploads: Uploaded files.
+        quota: Bytes for each key; None: no limit. Without keys there is no quota.
         clock: Seconds that only go forward.
     """
 
@@ -59,12 +59,12 @@ class StorageQuota:
         self._quota = quota
         self._clock = clock
         self._counts: dict[str, _Count] = {}
-        # Of each owner's jobs that have ended, the version that was counted, and its bytes.
+        # By owner and finished job: the version that was counted, and its bytes.
         self._of_jobs: dict[str, dict[str, tuple[int, int]]] = {}
-        self._coming: defaultdict[str, int] = defaultdict(int)  # in uploads that are not ended
+        self._receiving: defaultdict[str, int] = defaultdict(int)  # in unfinished uploads
 
     async def admit(self, owner: str, num_bytes: int | None) -> None:
-        """Let a job in, of so many bytes where that is known, and count them.
+        """Admit a job of so many bytes, if known, and count them.
 
         Raises:
             DiskUnusable, LimitExceeded: As `check`.
@@ -73,42 +73,42 @@ class StorageQuota:
         self._add(owner, num_bytes or 0)
 
     async def check(self, owner: str, num_bytes: int | None) -> None:
-        """Whether something of so many bytes may be stored for an owner.
+        """Check that so many bytes may be stored for an owner.
 
         Raises:
-            DiskUnusable: The disk is all but full.
-            LimitExceeded: It is more than the owner may store.
+            DiskUnusable: The disk is almost full.
+            LimitExceeded: It exceeds the owner's quota.
         """
         self._check_disks()
         await self._check_quota(owner, num_bytes or 0)
 
     @contextmanager
     def receiving(self, owner: str) -> Iterator[Callable[[int], None]]:
-        """While an upload comes in: what is to be told how many bytes came.
+        """Count an upload while it is received: call the result with the length of each chunk.
 
-        It raises as `check`, which must have been asked before.
+        It raises as `check`, which has to be called before.
         """
-        come = seen = 0
+        received = checked_at = 0
 
         def more(num_bytes: int) -> None:
-            nonlocal come, seen
-            come += num_bytes
-            self._coming[owner] += num_bytes
+            nonlocal received, checked_at
+            received += num_bytes
+            self._receiving[owner] += num_bytes
             self._refuse_above_quota(owner, 0)
-            if come >= seen + LOOK_BYTES:
-                seen = come
+            if received >= checked_at + LOOK_BYTES:
+                checked_at = received
                 self._check_disks()
 
         try:
             yield more
         except BaseException:
-            self._coming[owner] -= come
+            self._receiving[owner] -= received
             raise
-        self._coming[owner] -= come
-        self._add(owner, come)
+        self._receiving[owner] -= received
+        self._add(owner, received)
 
     def removed(self, owner: str) -> None:
-        """Something of an owner's was removed: count anew before the next is let in."""
+        """Note a removal: the owner's storage is counted again before the next admission."""
         self._counts.pop(owner, None)
 
     def _check_disks(self) -> None:
@@ -129,7 +129,7 @@ class StorageQuota:
         count = self._counts.get(owner)
         if self._quota is None or count is None:
             return
-        total = count.num_bytes + self._coming[owner] + num_bytes
+        total = count.num_bytes + self._receiving[owner] + num_bytes
         if total > self._quota:
             count.until = min(count.until, self._clock() + SECONDS_NEAR)
             raise LimitExceeded(
@@ -141,7 +141,7 @@ class StorageQuota:
             self._counts[owner].num_bytes += num_bytes
 
     async def _stored(self, owner: str) -> int:
-        """Bytes of all that an owner has stored; what has not changed is not counted anew."""
+        """Bytes that an owner has stored; unchanged jobs are not counted again."""
         total = await asyncio.to_thread(self._uploads.stored, owner)
         before, ended = self._of_jobs.get(owner, {}), {}
         for job in await self._queue.jobs(owner=owner, limit=sys.maxsize):

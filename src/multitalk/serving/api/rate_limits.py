@@ -1,4 +1,4 @@
-"""How often one key may ask: RunPod's numbers, as token buckets."""
+"""Rate limits for each key: RunPod's numbers, as token buckets."""
 
 import math
 import time
@@ -25,18 +25,18 @@ COUNTS: dict[Operation, int] = {
     "other": 2000,
 }
 MAX_WAITING = 1000  # jobs of one key that are IN_QUEUE
-MAX_BUCKETS = 10_000  # of callers that are remembered at once
+MAX_BUCKETS = 10_000  # the least recently used one is dropped
 
 
 class RateLimits:
-    """A bucket of requests for each caller and operation, refilled evenly.
+    """A token bucket for each caller and operation, refilled evenly.
 
     Args:
         factor: Multiplies every count; 0 switches the limits off.
-        clock: Seconds that only go forward.
+        clock: Monotonic, in seconds.
 
     Attributes:
-        max_waiting: How many jobs of one key may be IN_QUEUE; None: any number.
+        max_waiting: Limit of one key's jobs that are IN_QUEUE; None: no limit.
     """
 
     def __init__(self, *, factor: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,13 +49,13 @@ class RateLimits:
         """Count a request.
 
         Args:
-            caller: Whose it is.
-            operation: What is asked for.
-            count: How many it stands for. More than the limit may come at once where nothing came
-                before; the next request then waits for as long as all of them would have taken.
+            caller: Who sent it.
+            operation: Its kind.
+            count: Tokens that it takes. A full bucket admits more than its size at once; the debt
+                is refilled before the next request is admitted.
 
         Raises:
-            TooManyRequests: Too many; it says when the same request is welcome.
+            TooManyRequests: The bucket is empty; the error has the seconds to wait.
         """
         if not (self._factor and count):
             return
@@ -68,7 +68,7 @@ class RateLimits:
         admitted = left >= needed
         self._buckets[caller, operation] = (left - count if admitted else left, now)
         if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.pop(next(iter(self._buckets)))  # the one that asked longest ago
+            self._buckets.pop(next(iter(self._buckets)))  # least recently used
         if not admitted:
             seconds = math.ceil((needed - left) / rate)
             raise TooManyRequests(

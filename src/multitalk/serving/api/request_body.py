@@ -17,9 +17,9 @@ from multitalk.schema.json_document import MAX_VALUES
 from multitalk.serving.api.config import MEGABYTE, ServeConfig
 
 MAX_LENGTH_DIGITS = 18  # of a number of bytes
-LARGE_BODY_BYTES = 2**20  # from here on a body is parsed in a thread, one such at a time
-SMALL_BYTES = 64_000  # of a body that waits for no room
-ROOM_BYTES = 64_000_000  # of one caller's bodies, until they are parsed
+LARGE_BODY_BYTES = 2**20  # larger bodies are parsed in a thread, one at a time
+SMALL_BYTES = 64_000  # of a body that needs no reservation
+MAX_CALLER_BYTES = 64_000_000  # of one caller's bodies, until they are parsed
 
 
 @dataclass
@@ -29,54 +29,54 @@ class _Caller:
 
 
 class MemoryBudget:
-    """Room for bodies, as much for every caller; who comes first is first.
+    """Limits the memory for each caller's bodies; waiting ones are admitted in order.
 
     Args:
-        room: Bytes of one caller's bodies.
+        limit: Bytes for one caller.
     """
 
-    def __init__(self, *, room: int = ROOM_BYTES) -> None:
-        self._room = room
+    def __init__(self, *, limit: int = MAX_CALLER_BYTES) -> None:
+        self._limit = limit
         self._callers: dict[str, _Caller] = {}
 
     @asynccontextmanager
-    async def room(self, caller: str, size: int) -> AsyncIterator[None]:
-        """Room for `size` bytes of a caller's, as soon as there is; kept while the context is."""
-        size = min(size, self._room)
-        mine = self._callers.setdefault(caller, _Caller())
-        if mine.waiting or mine.used + size > self._room:
-            called = asyncio.get_running_loop().create_future()
-            place = (size, called)
-            mine.waiting.append(place)
+    async def reserve(self, caller: str, size: int) -> AsyncIterator[None]:
+        """Reserve `size` bytes of a caller's budget for the context, once they are free."""
+        size = min(size, self._limit)
+        budget = self._callers.setdefault(caller, _Caller())
+        if budget.waiting or budget.used + size > self._limit:
+            admitted = asyncio.get_running_loop().create_future()
+            entry = (size, admitted)
+            budget.waiting.append(entry)
             try:
-                await called
+                await admitted
             except asyncio.CancelledError:
-                if place in mine.waiting:
-                    mine.waiting.remove(place)
-                elif not called.cancelled():  # the room was given just before
-                    mine.used -= size
-                self._go_on(caller, mine)
+                if entry in budget.waiting:
+                    budget.waiting.remove(entry)
+                elif not admitted.cancelled():  # it was reserved just before
+                    budget.used -= size
+                self._admit_waiting(caller, budget)
                 raise
         else:
-            mine.used += size
+            budget.used += size
         try:
             yield
         finally:
-            mine.used -= size
-            self._go_on(caller, mine)
+            budget.used -= size
+            self._admit_waiting(caller, budget)
 
-    def _go_on(self, caller: str, mine: _Caller) -> None:
-        while mine.waiting and mine.used + mine.waiting[0][0] <= self._room:
-            size, called = mine.waiting.popleft()
-            if not called.done():
-                mine.used += size
-                called.set_result(None)
-        if not mine.used and not mine.waiting:
+    def _admit_waiting(self, caller: str, budget: _Caller) -> None:
+        while budget.waiting and budget.used + budget.waiting[0][0] <= self._limit:
+            size, admitted = budget.waiting.popleft()
+            if not admitted.done():
+                budget.used += size
+                admitted.set_result(None)
+        if not budget.used and not budget.waiting:
             self._callers.pop(caller, None)
 
 
 def content_length(request: Request) -> int | None:
-    """What `Content-Length` says; None where it says nothing."""
+    """The `Content-Length`; None where it is absent or malformed."""
     digits = request.headers.get("content-length", "")
     if not (digits.isascii() and digits.isdigit()):
         return None
@@ -149,7 +149,7 @@ class BodyReader:
             expected, size = size or max_bytes, 0
             async for chunk in request.stream():
                 if size <= SMALL_BYTES < size + len(chunk):
-                    await stack.enter_async_context(server.body_memory.room(owner, expected))
+                    await stack.enter_async_context(server.body_memory.reserve(owner, expected))
                 size += len(chunk)
                 if size > max_bytes:
                     raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)

@@ -22,7 +22,7 @@ from multitalk.schema import ErrorReply
 from multitalk.schema.json_document import to_json
 
 PREFIX = "/v1/"
-# The `type` by status; any other status of a caller's mistake is an invalid request.
+# The `type` by status; other 4xx are invalid requests.
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -35,7 +35,7 @@ CHUNK_BYTES = 2**18
 def json_response(
     body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer, which no cache keeps."""
+    """A JSON response that is not cached."""
     return Response(
         to_json(body),
         status_code=status,
@@ -52,14 +52,14 @@ def error_response(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """What is told about an error.
+    """The response to an error.
 
     Args:
         error: What went wrong.
-        locale: Language of its sentence.
-        path: That was asked for: below `/v1` errors have OpenAI's form.
-        status: In place of that of the error's kind.
-        headers: Of the answer, beside its own.
+        locale: Language of its message.
+        path: Of the request: below `/v1` errors have OpenAI's form.
+        status: Overrides that of the error's class.
+        headers: Additional ones.
     """
     headers = dict(headers or {})
     if isinstance(error, TooManyRequests | SpeechFailed):
@@ -76,26 +76,26 @@ def error_response(
 
 
 def locale_of(languages: str) -> Locale:
-    """The language of sentences that an `Accept-Language` header asks for."""
+    """The locale of an `Accept-Language` header."""
     return locale_named(re.split("[-,;]", languages.strip().lower(), maxsplit=1)[0].strip())
 
 
 def request_locale(request: Request) -> Locale:
-    """The language of a request's sentences."""
+    """The locale of a request."""
     return locale_of(request.headers.get("accept-language", ""))
 
 
 def is_openai(path: str) -> bool:
-    """Whether a path is one of those that OpenAI's clients ask for."""
+    """Whether a path belongs to OpenAI's API."""
     return path.startswith(PREFIX)
 
 
 def as_openai(reply: dict[str, Any], status: int) -> dict[str, Any]:
-    """An error's body with `error` as an object in place of a sentence; the rest stays.
+    """An error's body in OpenAI's form: `error` is an object.
 
     Args:
         reply: `ErrorReply.reply()`.
-        status: Of the answer.
+        status: Of the response.
     """
     kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     error = {
@@ -108,26 +108,26 @@ def as_openai(reply: dict[str, Any], status: int) -> dict[str, Any]:
 
 
 class OpenFileResponse(Response):
-    """The answer.
+    """Sends an open file from the disk: a slow client takes no memory.
 
     Args:
-        file: An open file, sent from its beginning.
-        holds: Closed when the answer is sent, or cannot be.
+        file: Sent from its beginning.
+        resources: Closed after the file is sent or has failed to be.
         media_type: Of the file.
         headers: Others.
     """
 
     def __init__(
-        self, file: BinaryIO, holds: ExitStack, *, media_type: str, headers: dict[str, str]
+        self, file: BinaryIO, resources: ExitStack, *, media_type: str, headers: dict[str, str]
     ) -> None:
         self._file = file
-        self._holds = holds
+        self._resources = resources
         size = os.fstat(file.fileno()).st_size
         super().__init__(media_type=media_type, headers={**headers, "Content-Length": str(size)})
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send it."""
-        with self._holds, self._file:
+        with self._resources, self._file:
             head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
             await send(head)
             has_more = True

@@ -1,11 +1,12 @@
-"""The server's process: a socket, the queue, the workers, until somebody says stop."""
+"""The process of `multitalk serve`: the HTTP server, its workers and its background tasks."""
 
 import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
@@ -42,9 +43,9 @@ from multitalk.serving.queue import open_queue
 from multitalk.serving.sandbox.pool import SandboxPool
 from multitalk.settings import Settings
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 STOPPING = "stopping: a job at hand has 25 s to end; a second Ctrl-C ends at once"
-PATIENCE_SECONDS = 10.0  # after which the address is printed although no worker is ready
+WORKER_WAIT_SECONDS = 10.0  # until the address is printed although no worker is ready
 
 logger = logging.getLogger(__name__)
 
@@ -61,22 +62,22 @@ def serve(
     on_ready: Callable[[str], None],
     waits_for_workers: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then let answers and workers end.
+    """Serve until SIGINT or SIGTERM, then shut down gracefully.
 
     Args:
-        config: What the operator decided about this server.
-        settings: What the operator decided about all doors.
-        port: To listen at; 0 lets the system choose.
+        config: Of this server.
+        settings: Of all entry points.
+        port: To listen on; 0 lets the system choose.
         queue_url: As for `open_queue`.
         engine: The engine that the workers load.
-        worker_command: Starts one worker.
-        workers: How many to start here.
-        on_ready: Told the server's address once it listens.
-        waits_for_workers: Tell it only when a worker is ready, so that it is the last that is said.
+        worker_command: Command of one worker.
+        workers: Number of workers to start.
+        on_ready: Called with the server's address once it listens.
+        waits_for_workers: Call it only when a worker is ready.
 
     Raises:
-        InvalidRequest: It would be open to others without a key, one of its addresses is none, it
-            cannot listen there, or another server uses its directory.
+        InvalidRequest: The server would be open to others without a key, an address is malformed or
+            cannot be listened on, or another server uses its directory.
         QueueUnavailable: The queue cannot be used.
     """
     keys = open_keys(config.data)
@@ -88,67 +89,72 @@ def serve(
     listening = listen(config.host, port)
     address = address_of(config, listening.getsockname()[1])
     metrics, shutdown = Metrics(), ShutdownState()
-
-    unopened: list[MultiTalkError] = []
+    startup_errors: list[MultiTalkError] = []
 
     @asynccontextmanager
-    async def opening() -> AsyncIterator[Server]:
+    async def lifespan() -> AsyncIterator[Server]:
+        opening = open_server(
+            config, settings, keys, queue_url=queue_url, engine=engine, shutdown=shutdown
+        )
         async with contextlib.AsyncExitStack() as stack:
-            try:
-                server = await stack.enter_async_context(
-                    open_server(
-                        config,
-                        settings,
-                        keys,
-                        queue_url=queue_url,
-                        engine=engine,
-                        shutdown=shutdown,
-                    )
-                )
-            except MultiTalkError as error:
-                unopened.append(error)
-                logging.getLogger("uvicorn.error").disabled = True  # it would log a traceback
-                raise
-            await stack.enter_async_context(
-                Supervisor(
-                    worker_command,
-                    workers,
-                    bury=server.queue.mark_worker_dead,
-                    running=server.own_workers,
-                    forced=shutdown.forced,
-                )
+            with _noting(startup_errors):
+                server = await stack.enter_async_context(opening)
+            supervisor = Supervisor(
+                worker_command,
+                workers,
+                on_exit=server.queue.mark_worker_dead,
+                running=server.own_workers,
+                forced=shutdown.forced,
             )
+            await stack.enter_async_context(supervisor)
             metrics.follow_live(server.live)
             webhooks = Webhooks(server, metrics, public_poster(settings))
-            chores = [asyncio.create_task(Housekeeping(server, webhooks, metrics).run())]
+            background = [Housekeeping(server, webhooks, metrics).run()]
             if waits_for_workers and workers:
-                greeting = _greet(server, lambda: on_ready(address))
-                chores.append(asyncio.create_task(greeting))
+                background.append(_report_ready(server, lambda: on_ready(address)))
             else:
                 on_ready(address)
-            try:
-                yield server
-            finally:
-                for chore in chores:
-                    chore.cancel()
-                await asyncio.gather(*chores, return_exceptions=True)
+            await stack.enter_async_context(_running(background))
+            yield server
 
-    app = create_app(config, keys, opening, metrics)
-    server = http_server(
-        app,
+    uvicorn_server = http_server(
+        create_app(config, keys, lifespan, metrics),
         shutdown,
         connections_for(raise_open_file_limit()),
         trusted_proxies=config.trusted_proxies,
         on_begin=lambda: logger.info(STOPPING),
     )
     try:
-        server.run(sockets=[listening])
-    except SystemExit as error:  # how uvicorn ends where `opening` fails
-        if unopened:
-            raise unopened[0] from error
+        uvicorn_server.run(sockets=[listening])
+    except SystemExit as error:  # raised by uvicorn where `lifespan` fails
+        if startup_errors:
+            raise startup_errors[0] from error
         raise
     finally:
         end_process_in_time()
+
+
+@contextlib.contextmanager
+def _noting(errors: list[MultiTalkError]) -> Iterator[None]:
+    """Keep an error of the start, which uvicorn would only log with its traceback."""
+    try:
+        yield
+    except MultiTalkError as error:
+        errors.append(error)
+        logging.getLogger("uvicorn.error").disabled = True
+        raise
+
+
+@asynccontextmanager
+async def _running(work: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run coroutines in the background while the context is open."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -161,7 +167,7 @@ async def open_server(
     engine: str,
     shutdown: ShutdownState | None = None,
 ) -> AsyncIterator[Server]:
-    """What the routes share, open while the context is.
+    """The server that the routes share, open while the context is.
 
     Raises:
         InvalidRequest: The directory cannot be used, or another server uses it.
@@ -203,7 +209,7 @@ async def _opened(
     live = LiveSessions(
         sessions_for(os.cpu_count() or 1) if config.live_sessions is None else config.live_sessions
     )
-    ended = asyncio.create_task(_close_at_end(sandbox, shutdown))
+    closing = asyncio.create_task(_close_at_shutdown(sandbox, shutdown))
     server = Server(
         config=config,
         settings=settings,
@@ -223,7 +229,7 @@ async def _opened(
     try:
         yield server
     finally:
-        ended.cancel()
+        closing.cancel()
         await sandbox.close()
         await live.close()
         server.json_parser.shutdown(wait=False, cancel_futures=True)
@@ -231,27 +237,27 @@ async def _opened(
         database.close()
 
 
-async def _close_at_end(sandbox: SandboxPool, shutdown: ShutdownState) -> None:
-    """Let nobody wait for an answer of theirs once the server was asked to end."""
+async def _close_at_shutdown(sandbox: SandboxPool, shutdown: ShutdownState) -> None:
+    """Cancel sandboxed tasks at a shutdown, so that their requests are answered."""
     await shutdown.requested.wait()
     await sandbox.close()
 
 
-async def _greet(server: Server, greet: Callable[[], None]) -> None:
-    """Greet when a worker is ready; if that takes a while, once before it, too."""
+async def _report_ready(server: Server, on_ready: Callable[[], None]) -> None:
+    """Call `on_ready` when a worker is ready, and once before if that takes a while."""
     loop = asyncio.get_running_loop()
-    patient_until: float | None = loop.time() + PATIENCE_SECONDS
-    while not (server.shutdown.requested.is_set() or await _is_worker_there(server)):
-        if patient_until is not None and loop.time() > patient_until:
+    wait_until: float | None = loop.time() + WORKER_WAIT_SECONDS
+    while not (server.shutdown.requested.is_set() or await _has_worker(server)):
+        if wait_until is not None and loop.time() > wait_until:
             logger.info("the server answers; no worker is ready yet")
-            greet()
-            patient_until = None
-        await asyncio.sleep(LOOK_SECONDS)
+            on_ready()
+            wait_until = None
+        await asyncio.sleep(POLL_SECONDS)
     if not server.shutdown.requested.is_set():
-        greet()
+        on_ready()
 
 
-async def _is_worker_there(server: Server) -> bool:
+async def _has_worker(server: Server) -> bool:
     try:
         return bool(await server.queue.workers())
     except QueueUnavailable:

@@ -48,46 +48,46 @@ def parse_run_body(
     retention_seconds: float,
     idempotency_key: str | None = None,
 ) -> Submission:
-    """What a client sent, as the queue takes it.
+    """Validate a body of `/run`.
 
-    What `input` holds is judged by the worker, as on RunPod; but something has to be there.
+    The content of `input` is validated by the worker, as on RunPod; it must not be null.
 
     Args:
-        given: The body, parsed.
+        given: The body, parsed from JSON.
         settings: Whether loopback may be reached.
-        owner: Id of the key that it came with.
-        retention_seconds: For which the job is remembered after its end.
-        idempotency_key: The header, if there was one.
+        owner: Id of the caller's key.
+        retention_seconds: How long the job is kept after its end.
+        idempotency_key: The header, if given.
 
     Raises:
         InvalidRequest: Every problem, by field.
-        SourceRefused: A webhook that is no web address.
+        SourceRefused: The webhook is not an http(s) URL.
     """
     if not isinstance(given, dict):
         raise InvalidRequest("input_not_an_object", value=brief(given))
     if given.get("input") is None:
         raise InvalidRequest("field_missing", field="input")
     try:
-        order = RunBody.model_validate(given)
+        body = RunBody.model_validate(given)
     except ValidationError as error:
         raise one_error(
             error.errors(include_url=False),
             known_fields=lambda parent: _POLICY_FIELDS if parent == "policy" else _FIELDS,
         ) from error
-    parse_s3_config(order.s3_config, settings=settings)
-    if order.webhook is not None:
-        check_webhook(order.webhook)
+    parse_s3_config(body.s3_config, settings=settings)
+    if body.webhook is not None:
+        check_webhook(body.webhook)
     check_idempotency_key(idempotency_key)
-    policy = order.policy or PolicyBody.model_validate({})
+    policy = body.policy or PolicyBody.model_validate({})
     return Submission(
-        input=order.input,
-        webhook=order.webhook,
+        input=body.input,
+        webhook=body.webhook,
         policy=Policy(
             execution_seconds=_seconds(policy.execution_timeout, EXECUTION_SECONDS),
             ttl_seconds=_seconds(policy.ttl, TTL_SECONDS),
             low_priority=policy.low_priority,
         ),
-        s3_config=order.s3_config or None,
+        s3_config=body.s3_config or None,
         stream=True,
         owner=owner,
         idempotency_key=idempotency_key,
@@ -115,7 +115,7 @@ def check_idempotency_key(key: str | None) -> None:
 
 
 def check_webhook(url: str) -> None:
-    """Refuse what a webhook's text alone gives away; its host is checked at each delivery."""
+    """Refuse a malformed webhook URL; its host is checked at each delivery."""
     if len(url) > MAX_WEBHOOK_CHARACTERS:
         raise InvalidRequest(
             "text_too_long", field="webhook", length=len(url), limit=MAX_WEBHOOK_CHARACTERS
@@ -135,7 +135,7 @@ def check_webhook(url: str) -> None:
 
 
 def digest_of(given: object) -> str:
-    """Equal for equal bodies, whatever the order of their fields."""
+    """Digest of a body that does not depend on the order of its fields."""
     text = json.dumps(given, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -145,41 +145,41 @@ def _seconds(milliseconds: int | None, default: float) -> float:
 
 
 async def submit(
-    server: Server, orders: Sequence[Submission], *, base_url: str, is_batch: bool = False
+    server: Server, submissions: Sequence[Submission], *, base_url: str, is_batch: bool = False
 ) -> list[Job]:
-    """Submit jobs of one owner. Nothing is copied before all that they name was found.
+    """Submit jobs of one owner. No file is copied before all references are resolved.
 
     Args:
         server: The server.
-        orders: As `parse_run_body` has read them.
-        base_url: How their sender reached this server.
-        is_batch: Errors name a job's place, as in `jobs[2].image_path`.
+        submissions: From `parse_run_body`.
+        base_url: By which the caller reached this server.
+        is_batch: Errors name the job's position, as in `jobs[2].image_path`.
 
     Returns:
-        The jobs; where an Idempotency-Key was used before, those that there are.
+        The jobs; for an Idempotency-Key that was used before, the existing ones.
 
     Raises:
-        NotFound: One names an upload or an earlier job that is not this owner's.
-        InvalidRequest: One is to keep more of an earlier job than there is.
+        NotFound: An upload or an earlier job is not this owner's.
+        InvalidRequest: `continue_from` keeps more windows than the earlier job has.
         Conflict: An Idempotency-Key was used with another body.
-        TooManyRequests: Too many jobs of this owner would wait.
+        TooManyRequests: Too many jobs of this owner are waiting.
         QueueUnavailable: The queue cannot take them.
     """
-    for number, order in enumerate(orders):
+    for number, submission in enumerate(submissions):
         with in_batch(number) if is_batch else nullcontext():
-            _check_uploads(server, order)
-            await _check_earlier(server, order)
-    ids = [new_job_id() for _ in orders]
+            _check_uploads(server, submission)
+            await _check_earlier(server, submission)
+    ids = [new_job_id() for _ in submissions]
     kept: set[str] = set()
     try:
-        submissions = []
-        for number, (order, job_id) in enumerate(zip(orders, ids, strict=True)):
+        resolved = []
+        for number, (submission, job_id) in enumerate(zip(submissions, ids, strict=True)):
             with in_batch(number) if is_batch else nullcontext():
-                submissions.append(await _with_uploads(server, order, job_id))
-        for order, job_id in zip(orders, ids, strict=True):
-            if order.webhook is not None:  # first, so that a crash in between forgets no webhook
+                resolved.append(await _with_uploads(server, submission, job_id))
+        for submission, job_id in zip(submissions, ids, strict=True):
+            if submission.webhook is not None:  # first: a crash in between loses no webhook
                 server.database.expect_webhook(job_id, base_url, now=server.clock())
-        jobs = await server.queue.submit_all(submissions, max_waiting=server.limits.max_waiting)
+        jobs = await server.queue.submit_all(resolved, max_waiting=server.limits.max_waiting)
         kept = {job.id for job in jobs}
     except MultiTalkError:
         await _forget(server, ids)
@@ -190,7 +190,7 @@ async def submit(
 
 @contextmanager
 def in_batch(number: int) -> Iterator[None]:
-    """Errors name the job's place in its batch."""
+    """Prefix the fields of errors by the job's position in its batch."""
     try:
         yield
     except MultiTalkError as error:
@@ -199,32 +199,34 @@ def in_batch(number: int) -> Iterator[None]:
         raise
 
 
-def _check_uploads(server: Server, order: Submission) -> None:
-    if isinstance(order.input, dict):
-        for field, source in named_sources(order.input):
+def _check_uploads(server: Server, submission: Submission) -> None:
+    if isinstance(submission.input, dict):
+        for field, source in named_sources(submission.input):
             if is_upload(source):
-                server.uploads.path(source, field=field, owner=order.owner, now=server.clock())
+                server.uploads.path(source, field=field, owner=submission.owner, now=server.clock())
 
 
-async def _check_earlier(server: Server, order: Submission) -> None:
-    """Refuse at once what `continue_from` cannot name; the rest is judged by the worker."""
-    said = order.input.get("continue_from") if isinstance(order.input, dict) else None
-    if not isinstance(said, dict) or not isinstance(said.get("job"), str):
+async def _check_earlier(server: Server, submission: Submission) -> None:
+    """Check that the job of `continue_from` exists; the worker validates the rest."""
+    continued = (
+        submission.input.get("continue_from") if isinstance(submission.input, dict) else None
+    )
+    if not isinstance(continued, dict) or not isinstance(continued.get("job"), str):
         return
-    wanted = said.get("windows")
+    wanted = continued.get("windows")
     await earlier_windows(
         server,
-        said["job"],
+        continued["job"],
         wanted if isinstance(wanted, int | float) else 0,
-        owner=order.owner,
+        owner=submission.owner,
     )
 
 
 async def earlier_windows(server: Server, job_id: str, wanted: float, *, owner: str) -> list[int]:
-    """Where the windows of an earlier job end, at least `wanted` ones.
+    """The frames at which the windows of an earlier job end, at least `wanted` of them.
 
     Raises:
-        NotFound: No such job of this owner's, or none of whose windows are kept.
+        NotFound: The owner has no such job, or its windows are not kept.
         InvalidRequest: It has fewer.
     """
     try:
@@ -241,15 +243,15 @@ async def earlier_windows(server: Server, job_id: str, wanted: float, *, owner: 
     return ends
 
 
-async def _with_uploads(server: Server, order: Submission, job_id: str) -> Submission:
+async def _with_uploads(server: Server, submission: Submission, job_id: str) -> Submission:
     source = await server.uploads.resolved(
-        order.input,
+        submission.input,
         job_id=job_id,
-        owner=order.owner,
+        owner=submission.owner,
         now=server.clock(),
         media=server.queue.media,
     )
-    return order.model_copy(update={"input": source, "job_id": job_id})
+    return submission.model_copy(update={"input": source, "job_id": job_id})
 
 
 async def _forget(server: Server, job_ids: Sequence[str]) -> None:

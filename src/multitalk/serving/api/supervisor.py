@@ -1,4 +1,4 @@
-"""Workers as processes of this server's: started, started anew when they end, ended with it."""
+"""Starts worker processes, restarts those that exit, and stops them with the server."""
 
 import asyncio
 import contextlib
@@ -19,9 +19,9 @@ from multitalk.net.retry import backoff
 
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # after which a worker that ends is no failure of its start
-DRAIN_SECONDS = 30.0  # for the job at hand; what takes longer goes back to the queue
-FORCED_STOP_SECONDS = 3.0  # to give a job back; who is killed instead has cost it an attempt
+STEADY_SECONDS = 60.0  # after which an exit does not count as a failed start
+DRAIN_SECONDS = 30.0  # for the current job, which otherwise goes back to the queue
+FORCED_STOP_SECONDS = 3.0  # to give its job back; a killed worker costs the job an attempt
 POLL_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Keeps workers running while its context is open.
 
-    Each is a session of its own, so that Ctrl-C reaches the server only, which then asks the
-    workers to end. If the server is killed, the kernel asks them.
+    Each runs in its own session, so that Ctrl-C reaches only the server, which then stops the
+    workers. If the server is killed, the kernel sends them SIGTERM.
 
     Args:
-        command: Of one worker; `--worker-id` and its name in the queue are added.
-        count: How many.
-        bury: Told the name of each that has ended, however it did.
-        running: The names of those that run are kept here.
+        command: Of one worker; `--worker-id ID` is appended.
+        count: Number of workers.
+        on_exit: Called with the id of each worker that has exited.
+        running: Updated with the ids of the running workers.
         forced: Once it is set, a worker that stops gives its job back at once.
-        drain_seconds: How long one may take to end.
-        forced_stop_seconds: How long, once `forced` is set.
+        drain_seconds: For a worker to stop.
+        forced_stop_seconds: The same, once `forced` is set.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Supervisor:
         command: Sequence[str],
         count: int,
         *,
-        bury: Callable[[str], Awaitable[None]],
+        on_exit: Callable[[str], Awaitable[None]],
         running: set[str] | None = None,
         forced: asyncio.Event | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         forced_stop_seconds: float = FORCED_STOP_SECONDS,
     ) -> None:
         self._command = list(command)
-        self._bury = bury
+        self._on_exit = on_exit
         self._count = count
         self._running = set() if running is None else running
         self._forced = forced or asyncio.Event()
@@ -64,7 +64,9 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Supervisor":
-        self._tasks = [asyncio.create_task(self._keep(number)) for number in range(self._count)]
+        self._tasks = [
+            asyncio.create_task(self._restart_forever(number)) for number in range(self._count)
+        ]
         return self
 
     async def __aexit__(
@@ -77,7 +79,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, number: int) -> None:
+    async def _restart_forever(self, number: int) -> None:
         delays = backoff(FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS)
         while True:
             began = time.monotonic()
@@ -89,7 +91,7 @@ class Supervisor:
             await asyncio.sleep(delay)
 
     async def _run_once(self, number: int) -> int:
-        # In this thread: the kernel's signal is tied to the thread that starts the process.
+        # In this thread: the signal is sent when the thread that started the process ends.
         worker_id = f"{socket.gethostname()}-{number}-{secrets.token_hex(6)}"
         process = subprocess.Popen(  # noqa: S603 - our own command
             [*self._command, "--worker-id", worker_id],
@@ -105,38 +107,38 @@ class Supervisor:
         except asyncio.CancelledError:
             await asyncio.shield(self._end(process, worker_id))
             raise
-        await self._tell(worker_id)
+        await self._report_exit(worker_id)
         return code
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        await _first_of(_ended(process), self._forced.wait(), seconds=self._drain_seconds)
+        await _first_of(_exited(process), self._forced.wait(), seconds=self._drain_seconds)
         if self._forced.is_set():
             process.terminate()
-            await _first_of(_ended(process), seconds=self._forced_stop_seconds)
+            await _first_of(_exited(process), seconds=self._forced_stop_seconds)
         if process.poll() is None:
             logger.warning("worker process %d has not ended: killed", process.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its session, with what it started
         process.wait()
-        await self._tell(worker_id)
+        await self._report_exit(worker_id)
 
-    async def _tell(self, worker_id: str) -> None:
+    async def _report_exit(self, worker_id: str) -> None:
         self._running.discard(worker_id)
         try:
-            await self._bury(worker_id)
-        except QueueUnavailable as error:  # a lease ends by itself, only later
+            await self._on_exit(worker_id)
+        except QueueUnavailable as error:  # the lease expires later
             logger.warning("the job of a worker that ended waits for its lease's end: %s", error)
 
 
 async def _first_of(*waits: Coroutine[Any, Any, object], seconds: float) -> None:
-    """Wait until one of these has come, or so long."""
+    """Wait until one of these is done, at most `seconds`."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
 
 
-async def _ended(process: "subprocess.Popen[bytes]") -> None:
+async def _exited(process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         await asyncio.sleep(POLL_SECONDS)

@@ -1,7 +1,7 @@
-"""Files that a client sends ahead of its job: streamed to the disk, named once, gone after a day.
+"""Files that a client sends ahead of its job: streamed to the disk, removed after a day.
 
 An upload is `upload://ID` in a request. It belongs to the key that it came with. When a job is
-sent, its uploads are copied into the queue's media under that job, where its worker finds them.
+sent, its uploads are hard-linked or copied into the queue's media store for its worker.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ _ID = re.compile("[0-9a-f]{32}")
 
 
 class UploadStore:
-    """The files; they lie in `directory`.
+    """The uploaded files.
 
     Args:
-        directory: Where they lie; made where there is none.
-        ledger: Remembers them.
+        directory: Of the files; made if it does not exist.
+        database: Records them.
         seconds: How long they are kept.
-        max_bytes: Of one.
+        max_bytes: Of one file.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class UploadStore:
         self._database = database
         self._seconds = seconds
         self._max_bytes = max_bytes
-        for path in directory.iterdir():  # of a server that was killed while it received
+        for path in directory.iterdir():  # of a killed server
             if database.upload(path.stem) is None:
                 path.unlink()
 
@@ -55,22 +55,22 @@ class UploadStore:
         now: float,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> tuple[Upload, Container, int]:
-        """Take a file in as it comes.
+        """Receive a file.
 
         Args:
-            chunks: Its bytes.
-            announced: How many, where that was said.
-            owner: Whose it is.
+            chunks: Its content.
+            announced: Its length, if known.
+            owner: Id of the caller's key.
             now: Seconds since 1970.
-            on_bytes: Told of each chunk's; what it raises ends the upload.
+            on_bytes: Called with the length of each chunk; an exception ends the upload.
 
         Returns:
             The upload, its format, its size in bytes.
 
         Raises:
-            LimitExceeded: More bytes than are accepted.
-            InvalidRequest: There are none, or of no known format.
-            DiskUnusable: The disk is full, or fails.
+            LimitExceeded: The file is too large.
+            InvalidRequest: The file is empty, or of unknown format.
+            DiskUnusable: The disk is full or has failed.
         """
         self._check(announced or 0)
         try:
@@ -95,12 +95,12 @@ class UploadStore:
                 on_bytes(len(chunk))
                 if container is None:
                     head += chunk[: SNIFFED_BYTES - len(head)]
-                    if len(head) == SNIFFED_BYTES:  # what it is, is known before the rest comes
-                        container = _judged(head)
+                    if len(head) == SNIFFED_BYTES:  # refused before the rest is received
+                        container = _format_of(head)
                 await asyncio.to_thread(partial.write, chunk)
             if not size:
                 raise InvalidRequest("source_empty")
-            container = container or _judged(head)
+            container = container or _format_of(head)
             await asyncio.to_thread(partial.flush)
             upload_id = secrets.token_hex(16)
             name = upload_id + container.suffix
@@ -117,7 +117,7 @@ class UploadStore:
         """The file of a source `upload://ID`.
 
         Raises:
-            NotFound: No upload of this owner's.
+            NotFound: The owner has no such upload.
         """
         name = source.strip().removeprefix(UPLOAD_PREFIX)
         upload = self._database.upload(name) if _ID.fullmatch(name) else None
@@ -128,10 +128,10 @@ class UploadStore:
     async def resolved(
         self, given: Any, *, job_id: str, owner: str, now: float, media: MediaStore
     ) -> Any:
-        """A job's input with its uploads as the worker finds them, copied into the job's media.
+        """A job's input whose uploads are files of the job in the media store.
 
         Raises:
-            NotFound: It names an upload that is not this owner's.
+            NotFound: The owner has no such upload.
         """
         if not isinstance(given, Mapping):
             return given
@@ -152,7 +152,7 @@ class UploadStore:
         return total
 
     def sweep(self, now: float) -> None:
-        """Remove what is expired."""
+        """Remove expired uploads."""
         for upload in self._database.expired_uploads(now):
             (self.directory / upload.file).unlink(missing_ok=True)
             self._database.forget_upload(upload.id)
@@ -162,7 +162,7 @@ class UploadStore:
             raise LimitExceeded("upload_too_large", limit=self._max_bytes / 2**20)
 
 
-def _judged(head: bytes) -> Container:
+def _format_of(head: bytes) -> Container:
     container = sniff(head)
     if container is None:
         raise InvalidRequest("source_unrecognised")

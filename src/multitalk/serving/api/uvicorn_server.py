@@ -31,17 +31,21 @@ from multitalk.serving.api.connections import Connections
 from multitalk.serving.api.http_protocol import BoundedProtocol
 from multitalk.serving.api.responses import error_response
 
-# What uvicorn logs where an answer is cut. Here it is cut on purpose, and one line says so.
-_CUT = ("returned without completing response", "Cancel %s running task(s)")
-# What it logs of each request that is none: anybody could fill the log with it.
-_ANYBODY = ("Invalid HTTP request received", "Unsupported upgrade", "No supported WebSocket")
+# uvicorn's records of a response that was cut; here it is cut on purpose and logged in one line.
+_CUT_RECORDS = ("returned without completing response", "Cancel %s running task(s)")
+# Its records of malformed requests: anybody could fill the log with them.
+_MALFORMED_RECORDS = (
+    "Invalid HTTP request received",
+    "Unsupported upgrade",
+    "No supported WebSocket",
+)
 
-THREADS_SECONDS = 1.5  # that the process waits for threads once all else has ended
+THREADS_SECONDS = 1.5  # to wait for threads at the end
 
 MAX_PORT = 65_535
-UNREAD_SECONDS = 60  # after which a client that takes nothing of an answer is gone
-FIRST_USER_PORT = 1024  # those below are the administrator's
-CLOSING_SECONDS = 3  # for answers that are under way; the whole end takes at most five
+UNREAD_SECONDS = 60  # after which a client that reads nothing is disconnected
+FIRST_USER_PORT = 1024  # lower ones need privileges
+CLOSING_SECONDS = 3  # for unfinished responses; the whole shutdown takes at most 5 s
 KEEP_ALIVE_SECONDS = 30
 MAX_WEBSOCKET_BYTES = 2**20  # of a message that comes in
 PING_SECONDS = 20.0
@@ -50,16 +54,16 @@ logger = logging.getLogger(__name__)
 
 
 class ResponseAborted(Exception):
-    """What was sent cannot be continued; the connection is cut, so that the client knows."""
+    """A response cannot be continued: the connection is cut to show the client."""
 
 
 @dataclass(frozen=True)
 class ShutdownState:
-    """What those who wait must know.
+    """The state of a shutdown.
 
     Attributes:
-        begun: The server was asked to end: answers that wait for something end now.
-        forced: It was asked again: nothing is waited for.
+        requested: By a first signal: responses that wait end now.
+        forced: By a second signal: nothing is waited for.
     """
 
     requested: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,12 +71,12 @@ class ShutdownState:
 
 
 class GracefulServer(uvicorn.Server):
-    """uvicorn's server, which says when it is asked to end and closes the application always.
+    """uvicorn's server, which reports a shutdown and always closes the application.
 
     Args:
-        config: As for uvicorn.
-        connections: Those that its protocols enter.
-        shutdown: What signals set.
+        config: uvicorn's.
+        connections: That its protocols register in.
+        shutdown: Set by signals.
         on_begin: Called in the event loop at the first signal.
     """
 
@@ -90,10 +94,10 @@ class GracefulServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, but at the end nobody waits for threads that read and write files."""
+        """Run; at the end, threads that read and write files are not waited for."""
         self._loop = asyncio.get_running_loop()
-        logging.getLogger("uvicorn.error").addFilter(_is_said)
-        watching = asyncio.create_task(self._connections.watch())
+        logging.getLogger("uvicorn.error").addFilter(_is_wanted)
+        watching = asyncio.create_task(self._connections.run())
         files = ThreadPoolExecutor(thread_name_prefix="files")
         self._loop.set_default_executor(files)
         try:
@@ -105,7 +109,7 @@ class GracefulServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, and the end of the terminal, too, where somebody listens to it."""
+        """Also handle SIGHUP, unless it is ignored or left to the system."""
         with super().capture_signals():
             before = signal.getsignal(signal.SIGHUP)
             if not callable(before):  # ignored, as under nohup, or left to the system
@@ -128,7 +132,7 @@ class GracefulServer(uvicorn.Server):
             )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which would leave the application as it is at a forced shutdown."""
+        """Also close the application at a forced shutdown, which uvicorn leaves open."""
         await super().shutdown(sockets)
         if self.force_exit:
             await self.lifespan.shutdown()
@@ -139,12 +143,11 @@ class GracefulServer(uvicorn.Server):
 
 
 def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
-    """End this process if threads keep it from ending by itself; Python would wait for them.
+    """End this process although threads run, which Python would wait for.
 
-    A file that one of them writes is left as a kill would leave it: nobody was told that it is
-    there.
+    A file that one of them writes is left incomplete; no client has its name yet.
     """
-    gc.freeze()  # nor is there a reason to look through all that was loaded
+    gc.freeze()  # skips a garbage collection at exit
     ends = time.monotonic() + seconds
     main = threading.main_thread()
     for thread in threading.enumerate():
@@ -157,10 +160,10 @@ def end_process_in_time(seconds: float = THREADS_SECONDS) -> None:
 
 
 class AbortMiddleware:
-    """Outermost of the application: an answer that cannot be finished is cut, without a traceback.
+    """Outermost middleware: a response that cannot be finished is cut without a traceback.
 
     Args:
-        app: All the rest.
+        app: The application.
         ending: Whether the server ends.
     """
 
@@ -169,36 +172,36 @@ class AbortMiddleware:
         self._shutdown_state = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        has_begun = False
+        """Handle one request."""
+        has_started = False
 
-        async def sending(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
+        async def send_noting(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_noting)
         except ResponseAborted as error:
             logger.info("%s was cut: %s", scope["path"], error)
         except asyncio.CancelledError:
             if not self._shutdown_state.requested.is_set() or scope["type"] != "http":
                 raise
             logger.info("%s was cut: the server ends", scope["path"])
-            if not has_begun:
+            if not has_started:
                 stopping = ServerStopping("server_stopping")
                 await error_response(stopping, "en", path=scope["path"])(scope, receive, send)
 
 
-def _is_said(record: logging.LogRecord) -> bool:
-    return not any(said in str(record.msg) for said in (*_CUT, *_ANYBODY))
+def _is_wanted(record: logging.LogRecord) -> bool:
+    return not any(text in str(record.msg) for text in (*_CUT_RECORDS, *_MALFORMED_RECORDS))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that waits for connections; port 0 lets the system choose.
+    """A listening socket; port 0 lets the system choose.
 
     Raises:
-        InvalidRequest: The host is not this machine's, or the port cannot be had.
+        InvalidRequest: The host is not this machine's, or the port is taken or not allowed.
     """
     try:
         is_six = ipaddress.ip_address(host).version == 6
@@ -210,15 +213,15 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_SECONDS)
     try:
         listening.bind((host, port))
-        listening.listen()  # from now on who knows the address waits, and is not refused
+        listening.listen()  # clients that connect from now on are queued
     except OSError as error:
         listening.close()
-        raise _deaf(host, port, error) from error
+        raise _cannot_listen(host, port, error) from error
     return listening
 
 
-def _deaf(host: str, port: int, error: OSError) -> InvalidRequest:
-    """Why a server cannot listen at an address."""
+def _cannot_listen(host: str, port: int, error: OSError) -> InvalidRequest:
+    """The reason why a server cannot listen on an address."""
     reason = error.strerror or type(error).__name__
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return InvalidRequest("host_not_here", field="--host", host=host, reason=reason)
@@ -229,7 +232,7 @@ def _deaf(host: str, port: int, error: OSError) -> InvalidRequest:
 
 
 def address_of(config: ServeConfig, port: int) -> str:
-    """How a server that listens at a port is reached."""
+    """The base URL of a server that listens on a port."""
     if config.base_url is not None:
         return config.base_url
     host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
@@ -245,18 +248,18 @@ def http_server(
     trusted_proxies: Sequence[str] = (),
     closing_seconds: int = CLOSING_SECONDS,
 ) -> GracefulServer:
-    """A server that is ready to run.
+    """A server ready to run.
 
     Args:
-        app: Answers.
-        shutdown: What signals set.
-        connections: Those that it will have.
+        app: The application.
+        shutdown: Set by signals.
+        connections: Of the server.
         on_begin: Called in the event loop at the first signal.
         trusted_proxies: Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are
             believed.
-        closing_seconds: How long answers that are under way may take at the end.
+        closing_seconds: For unfinished responses at a shutdown.
     """
-    protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it as it would a class
+    protocol: Any = partial(BoundedProtocol, connections)  # uvicorn calls it like a class
     config = uvicorn.Config(
         AbortMiddleware(app, shutdown),
         http=protocol,

@@ -31,27 +31,27 @@ from multitalk.settings import Settings
 TRIES = 3
 DELAY_SECONDS = 10.0
 POST_SECONDS = 20.0
-PER_OWNER = 2  # posts that are under way at once
-IN_ALL = 16  # each may hold a video of 10 MB
-# A job that is not in the queue so long after it was expected there was never sent, or is purged.
-UNSENT_SECONDS = 60.0
+PER_OWNER = 2  # concurrent posts
+IN_ALL = 16  # concurrent posts; each may hold a video of 10 MB
+# A webhook whose job is not in the queue after this time is an orphan: not submitted, or purged.
+ORPHAN_SECONDS = 60.0
 
-# Posts a body to an address, in a thread: the status of the answer, or None without one.
+# Posts a body to a URL, in a thread: the status of the response, or None without one.
 Poster: TypeAlias = Callable[[str, Mapping[str, str], bytes], int | None]
-SECRET_PREFIX = "whsec_"  # noqa: S105 - it only says what follows
+SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, no secret
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
 class Delivery:
-    """A webhook that is to be posted.
+    """A webhook to be posted.
 
     Attributes:
-        due: When, at the earliest: seconds of a clock that only goes forward.
-        job_id: Whose end it tells.
-        owner: Whose job it is.
-        host: Where it goes.
+        due: Earliest time, in seconds of the monotonic clock.
+        job_id: Whose end it reports.
+        owner: Of the job.
+        host: Of the webhook's URL.
     """
 
     due: float
@@ -61,65 +61,66 @@ class Delivery:
 
 
 class DeliveryQueue:
-    """Posts that wait. Owners take turns, and so do the hosts of one owner.
+    """Round-robin queue of webhooks over owners, and over the hosts of each owner.
+
+    So no owner waits for another owner's slow host.
 
     Args:
-        per_owner: How many of one owner's may be under way at once.
-        in_all: How many of all.
+        per_owner: Limit of running deliveries of one owner.
+        in_all: Limit of running deliveries.
     """
 
     def __init__(self, *, per_owner: int, in_all: int) -> None:
         self._per_owner = per_owner
         self._in_all = in_all
-        self._under_way: Counter[str] = Counter()
-        # By owner and host, those that were served last at the end; each is a heap, never empty.
-        self._lines: dict[str, dict[str, list[Delivery]]] = {}
+        self._running: Counter[str] = Counter()
+        # By owner and host, least recently served first; each heap is not empty.
+        self._queue: dict[str, dict[str, list[Delivery]]] = {}
 
-    def add(self, post: Delivery) -> None:
-        """Put a post into its line."""
-        line = self._lines.setdefault(post.owner, {}).setdefault(post.host, [])
-        heapq.heappush(line, post)
+    def add(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        heap = self._queue.setdefault(delivery.owner, {}).setdefault(delivery.host, [])
+        heapq.heappush(heap, delivery)
 
     def take(self, now: float) -> Delivery | None:
-        """The next post, which is under way until `done`; None where none is due or may be."""
-        if self._under_way.total() >= self._in_all:
+        """The next delivery, which runs until `done`; None where none is due or allowed."""
+        if self._running.total() >= self._in_all:
             return None
-        for owner, hosts in self._lines.items():
-            if self._under_way[owner] < self._per_owner:
-                for host, line in hosts.items():
-                    if line[0].due <= now:
-                        return self._taken(owner, host)
+        for owner, hosts in self._queue.items():
+            if self._running[owner] < self._per_owner:
+                for host, heap in hosts.items():
+                    if heap[0].due <= now:
+                        return self._pop(owner, host)
         return None
 
-    def done(self, post: Delivery) -> None:
-        """A post that was taken has come to its end, whatever that is."""
-        self._under_way[post.owner] -= 1
-        if not self._under_way[post.owner]:
-            del self._under_way[post.owner]
+    def done(self, delivery: Delivery) -> None:
+        """Note that a delivery has ended, delivered or not."""
+        self._running[delivery.owner] -= 1
+        if not self._running[delivery.owner]:
+            del self._running[delivery.owner]
 
-    def _taken(self, owner: str, host: str) -> Delivery:
-        hosts = self._lines.pop(owner)
-        line = hosts.pop(host)
-        post = heapq.heappop(line)
-        if line:
-            hosts[host] = line
+    def _pop(self, owner: str, host: str) -> Delivery:
+        hosts = self._queue.pop(owner)
+        heap = hosts.pop(host)
+        delivery = heapq.heappop(heap)
+        if heap:
+            hosts[host] = heap
         if hosts:
-            self._lines[owner] = hosts
-        self._under_way[owner] += 1
-        return post
+            self._queue[owner] = hosts
+        self._running[owner] += 1
+        return delivery
 
 
 class Webhooks:
-    """Delivers what is due; two at once for each owner, in threads that nothing else needs.
+    """Delivers webhooks of finished jobs, in daemon threads.
 
-    Only jobs that have ended are looked at: the queue lists them. After a start that list begins
-    with those that ended before it.
+    The queue lists the jobs that have ended, after a restart from the beginning.
 
     Args:
-        server: Its queue, ledger, links and clock.
+        server: Its queue, database, URL signer and clock.
         metrics: Counts tries.
-        post: How a body is posted.
-        ticks: Seconds that only go forward.
+        post: Posts a body.
+        monotonic: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -128,50 +129,49 @@ class Webhooks:
         metrics: Metrics,
         post: Poster,
         *,
-        ticks: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._metrics = metrics
         self._post = post
-        self._ticks = ticks
-        self._lines = DeliveryQueue(per_owner=PER_OWNER, in_all=IN_ALL)
-        self._seen = 0  # number of the last end that was looked at
-        self._unsent_at = ticks()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._over: set[str] = (
-            set()
-        )  # ends that need no more tries, while the ledger has them still
+        self._monotonic = monotonic
+        self._queue = DeliveryQueue(per_owner=PER_OWNER, in_all=IN_ALL)
+        self._last_end = 0  # number of the last end that was read
+        self._next_cleanup = monotonic()
+        self._running: set[asyncio.Task[None]] = set()
+        # Messages that need no more tries, but are still in the database.
+        self._finished: set[str] = set()
 
     async def deliver_due(self) -> None:
-        """Begin to try each webhook whose job has ended and whose time has come."""
-        if self._ticks() >= self._unsent_at:
-            self._unsent_at = self._ticks() + UNSENT_SECONDS
-            await self._forget_unsent()
-        while ended := await self._server.queue.ended(after=self._seen):
+        """Start to deliver each webhook that is due."""
+        if self._monotonic() >= self._next_cleanup:
+            self._next_cleanup = self._monotonic() + ORPHAN_SECONDS
+            await self._forget_orphans()
+        while ended := await self._server.queue.ended(after=self._last_end):
             for number, job_id in ended:
-                await self._expect(job_id)
-                self._seen = number
-            self._begin()
-        self._begin()
+                await self._enqueue(job_id)
+                self._last_end = number
+            self._start_due()
+        self._start_due()
 
     async def close(self) -> None:
-        """Let go of the posts that are under way; they are made again after the next start."""
-        tasks = list(self._under_way)
+        """Cancel running deliveries; they are repeated after the next start."""
+        tasks = list(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _forget_unsent(self) -> None:
-        """Forget webhooks of jobs that are not in the queue."""
+    async def _forget_orphans(self) -> None:
+        """Delete webhooks of jobs that are not in the queue."""
         database = self._server.database
-        for webhook in database.pending_webhooks(self._server.clock() - UNSENT_SECONDS):
+        for webhook in database.pending_webhooks(self._server.clock() - ORPHAN_SECONDS):
             try:
                 await self._server.queue.get(webhook.job_id)
             except NotFound:
                 database.forget_webhook(webhook.job_id)
 
-    async def _expect(self, job_id: str) -> None:
-        """Put the webhook of a job that has ended into its line."""
+    async def _enqueue(self, job_id: str) -> None:
+        """Enqueue the webhook of a job that has ended."""
         webhook = self._server.database.pending_webhook(job_id)
         if webhook is None:
             return
@@ -179,32 +179,32 @@ class Webhooks:
             job = await self._server.queue.get(job_id)
         except NotFound:
             return
-        left = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
+        delay = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
         host = urlsplit(job.webhook or "").netloc
-        self._lines.add(Delivery(self._ticks() + left, job_id, job.owner, host))
+        self._queue.add(Delivery(self._monotonic() + delay, job_id, job.owner, host))
 
-    def _begin(self) -> None:
-        """Begin what may be under way."""
-        while (post := self._lines.take(self._ticks())) is not None:
-            task = asyncio.create_task(self._deliver(post))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+    def _start_due(self) -> None:
+        """Start all deliveries that are due and allowed."""
+        while (delivery := self._queue.take(self._monotonic())) is not None:
+            task = asyncio.create_task(self._deliver(delivery))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
-    async def _deliver(self, post: Delivery) -> None:
-        """Try once; what was not taken goes back into its line."""
-        is_over = False
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Try once; a failed delivery is enqueued again."""
+        is_done = False
         try:
-            with translate_crashes(post.job_id):
-                is_over = await self._tell(post.job_id)
+            with translate_crashes(delivery.job_id):
+                is_done = await self._try_once(delivery.job_id)
         except MultiTalkError as error:
-            logger.warning("job %s: webhook not posted: %s", post.job_id, error)
-        self._lines.done(post)
-        if not is_over:
-            self._lines.add(replace(post, due=self._ticks() + DELAY_SECONDS))
-        self._begin()
+            logger.warning("job %s: webhook not posted: %s", delivery.job_id, error)
+        self._queue.done(delivery)
+        if not is_done:
+            self._queue.add(replace(delivery, due=self._monotonic() + DELAY_SECONDS))
+        self._start_due()
 
-    async def _tell(self, job_id: str) -> bool:
-        """Try once; whether there is nothing more to be done."""
+    async def _try_once(self, job_id: str) -> bool:
+        """Try once; whether no further try is needed."""
         database, webhook = self._server.database, self._server.database.pending_webhook(job_id)
         try:
             job = await self._server.queue.get(job_id)
@@ -212,11 +212,11 @@ class Webhooks:
             database.forget_webhook(job_id)
             return True
         if webhook is None or job.webhook is None or not job.is_final:
-            return True  # one that was sent again comes again when it ends
-        if _message_id(job) in self._over:
+            return True  # a retried job is listed again when it ends
+        if _message_id(job) in self._finished:
             return self._forget(job)
-        status = await self._try(job, job.webhook, webhook)
-        if await self._was_sent_again(job):
+        status = await self._post_job(job, job.webhook, webhook)
+        if await self._was_retried(job):
             return True
         if status != 200:
             logger.warning(
@@ -234,20 +234,20 @@ class Webhooks:
         return self._forget(job)
 
     def _forget(self, job: Job) -> bool:
-        """Forget a webhook; on a full disk this is tried again, and the end is not posted again."""
-        self._over.add(_message_id(job))
+        """Delete a webhook; on a full disk the deletion is retried, the post is not."""
+        self._finished.add(_message_id(job))
         self._server.database.forget_webhook(job.id)
-        self._over.discard(_message_id(job))
+        self._finished.discard(_message_id(job))
         return True
 
-    async def _was_sent_again(self, job: Job) -> bool:
-        """Whether a job was retried while its end was posted; the next end is posted, too."""
+    async def _was_retried(self, job: Job) -> bool:
+        """Whether a job was retried while its end was posted; its next end is posted, too."""
         try:
             return (await self._server.queue.get(job.id)).redeliveries != job.redeliveries
         except NotFound:
             return False
 
-    async def _try(self, job: Job, url: str, webhook: PendingWebhook) -> int | None:
+    async def _post_job(self, job: Job, url: str, webhook: PendingWebhook) -> int | None:
         server = self._server
         now = server.clock()
         reply = await job_reply(
@@ -271,12 +271,12 @@ class Webhooks:
 
 
 def _message_id(job: Job) -> str:
-    """The same for each try at one end of a job."""
+    """Id of the message, equal for all tries at one end of a job."""
     return f"{job.id}-{job.redeliveries}"
 
 
 def public_poster(settings: Settings) -> Poster:
-    """A `Poster` that reaches public hosts only, the address checked at each try."""
+    """A `Poster` that reaches public hosts only; the address is checked at each try."""
     client = Client(networks=settings.reachable_networks, field="webhook")
 
     def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
@@ -295,23 +295,23 @@ def public_poster(settings: Settings) -> Poster:
 
 
 def webhook_secret(secret: bytes, owner: str) -> str:
-    """What the owner of a key checks webhooks with: another for each key, as text."""
+    """The secret with which the owner of a key verifies webhooks; another one for each key."""
     derived = hmac.digest(secret, b"webhooks of " + owner.encode(), "sha256")
     return SECRET_PREFIX + base64.b64encode(derived).decode("ascii")
 
 
 def signed_headers(secret: str, *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that a webhook carries.
+    """The signature headers of a webhook.
 
     Args:
-        secret: As `webhook_secret` gives it.
-        message_id: The same for each try of one message.
-        timestamp: Of this try, in seconds since 1970: a receiver refuses old ones.
-        body: As it is sent.
+        secret: From `webhook_secret`.
+        message_id: Equal for all tries of a message.
+        timestamp: Of this try, in seconds since 1970; receivers refuse old ones.
+        body: Of the request.
     """
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
-    told = f"{message_id}.{timestamp}.".encode() + body
-    signature = base64.b64encode(hmac.digest(key, told, "sha256")).decode("ascii")
+    message = f"{message_id}.{timestamp}.".encode() + body
+    signature = base64.b64encode(hmac.digest(key, message, "sha256")).decode("ascii")
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest
 from multitalk.inputs.source_file import SourceFile
 from multitalk.schema.validation import brief
-from multitalk.serving.api.concurrency import cancel_on_disconnect
 from multitalk.serving.api.dependencies import (
     DIGITS,
     Caller,
@@ -20,6 +19,7 @@ from multitalk.serving.api.dependencies import (
     Server,
     ServerDep,
     ask_about_picture,
+    cancel_on_disconnect,
     rate_limit,
 )
 from multitalk.serving.api.models import FacesBody, FacesReply, UploadReply

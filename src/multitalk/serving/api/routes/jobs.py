@@ -16,7 +16,6 @@ from starlette.responses import Response
 from multitalk.errors import Cancelled, InvalidRequest, MultiTalkError
 from multitalk.messages import sentence
 from multitalk.schema import JobStatus
-from multitalk.serving.api.concurrency import cancel_on_disconnect
 from multitalk.serving.api.dependencies import (
     DIGITS,
     Caller,
@@ -24,6 +23,7 @@ from multitalk.serving.api.dependencies import (
     OwnJob,
     Server,
     ServerDep,
+    cancel_on_disconnect,
     name_endpoint,
     rate_limit,
 )
@@ -260,7 +260,7 @@ async def stream(server: ServerDep, job: OwnJob) -> Response:
 
     RunPod's clients poll for ever where a job is CANCELLED: here it is FAILED to them.
     """
-    after = server.database.handed_out(job.id)
+    after = server.database.returned_fragments(job.id)
     fragments = (await server.queue.fragments(job.id, after=after))[:MAX_FRAGMENTS]
     chunks: list[StreamChunk] = []
     for fragment in fragments:
@@ -275,7 +275,7 @@ async def stream(server: ServerDep, job: OwnJob) -> Response:
         reply["status"] = JobStatus.FAILED
         reply["error"] = sentence(Cancelled().key, job.locale)
     if fragments:
-        server.database.hand_out(job.id, fragments[-1].number)
+        server.database.set_returned_fragments(job.id, fragments[-1].number)
     return json_response(reply)
 
 

@@ -13,8 +13,13 @@ from starlette.responses import Response, StreamingResponse
 
 from multitalk.errors import MultiTalkError, NotFound, RequestError, ServerStopping
 from multitalk.schema import JobStatus
-from multitalk.serving.api.concurrency import cancel_on_disconnect
-from multitalk.serving.api.dependencies import AuthorizedJob, Server, ServerDep, ask_about_picture
+from multitalk.serving.api.dependencies import (
+    AuthorizedJob,
+    Server,
+    ServerDep,
+    ask_about_picture,
+    cancel_on_disconnect,
+)
 from multitalk.serving.api.job_json import frame_of, read_whole
 from multitalk.serving.api.openapi import media, refusals
 from multitalk.serving.api.uvicorn_server import ResponseAborted

@@ -1,5 +1,6 @@
 """Voices: their list, and a text spoken by one of them, as OpenAI's clients ask for it."""
 
+import asyncio
 import json
 import math
 import threading
@@ -16,11 +17,17 @@ from starlette.responses import Response
 from multitalk.errors import InvalidRequest, RequestError
 from multitalk.media.audio_encoder import KINDS, encode_sound
 from multitalk.messages import Locale, Notice, sentence
+from multitalk.net.deadline import run_in_daemon_thread
 from multitalk.schema import SpokenText
 from multitalk.schema.request import has_outside_voice
 from multitalk.schema.validation import brief, one_error
-from multitalk.serving.api.concurrency import cancel_on_disconnect, run_in_new_thread
-from multitalk.serving.api.dependencies import Caller, Server, ServerDep, rate_limit
+from multitalk.serving.api.dependencies import (
+    Caller,
+    Server,
+    ServerDep,
+    cancel_on_disconnect,
+    rate_limit,
+)
 from multitalk.serving.api.models import SpeechBody, SpeechError, SpeechVoicesReply, VoicesReply
 from multitalk.serving.api.openapi import EXAMPLE_TEXT, BodyRoute, media, refusals
 from multitalk.serving.api.request_body import BodyReader, JsonBody
@@ -140,7 +147,9 @@ async def _voices(server: Server, locale: Locale) -> dict[str, Any]:
     async with server.voices_lock:
         when, listed = server.voices.get(locale, (-math.inf, {}))
         if server.clock() - when > LISTED_SECONDS:
-            listed = await run_in_new_thread(lambda: catalogue(server.settings, locale))
+            listed = await asyncio.wrap_future(
+                run_in_daemon_thread(lambda: catalogue(server.settings, locale), name="voices")
+            )
             server.voices[locale] = (server.clock(), listed)
         return listed
 
@@ -191,7 +200,7 @@ async def _speak_by_service(
 
     async with server.speech_slots.place(ticket):
         try:
-            return await run_in_new_thread(speak)
+            return await asyncio.wrap_future(run_in_daemon_thread(speak, name="speech"))
         finally:
             cancelled.set()
 

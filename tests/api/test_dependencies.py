@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from multitalk.errors import Cancelled, LimitExceeded
-from multitalk.serving.api.concurrency import cancel_on_disconnect
+from multitalk.serving.api.dependencies import cancel_on_disconnect
 
 
 class Leaving:
