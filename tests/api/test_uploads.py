@@ -181,8 +181,8 @@ def test_who_hangs_up_leaves_nobody_working(served, client):
     with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
         head = f"POST /faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
-        wait_until(lambda: readers.num_at_work)
-    wait_until(lambda: not readers.num_at_work)
+        wait_until(lambda: readers.num_running)
+    wait_until(lambda: not readers.num_running)
     assert client.get("/healthz").status_code == 200
 
 

@@ -35,16 +35,16 @@ class Crowd:
         await settled()
 
     async def _ask(self, name: str, last: bool) -> None:
-        admitted = self.scheduler.wait_last if last else self.scheduler.admit
+        admitted = self.scheduler.admit_low_priority if last else self.scheduler.admit
         with admitted(name[0]) as turn:
-            async with self.scheduler.place(turn):
+            async with self.scheduler.slot(turn):
                 self.begun.append(name)
                 await self._leave[name].wait()
 
 
 def test_a_caller_with_many_questions_has_one_place_and_another_key_finds_the_second_free():
     async def scene() -> None:
-        crowd = Crowd(FairScheduler(places=2))
+        crowd = Crowd(FairScheduler(slots=2))
         await crowd.comes("a1", "a2", "a3")
         assert crowd.begun == ["a1"]
         await crowd.comes("b1")
@@ -58,7 +58,7 @@ def test_a_caller_with_many_questions_has_one_place_and_another_key_finds_the_se
 
 def test_callers_take_turns_however_many_questions_one_has_waiting():
     async def scene() -> None:
-        crowd = Crowd(FairScheduler(places=1))
+        crowd = Crowd(FairScheduler(slots=1))
         await crowd.comes("a1", "a2", "a3", "c1", "c2", "b1")
         await crowd.goes("a1")
         await crowd.goes("c1")
@@ -72,7 +72,7 @@ def test_callers_take_turns_however_many_questions_one_has_waiting():
 
 def test_one_question_too_many_is_refused_and_a_place_is_found_again_once_one_has_gone():
     async def scene() -> None:
-        crowd = Crowd(FairScheduler(places=1, per_caller=2, in_all=3))
+        crowd = Crowd(FairScheduler(slots=1, per_caller=2, in_all=3))
         await crowd.comes("a1", "a2", "a3")
         with pytest.raises(TooManyRequests) as refused:
             await crowd.tasks["a3"]
@@ -90,7 +90,7 @@ def test_one_question_too_many_is_refused_and_a_place_is_found_again_once_one_ha
 
 def test_a_question_that_is_given_up_leaves_its_place_or_its_wait_to_others():
     async def scene() -> None:
-        crowd = Crowd(FairScheduler(places=1, per_caller=1))
+        crowd = Crowd(FairScheduler(slots=1, per_caller=1))
         await crowd.comes("a1", "b1", "c1")
         for name in ("b1", "a1"):
             crowd.tasks[name].cancel()
@@ -106,7 +106,7 @@ def test_a_question_that_is_given_up_leaves_its_place_or_its_wait_to_others():
 
 def test_what_holds_nothing_while_it_waits_is_never_refused_and_comes_after_the_callers_others():
     async def scene() -> None:
-        crowd = Crowd(FairScheduler(places=1, per_caller=1))
+        crowd = Crowd(FairScheduler(slots=1, per_caller=1))
         await crowd.comes("a1")
         await crowd.comes("a2", "a3", last=True)
         await crowd.goes("a1")

@@ -25,7 +25,7 @@ AMPLE = Limits(memory_for(50_000_000), int(PATIENCE_SECONDS), PATIENCE_SECONDS, 
 
 async def ask(readers: SandboxPool, name: str, given: dict, *, limits: Limits = AMPLE, **more):
     with readers.scheduler.admit("somebody") as turn, readers.directory() as directory:
-        return await readers.ask(
+        return await readers.run(
             turn, name, given, limits=limits, directory=directory, field="body", **more
         )
 

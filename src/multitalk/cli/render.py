@@ -379,7 +379,7 @@ def _speakers(
 
 def _timing_files(options: list[str], request: "TalkRequest") -> dict[str, Path]:
     """The file for each speaker's phonemes."""
-    from multitalk.schema.request import has_outside_voice
+    from multitalk.schema.request import has_service_voice
 
     voices = request.audio_paths
     spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
@@ -388,7 +388,7 @@ def _timing_files(options: list[str], request: "TalkRequest") -> dict[str, Path]
         name, file = named(option, default=spoken[0] if len(spoken) == 1 else "")
         if name not in spoken:
             raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
-        if has_outside_voice(voices[name]):
+        if has_service_voice(voices[name]):
             raise typer.BadParameter(
                 f"--phonemes {option}: the sounds of a tts: voice are not known; take another voice"
             )

@@ -17,12 +17,12 @@ from multitalk.schema.validation import brief, path_of
 MAX_VALUES = 20_000  # of a request, those inside of others included
 MAX_DEPTH = 64  # objects and lists inside each other
 MAX_NAMES = 64  # of one object
-MAX_NAME_CHARACTERS = 256  # of a field's name; a speaker's has a lower limit of its own
+MAX_NAME_CHARACTERS = 256  # of a field's name; speakers' names have a lower limit
 MAX_NUMBER_CHARACTERS = 400  # the largest float has 309 digits before its point
 
 _MAX_INTEGER_BITS = MAX_NUMBER_CHARACTERS * 4
 _BRACKET = re.compile(r"[\[\]{}]")
-_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")  # a surrogate: no UTF-8 can carry it
+_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")  # a lone surrogate, which UTF-8 cannot encode
 
 
 def read_json(
@@ -30,13 +30,13 @@ def read_json(
 ) -> object:
     """Parse a JSON document, within bounds.
 
-    It is measured before anything is built of it, so that the time and the memory that it takes
-    depend on its bytes only: a fraction of a second for 20 MB.
+    It is measured before it is parsed, so time and memory depend on its bytes only: a fraction of a
+    second for 20 MB.
 
     Args:
-        text: In UTF-8, -16 or -32 where it is bytes.
-        field: What to blame in an error, where the document is not the whole request.
-        max_values: How many values it may have.
+        text: Bytes are UTF-8, -16 or -32.
+        field: Named in errors, where the document is a part of the request.
+        max_values: Limit of its values.
 
     Raises:
         InvalidRequest: Not JSON, out of bounds (see `bounds`), a name given twice in one object, a
@@ -112,20 +112,20 @@ def _no_constant(name: str) -> object:
 
 
 def is_broken(text: str) -> bool:
-    """Whether a text has half of a surrogate pair in it."""
+    """Whether a text has a lone surrogate."""
     return not text.isascii() and _HALF_A_PAIR.search(text) is not None
 
 
 def check_text(text: str, *, max_values: int, field: str | None) -> None:
-    """Refuse a JSON text of too many values or too deep ones, without parsing it.
+    """Refuse a JSON text with too many or too deeply nested values, without parsing it.
 
-    Every step is one call over the whole text, some tens of milliseconds for 20 MB in all. What is
-    no JSON may be measured wrongly, but the parser stops where it is broken.
+    Every step is one call over the whole text, tens of milliseconds for 20 MB. Text that is not
+    JSON may be measured wrongly, but the parser refuses it.
 
     Args:
         text: The document.
-        max_values: How many values it may have.
-        field: What to blame.
+        max_values: Limit of its values.
+        field: Named in the error.
 
     Raises:
         InvalidRequest: Too many, or too deep.
@@ -134,92 +134,92 @@ def check_text(text: str, *, max_values: int, field: str | None) -> None:
     # each value has at most a name and a text, and thus two pairs of quotation marks
     if unescaped.count('"') > 4 * max_values:
         raise _too_many(max_values, field)
-    outside = "".join(unescaped.split('"')[::2])  # all but names and texts
+    outside_strings = "".join(unescaped.split('"')[::2])  # all but names and texts
     # each value is the first of the document or of an object or list, or is after a comma
-    opened = outside.count("{") + outside.count("[")
-    closed = outside.count("}") + outside.count("]")
-    if 1 + outside.count(",") + opened > max_values or closed > max_values:
+    opening = outside_strings.count("{") + outside_strings.count("[")
+    closing = outside_strings.count("}") + outside_strings.count("]")
+    if 1 + outside_strings.count(",") + opening > max_values or closing > max_values:
         raise _too_many(max_values, field)
-    if opened > MAX_DEPTH and max(_depths(outside)) > MAX_DEPTH:
+    if opening > MAX_DEPTH and max(_depths(outside_strings)) > MAX_DEPTH:
         raise _too_deep(field)
 
 
 def check_value(given: object, *, max_values: int = MAX_VALUES, field: str | None = None) -> None:
-    """Refuse a parsed document that is out of bounds, before its fields are judged.
+    """Refuse a parsed document that is out of bounds, before its fields are validated.
 
     Args:
-        given: As `json.loads` returns it; what JSON has no kind for is passed over.
-        max_values: How many values it may have.
-        field: What to blame where the document as a whole is wrong.
+        given: From `json.loads`; other types are ignored.
+        max_values: Limit of its values.
+        field: Named in errors of the whole document.
 
     Raises:
         InvalidRequest: Too many values or names, too deep, a name or a number that is too long, or
             a text or name with half of a surrogate pair.
     """
-    seen = 0
-    left: list[tuple[object, tuple[int | str, ...]]] = [(given, ())]
-    while left:
-        value, place = left.pop()
-        seen += 1
+    count = 0
+    pending: list[tuple[object, tuple[int | str, ...]]] = [(given, ())]
+    while pending:
+        value, path = pending.pop()
+        count += 1
         if isinstance(value, str):
             if is_broken(value):
-                raise InvalidRequest("text_broken", field=_field(place) or field)
+                raise InvalidRequest("text_broken", field=_field(path) or field)
         elif isinstance(value, dict | list | tuple | Mapping):
-            if seen + len(left) + len(value) > max_values:
+            if count + len(pending) + len(value) > max_values:
                 raise _too_many(max_values, field)
-            if value and len(place) >= MAX_DEPTH:
-                raise _too_deep(_field(place[:1]) or field)
+            if value and len(path) >= MAX_DEPTH:
+                raise _too_deep(_field(path[:1]) or field)
             if isinstance(value, list | tuple):
-                inside = [(inner, (*place, number)) for number, inner in enumerate(value)]
+                inside = [(inner, (*path, number)) for number, inner in enumerate(value)]
             else:
-                if (wrong := _wrong_names(value, place, field)) is not None:
+                if (wrong := _name_error(value, path, field)) is not None:
                     raise wrong
-                inside = [(inner, (*place, str(name))) for name, inner in value.items()]
-            inside.reverse()  # so that the first that is wrong is found first
-            left += inside
+                inside = [(inner, (*path, str(name))) for name, inner in value.items()]
+            inside.reverse()  # so that the first error is found first
+            pending += inside
         elif isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
-            raise number_too_long(_field(place) or field)
+            raise number_too_long(_field(path) or field)
 
 
 def number_too_long(field: str | None) -> InvalidRequest:
-    """What is said of a number with too many digits."""
+    """The error of a number with too many digits."""
     return InvalidRequest("number_too_long", field=field, limit=MAX_NUMBER_CHARACTERS)
 
 
-def _wrong_names(
-    given: Mapping[object, object], place: tuple[int | str, ...], field: str | None
+def _name_error(
+    given: Mapping[object, object], path: tuple[int | str, ...], field: str | None
 ) -> InvalidRequest | None:
-    """What is wrong with the names of an object, which stands at a place of the document."""
+    """The error of an object's names; `path` is the object's."""
     if len(given) > MAX_NAMES:
-        where, count = _field(place) or field, len(given)
+        where, count = _field(path) or field, len(given)
         return InvalidRequest("too_many_names", field=where, count=count, limit=MAX_NAMES)
     for name in given:
         if isinstance(name, str) and len(name) > MAX_NAME_CHARACTERS:
             return InvalidRequest(
                 "name_too_long",
-                field=_field(place) or field,
+                field=_field(path) or field,
                 name=brief(name),
                 length=len(name),
                 limit=MAX_NAME_CHARACTERS,
             )
         if isinstance(name, str) and is_broken(name):
-            return InvalidRequest("text_broken", field=_field((*place, name)) or field)
+            return InvalidRequest("text_broken", field=_field((*path, name)) or field)
     return None
 
 
-def _depths(outside: str) -> Iterator[int]:
-    """How many objects and lists are open after each bracket."""
-    return accumulate(1 if found[0] in "[{" else -1 for found in _BRACKET.finditer(outside))
+def _depths(outside_strings: str) -> Iterator[int]:
+    """Nesting depth after each bracket."""
+    return accumulate(1 if found[0] in "[{" else -1 for found in _BRACKET.finditer(outside_strings))
 
 
-def _field(place: tuple[int | str, ...]) -> str | None:
-    """A place in a document as errors name it: the fields of a job's input are its own."""
+def _field(path: tuple[int | str, ...]) -> str | None:
+    """A path in a document as errors name it, without `input`."""
     job = ""
-    if len(place) > 1 and place[0] == "jobs":  # of a batch
-        job, place = f"jobs[{place[1]}]", place[2:]
-    if place and place[0] == "input":
-        place = place[1:]
-    return ".".join(part for part in (job, path_of(place)) if part) or None
+    if len(path) > 1 and path[0] == "jobs":  # of a batch
+        job, path = f"jobs[{path[1]}]", path[2:]
+    if path and path[0] == "input":
+        path = path[1:]
+    return ".".join(part for part in (job, path_of(path)) if part) or None
 
 
 def _too_many(limit: int, field: str | None) -> InvalidRequest:

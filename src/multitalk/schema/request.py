@@ -1,4 +1,4 @@
-"""What a job may ask for."""
+"""The request of a job: its `input`."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ def _speaker_name(name: str) -> str:
     return name
 
 
-def _sayable(text: str) -> str:
+def _check_unicode(text: str) -> str:
     if "\0" in text or is_broken(text):
         raise PydanticCustomError("text_broken", "broken")
     return text
@@ -60,10 +60,10 @@ def _sayable(text: str) -> str:
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("text_blank", "blank")
-    return _sayable(text)
+    return _check_unicode(text)
 
 
-def _whole(value: object) -> object:
+def _integral(value: object) -> object:
     """JSON has one kind of number: 8.0 is as whole as 8."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -119,7 +119,7 @@ class SpokenText(WireModel):
 
     @field_validator("text")
     @classmethod
-    def _short_enough(cls, text: str, info: ValidationInfo) -> str:
+    def _check_length(cls, text: str, info: ValidationInfo) -> str:
         limit = info.context.max_text_characters if info.context else None
         if limit is not None and len(text) > limit:
             raise PydanticCustomError(
@@ -129,9 +129,9 @@ class SpokenText(WireModel):
 
     @field_validator("voice")
     @classmethod
-    def _voice_there(cls, voice: str | None, info: ValidationInfo) -> str | None:
+    def _check_voice(cls, voice: str | None, info: ValidationInfo) -> str | None:
         settings: Settings | None = info.context
-        if voice is None or not is_outside(voice):
+        if voice is None or not is_service_voice(voice):
             return voice
         if settings is not None and settings.speech_url is None:
             raise PydanticCustomError("speech_service_missing", "no service", {"name": voice})
@@ -141,14 +141,14 @@ class SpokenText(WireModel):
 
     @field_validator("pitch")
     @classmethod
-    def _pitch_taken(cls, pitch: float, info: ValidationInfo) -> float:
+    def _check_pitch(cls, pitch: float, info: ValidationInfo) -> float:
         voice: str | None = info.data.get("voice")
-        if pitch and voice is not None and is_outside(voice):
+        if pitch and voice is not None and is_service_voice(voice):
             raise PydanticCustomError("pitch_not_taken", "not taken", {"name": voice})
         return pitch
 
 
-def is_outside(voice: str) -> bool:
+def is_service_voice(voice: str) -> bool:
     """Whether the name is that of a voice of the operator's speech service."""
     return voice[: len(OUTSIDE_PREFIX)].lower() == OUTSIDE_PREFIX
 
@@ -158,11 +158,11 @@ def service_name(voice: str) -> str:
     return voice[len(OUTSIDE_PREFIX) :].strip()
 
 
-def has_outside_voice(voice: object) -> bool:
+def has_service_voice(voice: object) -> bool:
     """Whether a speaker's voice, as in `audio_paths`, needs the speech service for any text."""
     texts = voice if isinstance(voice, list) else [voice]
     return any(
-        isinstance(text, SpokenText) and text.voice is not None and is_outside(text.voice)
+        isinstance(text, SpokenText) and text.voice is not None and is_service_voice(text.voice)
         for text in texts
     )
 
@@ -180,7 +180,7 @@ class ContinueFrom(WireModel):
     """An earlier job, whose first windows a new one begins with."""
 
     job: Name = Field(description="id of the earlier job")
-    windows: Annotated[int, BeforeValidator(_whole)] = Field(
+    windows: Annotated[int, BeforeValidator(_integral)] = Field(
         ge=1, description="how many of its windows are kept, counted from the start"
     )
 
@@ -235,7 +235,7 @@ class TalkRequest(WireModel):
     sample_audio_guide_scale: Guidance = Field(
         2.0, description="how closely to follow the voice; the profile's own when left out"
     )
-    sample_steps: Annotated[int, BeforeValidator(_whole)] = Field(
+    sample_steps: Annotated[int, BeforeValidator(_integral)] = Field(
         8, ge=1, le=MAX_STEPS, description="denoising steps; the profile's own when left out"
     )
     mode: Literal["streaming", "clip"] = Field(
@@ -243,10 +243,11 @@ class TalkRequest(WireModel):
     )
     seed: Annotated[
         Annotated[int, Field(ge=0, le=MAX_SEED)] | None,
-        BeforeValidator(_whole),
+        BeforeValidator(_integral),
     ] = Field(None, description="makes a result repeatable; drawn at random when left out")
     negative_prompt: (
-        Annotated[str, AfterValidator(_sayable), Field(max_length=MAX_PROMPT_CHARACTERS)] | None
+        Annotated[str, AfterValidator(_check_unicode), Field(max_length=MAX_PROMPT_CHARACTERS)]
+        | None
     ) = Field(None, description="what the video must not show; the profile's own when left out")
     sample_shift: Annotated[float, Field(gt=0.0, le=MAX_SHIFT)] | None = Field(
         None, description="timestep shift; the profile's own when left out"
@@ -319,7 +320,7 @@ class TalkRequest(WireModel):
             )
         return boxes
 
-    # The wire's names, in the words that are used inside.
+    # The wire's names in internal terms.
 
     @property
     def speaker_order(self) -> SpeakerOrder:
@@ -358,30 +359,30 @@ def parse_request(given: object, *, settings: Settings) -> TalkRequest:
     """Validate a whole input at once.
 
     Args:
-        given: A job's `input`, as it came.
-        settings: For how many speakers and how long a text this worker takes.
+        given: A job's `input`.
+        settings: Limits of speakers and of texts.
 
     Raises:
-        InvalidRequest: Every problem of the request, the missing fields first, or the first bound
-            that it is out of (see `bounds`); say it in `wanted_locale(given)`.
+        InvalidRequest: Every problem of the request, the missing fields first, or the first limit
+            that it exceeds (see `json_document`); report it in `wanted_locale(given)`.
     """
     if not isinstance(given, Mapping):
         raise InvalidRequest("input_not_an_object", value=brief(given))
     check_value(given)
-    said = {name: value for name, value in given.items() if not _is_missing(name, value)}
+    stated = {name: value for name, value in given.items() if not _is_missing(name, value)}
     try:
-        return TalkRequest.model_validate(said, context=settings)
+        return TalkRequest.model_validate(stated, context=settings)
     except ValidationError as error:
         raise one_error(error.errors(include_url=False), known_fields=_known_fields) from error
 
 
 def wanted_locale(given: object) -> Locale:
-    """The language to answer in, even to an input that is not valid."""
+    """The locale of the answer, also to an invalid input."""
     return locale_named(given.get("locale") if isinstance(given, Mapping) else None)
 
 
 def _is_missing(name: object, value: object) -> bool:
-    """A required field that says nothing is as good as absent."""
+    """A required field that is null or empty counts as absent."""
     if isinstance(value, str):
         return name in REQUIRED and not value.strip()
     return name in REQUIRED and (value is None or value in ({}, []))

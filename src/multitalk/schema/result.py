@@ -1,4 +1,4 @@
-"""What a job answers: a result, a failure, and where it is meanwhile."""
+"""The answer of a job: its status, its result or its error."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -71,7 +71,7 @@ class TalkResult(WireModel):
 
 
 class Problem(WireModel):
-    """One thing that is wrong."""
+    """One problem of a request."""
 
     field: str | None = Field(None, description="the request's field to blame")
     reason: str = Field(description="what is wrong, as a word for programs; finer than `code`")
@@ -80,7 +80,7 @@ class Problem(WireModel):
 
     @classmethod
     def of(cls, error: MultiTalkError, locale: Locale) -> "Problem":
-        """One problem as the contract has it."""
+        """The model of one problem."""
         value = error.parameters.get("value")
         return cls(
             field=_shown(error.field),
@@ -91,7 +91,7 @@ class Problem(WireModel):
 
 
 class ErrorDetails(WireModel):
-    """A failure for programs: what is wrong field by field, and where a job was."""
+    """A failure for programs: its problems by field, and the job's stage."""
 
     problems: list[Problem] = Field(description="each thing that is wrong, at least one")
     stage: Stage | None = Field(None, description="what the job was doing when it failed")
@@ -108,11 +108,11 @@ class ErrorReply(WireModel):
 
     @classmethod
     def of(cls, error: MultiTalkError, locale: Locale) -> "ErrorReply":
-        """What the caller is told about `error`."""
+        """The reply to `error`."""
         return cls(
             error=error.text(locale),
             details=ErrorDetails(
-                problems=[Problem.of(problem, locale) for problem in _one_by_one(error)],
+                problems=[Problem.of(problem, locale) for problem in _split(error)],
                 stage=error.stage,
                 job_id=error.job_id,
             ),
@@ -126,12 +126,12 @@ class ErrorReply(WireModel):
 
 
 def _shown(field: str | None) -> str | None:
-    """A field's path; a speaker's name in it is the caller's text."""
+    """A field's path with invisible characters escaped: a speaker's name is the caller's text."""
     return None if field is None else visible(field)
 
 
-def _one_by_one(error: MultiTalkError) -> Iterator[MultiTalkError]:
-    """All that is wrong, each field by itself; one sentence blames all missing ones together."""
+def _split(error: MultiTalkError) -> Iterator[MultiTalkError]:
+    """All problems by field; `missing_required` is split into one for each field."""
     for problem in error.problems:
         if problem.key != "missing_required":
             yield problem

@@ -12,9 +12,9 @@ from pydantic_core import CoreSchema, ErrorDetails
 from multitalk.errors import InvalidRequest, not_a_choice
 from multitalk.messages import SENTENCES, visible
 
-_OUTSIDE = ("title", "description", "default")  # of a choice of types, said once for all of them
-# pydantic's kind of error -> our sentence. Kinds of our own (PydanticCustomError) are named as
-# their sentences and need no row; any other kind is told in pydantic's English words.
+_OUTER_KEYS = ("title", "description", "default")  # stay outside of `anyOf`
+# pydantic's type of error -> key of the message. A PydanticCustomError has a message's key as its
+# type; any other type is reported in pydantic's English words.
 _SENTENCE_OF = {
     "dict_type": "expected_object",
     "finite_number": "expected_finite",
@@ -32,7 +32,7 @@ _SENTENCE_OF = {
     "too_long": "expected_box",
     "tuple_type": "expected_box",
 }
-MAX_PROBLEMS = 20  # that one answer names
+MAX_PROBLEMS = 20  # in one error
 SHOWN_CHARACTERS = 32  # of a wrong value
 SHOWN_NAME_CHARACTERS = 64  # of a name in a field's path
 
@@ -42,10 +42,9 @@ _LIMIT_NAMES = ("gt", "ge", "le", "max_length")  # in pydantic's context
 
 
 class WireModel(BaseModel):
-    """What all the contract's objects share: nothing unknown, nothing converted, no NaN.
+    """Base of the contract's models: no unknown fields, no conversions, no NaN.
 
-    An optional field that is null counts as left out, for many clients send all fields that they
-    know.
+    An optional field that is null counts as left out, because many clients send all their fields.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -54,7 +53,7 @@ class WireModel(BaseModel):
     @classmethod
     def _null_is_left_out(cls, given: Any) -> Any:
         if not isinstance(given, dict):
-            return given  # refused, or a model already
+            return given  # refused later, or a model already
         optional = {
             field.alias or name
             for name, field in cls.model_fields.items()
@@ -70,26 +69,26 @@ class WireModel(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Let JSON Schema take null, too, wherever the model does."""
+        """Make optional fields nullable in JSON Schema, as they are in the model."""
         schema = handler(core_schema)
         if handler.mode == "validation":
-            told = handler.resolve_ref_schema(schema)
-            for name, said in told.get("properties", {}).items():
-                if name not in told.get("required", []):
-                    told["properties"][name] = _or_null(said)
+            resolved = handler.resolve_ref_schema(schema)
+            for name, schema_of_field in resolved.get("properties", {}).items():
+                if name not in resolved.get("required", []):
+                    resolved["properties"][name] = _or_null(schema_of_field)
         return schema
 
 
-def _or_null(said: JsonSchemaValue) -> JsonSchemaValue:
-    outside = {key: value for key, value in said.items() if key in _OUTSIDE}
-    inside = {key: value for key, value in said.items() if key not in _OUTSIDE}
-    choices = inside["anyOf"] if set(inside) == {"anyOf"} else [inside]
+def _or_null(schema_of_field: JsonSchemaValue) -> JsonSchemaValue:
+    outer = {key: value for key, value in schema_of_field.items() if key in _OUTER_KEYS}
+    inner = {key: value for key, value in schema_of_field.items() if key not in _OUTER_KEYS}
+    choices = inner["anyOf"] if set(inner) == {"anyOf"} else [inner]
     null = {"type": "null"}
-    return {"anyOf": choices if null in choices else [*choices, null], **outside}
+    return {"anyOf": choices if null in choices else [*choices, null], **outer}
 
 
 def brief(value: object) -> str:
-    """A wrong value for a message: as JSON, cut short, so that no base64 or query gets in."""
+    """A value for a message: as JSON, cut so that no base64 or query is in it."""
     if isinstance(value, str):
         whole = len(value) <= SHOWN_CHARACTERS
         text = visible(json.dumps(value if whole else value[:12], ensure_ascii=False))
@@ -106,30 +105,30 @@ def brief(value: object) -> str:
 
 
 def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> InvalidRequest:
-    """All of pydantic's errors as one of ours, the missing fields first.
+    """All of pydantic's errors as one InvalidRequest, the missing fields first.
 
     Args:
         found: At least one.
-        known_fields: The names that could have been meant where an unknown field stands: at the
-            top (None), or in an object inside the field that is given.
+        known_fields: The fields of the whole document (None), or of an object inside the given
+            field: suggestions for an unknown one.
     """
     problems: dict[tuple[str | None, str], InvalidRequest] = {}
-    untold: set[tuple[object, ...]] = set()  # problems beyond those that are told
+    unreported: set[tuple[object, ...]] = set()  # problems above the limit
     absent = [item["loc"][0] for item in found if item["type"] == "missing" and _at_top(item)]
     if absent:
-        said = InvalidRequest("missing_required", missing=", ".join(map(str, absent)))
-        problems[None, said.key] = said
+        problem = InvalidRequest("missing_required", missing=", ".join(map(str, absent)))
+        problems[None, problem.key] = problem
     for item in found:
         if item["type"] == "missing" and _at_top(item):
             continue
-        if len(problems) >= MAX_PROBLEMS:  # no sentences for what nobody will read
-            untold.add((item["type"], *item["loc"]))
+        if len(problems) >= MAX_PROBLEMS:  # counted only
+            unreported.add((item["type"], *item["loc"]))
             continue
         problem = _problem(item, known_fields)
         problems.setdefault((problem.field, problem.key), problem)
     first, *others = problems.values()
-    if untold:
-        others.append(InvalidRequest("more_problems", count=len(untold)))
+    if unreported:
+        others.append(InvalidRequest("more_problems", count=len(unreported)))
     return InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
 
 
@@ -138,17 +137,17 @@ def _at_top(item: ErrorDetails) -> bool:
 
 
 def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
-    """One of pydantic's errors as one of ours."""
-    kind, place, value = item["type"], item["loc"], item["input"]
+    """One of pydantic's errors as an InvalidRequest."""
+    kind, path, value = item["type"], item["loc"], item["input"]
     context = item.get("ctx", {})
     if kind == "extra_forbidden":
-        known = known_fields(None if _at_top(item) else str(place[0]))
-        return _unknown_field(place, list(known))
+        known = known_fields(None if _at_top(item) else str(path[0]))
+        return _unknown_field(path, list(known))
     if kind in ("literal_error", "enum"):
         choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return not_a_choice(path_of(place) or "", brief(value), choices)
-    if kind == "missing" and isinstance(place[-1], int):  # a number that a box lacks
-        kind, place = "tuple_type", place[:-1]
+        return not_a_choice(path_of(path) or "", brief(value), choices)
+    if kind == "missing" and isinstance(path[-1], int):  # a box with too few numbers
+        kind, path = "tuple_type", path[:-1]
     key = kind if kind in SENTENCES else _SENTENCE_OF.get(kind, "pydantic_said")
     parameters = {"value": brief(value), "said": item["msg"], **context}
     if isinstance(value, str):
@@ -156,24 +155,24 @@ def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
     for name in _LIMIT_NAMES:
         if name in context:
             parameters["limit"] = context[name]
-    return InvalidRequest(key, field=path_of(place), **parameters)
+    return InvalidRequest(key, field=path_of(path), **parameters)
 
 
-def _unknown_field(place: tuple[int | str, ...], known: list[str]) -> InvalidRequest:
-    near = get_close_matches(str(place[-1])[:SHOWN_NAME_CHARACTERS].lower(), known, n=1)
+def _unknown_field(path: tuple[int | str, ...], known: list[str]) -> InvalidRequest:
+    near = get_close_matches(str(path[-1])[:SHOWN_NAME_CHARACTERS].lower(), known, n=1)
     if near:
-        return InvalidRequest("unknown_field_near", field=path_of(place), near=near[0])
-    return InvalidRequest("unknown_field", field=path_of(place), known=", ".join(known))
+        return InvalidRequest("unknown_field_near", field=path_of(path), near=near[0])
+    return InvalidRequest("unknown_field", field=path_of(path), known=", ".join(known))
 
 
-def path_of(place: tuple[int | str, ...]) -> str | None:
-    """`audio_paths.person1.text`, without pydantic's own steps on the way there.
+def path_of(path: tuple[int | str, ...]) -> str | None:
+    """`audio_paths.person1.text`, without pydantic's own steps.
 
-    None for the whole document, which pydantic blames where a name is broken.
+    None for the whole document, where pydantic reports a malformed name.
     """
-    if not place:
+    if not path:
         return None
-    parts = [str(part) for part in place]
+    parts = [str(part) for part in path]
     if parts[0] == "audio_paths" and len(parts) > 2:
         del parts[2]  # the kind of voice, or `[key]`
     elif parts[-1] == "[key]":

@@ -1,7 +1,7 @@
-"""What a Python caller hands over, as the sources that a request can name; errors in their words.
+"""Converts the arguments of the Python API to sources of a request; errors name the arguments.
 
-A path, a URL or a data URI is named as it is. Bytes, files, pictures and samples become files of a
-directory that is there as long as the talk is made.
+A path, a URL or a data URI is a source already. Bytes, files, pictures and samples become files of
+a temporary directory.
 """
 
 import io
@@ -24,7 +24,7 @@ from multitalk.settings import PREFIX, Settings
 
 FIRST_SPEAKER = "person1"
 SHOWN_CHARACTERS = 60  # of an argument
-ARGUMENTS = {"image_path": "image", "audio_paths": "audio"}  # fields that have another name here
+ARGUMENTS = {"image_path": "image", "audio_paths": "audio"}  # fields with another name here
 
 
 class BinaryFile(Protocol):
@@ -44,8 +44,8 @@ Samples: TypeAlias = NDArray[np.floating] | NDArray[np.int16] | NDArray[np.int32
 Sound: TypeAlias = Encoded | tuple[Samples, float] | tuple[float, Samples]
 SpokenText: TypeAlias = Mapping[str, str | float]
 Voice: TypeAlias = Sound | SpokenText | list[SpokenText]
-# One voice, or one for each speaker by name. One mapping stands for both kinds of mappings, so that
-# a type checker knows what a dict that is written out is meant to be.
+# One voice, or one for each speaker by name. One type for both mappings, so that type checkers
+# infer the type of a dict literal.
 Voices: TypeAlias = Sound | list[SpokenText] | Mapping[str, Voice | float]
 
 
@@ -64,7 +64,7 @@ class Arguments:
         others: Mapping[str, object],
         settings: Settings,
     ) -> None:
-        """Take note of what was handed over; `others` are further arguments, for errors."""
+        """Keep the arguments; `others` are further ones, for errors."""
         self._others = others
         self._image = image
         self._audio = audio
@@ -87,7 +87,7 @@ class Arguments:
 
     @property
     def settings(self) -> Settings:
-        """The operator's, with room for a picture that was in memory: its pixels are limited."""
+        """The operator's, with a size limit above a picture from memory (limited in pixels)."""
         most = max(self._settings.max_image_bytes, self._picture_bytes)
         return replace(self._settings, max_image_bytes=most)
 
@@ -95,7 +95,7 @@ class Arguments:
         """`image_path` and `audio_paths` of a request.
 
         Raises:
-            InvalidRequest: Something is of a kind, a type or a shape that cannot be used.
+            InvalidRequest: An argument has an unsupported type or shape.
         """
         return {
             "image_path": self._picture(self._image),
@@ -106,7 +106,7 @@ class Arguments:
 
     @contextmanager
     def spelled(self) -> Iterator[None]:
-        """Have errors name the argument and its value in place of the request's field."""
+        """Make errors name the argument and its value in place of the request's field."""
         try:
             yield
         except MultiTalkError as error:
@@ -171,7 +171,7 @@ class Arguments:
         raise InvalidRequest(unknown, field=field, kind=type(given).__name__)
 
     def _copied(self, file: object, field: str) -> Path:
-        """A file's bytes, from where it stands, in a temporary file."""
+        """Copy a file's bytes from its position to a temporary file."""
         if isinstance(file, io.TextIOBase):
             raise InvalidRequest("file_is_text", field=field)
         path = self._new_file("file")
@@ -203,7 +203,7 @@ class Arguments:
 
 
 def described(value: object) -> str:
-    """An argument in a few characters."""
+    """An argument, shortened."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, tuple) and any(_as_array(part) is not None for part in value):
@@ -220,7 +220,7 @@ def described(value: object) -> str:
 
 
 def plain(value: object) -> object:
-    """A value as JSON has it: NumPy's numbers and arrays, and tuples, become plain ones."""
+    """A value with NumPy's numbers and arrays, and tuples, converted to JSON's types."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -231,14 +231,14 @@ def plain(value: object) -> object:
 
 
 def _as_array(value: object) -> NDArray[np.generic] | None:
-    """An array, or what another library has as one and hands out as NumPy's."""
+    """A NumPy array, or another library's array as one."""
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, type) or not hasattr(value, "__array__"):
         return None
     try:
         return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # as one on a GPU, or one that needs a gradient
+    except (TypeError, ValueError, RuntimeError):  # a tensor on a GPU, or with a gradient
         return None
 
 

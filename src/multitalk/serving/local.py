@@ -1,4 +1,4 @@
-"""The Python door: render on this machine, into a file, with what the caller has at hand.
+"""The Python API: render on this machine into a file, from paths, bytes, pictures or arrays.
 
 `multitalk.render("portrait.jpg", "voice.wav", output="talk.mp4")` loads an engine for one talk; a
 `Studio` keeps its engine for the next one.
@@ -326,7 +326,7 @@ def render(
 
 
 def plain_prompt(num_speakers: int) -> str:
-    """The prompt of who gives none: that somebody talks, and no more."""
+    """The default prompt."""
     return "people talk" if num_speakers > 1 else "a person talks"
 
 
@@ -338,7 +338,7 @@ def make_place(output: Path, *, field: str = "output") -> None:
         field: What named it, for errors.
 
     Raises:
-        DeliveryFailed: It cannot be, or it would take the place of what is not a file.
+        DeliveryFailed: It cannot be, or its name is taken by a directory or a device.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -369,7 +369,7 @@ def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object
 
 
 def as_result(talk: Talk) -> RenderedTalk:
-    """The record of a talk that lies in a file of the caller's."""
+    """The record of a talk in the caller's file."""
     return RenderedTalk.model_validate(dict(talk.result()))
 
 

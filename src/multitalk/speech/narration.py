@@ -13,7 +13,7 @@ from multitalk.media.guards import Watch, unwatched
 from multitalk.media.loudness import LoudnessMeter
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
-from multitalk.schema.request import is_outside
+from multitalk.schema.request import is_service_voice
 from multitalk.speech.service_synthesis import ServiceSynthesizer
 from multitalk.speech.synthesis import (
     DEFAULT_WORDS_PER_MINUTE,
@@ -85,7 +85,7 @@ def narrate(
 def _spoken(
     text: SpokenText, outside: ServiceSynthesizer | None, max_seconds: float
 ) -> SynthesizedSpeech:
-    if text.voice is not None and is_outside(text.voice):
+    if text.voice is not None and is_service_voice(text.voice):
         if outside is None:
             raise InvalidRequest("speech_service_missing", field="voice", name=text.voice)
         return outside.speak(text)

@@ -12,7 +12,7 @@ from multitalk.job.stages import CLIP_FRAMES
 from multitalk.job.voices import check_talk_seconds
 from multitalk.messages import Notice, sentence
 from multitalk.schema import JobStatus, SpokenText, TalkRequest, parse_request
-from multitalk.schema.request import has_outside_voice, is_outside
+from multitalk.schema.request import has_service_voice, is_service_voice
 from multitalk.schema.sources import is_upload, named_sources, voice_field
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.submission import earlier_windows
@@ -140,7 +140,7 @@ async def talk_seconds(
         if not isinstance(voice, str)
     }
     if texts:
-        outside = [field for field, spoken in texts.items() if has_outside_voice(spoken)]
+        outside = [field for field, spoken in texts.items() if has_service_voice(spoken)]
         for field, found in (await _texts(server, ticket, texts, outside)).items():
             if (seconds := seconds_from_json(found["seconds"])) is None:
                 return None, [f"{field}: " + sentence("duration_of_service", request.locale)]
@@ -181,7 +181,7 @@ async def _texts(
 
     def own(text: SpokenText) -> dict[str, Any]:
         stated = text.model_dump(exclude_unset=True)
-        if text.voice is not None and is_outside(text.voice):
+        if text.voice is not None and is_service_voice(text.voice):
             del stated["voice"]
         return stated
 
@@ -197,7 +197,7 @@ async def _asked(
     server: Server, ticket: Ticket, name: str, given: dict[str, Any], readable: list[Path]
 ) -> Mapping[str, Any]:
     with server.sandbox.directory() as directory:
-        answer: Mapping[str, Any] = await server.sandbox.ask(
+        answer: Mapping[str, Any] = await server.sandbox.run(
             ticket,
             name,
             given,

@@ -88,7 +88,7 @@ class FacesBody(BaseModel):
 class SpeechBody(SpokenText):
     """The body of `/v1/audio/speech`: a text to be spoken, by OpenAI's names."""
 
-    text: NotBlank = Field(alias="input", description="what is said")
+    text: NotBlank = Field(alias="input", description="what the voice says")
     model: Any = Field(None, description="ignored")
     response_format: SoundFormatName = "wav"
 
@@ -186,7 +186,7 @@ class ListedJob(TypedDict):
     executionTime: Milliseconds
     error: str | None
     progress: Any
-    title: Annotated[str, Field(description="the first words that are said")]
+    title: Annotated[str, Field(description="the first words of the texts")]
     frameUrl: str | None
 
 

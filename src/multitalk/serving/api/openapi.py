@@ -32,6 +32,12 @@ EXAMPLE_JOB = {
         "audio_paths": {"person1": {"text": EXAMPLE_TEXT, "voice": "female"}},
     }
 }
+ENDPOINT = {  # any name, as RunPod's clients send one; few routes read it
+    "name": "endpoint",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "examples": ["multitalk"]},
+}
 NEEDS_NO_KEY = ("/healthz",)
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 
@@ -84,6 +90,8 @@ def _complete(document: dict[str, Any]) -> None:
         for method, operation in methods.items():
             # no key where the server has none, or for a signed URL
             operation["security"] = [] if path in NEEDS_NO_KEY else [{"key": []}, {}]
+            if "{endpoint}" in path:
+                operation["parameters"] = [ENDPOINT, *operation.get("parameters", [])]
             operation.setdefault("parameters", [])
             if method == "head":
                 for response in operation["responses"].values():

@@ -1,10 +1,10 @@
-"""What clients send is decoded, measured and spoken here, in processes that are ended in time.
+"""Clients' files are decoded, measured and spoken here, in sandboxed processes with limits.
 
-The server that answers HTTP (`serving.api`) opens no picture and no recording and speaks no text.
-It asks `sandbox.SandboxPool`:
+The server that answers HTTP (`serving.api`) opens no picture or recording and speaks no text. It
+calls `pool.SandboxPool`:
 
-    Readers        admits few questions of each key, ends what takes too long
-      ForkServer   a process without environment, with the libraries loaded; sees nothing of clients
-        fork       one for each question: memory and CPU time are limited, and where it decodes a
-                   file, there are no other files, no network and no new processes
+    SandboxPool    schedules tasks fairly over callers; kills what takes too long
+      ForkServer   a process with the libraries loaded and without environment or client data
+        worker     a fork for each task, with limits of memory and CPU time; where it decodes a
+                   file, it has no other files, no network and no new processes
 """

@@ -1,4 +1,4 @@
-"""Whose question is next: few of each caller are admitted, and callers take turns."""
+"""Fair scheduling of tasks: few of each caller are admitted, and callers take turns."""
 
 import asyncio
 import itertools
@@ -9,62 +9,61 @@ from dataclasses import dataclass, field
 
 from multitalk.errors import TooManyRequests
 
-PLACES = 2  # questions that are answered at once
-PER_CALLER = 6  # admitted: one at work, the others waiting
+SLOTS = 2  # tasks that run at once
+PER_CALLER = 6  # admitted: one runs, the others wait
 IN_ALL = 32
 RETRY_SECONDS = 5
 
 
 @dataclass
 class Ticket:
-    """A question of a caller's that was admitted.
+    """An admitted task of a caller.
 
     Attributes:
-        caller: Whose it is.
-        comes_last: Whether the caller's other questions go before it.
+        caller: Its owner.
+        comes_last: Whether the caller's other tasks precede it.
     """
 
     caller: str
-    comes_last: bool
+    is_low_priority: bool
 
 
 @dataclass
 class _Waiting:
     ticket: Ticket
-    number: int
-    called: asyncio.Future[None] = field(repr=False)
+    order: int
+    admitted_future: asyncio.Future[None] = field(repr=False)
 
 
 class FairScheduler:
-    """Admits questions and gives each a place when it is its caller's turn.
+    """Admits tasks, and gives each a slot when its caller's turn comes.
 
-    One caller has one place at most, so that whoever sends many does not keep the others waiting
-    for more than one of theirs.
+    A caller has one slot at most, so one with many tasks delays another by one task at most.
 
     Args:
-        places: How many there are.
-        per_caller: How many questions of one caller are admitted.
-        in_all: How many of all callers.
+        slots: Number of tasks that run at once.
+        per_caller: Limit of one caller's admitted tasks.
+        in_all: Limit of all admitted tasks.
     """
 
     def __init__(
-        self, *, places: int = PLACES, per_caller: int = PER_CALLER, in_all: int = IN_ALL
+        self, *, slots: int = SLOTS, per_caller: int = PER_CALLER, in_all: int = IN_ALL
     ) -> None:
-        self._free = places
+        self._free_slots = slots
         self._per_caller = per_caller
         self._in_all = in_all
         self._admitted: Counter[str] = Counter()
-        self._working: set[str] = set()
+        self._busy_callers: set[str] = set()
         self._waiting: list[_Waiting] = []
-        self._numbers = itertools.count(1)
-        self._last_begun: dict[str, int] = {}  # of callers that have questions here
+        self._counter = itertools.count(1)
+        self._last_started: dict[str, int] = {}  # by caller with tasks
 
     @contextmanager
     def admit(self, caller: str) -> Iterator[Ticket]:
-        """Count a question while the context is.
+        """Admit a task for the context.
 
         Raises:
-            TooManyRequests: One too many, of this caller or of all.
+            TooManyRequests: Too many tasks, of this caller or of all.
         """
         if self._admitted[caller] >= self._per_caller:
             raise TooManyRequests(
@@ -73,12 +72,12 @@ class FairScheduler:
         if self._admitted.total() >= self._in_all:
             raise TooManyRequests("reader_busy", seconds=RETRY_SECONDS)
         with self._counted(caller):
-            yield Ticket(caller, comes_last=False)
+            yield Ticket(caller, is_low_priority=False)
 
     @contextmanager
-    def wait_last(self, caller: str) -> Iterator[Ticket]:
-        """A question that is always admitted, for it holds nothing while it waits."""
-        yield Ticket(caller, comes_last=True)
+    def admit_low_priority(self, caller: str) -> Iterator[Ticket]:
+        """Admit a task in any case, because it holds no memory while it waits."""
+        yield Ticket(caller, is_low_priority=True)
 
     @contextmanager
     def _counted(self, caller: str) -> Iterator[None]:
@@ -90,47 +89,47 @@ class FairScheduler:
             self._forget(caller)
 
     @asynccontextmanager
-    async def place(self, ticket: Ticket) -> AsyncIterator[None]:
-        """A place, once it is this question's turn."""
-        called = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(ticket, next(self._numbers), called)
+    async def slot(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Hold a slot for the context, once it is this task's turn."""
+        admitted_future = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(ticket, next(self._counter), admitted_future)
         self._waiting.append(waiting)
-        self._call()
+        self._grant_slots()
         try:
-            await called
+            await admitted_future
             yield
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
             else:
-                self._free += 1
-                self._working.discard(ticket.caller)
-                self._call()
+                self._free_slots += 1
+                self._busy_callers.discard(ticket.caller)
+                self._grant_slots()
             self._forget(ticket.caller)
 
-    def _call(self) -> None:
-        """Give free places to those whose turn it is."""
-        while self._free:
+    def _grant_slots(self) -> None:
+        """Give free slots to the tasks whose turn it is."""
+        while self._free_slots:
             ready = [
                 one
                 for one in self._waiting
-                if one.ticket.caller not in self._working and not one.called.done()
+                if one.ticket.caller not in self._busy_callers and not one.admitted_future.done()
             ]
             if not ready:
                 return
             chosen = min(ready, key=self._rank)
             self._waiting.remove(chosen)
-            self._free -= 1
-            self._working.add(chosen.ticket.caller)
-            self._last_begun[chosen.ticket.caller] = next(self._numbers)
-            chosen.called.set_result(None)
+            self._free_slots -= 1
+            self._busy_callers.add(chosen.ticket.caller)
+            self._last_started[chosen.ticket.caller] = next(self._counter)
+            chosen.admitted_future.set_result(None)
 
     def _rank(self, one: _Waiting) -> tuple[int, bool, int]:
-        """The caller that was not served for longest first; of one caller's, the oldest."""
-        return self._last_begun.get(one.ticket.caller, 0), one.ticket.comes_last, one.number
+        """Least recently served caller first; of one caller's, the oldest task first."""
+        return self._last_started.get(one.ticket.caller, 0), one.ticket.is_low_priority, one.order
 
     def _forget(self, caller: str) -> None:
         if self._admitted[caller] <= 0:
             del self._admitted[caller]
             if not any(one.ticket.caller == caller for one in self._waiting):
-                self._last_begun.pop(caller, None)
+                self._last_started.pop(caller, None)

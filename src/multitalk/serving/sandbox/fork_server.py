@@ -1,4 +1,4 @@
-"""The process that answers are forked from, as the server sees it."""
+"""The server's side of the fork server, the process that sandboxed processes are forked from."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ from typing import Any
 from multitalk.confinement.run import start_confined
 from multitalk.serving.sandbox.ipc import encode_frame, read_frame
 
-START_SECONDS = 60.0  # until it has loaded its libraries; on a busy machine this takes long
-END_SECONDS = 10.0  # until a process that was killed is gone
+START_SECONDS = 60.0  # to load its libraries on a busy machine
+END_SECONDS = 10.0  # for a killed process to disappear
 MODULE = "multitalk.serving.sandbox.worker"
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    # One thread until it has forked, and few in the forks.
+    # One thread until it forks, few in the forks.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
@@ -23,14 +23,14 @@ _ENVIRONMENT = {
 
 
 class ForkServerFailed(OSError):
-    """The process cannot be started, or does not answer."""
+    """The fork server cannot be started, or does not answer."""
 
 
 class Fork:
-    """A process for one question.
+    """A process for one task.
 
     Attributes:
-        pid: Its number.
+        pid: Its process id.
     """
 
     def __init__(
@@ -40,47 +40,47 @@ class Fork:
         self._reader = reader
         self._writer = writer
 
-    async def ask(self, question: object) -> None:
-        """Ask the one question.
+    async def send(self, task: object) -> None:
+        """Send the task.
 
         Raises:
-            EOFError, OSError: It has ended.
+            EOFError, OSError: It has exited.
         """
-        self._writer.write(encode_frame(question))
+        self._writer.write(encode_frame(task))
         await self._writer.drain()
 
-    async def answer(self) -> Any:
-        """The next thing that it says.
+    async def receive(self) -> Any:
+        """Receive the next message.
 
         Raises:
-            EOFError, OSError: It has ended.
+            EOFError, OSError: It has exited.
         """
         return await read_frame(self._reader)
 
-    def hang_up(self) -> None:
-        """Hear no more of it."""
+    def close_connection(self) -> None:
+        """Close the connection."""
         self._writer.close()
 
 
 class ForkServer:
-    """The process; started by `start`, and gone after `close`, with all of its forks."""
+    """The fork server: started by `start`, killed with all of its forks by `close`."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
         self._process = process
         self._control = control
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @classmethod
     def start(cls) -> "ForkServer":
-        """Start it; in the thread of the event loop, with whose end it ends.
+        """Start it in the thread of the event loop, with which it ends.
 
         Raises:
             Unstarted: It cannot be started.
         """
-        control, theirs = socket.socketpair()
+        control, child_end = socket.socketpair()
         try:
-            with theirs:
-                process = start_confined(MODULE, environment=_ENVIRONMENT, control=theirs)
+            with child_end:
+                process = start_confined(MODULE, environment=_ENVIRONMENT, control=child_end)
         except OSError as error:
             control.close()
             raise ForkServerFailed(str(error)) from error
@@ -89,57 +89,57 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._process.poll() is None
 
     async def fork(self, name: str) -> Fork:
-        """A process that will answer a question of this name.
+        """Fork a process for a task of this name.
 
         Raises:
             Unstarted: There is none.
         """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        parent_end, child_end = socket.socketpair()
+        parent_end.setblocking(False)
         try:
-            with theirs:
-                starting = asyncio.ensure_future(self._command(f"fork {name}", theirs))
+            with child_end:
+                starting = asyncio.ensure_future(self._command(f"fork {name}", child_end))
                 try:
                     pid = await asyncio.shield(starting)
-                except asyncio.CancelledError:  # by now it is started, or will be
-                    await self._end(await starting)
+                except asyncio.CancelledError:  # it is started, or will be
+                    await self._kill(await starting)
                     raise
-            return Fork(pid, *await asyncio.open_unix_connection(sock=ours))
+            return Fork(pid, *await asyncio.open_unix_connection(sock=parent_end))
         except BaseException:
-            ours.close()
+            parent_end.close()
             raise
 
     async def end(self, fork: Fork) -> int | None:
-        """End a fork, if it has not ended; how it ended, or None where nobody knows.
+        """Kill a fork if it runs; its exit status, or None where it is unknown.
 
-        Also where this is cancelled, it ends.
+        The kill is shielded from cancellation.
         """
-        fork.hang_up()
-        return await asyncio.shield(asyncio.ensure_future(self._end(fork.pid)))
+        fork.close_connection()
+        return await asyncio.shield(asyncio.ensure_future(self._kill(fork.pid)))
 
-    async def _end(self, pid: int) -> int | None:
+    async def _kill(self, pid: int) -> int | None:
         with contextlib.suppress(ForkServerFailed):
             return await self._command(f"end {pid}")
         return None
 
     def kill(self) -> None:
-        """End it at once, with all of its forks."""
+        """Kill it with all of its forks."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)  # whoever waits for its word waits no more
+            self._control.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for its answer
 
     async def close(self) -> None:
-        """End it, and wait until it has."""
+        """Kill it, and wait until it has exited."""
         self.kill()
         ends = asyncio.get_running_loop().time() + END_SECONDS
         while self.is_alive and asyncio.get_running_loop().time() < ends:
@@ -147,15 +147,15 @@ class ForkServer:
         self._control.close()
 
     async def _command(self, command: str, attached: socket.socket | None = None) -> int:
-        """Have it do something; the number that it answers."""
+        """Send a command; the number that it answers."""
         loop = asyncio.get_running_loop()
         descriptors = [] if attached is None else [attached.fileno()]
-        async with self._turn:
+        async with self._lock:
             try:
                 line = command.encode() + b"\n"
                 socket.send_fds(self._control, [line], descriptors)
-                answer = await asyncio.wait_for(loop.sock_recv(self._control, 64), START_SECONDS)
-                return int(answer)
+                receive = await asyncio.wait_for(loop.sock_recv(self._control, 64), START_SECONDS)
+                return int(receive)
             except (OSError, ValueError, asyncio.TimeoutError) as error:
                 self.kill()
                 raise ForkServerFailed(type(error).__name__) from error

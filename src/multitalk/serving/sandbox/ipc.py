@@ -21,10 +21,10 @@ from multitalk.messages import Notice, sentence
 HEAD = struct.Struct("!I")
 MAX_QUESTION_BYTES = 64 * 2**20  # a body of /run, escaped
 MAX_ANSWER_BYTES = 2**20
-_KINDS = {
-    kind.__name__: kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, MultiTalkError)
+_ERROR_CLASSES = {
+    name.__name__: name
+    for name in vars(errors).values()
+    if isinstance(name, type) and issubclass(name, MultiTalkError)
 }
 _MAX_CHARACTERS = 2000  # of one parameter
 _MAX_PROBLEMS = 100
@@ -33,16 +33,16 @@ SPEECH = "speech.sound"
 
 
 def encode_frame(content: object) -> bytes:
-    """An object as it goes on the socket."""
-    text = json.dumps(content).encode()  # ASCII, so that lone surrogates arrive as they are
+    """An object as a frame: its length and its JSON."""
+    text = json.dumps(content).encode()  # ASCII: lone surrogates are kept
     return HEAD.pack(len(text)) + text
 
 
 async def read_frame(reader: StreamReader) -> Any:
-    """The next object of a process that may be in a stranger's hands.
+    """Read the next object of an untrusted process.
 
     Raises:
-        EOFError: It has ended, or what it says is no answer.
+        EOFError: It has exited, or the frame is malformed.
     """
     (length,) = HEAD.unpack(await reader.readexactly(HEAD.size))
     if length > MAX_ANSWER_BYTES:
@@ -54,10 +54,10 @@ async def read_frame(reader: StreamReader) -> Any:
 
 
 def receive_frame(connection: socket.socket) -> Any:
-    """The next object that the server asks.
+    """Receive the next object of the server.
 
     Raises:
-        EOFError: There is none.
+        EOFError: The connection is closed.
     """
     (length,) = HEAD.unpack(_exactly(connection, HEAD.size))
     return json.loads(_exactly(connection, length))
@@ -74,7 +74,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 class MalformedReply(ValueError):
-    """What came is nothing that a reading process of this version says."""
+    """A message is not one that a sandboxed process of this version sends."""
 
 
 def error_to_json(error: MultiTalkError) -> dict[str, Any]:
@@ -83,30 +83,32 @@ def error_to_json(error: MultiTalkError) -> dict[str, Any]:
         "kind": type(error).__name__,
         "key": error.key,
         "field": error.field,
-        "parameters": _plain(error.parameters),
+        "parameters": _as_json(error.parameters),
         "others": [error_to_json(other) for other in error.problems[1:]],
     }
 
 
-def error_from_json(told: object) -> MultiTalkError:
-    """The error again.
+def error_from_json(given: object) -> MultiTalkError:
+    """The error of such JSON.
 
     Raises:
         Untold: It is none.
     """
-    match told:
+    match given:
         case {
-            "kind": str() as kind,
+            "kind": str() as name,
             "key": str() as key,
             "field": str() | None as field,
             "parameters": dict() as parameters,
             "others": list() as others,
-        } if kind in _KINDS:
-            _check(key, parameters)
-            error = _KINDS[kind].__new__(_KINDS[kind])  # some are made from other arguments
+        } if name in _ERROR_CLASSES:
+            _check_message(key, parameters)
+            error = _ERROR_CLASSES[name].__new__(
+                _ERROR_CLASSES[name]
+            )  # some constructors take other arguments
             if isinstance(error, InvalidRequest):
-                found = [error_from_json(other) for other in others[:_MAX_PROBLEMS]]
-                error.others = tuple(one for one in found if isinstance(one, InvalidRequest))
+                file_state = [error_from_json(other) for other in others[:_MAX_PROBLEMS]]
+                error.others = tuple(one for one in file_state if isinstance(one, InvalidRequest))
             MultiTalkError.__init__(error, key, field=field, **parameters)
             return error
     raise MalformedReply
@@ -114,50 +116,50 @@ def error_from_json(told: object) -> MultiTalkError:
 
 def notices_to_json(notices: Sequence[Notice]) -> list[dict[str, Any]]:
     """Notices as JSON."""
-    return [{"key": one.key, "parameters": _plain(one.parameters)} for one in notices]
+    return [{"key": one.key, "parameters": _as_json(one.parameters)} for one in notices]
 
 
-def notices_from_json(told: object) -> list[Notice]:
-    """The notices again.
+def notices_from_json(given: object) -> list[Notice]:
+    """The notices of such JSON.
 
     Raises:
         Untold: They are none.
     """
-    if not isinstance(told, list):
+    if not isinstance(given, list):
         raise MalformedReply
-    found = []
-    for one in told:
+    file_state = []
+    for one in given:
         match one:
             case {"key": str() as key, "parameters": dict() as parameters}:
-                _check(key, parameters)
-                found.append(Notice(key, parameters))
+                _check_message(key, parameters)
+                file_state.append(Notice(key, parameters))
             case _:
                 raise MalformedReply
-    return found
+    return file_state
 
 
-def seconds_from_json(told: object) -> float | None:
-    """A length, or None where it is not known.
+def seconds_from_json(given: object) -> float | None:
+    """Seconds, or None where they are unknown.
 
     Raises:
         Untold: It is none.
     """
-    if told is None:
+    if given is None:
         return None
-    if isinstance(told, int | float) and math.isfinite(told) and told >= 0:
-        return float(told)
+    if isinstance(given, int | float) and math.isfinite(given) and given >= 0:
+        return float(given)
     raise MalformedReply
 
 
-def _plain(parameters: Mapping[str, object]) -> dict[str, Any]:
+def _as_json(parameters: Mapping[str, object]) -> dict[str, Any]:
     return {
         name: value if isinstance(value, bool | int | float) else str(value)[:_MAX_CHARACTERS]
         for name, value in parameters.items()
     }
 
 
-def _check(key: str, parameters: Mapping[str, object]) -> None:
-    """Refuse a sentence that cannot be said.
+def _check_message(key: str, parameters: Mapping[str, object]) -> None:
+    """Check the key and parameters of a message.
 
     Raises:
         Untold: It is unknown, or its parameters do not fit.
@@ -169,21 +171,21 @@ def _check(key: str, parameters: Mapping[str, object]) -> None:
 
 
 def open_output(directory: Path, name: str) -> BinaryIO:
-    """A file in a question's directory.
+    """Open a file that a task has left in its directory.
 
     Raises:
-        OSError: There is none that is only there, and no link.
+        OSError: It does not exist, or is not a regular file with one link.
     """
     descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     file = os.fdopen(descriptor, "rb")
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+    file_state = os.fstat(descriptor)
+    if not stat.S_ISREG(file_state.st_mode) or file_state.st_nlink != 1:
         file.close()
         raise OSError(f"{name} is not the file that was to be made")
     return file
 
 
 def read_output(directory: Path, name: str) -> bytes:
-    """The content of such a file."""
+    """Read such a file."""
     with open_output(directory, name) as file:
         return file.read()

@@ -18,11 +18,11 @@ ROUNDING_SECONDS = 0.1  # of packets, and of what a decoder drops
 
 
 def prepare() -> None:
-    """Nothing: what takes long is loaded with this module."""
+    """Nothing: the libraries are loaded with this module."""
 
 
 def faces(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> object:
-    """The faces of a picture, as `/faces` answers."""
+    """The faces of a picture: the body of `/faces`."""
     picture = _picture(given, at)
     with FaceDetector() as detector:
         return list_faces(detector, picture, speakers=given["speakers"]).reply()
@@ -44,10 +44,9 @@ def _picture(given: Mapping[str, Any], at: Callable[[str], None]) -> Picture:
 def recordings(
     given: Mapping[str, Any], directory: Path, at: Callable[[str], None]
 ) -> dict[str, float | None]:
-    """Seconds of each recording by field; None where its file does not say.
+    """Seconds of each recording by field; None where its file does not state them.
 
-    A recording has a `path` that the server has looked up, or a `source` as the client wrote it,
-    which is read as the worker would.
+    A recording has the `path` of an upload, or a `source` of the request.
     """
     settings = Settings(
         allowed_roots=tuple(map(Path, given["allowed_roots"])),

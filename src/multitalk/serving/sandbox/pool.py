@@ -23,10 +23,10 @@ from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 from multitalk.settings import Settings
 
 CPU_SECONDS = 10  # of a picture, of recordings or of texts
-SPEECH_CPU_SECONDS = 30  # of a text that is to be heard
-WAITING = 2.0  # times the CPU's: a busy machine takes longer
+SPEECH_CPU_SECONDS = 30  # of a text to be spoken
+WALL_PER_CPU = 2.0  # wall seconds for a CPU second, on a busy machine
 IDLE_SECONDS = 120.0  # after which the process with the libraries is ended
-TRIES = 2  # to get a process
+TRIES = 2  # to start a process
 
 BASE_MEMORY_BYTES = 768 * 2**20  # libraries, networks and threads' stacks
 BYTES_PER_PIXEL = 24  # of the largest picture: decoded, converted, turned; measured: 14
@@ -37,13 +37,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a process may use for one question.
+    """Limits of a process for one task.
 
     Attributes:
         memory_bytes: Of private memory that can be written (RLIMIT_DATA).
         cpu_seconds: Of all its threads.
-        wall_seconds: From when it begins to its answer.
-        file_bytes: The largest file that it may write.
+        wall_seconds: From its start to its result.
+        file_bytes: Of one file that it writes.
     """
 
     memory_bytes: int
@@ -51,23 +51,19 @@ class Limits:
     wall_seconds: float
     file_bytes: int
 
-    def told(self) -> dict[str, Any]:
-        """The limits as JSON."""
-        return asdict(self)
-
 
 def memory_for(max_image_pixels: int) -> int:
-    """Bytes that suffice for a picture of so many pixels."""
+    """Memory limit for pictures of so many pixels, in bytes."""
     return BASE_MEMORY_BYTES + BYTES_PER_PIXEL * max_image_pixels
 
 
 class SandboxPool:
-    """All reading processes of a server.
+    """The sandboxed processes of a server.
 
     Args:
-        work_directory: Where each question has a directory.
-        turns: Whose question is next.
-        idle_seconds: How long the libraries stay loaded.
+        work_directory: In which each task has a directory.
+        scheduler: Orders the tasks of all callers.
+        idle_seconds: After which the fork server is stopped.
     """
 
     def __init__(
@@ -81,128 +77,126 @@ class SandboxPool:
         self._work_directory = work_directory
         self._idle_seconds = idle_seconds
         self._server: ForkServer | None = None
-        self._at_work: set[asyncio.Task[Any]] = set()
+        self._running_tasks: set[asyncio.Task[Any]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def directory(self) -> AbstractContextManager[Path]:
-        """A directory for a question's files."""
+        """A temporary directory for a task's files."""
         return job_directory(self._work_directory)
 
-    async def ask(
+    async def run(
         self,
         ticket: Ticket,
         name: str,
-        given: dict[str, Any],
+        arguments: dict[str, Any],
         *,
         limits: Limits,
         directory: Path,
         field: str,
         readable: Sequence[Path] = (),
     ) -> Any:
-        """Have a question answered when it is its turn.
-
-        If this is cancelled, the process is ended.
+        """Run a task when its ticket's turn comes. Cancelled, its process is killed.
 
         Args:
-            ticket: An admitted question.
-            name: Of a function that answers, in `answering.TASKS`.
-            given: Its argument.
-            limits: What it may cost.
-            directory: Where it may write.
-            field: What to blame until the process says what it works on.
+            ticket: Of the scheduler.
+            name: In `worker.TASKS`.
+            arguments: Of its function, as JSON.
+            limits: Of its process.
+            directory: In which it may write.
+            field: Named in errors until the process reports its current field.
             readable: Files and directories that it may read.
 
         Raises:
-            RequestError: As the function's; or the process was ended by what it read.
-            WorkerError: As the function's; or no process can be started, or the server ends.
+            RequestError: Raised by the function, or the file has crashed or exhausted the process.
+            WorkerError: Raised by the function, or no process can be started, or the server stops.
         """
-        question = {
-            "given": given,
-            "limits": limits.told(),
+        task = {
+            "given": arguments,
+            "limits": asdict(limits),
             "directory": str(directory),
             "readable": [str(place) for place in (directory, *readable)],
         }
-        work = asyncio.ensure_future(self._answered(ticket, name, question, limits, field))
-        self._at_work.add(work)
-        work.add_done_callback(self._done)
+        running = asyncio.ensure_future(self._run_in_fork(ticket, name, task, limits, field))
+        self._running_tasks.add(running)
+        running.add_done_callback(self._task_done)
         try:
-            return await work
+            return await running
         except asyncio.CancelledError:
-            work.cancel()
+            running.cancel()
             if self._is_closed:
                 raise ServerStopping("server_stopping") from None
             raise
 
     @property
     def pid(self) -> int | None:
-        """Number of the process that has the libraries, or None where there is none."""
+        """Process id of the fork server, or None."""
         return None if self._server is None else self._server.pid
 
     @property
-    def num_at_work(self) -> int:
-        """How many questions are answered, or wait for their turn."""
-        return len(self._at_work)
+    def num_running(self) -> int:
+        """Number of tasks that run or wait."""
+        return len(self._running_tasks)
 
     def warm(self) -> None:
-        """Load the libraries, for questions that are soon to come."""
+        """Start the fork server for tasks that are likely to come."""
         if not self._is_closed:
             try:
-                self._running()
+                self._live_server()
             except ForkServerFailed:
-                return  # whoever asks is told
-            self._rest()
+                return  # reported by the task
+            self._stop_when_idle()
 
     async def close(self) -> None:
-        """End all processes; questions that wait are answered with ServerStopping."""
+        """Kill all processes; waiting tasks raise ServerStopping."""
         self._is_closed = True
         if self._idle is not None:
             self._idle.cancel()
-        for work in self._at_work:
-            work.cancel()
-        self._let_go()
+        for running in self._running_tasks:
+            running.cancel()
+        self._drop_server()
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _done(self, work: "asyncio.Task[Any]") -> None:
-        self._at_work.discard(work)
-        if not work.cancelled():
-            work.exception()  # who asked may have left at that moment: nobody is to be told
+    def _task_done(self, running: "asyncio.Task[Any]") -> None:
+        self._running_tasks.discard(running)
+        if not running.cancelled():
+            running.exception()  # retrieved: the caller may have left
 
-    async def _answered(
-        self, ticket: Ticket, name: str, question: object, limits: Limits, field: str
+    async def _run_in_fork(
+        self, ticket: Ticket, name: str, task: object, limits: Limits, field: str
     ) -> Any:
-        async with self.scheduler.place(ticket):
-            server, fork = await self._forked(name)
+        async with self.scheduler.slot(ticket):
+            server, fork = await self._start_fork(name)
             status: int | None = None
             try:
-                said = await _said_in_time(fork, question, limits, field)
+                reply = await _reply_in_time(fork, task, limits, field)
             finally:
                 status = await server.end(fork)
-                self._rest()
-        return _answer_of(said, status, limits)
+                self._stop_when_idle()
+        return _result_of(reply, status, limits)
 
-    async def _forked(self, name: str) -> tuple[ForkServer, Fork]:
+    async def _start_fork(self, name: str) -> tuple[ForkServer, Fork]:
         for _ in range(TRIES):
             try:
-                server = self._running()
+                server = self._live_server()
                 return server, await server.fork(name)
             except ForkServerFailed as error:
-                logger.warning("no reading process: %s", error)
-                self._let_go()
+                logger.warning("no sandboxed process: %s", error)
+                self._drop_server()
         raise _unavailable()
 
-    def _running(self) -> ForkServer:
+    def _live_server(self) -> ForkServer:
         if self._is_closed:
             raise ServerStopping("server_stopping")
         if self._server is None or not self._server.is_alive:
-            self._let_go()
+            self._drop_server()
             self._server = ForkServer.start()
         return self._server
 
-    def _let_go(self) -> None:
-        """End the process with the libraries, and all that it has forked."""
+    def _drop_server(self) -> None:
+        """Kill the fork server and its forks."""
         if self._server is not None:
             self._server.kill()
             closing = asyncio.ensure_future(self._server.close())
@@ -210,78 +204,78 @@ class SandboxPool:
             closing.add_done_callback(self._closing.discard)
             self._server = None
 
-    def _rest(self) -> None:
-        """End the process with the libraries later, unless there is more to do."""
+    def _stop_when_idle(self) -> None:
+        """Stop the fork server after `idle_seconds` without tasks."""
         if self._idle is not None:
             self._idle.cancel()
         if not self._is_closed:
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._idle_seconds, self._end_idle)
+            self._idle = loop.call_later(self._idle_seconds, self._stop_idle)
 
-    def _end_idle(self) -> None:
-        if self._at_work:
-            self._rest()
+    def _stop_idle(self) -> None:
+        if self._running_tasks:
+            self._stop_when_idle()
         else:
-            self._let_go()
+            self._drop_server()
 
 
 @dataclass
-class _Said:
-    """What a process said last.
+class _Reply:
+    """The last message of a process.
 
     Attributes:
-        field: Of the request, that it works on.
-        last: Its last word; empty where there was none but that.
+        field: Of the request, on which it works.
+        last: The message; empty without one.
         is_late: Whether nothing more was waited for.
     """
 
     field: str
     last: dict[str, Any]
-    is_late: bool = False
+    timed_out: bool = False
 
 
-async def _said_in_time(fork: Fork, question: object, limits: Limits, field: str) -> _Said:
+async def _reply_in_time(fork: Fork, task: object, limits: Limits, field: str) -> _Reply:
     loop = asyncio.get_running_loop()
-    said = _Said(field, {})
-    ends = loop.time() + START_SECONDS  # until it begins
+    reply = _Reply(field, {})
+    ends = loop.time() + START_SECONDS  # to start
     try:
-        await asyncio.wait_for(fork.ask(question), START_SECONDS)
+        await asyncio.wait_for(fork.send(task), START_SECONDS)
         while True:
-            match await asyncio.wait_for(fork.answer(), max(0.0, ends - loop.time())):
+            match await asyncio.wait_for(fork.receive(), max(0.0, ends - loop.time())):
                 case {"begun": True}:
                     ends = loop.time() + limits.wall_seconds
                 case {"at": str(place)}:
-                    said.field = place
+                    reply.field = place
                 case dict(last):
-                    said.last = last
-                    return said
+                    reply.last = last
+                    return reply
                 case _:
-                    return said
+                    return reply
     except asyncio.TimeoutError:
-        said.is_late = True
-    except (EOFError, OSError):  # it has ended
+        reply.timed_out = True
+    except (EOFError, OSError):  # it has exited
         pass
-    return said
+    return reply
 
 
-def _answer_of(said: _Said, status: int | None, limits: Limits) -> Any:
-    match said.last:
+def _result_of(reply: _Reply, status: int | None, limits: Limits) -> Any:
+    match reply.last:
         case {"answer": answer}:
             return answer
-        case {"error": told}:
+        case {"error": error}:
             with suppress(MalformedReply):
-                raise error_from_json(told)
+                raise error_from_json(error)
         case {"broken": str(trace)}:
-            logger.error("reading %s failed:\n%s", said.field, trace)
-            raise _broken(said.field)
+            logger.error("reading %s failed:\n%s", reply.field, trace)
+            raise _broken(reply.field)
         case {"too_much": True}:
-            raise _too_costly(said.field, limits)
-    if said.is_late or status in (-signal.SIGKILL, -signal.SIGXCPU):
-        raise _too_costly(said.field, limits)
+            raise _too_costly(reply.field, limits)
+    if reply.timed_out or status in (-signal.SIGKILL, -signal.SIGXCPU):
+        raise _too_costly(reply.field, limits)
     if status is None:
         raise _unavailable()
-    logger.warning("reading %s ended its process with status %d", said.field, status)
-    raise _broken(said.field)
+    logger.warning("reading %s ended its process with status %d", reply.field, status)
+    raise _broken(reply.field)
 
 
 def _too_costly(field: str, limits: Limits) -> MultiTalkError:
@@ -304,10 +298,10 @@ def _unavailable() -> MultiTalkError:
 
 
 def limits_for(settings: Settings, cpu_seconds: int = CPU_SECONDS) -> Limits:
-    """What one question may cost."""
+    """The limits of a task, by the operator's settings."""
     return Limits(
         memory_bytes=memory_for(settings.max_image_pixels),
         cpu_seconds=cpu_seconds,
-        wall_seconds=WAITING * cpu_seconds,
+        wall_seconds=WALL_PER_CPU * cpu_seconds,
         file_bytes=settings.max_audio_bytes + FILE_SLACK_BYTES,
     )

@@ -28,24 +28,23 @@ Speak: TypeAlias = Callable[..., SynthesizedSpeech]  # as `narrate`
 SPOKEN_CHARACTERS = 2000  # of one request
 SPOKEN_TEXTS = 16
 
-# How long a character sounds, in letters of an alphabet. Within a text these are only proportions:
-# its pace is measured.
+# Duration of a character in letters of an alphabet. Within a text these are only proportions.
 _SYLLABLE, _DIGIT, _SENTENCE_END, _COMMA, _MARK = 2.4, 4.0, 5.0, 2.0, 0.3
 _SYLLABIC = ("HANGUL", "HIRAGANA", "KATAKANA", "CJK", "YI", "ETHIOPIC")
 _PAUSES = dict.fromkeys(".!?…。！？\n", _SENTENCE_END) | dict.fromkeys(",;:、，؛،", _COMMA)
-# Seconds for such a letter, where nothing could be spoken.
-_USUAL_PACE = 0.07
-SURELY = 1.25  # times the limit: an estimate that is above it is too long for certain
+# Where no text could be spoken.
+_USUAL_SECONDS_PER_LETTER = 0.07
+ESTIMATE_TOLERANCE = 1.25  # times the limit: a longer estimate is too long for certain
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a speaker's texts last.
+    """Duration of a speaker's texts.
 
     Attributes:
-        seconds: With the silence before, between and after; None where nothing tells.
-        is_exact: Whether all was spoken to find out.
-        notices: What the caller should know about it.
+        seconds: With the silence before, between and after; None if unknown.
+        is_exact: Whether all texts were spoken.
+        notices: For the caller.
     """
 
     seconds: float | None
@@ -60,12 +59,12 @@ def lengths_of(
     at: Callable[[str], None] = lambda _: None,
     speak: Speak = narrate,
 ) -> dict[str, Length]:
-    """The length of each speaker's texts.
+    """The duration of each speaker's texts.
 
     Args:
         speakers: Texts by the field that holds them.
-        may_fail: Fields whose length is not known where the texts cannot be spoken here.
-        at: Told each field before it is worked on.
+        may_fail: Fields whose duration is unknown, not an error, where they cannot be spoken here.
+        at: Called with each field before it is processed.
         speak: The synthesizer.
 
     Raises:
@@ -78,8 +77,8 @@ def lengths_of(
     if count <= SPOKEN_TEXTS and characters <= SPOKEN_CHARACTERS:
         for field, texts in speakers.items():
             at(field)
-            with _perhaps(field in may_fail):
-                found[field] = _whole(texts, field, speak)
+            with _suppressed_if(field in may_fail):
+                found[field] = _measure(texts, field, speak)
     else:
         numbers = iter(range(count))
         chosen = {number * count // SPOKEN_TEXTS for number in range(SPOKEN_TEXTS)}
@@ -88,20 +87,25 @@ def lengths_of(
         for field, texts in speakers.items():
             at(field)
             indices = {index for index in range(len(texts)) if next(numbers) in chosen}
-            with _perhaps(field in may_fail):
+            with _suppressed_if(field in may_fail):
                 parts[field] = [
-                    _spoken(text, _place(field, index, texts), each, speak)
+                    _speak_beginning(text, _field_of_text(field, index, texts), each, speak)
                     if index in indices
                     else None
                     for index, text in enumerate(texts)
                 ]
-        pace = _pace([part for found in parts.values() for part in found if part is not None])
-        found = {field: _counted(speakers[field], parts[field], field, pace) for field in parts}
+        seconds_per_letter = _seconds_per_letter(
+            [part for found in parts.values() for part in found if part is not None]
+        )
+        found = {
+            field: _estimate(speakers[field], parts[field], field, seconds_per_letter)
+            for field in parts
+        }
     return {field: found.get(field, Length(None)) for field in speakers}
 
 
 @contextmanager
-def _perhaps(may_fail: bool) -> Iterator[None]:
+def _suppressed_if(may_fail: bool) -> Iterator[None]:
     try:
         yield
     except (RequestError, EngineUnavailable):
@@ -109,7 +113,7 @@ def _perhaps(may_fail: bool) -> Iterator[None]:
             raise
 
 
-def _whole(texts: Sequence[SpokenText], field: str, speak: Speak) -> Length:
+def _measure(texts: Sequence[SpokenText], field: str, speak: Speak) -> Length:
     speech = speak(texts, field=field)
     return Length(len(speech.samples) / speech.sample_rate, notices=tuple(speech.notices))
 
@@ -119,8 +123,8 @@ class _Part:
     """The beginning of a text, spoken at its speed.
 
     Attributes:
-        seconds: How long it lasted.
-        letters: How many there are in it, as `letters_of` counts, at the normal speed.
+        seconds: Its duration.
+        letters: By `letters_of`, at the normal speed.
         notices: Of the synthesizer.
     """
 
@@ -129,14 +133,18 @@ class _Part:
     notices: tuple[Notice, ...]
 
 
-def _spoken(text: SpokenText, place: str, characters: int, speak: Speak) -> _Part | None:
-    """The first characters of a text, up to a word's end; None where only these say nothing."""
+def _speak_beginning(
+    text: SpokenText, field_of_text: str, characters: int, speak: Speak
+) -> _Part | None:
+    """The first words of a text, spoken; None where only these are not speakable."""
     beginning = text.text
     if len(beginning) > characters:
         cut = beginning[:characters]
         beginning = cut.rsplit(maxsplit=1)[0] if any(map(str.isspace, cut.strip())) else cut
     try:
-        speech = speak([text.model_copy(update={"text": beginning})], field=place, for_face=False)
+        speech = speak(
+            [text.model_copy(update={"text": beginning})], field=field_of_text, for_face=False
+        )
     except InvalidRequest as error:
         if error.key == "text_unspeakable" and beginning != text.text:
             return None
@@ -145,26 +153,31 @@ def _spoken(text: SpokenText, place: str, characters: int, speak: Speak) -> _Par
     return _Part(seconds, letters_of(beginning) / text.speed, tuple(speech.notices))
 
 
-def _pace(parts: Sequence[_Part]) -> float:
-    """Seconds for a letter."""
+def _seconds_per_letter(parts: Sequence[_Part]) -> float:
+    """Seconds for a letter, the mean of all parts."""
     letters = sum(part.letters for part in parts)
-    return sum(part.seconds for part in parts) / letters if letters else _USUAL_PACE
+    return sum(part.seconds for part in parts) / letters if letters else _USUAL_SECONDS_PER_LETTER
 
 
-def _counted(
-    texts: Sequence[SpokenText], parts: Sequence[_Part | None], field: str, pace: float
+def _estimate(
+    texts: Sequence[SpokenText],
+    parts: Sequence[_Part | None],
+    field: str,
+    seconds_per_letter: float,
 ) -> Length:
     seconds = BEFORE_SECONDS + AFTER_SECONDS + PAUSE_SECONDS * (len(texts) - 1)
     notices = [Notice("duration_sampled", {"field": field, "limit": SPOKEN_CHARACTERS})]
     for text, part in zip(texts, parts, strict=True):
-        of_text = pace if part is None or not part.letters else part.seconds / part.letters
+        of_text = (
+            seconds_per_letter if part is None or not part.letters else part.seconds / part.letters
+        )
         seconds += of_text * letters_of(text.text) / text.speed
         notices += part.notices if part else ()
     return Length(seconds, is_exact=False, notices=tuple(notices))
 
 
 def letters_of(text: str) -> float:
-    """How long a text is in letters of an alphabet, for its pauses, digits and syllables."""
+    """Length of a text in letters of an alphabet: pauses, digits and syllables count as several."""
     return sum(map(_letters_of_character, text))
 
 
@@ -183,26 +196,26 @@ def _letters_of_character(character: str) -> float:
     return _SYLLABLE if is_syllable else 1.0
 
 
-def _place(field: str, index: int, texts: Sequence[SpokenText]) -> str:
+def _field_of_text(field: str, index: int, texts: Sequence[SpokenText]) -> str:
     return field if len(texts) == 1 else f"{field}.{index}"
 
 
 def prepare() -> None:
-    """Load what takes long: the list of voices, and the statistics of languages."""
+    """Load what is slow: the list of voices, and the language detector."""
     try:
         inventory()
     except EngineUnavailable:
-        return  # whoever asks is told
+        return  # reported by the task
     identify_latin("a word")
 
 
 def lengths(
     given: Mapping[str, Any], _: Path, at: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """Seconds of each speaker's texts by field, None where nothing tells; and notices.
+    """Seconds of each speaker's texts by field, None if unknown; and notices.
 
     `speakers` are fields with their texts. `outside` are those of them whose voices are a speech
-    service's, which is not asked: the synthesizer speaks in its place.
+    service's, which is not called: the synthesizer speaks instead.
     """
     speakers = {
         field: [SpokenText.model_validate(text) for text in texts]
@@ -211,8 +224,8 @@ def lengths(
     limit = given["max_speech_seconds"]
     found: dict[str, dict[str, Any]] = {}
     for field, length in lengths_of(speakers, may_fail=given["outside"], at=at).items():
-        most = limit if length.is_exact else SURELY * limit
-        if length.seconds is not None and length.seconds > most:
+        limit_of_field = limit if length.is_exact else ESTIMATE_TOLERANCE * limit
+        if length.seconds is not None and length.seconds > limit_of_field:
             raise LimitExceeded("speech_too_long", field=field, limit=limit)
         found[field] = {"seconds": length.seconds, "notices": notices_to_json(length.notices)}
     return found

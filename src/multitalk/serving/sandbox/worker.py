@@ -32,11 +32,11 @@ from multitalk.disk import DISK_ERRORS, work_disk_error
 from multitalk.errors import MultiTalkError
 from multitalk.serving.sandbox.ipc import encode_frame, error_to_json, receive_frame
 
-BEHIND_THE_SERVER = 5  # nice(2): about a third of what others get, where all are busy
+BEHIND_THE_SERVER = 5  # nice(2): about a third of the CPU time on a busy machine
 MAX_CPUS = 4  # each thread of a library takes address space, and there is one for each CPU
 LIKELIEST_VICTIM = b"1000"  # proc(5): /proc/PID/oom_score_adj
-# Read by the libraries to learn what the machine can do.
-_MACHINE = (
+# Read by the libraries to detect the machine's features.
+_MACHINE_FILES = (
     "/dev/null",
     "/dev/urandom",
     "/proc/cpuinfo",
@@ -44,18 +44,18 @@ _MACHINE = (
     "/sys/devices/system/cpu",
 )
 _MAX_TRACEBACK = 4000  # characters
-_TOO_MUCH = (errno.EFBIG, errno.ENOMEM)
+_MEMORY_ERRORS = (errno.EFBIG, errno.ENOMEM)
 
 
 def main() -> None:
-    """Fork until the server hangs up."""
+    """Fork until the server closes the connection."""
     die_with_parent()
-    _stay_small()
+    _lower_priority()
     control = socket.socket(fileno=os.dup(0))
-    unprepared = list(dict.fromkeys(task.module for task in TASKS.values()))
+    not_loaded = list(dict.fromkeys(task.module for task in TASKS.values()))
     while True:
-        if unprepared and not select.select([control], [], [], 0)[0]:
-            prepare(unprepared.pop(0))
+        if not_loaded and not select.select([control], [], [], 0)[0]:
+            prepare(not_loaded.pop(0))
             continue
         command, descriptors, _, _ = socket.recv_fds(control, 256, 1)
         if not command:
@@ -63,16 +63,16 @@ def main() -> None:
         word, _, argument = command.decode("ascii").strip().partition(" ")
         if word == "fork":
             module = TASKS[argument].module
-            if module in unprepared:
-                unprepared.remove(module)
+            if module in not_loaded:
+                not_loaded.remove(module)
                 prepare(module)
-            control.sendall(b"%d\n" % _forked(argument, descriptors[0], control))
+            control.sendall(b"%d\n" % _fork(argument, descriptors[0], control))
         elif word == "end":
-            control.sendall(b"%d\n" % _ended(int(argument)))
+            control.sendall(b"%d\n" % _kill(int(argument)))
 
 
-def _forked(name: str, descriptor: int, control: socket.socket) -> int:
-    """Start a fork that answers on a socket; its pid."""
+def _fork(name: str, descriptor: int, control: socket.socket) -> int:
+    """Fork a process for a task on a socket; its pid."""
     gc.freeze()
     pid = os.fork()
     if pid:
@@ -81,24 +81,24 @@ def _forked(name: str, descriptor: int, control: socket.socket) -> int:
     status = 1
     try:
         control.close()
-        os.setsid()  # so that it is ended with what it starts
+        os.setsid()  # so that it is killed with its children
         die_with_parent()
         with socket.socket(fileno=descriptor) as connection:
-            answer_one(name, connection)
+            run_task(name, connection)
         status = 0
     finally:
         os._exit(status)
 
 
-def _ended(pid: int) -> int:
-    os.kill(pid, signal.SIGKILL)  # until it is waited for, its number is nobody else's
+def _kill(pid: int) -> int:
+    os.kill(pid, signal.SIGKILL)  # its pid is not reused before `waitpid`
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _stay_small() -> None:
-    """Few threads in each fork; behind the server, and the first to go where memory ends."""
+def _lower_priority() -> None:
+    """Few CPUs and a low priority; killed first where memory is exhausted."""
     os.nice(BEHIND_THE_SERVER)
     if sys.platform != "linux":
         return
@@ -109,84 +109,83 @@ def _stay_small() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of question, answered by the function of its name.
+    """A task, done by the function of its name.
 
     Attributes:
-        module: Of this package; its `prepare` loads what takes long, before anything of a client's
-            is there.
-        is_alone: Whether it starts no process, and reads no files but those that it is given.
+        module: Of this package; its `prepare` loads what is slow, before any client's data.
+        is_isolated: Whether it starts no process and reads only the files that it is given.
     """
 
     module: str
-    is_alone: bool
+    is_isolated: bool
 
 
 TASKS = {
-    "faces": Task("media_tasks", is_alone=True),
-    "small_picture": Task("media_tasks", is_alone=True),
-    "recordings": Task("media_tasks", is_alone=True),
-    "lengths": Task("speech_tasks", is_alone=False),
-    "speech": Task("speech_tasks", is_alone=False),
+    "faces": Task("media_tasks", is_isolated=True),
+    "small_picture": Task("media_tasks", is_isolated=True),
+    "recordings": Task("media_tasks", is_isolated=True),
+    "lengths": Task("speech_tasks", is_isolated=False),
+    "speech": Task("speech_tasks", is_isolated=False),
 }
 
 
 def prepare(module: str) -> ModuleType:
-    """Load a module of this package, and what takes long in it."""
+    """Load a module of this package, and what is slow in it."""
     loaded = import_module(f"{__package__}.{module}")
     loaded.prepare()
     return loaded
 
 
-def answer_one(name: str, connection: socket.socket) -> None:
-    """Answer the question that comes on a socket; this process can do nothing else afterwards."""
+def run_task(name: str, connection: socket.socket) -> None:
+    """Do the task that comes on a socket; the process is restricted for good."""
 
-    def say(content: object) -> None:
+    def send(content: object) -> None:
         connection.sendall(encode_frame(content))
 
     task = TASKS[name]
-    work = getattr(import_module(f"{__package__}.{task.module}"), name)
-    question = receive_frame(connection)
-    directory = Path(question["directory"])
+    function = getattr(import_module(f"{__package__}.{task.module}"), name)
+    task_message = receive_frame(connection)
+    directory = Path(task_message["directory"])
     tempfile.tempdir = str(directory)
-    if task.is_alone:
-        readable = [Path(place) for place in (*_MACHINE, *question["readable"])]
+    if task.is_isolated:
+        readable = [Path(place) for place in (*_MACHINE_FILES, *task_message["readable"])]
         present = [place for place in (*code_paths(), *readable) if place.exists()]
         forbid_files(present, [directory])
         forbid_system_calls()
-    _limit(question["limits"])
-    say({"begun": True})
+    _limit(task_message["limits"])
+    send({"begun": True})
     try:
-        answer = work(question["given"], directory, lambda field: say({"at": field}))
-        say({"answer": answer})
+        answer = function(task_message["given"], directory, lambda field: send({"at": field}))
+        send({"answer": answer})
     except MultiTalkError as error:
-        say({"error": error_to_json(error)})
+        send({"error": error_to_json(error)})
     except MemoryError:
-        say({"too_much": True})
+        send({"too_much": True})
     except OSError as error:
-        if error.errno in _TOO_MUCH:
-            say({"too_much": True})
+        if error.errno in _MEMORY_ERRORS:
+            send({"too_much": True})
         elif error.errno in DISK_ERRORS:
-            say({"error": error_to_json(work_disk_error(error.errno))})
+            send({"error": error_to_json(work_disk_error(error.errno))})
         else:
-            say({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
-    except Exception:  # whatever a library makes of a damaged file; the server logs it
-        say({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
+            send({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
+    except Exception:  # of a library on a damaged file; the server logs it
+        send({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
 
 
 def _limit(limits: Mapping[str, Any]) -> None:
-    """Set limits that only the kernel could lift."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error in its place
-    wanted = {
+    """Set hard resource limits."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that EFBIG is raised
+    values = {
         resource.RLIMIT_DATA: limits["memory_bytes"],
         resource.RLIMIT_CPU: limits["cpu_seconds"],
         resource.RLIMIT_FSIZE: limits["file_bytes"],
         resource.RLIMIT_CORE: 0,
     }
-    for kind, value in wanted.items():
+    for kind, value in values.items():
         hard = resource.getrlimit(kind)[1]
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         try:
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (limit, limit))
         except (OSError, ValueError):
             if sys.platform == "linux":
                 raise

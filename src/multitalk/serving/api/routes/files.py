@@ -17,7 +17,6 @@ from multitalk.serving.api.dependencies import (
     Caller,
     Owner,
     Server,
-    ServerDep,
     ask_about_picture,
     cancel_on_disconnect,
     rate_limit,
@@ -42,12 +41,13 @@ router = APIRouter(tags=["Files"], route_class=BodyRoute)
     "/uploads",
     summary="Send a large file ahead of its job",
     status_code=201,
-    dependencies=[rate_limit("upload")],
     response_model=UploadReply,
     responses=refusals(400, 413, 429, 507),
     openapi_extra={"requestBody": {"required": True, "content": {BINARY: FILE}}},
 )
-async def upload(request: Request, server: ServerDep, owner: Owner) -> Response:
+async def upload(
+    request: Request, server: Annotated[Server, rate_limit("upload")], owner: Owner
+) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
     announced = content_length(request)
     await server.quota.check(owner, announced)
@@ -75,14 +75,13 @@ async def upload(request: Request, server: ServerDep, owner: Owner) -> Response:
 @router.post(
     "/faces",
     summary="Where the faces of a picture are",
-    dependencies=[rate_limit("other")],
     response_model=FacesReply,
     responses=refusals(400, 404, 413, 415, 429, 507),
 )
 async def faces(
     request: Request,
     *,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("other")],
     owner: Owner,
     caller: Caller,
     body: Annotated[BodyReader, Depends(faces_body)],

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,8 +19,6 @@ from multitalk.serving.api.dependencies import (
     Owner,
     OwnJob,
     Server,
-    ServerDep,
-    name_endpoint,
     rate_limit,
 )
 from multitalk.serving.api.job_json import frame_of, media_url
@@ -31,22 +29,19 @@ from multitalk.serving.queue import Job
 
 MAX_PAGE = 100
 
-router = APIRouter(
-    prefix="/v2/{endpoint}", tags=["Earlier talks"], dependencies=[Depends(name_endpoint)]
-)
+router = APIRouter(prefix="/v2/{endpoint}", tags=["Earlier talks"])
 
 
 @router.get(
     "/requests",
     summary="This key's jobs, the youngest first",
-    dependencies=[rate_limit("status")],
     response_model=JobList,
     responses=refusals(400, 404, 429),
 )
 async def requests(
     request: Request,
     *,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("status")],
     owner: Owner,
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), DIGITS] = MAX_PAGE,
     status: JobStatus | None = None,
@@ -68,13 +63,14 @@ async def requests(
 @router.get(
     "/input/{job_id}",
     summary="What a job was made from",
-    dependencies=[rate_limit("status")],
     response_model=InputReply,
     responses=refusals(404, 429),
 )
-async def given_input(server: ServerDep, endpoint: str, job: OwnJob) -> Response:
+async def given_input(
+    server: Annotated[Server, rate_limit("status")], request: Request, job: OwnJob
+) -> Response:
     """`input` as it was sent. A file of it is the address here at which `files` says it is."""
-    given = await _given(server, job)
+    given, endpoint = await _given(server, job), request.path_params["endpoint"]
     files = {
         field: f"/v2/{quote(endpoint)}/input/{job.id}/{quote(field)}"
         for field, source in named_sources(given)
@@ -87,12 +83,13 @@ async def given_input(server: ServerDep, endpoint: str, job: OwnJob) -> Response
 @router.get(
     "/input/{job_id}/{field:path}",
     summary="A file that a job was made from",
-    dependencies=[rate_limit("status")],
     response_class=Response,
     responses=refusals(404, 429) | media("*/*"),
 )
 async def given_file(
-    server: ServerDep, job: OwnJob, field: Annotated[str, Path(examples=["image_path"])]
+    server: Annotated[Server, rate_limit("status")],
+    job: OwnJob,
+    field: Annotated[str, Path(examples=["image_path"])],
 ) -> Response:
     """`field` is `image_path`, or `audio_paths.` and a speaker's name."""
     given = await _given(server, job)
@@ -115,11 +112,12 @@ async def given_file(
 @router.post(
     "/delete/{job_id}",
     summary="Delete a job that has ended, with its video and files",
-    dependencies=[rate_limit("cancel")],
     response_model=DeletedJob,
     responses=refusals(404, 409, 429),
 )
-async def delete(server: ServerDep, owner: Owner, job: OwnJob) -> Response:
+async def delete(
+    server: Annotated[Server, rate_limit("cancel")], owner: Owner, job: OwnJob
+) -> Response:
     """Nothing of it is left. A job that has not ended is to be cancelled first."""
     await server.queue.forget(job.id)
     server.quota.removed(owner)
@@ -157,10 +155,10 @@ async def _given(server: Server, job: Job) -> Mapping[str, Any]:
 
 
 def _inline(source: str, field: str) -> Inline | None:
-    """A file inside the request; None for an address or a path, which are not ours to open."""
+    """A file inside the request; None for a URL or a path, which the server does not open."""
     try:
         parsed = parse_source(source, field=field)
-    except MultiTalkError:  # the job failed for it
+    except MultiTalkError:  # the job has failed for it
         return None
     return parsed if isinstance(parsed, Inline) else None
 
@@ -170,7 +168,7 @@ async def _media_type(chunks: AsyncIterator[bytes]) -> str:
 
 
 def _type_of(head: bytes) -> str:
-    """Good enough for a browser, which looks at the bytes of what it plays or shows."""
+    """The media type of a file by its first bytes; browsers sniff, too."""
     container = sniff(head)
     if container is None:
         return "application/octet-stream"

@@ -22,9 +22,7 @@ from multitalk.serving.api.dependencies import (
     Owner,
     OwnJob,
     Server,
-    ServerDep,
     cancel_on_disconnect,
-    name_endpoint,
     rate_limit,
 )
 from multitalk.serving.api.estimate import estimate
@@ -58,7 +56,7 @@ from multitalk.serving.queue import Job, Submission
 DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 BATCH_BODIES = 2  # a batch may be as large as so many bodies of /run
 MAX_BATCH_VALUES = 2000 * MAX_BATCH  # the largest job has some 1400
-MAX_FRAGMENTS = 8  # of one answer, each below 1 MB; what is left over is in the next answer
+MAX_FRAGMENTS = 8  # of one answer, each below 1 MB; the others are in the next answers
 
 run_body = JsonBody(RunBody, example=EXAMPLE_JOB, max_bytes=lambda config: config.max_run_bytes)
 runsync_body = JsonBody(
@@ -81,7 +79,6 @@ IdempotencyKey = Annotated[
 router = APIRouter(
     prefix="/v2/{endpoint}",
     tags=["Jobs"],
-    dependencies=[Depends(name_endpoint)],
     route_class=BodyRoute,
 )
 
@@ -89,13 +86,12 @@ router = APIRouter(
 @router.post(
     "/run",
     summary="Send a job; the answer is its id",
-    dependencies=[rate_limit("run")],
     response_model=SubmittedJob,
     responses=refusals(400, 404, 409, 413, 429, 507),
 )
 async def run(
     request: Request,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("run")],
     owner: Owner,
     body: Annotated[BodyReader, Depends(run_body)],
     idempotency_key: IdempotencyKey = None,
@@ -110,14 +106,13 @@ async def run(
 @router.post(
     "/runsync",
     summary="Send a job and wait for its end",
-    dependencies=[rate_limit("runsync")],
     response_model=JobReply,
     responses=refusals(400, 404, 409, 413, 429, 507),
 )
 async def run_sync(
     request: Request,
     *,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("runsync")],
     owner: Owner,
     body: Annotated[BodyReader, Depends(runsync_body)],
     wait: Annotated[
@@ -143,14 +138,13 @@ async def run_sync(
 @router.post(
     "/batch",
     summary="Send several jobs at once: all or none",
-    dependencies=[rate_limit("run")],
     response_model=SubmittedJobs,
     responses=refusals(400, 404, 409, 413, 429, 507),
 )
 async def batch(
     request: Request,
     *,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("run")],
     owner: Owner,
     caller: Caller,
     body: Annotated[BodyReader, Depends(batch_body)],
@@ -178,20 +172,18 @@ async def batch(
 @router.post(
     "/status/{job_id}",
     summary="The same as GET",
-    dependencies=[rate_limit("status")],
     response_model=JobReply,
     responses=refusals(404, 429),
 )
 @router.get(
     "/status/{job_id}",
-    summary="A job as it stands",
-    dependencies=[rate_limit("status")],
+    summary="A job's status",
     response_model=JobReply,
     responses=refusals(404, 429),
 )
 async def status(
     request: Request,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("status")],
     job: OwnJob,
     video: Annotated[
         str | None, Query(description="`url`: a finished video is an address, however small it is")
@@ -209,11 +201,10 @@ async def status(
 @router.post(
     "/cancel/{job_id}",
     summary="Take a job back",
-    dependencies=[rate_limit("cancel")],
     response_model=SubmittedJob,
     responses=refusals(404, 429),
 )
-async def cancel(server: ServerDep, job: OwnJob) -> Response:
+async def cancel(server: Annotated[Server, rate_limit("cancel")], job: OwnJob) -> Response:
     """A job that has ended stays as it is."""
     return json_response(_submitted(await server.queue.cancel(job.id)))
 
@@ -221,11 +212,12 @@ async def cancel(server: ServerDep, job: OwnJob) -> Response:
 @router.post(
     "/retry/{job_id}",
     summary="Send a job again that FAILED or TIMED_OUT",
-    dependencies=[rate_limit("run")],
     response_model=SubmittedJob,
     responses=refusals(404, 409, 429, 507),
 )
-async def retry(request: Request, server: ServerDep, job: OwnJob) -> Response:
+async def retry(
+    request: Request, server: Annotated[Server, rate_limit("run")], job: OwnJob
+) -> Response:
     """The same id and input; what the job had answered is removed."""
     expected = server.database.pending_webhook(job.id)
     if job.webhook is not None:  # first: it may end at once
@@ -244,18 +236,16 @@ async def retry(request: Request, server: ServerDep, job: OwnJob) -> Response:
 @router.post(
     "/stream/{job_id}",
     summary="The same as GET",
-    dependencies=[rate_limit("stream")],
     response_model=StreamReply,
     responses=refusals(404, 429),
 )
 @router.get(
     "/stream/{job_id}",
     summary="The video's new fragments",
-    dependencies=[rate_limit("stream")],
     response_model=StreamReply,
     responses=refusals(404, 429),
 )
-async def stream(server: ServerDep, job: OwnJob) -> Response:
+async def stream(server: Annotated[Server, rate_limit("stream")], job: OwnJob) -> Response:
     """Joined, the fragments are an MP4. Each is handed out once.
 
     RunPod's clients poll for ever where a job is CANCELLED: here it is FAILED to them.
@@ -282,11 +272,12 @@ async def stream(server: ServerDep, job: OwnJob) -> Response:
 @router.post(
     "/purge-queue",
     summary="Forget every job of this key that no worker has begun",
-    dependencies=[rate_limit("purge-queue")],
     response_model=PurgeReply,
     responses=refusals(429),
 )
-async def purge_queue(server: ServerDep, owner: Owner) -> Response:
+async def purge_queue(
+    server: Annotated[Server, rate_limit("purge-queue")], owner: Owner
+) -> Response:
     """Jobs of other keys stay."""
     removed = await server.queue.purge(owner=owner)
     server.quota.removed(owner)
@@ -296,11 +287,10 @@ async def purge_queue(server: ServerDep, owner: Owner) -> Response:
 @router.get(
     "/health",
     summary="How many jobs and workers there are",
-    dependencies=[rate_limit("status")],
     response_model=HealthReply,
     responses=refusals(429),
 )
-async def health(server: ServerDep) -> Response:
+async def health(server: Annotated[Server, rate_limit("status")]) -> Response:
     """RunPod's fields; the counts are of all keys."""
     counts = await server.queue.counts()
     workers = await server.queue.workers()
@@ -331,13 +321,12 @@ async def health(server: ServerDep) -> Response:
 @router.post(
     "/estimate",
     summary="How long a job will take",
-    dependencies=[rate_limit("other")],
     response_model=EstimateReply,
     responses=refusals(400, 404, 413, 415, 429, 507),
 )
 async def estimate_job(
     request: Request,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("other")],
     owner: Owner,
     caller: Caller,
     body: Annotated[BodyReader, Depends(run_body)],

@@ -119,7 +119,7 @@ async def secret(server: ServerDep, owner: Owner) -> Response:
 
 @router.get("/favicon.ico", include_in_schema=False)
 async def favicon() -> Response:
-    """What a browser asks for at every address of a site."""
+    """The icon that browsers request for every site."""
     return FileResponse(DIRECTORY / "icon.svg", media_type="image/svg+xml")
 
 
@@ -148,13 +148,15 @@ def mount_page(app: FastAPI, directory: Path = DIRECTORY) -> None:
 
 
 class _Page(StaticFiles):
-    """Files with the headers that a page of ours has."""
+    """The page's files with its security headers."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message["headers"], *ours]
+                headers = [
+                    (name.lower().encode(), value.encode()) for name, value in HEADERS.items()
+                ]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         await super().__call__(scope, receive, with_headers)

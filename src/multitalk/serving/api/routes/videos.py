@@ -28,14 +28,14 @@ from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 
 MEDIA_TYPE = "video/mp4"
-WAIT_SECONDS = 1.0  # for one look at what is new; a change ends it sooner
+WAIT_SECONDS = 1.0  # between checks for new fragments; a change ends it sooner
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")  # no file has more bytes
 
 SUBTITLES = {".vtt": ("text/vtt", as_vtt), ".srt": ("application/x-subrip", as_srt)}
-KEPT = "private, max-age=3600"  # by the browser; the address is good for longer
+KEPT = "private, max-age=3600"  # by the browser; the URL is valid for longer
 
 MAX_CHARACTERS = 60
-# What Windows, macOS or a shell would trip over in a file's name.
+# Not allowed in a file's name by Windows, macOS or a shell.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 
 VIDEO = media(MEDIA_TYPE, description="The video")
@@ -221,7 +221,7 @@ async def _live(
 
 
 async def _cut_at_errors(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes; an error among them can only be told by cutting the connection."""
+    """The same bytes; an error cuts the connection, because the response has begun."""
     try:
         async for chunk in content:
             yield chunk
@@ -259,14 +259,14 @@ async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
     """
     if job.portrait is None:
         raise NotFound("video_not_found")
-    own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # another job's is not looked at
+    own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # not another job's file
     media, limit = server.queue.media, server.settings.max_image_bytes
     with (
-        server.sandbox.scheduler.wait_last(job.owner) as ticket,
+        server.sandbox.scheduler.admit_low_priority(job.owner) as ticket,
         server.sandbox.directory() as directory,
     ):
-        # One of each owner's at a time is copied, for a list of talks asks for many at once.
-        async with server.thumbnail_slots.place(ticket):
+        # One copy for each owner at a time, because a list of talks requests many at once.
+        async with server.thumbnail_slots.slot(ticket):
             if await media.size(own) > limit:
                 raise NotFound("video_not_found")
             given = directory / "portrait"

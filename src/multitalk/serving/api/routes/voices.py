@@ -19,12 +19,11 @@ from multitalk.media.audio_encoder import KINDS, encode_sound
 from multitalk.messages import Locale, Notice, sentence
 from multitalk.net.deadline import run_in_daemon_thread
 from multitalk.schema import SpokenText
-from multitalk.schema.request import has_outside_voice
+from multitalk.schema.request import has_service_voice
 from multitalk.schema.validation import brief, one_error
 from multitalk.serving.api.dependencies import (
     Caller,
     Server,
-    ServerDep,
     cancel_on_disconnect,
     rate_limit,
 )
@@ -58,11 +57,10 @@ router = APIRouter(tags=["Voices"], route_class=BodyRoute)
 @router.get(
     "/voices",
     summary="Languages and voices that texts can be spoken in",
-    dependencies=[rate_limit("other")],
     response_model=VoicesReply,
     responses=refusals(429),
 )
-async def voices(request: Request, server: ServerDep) -> Response:
+async def voices(request: Request, server: Annotated[Server, rate_limit("other")]) -> Response:
     """Names for `language` and `voice` of a text; docs/voices.md describes the answer."""
     return json_response(await _voices(server, request_locale(request)))
 
@@ -70,11 +68,10 @@ async def voices(request: Request, server: ServerDep) -> Response:
 @router.get(
     "/v1/audio/voices",
     summary="The same voices, as clients of speech services read them",
-    dependencies=[rate_limit("other")],
     response_model=SpeechVoicesReply,
     responses=refusals(429, model=SpeechError),
 )
-async def audio_voices(server: ServerDep) -> Response:
+async def audio_voices(server: Annotated[Server, rate_limit("other")]) -> Response:
     """`{"voices": [{"id", "name", ...}]}`."""
     listed = await _voices(server, "en")
     return json_response(
@@ -85,7 +82,6 @@ async def audio_voices(server: ServerDep) -> Response:
 @router.post(
     "/v1/audio/speech",
     summary="A text, spoken",
-    dependencies=[rate_limit("speech")],
     response_class=Response,
     responses={
         **refusals(400, 413, 429, 502, 507, model=SpeechError),
@@ -94,7 +90,7 @@ async def audio_voices(server: ServerDep) -> Response:
 )
 async def speech(
     request: Request,
-    server: ServerDep,
+    server: Annotated[Server, rate_limit("speech")],
     caller: Caller,
     body: Annotated[BodyReader, Depends(speech_body)],
 ) -> Response:
@@ -103,7 +99,7 @@ async def speech(
     The answer is a sound file. Warnings are a JSON list in the header X-MultiTalk-Warnings.
     """
     text = parse_speech_body(await body.read(), settings=server.settings)
-    by_service = has_outside_voice(text)
+    by_service = has_service_voice(text)
     scheduler = server.speech_slots if by_service else server.sandbox.scheduler
     with ExitStack() as stack:
         ticket = stack.enter_context(scheduler.admit(caller))
@@ -158,7 +154,7 @@ async def speak_pcm(
     server: Server, caller: str, text: SpeechBody, stack: ExitStack
 ) -> tuple[bytes, int]:
     """A text in the format `pcm`: int16, little-endian, and its samples per second."""
-    by_service = has_outside_voice(text)
+    by_service = has_service_voice(text)
     scheduler = server.speech_slots if by_service else server.sandbox.scheduler
     ticket = stack.enter_context(scheduler.admit(caller))
     directory = stack.enter_context(server.sandbox.directory())
@@ -174,7 +170,7 @@ async def _speak_in_sandbox(
     """Have the synthesizer speak a text into a file of the directory."""
     fields = text.model_dump(include=set(SpokenText.model_fields), exclude_unset=True)
     return notices_from_json(
-        await server.sandbox.ask(
+        await server.sandbox.run(
             ticket,
             "speech",
             {"text": fields, "format": text.response_format, "field": PLACE},
@@ -198,7 +194,7 @@ async def _speak_by_service(
         (directory / SPEECH).write_bytes(sound)
         return spoken.notices
 
-    async with server.speech_slots.place(ticket):
+    async with server.speech_slots.slot(ticket):
         try:
             return await asyncio.wrap_future(run_in_daemon_thread(speak, name="speech"))
         finally:
