@@ -37,11 +37,11 @@ class FragmentBuffer:
     """What a muxer writes into, as a file object, and `take` returns fragment by fragment."""
 
     def __init__(self) -> None:
-        self._content = b""
+        self._content = bytearray()
 
     def write(self, data: bytes) -> int:
         """Called by the muxer."""
-        self._content += bytes(data)
+        self._content += data
         return len(data)
 
     def take(self) -> Iterator[bytes]:
@@ -53,6 +53,7 @@ class FragmentBuffer:
             if position > len(self._content):
                 return
             if header[4:] == b"mdat":
-                fragment, self._content = self._content[:position], self._content[position:]
+                fragment = bytes(self._content[:position])
+                del self._content[:position]
                 position = 0
                 yield fragment

@@ -18,7 +18,6 @@ from multitalk.weights.sets import load_manifest
     ("script", "settings", "check", "said"),
     [
         (STUB, {"MULTITALK_WORK_DIRECTORY": "/nowhere"}, "work_directory", "cannot be used"),
-        (STUB, {"MULTITALK_MAX_AUDIO_BYTES": str(2**49)}, "work_directory", "MiB left"),
         (STUB, {"MULTITALK_MAX_VIDEO_BYTES": str(2**49)}, "work_directory", "MiB left"),
         (STUB, {"STUB_FRAMES": "3"}, "engine", "3 frames of 10"),
         (HANDLER, {"MULTITALK_C2PA_KEY": "/nowhere"}, "provenance", "MULTITALK_C2PA_CERTIFICATE"),

@@ -195,7 +195,7 @@ def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
 def test_the_real_handler_renders(tmp_path: Path) -> None:
     with ControlPlane() as plane, running_worker(plane, tmp_path, script=HANDLER) as worker:
         for _ in range(2):
-            result = plane.submit(job_input(seconds=1.0)).result(PATIENCE_SECONDS)
+            result = plane.submit(job_input(seconds=1.0, resolution="480p")).result()
             assert "error" not in result, worker.said()
             assert output_of(result)["num_frames"] == 25
         assert worker.said().count("engine warp loaded") == 1
@@ -209,6 +209,7 @@ def test_a_local_job_runs_without_runpod(tmp_path: Path) -> None:
             "prompt": "p",
             "image_path": str(PORTRAIT),
             "audio_paths": {"person1": {"text": "Hi"}},
+            "resolution": "480p",
         }
     }
     settings = {"MULTITALK_ALLOWED_ROOTS": str(PORTRAIT.parent)}
