@@ -24,7 +24,7 @@ from multitalk.evaluation.lipsync import (
 )
 from multitalk.evaluation.liveliness import blink_rate, measure_liveliness
 from multitalk.evaluation.observation import Frame, Observation, ObservedPerson, observe
-from multitalk.evaluation.report import PersonReport, Report, checks_of
+from multitalk.evaluation.report import PersonReport, Report, checks_of, draw_report
 from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
 from multitalk.face.assignment import assign_faces
 from multitalk.media.audio import read_sound
@@ -100,8 +100,6 @@ def evaluate(
         raise InvalidRequest("no_speech_to_judge", field="video")
     report = _report(spoken, seen, boxes or {}, fps=fps, num_frames=num_frames)
     if plot is not None:
-        from multitalk.evaluation.plot import draw_report  # noqa: PLC0415 - an extra
-
         draw_report(report, as_meant(Path(plot)))
     return report
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from multitalk.evaluation.figures import LIVELINESS_FIGURES, Better, Figure
 from multitalk.evaluation.lipsync import AudioVisualOffset, Closures, Curve, LipSync
 from multitalk.evaluation.liveliness import Liveliness
 from multitalk.evaluation.stability import Background, Identity
+from multitalk.timebase import FPS
 
 # Thresholds; docs/evaluation.md has their derivation.
 MIN_SEEN = 0.95  # share of the speech in which the face is seen
@@ -159,6 +163,34 @@ def checks_of(people: Sequence[PersonReport], background: Background | None) -> 
     return tuple(checks)
 
 
+def draw_report(report: Report, path: Path) -> None:
+    """Write a PNG: for each voice the measured and the expected opening, and the verdict.
+
+    It needs matplotlib, of the extra `plot`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure as Drawing  # noqa: PLC0415
+
+    rows = len(report.people)
+    figure = Drawing(figsize=(12, 1 + 2.6 * rows), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(_plot_title(report), color="darkgreen" if report.passed else "darkred")
+    for row, person in enumerate(report.people):
+        axes = figure.add_subplot(rows, 1, row + 1)
+        seconds = (np.arange(len(person.measured)) + 0.5) / FPS
+        axes.fill_between(
+            seconds, 100 * person.target, color="0.8", label=f"expected ({person.source})"
+        )
+        axes.plot(seconds, 100 * person.measured, color="tab:red", linewidth=1.2, label="measured")
+        axes.set_title(_plot_caption(person), fontsize=10, loc="left")
+        axes.set_ylabel("lips' gap,\n% of face height")
+        axes.set_xlim(0, len(person.measured) / FPS)
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="upper right", fontsize=8)
+    axes.set_xlabel("seconds")
+    figure.savefig(path)
+
+
 def _checks_of_person(person: PersonReport) -> list[Check]:
     own = [
         _check(
@@ -293,3 +325,23 @@ def _figures_of(person: PersonReport) -> list[Figure]:
             for name, (unit, known) in LIVELINESS_FIGURES.items()
         ),
     ]
+
+
+def _plot_title(report: Report) -> str:
+    failed = [
+        check.name if check.speaker is None else f"{check.speaker}: {check.name}"
+        for check in report.checks
+        if check.passed is False
+    ]
+    return report.verdict + (": " + ", ".join(failed) if failed else "")
+
+
+def _plot_caption(person: PersonReport) -> str:
+    sync = person.lipsync
+    if sync is None:
+        return f"{person.name}: too little speech"
+    return (
+        f"{person.name}: agreement {sync.agreement:.2f}, lips {1000 * sync.lag_seconds:+.0f} ms, "
+        f"wrong placings as good {sync.chance_share:.1%}, closed in "
+        f"{person.closures.closed_share:.0%} of {person.closures.moments} m b p"
+    )
