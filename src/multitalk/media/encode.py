@@ -57,7 +57,7 @@ ENCODINGS: Mapping[Quality, Encoding] = MappingProxyType(
 # beside them, which a face that moves shows as flicker (docs/experiments.md): there are none.
 X264 = "mbtree=1:rc-lookahead=10:bframes=0"
 # Frames from one key frame to the next. Each key frame encodes the still background a little
-# differently, which is visible as a pulse: they are rare.
+# differently, which is visible: they are rare.
 KEY_FRAMES = 10 * FPS
 FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz

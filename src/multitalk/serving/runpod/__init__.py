@@ -6,7 +6,7 @@ platform    RunPod's HTTP interface for workers
 source      its jobs as a `JobSource`
 local_job   the SDK's local modes: one job without RunPod, by `python handler.py`
 
-docs/runpod.md lists what the SDK would do, what is done instead, and the test of it.
+docs/runpod.md lists what the SDK would do, what this worker does instead, and the test of it.
 """
 
 import importlib

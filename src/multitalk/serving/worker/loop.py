@@ -1,6 +1,6 @@
 """Claims jobs, has them done, and reports what became of them, whatever the source.
 
-The engine has a thread of its own; the event loop keeps the lease, so that it lasts however long a
+The engine has its own thread; the event loop keeps the lease, so that it lasts however long a
 step of the engine takes. An engine that does not stop ends the worker.
 """
 
@@ -325,7 +325,7 @@ class WorkerLoop:
             await asyncio.wait_for(stopping.wait(), seconds)
 
     async def _do_chores(self, stopping: asyncio.Event) -> None:
-        """Announce the worker, and have the source do what is due."""
+        """Announce the worker, and let the source expire leases and jobs."""
         while True:
             record = self._record.model_copy(update={"draining": stopping.is_set()})
             try:

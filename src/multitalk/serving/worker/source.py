@@ -58,7 +58,7 @@ class JobSource(Protocol):
         """Say that the worker takes no further job; one before `finish` wants to be replaced."""
 
     async def sweep(self) -> None:
-        """Do what is due."""
+        """Expire leases and jobs."""
 
 
 @dataclass(frozen=True)
