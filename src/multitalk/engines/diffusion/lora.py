@@ -71,6 +71,13 @@ class ModuleChange:
     alpha: torch.Tensor | None = None
     differences: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    def set(self, ending: str, tensor: torch.Tensor) -> None:
+        """Add a tensor whose key has this ending."""
+        if ending in PARTS:
+            setattr(self, PARTS[ending], tensor)
+        else:
+            self.differences[DIFFERENCES[ending]] = tensor
+
     @property
     def scaled_up(self) -> torch.Tensor | None:
         """`up` times alpha / rank, or None where there is no pair."""
@@ -91,29 +98,7 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
     """
     tensors = _read(file)
     modules = {name: base_layer(module) for name, module in model.named_modules()}
-    kohya = {
-        spelled.replace(".", "_"): name
-        for name in modules
-        for spelled in (name, to_published(name))
-    }
-    lora: Lora = {}
-    problems, ignored = [], []
-    for key, tensor in tensors.items():
-        stem, ending = _split(key)
-        name = stem if ending is None else _module_name(stem, ending, kohya)
-        if _is_ignored(name, tensor, modules):
-            ignored.append(f"{key} {list(tensor.shape)}")
-            continue
-        if ending is None or name not in modules:
-            problems.append(f"{key}: unknown")
-            continue
-        change = lora.setdefault(name, ModuleChange())
-        if ending in PARTS:
-            setattr(change, PARTS[ending], tensor)
-        else:
-            change.differences[DIFFERENCES[ending]] = tensor
-    for name, change in lora.items():
-        problems += _misfits(name, change, modules[name])
+    lora, problems, ignored = _assign(tensors, modules)
     if not tensors:
         problems.append(f"{file.name}: empty")
     if ignored and not lora:
@@ -126,6 +111,31 @@ def read_lora(file: Path, model: nn.Module) -> Lora:
             "%s: %d tensors ignored, of another model: %s", file.name, len(ignored), shown
         )
     return lora
+
+
+def _assign(
+    tensors: Mapping[str, torch.Tensor], modules: Mapping[str, nn.Module]
+) -> tuple[Lora, list[str], list[str]]:
+    """Tensors by the module that they change, problems, and ignored keys with their shapes."""
+    kohya = {
+        spelled.replace(".", "_"): name
+        for name in modules
+        for spelled in (name, to_published(name))
+    }
+    lora: Lora = {}
+    problems, ignored = [], []
+    for key, tensor in tensors.items():
+        stem, ending = _split(key)
+        name = stem if ending is None else _module_name(stem, ending, kohya)
+        if _is_ignored(name, tensor, modules):
+            ignored.append(f"{key} {list(tensor.shape)}")
+        elif ending is None or name not in modules:
+            problems.append(f"{key}: unknown")
+        else:
+            lora.setdefault(name, ModuleChange()).set(ending, tensor)
+    for name, change in lora.items():
+        problems += _misfits(name, change, modules[name])
+    return lora, problems, ignored
 
 
 class AttachedLoras:

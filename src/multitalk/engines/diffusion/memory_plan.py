@@ -22,7 +22,7 @@ from multitalk.weights.tensor_headers import BYTES_OF, TensorHeader, tensors_of
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 BLOCKS_AT_ONCE = 2  # of a streamed network on the GPU: the current and the next
 # Tensors that are not opened: CLIP's text half, and those of training only.
-LEFT = re.compile(
+UNUSED = re.compile(
     r"textual\.|log_scale|visual\.head|quantizer\.|project_hid\.|project_q\.|lm_head\.|"
     r".*\.(input|output)_scale$"
 )
@@ -78,28 +78,38 @@ def network_bytes(
 
 def _network_bytes(paths: Iterable[Path], width: int) -> NetworkBytes:
     """Tensors with two names count once; for a name in several files, the last file's."""
+    headers, outside = _read_headers(file for path in paths for file in _tensor_files(path))
+    converted, blocks = 0, Counter[str]()
+    counted = {(file, header.place): (key, header) for key, (file, header) in headers.items()}
+    for key, header in counted.values():
+        width_in_file = FLOATS.get(header.dtype)
+        if width_in_file is None:
+            size = header.count * BYTES_OF[header.dtype]
+        else:
+            loaded = FLOATS["F32"] if key.endswith("_scale") else width
+            size = header.count * loaded
+            converted += size if loaded != width_in_file else 0
+        block = IN_A_BLOCK.match(key)
+        if block:
+            blocks[block[1]] += size
+        else:
+            outside += size
+    streamed = outside + BLOCKS_AT_ONCE * max(blocks.values(), default=0)
+    return NetworkBytes(outside + blocks.total(), streamed, converted)
+
+
+def _read_headers(files: Iterable[Path]) -> tuple[dict[str, tuple[Path, TensorHeader]], int]:
+    """Headers of the tensors to open, by key, and the bytes of files without headers."""
     found: dict[str, tuple[Path, TensorHeader]] = {}
     unknown = 0
-    for file in (file for path in paths for file in _tensor_files(path)):
+    for file in files:
         try:
             headers = tensors_of(file)
         except ValueError:  # an old pickle, or a damaged file: an error when it is opened
             unknown += file.stat().st_size
             continue
-        found |= {key: (file, header) for key, header in headers.items() if not LEFT.match(key)}
-    counted = {(file, header.place): (key, header) for key, (file, header) in found.items()}
-    outside, converted, blocks = unknown, 0, Counter[str]()
-    for key, header in counted.values():
-        is_float = header.dtype in FLOATS
-        size = (4 if key.endswith("_scale") else width) if is_float else BYTES_OF[header.dtype]
-        converted += header.count * size if is_float and FLOATS[header.dtype] != size else 0
-        block = IN_A_BLOCK.match(key)
-        if block:
-            blocks[block[1]] += header.count * size
-        else:
-            outside += header.count * size
-    streamed = outside + BLOCKS_AT_ONCE * max(blocks.values(), default=0)
-    return NetworkBytes(outside + blocks.total(), streamed, converted)
+        found |= {key: (file, header) for key, header in headers.items() if not UNUSED.match(key)}
+    return found, unknown
 
 
 def _tensor_files(path: Path) -> list[Path]:
