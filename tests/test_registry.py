@@ -3,14 +3,15 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from multitalk import registry
 from multitalk.errors import EngineUnavailable
 from multitalk.messages import SENTENCES
-from multitalk.registry import choose_engine, load_engine
-from multitalk.settings import Settings
+from multitalk.registry import LOADERS, load_engine, resolve_engine
+from multitalk.settings import EngineName, Settings
 
 
 @pytest.mark.parametrize("name", ["auto", "warp"])
@@ -18,7 +19,11 @@ def test_warp_is_what_runs_here(name: str) -> None:
     engine = load_engine(name, settings=Settings())  # type: ignore[arg-type]
     assert engine.name == "warp"
     engine.close()
-    assert choose_engine() == "warp"
+    assert resolve_engine("auto", Settings()) == ("warp", None)
+
+
+def test_each_engine_of_the_settings_has_a_loader() -> None:
+    assert set(LOADERS) == set(get_args(EngineName))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def test_an_engine_that_cannot_run_is_refused_and_not_replaced(
 
 def test_torch_is_not_asked_for_a_gpu_unless_there_are_weights() -> None:
     before = "torch" in sys.modules
-    assert choose_engine() == "warp"
+    assert resolve_engine("auto", Settings()) == ("warp", None)
     assert ("torch" in sys.modules) == before
 
 
@@ -51,7 +56,7 @@ def test_auto_leaves_diffusion_where_its_packages_are_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ("no_such_package",))
-    assert choose_engine(weights=tmp_path) == "warp"
+    assert resolve_engine("auto", Settings(weights=tmp_path)) == ("warp", None)
 
 
 def test_weights_are_looked_for_where_none_are_named(

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,11 +32,7 @@ def checked_name(name: object) -> EngineChoice:
 
 
 def load_engine(name: EngineChoice, *, settings: Settings) -> Engine:
-    """Load an engine, ready to render; the choice is made here and nowhere later.
-
-    Args:
-        name: `auto` leaves the choice.
-        settings: For the diffusion engine's weights, and how it uses them.
+    """Load an engine, ready to render.
 
     Raises:
         InvalidRequest: There is no engine of this name.
@@ -44,36 +41,39 @@ def load_engine(name: EngineChoice, *, settings: Settings) -> Engine:
         SystemExit: This process was one of several that share each talk, but not the first, and the
             first one has closed its engine.
     """
-    name = checked_name(name)
-    # A directory that the operator names is used in any case; its problems are errors later.
-    weights = None if name == "warp" else settings.weights or find_weights(settings)
-    chosen = choose_engine(weights=weights) if name == "auto" else name
+    chosen, weights = resolve_engine(checked_name(name), settings)
     started = time.monotonic()
-    engine = _load_diffusion(weights, settings) if chosen == "diffusion" else _load_warp()
+    engine = LOADERS[chosen](weights, settings)
     logger.info("engine %s loaded in %.2f s", engine.name, time.monotonic() - started)
     return engine
 
 
-def choose_engine(*, weights: Path | None = None) -> EngineName:
-    """The engine that `auto` takes: diffusion where there are weights and a GPU, else warp."""
-    if weights is None or _absent_packages():
-        return "warp"
-    from multitalk.engines.diffusion.offload import has_gpu  # noqa: PLC0415 - loads torch
+def resolve_engine(name: EngineChoice, settings: Settings) -> tuple[EngineName, Path | None]:
+    """The engine of a name, and the directory of its weights; nothing else resolves `auto`.
 
-    return "diffusion" if has_gpu() else "warp"
+    `auto` is diffusion where there are weights, its packages and a GPU, else warp. The weights are
+    None where there are none, and for an engine that needs none.
+    """
+    weights = None
+    if name in ("auto", "diffusion"):
+        # A directory that the operator names is used in any case; its problems are errors later.
+        weights = settings.weights or find_weights(settings)
+    if name != "auto":
+        return name, weights
+    return ("diffusion", weights) if _runs_diffusion(weights) else ("warp", None)
 
 
-def check_loadable(name: EngineName, *, settings: Settings) -> None:
-    """See that an engine has what it needs, without loading it.
+def check_loadable(name: EngineName, weights: Path | None) -> None:
+    """Check that an engine of `resolve_engine` has what it needs, without loading it.
 
     Raises:
         EngineUnavailable: It lacks packages or weights.
     """
     if name == "diffusion":
-        _checked_weights(settings.weights or find_weights(settings))
+        _checked_weights(weights)
 
 
-def _load_warp() -> Engine:
+def _load_warp(weights: Path | None, settings: Settings) -> Engine:  # noqa: ARG001 - of a loader
     if Launch.from_env(os.environ):
         raise EngineUnavailable("parallel_needs_diffusion", field="engine")
     from multitalk.engines.warp.engine import WarpEngine  # noqa: PLC0415 - loads the face models
@@ -90,6 +90,21 @@ def _load_diffusion(weights: Path | None, settings: Settings) -> Engine:
         engine.serve_rank()
         raise SystemExit(0)
     return engine
+
+
+# Each imports its engine only when it is called, with the weights of `resolve_engine`.
+LOADERS: dict[EngineName, Callable[[Path | None, Settings], Engine]] = {
+    "warp": _load_warp,
+    "diffusion": _load_diffusion,
+}
+
+
+def _runs_diffusion(weights: Path | None) -> bool:
+    if weights is None or _absent_packages():
+        return False
+    from multitalk.engines.diffusion.offload import has_gpu  # noqa: PLC0415 - loads torch
+
+    return has_gpu()
 
 
 def _checked_weights(weights: Path | None) -> Path:

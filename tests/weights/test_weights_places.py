@@ -1,11 +1,15 @@
 """Where weights are looked for, and whether they are whole when they are found."""
 
 import hashlib
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 
+from multitalk import registry
+from multitalk.cli.serve import serve
 from multitalk.errors import InvalidRequest
 from multitalk.settings import Settings
 from multitalk.weights.lockfile import LockedFile, Lockfile, write_lockfile
@@ -79,6 +83,27 @@ def test_a_repository_that_runpod_keeps_is_taken_before_others(tmp_path, kept):
     directory = fill(tmp_path / kept, "NAME")
     assert find_weights(Settings(), **found) == directory
     assert [place.usable for place in search_places(Settings(), **found)] == [False, True]
+
+
+def test_serve_gives_its_workers_the_engine_of_weights_that_no_variable_names(
+    tmp_path, monkeypatch
+):
+    cache = fill(tmp_path / "hf" / "hub", "cache")
+    for variable in ("MULTITALK_WEIGHTS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ())
+    gpu = SimpleNamespace(has_gpu=lambda: True)
+    monkeypatch.setitem(sys.modules, "multitalk.engines.diffusion.offload", gpu)
+    assert registry.resolve_engine("auto", Settings()) == ("diffusion", cache)
+    started = {}
+    monkeypatch.setattr("multitalk.serving.logs.start_log", lambda level, log_format: None)
+    monkeypatch.setattr(
+        "multitalk.serving.api.serve.serve", lambda *_, **options: started.update(options)
+    )
+    serve(engine="auto", data=tmp_path / "data")
+    assert started["engine"] == "diffusion"
+    assert "--engine diffusion" in " ".join(started["worker_command"])
 
 
 def test_a_place_that_lacks_a_file_is_passed_by_and_says_so(tmp_path):

@@ -196,7 +196,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         log_format = log_format or settings.log_format
         start_log(settings.log_level, log_format)
         name = settings.engine if engine is None else engine
-        chosen = _choose_engine(name, settings, is_loaded=workers > 0)
+        chosen = _resolved_engine(name, settings, is_loaded=workers > 0)
         place = _directory(data, settings)
         queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
         run(
@@ -230,14 +230,13 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         )
 
 
-def _choose_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
-    """The engine of a name, which workers of this server load, if it has any."""
-    from multitalk.registry import check_loadable, checked_name, choose_engine
+def _resolved_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
+    """The engine of a name, checked if workers of this server load it."""
+    from multitalk.registry import check_loadable, checked_name, resolve_engine
 
-    requested = checked_name(name)
-    chosen = choose_engine(weights=settings.weights) if requested == "auto" else requested
-    if is_loaded:  # each worker would end at its start, again and again
-        check_loadable(chosen, settings=settings)
+    chosen, weights = resolve_engine(checked_name(name), settings)
+    if is_loaded:  # else each worker would end at its start, again and again
+        check_loadable(chosen, weights)
     return chosen
 
 

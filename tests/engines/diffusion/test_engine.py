@@ -35,7 +35,7 @@ from multitalk.errors import (
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
-from multitalk.registry import choose_engine, load_engine
+from multitalk.registry import load_engine, resolve_engine
 from multitalk.settings import Settings
 from multitalk.weights.locate import CheckpointMismatch
 
@@ -123,13 +123,13 @@ def test_the_first_frames_come_before_the_last_are_computed(engine):
 
 def test_without_a_gpu_auto_leaves_it(weights):
     if not torch.cuda.is_available():
-        assert choose_engine(weights=weights) == "warp"
+        assert resolve_engine("auto", Settings(weights=weights)) == ("warp", None)
 
 
 def test_a_gpu_and_weights_make_it_what_auto_takes(weights, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_engine(weights=weights) == "diffusion"
-    assert choose_engine(weights=None) == "warp"
+    assert resolve_engine("auto", Settings(weights=weights)) == ("diffusion", weights)
+    assert resolve_engine("auto", Settings()) == ("warp", None)
 
 
 @pytest.mark.parametrize(
