@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Query, params
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from multitalk.errors import Cancelled, NotFound
 from multitalk.messages import Locale
@@ -26,7 +26,7 @@ from multitalk.serving.api.request_body import MemoryBudget
 from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import ShutdownState
-from multitalk.serving.live.sessions import LiveSessions
+from multitalk.serving.live.session_pool import LiveSessions
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
 from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
@@ -146,9 +146,15 @@ ServerDep = Annotated[Server, Depends(get_server)]
 Owner = Annotated[str, Depends(get_owner)]
 
 
-async def get_caller(request: Request) -> str:
+def caller_of(connection: HTTPConnection) -> str:
     """Whose requests are counted together: a key's, or without keys a machine's."""
-    return request.state.owner or (request.client.host if request.client else "")
+    owner: str = connection.state.owner
+    return owner or (connection.client.host if connection.client else "")
+
+
+async def get_caller(request: Request) -> str:
+    """The caller of a route."""
+    return caller_of(request)
 
 
 Caller = Annotated[str, Depends(get_caller)]

@@ -38,7 +38,7 @@ from multitalk.serving.api.uvicorn_server import (
     listen,
 )
 from multitalk.serving.api.webhooks import Webhooks, public_poster
-from multitalk.serving.live.sessions import LiveSessions, sessions_for
+from multitalk.serving.live.session_pool import LiveSessions, sessions_for
 from multitalk.serving.queue import open_queue
 from multitalk.serving.sandbox.pool import SandboxPool
 from multitalk.settings import Settings

@@ -18,6 +18,7 @@ MAX_BYTES = 64 * 2**20
 # second, bytes of video; then the video (H.264, Annex B) and the sound (int16). Little-endian.
 FRAME_HEAD = struct.Struct("<BBHIII")
 FRAME_VERSION = 1
+RATE = struct.Struct("<I")  # the head of AUDIO
 
 
 class Kind(IntEnum):

@@ -12,26 +12,31 @@ from fastapi import APIRouter
 from pydantic import Field, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError, TooManyRequests
+from multitalk.errors import (
+    InternalError,
+    InvalidRequest,
+    LimitExceeded,
+    MultiTalkError,
+    TooManyRequests,
+)
 from multitalk.schema import ErrorReply
 from multitalk.schema.sources import is_upload
 from multitalk.schema.validation import WireModel, brief, one_error
-from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.dependencies import Server, caller_of
 from multitalk.serving.api.responses import locale_of
 from multitalk.serving.api.routes.pages import DIRECTORY
 from multitalk.serving.api.routes.voices import parse_speech_body, speak_pcm
 from multitalk.serving.live.messages import Kind, is_key_frame, without_video
-from multitalk.serving.live.sessions import LiveSession, refusal
+from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS
 
 EXAMPLE = DIRECTORY / "example.jpg"
 START_SECONDS = 10.0  # for the client's first message
-MAX_MESSAGE_BYTES = 2**20
 # Frames that a client may be behind: from here on it gets no pictures but all sound, until it has
 # caught up; and from there on it is given up.
 MAX_WAITING, CAUGHT_UP, GIVEN_UP = 25, 3, 250
-# RFC 6455, 7.4.1, and the registry of IANA
-UNSUPPORTED, POLICY_VIOLATION, TRY_AGAIN_LATER = 1003, 1008, 1013
+# Codes of a closed WebSocket (RFC 6455, 7.4.1, and IANA's registry)
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Live"])
@@ -60,7 +65,8 @@ async def live(socket: WebSocket) -> None:
     await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
     try:
         owner: str = socket.scope["state"]["owner"]
-        server.limits.admit(owner or _host(socket), "other")
+        caller = caller_of(socket)
+        server.limits.admit(caller, "other")
         start = await _start_message(socket)
         portrait = EXAMPLE
         if start.portrait is not None:
@@ -73,7 +79,7 @@ async def live(socket: WebSocket) -> None:
             server.sandbox.warm()  # for texts
             warmer = asyncio.create_task(server.live.warm())
             try:
-                await _Conversation(socket, server, session, start.sample_rate, owner).run()
+                await _Conversation(socket, server, session, start.sample_rate, caller).run()
             finally:
                 warmer.cancel()
     except WebSocketDisconnect:
@@ -89,13 +95,13 @@ class _Conversation:
     """Passes a client's messages to the session, and the session's frames to the client."""
 
     def __init__(
-        self, socket: WebSocket, server: Server, session: LiveSession, rate: int, owner: str
+        self, socket: WebSocket, server: Server, session: LiveSession, rate: int, caller: str
     ) -> None:
         self._socket = socket
         self._server = server
         self._session = session
         self._rate = rate
-        self._owner = owner
+        self._caller = caller
         self._locale = locale_of(socket.headers.get("accept-language", ""))
         self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._speaking: asyncio.Task[None] | None = None
@@ -134,9 +140,9 @@ class _Conversation:
                 if message.get("bytes") is not None:
                     await self._push(message["bytes"])
                 else:
-                    await self._do(_parsed(message["text"]))
+                    await self._handle(_parsed(message["text"]))
             except MultiTalkError as error:
-                if not isinstance(error, InvalidRequest):
+                if isinstance(error, InternalError):  # the session has ended
                     raise
                 self._outgoing.put_nowait(_error(error, self._locale))
 
@@ -145,7 +151,7 @@ class _Conversation:
             raise InvalidRequest("avatar_pcm", field="audio", kind="an odd number of bytes")
         await self._session.push_audio(pcm, self._rate)
 
-    async def _do(self, message: Mapping[str, Any]) -> None:
+    async def _handle(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
             case "flush":
                 await self._session.flush()
@@ -160,6 +166,7 @@ class _Conversation:
                 body = parse_speech_body(
                     {**text, "response_format": "pcm"}, settings=self._server.settings
                 )
+                self._server.limits.admit(self._caller, "speech")
                 self._stop_speaking()
                 self._speaking = asyncio.create_task(self._say(body))
             case other:
@@ -169,7 +176,7 @@ class _Conversation:
         """Speak a text; what goes wrong is an `error` message."""
         try:
             with ExitStack() as stack:
-                pcm, rate = await speak_pcm(self._server, self._owner, body, stack)
+                pcm, rate = await speak_pcm(self._server, self._caller, body, stack)
             await self._session.push_audio(pcm, rate)
             await self._session.flush()
         except MultiTalkError as error:
@@ -249,10 +256,6 @@ def _upload(server: Server, source: str, owner: str) -> Path:
     if not is_upload(source):
         raise InvalidRequest("live_portrait_refused", field="portrait", value=brief(source))
     return server.uploads.path(source, field="portrait", owner=owner, now=server.clock())
-
-
-def _host(socket: WebSocket) -> str:
-    return socket.client.host if socket.client else ""
 
 
 def _error(error: MultiTalkError, locale: Any) -> str:

@@ -1,13 +1,12 @@
 """A live session's process: an avatar, its video encoder, and messages on stdin and stdout.
 
-`python -m multitalk.serving.live.session`. It loads what takes long before it is told what to do,
+`python -m multitalk.serving.live.session_process`. It loads its libraries before its first message,
 so that the server may keep one in reserve. It decodes the client's picture itself, without the
 server's environment and files.
 """
 
 import asyncio
 import os
-import struct
 import threading
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from multitalk.errors import MultiTalkError
 from multitalk.live import Avatar, LiveFrame
 from multitalk.media.live_encoder import LiveEncoder
 from multitalk.serving.live.messages import (
+    RATE,
     Flag,
     Kind,
     Message,
@@ -35,7 +35,6 @@ KEY_FRAME_SECONDS = 10  # also whenever a client asks
 STATS_SECONDS = 1.0
 # Read by the libraries to learn what the machine can do.
 MACHINE = (Path("/proc"), Path("/sys/devices/system/cpu"), Path("/dev/urandom"))
-RATE = struct.Struct("<I")
 
 
 def main() -> None:
@@ -53,7 +52,7 @@ def main() -> None:
     try:
         avatar = Avatar(**options)
     except MultiTalkError as error:
-        _send(output, json_message(Kind.REFUSED, error_to_json(error)))
+        write_message(output, json_message(Kind.REFUSED, error_to_json(error)))
         return
     with avatar:
         asyncio.run(Session(avatar, commands, output).run())
@@ -78,11 +77,11 @@ class Session:
 
     async def run(self) -> None:
         """Send frames until the server hangs up."""
-        threading.Thread(target=self._obey, name="commands", daemon=True).start()
+        threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
         number, began, spent, sent = 0, time.monotonic(), 0.0, 0
         async for frame in self._avatar:
             start = time.thread_time()
-            self._tell(Message(Kind.FRAME, self._packed(frame, number)))
+            self._send(Message(Kind.FRAME, self._packed(frame, number)))
             spent += time.thread_time() - start
             number, sent = number + 1, sent + 1
             passed = time.monotonic() - began
@@ -93,7 +92,7 @@ class Session:
                     "cpu": round(time.process_time(), 2),
                     "repeated": self._avatar.repeated,
                 }
-                self._tell(json_message(Kind.STATS, stats))
+                self._send(json_message(Kind.STATS, stats))
                 began, spent, sent = time.monotonic(), 0.0, 0
 
     def _packed(self, frame: LiveFrame, number: int) -> bytes:
@@ -101,7 +100,7 @@ class Session:
         if self._encoder is None:
             self._encoder = LiveEncoder(width, height)
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
-            self._tell(json_message(Kind.READY, ready))
+            self._send(json_message(Kind.READY, ready))
         is_key = self._wants_key_frame or number % (KEY_FRAME_SECONDS * FPS) == 0
         self._wants_key_frame = False
         video = self._encoder.encode(frame.image, number, is_key=is_key)
@@ -109,16 +108,16 @@ class Session:
         flags |= Flag.END_OF_SPEECH * frame.end_of_speech
         return pack_frame(number, flags, frame.rate, video, frame.pcm.astype("<i2").tobytes())
 
-    def _obey(self) -> None:
-        """Take the server's messages; at their end the frames end."""
+    def _read_commands(self) -> None:
+        """Handle the server's messages until it closes the pipe; then end the process."""
         while (message := read_message(self._commands)) is not None:
             try:
-                self._do(message)
+                self._handle(message)
             except MultiTalkError as error:
-                self._tell(json_message(Kind.REFUSED, error_to_json(error)))
+                self._send(json_message(Kind.REFUSED, error_to_json(error)))
         os._exit(0)  # nobody waits for this process
 
-    def _do(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.kind is Kind.AUDIO:
             (rate,) = RATE.unpack_from(message.content)
             self._avatar.push_audio(np.frombuffer(message.content, "<i2", offset=RATE.size), rate)
@@ -129,12 +128,13 @@ class Session:
         elif message.kind is Kind.KEY_FRAME:
             self._wants_key_frame = True
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         with self._lock:
-            _send(self._output, message)
+            write_message(self._output, message)
 
 
-def _send(output: BinaryIO, message: Message) -> None:
+def write_message(output: BinaryIO, message: Message) -> None:
+    """Send a message; a server that has gone ends this process."""
     try:
         output.write(message.encode())
         output.flush()

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import signal
-import struct
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
-from multitalk.serving.live.messages import Kind, Message, json_message, receive_message
+from multitalk.serving.live.messages import RATE, Kind, Message, json_message, receive_message
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 
 # Of a core, by one speaking session of 512 pixels: docs/live.md.
@@ -21,7 +20,6 @@ CORES_PER_SESSION = 0.5
 START_SECONDS = 30.0
 END_SECONDS = 2.0
 RETRY_SECONDS = 30.0  # after which there may be room
-_RATE = struct.Struct("<I")
 # What a session's process may know of the server's environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 
@@ -48,7 +46,7 @@ class _Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "multitalk.serving.live.session",
+            "multitalk.serving.live.session_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
@@ -124,7 +122,7 @@ class LiveSession:
 
     async def push_audio(self, pcm: bytes, rate: int) -> None:
         """Queue sound: int16, little-endian, mono."""
-        await self._process.send(Message(Kind.AUDIO, _RATE.pack(rate) + pcm))
+        await self._process.send(Message(Kind.AUDIO, RATE.pack(rate) + pcm))
 
     async def flush(self) -> None:
         """Mark the end of speech."""
