@@ -336,6 +336,31 @@ def test_a_machine_that_is_too_slow_repeats_pictures_and_keeps_the_sound(
         assert avatar.repeated == len(frames) - len(drawn) > len(frames) / 5
 
 
+def test_a_backlog_of_a_microphone_is_played_out_at_once(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    clock = TestClock()
+    packet = 16_000 // 50
+    with Avatar(small_portrait(), clock=clock) as avatar:
+
+        def speak(number: int) -> None:
+            avatar.push_audio(voice()[number * packet :][:packet], 16_000)
+            clock.at(0.02 * (number + 1), lambda: speak(number + 1))
+
+        clock.at(0.0, lambda: speak(0))
+        frames_until(avatar, lambda frames: frames[-1].speaking)
+        stalled = clock.time + 1.0
+        while clock.time < stalled:  # nobody takes a frame
+            asyncio.run(clock.wait(asyncio.Event(), 0.02))
+        assert avatar._playout.waiting > 20
+        frames_until(avatar, lambda _: avatar._playout.waiting <= 6)
+        assert clock.time < stalled + 0.1
+        before = avatar.repeated
+        taken = frames_until(avatar, lambda _: clock.time > stalled + 0.6)
+        assert avatar.repeated <= before + 1
+        assert len(taken) >= 12
+
+
 def test_closing_ends_the_frames_and_frees_the_head() -> None:
     clock = TestClock()
     avatar = Avatar(str(PORTRAIT), size=320, quality="draft", clock=clock)

@@ -18,6 +18,9 @@ CLOSING_FRAMES = 3  # in which an interrupted mouth closes
 
 FRAME_SECONDS = 1 / FPS
 CATCH_UP_SECONDS = 0.9 * FRAME_SECONDS  # frame interval while a microphone runs ahead of the clock
+# A microphone's audio that waits for more frames than these has piled up, as on a busy machine: it
+# is played out with the previous picture, as fast as that goes.
+BACKLOG_FRAMES = 5
 LATE_AUDIO_SECONDS = 0.15  # how long a late audio packet is waited for
 # Audio this far ahead of real time, allowing for a clock drift, comes from a synthesizer.
 BURST_SECONDS = 0.25
@@ -248,6 +251,9 @@ class FramePacer:
         """Schedule the frame after this one; whether this one is too late to be drawn."""
         late = 0.0 if self._due is None or self._waited_for_audio else now - self._due
         catches_up = waiting > 1 and not self._is_burst
+        if waiting > BACKLOG_FRAMES and catches_up:
+            self._due, self._waited_for_audio = now, False
+            return True
         restarts = self._due is None or self._waited_for_audio or late > RESYNC_SECONDS
         start = now if restarts or self._due is None else self._due
         self._due = start + (CATCH_UP_SECONDS if catches_up else FRAME_SECONDS)

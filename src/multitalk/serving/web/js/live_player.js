@@ -2,7 +2,8 @@
 
 const FRAME_SECONDS = 0.04;
 const BUFFER_SECONDS = 0.06; // from a frame's arrival to its sound
-const MOST_BEHIND_SECONDS = 0.25; // in a pause, what has piled up beyond this is skipped
+const MOST_BEHIND_SECONDS = 0.25; // of silence, what has piled up beyond this is skipped
+const QUIET = 300; // of 32768
 const HEAD_BYTES = 16;
 const KEY = 1;
 const SPEAKING = 2;
@@ -45,8 +46,10 @@ export class LivePlayer {
     const number = head.getUint32(4, true);
     const rate = head.getUint32(8, true);
     const length = head.getUint32(12, true);
-    const time = this.#timeOf(number, flags);
-    this.#play(new Int16Array(data.slice(HEAD_BYTES + length)), rate, time, flags);
+    const pcm = new Int16Array(data.slice(HEAD_BYTES + length));
+    const isQuiet = !(flags & SPEAKING) || pcm.every((value) => Math.abs(value) < QUIET);
+    const time = this.#timeOf(number, isQuiet);
+    this.#play(pcm, rate, time, flags);
     if (!length || (this.needsKeyFrame && !(flags & KEY))) return;
     this.needsKeyFrame = false;
     this.times.set(number, time);
@@ -75,13 +78,12 @@ export class LivePlayer {
     this.audio?.close();
   }
 
-  /** When a frame is played. Frames that come late, and pauses with too much in store, shift all. */
-  #timeOf(number, flags) {
+  /** When a frame is played. A frame that comes late shifts all; silence with too much in store is left out. */
+  #timeOf(number, isQuiet) {
     const now = this.audio.currentTime;
     const due = this.start === null ? null : this.start + number * FRAME_SECONDS;
-    const isIdle = !(flags & SPEAKING) && !this.isSpeaking;
-    if (due === null || due < now || (isIdle && due > now + MOST_BEHIND_SECONDS))
-      this.start = now + BUFFER_SECONDS - number * FRAME_SECONDS;
+    if (due === null || due < now) this.start = now + BUFFER_SECONDS - number * FRAME_SECONDS;
+    else if (isQuiet && due > now + MOST_BEHIND_SECONDS) this.start -= FRAME_SECONDS;
     const time = this.start + number * FRAME_SECONDS;
     this.behind = Math.round(1000 * (time - now));
     return time;
