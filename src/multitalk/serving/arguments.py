@@ -50,12 +50,7 @@ Voices: TypeAlias = Sound | list[SpokenText] | Mapping[str, Voice | float]
 
 
 class Arguments:
-    """The picture and the voices of one call. A context manager: its files live as long as it does.
-
-    Attributes:
-        image_path: The source of the picture.
-        audio_paths: Each speaker's source or texts.
-    """
+    """The picture and the voices of one call. A context manager: its files live as long as it does."""
 
     def __init__(
         self,

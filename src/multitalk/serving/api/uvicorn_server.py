@@ -164,7 +164,7 @@ class AbortMiddleware:
 
     Args:
         app: The application.
-        ending: Whether the server ends.
+        shutdown: The events of the shutdown.
     """
 
     def __init__(self, app: ASGIApp, shutdown: ShutdownState) -> None:

@@ -21,7 +21,7 @@ class Ticket:
 
     Attributes:
         caller: Its owner.
-        comes_last: Whether the caller's other tasks precede it.
+        is_low_priority: Whether the caller's other tasks precede it.
     """
 
     caller: str

@@ -226,7 +226,7 @@ class _Reply:
     Attributes:
         field: Of the request, on which it works.
         last: The message; empty without one.
-        is_late: Whether nothing more was waited for.
+        timed_out: Whether the next message did not come in time.
     """
 
     field: str
