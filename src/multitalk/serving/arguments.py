@@ -50,7 +50,7 @@ Voices: TypeAlias = Sound | list[SpokenText] | Mapping[str, Voice | float]
 
 
 class Arguments:
-    """The picture and the voices of one call. A context manager: its files live as long as it does."""
+    """The picture and the voices of one call; a context manager that removes its files."""
 
     def __init__(
         self,
