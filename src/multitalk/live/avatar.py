@@ -266,8 +266,8 @@ class _Head:
         height, width = self.picture.shape[:2]
         with threadpool_limits(1, user_api="blas"):
             rig = build_rig(face, picture_size=(height, width), lattice_steps=preset.lattice_steps)
-        self._puppet = HeadRenderer(self.picture, rig, quality=preset)
-        self._actor = PoseAnimator(rig, seed=seed, person=0, motion=motion)
+        self._renderer = HeadRenderer(self.picture, rig, quality=preset)
+        self._animator = PoseAnimator(rig, seed=seed, person=0, motion=motion)
         self.notices: tuple[Notice, ...] = (
             *notices,
             *turned,
@@ -277,8 +277,8 @@ class _Head:
     def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
         """The next frame, RGB uint8 [H, W, 3], for a track of one frame and its pitch."""
         frame = self.picture.copy()
-        (pose,) = self._actor.poses(track, pitch=np.array([pitch], np.float32))
-        self._puppet.draw(frame, pose)
+        (pose,) = self._animator.poses(track, pitch=np.array([pitch], np.float32))
+        self._renderer.draw(frame, pose)
         return frame
 
 
