@@ -59,11 +59,12 @@ def next_sdk() -> Path:
     directory = ROOT / "out" / f"runpod-{NEXT}"
     if not (directory / "runpod").is_dir():
         command = [installer, "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]
-        environment = {"UV_HTTP_TIMEOUT": "20", **os.environ}
+        environment = {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "0", **os.environ}
         done = subprocess.run(
             [*command, "--python", sys.executable, f"runpod=={NEXT}"], check=False, env=environment
         )
         if done.returncode:
+            shutil.rmtree(directory, ignore_errors=True)
             pytest.skip(f"runpod {NEXT} could not be got")
     return directory
 
