@@ -16,9 +16,6 @@ from multitalk.messages import Locale
 from multitalk.schema import Delivery
 from multitalk.settings import Settings
 
-# As base64, with its record beside it, below the 1 MB that RunPod takes for a part of a stream.
-MAX_FRAGMENT_BYTES = 720_000
-
 
 class VideoSink:
     """Takes a job's video, whole when it is finished, as fragments while it is encoded, or both.
@@ -38,7 +35,7 @@ class VideoSink:
         return directory / "talk.mp4"
 
     def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
-        """Bring a finished video where it belongs; the talk with its location."""
+        """Bring a finished video where it belongs; the talk with its `output_fields`."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -63,7 +60,7 @@ class FileSink(VideoSink):
     @override
     def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
         self._unfinished.replace(self._output)
-        return replace(talk, video=self._output, location={"video_path": str(self._output)})
+        return replace(talk, video=self._output, output_fields={"video_path": str(self._output)})
 
     @override
     def close(self) -> None:
@@ -115,4 +112,4 @@ class DeliverySink(VideoSink):
                 cancelled=progress.is_cancelled,
             )
         warnings = (*talk.warnings, *delivered.warnings)
-        return replace(talk, warnings=warnings, location=dict(delivered.location))
+        return replace(talk, warnings=warnings, output_fields=dict(delivered.location))

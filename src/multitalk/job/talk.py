@@ -29,7 +29,8 @@ class Talk:
             the video: ground truth for `multitalk.evaluation`.
         captions: The synthesized words as subtitles, by time.
         window_ends: The frame after each window that was saved, for talks that begin with them.
-        location: Fields of the answer that say where the video was delivered.
+        output_fields: Fields of the answer that the delivery adds: where the video is, or names in
+            the media store.
     """
 
     video: Path | None
@@ -43,7 +44,7 @@ class Talk:
     phonemes: Phonemes = field(default_factory=dict)
     captions: tuple[Caption, ...] = ()
     window_ends: tuple[int, ...] = ()
-    location: Mapping[str, object] = field(default_factory=dict)
+    output_fields: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -56,14 +57,13 @@ class Talk:
             raise ValueError("there is no whole video, only fragments")
         return self.video
 
-    def result(self, location: Mapping[str, object] | None = None) -> TalkResult:
-        """The answer for a video at `location`, by default where it was delivered."""
-        place = self.location if location is None else location
-        return TalkResult.model_validate({**self.facts(), **place})
+    def result(self) -> TalkResult:
+        """The answer, checked."""
+        return TalkResult.model_validate({**self.facts(), **self.output_fields})
 
     def reply(self) -> dict[str, object]:
-        """The answer as JSON has it, with `location` as it is."""
-        return {"status": "success", "filename": FILENAME, **self.facts(), **self.location}
+        """The answer as JSON has it, with `output_fields` as they are."""
+        return {"status": "success", "filename": FILENAME, **self.facts(), **self.output_fields}
 
     def facts(self) -> dict[str, object]:
         """The answer's fields except those of the video."""

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from multitalk.errors import DeadlineExceeded, MultiTalkError
 from multitalk.messages import Locale
-from multitalk.schema import JobStatus
+from multitalk.schema import ErrorReply, JobStatus
 from multitalk.schema.sources import UPLOAD_SCHEME
 
 # RunPod's defaults.
@@ -113,7 +114,7 @@ class Job(Stored):
         owner: As submitted; so are `webhook`, `policy`, `stream`, `idempotency_key` and
             `retention_seconds`.
         fingerprint: The submission's.
-        locale: Language of the error messages that the queue writes.
+        locale: Language of its error messages.
         title: First words of its texts; empty where all voices are recordings.
         portrait: Name in the media store of its picture, if that is an upload.
         input_bytes: Size of the submission, without uploads.
@@ -209,6 +210,17 @@ class Outcome(Stored):
     status: Literal[JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.TIMED_OUT]
     output: Any = None
     error: str | None = None
+
+    @classmethod
+    def failed(cls, error: MultiTalkError, locale: Locale) -> "Outcome":
+        """The outcome of a job that an error ended."""
+        late = isinstance(error, DeadlineExceeded)
+        reply = ErrorReply.of(error, locale).reply()
+        return cls(
+            status=JobStatus.TIMED_OUT if late else JobStatus.FAILED,
+            error=str(reply.pop("error")),
+            output=reply,
+        )
 
 
 class Lease(Stored):

@@ -19,7 +19,7 @@ from multitalk.errors import (
     MultiTalkError,
     TooManyRequests,
 )
-from multitalk.schema import ErrorReply, JobStatus, wanted_locale
+from multitalk.schema import JobStatus, wanted_locale
 from multitalk.serving.queue.records import (
     RETRYABLE,
     Job,
@@ -260,7 +260,7 @@ def expire(job: Job, now: float, config: QueueConfig, *, lease_expired: bool = F
     if job.attempts < config.max_attempts:
         return _queued(job, redeliveries=job.redeliveries + 1)
     error = InternalError("job_quarantined", attempts=job.attempts, job_id=job.id)
-    return _failed(job, JobStatus.FAILED, error, now)
+    return _failed(job, error, now)
 
 
 def _late(job: Job, moment: float, now: float) -> Job | None:
@@ -272,13 +272,13 @@ def _late(job: Job, moment: float, now: float) -> Job | None:
         error = DeadlineExceeded("deadline_exceeded", limit=limit)
     else:
         return None
-    return _failed(job, JobStatus.TIMED_OUT, error, now)
+    return _failed(job, error, now)
 
 
-def _failed(job: Job, status: JobStatus, error: MultiTalkError, now: float) -> Job:
+def _failed(job: Job, error: MultiTalkError, now: float) -> Job:
     error.happened(None, job.id)
-    reply = ErrorReply.of(error, job.locale).reply()
-    return _final(job, status, now, error=str(reply.pop("error")), output=reply)
+    outcome = Outcome.failed(error, job.locale)
+    return _final(job, outcome.status, now, error=outcome.error, output=outcome.output)
 
 
 def _final(

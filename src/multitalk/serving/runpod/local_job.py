@@ -17,10 +17,11 @@ from typing import Any
 from multitalk.errors import EngineBroken, InvalidRequest
 from multitalk.schema import read_json
 from multitalk.schema.json_document import to_json
+from multitalk.serving.queue import Outcome
 from multitalk.serving.runpod import sdk
 from multitalk.serving.runpod.source import lease_of, reply_of
 from multitalk.serving.worker.loop import STUCK_SECONDS, EngineThread
-from multitalk.serving.worker.task import Task, failure_of
+from multitalk.serving.worker.run_job import run_job
 from multitalk.settings import Settings
 
 TEST_INPUT = Path("test_input.json")  # the SDK's name for it
@@ -119,13 +120,16 @@ class LocalHandler:
         seconds = min(self._settings.job_seconds, lease.submission.policy.execution_seconds)
         cancelled = threading.Event()
         settings = replace(self._settings, job_seconds=seconds)
-        task = Task(lease, settings, None, on_progress=lambda _: None, cancelled=cancelled)
-        work = self._engine.run(task.do)
+        work = self._engine.run(
+            lambda engine: run_job(
+                engine, lease, settings, None, on_progress=lambda _: None, cancelled=cancelled
+            )
+        )
         await asyncio.wait({work}, timeout=seconds + STUCK_SECONDS)
         cancelled.set()
-        outcome = work.result() if work.done() else None
+        outcome = work.result().outcome if work.done() else None
         if outcome is None:
-            outcome = failure_of(EngineBroken("engine_stuck"), lease.submission)
+            outcome = Outcome.failed(EngineBroken("engine_stuck"), lease.job.locale)
         reply = reply_of(outcome)
         if outcome.error is not None:
             reply["error"] = outcome.error

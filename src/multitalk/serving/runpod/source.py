@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from multitalk.errors import DeliveryFailed, QueueUnavailable
 from multitalk.net.retry import backoff, retry_async
+from multitalk.schema import wanted_locale
 from multitalk.schema.json_document import to_json
 from multitalk.serving.queue import Job, Lease, Outcome, Policy, Stop, Submission, WorkerRecord
 from multitalk.serving.runpod.platform import Platform, Refused, TooManyRequests
 from multitalk.serving.worker.source import JobSource, SourceTraits
-from multitalk.serving.worker.task import failure_of
 
 HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
 EMPTY_DELAY_SECONDS = 0.5  # after an empty answer that was not held
@@ -136,7 +136,7 @@ class RunPodSource(JobSource):
             if refused.status in TOO_LARGE and outcome.error is None:
                 error = DeliveryFailed("result_refused", size=len(body) / 1e6)
                 error.happened("deliver", job_id)
-                return await self.finish(lease, failure_of(error, lease.submission))
+                return await self.finish(lease, Outcome.failed(error, lease.job.locale))
             self._forget_all_but_given()
             return False
         self._forget_all_but_given()
@@ -264,7 +264,13 @@ def lease_of(job: Mapping[str, Any], *, is_stream: bool) -> Lease:
     """
     now = time.time()
     return Lease.model_construct(
-        job=Job.model_construct(id=job["id"], created_at=now, queued_at=now, attempts=1),
+        job=Job.model_construct(
+            id=job["id"],
+            locale=wanted_locale(job["input"]),
+            created_at=now,
+            queued_at=now,
+            attempts=1,
+        ),
         submission=Submission.model_construct(
             input=job["input"],
             s3_config=job.get("s3Config"),

@@ -24,8 +24,8 @@ from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import Lease, Outcome, WorkerRecord
 from multitalk.serving.worker.lease import LeaseKeeper
+from multitalk.serving.worker.run_job import JobEnd, run_job
 from multitalk.serving.worker.source import FULL_SECONDS, JobSource, SourceClient, SourceTraits
-from multitalk.serving.worker.task import Task, failure_of
 from multitalk.settings import Settings
 
 # How long the engine may take to notice that it must stop: a step of the largest model, its
@@ -187,36 +187,44 @@ class WorkerLoop:
             keeper.cancelled,
             full_seconds=self._limits.full_seconds,
         )
-        task = Task(lease, settings, client, on_progress=keeper.update, cancelled=keeper.cancelled)
-        work = self._engine.run(task.do)
+        work = self._engine.run(
+            lambda engine: run_job(
+                engine,
+                lease,
+                settings,
+                client,
+                on_progress=keeper.update,
+                cancelled=keeper.cancelled,
+            )
+        )
         await keeper.keep(work)
         if work.done():
-            outcome = work.result()
+            end = work.result()
+        elif keeper.why == "drained":
+            self.is_stuck = True
+            end = JobEnd(None)
         else:
             self.is_stuck = True
-            is_drained = keeper.why == "drained"
-            outcome = (
-                None if is_drained else failure_of(EngineBroken("engine_stuck"), lease.submission)
-            )
-        await self._note_breakage(task, job_id)
+            end = JobEnd(Outcome.failed(EngineBroken("engine_stuck"), lease.job.locale))
+        await self._note_breakage(end, job_id)
         if not keeper.is_wanted:
             logger.info("job %s: dropped, %s", job_id, keeper.why)
-        elif outcome is None:
+        elif end.outcome is None:
             logger.info("job %s: given back", job_id)
             await self._release(lease, counted=False)
-        elif task.setback is not None and self._traits.takes_back:
-            await self._give_back(task.setback, lease, outcome, stopping)
+        elif end.setback is not None and self._traits.takes_back:
+            await self._give_back(end.setback, lease, end.outcome, stopping)
         else:
             self._pause = 0.0
-            await self._finish(lease, outcome)
+            await self._finish(lease, end.outcome)
 
-    async def _note_breakage(self, task: Task, job_id: str) -> None:
+    async def _note_breakage(self, end: JobEnd, job_id: str) -> None:
         """Decide whether another job can be done here."""
         if self.is_stuck:
             reason = "the engine does not stop"
-        elif task.engine_broke:
+        elif end.engine_broke:
             reason = "the engine is broken"
-        elif isinstance(task.setback, DiskUnusable) and not self._traits.takes_back:
+        elif isinstance(end.setback, DiskUnusable) and not self._traits.takes_back:
             reason = "no room for its files"
         else:
             return
