@@ -27,7 +27,7 @@ from multitalk.serving.api.responses import error_response, locale_of
 OPEN_PATHS = ("/healthz", "/docs", "/openapi.json")
 # The first part of a path.
 API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
-# Subprotocols of a WebSocket (RFC 6455, 11.3.4): this server's, and a key in a name of its own.
+# Subprotocols of a WebSocket (RFC 6455, 11.3.4): this server's, and a key as a name.
 LIVE_PROTOCOL = "multitalk.live.v1"
 KEY_PROTOCOL = "multitalk.key."
 SIGNED_PREFIX = "/videos/"  # the route accepts a signed URL in place of a key

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ from multitalk.serving.api.signed_urls import UrlSigner, read_secret
 from multitalk.serving.api.supervisor import Supervisor
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import (
+    GracefulServer,
     ShutdownState,
     address_of,
     end_process_in_time,
@@ -76,16 +78,10 @@ def serve(
         waits_for_workers: Call it only when a worker is ready.
 
     Raises:
-        InvalidRequest: The server would be open to others without a key, an address is malformed or
-            cannot be listened on, or another server uses its directory.
+        InvalidRequest: A key is needed, or an address or the directory cannot be used.
         QueueUnavailable: The queue cannot be used.
     """
-    keys = open_keys(config.data)
-    check_exposure(config, keys)
-    make_data_directory(config.data)
-    logger.info("keys, jobs and videos are kept in %s", config.data)
-    if is_open_to_others(config.data):
-        logger.warning("others may look into it; chmod 700 %s ends that", config.data)
+    keys = _prepare(config)
     listening = listen(config.host, port)
     address = address_of(config, listening.getsockname()[1])
     metrics, shutdown = Metrics(), ShutdownState()
@@ -99,14 +95,7 @@ def serve(
         async with contextlib.AsyncExitStack() as stack:
             with _noting(startup_errors):
                 server = await stack.enter_async_context(opening)
-            supervisor = Supervisor(
-                worker_command,
-                workers,
-                on_exit=server.queue.mark_worker_dead,
-                running=server.own_workers,
-                forced=shutdown.forced,
-            )
-            await stack.enter_async_context(supervisor)
+            await stack.enter_async_context(_supervisor(server, worker_command, workers))
             metrics.follow_live(server.live)
             webhooks = Webhooks(server, metrics, public_poster(settings))
             background = [Housekeeping(server, webhooks, metrics).run()]
@@ -124,14 +113,42 @@ def serve(
         trusted_proxies=config.trusted_proxies,
         on_begin=lambda: logger.info(STOPPING),
     )
+    _run(uvicorn_server, listening, startup_errors)
+
+
+def _prepare(config: ServeConfig) -> KeyRing:
+    """Check the configuration and make the directory; the server's keys."""
+    keys = open_keys(config.data)
+    check_exposure(config, keys)
+    make_data_directory(config.data)
+    logger.info("keys, jobs and videos are kept in %s", config.data)
+    if is_open_to_others(config.data):
+        logger.warning("others may look into it; chmod 700 %s ends that", config.data)
+    return keys
+
+
+def _run(
+    server: GracefulServer, listening: socket.socket, startup_errors: Sequence[MultiTalkError]
+) -> None:
+    """Run until a signal comes, and end the process in time."""
     try:
-        uvicorn_server.run(sockets=[listening])
-    except SystemExit as error:  # raised by uvicorn where `lifespan` fails
+        server.run(sockets=[listening])
+    except SystemExit as error:  # raised by uvicorn where the application does not start
         if startup_errors:
             raise startup_errors[0] from error
         raise
     finally:
         end_process_in_time()
+
+
+def _supervisor(server: Server, command: Sequence[str], workers: int) -> Supervisor:
+    return Supervisor(
+        command,
+        workers,
+        on_exit=server.queue.mark_worker_dead,
+        running=server.own_workers,
+        forced=server.shutdown.forced,
+    )
 
 
 @contextlib.contextmanager

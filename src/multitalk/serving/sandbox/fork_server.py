@@ -75,7 +75,7 @@ class ForkServer:
         """Start it in the thread of the event loop, with which it ends.
 
         Raises:
-            Unstarted: It cannot be started.
+            ForkServerFailed: It cannot be started.
         """
         control, child_end = socket.socketpair()
         try:
@@ -101,7 +101,7 @@ class ForkServer:
         """Fork a process for a task of this name.
 
         Raises:
-            Unstarted: There is none.
+            ForkServerFailed: It cannot be forked.
         """
         parent_end, child_end = socket.socketpair()
         parent_end.setblocking(False)

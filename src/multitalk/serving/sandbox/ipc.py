@@ -92,7 +92,7 @@ def error_from_json(given: object) -> MultiTalkError:
     """The error of such JSON.
 
     Raises:
-        Untold: It is none.
+        MalformedReply: It is not of this form.
     """
     match given:
         case {
@@ -123,7 +123,7 @@ def notices_from_json(given: object) -> list[Notice]:
     """The notices of such JSON.
 
     Raises:
-        Untold: They are none.
+        MalformedReply: They are not of this form.
     """
     if not isinstance(given, list):
         raise MalformedReply
@@ -142,7 +142,7 @@ def seconds_from_json(given: object) -> float | None:
     """Seconds, or None where they are unknown.
 
     Raises:
-        Untold: It is none.
+        MalformedReply: It is not of this form.
     """
     if given is None:
         return None
@@ -162,7 +162,7 @@ def _check_message(key: str, parameters: Mapping[str, object]) -> None:
     """Check the key and parameters of a message.
 
     Raises:
-        Untold: It is unknown, or its parameters do not fit.
+        MalformedReply: The key is unknown, or the parameters do not fit.
     """
     try:
         sentence(key, "en", **parameters)

@@ -201,7 +201,7 @@ def _field_of_text(field: str, index: int, texts: Sequence[SpokenText]) -> str:
 
 
 def prepare() -> None:
-    """Load what is slow: the list of voices, and the language detector."""
+    """Load the list of voices and the language detector, which are slow."""
     try:
         inventory()
     except EngineUnavailable:

@@ -112,7 +112,7 @@ class Task:
     """A task, done by the function of its name.
 
     Attributes:
-        module: Of this package; its `prepare` loads what is slow, before any client's data.
+        module: Of this package; its `prepare` loads slow libraries before any client's data.
         is_isolated: Whether it starts no process and reads only the files that it is given.
     """
 
@@ -130,7 +130,7 @@ TASKS = {
 
 
 def prepare(module: str) -> ModuleType:
-    """Load a module of this package, and what is slow in it."""
+    """Load a module of this package with its slow libraries."""
     loaded = import_module(f"{__package__}.{module}")
     loaded.prepare()
     return loaded

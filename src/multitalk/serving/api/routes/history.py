@@ -47,7 +47,7 @@ async def requests(
     status: JobStatus | None = None,
     before: Annotated[str | None, Query(description="for the next page: the last job's id")] = None,
 ) -> Response:
-    """`title` has the first words that are said, `frameUrl` a small picture, or is null."""
+    """`title` has the first words of the texts, `frameUrl` a small picture, or is null."""
     if before is not None:
         await server.own_job(before, owner)
     jobs = await server.queue.jobs(owner=owner, status=status, limit=limit + 1, before=before)
