@@ -3,7 +3,7 @@
 The networks of the real size run on the meta device, where tensors have sizes and no values. The
 peak of the tensors that live at once is what PyTorch's allocator has to find, but for cuDNN's
 workspaces and what it loses to gaps. `python benchmarks/count_memory.py` prints what was counted,
-beside the figures of `plans`, and the table of docs/diffusion.md.
+beside the figures of `memory_plan`, and the table of docs/diffusion.md.
 """
 
 import weakref
