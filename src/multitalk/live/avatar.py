@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import Scene, Speaker
-from multitalk.engines.faces import faces_of_speakers, find_scene_faces
-from multitalk.engines.warp.engine import face_notices, fit_within
 from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.quality import QUALITIES
-from multitalk.engines.warp.renderer import HeadRenderer
-from multitalk.engines.warp.rig import build_rig
+from multitalk.engines.warp.rigged_scene import rig_scene
 from multitalk.errors import InvalidRequest, LimitExceeded, not_a_choice
 from multitalk.face.detector import FaceDetector
 from multitalk.live.pcm import checked_rate, samples_of
@@ -253,26 +248,14 @@ class _Head:
         self, portrait: Portrait, *, size: int, seed: int, quality: Quality, motion: float
     ) -> None:
         """Find and rig the face; see `Avatar`."""
-        cv2.setNumThreads(1)  # frames are too small to share
         pixels, notices = _pixels_of(portrait)
         scene = Scene(pixels, (Speaker(PORTRAIT_FIELD, np.zeros(0, np.float32)),), "", 0)
         with FaceDetector() as detector:
-            scene, found, turned = find_scene_faces(scene, detector)
-        self.picture, scale = fit_within(scene.portrait, size, size)
-        shape = (pixels.shape[0], pixels.shape[1])
-        assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=shape)
-        face = assigned[0].scaled(scale)
-        preset = QUALITIES[quality]
-        height, width = self.picture.shape[:2]
-        with threadpool_limits(1, user_api="blas"):
-            rig = build_rig(face, picture_size=(height, width), lattice_steps=preset.lattice_steps)
-        self._renderer = HeadRenderer(self.picture, rig, quality=preset)
-        self._animator = PoseAnimator(rig, seed=seed, person=0, motion=motion)
-        self.notices: tuple[Notice, ...] = (
-            *notices,
-            *turned,
-            *face_notices(PORTRAIT_FIELD, face, scale),
-        )
+            rigged = rig_scene(scene, detector, short=size, long=size, quality=QUALITIES[quality])
+        self.picture = rigged.picture
+        (self._renderer,) = rigged.renderers
+        self._animator = PoseAnimator(rigged.rigs[0], seed=seed, person=0, motion=motion)
+        self.notices: tuple[Notice, ...] = (*notices, *rigged.notices)
 
     def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
         """The next frame, RGB uint8 [H, W, 3], for a track of one frame and its pitch."""

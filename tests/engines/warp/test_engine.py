@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 
 import multitalk.engines.warp.engine as warp
 from multitalk.engines.base import FrameChunk, RenderOptions, Reuse, Scene, Speaker, unwatched
-from multitalk.engines.warp.engine import WarpEngine, fit_picture
+from multitalk.engines.warp.engine import SIDES, WarpEngine
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.rig import Rig
+from multitalk.engines.warp.rigged_scene import face_notices, fit_within
 from multitalk.errors import InvalidRequest, NoFaceFound
 from multitalk.face.detector import FaceDetector
 
@@ -126,7 +127,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
 def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
     wide = np.pad(portrait, ((0, 0), (420, 420), (0, 0)), mode="edge")
     frames = frames_of(engine.render(solo(wide, voice(8), 8), OPTIONS, unwatched))
-    picture, _ = fit_picture(wide, "720p")
+    picture, _ = fit_within(wide, *SIDES["720p"])
     with FaceDetector() as detector:
         face = detector.detect(picture)[0]
     x, y = face.points[:, :2].mean(0)
@@ -151,7 +152,7 @@ def test_work_is_done_only_as_it_is_asked_for(
 def test_a_small_face_is_told_in_pixels_of_the_portrait(portrait: NDArray[np.uint8]) -> None:
     with FaceDetector() as detector:
         face = detector.detect(portrait, expected=1)[0]
-    (notice,) = warp.face_notices("person1", face.scaled(0.4), 0.4)
+    (notice,) = face_notices("person1", face.scaled(0.4), 0.4)
     assert notice.parameters["height"] == pytest.approx(face.height)
     assert notice.parameters["limit"] == 300
 
@@ -202,7 +203,7 @@ def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:
 def test_pictures_are_fitted_to_even_sides_and_never_enlarged(
     size: tuple[int, int], resolution: str, fitted: tuple[int, int]
 ) -> None:
-    picture, scale = fit_picture(np.zeros((*size, 3), np.uint8), resolution)
+    picture, scale = fit_within(np.zeros((*size, 3), np.uint8), *SIDES[resolution])
     assert picture.shape[:2] == fitted
     assert scale <= 1
 

@@ -1,0 +1,141 @@
+"""From a scene to heads that can be drawn: faces found, picture scaled, rigs built, once a talk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from multitalk.engines.base import Scene
+from multitalk.engines.faces import faces_of_speakers, find_scene_faces
+from multitalk.engines.warp.eyes import eyes_are_shut
+from multitalk.engines.warp.quality import RenderQuality
+from multitalk.engines.warp.renderer import HeadRenderer
+from multitalk.engines.warp.rig import Rig, build_rig
+from multitalk.face.detector import FaceDetector
+from multitalk.face.landmarks import FaceLandmarks
+from multitalk.messages import Notice
+
+SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft: a notice
+TURNED_FACE = 40.0  # degrees of yaw beyond which the mouth may look wrong: a notice
+
+
+@dataclass(frozen=True)
+class RiggedScene:
+    """A scene whose heads can be drawn.
+
+    Attributes:
+        picture: The background of every frame, RGB uint8 [H, W, 3], H and W even.
+        rigs: Of the speakers, in their order.
+        renderers: Draw them.
+        notices: What may look wrong with the picture or a face.
+        num_found: Number of faces found, those of no speaker included.
+    """
+
+    picture: NDArray[np.uint8]
+    rigs: tuple[Rig, ...]
+    renderers: tuple[HeadRenderer, ...]
+    notices: tuple[Notice, ...]
+    num_found: int
+
+
+def rig_scene(
+    scene: Scene, detector: FaceDetector, *, short: int, long: int, quality: RenderQuality
+) -> RiggedScene:
+    """Find and rig the speakers' faces.
+
+    Args:
+        scene: With the portrait and the speakers.
+        detector: Open.
+        short: Maximum of the picture's shorter side, pixels; it is never enlarged.
+        long: Of its longer side.
+        quality: Preset.
+
+    Raises:
+        NoFaceFound: No face, fewer faces than speakers, an empty box, or a face that is too small
+            or turned too far.
+    """
+    cv2.setNumThreads(1)  # frames are too small to share; the encoder has the other cores
+    height, width = scene.portrait.shape[:2]
+    scene, found, turned = find_scene_faces(scene, detector)
+    picture, scale = fit_within(scene.portrait, short, long)
+    assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=(height, width))
+    faces = [face.scaled(scale) for face in assigned]
+    # Small linear systems: a second BLAS thread only competes with the encoder.
+    with threadpool_limits(1, user_api="blas"):
+        rigs = _rig_all(faces, picture, quality)
+    renderers = tuple(
+        HeadRenderer(picture, rig, alone=not _overlaps(rig, rigs), quality=quality) for rig in rigs
+    )
+    notices = [
+        notice
+        for speaker, face in zip(scene.speakers, faces, strict=True)
+        for notice in face_notices(speaker.name, face, scale)
+    ]
+    return RiggedScene(picture, tuple(rigs), renderers, (*turned, *notices), len(found.faces))
+
+
+def fit_within(
+    portrait: NDArray[np.uint8], short: int, long: int
+) -> tuple[NDArray[np.uint8], float]:
+    """Scale a portrait down to maxima of its shorter and its longer side, pixels.
+
+    Returns:
+        RGB uint8 [H, W, 3] with even H and W, and its pixels per pixel of the portrait.
+    """
+    height, width = portrait.shape[:2]
+    scale = min(1.0, short / min(height, width), long / max(height, width))
+    if scale < 1:
+        size = (max(2, round(width * scale)), max(2, round(height * scale)))
+        portrait = cv2.resize(portrait, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    height, width = portrait.shape[:2]
+    if height % 2 or width % 2:
+        portrait = portrait[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]
+        padding = ((0, portrait.shape[0] % 2), (0, portrait.shape[1] % 2), (0, 0))
+        portrait = np.pad(portrait, padding, mode="edge")
+    return np.ascontiguousarray(portrait), scale
+
+
+def _rig_all(
+    faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8], quality: RenderQuality
+) -> list[Rig]:
+    height, width = picture.shape[:2]
+    centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
+    return [
+        build_rig(
+            face,
+            picture_size=(height, width),
+            neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
+            lattice_steps=quality.lattice_steps,
+        )
+        for i, face in enumerate(faces)
+    ]
+
+
+def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
+    x0, y0, x1, y1 = rig.box
+    return any(
+        other is not rig
+        and x0 < other.box[2]
+        and other.box[0] < x1
+        and y0 < other.box[3]
+        and other.box[1] < y1
+        for other in rigs
+    )
+
+
+def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:
+    """Notices about a speaker's face in a picture scaled by `scale`."""
+    if face.height < SMALL_FACE:
+        facts: dict[str, object] = {
+            "height": face.height / scale,
+            "limit": round(SMALL_FACE / scale),
+        }
+        yield Notice("face_is_small", {"speaker": name, **facts})
+    if abs(face.yaw_degrees) > TURNED_FACE:
+        turn = {"degrees": abs(face.yaw_degrees), "limit": TURNED_FACE}
+        yield Notice("face_in_profile", {"speaker": name, **turn})
+    if eyes_are_shut(face.points):
+        yield Notice("eyes_are_shut", {"speaker": name})
