@@ -43,7 +43,7 @@ class LandmarkRefiner(Protocol):
         ...
 
 
-class Search(Protocol):
+class FaceSearch(Protocol):
     """A coarse-to-fine search of one picture; see `face.search.Search`."""
 
     def coarse(self) -> SearchResult:
@@ -60,7 +60,7 @@ class Detector(LandmarkRefiner, Protocol):
 
     def search(
         self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
-    ) -> Search:
+    ) -> FaceSearch:
         """A search for the faces of a picture."""
         ...
 
@@ -160,7 +160,7 @@ class _RightAngles:
             [rotate_box(box, quarters, picture.shape) for box in boxes] for quarters in range(4)
         ]
         self._expected = max(expected, len(boxes))
-        self._searches: dict[int, Search] = {}
+        self._searches: dict[int, FaceSearch] = {}
 
     def best(self) -> tuple[int, SearchResult]:
         """Clockwise quarter turns that make the picture upright, and its faces then."""
