@@ -37,8 +37,8 @@ AttentionChoice: TypeAlias = Literal[
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
-MOST = 10**15  # bytes, pixels, characters: larger numbers are mistakes, and would fail later
-MOST_SECONDS = 2_000_000  # 23 days; sockets take no more as a time-out (2^31 ms)
+MAX_NUMBER = 10**15  # bytes, pixels, characters: larger numbers are mistakes, and would fail later
+MAX_SECONDS = 2_000_000  # 23 days; sockets take no more as a time-out (2^31 ms)
 MOST_THREADS = 1024
 
 
@@ -371,7 +371,7 @@ def _lora(variable: str, text: str) -> LoraFile:
 def _most(variable: str) -> int:
     if variable == PREFIX + "THREADS":
         return MOST_THREADS
-    return MOST_SECONDS if variable.endswith("_SECONDS") else MOST
+    return MAX_SECONDS if variable.endswith("_SECONDS") else MAX_NUMBER
 
 
 def _number(variable: str, text: str, *, whole: bool) -> float:
