@@ -15,7 +15,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from multitalk.engines.diffusion.color import match_colors
+from multitalk.engines.diffusion.colour import match_colours
 from multitalk.engines.diffusion.guidance import Branch, Guidance, Guide
 from multitalk.engines.diffusion.segments import (
     FRAMES_PER_LATENT,
@@ -340,6 +340,6 @@ def sample_talk(
                 on_step=partial(on_step, segment),
             )
         on_step(segment, options.num_inference_steps)
-        frames = match_colors(codec.decode(latents), source(0), strength=options.color_correction)
+        frames = match_colours(codec.decode(latents), source(0), strength=options.color_correction)
         yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
         previous = frames[:, -lengths.conditioning_frames :].clone()  # lets the window go

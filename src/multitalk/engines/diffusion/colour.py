@@ -22,7 +22,7 @@ LINEAR_BELOW_ROOT = 0.2068966
 FLAT = 1e-3
 
 
-def match_colors(frames: Tensor, reference: Tensor, *, strength: float) -> Tensor:
+def match_colours(frames: Tensor, reference: Tensor, *, strength: float) -> Tensor:
     """Give every frame the mean and the spread of the reference, channel by channel in Lab.
 
     Args:
