@@ -15,6 +15,7 @@ from torch import Tensor
 
 from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.engines.diffusion.guidance import Branch
+from multitalk.engines.diffusion.transformer import BlocksRunner
 
 # Change of the contribution by that of the time embedding, highest power first. As published for
 # MultiTalk and InfiniteTalk, by size class.
@@ -22,7 +23,6 @@ COEFFICIENTS: dict[Resolution, tuple[float, ...]] = {
     "480p": (257151.496, -35422.9917, 1402.86849, -13.5890334, 0.132517977),
     "720p": (8107.0546, 2133.93892, -372.934672, 16.6203073, -0.0417769401),
 }
-BlocksRunner = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 WARM_UP_STEPS = 5  # always computed: the picture is decided in them
 

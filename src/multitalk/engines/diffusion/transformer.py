@@ -37,7 +37,10 @@ from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
 
 TIME_BASE = 10_000.0
 
-BlocksRunner = Callable[[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], Any]
+# Takes the modulation, the tokens and the function through all blocks; returns the tokens after them.
+BlocksRunner = Callable[
+    [torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor
+]
 
 
 @dataclass
