@@ -41,9 +41,8 @@ from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import narrate, shifted, write_wav
 from multitalk.speech.service_synthesis import service_synthesizer
 from multitalk.speech.synthesis import are_known
-from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from multitalk.timebase import CLIP_FRAMES, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
-CLIP_FRAMES = 81  # one window of the generative model
 SEED_BITS = 32  # of a seed that is drawn for the caller
 HASHED_BYTES = 2**20  # of a file, at once
 

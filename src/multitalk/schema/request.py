@@ -22,6 +22,7 @@ from multitalk.messages import Locale, locale_named
 from multitalk.schema.json_document import check_value, is_broken
 from multitalk.schema.validation import WireModel, brief, one_error
 from multitalk.settings import EngineChoice, Settings
+from multitalk.timebase import CLIP_FRAMES
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 64
@@ -239,7 +240,8 @@ class TalkRequest(WireModel):
         8, ge=1, le=MAX_STEPS, description="denoising steps; the profile's own when left out"
     )
     mode: Literal["streaming", "clip"] = Field(
-        "streaming", description="`streaming` the whole speech; `clip` one window of 81 frames"
+        "streaming",
+        description=f"`streaming` the whole speech; `clip` one window of {CLIP_FRAMES} frames",
     )
     seed: Annotated[
         Annotated[int, Field(ge=0, le=MAX_SEED)] | None,

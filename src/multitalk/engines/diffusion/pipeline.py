@@ -50,7 +50,7 @@ from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.speech.talk_features import Pauses
-from multitalk.timebase import SAMPLES_PER_FRAME
+from multitalk.timebase import CLIP_FRAMES, SAMPLES_PER_FRAME
 
 CONTINUATIONS: dict[str, Continuation] = {
     "multitalk": continue_multitalk,
@@ -181,7 +181,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         audio_encoder: Wav2Vec2Model,
         scheduler: FlowMatchEulerDiscreteScheduler,
         kind: str = "multitalk",
-        segment_frames: int = 81,
+        segment_frames: int = CLIP_FRAMES,
         conditioning_frames: int = 25,
         sizes: dict[str, list[list[int]]] | None = None,
     ) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.timebase import CLIP_FRAMES
 
 FRAMES_PER_LATENT = 4  # except the first latent, which is one frame
 AUDIO_REACH = 2  # feature rows of a frame before and after its own
@@ -50,7 +51,7 @@ class SegmentLengths:
             others, which is what the reference does.
     """
 
-    segment_frames: int = 81
+    segment_frames: int = CLIP_FRAMES
     conditioning_frames: int = 25
     shortest_frames: int | None = None
 

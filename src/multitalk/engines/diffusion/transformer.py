@@ -37,7 +37,6 @@ from multitalk.engines.diffusion.speaker_binding import SpeakerBinding
 
 TIME_BASE = 10_000.0
 
-# Takes the modulation, the tokens and the function through all blocks; returns the tokens after them.
 BlocksRunner = Callable[
     [torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor
 ]

@@ -8,7 +8,6 @@ from typing import Any
 
 from multitalk.errors import NotFound
 from multitalk.inputs.source import Url, parse_source
-from multitalk.job.stages import CLIP_FRAMES
 from multitalk.job.voices import check_talk_seconds
 from multitalk.messages import Notice, sentence
 from multitalk.schema import JobStatus, SpokenText, TalkRequest, parse_request
@@ -19,7 +18,7 @@ from multitalk.serving.api.submission import earlier_windows
 from multitalk.serving.sandbox.fair_scheduler import Ticket
 from multitalk.serving.sandbox.ipc import notices_from_json, seconds_from_json
 from multitalk.serving.sandbox.pool import limits_for
-from multitalk.timebase import FPS
+from multitalk.timebase import CLIP_FRAMES, FPS
 
 PAST_TALKS = 20  # the last ones, of the same engine and quality, that an estimate is made from
 CENTS = 4  # decimals of a price
