@@ -71,7 +71,7 @@ def test_a_hurried_worker_is_asked_once_more_and_then_killed(
             on_exit=on_exit,
             running=running,
             forced=forced,
-            drain_seconds=PATIENCE_SECONDS,
+            exit_seconds=PATIENCE_SECONDS,
             forced_stop_seconds=forced_stop_seconds,
         )
         await stack.enter_async_context(supervisor)

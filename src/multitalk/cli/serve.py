@@ -144,7 +144,7 @@ LiveSessionsOption = Annotated[
 ]
 CurrencyOption = Annotated[str, typer.Option(help="Of the price.", metavar="NAME")]
 
-DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
+JOB_DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
 
 def serve(  # noqa: PLR0917 - typer's way to say options
@@ -222,6 +222,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             engine=chosen,
             worker_command=_worker_command(queue_url, chosen, log_format),
             workers=workers,
+            drain_seconds=JOB_DRAIN_SECONDS,
             on_ready=lambda address: typer.secho(
                 f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it",
                 bold=True,
@@ -243,6 +244,7 @@ def _resolved_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
 def _worker_command(queue_url: str, engine: str, log_format: str) -> list[str]:
     code = "from multitalk.cli import main; main()"
     options = ["--queue", queue_url, "--engine", engine, "--log-format", log_format]
+    options += ["--drain", str(JOB_DRAIN_SECONDS)]
     return [sys.executable, "-c", code, "work", *options]
 
 
@@ -347,7 +349,7 @@ def work(
             max=MAX_DRAIN_SECONDS,
             callback=is_number,
         ),
-    ] = DRAIN_SECONDS,
+    ] = JOB_DRAIN_SECONDS,
     log_format: LogFormatOption = None,
     worker_id: Annotated[
         str | None, typer.Option(help="Its name in the queue.", hidden=True)

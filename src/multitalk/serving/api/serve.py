@@ -46,7 +46,7 @@ from multitalk.serving.sandbox.pool import SandboxPool
 from multitalk.settings import Settings
 
 POLL_SECONDS = 0.2
-STOPPING = "stopping: a job at hand has 25 s to end; a second Ctrl-C ends at once"
+STOPPING = "stopping: a job at hand has %g s to end; a second Ctrl-C ends at once"
 WORKER_WAIT_SECONDS = 10.0  # until the address is printed although no worker is ready
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def serve(
     engine: str,
     worker_command: Sequence[str],
     workers: int,
+    drain_seconds: float,
     on_ready: Callable[[str], None],
     waits_for_workers: bool = False,
 ) -> None:
@@ -74,6 +75,7 @@ def serve(
         engine: The engine that the workers load.
         worker_command: Command of one worker.
         workers: Number of workers to start.
+        drain_seconds: For a worker's current job, once the server stops.
         on_ready: Called with the server's address once it listens.
         waits_for_workers: Call it only when a worker is ready.
 
@@ -111,7 +113,7 @@ def serve(
         shutdown,
         connections_for(raise_open_file_limit()),
         trusted_proxies=config.trusted_proxies,
-        on_begin=lambda: logger.info(STOPPING),
+        on_begin=lambda: logger.info(STOPPING, drain_seconds),
     )
     _run(uvicorn_server, listening, startup_errors)
 

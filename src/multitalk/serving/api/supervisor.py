@@ -20,7 +20,7 @@ from multitalk.net.retry import backoff
 FIRST_DELAY_SECONDS = 0.5
 MAX_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # after which an exit does not count as a failed start
-DRAIN_SECONDS = 30.0  # for the current job, which otherwise goes back to the queue
+EXIT_SECONDS = 30.0  # for a worker to end, its current job included; more than it gives that job
 FORCED_STOP_SECONDS = 3.0  # to give its job back; a killed worker costs the job an attempt
 POLL_SECONDS = 0.1
 
@@ -39,7 +39,7 @@ class Supervisor:
         on_exit: Called with the id of each worker that has exited.
         running: Updated with the ids of the running workers.
         forced: Once it is set, a worker that stops gives its job back at once.
-        drain_seconds: For a worker to stop.
+        exit_seconds: For a worker to end.
         forced_stop_seconds: The same, once `forced` is set.
     """
 
@@ -51,7 +51,7 @@ class Supervisor:
         on_exit: Callable[[str], Awaitable[None]],
         running: set[str] | None = None,
         forced: asyncio.Event | None = None,
-        drain_seconds: float = DRAIN_SECONDS,
+        exit_seconds: float = EXIT_SECONDS,
         forced_stop_seconds: float = FORCED_STOP_SECONDS,
     ) -> None:
         self._command = list(command)
@@ -59,7 +59,7 @@ class Supervisor:
         self._count = count
         self._running = set() if running is None else running
         self._forced = forced or asyncio.Event()
-        self._drain_seconds = drain_seconds
+        self._exit_seconds = exit_seconds
         self._forced_stop_seconds = forced_stop_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -112,7 +112,7 @@ class Supervisor:
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        await _first_of(_exited(process), self._forced.wait(), seconds=self._drain_seconds)
+        await _first_of(_exited(process), self._forced.wait(), seconds=self._exit_seconds)
         if self._forced.is_set():
             process.terminate()
             await _first_of(_exited(process), seconds=self._forced_stop_seconds)
