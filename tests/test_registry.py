@@ -9,7 +9,7 @@ import pytest
 
 from multitalk import registry
 from multitalk.errors import EngineUnavailable
-from multitalk.messages import SENTENCES
+from multitalk.messages import LOCALES, SENTENCES
 from multitalk.registry import LOADERS, load_engine, resolve_engine
 from multitalk.settings import EngineName, Settings
 
@@ -43,7 +43,7 @@ def test_an_engine_that_cannot_run_is_refused_and_not_replaced(
     error = caught.value
     assert (error.code, error.field, error.key) == ("engine_unavailable", "engine", key)
     assert "leave engine out" in error.text()
-    assert set(SENTENCES[key]) == {"en", "ko"}
+    assert set(SENTENCES[key]) == set(LOCALES)
 
 
 def test_torch_is_not_asked_for_a_gpu_unless_there_are_weights() -> None:
