@@ -59,8 +59,8 @@ def test_every_sentence_is_used():
     source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     made = {  # of a kind and what came in its place, in inputs/source_file.py
         f"{what}_{kind}"
-        for kind in ("for_image", "for_visual", "for_speech", "format_unknown")
-        for what in ("web_page", "audio", "video", "image", "visual", "speech")
+        for kind in ("for_image", "for_visual", "for_speech", "for_media", "format_unknown")
+        for what in ("web_page", "audio", "video", "image", "visual", "speech", "media")
     }
     assert [key for key in SENTENCES if f'"{key}"' not in source and key not in made] == []
 

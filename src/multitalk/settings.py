@@ -171,6 +171,9 @@ class Settings:
         "how a video says that it is AI-generated: auto also signs a C2PA manifest where "
         "c2pa-python is installed (docs/provenance.md)",
     ] = "auto"
+    watermark: Annotated[
+        bool, "mark picture and sound of every video imperceptibly as made (docs/provenance.md)"
+    ] = True
     c2pa_certificate: Annotated[
         Path | None,
         "file of the certificates that videos are signed with, PEM, the signer's first; without it "

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from running import Running, running
 
+from multitalk.watermark.picture import PictureDetector
 from patience import PATIENCE_SECONDS, wait_until
 
 client = pytest.importorskip("websockets.sync.client")
@@ -246,3 +247,12 @@ def test_another_sites_page_is_refused(server):
     with pytest.raises(InvalidStatus) as refused, connected(server, origin="https://evil.example"):
         pass
     assert refused.value.response.status_code == 403
+
+
+def test_the_picture_carries_the_watermark(server):
+    decoder, detector = av.CodecContext.create("h264", "r"), PictureDetector()
+    with session(server, size=512) as live:
+        for _ in range(8):
+            for picture in decoder.decode(av.Packet(live.frame().video)):
+                detector.add(picture.to_ndarray(format="gray"))
+    assert detector.find().is_marked

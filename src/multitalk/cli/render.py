@@ -125,6 +125,14 @@ MotionOption = Annotated[
         show_default=False,
     ),
 ]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A short text in a corner of every frame, such as AI.",
+        metavar="TEXT",
+        show_default=False,
+    ),
+]
 ProfileOption = Annotated[
     str | None,
     typer.Option(
@@ -193,6 +201,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
     quality: QualityOption = None,
     motion: MotionOption = None,
     profile: ProfileOption = None,
+    label: LabelOption = None,
     save_windows: SaveWindowsOption = None,
     continue_from: ContinueFromOption = None,
     keep_windows: KeepWindowsOption = None,
@@ -229,6 +238,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         "quality": ("--quality", quality),
         "motion": ("--motion", motion),
         "profile": ("--profile", profile),
+        "label": ("--label", label),
         "locale": ("--locale", locale),
         "continue_from": ("--continue-from", continue_from),
         "continue_from.windows": ("--keep-windows", keep_windows),

@@ -42,6 +42,8 @@ from multitalk.speech.narration import narrate, shifted, write_wav
 from multitalk.speech.service_synthesis import service_synthesizer
 from multitalk.speech.synthesis import are_known
 from multitalk.timebase import CLIP_FRAMES, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from multitalk.version import __version__
+from multitalk.watermark.keys import Payload
 
 SEED_BITS = 32  # of a seed that is drawn for the caller
 HASHED_BYTES = 2**20  # of a file, at once
@@ -85,6 +87,11 @@ class TalkStages:
         self._progress = context.progress
         self._fetch_upload = context.fetch_upload
         self._reuse = reuse
+        self._watermark: Payload | None = None
+        if context.settings.watermark:
+            # The same seed makes the same file.
+            name = context.job_id if request.seed is None else f"seed {request.seed}"
+            self._watermark = Payload.of(__version__, name)
         self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
 
@@ -344,6 +351,8 @@ class TalkStages:
                                 on_fragment=on_fragment,
                                 threads=self._settings.threads,
                                 quality=options.quality,
+                                label=self._request.label,
+                                watermark=self._watermark,
                             )
                         )
                     writer.append(chunk.frames)

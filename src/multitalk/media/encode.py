@@ -29,11 +29,15 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.disk import unwritable_video
+from multitalk.media.corner_label import CornerLabel, plane_of
 from multitalk.media.fragments import Fragment, FragmentBuffer
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 from multitalk.timebase import FPS
+from multitalk.watermark.keys import Payload
+from multitalk.watermark.picture import PictureMark
+from multitalk.watermark.sound import SoundMark
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def encode_talk(
     soundtrack: Soundtrack | None,
     threads: int,
     quality: Quality,
+    label: str | None,
+    watermark: Payload | None,
 ) -> None:
     """Encode frames as they come; the other arguments are those of `VideoWriter`.
 
@@ -93,6 +99,8 @@ def encode_talk(
         soundtrack: None for a silent video.
         threads: For the encoder; 0 takes what the machine has.
         quality: How close to the frames.
+        label: A short text in a corner of every frame, ASCII; None: there is none.
+        watermark: What the mark in picture and sound says; None: there is none.
 
     Raises:
         DeliveryFailed, DiskUnusable: The file could not be written.
@@ -100,10 +108,17 @@ def encode_talk(
     with _Muxer(path, on_fragment) as muxer:
         picture = _add_picture(muxer.container, width, height, threads)
         _set_encoding(picture, ENCODINGS[quality], is_fragmented=on_fragment is not None)
-        sound = _Sound(muxer, soundtrack) if soundtrack else None
+        sound = _Sound(muxer, soundtrack, watermark) if soundtrack else None
+        corner = CornerLabel(label, width=width, height=height) if label else None
+        mark = PictureMark(watermark) if watermark else None
         reformatter = VideoReformatter()
         for index, pixels in enumerate(frames):
-            muxer.encode(picture, _yuv(pixels, index, reformatter))
+            frame = _yuv(pixels, index, reformatter)
+            if corner is not None:
+                corner.apply(frame)
+            if mark is not None:
+                mark.apply(plane_of(frame, 0))
+            muxer.encode(picture, frame)
             if sound is not None:
                 sound.encode_until(index + 1)
         muxer.encode(picture, None)
@@ -239,11 +254,12 @@ def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -
 class _Sound:
     """Encodes the soundtrack in step with the picture."""
 
-    def __init__(self, muxer: _Muxer, soundtrack: Soundtrack) -> None:
+    def __init__(self, muxer: _Muxer, soundtrack: Soundtrack, watermark: Payload | None) -> None:
         self._muxer = muxer
         self._rate = soundtrack.sample_rate
         self._layout = "mono" if soundtrack.num_channels == 1 else "stereo"
-        self._blocks = soundtrack.blocks()
+        mark = SoundMark(watermark, self._rate).blocks if watermark else None
+        self._blocks = soundtrack.blocks(mark)
         self._encoded = 0  # samples
         self._stream: AudioStream = muxer.container.add_stream("aac", rate=self._rate)
         # "fast" is faster than the default and, at these bit rates, 20 dB closer to the sound.

@@ -40,6 +40,7 @@ XMP_PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="r"?>"""
+PICTURE_XMP_BYTES = 2**20  # of a picture's file, in which its XMP packet is looked for
 SOURCE_TYPE_IN_XMP = re.compile(r"""Iptc4xmpExt:DigitalSourceType(?:>|=["'])\s*([^<"'\s]+)""")
 
 
@@ -79,3 +80,11 @@ def read_label(path: Path, *, field: str | None = None) -> Label:
     found = SOURCE_TYPE_IN_XMP.search(metadata.get("xmp", ""))
     comment = metadata.get("comment") or metadata.get("description")
     return Label(comment or None, found[1] if found else None)
+
+
+def read_picture_label(path: Path) -> Label:
+    """Read the plain metadata of a picture: the XMP packet, wherever its format has that."""
+    with path.open("rb") as file:
+        head = file.read(PICTURE_XMP_BYTES).decode("utf-8", "ignore")
+    found = SOURCE_TYPE_IN_XMP.search(head)
+    return Label(None, found[1] if found else None)

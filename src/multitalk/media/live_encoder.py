@@ -9,7 +9,10 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
+from multitalk.media.corner_label import plane_of
 from multitalk.timebase import FPS
+from multitalk.watermark.keys import Payload
+from multitalk.watermark.picture import PictureMark
 
 # No B frames, no look-ahead, no frames in other threads: all of them delay.
 OPTIONS = {"preset": "superfast", "tune": "zerolatency", "crf": "21"}
@@ -22,9 +25,10 @@ class LiveEncoder:
     Args:
         width: Of the frames in pixels, even.
         height: Of the frames in pixels, even.
+        watermark: What the mark in the picture says; None: there is none.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, watermark: Payload | None = None) -> None:
         context = CodecContext.create("libx264", "w")
         if not isinstance(context, VideoCodecContext):
             raise TypeError("libx264 encodes no video")
@@ -37,6 +41,7 @@ class LiveEncoder:
         context.options = OPTIONS
         self._context = context
         self._reformatter = VideoReformatter()
+        self._mark = PictureMark(watermark) if watermark else None
 
     def encode(self, image: NDArray[np.uint8], number: int, *, is_key: bool) -> bytes:
         """Encode a frame.
@@ -53,6 +58,8 @@ class LiveEncoder:
         frame = self._reformatter.reformat(
             rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
+        if self._mark is not None:
+            self._mark.apply(plane_of(frame, 0))
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         frame.pict_type = PictureType.I if is_key else PictureType.NONE
         return b"".join(bytes(packet) for packet in self._context.encode(frame))

@@ -1,6 +1,6 @@
 """The sound of the result: the voices as they were sent, at their own loudness and rate."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,17 @@ class Soundtrack:
         """Length at `sample_rate`: T / 25 s, which is a whole number of samples."""
         return self.num_frames * self.sample_rate // FPS
 
-    def blocks(self) -> Iterator[SoundBlock]:
-        """The whole soundtrack: float32 [C, S] in [-1, 1], of about a second each."""
+    def blocks(
+        self, change: Callable[[Iterator[SoundBlock]], Iterator[SoundBlock]] | None = None
+    ) -> Iterator[SoundBlock]:
+        """The whole soundtrack: float32 [C, S] in [-1, 1], of about a second each.
+
+        Args:
+            change: What is done to the mix before it is limited; it keeps the length.
+        """
         ceiling = 1.0 if len(self._voices) == 1 else MIX_CEILING
-        return limited(self._mixed(), self.sample_rate, ceiling=ceiling)
+        mixed = change(self._mixed()) if change is not None else self._mixed()
+        return limited(mixed, self.sample_rate, ceiling=ceiling)
 
     def _mixed(self) -> Iterator[SoundBlock]:
         size = FRAMES_PER_BLOCK * self.sample_rate // FPS

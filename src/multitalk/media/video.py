@@ -24,6 +24,7 @@ from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.schema import Quality
 from multitalk.timebase import FPS
+from multitalk.watermark.keys import Payload
 
 Frames = NDArray[np.uint8]  # RGB [T, H, W, 3]
 
@@ -52,6 +53,8 @@ class VideoWriter:
         on_fragment: Callable[[Fragment], None] | None = None,
         threads: int = 0,
         quality: Quality = "standard",
+        label: str | None = None,
+        watermark: Payload | None = None,
     ) -> None:
         """Prepare; the file appears when the context is entered.
 
@@ -65,6 +68,8 @@ class VideoWriter:
                 it is encoded. The encoder waits for it; what it raises ends the writing.
             threads: For the encoder; 0 takes what the machine has.
             quality: How close to the frames; `fine` costs the encoder more.
+            label: A short text in a corner of every frame, ASCII; None: there is none.
+            watermark: What the mark in picture and sound says; None: there is none.
 
         Raises:
             ValueError: An odd or empty size.
@@ -79,6 +84,8 @@ class VideoWriter:
         self._on_fragment = on_fragment
         self._threads = threads
         self._quality: Quality = quality
+        self._label = label
+        self._watermark = watermark
         self._waiting: Queue[Frames | None] = Queue(WAITING_PIECES)
         self._aborted = threading.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="encoder")
@@ -185,6 +192,8 @@ class VideoWriter:
             soundtrack=self._soundtrack,
             threads=self._threads,
             quality=self._quality,
+            label=self._label,
+            watermark=self._watermark,
         )
 
 

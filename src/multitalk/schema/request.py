@@ -26,6 +26,7 @@ from multitalk.timebase import CLIP_FRAMES
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 64
+MAX_LABEL_CHARACTERS = 24
 MAX_TEXTS = 32  # of one speaker
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 MAX_GUIDANCE = 20.0
@@ -62,6 +63,12 @@ def _not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("text_blank", "blank")
     return _check_unicode(text)
+
+
+def _check_drawable(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise PydanticCustomError("label_not_ascii", "not ASCII")
+    return text
 
 
 def _integral(value: object) -> object:
@@ -282,6 +289,19 @@ class TalkRequest(WireModel):
     )
     color_correction: float = Field(
         0.0, ge=0.0, le=1.0, description="how far each window's colours are pulled to the portrait"
+    )
+    label: (
+        Annotated[
+            str,
+            AfterValidator(_not_blank),
+            AfterValidator(_check_drawable),
+            Field(max_length=MAX_LABEL_CHARACTERS),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="a short text in the top left corner of every frame, such as `AI`; letters "
+        "and signs of ASCII",
     )
     continue_from: ContinueFrom | None = Field(
         None,

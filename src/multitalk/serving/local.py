@@ -149,6 +149,7 @@ class Studio:
         sample_audio_guide_scale: float | None = None,
         sample_shift: float | None = None,
         color_correction: float | None = None,
+        label: str | None = None,
         locale: Locale | None = None,
     ) -> RenderedTalk:
         """Render one talk; see `multitalk.render`."""
@@ -167,6 +168,7 @@ class Studio:
             "sample_audio_guide_scale": sample_audio_guide_scale,
             "sample_shift": sample_shift,
             "color_correction": color_correction,
+            "label": label,
             "locale": locale,
         }
         stated = {name: plain(value) for name, value in options.items() if value is not None}
@@ -259,6 +261,7 @@ def render(
     sample_audio_guide_scale: float | None = None,
     sample_shift: float | None = None,
     color_correction: float | None = None,
+    label: str | None = None,
     locale: Locale | None = None,
 ) -> RenderedTalk:
     """Make the person in a picture speak.
@@ -291,6 +294,7 @@ def render(
         sample_audio_guide_scale: How closely to follow the voice.
         sample_shift: Timestep shift.
         color_correction: How far colours are pulled to the portrait's, 0 to 1.
+        label: A short text in a corner of every frame, such as `AI`; ASCII.
         locale: Language of the result's warnings.
 
     Returns:
@@ -321,6 +325,7 @@ def render(
             sample_audio_guide_scale=sample_audio_guide_scale,
             sample_shift=sample_shift,
             color_correction=color_correction,
+            label=label,
             locale=locale,
         )
 

@@ -160,7 +160,8 @@ class LiveSessions:
         """A session, while the context is open.
 
         Args:
-            options: Of `multitalk.live.Avatar`; `portrait` is a path.
+            options: Of `multitalk.live.Avatar`; `portrait` is a path. `watermark`: the fields of a
+                `Payload`, or None.
 
         Raises:
             TooManyRequests: There is no room for another one.

@@ -30,6 +30,7 @@ from multitalk.serving.live.messages import (
 )
 from multitalk.serving.sandbox.ipc import error_to_json
 from multitalk.timebase import FPS
+from multitalk.watermark.keys import Payload
 
 KEY_FRAME_SECONDS = 10  # also whenever a client asks
 STATS_SECONDS = 1.0
@@ -47,6 +48,7 @@ def main() -> None:
     if first is None or first.kind is not Kind.START:
         return
     options = first.json()
+    mark = options.pop("watermark")
     forbid_files((*code_paths(), Path(options["portrait"]), *MACHINE), ())
     forbid_system_calls()
     try:
@@ -55,7 +57,7 @@ def main() -> None:
         write_message(output, json_message(Kind.REFUSED, error_to_json(error)))
         return
     with avatar:
-        asyncio.run(Session(avatar, commands, output).run())
+        asyncio.run(Session(avatar, commands, output, mark and Payload(*mark)).run())
 
 
 class Session:
@@ -65,12 +67,16 @@ class Session:
         avatar: Ready.
         commands: Messages of the server.
         output: Messages to it.
+        watermark: What the mark in the picture says; None: there is none.
     """
 
-    def __init__(self, avatar: Avatar, commands: BinaryIO, output: BinaryIO) -> None:
+    def __init__(
+        self, avatar: Avatar, commands: BinaryIO, output: BinaryIO, watermark: Payload | None
+    ) -> None:
         self._avatar = avatar
         self._commands = commands
         self._output = output
+        self._watermark = watermark
         self._encoder: LiveEncoder | None = None
         self._wants_key_frame = True
         self._lock = threading.Lock()  # of the output
@@ -98,7 +104,7 @@ class Session:
     def _packed(self, frame: LiveFrame, number: int) -> bytes:
         height, width = frame.image.shape[:2]
         if self._encoder is None:
-            self._encoder = LiveEncoder(width, height)
+            self._encoder = LiveEncoder(width, height, self._watermark)
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
             self._send(json_message(Kind.READY, ready))
         is_key = self._wants_key_frame or number % (KEY_FRAME_SECONDS * FPS) == 0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ from multitalk.serving.api.routes.voices import parse_speech_body, speak_pcm
 from multitalk.serving.live.messages import Kind, is_key_frame, without_video
 from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS
+from multitalk.version import __version__
+from multitalk.watermark.keys import Payload
 
 EXAMPLE = DIRECTORY / "example.jpg"
 START_SECONDS = 10.0  # for the client's first message
@@ -73,6 +76,7 @@ async def live(socket: WebSocket) -> None:
             portrait = _upload(server, start.portrait, owner)
         options = {
             "portrait": str(portrait),
+            "watermark": _mark() if server.settings.watermark else None,
             **start.model_dump(include={"size", "ahead_ms", "seed", "motion", "quality"}),
         }
         async with server.live.open(options) as session:
@@ -89,6 +93,12 @@ async def live(socket: WebSocket) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):  # it has gone
             await socket.send_text(_error(error, locale))
             await socket.close(code)
+
+
+def _mark() -> list[int]:
+    """The fields of a session's watermark, with a number of its own."""
+    payload = Payload.of(__version__, secrets.token_hex(8))
+    return [payload.major, payload.minor, payload.talk]
 
 
 class _Conversation:

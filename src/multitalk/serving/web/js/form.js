@@ -5,7 +5,7 @@ import { problemsOf, showProblem } from "./problems.js";
 import { STRINGS } from "./strings.js";
 
 const $ = (id) => document.getElementById(id);
-const CONTROLS = ["prompt", "engine", "resolution", "quality", "motion", "seed", "profile", "sample_steps"];
+const CONTROLS = ["prompt", "engine", "resolution", "quality", "motion", "seed", "label", "profile", "sample_steps"];
 const DEFAULTS = { engine: "auto", quality: "standard", motion: "1" };
 const LIMITS = { seed: [0, Number.MAX_SAFE_INTEGER], sample_steps: [1, 100] };
 
@@ -83,6 +83,7 @@ export class Form extends EventTarget {
     if (boxes) input.bbox = boxes;
     if ($("resolution").value) input.resolution = $("resolution").value;
     if ($("seed").value) input.seed = $("seed").valueAsNumber;
+    if ($("label").value.trim()) input.label = $("label").value.trim();
     if (!this.#isDiffusion()) input.quality = $("quality").value;
     if (!this.#isDiffusion()) input.motion = Number($("motion").value);
     if (this.#isDiffusion() && $("profile").value) input.profile = $("profile").value;
