@@ -114,7 +114,8 @@ def issue(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
                 )
             )
             if is_leaf:
-                builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
+                is_critical = purpose == ExtendedKeyUsageOID.TIME_STAMPING  # RFC 3161, 2.3
+                builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), is_critical)
             chain += builder.sign(authority, hashes.SHA256()).public_bytes(pem)
         certificate, key = tmp_path / "chain.pem", tmp_path / "key.pem"
         certificate.write_bytes(chain)

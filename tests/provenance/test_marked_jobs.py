@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from multitalk.cli.app import app
 from multitalk.errors import DeliveryFailed
 from multitalk.job import VideoSink
 from multitalk.media.label import STATEMENT
+from multitalk.media.video import read_frames
 from multitalk.provenance import inspect_video
 from multitalk.serving.local import Studio
 from run_jobs import render_to, run_into
@@ -118,3 +120,35 @@ def test_inspect_refuses_what_is_no_video(tmp_path):
     assert CliRunner().invoke(app, ["inspect", str(tmp_path / "none.mp4")]).exit_code == 2
     (tmp_path / "text.mp4").write_text("no video")
     assert CliRunner().invoke(app, ["inspect", str(tmp_path / "text.mp4")]).exit_code == 2
+
+
+def test_a_video_that_was_streamed_while_it_was_made_is_signed_at_its_end(
+    given, settings, tmp_path
+):
+    class Both(FragmentsOnly):
+        def path(self, directory):
+            return tmp_path / "t.mp4"
+
+    sink = Both()
+    run_into(sink, given, FakeEngine(), settings)
+    assert sink.fragments
+    assert inspect_video(tmp_path / "t.mp4").manifest.verdict == "valid"
+
+
+def test_a_job_marks_every_frame_unless_the_operator_says_no(given, settings, tmp_path):
+    pictures = []
+    for number, watermark in enumerate((True, False)):
+        output = tmp_path / f"{number}.mp4"
+        render(given, replace(settings, watermark=watermark), output)
+        pictures.append(np.stack(list(read_frames(output))).astype(int))
+    difference = np.abs(pictures[0] - pictures[1]).max((1, 2, 3))
+    assert (difference > 0).all()
+
+
+def test_a_job_draws_its_label(given, settings, tmp_path):
+    pictures = []
+    for number, label in enumerate(({}, {"label": "AI"})):
+        output = tmp_path / f"{number}.mp4"
+        render({**given, **label}, settings, output)
+        pictures.append(np.stack(list(read_frames(output))).astype(int))
+    assert (np.abs(pictures[0] - pictures[1]).max((1, 2, 3)) > 40).all()

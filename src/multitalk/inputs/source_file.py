@@ -16,12 +16,17 @@ from multitalk.inputs.sniff import (
 )
 from multitalk.settings import PREFIX, Settings
 
-Kind: TypeAlias = Literal["image", "visual", "speech"]
+Kind: TypeAlias = Literal["image", "visual", "speech", "media"]
 # The media of each kind, and the setting that says how large they may be.
 LIMITS: dict[Kind, dict[Medium, str]] = {
     "image": {"image": "max_image_bytes"},
     "visual": {"image": "max_image_bytes", "video": "max_video_bytes"},
     "speech": {"audio": "max_audio_bytes", "video": "max_audio_bytes"},
+    "media": {
+        "image": "max_image_bytes",
+        "audio": "max_audio_bytes",
+        "video": "max_video_bytes",
+    },
 }
 
 
@@ -33,7 +38,8 @@ class SourceFile:
     Args:
         directory: Exists; belongs to the job.
         field: The request field the bytes came from, for errors.
-        kind: The expected kind; visual is a picture or a video, speech may be a video's sound.
+        kind: The expected kind; visual is a picture or a video, speech may be a video's sound,
+            media is any of them.
         settings: For the limits of size.
     """
 

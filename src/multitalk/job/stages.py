@@ -34,7 +34,12 @@ from multitalk.media.image import Picture, load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
-from multitalk.provenance import load_credential, sign_video
+from multitalk.provenance import (
+    MANIFEST_NOT_KEPT,
+    load_credential,
+    may_have_manifest,
+    sign_video,
+)
 from multitalk.schema import SpokenText, TalkRequest
 from multitalk.schema.sources import UPLOAD_SCHEME, voice_field
 from multitalk.speech.captions import Caption, captions_of
@@ -114,7 +119,10 @@ class TalkStages:
         with self._progress.stage("render", loaded.num_frames):
             height, width = self._render(loaded, options, video, on_fragment)
             if credential is not None and video is not None:
-                sign_video(video, credential, picture=image, engine=self._engine.name)
+                signed = sign_video(video, credential, picture=image, engine=self._engine.name)
+                self._notices.extend(signed)
+            elif may_have_manifest(image):
+                self._notices.append(MANIFEST_NOT_KEPT)
         phonemes = {
             name: shifted(sounds, loaded.arrangement.offsets[name] / SAMPLE_RATE)
             for name, sounds in spoken.items()

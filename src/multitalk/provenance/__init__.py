@@ -2,13 +2,23 @@
 
     credential   the operator's certificate and key, or a local one
     manifest     the claim, and signing it into a finished video
-    inspection   reads the provenance of any video
+    timestamp    relay to a time-stamping authority, limited in time
+    marks        search for the watermark in a file
+    inspection   reads the provenance of any file
 
 c2pa-python, an extra, does the work. Without it videos carry plain metadata only (`media.label`).
 """
 
 from multitalk.provenance.credential import Credential, load_credential
 from multitalk.provenance.inspection import Inspection, inspect_video
-from multitalk.provenance.manifest import sign_video
+from multitalk.provenance.manifest import MANIFEST_NOT_KEPT, may_have_manifest, sign_video
 
-__all__ = ["Credential", "Inspection", "inspect_video", "load_credential", "sign_video"]
+__all__ = [
+    "MANIFEST_NOT_KEPT",
+    "Credential",
+    "Inspection",
+    "inspect_video",
+    "load_credential",
+    "may_have_manifest",
+    "sign_video",
+]

@@ -1,17 +1,22 @@
-"""Reads the provenance of any video: its plain metadata and its signed manifest.
+"""What a video says of where it comes from: plain metadata, signed manifest, watermarks.
 
 Nothing is fetched: remote manifests and revoked certificates are not looked up,
 and no list of trusted authorities is consulted.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from multitalk.media.label import Label, read_label
+from multitalk.errors import LimitExceeded, MediaUndecodable
+from multitalk.media.label import Label, read_label, read_picture_label
+from multitalk.messages import Locale, Notice, Translated, sentence
+from multitalk.provenance.marks import find_mark_in_picture, find_marks
+from multitalk.watermark.detection import Finding
 
 if TYPE_CHECKING:
     import c2pa
@@ -20,7 +25,38 @@ OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 UNREADABLE = "unreadable"  # in addition to C2PA's codes: the manifest itself is damaged
 UNTRUSTED = "signingCredential.untrusted"  # trust is not judged here
 
+PLACES = {
+    "picture": Translated("picture", ko="화면"),
+    "sound": Translated("sound", ko="소리"),
+    "picture_and_sound": Translated("picture and its sound", ko="화면과 소리"),
+}
+# IPTC's terms of what a machine made, or had a part in.
+SOURCE_TYPES = {
+    f"http://cv.iptc.org/newscodes/digitalsourcetype/{name}"
+    for name in (
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "algorithmicMedia",
+        "compositeSynthetic",
+    )
+}
+MOST_DIGITS = 12  # of "one file in 1,000,000": what is less probable is not worth telling apart
+
 Verdict = Literal["valid", "invalid", "absent", "unread"]
+Basis = Literal["watermark", "manifest", "label", "nothing"]
+
+CONCLUSIONS: Mapping[Basis, str] = {
+    "watermark": "inspection_watermark",
+    "manifest": "inspection_manifest",
+    "label": "inspection_label",
+    "nothing": "inspection_nothing",
+}
+VERDICTS: Mapping[Verdict, str] = {
+    "valid": "manifest_valid",
+    "invalid": "manifest_invalid",
+    "absent": "manifest_absent",
+    "unread": "manifest_unread",
+}
 
 
 @dataclass(frozen=True)
@@ -51,31 +87,105 @@ class ManifestReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Provenance of a video."""
+    """All that a video says of where it comes from.
+
+    Attributes:
+        label: Its plain metadata.
+        manifest: Its latest signed claim.
+        marks: What was found in its picture and its sound, for those of the two that it has.
+    """
 
     label: Label
     manifest: ManifestReport
+    marks: tuple[Finding, ...]
+
+    @property
+    def basis(self) -> Basis:
+        """What says that the video was made by a machine: the strongest sign of all."""
+        if any(finding.is_marked for finding in self.marks):
+            return "watermark"
+        if self.manifest.verdict == "valid" and self.manifest.digital_source_type in SOURCE_TYPES:
+            return "manifest"
+        return "label" if self.label.digital_source_type in SOURCE_TYPES else "nothing"
+
+    def conclusion(self) -> Notice:
+        """Where the video comes from, and what that rests on."""
+        places = [finding.where for finding in self.marks if finding.is_marked]
+        key = "picture_and_sound" if len(places) > 1 else "".join(places)
+        parameters = {"where": PLACES[key]} if places else {}
+        return Notice(CONCLUSIONS[self.basis], parameters)
+
+    def reply(self, locale: Locale) -> dict[str, Any]:
+        """All of it as JSON, with sentences in a language."""
+        return {
+            "conclusion": _said(self.conclusion(), locale),
+            "basis": self.basis,
+            "marks": [
+                {
+                    "where": finding.where,
+                    "is_marked": finding.is_marked,
+                    "chance": finding.chance,
+                    "payload": asdict(finding.payload)
+                    if finding.is_marked and finding.payload
+                    else None,
+                    "text": _said(describe(finding), locale),
+                }
+                for finding in self.marks
+            ],
+            "manifest": {
+                **asdict(self.manifest),
+                "text": _said(Notice(VERDICTS[self.manifest.verdict], {}), locale),
+            },
+            "label": asdict(self.label),
+        }
 
 
 def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
-    """Look at a video's plain metadata and its manifest.
+    """Look at the plain metadata, the manifest and the watermarks of a video, sound or picture.
 
     Raises:
         MediaUndecodable: Empty or of no known format.
     """
-    label = read_label(path, field=field)
+    try:
+        label = read_label(path, field=field)
+    except MediaUndecodable as error:
+        try:
+            finding = find_mark_in_picture(path, field=field)
+        except (LimitExceeded, MediaUndecodable):
+            raise error from None
+        return Inspection(read_picture_label(path), _read_manifest(path), (finding,))
+    return Inspection(label, _read_manifest(path), find_marks(path, field=field))
+
+
+def describe(finding: Finding) -> Notice:
+    """What a look at a picture or a sound found, and how sure that is."""
+    if not finding.is_marked:
+        return Notice("mark_absent", {})
+    digits = math.floor(-math.log10(max(finding.chance, 10.0**-MOST_DIGITS)))
+    files = f"{10**digits:,}"
+    if finding.payload is None:
+        return Notice("mark_unreadable", {"files": files})
+    payload = finding.payload
+    version = f"{payload.major}.{payload.minor}"
+    return Notice("mark_found", {"version": version, "talk": payload.talk, "files": files})
+
+
+def _said(notice: Notice, locale: Locale) -> str:
+    return sentence(notice.key, locale, **notice.parameters)
+
+
+def _read_manifest(path: Path) -> ManifestReport:
     if find_spec("c2pa") is None:
-        return Inspection(label, ManifestReport("unread"))
+        return ManifestReport("unread")
     import c2pa  # noqa: PLC0415 - an extra
 
     try:
         with open_manifest(path) as reader:
-            manifest = ManifestReport("absent") if reader is None else _manifest(reader)
+            return ManifestReport("absent") if reader is None else _manifest(reader)
     except c2pa.C2paError.NotSupported:
-        manifest = ManifestReport("absent")  # no format that could hold one
+        return ManifestReport("absent")  # no format that could hold one
     except c2pa.C2paError:
-        manifest = ManifestReport("invalid", problems=(UNREADABLE,))
-    return Inspection(label, manifest)
+        return ManifestReport("invalid", problems=(UNREADABLE,))
 
 
 @contextmanager

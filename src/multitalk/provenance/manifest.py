@@ -8,15 +8,20 @@ import hashlib
 import io
 import json
 import logging
+import mimetypes
 import re
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multitalk.disk import DISK_ERRORS, unwritable_video, work_disk_error
 from multitalk.errors import DeliveryFailed
 from multitalk.media.label import DIGITAL_SOURCE_TYPE, PRODUCT
+from multitalk.messages import Notice, sentence
 from multitalk.provenance.credential import Credential
 from multitalk.provenance.inspection import OFFLINE, open_manifest
+from multitalk.provenance.timestamp import TIMESTAMP_SECONDS, Relay, relay
 from multitalk.version import __version__
 
 if TYPE_CHECKING:
@@ -33,59 +38,169 @@ LEAF_KIB = 1024
 # directory; of a smaller one they are in memory.
 IN_MEMORY_MIB = 8
 READ_BYTES = 2**20
+SEARCHED_BYTES = 2**20  # of a picture's file, in which a manifest begins
+MAX_MANIFEST_BYTES = 4 * 2**20  # with that of the picture, and those that it has in turn
+SETTINGS = {
+    **OFFLINE,
+    "core": {
+        "merkle_tree_chunk_size_in_kb": LEAF_KIB,
+        "backing_store_memory_threshold_in_mb": IN_MEMORY_MIB,
+    },
+    "builder": {"thumbnail": {"enabled": False}},
+}
+MANIFEST_NOT_KEPT = Notice("manifest_not_kept", {})
 OS_ERROR = re.compile(r"\(os error (\d+)\)")  # in an error of the library's own files
 
 logger = logging.getLogger(__name__)
 
 
-def sign_video(video: Path, credential: Credential, *, picture: Path, engine: str) -> None:
+def sign_video(
+    video: Path, credential: Credential, *, picture: Path, engine: str
+) -> tuple[Notice, ...]:
     """Put a signed manifest into a finished MP4, in its place: signed whole, or as it was.
 
-    Not for a fragmented one, whose pieces are gone before it could be signed.
+    Not for a fragmented one, whose pieces are gone before it could be signed. A time stamp or the
+    picture's own manifest that cannot be had is left out, with a notice.
 
     Args:
         video: The file; pictures and sound stay as they are.
         credential: What it is signed with.
-        picture: What the video was made from; its digest goes into the manifest.
+        picture: What the video was made from. Its digest goes into the manifest, and its own
+            manifest if it has one.
         engine: The engine's name.
 
     Raises:
         DeliveryFailed: It could not be signed, or the signature does not fit.
         DiskUnusable: A disk took nothing more.
     """
-    import c2pa  # noqa: PLC0415 - an extra
-
     signed = video.with_name(f"{video.name}.signed")
-    settings = {
-        **OFFLINE,
-        "core": {
-            "merkle_tree_chunk_size_in_kb": LEAF_KIB,
-            "backing_store_memory_threshold_in_mb": IN_MEMORY_MIB,
-        },
-    }
-    target: _Target | None = None
+    has_manifest = _has_manifest(picture)
     try:
-        with (
-            _signer(credential) as signer,
-            c2pa.Context.from_dict(settings) as context,
-            c2pa.Builder.from_json(json.dumps(definition(picture, engine)), context) as builder,
-            video.open("rb") as source,
-            _Target(io.FileIO(signed, "w+")) as target,
-        ):
-            builder.sign(signer, MIME_TYPE, source, target)
-        _check(signed)
+        with ExitStack() as stack:
+            stamps: Relay | None = None
+            if credential.timestamp_url:
+                stamps = stack.enter_context(relay(credential.timestamp_url))
+            for plan in _plans(has_manifest=has_manifest, has_stamps=stamps is not None):
+                if plan.is_stamped and stamps is not None and stamps.has_failed:
+                    continue
+                try:
+                    builder = _Builder(picture, engine, keeps_manifest=plan.keeps_manifest)
+                    url = stamps.url if stamps is not None and plan.is_stamped else None
+                    builder.sign(video, signed, replace(credential, timestamp_url=url))
+                except DeliveryFailed:
+                    if plan.is_last:
+                        raise
+                    continue
+                break
         signed.replace(video)
-    except c2pa.C2paError as error:
-        logger.error("the video could not be signed: %s", error)
-        refused = OS_ERROR.search(str(error))
-        number = int(refused[1]) if refused else target.refused_with if target else None
-        if number in DISK_ERRORS:
-            raise work_disk_error(number) from error
-        raise DeliveryFailed("video_unsigned") from error
     except OSError as error:
         raise unwritable_video(error.errno, error.strerror) from error
     finally:
         signed.unlink(missing_ok=True)
+    notices = []
+    if credential.timestamp_url and not plan.is_stamped:
+        notices.append(Notice("timestamp_missing", {"seconds": TIMESTAMP_SECONDS}))
+    if has_manifest and not plan.keeps_manifest:
+        notices.append(MANIFEST_NOT_KEPT)
+    for notice in notices:
+        logger.warning("%s", sentence(notice.key, "en", **notice.parameters))
+    return tuple(notices)
+
+
+def may_have_manifest(path: Path) -> bool:
+    """Whether a file seems to carry a C2PA manifest, by the names of its boxes."""
+    with path.open("rb") as file:
+        head = file.read(SEARCHED_BYTES)
+    return b"jumb" in head and b"c2pa" in head
+
+
+def _has_manifest(path: Path) -> bool:
+    """Whether a file carries a C2PA manifest, intact or not."""
+    if not may_have_manifest(path):
+        return False
+    import c2pa  # noqa: PLC0415 - an extra
+
+    try:
+        with open_manifest(path) as reader:
+            return reader is not None
+    except c2pa.C2paError.NotSupported:
+        return False
+    except c2pa.C2paError:
+        return True
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a manifest is to have besides its claims."""
+
+    is_stamped: bool
+    keeps_manifest: bool
+    is_last: bool
+
+
+def _plans(*, has_manifest: bool, has_stamps: bool) -> list[_Plan]:
+    """What is tried, in this order, until one succeeds."""
+    stamped = (True, False) if has_stamps else (False,)
+    keeping = (True, False) if has_manifest else (False,)
+    both = [(stamp, keep) for stamp in stamped for keep in keeping]
+    return [_Plan(*one, is_last=one == both[-1]) for one in both]
+
+
+class _Builder:
+    """Signs one video.
+
+    Args:
+        picture: What it was made from.
+        engine: The engine's name.
+        keeps_manifest: Whether the picture's own manifest goes into the video's.
+    """
+
+    def __init__(self, picture: Path, engine: str, *, keeps_manifest: bool) -> None:
+        self._picture = picture
+        self._definition = definition(picture, engine)
+        self._ingredient: object = None
+        if keeps_manifest:
+            (self._ingredient,) = self._definition.pop("ingredients")
+
+    def sign(self, video: Path, signed: Path, credential: Credential) -> None:
+        """Write the signed copy of a video.
+
+        Raises:
+            DeliveryFailed: It could not be signed, or the signature does not fit.
+            DiskUnusable: A disk took nothing more.
+        """
+        import c2pa  # noqa: PLC0415 - an extra
+
+        target: _Target | None = None
+        try:
+            with (
+                _signer(credential) as signer,
+                c2pa.Context.from_dict(SETTINGS) as context,
+                c2pa.Builder.from_json(json.dumps(self._definition), context) as builder,
+                video.open("rb") as source,
+                _Target(io.FileIO(signed, "w+")) as target,
+            ):
+                self._keep_manifest(builder)
+                builder.sign(signer, MIME_TYPE, source, target)
+            _check(signed)
+        except c2pa.C2paError as error:
+            logger.error("the video could not be signed: %s", error)
+            refused = OS_ERROR.search(str(error))
+            number = int(refused[1]) if refused else target.refused_with if target else None
+            if number in DISK_ERRORS:
+                raise work_disk_error(number) from error
+            raise DeliveryFailed("video_unsigned") from error
+        if signed.stat().st_size - video.stat().st_size > MAX_MANIFEST_BYTES and self._ingredient:
+            logger.warning("the picture's manifest is larger than %d bytes", MAX_MANIFEST_BYTES)
+            raise DeliveryFailed("video_unsigned")
+
+    def _keep_manifest(self, builder: "c2pa.Builder") -> None:
+        if self._ingredient is None:
+            return
+        media_type, _ = mimetypes.guess_type(self._picture.name)
+        with self._picture.open("rb") as file:
+            described = json.dumps(self._ingredient)
+            builder.add_ingredient(described, media_type or "image/jpeg", file)
 
 
 class _Target(io.BufferedRandom):
@@ -112,8 +227,8 @@ class _Target(io.BufferedRandom):
             raise
 
 
-def definition(picture: Path, engine: str) -> dict[str, object]:
-    """The claim, as c2pa's manifest definition."""
+def definition(picture: Path, engine: str) -> dict[str, Any]:
+    """What is claimed, in c2pa's own form."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],
         "title": TITLE,
