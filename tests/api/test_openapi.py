@@ -116,7 +116,7 @@ def test_every_body_has_an_example_that_the_route_takes(document):
         for path, _, operation in operations(document)
         if "application/json" in operation.get("requestBody", {}).get("content", {})
     }
-    assert len(examples) == 6
+    assert len(examples) == 7
     terms = {"settings": Settings(), "owner": "", "retention_seconds": 1.0}
     for end in ("run", "runsync", "estimate"):
         parse_run_body(examples[f"/v2/{{endpoint}}/{end}"], **terms)

@@ -85,6 +85,12 @@ class FacesBody(BaseModel):
     image_path: str = Field(pattern="^upload://", description="an upload")
 
 
+class InspectBody(BaseModel):
+    """The JSON body of `/v1/inspect`; other fields are ignored."""
+
+    video: str = Field(pattern="^upload://", description="an upload")
+
+
 class SpeechBody(SpokenText):
     """The body of `/v1/audio/speech`: a text to be spoken, by OpenAI's names."""
 
@@ -93,7 +99,13 @@ class SpeechBody(SpokenText):
     response_format: SoundFormatName = "wav"
 
 
-BODY_MODELS: tuple[type[BaseModel], ...] = (RunBody, BatchBody, FacesBody, SpeechBody)
+BODY_MODELS: tuple[type[BaseModel], ...] = (
+    RunBody,
+    BatchBody,
+    FacesBody,
+    InspectBody,
+    SpeechBody,
+)
 
 
 # Answers ------------------------------------------------------------------------------------------
@@ -246,6 +258,60 @@ class FacesReply(TypedDict):
     smallest: Annotated[float, Field(description="the least height of a face that can speak")]
     faces: list[ListedFace]
     unread: list[UnreadFace]
+
+
+class MarkPayload(TypedDict):
+    """What a watermark says: the program's version, and a number of the talk."""
+
+    major: int
+    minor: int
+    talk: int
+
+
+class MarkFinding(TypedDict):
+    """What a look for the watermark found."""
+
+    where: Literal["picture", "sound"]
+    is_marked: bool
+    chance: Annotated[
+        float, Field(description="how probable so strong a sign is in a file without a mark")
+    ]
+    payload: Annotated[MarkPayload | None, Field(description="null: none, or it is unreadable")]
+    text: str
+
+
+class ManifestFinding(TypedDict):
+    """The latest C2PA manifest. Whether its signer is to be trusted is not judged."""
+
+    verdict: Literal["valid", "invalid", "absent", "unread"]
+    problems: Annotated[list[str], Field(description="C2PA's codes")]
+    generator: str | None
+    actions: list[str]
+    digital_source_type: str | None
+    ingredients: list[str]
+    signer: str | None
+    issuer: str | None
+    text: str
+
+
+class LabelFinding(TypedDict):
+    """Plain metadata, which anybody can write."""
+
+    comment: str | None
+    digital_source_type: str | None
+
+
+class InspectReply(TypedDict):
+    """What a file says of where it comes from."""
+
+    conclusion: Annotated[str, Field(description="in the language of Accept-Language")]
+    basis: Annotated[
+        Literal["watermark", "manifest", "label", "nothing"],
+        Field(description="what the conclusion rests on; nothing does not mean that it is real"),
+    ]
+    marks: list[MarkFinding]
+    manifest: ManifestFinding
+    label: LabelFinding
 
 
 class EstimateReply(TypedDict):

@@ -1,4 +1,4 @@
-"""Sandboxed tasks on media: faces in a picture, a small copy of it, lengths of recordings."""
+"""Sandboxed tasks on media: faces, a small copy of a picture, lengths, marks and manifests."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +11,8 @@ from multitalk.inputs import collect
 from multitalk.media.audio_tracks import sound_seconds
 from multitalk.media.image import Picture, load_picture
 from multitalk.media.thumbnail import write_thumbnail
+from multitalk.messages import locale_named
+from multitalk.provenance import inspect_video
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE
 from multitalk.settings import Settings
 
@@ -33,6 +35,13 @@ def small_picture(given: Mapping[str, Any], directory: Path, at: Callable[[str],
     picture = _picture(given, at)
     write_thumbnail(picture.pixels, directory / THUMBNAIL_FILE)
     return None
+
+
+def inspection(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> object:
+    """What a file says of where it comes from, as `/v1/inspect` answers."""
+    at(given["field"])
+    found = inspect_video(Path(given["path"]), field=given["field"])
+    return found.reply(locale_named(given["locale"]))
 
 
 def _picture(given: Mapping[str, Any], at: Callable[[str], None]) -> Picture:

@@ -24,6 +24,7 @@ from multitalk.settings import Settings
 
 CPU_SECONDS = 10  # of a picture, of recordings or of texts
 SPEECH_CPU_SECONDS = 30  # of a text to be spoken
+INSPECTION_CPU_SECONDS = 60  # of a video whose marks are searched for
 WALL_PER_CPU = 2.0  # wall seconds for a CPU second, on a busy machine
 IDLE_SECONDS = 120.0  # after which the process with the libraries is ended
 TRIES = 2  # to start a process

@@ -122,6 +122,7 @@ class Task:
 
 TASKS = {
     "faces": Task("media_tasks", is_isolated=True),
+    "inspection": Task("media_tasks", is_isolated=True),
     "small_picture": Task("media_tasks", is_isolated=True),
     "recordings": Task("media_tasks", is_isolated=True),
     "lengths": Task("speech_tasks", is_isolated=False),

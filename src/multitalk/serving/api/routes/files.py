@@ -1,4 +1,4 @@
-"""Files that come ahead of a job: uploads, and where the faces of a picture are."""
+"""Files: uploads ahead of a job, the faces of a picture, and where a video comes from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
-from multitalk.inputs.source_file import SourceFile
+from multitalk.inputs.source_file import Kind, SourceFile
 from multitalk.schema.validation import brief
 from multitalk.serving.api.dependencies import (
     DIGITS,
@@ -21,15 +21,30 @@ from multitalk.serving.api.dependencies import (
     cancel_on_disconnect,
     rate_limit,
 )
-from multitalk.serving.api.models import FacesBody, FacesReply, UploadReply
+from multitalk.serving.api.models import (
+    FacesBody,
+    FacesReply,
+    InspectBody,
+    InspectReply,
+    SpeechError,
+    UploadReply,
+)
 from multitalk.serving.api.openapi import BINARY, EXAMPLE_SOURCE, FILE, BodyRoute, refusals
 from multitalk.serving.api.request_body import BodyReader, JsonBody, content_length
-from multitalk.serving.api.responses import json_response
+from multitalk.serving.api.responses import json_response, request_locale
 from multitalk.serving.api.uploads import UPLOAD_PREFIX
+from multitalk.serving.sandbox.pool import INSPECTION_CPU_SECONDS, limits_for
 
 faces_body = JsonBody(
     FacesBody,
     example={"image_path": EXAMPLE_SOURCE},
+    max_bytes=lambda config: config.max_run_bytes,
+    takes_file=True,
+)
+
+inspect_body = JsonBody(
+    InspectBody,
+    example={"video": EXAMPLE_SOURCE},
     max_bytes=lambda config: config.max_run_bytes,
     takes_file=True,
 )
@@ -99,24 +114,67 @@ async def faces(
         server.sandbox.scheduler.admit(caller) as ticket,
         server.sandbox.directory() as directory,
     ):
-        path = await _picture(request, server, owner, body, directory)
+        path = await _file(
+            request, server, owner, body, directory, field="image_path", kind="image"
+        )
         work = ask_about_picture(
             server, ticket, "faces", path, directory=directory, speakers=speakers
         )
         return json_response(await cancel_on_disconnect(request, work))
 
 
-async def _picture(
-    request: Request, server: Server, owner: str, body: BodyReader, directory: Path
+@router.post(
+    "/v1/inspect",
+    summary="Where a video comes from: its watermark, its signed manifest and its label",
+    response_model=InspectReply,
+    responses=refusals(400, 404, 413, 415, 429, 507, model=SpeechError),
+)
+async def inspect(
+    request: Request,
+    server: Annotated[Server, rate_limit("other")],
+    owner: Owner,
+    caller: Caller,
+    body: Annotated[BodyReader, Depends(inspect_body)],
+) -> Response:
+    """Body: the video, sound or picture, or JSON `{"video": "upload://ID"}`.
+
+    Nothing is fetched, and nothing of the file is kept.
+    """
+    with (
+        server.sandbox.scheduler.admit(caller) as ticket,
+        server.sandbox.directory() as directory,
+    ):
+        path = await _file(request, server, owner, body, directory, field="video", kind="media")
+        work = server.sandbox.run(
+            ticket,
+            "inspection",
+            {"path": str(path), "field": "video", "locale": request_locale(request)},
+            limits=limits_for(server.settings, INSPECTION_CPU_SECONDS),
+            directory=directory,
+            field="video",
+            readable=[path],
+        )
+        return json_response(await cancel_on_disconnect(request, work))
+
+
+async def _file(
+    request: Request,
+    server: Server,
+    owner: str,
+    body: BodyReader,
+    directory: Path,
+    *,
+    field: str,
+    kind: Kind,
 ) -> Path:
-    """The picture's file: an upload, or the body, which is kept in `directory`."""
+    """The file that is asked about: an upload, or the body, which is kept in `directory`."""
     if request.headers.get("content-type", "").startswith("application/json"):
         given = await body.read()
-        source = given.get("image_path") if isinstance(given, Mapping) else None
+        source = given.get(field) if isinstance(given, Mapping) else None
         if not isinstance(source, str):
-            raise InvalidRequest("expected_text", field="image_path", value=brief(source))
-        return server.uploads.path(source, field="image_path", owner=owner, now=server.clock())
-    with SourceFile(directory, field="image_path", kind="image", settings=server.settings) as file:
+            raise InvalidRequest("expected_text", field=field, value=brief(source))
+        return server.uploads.path(source, field=field, owner=owner, now=server.clock())
+    with SourceFile(directory, field=field, kind=kind, settings=server.settings) as file:
         async for chunk in request.stream():
             file.write(chunk)
         return file.finish()

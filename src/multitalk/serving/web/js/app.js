@@ -6,6 +6,7 @@ import { Checks } from "./checks.js";
 import { hasConsent } from "./consent.js";
 import { Form } from "./form.js";
 import { History } from "./history.js";
+import { checkVideos } from "./inspect.js";
 import { JobView } from "./job.js";
 import { askForKey } from "./key.js";
 import { language, languages, say, switchLanguage, text, translate } from "./language.js";
@@ -264,5 +265,6 @@ function awaitWorker() {
   }, WORKER_MS);
 }
 
+checkVideos(server);
 showStage();
 start();

@@ -51,6 +51,11 @@ export class Server {
     return this.#json("faces", { body: { image_path: source } });
   }
 
+  /** Where a video comes from: what its watermark, its manifest and its label say. */
+  inspect(file, signal) {
+    return this.#json("v1/inspect", { body: file, signal });
+  }
+
   estimate(input, signal) {
     return this.#json(`${ENDPOINT}/estimate`, { body: { input }, signal });
   }
@@ -154,13 +159,14 @@ export class Server {
   async #answer(path, { method, body, signal, open = false } = {}) {
     for (let wasAsked = false; ; wasAsked = true) {
       const headers = this.#headers();
-      if (body) headers["Content-Type"] = "application/json";
+      const isFile = body instanceof Blob;
+      if (body) headers["Content-Type"] = isFile ? "application/octet-stream" : "application/json";
       let response;
       try {
         response = await fetch(new URL(path, document.baseURI), {
           method: method ?? (body ? "POST" : "GET"),
           headers,
-          body: body && JSON.stringify(body),
+          body: body && !isFile ? JSON.stringify(body) : body,
           signal,
         });
       } catch (error) {
