@@ -438,9 +438,13 @@ def test_evaluate_judges_and_its_exit_code_is_the_verdict(files: Path) -> None:
     figures = {figure["name"]: figure for figure in report["figures"]}
     assert figures["opening_correlation"]["value"] > 0.5
     assert (figures["lag_ms"]["unit"], figures["lag_ms"]["better"]) == ("ms", "lower")
-    still = Path("still.wav")
-    write_voice(still, 3.0)
-    code, said, _ = run("evaluate", "t.mp4", "--audio", still, "--plot", "lips.png")
+    others = [
+        {"start_seconds": start, "end_seconds": start + 0.15, "ipa": "ɑː"}
+        for start in (0.3, 0.7, 1.3, 1.6, 2.1)
+    ]
+    Path("others.json").write_text(json.dumps(others), encoding="utf-8")
+    wrong = ("--phonemes", "others.json")
+    code, said, _ = run("evaluate", "t.mp4", *wrong, "--plot", "lips.png")
     assert code == 3
     assert "FAILED" in said
     assert "did not pass" in said
