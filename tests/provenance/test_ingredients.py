@@ -144,3 +144,11 @@ def test_a_picture_s_own_manifest_is_shown_by_inspect(photo):
     assert shown.exit_code == 0
     assert "Example Camera 1" in shown.output
     assert "Nothing was found" in shown.output
+
+
+def test_inspect_answers_in_korean(photo):
+    shown = CliRunner().invoke(app, ["inspect", str(photo(".jpg")), "--locale", "ko"])
+    assert shown.exit_code == 0
+    assert "서명되었고" in shown.output
+    assert "화면 워터마크" in shown.output
+    assert "진짜라는 뜻은 아닙니다" in shown.output

@@ -6,18 +6,35 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
+from unicodedata import east_asian_width
 
 import typer
 
 from multitalk.cli.console import EXIT_VERDICT_FAILED, answering, print_json
 from multitalk.cli.streams import StandardInput
-from multitalk.messages import LOCALES, Locale, locale_named
+from multitalk.messages import LOCALES, Locale, Translated, locale_named
 from multitalk.paths import as_meant
 
 if TYPE_CHECKING:
     from multitalk.provenance import Inspection
     from multitalk.provenance.inspection import ManifestReport
 
+COLUMN = 24  # where the findings begin
+NONE = Translated("none", ko="없음")
+ROWS = {
+    "picture": Translated("picture watermark", ko="화면 워터마크"),
+    "sound": Translated("sound watermark", ko="소리 워터마크"),
+    "manifest": Translated("C2PA manifest", ko="C2PA 매니페스트"),
+    "problems": Translated("  problems", ko="  문제"),
+    "generator": Translated("  made by", ko="  만든 프로그램"),
+    "actions": Translated("  actions", ko="  작업"),
+    "claimed_source_type": Translated("  digital source type", ko="  디지털 소스 유형"),
+    "ingredients": Translated("  made from", ko="  재료"),
+    "signer": Translated("  signed by", ko="  서명자"),
+    "issuer": Translated("  organisation", ko="  기관"),
+    "label": Translated("label", ko="라벨"),
+    "source_type": Translated("digital source type", ko="디지털 소스 유형"),
+}
 COLORS = {"valid": "green", "invalid": "red", "absent": "yellow", "unread": "yellow"}
 
 
@@ -82,30 +99,33 @@ def _file(video: str, stack: ExitStack) -> Path:
 
 def _print(found: "Inspection", locale: Locale) -> None:
     reply = found.reply(locale)
+    nothing = NONE.words.get(locale, NONE)
     for mark in reply["marks"]:
-        color = "green" if mark["is_marked"] else "yellow"
-        _line(f"{mark['where']} watermark", mark["text"], color)
-    _line("C2PA manifest", reply["manifest"]["text"], COLORS[found.manifest.verdict])
+        _line(ROWS[mark["where"]], mark["text"], locale, "green" if mark["is_marked"] else "yellow")
+    verdict = found.manifest.verdict
+    _line(ROWS["manifest"], reply["manifest"]["text"], locale, COLORS[verdict])
     for name, value in _claims(found.manifest).items():
         if value:
-            _line(f"  {name}", value)
-    _line("label", found.label.comment or "none")
-    _line("digital source type", found.label.digital_source_type or "none")
+            _line(ROWS[name], value, locale)
+    _line(ROWS["label"], found.label.comment or nothing, locale)
+    _line(ROWS["source_type"], found.label.digital_source_type or nothing, locale)
     typer.echo(f"\n{reply['conclusion']}")
 
 
 def _claims(manifest: "ManifestReport") -> dict[str, str | None]:
     return {
         "problems": ", ".join(manifest.problems),
-        "made by": manifest.generator,
+        "generator": manifest.generator,
         "actions": ", ".join(manifest.actions),
-        "digital source type": manifest.digital_source_type,
-        "made from": ", ".join(manifest.ingredients),
-        "signed by": manifest.signer,
-        "organisation": manifest.issuer,
+        "claimed_source_type": manifest.digital_source_type,
+        "ingredients": ", ".join(manifest.ingredients),
+        "signer": manifest.signer,
+        "issuer": manifest.issuer,
     }
 
 
-def _line(name: str, text: str, color: str | None = None) -> None:
-    typer.echo(f"{name:<24}", nl=False)
+def _line(name: Translated, text: str, locale: Locale, color: str | None = None) -> None:
+    word = name.words.get(locale, name)
+    width = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in word)
+    typer.echo(word + " " * max(1, COLUMN - width), nl=False)
     typer.secho(text, fg=color)
