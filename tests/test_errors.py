@@ -79,8 +79,8 @@ def test_a_request_s_problems_are_said_one_a_line():
 
 def test_where_it_happened_is_where_it_happened_first():
     error = InvalidRequest("field_missing", field="a")
-    error.happened("load", "inner")
-    error.happened("render", "outer")
+    error.set_context("load", "inner")
+    error.set_context("render", "outer")
     assert (error.stage, error.job_id) == ("load", "inner")
 
 

@@ -70,7 +70,7 @@ def translate_local_disk_errors() -> Iterator[None]:
             raise
         local = DiskUnusable("local_disk_full", reason=error.parameters["reason"])
         if error.job_id is not None:
-            local.happened(error.stage, error.job_id)
+            local.set_context(error.stage, error.job_id)
         raise local from error
 
 

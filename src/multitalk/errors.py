@@ -87,7 +87,7 @@ class MultiTalkError(Exception):
         """The sentence of this one problem, without its place."""
         return sentence(self.key, locale, **self.parameters)
 
-    def happened(self, stage: Stage | None, job_id: str) -> None:
+    def set_context(self, stage: Stage | None, job_id: str) -> None:
         """Record where it happened, unless that is known already."""
         self.stage = self.stage or stage
         self.job_id = self.job_id or job_id

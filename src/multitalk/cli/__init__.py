@@ -26,12 +26,12 @@ def main() -> None:
     except KeyboardInterrupt:  # no command had begun
         raise SystemExit(128 + signal.SIGINT) from None
     except OSError as error:  # where a command writes what it found: standard output, mostly
-        from multitalk.cli.console import EXIT_WORKER_ERROR, complain
+        from multitalk.cli.console import EXIT_WORKER_ERROR, print_error
         from multitalk.disk import DISK_ERRORS, local_disk_error
 
         if error.errno not in DISK_ERRORS:
             raise
-        complain(local_disk_error(error.errno).text())
+        print_error(local_disk_error(error.errno).text())
         raise SystemExit(EXIT_WORKER_ERROR) from None
 
 

@@ -70,19 +70,19 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
 
         with suppress(OSError):  # standard output may be full
             say(ErrorReply.of(error, answers.locale).reply())
-        complain(error.text(answers.locale))
+        print_error(error.text(answers.locale))
         is_request_error = isinstance(error, RequestError)
         raise typer.Exit(EXIT_REQUEST_ERROR if is_request_error else EXIT_WORKER_ERROR) from error
     except SettingError as error:
         say(_refusal(str(error), "setting_refused", InvalidRequest.code))
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(EXIT_REQUEST_ERROR) from error
     except typer.BadParameter as error:
         say(_refusal(error.message, "option_refused", InvalidRequest.code))
         raise  # typer complains
     except KeyboardInterrupt as error:
         say(_refusal("stopped", "cancelled", Cancelled.code))
-        complain("stopped")
+        print_error("stopped")
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -92,7 +92,7 @@ def _refusal(message: str, reason: str, code: str) -> dict[str, object]:
     return {"error": message, "details": {"problems": problems}, "code": code}
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """An error, in red where there are colours."""
     typer.secho(text, fg="red", err=True)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from multitalk.cli.console import answering, complain, print_json
+from multitalk.cli.console import answering, print_error, print_json
 from multitalk.cli.evaluate_report import Judge, Verdict, existing, judged, videos_in, worst
 from multitalk.cli.options import TypedOptions, boxes_of, named_file, shown
 from multitalk.paths import as_meant
@@ -150,7 +150,7 @@ def _two(
         write_side_by_side(video, against, side_by_side)
     for verdict in verdicts:
         if verdict.error:
-            complain(f"{verdict.video}: {verdict.reason}")
+            print_error(f"{verdict.video}: {verdict.reason}")
     if as_json:
         first, second = (verdict.to_dict() for verdict in verdicts)
         figures = [asdict(figure) for figure in compared]

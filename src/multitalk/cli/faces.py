@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import EXIT_REQUEST_ERROR, answering, complain, note, print_json
+from multitalk.cli.console import EXIT_REQUEST_ERROR, answering, note, print_error, print_json
 from multitalk.cli.streams import StandardInput
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def faces(
         _print(found)
     if (why := _why_nobody_speaks(found)) is not None:
         key, facts = why
-        complain(NoFaceFound(key, field=str(picture), **facts).text())
+        print_error(NoFaceFound(key, field=str(picture), **facts).text())
         raise typer.Exit(EXIT_REQUEST_ERROR)
     if found.turned:
         note(f"a talk turns this picture by {found.turned} degrees clockwise")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import answering, complain, note
+from multitalk.cli.console import answering, note, print_error
 
 if TYPE_CHECKING:
     from multitalk.weights.sets import RemoteFile
@@ -139,7 +139,7 @@ def _fetch(
         with watching(reading=there) as watch:
             fetch_weights(directory, options, hub=Hub(), on_event=watch.on_event)
     except (KeyboardInterrupt, SystemExit):
-        complain("what has come is kept: the same command resumes")
+        print_error("what has come is kept: the same command resumes")
         raise
 
 

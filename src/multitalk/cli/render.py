@@ -13,7 +13,7 @@ import typer
 
 from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.options import ORDERS, TypedOptions, VoiceOptions, boxes_of, named, shown
-from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, pour
+from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, write_to_stdout
 from multitalk.disk import write_atomically
 from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
@@ -344,7 +344,7 @@ def _render(
             if saved is not None and talk.window_ends and reuse.save_to is not None:
                 reuse.save_to.replace(saved)
         if to_stdout:
-            pour(video)
+            write_to_stdout(video)
     for name, file in timing_files.items():
         _write_phonemes(file, talk.phonemes[name])
     for warning in talk.warnings:

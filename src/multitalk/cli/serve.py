@@ -14,8 +14,8 @@ from multitalk.cli.console import (
     Group,
     LogFormatOption,
     answering,
-    complain,
     note,
+    print_error,
 )
 from multitalk.cli.options import (
     MAX_DRAIN_SECONDS,
@@ -187,7 +187,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         try:
             from multitalk.serving.api.serve import serve as run
         except ModuleNotFoundError as error:
-            complain(f"{error.name} is not installed: pip install '.[serve]'")
+            print_error(f"{error.name} is not installed: pip install '.[serve]'")
             raise typer.Exit(1) from error
         from multitalk.serving.api.config import ServeConfig
         from multitalk.serving.logs import is_plain, start_log
@@ -289,7 +289,7 @@ def revoke_key(
     with _answering_keys():
         place = _directory(data, Settings.from_env())
         if not open_keys(place).revoke(key_id):
-            complain(f"there is no key {key_id} in {place}; `multitalk keys list` lists them")
+            print_error(f"there is no key {key_id} in {place}; `multitalk keys list` lists them")
             raise typer.Exit(1)
 
 
@@ -318,10 +318,10 @@ def _answering_keys() -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            complain(f"{error.filename}: {error.strerror}; --data names another directory")
+            print_error(f"{error.filename}: {error.strerror}; --data names another directory")
             raise typer.Exit(EXIT_REQUEST_ERROR) from error
         except (ValueError, TypeError) as error:
-            complain(f"the file of the keys is damaged ({error}); restore it, or remove it")
+            print_error(f"the file of the keys is damaged ({error}); restore it, or remove it")
             raise typer.Exit(1) from error
 
 

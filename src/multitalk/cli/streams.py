@@ -89,7 +89,7 @@ def is_standard_output(output: Path, *, as_json: bool) -> bool:
     return True
 
 
-def pour(video: Path) -> None:
+def write_to_stdout(video: Path) -> None:
     """Write a video to standard output."""
     with video.open("rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)

@@ -129,7 +129,7 @@ def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Itera
         yield
     except Exception as raised:
         error = _as_error(raised, job_id)
-        error.happened(progress.stage_now if progress is not None else None, job_id)
+        error.set_context(progress.stage_now if progress is not None else None, job_id)
         if error is raised:
             raise
         raise error from raised

@@ -36,7 +36,7 @@ MAX_MOTION = 1.5
 MAX_COORDINATE = 100_000.0  # pixels
 SLOWEST, FASTEST = 0.5, 2.0  # times a voice's normal rate
 MAX_SEMITONES = 12.0  # an octave
-OUTSIDE_PREFIX = "tts:"  # of the voices of the operator's speech service
+SERVICE_PREFIX = "tts:"  # of the voices of the operator's speech service
 
 REQUIRED = ("prompt", "image_path", "audio_paths")
 
@@ -144,7 +144,7 @@ class SpokenText(WireModel):
         if settings is not None and settings.speech_url is None:
             raise PydanticCustomError("speech_service_missing", "no service", {"name": voice})
         if not service_name(voice):
-            raise PydanticCustomError("voice_nameless", "no name", {"prefix": OUTSIDE_PREFIX})
+            raise PydanticCustomError("voice_nameless", "no name", {"prefix": SERVICE_PREFIX})
         return voice
 
     @field_validator("pitch")
@@ -158,12 +158,12 @@ class SpokenText(WireModel):
 
 def is_service_voice(voice: str) -> bool:
     """Whether the name is that of a voice of the operator's speech service."""
-    return voice[: len(OUTSIDE_PREFIX)].lower() == OUTSIDE_PREFIX
+    return voice[: len(SERVICE_PREFIX)].lower() == SERVICE_PREFIX
 
 
 def service_name(voice: str) -> str:
     """What the speech service calls one of its voices."""
-    return voice[len(OUTSIDE_PREFIX) :].strip()
+    return voice[len(SERVICE_PREFIX) :].strip()
 
 
 def has_service_voice(voice: object) -> bool:

@@ -1,1 +1,1 @@
-"""The doors through which jobs come in."""
+"""Entry points of jobs: Python, the HTTP server, workers."""

@@ -8,7 +8,7 @@ from typing import Any
 from multitalk.errors import EngineUnavailable, InvalidRequest, MultiTalkError
 from multitalk.inputs.speech_service import ServiceVoice, SpeechService
 from multitalk.messages import Locale
-from multitalk.schema.request import OUTSIDE_PREFIX
+from multitalk.schema.request import SERVICE_PREFIX
 from multitalk.settings import Settings
 from multitalk.speech.espeak import Gender, inventory, list_languages, parse_speaker
 from multitalk.speech.text.languages import language_code
@@ -123,7 +123,7 @@ def _of_service(voice: ServiceVoice) -> VoiceRecord:
     if named := _KOKORO_NAME.fullmatch(voice.name):
         gender = gender or _GENDERS[named[2]]
         languages = languages or (_KOKORO_LANGUAGES[named[1]],)
-    return VoiceRecord(OUTSIDE_PREFIX + voice.name, gender, languages or None, True)
+    return VoiceRecord(SERVICE_PREFIX + voice.name, gender, languages or None, True)
 
 
 def _code_or_name(language: str) -> str:

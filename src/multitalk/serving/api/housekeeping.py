@@ -45,7 +45,7 @@ class Housekeeping:
     async def _every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                with translate_crashes("of the server's own"):
+                with translate_crashes("server"):
                     await work()
                 self._log.resolve(name)
             except MultiTalkError as error:

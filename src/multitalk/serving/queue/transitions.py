@@ -276,7 +276,7 @@ def _late(job: Job, moment: float, now: float) -> Job | None:
 
 
 def _failed(job: Job, error: MultiTalkError, now: float) -> Job:
-    error.happened(None, job.id)
+    error.set_context(None, job.id)
     outcome = Outcome.failed(error, job.locale)
     return _final(job, outcome.status, now, error=outcome.error, output=outcome.output)
 

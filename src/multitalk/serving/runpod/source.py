@@ -135,7 +135,7 @@ class RunPodSource(JobSource):
             logger.error("job %s: the platform refused its result: %s", job_id, refused)
             if refused.status in TOO_LARGE and outcome.error is None:
                 error = DeliveryFailed("result_refused", size=len(body) / 1e6)
-                error.happened("deliver", job_id)
+                error.set_context("deliver", job_id)
                 return await self.finish(lease, Outcome.failed(error, lease.job.locale))
             self._forget_all_but_given()
             return False

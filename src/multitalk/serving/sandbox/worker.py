@@ -32,9 +32,9 @@ from multitalk.disk import DISK_ERRORS, work_disk_error
 from multitalk.errors import MultiTalkError
 from multitalk.serving.sandbox.ipc import encode_frame, error_to_json, receive_frame
 
-BEHIND_THE_SERVER = 5  # nice(2): about a third of the CPU time on a busy machine
+NICE_INCREMENT = 5  # nice(2): about a third of the CPU time on a busy machine
 MAX_CPUS = 4  # each thread of a library takes address space, and there is one for each CPU
-LIKELIEST_VICTIM = b"1000"  # proc(5): /proc/PID/oom_score_adj
+OOM_SCORE_ADJ = b"1000"  # proc(5): /proc/PID/oom_score_adj
 # Read by the libraries to detect the machine's features.
 _MACHINE_FILES = (
     "/dev/null",
@@ -99,12 +99,12 @@ def _kill(pid: int) -> int:
 
 def _lower_priority() -> None:
     """Few CPUs and a low priority; killed first where memory is exhausted."""
-    os.nice(BEHIND_THE_SERVER)
+    os.nice(NICE_INCREMENT)
     if sys.platform != "linux":
         return
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:MAX_CPUS])
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_bytes(LIKELIEST_VICTIM)
+        Path("/proc/self/oom_score_adj").write_bytes(OOM_SCORE_ADJ)
 
 
 @dataclass(frozen=True)
