@@ -107,6 +107,8 @@ def write_noise(path: Path, *, streamed: bool) -> None:
         soundtrack=None,
         threads=1,
         quality="fine",
+        label=None,
+        watermark=None,
     )
 
 
