@@ -95,9 +95,8 @@ def session(server: Running, **options) -> Iterator[Live]:
         yield live
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def live(server: Running) -> Iterator[Live]:
-    """One session for the tests that leave it idle: to start one takes a second of CPU."""
     with session(server) as opened:
         yield opened
 
@@ -158,20 +157,17 @@ def test_a_key_frame_comes_when_it_is_asked_for(live):
     assert live.frame(KEY).number > 0
 
 
-@pytest.mark.parametrize(
-    ("message", "sentence"),
-    [
+def test_a_wrong_message_is_refused_and_the_session_goes_on(live):
+    for message, sentence in (
         ('{"type": "sing"}', '"sing" is no type of message'),
         ("{", "not JSON that can be read"),
         ("[]", "must be a JSON object"),
         ('{"type": "say"}', "input"),
         (b"\0\0\0", "odd number of bytes"),
-    ],
-)
-def test_a_wrong_message_is_refused_and_the_session_goes_on(live, message, sentence):
-    live.socket.send(message)
-    assert sentence in live.message("error")["error"]
-    live.frame()
+    ):
+        live.socket.send(message)
+        assert sentence in live.message("error")["error"]
+        live.frame()
 
 
 @pytest.mark.parametrize(
@@ -211,24 +207,25 @@ def plain_png() -> bytes:
     return cv2.imencode(".png", np.full((200, 200, 3), 90, np.uint8))[1].tobytes()
 
 
-def test_one_session_too_many_is_refused_with_a_sentence(server, live):
-    with session(server), connected(server) as third:
+def test_one_session_too_many_is_refused_with_a_sentence(server):
+    with session(server), session(server), connected(server) as third:
         third.send(**SMALL)
         refused = third.message("error")
         assert refused["code"] == "too_many_requests"
         assert "2 live sessions" in refused["error"]
-    wait_until(lambda: server.server.live.count == 1)  # a closed page frees its session
-    live.frame()
+    wait_until(lambda: server.server.live.count == 0)
+    with session(server) as live:  # a closed page frees its session
+        live.frame()
 
 
-def test_a_killed_session_ends_its_connection_only(server, live):
-    with session(server) as other:
+def test_a_killed_session_ends_its_connection_only(server):
+    with session(server) as live, session(server) as other:
         os.kill(server.server.live.pids[-1], signal.SIGKILL)
         assert other.message("error")["code"] == "internal_error"
         with pytest.raises(ConnectionClosed):
             other.next()
-    live.frame()
-    wait_until(lambda: server.server.live.count == 1)
+        live.frame()
+    wait_until(lambda: server.server.live.count == 0)
 
 
 def test_a_key_is_needed_where_there_are_keys(tmp_path):

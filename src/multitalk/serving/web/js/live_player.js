@@ -92,7 +92,8 @@ export class LivePlayer {
   #play(pcm, rate, time, flags) {
     const speaks = Boolean(flags & SPEAKING);
     if (speaks && !this.isSpeaking) setTimeout(this.onSpeech, 1000 * Math.max(0, time - this.audio.currentTime));
-    if (flags & END_OF_SPEECH) setTimeout(this.onEnd, 1000 * Math.max(0, time - this.audio.currentTime));
+    const ends = Boolean(flags & END_OF_SPEECH) || (this.isSpeaking && !speaks);
+    if (ends) setTimeout(this.onEnd, 1000 * Math.max(0, time - this.audio.currentTime));
     this.isSpeaking = speaks && !(flags & END_OF_SPEECH);
     if (!speaks || !pcm.length) return;
     const buffer = this.audio.createBuffer(1, pcm.length, rate);

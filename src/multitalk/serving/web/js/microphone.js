@@ -17,7 +17,9 @@ export class Microphone {
     await this.audio.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
     if (this.isClosed) return this.close(); // before it was open
     const pieces = new AudioWorkletNode(this.audio, "pieces", { numberOfOutputs: 0 });
-    pieces.port.onmessage = ({ data }) => this.onSound(data);
+    pieces.port.onmessage = ({ data }) => {
+      if (!this.isClosed) this.onSound(data); // what is still under way comes after the end of speech
+    };
     this.audio.createMediaStreamSource(this.stream).connect(pieces);
   }
 
