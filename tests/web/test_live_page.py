@@ -39,8 +39,36 @@ def test_a_typed_text_is_spoken_and_can_be_interrupted(live: Page) -> None:
     live.click("#interrupt")
     expect(live.locator("#state")).to_have_text("Ready.")
     live.click("#start")
-    expect(live.locator("#state")).to_have_text("Not connected.")
+    assert states_from_now(live) == ["Not connected."]
     expect(live.locator("#notice")).to_be_hidden()
+
+
+def states_from_now(live: Page) -> list[str]:
+    """Every sentence of the state in the next half second, in order."""
+    return live.evaluate("""async () => {
+      const state = document.getElementById("state");
+      const seen = [state.textContent];
+      const note = () => state.textContent === seen.at(-1) || seen.push(state.textContent);
+      new MutationObserver(note).observe(state, { childList: true, subtree: true });
+      await new Promise((done) => setTimeout(done, 500));
+      return seen;
+    }""")
+
+
+def test_a_session_that_was_ended_says_nothing_more(live: Page) -> None:
+    # While it connects
+    live.evaluate("for (let i = 0; i < 2; i++) document.getElementById('start').click()")
+    assert states_from_now(live) == ["Not connected."]
+    expect(live.locator("#say")).to_be_disabled()
+    # While it speaks: the end of this speech is still to be played
+    live.click("#start")
+    expect(live.locator("#say")).to_be_focused(timeout=MS)
+    live.keyboard.type("Oh!")
+    live.keyboard.press("Enter")
+    expect(live.locator("#state")).to_have_text(re.compile(r"Speaks, \d+ ms"), timeout=MS)
+    live.click("#start")
+    assert states_from_now(live) == ["Not connected."]
+    expect(live.locator("#start")).to_have_text("Start")
 
 
 def test_the_microphone_makes_the_face_speak(live: Page) -> None:

@@ -11,6 +11,7 @@ const SPEAKING_CONTROLS = ["interrupt", "say", "say-send", "talk", "open-microph
 
 const server = new Server(askForKey);
 let portrait = null; // upload://ID; null: the example
+let session = 0; // counts starts and ends: what awaits in between sees that it is late
 let socket = null;
 let player = null;
 let microphone = null;
@@ -34,7 +35,7 @@ function main() {
     $("start").disabled = true;
     return;
   }
-  $("start").onclick = () => (socket ? stop() : start());
+  $("start").onclick = () => (player ? stop() : start());
   $("interrupt").onclick = interrupt;
   $("say-form").onsubmit = (event) => {
     event.preventDefault();
@@ -70,7 +71,7 @@ async function choosePortrait() {
     show("portrait_sending");
     portrait = await server.upload(file, { medium: /^image/, otherwise: "not_a_picture" });
     show("live_portrait_ready");
-    if (socket) {
+    if (player) {
       stop();
       await start();
     }
@@ -80,14 +81,20 @@ async function choosePortrait() {
 }
 
 async function start() {
+  const mine = ++session;
   $("notice").hidden = true;
   show("live_connecting");
+  say($("start"), "live_stop");
+  player = new LivePlayer($("face"), { onSpeech: answered, onEnd: () => show("live_listening") });
   try {
-    const health = await server.health();
-    if (health.key_needed && !(await server.hasKey())) return show("live_idle");
-    player = new LivePlayer($("face"), { onSpeech: answered, onEnd: () => show("live_listening") });
     await player.open();
+    const health = await server.health();
+    const admitted = !health.key_needed || (await server.hasKey());
+    if (mine !== session) return;
+    if (!admitted) return stop();
   } catch (error) {
+    if (mine !== session) return;
+    stop();
     return fail(error.message);
   }
   const url = new URL("v1/live", location.href);
@@ -97,17 +104,16 @@ async function start() {
   socket.binaryType = "arraybuffer";
   socket.onopen = () =>
     send({ type: "start", size: Number($("size").value), ...(portrait ? { portrait } : {}) });
-  socket.onmessage = ({ data }) => (typeof data === "string" ? told(JSON.parse(data)) : player?.add(data));
+  socket.onmessage = ({ data }) => (typeof data === "string" ? receive(JSON.parse(data)) : player.add(data));
   socket.onclose = ({ code }) => ended(code);
   player.onKeyFrameNeeded = () => send({ type: "key_frame" });
-  say($("start"), "live_stop");
 }
 
 function send(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 }
 
-function told(message) {
+function receive(message) {
   if (message.type === "ready") {
     player.resize(message.width, message.height);
     for (const id of SPEAKING_CONTROLS) $(id).disabled = false;
@@ -149,15 +155,17 @@ async function listen(wanted, by) {
     microphone = null;
     send({ type: "flush" });
   } else if (microphone === null) {
+    const opened = (microphone = new Microphone((pcm) => {
+      if (socket?.readyState === WebSocket.OPEN) socket.send(pcm);
+    }));
     try {
-      microphone = new Microphone((pcm) => {
-        if (socket?.readyState === WebSocket.OPEN) socket.send(pcm);
-      });
-      await microphone.open();
+      await opened.open();
     } catch {
+      if (microphone !== opened) return;
       microphone = null;
       fail(text("live_no_microphone"));
     }
+    if (microphone !== opened && microphone !== null) return;
   }
   for (const id of ["talk", "open-microphone"])
     $(id).setAttribute("aria-pressed", String(microphone !== null && id === by));
@@ -170,12 +178,14 @@ function stop() {
 }
 
 function ended(code) {
+  session += 1;
+  askedAt = null;
   microphone?.close();
   player?.close();
-  microphone = player = null;
-  if (socket) socket.onclose = null;
-  socket = null;
+  if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+  microphone = player = socket = null;
   for (const id of SPEAKING_CONTROLS) $(id).disabled = true;
+  for (const id of ["talk", "open-microphone"]) $(id).setAttribute("aria-pressed", "false");
   say($("start"), "live_start");
   show(code === 1000 || code === 1005 ? "live_idle" : "live_ended");
 }

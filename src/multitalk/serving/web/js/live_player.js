@@ -22,13 +22,16 @@ export class LivePlayer {
     this.pictures = []; // decoded, with the time at which they are shown
     this.times = new Map(); // of frames that are being decoded, by their number
     this.sources = new Set();
+    this.timers = new Set();
     this.isSpeaking = false;
+    this.isClosed = false;
     this.needsKeyFrame = true;
   }
 
   async open() {
     this.audio = new AudioContext({ latencyHint: "interactive" });
     await this.audio.resume();
+    if (this.isClosed) return;
     this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
     this.#configure();
     this.painting = requestAnimationFrame(() => this.#paint());
@@ -62,14 +65,17 @@ export class LivePlayer {
     );
   }
 
-  /** Stop the sound that is still to be played, at once. */
+  /** Stop the sound that is still to be played, at once. Its `onSpeech` and `onEnd` are not called any more. */
   silence() {
     for (const source of this.sources) source.stop();
     this.sources.clear();
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
     this.isSpeaking = false;
   }
 
   close() {
+    this.isClosed = true;
     cancelAnimationFrame(this.painting);
     this.silence();
     if (this.decoder?.state !== "closed") this.decoder?.close();
@@ -91,9 +97,9 @@ export class LivePlayer {
 
   #play(pcm, rate, time, flags) {
     const speaks = Boolean(flags & SPEAKING);
-    if (speaks && !this.isSpeaking) setTimeout(this.onSpeech, 1000 * Math.max(0, time - this.audio.currentTime));
+    if (speaks && !this.isSpeaking) this.#callAt(time, this.onSpeech);
     const ends = Boolean(flags & END_OF_SPEECH) || (this.isSpeaking && !speaks);
-    if (ends) setTimeout(this.onEnd, 1000 * Math.max(0, time - this.audio.currentTime));
+    if (ends) this.#callAt(time, this.onEnd);
     this.isSpeaking = speaks && !(flags & END_OF_SPEECH);
     if (!speaks || !pcm.length) return;
     const buffer = this.audio.createBuffer(1, pcm.length, rate);
@@ -106,18 +112,31 @@ export class LivePlayer {
     source.start(time);
   }
 
+  #callAt(time, call) {
+    const timer = setTimeout(
+      () => {
+        this.timers.delete(timer);
+        call();
+      },
+      1000 * Math.max(0, time - this.audio.currentTime),
+    );
+    this.timers.add(timer);
+  }
+
   #configure() {
     this.decoder.configure({ codec: "avc1.640028", optimizeForLatency: true });
     this.needsKeyFrame = true;
   }
 
   #restart() {
+    if (this.isClosed) return;
     this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
     this.#configure();
     this.onKeyFrameNeeded();
   }
 
   #decoded(picture) {
+    if (this.isClosed) return picture.close();
     const number = Math.round(picture.timestamp / FRAME_SECONDS / 1e6);
     this.pictures.push({ picture, time: this.times.get(number) ?? 0 });
     this.times.delete(number);
