@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.media.audio import read_sound
-from multitalk.media.encode import ENCODINGS, KEY_FRAMES, X264
+from multitalk.media.video_encoder import ENCODINGS, KEY_FRAMES, X264
 from multitalk.watermark import keys, picture, sound
 from multitalk.watermark.detection import Finding
 from multitalk.watermark.keys import Payload

@@ -32,7 +32,7 @@ from multitalk.job.progress import translate_crashes
 from multitalk.job.self_test import check_work_directory
 from multitalk.job.workdir import job_directory
 from multitalk.media.array_files import write_picture
-from multitalk.media.encode import encode_talk
+from multitalk.media.video_encoder import encode_talk
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import multitalk
 from multitalk.cli.app import app
+from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest
-from multitalk.registry import load_engine
 from multitalk.schema import parse_request
 from multitalk.serving.local import Studio
 from multitalk.settings import SettingError, Settings

@@ -14,7 +14,7 @@ from PIL import Image
 from fake_engine import FakeEngine
 from multitalk.errors import InvalidRequest
 from multitalk.job import Talk
-from multitalk.job.voices import check_talk_seconds
+from multitalk.job.voice_checks import check_talk_seconds
 from multitalk.settings import Settings
 from run_jobs import render_to
 

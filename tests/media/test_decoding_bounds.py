@@ -15,8 +15,8 @@ from multitalk.media.audio import find_sound, load_recording
 from multitalk.media.audio_decoder import MAX_SILENT_PACKETS, sound_blocks
 from multitalk.media.audio_tracks import choose_track, sound_seconds
 from multitalk.media.container import open_media
+from multitalk.media.decoding_errors import translate_decoder_errors
 from multitalk.media.footage import FootageReader
-from multitalk.media.guards import translate_decoder_errors
 from multitalk.media.soundtrack import Soundtrack, Voice
 
 AMR_EMPTY = b"\x7c"  # a frame of 20 ms without data

@@ -7,7 +7,7 @@ import pytest
 from made import clicks, onsets, sine, write_picture_only, write_sound
 
 from multitalk.errors import DeliveryFailed, DiskUnusable, MediaUndecodable
-from multitalk.media import encode, video
+from multitalk.media import video, video_encoder
 from multitalk.media.audio import read_sound
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import SoundFacts, VideoWriter, probe, read_frames
@@ -89,7 +89,7 @@ def test_what_is_written_can_be_probed(tmp_path):
 
 
 @pytest.mark.parametrize("fragmented", [False, True])
-@pytest.mark.parametrize("quality", encode.ENCODINGS)
+@pytest.mark.parametrize("quality", video_encoder.ENCODINGS)
 def test_a_file_of_any_quality_lasts_as_long(tmp_path, quality, fragmented):
     track = track_of(tmp_path, 60)
     path = write(tmp_path / "a.mp4", gradient(60), track, quality=quality, fragmented=fragmented)
@@ -292,9 +292,9 @@ def test_sound_that_goes_bad_stops_the_writer(tmp_path):
 
 def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
     go = threading.Event()
-    convert = encode._yuv
+    convert = video_encoder._yuv
     monkeypatch.setattr(
-        encode, "_yuv", lambda *given: (go.wait(PATIENCE_SECONDS), convert(*given))[1]
+        video_encoder, "_yuv", lambda *given: (go.wait(PATIENCE_SECONDS), convert(*given))[1]
     )
     writer = VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None)
     with writer:
@@ -313,8 +313,10 @@ def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
 
 
 def test_aborting_does_not_encode_what_waits(tmp_path, monkeypatch):
-    converted, convert = [], encode._yuv
-    monkeypatch.setattr(encode, "_yuv", lambda *given: (converted.append(1), convert(*given))[1])
+    converted, convert = [], video_encoder._yuv
+    monkeypatch.setattr(
+        video_encoder, "_yuv", lambda *given: (converted.append(1), convert(*given))[1]
+    )
     with VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None) as writer:
         writer.append(np.broadcast_to(gradient(1), (20_000, SIDE, SIDE, 3)))
         writer.abort()

@@ -9,7 +9,7 @@ import pytest
 from hub_schemas import HUB, TESTS
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
-from multitalk.registry import load_engine
+from multitalk.engines.registry import load_engine
 from multitalk.settings import Settings
 from multitalk.weights.sets import load_manifest
 from run_jobs import deliver_job

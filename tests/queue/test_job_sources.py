@@ -26,8 +26,8 @@ from multitalk.serving.queue import (
     open_queue,
 )
 from multitalk.serving.runpod.platform import Addresses, Platform
-from multitalk.serving.runpod.source import open_source
-from multitalk.serving.worker.source import JobSource
+from multitalk.serving.runpod.runpod_source import open_source
+from multitalk.serving.worker.job_source import JobSource
 from patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio

@@ -26,8 +26,8 @@ from multitalk.job import self_test
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.media import DirectoryMedia
+from multitalk.serving.worker.job_source import FULL_SECONDS, SourceTraits
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits, WorkerLoop
-from multitalk.serving.worker.source import FULL_SECONDS, SourceTraits
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from toy_set import CONFIG, LORA, NETWORK, SIZES, TEXT, VAE, content_of
 
-from multitalk import registry
 from multitalk.cli.serve import serve
+from multitalk.engines import registry
 from multitalk.errors import InvalidRequest
 from multitalk.settings import Settings
 from multitalk.weights.lockfile import LockedFile, Lockfile, write_lockfile

@@ -233,7 +233,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
 
 def _resolved_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
     """The engine of a name, checked if workers of this server load it."""
-    from multitalk.registry import check_loadable, checked_name, resolve_engine
+    from multitalk.engines.registry import check_loadable, checked_name, resolve_engine
 
     chosen, weights = resolve_engine(checked_name(name), settings)
     if is_loaded:  # else each worker would end at its start, again and again
@@ -367,7 +367,7 @@ def work(
     multitalk work --queue nats://queue:4222 --engine diffusion
     """
     with answering():
-        from multitalk.registry import checked_name
+        from multitalk.engines.registry import checked_name
         from multitalk.serving.logs import start_log
         from multitalk.serving.worker.process import work as run
         from multitalk.settings import Settings

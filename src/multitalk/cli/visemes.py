@@ -365,7 +365,7 @@ def _track_of(audio: Path, *, named: str, fps: float) -> "VisemeTrack":
     import tempfile
 
     from multitalk.errors import InvalidRequest
-    from multitalk.job.voices import voice_notices
+    from multitalk.job.voice_checks import voice_notices
     from multitalk.media.audio import load_recording
     from multitalk.messages import sentence
     from multitalk.settings import Settings

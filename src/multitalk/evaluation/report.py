@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multitalk.evaluation.figures import LIVELINESS_FIGURES, Better, Figure
 from multitalk.evaluation.lipsync import AudioVisualOffset, Closures, Curve, LipSync
 from multitalk.evaluation.liveliness import Liveliness
+from multitalk.evaluation.measurements import LIVELINESS_FIGURES, Better, Figure
 from multitalk.evaluation.stability import Background, Identity
 from multitalk.timebase import FPS
 

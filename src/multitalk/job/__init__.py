@@ -3,22 +3,22 @@
     request -> sources fetched or synthesized -> picture and voices loaded -> rendered chunk by
             chunk, encoded as it comes -> delivered
 
-stages      from a request to a video
-sinks       where the video goes
-talk        the finished talk
-progress    clock, progress, cancellation, crashes and directory of a job
-workdir     that directory
-voices      checks and notices of voices
-self_test   what must work before the first job
+stages         from a request to a video
+sinks          where the video goes
+finished_talk  a finished talk
+progress       clock, progress, cancellation, crashes and directory of a job
+workdir        that directory
+voice_checks   checks and notices of voices
+self_test      what must work before the first job
 """
 
 from contextlib import closing
 
 from multitalk.engines.base import NO_REUSE, Reuse
+from multitalk.job.finished_talk import Talk
 from multitalk.job.progress import JobContext, Progress, job_context, translate_crashes
 from multitalk.job.sinks import DeliverySink, FileSink, VideoSink
 from multitalk.job.stages import TalkStages
-from multitalk.job.talk import Talk
 from multitalk.job.workdir import sweep
 from multitalk.schema import TalkRequest
 

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.deliver import check_set_up, deliver
+from multitalk.job.finished_talk import Talk
 from multitalk.job.progress import JobProgress
-from multitalk.job.talk import Talk
 from multitalk.media.fragments import Fragment
 from multitalk.messages import Locale
 from multitalk.schema import Delivery

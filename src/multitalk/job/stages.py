@@ -20,9 +20,9 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.sniff import VIDEO_SUFFIXES
 from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.job.finished_talk import Phonemes, Talk
 from multitalk.job.progress import JobContext
-from multitalk.job.talk import Phonemes, Talk
-from multitalk.job.voices import check_talk_seconds, voice_notices
+from multitalk.job.voice_checks import check_talk_seconds, voice_notices
 from multitalk.media.audio import (
     Arrangement,
     arrange_speakers,

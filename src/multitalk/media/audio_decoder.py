@@ -30,7 +30,7 @@ from multitalk.media.audio_conversion import (
     planar,
 )
 from multitalk.media.container import MAX_FRAME_VALUES, open_media, packets_of
-from multitalk.media.guards import Watch, unwatched
+from multitalk.media.decoding_errors import Watch, unwatched
 
 BLOCK_SECONDS = 0.5  # decoded frames are joined to about this much before they are resampled
 MAX_BLOCK_VALUES = 4_000_000  # samples of all channels; there may be hundreds of them

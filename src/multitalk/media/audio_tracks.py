@@ -25,7 +25,7 @@ from multitalk.array_types import SoundBlock
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio_decoder import TimeLine, sound_frames, sound_stream
 from multitalk.media.container import open_media, packets_of
-from multitalk.media.guards import Watch, unwatched
+from multitalk.media.decoding_errors import Watch, unwatched
 from multitalk.media.loudness import RECORDED_PEAK
 
 LISTENED_SECONDS = 600.0  # a track without a sound for so long counts as silent

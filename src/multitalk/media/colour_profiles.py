@@ -35,7 +35,7 @@ from multitalk.media.colour_spaces import (
     space_of,
     srgb_curve,
 )
-from multitalk.media.guards import DAMAGE
+from multitalk.media.decoding_errors import DAMAGE
 
 ADOBE_PRIMARIES = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 ADOBE_GAMMA = 563 / 256

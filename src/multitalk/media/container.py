@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.guards import Watch, translate_decoder_errors, unwatched
+from multitalk.media.decoding_errors import Watch, translate_decoder_errors, unwatched
 
 OPEN_SECONDS = 30.0  # to find the streams of a file
 READ_SECONDS = 30.0  # to find the next packet in it

@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 from multitalk.array_types import Portrait
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.container import UNDECLARED, open_media, packets_of
+from multitalk.media.decoding_errors import Watch, translate_decoder_errors, unwatched
 from multitalk.media.frame_colours import srgb_frame
-from multitalk.media.guards import Watch, translate_decoder_errors, unwatched
 from multitalk.media.jpeg import has_too_many_scans
 from multitalk.media.video import picture_stream
 from multitalk.timebase import FPS

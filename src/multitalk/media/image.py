@@ -13,7 +13,7 @@ from multitalk.array_types import Portrait
 from multitalk.boxes import Box
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.colour_profiles import read_tags
-from multitalk.media.guards import DAMAGE, Watch, translate_decoder_errors, unwatched
+from multitalk.media.decoding_errors import DAMAGE, Watch, translate_decoder_errors, unwatched
 from multitalk.media.jpeg import MAX_SCANS, has_too_many_scans, reduce_jpeg
 from multitalk.media.srgb import opaque_srgb
 from multitalk.messages import Notice

@@ -10,7 +10,7 @@ import numpy as np
 from multitalk.array_types import SoundBlock
 from multitalk.media.audio import SoundSource, find_sound
 from multitalk.media.audio_decoder import sound_blocks
-from multitalk.media.guards import Watch, unwatched
+from multitalk.media.decoding_errors import Watch, unwatched
 from multitalk.media.loudness import limited
 from multitalk.timebase import FPS
 from multitalk.timebase import SAMPLE_RATE as SPEECH_RATE

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageCms
 from multitalk.array_types import Portrait
 from multitalk.media.colour_profiles import ColourTags, hdr_space, plain_space
 from multitalk.media.colour_spaces import BLOCK_PIXELS, ColourSpace, ToSrgb
-from multitalk.media.guards import DAMAGE, Watch
+from multitalk.media.decoding_errors import DAMAGE, Watch
 from multitalk.messages import Notice
 
 BACKGROUND = 128  # middle grey, behind transparency

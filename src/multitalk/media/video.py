@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from multitalk.errors import MediaUndecodable
 from multitalk.media.container import open_media
-from multitalk.media.encode import encode_talk
 from multitalk.media.fragments import Fragment
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.soundtrack import Soundtrack
+from multitalk.media.video_encoder import encode_talk
 from multitalk.schema import Quality
 from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload

@@ -18,13 +18,13 @@ from urllib.parse import quote
 
 from multitalk.disk import translate_local_disk_errors
 from multitalk.engines.base import NO_REUSE, Reuse
+from multitalk.engines.registry import load_engine
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import FileSink, Progress, Talk, job_context, run
 from multitalk.messages import Locale
 from multitalk.paths import as_meant, at_home
 from multitalk.provenance import load_credential
-from multitalk.registry import load_engine
 from multitalk.schema import (
     AudioType,
     Box,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
-from multitalk.media.guards import Watch, unwatched
+from multitalk.media.decoding_errors import Watch, unwatched
 from multitalk.media.loudness import LoudnessMeter
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText

@@ -22,8 +22,8 @@ from multitalk.engines.base import (
     unwatched,
 )
 from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.registry import load_engine
 from multitalk.errors import MultiTalkError
-from multitalk.registry import load_engine
 from multitalk.settings import Settings
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)

@@ -26,6 +26,7 @@ from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.speakers import detect_and_turn, place_speakers
+from multitalk.engines.registry import load_engine, resolve_engine
 from multitalk.errors import (
     EngineBroken,
     EngineFailed,
@@ -35,7 +36,6 @@ from multitalk.errors import (
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
-from multitalk.registry import load_engine, resolve_engine
 from multitalk.settings import Settings
 from multitalk.weights.locate import CheckpointMismatch
 

@@ -16,8 +16,8 @@ from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.diffusion.engine import DiffusionEngine
+from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest, MediaUndecodable
-from multitalk.registry import load_engine
 from multitalk.settings import Settings
 from run_jobs import render_to
 

@@ -39,8 +39,8 @@ from multitalk.engines.diffusion.vae import (
     VaeCodec,
     use_channels_last,
 )
+from multitalk.engines.registry import load_engine
 from multitalk.errors import EngineUnavailable
-from multitalk.registry import load_engine
 from multitalk.settings import Settings
 from multitalk.weights.locate import find_components
 from multitalk.weights.tensor_headers import tensors_of

@@ -38,8 +38,8 @@ from multitalk.cli import main
 from multitalk.engines.diffusion.control_channel import ControlChannel
 from multitalk.engines.diffusion.launch import Launch
 from multitalk.engines.diffusion.parallel import check_heads
+from multitalk.engines.registry import load_engine
 from multitalk.errors import EngineBroken, EngineUnavailable
-from multitalk.registry import load_engine
 from multitalk.settings import Settings
 
 HERE = Path(__file__).parent

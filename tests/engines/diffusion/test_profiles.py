@@ -30,8 +30,8 @@ from multitalk.engines.diffusion.profiles import (
     available_profiles,
     choose_profile,
 )
+from multitalk.engines.registry import load_engine
 from multitalk.errors import EngineUnavailable, InvalidRequest
-from multitalk.registry import load_engine
 from multitalk.schema import ProfileName
 from multitalk.settings import LoraFile, Settings
 from multitalk.weights.locate import find_components

@@ -20,8 +20,8 @@ from multitalk.engines.base import (
     unwatched,
 )
 from multitalk.engines.diffusion.saved_windows import SavedWindows
+from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest
-from multitalk.registry import load_engine
 from multitalk.settings import Settings
 
 NUM_FRAMES = 23  # windows of 9 frames, 4 of which are new in later ones: 9, 13, 17, 21, 23

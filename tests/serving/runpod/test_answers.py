@@ -10,7 +10,7 @@ from job_inputs import job_input
 from stub_worker import SECRET, StubEngine
 
 from multitalk.schema.json_document import to_json
-from multitalk.serving.runpod.local_job import LocalHandler
+from multitalk.serving.runpod.sdk_local_modes import LocalHandler
 from multitalk.serving.worker.loop import EngineThread
 from multitalk.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from multitalk.errors import NotFound
 from multitalk.inputs.source import Url, parse_source
-from multitalk.job.voices import check_talk_seconds
+from multitalk.job.voice_checks import check_talk_seconds
 from multitalk.messages import Notice, sentence
 from multitalk.schema import JobStatus, SpokenText, TalkRequest, parse_request
 from multitalk.schema.request import has_service_voice, is_service_voice

@@ -1,10 +1,10 @@
 """RunPod as a source of jobs for `serving.worker`.
 
-process     main: settings, engine, then jobs until the platform says stop
-sdk         the parts of RunPod's SDK that are used: fitness checks, heartbeat, log, local modes
-platform    RunPod's HTTP interface for workers
-source      its jobs as a `JobSource`
-local_job   the SDK's local modes: one job without RunPod, by `python handler.py`
+process          main: settings, engine, then jobs until the platform says stop
+sdk              the parts of RunPod's SDK that are used: fitness checks, heartbeat, log
+sdk_local_modes  the SDK's local modes: one job without RunPod, by `python handler.py`
+platform         RunPod's HTTP interface for workers
+runpod_source    its jobs as a `JobSource`
 
 docs/runpod.md lists what the SDK would do, what this worker does instead, and the test of it.
 """

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import sys
 
+from multitalk.engines.registry import load_engine
 from multitalk.errors import MultiTalkError
 from multitalk.job import sweep
 from multitalk.provenance import load_credential
-from multitalk.registry import load_engine
-from multitalk.serving.runpod import local_job, sdk
+from multitalk.serving.runpod import sdk, sdk_local_modes
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits
 from multitalk.serving.worker.process import serve as serve_source
 from multitalk.settings import SettingError, Settings
@@ -17,7 +17,7 @@ from multitalk.settings import SettingError, Settings
 def main() -> None:
     """Read the settings, load the engine, then serve until the platform says stop.
 
-    Where RunPod is not, one job is done instead: see `local_job`.
+    Where RunPod is not, one job is done instead: see `sdk_local_modes`.
     """
     sdk.quiet_log()
     try:
@@ -26,8 +26,8 @@ def main() -> None:
         sdk.end_unfit("settings", error)
     is_local = sdk.is_local()
     if is_local:
-        local_job.check_job()
-        settings = local_job.with_own_files(settings)
+        sdk_local_modes.check_job()
+        settings = sdk_local_modes.with_own_files(settings)
     # In place of the SDK's, which is there since it was imported
     form = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=settings.log_level, format=form, force=True)
@@ -41,9 +41,9 @@ def main() -> None:
     except MultiTalkError as error:
         sdk.end_unfit("engine_loads", error)
     if is_local:
-        local_job.run(local_job.LocalHandler(engine, settings).handle)
+        sdk_local_modes.run(sdk_local_modes.LocalHandler(engine, settings).handle)
     elif sdk.is_server():
-        sdk.run_local(local_job.LocalHandler(engine, settings).handle)
+        sdk.run_local(sdk_local_modes.LocalHandler(engine, settings).handle)
     else:
         sys.exit(serve(engine, settings, WorkerLimits()))
 

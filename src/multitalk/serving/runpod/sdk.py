@@ -22,9 +22,9 @@ from runpod.serverless.modules.worker_state import WORKER_ID, JobsProgress, Ping
 from multitalk.confinement.kernel import parent_death_signal
 from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.serving.runpod.platform import Addresses, Platform
-from multitalk.serving.runpod.source import TRAITS, RunPodSource, open_source
+from multitalk.serving.runpod.runpod_source import TRAITS, RunPodSource, open_source
+from multitalk.serving.worker.job_source import SourceTraits
 from multitalk.serving.worker.loop import EngineThread
-from multitalk.serving.worker.source import SourceTraits
 from multitalk.settings import Settings
 
 ON_RUNPOD = "RUNPOD_WEBHOOK_GET_JOB"  # where it is set, jobs come from the platform

@@ -7,5 +7,5 @@ run_job     one job, in the engine's thread, and its end
 sinks       where its video goes: the source's media store, or its stream
 source      what a source of jobs is, and the client of one for threads
 
-A `JobQueue` is a source; RunPod's is `serving.runpod.source`.
+A `JobQueue` is a source; RunPod's is `serving.runpod.runpod_source`.
 """

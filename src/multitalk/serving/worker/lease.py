@@ -12,7 +12,7 @@ from multitalk.errors import QueueUnavailable
 from multitalk.job import Progress
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import Lease, Stop
-from multitalk.serving.worker.source import JobSource, SourceTraits
+from multitalk.serving.worker.job_source import JobSource, SourceTraits
 
 TICK_SECONDS = 0.25
 

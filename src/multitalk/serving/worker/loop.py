@@ -23,9 +23,9 @@ from multitalk.job.self_test import check_work_directory
 from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import Lease, Outcome, WorkerRecord
+from multitalk.serving.worker.job_source import FULL_SECONDS, JobSource, SourceClient, SourceTraits
 from multitalk.serving.worker.lease import LeaseKeeper
 from multitalk.serving.worker.run_job import JobEnd, run_job
-from multitalk.serving.worker.source import FULL_SECONDS, JobSource, SourceClient, SourceTraits
 from multitalk.settings import Settings
 
 # How long the engine may take to notice that it must stop: a step of the largest model, its

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from multitalk.engines.base import Engine
+from multitalk.engines.registry import load_engine
 from multitalk.job import sweep
 from multitalk.job.self_test import check_engine, check_weights, check_work_directory
 from multitalk.provenance import load_credential
-from multitalk.registry import load_engine
 from multitalk.serving.queue import QueueConfig, open_queue
+from multitalk.serving.worker.job_source import JobSource, SourceTraits
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits, WorkerLoop
-from multitalk.serving.worker.source import JobSource, SourceTraits
 from multitalk.settings import EngineChoice, Settings
 
 STOPS = (signal.SIGTERM, signal.SIGINT)

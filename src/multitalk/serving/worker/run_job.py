@@ -20,8 +20,8 @@ from multitalk.job import DeliverySink, JobContext, Progress, VideoSink, job_con
 from multitalk.schema import Delivery, JobStatus, TalkRequest, parse_request, parse_s3_config
 from multitalk.serving.queue import Lease, Outcome
 from multitalk.serving.queue.records import WINDOWS_SUFFIX
+from multitalk.serving.worker.job_source import SourceClient
 from multitalk.serving.worker.sinks import MediaStoreSink, StreamSink
-from multitalk.serving.worker.source import SourceClient
 from multitalk.settings import Settings
 
 logger = logging.getLogger(__name__)

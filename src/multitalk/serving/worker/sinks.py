@@ -10,7 +10,7 @@ from multitalk.errors import DeliveryFailed
 from multitalk.job import Talk, VideoSink
 from multitalk.job.progress import JobProgress
 from multitalk.media.thumbnail import write_video_thumbnail
-from multitalk.serving.worker.source import SourceClient
+from multitalk.serving.worker.job_source import SourceClient
 from multitalk.speech.captions import write_captions
 
 

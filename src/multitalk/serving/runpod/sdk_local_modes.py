@@ -19,7 +19,7 @@ from multitalk.schema import read_json
 from multitalk.schema.json_document import to_json
 from multitalk.serving.queue import Outcome
 from multitalk.serving.runpod import sdk
-from multitalk.serving.runpod.source import lease_of, reply_of
+from multitalk.serving.runpod.runpod_source import lease_of, reply_of
 from multitalk.serving.worker.loop import STUCK_SECONDS, EngineThread
 from multitalk.serving.worker.run_job import run_job
 from multitalk.settings import Settings

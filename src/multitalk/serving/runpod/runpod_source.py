@@ -17,7 +17,7 @@ from multitalk.schema import wanted_locale
 from multitalk.schema.json_document import to_json
 from multitalk.serving.queue import Job, Lease, Outcome, Policy, Stop, Submission, WorkerRecord
 from multitalk.serving.runpod.platform import Platform, Refused, TooManyRequests
-from multitalk.serving.worker.source import JobSource, SourceTraits
+from multitalk.serving.worker.job_source import JobSource, SourceTraits
 
 HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
 EMPTY_DELAY_SECONDS = 0.5  # after an empty answer that was not held

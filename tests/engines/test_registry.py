@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from multitalk import registry
+from multitalk.engines import registry
+from multitalk.engines.registry import LOADERS, load_engine, resolve_engine
 from multitalk.errors import EngineUnavailable
 from multitalk.messages import LOCALES, SENTENCES
-from multitalk.registry import LOADERS, load_engine, resolve_engine
 from multitalk.settings import EngineName, Settings
 
 

@@ -17,7 +17,7 @@ from platform_job import output_of
 from worker_process import HANDLER, ROOT, run_to_end, running_worker
 
 from multitalk.media.video import probe
-from multitalk.serving.runpod.local_job import VideoSaver, check_job
+from multitalk.serving.runpod.sdk_local_modes import VideoSaver, check_job
 from patience import PATIENCE_SECONDS
 
 
