@@ -1,0 +1,202 @@
+"""One client of a live session: its messages to the session, the session's frames to it."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from multitalk.errors import InternalError, InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.messages import Locale
+from multitalk.schema import ErrorReply
+from multitalk.schema.validation import brief
+from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.routes.voices import parse_speech_body, speak_pcm
+from multitalk.serving.live.messages import Kind, is_key_frame, without_video
+from multitalk.serving.live.session_pool import LiveSession, refusal
+from multitalk.timebase import FPS
+
+# Frames that a client may be behind: from here on it gets no pictures but all sound, until it has
+# caught up; and from there on it is given up.
+MAX_WAITING, CAUGHT_UP, GIVEN_UP = 25, 3, 250
+
+
+class ClientLink(Protocol):
+    """A client's connection: text is JSON, bytes are sound that comes and frames that go."""
+
+    async def receive(self) -> str | bytes:
+        """The next message; raises what ends the conversation when the client has left."""
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message; may wait for a slow client."""
+        ...
+
+
+class LiveConversation:
+    """Passes a client's messages to the session, and the session's frames to the client.
+
+    Args:
+        link: To the client.
+        server: It speaks texts, and its end ends the conversation.
+        session: Ready.
+        rate: Of the sound that comes, samples per second.
+        caller: Whose requests are counted together.
+        locale: Of errors.
+    """
+
+    def __init__(
+        self,
+        link: ClientLink,
+        server: Server,
+        session: LiveSession,
+        *,
+        rate: int,
+        caller: str,
+        locale: Locale,
+    ) -> None:
+        self._link = link
+        self._server = server
+        self._session = session
+        self._rate = rate
+        self._caller = caller
+        self._locale = locale
+        self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self._speaking: asyncio.Task[None] | None = None
+        self._awaits_key_frame = False
+
+    async def run(self) -> None:
+        """Until the client leaves, the process ends or the server does.
+
+        Raises:
+            InternalError: The process has ended.
+            LimitExceeded: The client reads nothing any more.
+        """
+        ready = {"type": "ready", "fps": FPS, **self._session.ready}
+        self._outgoing.put_nowait(json.dumps(ready))
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._from_client(),
+                self._from_session(),
+                self._to_client(),
+                self._server.shutdown.requested.wait(),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*tasks, *([self._speaking] if self._speaking else [])):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _from_client(self) -> None:
+        while True:
+            message = await self._link.receive()
+            try:
+                if isinstance(message, bytes):
+                    await self._push(message)
+                else:
+                    await self._handle(parsed_message(message))
+            except MultiTalkError as error:
+                if isinstance(error, InternalError):  # the session has ended
+                    raise
+                self._outgoing.put_nowait(error_message(error, self._locale))
+
+    async def _push(self, pcm: bytes) -> None:
+        if len(pcm) % 2:
+            raise InvalidRequest("avatar_pcm", field="audio", kind="an odd number of bytes")
+        await self._session.push_audio(pcm, self._rate)
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        match message.get("type"):
+            case "flush":
+                await self._session.flush()
+            case "interrupt":
+                self._stop_speaking()
+                await self._session.interrupt()
+            case "key_frame":
+                await self._session.ask_for_key_frame()
+            case "say":
+                text = {name: value for name, value in message.items() if name != "type"}
+                text.setdefault("input", text.pop("text", None))
+                body = parse_speech_body(
+                    {**text, "response_format": "pcm"}, settings=self._server.settings
+                )
+                self._server.limits.admit(self._caller, "speech")
+                self._stop_speaking()
+                self._speaking = asyncio.create_task(self._say(body))
+            case other:
+                raise InvalidRequest("live_message_unknown", field="type", value=brief(other))
+
+    async def _say(self, body: Any) -> None:
+        """Speak a text; what goes wrong is an `error` message."""
+        try:
+            with ExitStack() as stack:
+                pcm, rate = await speak_pcm(self._server, self._caller, body, stack)
+            await self._session.push_audio(pcm, rate)
+            await self._session.flush()
+        except MultiTalkError as error:
+            self._outgoing.put_nowait(error_message(error, self._locale))
+
+    def _stop_speaking(self) -> None:
+        if self._speaking is not None:
+            self._speaking.cancel()
+            self._speaking = None
+
+    async def _from_session(self) -> None:
+        while True:
+            message = await self._session.receive()
+            if message.kind is Kind.FRAME:
+                await self._pass_on(message.content)
+            elif message.kind is Kind.STATS:
+                waiting = self._outgoing.qsize()
+                stats = {"type": "stats", **message.json(), "waiting": waiting}
+                self._outgoing.put_nowait(json.dumps(stats))
+            elif message.kind is Kind.REFUSED:
+                self._outgoing.put_nowait(error_message(refusal(message), self._locale))
+
+    async def _pass_on(self, frame: bytes) -> None:
+        """Queue a frame; for a client that is behind, pictures are left out up to a key frame.
+
+        Raises:
+            LimitExceeded: The client reads nothing any more.
+        """
+        waiting = self._outgoing.qsize()
+        if waiting > GIVEN_UP:
+            raise LimitExceeded("live_client_too_slow", seconds=GIVEN_UP / FPS)
+        if self._awaits_key_frame:
+            if is_key_frame(frame) and waiting <= CAUGHT_UP:
+                self._awaits_key_frame = False
+            elif waiting <= CAUGHT_UP:
+                await self._session.ask_for_key_frame()
+        elif waiting > MAX_WAITING:
+            self._awaits_key_frame = True
+        self._outgoing.put_nowait(without_video(frame) if self._awaits_key_frame else frame)
+
+    async def _to_client(self) -> None:
+        """Send in order."""
+        while True:
+            await self._link.send(await self._outgoing.get())
+
+
+def parsed_message(text: str) -> Mapping[str, Any]:
+    """A client's message.
+
+    Raises:
+        InvalidRequest: It is no JSON object.
+    """
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("json_broken", reason=str(error)[:100]) from error
+    if not isinstance(given, dict):
+        raise InvalidRequest("body_not_an_object", value=brief(given))
+    return given
+
+
+def error_message(error: MultiTalkError, locale: Locale) -> str:
+    """An error as the client gets it."""
+    return json.dumps({"type": "error", **ErrorReply.of(error, locale).reply()}, ensure_ascii=False)
