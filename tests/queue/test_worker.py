@@ -195,15 +195,15 @@ class WindowedEngine(StubEngine):
         self.begun_with: list[bytes] = []
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
-        reuse = options.reuse
-        assert bool(reuse.earlier) == bool(reuse.windows)
-        if reuse.earlier:
-            self.begun_with.append(reuse.earlier.read_bytes())
-        assert reuse.picture
-        assert reuse.voices
+        files = options.window_files
+        assert bool(files.earlier) == bool(options.kept_windows)
+        if files.earlier:
+            self.begun_with.append(files.earlier.read_bytes())
+        assert scene.picture_digest
+        assert scene.voices_digest
         for chunk in super().render(scene, options, watch):
             is_last = chunk.first + len(chunk.frames) == scene.num_frames
-            reuse.save_to.write_bytes(f"windows of {scene.prompt}".encode())
+            files.save_to.write_bytes(f"windows of {scene.prompt}".encode())
             yield replace(chunk, is_saved=not is_last)
 
 

@@ -20,7 +20,7 @@ from multitalk.paths import as_meant
 from multitalk.settings import ENGINE_CHOICES
 
 if TYPE_CHECKING:
-    from multitalk.engines.base import Reuse
+    from multitalk.engines.base import WindowFiles
     from multitalk.job import Talk
     from multitalk.schema import TalkRequest
     from multitalk.settings import Settings
@@ -331,18 +331,20 @@ def _render(
     for file in timing_files.values():
         make_place(file, field=shown("--phonemes", file))
     earlier, saved = (path and as_meant(path) for path in windows)
-    reuse = _reuse(earlier, saved, settings)
+    files = _window_files(earlier, saved, settings)
     with ExitStack() as stack:
         video = output
         if to_stdout:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
             video = Path(directory, "talk.mp4")
         with Studio(request.engine, settings=settings) as studio, progress_bar() as on_progress:
-            if reuse.save_to is not None:
-                stack.callback(reuse.save_to.unlink, missing_ok=True)
-            talk = studio.render_request(request, video, on_progress=on_progress, reuse=reuse)
-            if saved is not None and talk.window_ends and reuse.save_to is not None:
-                reuse.save_to.replace(saved)
+            if files.save_to is not None:
+                stack.callback(files.save_to.unlink, missing_ok=True)
+            talk = studio.render_request(
+                request, video, on_progress=on_progress, window_files=files
+            )
+            if saved is not None and talk.window_ends and files.save_to is not None:
+                files.save_to.replace(saved)
         if to_stdout:
             write_to_stdout(video)
     for name, file in timing_files.items():
@@ -357,16 +359,16 @@ def _render(
         typer.echo(_summary(talk, output), err=to_stdout)
 
 
-def _reuse(earlier: Path | None, saved: Path | None, settings: "Settings") -> "Reuse":
+def _window_files(earlier: Path | None, saved: Path | None, settings: "Settings") -> "WindowFiles":
     """The files of windows: those of an earlier talk, and an unfinished one to save to."""
-    from multitalk.engines.base import Reuse
+    from multitalk.engines.base import WindowFiles
     from multitalk.serving.local import make_place
 
     if saved is None:
-        return Reuse(earlier=earlier)
+        return WindowFiles(earlier=earlier)
     make_place(saved, field=shown("--save-windows", saved))
     unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
-    return Reuse(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
+    return WindowFiles(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
 
 
 def _summary(talk: "Talk", output: Path) -> str:

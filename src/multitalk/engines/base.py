@@ -53,6 +53,8 @@ class Scene:
         prompt: What the video shows.
         num_frames: Length of the talk, T = ceil(S / 640), at 25 fps.
         footage: The video source, only for an engine that `takes_footage`.
+        picture_digest: Of the portrait's file, where windows are saved or reused.
+        voices_digest: Of the voices, likewise. A talk continues an earlier one of the same digests.
     """
 
     portrait: Portrait
@@ -60,30 +62,26 @@ class Scene:
     prompt: str
     num_frames: int
     footage: Footage | None = None
+    picture_digest: str = ""
+    voices_digest: str = ""
 
 
 @dataclass(frozen=True)
-class Reuse:
-    """Saved windows of talks, only for a generative engine.
+class WindowFiles:
+    """Files of saved windows, for a generative engine; made by the job's entry point.
 
     Attributes:
         save_to: A new file for this talk's windows; None to save none.
         max_bytes: Limit of that file.
-        earlier: The file of an earlier talk that this one continues; None without.
-        windows: Number of its windows to reuse.
-        picture: Digest of the portrait's file; the earlier talk must have the same.
-        voices: Digest of the voices; the earlier talk must have the same.
+        earlier: The file of an earlier talk; None if there is none to continue.
     """
 
     save_to: Path | None = None
     max_bytes: int = 0
     earlier: Path | None = None
-    windows: int = 0
-    picture: str = ""
-    voices: str = ""
 
 
-NO_REUSE = Reuse()
+NO_WINDOW_FILES = WindowFiles()
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,8 @@ class RenderOptions:
     """How to render. An engine ignores options of other kinds of engine.
 
     `motion` scales people's movement, 0..1.5; 1 as filmed speakers. None is the profile's value
-    (steps, scales, shift, negative prompt) or the engine's default (resolution).
+    (steps, scales, shift, negative prompt) or the engine's default (resolution). `kept_windows`
+    counts the windows of `window_files.earlier` that the talk begins with; 0 for a new talk.
     """
 
     seed: int
@@ -105,7 +104,8 @@ class RenderOptions:
     negative_prompt: str | None = None
     profile: str | None = None
     color_correction: float = 0.0
-    reuse: Reuse = NO_REUSE
+    kept_windows: int = 0
+    window_files: WindowFiles = NO_WINDOW_FILES
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class FrameChunk:
         frames: RGB uint8 [T, H, W, 3]; H and W are even and constant over the talk.
         first: Index of `frames[0]` in the talk; chunks are in order and without gaps.
         notices: New notices for the caller.
-        is_saved: Whether its window and all earlier ones are in the file of `Reuse.save_to`.
+        is_saved: Whether its window and all earlier ones are in the file of `WindowFiles.save_to`.
     """
 
     frames: NDArray[np.uint8]

@@ -14,7 +14,7 @@ self_test      what must work before the first job
 
 from contextlib import closing
 
-from multitalk.engines.base import NO_REUSE, Reuse
+from multitalk.engines.base import NO_WINDOW_FILES, WindowFiles
 from multitalk.job.finished_talk import Talk
 from multitalk.job.progress import JobContext, Progress, job_context, translate_crashes
 from multitalk.job.sinks import DeliverySink, FileSink, VideoSink
@@ -37,7 +37,11 @@ __all__ = [
 
 
 def run(
-    request: TalkRequest, context: JobContext, sink: VideoSink, *, reuse: Reuse = NO_REUSE
+    request: TalkRequest,
+    context: JobContext,
+    sink: VideoSink,
+    *,
+    window_files: WindowFiles = NO_WINDOW_FILES,
 ) -> Talk:
     """Render a request and deliver the video; errors are those of `job_context`.
 
@@ -45,11 +49,11 @@ def run(
         request: What to render.
         context: Of this job only.
         sink: Where the video goes.
-        reuse: Where this talk's windows are saved, and an earlier talk's are that the request
-            names; by itself it has no effect.
+        window_files: Where this talk's windows are saved, and where those of the earlier talk are
+            that the request continues.
     """
     sink.check()  # before the work, not after it
     with closing(sink):
-        stages = TalkStages(request, context, reuse=reuse)
+        stages = TalkStages(request, context, window_files=window_files)
         talk = stages.run(sink.path(context.directory), sink.on_fragment)
         return sink.deliver(talk, context.progress)

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.engines.base import (
+    NO_WINDOW_FILES,
     FrameChunk,
     RenderOptions,
-    Reuse,
     Scene,
     Speaker,
+    WindowFiles,
 )
 from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
@@ -81,17 +82,19 @@ class TalkStages:
     Args:
         request: What to render.
         context: Of the job.
-        reuse: As for `multitalk.job.run`.
+        window_files: As for `multitalk.job.run`.
     """
 
-    def __init__(self, request: TalkRequest, context: JobContext, *, reuse: Reuse) -> None:
+    def __init__(
+        self, request: TalkRequest, context: JobContext, *, window_files: WindowFiles
+    ) -> None:
         self._request = request
         self._engine = context.engine
         self._settings = context.settings
         self._directory = context.directory
         self._progress = context.progress
         self._fetch_upload = context.fetch_upload
-        self._reuse = reuse
+        self._window_files = window_files
         self._watermark: Payload | None = None
         if context.settings.watermark:
             # The same seed makes the same file.
@@ -115,7 +118,6 @@ class TalkStages:
         image, recordings = self._collect()
         voices, spoken = self._speak(recordings)
         loaded = self._load(image, voices)
-        options = self._with_digests(options, loaded)
         with self._progress.stage("render", loaded.num_frames):
             height, width = self._render(loaded, options, video, on_fragment)
             if credential is not None and video is not None:
@@ -167,19 +169,13 @@ class TalkStages:
             negative_prompt=request.negative_prompt,
             profile=request.profile,
             color_correction=request.color_correction,
-            reuse=replace(self._reuse, windows=kept, earlier=self._reuse.earlier if kept else None),
+            kept_windows=kept,
+            window_files=self._window_files,
         )
         self._engine.check(options)
-        if kept and options.reuse.earlier is None:
+        if kept and self._window_files.earlier is None:
             raise InvalidRequest("earlier_talks_not_kept", field="continue_from")
         return options
-
-    def _with_digests(self, options: RenderOptions, loaded: Loaded) -> RenderOptions:
-        """The options with digests of the picture and the voices, where windows are reused."""
-        if options.reuse.save_to is None and options.reuse.earlier is None:
-            return options
-        picture, voices = _file_digest(loaded.image), _voices_digest(loaded.arrangement)
-        return replace(options, reuse=replace(options.reuse, picture=picture, voices=voices))
 
     def _collect(self) -> tuple[Path, dict[str, Path]]:
         """Fetch the picture, or the video in its place, and the recordings into the job's files."""
@@ -311,6 +307,7 @@ class TalkStages:
             return Picture.whole(footage.at(0)), footage
 
     def _scene(self, loaded: Loaded) -> Scene:
+        has_windows = self._window_files != NO_WINDOW_FILES
         num_samples = min(loaded.arrangement.num_samples, loaded.num_frames * SAMPLES_PER_FRAME)
         boxes = {name: loaded.picture.from_file(box) for name, box in self._request.boxes.items()}
         return Scene(
@@ -322,6 +319,8 @@ class TalkStages:
             prompt=self._request.prompt,
             num_frames=loaded.num_frames,
             footage=loaded.footage,
+            picture_digest=_file_digest(loaded.image) if has_windows else "",
+            voices_digest=_voices_digest(loaded.arrangement) if has_windows else "",
         )
 
     def _render(

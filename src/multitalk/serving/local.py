@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from multitalk.disk import translate_local_disk_errors
-from multitalk.engines.base import NO_REUSE, Reuse
+from multitalk.engines.base import NO_WINDOW_FILES, WindowFiles
 from multitalk.engines.registry import load_engine
 from multitalk.errors import DeliveryFailed, InvalidRequest
 from multitalk.inputs.source import LocalPath, parse_source
@@ -199,17 +199,17 @@ class Studio:
         output: Path,
         *,
         on_progress: Callable[[Progress], None] | None = None,
-        reuse: Reuse = NO_REUSE,
+        window_files: WindowFiles = NO_WINDOW_FILES,
     ) -> Talk:
         """Render a request that is already valid; `output` appears when it is whole.
 
-        `reuse` says where windows of talks are; its other fields are the request's.
+        `window_files` says where windows of talks are; the request, how many are kept.
 
         Raises:
             InvalidRequest: `output` is no name of an mp4, or the studio is closed.
             MultiTalkError: As `multitalk.job.run`.
         """
-        return self._render(request, output, self.settings, on_progress, reuse=reuse)
+        return self._render(request, output, self.settings, on_progress, window_files=window_files)
 
     def _render(
         self,
@@ -218,7 +218,7 @@ class Studio:
         settings: Settings,
         on_progress: Callable[[Progress], None] | None,
         *,
-        reuse: Reuse = NO_REUSE,
+        window_files: WindowFiles = NO_WINDOW_FILES,
     ) -> Talk:
         if output.suffix.lower() != SUFFIX:  # among them the portrait, if the two were mixed up
             name = output.name or '""'
@@ -232,7 +232,7 @@ class Studio:
                 job_id=f"local-{secrets.token_hex(4)}",
                 on_progress=on_progress or _ignore,
             ) as context:
-                return run(request, context, FileSink(output), reuse=reuse)
+                return run(request, context, FileSink(output), window_files=window_files)
 
     def _check_open(self) -> None:
         if self._is_closed:

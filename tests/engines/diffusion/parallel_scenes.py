@@ -16,9 +16,9 @@ from team import run_team
 
 from multitalk.engines.base import (
     RenderOptions,
-    Reuse,
     Scene,
     Speaker,
+    WindowFiles,
     unwatched,
 )
 from multitalk.engines.diffusion.engine import DiffusionEngine
@@ -111,8 +111,10 @@ def short(engine):
     """Talks of one and of two, and one that begins with the first one's first window; one step."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "windows.npz")
-        one = frames_of(engine, steps=1, reuse=Reuse(save_to=file, max_bytes=2**20))
-        continued = frames_of(engine, steps=1, reuse=Reuse(earlier=file, windows=1))
+        one = frames_of(engine, steps=1, window_files=WindowFiles(file, 2**20))
+        continued = frames_of(
+            engine, steps=1, window_files=WindowFiles(earlier=file), kept_windows=1
+        )
     return {"one": one, "continued": continued, "two": frames_of(engine, SIDES, steps=1)}
 
 

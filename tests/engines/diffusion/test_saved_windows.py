@@ -14,9 +14,9 @@ from toy import toy_pipeline
 
 from multitalk.engines.base import (
     RenderOptions,
-    Reuse,
     Scene,
     Speaker,
+    WindowFiles,
     unwatched,
 )
 from multitalk.engines.diffusion.saved_windows import SavedWindows
@@ -32,9 +32,11 @@ SCENE = Scene(
     (Speaker("ann", np.sin(np.arange(NUM_FRAMES * 640, dtype=np.float32) / 20)),),
     "a man talks",
     NUM_FRAMES,
+    picture_digest="a picture",
+    voices_digest="a voice",
 )
 OPTIONS = RenderOptions(seed=5, num_inference_steps=2, text_guidance_scale=1.0)
-MADE_OF = Reuse(picture="a picture", voices="a voice", max_bytes=2**20)
+MAX_BYTES = 2**20
 
 
 @pytest.fixture(scope="module", params=["multitalk", "infinitetalk"])
@@ -44,9 +46,14 @@ def engine(request, tmp_path_factory):
     return load_engine("diffusion", settings=Settings(weights=directory))
 
 
-def rendered(engine, reuse, scene=SCENE, **options):
+def continuing(earlier, windows, **options):
+    """Options of a talk that begins with so many windows of an earlier one."""
+    files = WindowFiles(earlier=earlier)
+    return replace(OPTIONS, window_files=files, kept_windows=windows, **options)
+
+
+def rendered(engine, how, scene=SCENE):
     """A talk's frames, and where the windows end that were saved."""
-    how = replace(OPTIONS, reuse=reuse, **options)
     chunks = list(engine.render(scene, how, unwatched))
     ends = [chunk.first + len(chunk.frames) for chunk in chunks if chunk.is_saved]
     return np.concatenate([chunk.frames for chunk in chunks]), ends
@@ -56,7 +63,8 @@ def rendered(engine, reuse, scene=SCENE, **options):
 def earlier(engine, tmp_path_factory):
     """A talk's frames, and the file of its windows."""
     file = tmp_path_factory.mktemp("earlier") / "windows.npz"
-    frames, ends = rendered(engine, replace(MADE_OF, save_to=file))
+    how = replace(OPTIONS, window_files=WindowFiles(file, MAX_BYTES))
+    frames, ends = rendered(engine, how)
     assert ends == ENDS
     return frames, file
 
@@ -74,8 +82,8 @@ def test_with_the_same_prompt_and_seed_a_talk_goes_on_as_the_earlier_one_did(
         lambda *_: calls.append(1)
     )
     again = tmp_path / "again.npz"
-    reuse = replace(MADE_OF, earlier=file, windows=2, save_to=again)
-    how = replace(OPTIONS, reuse=reuse)
+    files = WindowFiles(again, MAX_BYTES, earlier=file)
+    how = replace(OPTIONS, window_files=files, kept_windows=2)
     chunks = list(engine.render(SCENE, how, told.append))
     handle.remove()
     assert len(calls) == 3 * 2 * 2  # windows that are sampled, steps, branches
@@ -101,7 +109,7 @@ def test_with_the_same_prompt_and_seed_a_talk_goes_on_as_the_earlier_one_did(
 )
 def test_what_follows_the_kept_windows_may_be_another(engine, earlier, scene, options):
     frames, file = earlier
-    continued, _ = rendered(engine, replace(MADE_OF, earlier=file, windows=3), scene, **options)
+    continued, _ = rendered(engine, continuing(file, 3, **options), scene)
     assert difference(continued[:17], frames[:17]) <= ONE_LEVEL
     assert difference(continued[17:], frames[17:]) > ONE_LEVEL
 
@@ -109,36 +117,33 @@ def test_what_follows_the_kept_windows_may_be_another(engine, earlier, scene, op
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"picture": "another"}, "image_path"),
-        ({"voices": "another"}, "audio_paths"),
+        ({"picture_digest": "another"}, "image_path"),
+        ({"voices_digest": "another"}, "audio_paths"),
         ({"num_frames": 22}, "audio_paths"),
         ({"resolution": "720p"}, "resolution"),
         ({"color_correction": 0.5}, "color_correction"),
     ],
 )
 def test_a_talk_of_something_else_is_refused_before_the_work(engine, earlier, changed, field):
-    reuse, scene, options = replace(MADE_OF, earlier=earlier[1], windows=1), SCENE, {}
-    if "num_frames" in changed:
+    scene, options = SCENE, {}
+    if hasattr(scene, next(iter(changed))):
         scene = replace(SCENE, **changed)
-    elif hasattr(reuse, next(iter(changed))):
-        reuse = replace(reuse, **changed)
     else:
         options = changed
     with pytest.raises(InvalidRequest, match=f"made with another {field};") as caught:
-        rendered(engine, reuse, scene, **options)
+        rendered(engine, continuing(earlier[1], 1, **options), scene)
     assert caught.value.field == "continue_from"
 
 
 def test_a_talk_of_another_network_is_refused(engine, earlier):
-    how = replace(OPTIONS, reuse=replace(MADE_OF, earlier=earlier[1], windows=1))
-    origin = {**engine._origin(SCENE, how), "engine": "another"}
+    origin = {**engine._origin(SCENE, OPTIONS), "engine": "another"}
     with pytest.raises(InvalidRequest, match="made with another engine;"):
         SavedWindows(earlier[1], 1, origin)
 
 
 def test_more_windows_than_there_are_cannot_be_kept(engine, earlier):
     with pytest.raises(InvalidRequest, match="5 windows are more than are kept"):
-        rendered(engine, replace(MADE_OF, earlier=earlier[1], windows=5))
+        rendered(engine, continuing(earlier[1], 5))
 
 
 @pytest.mark.parametrize("kept", [0, 100, -100, None])
@@ -149,12 +154,12 @@ def test_a_file_that_is_damaged_is_refused(engine, earlier, tmp_path, kept):
         content[len(content) // 8] ^= 0xFF
     damaged.write_bytes(content[:kept])
     with pytest.raises(InvalidRequest, match="damaged"):
-        rendered(engine, replace(MADE_OF, earlier=damaged, windows=4))
+        rendered(engine, continuing(damaged, 4))
 
 
 def test_windows_are_saved_up_to_a_limit(engine, tmp_path):
     one = 16 * 3 * 4 * 6 * 4  # bytes of float32 latents
     file = tmp_path / "windows.npz"
-    _, ends = rendered(engine, replace(MADE_OF, save_to=file, max_bytes=2 * one))
+    _, ends = rendered(engine, replace(OPTIONS, window_files=WindowFiles(file, 2 * one)))
     assert ends == ENDS[:2]
     assert file.stat().st_size < 2 * one + 2000

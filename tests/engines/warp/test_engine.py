@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 import multitalk.engines.warp.engine as warp
-from multitalk.engines.base import FrameChunk, RenderOptions, Reuse, Scene, Speaker, unwatched
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, unwatched
 from multitalk.engines.warp.engine import SIDES, WarpEngine
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.rig import Rig
@@ -65,7 +65,7 @@ def whole(engine: WarpEngine, portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def test_no_talk_begins_with_an_earlier_one(engine: WarpEngine) -> None:
     engine.check(OPTIONS)
     with pytest.raises(InvalidRequest, match="renders every talk anew") as caught:
-        engine.check(RenderOptions(seed=5, reuse=Reuse(windows=1)))
+        engine.check(RenderOptions(seed=5, kept_windows=1))
     assert caught.value.field == "continue_from"
 
 

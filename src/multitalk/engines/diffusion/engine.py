@@ -211,15 +211,17 @@ class DiffusionEngine:
         watch(0.0)
         loras.activate(options.profile)
         scene, boxes, notices = place_speakers(scene, detect_and_turn)
-        reuse, origin = options.reuse, self._origin(scene, options)
-        finished = SavedWindows(reuse.earlier, reuse.windows, origin) if reuse.earlier else ()
+        files, origin = options.window_files, self._origin(scene, options)
+        finished: SavedWindows | tuple[()] = ()
+        if files.earlier is not None and options.kept_windows:
+            finished = SavedWindows(files.earlier, options.kept_windows, origin)
         job = TalkJob(scene, options, boxes, finished)
         self._group.broadcast(_as_arrays(job))
         try:
             with ExitStack() as stack:
                 writer = None
-                if reuse.save_to is not None:
-                    file = WindowWriter(reuse.save_to, origin, max_bytes=reuse.max_bytes)
+                if files.save_to is not None:
+                    file = WindowWriter(files.save_to, origin, max_bytes=files.max_bytes)
                     writer = stack.enter_context(file)
                 for segment in self._talk(job, watch):
                     first = segment.segment.new.start
@@ -249,8 +251,8 @@ class DiffusionEngine:
         windows = f"{lengths.segment_frames} {lengths.conditioning_frames}"
         return {
             "engine": f"{self.name} {pipeline.config.kind} {windows}",
-            "image_path": options.reuse.picture,
-            "audio_paths": f"{options.reuse.voices} {scene.num_frames}",
+            "image_path": scene.picture_digest,
+            "audio_paths": f"{scene.voices_digest} {scene.num_frames}",
             "resolution": list(size),
             "color_correction": options.color_correction,
         }

@@ -45,9 +45,9 @@ class WarpEngine:
         """Reject the continuation of an earlier talk; other engines' options have no effect.
 
         Raises:
-            InvalidRequest: `options.reuse` continues a talk; this engine has no windows.
+            InvalidRequest: `options` continue a talk; this engine has no windows.
         """
-        if options.reuse.windows:
+        if options.kept_windows:
             raise InvalidRequest("continue_not_taken", field="continue_from", engine=self.name)
 
     def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.bucket import Bucket
-from multitalk.engines.base import NO_REUSE, Engine, Reuse
+from multitalk.engines.base import NO_WINDOW_FILES, Engine, WindowFiles
 from multitalk.errors import (
     Cancelled,
     DiskUnusable,
@@ -99,7 +99,7 @@ def _output_with_media(
     """The output of a job whose source stores its files."""
     settings, directory = context.settings, context.directory
     context = replace(context, fetch_upload=lambda name: client.fetch(name, directory))
-    reuse = _reuse(request, client, directory, max_bytes=settings.kept_window_bytes)
+    files = _window_files(request, client, directory, max_bytes=settings.kept_window_bytes)
     if bucket is not None and request.delivery.type == "auto":
         # Whoever brings a bucket wants the video there.
         request = request.model_copy(update={"delivery": Delivery(type="bucket")})
@@ -109,8 +109,8 @@ def _output_with_media(
     else:
         limit = settings.max_reply_bytes if request.delivery.type == "base64" else None
         sink = MediaStoreSink(client, max_bytes=limit, is_streamed=lease.submission.stream)
-    reply = run(request, context, sink, reuse=reuse).reply()
-    return _with_windows(reply, client, reuse, lease.job.id)
+    reply = run(request, context, sink, window_files=files).reply()
+    return _with_windows(reply, client, files, lease.job.id)
 
 
 def _delivery(request: TalkRequest, context: JobContext, bucket: Bucket | None) -> DeliverySink:
@@ -119,28 +119,30 @@ def _delivery(request: TalkRequest, context: JobContext, bucket: Bucket | None) 
     )
 
 
-def _reuse(request: TalkRequest, client: SourceClient, directory: Path, *, max_bytes: int) -> Reuse:
+def _window_files(
+    request: TalkRequest, client: SourceClient, directory: Path, *, max_bytes: int
+) -> WindowFiles:
     """Files of the windows that the request names, and of this talk's own."""
-    reuse = NO_REUSE
+    files = NO_WINDOW_FILES
     if max_bytes:
-        reuse = Reuse(save_to=directory / f"windows{WINDOWS_SUFFIX}", max_bytes=max_bytes)
+        files = WindowFiles(save_to=directory / f"windows{WINDOWS_SUFFIX}", max_bytes=max_bytes)
     if request.continue_from is not None:
         earlier = client.fetch_windows(request.continue_from.job, directory)
-        reuse = replace(reuse, earlier=earlier)
-    return reuse
+        files = replace(files, earlier=earlier)
+    return files
 
 
 def _with_windows(
-    reply: Mapping[str, Any], client: SourceClient, reuse: Reuse, job_id: str
+    reply: Mapping[str, Any], client: SourceClient, files: WindowFiles, job_id: str
 ) -> Mapping[str, Any]:
     """The reply with the talk's windows, in the media store, where the engine saved any.
 
     A store that is full is no reason to lose the video.
     """
-    if reuse.save_to is None or "window_ends" not in reply:
+    if files.save_to is None or "window_ends" not in reply:
         return reply
     try:
-        return {**reply, "windows": client.put(reuse.save_to)}
+        return {**reply, "windows": client.put(files.save_to)}
     except QueueUnavailable as error:
         logger.warning("job %s: its windows are not kept: %s", job_id, error)
         return {name: value for name, value in reply.items() if name != "window_ends"}
