@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import LoraProfiles
@@ -69,7 +69,7 @@ def main() -> None:
 
     seconds, peaks = [], []
     before = time.process_time()
-    for chunk in engine.render(make_scene(num_frames, options.speakers), how, unwatched):
+    for chunk in engine.render(make_scene(num_frames, options.speakers), how, ignore_progress):
         now = time.process_time()
         seconds.append(now - before)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT)

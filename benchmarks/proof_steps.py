@@ -24,7 +24,7 @@ import torch
 from diffusers.models.attention_dispatch import attention_backend, dispatch_attention_fn
 from torch.nn import functional
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.acceleration import accelerate
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
@@ -257,7 +257,7 @@ class Steps:
         held, anonymous, pixels = [], [], []
         with self._timing(pipeline) as seconds:
             began = time.monotonic()
-            for chunk in engine.render(_scene(frames, speakers), options, unwatched):
+            for chunk in engine.render(_scene(frames, speakers), options, ignore_progress):
                 pixels.append(chunk.frames)
                 held.append(self._held_gib())
                 anonymous.append(host_gb()["host_anonymous_gb"])

@@ -34,7 +34,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, QueueConfig, Submission, open_queue
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits
@@ -60,7 +60,7 @@ class SleepingEngine:
         self,
         scene: Scene,
         options: RenderOptions,  # noqa: ARG002
-        watch: Watch,
+        watch: ProgressCallback,
     ) -> Iterator[FrameChunk]:
         """One chunk."""
         watch(0)

@@ -18,11 +18,11 @@ from typing import ClassVar
 from multitalk.engines.base import (
     Engine,
     FrameChunk,
+    ProgressCallback,
     Quality,
     RenderOptions,
     Scene,
-    Watch,
-    unwatched,
+    ignore_progress,
 )
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
@@ -44,7 +44,9 @@ class RememberingEngine:
         """As the other engine does."""
         self.engine.check(options)
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         """As the other engine does."""
         self.scene, self.options = scene, options
         return self.engine.render(scene, options, watch)
@@ -64,14 +66,14 @@ def cost(work: Callable[[], object]) -> dict[str, float]:
 def seconds_to_first_chunk(engine: RememberingEngine) -> float:
     """From the call of `render` until frames are there, detection and rigging included."""
     started = time.perf_counter()
-    chunks = engine.engine.render(engine.scene, engine.options, unwatched)
+    chunks = engine.engine.render(engine.scene, engine.options, ignore_progress)
     next(chunks)
     return time.perf_counter() - started
 
 
 def render_only(engine: RememberingEngine) -> None:
     """The engine's part of the job; each chunk is let go at once."""
-    for _ in engine.engine.render(engine.scene, engine.options, unwatched):
+    for _ in engine.engine.render(engine.scene, engine.options, ignore_progress):
         pass
 
 
@@ -95,7 +97,7 @@ def measure(talk: dict[str, object], num_runs: int, output: Path) -> dict[str, o
     studio = Studio("warp", settings=Settings())
     studio.engine = engine = RememberingEngine(studio.engine)
     studio.render(**talk, output=output)
-    chunks = list(engine.engine.render(engine.scene, engine.options, unwatched))
+    chunks = list(engine.engine.render(engine.scene, engine.options, ignore_progress))
     voices = [Path(path) for path in talk["audio"].values()]
     stages: list[dict[str, float]] = []
     runs: dict[str, list[dict[str, float]]] = {"job": [], "render": [], "encode": []}

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.messages import Notice
 
 
@@ -50,7 +50,9 @@ class FakeEngine:
     def check(self, options: RenderOptions) -> None:
         """Any options will do."""
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         self.scenes.append(scene)
         self.options.append(options)
         try:

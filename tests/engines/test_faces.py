@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.boxes import Box
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.errors import NoFaceFound
@@ -91,7 +91,7 @@ def test_footage_is_not_turned(detector: FaceDetector, pair: Scene) -> None:
 
 
 def talk(engine: WarpEngine, scene: Scene) -> list[FrameChunk]:
-    return list(engine.render(scene, RenderOptions(seed=5), unwatched))
+    return list(engine.render(scene, RenderOptions(seed=5), ignore_progress))
 
 
 @pytest.fixture(scope="module")

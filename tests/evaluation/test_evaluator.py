@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.errors import InvalidRequest, MediaUndecodable, NoFaceFound
 from multitalk.evaluation import Report, evaluate
@@ -80,7 +80,7 @@ class Clip:
             num_frames=num_frames_for(len(self.samples)),
         )
         engine = WarpEngine()
-        chunks = engine.render(scene, RenderOptions(seed=3), unwatched)
+        chunks = engine.render(scene, RenderOptions(seed=3), ignore_progress)
         self.frames = np.concatenate([chunk.frames for chunk in chunks])
         engine.close()
         self.video = write_video(directory / "right.mp4", self.frames, self.voice)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import FakeEngine
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -418,7 +418,7 @@ def test_progress_never_goes_back_whatever_an_engine_says(
 ) -> None:
     class Forgetful(FakeEngine):
         def render(
-            self, scene: Scene, options: RenderOptions, watch: Watch
+            self, scene: Scene, options: RenderOptions, watch: ProgressCallback
         ) -> Iterator[FrameChunk]:
             for chunk in super().render(scene, options, watch):
                 watch(0.0)
@@ -502,7 +502,7 @@ def test_an_engine_that_loses_frames_is_a_crash(
 ) -> None:
     class Losing(FakeEngine):
         def render(
-            self, scene: Scene, options: RenderOptions, watch: Watch
+            self, scene: Scene, options: RenderOptions, watch: ProgressCallback
         ) -> Iterator[FrameChunk]:
             return (c for c in super().render(scene, options, watch) if c.first not in lost)
 
@@ -514,7 +514,7 @@ def test_an_engine_that_loses_frames_is_a_crash(
 def test_an_engine_that_mixes_its_chunks_up_is_a_crash(settings: Settings, tmp_path: Path) -> None:
     class Mixing(FakeEngine):
         def render(
-            self, scene: Scene, options: RenderOptions, watch: Watch
+            self, scene: Scene, options: RenderOptions, watch: ProgressCallback
         ) -> Iterator[FrameChunk]:
             return reversed(list(super().render(scene, options, watch)))
 
@@ -569,7 +569,9 @@ class Moving(FakeEngine):
 
     takes_footage = True
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         for chunk in super().render(scene, options, watch):
             seen = scene.portrait if scene.footage is None else scene.footage.at(chunk.first)
             chunk.frames[:, 8:] = round(seen.mean())

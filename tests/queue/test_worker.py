@@ -20,7 +20,7 @@ from small_jobs import job_input, picture, wav
 from stub_queue_worker import StubEngine
 
 from multitalk import disk
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.job import self_test
 from multitalk.schema import JobStatus
@@ -194,7 +194,9 @@ class WindowedEngine(StubEngine):
         super().__init__(chunk_frames=5)
         self.begun_with: list[bytes] = []
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         files = options.window_files
         assert bool(files.earlier) == bool(options.kept_windows)
         if files.earlier:

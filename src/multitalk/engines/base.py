@@ -125,12 +125,12 @@ class FrameChunk:
     is_saved: bool = False
 
 
-# Progress callback: work done, in frames. An exception that it raises ends the talk.
-Watch = Callable[[float], None]
+# Called with the work done, in frames. An exception that it raises ends the talk.
+ProgressCallback = Callable[[float], None]
 
 
-def unwatched(done: float) -> None:
-    """A `Watch` that does nothing."""
+def ignore_progress(done: float) -> None:
+    """A `ProgressCallback` that does nothing."""
 
 
 class Engine(Protocol):
@@ -154,7 +154,9 @@ class Engine(Protocol):
         """
         ...
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; closing the iterator cancels the work.
 
         Args:

@@ -9,7 +9,7 @@ import numpy as np
 
 from multitalk.array_types import Speech
 from multitalk.disk import free_bytes
-from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
 from multitalk.face.synthetic_face import draw_face
 from multitalk.job.workdir import unusable
@@ -87,7 +87,7 @@ def check_engine(engine: Engine) -> None:
         num_frames=NUM_FRAMES,
     )
     options = RenderOptions(seed=0, resolution="480p", num_inference_steps=1)
-    rendered = sum(len(chunk.frames) for chunk in engine.render(scene, options, unwatched))
+    rendered = sum(len(chunk.frames) for chunk in engine.render(scene, options, ignore_progress))
     if rendered != NUM_FRAMES:
         reason = f"{rendered} frames of {NUM_FRAMES}"
         raise EngineUnavailable("engine_unavailable", engine=engine.name, reason=reason)

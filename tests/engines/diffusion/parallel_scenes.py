@@ -19,7 +19,7 @@ from multitalk.engines.base import (
     Scene,
     Speaker,
     WindowFiles,
-    unwatched,
+    ignore_progress,
 )
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.registry import load_engine
@@ -45,7 +45,7 @@ def scene(boxes, *, num_frames=13):
     return Scene(PORTRAIT, speakers, "a man talks", num_frames)
 
 
-def talk(engine, boxes=(None,), *, steps=2, num_frames=13, watch=unwatched, **stated):
+def talk(engine, boxes=(None,), *, steps=2, num_frames=13, watch=ignore_progress, **stated):
     """Two windows, three branches of the guidance in each step, if nothing else is stated."""
     options = RenderOptions(seed=5, resolution="480p", num_inference_steps=steps, **stated)
     return engine.render(scene(boxes, num_frames=num_frames), options, watch)

@@ -19,7 +19,7 @@ pytest.importorskip("cv2")
 
 from toy import toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion import memory
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
@@ -62,7 +62,7 @@ def face(left, *, top=20, size=60):
     return FaceLandmarks(points.astype(np.float32))
 
 
-def frames_of(engine, *, num_frames=13, options=OPTIONS, watch=unwatched, **boxes):
+def frames_of(engine, *, num_frames=13, options=OPTIONS, watch=ignore_progress, **boxes):
     chunks = list(engine.render(scene(num_frames, **boxes), options, watch))
     assert [chunk.first for chunk in chunks] == np.cumsum(
         [0, *(len(chunk.frames) for chunk in chunks[:-1])]
@@ -113,7 +113,7 @@ def test_a_request_that_states_no_resolution_gets_480p(engine):
 def test_the_first_frames_come_before_the_last_are_computed(engine):
     calls = []
     hook = engine.loaded[0].pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
-    chunks = engine.render(scene(25), OPTIONS, unwatched)
+    chunks = engine.render(scene(25), OPTIONS, ignore_progress)
     assert len(next(chunks).frames) == 9
     of_one_segment = len(calls)
     list(chunks)
@@ -423,7 +423,7 @@ def test_a_picture_that_is_upside_down_is_rendered_upright_and_it_is_said(engine
     upright = frames_of(engine)
     monkeypatch.setattr("multitalk.engines.diffusion.engine.detect_and_turn", set_upright)
     upside_down = replace(scene(), portrait=PORTRAIT[::-1, ::-1].copy())
-    chunks = list(engine.render(upside_down, OPTIONS, unwatched))
+    chunks = list(engine.render(upside_down, OPTIONS, ignore_progress))
     np.testing.assert_array_equal(np.concatenate([chunk.frames for chunk in chunks]), upright)
     assert [notice.key for notice in chunks[0].notices] == ["picture_turned"]
 

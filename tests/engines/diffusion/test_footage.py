@@ -14,7 +14,7 @@ av = pytest.importorskip("av")
 
 from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest, MediaUndecodable
@@ -149,7 +149,7 @@ def frames_of(engine, footage, **options):
     speakers = (Speaker("person1", voice),)
     scene = Scene(numbered(21), speakers, "a man talks", NUM_FRAMES, footage)
     how = RenderOptions(SEED, "480p", num_inference_steps=1, **options)
-    return np.concatenate([chunk.frames for chunk in engine.render(scene, how, unwatched)])
+    return np.concatenate([chunk.frames for chunk in engine.render(scene, how, ignore_progress)])
 
 
 def test_a_video_that_stands_still_is_as_good_as_its_picture(engine):

@@ -13,7 +13,7 @@ pytest.importorskip("cv2")
 
 from toy import predict, toy_inputs, toy_pipeline, toy_transformer
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion import engine as engine_module
 from multitalk.engines.diffusion import loading
 from multitalk.engines.diffusion.acceleration import (
@@ -59,7 +59,7 @@ def scene(num_frames=13):
 
 
 def frames_of(engine):
-    chunks = list(engine.render(scene(), OPTIONS, unwatched))
+    chunks = list(engine.render(scene(), OPTIONS, ignore_progress))
     return np.concatenate([chunk.frames for chunk in chunks]).astype(int)
 
 
@@ -243,10 +243,10 @@ def test_where_memory_does_not_suffice_blocks_are_streamed():
 
 def test_a_talk_that_is_left_gives_its_memory_back(weights):
     engine = engine_of(weights, torch.float32)
-    list(engine.render(scene(), OPTIONS, unwatched))  # what is remembered stays
+    list(engine.render(scene(), OPTIONS, ignore_progress))  # what is remembered stays
     gc.collect()
     before = torch.cuda.memory_allocated()
-    talk = engine.render(scene(49), OPTIONS, unwatched)
+    talk = engine.render(scene(49), OPTIONS, ignore_progress)
     next(talk)
     assert torch.cuda.memory_allocated() > before
     talk.close()

@@ -14,7 +14,7 @@ pytest.importorskip("cv2")
 
 from toy import toy_pipeline
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.encoders import LruCache
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
@@ -39,7 +39,7 @@ def engine():
     return DiffusionEngine(pipeline, PLANS, loras, step_cache_threshold=0.3)
 
 
-def talk(engine, number, *, watch=unwatched):
+def talk(engine, number, *, watch=ignore_progress):
     """The chunks of a job that is like no other."""
     draw = np.random.default_rng(number)
     num_frames = int(draw.integers(1, 14))

@@ -19,7 +19,7 @@ from publish import Publisher, publishable_pipeline
 from test_memory_plan import IN_8_BITS
 from toy import toy_pipeline, toy_transformer
 
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion import engine as engine_module
 from multitalk.engines.diffusion import loading, memory, offload
 from multitalk.engines.diffusion.engine import DiffusionEngine
@@ -164,7 +164,9 @@ def talk(engine, resolution):
     speech = np.sin(np.arange(640, dtype=np.float32))
     scene = Scene(np.zeros((60, 90, 3), np.uint8), (Speaker("person1", speech),), "a man talks", 1)
     options = RenderOptions(seed=5, resolution=resolution, num_inference_steps=1)
-    return np.concatenate([chunk.frames for chunk in engine.render(scene, options, unwatched)])
+    return np.concatenate(
+        [chunk.frames for chunk in engine.render(scene, options, ignore_progress)]
+    )
 
 
 def engine_in(room, pipeline=None):
@@ -178,19 +180,19 @@ def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):
     engine = engine_in(Room(large, Room(large, 0).needed(VISIT, "480p")))
     placement, _ = engine.loaded
     assert placement.plan == VISIT
-    assert not list(placement.segments(lambda _: iter(()), unwatched, "480p"))
+    assert not list(placement.segments(lambda _: iter(()), ignore_progress, "480p"))
     assert placement.plan == VISIT
     with caplog.at_level(logging.INFO):
         assert len(talk(engine, "720p")) == 1
     assert "720p does not fit the plan encoders-visit: now streamed" in caplog.text
-    assert not list(placement.segments(lambda _: iter(()), unwatched, "480p"))
+    assert not list(placement.segments(lambda _: iter(()), ignore_progress, "480p"))
     assert placement.plan == STREAMED
 
 
 def test_a_talk_that_no_plan_holds_is_tried_with_the_plan_in_force():
     placement = Placement(toy_pipeline(), PLANS[1:], "cpu", room=Room(SIZES, 1))
     begun = []
-    list(placement.segments(lambda watch: begun.append(watch) or iter(()), unwatched, "720p"))
+    list(placement.segments(lambda watch: begun.append(watch) or iter(()), ignore_progress, "720p"))
     assert len(begun) == 1
     assert placement.plan == VISIT
 
@@ -275,7 +277,7 @@ def test_a_host_without_memory_for_it_is_not_asked_to_take_the_transformer_back(
         raise torch.OutOfMemoryError
 
     with pytest.raises(EngineUnavailable):
-        list(placement.segments(begin, unwatched))
+        list(placement.segments(begin, ignore_progress))
 
 
 def test_frames_of_a_vae_in_16_bits_are_those_of_32_to_a_level_or_two():

@@ -19,7 +19,7 @@ from publish import Publisher, publishable_pipeline
 from toy import toy_pipeline
 
 from merged_lora import merge_lora
-from multitalk.engines.base import RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_for_plan, load_pipeline
 from multitalk.engines.diffusion.lora import read_lora
@@ -57,7 +57,7 @@ def names(profiles):
 def frames_of(engine, *, num_frames=9, **options):
     how = RenderOptions(seed=3, resolution="480p", **{**STATED, **options})
     scene = Scene(PORTRAIT, (Speaker("ann", HUM),), "a man talks", num_frames)
-    return np.concatenate([chunk.frames for chunk in engine.render(scene, how, unwatched)])
+    return np.concatenate([chunk.frames for chunk in engine.render(scene, how, ignore_progress)])
 
 
 def difference(first, second):
@@ -176,7 +176,7 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
     calls.clear()
     scene = Scene(PORTRAIT, (Speaker("ann", HUM),), "a man talks", 13)
     how = RenderOptions(seed=3, resolution="480p", profile=REALTIME.name)
-    chunks = engine.render(scene, how, unwatched)
+    chunks = engine.render(scene, how, ignore_progress)
     for done in (1, 2):  # a window's frames are there before the next one's first forward
         assert next(chunks).first == (done - 1) * 9
         assert len(calls) == done * 4

@@ -17,7 +17,7 @@ from multitalk.engines.base import (
     Scene,
     Speaker,
     WindowFiles,
-    unwatched,
+    ignore_progress,
 )
 from multitalk.engines.diffusion.saved_windows import SavedWindows
 from multitalk.engines.registry import load_engine
@@ -54,7 +54,7 @@ def continuing(earlier, windows, **options):
 
 def rendered(engine, how, scene=SCENE):
     """A talk's frames, and where the windows end that were saved."""
-    chunks = list(engine.render(scene, how, unwatched))
+    chunks = list(engine.render(scene, how, ignore_progress))
     ends = [chunk.first + len(chunk.frames) for chunk in chunks if chunk.is_saved]
     return np.concatenate([chunk.frames for chunk in chunks]), ends
 

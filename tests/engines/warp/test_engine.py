@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 import multitalk.engines.warp.engine as warp
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.warp.engine import SIDES, WarpEngine
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.rig import Rig
@@ -59,7 +59,7 @@ def solo(portrait: NDArray[np.uint8], speech: NDArray[np.float32], frames: int =
 def whole(engine: WarpEngine, portrait: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The frames of a short talk of one person."""
     scene = solo(portrait, voice(SHORT), SHORT)
-    return frames_of(engine.render(scene, OPTIONS, unwatched))
+    return frames_of(engine.render(scene, OPTIONS, ignore_progress))
 
 
 def test_no_talk_begins_with_an_earlier_one(engine: WarpEngine) -> None:
@@ -73,8 +73,8 @@ def test_the_talk_has_each_frame_once_and_the_same_seed_gives_the_same(
     engine: WarpEngine, portrait: NDArray[np.uint8], whole: NDArray[np.uint8]
 ) -> None:
     scene = solo(portrait, voice(SHORT), SHORT)
-    again = frames_of(WarpEngine().render(scene, OPTIONS, unwatched))
-    other = frames_of(engine.render(scene, RenderOptions(seed=6), unwatched))
+    again = frames_of(WarpEngine().render(scene, OPTIONS, ignore_progress))
+    other = frames_of(engine.render(scene, RenderOptions(seed=6), ignore_progress))
     assert whole.shape == (SHORT, *portrait.shape)
     np.testing.assert_array_equal(whole, again)
     assert np.any(whole != other)
@@ -90,7 +90,7 @@ def test_frames_do_not_depend_on_how_the_talk_is_cut(
 ) -> None:
     monkeypatch.setattr(warp, "CHUNK_FRAMES", chunk)
     scene = solo(portrait, voice(SHORT), SHORT)
-    np.testing.assert_array_equal(frames_of(engine.render(scene, OPTIONS, unwatched)), whole)
+    np.testing.assert_array_equal(frames_of(engine.render(scene, OPTIONS, ignore_progress)), whole)
 
 
 def openings(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -106,7 +106,7 @@ def test_a_silent_persons_lips_stay_closed_and_still(
 ) -> None:
     speakers = (Speaker("a", voice()), Speaker("b", silence()))
     speaking, silent = openings(
-        frames_of(engine.render(Scene(couple, speakers, "", FRAMES), OPTIONS, unwatched))
+        frames_of(engine.render(Scene(couple, speakers, "", FRAMES), OPTIONS, ignore_progress))
     )
     assert speaking.mean() > 0.015
     assert silent.max() < 0.012
@@ -117,7 +117,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
     early = np.concatenate([voice(15), silence(15)])
     late = np.concatenate([silence(15), voice(15)])
     scene = Scene(couple, (Speaker("a", early), Speaker("b", late)), "", FRAMES)
-    left, right = openings(frames_of(engine.render(scene, OPTIONS, unwatched)))
+    left, right = openings(frames_of(engine.render(scene, OPTIONS, ignore_progress)))
     assert left[:4].mean() > 0.015
     assert right[6:].mean() > 0.015
     assert left[7:].max() < 0.012
@@ -126,7 +126,7 @@ def test_each_face_follows_its_own_voice(engine: WarpEngine, couple: NDArray[np.
 
 def test_far_from_the_face_nothing_changes(engine: WarpEngine, portrait: NDArray[np.uint8]) -> None:
     wide = np.pad(portrait, ((0, 0), (420, 420), (0, 0)), mode="edge")
-    frames = frames_of(engine.render(solo(wide, voice(8), 8), OPTIONS, unwatched))
+    frames = frames_of(engine.render(solo(wide, voice(8), 8), OPTIONS, ignore_progress))
     picture, _ = fit_within(wide, *SIDES["720p"])
     with FaceDetector() as detector:
         face = detector.detect(picture)[0]
@@ -144,7 +144,7 @@ def test_work_is_done_only_as_it_is_asked_for(
     """An hour of speech costs nothing until its frames are taken."""
     frames = 25 * 3600
     hour = np.broadcast_to(np.float32(0), frames * 640)
-    chunks = engine.render(solo(portrait, hour, frames), OPTIONS, unwatched)
+    chunks = engine.render(solo(portrait, hour, frames), OPTIONS, ignore_progress)
     assert len(next(chunks).frames) == warp.CHUNK_FRAMES
     chunks.close()  # type: ignore[attr-defined]
 
@@ -162,31 +162,31 @@ def test_notices_come_once_with_the_first_chunk(
 ) -> None:
     small = portrait[::3, ::3]
     scene = Scene(small, (Speaker("person1", voice()),), "dancing in the rain", FRAMES)
-    first, *rest = engine.render(scene, OPTIONS, unwatched)
+    first, *rest = engine.render(scene, OPTIONS, ignore_progress)
     assert [notice.key for notice in first.notices] == ["prompt_not_acted", "face_is_small"]
     assert all(not chunk.notices for chunk in rest)
 
 
 def test_a_choice_among_faces_is_told(engine: WarpEngine, couple: NDArray[np.uint8]) -> None:
-    left = next(engine.render(solo(couple, voice()), OPTIONS, unwatched))
+    left = next(engine.render(solo(couple, voice()), OPTIONS, ignore_progress))
     assert [notice.key for notice in left.notices] == ["faces_chosen"]
     x = couple.shape[1]
     boxed = Speaker("person1", voice(), (x / 2, 0, x, couple.shape[0]))
-    right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS, unwatched))
+    right = next(engine.render(Scene(couple, (boxed,), "", FRAMES), OPTIONS, ignore_progress))
     assert right.notices == ()
 
 
 def test_shut_eyes_are_told(engine: WarpEngine, portrait: NDArray[np.uint8], rig: Rig) -> None:
     asleep = portrait.copy()
     Eyes(asleep, rig.points, (0, 0), 1).update(closed=1.0, look=(0.0, 0.0))
-    first = next(engine.render(solo(asleep, silence()), OPTIONS, unwatched))
+    first = next(engine.render(solo(asleep, silence()), OPTIONS, ignore_progress))
     assert [notice.key for notice in first.notices] == ["eyes_are_shut"]
 
 
 def test_a_picture_without_a_face_is_refused(engine: WarpEngine) -> None:
     grey = np.full((200, 300, 3), 128, np.uint8)
     with pytest.raises(NoFaceFound, match="image_path: no face was found"):
-        next(engine.render(solo(grey, voice()), OPTIONS, unwatched))
+        next(engine.render(solo(grey, voice()), OPTIONS, ignore_progress))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from posing import pose
 
-from multitalk.engines.base import Quality, RenderOptions, Scene, Speaker, unwatched
+from multitalk.engines.base import Quality, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.warp.engine import WarpEngine
 from multitalk.engines.warp.quality import QUALITIES
 from multitalk.engines.warp.renderer import HeadRenderer
@@ -32,7 +32,7 @@ def frames(
     buzz = 0.1 * np.sign(np.sin(2 * np.pi * 120 * t)) * (np.sin(2 * np.pi * 5 * t) > 0)
     scene = Scene(portrait, (Speaker("person1", buzz.astype(np.float32)),), "", FRAMES)
     return np.concatenate(
-        [chunk.frames for chunk in engine.render(scene, options, unwatched)], dtype=np.uint8
+        [chunk.frames for chunk in engine.render(scene, options, ignore_progress)], dtype=np.uint8
     )
 
 

@@ -13,7 +13,13 @@ import numpy as np
 import torch
 
 from multitalk.boxes import Box
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch, unwatched
+from multitalk.engines.base import (
+    FrameChunk,
+    ProgressCallback,
+    RenderOptions,
+    Scene,
+    ignore_progress,
+)
 from multitalk.engines.diffusion.acceleration import accelerate
 from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, Resolution, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
@@ -181,7 +187,7 @@ class DiffusionEngine:
                 execution=Execution(WARM_UP_LENGTHS, group=self._group),
                 watch=watch,
             ),
-            unwatched,
+            ignore_progress,
         ):
             pass
         seconds = time.monotonic() - started
@@ -196,7 +202,9 @@ class DiffusionEngine:
         """Refuse a profile that these weights do not have; see `engines.base.Engine`."""
         choose_profile(options.profile, self.loaded[1].profiles)
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
@@ -270,13 +278,13 @@ class DiffusionEngine:
         """
 
         def render(job: TalkJob) -> None:
-            for _ in self._talk(job, unwatched):
+            for _ in self._talk(job, ignore_progress):
                 pass
 
         self._group.serve_rank(render)
         self.close()
 
-    def _talk(self, job: TalkJob, watch: Watch) -> Iterator[TalkSegment]:
+    def _talk(self, job: TalkJob, watch: ProgressCallback) -> Iterator[TalkSegment]:
         """The talk's segments; the same in every process that shares it."""
         placement, loras = self.loaded
         scene, options = job.scene, job.options
@@ -290,7 +298,7 @@ class DiffusionEngine:
             options.color_correction,
         )
 
-        def talk(watch: Watch) -> Iterator[TalkSegment]:
+        def talk(watch: ProgressCallback) -> Iterator[TalkSegment]:
             segments: Iterator[TalkSegment] = placement.pipeline(
                 scene.portrait,
                 scene.prompt,
@@ -317,14 +325,14 @@ class DiffusionEngine:
 
     def _segments(
         self,
-        start: Callable[[Watch], Iterator[TalkSegment]],
-        watch: Watch,
+        start: Callable[[ProgressCallback], Iterator[TalkSegment]],
+        watch: ProgressCallback,
         resolution: Resolution | None = None,
     ) -> Iterator[TalkSegment]:
         """A talk's segments, computed by all processes, with a plan that fits."""
         group = self._group
 
-        def shared(watch: Watch) -> Iterator[TalkSegment]:
+        def shared(watch: ProgressCallback) -> Iterator[TalkSegment]:
             with group.collective():
                 yield from start(group.synchronized(watch))
 

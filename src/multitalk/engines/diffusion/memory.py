@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from multitalk.engines.base import Watch
+from multitalk.engines.base import ProgressCallback
 from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.engines.diffusion.memory_plan import MemoryPlan, Room
 from multitalk.engines.diffusion.offload import OffloadedWeights, networks, place
@@ -62,8 +62,8 @@ class Placement:
 
     def segments(
         self,
-        start: Callable[[Watch], Iterator[TalkSegment]],
-        watch: Watch,
+        start: Callable[[ProgressCallback], Iterator[TalkSegment]],
+        watch: ProgressCallback,
         resolution: Resolution | None = None,
     ) -> Iterator[TalkSegment]:
         """A talk's segments; it restarts with a smaller plan when memory does not suffice.

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multitalk.engines.base import Watch
+from multitalk.engines.base import ProgressCallback
 from multitalk.engines.diffusion.context_parallel import all_gather_uneven, set_parallel_config
 from multitalk.engines.diffusion.control_channel import (
     NO_TIMEOUT,
@@ -112,7 +112,7 @@ class SingleProcess:
         """Work of this process only."""
         return contextlib.nullcontext()
 
-    def synchronized(self, watch: Watch) -> Watch:
+    def synchronized(self, watch: ProgressCallback) -> ProgressCallback:
         """The callback itself."""
         return watch
 
@@ -283,7 +283,7 @@ class ProcessGroup:
         """
         return self._all.collective()
 
-    def synchronized(self, watch: Watch) -> Watch:
+    def synchronized(self, watch: ProgressCallback) -> ProgressCallback:
         """A progress callback that ends with a barrier."""
 
         def report(done: float) -> None:

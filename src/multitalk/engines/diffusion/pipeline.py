@@ -24,7 +24,7 @@ from transformers import (
 
 from multitalk.array_types import Array
 from multitalk.boxes import Box
-from multitalk.engines.base import Footage, Watch, unwatched
+from multitalk.engines.base import Footage, ProgressCallback, ignore_progress
 from multitalk.engines.diffusion.buckets import (
     BUCKETS,
     DEFAULT_RESOLUTION,
@@ -129,7 +129,7 @@ class _Talk:
 class _Progress:
     """Counts the finished frames' worth of work; an error that `watch` raises ends the talk."""
 
-    def __init__(self, watch: Watch, *, num_inference_steps: int) -> None:
+    def __init__(self, watch: ProgressCallback, *, num_inference_steps: int) -> None:
         self._watch = watch
         self._pieces = num_inference_steps + 1  # a decoding counts as much as a step
         self._done = 0.0
@@ -218,7 +218,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         options: SampleOptions | None = None,
         execution: Execution | None = None,
         seed: int = 0,
-        watch: Watch = unwatched,
+        watch: ProgressCallback = ignore_progress,
     ) -> Iterator[TalkSegment]:
         """Make a talk; closing the iterator ends it.
 
@@ -291,7 +291,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         options: SampleOptions,
         execution: Execution,
         cache: StepCache | None,
-        watch: Watch,
+        watch: ProgressCallback,
     ) -> Iterator[TalkSegment]:
         progress = _Progress(watch, num_inference_steps=options.num_inference_steps)
         group = execution.group or SingleProcess()

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from multitalk.engines.base import FrameChunk, RenderOptions, Scene, Watch
+from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.engines.warp.gaze import directions_to_others
 from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.prompt_cues import mood_timeline, requests_acting
@@ -50,7 +50,9 @@ class WarpEngine:
         if options.kept_windows:
             raise InvalidRequest("continue_not_taken", field="continue_from", engine=self.name)
 
-    def render(self, scene: Scene, options: RenderOptions, watch: Watch) -> Iterator[FrameChunk]:
+    def render(
+        self, scene: Scene, options: RenderOptions, watch: ProgressCallback
+    ) -> Iterator[FrameChunk]:
         """Yield the talk in order, without gaps; see `engines.base.Engine`.
 
         Raises:
