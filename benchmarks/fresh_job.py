@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from multitalk.job import Progress
-from multitalk.serving.local import Studio
+from multitalk.local.studio import Studio
 from multitalk.settings import Settings
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes

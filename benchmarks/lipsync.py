@@ -22,11 +22,11 @@ from rich.table import Table
 
 from multitalk.evaluation import Report, evaluate
 from multitalk.face.detector import FaceDetector
+from multitalk.local.studio import Studio
 from multitalk.media.image import load_picture
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter, read_frames
 from multitalk.schema import parse_request
-from multitalk.serving.local import Studio
 from multitalk.speech.synthesis import PhonemeTiming
 from talks import ROOT, TEXTS
 

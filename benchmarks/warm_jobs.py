@@ -24,9 +24,9 @@ from multitalk.engines.base import (
     Scene,
     ignore_progress,
 )
+from multitalk.local.studio import Studio
 from multitalk.media.soundtrack import Soundtrack, Voice
 from multitalk.media.video import VideoWriter
-from multitalk.serving.local import Studio
 from multitalk.settings import Settings
 
 

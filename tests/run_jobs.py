@@ -10,8 +10,8 @@ from multitalk.engines.base import Engine
 from multitalk.job import (
     DeliverySink,
     FileSink,
+    FinishedTalk,
     Progress,
-    Talk,
     VideoSink,
     job_context,
     run,
@@ -28,7 +28,7 @@ def run_into(
     *,
     on_progress: Callable[[Progress], None] = lambda _: None,
     cancelled: threading.Event | None = None,
-) -> Talk:
+) -> FinishedTalk:
     """A job's input, rendered into a sink."""
     request = parse_request(given, settings=settings)
     with job_context(
@@ -37,7 +37,7 @@ def run_into(
         return run(request, context, sink)
 
 
-def render_to(output: Path, *given: Any, **more: Any) -> Talk:
+def render_to(output: Path, *given: Any, **more: Any) -> FinishedTalk:
     """A job's video in a file."""
     return run_into(FileSink(output), *given, **more)
 

@@ -12,8 +12,8 @@ import multitalk
 from multitalk.cli.app import app
 from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest
+from multitalk.local.studio import Studio
 from multitalk.schema import parse_request
-from multitalk.serving.local import Studio
 from multitalk.settings import SettingError, Settings
 
 NAMES = ["wrap", "gpu", "Warp", "", " warp", "diffusion2", "auto,warp"]

@@ -34,7 +34,7 @@ def test_the_command_line_starts_without_the_heavy_parts() -> None:
     assert not loaded_by("import multitalk.cli.app") & (heavy | NEVER)
 
 
-def test_the_python_door_never_loads_what_only_other_doors_and_engines_need() -> None:
+def test_the_python_api_never_loads_what_only_servers_and_engines_need() -> None:
     assert not loaded_by("from multitalk import render") & NEVER
 
 

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
+from multitalk.local.studio import Studio
 from multitalk.media.video import read_frames
 from multitalk.schema import parse_request
-from multitalk.serving.local import Studio
 from multitalk.speech.phonemes import VISEMES, visemes_of_ipa
 from multitalk.timebase import FPS
 

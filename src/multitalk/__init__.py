@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from multitalk import errors
     from multitalk.evaluation import evaluate
     from multitalk.live import Avatar
+    from multitalk.local.studio import Studio, render
     from multitalk.schema import TalkRequest, TalkResult
-    from multitalk.serving.local import Studio, render
 
 __all__ = [
     "Avatar",
@@ -28,11 +28,11 @@ __all__ = [
 
 _HOME = {
     "Avatar": "multitalk.live",
-    "Studio": "multitalk.serving.local",
+    "Studio": "multitalk.local.studio",
     "TalkRequest": "multitalk.schema",
     "TalkResult": "multitalk.schema",
     "evaluate": "multitalk.evaluation",
-    "render": "multitalk.serving.local",
+    "render": "multitalk.local.studio",
 }
 
 

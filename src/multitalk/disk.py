@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -118,6 +119,30 @@ def server_disk_error(error: OSError) -> DiskUnusable:
 def free_bytes(directory: Path) -> int:
     """Bytes free on a directory's disk; OSError where it does not exist or the disk fails."""
     return shutil.disk_usage(directory).free
+
+
+def prepare_output_file(output: Path, *, field: str = "output") -> None:
+    """Make the directory of a file that is to be written, and check that it can be.
+
+    Args:
+        output: The file.
+        field: What named it, for errors.
+
+    Raises:
+        DeliveryFailed: It cannot be, or its name is taken by a directory or a device.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        is_taken = output.exists() and not output.is_file()
+        descriptor, probe = tempfile.mkstemp(dir=output.parent)
+        os.close(descriptor)
+        Path(probe).unlink()
+    except OSError as error:
+        reason = error.strerror
+        raise DeliveryFailed("output_unwritable", field=field, reason=reason) from error
+    if is_taken:
+        reason = "a directory or a device has its name"
+        raise DeliveryFailed("output_unwritable", field=field, reason=reason)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o666, overwrite: bool = True) -> None:

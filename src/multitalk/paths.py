@@ -4,6 +4,9 @@ import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
+
+StrPath: TypeAlias = str | os.PathLike[str]
 
 # A file in directories whose content no request may name, wherever they are.
 PRIVATE_MARK = ".multitalk-private"

@@ -28,7 +28,7 @@ from multitalk.errors import (
     NoFaceFound,
     RequestError,
 )
-from multitalk.job import Progress, Talk
+from multitalk.job import FinishedTalk, Progress
 from multitalk.media.audio import read_sound
 from multitalk.media.video import VideoWriter, probe, read_frames
 from multitalk.messages import Notice
@@ -87,7 +87,7 @@ def talk_of(
     on_progress: Callable[[Progress], None] = lambda _: None,
     cancelled: threading.Event | None = None,
     **fields: object,
-) -> Talk:
+) -> FinishedTalk:
     """Render a request, by default of one voice of a second."""
     return render_to(
         output,

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fake_engine import FakeEngine
 from multitalk.errors import InvalidRequest
-from multitalk.job import Talk
+from multitalk.job import FinishedTalk
 from multitalk.job.voice_checks import check_talk_seconds
 from multitalk.settings import Settings
 from run_jobs import render_to
@@ -63,7 +63,7 @@ def write(path: Path, tracks: list[Samples], default: int = 0) -> None:
 
 def talk_of(
     files: Path, tmp_path: Path, engine: FakeEngine | None = None, **fields: object
-) -> Talk:
+) -> FinishedTalk:
     settings = Settings(allowed_roots=(files,), work_directory=tmp_path)
     body = {"prompt": "talk", "image_path": "portrait.png", **fields}
     return render_to(tmp_path / "talk.mp4", body, engine or FakeEngine(), settings)

@@ -12,10 +12,10 @@ from fake_engine import FakeEngine
 from multitalk.cli.app import app
 from multitalk.errors import DeliveryFailed
 from multitalk.job import VideoSink
+from multitalk.local.studio import Studio
 from multitalk.media.label import STATEMENT
 from multitalk.media.video import read_frames
 from multitalk.provenance import inspect_video
-from multitalk.serving.local import Studio
 from run_jobs import render_to, run_into
 
 

@@ -295,7 +295,7 @@ def find_server(settings: Settings) -> Finding:
 def _self_test() -> Finding:
     from multitalk.face.synthetic_face import draw_face
     from multitalk.job.self_test import PORTRAIT_PIXELS, PROMPT, hum
-    from multitalk.serving.local import Studio
+    from multitalk.local.studio import Studio
 
     try:
         with Studio() as studio, tempfile.TemporaryDirectory(prefix="multitalk-") as name:

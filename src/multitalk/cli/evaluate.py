@@ -189,7 +189,7 @@ def _check_outputs(
         against: `--against`.
         side_by_side: `--side-by-side`.
     """
-    from multitalk.serving.local import make_place
+    from multitalk.disk import prepare_output_file
 
     if plot is not None and (against is not None or video is None):
         raise typer.BadParameter("--plot draws one video; give it one file")
@@ -199,7 +199,7 @@ def _check_outputs(
         raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
     for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
         if place is not None:
-            make_place(place, field=shown(option, place))
+            prepare_output_file(place, field=shown(option, place))
 
 
 def _check_pair(video: Path | None, against: Path, side_by_side: Path | None) -> None:

@@ -14,14 +14,14 @@ import typer
 from multitalk.cli.console import answering, note, print_json, progress_bar
 from multitalk.cli.options import ORDERS, TypedOptions, VoiceOptions, boxes_of, named, shown
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, write_to_stdout
-from multitalk.disk import write_atomically
+from multitalk.disk import prepare_output_file, write_atomically
 from multitalk.messages import LOCALES, locale_named, sentence
 from multitalk.paths import as_meant
 from multitalk.settings import ENGINE_CHOICES
 
 if TYPE_CHECKING:
     from multitalk.engines.base import WindowFiles
-    from multitalk.job import Talk
+    from multitalk.job import FinishedTalk
     from multitalk.schema import TalkRequest
     from multitalk.settings import Settings
     from multitalk.speech.synthesis import PhonemeTiming
@@ -249,8 +249,8 @@ def render(  # noqa: PLR0917 - typer's way to say options
         answering(locale_named(locale), as_json=as_json) as answers,
         ExitStack() as stack,
     ):
+        from multitalk.local.job_input import with_paths_from, with_prompt
         from multitalk.schema import parse_request, wanted_locale
-        from multitalk.serving.local import plain_prompt, with_paths_from
         from multitalk.settings import Settings
 
         logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
@@ -263,8 +263,8 @@ def render(  # noqa: PLR0917 - typer's way to say options
         on_top = _request_fields(
             fields, voices, box or [], stdin, speakers={*timed, *_speakers(given)}
         )
-        if request is None and not (prompt or "").strip():
-            on_top["prompt"] = plain_prompt(len(list(_speakers(on_top, ("audio_paths",)))))
+        if request is None:
+            on_top = with_prompt(on_top)
         answers.locale, answers.locate = wanted_locale(given | on_top), typed.locate
         parsed = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
         _render(
@@ -326,10 +326,10 @@ def _render(
     """Render a valid request, write its files and report the result."""
     import tempfile
 
-    from multitalk.serving.local import Studio, as_result, make_place
+    from multitalk.local.studio import Studio
 
     for file in timing_files.values():
-        make_place(file, field=shown("--phonemes", file))
+        prepare_output_file(file, field=shown("--phonemes", file))
     earlier, saved = (path and as_meant(path) for path in windows)
     files = _window_files(earlier, saved, settings)
     with ExitStack() as stack:
@@ -354,7 +354,7 @@ def _render(
     if saved is not None and not talk.window_ends:
         note(sentence("windows_not_saved", request.locale, file=saved.name), request.locale)
     if as_json:
-        print_json(as_result(talk).reply())
+        print_json(talk.result().reply())
     else:
         typer.echo(_summary(talk, output), err=to_stdout)
 
@@ -362,19 +362,16 @@ def _render(
 def _window_files(earlier: Path | None, saved: Path | None, settings: "Settings") -> "WindowFiles":
     """The files of windows: those of an earlier talk, and an unfinished one to save to."""
     from multitalk.engines.base import WindowFiles
-    from multitalk.serving.local import make_place
 
     if saved is None:
         return WindowFiles(earlier=earlier)
-    make_place(saved, field=shown("--save-windows", saved))
+    prepare_output_file(saved, field=shown("--save-windows", saved))
     unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
     return WindowFiles(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
 
 
-def _summary(talk: "Talk", output: Path) -> str:
-    from multitalk.serving.local import as_result
-
-    seconds = as_result(talk).duration_seconds
+def _summary(talk: "FinishedTalk", output: Path) -> str:
+    seconds = talk.result().duration_seconds
     size = f"{talk.width}x{talk.height}"
     return f"{output}: {seconds:.2f} s, {size}, engine {talk.engine}, seed {talk.seed}"
 
@@ -428,9 +425,9 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
         InvalidRequest: No file, not JSON or too much of it, or not an object.
     """
     from multitalk.errors import InvalidRequest
+    from multitalk.local.job_input import with_paths_from
     from multitalk.schema import read_json
     from multitalk.schema.validation import brief
-    from multitalk.serving.local import with_paths_from
 
     place, base = shown("--request", path), path.parent
     if str(path) == STREAM:

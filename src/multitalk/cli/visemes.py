@@ -332,9 +332,9 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
         if not set(drawn) <= set(EXTENDED):
             raise typer.BadParameter(f"--extended {extended}: write letters of {EXTENDED}")
         if output is not None:
-            from multitalk.serving.local import make_place
+            from multitalk.disk import prepare_output_file
 
-            make_place(output, field=shown("-o", output))
+            prepare_output_file(output, field=shown("-o", output))
         is_stream = str(audio) == STREAM
         file = StandardInput(stack).file("AUDIO", audio)
         track = _track_of(file, named=str(audio), fps=fps)

@@ -30,10 +30,8 @@ from multitalk.face.assignment import assign_faces
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
-from multitalk.paths import as_meant
+from multitalk.paths import StrPath, as_meant
 from multitalk.timebase import FPS
-
-StrPath = str | os.PathLike[str]
 
 logger = logging.getLogger(__name__)
 

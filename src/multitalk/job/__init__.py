@@ -15,7 +15,7 @@ self_test      what must work before the first job
 from contextlib import closing
 
 from multitalk.engines.base import NO_WINDOW_FILES, WindowFiles
-from multitalk.job.finished_talk import Talk
+from multitalk.job.finished_talk import FinishedTalk
 from multitalk.job.progress import JobContext, Progress, job_context, translate_crashes
 from multitalk.job.sinks import DeliverySink, FileSink, VideoSink
 from multitalk.job.stages import TalkStages
@@ -25,9 +25,9 @@ from multitalk.schema import TalkRequest
 __all__ = [
     "DeliverySink",
     "FileSink",
+    "FinishedTalk",
     "JobContext",
     "Progress",
-    "Talk",
     "VideoSink",
     "job_context",
     "run",
@@ -42,7 +42,7 @@ def run(
     sink: VideoSink,
     *,
     window_files: WindowFiles = NO_WINDOW_FILES,
-) -> Talk:
+) -> FinishedTalk:
     """Render a request and deliver the video; errors are those of `job_context`.
 
     Args:

@@ -13,7 +13,7 @@ Phonemes = Mapping[str, tuple[PhonemeTiming, ...]]  # by speaker
 
 
 @dataclass(frozen=True)
-class Talk:
+class FinishedTalk:
     """A finished video and its record.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.deliver import check_set_up, deliver
-from multitalk.job.finished_talk import Talk
+from multitalk.job.finished_talk import FinishedTalk
 from multitalk.job.progress import JobProgress
 from multitalk.media.fragments import Fragment
 from multitalk.messages import Locale
@@ -34,7 +34,7 @@ class VideoSink:
         """Where the whole video is written, by default in the job's directory; None: it is not."""
         return directory / "talk.mp4"
 
-    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+    def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:
         """Bring a finished video where it belongs; the talk with its `output_fields`."""
         raise NotImplementedError
 
@@ -58,7 +58,7 @@ class FileSink(VideoSink):
         return self._unfinished
 
     @override
-    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+    def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:
         self._unfinished.replace(self._output)
         return replace(talk, video=self._output, output_fields={"video_path": str(self._output)})
 
@@ -98,7 +98,7 @@ class DeliverySink(VideoSink):
         check_set_up(self._delivery, settings=self._settings, bucket=self._bucket)
 
     @override
-    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+    def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:
         size = talk.file.stat().st_size
         with progress.stage("deliver", size):
             delivered = deliver(

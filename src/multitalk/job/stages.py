@@ -21,7 +21,7 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.sniff import VIDEO_SUFFIXES
 from multitalk.inputs.source_file import Kind, SourceFile
-from multitalk.job.finished_talk import Phonemes, Talk
+from multitalk.job.finished_talk import FinishedTalk, Phonemes
 from multitalk.job.progress import JobContext
 from multitalk.job.voice_checks import check_talk_seconds, voice_notices
 from multitalk.media.audio import (
@@ -103,7 +103,9 @@ class TalkStages:
         self._window_ends: list[int] = []
         self._notices: list[Notice] = []  # of every stage, in the order of the reply's warnings
 
-    def run(self, video: Path | None, on_fragment: Callable[[Fragment], None] | None) -> Talk:
+    def run(
+        self, video: Path | None, on_fragment: Callable[[Fragment], None] | None
+    ) -> FinishedTalk:
         """Everything except delivery.
 
         Args:
@@ -129,7 +131,7 @@ class TalkStages:
             name: shifted(sounds, loaded.arrangement.offsets[name] / SAMPLE_RATE)
             for name, sounds in spoken.items()
         }
-        return Talk(
+        return FinishedTalk(
             video=video,
             width=width,
             height=height,

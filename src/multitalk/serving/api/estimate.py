@@ -45,7 +45,7 @@ async def estimate(server: Server, ticket: Ticket, given: Any, *, owner: str) ->
     engine = server.engine if request.engine == "auto" else request.engine
     past = server.database.talk_times(engine, quality=request.quality, limit=PAST_TALKS) or [
         (talk.seconds, talk.execution_seconds)  # until they are in the database
-        for talk in await finished_talks(server)
+        for talk in await past_talks(server)
         if talk.engine == engine and await quality_of(server, talk.job_id) == request.quality
     ]
     factor = real_time_factor(past)
@@ -209,7 +209,7 @@ async def _asked(
 
 
 @dataclass(frozen=True)
-class FinishedTalk:
+class PastTalk:
     """A finished talk.
 
     Attributes:
@@ -225,7 +225,7 @@ class FinishedTalk:
     execution_seconds: float
 
 
-async def finished_talks(server: Server) -> list[FinishedTalk]:
+async def past_talks(server: Server) -> list[PastTalk]:
     """The latest finished talks in the queue."""
     talks = []
     for job in await server.queue.jobs(status=JobStatus.COMPLETED, limit=FINISHED_JOBS):
@@ -234,7 +234,7 @@ async def finished_talks(server: Server) -> list[FinishedTalk]:
             continue
         engine, seconds = job.output.get("engine"), job.output.get("duration_seconds")
         if isinstance(engine, str) and isinstance(seconds, int | float) and seconds > 0:
-            talks.append(FinishedTalk(job.id, engine, seconds, execution))
+            talks.append(PastTalk(job.id, engine, seconds, execution))
     return talks
 
 

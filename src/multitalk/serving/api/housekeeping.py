@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
 from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.estimate import finished_talks, quality_of
+from multitalk.serving.api.estimate import past_talks, quality_of
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.webhooks import Webhooks
 from multitalk.serving.logs import RateLimitedLog
@@ -54,7 +54,7 @@ class Housekeeping:
 
     async def _note_paces(self) -> None:
         """How long finished talks took, for estimates and metrics."""
-        talks = await finished_talks(self._server)
+        talks = await past_talks(self._server)
         for talk in talks:
             if talk.job_id in self._paced:
                 continue

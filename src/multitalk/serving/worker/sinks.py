@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from multitalk.delivery.deliver import reply_bytes
 from multitalk.errors import DeliveryFailed
-from multitalk.job import Talk, VideoSink
+from multitalk.job import FinishedTalk, VideoSink
 from multitalk.job.progress import JobProgress
 from multitalk.media.thumbnail import write_video_thumbnail
 from multitalk.serving.worker.job_source import SourceClient
@@ -29,7 +29,7 @@ class MediaStoreSink(VideoSink):
         self.on_fragment = client.send_fragment if is_streamed else None
 
     @override
-    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+    def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:
         video, limit = talk.file, self._max_bytes
         size = reply_bytes(video)
         if limit is not None and size > limit:
@@ -67,7 +67,7 @@ class StreamSink(VideoSink):
         return None
 
     @override
-    def deliver(self, talk: Talk, progress: JobProgress) -> Talk:
+    def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:
         self._client.send_record({"status": "success", **talk.facts()})
         return talk
 

@@ -1,4 +1,4 @@
-"""Calls of the Python door that a type checker must pass, and wrong ones that it must refuse.
+"""Calls of the Python API that a type checker must pass, and wrong ones that it must refuse.
 
 `make check` reads this file and nothing runs it: a wrong call that is not refused leaves its
 `type: ignore` unused, which is an error, too.

@@ -19,12 +19,15 @@ import multitalk
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.face.synthetic_face import draw_face
 from multitalk.job import Progress
+from multitalk.local.arguments import Arguments, described
+from multitalk.local.job_input import with_paths_from
+from multitalk.local.rendered_talk import MAX_INLINE_BYTES, RenderedTalk
+from multitalk.local.studio import Studio
+from multitalk.local.talk_options import TalkOptions
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe
 from multitalk.schema import TalkRequest
-from multitalk.serving.arguments import Arguments, described
-from multitalk.serving.local import MAX_INLINE_BYTES, RenderedTalk, Studio, with_paths_from
 from multitalk.settings import Settings
 
 BASE = Path("/base")
@@ -482,6 +485,18 @@ def test_every_field_of_a_request_is_an_argument() -> None:
     theirs = inspect.signature(multitalk.render).parameters
     assert [name for name in theirs if name != "engine"] == [n for n in ours if n != "self"]
     assert all(ours[name].annotation == theirs[name].annotation for name in theirs if name in ours)
+
+
+def test_help_describes_every_option() -> None:
+    lines = (inspect.getdoc(multitalk.render) or "").splitlines()
+    for name in TalkOptions.__annotations__:
+        assert any(line.startswith(f"    {name}: ") for line in lines), name
+
+
+def test_options_that_are_none_are_left_out(studio: Studio, portrait: Path, tmp_path: Path) -> None:
+    nothing: TalkOptions = {"seed": 4, "quality": None, "bbox": None, "locale": None}
+    result = studio.render(portrait, HUM, output=tmp_path / "t.mp4", **nothing)
+    assert result.seed == 4
 
 
 # The result -------------------------------------------------------------------------------------

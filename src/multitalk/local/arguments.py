@@ -19,6 +19,7 @@ from PIL import Image
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
 from multitalk.job.workdir import job_directory
 from multitalk.media.array_files import write_picture, write_pixels, write_samples
+from multitalk.paths import StrPath
 from multitalk.schema.sources import voice_field
 from multitalk.settings import PREFIX, Settings
 
@@ -35,18 +36,19 @@ class BinaryFile(Protocol):
         ...
 
 
-StrPath: TypeAlias = str | os.PathLike[str]
-Encoded: TypeAlias = StrPath | bytes | bytearray | memoryview | BinaryFile
+EncodedArgument: TypeAlias = StrPath | bytes | bytearray | memoryview | BinaryFile
 # A path, URL or data URI; an encoded file; pixels as RGB, RGBA or grey.
-Picture: TypeAlias = Encoded | Image.Image | NDArray[np.uint8]
-Samples: TypeAlias = NDArray[np.floating] | NDArray[np.int16] | NDArray[np.int32]
+PictureArgument: TypeAlias = EncodedArgument | Image.Image | NDArray[np.uint8]
+SamplesArgument: TypeAlias = NDArray[np.floating] | NDArray[np.int16] | NDArray[np.int32]
 # A recording, or a text to be spoken, or such texts one after the other, as docs/api.md has them.
-Sound: TypeAlias = Encoded | tuple[Samples, float] | tuple[float, Samples]
-SpokenText: TypeAlias = Mapping[str, str | float]
-Voice: TypeAlias = Sound | SpokenText | list[SpokenText]
+SoundArgument: TypeAlias = (
+    EncodedArgument | tuple[SamplesArgument, float] | tuple[float, SamplesArgument]
+)
+TextArgument: TypeAlias = Mapping[str, str | float]
+VoiceArgument: TypeAlias = SoundArgument | TextArgument | list[TextArgument]
 # One voice, or one for each speaker by name. One type for both mappings, so that type checkers
 # infer the type of a dict literal.
-Voices: TypeAlias = Sound | list[SpokenText] | Mapping[str, Voice | float]
+VoicesArgument: TypeAlias = SoundArgument | list[TextArgument] | Mapping[str, VoiceArgument | float]
 
 
 class Arguments:
@@ -54,8 +56,8 @@ class Arguments:
 
     def __init__(
         self,
-        image: Picture,
-        audio: Voices,
+        image: PictureArgument,
+        audio: VoicesArgument,
         others: Mapping[str, object],
         settings: Settings,
     ) -> None:
