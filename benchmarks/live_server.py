@@ -32,7 +32,7 @@ SPEAKING, END = 2, 4
 RATE = 16_000
 PACKET = RATE // 50  # 20 ms
 FRAME = RATE // 25
-COMMAND = [sys.executable, "-c", "from multitalk.cli import main; main()", "serve", "--port", "0"]
+COMMAND = [sys.executable, "-m", "multitalk", "serve", "--port", "0"]
 
 
 @dataclass

@@ -353,7 +353,7 @@ def said(taken: dict[str, list[float]]) -> str:
 
 def key_of(data: Path, name: str) -> str:
     """A new key of a server's directory."""
-    command = [sys.executable, "-c", "from multitalk.cli import main; main()", "keys", "add", name]
+    command = [sys.executable, "-m", "multitalk", "keys", "add", name]
     shown = subprocess.run(
         [*command, "--data", str(data)], capture_output=True, text=True, check=True
     )

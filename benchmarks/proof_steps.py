@@ -337,8 +337,7 @@ class Steps:
             "MULTITALK_MEMORY_PLAN": plan,
             "MULTITALK_ALLOWED_ROOTS": f"{ROOT}:{self._out.resolve()}",
         }
-        main = "from multitalk.cli import main; main()"
-        command = [sys.executable, "-c", main, "render", "--request", str(job), "--json"]
+        command = [sys.executable, "-m", "multitalk", "render", "--request", str(job), "--json"]
         free = _memory_available_gb()
         with subprocess.Popen(
             [*command, "--output", str(film)],

@@ -325,9 +325,8 @@ def test_what_is_wrong_with_standard_input_is_said(
 
 def test_the_video_goes_to_standard_output_alone(tmp_path: Path) -> None:
     options = ("--image", "face.png", "--audio", "voice.wav", "--prompt", "he waves", "-v")
-    code = "from multitalk.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "render", *options, "-o", "-"],
+        [sys.executable, "-m", "multitalk", "render", *options, "-o", "-"],
         capture_output=True,
         env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
         check=True,
@@ -342,10 +341,9 @@ def test_the_video_goes_to_standard_output_alone(tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_nothing_of_what_came_in_and_goes_out(tmp_path: Path, sound: bytes) -> None:
     temporary = tmp_path / "temporary"
-    code = "from multitalk.cli import main; main()"
     options = ("--image", "face.png", "--audio", "-", "-o", "-")
     with subprocess.Popen(
-        [sys.executable, "-c", code, "render", *options],
+        [sys.executable, "-m", "multitalk", "render", *options],
         env={**os.environ, "TMPDIR": str(temporary)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

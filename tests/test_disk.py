@@ -121,7 +121,7 @@ def test_a_video_that_finds_no_room_says_so(tmp_path: Path, streamed: bool) -> N
 
 
 def test_standard_output_that_takes_nothing_is_a_sentence() -> None:
-    command = [sys.executable, "-c", "from multitalk.cli import main; main()", "--version"]
+    command = [sys.executable, "-m", "multitalk", "--version"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             command,

@@ -16,7 +16,7 @@ import httpx
 
 from patience import PATIENCE_SECONDS, wait_until
 
-COMMAND = [sys.executable, "-c", "from multitalk.cli import main; main()", "serve", "--port", "0"]
+COMMAND = [sys.executable, "-m", "multitalk", "serve", "--port", "0"]
 READY = re.compile(r"MultiTalk on (http://\S+) \(engine (\w+), workers (\d+)\)")
 WORKER = re.compile(r"worker \d+ is process (\d+)")
 

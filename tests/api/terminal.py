@@ -14,7 +14,7 @@ from pathlib import Path
 
 from patience import PATIENCE_SECONDS
 
-COMMAND = [sys.executable, "-c", "from multitalk.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "multitalk"]
 CTRL_C = b"\x03"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

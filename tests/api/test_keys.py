@@ -69,8 +69,7 @@ def test_keys_that_are_made_at_once_are_all_kept(path):
 
 def test_the_command_makes_lists_and_revokes(tmp_path):
     def keys(*arguments: str) -> subprocess.CompletedProcess:
-        code = "from multitalk.cli import main; main()"
-        command = [sys.executable, "-c", code, "keys", *arguments, "--data", str(tmp_path)]
+        command = [sys.executable, "-m", "multitalk", "keys", *arguments, "--data", str(tmp_path)]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
         )

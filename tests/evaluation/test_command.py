@@ -71,7 +71,7 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("many", [False, True])
 def test_a_bar_follows_the_frames_where_somebody_watches(talks: Path, many: bool) -> None:
     ours, theirs = os.openpty()
-    command = [sys.executable, "-c", "from multitalk.cli import main; main()", "evaluate", "--json"]
+    command = [sys.executable, "-m", "multitalk", "evaluate", "--json"]
     with os.fdopen(theirs, "wb") as terminal:
         process = subprocess.Popen(
             [*command, str(talks / "good.mp4"), *([str(talks / "good.mp4")] if many else [])],

@@ -56,7 +56,6 @@ CREATE TABLE pieces (
 CREATE TABLE workers (id TEXT PRIMARY KEY, seen_at REAL NOT NULL, worker TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
-CLI = "from multitalk.cli import main; main()"
 DONE = Outcome(status=JobStatus.COMPLETED, output={})
 
 
@@ -449,7 +448,7 @@ async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> 
 
 def run_cli(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", CLI, "work", *arguments],
+        [sys.executable, "-m", "multitalk", "work", *arguments],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,

@@ -60,8 +60,7 @@ def serve_at() -> Iterator[Callable[[Path], Served]]:
 
 
 def _serve(data: Path) -> Iterator[Served]:
-    code = "from multitalk.cli import main; main()"
-    command = [sys.executable, "-c", code, "serve", "--port", "0", "--data", str(data)]
+    command = [sys.executable, "-m", "multitalk", "serve", "--port", "0", "--data", str(data)]
     environ = {**os.environ, "MULTITALK_ENGINE": "warp", "MULTITALK_WORK_DIRECTORY": str(data)}
     with (data / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=log)

@@ -242,10 +242,9 @@ def _resolved_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
 
 
 def _worker_command(queue_url: str, engine: str, log_format: str) -> list[str]:
-    code = "from multitalk.cli import main; main()"
     options = ["--queue", queue_url, "--engine", engine, "--log-format", log_format]
     options += ["--drain", str(JOB_DRAIN_SECONDS)]
-    return [sys.executable, "-c", code, "work", *options]
+    return [sys.executable, "-m", "multitalk", "work", *options]
 
 
 @keys.command("add", cls=Command)
