@@ -43,9 +43,9 @@ from multitalk.engines.diffusion.memory_plan import (
     VaeDtype,
 )
 from multitalk.engines.diffusion.quantized import store_weights_as
-from multitalk.engines.diffusion.segments import latent_frames
 from multitalk.engines.diffusion.transformer import Conditioning
 from multitalk.engines.diffusion.vae import VaeCodec
+from multitalk.engines.diffusion.windows import latent_frames
 from random_weights import REAL
 
 SEGMENT_FRAMES = 81

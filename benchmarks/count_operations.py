@@ -33,8 +33,8 @@ from diffusion_models import (
 )
 from multitalk.engines.diffusion import parallel_vae
 from multitalk.engines.diffusion.quantized import multiply_in_fp8
-from multitalk.engines.diffusion.segments import SegmentLengths, latent_frames, segments
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.windows import WindowLengths, latent_frames, talk_windows
 from multitalk.timebase import FPS
 
 WINDOW_FRAMES = 81
@@ -250,9 +250,9 @@ def exchanged_bytes(size: Size, processes: int) -> float:
     return LAYERS * 4 * held * (processes - 1) / processes
 
 
-def talk_flops(counter: Counter, lengths: SegmentLengths, num_frames: int) -> float:
+def talk_flops(counter: Counter, lengths: WindowLengths, num_frames: int) -> float:
     """Of all windows of a talk."""
-    windows = segments(num_frames, lengths)
+    windows = talk_windows(num_frames, lengths)
     return sum(counter.window(window.num_frames).flops(FORWARDS) for window in windows)
 
 
@@ -271,13 +271,13 @@ def show_windows(counter: Counter) -> None:
 def show_savings(counter: Counter) -> None:
     """What a shorter last window saves of talks, by their length."""
     for name, conditioning in CONDITIONING_FRAMES.items():
-        full = SegmentLengths(WINDOW_FRAMES, conditioning)
-        short = SegmentLengths.ending_short(WINDOW_FRAMES, conditioning)
+        full = WindowLengths(WINDOW_FRAMES, conditioning)
+        short = WindowLengths.ending_short(WINDOW_FRAMES, conditioning)
         print(f"\n{name}, {FORWARDS} forwards a window")
         print("| talk | windows, frames | PFLOP | all of 81 frames | saved |")
         print("| --- | --- | --- | --- | --- |")
         for seconds in SHOWN_SECONDS:
-            cut = [window.num_frames for window in segments(seconds * FPS, short)]
+            cut = [window.num_frames for window in talk_windows(seconds * FPS, short)]
             shown = f"{len(cut)}, the last of {cut[-1]}"
             kept, usual = (talk_flops(counter, way, seconds * FPS) for way in (short, full))
             saved = 1 - kept / usual

@@ -29,7 +29,7 @@ class Size:
 
     @property
     def tokens(self) -> int:
-        """Tokens of a segment."""
+        """Tokens of a window."""
         return self.frames * self.frame_tokens
 
 
@@ -49,7 +49,7 @@ class Cost:
 
 
 def cost_model(config: object, size: Size, speakers: int, width: int) -> dict[str, Cost]:
-    """What a forward has to do after a segment's first, part by part.
+    """What a forward has to do after a window's first, part by part.
 
     Each matrix product reads its inputs once and writes its output once; each part reads and
     writes the tokens once more for its norm and its residual. Numbers have `width` bytes.

@@ -1,6 +1,6 @@
-"""Time and memory of each segment of a long talk, through the diffusion engine with random weights.
+"""Time and memory of each window of a long talk, through the diffusion engine with random weights.
 
-    .venv-diffusion/bin/python benchmarks/long_talk.py [--segments 40] [--speakers 2]
+    .venv-diffusion/bin/python benchmarks/long_talk.py [--windows 40] [--speakers 2]
 
 The networks are toys, the lengths are the published ones: windows of 81 frames, 25 of them shared.
 """
@@ -20,14 +20,14 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progres
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import LoraProfiles
-from multitalk.engines.diffusion.segments import SegmentLengths
+from multitalk.engines.diffusion.windows import WindowLengths
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "engines" / "diffusion"))
 from toy import TOY_SIZES, toy_pipeline
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 MB = 1e6
-COMPARED = 5  # segments at the start, and at the end
+COMPARED = 5  # windows at the start, and at the end
 HEIGHT, WIDTH = TOY_SIZES["480p"][1]
 
 
@@ -51,16 +51,16 @@ def make_scene(num_frames: int, speakers: int) -> Scene:
 
 
 def main() -> None:
-    """Render a talk and tell what each segment took."""
+    """Render a talk and tell what each window took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--segments", type=int, default=40)
+    parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--speakers", type=int, choices=(1, 2), default=2)
     parser.add_argument("--steps", type=int, default=2)
     options = parser.parse_args()
 
     torch.set_num_threads(1)
-    lengths = SegmentLengths(segment_frames=81, conditioning_frames=25)
-    num_frames = lengths.segment_frames + (options.segments - 1) * lengths.stride
+    lengths = WindowLengths(window_frames=81, conditioning_frames=25)
+    num_frames = lengths.window_frames + (options.windows - 1) * lengths.stride
     pipeline = toy_pipeline(segment_frames=81, conditioning_frames=25)
     engine = DiffusionEngine(
         pipeline, PLANS[:1], LoraProfiles(pipeline.transformer, Path("network"))
@@ -79,10 +79,10 @@ def main() -> None:
     first, last = seconds[1 : 1 + COMPARED], seconds[-COMPARED:]
     talk = f"{num_frames / 25:.0f} s of talk, {options.speakers} speakers"
     print(f"{talk}, load {os.getloadavg()[0]:.1f}")
-    print(f"CPU, last segment / second: {last[-1] / first[0]:.2f}")
-    print(f"CPU, medians of {COMPARED} segments: {median(last) / median(first):.2f}")
+    print(f"CPU, last window / second: {last[-1] / first[0]:.2f}")
+    print(f"CPU, medians of {COMPARED} windows: {median(last) / median(first):.2f}")
     grown = (peaks[-1] - peaks[COMPARED]) / MB
-    print(f"peak after the last - after segment {COMPARED + 1}: {grown:+.0f} MB")
+    print(f"peak after the last - after window {COMPARED + 1}: {grown:+.0f} MB")
 
 
 if __name__ == "__main__":

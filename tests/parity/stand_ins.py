@@ -20,21 +20,21 @@ from multitalk.engines.diffusion.convert_transformer import load_transformer
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
 from multitalk.engines.diffusion.sampler import (
     Continuation,
-    SampledSegment,
+    SampledWindow,
     SampleOptions,
     sample_talk,
     schedule,
 )
-from multitalk.engines.diffusion.segments import (
-    Segment,
-    SegmentLengths,
-    num_segments,
-    segments,
-    speech_windows,
-)
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
+from multitalk.engines.diffusion.windows import (
+    Window,
+    WindowLengths,
+    frame_features,
+    num_windows,
+    talk_windows,
+)
 
 BRANCHES = {"cond": "full", "drop_text": "voice", "drop_audio": "prompt", "uncond": "nothing"}
 CLOSE = {"atol": 5e-4, "rtol": 1e-4}
@@ -87,10 +87,10 @@ class RecordedNoise:
 class ReversedVoices(Voices):
     """Voices whose speech goes on backwards where it ends, as in the reference."""
 
-    def windows(self, segment: Segment) -> Tensor:
-        rows = [reversed_rows(segment, len(track)) for track in self.tracks]
+    def windows(self, window: Window) -> Tensor:
+        rows = [reversed_rows(window, len(track)) for track in self.tracks]
         pairs = zip(self.tracks, rows, strict=True)
-        return torch.stack([torch.from_numpy(speech_windows(*pair)) for pair in pairs])
+        return torch.stack([torch.from_numpy(frame_features(*pair)) for pair in pairs])
 
 
 class Recording:
@@ -103,7 +103,7 @@ class Recording:
             load_file(folder / "stubs.safetensors") if "stubs" not in meta else meta["stubs"]
         )
         self.frames = self.tensors["frames_sub8"]
-        self.lengths = SegmentLengths(meta["frame_num"], meta["motion_frame"])
+        self.lengths = WindowLengths(meta["frame_num"], meta["motion_frame"])
         self.num_frames = min(params.get("max_frames", 1000), params["L"][0])
         self.steps = params.get("steps_", meta["steps"])
         self.shift = params.get("shift_", meta["shift"])
@@ -151,7 +151,7 @@ class Recording:
         source: Callable[[int], Tensor],
         continuation: Continuation,
         step_cache: StepCache | None = None,
-    ) -> list[SampledSegment]:
+    ) -> list[SampledWindow]:
         model = TalkModel(
             transformer,
             lambda picture: picture_tokens(self.stubs, picture),
@@ -183,8 +183,8 @@ class Watched:
         self._model, self._recording = model, recording
         self.conditionings = recording.conditionings = []
 
-    def bind(self, segment, conditioning):
-        denoise = self._model.bind(segment, conditioning)
+    def bind(self, window, conditioning):
+        denoise = self._model.bind(window, conditioning)
         self.conditionings.append(conditioning)
         asked: list[float] = []
 
@@ -193,7 +193,7 @@ class Watched:
             asked.append(float(timestep))
             for branch, velocity in velocities.items():
                 self._recording.seen.append(
-                    (segment.index, len(asked) - 1, branch, latents, velocity)
+                    (window.index, len(asked) - 1, branch, latents, velocity)
                 )
             return velocities
 
@@ -218,11 +218,11 @@ def small_transformer(goldens: Path):
     return load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.float32)
 
 
-def assert_same_talk(recording: Recording, sampled: list[SampledSegment]) -> dict[str, float]:
+def assert_same_talk(recording: Recording, sampled: list[SampledWindow]) -> dict[str, float]:
     """Compare latents, conditioning and frames; return the worst errors."""
     worst = {"latents": 0.0, "frames": 0.0, "conditioning": 0.0}
-    for number, segment in enumerate(sampled):
-        pairs = {"latents": (segment.latents, recording.tensors[f"chunk{number}/latent_final"])}
+    for number, window in enumerate(sampled):
+        pairs = {"latents": (window.latents, recording.tensors[f"chunk{number}/latent_final"])}
         shown = recording.tensors.get(f"chunk{number}/y")
         if shown is not None:
             pairs["conditioning"] = (recording.conditionings[number].latents, shown[0])
@@ -230,7 +230,7 @@ def assert_same_talk(recording: Recording, sampled: list[SampledSegment]) -> dic
             torch.testing.assert_close(ours, theirs, **CLOSE)
             worst[kind] = max(worst[kind], float((ours - theirs).abs().max()))
     assert f"chunk{len(sampled)}/latent_final" not in recording.tensors
-    frames = torch.cat([segment.frames for segment in sampled], dim=1)
+    frames = torch.cat([window.frames for window in sampled], dim=1)
     assert frames.shape[1] == recording.num_frames
     # The reference loses the last frames of a talk, or shows some that were not asked for.
     ours, theirs = frames[:, :, ::8, ::8], recording.frames
@@ -244,13 +244,13 @@ def assert_same_questions(recording: Recording) -> Counter[str]:
     """Compare what the network was asked and answered; return how much of each kind was there."""
     names = {ours: theirs for theirs, ours in BRANCHES.items()}
     compared = set()
-    for segment, step, branch, latents, velocity in recording.seen:
+    for window, step, branch, latents, velocity in recording.seen:
         pairs = {
-            f"chunk{segment}/step{step}/x_in": latents,
-            f"chunk{segment}/step{step}/{names[branch]}": velocity,
+            f"chunk{window}/step{step}/x_in": latents,
+            f"chunk{window}/step{step}/{names[branch]}": velocity,
         }
         if step == 0:
-            pairs[f"chunk{segment}/x_first_step"] = latents
+            pairs[f"chunk{window}/x_first_step"] = latents
         for name, ours in pairs.items():
             if name in recording.tensors:
                 torch.testing.assert_close(ours, recording.tensors[name], **CLOSE)
@@ -269,12 +269,12 @@ def assert_same_questions(recording: Recording) -> Counter[str]:
 
 
 def assert_same_surroundings(recording: Recording) -> Counter[str]:
-    """Compare what each segment hears and sees; return how much of each kind was there."""
+    """Compare what each window hears and sees; return how much of each kind was there."""
     compared = Counter()
-    windows = segments(recording.num_frames, recording.lengths)
-    for number, (segment, shown) in enumerate(zip(windows, recording.conditionings, strict=True)):
+    windows = talk_windows(recording.num_frames, recording.lengths)
+    for number, (window, shown) in enumerate(zip(windows, recording.conditionings, strict=True)):
         pairs = {
-            "audio_windows_sum": recording.voices().windows(segment).sum((-2, -1)),
+            "audio_windows_sum": recording.voices().windows(window).sum((-2, -1)),
             "clip_token0": picture_tokens(recording.stubs, shown.picture)[0],
         }
         if len(recording.params["L"]) > 1:
@@ -287,8 +287,8 @@ def assert_same_surroundings(recording: Recording) -> Counter[str]:
     return compared
 
 
-def assert_same_counts(recording: Recording, name: str, sampled: list[SampledSegment]) -> None:
-    """Compare the numbers of segments, of frames and of questions, and the timesteps."""
+def assert_same_counts(recording: Recording, name: str, sampled: list[SampledWindow]) -> None:
+    """Compare the numbers of windows, of frames and of questions, and the timesteps."""
     case = recording.meta["cases"][name]
     assert len(sampled) == case["n_chunks"]
     assert recording.frames.shape[1] == case["n_frames"]
@@ -303,13 +303,13 @@ def assert_same_counts(recording: Recording, name: str, sampled: list[SampledSeg
 
 
 def assert_same_cuts(folder: Path) -> None:
-    """Compare into how many segments a talk is cut."""
+    """Compare into how many windows a talk is cut."""
     rows = json.loads((folder / "frame_counts.json").read_text())
     cut = [row for row in rows if row["chunks"] is not None]  # the reference refuses the others
     assert cut
     for row in cut:
-        lengths = SegmentLengths(row["frame_num"], row["motion_frame"])
+        lengths = WindowLengths(row["frame_num"], row["motion_frame"])
         num_frames = min(row["audio_frames"][0], row["max_frames_num"])
-        windows = list(segments(num_frames, lengths))
-        assert len(windows) == num_segments(num_frames, lengths) == row["chunks"], row
+        windows = list(talk_windows(num_frames, lengths))
+        assert len(windows) == num_windows(num_frames, lengths) == row["chunks"], row
         assert [frame for window in windows for frame in window.new] == list(range(num_frames))

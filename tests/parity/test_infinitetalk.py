@@ -1,4 +1,4 @@
-"""The sibling model's way from segment to segment, against runs of its reference."""
+"""The sibling model's way from window to window, against runs of its reference."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ from stand_ins import (
 )
 
 from multitalk.engines.diffusion.sampler import continue_infinitetalk
-from multitalk.engines.diffusion.segments import latent_frames
+from multitalk.engines.diffusion.windows import latent_frames
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def runs(goldens):
             asked.append(frame)
             return recording.fitted(pictures[min(frame, len(pictures) - 1)])
 
-        segments = recording.sample(transformer, source, continue_infinitetalk)
-        sampled[name] = (recording, segments, asked)
+        windows = recording.sample(transformer, source, continue_infinitetalk)
+        sampled[name] = (recording, windows, asked)
     return sampled
 
 
@@ -50,10 +50,10 @@ def test_latents_and_frames_are_the_reference_s(runs):
         assert_same_talk(recording, sampled)
 
 
-def test_each_segment_is_shown_the_source_at_its_start(runs):
+def test_each_window_is_shown_the_source_at_its_start(runs):
     for name, (recording, sampled, asked) in runs.items():
         wanted = recording.meta["cases"][name]["requested_frame_indices_two_runs"]
-        starts = {segment.segment.start for segment in sampled}
+        starts = {window.window.start for window in sampled}
         assert starts == set(asked)
         assert starts <= set(wanted)  # the reference asks for one frame too many
 
@@ -68,23 +68,23 @@ def test_every_recorded_question_is_the_same(runs):
 def test_the_given_latents_are_clean_before_every_step(runs):
     for recording, _, _ in runs.values():
         first = {}
-        for segment, _, _, latents, _ in recording.seen:
-            held = 1 if segment == 0 else latent_frames(recording.lengths.conditioning_frames)
-            given = first.setdefault(segment, latents)
+        for window, _, _, latents, _ in recording.seen:
+            held = 1 if window == 0 else latent_frames(recording.lengths.conditioning_frames)
+            given = first.setdefault(window, latents)
             assert torch.equal(latents[:, :held], given[:, :held])
 
 
-def test_segments_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
+def test_windows_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
     for name, (recording, sampled, _) in runs.items():
         assert_same_counts(recording, name, sampled)
 
 
-def test_what_each_segment_sees_and_hears_is_the_reference_s(runs):
+def test_what_each_window_sees_and_hears_is_the_reference_s(runs):
     compared = Counter()
     for recording, _, _ in runs.values():
         compared += assert_same_surroundings(recording)
     assert len(compared) == 3
 
 
-def test_the_talk_is_cut_into_as_many_segments_as_the_reference_s(goldens):
+def test_the_talk_is_cut_into_as_many_windows_as_the_reference_s(goldens):
     assert_same_cuts(goldens / "infinitetalk")

@@ -27,7 +27,7 @@ from multitalk.engines.diffusion.sampler import (
     sample_talk,
     seeded_noise,
 )
-from multitalk.engines.diffusion.segments import SegmentLengths
+from multitalk.engines.diffusion.windows import WindowLengths
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +58,19 @@ def test_every_recorded_question_and_answer_is_the_same(runs):
     assert {"x_in", "x_first_step", "cond"} <= set(compared)
 
 
-def test_segments_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
+def test_windows_timesteps_and_questions_are_as_many_as_the_reference_s(runs):
     for name, (recording, sampled) in runs.items():
         assert_same_counts(recording, name, sampled)
 
 
-def test_what_each_segment_sees_and_hears_is_the_reference_s(runs):
+def test_what_each_window_sees_and_hears_is_the_reference_s(runs):
     compared = Counter()
     for recording, _ in runs.values():
         compared += assert_same_surroundings(recording)
     assert len(compared) == 3
 
 
-def test_the_talk_is_cut_into_as_many_segments_as_the_reference_s(goldens):
+def test_the_talk_is_cut_into_as_many_windows_as_the_reference_s(goldens):
     assert_same_cuts(goldens / "sampler")
 
 
@@ -80,11 +80,11 @@ class CountingModel:
     def __init__(self):
         self.questions = []
 
-    def bind(self, segment, conditioning):
+    def bind(self, window, conditioning):
         def denoise(latents, timestep, branches):
             shapes = (latents.shape, conditioning.latents.shape, conditioning.picture.shape)
             for branch in branches:
-                self.questions.append((segment.index, (float(timestep), branch, *shapes)))
+                self.questions.append((window.index, (float(timestep), branch, *shapes)))
             return dict.fromkeys(branches, torch.zeros_like(latents))
 
         return denoise
@@ -107,11 +107,11 @@ def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None, fini
             codec,
             lambda _: picture,
             num_frames=num_frames,
-            lengths=SegmentLengths(13, 5),
+            lengths=WindowLengths(13, 5),
             options=SampleOptions(guidance or Guidance(1.0, 1.0), 3, 5.0),
             noise=seeded_noise(seed),
-            finished=lambda segment: (
-                finished[segment.index] if segment.index < len(finished) else None
+            finished=lambda window: (
+                finished[window.index] if window.index < len(finished) else None
             ),
         )
     )
@@ -120,13 +120,13 @@ def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None, fini
 @pytest.mark.parametrize("num_frames", [1, 2, 12, 13, 14, 21, 22, 40])
 def test_a_talk_of_any_length_has_exactly_its_frames(codec, num_frames):
     sampled = sampled_frames(codec, num_frames)
-    assert sum(segment.frames.shape[1] for segment in sampled) == num_frames
+    assert sum(window.frames.shape[1] for window in sampled) == num_frames
 
 
-def test_a_talk_that_begins_with_finished_segments_goes_on_to_the_bit(codec):
+def test_a_talk_that_begins_with_finished_windows_goes_on_to_the_bit(codec):
     whole = sampled_frames(codec, 40)
     for kept in range(1, len(whole)):
-        finished = [segment.latents for segment in whole[:kept]]
+        finished = [window.latents for window in whole[:kept]]
         again = sampled_frames(codec, 40, finished=finished)
         for ours, theirs in zip(again, whole, strict=True):
             assert torch.equal(ours.latents, theirs.latents)
@@ -138,7 +138,7 @@ def test_a_talk_that_begins_with_finished_segments_goes_on_to_the_bit(codec):
         ] == [index < kept for index in range(len(whole))]
 
 
-def test_each_segment_draws_its_own_noise():
+def test_each_window_draws_its_own_noise():
     noise_of = seeded_noise(3)
     first, second = (noise_of(index)((4, 5)) for index in (0, 1))
     assert not torch.equal(first, second)
@@ -147,7 +147,7 @@ def test_each_segment_draws_its_own_noise():
 
 
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 2.0), (5.0, 4.0)])
-def test_a_late_segment_asks_exactly_what_the_second_one_asks(codec, scales):
+def test_a_late_window_asks_exactly_what_the_second_one_asks(codec, scales):
     model = CountingModel()
     sampled_frames(codec, 200, model=model, guidance=Guidance(*scales))
     asked = {}
@@ -163,7 +163,7 @@ def test_the_same_seed_gives_the_same_talk_and_another_seed_another(codec):
     assert not torch.equal(first[0].latents, other[0].latents)
 
 
-def test_a_segment_holds_the_last_frames_of_the_one_before(codec):
+def test_a_window_holds_the_last_frames_of_the_one_before(codec):
     first, second = sampled_frames(codec, 21)
     held = codec.encode(codec.decode(first.latents)[:, -5:])
     torch.testing.assert_close(second.latents[:, :2], held)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reversed_speech import reversed_rows
 
-from multitalk.engines.diffusion.segments import Segment, speech_windows
+from multitalk.engines.diffusion.windows import Window, frame_features
 from multitalk.media.audio import LOUDNESS_LUFS, arrange_speakers, num_frames_for
 from multitalk.media.loudness import SILENCE_LUFS, LoudnessMeter
 from multitalk.speech.talk_features import NormalizedVoice
@@ -88,12 +88,12 @@ def test_windows_are_the_reference_s(recorded, meta):
         for name in recorded:
             if name.startswith(f"{wave}/windows_"):
                 start, stop = map(int, name.split("_")[1:])
-                segment = Segment(0, start, stop, range(start, stop), last=False)
+                window = Window(0, start, stop, range(start, stop), is_last=False)
                 features = recorded[f"{wave}/embedding"]
                 rows = recorded[name.replace("windows", "window_index")]
-                ours = reversed_rows(segment, len(features))
+                ours = reversed_rows(window, len(features))
                 np.testing.assert_array_equal(ours, rows)
-                heard = speech_windows(features, ours)
+                heard = frame_features(features, ours)
                 np.testing.assert_array_equal(heard, recorded[name])
                 compared += 1
     assert compared

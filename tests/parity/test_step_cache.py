@@ -79,7 +79,7 @@ def test_steps_are_skipped_where_the_reference_skips_them_in_every_branch(record
     assert recorded["table"]
     for row in recorded["table"]:
         cache = step_cache(recorded, row["size"], row["thresh"])
-        for _segment in range(2):
+        for _window in range(2):
             cache.reset()
             computed = {branch: [] for branch in BRANCHES}
             for step, modulation in enumerate(modulations(row["shift"], row["steps"])):
@@ -134,7 +134,7 @@ def test_a_threshold_of_zero_computes_every_step():
 
 
 class Counted(StepCache):
-    """Notes for every segment which calls were computed, in order."""
+    """Notes for every window which calls were computed, in order."""
 
     def __init__(self, **options):
         super().__init__(**options)

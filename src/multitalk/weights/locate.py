@@ -85,7 +85,7 @@ class ComponentFiles:
 
     Attributes:
         weight_set: Name of the set.
-        kind: How segments follow one another.
+        kind: How windows follow one another.
         transformer: A folder of shards, or one file of the whole network.
         text_encoder: Wan's UMT5 as `.pth`, UMT5 in 8 bits as `.safetensors`, or a folder.
         tokenizer: A folder with `tokenizer.json`.

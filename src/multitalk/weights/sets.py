@@ -112,7 +112,7 @@ class WeightSet(_Strict):
         purpose: One line for documents.
         parts: Names of the manifest's parts; of those with one component, the first that is there
             is opened.
-        kind: How segments follow one another.
+        kind: How windows follow one another.
         profile: That the network was distilled for; None for a network as trained.
         fetched: Whether `multitalk fetch` offers it.
     """

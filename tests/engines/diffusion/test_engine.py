@@ -115,10 +115,10 @@ def test_the_first_frames_come_before_the_last_are_computed(engine):
     hook = engine.loaded[0].pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
     chunks = engine.render(scene(25), OPTIONS, ignore_progress)
     assert len(next(chunks).frames) == 9
-    of_one_segment = len(calls)
+    of_one_window = len(calls)
     list(chunks)
     hook.remove()
-    assert len(calls) == 5 * of_one_segment
+    assert len(calls) == 5 * of_one_window
 
 
 def test_without_a_gpu_auto_leaves_it(weights):

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("cv2")
 av = pytest.importorskip("av")
 
-from toy import TOY_CONDITIONING_FRAMES, TOY_SEGMENT_FRAMES, toy_pipeline
+from toy import TOY_CONDITIONING_FRAMES, TOY_WINDOW_FRAMES, toy_pipeline
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion.engine import DiffusionEngine
@@ -21,7 +21,7 @@ from multitalk.errors import InvalidRequest, MediaUndecodable
 from multitalk.settings import Settings
 from run_jobs import render_to
 
-STRIDE = TOY_SEGMENT_FRAMES - TOY_CONDITIONING_FRAMES
+STRIDE = TOY_WINDOW_FRAMES - TOY_CONDITIONING_FRAMES
 NUM_FRAMES = 25  # of the talk: windows at 0, 4, 8, 12 and 16
 STARTS = [0, 4, 8, 12, 16]
 BITS = 6
@@ -162,7 +162,7 @@ def test_a_video_that_stands_still_is_as_good_as_its_picture(engine):
 def test_other_footage_gives_other_frames_from_the_second_window_on(engine):
     moving, still = frames_of(engine, Still(numbered(42))), frames_of(engine, None)
     same = [np.array_equal(*pair) for pair in zip(moving, still, strict=True)]
-    assert same == [index < TOY_SEGMENT_FRAMES for index in range(NUM_FRAMES)]
+    assert same == [index < TOY_WINDOW_FRAMES for index in range(NUM_FRAMES)]
 
 
 def test_a_talk_that_begins_anew_asks_for_its_source_anew(engine, shown, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""However far into a talk it is, a segment costs the same: counts, not timings."""
+"""However far into a talk it is, a window costs the same: counts, not timings."""
 
 import gc
 from collections import Counter
@@ -16,12 +16,12 @@ import toy
 from multitalk.engines.diffusion.encoders import CACHED_PICTURES
 from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.sampler import SampleOptions
-from multitalk.engines.diffusion.segments import num_segments
+from multitalk.engines.diffusion.windows import num_windows
 from multitalk.speech import talk_features
 
-NUM_SEGMENTS = 24
-NUM_FRAMES = toy.TOY_SEGMENT_FRAMES + (NUM_SEGMENTS - 1) * (
-    toy.TOY_SEGMENT_FRAMES - toy.TOY_CONDITIONING_FRAMES
+NUM_WINDOWS = 24
+NUM_FRAMES = toy.TOY_WINDOW_FRAMES + (NUM_WINDOWS - 1) * (
+    toy.TOY_WINDOW_FRAMES - toy.TOY_CONDITIONING_FRAMES
 )
 STEPS = 2
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -62,7 +62,7 @@ def from_here():
 
 
 @pytest.mark.parametrize("kind", ["multitalk", "infinitetalk"])
-def test_the_last_segment_of_many_costs_what_the_second_does(monkeypatch, from_here, kind):
+def test_the_last_window_of_many_costs_what_the_second_does(monkeypatch, from_here, kind):
     # The talk is heard in blocks, as one of hours is.
     monkeypatch.setattr(talk_features, "WHOLE_ROWS", 30)
     monkeypatch.setattr(talk_features, "BLOCK_ROWS", 20)
@@ -77,27 +77,27 @@ def test_the_last_segment_of_many_costs_what_the_second_does(monkeypatch, from_h
         lambda _, inputs, __: rows.append(inputs[0].shape[1])
     )
     options = SampleOptions(num_inference_steps=STEPS)
-    segments = pipeline(PICTURE, "a man", [voice(20), voice(5)], options=options)
+    windows = pipeline(PICTURE, "a man", [voice(20), voice(5)], options=options)
     called, after, peaks, shown = [], [], {}, 0
-    for number in range(1, NUM_SEGMENTS + 1):
+    for number in range(1, NUM_WINDOWS + 1):
         before = calls.copy()
-        if number in (2, NUM_SEGMENTS // 2, NUM_SEGMENTS - 1):
-            segment, peaks[number] = peak_bytes(lambda: next(segments))
+        if number in (2, NUM_WINDOWS // 2, NUM_WINDOWS - 1):
+            window, peaks[number] = peak_bytes(lambda: next(windows))
         else:
-            segment = next(segments)
-        shown += len(segment.frames)
+            window = next(windows)
+        shown += len(window.frames)
         called.append(calls - before)
         gc.collect()
         after.append(held())
-    assert next(segments, None) is None
-    assert num_segments(NUM_FRAMES, pipeline.lengths) == NUM_SEGMENTS
+    assert next(windows, None) is None
+    assert num_windows(NUM_FRAMES, pipeline.lengths) == NUM_WINDOWS
     assert shown == NUM_FRAMES
 
     assert all(one == other for one, other in pairwise(called[1:])), called
     assert called[1]["transformer"] == 2 * STEPS  # with the voices, without
     assert called[1]["text_encoder"] == 0
     assert max(rows) <= talk_features.WHOLE_ROWS
-    settled = after[CACHED_PICTURES:]  # each segment's last picture is cached
+    settled = after[CACHED_PICTURES:]  # each window's last picture is cached
     assert set(settled) == {settled[0]}, after
     assert max(peaks.values()) == peaks[2]
 

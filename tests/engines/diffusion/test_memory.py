@@ -180,19 +180,19 @@ def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):
     engine = engine_in(Room(large, Room(large, 0).needed(VISIT, "480p")))
     placement, _ = engine.loaded
     assert placement.plan == VISIT
-    assert not list(placement.segments(lambda _: iter(()), ignore_progress, "480p"))
+    assert not list(placement.windows(lambda _: iter(()), ignore_progress, "480p"))
     assert placement.plan == VISIT
     with caplog.at_level(logging.INFO):
         assert len(talk(engine, "720p")) == 1
     assert "720p does not fit the plan encoders-visit: now streamed" in caplog.text
-    assert not list(placement.segments(lambda _: iter(()), ignore_progress, "480p"))
+    assert not list(placement.windows(lambda _: iter(()), ignore_progress, "480p"))
     assert placement.plan == STREAMED
 
 
 def test_a_talk_that_no_plan_holds_is_tried_with_the_plan_in_force():
     placement = Placement(toy_pipeline(), PLANS[1:], "cpu", room=Room(SIZES, 1))
     begun = []
-    list(placement.segments(lambda watch: begun.append(watch) or iter(()), ignore_progress, "720p"))
+    list(placement.windows(lambda watch: begun.append(watch) or iter(()), ignore_progress, "720p"))
     assert len(begun) == 1
     assert placement.plan == VISIT
 
@@ -277,7 +277,7 @@ def test_a_host_without_memory_for_it_is_not_asked_to_take_the_transformer_back(
         raise torch.OutOfMemoryError
 
     with pytest.raises(EngineUnavailable):
-        list(placement.segments(begin, ignore_progress))
+        list(placement.windows(begin, ignore_progress))
 
 
 def test_frames_of_a_vae_in_16_bits_are_those_of_32_to_a_level_or_two():

@@ -16,9 +16,9 @@ from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.parallel import SingleProcess
 from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline
 from multitalk.engines.diffusion.sampler import SampleOptions
-from multitalk.engines.diffusion.segments import SegmentLengths, num_segments
 from multitalk.engines.diffusion.speakers import SpeakerOutOfSight
 from multitalk.engines.diffusion.vae import VaeCodec
+from multitalk.engines.diffusion.windows import WindowLengths, num_windows
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 # What two runs of the same numbers may differ by: the order of sums depends on where memory lies.
@@ -34,8 +34,8 @@ def sampling(steps=2, *, text=1.0, audio=2.0):
 
 
 def frames_of(pipeline, *voices, prompt="a man talks", **options):
-    segments = pipeline(PICTURE, prompt, voices, **{"options": sampling(), **options})
-    return np.concatenate([segment.frames for segment in segments])
+    windows = pipeline(PICTURE, prompt, voices, **{"options": sampling(), **options})
+    return np.concatenate([window.frames for window in windows])
 
 
 def difference(first, second):
@@ -54,19 +54,19 @@ def test_a_talk_has_as_many_frames_as_its_voice(pipeline, num_frames):
     assert frames.dtype == np.uint8
 
 
-def test_segments_come_one_by_one_before_later_ones_are_computed(pipeline):
+def test_windows_come_one_by_one_before_later_ones_are_computed(pipeline):
     told = []
-    segments = pipeline(PICTURE, "", [voice(21)], options=sampling(3), watch=told.append)
+    windows = pipeline(PICTURE, "", [voice(21)], options=sampling(3), watch=told.append)
     assert not told
     number = seen = 0
-    for segment in segments:
+    for window in windows:
         number += 1
-        assert segment.segment.new == range(seen, seen + len(segment.frames))
-        shares = [seen + len(segment.frames) * piece / 4 for piece in range(4)]
+        assert window.window.new == range(seen, seen + len(window.frames))
+        shares = [seen + len(window.frames) * piece / 4 for piece in range(4)]
         assert sorted(set(told))[-4:] == shares  # three steps and the decoding
-        seen = segment.segment.new.stop
+        seen = window.window.new.stop
     assert seen == 21
-    assert number == num_segments(21, pipeline.lengths)
+    assert number == num_windows(21, pipeline.lengths)
     assert told == sorted(told)
 
 
@@ -79,7 +79,7 @@ def test_the_last_window_is_as_short_as_it_needs(kind):
     options = sampling(1, audio=1.0)
     talks = {}
     for shortest in (None, 9):
-        lengths = SegmentLengths(17, 5, shortest)
+        lengths = WindowLengths(17, 5, shortest)
         talks[shortest] = frames_of(
             pipeline, voice(20), execution=Execution(lengths), options=options
         )
@@ -160,7 +160,7 @@ def test_saved_and_loaded_it_is_the_same(pipeline, tmp_path):
     assert difference(frames_of(loaded, voice(9)), frames_of(pipeline, voice(9))) <= ONE_LEVEL
 
 
-def test_infinitetalk_follows_the_picture_and_not_the_segment_before():
+def test_infinitetalk_follows_the_picture_and_not_the_window_before():
     talks = [
         frames_of(toy.toy_pipeline(kind=kind), voice(13)) for kind in ("multitalk", "infinitetalk")
     ]

@@ -20,17 +20,17 @@ from multitalk.engines.diffusion.sampler import (
     continue_multitalk,
     sample_talk,
 )
-from multitalk.engines.diffusion.segments import (
-    SegmentLengths,
-    latent_frames,
-    num_segments,
-)
 from multitalk.engines.diffusion.talk_model import Voices
+from multitalk.engines.diffusion.windows import (
+    WindowLengths,
+    latent_frames,
+    num_windows,
+)
 from multitalk.media.audio import num_frames_for
 
 KINDS = {
-    "multitalk": (continue_multitalk, SegmentLengths.ending_short(81, 25)),
-    "infinitetalk": (continue_infinitetalk, SegmentLengths.ending_short(81, 9)),
+    "multitalk": (continue_multitalk, WindowLengths.ending_short(81, 25)),
+    "infinitetalk": (continue_infinitetalk, WindowLengths.ending_short(81, 9)),
 }
 STILL = torch.zeros(3, 8, 8)
 
@@ -53,8 +53,8 @@ class Heard:
     def __init__(self, voices):
         self.voices = voices
 
-    def bind(self, segment, conditioning):
-        rows = self.voices.windows(segment)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
+    def bind(self, window, conditioning):
+        rows = self.voices.windows(window)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
 
         def denoise(latents, timestep, branches):
             wanted = rows[None, :, None, None].expand_as(latents)
@@ -64,7 +64,7 @@ class Heard:
 
 
 def talk(num_samples, kind):
-    """The segments of a talk whose rows of features are 1, 2, 3, ..."""
+    """The windows of a talk whose rows of features are 1, 2, 3, ..."""
     continuation, lengths = KINDS[kind]
     num_frames = num_frames_for(num_samples)
     track = np.arange(1, num_frames + 1, dtype=np.float32)[:, None, None]
@@ -101,24 +101,24 @@ def edges(stride):
 @example(82 * 640)
 @example(18_560)
 def test_a_talk_has_a_frame_for_each_begun_640_samples(kind, num_samples):
-    num_frames, lengths, segments = talk(num_samples, kind)
-    windows = list(segments)
+    num_frames, lengths, windows = talk(num_samples, kind)
+    windows = list(windows)
     assert num_frames == -(-num_samples // 640)
     shown = 0
     for sampled in windows:
-        assert sampled.segment.new.start == shown
-        assert sampled.frames.shape == (3, len(sampled.segment.new), 8, 8)
+        assert sampled.window.new.start == shown
+        assert sampled.frames.shape == (3, len(sampled.window.new), 8, 8)
         shown += sampled.frames.shape[1]
-        assert sampled.latents.shape[1] == latent_frames(sampled.segment.num_frames)
+        assert sampled.latents.shape[1] == latent_frames(sampled.window.num_frames)
     assert shown == num_frames
-    assert len(windows) == num_segments(num_frames, lengths)
+    assert len(windows) == num_windows(num_frames, lengths)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_frames", [1, 4, 81, 82, 57 + 56, 57 + 2 * 56, 137, 138, 300])
 def test_every_frame_shows_what_is_heard_at_its_time(kind, num_frames):
-    _, _, segments = talk(num_frames * 640 - 3, kind)
-    frames = torch.cat([sampled.frames for sampled in segments], dim=1)[0, :, 0, 0]
+    _, _, windows = talk(num_frames * 640 - 3, kind)
+    frames = torch.cat([sampled.frames for sampled in windows], dim=1)[0, :, 0, 0]
     # The stand-in's latents show the row of the last of their four frames; after the end, nobody.
     rows = -(-np.arange(num_frames) // 4) * 4
     expected = np.where(rows < num_frames, rows + 1, 0)
@@ -139,13 +139,13 @@ class CountingCodec(Codec):
 
 
 class Shown:
-    """Notes what each segment is shown; predicts nothing."""
+    """Notes what each window is shown; predicts nothing."""
 
     def __init__(self):
         self.conditionings = []
 
-    def bind(self, segment, conditioning):
-        self.conditionings.append((segment, conditioning))
+    def bind(self, window, conditioning):
+        self.conditionings.append((window, conditioning))
         return lambda latents, _timestep, branches: dict.fromkeys(branches, latents)
 
 
@@ -170,8 +170,8 @@ def test_a_source_is_encoded_when_it_changes_and_not_again():
     )
     # Of each window, at 0, 72, 144 and 216: what it holds; and what it is shown, where that is new.
     assert codec.encoded == [1, 81, 9, 9, 81, 9]
-    for segment, conditioning in shown.conditionings:
-        expected = condition_on(source(segment.start)[:, None], Codec(), segment.num_frames)
+    for window, conditioning in shown.conditionings:
+        expected = condition_on(source(window.start)[:, None], Codec(), window.num_frames)
         assert torch.equal(conditioning.latents, expected.latents)
         assert torch.equal(conditioning.picture, expected.picture)
-    assert segment.num_frames < 81
+    assert window.num_frames < 81

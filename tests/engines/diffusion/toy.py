@@ -71,7 +71,7 @@ def predict(model, **arguments):
 
 TOY_WORDS = ["a", "man", "woman", "talks", "calmly", "blurred"]
 TOY_SIZES = {"480p": [[32, 48], [48, 32]], "720p": [[48, 64]]}
-TOY_SEGMENT_FRAMES, TOY_CONDITIONING_FRAMES = 9, 5
+TOY_WINDOW_FRAMES, TOY_CONDITIONING_FRAMES = 9, 5
 
 
 def toy_pipeline(**config):
@@ -137,7 +137,7 @@ def toy_pipeline(**config):
         audio_encoder=audio_encoder.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         **{
-            "segment_frames": TOY_SEGMENT_FRAMES,
+            "segment_frames": TOY_WINDOW_FRAMES,
             "conditioning_frames": TOY_CONDITIONING_FRAMES,
             "sizes": TOY_SIZES,
             **config,

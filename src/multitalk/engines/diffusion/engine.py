@@ -33,22 +33,22 @@ from multitalk.engines.diffusion.memory import Placement
 from multitalk.engines.diffusion.memory_plan import PLANS, MemoryPlan, Room
 from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess, connect
-from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline, TalkSegment
+from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline, RenderedWindow
 from multitalk.engines.diffusion.profiles import LoraProfiles, choose_profile
 from multitalk.engines.diffusion.sampler import SampleOptions
 from multitalk.engines.diffusion.saved_windows import SavedWindows, WindowWriter
-from multitalk.engines.diffusion.segments import SegmentLengths
 from multitalk.engines.diffusion.speakers import (
     SpeakerOutOfSight,
     detect_and_turn,
     out_of_sight_error,
     place_speakers,
 )
+from multitalk.engines.diffusion.windows import WindowLengths
 from multitalk.errors import EngineBroken, EngineFailed
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLES_PER_FRAME
 
-WARM_UP_LENGTHS = SegmentLengths(segment_frames=5, conditioning_frames=1)
+WARM_UP_LENGTHS = WindowLengths(window_frames=5, conditioning_frames=1)
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class DiffusionEngine:
         loras.activate(None)
         # Two branches are computed in halves of the processes, a third by all of them.
         text_scale = 1.0 if self._group.world_size == 1 else 2.0
-        for _ in self._segments(
+        for _ in self._windows(
             lambda watch: placement.pipeline(
                 picture,
                 "",
@@ -211,7 +211,7 @@ class DiffusionEngine:
             InvalidRequest: These weights do not have the profile, or the talk to continue from had
                 other inputs.
             NoFaceFound: A speaker's box is outside of the video, or another speaker has no face.
-            EngineUnavailable: Memory does not suffice for a segment of this size.
+            EngineUnavailable: Memory does not suffice for a window of this size.
             EngineFailed: The network gave numbers that are not finite.
             EngineBroken: The GPU is lost to this process.
         """
@@ -231,16 +231,16 @@ class DiffusionEngine:
                 if files.save_to is not None:
                     file = WindowWriter(files.save_to, origin, max_bytes=files.max_bytes)
                     writer = stack.enter_context(file)
-                for segment in self._talk(job, watch):
-                    first = segment.segment.new.start
+                for window in self._talk(job, watch):
+                    first = window.window.new.start
                     # No talk can continue from the last window.
                     is_saved = (
                         writer is not None
-                        and not segment.segment.last
-                        and writer.add(segment.latents.float().cpu().numpy())
+                        and not window.window.is_last
+                        and writer.add(window.latents.float().cpu().numpy())
                     )
                     chunk_notices = notices if first == 0 else ()
-                    yield FrameChunk(segment.frames, first, chunk_notices, is_saved)
+                    yield FrameChunk(window.frames, first, chunk_notices, is_saved)
         except SpeakerOutOfSight as error:
             raise out_of_sight_error(scene, error.speaker) from error
         except FloatingPointError as error:
@@ -256,7 +256,7 @@ class DiffusionEngine:
         pipeline, lengths = self.loaded[0].pipeline, self._lengths
         sizes = pipeline.buckets(options.resolution or DEFAULT_RESOLUTION)
         size = choose_bucket(*scene.portrait.shape[:2], buckets=sizes)
-        windows = f"{lengths.segment_frames} {lengths.conditioning_frames}"
+        windows = f"{lengths.window_frames} {lengths.conditioning_frames}"
         return {
             "engine": f"{self.name} {pipeline.config.kind} {windows}",
             "image_path": scene.picture_digest,
@@ -284,8 +284,8 @@ class DiffusionEngine:
         self._group.serve_rank(render)
         self.close()
 
-    def _talk(self, job: TalkJob, watch: ProgressCallback) -> Iterator[TalkSegment]:
-        """The talk's segments; the same in every process that shares it."""
+    def _talk(self, job: TalkJob, watch: ProgressCallback) -> Iterator[RenderedWindow]:
+        """The talk's windows; the same in every process that shares it."""
         placement, loras = self.loaded
         scene, options = job.scene, job.options
         profile = loras.activate(options.profile).overridden_by(options)
@@ -298,8 +298,8 @@ class DiffusionEngine:
             options.color_correction,
         )
 
-        def talk(watch: ProgressCallback) -> Iterator[TalkSegment]:
-            segments: Iterator[TalkSegment] = placement.pipeline(
+        def talk(watch: ProgressCallback) -> Iterator[RenderedWindow]:
+            windows: Iterator[RenderedWindow] = placement.pipeline(
                 scene.portrait,
                 scene.prompt,
                 [speaker.speech for speaker in scene.speakers],
@@ -319,24 +319,24 @@ class DiffusionEngine:
                 seed=options.seed,
                 watch=watch,
             )
-            return segments
+            return windows
 
-        return self._segments(talk, watch, resolution)
+        return self._windows(talk, watch, resolution)
 
-    def _segments(
+    def _windows(
         self,
-        start: Callable[[ProgressCallback], Iterator[TalkSegment]],
+        start: Callable[[ProgressCallback], Iterator[RenderedWindow]],
         watch: ProgressCallback,
         resolution: Resolution | None = None,
-    ) -> Iterator[TalkSegment]:
-        """A talk's segments, computed by all processes, with a plan that fits."""
+    ) -> Iterator[RenderedWindow]:
+        """A talk's windows, computed by all processes, with a plan that fits."""
         group = self._group
 
-        def shared(watch: ProgressCallback) -> Iterator[TalkSegment]:
+        def shared(watch: ProgressCallback) -> Iterator[RenderedWindow]:
             with group.collective():
                 yield from start(group.synchronized(watch))
 
-        return self.loaded[0].segments(shared, watch, resolution)
+        return self.loaded[0].windows(shared, watch, resolution)
 
     def close(self) -> None:
         """Release the weights. A closed engine renders no more, and may be closed again."""

@@ -74,7 +74,7 @@ class Guidance:
 
 
 class Guide:
-    """Guidance of the steps of one segment; the projection has momentum."""
+    """Guidance of the steps of one window; the projection has momentum."""
 
     def __init__(self, guidance: Guidance) -> None:
         self._guidance = guidance

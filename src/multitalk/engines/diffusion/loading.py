@@ -216,7 +216,7 @@ def _quiet_library() -> Iterator[None]:
 
 
 def _config(files: ComponentFiles) -> dict[str, Any]:
-    """Lengths and sizes of segments: by the kind, and by what `save_pretrained` wrote."""
+    """Lengths and sizes of windows: by the kind, and by what `save_pretrained` wrote."""
     config = {"kind": files.kind, "conditioning_frames": CONDITIONING_FRAMES[files.kind]}
     if files.pipeline_index is None:
         return config

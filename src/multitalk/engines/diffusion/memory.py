@@ -10,7 +10,7 @@ from multitalk.engines.base import ProgressCallback
 from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.engines.diffusion.memory_plan import MemoryPlan, Room
 from multitalk.engines.diffusion.offload import OffloadedWeights, networks, place
-from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, TalkSegment
+from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, RenderedWindow
 from multitalk.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -60,15 +60,15 @@ class Placement:
         """Whether the VAE has to work in tiles at a resolution, with the plan in force."""
         return self._room is not None and self._room.in_tiles(self.plan, resolution)
 
-    def segments(
+    def windows(
         self,
-        start: Callable[[ProgressCallback], Iterator[TalkSegment]],
+        start: Callable[[ProgressCallback], Iterator[RenderedWindow]],
         watch: ProgressCallback,
         resolution: Resolution | None = None,
-    ) -> Iterator[TalkSegment]:
-        """A talk's segments; it restarts with a smaller plan when memory does not suffice.
+    ) -> Iterator[RenderedWindow]:
+        """The talk's windows; it restarts with a smaller plan when memory does not suffice.
 
-        The noise is the same again, and so are the frames: segments that were yielded are skipped.
+        The noise is the same again, and so are the frames: windows that were yielded are skipped.
 
         Args:
             start: Starts the talk.
@@ -88,10 +88,10 @@ class Placement:
         self._fit(resolution)
         while True:
             try:
-                for segment in start(report):
-                    if segment.segment.new.start >= yielded:
-                        yielded = segment.segment.new.stop
-                        yield segment
+                for window in start(report):
+                    if window.window.new.start >= yielded:
+                        yielded = window.window.new.stop
+                        yield window
                 return
             except torch.OutOfMemoryError:
                 pass  # the error's frames release their tensors only after this block

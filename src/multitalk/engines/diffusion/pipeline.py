@@ -1,8 +1,8 @@
-"""The pipeline: a picture, a prompt and voices go in, finished segments of video come out.
+"""The pipeline: a picture, a prompt and voices go in, finished windows of video come out.
 
 Its components are those of diffusers' Wan image-to-video pipeline and a speech encoder, and its
 weights are laid out as `save_pretrained` writes them. Unlike the library's pipelines it is a
-generator: a talk of any length is yielded segment by segment, and no more than one segment is held.
+generator: a talk of any length is yielded window by window, and no more than one window is held.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,12 +43,12 @@ from multitalk.engines.diffusion.sampler import (
     sample_talk,
     seeded_noise,
 )
-from multitalk.engines.diffusion.segments import Segment, SegmentLengths, num_segments
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk_model import TalkModel, Voices
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.vae import VaeCodec
+from multitalk.engines.diffusion.windows import Window, WindowLengths, num_windows
 from multitalk.speech.talk_features import Pauses
 from multitalk.timebase import CLIP_FRAMES, SAMPLES_PER_FRAME
 
@@ -59,27 +59,27 @@ CONTINUATIONS: dict[str, Continuation] = {
 
 
 @dataclass(frozen=True)
-class TalkSegment:
-    """Finished frames that no earlier segment had.
+class RenderedWindow:
+    """Finished frames that no earlier window had.
 
     Attributes:
-        segment: Its place in the talk.
+        window: Its place in the talk.
         frames: RGB uint8 [T, H, W, 3].
-        latents: Of the whole segment, float32 [16, t, h, w]; a later talk can continue from them.
+        latents: Of the whole window, float32 [16, t, h, w]; a later talk can continue from them.
     """
 
-    segment: Segment
+    window: Window
     frames: NDArray[np.uint8]
     latents: Tensor
 
 
 class FinishedLatents(Protocol):
-    """Latents of an earlier talk's first segments, which may be read lazily."""
+    """Latents of an earlier talk's first windows, which may be read lazily."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Array:
-        """Of a segment, float32 [16, t, h, w]."""
+        """Of a window, float32 [16, t, h, w]."""
         ...
 
 
@@ -88,14 +88,14 @@ class Execution:
     """How a talk is computed.
 
     Attributes:
-        lengths: Of the segments; the weights' own when None.
+        lengths: Of the windows; the weights' own when None.
         step_cache_threshold: Change that skipped steps may add up to; 0 computes all steps.
         in_tiles: Whether the VAE works in tiles, which takes less memory.
         group: The processes that make the talk together, each by this very call; None for a single
             process.
     """
 
-    lengths: SegmentLengths | None = None
+    lengths: WindowLengths | None = None
     step_cache_threshold: float = 0.0
     in_tiles: bool = False
     group: TalkGroup | None = None
@@ -112,7 +112,7 @@ class _Talk:
         voices: One per speaker, float32 [S].
         masks: Of the speakers and the background, [N + 1, h, w]; None for one speaker.
         num_frames: T.
-        finished: Latents of the first segments.
+        finished: Latents of the first windows.
         seed: Of the noise.
     """
 
@@ -138,9 +138,9 @@ class _Progress:
         """Report before a slow stage that does not count."""
         self._watch(self._done)
 
-    def on_step(self, segment: Segment, piece: int) -> None:
-        """Report before a piece of a segment's work."""
-        self._done = segment.new.start + len(segment.new) * piece / self._pieces
+    def on_step(self, window: Window, piece: int) -> None:
+        """Report before a piece of a window's work."""
+        self._done = window.new.start + len(window.new) * piece / self._pieces
         self.report()
 
 
@@ -160,9 +160,9 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         image_processor: Its mean and deviation of colours.
         audio_encoder: Of voices.
         scheduler: With the default timestep shift.
-        kind: `multitalk` or `infinitetalk`: how segments follow one another.
-        segment_frames: Of one segment, 4 n + 1.
-        conditioning_frames: Shared by neighbouring segments, 4 n + 1.
+        kind: `multitalk` or `infinitetalk`: how windows follow one another.
+        segment_frames: Of a window, 4 n + 1; the name in saved pipelines.
+        conditioning_frames: Shared by neighbouring windows, 4 n + 1.
         sizes: [height, width] that the weights were trained at, by resolution; None for the
             published ones.
     """
@@ -219,7 +219,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         execution: Execution | None = None,
         seed: int = 0,
         watch: ProgressCallback = ignore_progress,
-    ) -> Iterator[TalkSegment]:
+    ) -> Iterator[RenderedWindow]:
         """Make a talk; closing the iterator ends it.
 
         Args:
@@ -229,8 +229,8 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
             negative_prompt: What it does not show; read where the text guidance scale is not 1.
             boxes: Where each speaker is, in pixels of the image; None for strips, left to right.
             num_frames: T; the longest voice's when None.
-            footage: The moving source that each segment is shown at its start; only InfiniteTalk.
-            finished: Latents of segments that the talk begins with: those of an earlier one of the
+            footage: The moving source that each window is shown at its start; only InfiniteTalk.
+            finished: Latents of windows that the talk begins with: those of an earlier one of the
                 same picture, voices and lengths, and fewer than it has. They are only decoded.
             resolution: Picks the sizes to choose from.
             options: Steps, guidance and colours; by default with the scheduler's shift.
@@ -257,7 +257,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
             raise ValueError("num_frames and num_inference_steps begin at 1")
         if footage is not None and not self.takes_footage:
             raise ValueError("footage: only InfiniteTalk's weights are shown a moving source")
-        if len(finished) >= num_segments(num_frames, lengths):
+        if len(finished) >= num_windows(num_frames, lengths):
             raise ValueError("finished: nothing of the talk would be new")
 
         # 2. Choose the size, and place the speakers in it.
@@ -292,12 +292,12 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         execution: Execution,
         cache: StepCache | None,
         watch: ProgressCallback,
-    ) -> Iterator[TalkSegment]:
+    ) -> Iterator[RenderedWindow]:
         progress = _Progress(watch, num_inference_steps=options.num_inference_steps)
         group = execution.group or SingleProcess()
         model = self._bind(talk, options, cache, group, progress)
 
-        # 5. Denoise and decode, segment by segment.
+        # 5. Denoise and decode, window by window.
         device = self.transformer.device
         still, size = _as_tensor(talk.picture, device), talk.picture.shape[:2]
 
@@ -306,10 +306,10 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
                 return still
             return _as_tensor(fit_picture(talk.footage.at(frame), size), device)
 
-        def finished(segment: Segment) -> Tensor | None:
-            if segment.index >= len(talk.finished):
+        def finished(window: Window) -> Tensor | None:
+            if window.index >= len(talk.finished):
                 return None
-            return torch.from_numpy(talk.finished[segment.index]).to(device)
+            return torch.from_numpy(talk.finished[window.index]).to(device)
 
         for sampled in sample_talk(
             model,
@@ -325,7 +325,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         ):
             if not sampled.latents.isfinite().all():  # would be a black video, and a success
                 raise FloatingPointError("the transformer gave numbers that are not finite")
-            yield TalkSegment(sampled.segment, _as_pixels(sampled.frames), sampled.latents)
+            yield RenderedWindow(sampled.window, _as_pixels(sampled.frames), sampled.latents)
 
     def _bind(
         self,
@@ -367,9 +367,9 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         )
 
     @property
-    def lengths(self) -> SegmentLengths:
-        """How long the segments are that the weights were trained on; the last may be shorter."""
-        return SegmentLengths.ending_short(
+    def lengths(self) -> WindowLengths:
+        """How long the windows are that the weights were trained on; the last may be shorter."""
+        return WindowLengths.ending_short(
             self.config.segment_frames, self.config.conditioning_frames
         )
 

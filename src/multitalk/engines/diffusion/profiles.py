@@ -43,7 +43,7 @@ class Profile:
 
     Attributes:
         name: In requests.
-        num_inference_steps: Of each segment.
+        num_inference_steps: Of each window.
         text_guidance_scale: 1 needs half as many forwards.
         audio_guidance_scale: Likewise.
         shifts: Of the timesteps, by resolution.

@@ -1,4 +1,4 @@
-"""From noise to frames, window by window: the Euler loop of one segment, and the loop over a talk.
+"""From noise to frames, window by window: the Euler loop of one window, and the loop over a talk.
 
 The sampler knows neither prompts nor voices nor weights: a `Denoiser` predicts velocities and a
 `LatentCodec` decodes pixels, so that the same loop runs the real model and a stand-in.
@@ -17,23 +17,23 @@ from torch import Tensor
 
 from multitalk.engines.diffusion.colour import match_colours
 from multitalk.engines.diffusion.guidance import Branch, Guidance, Guide
-from multitalk.engines.diffusion.segments import (
+from multitalk.engines.diffusion.windows import (
     FRAMES_PER_LATENT,
-    Segment,
-    SegmentLengths,
+    Window,
+    WindowLengths,
     latent_frames,
-    segments,
+    talk_windows,
 )
 
 SMALLEST_SIGMA = 0.001  # of the last step's input, before the shift: 1 of 1000 training steps
 
 Shape = tuple[int, ...]
 Noise = Callable[[Shape], Tensor]  # standard normal, float32, on the latents' device
-SegmentNoise = Callable[[int], Noise]  # by the index of the segment
+WindowNoise = Callable[[int], Noise]  # by the index of the window
 
 
 class Denoiser(Protocol):
-    """The network with all conditions of a segment bound."""
+    """The network with all conditions of a window bound."""
 
     def __call__(
         self, latents: Tensor, timestep: Tensor, branches: Sequence[Branch]
@@ -56,7 +56,7 @@ class LatentCodec(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """Latents that a segment begins with.
+    """Latents that a window begins with.
 
     Attributes:
         latents: [16, n, h, w], the first n latent frames.
@@ -76,7 +76,7 @@ class Given:
 
 
 def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscreteScheduler:
-    """The steps of one segment: evenly from 1 to `SMALLEST_SIGMA`, shifted, then to 0.
+    """The steps of one window: evenly from 1 to `SMALLEST_SIGMA`, shifted, then to 0.
 
     The sigmas are passed on purpose: given only their number, the library shifts the last twice.
     """
@@ -85,11 +85,11 @@ def schedule(num_inference_steps: int, *, shift: float) -> FlowMatchEulerDiscret
     return scheduler
 
 
-def seeded_noise(seed: int, device: torch.device | str = "cpu") -> SegmentNoise:
-    """Noise that is the same on every device, drawn on the CPU, for each segment by itself.
+def seeded_noise(seed: int, device: torch.device | str = "cpu") -> WindowNoise:
+    """Noise that is the same on every device, drawn on the CPU, for each window by itself.
 
-    A segment's does not depend on how the earlier ones were made, so that a talk that begins with
-    an earlier one's segments goes on as that one did.
+    A window's does not depend on how the earlier ones were made, so that a talk that begins with
+    an earlier one's windows goes on as that one did.
     """
 
     def noise_of(index: int) -> Noise:
@@ -103,7 +103,7 @@ def seeded_noise(seed: int, device: torch.device | str = "cpu") -> SegmentNoise:
     return noise_of
 
 
-def sample_segment(
+def sample_window(
     denoise: Denoiser,
     *,
     shape: Shape,
@@ -114,16 +114,16 @@ def sample_segment(
     noise: Noise,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
-    """Denoise one segment.
+    """Denoise one window.
 
     Args:
-        denoise: The network, bound to the segment.
+        denoise: The network, bound to the window.
         shape: Of the latents, (16, t, h, w).
-        given: What the segment begins with, or None if nothing is held.
+        given: What the window begins with, or None if nothing is held.
         guidance: Branches, and how they are combined.
         num_inference_steps: At least 1.
         shift: Of the schedule; larger spends more steps on coarse structure.
-        noise: Drawn for the whole segment, then for the given latents of each step.
+        noise: Drawn for the whole window, then for the given latents of each step.
         on_step: Called before each step with its index.
 
     Returns:
@@ -147,7 +147,7 @@ def sample_segment(
 
 @dataclass(frozen=True)
 class ImageConditioning:
-    """What the network is shown of a segment's pixels.
+    """What the network is shown of a window's pixels.
 
     Attributes:
         latents: [4 + 16, t, h, w]: mask channels, 1 where a frame is given, then the latents of the
@@ -165,12 +165,12 @@ class ImageConditioning:
 
 
 def condition_on(frames: Tensor, codec: LatentCodec, num_frames: int) -> ImageConditioning:
-    """Conditioning of a segment of so many frames.
+    """Conditioning of a window of so many frames.
 
     Args:
         frames: That it begins with, RGB in [-1, 1], [3, n, H, W].
         codec: Between pixels and latents.
-        num_frames: Of the segment, 4 n + 1.
+        num_frames: Of the window, 4 n + 1.
     """
     num_given = frames.shape[1]
     zeros = frames.new_zeros((frames.shape[0], num_frames - num_given, *frames.shape[2:]))
@@ -186,73 +186,73 @@ Source = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the
 
 
 class Continuation(Protocol):
-    """How a segment begins: what it is shown, and which latents it holds."""
+    """How a window begins: what it is shown, and which latents it holds."""
 
     def __call__(
         self,
-        segment: Segment,
+        window: Window,
         previous: Tensor | None,
         *,
         source: Source,
         codec: LatentCodec,
         last: ImageConditioning | None = None,
     ) -> tuple[ImageConditioning, Given | None]:
-        """Begin a segment.
+        """Begin a window.
 
         Args:
-            segment: Where it is in the talk.
+            window: Where it is in the talk.
             previous: The last frames of the one before, [3, n, H, W]; None at first.
             source: What can be shown.
             codec: Between pixels and latents.
-            last: What the segment before was shown; None at first.
+            last: What the window before was shown; None at first.
         """
         ...
 
 
 def continue_multitalk(
-    segment: Segment,
+    window: Window,
     previous: Tensor | None,
     *,
     source: Source,
     codec: LatentCodec,
     last: ImageConditioning | None = None,  # noqa: ARG001 - its frames are never shown again
 ) -> tuple[ImageConditioning, Given | None]:
-    """The picture begins the talk; later segments are shown, and hold, the last frames."""
+    """The picture begins the talk; later windows are shown, and hold, the last frames."""
     if previous is None:
-        return condition_on(source(0)[:, None], codec, segment.num_frames), None
-    conditioning = condition_on(previous, codec, segment.num_frames)
+        return condition_on(source(0)[:, None], codec, window.num_frames), None
+    conditioning = condition_on(previous, codec, window.num_frames)
     motion = conditioning.given_latents[:, : latent_frames(previous.shape[1])]
     return conditioning, Given(motion, "renoised")
 
 
 def continue_infinitetalk(
-    segment: Segment,
+    window: Window,
     previous: Tensor | None,
     *,
     source: Source,
     codec: LatentCodec,
     last: ImageConditioning | None = None,
 ) -> tuple[ImageConditioning, Given | None]:
-    """Every segment is shown the source at its start, and holds the last frames as they are.
+    """Every window is shown the source at its start, and holds the last frames as they are.
 
-    A picture that stays is encoded once; a shorter segment takes the beginning of its latents,
+    A picture that stays is encoded once; a shorter window takes the beginning of its latents,
     since those of a frame do not depend on later frames.
     """
-    picture, length = source(segment.start), latent_frames(segment.num_frames)
+    picture, length = source(window.start), latent_frames(window.num_frames)
     held = codec.encode(picture[:, None] if previous is None else previous)
     if last is None or last.latents.shape[1] < length or not torch.equal(last.picture, picture):
-        last = condition_on(picture[:, None], codec, segment.num_frames)
+        last = condition_on(picture[:, None], codec, window.num_frames)
     return replace(last, latents=last.latents[:, :length]), Given(held, "pinned")
 
 
-Finished = Callable[[Segment], Tensor | None]  # latents [16, t, h, w] that are there already
+Finished = Callable[[Window], Tensor | None]  # latents [16, t, h, w] that are there already
 
 
-class SegmentModel(Protocol):
+class WindowModel(Protocol):
     """The network with a talk's prompts and voices."""
 
-    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
-        """Prepare what all steps of a segment share."""
+    def bind(self, window: Window, conditioning: ImageConditioning) -> Denoiser:
+        """Prepare what all steps of a window share."""
         ...
 
 
@@ -262,9 +262,9 @@ class SampleOptions:
 
     Attributes:
         guidance: Strength of the prompt and of the voices.
-        num_inference_steps: Of each segment, at least 1.
+        num_inference_steps: Of each window, at least 1.
         shift: Of the schedule; larger spends more steps on coarse structure.
-        color_correction: Blend of each segment's colours with the source's, 0..1.
+        color_correction: Blend of each window's colours with the source's, 0..1.
     """
 
     guidance: Guidance = field(default_factory=lambda: Guidance(1.0, 2.0))
@@ -273,73 +273,73 @@ class SampleOptions:
     color_correction: float = 0.0
 
 
-# Called before each piece of a segment's work: conditioning and first step are piece 0, decoding is
+# Called before each piece of a window's work: conditioning and first step are piece 0, decoding is
 # piece `num_inference_steps`.
-OnStep = Callable[[Segment, int], None]
+OnStep = Callable[[Window, int], None]
 
 
 @dataclass(frozen=True)
-class SampledSegment:
+class SampledWindow:
     """One window of the talk, finished.
 
     Attributes:
-        segment: Where it is in the talk.
+        window: Where it is in the talk.
         latents: [16, t, h, w], as they were decoded.
-        frames: The new frames, RGB in [-1, 1], [3, len(segment.new), H, W].
+        frames: The new frames, RGB in [-1, 1], [3, len(window.new), H, W].
     """
 
-    segment: Segment
+    window: Window
     latents: Tensor
     frames: Tensor
 
 
 def sample_talk(
-    model: SegmentModel,
+    model: WindowModel,
     codec: LatentCodec,
     source: Source,
     *,
     num_frames: int,
-    lengths: SegmentLengths,
+    lengths: WindowLengths,
     options: SampleOptions,
-    noise: SegmentNoise,
+    noise: WindowNoise,
     continuation: Continuation = continue_multitalk,
     finished: Finished = lambda _: None,
     on_step: OnStep = lambda *_: None,
-) -> Iterator[SampledSegment]:
+) -> Iterator[SampledWindow]:
     """Sample a talk window by window; no more than one window is held.
 
     Args:
-        model: Bound to each segment in turn.
+        model: Bound to each window in turn.
         codec: Between pixels and latents.
         source: A portrait, the same at every frame, or a video.
         num_frames: Of the talk, at least 1.
         lengths: Of the windows.
         options: How it is sampled.
-        noise: Of each segment.
-        continuation: How segments follow one another: the model's kind.
-        finished: Latents of segments that are only decoded; None for those that are sampled.
+        noise: Of each window.
+        continuation: How windows follow one another: the model's kind.
+        finished: Latents of windows that are only decoded; None for those that are sampled.
         on_step: Progress callback.
     """
     previous = conditioning = None
-    for segment in segments(num_frames, lengths):
-        latents = finished(segment)
+    for window in talk_windows(num_frames, lengths):
+        latents = finished(window)
         if latents is None:
-            on_step(segment, 0)
+            on_step(window, 0)
             conditioning, given = continuation(
-                segment, previous, source=source, codec=codec, last=conditioning
+                window, previous, source=source, codec=codec, last=conditioning
             )
-            on_step(segment, 0)
-            latents = sample_segment(
-                model.bind(segment, conditioning),
+            on_step(window, 0)
+            latents = sample_window(
+                model.bind(window, conditioning),
                 shape=tuple(conditioning.given_latents.shape),
                 given=given,
                 guidance=options.guidance,
                 num_inference_steps=options.num_inference_steps,
                 shift=options.shift,
-                noise=noise(segment.index),
-                on_step=partial(on_step, segment),
+                noise=noise(window.index),
+                on_step=partial(on_step, window),
             )
-        on_step(segment, options.num_inference_steps)
+        on_step(window, options.num_inference_steps)
         frames = match_colours(codec.decode(latents), source(0), strength=options.color_correction)
-        yield SampledSegment(segment, latents, frames[:, segment.new_in_window])
+        yield SampledWindow(window, latents, frames[:, window.new_in_window])
         previous = frames[:, -lengths.conditioning_frames :].clone()  # lets the window go

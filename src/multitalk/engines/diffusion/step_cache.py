@@ -5,7 +5,7 @@ one step to the next, a polynomial, fitted to the model, of the change of the ti
 estimates how much the blocks' contribution changes. Until the estimates add up to a threshold, the
 last contribution is added again instead of being computed.
 
-Each branch of the guidance has its own cache, which ends with the segment.
+Each branch of the guidance has its own cache, which ends with the window.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class StepCache:
         self._states: dict[Branch, _BranchState] = {}
 
     def reset(self) -> None:
-        """Clear the cache for a new segment."""
+        """Clear the cache for a new window."""
         self._states.clear()
 
     def recall(self, branch: Branch, modulation: Tensor) -> Tensor | None:

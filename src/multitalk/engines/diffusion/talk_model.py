@@ -1,6 +1,6 @@
 """The transformer with a talk's prompts and voices bound, as the sampler's model.
 
-Conditions that do not depend on the timestep are computed once for a segment and branch.
+Conditions that do not depend on the timestep are computed once for a window and branch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from torch import Tensor
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
-from multitalk.engines.diffusion.segments import FeatureTrack, Segment, speech_windows, window_rows
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.windows import FeatureTrack, Window, feature_rows, frame_features
 
 PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
 
@@ -33,14 +33,14 @@ class Voices:
     tracks: Sequence[FeatureTrack]
     masks: Tensor | None = None
 
-    def windows(self, segment: Segment) -> Tensor:
-        """Speech features of a segment: [N, T, AUDIO_WINDOW, L, C]."""
-        windows = [speech_windows(track, window_rows(segment, len(track))) for track in self.tracks]
+    def windows(self, window: Window) -> Tensor:
+        """Speech features of a window: [N, T, AUDIO_WINDOW, L, C]."""
+        windows = [frame_features(track, feature_rows(window, len(track))) for track in self.tracks]
         return torch.stack([torch.from_numpy(window) for window in windows])
 
 
 class TalkModel:
-    """The sampler's `SegmentModel` of one talk."""
+    """The sampler's `WindowModel` of one talk."""
 
     def __init__(
         self,
@@ -72,12 +72,12 @@ class TalkModel:
         self._group = group or SingleProcess()
 
     @torch.no_grad()
-    def bind(self, segment: Segment, conditioning: ImageConditioning) -> Denoiser:
-        """Prepare what all steps of a segment share."""
+    def bind(self, window: Window, conditioning: ImageConditioning) -> Denoiser:
+        """Prepare what all steps of a window share."""
         device, dtype = self._transformer.device, self._transformer.dtype
         if self._step_cache is not None:
             self._step_cache.reset()
-        voices = self._voices.windows(segment).to(device, dtype)
+        voices = self._voices.windows(window).to(device, dtype)
         picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         no_voice = torch.zeros_like(voices[:1])
         masks = None if self._voices.masks is None else self._voices.masks.to(device)

@@ -41,48 +41,48 @@ class FeatureTrack(Protocol):
 
 
 @dataclass(frozen=True)
-class SegmentLengths:
+class WindowLengths:
     """How long the windows are, in frames; all are 4 n + 1.
 
     Attributes:
-        segment_frames: Of a window: what the model was trained on.
+        window_frames: Of a window: what the model was trained on.
         conditioning_frames: Shared with the window before.
         shortest_frames: That the last window has, however few it needs; None for as many as the
             others, which is what the reference does.
     """
 
-    segment_frames: int = CLIP_FRAMES
+    window_frames: int = CLIP_FRAMES
     conditioning_frames: int = 25
     shortest_frames: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("segment_frames", "conditioning_frames", "shortest_frames"):
+        for name in ("window_frames", "conditioning_frames", "shortest_frames"):
             frames = getattr(self, name)
             if frames is not None and (frames < 1 or frames % FRAMES_PER_LATENT != 1):
                 raise ValueError(f"{name}: {frames} is not 1, 5, 9, ... frames")
-        if self.conditioning_frames >= self.segment_frames:
+        if self.conditioning_frames >= self.window_frames:
             raise ValueError("conditioning_frames: nothing of a window would be new")
-        if self.shortest_frames is not None and self.shortest_frames > self.segment_frames:
+        if self.shortest_frames is not None and self.shortest_frames > self.window_frames:
             raise ValueError("shortest_frames: more than a window has")
 
     @classmethod
-    def ending_short(cls, segment_frames: int, conditioning_frames: int) -> "SegmentLengths":
+    def ending_short(cls, window_frames: int, conditioning_frames: int) -> "WindowLengths":
         """Lengths whose last window is as short as it may be, at least half as long as the others.
 
         Fewer frames are ever further from what the model was trained on.
         """
-        half = whole_latents((segment_frames + 1) // 2)
-        return cls(segment_frames, conditioning_frames, half)
+        half = whole_latents((window_frames + 1) // 2)
+        return cls(window_frames, conditioning_frames, half)
 
     @property
     def stride(self) -> int:
         """Frames from one window's start to the next one's."""
-        return self.segment_frames - self.conditioning_frames
+        return self.window_frames - self.conditioning_frames
 
     def last_frames(self, needed: int) -> int:
         """Frames of a last window of which `needed` ones are within the talk."""
         if self.shortest_frames is None:
-            return self.segment_frames
+            return self.window_frames
         return max(self.shortest_frames, whole_latents(needed))
 
 
@@ -97,7 +97,7 @@ def latent_frames(frames: int) -> int:
 
 
 @dataclass(frozen=True)
-class Segment:
+class Window:
     """One window of the talk.
 
     Attributes:
@@ -105,14 +105,14 @@ class Segment:
         start: Frame of the talk that the window begins with.
         stop: Frame after its last one; it may lie beyond the end of the talk.
         new: Frames of the talk that no earlier window shows.
-        last: The talk ends in it.
+        is_last: Whether the talk ends in it.
     """
 
     index: int
     start: int
     stop: int
     new: range
-    last: bool
+    is_last: bool
 
     @property
     def new_in_window(self) -> slice:
@@ -125,41 +125,41 @@ class Segment:
         return self.stop - self.start
 
 
-def segments(num_frames: int, lengths: SegmentLengths) -> Iterator[Segment]:
+def talk_windows(num_frames: int, lengths: WindowLengths) -> Iterator[Window]:
     """Windows that cover a talk of `num_frames` >= 1 frames; each frame is new in exactly one."""
     index, start, shown = 0, 0, 0
     while shown < num_frames:
-        end = min(start + lengths.segment_frames, num_frames)
+        end = min(start + lengths.window_frames, num_frames)
         last = end == num_frames
-        frames = lengths.last_frames(end - start) if last else lengths.segment_frames
-        yield Segment(index, start, start + frames, range(shown, end), last)
+        frames = lengths.last_frames(end - start) if last else lengths.window_frames
+        yield Window(index, start, start + frames, range(shown, end), last)
         index, start, shown = index + 1, start + lengths.stride, end
 
 
-def num_segments(num_frames: int, lengths: SegmentLengths) -> int:
-    """How many windows `segments` yields."""
-    return 1 + max(0, -(-(num_frames - lengths.segment_frames) // lengths.stride))
+def num_windows(num_frames: int, lengths: WindowLengths) -> int:
+    """How many windows `talk_windows` yields."""
+    return 1 + max(0, -(-(num_frames - lengths.window_frames) // lengths.stride))
 
 
-def window_rows(segment: Segment, num_rows: int) -> NDArray[np.int64]:
+def feature_rows(window: Window, num_rows: int) -> NDArray[np.int64]:
     """Rows of a track that each frame attends to: its own and its neighbours'.
 
     Before the track its first row is repeated; after it there is silence. (The reference repeats
     the speech backwards there.)
 
     Args:
-        segment: The window, which may extend beyond the track.
+        window: The window, which may extend beyond the track.
         num_rows: Of the track, at least 1.
 
     Returns:
         Int64 [T, AUDIO_WINDOW]; `NO_ROW` for silence.
     """
-    frames = np.arange(segment.start, segment.stop)[:, None]
+    frames = np.arange(window.start, window.stop)[:, None]
     rows = np.maximum(frames + np.arange(-AUDIO_REACH, AUDIO_REACH + 1), 0)
     return np.where(rows < num_rows, rows, NO_ROW)
 
 
-def speech_windows(track: FeatureTrack, rows: NDArray[np.int64]) -> Array:
+def frame_features(track: FeatureTrack, rows: NDArray[np.int64]) -> Array:
     """Features of a track at rows [T, AUDIO_WINDOW]: [T, AUDIO_WINDOW, L, C], zero for silence."""
     first = max(0, int(rows[rows != NO_ROW].min(initial=len(track) - 1)))
     near = track[first : int(rows.max(initial=first)) + 1]
