@@ -24,7 +24,7 @@ from multitalk.evaluation import Report, evaluate
 from multitalk.face.detector import FaceDetector
 from multitalk.local.studio import Studio
 from multitalk.media.image import load_picture
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, read_frames
 from multitalk.schema import parse_request
 from multitalk.speech.synthesis import PhonemeTiming
@@ -100,7 +100,7 @@ def frozen(video: Path) -> Path:
     still = video.with_stem(video.stem + "-frozen")
     frames = list(read_frames(video))
     height, width = frames[0].shape[:2]
-    soundtrack = Soundtrack([Voice(video)], num_frames=len(frames))
+    soundtrack = Soundtrack([SoundtrackVoice(video)], num_frames=len(frames))
     with VideoWriter(still, width=width, height=height, soundtrack=soundtrack) as writer:
         writer.append(np.repeat(frames[0][None], len(frames), axis=0))
     return still

@@ -25,7 +25,7 @@ from multitalk.engines.base import (
     ignore_progress,
 )
 from multitalk.local.studio import Studio
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.settings import Settings
 
@@ -83,7 +83,8 @@ def encode_only(
     """The encoder's part of the job: colour conversion, picture, sound, file."""
     height, width = chunks[0].frames.shape[1:3]
     soundtrack = Soundtrack(
-        [Voice(path) for path in voices], num_frames=sum(len(chunk.frames) for chunk in chunks)
+        [SoundtrackVoice(path) for path in voices],
+        num_frames=sum(len(chunk.frames) for chunk in chunks),
     )
     with VideoWriter(
         output, width=width, height=height, soundtrack=soundtrack, quality=quality

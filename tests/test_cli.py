@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from multitalk import __version__
 from multitalk.cli.app import app
-from multitalk.cli.doctor import Finding
+from multitalk.cli.doctor import Diagnosis
 from multitalk.cli.options import VoiceOptions
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.video import probe
@@ -471,7 +471,7 @@ def test_doctor_finds_this_machine_in_order() -> None:
 @pytest.fixture
 def no_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other findings do not need a rendered video."""
-    monkeypatch.setattr("multitalk.cli.doctor._self_test", lambda: Finding("self-test", True, ""))
+    monkeypatch.setattr("multitalk.cli.doctor._self_test", lambda: Diagnosis("self-test", True, ""))
 
 
 @pytest.mark.usefixtures("no_self_test")

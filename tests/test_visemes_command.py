@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from multitalk.cli.app import app
-from multitalk.cli.visemes import FORMATS, Movement
+from multitalk.cli.visemes import FORMATS, MouthMovement
 from multitalk.speech.mouth_shapes import ARKIT_SHAPES
 from multitalk.speech.viseme_track import VisemeTrack
 
@@ -220,9 +220,9 @@ def test_silence_is_told_and_a_mouth_at_rest(voice: Path) -> None:
 @pytest.mark.parametrize("fps", [240.0, 1.0])
 def test_an_hour_and_no_time_are_written_too(file_format: str, fps: float) -> None:
     for frames in (0, 1, 2):
-        movement = Movement(VisemeTrack.silent(frames), fps, "", "GHX")
+        movement = MouthMovement(VisemeTrack.silent(frames), fps, "", "GHX")
         assert list(FORMATS[file_format](movement))
-    late = Movement(VisemeTrack.silent(3 * 3600), 1.0, "", "GHX")
+    late = MouthMovement(VisemeTrack.silent(3 * 3600), 1.0, "", "GHX")
     if file_format == "vtt":
         assert "00:00:00.000 --> 03:00:00.000" in "\n".join(FORMATS["vtt"](late))
     if file_format == "arkit-csv":

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from running import running
 
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.provenance import inspect_video, load_credential, sign_video
 from multitalk.settings import Settings
@@ -46,7 +46,7 @@ def talk(tmp_path_factory) -> Path:
     with Image.open(PORTRAIT) as picture:
         frame = np.asarray(picture.convert("RGB").resize((512, 512)))
     video = directory / "talk.mp4"
-    track = Soundtrack([Voice(voice)], num_frames=NUM_FRAMES)
+    track = Soundtrack([SoundtrackVoice(voice)], num_frames=NUM_FRAMES)
     with VideoWriter(
         video, width=512, height=512, soundtrack=track, watermark=PAYLOAD, threads=1
     ) as writer:

@@ -1,10 +1,10 @@
 """Lines of webhooks: owners and their hosts take turns, and few are under way at once."""
 
-from multitalk.serving.api.webhooks import Delivery, DeliveryQueue
+from multitalk.serving.api.webhooks import DeliveryQueue, WebhookDelivery
 
 
-def post(owner: str, host: str, name: str, due: float = 0.0) -> Delivery:
-    return Delivery(due, name, owner, host)
+def post(owner: str, host: str, name: str, due: float = 0.0) -> WebhookDelivery:
+    return WebhookDelivery(due, name, owner, host)
 
 
 def taken(lines: DeliveryQueue, now: float = 1.0) -> list[str]:

@@ -9,10 +9,10 @@ import sys
 import threading  # noqa: F401
 from pathlib import Path
 
-from multitalk.confinement.confine import Limits, confine
+from multitalk.confinement.confine import ProcessLimits, confine
 
 if __name__ == "__main__":
-    limits = Limits(memory_bytes=256 << 20, cpu_seconds=1, threads="threads" in sys.argv)
+    limits = ProcessLimits(memory_bytes=256 << 20, cpu_seconds=1, threads="threads" in sys.argv)
     readable = [Path(place) for place in sys.argv[1:] if place != "threads"]
     with confine(limits, readable=readable) as answers:
         try:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from multitalk.cli.app import app
 from multitalk.cli.evaluate_report import (
-    Verdict,
+    JudgedVideo,
     judged,
     print_report,
     print_verdicts,
@@ -27,7 +27,7 @@ from multitalk.cli.evaluate_report import (
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, evaluator
 from multitalk.face.synthetic_face import draw_face
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
 
 pytest.importorskip("espeakng_loader")
@@ -176,12 +176,12 @@ def test_the_exit_code_is_the_worst_verdicts(
 
 
 def test_a_row_says_what_did_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    print_verdicts([Verdict(Path("x/[bold]a"), PASSES), Verdict(Path("x/b"), FAILS)])
+    print_verdicts([JudgedVideo(Path("x/[bold]a"), PASSES), JudgedVideo(Path("x/b"), FAILS)])
     lines = capsys.readouterr().out.splitlines()
     assert any("[bold]a" in line and "passed" in line for line in lines)
     assert "b: failed: same_shape, x" in lines
     assert any("mean" in line and "1 of 2" in line for line in lines)
-    print_verdicts([Verdict(Path("x/a"), PASSES), Verdict(Path("y/a"), FAILS)])
+    print_verdicts([JudgedVideo(Path("x/a"), PASSES), JudgedVideo(Path("y/a"), FAILS)])
     assert "y/a: failed: same_shape, x" in capsys.readouterr().out.splitlines()
 
 
@@ -209,7 +209,7 @@ def test_two_videos_are_compared_and_shown_beside_each_other(talks: Path, tmp_pa
         other,
         width=facts.width,
         height=facts.height,
-        soundtrack=Soundtrack([Voice(good)], num_frames=40),
+        soundtrack=Soundtrack([SoundtrackVoice(good)], num_frames=40),
     ) as writer:  # the lips are 5 frames early
         writer.append(np.stack(list(read_frames(good))[5:45]))
     code, said, _ = run(good, "--against", other, "--side-by-side", both)

@@ -15,7 +15,7 @@ from multitalk.errors import InvalidRequest, MediaUndecodable, NoFaceFound
 from multitalk.evaluation import Report, evaluate
 from multitalk.evaluation.evaluator import at_25_fps, sum_above_rest
 from multitalk.media.audio import num_frames_for, read_sound
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.speech.synthesis import synthesize
 from multitalk.timebase import SAMPLE_RATE
@@ -42,7 +42,7 @@ def write_wave(path: Path, samples: np.ndarray) -> Path:
 
 
 def write_video(path: Path, frames: np.ndarray, voice: Path | None) -> Path:
-    sound = Soundtrack([Voice(voice)], num_frames=len(frames)) if voice else None
+    sound = Soundtrack([SoundtrackVoice(voice)], num_frames=len(frames)) if voice else None
     height, width = frames.shape[1:3]
     with VideoWriter(path, width=width, height=height, soundtrack=sound) as writer:
         writer.append(frames)

@@ -7,7 +7,7 @@ from made import sine, write_sound
 from multitalk.media.audio import LOUDNESS_LUFS, find_sound, load_recording
 from multitalk.media.audio_conversion import MonoMix
 from multitalk.media.loudness import LoudnessMeter
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 
 RATE = 48_000
 SECONDS = 3.0
@@ -35,7 +35,7 @@ def load(tmp_path):
         path = write_sound(tmp_path / name, np.stack(channels), rate, layout=layout)
         recording = load_recording(path, field="f", directory=tmp_path, max_seconds=100)
         frames = round(SECONDS * 25)
-        track = Soundtrack([Voice(path, source=recording.source)], num_frames=frames)
+        track = Soundtrack([SoundtrackVoice(path, source=recording.source)], num_frames=frames)
         assert find_sound(path) == recording.source
         return recording, np.concatenate(list(track.blocks()), axis=1)
 

@@ -8,7 +8,7 @@ from made import clicks, onsets, sine, write_picture_only, write_sound, write_tr
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio import load_recording, read_sound
 from multitalk.media.audio_tracks import Track, choose_track, sound_seconds
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.timebase import SAMPLE_RATE
 
 RATE = 48_000
@@ -97,7 +97,7 @@ def test_mouth_and_video_use_the_same_track(tmp_path):
     path = write_tracks(tmp_path / "a.mkv", [SILENCE, SECOND], RATE, marks=[DEFAULT, PLAIN])
     recording = load_recording(path, field="f", directory=tmp_path, max_seconds=10)
     for source in (recording.source, None):
-        track = Soundtrack([Voice(path, source=source)], num_frames=25)
+        track = Soundtrack([SoundtrackVoice(path, source=source)], num_frames=25)
         sound = np.concatenate(list(track.blocks()), axis=1)
         assert onsets(sound[0], RATE) == pytest.approx([0.6], abs=0.002)
     assert onsets(recording.speech, SAMPLE_RATE) == pytest.approx([0.6], abs=0.002)

@@ -17,7 +17,7 @@ from multitalk.media.audio_tracks import choose_track, sound_seconds
 from multitalk.media.container import open_media
 from multitalk.media.decoding_errors import translate_decoder_errors
 from multitalk.media.footage import FootageReader
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 
 AMR_EMPTY = b"\x7c"  # a frame of 20 ms without data
 
@@ -201,7 +201,9 @@ def stopped_after(calls: int):
         lambda path, watch: find_sound(path, watch=watch),
         lambda path, watch: sound_seconds(path, watch=watch),
         lambda path, watch: list(
-            Soundtrack([Voice(path)], num_frames=25, watch=watch).blocks()  # decodes it all
+            Soundtrack(
+                [SoundtrackVoice(path)], num_frames=25, watch=watch
+            ).blocks()  # decodes it all
         ),
     ],
 )

@@ -12,7 +12,7 @@ from made import sine, write_sound
 from multitalk.media.audio import read_sound
 from multitalk.media.fragments import Fragment
 from multitalk.media.label import read_label
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
 from patience import wait_until
 
@@ -39,7 +39,7 @@ def content_of(fragments: Iterable[Fragment]) -> bytes:
 
 def writer_of(path: Path | None, voice: Path, fragments: list[Fragment]) -> VideoWriter:
     write_sound(voice, sine(NUM_FRAMES / 25, 16_000), 16_000)
-    soundtrack = Soundtrack([Voice(voice)], num_frames=NUM_FRAMES)
+    soundtrack = Soundtrack([SoundtrackVoice(voice)], num_frames=NUM_FRAMES)
     return VideoWriter(
         path, width=64, height=48, soundtrack=soundtrack, on_fragment=fragments.append
     )

@@ -9,7 +9,7 @@ from made import clicks, onsets, sine, write_picture_only, write_sound
 from multitalk.errors import DeliveryFailed, DiskUnusable, MediaUndecodable
 from multitalk.media import video, video_encoder
 from multitalk.media.audio import read_sound
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import SoundFacts, VideoWriter, probe, read_frames
 from patience import PATIENCE_SECONDS
 
@@ -47,7 +47,7 @@ def write(path, frames, soundtrack=None, *, fragmented=False, **options):
 def track_of(tmp_path, num_frames, rate=44_100, channels=1, seconds=None):
     seconds = num_frames / 25 if seconds is None else seconds
     path = write_sound(tmp_path / "voice.wav", sine(seconds, rate, channels=channels), rate)
-    return Soundtrack([Voice(path)], num_frames=num_frames)
+    return Soundtrack([SoundtrackVoice(path)], num_frames=num_frames)
 
 
 @pytest.mark.parametrize("rate", [8000, 44_100, 48_000])
@@ -164,7 +164,7 @@ def test_flash_and_click_are_simultaneous(tmp_path, name, rate, channels, fragme
     )
     frames = np.zeros((50, SIDE, SIDE, 3), np.uint8)
     frames[flashes] = 255
-    soundtrack = Soundtrack([Voice(voice)], num_frames=50)
+    soundtrack = Soundtrack([SoundtrackVoice(voice)], num_frames=50)
     path = write(tmp_path / "out.mp4", frames, soundtrack, fragmented=fragmented)
     with av.open(str(path)) as container:
         seen = [

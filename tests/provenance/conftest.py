@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.settings import Settings
 
@@ -59,7 +59,7 @@ def write(tmp_path: Path, voice: Path) -> Callable[..., Path]:
             frames[:, None, :, None], (NUM_FRAMES, SIDE, SIDE, 3)
         )  # [T, H, W, 3]
         path = tmp_path / "talk.mp4"
-        track = Soundtrack([Voice(voice)], num_frames=NUM_FRAMES)
+        track = Soundtrack([SoundtrackVoice(voice)], num_frames=NUM_FRAMES)
         fragments: list[bytes] = []
         with VideoWriter(
             None if fragmented else path,

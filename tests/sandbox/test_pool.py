@@ -15,15 +15,15 @@ from multitalk.errors import (
     RequestError,
     ServerStopping,
 )
-from multitalk.serving.sandbox.pool import Limits, SandboxPool, memory_for
+from multitalk.serving.sandbox.pool import SandboxPool, TaskLimits, memory_for
 from patience import PATIENCE_SECONDS
 
 pytest.importorskip("espeakng_loader")
 
-AMPLE = Limits(memory_for(50_000_000), int(PATIENCE_SECONDS), PATIENCE_SECONDS, 2**26)
+AMPLE = TaskLimits(memory_for(50_000_000), int(PATIENCE_SECONDS), PATIENCE_SECONDS, 2**26)
 
 
-async def ask(readers: SandboxPool, name: str, given: dict, *, limits: Limits = AMPLE, **more):
+async def ask(readers: SandboxPool, name: str, given: dict, *, limits: TaskLimits = AMPLE, **more):
     with readers.scheduler.admit("somebody") as turn, readers.directory() as directory:
         return await readers.run(
             turn, name, given, limits=limits, directory=directory, field="body", **more
@@ -80,9 +80,11 @@ def readers(loop, tmp_path_factory) -> Iterator[SandboxPool]:
 @pytest.mark.parametrize(
     "limits",
     [
-        pytest.param(Limits(AMPLE.memory_bytes, 1, PATIENCE_SECONDS, 2**20), id="computing time"),
-        pytest.param(Limits(400 * 2**20, 500, PATIENCE_SECONDS, 2**20), id="memory"),
-        pytest.param(Limits(AMPLE.memory_bytes, 500, 0.01, 2**20), id="time"),
+        pytest.param(
+            TaskLimits(AMPLE.memory_bytes, 1, PATIENCE_SECONDS, 2**20), id="computing time"
+        ),
+        pytest.param(TaskLimits(400 * 2**20, 500, PATIENCE_SECONDS, 2**20), id="memory"),
+        pytest.param(TaskLimits(AMPLE.memory_bytes, 500, 0.01, 2**20), id="time"),
     ],
 )
 def test_what_a_picture_costs_too_much_of_ends_it_alone(loop, readers, tmp_path, limits):

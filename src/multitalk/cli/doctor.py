@@ -44,7 +44,7 @@ SIGNS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
@@ -83,13 +83,13 @@ def doctor(
         raise typer.Exit(EXIT_WORKER_ERROR)
 
 
-def _examine() -> Iterator[Finding]:
+def _examine() -> Iterator[Diagnosis]:
     settings = Settings.from_env()
     yield _python()
     yield from map(_package, PACKAGES)
     for name, loss in OPTIONAL_PACKAGES.items():
         found = _package(name)
-        yield found if found.works else Finding(name, None, f"not installed: {loss}")
+        yield found if found.works else Diagnosis(name, None, f"not installed: {loss}")
     yield _face_models()
     yield _voices()
     yield _speech_service(settings)
@@ -102,24 +102,24 @@ def _examine() -> Iterator[Finding]:
     yield _self_test()
 
 
-def _python() -> Finding:
+def _python() -> Diagnosis:
     given = sys.version_info[:2]
     said = platform.python_version()
     if given < OLDEST:
         said += ": 3.10 or newer is needed"
     elif given < OLDEST_WITH_DIFFUSERS:
         said += "; the diffusion engine needs 3.11 or newer"
-    return Finding("Python", given >= OLDEST, said)
+    return Diagnosis("Python", given >= OLDEST, said)
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> Diagnosis:
     try:
-        return Finding(name, True, version(name))
+        return Diagnosis(name, True, version(name))
     except PackageNotFoundError:
-        return Finding(name, False, f"not installed: pip install {name}")
+        return Diagnosis(name, False, f"not installed: pip install {name}")
 
 
-def _face_models() -> Finding:
+def _face_models() -> Diagnosis:
     from multitalk.face.detector import detect_faces
     from multitalk.face.synthetic_face import draw_face
     from multitalk.job.self_test import PORTRAIT_PIXELS
@@ -127,58 +127,60 @@ def _face_models() -> Finding:
     try:
         found = detect_faces(draw_face(PORTRAIT_PIXELS))
     except MultiTalkError as error:
-        return Finding("face models", False, error.text())
+        return Diagnosis("face models", False, error.text())
     works = len(found) == 1
-    return Finding("face models", works, "find a drawn face" if works else "find no drawn face")
+    return Diagnosis("face models", works, "find a drawn face" if works else "find no drawn face")
 
 
-def _voices() -> Finding:
+def _voices() -> Diagnosis:
     from multitalk.speech.espeak import list_languages, list_voices
 
     try:
         said = f"{len(list_languages())} languages, {len(list_voices())} voices"
     except MultiTalkError as error:
-        return Finding("speech synthesis", None, error.text())
-    return Finding("speech synthesis", True, said)
+        return Diagnosis("speech synthesis", None, error.text())
+    return Diagnosis("speech synthesis", True, said)
 
 
-def _speech_service(settings: Settings) -> Finding:
+def _speech_service(settings: Settings) -> Diagnosis:
     """Of the operator, for voices named tts:NAME."""
     from multitalk.speech.voice_catalogue import service_voices
 
     name = "speech service"
     if settings.speech_url is None:
-        return Finding(name, None, "none: voices named tts:NAME need MULTITALK_SPEECH_URL")
+        return Diagnosis(name, None, "none: voices named tts:NAME need MULTITALK_SPEECH_URL")
     host = urlsplit(settings.speech_url).netloc
     try:
         found = service_voices(settings)
     except MultiTalkError as error:
-        return Finding(name, False, f"{host}: {error.text()}")
+        return Diagnosis(name, False, f"{host}: {error.text()}")
     count = "lists no voices, takes their names" if found is None else f"{len(found)} voices"
-    return Finding(name, True, f"{host}: {count}")
+    return Diagnosis(name, True, f"{host}: {count}")
 
 
-def _machine() -> Finding:
+def _machine() -> Diagnosis:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("processor", True, f"{platform.machine()}, {cores} cores")
+    return Diagnosis("processor", True, f"{platform.machine()}, {cores} cores")
 
 
-def _memory() -> Finding:
+def _memory() -> Diagnosis:
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     enough = size >= MIN_MEMORY
-    return Finding("memory", enough, f"{size / 2**30:.1f} GB" + ("" if enough else ": 2 GB needed"))
+    return Diagnosis(
+        "memory", enough, f"{size / 2**30:.1f} GB" + ("" if enough else ": 2 GB needed")
+    )
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> Diagnosis:
     from multitalk.job.self_test import disk_needed
 
     directory = settings.work_directory
     if not directory.is_dir():
-        return Finding("work directory", False, f"{directory} is missing: make it")
+        return Diagnosis("work directory", False, f"{directory} is missing: make it")
     free, needed = shutil.disk_usage(directory).free, disk_needed(settings)
     said = f"{free / 2**30:.1f} GB free in {directory}"
     enough = free >= needed
-    return Finding(
+    return Diagnosis(
         "work directory", enough, said + ("" if enough else f": {needed / 2**30:.1f} GB needed")
     )
 
@@ -195,16 +197,16 @@ def _ask_gpus(about: str, form: str) -> list[str]:
     return asked.stdout.splitlines()
 
 
-def _gpu() -> Finding:
+def _gpu() -> Diagnosis:
     try:
         listed = "; ".join(_ask_gpus("name,memory.total", "noheader")) or "none"
     except (OSError, subprocess.SubprocessError):
         listed = "nvidia-smi does not answer"
     torch = "torch installed" if find_spec("torch") else "torch not installed"
-    return Finding("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
+    return Diagnosis("GPU", None, f"{listed}, {torch}: the warp engine needs neither")
 
 
-def _weights(settings: Settings) -> Iterator[Finding]:
+def _weights(settings: Settings) -> Iterator[Diagnosis]:
     """Of the diffusion engine, and where they find room."""
     from multitalk.weights.locate import CheckpointMismatch, find_components
     from multitalk.weights.places import find_weights
@@ -212,23 +214,23 @@ def _weights(settings: Settings) -> Iterator[Finding]:
     directory = settings.weights or find_weights(settings)
     if directory is None:
         said = "none found: warp needs none; `multitalk fetch` gets those of the diffusion engine"
-        yield Finding("weights", None, said)
+        yield Diagnosis("weights", None, said)
         return
     try:
         files = find_components(directory, settings.weight_set)
     except CheckpointMismatch as error:
-        yield Finding("weights", False, f"{directory}: {'; '.join(error.problems)}")
+        yield Diagnosis("weights", False, f"{directory}: {'; '.join(error.problems)}")
         return
     found = f"{files.weight_set} ({files.kind}) in {directory}"
     damaged = files.damaged()
     if damaged:
-        yield Finding("weights", False, f"{found}: {'; '.join(damaged)}")
+        yield Diagnosis("weights", False, f"{found}: {'; '.join(damaged)}")
         return
-    yield Finding("weights", True, found)
+    yield Diagnosis("weights", True, found)
     yield _memory_plan(settings, files)
 
 
-def _memory_plan(settings: Settings, files: "ComponentFiles") -> Finding:
+def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
     """Memory of a GPU and of this machine for the weights, by their files' headers."""
     from multitalk.engines.diffusion.buckets import (
         BUCKETS,
@@ -260,14 +262,14 @@ def _memory_plan(settings: Settings, files: "ComponentFiles") -> Finding:
         most = [room.needed(PLANS[0], resolution) / GIB for resolution in BUCKETS]
         said = f"no GPU; 480p takes {least[0]:.1f} GiB of one at least, {most[0]:.1f} with all "
         said += f"weights on it, 720p {least[1]:.1f} and {most[1]:.1f}"
-        return Finding("memory plan", None, said)
+        return Diagnosis("memory plan", None, said)
     named = [plan for plan in PLANS if plan.name == settings.memory_plan]
     plan = (*named, *room.plans())[0]
     enough = room.fits(plan, DEFAULT_RESOLUTION) and room.has_host(plan)
-    return Finding("memory plan", enough, f"{plan}: {room.summary()}; {room.host(plan)}")
+    return Diagnosis("memory plan", enough, f"{plan}: {room.summary()}; {room.host(plan)}")
 
 
-def find_server(settings: Settings) -> Finding:
+def find_server(settings: Settings) -> Diagnosis:
     """Of `multitalk serve`: what it has on this machine, and where."""
     from multitalk.serving.api.data_directory import (
         former_directories,
@@ -276,12 +278,12 @@ def find_server(settings: Settings) -> Finding:
     from multitalk.serving.api.keys import open_keys
 
     if find_spec("uvicorn") is None:
-        return Finding("server", None, "not installed: pip install '.[serve]'")
+        return Diagnosis("server", None, "not installed: pip install '.[serve]'")
     place = settings.server_directory
     try:
         keys = len(open_keys(place).records())
     except (OSError, ValueError, TypeError) as error:
-        return Finding("server", False, f"the keys in {place} cannot be read: {error}")
+        return Diagnosis("server", False, f"the keys in {place} cannot be read: {error}")
     if not place.is_dir():
         said = f"`multitalk serve` will keep its keys, jobs and videos in {place}"
     else:
@@ -289,10 +291,10 @@ def find_server(settings: Settings) -> Finding:
         said += f"; {keys} {'key' if keys == 1 else 'keys'}; in {place}"
     for former in former_directories(place):
         said += f"; {former} has those of an earlier version: multitalk serve --data {former}"
-    return Finding("server", is_in_use(place) or None, said)
+    return Diagnosis("server", is_in_use(place) or None, said)
 
 
-def _self_test() -> Finding:
+def _self_test() -> Diagnosis:
     from multitalk.face.synthetic_face import draw_face
     from multitalk.job.self_test import PORTRAIT_PIXELS, PROMPT, hum
     from multitalk.local.studio import Studio
@@ -304,6 +306,6 @@ def _self_test() -> Finding:
             result = studio.render(portrait, voice, PROMPT, Path(name, "talk.mp4"))
             seconds = time.monotonic() - started
     except MultiTalkError as error:
-        return Finding("self-test", False, error.text())
+        return Diagnosis("self-test", False, error.text())
     said = f"{result.duration_seconds:g} s of H.264 and AAC video in {seconds:.1f} s"
-    return Finding("self-test", True, f"{said}, engine {result.engine} (what auto takes here)")
+    return Diagnosis("self-test", True, f"{said}, engine {result.engine} (what auto takes here)")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import answering, print_error, print_json
-from multitalk.cli.evaluate_report import Judge, Verdict, existing, judged, videos_in, worst
+from multitalk.cli.evaluate_report import Judge, JudgedVideo, existing, judged, videos_in, worst
 from multitalk.cli.options import TypedOptions, boxes_of, named_file, shown
 from multitalk.paths import as_meant
 
@@ -113,7 +113,7 @@ def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
 
     with watching(1, judge) as watched:
         report = watched(video)
-    verdict = Verdict(video, report)
+    verdict = JudgedVideo(video, report)
     if as_json:
         print_json(verdict.to_dict())
     else:

@@ -35,7 +35,7 @@ COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class JudgedVideo:
     """One video, and either its report or why there is none."""
 
     video: Path
@@ -72,16 +72,16 @@ class Verdict:
         return record | {"passed": False, "verdict": self.name, "error": error}
 
 
-def judged(videos: Iterable[Path], judge: Judge) -> Iterator[Verdict]:
+def judged(videos: Iterable[Path], judge: Judge) -> Iterator[JudgedVideo]:
     """Judge one after the other; one that cannot be judged does not stop the others."""
     for video in videos:
         try:
-            yield Verdict(video, report=judge(video))
+            yield JudgedVideo(video, report=judge(video))
         except MultiTalkError as error:
-            yield Verdict(video, error=error)
+            yield JudgedVideo(video, error=error)
 
 
-def worst(verdicts: Iterable[Verdict]) -> int:
+def worst(verdicts: Iterable[JudgedVideo]) -> int:
     """The exit code: what could not be judged is worse than what did not pass."""
     codes = {verdict.exit_code for verdict in verdicts}
     order = (EXIT_WORKER_ERROR, EXIT_REQUEST_ERROR, EXIT_VERDICT_FAILED)
@@ -149,7 +149,7 @@ def print_report(report: "Report") -> None:
     )
 
 
-def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+def print_verdicts(verdicts: Sequence[JudgedVideo]) -> None:
     """One row for each video with its speakers' mean figures, a row of the means, the reasons."""
     from multitalk.evaluation import mean_figures
 
@@ -167,7 +167,7 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
 
 
 def _figures_table(
-    verdicts: Sequence[Verdict] | None,
+    verdicts: Sequence[JudgedVideo] | None,
     names: Sequence[str],
     rows: Sequence[Sequence["Figure"]],
     means: Sequence["Figure"],
@@ -195,7 +195,7 @@ def _figures_table(
     return table
 
 
-def print_pair(verdicts: Sequence[Verdict], figures: Sequence["Comparison"]) -> None:
+def print_pair(verdicts: Sequence[JudgedVideo], figures: Sequence["Comparison"]) -> None:
     """One row for each figure, with both videos' values and which is better; the two verdicts."""
     from rich.text import Text
 

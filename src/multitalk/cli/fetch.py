@@ -117,7 +117,7 @@ def _check(directory: Path, name: str, loras: tuple[str, ...], *, deep: bool, th
     from multitalk.errors import WeightsUnavailable
     from multitalk.weights.verify import verify_weights
 
-    with watching(reading=there) as watch:
+    with fetch_display(reading=there) as watch:
         problems = verify_weights(directory, name, loras=loras, deep=deep, on_bytes=watch.read)
     if problems:
         listed = "; ".join(problem.text() for problem in problems)
@@ -136,7 +136,7 @@ def _fetch(
         raise WeightsUnavailable("weights_without_library") from error
     options = FetchOptions(name, loras=loras, lock=lock, verify=verify)
     try:
-        with watching(reading=there) as watch:
+        with fetch_display(reading=there) as watch:
             fetch_weights(directory, options, hub=Hub(), on_event=watch.on_event)
     except (KeyboardInterrupt, SystemExit):
         print_error("what has come is kept: the same command resumes")
@@ -177,7 +177,7 @@ class Meter:
             typer.echo(f"{self._label} {done:.3f} of {total:.3f} GB", err=True)
 
 
-class Watch:
+class FetchDisplay:
     """Shows the events of a fetch."""
 
     def __init__(self, bar: "Bar | None", *, reading: int) -> None:
@@ -219,14 +219,14 @@ class Watch:
 
 
 @contextmanager
-def watching(*, reading: int) -> Iterator[Watch]:
+def fetch_display(*, reading: int) -> Iterator[FetchDisplay]:
     """A watch for one fetch.
 
     Args:
         reading: Bytes that are there, and would be read to be compared.
     """
     if not sys.stderr.isatty():
-        yield Watch(None, reading=reading)
+        yield FetchDisplay(None, reading=reading)
         return
     from rich.console import Console
     from rich.progress import (
@@ -246,4 +246,4 @@ def watching(*, reading: int) -> Iterator[Watch]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield Watch(bar, reading=reading)
+        yield FetchDisplay(bar, reading=reading)

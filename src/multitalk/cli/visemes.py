@@ -75,7 +75,7 @@ AsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format
 
 
 @dataclass(frozen=True)
-class Movement:
+class MouthMovement:
     """The movement to write.
 
     Attributes:
@@ -116,7 +116,7 @@ class Movement:
         return zip(*(self.curve(name) for name in columns), strict=True)
 
 
-def table(movement: Movement) -> Iterator[str]:
+def table(movement: MouthMovement) -> Iterator[str]:
     """Lines to be looked at, with a bar as long as the mouth is open."""
     yield f"{'second':>8} {'opening':>8} {'width':>6} {'closure':>7}"
     for index, (opening, width, closure) in enumerate(movement.rows(JSON_COLUMNS)):
@@ -126,21 +126,21 @@ def table(movement: Movement) -> Iterator[str]:
         yield f"{second:8.2f} {opening:8.3f} {width:6.2f} {closure:7.2f} {bar}".rstrip()
 
 
-def as_json(movement: Movement) -> Iterator[str]:
+def as_json(movement: MouthMovement) -> Iterator[str]:
     """One object, one value a frame in each list."""
     whole = movement.fps == int(movement.fps)
     record: dict[str, object] = {"fps": int(movement.fps) if whole else movement.fps}
     yield json.dumps(record | {name: movement.curve(name) for name in JSON_COLUMNS})
 
 
-def as_csv(movement: Movement) -> Iterator[str]:
+def as_csv(movement: MouthMovement) -> Iterator[str]:
     """RFC 4180: a header, then one row a frame, of the instant in its middle."""
     yield ",".join(["second", *CSV_COLUMNS])
     for index, values in enumerate(movement.rows(CSV_COLUMNS)):
         yield ",".join(map(str, [round((index + 0.5) / movement.fps, DECIMALS), *values]))
 
 
-def as_vtt(movement: Movement) -> Iterator[str]:
+def as_vtt(movement: MouthMovement) -> Iterator[str]:
     """WebVTT, for a track of kind metadata: the mouth's shape as each cue's text."""
     yield "WEBVTT"
     for cue in movement.cues:
@@ -149,14 +149,14 @@ def as_vtt(movement: Movement) -> Iterator[str]:
             yield f"\n{start} --> {end}\n{cue.shape}"
 
 
-def rhubarb_tsv(movement: Movement) -> Iterator[str]:
+def rhubarb_tsv(movement: MouthMovement) -> Iterator[str]:
     """Rhubarb Lip Sync's TSV: when each shape begins, and a closed mouth at the end."""
     for start, _, shape in _timed(movement):
         yield f"{start}\t{shape}"
     yield f"{_hundredths(movement.seconds)}\t{movement.rest}"
 
 
-def rhubarb_xml(movement: Movement) -> Iterator[str]:
+def rhubarb_xml(movement: MouthMovement) -> Iterator[str]:
     """Rhubarb Lip Sync's XML."""
     yield '<?xml version="1.0" encoding="utf-8"?>\n<rhubarbResult>\n  <metadata>'
     yield f"    <soundFile>{escape(movement.sound_file)}</soundFile>"
@@ -166,7 +166,7 @@ def rhubarb_xml(movement: Movement) -> Iterator[str]:
     yield "  </mouthCues>\n</rhubarbResult>"
 
 
-def rhubarb_json(movement: Movement) -> Iterator[str]:
+def rhubarb_json(movement: MouthMovement) -> Iterator[str]:
     """Rhubarb Lip Sync's JSON."""
     duration = float(_hundredths(movement.seconds))
     record = {
@@ -179,17 +179,17 @@ def rhubarb_json(movement: Movement) -> Iterator[str]:
     yield json.dumps(record, indent=2, ensure_ascii=False)
 
 
-def moho(movement: Movement) -> Iterator[str]:
+def moho(movement: MouthMovement) -> Iterator[str]:
     """A switch file of Moho: the frame, from 1 on, at which each shape begins."""
     yield from _switches(movement, {})
 
 
-def opentoonz(movement: Movement) -> Iterator[str]:
+def opentoonz(movement: MouthMovement) -> Iterator[str]:
     """The same with Preston Blair's names, which OpenToonz knows."""
     yield from _switches(movement, PRESTON_BLAIR)
 
 
-def arkit_csv(movement: Movement) -> Iterator[str]:
+def arkit_csv(movement: MouthMovement) -> Iterator[str]:
     """ARKit's blend shapes in the columns of Live Link Face, head and eyes at rest."""
     from multitalk.speech.mouth_shapes import ARKIT_SHAPES
 
@@ -201,7 +201,7 @@ def arkit_csv(movement: Movement) -> Iterator[str]:
         yield _csv_line([_timecode(index, movement.fps), count, *map(str, weights), *rotations])
 
 
-def arkit_json(movement: Movement) -> Iterator[str]:
+def arkit_json(movement: MouthMovement) -> Iterator[str]:
     """ARKit's blend shapes as Audio2Face exports them: a row of weights a frame."""
     from multitalk.speech.mouth_shapes import ARKIT_SHAPES
 
@@ -217,7 +217,7 @@ def arkit_json(movement: Movement) -> Iterator[str]:
     yield json.dumps(record, ensure_ascii=False)
 
 
-FORMATS: dict[str, Callable[[Movement], Iterator[str]]] = {
+FORMATS: dict[str, Callable[[MouthMovement], Iterator[str]]] = {
     "table": table,
     "json": as_json,
     "csv": as_csv,
@@ -232,7 +232,7 @@ FORMATS: dict[str, Callable[[Movement], Iterator[str]]] = {
 }
 
 
-def _timed(movement: Movement) -> Iterator[tuple[str, str, str]]:
+def _timed(movement: MouthMovement) -> Iterator[tuple[str, str, str]]:
     """Start, end and shape of each cue in Rhubarb's hundredths of a second."""
     for cue in movement.cues:
         start, end = (_hundredths(frame / movement.fps) for frame in (cue.start, cue.end))
@@ -258,14 +258,14 @@ def _timecode(index: int, fps: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}:{frames:02}.000"
 
 
-def _switches(movement: Movement, names: dict[str, str]) -> Iterator[str]:
+def _switches(movement: MouthMovement, names: dict[str, str]) -> Iterator[str]:
     yield "MohoSwitch1"
     for cue in movement.cues:
         yield f"{cue.start + 1} {names.get(cue.shape, cue.shape)}"
     yield f"{len(movement.track) + 1} {names.get(movement.rest, movement.rest)}"
 
 
-def _weights(movement: Movement) -> Iterator[list[float]]:
+def _weights(movement: MouthMovement) -> Iterator[list[float]]:
     """All 52 coefficients of each frame."""
     from multitalk.speech.mouth_shapes import ARKIT_SHAPES, blend_shapes
 
@@ -339,7 +339,7 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
         file = StandardInput(stack).file("AUDIO", audio)
         track = _track_of(file, named=str(audio), fps=fps)
         sound_file = "" if is_stream else str(audio.absolute())
-        lines = FORMATS[format_name](Movement(track, fps, sound_file, drawn))
+        lines = FORMATS[format_name](MouthMovement(track, fps, sound_file, drawn))
         if output is None:
             for line in lines:
                 typer.echo(line)

@@ -14,7 +14,7 @@ from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_s
 READY = b"ready\n"  # written before the output, once all limits are set
 
 
-class Limits(NamedTuple):
+class ProcessLimits(NamedTuple):
     """Resource limits of a confined process, which is killed beyond them.
 
     Attributes:
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
 
 
 def confine(
-    limits: Limits, *, readable: Sequence[Path] = (), writable: Sequence[Path] = ()
+    limits: ProcessLimits, *, readable: Sequence[Path] = (), writable: Sequence[Path] = ()
 ) -> BinaryIO:
     """Confine this process irrevocably, and tell its parent that it is ready.
 
@@ -74,7 +74,7 @@ def code_paths() -> tuple[Path, ...]:
     return tuple(Path(path) for path in dict.fromkeys(paths) if path and Path(path).exists())
 
 
-def _set_limits(limits: Limits) -> None:
+def _set_limits(limits: ProcessLimits) -> None:
     import resource  # noqa: PLC0415 - POSIX only
 
     values = {

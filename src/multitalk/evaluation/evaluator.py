@@ -23,9 +23,9 @@ from multitalk.evaluation.lipsync import (
     listening_motion,
 )
 from multitalk.evaluation.liveliness import blink_rate, measure_liveliness
-from multitalk.evaluation.observation import Frame, Observation, ObservedPerson, observe
+from multitalk.evaluation.observation import FramePixels, Observation, ObservedPerson, observe
 from multitalk.evaluation.report import PersonReport, Report, checks_of, draw_report
-from multitalk.evaluation.voices import EVERYBODY, Voice, read_voices
+from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_voices
 from multitalk.face.assignment import assign_faces
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
@@ -87,7 +87,7 @@ def evaluate(
     fps = facts.fps
     sound = read_sound(video, field="video")
     limit = int(max_seconds * fps)
-    frames: Iterator[Frame] = islice(read_frames(video), limit)
+    frames: Iterator[FramePixels] = islice(read_frames(video), limit)
     if on_progress is not None:
         frames = _counted(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
     expected = max(len(own), len(timed), 1)
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _report(
-    spoken: list[Voice],
+    spoken: list[ReferenceVoice],
     seen: Observation,
     boxes: Mapping[str, Box],
     *,
@@ -131,8 +131,8 @@ def _file(field: str, path: StrPath) -> Path:
 
 
 def _counted(
-    frames: Iterator[Frame], *, total: int, on_progress: Callable[[float], None]
-) -> Iterator[Frame]:
+    frames: Iterator[FramePixels], *, total: int, on_progress: Callable[[float], None]
+) -> Iterator[FramePixels]:
     """Pass frames on and report progress of about `total`."""
     for number, frame in enumerate(frames, start=1):
         yield frame
@@ -140,8 +140,8 @@ def _counted(
 
 
 def _pairs(
-    spoken: list[Voice], seen: Observation, boxes: Mapping[str, Box], mouths: list[Mouth]
-) -> list[tuple[Voice, ObservedPerson, Mouth]]:
+    spoken: list[ReferenceVoice], seen: Observation, boxes: Mapping[str, Box], mouths: list[Mouth]
+) -> list[tuple[ReferenceVoice, ObservedPerson, Mouth]]:
     """Each voice with its face and the mouth of that face [T, 2]."""
     if [voice.name for voice in spoken] == [EVERYBODY] and len(seen.people) > 1:
         # One sound, several mouths: whoever speaks, their sum should follow the sound.
@@ -160,7 +160,12 @@ def _pairs(
 
 
 def _person_report(
-    voice: Voice, person: ObservedPerson, mouth: Mouth, spoken: list[Voice], *, fps: float
+    voice: ReferenceVoice,
+    person: ObservedPerson,
+    mouth: Mouth,
+    spoken: list[ReferenceVoice],
+    *,
+    fps: float,
 ) -> PersonReport:
     sync: LipSync | None = None
     try:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multitalk.timebase import FPS
 
-Curve = NDArray[np.float32]
+MouthCurve = NDArray[np.float32]
 Mouth = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -175,7 +175,7 @@ def find_offset(measured: Mouth, target: Mouth, speaking: Mask) -> AudioVisualOf
 
 
 def compare_closures(
-    measured: Curve, moments: Sequence[tuple[float, float]], speaking: Mask
+    measured: MouthCurve, moments: Sequence[tuple[float, float]], speaking: Mask
 ) -> Closures:
     """Count the bilabials with closed lips.
 
@@ -204,7 +204,7 @@ def compare_closures(
     )
 
 
-def listening_motion(measured: Curve, speaking: Mask) -> float | None:
+def listening_motion(measured: MouthCurve, speaking: Mask) -> float | None:
     """Mean frame-to-frame change of the opening in silence, as a share of that in speech.
 
     Returns:
@@ -218,7 +218,7 @@ def listening_motion(measured: Curve, speaking: Mask) -> float | None:
     return float(steps[quiet].mean() / max(float(steps[loud].mean()), 1e-6))
 
 
-def closure_moments(closure: Curve) -> list[tuple[float, float]]:
+def closure_moments(closure: MouthCurve) -> list[tuple[float, float]]:
     """(start, end) in seconds of each run in which `closure` [T] exceeds one half."""
     edges = np.diff(np.concatenate([[False], closure > 0.5, [False]]).astype(np.int8))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -231,7 +231,7 @@ def dilate(mask: Mask, frames: int) -> Mask:
     return reach[frames : frames + len(mask)] > 0.5
 
 
-def _correlation(first: Curve, second: Curve) -> float:
+def _correlation(first: MouthCurve, second: MouthCurve) -> float:
     """Pearson's r over the frames without NaN; 0 where a curve is constant."""
     known = ~(np.isnan(first) | np.isnan(second))
     a, b = first[known].astype(np.float64), second[known].astype(np.float64)
@@ -274,7 +274,7 @@ def _frames_of(start: float, end: float) -> tuple[int, int]:
     return first, max(last, first) + 1
 
 
-def _closed_share(measured: Curve, windows: Sequence[tuple[int, int]]) -> float:
+def _closed_share(measured: MouthCurve, windows: Sequence[tuple[int, int]]) -> float:
     gaps = [measured[max(first, 0) : max(last, 0)] for first, last in windows]
     seen = [gap[~np.isnan(gap)] for gap in gaps]
     lowest = [float(gap.min()) for gap in seen if len(gap)]

@@ -21,7 +21,7 @@ from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.timebase import FPS
 
-Movement: TypeAlias = NDArray[np.float32]  # [T, COLUMNS] of `movement_of`; NaN without a face
+FaceMovement: TypeAlias = NDArray[np.float32]  # [T, COLUMNS] of `movement_of`; NaN without a face
 Values: TypeAlias = NDArray[np.float32]  # [T] or [T, K]
 
 YAW, PITCH, ROLL, X, Y, HEIGHT, BROW, GAZE, TEETH, POINTS = range(10)
@@ -129,7 +129,7 @@ def movement_of(frame: NDArray[np.uint8], face: FaceLandmarks) -> Values:
 
 
 def measure_liveliness(
-    movement: Movement, mouth: Mouth, speaking: Mask, others: Mask | None
+    movement: FaceMovement, mouth: Mouth, speaking: Mask, others: Mask | None
 ) -> Liveliness:
     """Reduce a person's curves, at 25 fps, to figures.
 
@@ -178,7 +178,7 @@ def measure_liveliness(
     )
 
 
-def _interactivity(movement: Movement, speaking: Mask, others: Mask) -> float | None:
+def _interactivity(movement: FaceMovement, speaking: Mask, others: Mask) -> float | None:
     """The interactivity metric of AnyTalker (Zhong et al., 2025)."""
     points = movement[:, POINTS:].reshape(len(movement), -1, 2)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=2).mean(axis=1)  # [T - 1]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.errors import NoFaceFound
-from multitalk.evaluation.lipsync import Curve, Mouth
-from multitalk.evaluation.liveliness import COLUMNS, Movement, eye_opening, movement_of
+from multitalk.evaluation.lipsync import Mouth, MouthCurve
+from multitalk.evaluation.liveliness import COLUMNS, FaceMovement, eye_opening, movement_of
 from multitalk.evaluation.stability import (
     Appearance,
     Background,
@@ -24,7 +24,7 @@ from multitalk.face.detector import MIN_FACE_PIXELS, FaceDetector, track_faces
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.orientation import find_upright
 
-Frame = NDArray[np.uint8]
+FramePixels = NDArray[np.uint8]
 MOVEMENT = 3  # first column of `movement_of`, after opening, width and eyes
 UNSEEN = np.full(MOVEMENT + COLUMNS, np.nan, np.float32)
 APPEARANCE_EVERY = 5  # frames; identity changes slowly
@@ -45,8 +45,8 @@ class ObservedPerson:
     """
 
     mouth: Mouth
-    eyes: Curve
-    movement: Movement
+    eyes: MouthCurve
+    movement: FaceMovement
     face: FaceLandmarks
     seen_share: float
     identity: Identity
@@ -68,7 +68,9 @@ class Observation:
     num_frames: int
 
 
-def observe(frames: Iterable[Frame], *, expected: int, portrait: Frame | None) -> Observation:
+def observe(
+    frames: Iterable[FramePixels], *, expected: int, portrait: FramePixels | None
+) -> Observation:
     """Measure every frame once.
 
     Args:
@@ -90,11 +92,11 @@ def observe(frames: Iterable[Frame], *, expected: int, portrait: Frame | None) -
 class _Observer:
     """Accumulates the measurements frame by frame."""
 
-    def __init__(self, portrait: Frame | None, detector: FaceDetector, expected: int) -> None:
+    def __init__(self, portrait: FramePixels | None, detector: FaceDetector, expected: int) -> None:
         self._portrait = portrait
         self._detector = detector
         self._expected = expected
-        self._frame: Frame | None = None
+        self._frame: FramePixels | None = None
         self._first: list[FaceLandmarks] = []
         self._points: list[NDArray[np.int_]] = []
         self._references: list[Appearance] = []
@@ -103,7 +105,7 @@ class _Observer:
         self._curves: list[list[NDArray[np.float32]]] = []
         self._meter: BackgroundMeter | None = None
 
-    def remember(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+    def remember(self, frames: Iterable[FramePixels]) -> Iterable[FramePixels]:
         """Pass frames on, remembering the current one."""
         for frame in frames:
             self._frame = frame
@@ -154,7 +156,7 @@ class _Observer:
             num_frames=len(self._curves),
         )
 
-    def _set_reference(self, frame: Frame, faces: list[FaceLandmarks]) -> None:
+    def _set_reference(self, frame: FramePixels, faces: list[FaceLandmarks]) -> None:
         self._require_expected(faces)
         reference, originals = frame, faces
         if self._portrait is not None:
@@ -178,12 +180,12 @@ class _Observer:
             raise NoFaceFound("too_few_faces", speakers=self._expected, faces=len(faces))
 
 
-def _curves_of(frame: Frame, face: FaceLandmarks) -> NDArray[np.float32]:
+def _curves_of(frame: FramePixels, face: FaceLandmarks) -> NDArray[np.float32]:
     single = (face.mouth_opening, face.mouth_width, eye_opening(face))
     return np.concatenate([np.array(single, np.float32), movement_of(frame, face)])
 
 
-def fitted(portrait: Frame, *, height: int, width: int) -> Frame:
+def fitted(portrait: FramePixels, *, height: int, width: int) -> FramePixels:
     """Scale a picture to cover a video's frame and crop its centre: uint8 [height, width, 3]."""
     scale = max(height / portrait.shape[0], width / portrait.shape[1])
     size = (round(portrait.shape[1] * scale), round(portrait.shape[0] * scale))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multitalk.evaluation.lipsync import AudioVisualOffset, Closures, Curve, LipSync
+from multitalk.evaluation.lipsync import AudioVisualOffset, Closures, LipSync, MouthCurve
 from multitalk.evaluation.liveliness import Liveliness
 from multitalk.evaluation.measurements import LIVELINESS_FIGURES, Better, Figure
 from multitalk.evaluation.stability import Background, Identity
@@ -88,8 +88,8 @@ class PersonReport:
     flicker: float | None
     blink_rate: float | None
     liveliness: Liveliness
-    measured: Curve
-    target: Curve
+    measured: MouthCurve
+    target: MouthCurve
 
 
 @dataclass(frozen=True)

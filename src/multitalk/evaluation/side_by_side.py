@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
 from multitalk.timebase import FPS
 
@@ -30,7 +30,7 @@ def write_side_by_side(left: Path, right: Path, output: Path) -> None:
     widths = [_even(one.width * height / one.height) for one in facts]
     # Frames are decoded and counted: a truncated file has fewer than its header says.
     num_frames = min(sum(1 for _ in frames_at_25(video)) for video in both)
-    sound = Soundtrack([Voice(left)], num_frames=num_frames)
+    sound = Soundtrack([SoundtrackVoice(left)], num_frames=num_frames)
     partial = output.with_name(f".{output.name}")
     with VideoWriter(partial, width=sum(widths), height=height, soundtrack=sound) as writer:
         for pictures in zip(*map(frames_at_25, both), strict=False):

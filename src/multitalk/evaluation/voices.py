@@ -17,14 +17,14 @@ from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
 from multitalk.timebase import SAMPLE_RATE
 
-Samples = NDArray[np.float32]
+SpeechSamples = NDArray[np.float32]
 
 EVERYBODY = "everybody"  # the one voice of a video evaluated by its own sound
 _ACTIVE = 0.5  # of `VisemeTrack.activity`
 
 
 @dataclass(frozen=True)
-class Voice:
+class ReferenceVoice:
     """One person's voice on the video's time line.
 
     Attributes:
@@ -47,12 +47,12 @@ class Voice:
 
 
 def read_voices(
-    sound: Samples,
+    sound: SpeechSamples,
     *,
     voices: Mapping[str, Path] | None,
     phonemes: Mapping[str, Path] | None,
     num_frames: int,
-) -> list[Voice]:
+) -> list[ReferenceVoice]:
     """The voices of a video, in the caller's order.
 
     Args:
@@ -92,7 +92,7 @@ def read_voices(
             track = analyse_speech(samples, num_frames=num_frames)
             bilabials = closure_moments(track.closure)
         aligned.append(
-            Voice(
+            ReferenceVoice(
                 name=name,
                 target=mouth_of(track),
                 speaking=track.activity > _ACTIVE,
@@ -134,7 +134,7 @@ def bilabial_moments(phonemes: Sequence[PhonemeTiming]) -> list[tuple[float, flo
     ]
 
 
-def align_by_xcorr(voice: Samples, sound: Samples) -> tuple[int, float]:
+def align_by_xcorr(voice: SpeechSamples, sound: SpeechSamples) -> tuple[int, float]:
     """Find a voice in a mix by cross-correlation (FFT).
 
     Returns:
@@ -151,7 +151,7 @@ def align_by_xcorr(voice: Samples, sound: Samples) -> tuple[int, float]:
     return start, float(correlation[top]) / norm if norm > 1e-9 else 0.0
 
 
-def pad_to_timeline(samples: Samples, start: int, length: int) -> Samples:
+def pad_to_timeline(samples: SpeechSamples, start: int, length: int) -> SpeechSamples:
     """The samples from `start` on in silence of `length` samples: [length]."""
     line = np.zeros(length, np.float32)
     first, last = max(start, 0), min(start + len(samples), length)

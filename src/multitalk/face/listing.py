@@ -8,7 +8,7 @@ from multitalk.media.image import Picture
 
 
 @dataclass(frozen=True)
-class ListedFace:
+class UsableFace:
     """One face.
 
     Attributes:
@@ -40,7 +40,7 @@ class FaceList:
     height: int
     turned: int
     smallest: float
-    faces: tuple[ListedFace, ...]
+    faces: tuple[UsableFace, ...]
     unread: tuple[Box, ...]
 
     def reply(self) -> dict[str, object]:
@@ -76,7 +76,7 @@ def list_faces(detector: Detector, picture: Picture, *, speakers: int = 1) -> Fa
         turned=upright.degrees,
         smallest=SMALLEST_FACE * scale / upright.scale,
         faces=tuple(
-            ListedFace(in_file(face.box), face.height * scale, face.yaw_degrees)
+            UsableFace(in_file(face.box), face.height * scale, face.yaw_degrees)
             for face in upright.found.faces
         ),
         unread=tuple(in_file(box) for box in upright.found.unread),

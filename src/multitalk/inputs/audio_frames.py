@@ -14,8 +14,8 @@ SEARCHED_BYTES = 4096
 FRAMES_AT_START, FRAMES_LATER = 2, 3
 
 # A frame's length in bytes, and its stream's parameters.
-Frame: TypeAlias = tuple[int, tuple[int, ...]]
-FrameAt: TypeAlias = Callable[[bytes, int], Frame | None]
+ParsedFrame: TypeAlias = tuple[int, tuple[int, ...]]
+FrameAt: TypeAlias = Callable[[bytes, int], ParsedFrame | None]
 
 
 def has_frames(frame_at: FrameAt, sync: int) -> Callable[[bytes], bool]:
@@ -73,7 +73,7 @@ _MONO = 3
 def mpeg_audio_frame(layer: int) -> FrameAt:
     """Frames of MPEG audio layer 1, 2 or 3."""
 
-    def frame_at(head: bytes, at: int) -> Frame | None:
+    def frame_at(head: bytes, at: int) -> ParsedFrame | None:
         if len(head) < at + 4 or head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
             return None
         version, layer_bits = head[at + 1] >> 3 & 3, head[at + 1] >> 1 & 3
@@ -95,7 +95,7 @@ def mpeg_audio_frame(layer: int) -> FrameAt:
     return frame_at
 
 
-def adts_frame(head: bytes, at: int) -> Frame | None:
+def adts_frame(head: bytes, at: int) -> ParsedFrame | None:
     """A frame of AAC in ADTS (ISO/IEC 13818-7, 6.2)."""
     if len(head) < at + 7 or head[at] != 0xFF or head[at + 1] & 0xF6 != 0xF0:
         return None
@@ -105,7 +105,7 @@ def adts_frame(head: bytes, at: int) -> Frame | None:
     return size, (head[at + 1], head[at + 2] & 0xFD, head[at + 3] >> 6)
 
 
-def loas_frame(head: bytes, at: int) -> Frame | None:
+def loas_frame(head: bytes, at: int) -> ParsedFrame | None:
     """A frame of AAC in LOAS (ISO/IEC 14496-3, 1.7.2)."""
     if len(head) < at + 4 or head[at] != 0x56 or head[at + 1] & 0xE0 != 0xE0:
         return None
@@ -118,7 +118,7 @@ _AC3_HZ = (48_000, 44_100, 32_000)
 _AC3_NEWEST, _EAC3_NEWEST = 10, 16  # bsid
 
 
-def ac3_frame(head: bytes, at: int) -> Frame | None:
+def ac3_frame(head: bytes, at: int) -> ParsedFrame | None:
     """A frame of AC-3."""
     if len(head) < at + 6 or head[at : at + 2] != b"\x0b\x77":
         return None
@@ -131,7 +131,7 @@ def ac3_frame(head: bytes, at: int) -> Frame | None:
     return 2 * words, (frequency, version)
 
 
-def eac3_frame(head: bytes, at: int) -> Frame | None:
+def eac3_frame(head: bytes, at: int) -> ParsedFrame | None:
     """A frame of E-AC-3 (ATSC A/52, annex E)."""
     if len(head) < at + 6 or head[at : at + 2] != b"\x0b\x77":
         return None
@@ -141,7 +141,7 @@ def eac3_frame(head: bytes, at: int) -> Frame | None:
     return 2 * ((head[at + 2] & 7) << 8 | head[at + 3]) + 2, (head[at + 4] >> 6, version)
 
 
-def dts_frame(head: bytes, at: int) -> Frame | None:
+def dts_frame(head: bytes, at: int) -> ParsedFrame | None:
     """A core frame of DTS in 16-bit words, the first byte first (ETSI TS 102 114, 5.3)."""
     if len(head) < at + 8 or head[at : at + 4] != b"\x7f\xfe\x80\x01":
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from multitalk.errors import Cancelled, InvalidRequest, SourceRefused, SourceUnreachable
 from multitalk.inputs.source import LocalPath, Url, parse_source
-from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.inputs.source_file import SourceFile, SourceKind
 from multitalk.net.address import DEFAULT_PORTS, Resolver, shown, system_resolver
 from multitalk.net.client import (
     CertificateInvalid,
@@ -44,7 +44,7 @@ def collect(
     source: str,
     *,
     field: str,
-    kind: Kind,
+    kind: SourceKind,
     directory: Path,
     settings: Settings,
     cancelled: Callable[[], bool] = never,

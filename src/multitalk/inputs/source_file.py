@@ -16,9 +16,9 @@ from multitalk.inputs.sniff import (
 )
 from multitalk.settings import PREFIX, Settings
 
-Kind: TypeAlias = Literal["image", "visual", "speech", "media"]
+SourceKind: TypeAlias = Literal["image", "visual", "speech", "media"]
 # The media of each kind, and the setting that says how large they may be.
-LIMITS: dict[Kind, dict[Medium, str]] = {
+LIMITS: dict[SourceKind, dict[Medium, str]] = {
     "image": {"image": "max_image_bytes"},
     "visual": {"image": "max_image_bytes", "video": "max_video_bytes"},
     "speech": {"audio": "max_audio_bytes", "video": "max_audio_bytes"},
@@ -43,7 +43,9 @@ class SourceFile:
         settings: For the limits of size.
     """
 
-    def __init__(self, directory: Path, *, field: str, kind: Kind, settings: Settings) -> None:
+    def __init__(
+        self, directory: Path, *, field: str, kind: SourceKind, settings: Settings
+    ) -> None:
         self._directory = directory
         self._field = field
         self._kind = kind

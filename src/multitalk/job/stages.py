@@ -20,7 +20,7 @@ from multitalk.engines.base import (
 from multitalk.errors import EngineUnavailable, InvalidRequest, NoFaceFound
 from multitalk.inputs.collect import collect
 from multitalk.inputs.sniff import VIDEO_SUFFIXES
-from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.inputs.source_file import SourceFile, SourceKind
 from multitalk.job.finished_talk import FinishedTalk, Phonemes
 from multitalk.job.progress import JobContext
 from multitalk.job.voice_checks import check_talk_seconds, voice_notices
@@ -32,7 +32,7 @@ from multitalk.media.audio import (
 from multitalk.media.footage import FootageReader
 from multitalk.media.fragments import Fragment
 from multitalk.media.image import Picture, load_picture
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
 from multitalk.provenance import (
@@ -187,7 +187,7 @@ class TalkStages:
         }
         total = 1 + len(sources)
         with self._progress.stage("collect", total):
-            kind: Kind = "visual" if self._engine.takes_footage else "image"
+            kind: SourceKind = "visual" if self._engine.takes_footage else "image"
             image = self._fetch(request.image_path, "image_path", kind)
             recordings = {}
             for done, (name, source) in enumerate(sources.items(), start=1):
@@ -195,7 +195,7 @@ class TalkStages:
                 recordings[name] = self._fetch(source, voice_field(name), "speech")
         return image, recordings
 
-    def _fetch(self, source: str, field: str, kind: Kind) -> Path:
+    def _fetch(self, source: str, field: str, kind: SourceKind) -> Path:
         if self._fetch_upload is not None and source.startswith(UPLOAD_SCHEME):
             upload = self._fetch_upload(source.removeprefix(UPLOAD_SCHEME))
             file = SourceFile(self._directory, field=field, kind=kind, settings=self._settings)
@@ -282,7 +282,9 @@ class TalkStages:
         if self._request.mode == "clip":
             num_frames = min(num_frames, CLIP_FRAMES)
         parts = [
-            Voice(path, arrangement.offsets[name], voice_field(name), recordings[name].source)
+            SoundtrackVoice(
+                path, arrangement.offsets[name], voice_field(name), recordings[name].source
+            )
             for name, path in voices.items()
         ]
         soundtrack = Soundtrack(parts, num_frames=num_frames, watch=self._progress.watch)

@@ -32,7 +32,7 @@ MAX_WAITING_SECONDS = 600  # of queued audio
 MAX_PORTRAIT_PIXELS = 50_000_000
 PORTRAIT_FIELD = "portrait"
 
-Portrait = str | os.PathLike[str] | NDArray[np.uint8]
+PortraitSource = str | os.PathLike[str] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Avatar:
 
     def __init__(
         self,
-        portrait: Portrait,
+        portrait: PortraitSource,
         *,
         size: int = 512,
         ahead_ms: int = 160,
@@ -245,7 +245,7 @@ class _Head:
     """
 
     def __init__(
-        self, portrait: Portrait, *, size: int, seed: int, quality: Quality, motion: float
+        self, portrait: PortraitSource, *, size: int, seed: int, quality: Quality, motion: float
     ) -> None:
         """Find and rig the face; see `Avatar`."""
         pixels, notices = _pixels_of(portrait)
@@ -265,7 +265,7 @@ class _Head:
         return frame
 
 
-def _pixels_of(portrait: Portrait) -> tuple[NDArray[np.uint8], tuple[Notice, ...]]:
+def _pixels_of(portrait: PortraitSource) -> tuple[NDArray[np.uint8], tuple[Notice, ...]]:
     if isinstance(portrait, str | os.PathLike):
         try:
             picture = load_picture(

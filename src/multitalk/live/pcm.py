@@ -9,7 +9,7 @@ from multitalk.array_types import Array
 from multitalk.errors import InvalidRequest
 from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
-Samples = NDArray[np.int16]
+PcmSamples = NDArray[np.int16]
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
 FULL_SCALE = 32_767
@@ -32,7 +32,7 @@ def checked_rate(rate: object) -> int:
     return number
 
 
-def samples_of(pcm: object) -> Samples:
+def samples_of(pcm: object) -> PcmSamples:
     """Samples as int16 [S].
 
     Args:
@@ -65,7 +65,7 @@ class StreamingResampler:
         self._positions, self._weights = _filter(rate)
         self._past = np.zeros(-int(self._positions.min()), np.float32)
 
-    def resample(self, block: Samples) -> Array:
+    def resample(self, block: PcmSamples) -> Array:
         """A block of one video frame, int16 [rate / 25], as float32 [640] in [-1, 1]."""
         samples = block.astype(np.float32) / np.float32(FULL_SCALE)
         if self.rate == SAMPLE_RATE:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from multitalk.live.pcm import Samples, StreamingResampler
+from multitalk.live.pcm import PcmSamples, StreamingResampler
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS, SAMPLE_RATE
@@ -42,7 +42,7 @@ class AudioBlock:
         ends: Whether speech ends with it.
     """
 
-    samples: Samples
+    samples: PcmSamples
     rate: int
     pushed: bool
     ends: bool = False
@@ -87,7 +87,7 @@ class PlayoutBuffer:
         """Number of blocks not yet analysed."""
         return len(self._queue)
 
-    def push(self, samples: Samples, rate: int) -> None:
+    def push(self, samples: PcmSamples, rate: int) -> None:
         """Add audio; a change of rate completes a partial block with silence."""
         with self._lock:
             if rate != self._rate:

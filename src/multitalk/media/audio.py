@@ -17,7 +17,7 @@ from multitalk.errors import LimitExceeded
 from multitalk.media.audio_conversion import MonoMix, Sides, SoundFormat
 from multitalk.media.audio_decoder import sound_blocks, sound_format
 from multitalk.media.audio_tracks import Track, choose_track
-from multitalk.media.decoding_errors import Watch, unwatched
+from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 from multitalk.media.loudness import AUDIBLE_PEAK, MAX_GAIN_DB, SILENCE_LUFS, LoudnessMeter, limited
 from multitalk.schema import SpeakerOrder
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
@@ -94,7 +94,12 @@ def load_speech(path: Path, *, field: str, directory: Path, max_seconds: float) 
 
 
 def load_recording(
-    path: Path, *, field: str, directory: Path, max_seconds: float, watch: Watch = unwatched
+    path: Path,
+    *,
+    field: str,
+    directory: Path,
+    max_seconds: float,
+    watch: CheckCancelled = never_cancelled,
 ) -> Recording:
     """Decode any audio or video file to mono speech at 16 kHz.
 
@@ -145,7 +150,7 @@ def load_recording(
     return Recording(speech, SoundSource(track, stored, mix.sides), loudness)
 
 
-def _watched(blocks: Iterator[Speech], watch: Watch) -> Iterator[Speech]:
+def _watched(blocks: Iterator[Speech], watch: CheckCancelled) -> Iterator[Speech]:
     for block in blocks:
         watch()
         yield block
@@ -181,7 +186,9 @@ class _Levels:
         return loudness, np.float32(offset), np.float32(gain)
 
 
-def find_sound(path: Path, *, field: str | None = None, watch: Watch = unwatched) -> SoundSource:
+def find_sound(
+    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
+) -> SoundSource:
     """What of a file is used, as `load_recording` finds it, where no speech is wanted.
 
     The watch is called at each packet.

@@ -30,7 +30,7 @@ from multitalk.media.audio_conversion import (
     planar,
 )
 from multitalk.media.container import MAX_FRAME_VALUES, open_media, packets_of
-from multitalk.media.decoding_errors import Watch, unwatched
+from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 
 BLOCK_SECONDS = 0.5  # decoded frames are joined to about this much before they are resampled
 MAX_BLOCK_VALUES = 4_000_000  # samples of all channels; there may be hundreds of them
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 # The middle one is FFmpeg's name of the layout, empty where nobody knows the channels' places.
-_Piece = tuple[SoundFormat, str, SoundBlock]
+_FormattedBlock = tuple[SoundFormat, str, SoundBlock]
 
 # Channels whose places a file does not declare (plain WAV), or that belong to no layout that FFmpeg
 # can mix, are taken to be in the customary order.
@@ -63,7 +63,7 @@ def sound_blocks(
     mix: MonoMix | None = None,
     field: str | None = None,
     max_seconds: float = math.inf,
-    watch: Watch = unwatched,
+    watch: CheckCancelled = never_cancelled,
 ) -> Generator[SoundBlock, None, None]:
     """Decode one sound track of any audio or video file.
 
@@ -88,7 +88,7 @@ def sound_blocks(
         LimitExceeded: More than `max_seconds` of packets of which nothing decodes.
     """
     converter: Converter | None = None
-    pieces: Iterator[_Piece] = _joined(
+    pieces: Iterator[_FormattedBlock] = _joined(
         _timeline(_frames(path, track, field=field, max_seconds=max_seconds, watch=watch))
     )
     if num_channels == 1 or sides != "both":
@@ -107,7 +107,7 @@ def sound_blocks(
 
 
 def sound_frames(
-    path: Path, *, track: int, field: str | None = None, watch: Watch = unwatched
+    path: Path, *, track: int, field: str | None = None, watch: CheckCancelled = never_cancelled
 ) -> Generator[tuple[float, SoundBlock], None, None]:
     """Whatever decodes of one sound track, frame by frame, at its own rate.
 
@@ -125,7 +125,7 @@ def sound_frames(
 
 
 def sound_format(
-    path: Path, *, track: int = 0, field: str | None = None, watch: Watch = unwatched
+    path: Path, *, track: int = 0, field: str | None = None, watch: CheckCancelled = never_cancelled
 ) -> SoundFormat:
     """How a sound track decodes, which is not always what its header says.
 
@@ -139,8 +139,8 @@ def sound_format(
 
 
 def _mono(
-    pieces: Iterator[_Piece], mix: MonoMix, sides: Sides, field: str | None
-) -> Iterator[_Piece]:
+    pieces: Iterator[_FormattedBlock], mix: MonoMix, sides: Sides, field: str | None
+) -> Iterator[_FormattedBlock]:
     """Each piece as one channel."""
     placer: StereoPlacer | None = None
     for kind, layout, block in pieces:
@@ -156,7 +156,7 @@ def _mono(
         yield SoundFormat(kind.sample_rate, 1), "mono", mono
 
 
-def _placed(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+def _placed(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
     """The same pieces; channels that could be anywhere are averaged."""
     for kind, layout, block in pieces:
         if layout:
@@ -177,7 +177,7 @@ def _frames(
     *,
     field: str | None,
     max_seconds: float = math.inf,
-    watch: Watch = unwatched,
+    watch: CheckCancelled = never_cancelled,
 ) -> Generator[AudioFrame, None, None]:
     """Whatever decodes, in order."""
     with open_media(path, key="audio_undecodable", field=field) as container:
@@ -249,7 +249,7 @@ def sound_stream(container: InputContainer, track: int, *, field: str | None) ->
     return streams[track]
 
 
-def _timeline(frames: Iterator[AudioFrame]) -> Iterator[_Piece]:
+def _timeline(frames: Iterator[AudioFrame]) -> Iterator[_FormattedBlock]:
     """Frames as float arrays, with silence where the time stamps leave a gap."""
     line = TimeLine()
     for frame in frames:
@@ -280,7 +280,7 @@ def _silence(seconds: float, kind: SoundFormat) -> Iterator[SoundBlock]:
         left -= taken
 
 
-def _joined(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+def _joined(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
     """The same sound, all of it numbers, in fewer pieces, so that arrays are worth their while."""
     waiting: list[SoundBlock] = []
     num_waiting = 0

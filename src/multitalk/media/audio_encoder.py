@@ -19,7 +19,7 @@ KBPS = 64_000  # of a voice, where the format loses something
 
 
 @dataclass(frozen=True)
-class Kind:
+class AudioFormat:
     """How one format is made.
 
     Attributes:
@@ -38,14 +38,14 @@ class Kind:
 
 
 # Opus has no 22 050 Hz; bare samples say nothing of their rate, and OpenAI's are at 24 kHz.
-KINDS = MappingProxyType(
+AUDIO_FORMATS = MappingProxyType(
     {
-        "wav": Kind("audio/wav", "wav", "pcm_s16le", "s16"),
-        "mp3": Kind("audio/mpeg", "mp3", "libmp3lame", "s16p"),
-        "opus": Kind("audio/ogg", "ogg", "libopus", "s16", 48_000),
-        "flac": Kind("audio/flac", "flac", "flac", "s16"),
-        "aac": Kind("audio/aac", "adts", "aac", "fltp"),
-        "pcm": Kind("audio/pcm", "s16le", "pcm_s16le", "s16", 24_000),
+        "wav": AudioFormat("audio/wav", "wav", "pcm_s16le", "s16"),
+        "mp3": AudioFormat("audio/mpeg", "mp3", "libmp3lame", "s16p"),
+        "opus": AudioFormat("audio/ogg", "ogg", "libopus", "s16", 48_000),
+        "flac": AudioFormat("audio/flac", "flac", "flac", "s16"),
+        "aac": AudioFormat("audio/aac", "adts", "aac", "fltp"),
+        "pcm": AudioFormat("audio/pcm", "s16le", "pcm_s16le", "s16", 24_000),
     }
 )
 
@@ -58,9 +58,9 @@ def encode_sound(
     Args:
         samples: float32 [S] in [-1, 1], mono.
         sample_rate: Hertz.
-        format_name: One of `KINDS`.
+        format_name: One of `AUDIO_FORMATS`.
     """
-    kind = KINDS[format_name]
+    kind = AUDIO_FORMATS[format_name]
     rate = kind.sample_rate or sample_rate
     target = io.BytesIO()
     with av.open(target, "w", format=kind.muxer) as container:

@@ -25,7 +25,7 @@ from multitalk.array_types import SoundBlock
 from multitalk.errors import MediaUndecodable
 from multitalk.media.audio_decoder import TimeLine, sound_frames, sound_stream
 from multitalk.media.container import open_media, packets_of
-from multitalk.media.decoding_errors import Watch, unwatched
+from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 from multitalk.media.loudness import RECORDED_PEAK
 
 LISTENED_SECONDS = 600.0  # a track without a sound for so long counts as silent
@@ -62,7 +62,9 @@ class Track:
     count: int
 
 
-def choose_track(path: Path, *, field: str | None = None, watch: Watch = unwatched) -> Track:
+def choose_track(
+    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
+) -> Track:
     """The sound track of a file that is used.
 
     Of several it is the file's default that decodes and is not silent; then any other, commentaries
@@ -110,7 +112,7 @@ def _is_aside(stream: AudioStream) -> bool:
 
 
 def _audibility(
-    path: Path, index: int, *, field: str | None, watch: Watch
+    path: Path, index: int, *, field: str | None, watch: CheckCancelled
 ) -> Literal["audible", "silent", "broken"]:
     """Decode a track until something is audible in it."""
     decoded = False
@@ -134,7 +136,7 @@ def _peak(block: SoundBlock) -> float:
 
 
 def sound_seconds(
-    path: Path, *, field: str | None = None, watch: Watch = unwatched
+    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
 ) -> float | None:
     """How long the sound of a file is that is used, as if it were decoded.
 
@@ -155,7 +157,7 @@ def sound_seconds(
         return _declared(container, stream) if seconds is None else seconds
 
 
-def _counted(container: InputContainer, stream: AudioStream, watch: Watch) -> float | None:
+def _counted(container: InputContainer, stream: AudioStream, watch: CheckCancelled) -> float | None:
     """The sum of the packets, gaps included; None where there is no time for it."""
     line = TimeLine()
     rate = stream.codec_context.sample_rate or 1

@@ -27,8 +27,8 @@ from multitalk.media.colour_spaces import (
     SRGB_PRIMARIES,
     Chromaticity,
     ColourSpace,
-    Curve,
     Floats,
+    TransferFunction,
     is_known,
     matrix_from,
     power,
@@ -226,7 +226,7 @@ def _tags(profile: bytes) -> Mapping[bytes, bytes]:
     return {name: profile[start : start + size] for name, start, size in places}
 
 
-def _curve(tag: bytes) -> Curve:
+def _curve(tag: bytes) -> TransferFunction:
     """A curve to linear light."""
     kind, (count,) = tag[:4], struct.unpack_from(">I", tag, 8)
     if kind == b"para":
@@ -241,7 +241,7 @@ def _curve(tag: bytes) -> Curve:
     return lambda coded: np.interp(coded, np.linspace(0, 1, count), values / 65535)
 
 
-def _parametric(kind: int, tag: bytes) -> Curve:
+def _parametric(kind: int, tag: bytes) -> TransferFunction:
     if kind >= len(_PARAMETERS):
         raise ValueError(f"curve of kind {kind}")
     names = _PARAMETERS[kind]

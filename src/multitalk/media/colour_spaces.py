@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.floating]
-Curve: TypeAlias = Callable[[Floats], Floats]  # coded values, 0 to 1, to light
+TransferFunction: TypeAlias = Callable[[Floats], Floats]  # coded values, 0 to 1, to light
 Chromaticity: TypeAlias = tuple[float, float]  # CIE 1931 x, y
 
 D65: Chromaticity = (0.3127, 0.3290)
@@ -72,7 +72,7 @@ class ColourSpace:
         is_narrow: Whether black is at 16/255 and white at 235/255, as in video.
     """
 
-    curves: tuple[Curve, Curve, Curve]
+    curves: tuple[TransferFunction, TransferFunction, TransferFunction]
     matrix: Floats
     luminance: Floats
     hdr: Literal["pq", "hlg"] | None = None
@@ -230,7 +230,7 @@ def is_known(primaries: int, transfer: int) -> bool:
     return primaries in _PRIMARIES and (transfer in _CURVES or transfer == SRGB[1])
 
 
-def power(exponent: float) -> Curve:
+def power(exponent: float) -> TransferFunction:
     """The curve of a plain gamma."""
     return lambda coded: coded**exponent
 
@@ -248,7 +248,7 @@ def _smpte240(coded: Floats) -> Floats:
     return np.where(dark, coded / 4.0, ((coded + alpha - 1) / alpha) ** (1 / 0.45))
 
 
-def _logarithmic(decades: float) -> Curve:
+def _logarithmic(decades: float) -> TransferFunction:
     return lambda coded: np.where(coded <= 0, 0.0, 10.0 ** (decades * (coded - 1)))
 
 
@@ -273,7 +273,7 @@ def _hlg(coded: Floats) -> Floats:
 
 
 # Table 3 of H.273, for values from 0 to 1.
-_CURVES: Mapping[int, Curve] = MappingProxyType(
+_CURVES: Mapping[int, TransferFunction] = MappingProxyType(
     {
         1: _bt709,
         4: power(2.2),  # BT.470 M

@@ -19,7 +19,11 @@ from av.packet import Packet
 from av.stream import Stream
 
 from multitalk.errors import MediaUndecodable
-from multitalk.media.decoding_errors import Watch, translate_decoder_errors, unwatched
+from multitalk.media.decoding_errors import (
+    CheckCancelled,
+    never_cancelled,
+    translate_decoder_errors,
+)
 
 OPEN_SECONDS = 30.0  # to find the streams of a file
 READ_SECONDS = 30.0  # to find the next packet in it
@@ -82,7 +86,7 @@ def open_media(
 
 
 def packets_of(
-    container: InputContainer, stream: _AnyStream, *, watch: Watch = unwatched
+    container: InputContainer, stream: _AnyStream, *, watch: CheckCancelled = never_cancelled
 ) -> Iterator["Packet[_AnyStream]"]:
     """A stream's packets as far as they can be found; the last is empty and ends the decoding.
 

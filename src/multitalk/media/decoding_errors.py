@@ -28,7 +28,7 @@ DAMAGE = (
 )
 
 # Called at least every second while a file is decoded; what it raises ends the decoding.
-Watch: TypeAlias = Callable[[], None]
+CheckCancelled: TypeAlias = Callable[[], None]
 
 _log = logging.getLogger(__name__)
 
@@ -53,5 +53,5 @@ def translate_decoder_errors(key: str, *, field: str | None, reason: str) -> Ite
         raise MediaUndecodable(key, field=field, reason=reason) from error
 
 
-def unwatched() -> None:
-    """A `Watch` for files that nobody waits for."""
+def never_cancelled() -> None:
+    """A `CheckCancelled` for files that nobody waits for."""

@@ -18,7 +18,11 @@ from av.video.stream import VideoStream
 from multitalk.array_types import Portrait
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.container import UNDECLARED, open_media, packets_of
-from multitalk.media.decoding_errors import Watch, translate_decoder_errors, unwatched
+from multitalk.media.decoding_errors import (
+    CheckCancelled,
+    never_cancelled,
+    translate_decoder_errors,
+)
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.jpeg import has_too_many_scans
 from multitalk.media.video import picture_stream
@@ -57,7 +61,7 @@ class FootageReader:
         field: str,
         max_pixels: int,
         max_seconds: float,
-        watch: Watch = unwatched,
+        watch: CheckCancelled = never_cancelled,
     ) -> None:
         """Look through the file, without decoding it.
 
@@ -88,7 +92,7 @@ class FootageReader:
         self.close()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_open": None, "_watch": unwatched}
+        return {**self.__dict__, "_open": None, "_watch": never_cancelled}
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
@@ -136,7 +140,9 @@ class _Open:
         return self.shown
 
 
-def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watch: Watch) -> bool:
+def _survey(
+    path: Path, *, field: str, max_pixels: int, max_seconds: float, watch: CheckCancelled
+) -> bool:
     """Refuse a file that is cut off, too large or too long, by its packets.
 
     Returns:
@@ -165,7 +171,9 @@ def _survey(path: Path, *, field: str, max_pixels: int, max_seconds: float, watc
     return is_declared
 
 
-def _ended(container: InputContainer, watch: Watch) -> "Iterator[tuple[Packet[Stream], Fraction]]":
+def _ended(
+    container: InputContainer, watch: CheckCancelled
+) -> "Iterator[tuple[Packet[Stream], Fraction]]":
     """Packets with the second at which each ends, but for the empty one that ends a stream."""
     for packet in container.demux():
         watch()
@@ -181,7 +189,7 @@ def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
 
 
 def _shots(
-    path: Path, field: str, max_pixels: int, is_declared: bool, watch: Watch
+    path: Path, field: str, max_pixels: int, is_declared: bool, watch: CheckCancelled
 ) -> Generator[_Shot, None, None]:
     """Whatever decodes, in order; the first is seen from second 0 on.
 
@@ -207,7 +215,7 @@ def _shots(
 
 
 def _frames(
-    container: InputContainer, stream: VideoStream, field: str, watch: Watch
+    container: InputContainer, stream: VideoStream, field: str, watch: CheckCancelled
 ) -> Generator[VideoFrame, None, None]:
     """Whatever decodes, in order."""
     is_jpeg = "jpeg" in stream.codec_context.name

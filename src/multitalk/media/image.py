@@ -13,7 +13,12 @@ from multitalk.array_types import Portrait
 from multitalk.boxes import Box
 from multitalk.errors import LimitExceeded, MediaUndecodable
 from multitalk.media.colour_profiles import read_tags
-from multitalk.media.decoding_errors import DAMAGE, Watch, translate_decoder_errors, unwatched
+from multitalk.media.decoding_errors import (
+    DAMAGE,
+    CheckCancelled,
+    never_cancelled,
+    translate_decoder_errors,
+)
 from multitalk.media.jpeg import MAX_SCANS, has_too_many_scans, reduce_jpeg
 from multitalk.media.srgb import opaque_srgb
 from multitalk.messages import Notice
@@ -89,7 +94,7 @@ class PictureFile(io.BytesIO):
     empty pieces would cost minutes and gigabytes.
     """
 
-    def __init__(self, data: bytes, *, field: str, watch: Watch) -> None:
+    def __init__(self, data: bytes, *, field: str, watch: CheckCancelled) -> None:
         super().__init__(data)
         self._field = field
         self._watch = watch
@@ -114,7 +119,9 @@ class PictureFile(io.BytesIO):
         return super().read(size)
 
 
-def load_picture(path: Path, *, field: str, max_pixels: int, watch: Watch = unwatched) -> Picture:
+def load_picture(
+    path: Path, *, field: str, max_pixels: int, watch: CheckCancelled = never_cancelled
+) -> Picture:
     """Decode any still or animated picture (its first frame).
 
     The camera's orientation is applied, colours are converted to sRGB from the space that the file
@@ -142,7 +149,7 @@ def load_picture(path: Path, *, field: str, max_pixels: int, watch: Watch = unwa
             raise MediaUndecodable("image_undecodable", field=field, reason=reason) from error
 
 
-def _decoded(data: bytes, field: str, max_pixels: int, watch: Watch) -> Picture:
+def _decoded(data: bytes, field: str, max_pixels: int, watch: CheckCancelled) -> Picture:
     """The picture of a file; whatever Pillow raises."""
     file = PictureFile(data, field=field, watch=watch)
     with _opened(file, data, field) as image:

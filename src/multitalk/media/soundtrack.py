@@ -10,7 +10,7 @@ import numpy as np
 from multitalk.array_types import SoundBlock
 from multitalk.media.audio import SoundSource, find_sound
 from multitalk.media.audio_decoder import sound_blocks
-from multitalk.media.decoding_errors import Watch, unwatched
+from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 from multitalk.media.loudness import limited
 from multitalk.timebase import FPS
 from multitalk.timebase import SAMPLE_RATE as SPEECH_RATE
@@ -22,7 +22,7 @@ FRAMES_PER_BLOCK = 25
 
 
 @dataclass(frozen=True)
-class Voice:
+class SoundtrackVoice:
     """One file in the soundtrack.
 
     Attributes:
@@ -53,7 +53,11 @@ class Soundtrack:
     """
 
     def __init__(
-        self, voices: Sequence[Voice], *, num_frames: int, watch: Watch = unwatched
+        self,
+        voices: Sequence[SoundtrackVoice],
+        *,
+        num_frames: int,
+        watch: CheckCancelled = never_cancelled,
     ) -> None:
         """Look at the files.
 
@@ -109,7 +113,9 @@ class Soundtrack:
                     reader.add_to(mixed)
                 yield mixed
 
-    def _decoded(self, voice: Voice, source: SoundSource) -> Generator[SoundBlock, None, None]:
+    def _decoded(
+        self, voice: SoundtrackVoice, source: SoundSource
+    ) -> Generator[SoundBlock, None, None]:
         return sound_blocks(
             voice.path,
             sample_rate=self.sample_rate,

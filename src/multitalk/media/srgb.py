@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageCms
 from multitalk.array_types import Portrait
 from multitalk.media.colour_profiles import ColourTags, hdr_space, plain_space
 from multitalk.media.colour_spaces import BLOCK_PIXELS, ColourSpace, ToSrgb
-from multitalk.media.decoding_errors import DAMAGE, Watch
+from multitalk.media.decoding_errors import DAMAGE, CheckCancelled
 from multitalk.messages import Notice
 
 BACKGROUND = 128  # middle grey, behind transparency
@@ -37,7 +37,7 @@ _PNG_NUMBERS = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}
 
 
 def opaque_srgb(
-    image: Image.Image, data: bytes, tags: ColourTags, watch: Watch
+    image: Image.Image, data: bytes, tags: ColourTags, watch: CheckCancelled
 ) -> tuple[Portrait, tuple[Notice, ...]]:
     """Convert a picture's colours and composite transparency over middle grey.
 
@@ -80,7 +80,7 @@ class _Strips:
         mode: Of the colours: RGB, grey (L), CMYK or LAB.
     """
 
-    def __init__(self, image: Image.Image, data: bytes, watch: Watch) -> None:
+    def __init__(self, image: Image.Image, data: bytes, watch: CheckCancelled) -> None:
         self.width, self.height = image.size
         self._image = image
         self._data = data

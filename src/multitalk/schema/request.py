@@ -85,7 +85,7 @@ def _box_order(box: "Box") -> "Box":
 
 Coordinate = Annotated[float, Field(ge=0.0, le=MAX_COORDINATE)]
 SpeakerName = Annotated[str, AfterValidator(_speaker_name)]
-Guidance = Annotated[float, Field(ge=0.0, le=MAX_GUIDANCE)]
+GuidanceScale = Annotated[float, Field(ge=0.0, le=MAX_GUIDANCE)]
 NotBlank = Annotated[str, AfterValidator(_not_blank)]
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(_not_blank)]
 BoxField = Annotated[
@@ -207,7 +207,7 @@ def _some_texts(texts: list[SpokenText]) -> list[SpokenText]:
     return texts
 
 
-Voice = Annotated[
+VoiceInput = Annotated[
     Annotated[NotBlank, Tag("source")]
     | Annotated[SpokenText, Tag("spoken")]
     | Annotated[
@@ -228,7 +228,7 @@ class TalkRequest(WireModel):
         description="the portrait, or a video where the engine has InfiniteTalk's weights: "
         "http(s) URL, data URI, bare base64, or a path under an allowed root"
     )
-    audio_paths: dict[SpeakerName, Voice] = Field(
+    audio_paths: dict[SpeakerName, VoiceInput] = Field(
         min_length=1,
         description="each speaker's voice, in order: a source of sound or video as in "
         "`image_path`, or a text to be spoken, or a list of such texts, spoken one after the other",
@@ -237,10 +237,10 @@ class TalkRequest(WireModel):
         None,
         description="`para` together, `add` in turn; `speech` and `singing` are together too",
     )
-    sample_text_guide_scale: Guidance = Field(
+    sample_text_guide_scale: GuidanceScale = Field(
         1.0, description="how closely to follow the prompt; the profile's own when left out"
     )
-    sample_audio_guide_scale: Guidance = Field(
+    sample_audio_guide_scale: GuidanceScale = Field(
         2.0, description="how closely to follow the voice; the profile's own when left out"
     )
     sample_steps: Annotated[int, BeforeValidator(_integral)] = Field(
@@ -315,7 +315,9 @@ class TalkRequest(WireModel):
 
     @field_validator("audio_paths")
     @classmethod
-    def _speakers(cls, voices: dict[str, Voice], info: ValidationInfo) -> dict[str, Voice]:
+    def _speakers(
+        cls, voices: dict[str, VoiceInput], info: ValidationInfo
+    ) -> dict[str, VoiceInput]:
         limit = info.context.max_speakers if info.context else None
         if limit is not None and len(voices) > limit:
             raise PydanticCustomError(
@@ -332,7 +334,7 @@ class TalkRequest(WireModel):
     ) -> dict[str, Box] | None:
         if boxes is None or "audio_paths" not in info.data:  # absent where it is itself wrong
             return boxes
-        voices: dict[str, Voice] = info.data["audio_paths"]
+        voices: dict[str, VoiceInput] = info.data["audio_paths"]
         strangers = [name for name in boxes if name not in voices]
         if strangers:
             raise PydanticCustomError(

@@ -146,7 +146,7 @@ def _unavailable() -> EngineUnavailable:
 
 
 @dataclass(frozen=True)
-class Speaker:
+class EspeakSpeaker:
     """One of espeak-ng's speakers; each speaks every language.
 
     Attributes:
@@ -181,13 +181,13 @@ class Tuning:
     notices: tuple[Notice, ...] = ()
 
 
-def parse_speaker(name: str, record: Mapping[str, Any]) -> Speaker:
+def parse_speaker(name: str, record: Mapping[str, Any]) -> EspeakSpeaker:
     """A speaker from what the data say: `{"gender": "female", "pitch": [base, top]}`, or less."""
     stated = record.get("gender")
     gender: Gender | None = "female" if stated == "female" else "male" if stated == "male" else None
     if gender is None:
         gender = _gender_at(median_hertz(record.get("pitch", DEFAULT_PITCH)))
-    return Speaker(name, gender, name in _ORDER)
+    return EspeakSpeaker(name, gender, name in _ORDER)
 
 
 def median_hertz(pitch: tuple[float, float]) -> float:

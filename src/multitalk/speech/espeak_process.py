@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from multitalk.confinement.confine import Limits, confine
+from multitalk.confinement.confine import ProcessLimits, confine
 
 # Samples of an hour are 160 MB, and everything else is small. 60 s of CPU are some hours of speech.
-LIMITS = Limits(memory_bytes=512 << 20, cpu_seconds=60)
+LIMITS = ProcessLimits(memory_bytes=512 << 20, cpu_seconds=60)
 # From espeak-ng/speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _PHONEME_EVENTS, _PHONEMES_AS_IPA, _DO_NOT_EXIT = 1 << 0, 1 << 1, 1 << 15
@@ -56,7 +56,7 @@ class _Event(ctypes.Structure):
     )
 
 
-class _Voice(ctypes.Structure):
+class _EspeakVoice(ctypes.Structure):
     _fields_ = (
         ("name", ctypes.c_char_p),
         ("languages", ctypes.c_void_p),  # priority byte, name, NUL; repeated; then a NUL
@@ -90,7 +90,7 @@ class Espeak:
         if len(os.fsencode(data_path)) > _LONGEST_DATA_PATH:
             raise OSError(f"the path of espeak-ng's data is too long: {data_path}")
         self._library = ctypes.CDLL(library_path)
-        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_EspeakVoice))
         self._library.espeak_Synth.argtypes = (
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int,
             ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
-from multitalk.media.decoding_errors import Watch, unwatched
+from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 from multitalk.media.loudness import LoudnessMeter
 from multitalk.messages import Notice
 from multitalk.schema import SpokenText
@@ -40,7 +40,7 @@ def narrate(
     outside: ServiceSynthesizer | None = None,
     for_face: bool = True,
     max_seconds: float = math.inf,
-    watch: Watch = unwatched,
+    watch: CheckCancelled = never_cancelled,
 ) -> SynthesizedSpeech:
     """Speak texts one after the other, with a short pause between.
 

@@ -17,7 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from multitalk.weights.sets import Component, Kind, Manifest, RemoteFile, Source, load_manifest
+from multitalk.weights.sets import (
+    Component,
+    Kind,
+    Manifest,
+    RemoteFile,
+    RepositorySource,
+    load_manifest,
+)
 from multitalk.weights.tensor_headers import damage_of
 
 FOLDER = "folder"
@@ -145,7 +152,7 @@ def find_components(directory: Path, weight_set: str | None = None) -> Component
     whole = [search for search in found if not search.missing]
     if not whole:
         likely = [search for search in found if search.is_likely] or found
-        raise CheckpointMismatch(min(likely, key=_Search.distance).problems())
+        raise CheckpointMismatch(min(likely, key=_SetSearch.distance).problems())
     chosen, *others = (search.name for search in whole)
     also = f"; also whole: {', '.join(others)}" if others else ""
     logger.info("weight set %s%s", chosen, also)
@@ -153,7 +160,7 @@ def find_components(directory: Path, weight_set: str | None = None) -> Component
 
 
 @dataclass
-class _Search:
+class _SetSearch:
     """Result of the search for a set.
 
     Attributes:
@@ -192,8 +199,8 @@ class _Search:
         return [f"weight set {self.name} is not whole: {way_out}", *self.missing]
 
 
-def _search(directory: Path, name: str, manifest: Manifest) -> _Search:
-    search = _Search(name, manifest.sets[name].fetched)
+def _search(directory: Path, name: str, manifest: Manifest) -> _SetSearch:
+    search = _SetSearch(name, manifest.sets[name].fetched)
     for component, sources in manifest.sources(name).items():
         found = [(source, *_find_source(directory, source)) for source in sources]
         if component == "transformer":
@@ -214,7 +221,7 @@ def _search(directory: Path, name: str, manifest: Manifest) -> _Search:
     return search
 
 
-def _find_source(directory: Path, source: Source) -> tuple[Path | None, list[str]]:
+def _find_source(directory: Path, source: RepositorySource) -> tuple[Path | None, list[str]]:
     """The path to open, and the missing files, in the most complete folder."""
     part = source.part
     best: tuple[Path | None, list[str]] = None, list(part.required)

@@ -124,7 +124,7 @@ class WeightSet(_Strict):
     fetched: bool = True
 
 
-class Lora(_Strict):
+class PublishedLora(_Strict):
     """A LoRA file that can be fetched beside a set."""
 
     repository: RepositoryName
@@ -158,7 +158,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class RepositorySource:
     """One repository from which a component can be opened.
 
     Attributes:
@@ -187,7 +187,7 @@ class Manifest(_Strict):
     repositories: dict[RepositoryName, Repository]
     parts: dict[str, Part]
     sets: dict[str, WeightSet]
-    loras: dict[str, Lora]
+    loras: dict[str, PublishedLora]
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Manifest":
@@ -223,16 +223,16 @@ class Manifest(_Strict):
         keys += [f"{self.loras[name].repository}/{self.loras[name].path}" for name in loras]
         return tuple(self._file(key) for key in dict.fromkeys(keys))
 
-    def sources(self, weight_set: str) -> dict[Component, tuple[Source, ...]]:
+    def sources(self, weight_set: str) -> dict[Component, tuple[RepositorySource, ...]]:
         """What each component of a set can be opened from, by preference.
 
         Every text encoder gives all networks the same states, so any of them serves.
         """
         own = [self.parts[name] for name in self.sets[weight_set].parts]
-        found: dict[Component, list[Source]] = {}
+        found: dict[Component, list[RepositorySource]] = {}
         for part in (*own, *self._text_encoders()):
             for repository in (part.repository, *part.also_in):
-                source = Source(repository, self._revision(repository), part)
+                source = RepositorySource(repository, self._revision(repository), part)
                 if source not in (choices := found.setdefault(part.component, [])):
                     choices.append(source)
         return {component: tuple(choices) for component, choices in found.items()}

@@ -126,7 +126,7 @@ class _Talk:
     seed: int
 
 
-class _Progress:
+class _FrameProgress:
     """Counts the finished frames' worth of work; an error that `watch` raises ends the talk."""
 
     def __init__(self, watch: ProgressCallback, *, num_inference_steps: int) -> None:
@@ -293,7 +293,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         cache: StepCache | None,
         watch: ProgressCallback,
     ) -> Iterator[RenderedWindow]:
-        progress = _Progress(watch, num_inference_steps=options.num_inference_steps)
+        progress = _FrameProgress(watch, num_inference_steps=options.num_inference_steps)
         group = execution.group or SingleProcess()
         model = self._bind(talk, options, cache, group, progress)
 
@@ -333,7 +333,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         options: SampleOptions,
         cache: StepCache | None,
         group: TalkGroup,
-        progress: _Progress,
+        progress: _FrameProgress,
     ) -> TalkModel:
         """The transformer with the talk's prompts and voices."""
         # 3. Encode the prompts.

@@ -182,7 +182,7 @@ def condition_on(frames: Tensor, codec: LatentCodec, num_frames: int) -> ImageCo
     return ImageConditioning(torch.cat([mask, latents]), frames[:, -1])
 
 
-Source = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the talk
+NoiseSource = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the talk
 
 
 class Continuation(Protocol):
@@ -193,7 +193,7 @@ class Continuation(Protocol):
         window: Window,
         previous: Tensor | None,
         *,
-        source: Source,
+        source: NoiseSource,
         codec: LatentCodec,
         last: ImageConditioning | None = None,
     ) -> tuple[ImageConditioning, Given | None]:
@@ -213,7 +213,7 @@ def continue_multitalk(
     window: Window,
     previous: Tensor | None,
     *,
-    source: Source,
+    source: NoiseSource,
     codec: LatentCodec,
     last: ImageConditioning | None = None,  # noqa: ARG001 - its frames are never shown again
 ) -> tuple[ImageConditioning, Given | None]:
@@ -229,7 +229,7 @@ def continue_infinitetalk(
     window: Window,
     previous: Tensor | None,
     *,
-    source: Source,
+    source: NoiseSource,
     codec: LatentCodec,
     last: ImageConditioning | None = None,
 ) -> tuple[ImageConditioning, Given | None]:
@@ -296,7 +296,7 @@ class SampledWindow:
 def sample_talk(
     model: WindowModel,
     codec: LatentCodec,
-    source: Source,
+    source: NoiseSource,
     *,
     num_frames: int,
     lengths: WindowLengths,

@@ -12,7 +12,7 @@ from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
 from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.routes.voices import parse_speech_body, speak_pcm
-from multitalk.serving.live.messages import Kind, is_key_frame, without_video
+from multitalk.serving.live.messages import MessageKind, is_key_frame, without_video
 from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS
 
@@ -149,13 +149,13 @@ class LiveConversation:
     async def _from_session(self) -> None:
         while True:
             message = await self._session.receive()
-            if message.kind is Kind.FRAME:
+            if message.kind is MessageKind.FRAME:
                 await self._pass_on(message.content)
-            elif message.kind is Kind.STATS:
+            elif message.kind is MessageKind.STATS:
                 waiting = self._outgoing.qsize()
                 stats = {"type": "stats", **message.json(), "waiting": waiting}
                 self._outgoing.put_nowait(json.dumps(stats))
-            elif message.kind is Kind.REFUSED:
+            elif message.kind is MessageKind.REFUSED:
                 self._outgoing.put_nowait(error_message(refusal(message), self._locale))
 
     async def _pass_on(self, frame: bytes) -> None:

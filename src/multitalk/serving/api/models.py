@@ -23,7 +23,7 @@ MAX_BATCH = 100
 MAX_KEY_CHARACTERS = 256  # of an Idempotency-Key
 
 Milliseconds = Annotated[int, Field(description="milliseconds")]
-Box = Annotated[
+BoxCorners = Annotated[
     list[float], Field(description="x_min, y_min, x_max, y_max in pixels of the picture")
 ]
 
@@ -238,7 +238,7 @@ class UploadReply(TypedDict):
 class ListedFace(TypedDict):
     """A face that can speak."""
 
-    box: Box
+    box: BoxCorners
     height: Annotated[float, Field(description="from forehead to chin, pixels")]
     yaw: Annotated[float, Field(description="degrees; positive to the picture's right edge")]
 
@@ -246,7 +246,7 @@ class ListedFace(TypedDict):
 class UnreadFace(TypedDict):
     """A face that cannot speak: turned away, covered, cut off or blurred."""
 
-    box: Box
+    box: BoxCorners
 
 
 class FacesReply(TypedDict):

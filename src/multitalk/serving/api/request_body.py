@@ -23,7 +23,7 @@ MAX_CALLER_BYTES = 64_000_000  # of one caller's bodies, until they are parsed
 
 
 @dataclass
-class _Caller:
+class _CallerBudget:
     used: int = 0
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
@@ -37,13 +37,13 @@ class MemoryBudget:
 
     def __init__(self, *, limit: int = MAX_CALLER_BYTES) -> None:
         self._limit = limit
-        self._callers: dict[str, _Caller] = {}
+        self._callers: dict[str, _CallerBudget] = {}
 
     @asynccontextmanager
     async def reserve(self, caller: str, size: int) -> AsyncIterator[None]:
         """Reserve `size` bytes of a caller's budget for the context, once they are free."""
         size = min(size, self._limit)
-        budget = self._callers.setdefault(caller, _Caller())
+        budget = self._callers.setdefault(caller, _CallerBudget())
         if budget.waiting or budget.used + size > self._limit:
             admitted = asyncio.get_running_loop().create_future()
             entry = (size, admitted)
@@ -65,7 +65,7 @@ class MemoryBudget:
             budget.used -= size
             self._admit_waiting(caller, budget)
 
-    def _admit_waiting(self, caller: str, budget: _Caller) -> None:
+    def _admit_waiting(self, caller: str, budget: _CallerBudget) -> None:
         while budget.waiting and budget.used + budget.waiting[0][0] <= self._limit:
             size, admitted = budget.waiting.popleft()
             if not admitted.done():

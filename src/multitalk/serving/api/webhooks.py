@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
-class Delivery:
+class WebhookDelivery:
     """A webhook to be posted.
 
     Attributes:
@@ -75,14 +75,14 @@ class DeliveryQueue:
         self._in_all = in_all
         self._running: Counter[str] = Counter()
         # By owner and host, least recently served first; each heap is not empty.
-        self._queue: dict[str, dict[str, list[Delivery]]] = {}
+        self._queue: dict[str, dict[str, list[WebhookDelivery]]] = {}
 
-    def add(self, delivery: Delivery) -> None:
+    def add(self, delivery: WebhookDelivery) -> None:
         """Add a delivery."""
         heap = self._queue.setdefault(delivery.owner, {}).setdefault(delivery.host, [])
         heapq.heappush(heap, delivery)
 
-    def take(self, now: float) -> Delivery | None:
+    def take(self, now: float) -> WebhookDelivery | None:
         """The next delivery, which runs until `done`; None where none is due or allowed."""
         if self._running.total() >= self._in_all:
             return None
@@ -93,13 +93,13 @@ class DeliveryQueue:
                         return self._pop(owner, host)
         return None
 
-    def done(self, delivery: Delivery) -> None:
+    def done(self, delivery: WebhookDelivery) -> None:
         """Note that a delivery has ended, delivered or not."""
         self._running[delivery.owner] -= 1
         if not self._running[delivery.owner]:
             del self._running[delivery.owner]
 
-    def _pop(self, owner: str, host: str) -> Delivery:
+    def _pop(self, owner: str, host: str) -> WebhookDelivery:
         hosts = self._queue.pop(owner)
         heap = hosts.pop(host)
         delivery = heapq.heappop(heap)
@@ -181,7 +181,7 @@ class Webhooks:
             return
         delay = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
         host = urlsplit(job.webhook or "").netloc
-        self._queue.add(Delivery(self._monotonic() + delay, job_id, job.owner, host))
+        self._queue.add(WebhookDelivery(self._monotonic() + delay, job_id, job.owner, host))
 
     def _start_due(self) -> None:
         """Start all deliveries that are due and allowed."""
@@ -190,7 +190,7 @@ class Webhooks:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: WebhookDelivery) -> None:
         """Try once; a failed delivery is enqueued again."""
         is_done = False
         try:

@@ -21,7 +21,7 @@ FRAME_VERSION = 1
 RATE = struct.Struct("<I")  # the head of AUDIO
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """Kinds of messages; those of the server first."""
 
     START = 1  # JSON: options of `Avatar`, and the portrait's path
@@ -47,7 +47,7 @@ class Flag(IntEnum):
 class Message:
     """One message."""
 
-    kind: Kind
+    kind: MessageKind
     content: bytes = b""
 
     def json(self) -> Any:
@@ -59,7 +59,7 @@ class Message:
         return HEAD.pack(self.kind, len(self.content)) + self.content
 
 
-def json_message(kind: Kind, content: Mapping[str, Any]) -> Message:
+def json_message(kind: MessageKind, content: Mapping[str, Any]) -> Message:
     """A message whose content is JSON."""
     return Message(kind, json.dumps(content).encode())
 
@@ -71,9 +71,9 @@ async def receive_message(reader: StreamReader) -> Message:
         EOFError: It has ended, or this is no message.
     """
     kind, length = HEAD.unpack(await reader.readexactly(HEAD.size))
-    if length > MAX_BYTES or kind not in list(Kind):
+    if length > MAX_BYTES or kind not in list(MessageKind):
         raise EOFError
-    return Message(Kind(kind), await reader.readexactly(length))
+    return Message(MessageKind(kind), await reader.readexactly(length))
 
 
 def read_message(stream: BinaryIO) -> Message | None:
@@ -83,7 +83,7 @@ def read_message(stream: BinaryIO) -> Message | None:
         return None
     kind, length = HEAD.unpack(head)
     content = stream.read(length)
-    return Message(Kind(kind), content) if len(content) == length else None
+    return Message(MessageKind(kind), content) if len(content) == length else None
 
 
 def without_video(frame: bytes) -> bytes:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
-from multitalk.serving.live.messages import RATE, Kind, Message, json_message, receive_message
+from multitalk.serving.live.messages import (
+    RATE,
+    Message,
+    MessageKind,
+    json_message,
+    receive_message,
+)
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 
 # Of a core, by one speaking session of 512 pixels: docs/live.md.
@@ -122,19 +128,19 @@ class LiveSession:
 
     async def push_audio(self, pcm: bytes, rate: int) -> None:
         """Queue sound: int16, little-endian, mono."""
-        await self._process.send(Message(Kind.AUDIO, RATE.pack(rate) + pcm))
+        await self._process.send(Message(MessageKind.AUDIO, RATE.pack(rate) + pcm))
 
     async def flush(self) -> None:
         """Mark the end of speech."""
-        await self._process.send(Message(Kind.FLUSH))
+        await self._process.send(Message(MessageKind.FLUSH))
 
     async def interrupt(self) -> None:
         """Drop queued sound, close the mouth."""
-        await self._process.send(Message(Kind.INTERRUPT))
+        await self._process.send(Message(MessageKind.INTERRUPT))
 
     async def ask_for_key_frame(self) -> None:
         """Have the next frame be one that can be decoded by itself."""
-        await self._process.send(Message(Kind.KEY_FRAME))
+        await self._process.send(Message(MessageKind.KEY_FRAME))
 
 
 class LiveSessions:
@@ -205,14 +211,14 @@ class LiveSessions:
 
 async def _begin(process: _Process, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Start the avatar; the content of READY."""
-    await process.send(json_message(Kind.START, options))
+    await process.send(json_message(MessageKind.START, options))
     try:
         message = await asyncio.wait_for(process.receive(), START_SECONDS)
     except asyncio.TimeoutError as error:
         raise InternalError("live_session_ended") from error
-    if message.kind is Kind.REFUSED:
+    if message.kind is MessageKind.REFUSED:
         raise refusal(message)
-    if message.kind is not Kind.READY:
+    if message.kind is not MessageKind.READY:
         raise InternalError("live_session_ended")
     ready: Mapping[str, Any] = message.json()
     return ready

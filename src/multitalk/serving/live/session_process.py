@@ -22,8 +22,8 @@ from multitalk.media.live_encoder import LiveEncoder
 from multitalk.serving.live.messages import (
     RATE,
     Flag,
-    Kind,
     Message,
+    MessageKind,
     json_message,
     pack_frame,
     read_message,
@@ -45,7 +45,7 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no message
     first = read_message(commands)
-    if first is None or first.kind is not Kind.START:
+    if first is None or first.kind is not MessageKind.START:
         return
     options = first.json()
     mark = options.pop("watermark")
@@ -54,7 +54,7 @@ def main() -> None:
     try:
         avatar = Avatar(**options)
     except MultiTalkError as error:
-        write_message(output, json_message(Kind.REFUSED, error_to_json(error)))
+        write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
     with avatar:
         asyncio.run(Session(avatar, commands, output, mark and Payload(*mark)).run())
@@ -87,7 +87,7 @@ class Session:
         number, began, spent, sent = 0, time.monotonic(), 0.0, 0
         async for frame in self._avatar:
             start = time.thread_time()
-            self._send(Message(Kind.FRAME, self._packed(frame, number)))
+            self._send(Message(MessageKind.FRAME, self._packed(frame, number)))
             spent += time.thread_time() - start
             number, sent = number + 1, sent + 1
             passed = time.monotonic() - began
@@ -98,7 +98,7 @@ class Session:
                     "cpu": round(time.process_time(), 2),
                     "repeated": self._avatar.repeated,
                 }
-                self._send(json_message(Kind.STATS, stats))
+                self._send(json_message(MessageKind.STATS, stats))
                 began, spent, sent = time.monotonic(), 0.0, 0
 
     def _packed(self, frame: LiveFrame, number: int) -> bytes:
@@ -106,7 +106,7 @@ class Session:
         if self._encoder is None:
             self._encoder = LiveEncoder(width, height, self._watermark)
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
-            self._send(json_message(Kind.READY, ready))
+            self._send(json_message(MessageKind.READY, ready))
         is_key = self._wants_key_frame or number % (KEY_FRAME_SECONDS * FPS) == 0
         self._wants_key_frame = False
         video = self._encoder.encode(frame.image, number, is_key=is_key)
@@ -120,18 +120,18 @@ class Session:
             try:
                 self._handle(message)
             except MultiTalkError as error:
-                self._send(json_message(Kind.REFUSED, error_to_json(error)))
+                self._send(json_message(MessageKind.REFUSED, error_to_json(error)))
         os._exit(0)  # nobody waits for this process
 
     def _handle(self, message: Message) -> None:
-        if message.kind is Kind.AUDIO:
+        if message.kind is MessageKind.AUDIO:
             (rate,) = RATE.unpack_from(message.content)
             self._avatar.push_audio(np.frombuffer(message.content, "<i2", offset=RATE.size), rate)
-        elif message.kind is Kind.FLUSH:
+        elif message.kind is MessageKind.FLUSH:
             self._avatar.flush()
-        elif message.kind is Kind.INTERRUPT:
+        elif message.kind is MessageKind.INTERRUPT:
             self._avatar.interrupt()
-        elif message.kind is Kind.KEY_FRAME:
+        elif message.kind is MessageKind.KEY_FRAME:
             self._wants_key_frame = True
 
     def _send(self, message: Message) -> None:

@@ -33,7 +33,7 @@ JOB_ID = r"^[A-Za-z0-9-]{1,64}$"
 Seconds = Annotated[float, Field(gt=0)]
 Stop = Literal["cancelled", "timed_out", "lost"]  # why a worker's job is no longer its own
 
-Kind = TypeVar("Kind", bound="Stored")
+StoredModel = TypeVar("StoredModel", bound="Stored")
 
 
 class Stored(BaseModel):
@@ -48,7 +48,7 @@ class Stored(BaseModel):
         return json.dumps(self.model_dump(mode="json", by_alias=True), allow_nan=False)
 
     @classmethod
-    def from_json(cls: type[Kind], text: str | bytes) -> Kind:
+    def from_json(cls: type[StoredModel], text: str | bytes) -> StoredModel:
         """The record that `to_json` returned as text."""
         return cls.model_validate(json.loads(text))
 

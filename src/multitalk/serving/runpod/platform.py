@@ -24,7 +24,7 @@ TOO_MANY = 429
 logger = logging.getLogger(__name__)
 
 
-class TooManyRequests(QueueUnavailable):
+class PlatformBusy(QueueUnavailable):
     """The platform wants to be asked less often."""
 
 
@@ -139,7 +139,7 @@ class Platform:
                 if answer.status in NOTHING:
                     return None
                 if answer.status == TOO_MANY:
-                    raise TooManyRequests("queue_failed", reason="too many requests")
+                    raise PlatformBusy("queue_failed", reason="too many requests")
                 answer.raise_for_status()
                 return await _json_of(answer)
         except asyncio.TimeoutError:

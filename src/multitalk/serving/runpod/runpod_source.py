@@ -16,7 +16,7 @@ from multitalk.net.retry import backoff, retry_async
 from multitalk.schema import wanted_locale
 from multitalk.schema.json_document import to_json
 from multitalk.serving.queue import Job, Lease, Outcome, Policy, Stop, Submission, WorkerRecord
-from multitalk.serving.runpod.platform import Platform, Refused, TooManyRequests
+from multitalk.serving.runpod.platform import Platform, PlatformBusy, Refused
 from multitalk.serving.worker.job_source import JobSource, SourceTraits
 
 HELD_SECONDS = 0.5  # a poll that lasts as long was held by the platform
@@ -233,7 +233,7 @@ class PollDelay:
             self.seconds = 0.0
         elif kind is None:
             self.seconds = EMPTY_DELAY_SECONDS
-        elif issubclass(kind, TooManyRequests):
+        elif issubclass(kind, PlatformBusy):
             self.seconds = BUSY_DELAY_SECONDS
         else:
             self.seconds = min(max(2 * self.seconds, EMPTY_DELAY_SECONDS), MAX_DELAY_SECONDS)

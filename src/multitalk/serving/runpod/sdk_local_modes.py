@@ -27,7 +27,7 @@ from multitalk.settings import Settings
 TEST_INPUT = Path("test_input.json")  # the SDK's name for it
 VIDEO = Path("out", "test.mp4")
 
-Handler = Callable[[Any], Awaitable[dict[str, Any]]]
+JobHandler = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
 def check_job() -> None:
@@ -61,7 +61,7 @@ def with_own_files(settings: Settings) -> Settings:
     return replace(settings, allowed_roots=(*settings.allowed_roots, Path.cwd()))
 
 
-def run(handle: Handler) -> None:
+def run(handle: JobHandler) -> None:
     """Do the one job that was given, and say where its video is.
 
     Args:
@@ -85,7 +85,7 @@ class VideoSaver:
         message: Where the video is, once there is one.
     """
 
-    def __init__(self, handle: Handler) -> None:
+    def __init__(self, handle: JobHandler) -> None:
         self.message = ""
         self._handle = handle
 

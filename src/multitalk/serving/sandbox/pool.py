@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
+class TaskLimits:
     """Limits of a process for one task.
 
     Attributes:
@@ -93,7 +93,7 @@ class SandboxPool:
         name: str,
         arguments: dict[str, Any],
         *,
-        limits: Limits,
+        limits: TaskLimits,
         directory: Path,
         field: str,
         readable: Sequence[Path] = (),
@@ -166,7 +166,7 @@ class SandboxPool:
             running.exception()  # retrieved: the caller may have left
 
     async def _run_in_fork(
-        self, ticket: Ticket, name: str, task: object, limits: Limits, field: str
+        self, ticket: Ticket, name: str, task: object, limits: TaskLimits, field: str
     ) -> Any:
         async with self.scheduler.slot(ticket):
             server, fork = await self._start_fork(name)
@@ -235,7 +235,7 @@ class _Reply:
     timed_out: bool = False
 
 
-async def _reply_in_time(fork: Fork, task: object, limits: Limits, field: str) -> _Reply:
+async def _reply_in_time(fork: Fork, task: object, limits: TaskLimits, field: str) -> _Reply:
     loop = asyncio.get_running_loop()
     reply = _Reply(field, {})
     ends = loop.time() + START_SECONDS  # to start
@@ -259,7 +259,7 @@ async def _reply_in_time(fork: Fork, task: object, limits: Limits, field: str) -
     return reply
 
 
-def _result_of(reply: _Reply, status: int | None, limits: Limits) -> Any:
+def _result_of(reply: _Reply, status: int | None, limits: TaskLimits) -> Any:
     match reply.last:
         case {"answer": answer}:
             return answer
@@ -279,7 +279,7 @@ def _result_of(reply: _Reply, status: int | None, limits: Limits) -> Any:
     raise _broken(reply.field)
 
 
-def _too_costly(field: str, limits: Limits) -> MultiTalkError:
+def _too_costly(field: str, limits: TaskLimits) -> MultiTalkError:
     return LimitExceeded(
         "reading_too_costly",
         field=field,
@@ -298,9 +298,9 @@ def _unavailable() -> MultiTalkError:
     )
 
 
-def limits_for(settings: Settings, cpu_seconds: int = CPU_SECONDS) -> Limits:
+def limits_for(settings: Settings, cpu_seconds: int = CPU_SECONDS) -> TaskLimits:
     """The limits of a task, by the operator's settings."""
-    return Limits(
+    return TaskLimits(
         memory_bytes=memory_for(settings.max_image_pixels),
         cpu_seconds=cpu_seconds,
         wall_seconds=WALL_PER_CPU * cpu_seconds,

@@ -83,7 +83,7 @@ def lengths_of(
         numbers = iter(range(count))
         chosen = {number * count // SPOKEN_TEXTS for number in range(SPOKEN_TEXTS)}
         each = SPOKEN_CHARACTERS // len(chosen)
-        parts: dict[str, list[_Part | None]] = {}
+        parts: dict[str, list[_SpokenBeginning | None]] = {}
         for field, texts in speakers.items():
             at(field)
             indices = {index for index in range(len(texts)) if next(numbers) in chosen}
@@ -119,7 +119,7 @@ def _measure(texts: Sequence[SpokenText], field: str, speak: Speak) -> Length:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SpokenBeginning:
     """The beginning of a text, spoken at its speed.
 
     Attributes:
@@ -135,7 +135,7 @@ class _Part:
 
 def _speak_beginning(
     text: SpokenText, field_of_text: str, characters: int, speak: Speak
-) -> _Part | None:
+) -> _SpokenBeginning | None:
     """The first words of a text, spoken; None where only these are not speakable."""
     beginning = text.text
     if len(beginning) > characters:
@@ -150,10 +150,10 @@ def _speak_beginning(
             return None
         raise
     seconds = len(speech.samples) / speech.sample_rate
-    return _Part(seconds, letters_of(beginning) / text.speed, tuple(speech.notices))
+    return _SpokenBeginning(seconds, letters_of(beginning) / text.speed, tuple(speech.notices))
 
 
-def _seconds_per_letter(parts: Sequence[_Part]) -> float:
+def _seconds_per_letter(parts: Sequence[_SpokenBeginning]) -> float:
     """Seconds for a letter, the mean of all parts."""
     letters = sum(part.letters for part in parts)
     return sum(part.seconds for part in parts) / letters if letters else _USUAL_SECONDS_PER_LETTER
@@ -161,7 +161,7 @@ def _seconds_per_letter(parts: Sequence[_Part]) -> float:
 
 def _estimate(
     texts: Sequence[SpokenText],
-    parts: Sequence[_Part | None],
+    parts: Sequence[_SpokenBeginning | None],
     field: str,
     seconds_per_letter: float,
 ) -> Length:

@@ -108,7 +108,7 @@ def _lower_priority() -> None:
 
 
 @dataclass(frozen=True)
-class Task:
+class SandboxTask:
     """A task, done by the function of its name.
 
     Attributes:
@@ -121,12 +121,12 @@ class Task:
 
 
 TASKS = {
-    "faces": Task("media_tasks", is_isolated=True),
-    "inspection": Task("media_tasks", is_isolated=True),
-    "small_picture": Task("media_tasks", is_isolated=True),
-    "recordings": Task("media_tasks", is_isolated=True),
-    "lengths": Task("speech_tasks", is_isolated=False),
-    "speech": Task("speech_tasks", is_isolated=False),
+    "faces": SandboxTask("media_tasks", is_isolated=True),
+    "inspection": SandboxTask("media_tasks", is_isolated=True),
+    "small_picture": SandboxTask("media_tasks", is_isolated=True),
+    "recordings": SandboxTask("media_tasks", is_isolated=True),
+    "lengths": SandboxTask("speech_tasks", is_isolated=False),
+    "speech": SandboxTask("speech_tasks", is_isolated=False),
 }
 
 

@@ -10,10 +10,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from multitalk.confinement.confine import Limits, confine
+from multitalk.confinement.confine import ProcessLimits, confine
 
 # Of 290 MB, its dictionary and the packages that it imports are nearly all.
-LIMITS = Limits(memory_bytes=1 << 30, cpu_seconds=60)
+LIMITS = ProcessLimits(memory_bytes=1 << 30, cpu_seconds=60)
 
 
 def kana_of(texts: Sequence[str]) -> list[str]:

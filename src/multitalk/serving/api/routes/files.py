@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
-from multitalk.inputs.source_file import Kind, SourceFile
+from multitalk.inputs.source_file import SourceFile, SourceKind
 from multitalk.schema.validation import brief
 from multitalk.serving.api.dependencies import (
     DIGITS,
@@ -165,7 +165,7 @@ async def _file(
     directory: Path,
     *,
     field: str,
-    kind: Kind,
+    kind: SourceKind,
 ) -> Path:
     """The file that is asked about: an upload, or the body, which is kept in `directory`."""
     if request.headers.get("content-type", "").startswith("application/json"):

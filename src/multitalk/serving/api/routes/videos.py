@@ -158,7 +158,7 @@ async def picture(request: Request, server: ServerDep, job: AuthorizedJob) -> Re
 
 
 @dataclass(frozen=True)
-class _Part:
+class _ByteRange:
     """Bytes `start` to `end`, exclusive, of a file."""
 
     start: int
@@ -166,12 +166,12 @@ class _Part:
     is_range: bool
 
 
-def _wanted_part(byte_range: str, size: int) -> _Part | None:
+def _wanted_part(byte_range: str, size: int) -> _ByteRange | None:
     """The part that a `Range` header names; None where there is no such part (RFC 9110, 14.2).
 
     Several ranges at once are answered with the whole, as the RFC allows.
     """
-    whole = _Part(0, size, False)
+    whole = _ByteRange(0, size, False)
     found = _RANGE.fullmatch(byte_range.strip())
     if found is None or found[0] == "bytes=-":
         return whole
@@ -182,7 +182,7 @@ def _wanted_part(byte_range: str, size: int) -> _Part | None:
         start, end = int(first), min(size, int(last) + 1) if last else size
         if last and int(last) < int(first):
             return whole
-    return _Part(start, end, True) if start < end else None
+    return _ByteRange(start, end, True) if start < end else None
 
 
 async def _new_fragments(server: Server, job: Job, *, after: int) -> list[FragmentRecord]:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest, RequestError
-from multitalk.media.audio_encoder import KINDS, encode_sound
+from multitalk.media.audio_encoder import AUDIO_FORMATS, encode_sound
 from multitalk.messages import Locale, Notice, sentence
 from multitalk.net.deadline import run_in_daemon_thread
 from multitalk.schema import SpokenText
@@ -85,7 +85,7 @@ async def audio_voices(server: Annotated[Server, rate_limit("other")]) -> Respon
     response_class=Response,
     responses={
         **refusals(400, 413, 429, 502, 507, model=SpeechError),
-        **media(*(kind.media_type for kind in KINDS.values()), description="The sound"),
+        **media(*(kind.media_type for kind in AUDIO_FORMATS.values()), description="The sound"),
     },
 )
 async def speech(
@@ -112,7 +112,7 @@ async def speech(
         return OpenFileResponse(
             open_output(directory, SPEECH),
             stack.pop_all(),
-            media_type=KINDS[text.response_format].media_type,
+            media_type=AUDIO_FORMATS[text.response_format].media_type,
             headers={
                 "Cache-Control": "no-store",
                 "Content-Disposition": f'inline; filename="speech.{text.response_format}"',
