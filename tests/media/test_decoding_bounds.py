@@ -22,9 +22,9 @@ from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 AMR_EMPTY = b"\x7c"  # a frame of 20 ms without data
 
 
-def load(path: Path, max_seconds: float = 60.0, watch=lambda: None):
+def load(path: Path, max_seconds: float = 60.0, check_cancelled=lambda: None):
     limits = {"field": "voice", "directory": path.parent, "max_seconds": max_seconds}
-    return load_recording(path, **limits, watch=watch).speech
+    return load_recording(path, **limits, check_cancelled=check_cancelled).speech
 
 
 def wav(path: Path, *, rate: int, channels: int = 1, samples: int = 16) -> Path:
@@ -147,7 +147,7 @@ def test_a_frame_of_a_minute_is_handled_in_pieces(tmp_path):
 def test_a_file_of_empty_packets_is_given_up(tmp_path):
     path, asked = empty_amr(tmp_path / "a.amr", 3 * MAX_SILENT_PACKETS), count()
     with pytest.raises(MediaUndecodable, match="10000 packets in a row"):
-        load(path, max_seconds=3600.0, watch=lambda: next(asked))
+        load(path, max_seconds=3600.0, check_cancelled=lambda: next(asked))
     assert next(asked) < 1.1 * MAX_SILENT_PACKETS
 
 
@@ -186,11 +186,11 @@ def test_a_track_of_empty_packets_gives_way_to_another(tmp_path):
 def stopped_after(calls: int):
     left = iter(range(calls))
 
-    def watch() -> None:
+    def check_cancelled() -> None:
         if next(left, None) is None:
             raise Cancelled
 
-    return watch
+    return check_cancelled
 
 
 @pytest.mark.parametrize("calls", [0, 20])
@@ -198,20 +198,20 @@ def stopped_after(calls: int):
     "use",
     [
         load,
-        lambda path, watch: find_sound(path, watch=watch),
-        lambda path, watch: sound_seconds(path, watch=watch),
-        lambda path, watch: list(
+        lambda path, check_cancelled: find_sound(path, check_cancelled=check_cancelled),
+        lambda path, check_cancelled: sound_seconds(path, check_cancelled=check_cancelled),
+        lambda path, check_cancelled: list(
             Soundtrack(
-                [SoundtrackVoice(path)], num_frames=25, watch=watch
+                [SoundtrackVoice(path)], num_frames=25, check_cancelled=check_cancelled
             ).blocks()  # decodes it all
         ),
     ],
 )
 def test_decoding_of_sound_stops_when_it_is_asked_to(tmp_path, use, calls):
     path = write_sound(tmp_path / "a.mp3", sine(1, 44_100, channels=2), 44_100)
-    use(path, watch=stopped_after(10_000))
+    use(path, check_cancelled=stopped_after(10_000))
     with pytest.raises(Cancelled):
-        use(path, watch=stopped_after(calls))
+        use(path, check_cancelled=stopped_after(calls))
 
 
 @pytest.mark.parametrize("calls", [0, 20])
@@ -219,8 +219,10 @@ def test_decoding_of_a_film_stops_when_it_is_asked_to(tmp_path, calls):
     path = write_video(tmp_path / "a.mp4", numbered_all(40))
     limits = {"field": "image_path", "max_pixels": 10_000, "max_seconds": 60.0}
     with pytest.raises(Cancelled):
-        FootageReader(path, **limits, watch=stopped_after(calls))
-    reader = FootageReader(path, **limits, watch=stopped_after(calls + 45))  # all is read once
+        FootageReader(path, **limits, check_cancelled=stopped_after(calls))
+    reader = FootageReader(
+        path, **limits, check_cancelled=stopped_after(calls + 45)
+    )  # all is read once
     with pytest.raises(Cancelled):
         reader.at(39)
 

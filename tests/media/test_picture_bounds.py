@@ -21,8 +21,10 @@ from multitalk.media.jpeg import MAX_SCANS, count_scans
 from multitalk.media.srgb import deep_pixels
 
 
-def load(path: Path, watch=lambda: None):
-    return load_picture(path, field="image_path", max_pixels=50_000_000, watch=watch).pixels
+def load(path: Path, check_cancelled=lambda: None):
+    return load_picture(
+        path, field="image_path", max_pixels=50_000_000, check_cancelled=check_cancelled
+    ).pixels
 
 
 def refused(path: Path, data: bytes) -> str:
@@ -78,7 +80,7 @@ def test_a_jpeg_of_more_scans_than_any_encoder_writes_is_refused_before_it_is_de
     asked = count()
     (path := tmp_path / "a.jpg").write_bytes(with_scans(whole, MAX_SCANS + 1))
     with pytest.raises(MediaUndecodable, match="more than 200 scans"):
-        load(path, watch=lambda: next(asked))
+        load(path, check_cancelled=lambda: next(asked))
     assert next(asked) == 0
     path.write_bytes(with_scans(whole, MAX_SCANS))
     assert load(path).shape == (48, 64, 3)
@@ -132,7 +134,7 @@ def test_a_picture_of_far_too_many_parts_is_refused(tmp_path, data):
     (tmp_path / "a").write_bytes(data)
     asked = count()
     with pytest.raises(MediaUndecodable):
-        load(tmp_path / "a", watch=lambda: next(asked))
+        load(tmp_path / "a", check_cancelled=lambda: next(asked))
     assert next(asked) <= 400_001
 
 
@@ -148,16 +150,16 @@ def test_a_side_longer_than_any_format_of_cameras_has_is_refused(tmp_path):
 def test_decoding_of_a_picture_stops_when_it_is_asked_to(tmp_path, name):
     noise(400, 300).save(tmp_path / name)
     asked = count()
-    load(tmp_path / name, watch=lambda: next(asked))
+    load(tmp_path / name, check_cancelled=lambda: next(asked))
     for calls in (0, next(asked) - 1):
         left = iter(range(calls))
 
-        def watch(left=left):
+        def check_cancelled(left=left):
             if next(left, None) is None:
                 raise Cancelled
 
         with pytest.raises(Cancelled):
-            load(tmp_path / name, watch=watch)
+            load(tmp_path / name, check_cancelled=check_cancelled)
 
 
 # Memory -----------------------------------------------------------------------------------------

@@ -121,11 +121,11 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from multitalk.media.audio import load_speech
-from multitalk.media.soundtrack import Soundtrack, Voice
+from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 
 def use(path, num_frames):
     speech = load_speech(path, field="f", directory=path.parent, max_seconds=1000)
-    blocks = Soundtrack([Voice(path)], num_frames=num_frames).blocks()
+    blocks = Soundtrack([SoundtrackVoice(path)], num_frames=num_frames).blocks()
     print(len(speech), sum(block.shape[1] for block in blocks))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

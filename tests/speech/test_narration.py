@@ -66,7 +66,7 @@ def test_the_sounds_are_heard_where_they_are_said_to_be(speech):
 def test_speaking_stops_where_a_voice_is_as_long_as_it_may_be():
     texts, spoken = [SpokenText(text="One, two, three, four.")] * 8, []
     with pytest.raises(LimitExceeded, match=r"^f: more than 4 s of audio"):
-        narrate(texts, field="f", max_seconds=4.0, watch=lambda: spoken.append(1))
+        narrate(texts, field="f", max_seconds=4.0, check_cancelled=lambda: spoken.append(1))
     assert 2 <= len(spoken) <= 4
     with pytest.raises(LimitExceeded, match=r"^f: more than 2 s of audio"):
         narrate([SpokenText(text="1 2 3 4 5 6 7 8 9 " * 100)], field="f", max_seconds=2.0)
@@ -75,12 +75,12 @@ def test_speaking_stops_where_a_voice_is_as_long_as_it_may_be():
 def test_speaking_stops_when_it_is_asked_to():
     left = iter([None])
 
-    def watch():
+    def check_cancelled():
         if next(left, "no more") is not None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        narrate([SpokenText(text="One.")] * 3, field="f", watch=watch)
+        narrate([SpokenText(text="One.")] * 3, field="f", check_cancelled=check_cancelled)
 
 
 def test_of_long_speech_there_is_one_copy():

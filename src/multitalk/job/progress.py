@@ -71,13 +71,13 @@ class JobProgress:
             Cancelled: The job was cancelled.
             DeadlineExceeded: The job took longer than it may.
         """
-        self.watch()
+        self.check_cancelled()
         last = self._last
         if last is None or last.stage != stage or int(done) > last.done:
             self._last = Progress(stage, int(done), total)
             self._on_progress(self._last)
 
-    def watch(self) -> None:
+    def check_cancelled(self) -> None:
         """Return, unless the job must stop here; from any thread.
 
         Raises:

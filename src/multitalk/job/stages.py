@@ -226,7 +226,7 @@ class TalkStages:
                         field=voice_field(name),
                         outside=outside,
                         max_seconds=self._settings.max_speech_seconds,
-                        watch=self._progress.watch,
+                        check_cancelled=self._progress.check_cancelled,
                     )
                     files[name] = self._directory / f"spoken-{done}.wav"
                     write_wav(speech, files[name])
@@ -269,7 +269,7 @@ class TalkStages:
                     field=voice_field(name),
                     directory=self._directory,
                     max_seconds=self._settings.max_speech_seconds,
-                    watch=self._progress.watch,
+                    check_cancelled=self._progress.check_cancelled,
                 )
             arrangement = arrange_speakers(
                 {name: recording.speech for name, recording in recordings.items()},
@@ -287,7 +287,9 @@ class TalkStages:
             )
             for name, path in voices.items()
         ]
-        soundtrack = Soundtrack(parts, num_frames=num_frames, watch=self._progress.watch)
+        soundtrack = Soundtrack(
+            parts, num_frames=num_frames, check_cancelled=self._progress.check_cancelled
+        )
         return Loaded(image, picture, footage, arrangement, soundtrack, num_frames)
 
     def _open_picture(self, image: Path) -> tuple[Picture, FootageReader | None]:
@@ -298,7 +300,7 @@ class TalkStages:
                 image,
                 field=field,
                 max_pixels=settings.max_image_pixels,
-                watch=self._progress.watch,
+                check_cancelled=self._progress.check_cancelled,
             )
             return picture, None
         with FootageReader(
@@ -306,7 +308,7 @@ class TalkStages:
             field=field,
             max_pixels=settings.max_video_pixels,
             max_seconds=settings.max_video_seconds,
-            watch=self._progress.watch,
+            check_cancelled=self._progress.check_cancelled,
         ) as footage:
             return Picture.whole(footage.at(0)), footage
 

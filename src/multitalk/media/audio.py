@@ -99,7 +99,7 @@ def load_recording(
     field: str,
     directory: Path,
     max_seconds: float,
-    watch: CheckCancelled = never_cancelled,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Recording:
     """Decode any audio or video file to mono speech at 16 kHz.
 
@@ -112,7 +112,7 @@ def load_recording(
         field: The request field to blame.
         directory: Where samples are kept if there are more than 30 s of them.
         max_seconds: Decoding stops when there is more.
-        watch: Called at each packet, and while the samples are levelled.
+        check_cancelled: Called at each packet, and while the samples are levelled.
 
     Returns:
         The recording; its speech is float32 [S], S > 0, in [-1, 1]; a read-only memory map of a
@@ -122,8 +122,8 @@ def load_recording(
         MediaUndecodable: No audio stream, or nothing of it decodes.
         LimitExceeded: Longer than `max_seconds`.
     """
-    track = choose_track(path, field=field, watch=watch)
-    stored = sound_format(path, track=track.index, field=field, watch=watch)
+    track = choose_track(path, field=field, check_cancelled=check_cancelled)
+    stored = sound_format(path, track=track.index, field=field, check_cancelled=check_cancelled)
     store, mix, levels = _SampleStore(directory), MonoMix(), _Levels()
     blocks = sound_blocks(
         path,
@@ -133,7 +133,7 @@ def load_recording(
         mix=mix,
         field=field,
         max_seconds=max_seconds,
-        watch=watch,
+        check_cancelled=check_cancelled,
     )
     with closing(store), closing(blocks):
         for block in blocks:
@@ -143,16 +143,18 @@ def load_recording(
             store.append(block[0])
         loudness, offset, gain = levels.measured(has_dead_side=mix.sides == "sum")
         _log.debug("%s: %.1f LUFS, times %.3f", field, loudness, gain)
-        leveled = ((samples[None] - offset) * gain for samples in _watched(store.blocks(), watch))
+        leveled = (
+            (samples[None] - offset) * gain for samples in _checked(store.blocks(), check_cancelled)
+        )
         speech = store.replaced(
             block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
         )
     return Recording(speech, SoundSource(track, stored, mix.sides), loudness)
 
 
-def _watched(blocks: Iterator[Speech], watch: CheckCancelled) -> Iterator[Speech]:
+def _checked(blocks: Iterator[Speech], check_cancelled: CheckCancelled) -> Iterator[Speech]:
     for block in blocks:
-        watch()
+        check_cancelled()
         yield block
 
 
@@ -187,17 +189,17 @@ class _Levels:
 
 
 def find_sound(
-    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
+    path: Path, *, field: str | None = None, check_cancelled: CheckCancelled = never_cancelled
 ) -> SoundSource:
     """What of a file is used, as `load_recording` finds it, where no speech is wanted.
 
-    The watch is called at each packet.
+    `check_cancelled` is called at each packet.
 
     Raises:
         MediaUndecodable: No audio stream, or nothing of it decodes.
     """
-    track = choose_track(path, field=field, watch=watch)
-    stored = sound_format(path, track=track.index, field=field, watch=watch)
+    track = choose_track(path, field=field, check_cancelled=check_cancelled)
+    stored = sound_format(path, track=track.index, field=field, check_cancelled=check_cancelled)
     mix = MonoMix()
     if stored.num_channels > 1:
         for _ in sound_blocks(
@@ -207,7 +209,7 @@ def find_sound(
             track=track.index,
             mix=mix,
             field=field,
-            watch=watch,
+            check_cancelled=check_cancelled,
         ):
             pass
     return SoundSource(track, stored, mix.sides)

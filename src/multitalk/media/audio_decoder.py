@@ -63,7 +63,7 @@ def sound_blocks(
     mix: MonoMix | None = None,
     field: str | None = None,
     max_seconds: float = math.inf,
-    watch: CheckCancelled = never_cancelled,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Generator[SoundBlock, None, None]:
     """Decode one sound track of any audio or video file.
 
@@ -78,7 +78,7 @@ def sound_blocks(
         field: The request field to blame.
         max_seconds: Most seconds of packets of which nothing decodes. Who takes the blocks counts
             those.
-        watch: Called at each packet.
+        check_cancelled: Called at each packet.
 
     Yields:
         Float32 [C, S], S > 0. Encoder delay that the file declares is removed.
@@ -89,7 +89,11 @@ def sound_blocks(
     """
     converter: Converter | None = None
     pieces: Iterator[_FormattedBlock] = _joined(
-        _timeline(_frames(path, track, field=field, max_seconds=max_seconds, watch=watch))
+        _timeline(
+            _frames(
+                path, track, field=field, max_seconds=max_seconds, check_cancelled=check_cancelled
+            )
+        )
     )
     if num_channels == 1 or sides != "both":
         pieces = _mono(pieces, mix or MonoMix(), sides, field)
@@ -107,7 +111,11 @@ def sound_blocks(
 
 
 def sound_frames(
-    path: Path, *, track: int, field: str | None = None, watch: CheckCancelled = never_cancelled
+    path: Path,
+    *,
+    track: int,
+    field: str | None = None,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Generator[tuple[float, SoundBlock], None, None]:
     """Whatever decodes of one sound track, frame by frame, at its own rate.
 
@@ -118,21 +126,25 @@ def sound_frames(
         MediaUndecodable: No such track, or nothing decodes of 10,000 packets in a row.
     """
     seconds = 0.0
-    with closing(_frames(path, track, field=field, watch=watch)) as frames:
+    with closing(_frames(path, track, field=field, check_cancelled=check_cancelled)) as frames:
         for frame in frames:
             yield seconds, _finite(planar(frame))
             seconds += frame.samples / frame.sample_rate
 
 
 def sound_format(
-    path: Path, *, track: int = 0, field: str | None = None, watch: CheckCancelled = never_cancelled
+    path: Path,
+    *,
+    track: int = 0,
+    field: str | None = None,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> SoundFormat:
     """How a sound track decodes, which is not always what its header says.
 
     Raises:
         MediaUndecodable: As `sound_blocks`.
     """
-    with closing(_frames(path, track, field=field, watch=watch)) as frames:
+    with closing(_frames(path, track, field=field, check_cancelled=check_cancelled)) as frames:
         for frame in frames:
             return SoundFormat(frame.sample_rate, frame.layout.nb_channels)
     raise MediaUndecodable("audio_undecodable", field=field, reason="nothing in it decodes")
@@ -177,7 +189,7 @@ def _frames(
     *,
     field: str | None,
     max_seconds: float = math.inf,
-    watch: CheckCancelled = never_cancelled,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Generator[AudioFrame, None, None]:
     """Whatever decodes, in order."""
     with open_media(path, key="audio_undecodable", field=field) as container:
@@ -185,7 +197,7 @@ def _frames(
         stream.codec_context.options = {"max_samples": str(MAX_FRAME_VALUES)}
         damaged = silent = 0  # packets
         lost = 0.0  # seconds
-        for packet in packets_of(container, stream, watch=watch):
+        for packet in packets_of(container, stream, check_cancelled=check_cancelled):
             silent += 1
             frames: list[AudioFrame] = []
             try:

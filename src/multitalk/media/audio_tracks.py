@@ -63,13 +63,13 @@ class Track:
 
 
 def choose_track(
-    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
+    path: Path, *, field: str | None = None, check_cancelled: CheckCancelled = never_cancelled
 ) -> Track:
     """The sound track of a file that is used.
 
     Of several it is the file's default that decodes and is not silent; then any other, commentaries
-    and descriptions last; if all are silent, the first that decodes. The watch is called at each
-    packet.
+    and descriptions last; if all are silent, the first that decodes. `check_cancelled` is called at
+    each packet.
 
     Raises:
         MediaUndecodable: Damaged, of an unknown format, without sound, or none of it decodes.
@@ -84,7 +84,7 @@ def choose_track(
         return Track(0, 1)
     silent: Track | None = None
     for index in order[:TRACKS_TRIED]:
-        judgement = _audibility(path, index, field=field, watch=watch)
+        judgement = _audibility(path, index, field=field, check_cancelled=check_cancelled)
         if judgement == "audible":
             return Track(index, count)
         if judgement == "silent" and silent is None:
@@ -112,12 +112,14 @@ def _is_aside(stream: AudioStream) -> bool:
 
 
 def _audibility(
-    path: Path, index: int, *, field: str | None, watch: CheckCancelled
+    path: Path, index: int, *, field: str | None, check_cancelled: CheckCancelled
 ) -> Literal["audible", "silent", "broken"]:
     """Decode a track until something is audible in it."""
     decoded = False
     try:
-        with closing(sound_frames(path, track=index, field=field, watch=watch)) as frames:
+        with closing(
+            sound_frames(path, track=index, field=field, check_cancelled=check_cancelled)
+        ) as frames:
             for seconds, block in frames:
                 decoded = True
                 if _peak(block) >= RECORDED_PEAK:
@@ -136,28 +138,30 @@ def _peak(block: SoundBlock) -> float:
 
 
 def sound_seconds(
-    path: Path, *, field: str | None = None, watch: CheckCancelled = never_cancelled
+    path: Path, *, field: str | None = None, check_cancelled: CheckCancelled = never_cancelled
 ) -> float | None:
     """How long the sound of a file is that is used, as if it were decoded.
 
     Headers are wrong or silent about this where files were joined, cut or streamed, so the packets
     are counted. Where that takes longer than `SCAN_SECONDS`, it is what the header says, or None.
-    The watch is called at each packet.
+    `check_cancelled` is called at each packet.
 
     Raises:
         MediaUndecodable: Damaged, of an unknown format, or without sound.
     """
-    track = choose_track(path, field=field, watch=watch)
+    track = choose_track(path, field=field, check_cancelled=check_cancelled)
     with open_media(path, key="audio_undecodable", field=field) as container:
         stream = sound_stream(container, track.index, field=field)
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all  # so that a film's pictures are not read
-        seconds = _counted(container, stream, watch)
+        seconds = _counted(container, stream, check_cancelled)
         return _declared(container, stream) if seconds is None else seconds
 
 
-def _counted(container: InputContainer, stream: AudioStream, watch: CheckCancelled) -> float | None:
+def _counted(
+    container: InputContainer, stream: AudioStream, check_cancelled: CheckCancelled
+) -> float | None:
     """The sum of the packets, gaps included; None where there is no time for it."""
     line = TimeLine()
     rate = stream.codec_context.sample_rate or 1
@@ -166,7 +170,7 @@ def _counted(container: InputContainer, stream: AudioStream, watch: CheckCancell
     longest = 0.0
     to_skip = 0.0  # encoder delay may be longer than a packet
     give_up = time.monotonic() + SCAN_SECONDS
-    for packet in packets_of(container, stream, watch=watch):
+    for packet in packets_of(container, stream, check_cancelled=check_cancelled):
         if not packet.size or packet.is_discard:
             continue
         if time.monotonic() > give_up:

@@ -86,16 +86,19 @@ def open_media(
 
 
 def packets_of(
-    container: InputContainer, stream: _AnyStream, *, watch: CheckCancelled = never_cancelled
+    container: InputContainer,
+    stream: _AnyStream,
+    *,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Iterator["Packet[_AnyStream]"]:
     """A stream's packets as far as they can be found; the last is empty and ends the decoding.
 
     Those of other streams are read, too: there may be millions of them without one of this stream,
-    and the watch is called at each.
+    and `check_cancelled` is called at each.
     """
     packets = container.demux()
     while True:
-        watch()
+        check_cancelled()
         try:
             packet = next(packets, None)
         except av.FFmpegError as error:  # what follows cannot be found in the file

@@ -61,7 +61,7 @@ class FootageReader:
         field: str,
         max_pixels: int,
         max_seconds: float,
-        watch: CheckCancelled = never_cancelled,
+        check_cancelled: CheckCancelled = never_cancelled,
     ) -> None:
         """Look through the file, without decoding it.
 
@@ -70,7 +70,7 @@ class FootageReader:
             field: The request field to blame.
             max_pixels: Of a frame.
             max_seconds: Of the whole video.
-            watch: Called at each packet, now and later; a reader that was pickled has none.
+            check_cancelled: Called at each packet, now and later; a pickled reader has none.
 
         Raises:
             MediaUndecodable: Empty, cut off or no video.
@@ -79,10 +79,14 @@ class FootageReader:
         self._path = path
         self._field = field
         self._max_pixels = max_pixels
-        self._watch = watch
+        self._check_cancelled = check_cancelled
         self._open: _Open | None = None
         self._is_declared = _survey(
-            path, field=field, max_pixels=max_pixels, max_seconds=max_seconds, watch=watch
+            path,
+            field=field,
+            max_pixels=max_pixels,
+            max_seconds=max_seconds,
+            check_cancelled=check_cancelled,
         )
 
     def __enter__(self) -> "FootageReader":
@@ -92,7 +96,7 @@ class FootageReader:
         self.close()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_open": None, "_watch": never_cancelled}
+        return {**self.__dict__, "_open": None, "_check_cancelled": never_cancelled}
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""
@@ -118,7 +122,9 @@ class FootageReader:
             return _upright(shown, self._open.matrix)
 
     def _shots(self) -> Generator[_Shot, None, None]:
-        return _shots(self._path, self._field, self._max_pixels, self._is_declared, self._watch)
+        return _shots(
+            self._path, self._field, self._max_pixels, self._is_declared, self._check_cancelled
+        )
 
 
 class _Open:
@@ -141,7 +147,7 @@ class _Open:
 
 
 def _survey(
-    path: Path, *, field: str, max_pixels: int, max_seconds: float, watch: CheckCancelled
+    path: Path, *, field: str, max_pixels: int, max_seconds: float, check_cancelled: CheckCancelled
 ) -> bool:
     """Refuse a file that is cut off, too large or too long, by its packets.
 
@@ -156,7 +162,7 @@ def _survey(
         seen = last = Fraction(0)  # seconds
         is_whole = True
         try:
-            for packet, end in _ended(container, watch):
+            for packet, end in _ended(container, check_cancelled):
                 last = max(last, end)
                 if packet.stream is stream:
                     seen, is_whole = max(seen, end - start), not packet.is_corrupt
@@ -172,11 +178,11 @@ def _survey(
 
 
 def _ended(
-    container: InputContainer, watch: CheckCancelled
+    container: InputContainer, check_cancelled: CheckCancelled
 ) -> "Iterator[tuple[Packet[Stream], Fraction]]":
     """Packets with the second at which each ends, but for the empty one that ends a stream."""
     for packet in container.demux():
-        watch()
+        check_cancelled()
         if packet.pts is not None and packet.time_base is not None:
             yield packet, (packet.pts + (packet.duration or 0)) * packet.time_base
 
@@ -189,7 +195,7 @@ def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
 
 
 def _shots(
-    path: Path, field: str, max_pixels: int, is_declared: bool, watch: CheckCancelled
+    path: Path, field: str, max_pixels: int, is_declared: bool, check_cancelled: CheckCancelled
 ) -> Generator[_Shot, None, None]:
     """Whatever decodes, in order; the first is seen from second 0 on.
 
@@ -206,7 +212,7 @@ def _shots(
         rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
         start: Fraction | None = None
         stamp = Fraction(0)
-        for frame in _frames(container, stream, field, watch):
+        for frame in _frames(container, stream, field, check_cancelled):
             if frame.pts is not None and frame.time_base is not None:
                 stamp = frame.pts * frame.time_base
             start = stamp if start is None else start
@@ -215,12 +221,12 @@ def _shots(
 
 
 def _frames(
-    container: InputContainer, stream: VideoStream, field: str, watch: CheckCancelled
+    container: InputContainer, stream: VideoStream, field: str, check_cancelled: CheckCancelled
 ) -> Generator[VideoFrame, None, None]:
     """Whatever decodes, in order."""
     is_jpeg = "jpeg" in stream.codec_context.name
     damaged = blind = 0  # packets
-    for packet in packets_of(container, stream, watch=watch):
+    for packet in packets_of(container, stream, check_cancelled=check_cancelled):
         frames: list[VideoFrame] = []
         try:
             if not (is_jpeg and has_too_many_scans(bytes(packet))):

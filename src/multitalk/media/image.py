@@ -94,10 +94,10 @@ class PictureFile(io.BytesIO):
     empty pieces would cost minutes and gigabytes.
     """
 
-    def __init__(self, data: bytes, *, field: str, watch: CheckCancelled) -> None:
+    def __init__(self, data: bytes, *, field: str, check_cancelled: CheckCancelled) -> None:
         super().__init__(data)
         self._field = field
-        self._watch = watch
+        self._check_cancelled = check_cancelled
         self._reads_left: int | None = MAX_HEADER_READS
 
     def allow(self, reads: int | None) -> None:
@@ -110,7 +110,7 @@ class PictureFile(io.BytesIO):
         Raises:
             MediaUndecodable: It was read too often.
         """
-        self._watch()
+        self._check_cancelled()
         if self._reads_left is not None:
             if self._reads_left <= 0:
                 reason = "far too many parts"
@@ -120,7 +120,7 @@ class PictureFile(io.BytesIO):
 
 
 def load_picture(
-    path: Path, *, field: str, max_pixels: int, watch: CheckCancelled = never_cancelled
+    path: Path, *, field: str, max_pixels: int, check_cancelled: CheckCancelled = never_cancelled
 ) -> Picture:
     """Decode any still or animated picture (its first frame).
 
@@ -132,7 +132,7 @@ def load_picture(
         path: The file.
         field: The request field to blame.
         max_pixels: Most pixels that are decoded; a larger picture is refused by its header.
-        watch: Called whenever a piece of the file is decoded.
+        check_cancelled: Called whenever a piece of the file is decoded.
 
     Raises:
         MediaUndecodable: Empty, truncated or no picture, or one that would take minutes.
@@ -141,7 +141,7 @@ def load_picture(
     data = path.read_bytes()
     with translate_decoder_errors("image_undecodable", field=field, reason="damaged or cut off"):
         try:
-            return _decoded(data, field, max_pixels, watch)
+            return _decoded(data, field, max_pixels, check_cancelled)
         except _BOMB as error:
             raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error
         except UnidentifiedImageError as error:
@@ -149,9 +149,9 @@ def load_picture(
             raise MediaUndecodable("image_undecodable", field=field, reason=reason) from error
 
 
-def _decoded(data: bytes, field: str, max_pixels: int, watch: CheckCancelled) -> Picture:
+def _decoded(data: bytes, field: str, max_pixels: int, check_cancelled: CheckCancelled) -> Picture:
     """The picture of a file; whatever Pillow raises."""
-    file = PictureFile(data, field=field, watch=watch)
+    file = PictureFile(data, field=field, check_cancelled=check_cancelled)
     with _opened(file, data, field) as image:
         file_size = image.size
         if isinstance(image, JpegImageFile):
@@ -163,7 +163,7 @@ def _decoded(data: bytes, field: str, max_pixels: int, watch: CheckCancelled) ->
         orientation = _orientation(image)  # of a TIFF it is 1 by now: Pillow has turned it
         if not isinstance(image, JpegImageFile):
             file_size = image.size  # that of an icon is known by now
-        pixels, notices = opaque_srgb(image, data, tags, watch)
+        pixels, notices = opaque_srgb(image, data, tags, check_cancelled)
     width, height = file_size[:: -1 if orientation in SIDEWAYS else 1]
     upright = _turned(pixels, orientation)
     notices = (*_reduced(width, height, upright, max_pixels), *notices)

@@ -57,21 +57,22 @@ class Soundtrack:
         voices: Sequence[SoundtrackVoice],
         *,
         num_frames: int,
-        watch: CheckCancelled = never_cancelled,
+        check_cancelled: CheckCancelled = never_cancelled,
     ) -> None:
         """Look at the files.
 
         Args:
             voices: The files to mix.
             num_frames: T.
-            watch: Called at each packet, now and, from the encoder's thread, later.
+            check_cancelled: Called at each packet, now and, from the encoder's thread, later.
 
         Raises:
             MediaUndecodable: A voice has no sound.
         """
-        self._watch = watch
+        self._check_cancelled = check_cancelled
         self._sources = [
-            voice.source or find_sound(voice.path, field=voice.field, watch=watch)
+            voice.source
+            or find_sound(voice.path, field=voice.field, check_cancelled=check_cancelled)
             for voice in voices
         ]
         formats = [source.stored for source in self._sources]
@@ -123,7 +124,7 @@ class Soundtrack:
             track=source.track.index,
             sides=source.sides,
             field=voice.field,
-            watch=self._watch,
+            check_cancelled=self._check_cancelled,
         )
 
 

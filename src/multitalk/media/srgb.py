@@ -37,14 +37,14 @@ _PNG_NUMBERS = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}
 
 
 def opaque_srgb(
-    image: Image.Image, data: bytes, tags: ColourTags, watch: CheckCancelled
+    image: Image.Image, data: bytes, tags: ColourTags, check_cancelled: CheckCancelled
 ) -> tuple[Portrait, tuple[Notice, ...]]:
     """Convert a picture's colours and composite transparency over middle grey.
 
     Returns:
         RGB uint8 [H, W, 3], and what the caller should know about it.
     """
-    strips = _Strips(image, data, watch)
+    strips = _Strips(image, data, check_cancelled)
     if tags.profile is not None:
         try:
             painter = _by_profile(strips, data, tags.profile, tags.bits)
@@ -80,11 +80,11 @@ class _Strips:
         mode: Of the colours: RGB, grey (L), CMYK or LAB.
     """
 
-    def __init__(self, image: Image.Image, data: bytes, watch: CheckCancelled) -> None:
+    def __init__(self, image: Image.Image, data: bytes, check_cancelled: CheckCancelled) -> None:
         self.width, self.height = image.size
         self._image = image
         self._data = data
-        self._watch = watch
+        self._check_cancelled = check_cancelled
         self._opacity: Image.Image | None = None
         self._is_freed = False
         self._scale = _scale(strip for _, strip in self._cut(image))
@@ -118,7 +118,7 @@ class _Strips:
     def _cut(self, image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         rows = max(BLOCK_PIXELS // self.width, 1)
         for top in range(0, self.height, rows):
-            self._watch()
+            self._check_cancelled()
             yield top, image.crop((0, top, self.width, min(top + rows, self.height)))
 
 

@@ -40,7 +40,7 @@ def narrate(
     outside: ServiceSynthesizer | None = None,
     for_face: bool = True,
     max_seconds: float = math.inf,
-    watch: CheckCancelled = never_cancelled,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> SynthesizedSpeech:
     """Speak texts one after the other, with a short pause between.
 
@@ -51,7 +51,7 @@ def narrate(
         for_face: Whether there is silence before and after, in which a face gets ready and comes
             to rest.
         max_seconds: No more is spoken than about this, of all texts together.
-        watch: Called before each text.
+        check_cancelled: Called before each text.
 
     Raises:
         RequestError: A text, its language or its voice cannot be spoken; the field is named.
@@ -63,7 +63,7 @@ def narrate(
     spoken: list[SynthesizedSpeech] = []
     seconds = 0.0
     for index, text in enumerate(texts):
-        watch()
+        check_cancelled()
         place = field if len(texts) == 1 else f"{field}.{index}"
         try:
             part = _spoken(text, outside, max_seconds - seconds)

@@ -72,7 +72,8 @@ class ServiceSynthesizer:
             )
             try:
                 sample_rate = sample_rate or min(
-                    sound_format(path, watch=self._watch).sample_rate, MAX_SAMPLE_RATE
+                    sound_format(path, check_cancelled=self._check_cancelled).sample_rate,
+                    MAX_SAMPLE_RATE,
                 )
                 parts += self._decoded(path, sample_rate, sum(map(len, parts)))
             except MediaUndecodable as error:
@@ -82,7 +83,7 @@ class ServiceSynthesizer:
         samples, rate = np.concatenate(parts), sample_rate or MAX_SAMPLE_RATE
         return SynthesizedSpeech(samples, rate, stretches(samples, rate))
 
-    def _watch(self) -> None:
+    def _check_cancelled(self) -> None:
         if self._cancelled():
             raise Cancelled
 
@@ -95,7 +96,11 @@ class ServiceSynthesizer:
         limit = self._settings.max_speech_seconds
         blocks = []
         for block in sound_blocks(
-            path, sample_rate=sample_rate, num_channels=1, max_seconds=limit, watch=self._watch
+            path,
+            sample_rate=sample_rate,
+            num_channels=1,
+            max_seconds=limit,
+            check_cancelled=self._check_cancelled,
         ):
             blocks.append(block[0])
             before += block.shape[1]
