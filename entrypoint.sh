@@ -65,7 +65,7 @@ check_gpu() {
 
 has_files() { [ -d "$1" ] && [ -n "$(ls -A "$1" 2>/dev/null)" ]; }
 
-# A repository that RunPod keeps for the endpoint, if it holds the set; weights/places.py has the same paths.
+# A repository that RunPod keeps for the endpoint, if it holds the set; weights/directory_search.py has the same paths.
 cached_model() {
     for place in "$volume"/huggingface-cache/hub/models--*/snapshots/* "$model_store"/*/*/*; do
         if [ -d "$place" ] && multitalk fetch "$1" --offline --to "$place" >/dev/null 2>&1; then

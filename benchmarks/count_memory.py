@@ -30,7 +30,6 @@ from transformers import (
 
 from diffusion_cost import Size
 from diffusion_models import made_on, make_quantized, make_transformer
-from multitalk.engines.diffusion.buckets import BUCKETS
 from multitalk.engines.diffusion.memory_plan import (
     BLOCKS_AT_ONCE,
     DECODE_BYTES,
@@ -38,11 +37,12 @@ from multitalk.engines.diffusion.memory_plan import (
     GIB,
     PLANS,
     STEP_BYTES,
+    MemoryBudget,
     NetworkBytes,
-    Room,
     VaeDtype,
 )
 from multitalk.engines.diffusion.quantized import store_weights_as
+from multitalk.engines.diffusion.resolution_buckets import BUCKETS
 from multitalk.engines.diffusion.transformer import Conditioning
 from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.engines.diffusion.windows import latent_frames
@@ -210,7 +210,7 @@ def plans_table() -> list[str]:
             value / GIB
             for sizes in kinds
             for value in (
-                *(Room(sizes, 0).needed(plan, resolution) for resolution in BUCKETS),
+                *(MemoryBudget(sizes, 0).needed(plan, resolution) for resolution in BUCKETS),
                 plan.host_bytes(sizes),
             )
         ]

@@ -31,7 +31,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from multitalk.weights.locate import INDEX_NAME
+from multitalk.weights.component_files import INDEX_NAME
 from multitalk.weights.sets import Part, load_manifest
 
 ROOT = Path(__file__).resolve().parents[1]

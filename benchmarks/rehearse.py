@@ -29,7 +29,7 @@ from multitalk.engines.diffusion.convert_transformer import load_transformer, lo
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import available_bytes
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.weights.locate import find_components
+from multitalk.weights.component_files import find_components
 from proof_steps import Figures, host_gb, rounded
 from random_weights import CODES, REAL, SETS, TOY, Scale, write_set
 

@@ -76,7 +76,7 @@ def test_weights_are_looked_for_where_none_are_named(
     module = SimpleNamespace(DiffusionEngine=Opened)
     monkeypatch.setitem(sys.modules, "multitalk.engines.diffusion.engine", module)
     monkeypatch.setattr(registry, "DIFFUSION_PACKAGES", ())
-    monkeypatch.setattr(registry, "find_weights", lambda settings: tmp_path / "volume")
+    monkeypatch.setattr(registry, "find_weights_directory", lambda settings: tmp_path / "volume")
     for directory in ("volume", "named"):
         (tmp_path / directory).mkdir()
     load_engine("diffusion", settings=Settings())

@@ -15,9 +15,9 @@ from reversed_speech import reversed_rows
 from safetensors.torch import load_file
 from torch import Tensor
 
-from multitalk.engines.diffusion.buckets import choose_bucket, fit_picture
 from multitalk.engines.diffusion.convert_transformer import load_transformer
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
+from multitalk.engines.diffusion.resolution_buckets import choose_bucket, fit_picture
 from multitalk.engines.diffusion.sampler import (
     Continuation,
     SampledWindow,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from multitalk.engines.diffusion.buckets import (
+from multitalk.engines.diffusion.resolution_buckets import (
     BUCKETS,
     choose_bucket,
     cover,

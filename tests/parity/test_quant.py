@@ -14,7 +14,7 @@ from multitalk.engines.diffusion.convert_transformer import (
     to_diffusers,
 )
 from multitalk.engines.diffusion.quantized import QuantizedLinear
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 KINDS = ["int8", "fp8"]
 

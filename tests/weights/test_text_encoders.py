@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from multitalk.settings import Settings
-from multitalk.weights.locate import written_path
-from multitalk.weights.places import search_places
+from multitalk.weights.directory_search import search_directories
+from multitalk.weights.repository_paths import written_path
 from multitalk.weights.sets import load_manifest
 
 
@@ -30,7 +30,7 @@ def test_a_place_holds_a_set_with_any_text_encoder(
 ) -> None:
     hold(tmp_path, weight_set, text=text)
     places = {"environ": {"HF_HOME": str(tmp_path / "hf")}, "well_known": (tmp_path,)}
-    found = search_places(Settings(), **places)[0]  # type: ignore[arg-type]
+    found = search_directories(Settings(), **places)[0]  # type: ignore[arg-type]
     if text is None:
         assert (found.usable, found.missing) == (False, 1)
     else:

@@ -23,7 +23,7 @@ from multitalk.settings import Settings
 from multitalk.timebase import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from multitalk.weights.locate import ComponentFiles
+    from multitalk.weights.component_files import ComponentFiles
 
 PACKAGES = ("av", "numpy", "opencv-python-headless", "pillow", "pydantic")
 OPTIONAL_PACKAGES = {
@@ -208,10 +208,10 @@ def _gpu() -> Diagnosis:
 
 def _weights(settings: Settings) -> Iterator[Diagnosis]:
     """Of the diffusion engine, and where they find room."""
-    from multitalk.weights.locate import CheckpointMismatch, find_components
-    from multitalk.weights.places import find_weights
+    from multitalk.weights.component_files import CheckpointMismatch, find_components
+    from multitalk.weights.directory_search import find_weights_directory
 
-    directory = settings.weights or find_weights(settings)
+    directory = settings.weights or find_weights_directory(settings)
     if directory is None:
         said = "none found: warp needs none; `multitalk fetch` gets those of the diffusion engine"
         yield Diagnosis("weights", None, said)
@@ -232,17 +232,17 @@ def _weights(settings: Settings) -> Iterator[Diagnosis]:
 
 def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
     """Memory of a GPU and of this machine for the weights, by their files' headers."""
-    from multitalk.engines.diffusion.buckets import (
-        BUCKETS,
-        DEFAULT_RESOLUTION,
-    )
     from multitalk.engines.diffusion.memory_plan import (
         GIB,
         PLANS,
-        Room,
+        MemoryBudget,
         VaeDtype,
         available_bytes,
         network_bytes,
+    )
+    from multitalk.engines.diffusion.resolution_buckets import (
+        BUCKETS,
+        DEFAULT_RESOLUTION,
     )
 
     vae: VaeDtype = "float32" if settings.vae_dtype == "float32" else "bfloat16"
@@ -256,17 +256,17 @@ def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
         free = min(map(int, _ask_gpus("memory.free", "noheader,nounits")), default=0) * 2**20
     except (OSError, subprocess.SubprocessError, ValueError):
         free = 0
-    room = Room(sizes, free, vae, available_bytes())
+    budget = MemoryBudget(sizes, free, vae, available_bytes())
     if not free:
-        least = [room.needed(PLANS[-1], resolution) / GIB for resolution in BUCKETS]
-        most = [room.needed(PLANS[0], resolution) / GIB for resolution in BUCKETS]
+        least = [budget.needed(PLANS[-1], resolution) / GIB for resolution in BUCKETS]
+        most = [budget.needed(PLANS[0], resolution) / GIB for resolution in BUCKETS]
         said = f"no GPU; 480p takes {least[0]:.1f} GiB of one at least, {most[0]:.1f} with all "
         said += f"weights on it, 720p {least[1]:.1f} and {most[1]:.1f}"
         return Diagnosis("memory plan", None, said)
     named = [plan for plan in PLANS if plan.name == settings.memory_plan]
-    plan = (*named, *room.plans())[0]
-    enough = room.fits(plan, DEFAULT_RESOLUTION) and room.has_host(plan)
-    return Diagnosis("memory plan", enough, f"{plan}: {room.summary()}; {room.host(plan)}")
+    plan = (*named, *budget.plans())[0]
+    enough = budget.fits(plan, DEFAULT_RESOLUTION) and budget.has_host(plan)
+    return Diagnosis("memory plan", enough, f"{plan}: {budget.summary()}; {budget.host(plan)}")
 
 
 def find_server(settings: Settings) -> Diagnosis:

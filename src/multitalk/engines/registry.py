@@ -12,7 +12,7 @@ from multitalk.engines.diffusion.launch import Launch
 from multitalk.errors import EngineUnavailable, not_a_choice
 from multitalk.schema.validation import brief
 from multitalk.settings import ENGINE_CHOICES, EngineChoice, EngineName, Settings
-from multitalk.weights.places import find_weights
+from multitalk.weights.directory_search import find_weights_directory
 
 DIFFUSION_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors")
 
@@ -57,7 +57,7 @@ def resolve_engine(name: EngineChoice, settings: Settings) -> tuple[EngineName, 
     weights = None
     if name in ("auto", "diffusion"):
         # A directory that the operator names is used in any case; its problems are errors later.
-        weights = settings.weights or find_weights(settings)
+        weights = settings.weights or find_weights_directory(settings)
     if name != "auto":
         return name, weights
     return ("diffusion", weights) if _runs_diffusion(weights) else ("warp", None)

@@ -15,7 +15,7 @@ from multitalk.face.synthetic_face import draw_face
 from multitalk.job.workdir import unusable
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
-from multitalk.weights.places import find_weights
+from multitalk.weights.directory_search import find_weights_directory
 from multitalk.weights.sets import load_manifest
 from multitalk.weights.verify import SENTENCE_KEYS, verify_weights
 
@@ -57,7 +57,7 @@ def check_weights(settings: Settings) -> None:
     Raises:
         WeightsUnavailable: One has not. Missing files are reported by the engine.
     """
-    directory = find_weights(settings)
+    directory = find_weights_directory(settings)
     if directory is None:
         return
     for weight_set in load_manifest().fetchable:

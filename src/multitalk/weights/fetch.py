@@ -23,8 +23,8 @@ from multitalk.weights.download import (
     record_of,
 )
 from multitalk.weights.hub import Hub, HubMetadata
-from multitalk.weights.locate import find_file, written_path
 from multitalk.weights.lockfile import LockedFile, Lockfile, read_lockfile, write_lockfile
+from multitalk.weights.repository_paths import find_file, written_path
 from multitalk.weights.sets import RemoteFile, load_manifest
 from multitalk.weights.verify import Digest, check_file
 

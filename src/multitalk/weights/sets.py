@@ -24,7 +24,7 @@ FilePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.+-]*(/[A-Za-z0-9][\w.+-]*)*$")
 ]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Kind = Literal["multitalk", "infinitetalk"]
+ModelKind = Literal["multitalk", "infinitetalk"]
 Component = Literal[
     "transformer",
     "transformer_config",
@@ -119,7 +119,7 @@ class WeightSet(_Strict):
 
     purpose: str
     parts: tuple[str, ...]
-    kind: Kind = "multitalk"
+    kind: ModelKind = "multitalk"
     profile: str | None = None
     fetched: bool = True
 

@@ -10,8 +10,8 @@ from threading import Event
 from typing import Literal
 
 from multitalk.messages import Locale, sentence
-from multitalk.weights.locate import find_file
 from multitalk.weights.lockfile import LockedFile, read_lockfile
+from multitalk.weights.repository_paths import find_file
 from multitalk.weights.sets import RemoteFile, load_manifest
 
 CHUNK_BYTES = 4 * 2**20
@@ -55,7 +55,7 @@ def verify_weights(
     """Find the problems of a set in a directory; needs no network.
 
     Args:
-        directory: Of weights, in any layout of `locate`.
+        directory: Of weights, in any layout of `component_files`.
         weight_set: Its name in the manifest.
         loras: Names of LoRAs that must be there too.
         deep: Read every byte and compare SHA-256, some files at a time. Otherwise presence and

@@ -21,7 +21,7 @@ from multitalk.engines.diffusion.convert_encoders import (
     load_image_encoder,
     load_text_encoder,
 )
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 NUM_BUCKETS, MAX_DISTANCE = 32, 128
 IDS = torch.randint(3, 200, (300,), generator=torch.Generator().manual_seed(1))

@@ -16,7 +16,7 @@ from multitalk.engines.diffusion.convert_transformer import (
     to_diffusers,
     to_published,
 )
-from multitalk.weights.locate import AUDIO_NAME, CheckpointMismatch
+from multitalk.weights.component_files import AUDIO_NAME, CheckpointMismatch
 
 WAN_CONFIG = {"_class_name": "WanModel", "num_heads": 2, "text_len": 8, "eps": 1e-6}
 

@@ -20,7 +20,7 @@ pytest.importorskip("cv2")
 from toy import toy_pipeline
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
-from multitalk.engines.diffusion import memory
+from multitalk.engines.diffusion import placement
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.memory_plan import PLANS
@@ -37,7 +37,7 @@ from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.search import SearchResult
 from multitalk.messages import Notice
 from multitalk.settings import Settings
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (100, 140, 3), dtype=np.uint8)
 OPTIONS = RenderOptions(seed=5, resolution="480p", num_inference_steps=2, text_guidance_scale=1.0)
@@ -223,7 +223,7 @@ def test_every_plan_gives_the_same_frames(engine, weights, plan):
 
 def test_a_streamed_transformer_is_hooked_block_by_block(weights):
     pipeline = load_pipeline(weights, torch_dtype=torch.float32)
-    memory.place(pipeline, PLANS[-1], torch.device("cpu"))
+    placement.place(pipeline, PLANS[-1], torch.device("cpu"))
     for block in pipeline.transformer.blocks:
         assert block._diffusers_hook.get_hook("group_offloading") is not None
 
@@ -315,7 +315,7 @@ def test_out_of_memory_with_the_smallest_plan_is_said_and_smaller_talks_go_on():
 
 
 def test_no_room_to_lie_in_leads_to_the_next_plan_too(monkeypatch):
-    tried, really = [], memory.place
+    tried, really = [], placement.place
 
     def place(pipeline, plan, device, **named):
         tried.append(plan.name)
@@ -323,7 +323,7 @@ def test_no_room_to_lie_in_leads_to_the_next_plan_too(monkeypatch):
             raise torch.OutOfMemoryError
         really(pipeline, plan, device, **named)
 
-    monkeypatch.setattr(memory, "place", place)
+    monkeypatch.setattr(placement, "place", place)
     pipeline = toy_pipeline()
     assert len(frames_of(engine_of(pipeline, PLANS))) == 13
     assert tried == [plan.name for plan in PLANS]

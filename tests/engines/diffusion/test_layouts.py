@@ -29,7 +29,7 @@ from multitalk.engines.diffusion.convert_transformer import to_diffusers
 from multitalk.engines.diffusion.loading import load_pipeline
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline
 from multitalk.engines.diffusion.quantized import QuantizedLinear
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 from multitalk.weights.sets import load_manifest
 
 WAN = "Wan2.1-I2V-14B-480P"

@@ -26,10 +26,7 @@ from multitalk.engines.diffusion.memory_plan import network_bytes
 from multitalk.engines.diffusion.offload import component_sizes
 from multitalk.engines.diffusion.state_dict import open_tensors
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.weights.locate import (
-    CheckpointMismatch,
-    find_components,
-)
+from multitalk.weights.component_files import CheckpointMismatch, find_components
 
 MIB = 2**20
 

@@ -11,8 +11,8 @@ from multitalk.engines.diffusion.memory_plan import (
     GIB,
     PLANS,
     STEP_BYTES,
+    MemoryBudget,
     NetworkBytes,
-    Room,
     available_bytes,
 )
 
@@ -55,44 +55,44 @@ IN_16_BITS = {
 def test_the_plan_follows_from_the_card_the_weights_and_the_resolution(
     free, sizes, at_480p, at_720p
 ):
-    room = Room(sizes, free * GIB)
-    assert room.plan_for("480p") == at_480p
-    assert room.plan_for("720p") == at_720p
-    assert room.fits(at_480p, "480p")
-    assert room.fits(at_720p, "720p")
-    assert not room.in_tiles(at_720p, "720p")
+    budget = MemoryBudget(sizes, free * GIB)
+    assert budget.plan_for("480p") == at_480p
+    assert budget.plan_for("720p") == at_720p
+    assert budget.fits(at_480p, "480p")
+    assert budget.fits(at_720p, "720p")
+    assert not budget.in_tiles(at_720p, "720p")
 
 
 def test_a_worker_begins_with_the_plan_for_both_resolutions_unless_that_streams():
-    assert Room(IN_8_BITS, 36 * GIB).plans() == (VISIT, STREAMED)
-    assert Room(IN_8_BITS, 79 * GIB).plans() == PLANS
-    between = Room(IN_8_BITS, 27 * GIB)
+    assert MemoryBudget(IN_8_BITS, 36 * GIB).plans() == (VISIT, STREAMED)
+    assert MemoryBudget(IN_8_BITS, 79 * GIB).plans() == PLANS
+    between = MemoryBudget(IN_8_BITS, 27 * GIB)
     assert between.plans() == (VISIT, STREAMED)
     assert "480p: encoders-visit, 25.8 GiB; 720p: streamed, 12.9 GiB" in between.summary()
     assert "begins with encoders-visit, which the first talk at 720p changes" in between.summary()
-    assert "begins" not in Room(IN_8_BITS, 36 * GIB).summary()
+    assert "begins" not in MemoryBudget(IN_8_BITS, 36 * GIB).summary()
 
 
 def test_a_resolution_that_no_plan_holds_changes_none():
-    room = Room(dict.fromkeys(IN_8_BITS, NetworkBytes(0)), 10 * GIB)
-    assert room.plans() == PLANS
-    assert room.summary().endswith("720p: streamed, 11.2 GiB, more than is free")
+    budget = MemoryBudget(dict.fromkeys(IN_8_BITS, NetworkBytes(0)), 10 * GIB)
+    assert budget.plans() == PLANS
+    assert budget.summary().endswith("720p: streamed, 11.2 GiB, more than is free")
 
 
 def test_where_nothing_fits_the_smallest_plan_is_tried():
-    room = Room(IN_8_BITS, 10 * GIB)
-    assert room.plans() == (STREAMED,)
-    assert "720p: streamed, 12.9 GiB, more than is free" in room.summary()
-    assert "480p: streamed, 7.5 GiB;" in room.summary()
+    budget = MemoryBudget(IN_8_BITS, 10 * GIB)
+    assert budget.plans() == (STREAMED,)
+    assert "720p: streamed, 12.9 GiB, more than is free" in budget.summary()
+    assert "480p: streamed, 7.5 GiB;" in budget.summary()
 
 
 def test_a_vae_in_float32_works_in_tiles_where_less_is_free():
-    room = Room(IN_8_BITS, 44.5 * GIB, "float32")
-    assert room.plans() == PLANS
-    assert room.in_tiles(RESIDENT, "720p")
-    assert not room.in_tiles(RESIDENT, "480p")
-    assert not replace(room, in_strips=True).in_tiles(RESIDENT, "720p")
-    assert "720p: resident, 38.3 GiB, VAE in tiles" in room.summary()
+    budget = MemoryBudget(IN_8_BITS, 44.5 * GIB, "float32")
+    assert budget.plans() == PLANS
+    assert budget.in_tiles(RESIDENT, "720p")
+    assert not budget.in_tiles(RESIDENT, "480p")
+    assert not replace(budget, in_strips=True).in_tiles(RESIDENT, "720p")
+    assert "720p: resident, 38.3 GiB, VAE in tiles" in budget.summary()
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_vae_in_float32_works_in_tiles_where_less_is_free():
     ],
 )
 def test_what_is_streamed_is_page_locked_where_the_host_has_room(host, sizes, pinned, said):
-    room = Room(sizes, 15.5 * GIB, host_bytes=host * GIB)
-    assert room.has_pinned(STREAMED) == pinned
-    assert said in room.host(STREAMED)
-    assert room.host(RESIDENT).endswith("takes 3.0 beside mapped files")
+    budget = MemoryBudget(sizes, 15.5 * GIB, host_bytes=host * GIB)
+    assert budget.has_pinned(STREAMED) == pinned
+    assert said in budget.host(STREAMED)
+    assert budget.host(RESIDENT).endswith("takes 3.0 beside mapped files")
 
 
 def test_what_is_converted_takes_memory_of_the_host_while_it_visits():

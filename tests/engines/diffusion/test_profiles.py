@@ -23,7 +23,7 @@ from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progres
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_for_plan, load_pipeline
 from multitalk.engines.diffusion.lora import read_lora
-from multitalk.engines.diffusion.memory_plan import PLANS, Room
+from multitalk.engines.diffusion.memory_plan import PLANS, MemoryBudget
 from multitalk.engines.diffusion.profiles import (
     PROFILES,
     LoraProfiles,
@@ -34,7 +34,7 @@ from multitalk.engines.registry import load_engine
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.schema import ProfileName
 from multitalk.settings import LoraFile, Settings
-from multitalk.weights.locate import find_components
+from multitalk.weights.component_files import find_components
 
 API = Path(__file__).parents[3] / "docs" / "api.md"
 FUSIONX, LIGHTX2V, REALTIME, QUALITY = PROFILES
@@ -190,11 +190,11 @@ def test_a_profile_is_what_the_pipeline_is_asked_for(weights, loras):
 
 def test_a_weight_set_says_what_its_network_was_distilled_for(loras, tmp_path):
     Publisher(publishable_pipeline(), tmp_path).weight_set("infinitetalk-int8-fusionx")
-    files, room = find_components(tmp_path), Room({}, 0, "float32")
+    files, budget = find_components(tmp_path), MemoryBudget({}, 0, "float32")
 
     def opened(loras):
         settings = Settings(loras=loras)
-        return load_for_plan(tmp_path, files, PLANS[0], room, settings)
+        return load_for_plan(tmp_path, files, PLANS[0], budget, settings)
 
     assert opened(loras[2:])[0].takes_footage
     assert names(opened(loras[2:])[1].profiles) == ["fusionx"]

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 UNRULY = """

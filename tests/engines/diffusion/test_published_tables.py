@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.engines.diffusion.buckets import BUCKETS
+from multitalk.engines.diffusion.resolution_buckets import BUCKETS
 
 GOLDENS = Path(__file__).parents[2] / "parity" / "goldens"
 NAMES = {"480p": "multitalk-480", "720p": "multitalk-720"}

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multitalk.engines.diffusion.buckets import BUCKETS
+from multitalk.engines.diffusion.resolution_buckets import BUCKETS
 from multitalk.engines.diffusion.windows import (
     WindowLengths,
     feature_rows,

@@ -35,7 +35,7 @@ from multitalk.engines.diffusion.state_dict import (
     require,
     translate,
 )
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 UMT5_KEYS = {"token_embedding": "shared", "norm": "encoder.final_layer_norm"}
 UMT5_BLOCK_KEYS = {

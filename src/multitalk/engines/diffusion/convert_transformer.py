@@ -29,7 +29,12 @@ from multitalk.engines.diffusion.state_dict import (
     translate,
 )
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
-from multitalk.weights.locate import AUDIO_NAME, CONFIG_NAME, INDEX_NAME, CheckpointMismatch
+from multitalk.weights.component_files import (
+    AUDIO_NAME,
+    CONFIG_NAME,
+    INDEX_NAME,
+    CheckpointMismatch,
+)
 
 _MODEL = {
     "patch_embedding": "patch_embedding",

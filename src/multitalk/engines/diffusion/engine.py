@@ -21,20 +21,24 @@ from multitalk.engines.base import (
     ignore_progress,
 )
 from multitalk.engines.diffusion.acceleration import accelerate
-from multitalk.engines.diffusion.buckets import DEFAULT_RESOLUTION, Resolution, choose_bucket
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
 from multitalk.engines.diffusion.loading import (
     find_files,
     load_for_plan,
-    measure_room,
+    measure_memory,
     plans_after,
 )
-from multitalk.engines.diffusion.memory import Placement
-from multitalk.engines.diffusion.memory_plan import PLANS, MemoryPlan, Room
+from multitalk.engines.diffusion.memory_plan import PLANS, MemoryBudget, MemoryPlan
 from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess, connect
 from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline, RenderedWindow
+from multitalk.engines.diffusion.placement import Placement
 from multitalk.engines.diffusion.profiles import LoraProfiles, choose_profile
+from multitalk.engines.diffusion.resolution_buckets import (
+    DEFAULT_RESOLUTION,
+    Resolution,
+    choose_bucket,
+)
 from multitalk.engines.diffusion.sampler import SampleOptions
 from multitalk.engines.diffusion.saved_windows import SavedWindows, WindowWriter
 from multitalk.engines.diffusion.speakers import (
@@ -86,7 +90,7 @@ class DiffusionEngine:
         projection: AdaptiveProjection | None = None,
         short_last_window: bool = True,
         group: SingleProcess | ProcessGroup | None = None,
-        room: Room | None = None,
+        budget: MemoryBudget | None = None,
     ) -> None:
         """Take over a pipeline.
 
@@ -98,7 +102,7 @@ class DiffusionEngine:
             projection: Of the guidance, in every profile with guidance.
             short_last_window: Whether a talk's last window may be shorter than the others.
             group: The processes that share its talks; None for a single process.
-            room: Free memory of the GPU and of the host; None where unknown.
+            budget: Free memory of the GPU and of the host; None where unknown.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -106,7 +110,7 @@ class DiffusionEngine:
         self._group = group or SingleProcess()
         self._group.parallelize(pipeline.transformer)
         device = "cuda" if has_gpu() else "cpu"
-        placement = Placement(pipeline, plans, device, self._group.collective, room)
+        placement = Placement(pipeline, plans, device, self._group.collective, budget)
         self._loaded: tuple[Placement, LoraProfiles] | None = placement, loras
         self._step_cache_threshold = step_cache_threshold
         self._projection = projection
@@ -134,14 +138,14 @@ class DiffusionEngine:
         group = connect()
         with group.collective():
             files = find_files(weights, settings)
-            room = measure_room(files, settings, group)
-        plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan) or room.plans()
+            budget = measure_memory(files, settings, group)
+        plans = tuple(plan for plan in PLANS if plan.name == settings.memory_plan) or budget.plans()
         if has_gpu():
-            logger.info("memory plan %s: %s; %s", plans[0], room.summary(), room.host(plans[0]))
+            logger.info("memory plan %s: %s; %s", plans[0], budget.summary(), budget.host(plans[0]))
         opened = None
         while opened is None:
             with suppress(torch.OutOfMemoryError), group.collective():
-                opened = load_for_plan(weights, files, plans[0], room, settings)
+                opened = load_for_plan(weights, files, plans[0], budget, settings)
                 accelerate(opened[0].transformer, settings, is_shared=group.world_size > 1)
             if opened is None:
                 plans = plans_after(plans)
@@ -153,7 +157,7 @@ class DiffusionEngine:
             projection=AdaptiveProjection() if settings.projected_guidance else None,
             short_last_window=settings.short_last_window,
             group=group,
-            room=room,
+            budget=budget,
         )
         engine.warm_up()
         return engine

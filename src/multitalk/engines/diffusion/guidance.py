@@ -73,7 +73,7 @@ class Guidance:
         return not set(self.branches) <= PROMPTED
 
 
-class Guide:
+class Guider:
     """Guidance of the steps of one window; the projection has momentum."""
 
     def __init__(self, guidance: Guidance) -> None:

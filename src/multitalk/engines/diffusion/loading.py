@@ -1,4 +1,4 @@
-"""Opens a directory of weights, in any layout that `weights.locate` finds, for a memory plan."""
+"""Opens a directory of weights, in any layout of `weights.component_files`, for a memory plan."""
 
 import gc
 import json
@@ -29,8 +29,8 @@ from multitalk.engines.diffusion.convert_encoders import (
 )
 from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
 from multitalk.engines.diffusion.memory_plan import (
+    MemoryBudget,
     MemoryPlan,
-    Room,
     VaeDtype,
     available_bytes,
     network_bytes,
@@ -43,19 +43,19 @@ from multitalk.engines.diffusion.state_dict import check_readable
 from multitalk.engines.diffusion.vae import use_channels_last
 from multitalk.errors import EngineUnavailable
 from multitalk.settings import Settings
-from multitalk.weights.locate import (
+from multitalk.weights.component_files import (
     CONFIG_NAME,
     CheckpointMismatch,
     ComponentFiles,
     find_components,
 )
-from multitalk.weights.sets import Kind
+from multitalk.weights.sets import ModelKind
 
 SHOWN_PROBLEMS = 3
 DTYPES: dict[VaeDtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOKENIZER_NAME = "tokenizer.json"
 CONFIG_KEYS = ("kind", "segment_frames", "conditioning_frames", "sizes")
-CONDITIONING_FRAMES: dict[Kind, int] = {"multitalk": 25, "infinitetalk": 9}  # as trained
+CONDITIONING_FRAMES: dict[ModelKind, int] = {"multitalk": 25, "infinitetalk": 9}  # as trained
 # Used in training only.
 OPTIONAL_KEYS = frozenset({"masked_spec_embed"})
 # Of wav2vec 2.0, used in training only.
@@ -236,9 +236,9 @@ def find_files(weights: Path, settings: Settings) -> ComponentFiles:
         raise _unusable(error) from error
 
 
-def measure_room(
+def measure_memory(
     files: ComponentFiles, settings: Settings, group: SingleProcess | ProcessGroup
-) -> Room:
+) -> MemoryBudget:
     """Memory of the GPU that has the least, and this process's share of the host's."""
     vae_dtype: VaeDtype = "bfloat16" if has_gpu() else "float32"
     if settings.vae_dtype != "auto":
@@ -250,7 +250,7 @@ def measure_room(
         loras=[lora.path for lora in settings.loras],
     )
     free = torch.cuda.mem_get_info()[0] if has_gpu() else float("inf")
-    return Room(
+    return MemoryBudget(
         sizes,
         group.all_reduce_min(free),
         vae_dtype,
@@ -260,7 +260,7 @@ def measure_room(
 
 
 def load_for_plan(
-    weights: Path, files: ComponentFiles, plan: MemoryPlan, room: Room, settings: Settings
+    weights: Path, files: ComponentFiles, plan: MemoryPlan, budget: MemoryBudget, settings: Settings
 ) -> tuple[MultiTalkPipeline, LoraProfiles]:
     """A directory of weights on the devices of a plan, with its LoRAs.
 
@@ -273,13 +273,13 @@ def load_for_plan(
         pipeline = load_pipeline(
             weights,
             torch_dtype=torch.bfloat16 if on_gpu else torch.float32,
-            vae_dtype=DTYPES[room.vae_dtype],
+            vae_dtype=DTYPES[budget.vae_dtype],
             weight_set=settings.weight_set,
             devices=devices_of(plan, "cuda") if on_gpu else None,
         )
     except CheckpointMismatch as error:
         raise _unusable(error) from error
-    if on_gpu and room.vae_dtype == "bfloat16":
+    if on_gpu and budget.vae_dtype == "bfloat16":
         use_channels_last(pipeline.vae)
     loras = LoraProfiles(
         pipeline.transformer, files.transformer, settings.loras, distilled_for=files.profile

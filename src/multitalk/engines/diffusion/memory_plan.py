@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from multitalk.engines.diffusion.buckets import BUCKETS, DEFAULT_RESOLUTION, Resolution
-from multitalk.weights.locate import ComponentFiles
+from multitalk.engines.diffusion.resolution_buckets import BUCKETS, DEFAULT_RESOLUTION, Resolution
+from multitalk.weights.component_files import ComponentFiles
 from multitalk.weights.tensor_headers import BYTES_OF, TensorHeader, tensors_of
 
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -209,7 +209,7 @@ def working_bytes(pixels: int, vae_dtype: VaeDtype, *, in_tiles: bool) -> int:
 
 
 @dataclass(frozen=True)
-class Room:
+class MemoryBudget:
     """Free memory of a GPU and of the host, and what fits in it.
 
     Attributes:

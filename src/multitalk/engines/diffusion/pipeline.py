@@ -25,7 +25,9 @@ from transformers import (
 from multitalk.array_types import Array
 from multitalk.boxes import Box
 from multitalk.engines.base import Footage, ProgressCallback, ignore_progress
-from multitalk.engines.diffusion.buckets import (
+from multitalk.engines.diffusion.encoders import EncoderMixin
+from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
+from multitalk.engines.diffusion.resolution_buckets import (
     BUCKETS,
     DEFAULT_RESOLUTION,
     Resolution,
@@ -33,8 +35,6 @@ from multitalk.engines.diffusion.buckets import (
     choose_bucket,
     fit_picture,
 )
-from multitalk.engines.diffusion.encoders import EncoderMixin
-from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import (
     Continuation,
     SampleOptions,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from multitalk.engines.base import RenderOptions
-from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.engines.diffusion.lora import AttachedLoras, LoraMismatch, read_lora
+from multitalk.engines.diffusion.resolution_buckets import Resolution
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.errors import EngineUnavailable, InvalidRequest
 from multitalk.schema import ProfileName

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 
 WeightStorage = Literal["int8", "float8_e4m3fn"]
 

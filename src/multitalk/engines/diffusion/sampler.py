@@ -16,7 +16,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from multitalk.engines.diffusion.colour import match_colours
-from multitalk.engines.diffusion.guidance import Branch, Guidance, Guide
+from multitalk.engines.diffusion.guidance import Branch, Guidance, Guider
 from multitalk.engines.diffusion.windows import (
     FRAMES_PER_LATENT,
     Window,
@@ -55,7 +55,7 @@ class LatentCodec(Protocol):
 
 
 @dataclass(frozen=True)
-class Given:
+class HeldLatents:
     """Latents that a window begins with.
 
     Attributes:
@@ -107,7 +107,7 @@ def sample_window(
     denoise: Denoiser,
     *,
     shape: Shape,
-    given: Given | None,
+    given: HeldLatents | None,
     guidance: Guidance,
     num_inference_steps: int,
     shift: float,
@@ -129,7 +129,7 @@ def sample_window(
     Returns:
         Clean latents, float32 [16, t, h, w].
     """
-    scheduler, guide = schedule(num_inference_steps, shift=shift), Guide(guidance)
+    scheduler, guider = schedule(num_inference_steps, shift=shift), Guider(guidance)
     sigmas = scheduler.sigmas.tolist()
     latents = noise(shape)
     if given is not None:
@@ -139,7 +139,7 @@ def sample_window(
         on_step(index)
         velocities = denoise(latents, timestep, guidance.branches)
         predictions = {branch: velocity.float() for branch, velocity in velocities.items()}
-        latents = scheduler.step(guide(predictions), timestep, latents).prev_sample
+        latents = scheduler.step(guider(predictions), timestep, latents).prev_sample
         if given is not None:
             latents = given.impose(latents, sigma_after, noise)
     return latents
@@ -182,7 +182,7 @@ def condition_on(frames: Tensor, codec: LatentCodec, num_frames: int) -> ImageCo
     return ImageConditioning(torch.cat([mask, latents]), frames[:, -1])
 
 
-NoiseSource = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the talk
+FrameSource = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame of the talk
 
 
 class Continuation(Protocol):
@@ -193,10 +193,10 @@ class Continuation(Protocol):
         window: Window,
         previous: Tensor | None,
         *,
-        source: NoiseSource,
+        source: FrameSource,
         codec: LatentCodec,
         last: ImageConditioning | None = None,
-    ) -> tuple[ImageConditioning, Given | None]:
+    ) -> tuple[ImageConditioning, HeldLatents | None]:
         """Begin a window.
 
         Args:
@@ -213,26 +213,26 @@ def continue_multitalk(
     window: Window,
     previous: Tensor | None,
     *,
-    source: NoiseSource,
+    source: FrameSource,
     codec: LatentCodec,
     last: ImageConditioning | None = None,  # noqa: ARG001 - its frames are never shown again
-) -> tuple[ImageConditioning, Given | None]:
+) -> tuple[ImageConditioning, HeldLatents | None]:
     """The picture begins the talk; later windows are shown, and hold, the last frames."""
     if previous is None:
         return condition_on(source(0)[:, None], codec, window.num_frames), None
     conditioning = condition_on(previous, codec, window.num_frames)
     motion = conditioning.given_latents[:, : latent_frames(previous.shape[1])]
-    return conditioning, Given(motion, "renoised")
+    return conditioning, HeldLatents(motion, "renoised")
 
 
 def continue_infinitetalk(
     window: Window,
     previous: Tensor | None,
     *,
-    source: NoiseSource,
+    source: FrameSource,
     codec: LatentCodec,
     last: ImageConditioning | None = None,
-) -> tuple[ImageConditioning, Given | None]:
+) -> tuple[ImageConditioning, HeldLatents | None]:
     """Every window is shown the source at its start, and holds the last frames as they are.
 
     A picture that stays is encoded once; a shorter window takes the beginning of its latents,
@@ -242,7 +242,7 @@ def continue_infinitetalk(
     held = codec.encode(picture[:, None] if previous is None else previous)
     if last is None or last.latents.shape[1] < length or not torch.equal(last.picture, picture):
         last = condition_on(picture[:, None], codec, window.num_frames)
-    return replace(last, latents=last.latents[:, :length]), Given(held, "pinned")
+    return replace(last, latents=last.latents[:, :length]), HeldLatents(held, "pinned")
 
 
 Finished = Callable[[Window], Tensor | None]  # latents [16, t, h, w] that are there already
@@ -296,7 +296,7 @@ class SampledWindow:
 def sample_talk(
     model: WindowModel,
     codec: LatentCodec,
-    source: NoiseSource,
+    source: FrameSource,
     *,
     num_frames: int,
     lengths: WindowLengths,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multitalk.boxes import Box
 from multitalk.engines.base import Scene
-from multitalk.engines.diffusion.buckets import Size, fit_mask, nearest
+from multitalk.engines.diffusion.resolution_buckets import Size, fit_mask, nearest
 from multitalk.engines.faces import FaceFinder, SceneFaces, faces_of_speakers, find_scene_faces
 from multitalk.errors import NoFaceFound
 from multitalk.face.detector import FaceDetector

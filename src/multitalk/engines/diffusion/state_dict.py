@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from multitalk.engines.diffusion.quantized import as_held
-from multitalk.weights.locate import CheckpointMismatch
+from multitalk.weights.component_files import CheckpointMismatch
 from multitalk.weights.tensor_headers import ARCHIVE, damage_of, pointer_of, tensors_of
 
 # Of Linux on x86-64 and arm64; Python knows its name from 3.13 on.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from multitalk.engines.diffusion.buckets import Resolution
 from multitalk.engines.diffusion.guidance import Branch
+from multitalk.engines.diffusion.resolution_buckets import Resolution
 from multitalk.engines.diffusion.transformer import BlocksRunner
 
 # Change of the contribution by that of the time embedding, highest power first. As published for

@@ -21,19 +21,20 @@ from toy import toy_pipeline, toy_transformer
 
 from multitalk.engines.base import RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.engines.diffusion import engine as engine_module
-from multitalk.engines.diffusion import loading, memory, offload
+from multitalk.engines.diffusion import loading, offload
+from multitalk.engines.diffusion import placement as placement_module
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory import Placement
 from multitalk.engines.diffusion.memory_plan import (
     GIB,
     PLANS,
+    MemoryBudget,
     NetworkBytes,
-    Room,
     network_bytes,
     working_bytes,
 )
 from multitalk.engines.diffusion.offload import ALIGNMENT, devices_of, pack, place
+from multitalk.engines.diffusion.placement import Placement
 from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.vae import (
     VaeCodec,
@@ -42,7 +43,7 @@ from multitalk.engines.diffusion.vae import (
 from multitalk.engines.registry import load_engine
 from multitalk.errors import EngineUnavailable
 from multitalk.settings import Settings
-from multitalk.weights.locate import find_components
+from multitalk.weights.component_files import find_components
 from multitalk.weights.tensor_headers import tensors_of
 
 RESIDENT, VISIT, STREAMED = PLANS
@@ -55,10 +56,10 @@ def bytes_of(network):
     return sum(parameter.nbytes for parameter in network.parameters())
 
 
-def room_for(plan, *resolutions, host_bytes=math.inf):
-    """Room for a plan at some resolutions, and no more."""
-    needed = max(Room(SIZES, 0).needed(plan, resolution) for resolution in resolutions)
-    return Room(SIZES, needed, host_bytes=host_bytes)
+def budget_for(plan, *resolutions, host_bytes=math.inf):
+    """MemoryBudget for a plan at some resolutions, and no more."""
+    needed = max(MemoryBudget(SIZES, 0).needed(plan, resolution) for resolution in resolutions)
+    return MemoryBudget(SIZES, needed, host_bytes=host_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -169,15 +170,15 @@ def talk(engine, resolution):
     )
 
 
-def engine_in(room, pipeline=None):
+def engine_in(budget, pipeline=None):
     pipeline = pipeline or toy_pipeline()
     loras = LoraProfiles(pipeline.transformer, Path("network"))
-    return DiffusionEngine(pipeline, room.plans(), loras, room=room)
+    return DiffusionEngine(pipeline, budget.plans(), loras, budget=budget)
 
 
 def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):
     large = {**SIZES, "transformer": NetworkBytes(20 * GIB, streamed=GIB)}
-    engine = engine_in(Room(large, Room(large, 0).needed(VISIT, "480p")))
+    engine = engine_in(MemoryBudget(large, MemoryBudget(large, 0).needed(VISIT, "480p")))
     placement, _ = engine.loaded
     assert placement.plan == VISIT
     assert not list(placement.windows(lambda _: iter(()), ignore_progress, "480p"))
@@ -190,7 +191,7 @@ def test_the_first_talk_at_720p_takes_the_worker_to_a_plan_that_holds(caplog):
 
 
 def test_a_talk_that_no_plan_holds_is_tried_with_the_plan_in_force():
-    placement = Placement(toy_pipeline(), PLANS[1:], "cpu", room=Room(SIZES, 1))
+    placement = Placement(toy_pipeline(), PLANS[1:], "cpu", budget=MemoryBudget(SIZES, 1))
     begun = []
     list(placement.windows(lambda watch: begun.append(watch) or iter(()), ignore_progress, "720p"))
     assert len(begun) == 1
@@ -205,7 +206,7 @@ def test_where_the_vae_does_not_fit_it_works_in_tiles_from_the_start(monkeypatch
         really(codec, *given, in_tiles=in_tiles, **named)
 
     monkeypatch.setattr(VaeCodec, "__init__", noted)
-    tight = replace(room_for(RESIDENT, "720p"), vae_dtype="float32")
+    tight = replace(budget_for(RESIDENT, "720p"), vae_dtype="float32")
     engine = engine_in(tight)
     assert not engine.loaded[0].in_tiles("480p")
     talk(engine, "720p")
@@ -238,11 +239,11 @@ def test_in_tiles_both_ways_are_in_tiles(monkeypatch):
 def test_no_room_while_loading_leads_to_the_next_plan(weights, monkeypatch, caplog):
     tried, really = [], loading.load_for_plan
 
-    def opened(weights, files, plan, room, settings):
+    def opened(weights, files, plan, budget, settings):
         tried.append(plan)
         if plan != STREAMED:
             raise torch.OutOfMemoryError
-        return really(weights, files, plan, room, settings)
+        return really(weights, files, plan, budget, settings)
 
     monkeypatch.setattr(engine_module, "load_for_plan", opened)
     monkeypatch.setattr(loading.gc, "collect", lambda: None)  # slow, and nothing was loaded
@@ -266,10 +267,12 @@ def test_out_of_memory_on_the_device_is_no_damaged_file(weights, monkeypatch):
 
 def test_a_host_without_memory_for_it_is_not_asked_to_take_the_transformer_back(monkeypatch):
     pipeline = toy_pipeline()
-    room = room_for(STREAMED, "480p", host_bytes=1)
-    placement = Placement(pipeline, PLANS[1:], "cpu", room=room)
+    budget = budget_for(STREAMED, "480p", host_bytes=1)
+    placement = Placement(pipeline, PLANS[1:], "cpu", budget=budget)
     monkeypatch.setattr(
-        memory, "networks", lambda _: [("transformer", torch.nn.Linear(1, 1, device="meta"))]
+        placement_module,
+        "networks",
+        lambda _: [("transformer", torch.nn.Linear(1, 1, device="meta"))],
     )
     monkeypatch.setattr(torch.nn.Linear, "device", torch.device("meta"), raising=False)
 
@@ -326,7 +329,7 @@ def card(weights, monkeypatch):
         monkeypatch.setattr(loading, "available_bytes", lambda: host * GIB)
         monkeypatch.setattr(loading, "network_bytes", lambda *_, **__: IN_8_BITS)
         team = SimpleNamespace(world_size=processes, all_reduce_min=lambda value: value)
-        return loading.measure_room(find_components(weights), Settings(), team)
+        return loading.measure_memory(find_components(weights), Settings(), team)
 
     return fake
 
@@ -342,12 +345,12 @@ def card(weights, monkeypatch):
     ],
 )
 def test_an_engine_asks_the_gpu_and_the_host_what_they_have(card, free, host, plan, pinned):
-    room = card(free, host)
-    assert room.vae_dtype == "bfloat16"
-    assert room.plans()[0] == plan
-    assert room.has_pinned(plan) == pinned
-    assert room.fits(plan, "480p")
-    assert room.fits(plan, "720p")
+    budget = card(free, host)
+    assert budget.vae_dtype == "bfloat16"
+    assert budget.plans()[0] == plan
+    assert budget.has_pinned(plan) == pinned
+    assert budget.fits(plan, "480p")
+    assert budget.fits(plan, "720p")
 
 
 def test_processes_that_share_a_talk_share_the_host(card):

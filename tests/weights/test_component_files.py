@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.weights.locate import CheckpointMismatch, find_components
+from multitalk.weights.component_files import CheckpointMismatch, find_components
 from multitalk.weights.sets import load_manifest
 from patience import PATIENCE_SECONDS
 
@@ -254,7 +254,7 @@ def test_an_index_of_components_that_makes_no_sense_is_refused(index, said, tmp_
 
 def test_torch_is_not_needed():
     code = (
-        "import sys; from multitalk.weights import locate;"
+        "import sys; from multitalk.weights import component_files;"
         "assert not {'torch', 'diffusers', 'transformers', 'numpy'} & set(sys.modules)"
     )
     source = Path(__file__).parents[2] / "src"

@@ -12,8 +12,8 @@ from multitalk.cli.serve import serve
 from multitalk.engines import registry
 from multitalk.errors import InvalidRequest
 from multitalk.settings import Settings
+from multitalk.weights.directory_search import find_weights_directory, search_directories
 from multitalk.weights.lockfile import LockedFile, Lockfile, write_lockfile
-from multitalk.weights.places import find_weights, search_places
 from multitalk.weights.verify import Digest, verify_weights
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -61,10 +61,10 @@ def test_in_a_cache_the_reference_says_which_snapshot(tmp_path):
 
 def test_the_first_place_that_holds_a_set_is_taken(tmp_path):
     cache, baked, volume = (tmp_path / name for name in ("hf/hub", "baked", "volume"))
-    assert find_weights(Settings(), **places(tmp_path)) is None
+    assert find_weights_directory(Settings(), **places(tmp_path)) is None
     for directory, layout in ((cache, "cache"), (baked, "NAME"), (volume, "NAME")):
         fill(directory, layout)
-        assert find_weights(Settings(), **places(tmp_path)) == directory
+        assert find_weights_directory(Settings(), **places(tmp_path)) == directory
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_a_repository_that_runpod_keeps_is_taken_before_others(tmp_path, kept):
     found = {"root": tmp_path, **places(tmp_path)}
     other = tmp_path / kept.replace("packed", "another")  # of somebody else's program
     other.mkdir(parents=True)
-    assert find_weights(Settings(), **found) == tmp_path / "volume"
+    assert find_weights_directory(Settings(), **found) == tmp_path / "volume"
     directory = fill(tmp_path / kept, "NAME")
-    assert find_weights(Settings(), **found) == directory
-    assert [place.usable for place in search_places(Settings(), **found)] == [False, True]
+    assert find_weights_directory(Settings(), **found) == directory
+    assert [place.usable for place in search_directories(Settings(), **found)] == [False, True]
 
 
 def test_serve_gives_its_workers_the_engine_of_weights_that_no_variable_names(
@@ -110,7 +110,7 @@ def test_a_place_that_lacks_a_file_is_passed_by_and_says_so(tmp_path):
     fill(tmp_path / "volume", "NAME")
     fill(tmp_path / "baked", "NAME")
     (tmp_path / "volume" / "Talk" / "t5.safetensors").unlink()
-    volume, baked = search_places(Settings(), **places(tmp_path))
+    volume, baked = search_directories(Settings(), **places(tmp_path))
     assert (volume.usable, volume.text()) == (
         False,
         f"{tmp_path / 'volume'}: 1 files short of the nearest set",
@@ -121,10 +121,10 @@ def test_a_place_that_lacks_a_file_is_passed_by_and_says_so(tmp_path):
 def test_the_operator_s_place_is_taken_whatever_it_holds(tmp_path):
     fill(tmp_path / "volume", "NAME")
     named = tmp_path / "mine"
-    (missing,) = search_places(Settings(weights=named), **places(tmp_path))
+    (missing,) = search_directories(Settings(weights=named), **places(tmp_path))
     assert (missing.usable, missing.text()) == (False, f"{named}: not there")
     named.mkdir()
-    assert find_weights(Settings(weights=named), **places(tmp_path)) == named
+    assert find_weights_directory(Settings(weights=named), **places(tmp_path)) == named
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_operator_s_place_is_taken_whatever_it_holds(tmp_path):
     ],
 )
 def test_the_hub_s_cache_is_where_its_library_has_it(environ, expected):
-    *_, cache = search_places(Settings(), environ=environ, well_known=())
+    *_, cache = search_directories(Settings(), environ=environ, well_known=())
     assert cache.directory == Path(expected)
 
 

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from multitalk.engines.base import ProgressCallback
-from multitalk.engines.diffusion.buckets import Resolution
-from multitalk.engines.diffusion.memory_plan import MemoryPlan, Room
+from multitalk.engines.diffusion.memory_plan import MemoryBudget, MemoryPlan
 from multitalk.engines.diffusion.offload import OffloadedWeights, networks, place
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline, RenderedWindow
+from multitalk.engines.diffusion.resolution_buckets import Resolution
 from multitalk.errors import EngineUnavailable
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Placement:
         plans: Sequence[MemoryPlan],
         device: str,
         collective: Callable[[], AbstractContextManager[None]] = nullcontext,
-        room: Room | None = None,
+        budget: MemoryBudget | None = None,
     ) -> None:
         """Move a pipeline's components to their devices.
 
@@ -38,7 +38,7 @@ class Placement:
             plans: The one to begin with first; at least one.
             device: That computes.
             collective: Around work that must succeed in every process that shares the talks.
-            room: Free memory of the device and of the host; None where unknown.
+            budget: Free memory of the device and of the host; None where unknown.
 
         Raises:
             EngineUnavailable: Memory does not suffice for any plan.
@@ -47,7 +47,7 @@ class Placement:
         self._plans = list(plans)
         self._device = torch.device(device)
         self._collective = collective
-        self._room = room
+        self._budget = budget
         self._offloaded: dict[str, OffloadedWeights] = {}
         self._apply()
 
@@ -58,7 +58,7 @@ class Placement:
 
     def in_tiles(self, resolution: Resolution) -> bool:
         """Whether the VAE has to work in tiles at a resolution, with the plan in force."""
-        return self._room is not None and self._room.in_tiles(self.plan, resolution)
+        return self._budget is not None and self._budget.in_tiles(self.plan, resolution)
 
     def windows(
         self,
@@ -100,10 +100,10 @@ class Placement:
 
     def _fit(self, resolution: Resolution | None) -> None:
         """Go to the plan that fits a resolution, if one does; else the talk is tried."""
-        room = self._room
-        if room is None or resolution is None or room.fits(self.plan, resolution):
+        budget = self._budget
+        if budget is None or resolution is None or budget.fits(self.plan, resolution):
             return
-        fitting = [plan for plan in self._plans if room.fits(plan, resolution)]
+        fitting = [plan for plan in self._plans if budget.fits(plan, resolution)]
         if fitting and self._fits_host(fitting[0]):
             logger.info("%s does not fit the plan %s: now %s", resolution, self.plan, fitting[0])
             self._plans = self._plans[self._plans.index(fitting[0]) :]
@@ -113,7 +113,7 @@ class Placement:
         while True:
             try:
                 with self._collective():
-                    pinned = self._room is None or self._room.has_pinned(self.plan)
+                    pinned = self._budget is None or self._budget.has_pinned(self.plan)
                     place(
                         self.pipeline,
                         self.plan,
@@ -142,9 +142,9 @@ class Placement:
             for name, network in networks(self.pipeline)
             if name in plan.streamed
         )
-        if leaves and self._room is not None and not self._room.has_pinned(plan):
+        if leaves and self._budget is not None and not self._budget.has_pinned(plan):
             logger.warning(
-                "the host has no memory for the plan %s: %s", plan, self._room.host(plan)
+                "the host has no memory for the plan %s: %s", plan, self._budget.host(plan)
             )
             return False
         return True

@@ -30,7 +30,7 @@ CACHED_MODELS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class SearchedDirectory:
     """A directory that was searched.
 
     Attributes:
@@ -60,13 +60,13 @@ class Place:
         )
 
 
-def search_places(
+def search_directories(
     settings: Settings,
     *,
     environ: Mapping[str, str] = os.environ,
     well_known: Sequence[Path] = (VOLUME, BAKED),
     root: Path = Path("/"),
-) -> tuple[Place, ...]:
+) -> tuple[SearchedDirectory, ...]:
     """Search each place, up to the first that is usable; needs no network.
 
     Args:
@@ -77,34 +77,34 @@ def search_places(
     """
     if settings.weights is not None:
         return (_search(settings.weights, named=True),)
-    places: list[Place] = []
-    for directory in (*cached_models(root), *well_known, find_hub_cache(environ)):
-        places.append(_search(directory, named=False))
-        if places[-1].usable:
+    searched: list[SearchedDirectory] = []
+    for directory in (*runpod_cached_models(root), *well_known, find_hub_cache(environ)):
+        searched.append(_search(directory, named=False))
+        if searched[-1].usable:
             break
-    return tuple(places)
+    return tuple(searched)
 
 
-def find_weights(
+def find_weights_directory(
     settings: Settings,
     *,
     environ: Mapping[str, str] = os.environ,
     well_known: Sequence[Path] = (VOLUME, BAKED),
     root: Path = Path("/"),
 ) -> Path | None:
-    """The directory of weights to use, or None; see `search_places`."""
-    places = search_places(settings, environ=environ, well_known=well_known, root=root)
-    return next((place.directory for place in places if place.usable), None)
+    """The directory of weights to use, or None; see `search_directories`."""
+    searched = search_directories(settings, environ=environ, well_known=well_known, root=root)
+    return next((each.directory for each in searched if each.usable), None)
 
 
-def cached_models(root: Path = Path("/")) -> list[Path]:
+def runpod_cached_models(root: Path = Path("/")) -> list[Path]:
     """The repositories that RunPod caches for this endpoint, a commit of each."""
     return [path for pattern in CACHED_MODELS for path in sorted(root.glob(pattern))]
 
 
-def _search(directory: Path, *, named: bool) -> Place:
+def _search(directory: Path, *, named: bool) -> SearchedDirectory:
     if not directory.is_dir():
-        return Place(directory, None, usable=False)
+        return SearchedDirectory(directory, None, usable=False)
     manifest = load_manifest()
     status = {name: status_of_files(directory, name) for name in manifest.fetchable}
     found = {file.key for files in status.values() for file, is_found in files.items() if is_found}
@@ -113,8 +113,8 @@ def _search(directory: Path, *, named: bool) -> Place:
     missing = {name: len({file.key for file in files} - found) for name, files in status.items()}
     nearest = min(missing, key=missing.__getitem__)
     if not missing[nearest]:
-        return Place(directory, nearest, usable=True)
-    return Place(directory, None, usable=named, missing=missing[nearest])
+        return SearchedDirectory(directory, nearest, usable=True)
+    return SearchedDirectory(directory, None, usable=named, missing=missing[nearest])
 
 
 def find_hub_cache(environ: Mapping[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Where the files of a weight set are in a directory, and what each component opens.
+"""The files of a directory that each component of the network is opened from.
 
 A directory of weights is one of two kinds:
 
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from multitalk.weights.repository_paths import repository_folders
 from multitalk.weights.sets import (
     Component,
-    Kind,
     Manifest,
-    RemoteFile,
+    ModelKind,
     RepositorySource,
     load_manifest,
 )
@@ -57,35 +57,6 @@ class CheckpointMismatch(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-def written_path(directory: Path, file: RemoteFile) -> Path:
-    """Where `fetch` writes a file."""
-    return directory / file.repository.split("/")[1] / file.path
-
-
-def find_file(directory: Path, file: RemoteFile) -> Path:
-    """Where a file is, or, if it is missing, where it would be written."""
-    folders = repository_folders(directory, file.repository, file.revision)
-    candidates = (folder / file.path for folder in folders)
-    return next((path for path in candidates if path.is_file()), written_path(directory, file))
-
-
-def repository_folders(directory: Path, repository: str, revision: str) -> list[Path]:
-    """The folders that have a repository, `ORGANISATION/NAME`, by preference.
-
-    Of the hub's cache, the snapshots that the references of `revision` and of `main` name, or the
-    only one there is.
-    """
-    cache = directory / ("models--" + repository.replace("/", "--"))
-    snapshots = {path.name: path for path in cache.glob("snapshots/*")}
-    references = [cache / "refs" / name for name in dict.fromkeys([revision, "main"])]
-    named = [file.read_text(encoding="utf-8").strip() for file in references if file.is_file()]
-    found = [snapshots[name] for name in named if name in snapshots]
-    if not found and len(snapshots) == 1:
-        found = list(snapshots.values())
-    folders = [directory / repository.split("/")[1], directory / repository, *found]
-    return [folder for folder in folders if folder.is_dir()]
-
-
 @dataclass(frozen=True)
 class ComponentFiles:
     """What each component is opened from: a folder in the libraries' layout, or a published file.
@@ -107,7 +78,7 @@ class ComponentFiles:
     """
 
     weight_set: str
-    kind: Kind
+    kind: ModelKind
     transformer: Path
     text_encoder: Path
     tokenizer: Path
@@ -279,7 +250,7 @@ def _folder(directory: Path) -> ComponentFiles:
     return ComponentFiles(weight_set=FOLDER, kind=_kind(index), profile=None, **paths)
 
 
-def _kind(index: Path) -> Kind:
+def _kind(index: Path) -> ModelKind:
     """The kind in `model_index.json`, MultiTalk's by default."""
     try:
         kind = json.loads(index.read_text(encoding="utf-8")).get("kind", "multitalk")
@@ -287,7 +258,7 @@ def _kind(index: Path) -> Kind:
         kind = "multitalk"
     except (ValueError, AttributeError) as error:
         raise CheckpointMismatch([f"{index.name}: not a JSON object"]) from error
-    if kind not in get_args(Kind):
-        raise CheckpointMismatch([f"{index.name}: kind {kind!r}, not one of {get_args(Kind)}"])
-    known: Kind = kind
+    if kind not in get_args(ModelKind):
+        raise CheckpointMismatch([f"{index.name}: kind {kind!r}, not one of {get_args(ModelKind)}"])
+    known: ModelKind = kind
     return known
