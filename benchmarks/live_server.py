@@ -12,27 +12,21 @@ import argparse
 import asyncio
 import json
 import os
-import re
-import signal
 import statistics
 import struct
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import websockets
+
+from live_serving import RATE, hum, served
 
 HEAD = struct.Struct("<BBHIII")
 SPEAKING, END = 2, 4
-RATE = 16_000
 PACKET = RATE // 50  # 20 ms
 FRAME = RATE // 25
-COMMAND = [sys.executable, "-m", "multitalk", "serve", "--port", "0"]
 
 
 @dataclass
@@ -63,7 +57,7 @@ class Session:
 
     async def measure(self, seconds: float) -> None:
         """Bursts and interruptions, then a microphone."""
-        burst = voice(1.0)
+        burst = hum(1.0)
         ends = time.monotonic() + seconds / 2
         while time.monotonic() < ends:
             for _ in range(10):
@@ -83,7 +77,7 @@ class Session:
         await self._microphone(seconds / 2)
 
     async def _microphone(self, seconds: float) -> None:
-        sound = voice(seconds)
+        sound = hum(seconds)
         sent: list[float] = []
 
         async def speak() -> None:
@@ -106,13 +100,6 @@ class Session:
             if flags & END:
                 break
         await speaking
-
-
-def voice(seconds: float) -> bytes:
-    """Something that opens the mouth: a hum of changing loudness, int16."""
-    times = np.arange(round(seconds * RATE)) / RATE
-    hum = sum(np.sin(2 * np.pi * 140 * harmonic * times) / harmonic for harmonic in range(1, 9))
-    return (6000 * hum * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * times))).astype("<i2").tobytes()
 
 
 @asynccontextmanager
@@ -169,26 +156,15 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--seconds", type=float, default=20.0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as data:
-        command = [*COMMAND, "--data", data, "--workers", "0", "--live-sessions", "16"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    with served() as url:
+        print(
+            "| size | sessions | burst to frame, ms, median (p95) | packet to frame "
+            "| interrupt to silence | frames/s, least | repeated | cores, each | load |"
         )
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            found = re.search(r"http(://\S+?) \(", line)
-            if found is None:
-                raise SystemExit(f"the server did not start: {line}")
-            print(
-                "| size | sessions | burst to frame, ms, median (p95) | packet to frame "
-                "| interrupt to silence | frames/s, least | repeated | cores, each | load |"
-            )
-            print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-            for count in arguments.sessions:
-                asyncio.run(measure(f"ws{found[1]}", arguments.size, count, arguments.seconds))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        for count in arguments.sessions:
+            address = url.replace("http", "ws", 1)
+            asyncio.run(measure(address, arguments.size, count, arguments.seconds))
 
 
 if __name__ == "__main__":

@@ -1,47 +1,34 @@
 """A live avatar: the sound that goes in comes out with its mouth, at the right time."""
 
-import asyncio
 import re
 import wave
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 import multitalk.live.avatar as avatars
 from clocks import TestClock
 from multitalk.errors import InvalidRequest, LimitExceeded, NoFaceFound
-from multitalk.live import Avatar, LiveFrame
-from multitalk.live.pcm import StreamingResampler, samples_of
+from multitalk.live import Avatar
+from multitalk.live.pcm import StreamingResampler
 from multitalk.live.playout import PlayoutBuffer, PlayoutFrame
 from multitalk.speech.live_visemes import LiveVisemes
-from multitalk.speech.synthesis import synthesize
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
-
-PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
-FRAME = 640
-AHEAD = 4  # frames: 160 ms
-
-
-@cache
-def voice() -> NDArray[np.int16]:
-    """Some four seconds of speech at 16 kHz, whole frames."""
-    pytest.importorskip("espeakng_loader")
-    text = "Maybe my brother bought five purple umbrellas."
-    spoken = samples_of(synthesize(text, language="en", voice="Michael").resampled(16_000))
-    return spoken[: len(spoken) // FRAME * FRAME]
-
-
-@cache
-def small_portrait() -> NDArray[np.uint8]:
-    whole = np.asarray(Image.open(PORTRAIT).convert("RGB"))
-    return cv2.resize(whole, (320, 320), interpolation=cv2.INTER_AREA).astype(np.uint8)
+from talks import (
+    AHEAD,
+    FRAME,
+    PORTRAIT,
+    ends,
+    frames_for,
+    frames_until,
+    push_in_time,
+    small_portrait,
+    voice,
+)
 
 
 @pytest.fixture
@@ -49,64 +36,6 @@ def avatar() -> Iterator[tuple[Avatar, TestClock]]:
     clock = TestClock()
     with Avatar(small_portrait(), size=320, seed=3, quality="draft", clock=clock) as avatar:
         yield avatar, clock
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[VisemeTrack]:
-    """Tracks of the frames of avatars, which then have no real head and cost next to nothing."""
-    tracks: list[VisemeTrack] = []
-
-    class Head:
-        picture = np.zeros((2, 2, 3), np.uint8)
-        notices = ()
-
-        def __init__(self, portrait: object, **_: object) -> None:
-            pass
-
-        def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
-            tracks.append(track)
-            return self.picture.copy()
-
-    monkeypatch.setattr("multitalk.live.avatar._Head", Head)
-    return tracks
-
-
-@pytest.fixture
-def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mouths: for tests of time and sound, which then cost next to nothing."""
-    monkeypatch.setattr(LiveVisemes, "frame", lambda self, index: VisemeTrack.silent(1))
-
-
-def frames_until(avatar: Avatar, ready: Callable[[list[LiveFrame]], bool]) -> list[LiveFrame]:
-    async def collect() -> list[LiveFrame]:
-        frames: list[LiveFrame] = []
-        async for frame in avatar:
-            frames.append(frame)
-            if ready(frames):
-                break
-        return frames
-
-    return asyncio.run(collect())
-
-
-def frames_for(avatar: Avatar, clock: TestClock, seconds: float) -> list[LiveFrame]:
-    return frames_until(avatar, lambda _: clock.time >= seconds)
-
-
-def ends(frames: list[LiveFrame]) -> bool:
-    return frames[-1].end_of_speech
-
-
-def push_in_time(
-    avatar: Avatar, clock: TestClock, sound: NDArray[np.int16], *, ms: int, speed: float = 1.0
-) -> None:
-    """Schedule what a microphone does: pieces of so many ms, each pushed when it is complete."""
-    size = 16 * ms
-    start = clock.time
-    for first in range(0, len(sound), size):
-        part = sound[first : first + size]
-        when = start + (first + len(part)) / 16_000 / speed
-        clock.at(when, lambda part=part: avatar.push_audio(part, 16_000))
 
 
 def said_of(
@@ -188,20 +117,6 @@ def test_a_microphone_is_heard_one_look_ahead_later(drawn: list[VisemeTrack], de
         assert clock.time == pytest.approx(0.04 + 0.08)
 
 
-@pytest.mark.parametrize("speed", [0.99, 1.01])
-def test_a_microphone_is_the_clock(drawn: list[VisemeTrack], speed: float) -> None:
-    """One that is a little slow or fast: no frame too many, no delay that grows."""
-    clock = TestClock()
-    quiet = np.zeros(62 * 16_000, np.int16)
-    with Avatar(small_portrait(), clock=clock) as avatar:
-        push_in_time(avatar, clock, quiet, ms=20, speed=speed)
-        frames = frames_until(avatar, lambda frames: len(frames) == 60 * 25)
-        speaking = [frame.speaking for frame in frames]
-        assert all(speaking[AHEAD + 1 :])
-        assert clock.time * speed == pytest.approx(60, abs=0.2)
-        assert avatar._playout.waiting <= 1
-
-
 def test_idle_frames_come_in_real_time_and_never_repeat(
     avatar: tuple[Avatar, TestClock],
 ) -> None:
@@ -212,19 +127,6 @@ def test_idle_frames_come_in_real_time_and_never_repeat(
     pictures = [frame.image for frame in frames]
     assert pictures[0].shape == (320, 320, 3)
     assert all((pictures[-1] != earlier).any() for earlier in pictures[:-1])
-
-
-def test_a_burst_leaves_in_real_time(drawn: list[VisemeTrack]) -> None:
-    clock = TestClock()
-    with Avatar(small_portrait(), clock=clock) as avatar:
-        clock.at(1.0, lambda: avatar.push_audio(voice()[: 25 * FRAME], 16_000))
-        clock.at(1.0, avatar.flush)
-        frames = frames_until(avatar, ends)
-        assert clock.time == pytest.approx(2.0, abs=0.05)
-        assert sum(frame.speaking for frame in frames) == 25
-        after = frames_for(avatar, clock, clock.time + 1)
-        assert not any(frame.speaking or frame.end_of_speech for frame in after)
-        assert drawn[-1].opening[0] == 0
 
 
 def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeTrack]) -> None:
@@ -314,51 +216,6 @@ def test_an_hour_needs_what_a_minute_needs(deaf: None) -> None:
 
 def _is_deque(thing: object) -> bool:
     return type(thing).__name__ == "deque"
-
-
-def test_a_machine_that_is_too_slow_repeats_pictures_and_keeps_the_sound(
-    drawn: list[VisemeTrack], deaf: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = TestClock()
-    with Avatar(small_portrait(), clock=clock) as avatar:
-        draw = type(avatar._head).draw
-
-        def slowly(self: object, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
-            clock.time += 0.06
-            return draw(self, track, pitch)
-
-        monkeypatch.setattr(type(avatar._head), "draw", slowly)
-        avatar.push_audio(voice(), 16_000)
-        avatar.flush()
-        frames = frames_until(avatar, ends)
-        assert np.array_equal(np.concatenate([frame.pcm for frame in frames]), voice())
-        assert clock.time == pytest.approx(len(voice()) / 16_000, abs=0.2)
-        assert avatar.repeated == len(frames) - len(drawn) > len(frames) / 5
-
-
-def test_a_backlog_of_a_microphone_is_played_out_at_once(
-    drawn: list[VisemeTrack], deaf: None
-) -> None:
-    clock = TestClock()
-    packet = 16_000 // 50
-    with Avatar(small_portrait(), clock=clock) as avatar:
-
-        def speak(number: int) -> None:
-            avatar.push_audio(voice()[number * packet :][:packet], 16_000)
-            clock.at(0.02 * (number + 1), lambda: speak(number + 1))
-
-        clock.at(0.0, lambda: speak(0))
-        frames_until(avatar, lambda frames: frames[-1].speaking)
-        stalled = clock.time + 1.0
-        while clock.time < stalled:  # nobody takes a frame
-            asyncio.run(clock.wait(asyncio.Event(), 0.02))
-        assert avatar._playout.waiting > 20
-        frames_until(avatar, lambda _: avatar._playout.waiting <= 6)
-        assert clock.time < stalled + 0.1
-        before = avatar.repeated
-        taken = frames_until(avatar, lambda _: clock.time > stalled + 0.6)
-        assert avatar.repeated <= before + 1
-        assert len(taken) >= 12
 
 
 def test_closing_ends_the_frames_and_frees_the_head() -> None:

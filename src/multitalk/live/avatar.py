@@ -17,8 +17,9 @@ from multitalk.engines.warp.quality import QUALITIES
 from multitalk.engines.warp.rigged_scene import rig_scene
 from multitalk.errors import InvalidRequest, LimitExceeded, not_a_choice
 from multitalk.face.detector import FaceDetector
+from multitalk.live.pacing import Clock, FramePacer, FrameStart, MonotonicClock
 from multitalk.live.pcm import checked_rate, samples_of
-from multitalk.live.playout import Clock, FramePacer, MonotonicClock, PlayoutBuffer
+from multitalk.live.playout import PlayoutBuffer
 from multitalk.media.image import load_picture
 from multitalk.messages import Notice, sentence
 from multitalk.schema import Quality
@@ -45,6 +46,8 @@ class LiveFrame:
         rate: Of `pcm`, samples per second: that of the last push, 16 000 before any.
         speaking: Whether the audio was pushed; otherwise the face is idle.
         end_of_speech: Whether speech ends with this frame, by `flush` or by `interrupt`.
+        catching_up: Whether its audio came too late, all at once, as after a stall of the network:
+            such frames are not paced, and a player in real time may leave them out.
     """
 
     image: NDArray[np.uint8]
@@ -52,6 +55,7 @@ class LiveFrame:
     rate: int
     speaking: bool
     end_of_speech: bool
+    catching_up: bool = False
 
 
 class Avatar:
@@ -145,8 +149,9 @@ class Avatar:
             raise LimitExceeded(
                 "avatar_too_far_ahead", field="pcm", seconds=waiting, limit=MAX_WAITING_SECONDS
             )
-        self._playout.push(samples, rate)
-        self._pacer.audio_pushed(self._clock.now(), len(samples) / rate)
+        now = self._clock.now()
+        self._playout.push(samples, rate, now)
+        self._pacer.audio_pushed(now, len(samples) / rate, self._playout.waiting)
         self._wake()
 
     def flush(self) -> None:
@@ -156,7 +161,7 @@ class Avatar:
             InvalidRequest: The avatar is closed.
         """
         self._check_open()
-        self._playout.flush()
+        self._playout.flush(self._clock.now())
         self._pacer.speech_ended()
         self._wake()
 
@@ -171,7 +176,7 @@ class Avatar:
         """
         self._check_open()
         was_speaking = self._playout.interrupt()
-        self._pacer.speech_ended()
+        self._pacer.interrupted(self._clock.now())
         self._wake()
         return was_speaking
 
@@ -208,23 +213,26 @@ class Avatar:
         if self._loop is not loop:
             self._loop, self._wake_up = loop, asyncio.Event()
         while not self._is_closed:
-            left = self._pacer.seconds_left(self._clock.now(), self._playout.waiting)
+            now = self._clock.now()
+            left = self._pacer.seconds_left(now, self._playout.waiting)
             if left <= 0:
-                is_late = self._pacer.start_frame(self._clock.now(), self._playout.waiting)
-                return await loop.run_in_executor(self._worker, self._next, is_late)
+                age = self._playout.age(now)
+                start = self._pacer.start_frame(now, self._playout.waiting, age)
+                return await loop.run_in_executor(self._worker, self._next, start)
             self._wake_up.clear()
             await self._clock.wait(self._wake_up, left)
         raise StopAsyncIteration
 
-    def _next(self, is_late: bool) -> LiveFrame:
+    def _next(self, start: FrameStart) -> LiveFrame:
         playout = self._playout.next()
-        if is_late or self._head is None:
+        if start is not FrameStart.IN_TIME or self._head is None:
             self.repeated += 1
             image = self._image.copy()
         else:
             image = self._image = self._head.draw(playout.track, playout.pitch)
         block = playout.block
-        return LiveFrame(image, block.samples, block.rate, block.pushed, block.ends)
+        catching_up = start is FrameStart.CATCHING_UP
+        return LiveFrame(image, block.samples, block.rate, block.pushed, block.ends, catching_up)
 
     def _wake(self) -> None:
         """Wake a waiting consumer."""

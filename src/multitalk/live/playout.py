@@ -1,11 +1,8 @@
-"""Playout: the buffer from pushed audio to frames with a mouth, and the clock that paces them."""
+"""Playout: the buffer from pushed audio to frames with a mouth."""
 
-import asyncio
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 
@@ -15,20 +12,6 @@ from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS, SAMPLE_RATE
 
 CLOSING_FRAMES = 3  # in which an interrupted mouth closes
-
-FRAME_SECONDS = 1 / FPS
-CATCH_UP_SECONDS = 0.9 * FRAME_SECONDS  # frame interval while a microphone runs ahead of the clock
-# A microphone's audio that waits for more frames than these has piled up, as on a busy machine: it
-# is played out with the previous picture, as fast as that goes.
-BACKLOG_FRAMES = 5
-LATE_AUDIO_SECONDS = 0.15  # how long a late audio packet is waited for
-# Audio this far ahead of real time, allowing for a clock drift, comes from a synthesizer.
-BURST_SECONDS = 0.25
-CLOCK_DRIFT = 0.05
-PAUSE_SECONDS = 1.0  # without audio, after which the drift is measured from zero again
-REPEAT_SECONDS = 0.08  # lateness from which the previous picture is repeated
-RESYNC_SECONDS = 0.2  # lateness from which the schedule restarts at the current time
-TIME_TOLERANCE = 1e-6  # seconds
 
 
 @dataclass
@@ -40,12 +23,14 @@ class AudioBlock:
         rate: Samples per second.
         pushed: Whether it was pushed; otherwise it is the silence in between.
         ends: Whether speech ends with it.
+        arrived: When it was complete, in seconds of the clock.
     """
 
     samples: PcmSamples
     rate: int
     pushed: bool
     ends: bool = False
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,24 +72,29 @@ class PlayoutBuffer:
         """Number of blocks not yet analysed."""
         return len(self._queue)
 
-    def push(self, samples: PcmSamples, rate: int) -> None:
+    def age(self, now: float) -> float:
+        """Seconds since the next block to be analysed arrived; 0 if there is none."""
+        with self._lock:
+            return now - self._queue[0].arrived if self._queue else 0.0
+
+    def push(self, samples: PcmSamples, rate: int, now: float = 0.0) -> None:
         """Add audio; a change of rate completes a partial block with silence."""
         with self._lock:
             if rate != self._rate:
-                self._complete_block()
+                self._complete_block(now)
                 self._rate = rate
             whole = np.concatenate([self._partial, samples])
             length = rate // FPS
             end = len(whole) // length * length
             for start in range(0, end, length):
                 block = whole[start : start + length].copy()
-                self._queue.append(AudioBlock(block, rate, pushed=True))
+                self._queue.append(AudioBlock(block, rate, pushed=True, arrived=now))
             self._partial = whole[end:].copy()
 
-    def flush(self) -> None:
+    def flush(self, now: float = 0.0) -> None:
         """Mark the end of speech after the audio pushed so far."""
         with self._lock:
-            self._complete_block()
+            self._complete_block(now)
             pushed = [block for block in (*self._look_ahead, *self._queue) if block.pushed]
             if pushed:
                 pushed[-1].ends = True
@@ -171,91 +161,13 @@ class PlayoutBuffer:
             )
         )
 
-    def _complete_block(self) -> None:
+    def _complete_block(self, now: float) -> None:
         """Pad a partial block with silence and queue it."""
         if len(self._partial):
             length = self._rate // FPS
             samples = np.pad(self._partial, (0, length - len(self._partial)))
-            self._queue.append(AudioBlock(samples, self._rate, pushed=True))
+            self._queue.append(AudioBlock(samples, self._rate, pushed=True, arrived=now))
             self._partial = np.zeros(0, np.int16)
 
     def _silence(self) -> AudioBlock:
         return AudioBlock(np.zeros(self._rate // FPS, np.int16), self._rate, pushed=False)
-
-
-class Clock(Protocol):
-    """A source of time."""
-
-    def now(self) -> float:
-        """Seconds since any fixed instant; monotonic."""
-        ...
-
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        """Return once the event is set or the seconds have passed; earlier does no harm."""
-        ...
-
-
-class MonotonicClock:
-    """This machine's clock."""
-
-    def now(self) -> float:
-        """Seconds since any fixed instant."""
-        return time.monotonic()
-
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        """Return once the event is set or the seconds have passed."""
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except asyncio.TimeoutError:  # another class in Python 3.10
-            return
-
-
-class FramePacer:
-    """Schedules frames: by a microphone's samples while they arrive, otherwise by the clock."""
-
-    def __init__(self) -> None:
-        self._due: float | None = None
-        self._pushed_at = float("-inf")
-        self._ahead = 0.0  # seconds of audio minus the time since it began
-        self._is_burst = False
-        self._waited_for_audio = False
-
-    def audio_pushed(self, now: float, seconds: float) -> None:
-        """Record the arrival of this much audio."""
-        passed = now - self._pushed_at
-        if passed < PAUSE_SECONDS:
-            self._ahead = max(self._ahead - (1 + CLOCK_DRIFT) * passed, -BURST_SECONDS)
-        else:
-            self._ahead = 0.0
-        self._ahead += seconds
-        self._is_burst = self._ahead > BURST_SECONDS or (self._is_burst and self._ahead > 0)
-        self._pushed_at = now
-
-    def speech_ended(self) -> None:
-        """Stop waiting for audio."""
-        self._pushed_at, self._ahead = float("-inf"), 0.0
-
-    def seconds_left(self, now: float, waiting: int) -> float:
-        """Seconds until the next frame at the latest, with `waiting` blocks queued; 0 if due."""
-        if self._due is None:
-            return 0.0
-        if self._due - now > TIME_TOLERANCE:
-            return self._due - now
-        grace = self._pushed_at + LATE_AUDIO_SECONDS - now
-        if waiting == 0 and not self._is_burst and grace > TIME_TOLERANCE:
-            self._waited_for_audio = True
-            return grace
-        return 0.0
-
-    def start_frame(self, now: float, waiting: int) -> bool:
-        """Schedule the frame after this one; whether this one is too late to be drawn."""
-        late = 0.0 if self._due is None or self._waited_for_audio else now - self._due
-        catches_up = waiting > 1 and not self._is_burst
-        if waiting > BACKLOG_FRAMES and catches_up:
-            self._due, self._waited_for_audio = now, False
-            return True
-        restarts = self._due is None or self._waited_for_audio or late > RESYNC_SECONDS
-        start = now if restarts or self._due is None else self._due
-        self._due = start + (CATCH_UP_SECONDS if catches_up else FRAME_SECONDS)
-        self._waited_for_audio = False
-        return REPEAT_SECONDS < late <= RESYNC_SECONDS

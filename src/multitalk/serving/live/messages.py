@@ -41,6 +41,7 @@ class Flag(IntEnum):
     KEY = 1  # the video can be decoded without earlier frames
     SPEAKING = 2  # the sound was pushed
     END_OF_SPEECH = 4
+    CATCHING_UP = 8  # what had piled up of a microphone's sound; may be left out
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Session:
         self._wants_key_frame = False
         video = self._encoder.encode(frame.image, number, is_key=is_key)
         flags = Flag.KEY * is_key | Flag.SPEAKING * frame.speaking
-        flags |= Flag.END_OF_SPEECH * frame.end_of_speech
+        flags |= Flag.END_OF_SPEECH * frame.end_of_speech | Flag.CATCHING_UP * frame.catching_up
         return pack_frame(number, flags, frame.rate, video, frame.pcm.astype("<i2").tobytes())
 
     def _read_commands(self) -> None:

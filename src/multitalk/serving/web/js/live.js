@@ -167,6 +167,7 @@ async function listen(wanted, by) {
     }
     if (microphone !== opened && microphone !== null) return;
   }
+  if (player) player.skips = microphone !== null;
   for (const id of ["talk", "open-microphone"])
     $(id).setAttribute("aria-pressed", String(microphone !== null && id === by));
   if (microphone) show("live_hears");

@@ -1,29 +1,36 @@
 // Plays the frames of a live session: H.264 by WebCodecs, sound by Web Audio, in step.
 
-const FRAME_SECONDS = 0.04;
-const BUFFER_SECONDS = 0.06; // from a frame's arrival to its sound
-const MOST_BEHIND_SECONDS = 0.25; // of silence, what has piled up beyond this is skipped
+import { FRAME_SECONDS, Timeline } from "./live_timeline.js";
+
+// By which a picture is shown before its sound is heard. Viewers notice neither this nor its absence (EBU R 37: up to
+// 60 ms), and the picture does not wait for the sound card.
+const LEAD_SECONDS = 0.03;
+const REFRESH_SECONDS = 1 / 60; // of a screen
+const MOST_PICTURES = 25; // that wait for their time; older ones are left out, as in a tab that is hidden
 const QUIET = 300; // of 32768
 const HEAD_BYTES = 16;
 const KEY = 1;
 const SPEAKING = 2;
 const END_OF_SPEECH = 4;
+const CATCHING_UP = 8;
 
 export class LivePlayer {
   /** `onSpeech` and `onEnd` are called when speech begins and ends to be played. */
   constructor(canvas, { onSpeech = () => {}, onEnd = () => {} } = {}) {
     this.canvas = canvas;
-    this.painter = canvas.getContext("2d");
+    this.painter = canvas.getContext("2d", { alpha: false });
     this.onSpeech = onSpeech;
     this.onEnd = onEnd;
     this.onKeyFrameNeeded = () => {};
+    this.skips = false; // whether late sound is left out, as a microphone's
     this.behind = 0; // milliseconds from arrival to sound
-    this.start = null; // time of frame 0 in the sound's clock
+    this.timeline = new Timeline();
     this.pictures = []; // decoded, with the time at which they are shown
     this.times = new Map(); // of frames that are being decoded, by their number
     this.sources = new Set();
     this.timers = new Set();
     this.isSpeaking = false;
+    this.isMuted = false; // after an interruption, until the server's speech ends
     this.isClosed = false;
     this.needsKeyFrame = true;
   }
@@ -32,8 +39,7 @@ export class LivePlayer {
     this.audio = new AudioContext({ latencyHint: "interactive" });
     await this.audio.resume();
     if (this.isClosed) return;
-    this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
-    this.#configure();
+    this.#openDecoder();
     this.painting = requestAnimationFrame(() => this.#paint());
   }
 
@@ -50,12 +56,23 @@ export class LivePlayer {
     const rate = head.getUint32(8, true);
     const length = head.getUint32(12, true);
     const pcm = new Int16Array(data.slice(HEAD_BYTES + length));
-    const isQuiet = !(flags & SPEAKING) || pcm.every((value) => Math.abs(value) < QUIET);
-    const time = this.#timeOf(number, isQuiet);
-    this.#play(pcm, rate, time, flags);
+    const isSpeaking = Boolean(flags & SPEAKING);
+    const isQuiet = !isSpeaking || pcm.every((value) => Math.abs(value) < QUIET);
+    if (!isSpeaking) this.isMuted = false;
+    const now = this.audio.currentTime;
+    let shownAt = 0; // as soon as it is decoded
+    if (flags & CATCHING_UP) {
+      this.timeline.restart(now);
+    } else {
+      const { time, isCut } = this.timeline.place(number, now, { isSpeaking, isQuiet, skips: this.skips });
+      if (isCut) this.#drop();
+      this.behind = Math.round(1000 * (time - now));
+      this.#play(pcm, rate, time, flags);
+      if (isSpeaking && !this.isMuted) shownAt = time + this.#soundLatency() - LEAD_SECONDS;
+    }
     if (!length || (this.needsKeyFrame && !(flags & KEY))) return;
     this.needsKeyFrame = false;
-    this.times.set(number, time);
+    this.times.set(number, shownAt);
     this.decoder.decode(
       new EncodedVideoChunk({
         type: flags & KEY ? "key" : "delta",
@@ -65,12 +82,12 @@ export class LivePlayer {
     );
   }
 
-  /** Stop the sound that is still to be played, at once. Its `onSpeech` and `onEnd` are not called any more. */
+  /** Stop the sound at once, also that which is still under way. `onSpeech` and `onEnd` are not called for it. */
   silence() {
-    for (const source of this.sources) source.stop();
-    this.sources.clear();
+    this.#drop();
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
+    this.isMuted = this.isSpeaking;
     this.isSpeaking = false;
   }
 
@@ -84,22 +101,24 @@ export class LivePlayer {
     this.audio?.close();
   }
 
-  /** When a frame is played. A frame that comes late shifts all; silence with too much in store is left out. */
-  #timeOf(number, isQuiet) {
-    const now = this.audio.currentTime;
-    const due = this.start === null ? null : this.start + number * FRAME_SECONDS;
-    if (due === null || due < now) this.start = now + BUFFER_SECONDS - number * FRAME_SECONDS;
-    else if (isQuiet && due > now + MOST_BEHIND_SECONDS) this.start -= FRAME_SECONDS;
-    const time = this.start + number * FRAME_SECONDS;
-    this.behind = Math.round(1000 * (time - now));
-    return time;
+  /** Leave out the sound that waits, and show the last of the pictures that wait. */
+  #drop() {
+    for (const source of this.sources) source.stop();
+    this.sources.clear();
+    for (const picture of this.pictures) picture.time = 0;
+    for (const number of this.times.keys()) this.times.set(number, 0);
+  }
+
+  #soundLatency() {
+    return this.audio.outputLatency || this.audio.baseLatency || 0;
   }
 
   #play(pcm, rate, time, flags) {
-    const speaks = Boolean(flags & SPEAKING);
+    const speaks = Boolean(flags & SPEAKING) && !this.isMuted;
     if (speaks && !this.isSpeaking) this.#callAt(time, this.onSpeech);
     const ends = Boolean(flags & END_OF_SPEECH) || (this.isSpeaking && !speaks);
-    if (ends) this.#callAt(time, this.onEnd);
+    if (ends && !this.isMuted) this.#callAt(time, this.onEnd);
+    if (flags & END_OF_SPEECH) this.isMuted = false;
     this.isSpeaking = speaks && !(flags & END_OF_SPEECH);
     if (!speaks || !pcm.length) return;
     const buffer = this.audio.createBuffer(1, pcm.length, rate);
@@ -123,15 +142,16 @@ export class LivePlayer {
     this.timers.add(timer);
   }
 
-  #configure() {
+  #openDecoder() {
+    this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
     this.decoder.configure({ codec: "avc1.640028", optimizeForLatency: true });
     this.needsKeyFrame = true;
+    this.times.clear();
   }
 
   #restart() {
     if (this.isClosed) return;
-    this.decoder = new VideoDecoder({ output: (picture) => this.#decoded(picture), error: () => this.#restart() });
-    this.#configure();
+    this.#openDecoder();
     this.onKeyFrameNeeded();
   }
 
@@ -140,13 +160,14 @@ export class LivePlayer {
     const number = Math.round(picture.timestamp / FRAME_SECONDS / 1e6);
     this.pictures.push({ picture, time: this.times.get(number) ?? 0 });
     this.times.delete(number);
+    if (this.pictures.length > MOST_PICTURES) this.pictures.shift().picture.close();
   }
 
   #paint() {
     this.painting = requestAnimationFrame(() => this.#paint());
-    const heard = this.audio.currentTime - (this.audio.outputLatency || 0);
+    const shown = this.audio.currentTime + REFRESH_SECONDS / 2;
     let latest = null;
-    while (this.pictures.length && this.pictures[0].time <= heard) {
+    while (this.pictures.length && this.pictures[0].time <= shown) {
       latest?.close();
       latest = this.pictures.shift().picture;
     }

@@ -1,0 +1,126 @@
+"""The live page in headless Chromium: delays up to the painted pixel and the heard sound.
+
+    python benchmarks/live_browser.py [--size 512] [--seconds 60]
+
+It starts `multitalk serve`, opens the page and sends sound by the page's own WebSocket: bursts, as
+a synthesizer's, then packets of 20 ms, as a microphone's. Clicks in the sound come back as clicks,
+and as a white square in the picture, which the server's sessions paint for this benchmark only
+(`live_marks`). A picture counts as painted when the browser has taken it for its next screen, a
+sound as heard when the sound card plays it (`getOutputTimestamp`). What a network, a screen and
+the capture of a microphone add is not in it. Needs playwright and Chromium.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from live_serving import MARKS, served
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--mute-audio",
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+START_MS = 60_000
+LONGEST_MS = 1_000  # between a cause and its effect
+
+Times = Sequence[float]
+
+
+def delays(causes: Times, effects: Times) -> list[float]:
+    """Milliseconds from each cause to the first effect after it, where there is one in time."""
+    found = []
+    for cause in causes:
+        after = next((effect for effect in effects if effect > cause), None)
+        if after is not None and after - cause < LONGEST_MS:
+            found.append(after - cause)
+    return found
+
+
+def onsets(painted: Sequence[Mapping[str, Any]], mark: str, *, to: bool) -> list[float]:
+    """When a mark changed to white or to black on the canvas."""
+    return [
+        now["time"]
+        for before, now in pairwise(painted)
+        if now[mark] is to and before[mark] is not to
+    ]
+
+
+def offsets(heard: Times, shown: Times) -> list[float]:
+    """Sound after picture: milliseconds from each flash to the click nearest to it."""
+    pairs = [(min(heard, key=lambda click: abs(click - flash)), flash) for flash in shown if heard]
+    return [click - flash for click, flash in pairs if abs(click - flash) < LONGEST_MS / 2]
+
+
+def spread(values: Times) -> str:
+    """Median, 95th percentile and count."""
+    if not values:
+        return "none"
+    ordered = sorted(values)
+    p5, p95 = (ordered[round(share * (len(ordered) - 1))] for share in (0.05, 0.95))
+    return f"{statistics.median(ordered):.0f} (5 %: {p5:.0f}, 95 %: {p95:.0f}, {len(ordered)})"
+
+
+def measure(page: Page, kind: str, seconds: float) -> None:
+    """Run one scenario of watch.js and print its figures."""
+    page.evaluate("takeMarks()")
+    sent = page.evaluate(f"{kind}({seconds})")
+    marks = page.evaluate("takeMarks()")
+    flashes = onsets(marks["painted"], "click", to=True)
+    shut = onsets(marks["painted"], "open", to=False)
+    times = [one["time"] for one in marks["painted"]]
+    print(f"{kind}, load {os.getloadavg()[0]:.1f}, sound card {1000 * marks['latency']:.0f} ms")
+    print(f"  sent to received: {spread(delays(sent['sent'], marks['received']))} ms")
+    print(f"  sent to painted: {spread(delays(sent['sent'], flashes))} ms")
+    print(f"  sent to heard: {spread(delays(sent['sent'], marks['clicks']))} ms")
+    print(f"  sound after picture: {spread(offsets(marks['clicks'], flashes))} ms")
+    if sent["interrupted"]:
+        print(f"  interrupt to shut mouth: {spread(delays(sent['interrupted'], shut))} ms")
+        silent = delays(sent["interrupted"], marks["silent"])
+        print(f"  interrupt to silence: {spread(silent)} ms")
+    rate = 1000 * (len(times) - 1) / (times[-1] - times[0])
+    cpu = [one["cpu"] for one in marks["stats"]]
+    cores = (cpu[-1] - cpu[0]) / (len(cpu) - 1)
+    print(
+        f"  pictures/s {rate:.2f}; of {len(sent['sent'])} marks {len(flashes)} seen, "
+        f"{len(marks['clicks'])} heard; server {cores:.2f} cores",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Start a server and a browser, measure, stop both."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--seconds", type=int, default=60, help="for each of the two")
+    arguments = parser.parse_args()
+    watch = (MARKS / "watch.js").read_text()
+    with served(marks=True) as url, sync_playwright() as started:
+        own = Path(started.chromium.executable_path)
+        found = next(filter(None, map(shutil.which, BROWSERS)), own)
+        browser = started.chromium.launch(executable_path=found, args=list(FLAGS))
+        context = browser.new_context(bypass_csp=True, viewport={"width": 1000, "height": 800})
+        page = context.new_page()
+        page.add_init_script(watch)
+        page.goto(f"{url}/live.html")
+        page.select_option("#size", str(arguments.size))
+        page.click("#start")
+        page.wait_for_function("!document.getElementById('say').disabled", timeout=START_MS)
+        page.wait_for_function("marks.audio.tap && marks.painted.length > 50", timeout=START_MS)
+        for kind in ("synthesize", "speak"):
+            measure(page, kind, arguments.seconds)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""When frames of a live avatar are due: by a microphone's samples, otherwise by the clock."""
+
+import asyncio
+import time
+from collections import deque
+from enum import Enum, auto
+from typing import Protocol
+
+from multitalk.timebase import FPS
+
+FRAME_SECONDS = 1 / FPS
+CATCH_UP_SECONDS = 0.9 * FRAME_SECONDS  # frame interval while a microphone runs ahead of the clock
+# A microphone's audio that waits for more frames than these has piled up, as on a busy machine: all
+# of it is played out with the previous picture, as fast as that goes.
+BACKLOG_FRAMES = 8
+LATE_AUDIO_SECONDS = 0.15  # how long a late audio packet is waited for
+# Audio this far ahead of real time, allowing for a clock drift, comes from a synthesizer.
+BURST_SECONDS = 0.25
+CLOCK_DRIFT = 0.05
+PAUSE_SECONDS = 1.0  # without audio, after which the drift is measured from zero again
+PACED_SECONDS = 1.0  # of audio in real time, after which it is a microphone's
+STALL_SECONDS = 5.0  # without a microphone's audio, after which it is not expected any more
+# A microphone's audio waits for its frame no longer than jitter needs: if it has waited for this
+# long before each of so many frames, frames come sooner.
+AGE_SECONDS = 0.008
+AGES_FRAMES = 2 * FPS
+ONSET_SECONDS = 0.16  # of a microphone's audio, during which frames move to when it arrives
+SHORTEST_FRAME_SECONDS = 0.02  # from a frame to one that is due at once
+REPEAT_SECONDS = 0.08  # lateness from which the previous picture is repeated
+RESYNC_SECONDS = 0.2  # lateness from which the schedule restarts at the current time
+TIME_TOLERANCE = 1e-6  # seconds
+
+
+class Clock(Protocol):
+    """A source of time."""
+
+    def now(self) -> float:
+        """Seconds since any fixed instant; monotonic."""
+        ...
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return once the event is set or the seconds have passed; earlier does no harm."""
+        ...
+
+
+class MonotonicClock:
+    """This machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since any fixed instant."""
+        return time.monotonic()
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Return once the event is set or the seconds have passed."""
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except asyncio.TimeoutError:  # another class in Python 3.10
+            return
+
+
+class FrameStart(Enum):
+    """In what state a frame starts."""
+
+    IN_TIME = auto()
+    LATE = auto()  # too late to be drawn
+    CATCHING_UP = auto()  # its audio is part of what has piled up
+
+
+class FramePacer:
+    """Schedules frames: by a microphone's samples while they arrive, otherwise by the clock.
+
+    A synthesizer's audio arrives faster than real time, a microphone's does not: after a stall it
+    arrives at once, but no more than the stall was long.
+    """
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._started = float("-inf")  # the last frame
+        self._pushed_at = float("-inf")
+        self._ahead = 0.0  # seconds of audio minus the time since it began
+        self._paced_seconds = 0.0  # of audio that has arrived no faster than real time
+        self._missing = 0.0  # seconds of a microphone's audio that a stall holds back
+        self._resumed_at = float("-inf")
+        self._is_burst = False
+        self._expects_audio = False
+        self._is_catching_up = False
+        self._waited_for_audio = False
+        self._ages: deque[float] = deque(maxlen=AGES_FRAMES)
+
+    def audio_pushed(self, now: float, seconds: float, waiting: int) -> None:
+        """Record the arrival of this much audio; `waiting` blocks are queued with it."""
+        passed = now - self._pushed_at
+        if passed > (STALL_SECONDS if self._is_microphone else PAUSE_SECONDS):
+            self._ahead = self._paced_seconds = self._missing = 0.0
+        self._ahead = max(self._ahead - (1 + CLOCK_DRIFT) * passed, -BURST_SECONDS)
+        self._ahead += seconds - self._from_stall(now, passed, seconds)
+        was_burst = self._is_burst and passed < PAUSE_SECONDS
+        self._is_burst = self._ahead > BURST_SECONDS or (self._is_burst and self._ahead > 0)
+        self._paced_seconds = 0.0 if self._is_burst else self._paced_seconds + seconds
+        self._pushed_at = now
+        self._expects_audio = True
+        begins = not was_burst if self._is_burst else self._paced_seconds < ONSET_SECONDS
+        if begins and waiting > 0:
+            self._start_soon(now)
+
+    @property
+    def _is_microphone(self) -> bool:
+        return self._paced_seconds > PACED_SECONDS
+
+    def _from_stall(self, now: float, passed: float, seconds: float) -> float:
+        """How much of the arrived audio is what a stall has held back."""
+        if self._is_microphone and passed > LATE_AUDIO_SECONDS:
+            self._missing, self._resumed_at = passed, now
+        elif now - self._resumed_at > PAUSE_SECONDS:
+            self._missing = 0.0
+        held_back = min(self._missing, seconds)
+        self._missing -= held_back
+        return held_back
+
+    def speech_ended(self) -> None:
+        """Stop waiting for audio."""
+        self._pushed_at, self._ahead, self._paced_seconds = float("-inf"), 0.0, 0.0
+        self._expects_audio = False
+
+    def interrupted(self, now: float) -> None:
+        """Stop waiting for audio; the next frame is due at once."""
+        self.speech_ended()
+        self._start_soon(now)
+
+    def seconds_left(self, now: float, waiting: int) -> float:
+        """Seconds until the next frame at the latest, with `waiting` blocks queued; 0 if due."""
+        if self._due is None:
+            return 0.0
+        if self._due - now > TIME_TOLERANCE:
+            return self._due - now
+        grace = max(self._due, self._pushed_at) + LATE_AUDIO_SECONDS - now
+        if waiting == 0 and self._expects_audio and not self._is_burst and grace > TIME_TOLERANCE:
+            self._waited_for_audio = True
+            return grace
+        return 0.0
+
+    def start_frame(self, now: float, waiting: int, age: float) -> FrameStart:
+        """Schedule the frame after this one.
+
+        Args:
+            now: When this one starts.
+            waiting: Blocks that are queued.
+            age: Seconds since the first of them arrived.
+        """
+        late = 0.0 if self._due is None or self._waited_for_audio else now - self._due
+        self._started = now
+        is_microphone = waiting > 0 and not self._is_burst
+        self._expects_audio &= waiting > 0 or not self._waited_for_audio
+        enough = 1 if self._is_catching_up else BACKLOG_FRAMES
+        self._is_catching_up = is_microphone and waiting > enough
+        if self._is_catching_up:
+            self._due, self._waited_for_audio = now, False
+            return FrameStart.CATCHING_UP
+        catches_up = is_microphone and self._is_later_than_needed(age)
+        restarts = self._due is None or self._waited_for_audio or late > RESYNC_SECONDS
+        start = now if restarts or self._due is None else self._due
+        self._due = start + (CATCH_UP_SECONDS if catches_up else FRAME_SECONDS)
+        self._waited_for_audio = False
+        return FrameStart.LATE if REPEAT_SECONDS < late <= RESYNC_SECONDS else FrameStart.IN_TIME
+
+    def _start_soon(self, now: float) -> None:
+        if self._due is not None:
+            self._due = min(self._due, max(now, self._started + SHORTEST_FRAME_SECONDS))
+
+    def _is_later_than_needed(self, age: float) -> bool:
+        """Whether the audio of each recent frame had waited before the frame started."""
+        self._ages.append(age)
+        return len(self._ages) == AGES_FRAMES and min(self._ages) > AGE_SECONDS

@@ -1,0 +1,161 @@
+"""When a live avatar's frames come: after bursts, with microphones, stalls and slow machines."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clocks import TestClock
+from multitalk.live import Avatar, LiveFrame
+from multitalk.speech.viseme_track import VisemeTrack
+from talks import AHEAD, FRAME, ends, frames_for, frames_until, push_in_time, small_portrait, voice
+
+
+@pytest.mark.parametrize("speed", [0.99, 1.01])
+def test_a_microphone_is_the_clock(drawn: list[VisemeTrack], speed: float) -> None:
+    """One that is a little slow or fast: no frame too many, no delay that grows."""
+    clock = TestClock()
+    quiet = np.zeros(62 * 16_000, np.int16)
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        push_in_time(avatar, clock, quiet, ms=20, speed=speed)
+        frames = frames_until(avatar, lambda frames: len(frames) == 60 * 25)
+        speaking = [frame.speaking for frame in frames]
+        assert all(speaking[AHEAD + 1 :])
+        assert clock.time * speed == pytest.approx(60, abs=0.2)
+        assert avatar._playout.waiting <= 1
+
+
+def test_a_burst_leaves_in_real_time(drawn: list[VisemeTrack]) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        clock.at(1.0, lambda: avatar.push_audio(voice()[: 25 * FRAME], 16_000))
+        clock.at(1.0, avatar.flush)
+        frames = frames_until(avatar, ends)
+        assert clock.time == pytest.approx(2.0, abs=0.05)
+        assert sum(frame.speaking for frame in frames) == 25
+        after = frames_for(avatar, clock, clock.time + 1)
+        assert not any(frame.speaking or frame.end_of_speech for frame in after)
+        assert drawn[-1].opening[0] == 0
+
+
+def test_a_machine_that_is_too_slow_repeats_pictures_and_keeps_the_sound(
+    drawn: list[VisemeTrack], deaf: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        draw = type(avatar._head).draw
+
+        def slowly(self: object, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+            clock.time += 0.06
+            return draw(self, track, pitch)
+
+        monkeypatch.setattr(type(avatar._head), "draw", slowly)
+        avatar.push_audio(voice(), 16_000)
+        avatar.flush()
+        frames = frames_until(avatar, ends)
+        assert np.array_equal(np.concatenate([frame.pcm for frame in frames]), voice())
+        assert clock.time == pytest.approx(len(voice()) / 16_000, abs=0.2)
+        assert avatar.repeated == len(frames) - len(drawn) > len(frames) / 5
+
+
+def speak(
+    avatar: Avatar, clock: TestClock, seconds: float, delay: Callable[[int], float] = lambda _: 0.0
+) -> None:
+    """Schedule a microphone's packets of 20 ms over TCP, each delayed by so many seconds."""
+    begins = arrives = clock.time
+    for number in range(round(50 * seconds)):
+        packet = np.full(320, number + 1, np.int16)
+        arrives = max(arrives, begins + 0.02 * (number + 1) + delay(number))  # in order
+        clock.at(arrives, lambda packet=packet: avatar.push_audio(packet, 16_000))
+
+
+def delays(avatar: Avatar, clock: TestClock, seconds: float) -> list[tuple[float, float, bool]]:
+    """Of each frame with sound: when it came, how long after its last packet was recorded, and
+    whether it is from a backlog."""
+    found: list[tuple[float, float, bool]] = []
+
+    def note(frames: list[LiveFrame]) -> bool:
+        if frames[-1].speaking:
+            recorded = 0.02 * int(frames[-1].pcm[-1])
+            found.append((clock.time, clock.time - recorded, frames[-1].catching_up))
+        return clock.time >= seconds
+
+    frames_until(avatar, note)
+    return found
+
+
+def test_a_microphones_sound_does_not_wait_for_the_clock(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    """Frames come when its sound does, at whatever time of the clock's frames it began."""
+    for begins in (0.5, 0.51, 0.525, 0.535):
+        clock = TestClock()
+        with Avatar(small_portrait(), clock=clock) as avatar:
+            frames_for(avatar, clock, begins)
+            clock.time = begins
+            speak(avatar, clock, 1)
+            waited = [delay - begins for _, delay, _ in delays(avatar, clock, begins + 1)]
+        assert max(waited) <= 0.16 + 0.011
+
+
+def test_a_stall_of_a_microphone_is_caught_up_with(drawn: list[VisemeTrack], deaf: None) -> None:
+    """Two seconds without a packet, then all at once: half a second later nothing is late."""
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        speak(avatar, clock, 6, lambda number: max(0.0, 4 - 0.02 * (number + 1)) * (number >= 100))
+        found = delays(avatar, clock, 6)
+    before = [delay for came, delay, _ in found if 1 < came < 2]
+    after = [delay for came, delay, _ in found if came > 4.5]
+    assert len(after) >= 35
+    assert max(after) <= max(before) + 0.05
+    assert not any(late for came, _, late in found if came < 3.9 or came > 4.5)
+    assert sum(late for *_, late in found) >= 35
+
+
+def test_a_synthesizer_that_begins_after_a_stall_is_not_hurried(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        speak(avatar, clock, 2)
+        clock.at(3.0, lambda: avatar.push_audio(np.ones(5 * 16_000, np.int16), 16_000))
+        found = delays(avatar, clock, 7.5)
+    assert not any(late for *_, late in found)
+    assert sum(came > 3.5 for came, *_ in found) == pytest.approx(25 * 4, abs=1)
+
+
+def test_a_burst_and_an_interruption_do_not_wait_for_the_clock(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    for begins in (1.005, 1.015, 1.03):
+        clock = TestClock()
+        with Avatar(small_portrait(), clock=clock) as avatar:
+            clock.at(begins, lambda: avatar.push_audio(voice(), 16_000))
+            frames_until(avatar, lambda frames: frames[-1].speaking)
+            assert clock.time <= begins + 0.02
+            interrupts = clock.time + 0.3 + begins - 1
+            clock.at(interrupts, avatar.interrupt)
+            frames_until(avatar, ends)
+            assert clock.time <= interrupts + 0.02
+
+
+def test_packets_that_come_late_now_and_then_tear_no_hole(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    """3 % of them by 200 ms, and TCP holds back those behind: silence between sounds is rare."""
+    clock, random = TestClock(), np.random.default_rng(3)
+    is_late = random.random(50 * 60) < 0.03
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        speak(avatar, clock, 60, lambda number: 0.2 * is_late[number])
+        flags = []
+
+        def note(frames: list[LiveFrame]) -> bool:
+            flags.append((frames[-1].speaking, frames[-1].catching_up))
+            return clock.time >= 60
+
+        frames_until(avatar, note)
+    holes = sum(not speaking for speaking, _ in flags[20:])
+    assert holes <= 0.01 * len(flags)
+    assert not any(late for _, late in flags)
+    assert 25 * 58 <= len(flags) <= 25 * 60 + 10
