@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pipecat", reason="the extra `pipecat` is not installed")
+from agent_examples import load
 from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
+    MetricsFrame,
     OutputImageRawFrame,
     TextFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
@@ -61,7 +63,11 @@ def run(service: MultiTalkVideoService, talk: Callable[..., object]) -> Output:
 
     async def main() -> Output:
         output = Output()
-        worker = PipelineWorker(Pipeline([service, output]), cancel_on_idle_timeout=False)
+        worker = PipelineWorker(
+            Pipeline([service, output]),
+            params=PipelineParams(enable_metrics=True, send_initial_empty_metrics=False),
+            cancel_on_idle_timeout=False,
+        )
         started = asyncio.Event()
 
         @worker.event_handler("on_pipeline_started")
@@ -104,6 +110,9 @@ def test_speech_goes_on_with_its_pictures_and_its_end_after_it() -> None:
     assert sum(frame.sync_with_audio for frame in pictures) == len(sounds) == 15
     end = output.frames.index(output.of(TTSStoppedFrame)[0])
     assert end > output.frames.index(sounds[-1])
+    (metric,) = [each for frame in output.of(MetricsFrame) for each in frame.data]
+    assert metric.processor.startswith("MultiTalkVideoService")
+    assert 0 < metric.value < PATIENCE_SECONDS
 
 
 def test_an_interruption_drops_the_rest_and_passes_on() -> None:
@@ -112,14 +121,17 @@ def test_an_interruption_drops_the_rest_and_passes_on() -> None:
         await queue(TTSStoppedFrame())
         await output.until(lambda: len(output.of(TTSAudioRawFrame)) > 3)
         await queue(InterruptionFrame())
-        await output.until(lambda: output.of(InterruptionFrame))
-        await asyncio.sleep(0.3)
+        await queue(speech(20.0))
+        await queue(TextFrame("after it"))
+        await output.until(lambda: output.of(TextFrame))
+        await queue(InterruptionFrame())  # at once after the other, and overtakes what is queued
+        await output.until(lambda: len(output.of(InterruptionFrame)) == 2)
         await queue(speech(0.4))
         await queue(TTSStoppedFrame())
         await output.until(lambda: output.of(TTSStoppedFrame))
 
     output = run(service(), talk)
-    assert len(output.of(TTSStoppedFrame)) == 1  # of the second speech only
+    assert len(output.of(TTSStoppedFrame)) == 1  # of the last speech only
     assert len(output.of(TTSAudioRawFrame)) < 20 * 25
     assert b"".join(one.audio for one in output.of(TTSAudioRawFrame)[-10:]) == speech(0.4).audio
 
@@ -134,3 +146,7 @@ def test_other_frames_pass_and_without_a_face_the_sound_goes_on() -> None:
     output = run(MultiTalkVideoService(portrait=grey), talk)
     assert b"".join(frame.audio for frame in output.of(TTSAudioRawFrame)) == speech(0.2).audio
     assert not output.of(OutputImageRawFrame)
+
+
+def test_the_example_can_be_loaded() -> None:
+    assert callable(load("pipecat_agent").run)

@@ -151,6 +151,25 @@ def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeT
         assert max(track.opening[0] for track in drawn[-len(frames) :]) > 0.05
 
 
+def test_each_end_says_whether_it_is_an_interruptions(deaf: None) -> None:
+    playout = PlayoutBuffer(AHEAD)
+
+    def ends_of(count: int) -> list[tuple[bool, bool]]:
+        blocks = [playout.next().block for _ in range(count)]
+        return [(block.ends, block.interrupted) for block in blocks]
+
+    for _ in range(2):  # before the next frame
+        playout.push(np.ones(FRAME, np.int16), 16_000)
+        playout.interrupt()
+    assert ends_of(2) == [(True, True), (False, False)]
+    playout.push(np.ones(9 * FRAME, np.int16), 16_000)
+    playout.next()
+    playout.interrupt()
+    playout.push(np.ones(FRAME, np.int16), 16_000)
+    playout.flush()  # speech of one frame, which ends itself in the frame of the interruption
+    assert (True, False) in ends_of(AHEAD + 1)
+
+
 @pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 44_100, 48_000])
 def test_a_tone_is_heard_alike_at_every_rate(rate: int) -> None:
     """Its level and its place; what is above 8 kHz is not."""

@@ -64,12 +64,11 @@ class MultiTalkVideoService(AIService):
         self._avatar: Avatar | None = None
         self._frames: asyncio.Task[None] | None = None
         self._stops: deque[TTSStoppedFrame] = deque()  # for speech that is still to be played
-        self._cut_ends = 0  # ends of speech to come that are of interruptions
         self._context_id: str | None = None
         self._is_measuring = False
 
     def can_generate_metrics(self) -> bool:
-        """Time to first byte: from the first audio to its frame."""
+        """Time to first byte: from the first audio of a speech to its frame."""
         return True
 
     async def start(self, frame: StartFrame) -> None:
@@ -101,6 +100,9 @@ class MultiTalkVideoService(AIService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Take speech, hold the end of speech, interrupt; everything else passes."""
+        if isinstance(frame, InterruptionFrame) and self._is_measuring:
+            self._is_measuring = False
+            await self.cancel_ttfb_metrics()  # else it would be reported as if a frame had come
         await super().process_frame(frame, direction)
         avatar = self._avatar
         if avatar is not None and isinstance(frame, TTSAudioRawFrame):
@@ -116,7 +118,7 @@ class MultiTalkVideoService(AIService):
             return
         if avatar is not None and isinstance(frame, InterruptionFrame):
             self._stops.clear()
-            self._cut_ends += avatar.interrupt()
+            avatar.interrupt()
         await self.push_frame(frame, direction)
 
     async def _send_frames(self, avatar: Avatar) -> None:
@@ -135,11 +137,8 @@ class MultiTalkVideoService(AIService):
             sound = TTSAudioRawFrame(frame.pcm.tobytes(), frame.rate, 1)
             sound.context_id = self._context_id
             await self.push_frame(sound)
-        if frame.end_of_speech:
-            if self._cut_ends:
-                self._cut_ends -= 1
-            elif self._stops:
-                await self.push_frame(self._stops.popleft())
+        if frame.end_of_speech and not frame.interrupted and self._stops:
+            await self.push_frame(self._stops.popleft())
 
     async def _close(self) -> None:
         if self._frames is not None:

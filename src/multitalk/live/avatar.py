@@ -48,6 +48,7 @@ class LiveFrame:
         end_of_speech: Whether speech ends with this frame, by `flush` or by `interrupt`.
         catching_up: Whether its audio came too late, all at once, as after a stall of the network:
             such frames are not paced, and a player in real time may leave them out.
+        interrupted: Whether it ends by `interrupt`.
     """
 
     image: NDArray[np.uint8]
@@ -56,6 +57,7 @@ class LiveFrame:
     speaking: bool
     end_of_speech: bool
     catching_up: bool = False
+    interrupted: bool = False
 
 
 class Avatar:
@@ -231,8 +233,15 @@ class Avatar:
         else:
             image = self._image = self._head.draw(playout.track, playout.pitch)
         block = playout.block
-        catching_up = start is FrameStart.CATCHING_UP
-        return LiveFrame(image, block.samples, block.rate, block.pushed, block.ends, catching_up)
+        return LiveFrame(
+            image,
+            block.samples,
+            block.rate,
+            block.pushed,
+            block.ends,
+            catching_up=start is FrameStart.CATCHING_UP,
+            interrupted=block.interrupted,
+        )
 
     def _wake(self) -> None:
         """Wake a waiting consumer."""

@@ -24,6 +24,7 @@ class AudioBlock:
         pushed: Whether it was pushed; otherwise it is the silence in between.
         ends: Whether speech ends with it.
         arrived: When it was complete, in seconds of the clock.
+        interrupted: Whether it ends by an interruption.
     """
 
     samples: PcmSamples
@@ -31,6 +32,7 @@ class AudioBlock:
     pushed: bool
     ends: bool = False
     arrived: float = 0.0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PlayoutBuffer:
         self._visemes = LiveVisemes()
         self._played = 0
         self._ends_now = False  # speech ended before the next frame
+        self._was_cut = False  # by an interruption
         self._is_interrupted = False  # since the last frame
         self._last = VisemeTrack.silent(1)
         self._interrupted_mouth = VisemeTrack.silent(1)
@@ -107,6 +110,7 @@ class PlayoutBuffer:
             pushed = self._queue or any(block.pushed for block in self._look_ahead)
             was_speaking = bool(pushed) or len(self._partial) > 0
             self._ends_now |= was_speaking
+            self._was_cut |= was_speaking
             self._partial = np.zeros(0, np.int16)
             self._queue.clear()
             self._look_ahead.clear()
@@ -143,8 +147,9 @@ class PlayoutBuffer:
             self._visemes.append(self._resampler.resample(block.samples))
             self._look_ahead.append(block)
         block = self._look_ahead.popleft()
+        block.interrupted = self._was_cut and not block.ends  # its own end counts for more
         block.ends |= self._ends_now
-        self._ends_now = False
+        self._ends_now = self._was_cut = False
         return block
 
     def _with_closing_mouth(self, track: VisemeTrack) -> VisemeTrack:
