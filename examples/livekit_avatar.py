@@ -17,8 +17,8 @@ RATE = 24_000
 async def add_face(session: AgentSession, room: rtc.Room) -> AvatarRunner:
     """Publish a portrait that speaks what the agent says; close the runner at the end."""
     face = AvatarVideoGenerator(Avatar("examples/portrait.jpg", size=512), sample_rate=RATE)
-    output = QueueAudioOutput(sample_rate=RATE)
+    output = QueueAudioOutput(sample_rate=RATE, wait_playback_start=True)
     runner = AvatarRunner(room, audio_recv=output, video_gen=face, options=face.options)
     await runner.start()
-    session.output.audio = output
+    session.output.replace_audio_tail(output)
     return runner

@@ -1,6 +1,7 @@
 """The live avatar in LiveKit's own `AvatarRunner`, with its audio queue, without a media server."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 rtc = pytest.importorskip("livekit.rtc", reason="the extra `livekit` is not installed")
 pytest.importorskip("livekit.agents", reason="the extra `livekit` is not installed")
+from agent_examples import load  # noqa: E402
+from livekit.agents import AgentSession  # noqa: E402
 from livekit.agents.voice.avatar import (  # noqa: E402
     AudioSegmentEnd,
     AvatarRunner,
@@ -49,11 +52,11 @@ class Room:
         return Publication()
 
 
-def speech(seconds: float, channels: int = 1) -> "rtc.AudioFrame":
-    times = np.arange(round(seconds * RATE)) / RATE
+def speech(seconds: float, channels: int = 1, rate: int = RATE) -> "rtc.AudioFrame":
+    times = np.arange(round(seconds * rate)) / rate
     mono = (8000 * np.sin(2 * np.pi * 150 * times)).astype(np.int16)
     samples = np.repeat(mono[:, None], channels, axis=1)
-    return rtc.AudioFrame(samples.tobytes(), RATE, channels, len(mono))
+    return rtc.AudioFrame(samples.tobytes(), rate, channels, len(mono))
 
 
 async def until(happened: Callable[[], object]) -> None:
@@ -71,6 +74,7 @@ def avatar():
 def test_the_generator_gives_pictures_their_sound_and_the_end_of_a_segment(avatar):
     async def run() -> list[object]:
         generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
+        await generator.push_audio(AudioSegmentEnd())  # of nothing, as after an interruption
         await generator.push_audio(speech(0.4, channels=2))
         await generator.push_audio(AudioSegmentEnd())
         found: list[object] = []
@@ -88,6 +92,48 @@ def test_the_generator_gives_pictures_their_sound_and_the_end_of_a_segment(avata
     np.testing.assert_array_equal(heard, np.frombuffer(speech(0.4).data, np.int16))
     assert len(pictures) >= len(sounds) == 10
     assert {(each.width, each.height) for each in pictures} == {(avatar.width, avatar.height)}
+
+
+async def until_segment_ends(generator: AvatarVideoGenerator) -> list["rtc.AudioFrame"]:
+    """The audio up to the end of a segment."""
+    sounds: list[rtc.AudioFrame] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for each in generator:
+            if isinstance(each, AudioSegmentEnd):
+                break
+            if isinstance(each, rtc.AudioFrame):
+                sounds.append(each)
+    return sounds
+
+
+def test_interruptions_in_a_row_leave_the_end_of_the_next_segment(avatar):
+    async def run() -> list["rtc.AudioFrame"]:
+        generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
+        for _ in range(2):
+            await generator.push_audio(speech(5.0))
+            generator.clear_buffer()
+            await generator.push_audio(AudioSegmentEnd())  # of the segment that was dropped
+        await generator.push_audio(speech(0.4))
+        await generator.push_audio(AudioSegmentEnd())
+        return await until_segment_ends(generator)
+
+    assert len(asyncio.run(run())) == 10
+
+
+def test_audio_of_another_rate_is_published_at_the_runners(avatar):
+    async def run() -> list["rtc.AudioFrame"]:
+        generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
+        await generator.push_audio(speech(0.4, rate=16_000))
+        await generator.push_audio(speech(0.4, rate=48_000))
+        await generator.push_audio(speech(0.4))
+        await generator.push_audio(AudioSegmentEnd())
+        return await until_segment_ends(generator)
+
+    sounds = asyncio.run(run())
+    assert {each.sample_rate for each in sounds} == {RATE}
+    heard = np.concatenate([np.frombuffer(each.data, np.int16) for each in sounds])
+    assert len(heard) == pytest.approx(1.2 * RATE, abs=2 * RATE / 25)
+    assert np.abs(heard[: RATE // 2]).max() == pytest.approx(8000, rel=0.1)
 
 
 def test_the_runner_publishes_tracks_and_reports_what_was_played_and_what_was_cut(avatar):
@@ -125,3 +171,27 @@ def test_the_runner_publishes_tracks_and_reports_what_was_played_and_what_was_cu
     assert 0.2 < cut.playback_position < 10
     assert not last.interrupted
     assert last.playback_position == pytest.approx(0.4, abs=0.05)
+
+
+def test_the_example_gives_a_session_a_face(monkeypatch):
+    monkeypatch.chdir(PORTRAIT.parents[1])
+    example = load("livekit_avatar")
+    small = functools.partial(Avatar, quality="draft")
+    monkeypatch.setattr(example, "Avatar", lambda portrait, **_: small(portrait, size=192))
+
+    async def run() -> list[object]:
+        session, finished, room = AgentSession(), [], Room()
+        runner = await example.add_face(session, room)
+        output = session.output.audio
+        output.on("playback_finished", finished.append)
+        try:
+            await output.capture_frame(speech(0.4))
+            output.flush()
+            await until(lambda: finished)
+        finally:
+            await runner.aclose()
+        assert len(room.tracks) == 2
+        return finished
+
+    (played,) = asyncio.run(run())
+    assert played.playback_position == pytest.approx(0.4, abs=0.05)
