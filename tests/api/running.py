@@ -16,11 +16,10 @@ from obedient_worker import working
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.connections import Connections
-from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.serve import open_server
+from multitalk.serving.api.services import Services, open_services
 from multitalk.serving.api.uvicorn_server import ShutdownState, http_server
 from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
 from multitalk.settings import Settings
@@ -32,7 +31,7 @@ class Running:
 
     Attributes:
         url: Its address.
-        server: What its routes share.
+        services: What its routes use.
         keys: Who may ask.
         open_requests: How many are being answered.
     """
@@ -40,14 +39,14 @@ class Running:
     def __init__(
         self,
         url: str,
-        server: Server,
+        services: Services,
         keys: KeyRing,
         loop: asyncio.AbstractEventLoop,
         open_requests: Callable[[], int],
     ):
         self.url = url
         self.open_requests = open_requests
-        self.server = server
+        self.services = services
         self.keys = keys
         self._loop = loop
 
@@ -59,6 +58,25 @@ class Running:
     def do(self, work):
         """Run a coroutine in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
+
+
+def webhooks_of(
+    services: Services,
+    metrics: Metrics,
+    post: Poster,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Webhooks:
+    """The webhooks of a server, posted by `post`."""
+    return Webhooks(
+        services.queue,
+        services.database,
+        services.replies,
+        secret=services.secret,
+        metrics=metrics,
+        post=post,
+        clock=services.clock,
+        monotonic=monotonic,
+    )
 
 
 @contextmanager
@@ -77,26 +95,38 @@ def running(
     config = ServeConfig(data=data, **options)
     settings = settings or Settings(work_directory=data, allow_loopback=True)
     keys, metrics, ending = KeyRing(data / "keys.json"), Metrics(), ShutdownState()
-    started: list[tuple[Server, asyncio.AbstractEventLoop]] = []
+    started: list[tuple[Services, asyncio.AbstractEventLoop]] = []
 
     @asynccontextmanager
-    async def opening() -> AsyncIterator[Server]:
+    async def opening() -> AsyncIterator[Services]:
         url = f"sqlite://{data / 'queue.db'}"
-        async with open_server(
-            config, settings, keys, queue_url=url, engine="warp", shutdown=ending
-        ) as server:
-            server.clock = clock or time.time
-            webhooks = Webhooks(
-                server, metrics, post or public_poster(settings), monotonic=clock or time.monotonic
+        async with open_services(
+            config,
+            settings,
+            keys,
+            queue_url=url,
+            engine="warp",
+            shutdown=ending,
+            clock=clock or time.time,
+        ) as services:
+            posting = post or public_poster(settings)
+            webhooks = webhooks_of(services, metrics, posting, clock or time.monotonic)
+            housekeeping = Housekeeping(
+                services.queue,
+                services.database,
+                services.uploads,
+                webhooks=webhooks,
+                metrics=metrics,
+                clock=services.clock,
             )
             async with contextlib.AsyncExitStack() as stack:
                 if works:
-                    await stack.enter_async_context(working(server.queue))
-                chores = asyncio.create_task(Housekeeping(server, webhooks, metrics).run())
+                    await stack.enter_async_context(working(services.queue))
+                chores = asyncio.create_task(housekeeping.run())
                 if not keeps_house:
                     chores.cancel()
-                started.append((server, asyncio.get_running_loop()))
-                yield server
+                started.append((services, asyncio.get_running_loop()))
+                yield services
                 chores.cancel()
                 await asyncio.wait({chores})
 

@@ -213,7 +213,7 @@ def test_a_body_that_only_drips_ends(served):
 
 def test_an_answer_that_is_waited_for_has_no_time_limit(served):
     """A long poll: the request is whole, so nothing is the client's turn."""
-    assert served.server.config.max_runsync_bytes
+    assert served.services.config.max_runsync_bytes
     body = json.dumps({"input": {"echo": 1}}).encode()
     head = b"POST /v2/a/runsync?wait=300000 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
     with connected(served, authorized(served, head % len(body)) + b"\r\n" + body) as connection:

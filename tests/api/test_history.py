@@ -48,7 +48,7 @@ def finish(served, job_id: str, tmp_path, **output) -> None:
     """What a worker does, with captions of a talk."""
 
     async def work() -> None:
-        queue = served.server.queue
+        queue = served.services.queue
         while (lease := await queue.claim("w", wait=1)).job.id != job_id:
             await queue.finish(lease, Outcome(status=JobStatus.FAILED, error="not this one"))
         told = [Caption(0.25, 1.0, "Hello <you>.")]
@@ -113,7 +113,7 @@ def test_only_a_talk_that_has_ended_is_deleted_and_with_all_it_has(served, clien
     refused = client.post(f"{TALK}/delete/{job}")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
     client.post(f"{TALK}/cancel/{job}")
-    folder = served.server.queue.media.root / job
+    folder = served.services.queue.media.root / job
     assert folder.exists()
     assert client.post(f"{TALK}/delete/{job}").json() == {"id": job, "deleted": True}
     assert client.get(f"{TALK}/status/{job}").status_code == 404
@@ -225,7 +225,7 @@ def test_a_job_continues_one_of_its_owner_s_that_has_as_many_windows(tmp_path):
             more = answer(client, job, windows=3).json()
             assert (more["code"], more["field"]) == ("invalid_request", "continue_from.windows")
             assert "it has 2" in more["error"]
-            server.server.database.add_talk_time(
+            server.services.database.add_talk_time(
                 job, engine="warp", quality="standard", talk_seconds=1.0, execution_seconds=10.0
             )
             image = client.post("/uploads", content=png()).json()["source"]

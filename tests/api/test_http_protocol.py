@@ -70,7 +70,7 @@ def test_progress_is_the_output_while_the_job_runs(client):
 def test_health_tells_ready_workers_from_those_that_still_start(tmp_path):
     with running(tmp_path) as server, server.client() as client:
         wait_until(lambda: client.get(f"{TALK}/health").json()["workers"]["ready"] == 1)
-        server.server.own_workers |= {"stub", "new"}
+        server.services.own_workers.update({"stub", "new"})
         workers = client.get(f"{TALK}/health").json()["workers"]
     assert (workers["ready"], workers["initializing"]) == (1, 1)
 
@@ -269,7 +269,7 @@ def test_a_batch_that_names_an_upload_that_is_not_there_is_not_sent(tmp_path):
             assert alone.json()["field"] == f"jobs[0].{field}"
             assert client.post(f"{TALK}/run", json={"input": wrong}).json()["field"] == field
         assert client.get(f"{TALK}/requests").json()["requests"] == []
-        assert server.server.database.pending_webhooks(1e12) == []
+        assert server.services.database.pending_webhooks(1e12) == []
         assert not list(tmp_path.glob("queue.db-media/*"))  # nothing was copied
         sent = client.post(f"{TALK}/batch", json={"jobs": [good] * 3})
         assert sent.status_code == 200
@@ -329,7 +329,7 @@ def test_a_job_is_forgotten_after_its_retention(tmp_path):
         job = send(client, {"echo": 1}, "runsync")["id"]
         wait_until(lambda: client.get(f"{TALK}/status/{job}").status_code != 200)
         assert client.get(f"/videos/{job}.mp4").status_code == 404
-        media = server.server.queue.media.root
+        media = server.services.queue.media.root
         wait_until(lambda: not (media / job).exists())  # the record is the first that goes
 
 

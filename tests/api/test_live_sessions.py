@@ -213,19 +213,19 @@ def test_one_session_too_many_is_refused_with_a_sentence(server):
         refused = third.message("error")
         assert refused["code"] == "too_many_requests"
         assert "2 live sessions" in refused["error"]
-    wait_until(lambda: server.server.live.count == 0)
+    wait_until(lambda: server.services.live.count == 0)
     with session(server) as live:  # a closed page frees its session
         live.frame()
 
 
 def test_a_killed_session_ends_its_connection_only(server):
     with session(server) as live, session(server) as other:
-        os.kill(server.server.live.pids[-1], signal.SIGKILL)
+        os.kill(server.services.live.pids[-1], signal.SIGKILL)
         assert other.message("error")["code"] == "internal_error"
         with pytest.raises(ConnectionClosed):
             other.next()
         live.frame()
-    wait_until(lambda: server.server.live.count == 0)
+    wait_until(lambda: server.services.live.count == 0)
 
 
 def test_a_key_is_needed_where_there_are_keys(tmp_path):

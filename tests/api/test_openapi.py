@@ -11,8 +11,8 @@ from running import running
 from multitalk.schema import parse_request
 from multitalk.serving import api
 from multitalk.serving.api.app import ROUTERS
-from multitalk.serving.api.routes.pages import docs_page
-from multitalk.serving.api.submission import parse_batch, parse_run_body
+from multitalk.serving.api.docs_page import docs_page
+from multitalk.serving.api.run_body import parse_batch, parse_run_body
 from multitalk.settings import Settings
 
 

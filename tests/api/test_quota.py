@@ -54,7 +54,7 @@ def test_a_key_stores_no_more_than_its_quota_and_deleting_gives_it_room(served, 
     assert upload.status_code == 201
     job = send(client, size=25).json()["id"]  # 256 kB of video
     assert ended(client, job)["status"] == "COMPLETED"
-    served.server.quota.removed(client.owner)  # as a minute later
+    served.services.quota.removed(client.owner)  # as a minute later
     for refused in (
         client.post("/uploads", content=PORTRAIT.read_bytes()),
         client.post("/uploads", content=iter([PORTRAIT.read_bytes()])),  # of unannounced size
@@ -68,12 +68,12 @@ def test_a_key_stores_no_more_than_its_quota_and_deleting_gives_it_room(served, 
         assert other.post("/uploads", content=PORTRAIT.read_bytes()).status_code == 201
     assert client.post(f"{TALK}/delete/{job}").status_code == 200
     assert client.post("/uploads", content=PORTRAIT.read_bytes()).status_code == 201
-    assert not list(served.server.uploads.directory.glob(".part-*"))
+    assert not list(served.services.uploads.directory.glob(".part-*"))
 
 
 def test_uploads_at_once_share_the_quota(served, client):
     async def two() -> None:
-        storage = served.server.quota
+        storage = served.services.quota
         await storage.check(client.owner, None)
         with (
             storage.receiving(client.owner) as first,
@@ -227,7 +227,7 @@ def test_an_upload_that_cannot_be_noted_leaves_no_file(
     with closing(Database(tmp_path / "l.db")) as ledger:
         uploads = UploadStore(tmp_path / "uploads", ledger, seconds=9, max_bytes=10**6)
         with pytest.raises(QueueUnavailable):
-            asyncio.run(uploads.receive(portrait(), announced=None, owner="a", now=0.0))
+            asyncio.run(uploads.receive(portrait(), announced=None, owner="a"))
     assert not list(uploads.directory.iterdir())
 
 
@@ -252,7 +252,7 @@ def test_a_webhook_is_posted_once_though_the_ledger_cannot_note_it(
         body = {"input": {"prompt": "x"}, "webhook": "http://127.0.0.1/there"}
         job = client.post(f"{TALK}/run", json=body).json()["id"]
         assert ended(client, job)["status"] == "COMPLETED"
-        wait_until(lambda: served.server.database.pending_webhook(job) is None)
+        wait_until(lambda: served.services.database.pending_webhook(job) is None)
     assert (len(posted), left) == (1, [])
 
 
@@ -274,7 +274,7 @@ def test_a_server_lives_on_a_full_disk_and_its_retention_makes_room(
             while client.get(f"{TALK}/requests").json()["requests"]:
                 assert time.monotonic() < ends
                 time.sleep(0.1)
-            assert not list(served.server.queue.media.root.iterdir())
+            assert not list(served.services.queue.media.root.iterdir())
             assert client.get("/healthz").status_code == 200
             disk.fill()
         with (

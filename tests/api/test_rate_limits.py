@@ -61,7 +61,7 @@ def test_so_many_jobs_of_one_key_may_wait_and_the_next_is_told_to_come_back(tmp_
         assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
         assert int(answer.headers["retry-after"]) > 0
         assert client.get("/v2/a/requests").json()["requests"] == []
-        assert server.server.database.pending_webhooks(1e12) == []
+        assert server.services.database.pending_webhooks(1e12) == []
 
 
 def test_a_factor_of_nothing_is_no_limit_and_memory_is_bounded():

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from running import running
 
-from multitalk.serving.api.request_body import SMALL_BYTES, MemoryBudget
+from multitalk.serving.api.body_parser import SMALL_BYTES, MemoryBudget
 from patience import wait_until
 
 
@@ -76,14 +76,14 @@ def test_a_slow_large_body_of_one_key_does_not_delay_another_key_s(tmp_path):
     text = json.dumps({"input": {"echo": "a" * (2 * SMALL_BYTES)}}).encode()
     with ExitStack() as stack:
         server = stack.enter_context(running(tmp_path, works=False))
-        server.server.body_memory = MemoryBudget(limit=len(text))
+        server.services.bodies.memory = MemoryBudget(limit=len(text))
         one, other = (server.keys.add(name)[1] for name in ("one", "other"))
         slow = stack.enter_context(
             socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
         )
         head = f"POST /v2/a/run HTTP/1.1\r\nHost: x\r\nAuthorization: {one}\r\n"
         slow.sendall(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text[:-1])
-        wait_until(lambda: server.server.body_memory._callers)
+        wait_until(lambda: server.services.bodies.memory._callers)
         with server.client(other) as client:
             assert client.post("/v2/a/run", content=text).status_code == 200
         with server.client(one) as client:

@@ -14,7 +14,7 @@ from PIL import Image
 from running import ended, running
 
 from multitalk.inputs.sniff import SNIFFED_BYTES
-from multitalk.serving.api.estimate import real_time_factor
+from multitalk.serving.api.past_talks import real_time_factor
 from multitalk.serving.sandbox.fair_scheduler import PER_CALLER
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until
@@ -61,7 +61,7 @@ def test_an_upload_becomes_media_of_the_job_that_names_it(served, client, sound)
     job = client.post(f"{TALK}/run", json={"input": talk(image["source"], voice["source"])}).json()[
         "id"
     ]
-    given = served.do(served.server.queue.submission(job)).input
+    given = served.do(served.services.queue.submission(job)).input
     name = given["image_path"].removeprefix("upload:")
     assert name.startswith(f"{job}/")
     assert name.endswith(".jpg")
@@ -70,7 +70,7 @@ def test_an_upload_becomes_media_of_the_job_that_names_it(served, client, sound)
 
 
 async def read(served, name):
-    return b"".join([chunk async for chunk in served.server.queue.media.read(name)])
+    return b"".join([chunk async for chunk in served.services.queue.media.read(name)])
 
 
 def test_the_same_order_with_uploads_is_the_same_job(served, client):
@@ -81,7 +81,7 @@ def test_the_same_order_with_uploads_is_the_same_job(served, client):
     ]
     first, again = (answer.json()["id"] for answer in answers)
     assert first == again
-    media = served.server.queue.media.root
+    media = served.services.queue.media.root
     assert len(list((media / first).iterdir())) == 1
 
 
@@ -156,7 +156,7 @@ def test_a_file_of_no_known_format_is_refused_at_its_first_bytes(client, served)
 def test_more_questions_of_one_key_than_may_wait_are_refused_and_others_answered(tmp_path):
     with running(tmp_path, works=False) as server:
         (mine_id, mine), (_, other) = (server.keys.add(name) for name in ("mine", "other"))
-        turns = server.server.sandbox.scheduler
+        turns = server.services.sandbox.scheduler
         estimated = {"input": talk("/x.jpg", {"text": "Hello."})}
         with ExitStack() as asked, server.client(mine) as client, server.client(other) as stranger:
             for _ in range(PER_CALLER):
@@ -177,7 +177,7 @@ def test_who_hangs_up_leaves_nobody_working(served, client):
     large = io.BytesIO()
     Image.new("L", (7000, 7000), 99).save(large, "PNG", compress_level=1)
     body = large.getvalue()
-    readers = served.server.sandbox
+    readers = served.services.sandbox
     with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2]))) as connection:
         head = f"POST /faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
@@ -199,12 +199,22 @@ def test_uploads_are_limited_and_looked_at(tmp_path):
 
 
 def test_uploads_are_removed_when_their_time_is_over(tmp_path):
-    with running(tmp_path, works=False, upload_seconds=100.0) as server, server.client() as client:
+    later = [0.0]
+    with (
+        running(
+            tmp_path,
+            works=False,
+            keeps_house=False,
+            upload_seconds=100.0,
+            clock=lambda: time.time() + later[0],
+        ) as server,
+        server.client() as client,
+    ):
         source = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
-        server.server.clock = lambda: time.time() + 101
+        later[0] = 101.0
         answer = client.post(f"{TALK}/run", json={"input": talk(source, {"text": "Hello."})})
         assert answer.status_code == 404
-        server.server.uploads.sweep(server.server.clock())
+        server.services.uploads.sweep()
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
@@ -278,7 +288,7 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
     assert first["past_talks"] == 0
     assert any("not known" in warning for warning in first["warnings"])
     for number, work in enumerate((10.0, 20.0, 60.0)):
-        served.server.database.add_talk_time(
+        served.services.database.add_talk_time(
             str(number),
             engine="warp",
             quality="standard",
@@ -286,7 +296,7 @@ def test_an_estimate_says_what_it_knows_and_what_it_does_not(served, client, sou
             execution_seconds=work,
         )
     assert told(quality="fine")["work_seconds"] is None
-    served.server.database.add_talk_time(
+    served.services.database.add_talk_time(
         "fine", engine="warp", quality="fine", talk_seconds=10.0, execution_seconds=100.0
     )
     assert told(quality="fine")["work_seconds"] == pytest.approx(30.0)
@@ -372,8 +382,8 @@ def test_finished_talks_are_noted_for_estimates(tmp_path):
         body = {"input": talk(image, {"text": "Hello."}, quality="draft")}
         told = client.post(f"{TALK}/estimate", json=body).json()  # at once, noted or not
         assert (told["past_talks"], told["waiting_seconds"]) == (1, 0)
-        wait_until(lambda: server.server.database.talk_times("warp", quality="draft", limit=5))
-        talk_times = server.server.database.talk_times("warp", quality="draft", limit=5)
+        wait_until(lambda: server.services.database.talk_times("warp", quality="draft", limit=5))
+        talk_times = server.services.database.talk_times("warp", quality="draft", limit=5)
         body["input"]["quality"] = "fine"  # as long to wait for, but no pace of its own
         told = client.post(f"{TALK}/estimate", json=body).json()
         assert (told["past_talks"], told["waiting_seconds"]) == (0, 0)

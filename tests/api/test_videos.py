@@ -169,7 +169,7 @@ def test_live_begins_before_the_end(tmp_path):
     with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()
         assert job["id"]
-        queue = server.server.queue
+        queue = server.services.queue
         lease = server.do(queue.claim("worker", wait=5))
         got = []
         first_came = threading.Event()
@@ -195,7 +195,7 @@ def test_live_is_cut_where_another_attempt_begins_and_no_traceback_is_logged(tmp
     caplog.set_level("INFO")
     with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()["id"]
-        queue = server.server.queue
+        queue = server.services.queue
         lease = server.do(queue.claim("lost", wait=5))
         add(server, lease, 0)
         add(server, lease, 1)
@@ -222,7 +222,7 @@ def test_who_watches_or_waits_is_let_go_when_the_server_ends(tmp_path, caplog):
         job, waiting = (
             client.post("/v2/a/run", json={"input": {"n": n}}).json()["id"] for n in (1, 2)
         )
-        lease = server.do(server.server.queue.claim("worker", wait=5))
+        lease = server.do(server.services.queue.claim("worker", wait=5))
         add(server, lease, 0)
 
         def watch():
@@ -246,7 +246,7 @@ def test_who_watches_or_waits_is_let_go_when_the_server_ends(tmp_path, caplog):
         while server.open_requests() < len(threads):
             assert all(thread.is_alive() for thread in threads)
             time.sleep(0.02)
-        while server.do(server.server.queue.counts()).in_queue < 2:
+        while server.do(server.services.queue.counts()).in_queue < 2:
             time.sleep(0.02)
         stack.callback(lambda: [thread.join() for thread in threads])
     assert ends == {"watching": "cut", "early": "server_stopping", "runsync": "IN_QUEUE"}
@@ -254,14 +254,14 @@ def test_who_watches_or_waits_is_let_go_when_the_server_ends(tmp_path, caplog):
 
 
 def add(server, lease, number):
-    queue = server.server.queue
+    queue = server.services.queue
     name = server.do(queue.media.put(b"p%d" % number, job_id=lease.job.id, suffix=".mp4"))
     piece = {"segment": number, "start": 0.0, "frames": 1, "video": name}
     assert server.do(queue.add_fragment(lease, piece))
 
 
 def finish(server, lease):
-    queue = server.server.queue
+    queue = server.services.queue
     name = server.do(queue.media.put(VIDEO, job_id=lease.job.id, suffix=".mp4"))
     outcome = Outcome(status=JobStatus.COMPLETED, output={**RESULT, "video": name})
     assert server.do(queue.finish(lease, outcome))

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from running import running
+from running import running, webhooks_of
 
 from multitalk.serving.api.database import Database
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
@@ -16,7 +16,6 @@ from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.webhooks import (
     DELAY_SECONDS,
     PER_OWNER,
-    Webhooks,
     public_poster,
     signed_headers,
     webhook_secret,
@@ -56,7 +55,7 @@ class Receiver:
 
 def pending(server):
     """What is still to be posted, now or later."""
-    return server.server.database.pending_webhooks(time.time() + 1e6)
+    return server.services.database.pending_webhooks(time.time() + 1e6)
 
 
 def wait_until_settled(server):
@@ -173,9 +172,9 @@ class Silent:
 def expect(server, owner, url):
     """Send a job that an owner's webhook is for."""
     job_id = new_job_id()
-    server.server.database.expect_webhook(job_id, "http://here", now=time.time())
+    server.services.database.expect_webhook(job_id, "http://here", now=time.time())
     given = Submission(input={"error": "x"}, owner=owner, webhook=url, job_id=job_id)
-    server.do(server.server.queue.submit(given))
+    server.do(server.services.queue.submit(given))
     return job_id
 
 
@@ -204,18 +203,18 @@ def test_jobs_that_wait_are_not_looked_at_for_their_webhooks(tmp_path, monkeypat
     with running(tmp_path, works=False, keeps_house=False) as server:
         jobs = [expect(server, "", "https://example.com/") for _ in range(20)]
         receiver, asked = Receiver(), []
-        webhooks = Webhooks(server.server, Metrics(), receiver)
-        get = server.server.queue.get
+        webhooks = webhooks_of(server.services, Metrics(), receiver)
+        get = server.services.queue.get
 
         async def watched(job_id):
             asked.append(job_id)
             return await get(job_id)
 
-        monkeypatch.setattr(server.server.queue, "get", watched)
+        monkeypatch.setattr(server.services.queue, "get", watched)
         for _ in range(3):
             server.do(webhooks.deliver_due())
         assert asked == []
-        server.do(server.server.queue.cancel(jobs[3]))
+        server.do(server.services.queue.cancel(jobs[3]))
         server.do(webhooks.deliver_due())
         receiver.wait(1)
         assert set(asked) == {jobs[3]}

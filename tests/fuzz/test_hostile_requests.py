@@ -29,7 +29,7 @@ from multitalk.serving.api.app import ROUTERS, create_app
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.serve import open_server
+from multitalk.serving.api.services import open_services
 from multitalk.serving.queue import Outcome
 from multitalk.serving.queue.records import Submission
 from multitalk.settings import Settings
@@ -149,12 +149,12 @@ async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[Asked]:
     app = create_app(
         config,
         keys,
-        lambda: open_server(config, settings, keys, queue_url=url, engine="warp"),
+        lambda: open_services(config, settings, keys, queue_url=url, engine="warp"),
         Metrics(),
     )
     async with app.router.lifespan_context(app):
-        queue = app.state.server.queue
-        app.state.server.shutdown.requested.set()  # so that no answer waits for a job's end
+        queue = app.state.services.queue
+        app.state.services.shutdown.requested.set()  # so that no answer waits for a job's end
         job = await queue.submit(Submission(input=ORDER["input"], owner=owner and owner.id))
         lease = await queue.claim("worker", wait=1.0)
         video = await queue.media.put(b"video" * 99, job_id=job.id, suffix=".mp4")

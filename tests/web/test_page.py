@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from multitalk.messages import read_texts
 from multitalk.serving.api.keys import KeyRing
-from multitalk.serving.api.routes.pages import STRINGS
+from multitalk.serving.api.web_page import STRINGS
 from patience import PATIENCE_SECONDS
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3

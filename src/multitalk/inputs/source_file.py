@@ -47,7 +47,7 @@ class SourceFile:
         self, directory: Path, *, field: str, kind: SourceKind, settings: Settings
     ) -> None:
         self._directory = directory
-        self._field = field
+        self.field = field
         self._kind = kind
         self._settings = settings
         self._limit, self._setting = max(
@@ -84,7 +84,7 @@ class SourceFile:
         if size > self._limit:
             raise LimitExceeded(
                 "file_too_large",
-                field=self._field,
+                field=self.field,
                 limit=self._limit / 2**20,
                 setting=self._setting,
             )
@@ -119,7 +119,7 @@ class SourceFile:
             MediaUndecodable: Not a file of the expected kind.
         """
         if self._size == 0:
-            raise InvalidRequest("source_empty", field=self._field)
+            raise InvalidRequest("source_empty", field=self.field)
         container = self._container or self._identified()
         self._file.close()
         path = Path(self._file.name)
@@ -131,7 +131,7 @@ class SourceFile:
             self._head = file.read(SNIFFED_BYTES)
         self._size = path.stat().st_size
         if self._size == 0:
-            raise InvalidRequest("source_empty", field=self._field)
+            raise InvalidRequest("source_empty", field=self.field)
         self.check_size(self._size)
         return path.rename(path.with_suffix(self._identified().suffix))
 
@@ -144,11 +144,11 @@ class SourceFile:
         container = sniff(self._head)
         if container is None:
             if looks_like_page(self._head):
-                raise MediaUndecodable(f"web_page_for_{self._kind}", field=self._field)
-            raise MediaUndecodable(f"{self._kind}_format_unknown", field=self._field)
+                raise MediaUndecodable(f"web_page_for_{self._kind}", field=self.field)
+            raise MediaUndecodable(f"{self._kind}_format_unknown", field=self.field)
         if container.medium not in LIMITS[self._kind]:
             raise MediaUndecodable(
-                f"{container.medium}_for_{self._kind}", field=self._field, format=container.name
+                f"{container.medium}_for_{self._kind}", field=self.field, format=container.name
             )
         self._limit, self._setting = self._limited(container.medium)
         self.check_size(self._size)

@@ -17,12 +17,13 @@ from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotF
 from multitalk.schema.validation import one_error
 from multitalk.serving.api.auth import AuthMiddleware
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.dependencies import Server
 from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DocumentedApp
 from multitalk.serving.api.responses import error_response, locale_of
 from multitalk.serving.api.routes import files, history, jobs, live, pages, videos, voices
+from multitalk.serving.api.services import Services
+from multitalk.serving.api.web_page import mount_page
 from multitalk.version import __version__
 
 DESCRIPTION = (
@@ -34,7 +35,7 @@ ROUTERS = tuple(module.router for module in (jobs, history, videos, files, voice
 
 logger = logging.getLogger(__name__)
 
-Opening = Callable[[], AbstractAsyncContextManager[Server]]
+Opening = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Metrics) -> FastAPI:
@@ -43,14 +44,14 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     Args:
         config: Of the server.
         keys: API keys.
-        opening: Opens the server in the event loop, and closes it at the end.
+        opening: Opens the services in the event loop, and closes them at the end.
         metrics: Counts requests.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opening() as server:
-            app.state.server = server
+        async with opening() as services:
+            app.state.services = services
             yield
 
     app = DocumentedApp(
@@ -65,7 +66,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(live.router)
-    pages.mount_page(app)
+    mount_page(app)
     app.add_exception_handler(MultiTalkError, _package_error)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
-from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.estimate import past_talks, quality_of
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.metrics import Metrics
+from multitalk.serving.api.past_talks import past_talks, quality_of
+from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.webhooks import Webhooks
 from multitalk.serving.logs import RateLimitedLog
+from multitalk.serving.queue import JobQueue
 
 SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
@@ -21,10 +24,31 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Work that is due again and again, until it is cancelled."""
+    """Work that is due again and again, until it is cancelled.
 
-    def __init__(self, server: Server, webhooks: Webhooks, metrics: Metrics) -> None:
-        self._server = server
+    Args:
+        queue: Sweeps itself; has the finished talks.
+        database: Records their times.
+        uploads: Remove those whose time is over.
+        webhooks: Delivered.
+        metrics: Get the talks' real-time factors.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        database: Database,
+        uploads: UploadStore,
+        *,
+        webhooks: Webhooks,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue = queue
+        self._database = database
+        self._uploads = uploads
+        self._clock = clock
         self._webhooks = webhooks
         self._metrics = metrics
         self._paced: set[str] = set()
@@ -34,7 +58,7 @@ class Housekeeping:
         """Do it until cancelled; what fails is done again when it is due again."""
         try:
             await asyncio.gather(
-                self._every("sweep", SWEEP_SECONDS, self._server.queue.sweep),
+                self._every("sweep", SWEEP_SECONDS, self._queue.sweep),
                 self._every("webhooks", WEBHOOKS_SECONDS, self._webhooks.deliver_due),
                 self._every("paces", PACES_SECONDS, self._note_paces),
                 self._every("uploads", FORGET_SECONDS, self._forget),
@@ -54,12 +78,12 @@ class Housekeeping:
 
     async def _note_paces(self) -> None:
         """How long finished talks took, for estimates and metrics."""
-        talks = await past_talks(self._server)
+        talks = await past_talks(self._queue, self._clock())
         for talk in talks:
             if talk.job_id in self._paced:
                 continue
-            if (quality := await quality_of(self._server, talk.job_id)) is not None:
-                self._server.database.add_talk_time(
+            if (quality := await quality_of(self._queue, talk.job_id)) is not None:
+                self._database.add_talk_time(
                     talk.job_id,
                     engine=talk.engine,
                     quality=quality,
@@ -71,11 +95,10 @@ class Housekeeping:
 
     async def _forget(self) -> None:
         """Uploads whose time is over, and streams of jobs that are no more."""
-        server = self._server
-        await asyncio.to_thread(server.uploads.sweep, server.clock())
-        for job_id in server.database.streams():
+        await asyncio.to_thread(self._uploads.sweep)
+        for job_id in self._database.streams():
             try:
-                await server.queue.get(job_id)
+                await self._queue.get(job_id)
             except NotFound:
-                server.database.forget_stream(job_id)
-        await asyncio.to_thread(server.database.erase)
+                self._database.forget_stream(job_id)
+        await asyncio.to_thread(self._database.erase)

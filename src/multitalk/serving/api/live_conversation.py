@@ -3,15 +3,15 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import Any, Protocol
 
 from multitalk.errors import InternalError, InvalidRequest, LimitExceeded, MultiTalkError
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
-from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.routes.voices import parse_speech_body, speak_pcm
+from multitalk.serving.api.rate_limits import RateLimits
+from multitalk.serving.api.speech import Speech
+from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.live.messages import MessageKind, is_key_frame, without_video
 from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS
@@ -38,8 +38,10 @@ class LiveConversation:
 
     Args:
         link: To the client.
-        server: It speaks texts, and its end ends the conversation.
         session: Ready.
+        speech: Speaks texts.
+        limits: Of texts.
+        shutdown: Its request ends the conversation.
         rate: Of the sound that comes, samples per second.
         caller: Whose requests are counted together.
         locale: Of errors.
@@ -48,16 +50,20 @@ class LiveConversation:
     def __init__(
         self,
         link: ClientLink,
-        server: Server,
         session: LiveSession,
         *,
+        speech: Speech,
+        limits: RateLimits,
+        shutdown: ShutdownState,
         rate: int,
         caller: str,
         locale: Locale,
     ) -> None:
         self._link = link
-        self._server = server
         self._session = session
+        self._speech = speech
+        self._limits = limits
+        self._shutdown = shutdown
         self._rate = rate
         self._caller = caller
         self._locale = locale
@@ -80,7 +86,7 @@ class LiveConversation:
                 self._from_client(),
                 self._from_session(),
                 self._to_client(),
-                self._server.shutdown.requested.wait(),
+                self._shutdown.requested.wait(),
             )
         ]
         try:
@@ -122,10 +128,8 @@ class LiveConversation:
             case "say":
                 text = {name: value for name, value in message.items() if name != "type"}
                 text.setdefault("input", text.pop("text", None))
-                body = parse_speech_body(
-                    {**text, "response_format": "pcm"}, settings=self._server.settings
-                )
-                self._server.limits.admit(self._caller, "speech")
+                body = self._speech.parse({**text, "response_format": "pcm"})
+                self._limits.admit(self._caller, "speech")
                 self._stop_speaking()
                 self._speaking = asyncio.create_task(self._say(body))
             case other:
@@ -134,8 +138,7 @@ class LiveConversation:
     async def _say(self, body: Any) -> None:
         """Speak a text; what goes wrong is an `error` message."""
         try:
-            with ExitStack() as stack:
-                pcm, rate = await speak_pcm(self._server, self._caller, body, stack)
+            pcm, rate = await self._speech.pcm(self._caller, body)
             await self._session.push_audio(pcm, rate)
             await self._session.flush()
         except MultiTalkError as error:

@@ -12,8 +12,9 @@ from pydantic import Field
 from multitalk.errors import InvalidRequest
 from multitalk.schema.sources import is_upload
 from multitalk.schema.validation import WireModel, brief
-from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.routes.pages import DIRECTORY
+from multitalk.serving.api.services import Services
+from multitalk.serving.api.uploads import UploadStore
+from multitalk.serving.api.web_page import DIRECTORY
 from multitalk.serving.live.session_pool import LiveSession
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload
@@ -38,7 +39,7 @@ class LiveOptions(WireModel):
 
 @asynccontextmanager
 async def open_session(
-    server: Server, options: LiveOptions, owner: str
+    services: Services, options: LiveOptions, owner: str
 ) -> AsyncIterator[LiveSession]:
     """A session with these options; meanwhile a process is started for the next one.
 
@@ -49,25 +50,25 @@ async def open_session(
         RequestError: What `Avatar` refuses.
     """
     given = {
-        "portrait": str(_portrait(server, options.portrait, owner)),
-        "watermark": _mark() if server.settings.watermark else None,
+        "portrait": str(_portrait(services.uploads, options.portrait, owner)),
+        "watermark": _mark() if services.settings.watermark else None,
         **options.of_avatar(),
     }
-    async with server.live.open(given) as session:
-        server.sandbox.warm()  # for texts
-        warmer = asyncio.create_task(server.live.warm())
+    async with services.live.open(given) as session:
+        services.sandbox.warm()  # for texts
+        warmer = asyncio.create_task(services.live.warm())
         try:
             yield session
         finally:
             warmer.cancel()
 
 
-def _portrait(server: Server, source: str | None, owner: str) -> Path:
+def _portrait(uploads: UploadStore, source: str | None, owner: str) -> Path:
     if source is None:
         return EXAMPLE
     if not is_upload(source):
         raise InvalidRequest("live_portrait_refused", field="portrait", value=brief(source))
-    return server.uploads.path(source, field="portrait", owner=owner, now=server.clock())
+    return uploads.path(source, field="portrait", owner=owner)
 
 
 def _mark() -> list[int]:

@@ -15,8 +15,8 @@ from pydantic.json_schema import models_json_schema
 from typing_extensions import override
 
 from multitalk.schema import ErrorReply
+from multitalk.serving.api.json_body import JsonBody
 from multitalk.serving.api.models import BODY_MODELS
-from multitalk.serving.api.request_body import JsonBody
 
 Responses = dict[int | str, dict[str, Any]]
 

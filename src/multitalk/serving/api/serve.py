@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,24 +12,12 @@ from multitalk.errors import MultiTalkError, QueueUnavailable
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig, check_exposure
 from multitalk.serving.api.connections import connections_for, raise_open_file_limit
-from multitalk.serving.api.data_directory import (
-    DATABASE_FILE,
-    SECRET_FILE,
-    UPLOADS,
-    is_open_to_others,
-    lock_data_directory,
-    make_data_directory,
-)
-from multitalk.serving.api.database import Database
-from multitalk.serving.api.dependencies import Server
+from multitalk.serving.api.data_directory import is_open_to_others, make_data_directory
 from multitalk.serving.api.housekeeping import Housekeeping
 from multitalk.serving.api.keys import KeyRing, open_keys
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.quota import StorageQuota
-from multitalk.serving.api.rate_limits import RateLimits
-from multitalk.serving.api.signed_urls import UrlSigner, read_secret
+from multitalk.serving.api.services import Services, open_services
 from multitalk.serving.api.supervisor import Supervisor
-from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import (
     GracefulServer,
     ShutdownState,
@@ -40,9 +27,7 @@ from multitalk.serving.api.uvicorn_server import (
     listen,
 )
 from multitalk.serving.api.webhooks import Webhooks, public_poster
-from multitalk.serving.live.session_pool import LiveSessions, sessions_for
-from multitalk.serving.queue import open_queue
-from multitalk.serving.sandbox.pool import SandboxPool
+from multitalk.serving.queue import JobQueue
 from multitalk.settings import Settings
 
 POLL_SECONDS = 0.2
@@ -90,23 +75,23 @@ def serve(
     startup_errors: list[MultiTalkError] = []
 
     @asynccontextmanager
-    async def lifespan() -> AsyncIterator[Server]:
-        opening = open_server(
+    async def lifespan() -> AsyncIterator[Services]:
+        opening = open_services(
             config, settings, keys, queue_url=queue_url, engine=engine, shutdown=shutdown
         )
         async with contextlib.AsyncExitStack() as stack:
             with _noting(startup_errors):
-                server = await stack.enter_async_context(opening)
-            await stack.enter_async_context(_supervisor(server, worker_command, workers))
-            metrics.follow_live(server.live)
-            webhooks = Webhooks(server, metrics, public_poster(settings))
-            background = [Housekeeping(server, webhooks, metrics).run()]
+                services = await stack.enter_async_context(opening)
+            await stack.enter_async_context(_supervisor(services, worker_command, workers))
+            metrics.follow_live(services.live)
+            background = [_housekeeping(services, metrics).run()]
             if waits_for_workers and workers:
-                background.append(_report_ready(server, lambda: on_ready(address)))
+                ready = _report_ready(services.queue, shutdown, lambda: on_ready(address))
+                background.append(ready)
             else:
                 on_ready(address)
             await stack.enter_async_context(_running(background))
-            yield server
+            yield services
 
     uvicorn_server = http_server(
         create_app(config, keys, lifespan, metrics),
@@ -143,14 +128,27 @@ def _run(
         end_process_in_time()
 
 
-def _supervisor(server: Server, command: Sequence[str], workers: int) -> Supervisor:
+def _supervisor(services: Services, command: Sequence[str], workers: int) -> Supervisor:
     return Supervisor(
         command,
         workers,
-        on_exit=server.queue.mark_worker_dead,
-        running=server.own_workers,
-        forced=server.shutdown.forced,
+        on_exit=services.queue.mark_worker_dead,
+        running=services.own_workers,
+        forced=services.shutdown.forced,
     )
+
+
+def _housekeeping(services: Services, metrics: Metrics) -> Housekeeping:
+    queue, database = services.queue, services.database
+    webhooks = Webhooks(
+        queue,
+        database,
+        services.replies,
+        secret=services.secret,
+        metrics=metrics,
+        post=public_poster(services.settings),
+    )
+    return Housekeeping(queue, database, services.uploads, webhooks=webhooks, metrics=metrics)
 
 
 @contextlib.contextmanager
@@ -176,108 +174,24 @@ async def _running(work: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[N
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@asynccontextmanager
-async def open_server(
-    config: ServeConfig,
-    settings: Settings,
-    keys: KeyRing,
-    *,
-    queue_url: str,
-    engine: str,
-    shutdown: ShutdownState | None = None,
-) -> AsyncIterator[Server]:
-    """The server that the routes share, open while the context is.
-
-    Raises:
-        InvalidRequest: The directory cannot be used, or another server uses it.
-        QueueUnavailable: The queue cannot be used.
-    """
-    with lock_data_directory(config.data):
-        opening = _opened(
-            config,
-            settings,
-            keys,
-            queue_url=queue_url,
-            engine=engine,
-            shutdown=shutdown or ShutdownState(),
-        )
-        async with opening as server:
-            yield server
-
-
-@asynccontextmanager
-async def _opened(
-    config: ServeConfig,
-    settings: Settings,
-    keys: KeyRing,
-    *,
-    queue_url: str,
-    engine: str,
-    shutdown: ShutdownState,
-) -> AsyncIterator[Server]:
-    secret = read_secret(config.data / SECRET_FILE)
-    database = Database(config.data / DATABASE_FILE)
-    uploads = UploadStore(
-        (config.data / UPLOADS).absolute(),
-        database,
-        seconds=config.upload_seconds,
-        max_bytes=config.max_upload_bytes,
-    )
-    queue = await open_queue(queue_url)
-    sandbox = SandboxPool(settings.work_directory)
-    live = LiveSessions(
-        sessions_for(os.cpu_count() or 1) if config.live_sessions is None else config.live_sessions
-    )
-    closing = asyncio.create_task(_close_at_shutdown(sandbox, shutdown))
-    server = Server(
-        config=config,
-        settings=settings,
-        engine=engine,
-        queue=queue,
-        database=database,
-        keys=keys,
-        limits=RateLimits(factor=config.rate_factor),
-        url_signer=UrlSigner(secret),
-        uploads=uploads,
-        quota=StorageQuota(config.data, queue, uploads, quota=config.quota_bytes),
-        secret=secret,
-        shutdown=shutdown,
-        sandbox=sandbox,
-        live=live,
-    )
-    try:
-        yield server
-    finally:
-        closing.cancel()
-        await sandbox.close()
-        await live.close()
-        server.json_parser.shutdown(wait=False, cancel_futures=True)
-        await queue.close()
-        database.close()
-
-
-async def _close_at_shutdown(sandbox: SandboxPool, shutdown: ShutdownState) -> None:
-    """Cancel sandboxed tasks at a shutdown, so that their requests are answered."""
-    await shutdown.requested.wait()
-    await sandbox.close()
-
-
-async def _report_ready(server: Server, on_ready: Callable[[], None]) -> None:
+async def _report_ready(
+    queue: JobQueue, shutdown: ShutdownState, on_ready: Callable[[], None]
+) -> None:
     """Call `on_ready` when a worker is ready, and once before if that takes a while."""
     loop = asyncio.get_running_loop()
     wait_until: float | None = loop.time() + WORKER_WAIT_SECONDS
-    while not (server.shutdown.requested.is_set() or await _has_worker(server)):
+    while not (shutdown.requested.is_set() or await _has_worker(queue)):
         if wait_until is not None and loop.time() > wait_until:
             logger.info("the server answers; no worker is ready yet")
             on_ready()
             wait_until = None
         await asyncio.sleep(POLL_SECONDS)
-    if not server.shutdown.requested.is_set():
+    if not shutdown.requested.is_set():
         on_ready()
 
 
-async def _has_worker(server: Server) -> bool:
+async def _has_worker(queue: JobQueue) -> bool:
     try:
-        return bool(await server.queue.workers())
+        return bool(await queue.workers())
     except QueueUnavailable:
         return False

@@ -8,6 +8,7 @@ import asyncio
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -32,16 +33,24 @@ class UploadStore:
         database: Records them.
         seconds: How long they are kept.
         max_bytes: Of one file.
+        clock: Seconds since 1970.
     """
 
     def __init__(
-        self, directory: Path, database: Database, *, seconds: float, max_bytes: int
+        self,
+        directory: Path,
+        database: Database,
+        *,
+        seconds: float,
+        max_bytes: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
         self._database = database
         self._seconds = seconds
         self._max_bytes = max_bytes
+        self._clock = clock
         for path in directory.iterdir():  # of a killed server
             if database.upload(path.stem) is None:
                 path.unlink()
@@ -52,7 +61,6 @@ class UploadStore:
         *,
         announced: int | None,
         owner: str,
-        now: float,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> tuple[Upload, Container, int]:
         """Receive a file.
@@ -61,7 +69,6 @@ class UploadStore:
             chunks: Its content.
             announced: Its length, if known.
             owner: Id of the caller's key.
-            now: Seconds since 1970.
             on_bytes: Called with the length of each chunk; an exception ends the upload.
 
         Returns:
@@ -74,7 +81,7 @@ class UploadStore:
         """
         self._check(announced or 0)
         try:
-            return await self._received(chunks, owner=owner, now=now, on_bytes=on_bytes)
+            return await self._received(chunks, owner=owner, on_bytes=on_bytes)
         except OSError as error:
             raise server_disk_error(error) from error
 
@@ -83,7 +90,6 @@ class UploadStore:
         chunks: AsyncIterator[bytes],
         *,
         owner: str,
-        now: float,
         on_bytes: Callable[[int], None],
     ) -> tuple[Upload, Container, int]:
         with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".part-") as partial:
@@ -105,7 +111,7 @@ class UploadStore:
             upload_id = secrets.token_hex(16)
             name = upload_id + container.suffix
             (self.directory / name).hardlink_to(partial.name)
-        upload = Upload(upload_id, owner, name, now + self._seconds)
+        upload = Upload(upload_id, owner, name, self._clock() + self._seconds)
         try:
             self._database.add_upload(upload)
         except QueueUnavailable:
@@ -113,7 +119,7 @@ class UploadStore:
             raise
         return upload, container, size
 
-    def path(self, source: str, *, field: str, owner: str, now: float) -> Path:
+    def path(self, source: str, *, field: str, owner: str) -> Path:
         """The file of a source `upload://ID`.
 
         Raises:
@@ -121,13 +127,11 @@ class UploadStore:
         """
         name = source.strip().removeprefix(UPLOAD_PREFIX)
         upload = self._database.upload(name) if _ID.fullmatch(name) else None
-        if upload is None or upload.owner != owner or upload.expires <= now:
+        if upload is None or upload.owner != owner or upload.expires <= self._clock():
             raise NotFound("upload_not_found", field=field)
         return self.directory / upload.file
 
-    async def resolved(
-        self, given: Any, *, job_id: str, owner: str, now: float, media: MediaStore
-    ) -> Any:
+    async def resolved(self, given: Any, *, job_id: str, owner: str, media: MediaStore) -> Any:
         """A job's input whose uploads are files of the job in the media store.
 
         Raises:
@@ -138,7 +142,7 @@ class UploadStore:
         names: dict[str, str] = {}
         for field, source in named_sources(given):
             if is_upload(source):
-                path = self.path(source, field=field, owner=owner, now=now)
+                path = self.path(source, field=field, owner=owner)
                 name = await media.put(path, job_id=job_id, suffix=path.suffix)
                 names[field] = UPLOAD_SCHEME + name
         return map_sources(given, names.get) if names else given
@@ -151,9 +155,9 @@ class UploadStore:
                 total += (self.directory / upload.file).stat().st_size
         return total
 
-    def sweep(self, now: float) -> None:
+    def sweep(self) -> None:
         """Remove expired uploads."""
-        for upload in self._database.expired_uploads(now):
+        for upload in self._database.expired_uploads(self._clock()):
             (self.directory / upload.file).unlink(missing_ok=True)
             self._database.forget_upload(upload.id)
 

@@ -21,11 +21,10 @@ from multitalk.job import translate_crashes
 from multitalk.net.client import CertificateInvalid, Client, TransportError
 from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread
 from multitalk.schema.json_document import to_json
-from multitalk.serving.api.database import PendingWebhook
-from multitalk.serving.api.dependencies import Server
-from multitalk.serving.api.job_json import job_reply
+from multitalk.serving.api.database import Database, PendingWebhook
+from multitalk.serving.api.job_replies import JobReplies
 from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.queue import Job
+from multitalk.serving.queue import Job, JobQueue
 from multitalk.settings import Settings
 
 TRIES = 3
@@ -117,25 +116,37 @@ class Webhooks:
     The queue lists the jobs that have ended, after a restart from the beginning.
 
     Args:
-        server: Its queue, database, URL signer and clock.
+        queue: Of the jobs.
+        database: Records webhooks until they are delivered.
+        replies: Their bodies.
+        secret: From which the secret of each key's webhooks is derived.
         metrics: Counts tries.
         post: Posts a body.
+        clock: Seconds since 1970.
         monotonic: Monotonic clock in seconds.
     """
 
     def __init__(
         self,
-        server: Server,
+        queue: JobQueue,
+        database: Database,
+        replies: JobReplies,
+        *,
+        secret: bytes,
         metrics: Metrics,
         post: Poster,
-        *,
+        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._server = server
+        self._queue = queue
+        self._database = database
+        self._replies = replies
+        self._secret = secret
+        self._clock = clock
         self._metrics = metrics
         self._post = post
         self._monotonic = monotonic
-        self._queue = DeliveryQueue(per_owner=PER_OWNER, in_all=IN_ALL)
+        self._deliveries = DeliveryQueue(per_owner=PER_OWNER, in_all=IN_ALL)
         self._last_end = 0  # number of the last end that was read
         self._next_cleanup = monotonic()
         self._running: set[asyncio.Task[None]] = set()
@@ -147,7 +158,7 @@ class Webhooks:
         if self._monotonic() >= self._next_cleanup:
             self._next_cleanup = self._monotonic() + ORPHAN_SECONDS
             await self._forget_orphans()
-        while ended := await self._server.queue.ended(after=self._last_end):
+        while ended := await self._queue.ended(after=self._last_end):
             for number, job_id in ended:
                 await self._enqueue(job_id)
                 self._last_end = number
@@ -163,29 +174,29 @@ class Webhooks:
 
     async def _forget_orphans(self) -> None:
         """Delete webhooks of jobs that are not in the queue."""
-        database = self._server.database
-        for webhook in database.pending_webhooks(self._server.clock() - ORPHAN_SECONDS):
+        database = self._database
+        for webhook in database.pending_webhooks(self._clock() - ORPHAN_SECONDS):
             try:
-                await self._server.queue.get(webhook.job_id)
+                await self._queue.get(webhook.job_id)
             except NotFound:
                 database.forget_webhook(webhook.job_id)
 
     async def _enqueue(self, job_id: str) -> None:
         """Enqueue the webhook of a job that has ended."""
-        webhook = self._server.database.pending_webhook(job_id)
+        webhook = self._database.pending_webhook(job_id)
         if webhook is None:
             return
         try:
-            job = await self._server.queue.get(job_id)
+            job = await self._queue.get(job_id)
         except NotFound:
             return
-        delay = min(max(webhook.due - self._server.clock(), 0.0), DELAY_SECONDS)
+        delay = min(max(webhook.due - self._clock(), 0.0), DELAY_SECONDS)
         host = urlsplit(job.webhook or "").netloc
-        self._queue.add(WebhookDelivery(self._monotonic() + delay, job_id, job.owner, host))
+        self._deliveries.add(WebhookDelivery(self._monotonic() + delay, job_id, job.owner, host))
 
     def _start_due(self) -> None:
         """Start all deliveries that are due and allowed."""
-        while (delivery := self._queue.take(self._monotonic())) is not None:
+        while (delivery := self._deliveries.take(self._monotonic())) is not None:
             task = asyncio.create_task(self._deliver(delivery))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -198,16 +209,16 @@ class Webhooks:
                 is_done = await self._try_once(delivery.job_id)
         except MultiTalkError as error:
             logger.warning("job %s: webhook not posted: %s", delivery.job_id, error)
-        self._queue.done(delivery)
+        self._deliveries.done(delivery)
         if not is_done:
-            self._queue.add(replace(delivery, due=self._monotonic() + DELAY_SECONDS))
+            self._deliveries.add(replace(delivery, due=self._monotonic() + DELAY_SECONDS))
         self._start_due()
 
     async def _try_once(self, job_id: str) -> bool:
         """Try once; whether no further try is needed."""
-        database, webhook = self._server.database, self._server.database.pending_webhook(job_id)
+        database, webhook = self._database, self._database.pending_webhook(job_id)
         try:
-            job = await self._server.queue.get(job_id)
+            job = await self._queue.get(job_id)
         except NotFound:
             database.forget_webhook(job_id)
             return True
@@ -227,7 +238,7 @@ class Webhooks:
                 TRIES,
             )
             if webhook.tries + 1 < TRIES:
-                database.postpone_webhook(job.id, due=self._server.clock() + DELAY_SECONDS)
+                database.postpone_webhook(job.id, due=self._clock() + DELAY_SECONDS)
                 self._metrics.webhook("failed")
                 return False
         self._metrics.webhook("delivered" if status == 200 else "given_up")
@@ -236,33 +247,24 @@ class Webhooks:
     def _forget(self, job: Job) -> bool:
         """Delete a webhook; on a full disk the deletion is retried, the post is not."""
         self._finished.add(_message_id(job))
-        self._server.database.forget_webhook(job.id)
+        self._database.forget_webhook(job.id)
         self._finished.discard(_message_id(job))
         return True
 
     async def _was_retried(self, job: Job) -> bool:
         """Whether a job was retried while its end was posted; its next end is posted, too."""
         try:
-            return (await self._server.queue.get(job.id)).redeliveries != job.redeliveries
+            return (await self._queue.get(job.id)).redeliveries != job.redeliveries
         except NotFound:
             return False
 
     async def _post_job(self, job: Job, url: str, webhook: PendingWebhook) -> int | None:
-        server = self._server
-        now = server.clock()
-        reply = await job_reply(
-            job,
-            media=server.queue.media,
-            url_signer=server.url_signer,
-            base_url=webhook.base_url,
-            now=now,
-            max_bytes=server.config.max_run_bytes,
-        )
+        reply = await self._replies.reply(job, base_url=webhook.base_url)
         body = to_json(reply)
         headers = signed_headers(
-            webhook_secret(server.secret, job.owner),
+            webhook_secret(self._secret, job.owner),
             message_id=_message_id(job),
-            timestamp=int(now),
+            timestamp=int(self._clock()),
             body=body,
         )
         headers |= {"Content-Type": "application/json", "User-Agent": "multitalk-serverless"}

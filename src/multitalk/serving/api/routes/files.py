@@ -10,17 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from multitalk.errors import InvalidRequest
-from multitalk.inputs.source_file import SourceFile, SourceKind
+from multitalk.inputs.source_file import SourceFile
 from multitalk.schema.validation import brief
+from multitalk.serving.api.body_parser import content_length
 from multitalk.serving.api.dependencies import (
     DIGITS,
     Caller,
+    ClientMediaDep,
     Owner,
-    Server,
-    ask_about_picture,
+    QuotaDep,
+    SettingsDep,
+    UploadsDep,
     cancel_on_disconnect,
     rate_limit,
 )
+from multitalk.serving.api.json_body import BodyReader, JsonBody
 from multitalk.serving.api.models import (
     FacesBody,
     FacesReply,
@@ -30,10 +34,8 @@ from multitalk.serving.api.models import (
     UploadReply,
 )
 from multitalk.serving.api.openapi import BINARY, EXAMPLE_SOURCE, FILE, BodyRoute, refusals
-from multitalk.serving.api.request_body import BodyReader, JsonBody, content_length
 from multitalk.serving.api.responses import json_response, request_locale
-from multitalk.serving.api.uploads import UPLOAD_PREFIX
-from multitalk.serving.sandbox.pool import INSPECTION_CPU_SECONDS, limits_for
+from multitalk.serving.api.uploads import UPLOAD_PREFIX, UploadStore
 
 faces_body = JsonBody(
     FacesBody,
@@ -59,23 +61,27 @@ router = APIRouter(tags=["Files"], route_class=BodyRoute)
     response_model=UploadReply,
     responses=refusals(400, 413, 429, 507),
     openapi_extra={"requestBody": {"required": True, "content": {BINARY: FILE}}},
+    dependencies=[rate_limit("upload")],
 )
 async def upload(
-    request: Request, server: Annotated[Server, rate_limit("upload")], owner: Owner
+    request: Request,
+    uploads: UploadsDep,
+    quota: QuotaDep,
+    client_media: ClientMediaDep,
+    owner: Owner,
 ) -> Response:
     """Body: the file itself. `source` in the answer is what a job names it by, for a day."""
     announced = content_length(request)
-    await server.quota.check(owner, announced)
-    with server.quota.receiving(owner) as on_bytes:
-        kept, container, size = await server.uploads.receive(
+    await quota.check(owner, announced)
+    with quota.receiving(owner) as on_bytes:
+        kept, container, size = await uploads.receive(
             request.stream(),
             announced=announced,
             owner=owner,
-            now=server.clock(),
             on_bytes=on_bytes,
         )
     if container.medium == "image":
-        server.sandbox.warm()  # for its faces, which come next
+        client_media.warm()  # for its faces, which come next
     reply: UploadReply = {
         "id": kept.id,
         "source": UPLOAD_PREFIX + kept.id,
@@ -92,11 +98,14 @@ async def upload(
     summary="Where the faces of a picture are",
     response_model=FacesReply,
     responses=refusals(400, 404, 413, 415, 429, 507),
+    dependencies=[rate_limit("other")],
 )
 async def faces(
     request: Request,
     *,
-    server: Annotated[Server, rate_limit("other")],
+    client_media: ClientMediaDep,
+    uploads: UploadsDep,
+    settings: SettingsDep,
     owner: Owner,
     caller: Caller,
     body: Annotated[BodyReader, Depends(faces_body)],
@@ -108,18 +117,12 @@ async def faces(
     ] = 1,
 ) -> Response:
     """Body: the picture, or JSON `{"image_path": "upload://ID"}`. Boxes are in its pixels."""
-    if speakers > (limit := server.settings.max_speakers):
+    if speakers > (limit := settings.max_speakers):
         raise InvalidRequest("too_high", field="speakers", value=speakers, limit=limit)
-    with (
-        server.sandbox.scheduler.admit(caller) as ticket,
-        server.sandbox.directory() as directory,
-    ):
-        path = await _file(
-            request, server, owner, body, directory, field="image_path", kind="image"
-        )
-        work = ask_about_picture(
-            server, ticket, "faces", path, directory=directory, speakers=speakers
-        )
+    with client_media.admit(caller) as ticket, client_media.directory() as directory:
+        file = SourceFile(directory, field="image_path", kind="image", settings=settings)
+        path = await _client_file(request, body, uploads, owner, file)
+        work = client_media.faces(ticket, path, directory, speakers=speakers)
         return json_response(await cancel_on_disconnect(request, work))
 
 
@@ -128,10 +131,14 @@ async def faces(
     summary="Where a video comes from: its watermark, its signed manifest and its label",
     response_model=InspectReply,
     responses=refusals(400, 404, 413, 415, 429, 507, model=SpeechError),
+    dependencies=[rate_limit("other")],
 )
 async def inspect(
     request: Request,
-    server: Annotated[Server, rate_limit("other")],
+    *,
+    client_media: ClientMediaDep,
+    uploads: UploadsDep,
+    settings: SettingsDep,
     owner: Owner,
     caller: Caller,
     body: Annotated[BodyReader, Depends(inspect_body)],
@@ -140,41 +147,25 @@ async def inspect(
 
     Nothing is fetched, and nothing of the file is kept.
     """
-    with (
-        server.sandbox.scheduler.admit(caller) as ticket,
-        server.sandbox.directory() as directory,
-    ):
-        path = await _file(request, server, owner, body, directory, field="video", kind="media")
-        work = server.sandbox.run(
-            ticket,
-            "inspection",
-            {"path": str(path), "field": "video", "locale": request_locale(request)},
-            limits=limits_for(server.settings, INSPECTION_CPU_SECONDS),
-            directory=directory,
-            field="video",
-            readable=[path],
-        )
+    with client_media.admit(caller) as ticket, client_media.directory() as directory:
+        file = SourceFile(directory, field="video", kind="media", settings=settings)
+        path = await _client_file(request, body, uploads, owner, file)
+        locale = request_locale(request)
+        work = client_media.inspection(ticket, path, directory, locale=locale)
         return json_response(await cancel_on_disconnect(request, work))
 
 
-async def _file(
-    request: Request,
-    server: Server,
-    owner: str,
-    body: BodyReader,
-    directory: Path,
-    *,
-    field: str,
-    kind: SourceKind,
+async def _client_file(
+    request: Request, body: BodyReader, uploads: UploadStore, owner: str, received: SourceFile
 ) -> Path:
-    """The file that is asked about: an upload, or the body, which is kept in `directory`."""
+    """The file that a request is about: an upload that it names, or its body, received."""
     if request.headers.get("content-type", "").startswith("application/json"):
         given = await body.read()
-        source = given.get(field) if isinstance(given, Mapping) else None
+        source = given.get(received.field) if isinstance(given, Mapping) else None
         if not isinstance(source, str):
-            raise InvalidRequest("expected_text", field=field, value=brief(source))
-        return server.uploads.path(source, field=field, owner=owner, now=server.clock())
-    with SourceFile(directory, field=field, kind=kind, settings=server.settings) as file:
+            raise InvalidRequest("expected_text", field=received.field, value=brief(source))
+        return uploads.path(source, field=received.field, owner=owner)
+    with received as file:
         async for chunk in request.stream():
             file.write(chunk)
         return file.finish()

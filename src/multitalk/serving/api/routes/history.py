@@ -16,16 +16,20 @@ from multitalk.schema import JobStatus
 from multitalk.schema.sources import UPLOAD_SCHEME, is_upload, map_sources, named_sources
 from multitalk.serving.api.dependencies import (
     DIGITS,
+    BaseUrl,
+    DatabaseDep,
     Owner,
     OwnJob,
-    Server,
+    QueueDep,
+    QuotaDep,
+    RepliesDep,
     rate_limit,
 )
-from multitalk.serving.api.job_json import frame_of, media_url
-from multitalk.serving.api.models import DeletedJob, InputReply, JobList, ListedJob
+from multitalk.serving.api.job_access import own_job
+from multitalk.serving.api.models import DeletedJob, InputReply, JobList
 from multitalk.serving.api.openapi import media, refusals
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.queue import Job
+from multitalk.serving.queue import Job, JobQueue
 
 MAX_PAGE = 100
 
@@ -37,24 +41,26 @@ router = APIRouter(prefix="/v2/{endpoint}", tags=["Earlier talks"])
     summary="This key's jobs, the youngest first",
     response_model=JobList,
     responses=refusals(400, 404, 429),
+    dependencies=[rate_limit("status")],
 )
 async def requests(
-    request: Request,
     *,
-    server: Annotated[Server, rate_limit("status")],
+    queue: QueueDep,
+    replies: RepliesDep,
     owner: Owner,
+    base_url: BaseUrl,
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), DIGITS] = MAX_PAGE,
     status: JobStatus | None = None,
     before: Annotated[str | None, Query(description="for the next page: the last job's id")] = None,
 ) -> Response:
     """`title` has the first words of the texts, `frameUrl` a small picture, or is null."""
     if before is not None:
-        await server.own_job(before, owner)
-    jobs = await server.queue.jobs(owner=owner, status=status, limit=limit + 1, before=before)
-    shown, now, base_url = jobs[:limit], server.clock(), server.base_url(request)
+        await own_job(queue, before, owner)
+    jobs = await queue.jobs(owner=owner, status=status, limit=limit + 1, before=before)
+    shown = jobs[:limit]
     return json_response(
         JobList(
-            requests=[_listed(server, job, base_url, now) for job in shown],
+            requests=[replies.listed(job, base_url=base_url) for job in shown],
             next=shown[-1].id if len(jobs) > limit else None,
         )
     )
@@ -65,12 +71,11 @@ async def requests(
     summary="What a job was made from",
     response_model=InputReply,
     responses=refusals(404, 429),
+    dependencies=[rate_limit("status")],
 )
-async def given_input(
-    server: Annotated[Server, rate_limit("status")], request: Request, job: OwnJob
-) -> Response:
+async def given_input(queue: QueueDep, request: Request, job: OwnJob) -> Response:
     """`input` as it was sent. A file of it is the address here at which `files` says it is."""
-    given, endpoint = await _given(server, job), request.path_params["endpoint"]
+    given, endpoint = await _given(queue, job), request.path_params["endpoint"]
     files = {
         field: f"/v2/{quote(endpoint)}/input/{job.id}/{quote(field)}"
         for field, source in named_sources(given)
@@ -85,22 +90,23 @@ async def given_input(
     summary="A file that a job was made from",
     response_class=Response,
     responses=refusals(404, 429) | media("*/*"),
+    dependencies=[rate_limit("status")],
 )
 async def given_file(
-    server: Annotated[Server, rate_limit("status")],
+    queue: QueueDep,
     job: OwnJob,
     field: Annotated[str, Path(examples=["image_path"])],
 ) -> Response:
     """`field` is `image_path`, or `audio_paths.` and a speaker's name."""
-    given = await _given(server, job)
+    given = await _given(queue, job)
     source = dict(named_sources(given)).get(field, "")
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     if is_upload(source):
         # another job's file is looked for under this one, where it is not
         name = f"{job.id}/{source.removeprefix(UPLOAD_SCHEME).rpartition('/')[2]}"
-        size = await server.queue.media.size(name)
-        kind = await _media_type(server.queue.media.read(name, end=SNIFFED_BYTES))
-        content = server.queue.media.read(name)
+        size = await queue.media.size(name)
+        kind = await _media_type(queue.media.read(name, end=SNIFFED_BYTES))
+        content = queue.media.read(name)
         headers["Content-Length"] = str(size)
         return StreamingResponse(content, media_type=kind, headers=headers)
     if (inline := _inline(source, field)) is not None:
@@ -114,43 +120,21 @@ async def given_file(
     summary="Delete a job that has ended, with its video and files",
     response_model=DeletedJob,
     responses=refusals(404, 409, 429),
+    dependencies=[rate_limit("cancel")],
 )
 async def delete(
-    server: Annotated[Server, rate_limit("cancel")], owner: Owner, job: OwnJob
+    queue: QueueDep, quota: QuotaDep, database: DatabaseDep, owner: Owner, job: OwnJob
 ) -> Response:
     """Nothing of it is left. A job that has not ended is to be cancelled first."""
-    await server.queue.forget(job.id)
-    server.quota.removed(owner)
-    server.database.forget_stream(job.id)
+    await queue.forget(job.id)
+    quota.removed(owner)
+    database.forget_stream(job.id)
     return json_response(DeletedJob(id=job.id, deleted=True))
 
 
-def _listed(server: Server, job: Job, base_url: str, now: float) -> ListedJob:
-    return {
-        "id": job.id,
-        "status": job.status,
-        "createdAt": round(job.created_at * 1000),
-        "delayTime": round(job.delay_seconds(now) * 1000),
-        "executionTime": round((job.execution_seconds(now) or 0.0) * 1000),
-        "error": job.error,
-        "progress": job.progress,
-        "title": job.title,
-        "frameUrl": _frame_url(server, job, base_url, now),
-    }
-
-
-def _frame_url(server: Server, job: Job, base_url: str, now: float) -> str | None:
-    """Where a small picture of a job can be had: its first frame, or its portrait until then."""
-    has_frame = frame_of(job) is not None
-    if not has_frame and job.portrait is None:
-        return None
-    url = media_url(job.id, ".jpg", url_signer=server.url_signer, base_url=base_url, now=now)
-    return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
-
-
-async def _given(server: Server, job: Job) -> Mapping[str, Any]:
+async def _given(queue: JobQueue, job: Job) -> Mapping[str, Any]:
     """The input of a job; without fields where it was no object."""
-    given = (await server.queue.submission(job.id)).input
+    given = (await queue.submission(job.id)).input
     return given if isinstance(given, Mapping) else {}
 
 

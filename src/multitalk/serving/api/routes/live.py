@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.dependencies import Server, caller_of
+from multitalk.serving.api.dependencies import caller_of
 from multitalk.serving.api.live_conversation import (
     LiveConversation,
     error_message,
@@ -19,6 +19,7 @@ from multitalk.serving.api.live_conversation import (
 )
 from multitalk.serving.api.live_options import LiveOptions, open_session
 from multitalk.serving.api.responses import locale_of
+from multitalk.serving.api.services import services_of
 from multitalk.timebase import FPS
 
 START_SECONDS = 10.0  # for the client's first message
@@ -41,19 +42,21 @@ class StartMessage(LiveOptions):
 @router.websocket("/v1/live")
 async def live(socket: WebSocket) -> None:
     """One live session, from the first message to the end of the connection."""
-    server: Server = socket.app.state.server
+    services = services_of(socket)
     locale = locale_of(socket.headers.get("accept-language", ""))
     await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
     try:
         owner: str = socket.scope["state"]["owner"]
         caller = caller_of(socket)
-        server.limits.admit(caller, "other")
+        services.limits.admit(caller, "other")
         start = await _start_message(socket)
-        async with open_session(server, start, owner) as session:
+        async with open_session(services, start, owner) as session:
             await LiveConversation(
                 _WebSocketLink(socket),
-                server,
                 session,
+                speech=services.speech,
+                limits=services.limits,
+                shutdown=services.shutdown,
                 rate=start.sample_rate,
                 caller=caller,
                 locale=locale,

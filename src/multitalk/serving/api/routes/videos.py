@@ -1,6 +1,5 @@
 """Videos as files, finished or while they are made; their subtitles and pictures."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,20 +10,20 @@ from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from multitalk.errors import MultiTalkError, NotFound, RequestError, ServerStopping
+from multitalk.errors import MultiTalkError, NotFound, ServerStopping
 from multitalk.schema import JobStatus
 from multitalk.serving.api.dependencies import (
     AuthorizedJob,
-    Server,
-    ServerDep,
-    ask_about_picture,
+    ClientMediaDep,
+    QueueDep,
+    ShutdownDep,
     cancel_on_disconnect,
 )
-from multitalk.serving.api.job_json import frame_of, read_whole
+from multitalk.serving.api.job_access import wait_for_change
+from multitalk.serving.api.job_replies import frame_of, read_whole
 from multitalk.serving.api.openapi import media, refusals
-from multitalk.serving.api.uvicorn_server import ResponseAborted
-from multitalk.serving.queue import FragmentRecord, Job
-from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output
+from multitalk.serving.api.uvicorn_server import ResponseAborted, ShutdownState
+from multitalk.serving.queue import FragmentRecord, Job, JobQueue
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 
 MEDIA_TYPE = "video/mp4"
@@ -58,7 +57,7 @@ router = APIRouter(prefix="/videos", tags=["Videos"], default_response_class=Res
 async def video(
     request: Request,
     *,
-    server: ServerDep,
+    queue: QueueDep,
     job: AuthorizedJob,
     byte_range: Annotated[str, Header(alias="Range")] = "",
     if_range: Annotated[str | None, Header(alias="If-Range")] = None,
@@ -69,7 +68,7 @@ async def video(
     name = job.output.get("video") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("video_not_found")
-    size = await server.queue.media.size(name)
+    size = await queue.media.size(name)
     etag = f'"{name.rpartition("/")[2].partition(".")[0]}"'
     headers = {
         "Accept-Ranges": "bytes",
@@ -92,7 +91,7 @@ async def video(
     status = 206 if part.is_range else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    content = server.queue.media.read(name, start=part.start, end=part.end)
+    content = queue.media.read(name, start=part.start, end=part.end)
     return StreamingResponse(_cut_at_errors(content), status_code=status, headers=headers)
 
 
@@ -105,17 +104,17 @@ async def video(
         204: {"description": "The job ended without a video"},
     },
 )
-async def live(server: ServerDep, job: AuthorizedJob) -> Response:
+async def live(queue: QueueDep, shutdown: ShutdownDep, job: AuthorizedJob) -> Response:
     """The answer begins with the first fragment and ends with the last; its type names the codecs.
 
     It is empty (204) where the job ended without a video.
     """
-    fragments = await _new_fragments(server, job, after=0)
+    fragments = await _new_fragments(queue, shutdown, job, after=0)
     if not fragments:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    first = await read_whole(server.queue.media, fragments[0].output["video"])
+    first = await read_whole(queue.media, fragments[0].output["video"])
     return StreamingResponse(
-        _cut_at_errors(_live(server, job.id, fragments)),
+        _cut_at_errors(_live(queue, shutdown, job.id, fragments)),
         media_type=f'{MEDIA_TYPE}; codecs="{_codecs(first)}"',
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
     )
@@ -126,9 +125,9 @@ async def live(server: ServerDep, job: AuthorizedJob) -> Response:
     summary="A talk's subtitles as WebVTT",
     responses=refusals(404) | media("text/vtt"),
 )
-async def vtt(server: ServerDep, job: AuthorizedJob, download: Download = None) -> Response:
+async def vtt(queue: QueueDep, job: AuthorizedJob, download: Download = None) -> Response:
     """Of the voices that were given as texts; 404 where all were recordings."""
-    return await _subtitles(server, job, ".vtt", download)
+    return await _subtitles(queue, job, ".vtt", download)
 
 
 @router.get(
@@ -136,9 +135,9 @@ async def vtt(server: ServerDep, job: AuthorizedJob, download: Download = None) 
     summary="A talk's subtitles as SubRip",
     responses=refusals(404) | media("application/x-subrip"),
 )
-async def srt(server: ServerDep, job: AuthorizedJob, download: Download = None) -> Response:
+async def srt(queue: QueueDep, job: AuthorizedJob, download: Download = None) -> Response:
     """As `.vtt`, for players and editors."""
-    return await _subtitles(server, job, ".srt", download)
+    return await _subtitles(queue, job, ".srt", download)
 
 
 @router.get(
@@ -146,13 +145,16 @@ async def srt(server: ServerDep, job: AuthorizedJob, download: Download = None) 
     summary="A small picture of a talk",
     responses=refusals(404) | media("image/jpeg"),
 )
-async def picture(request: Request, server: ServerDep, job: AuthorizedJob) -> Response:
+async def picture(
+    request: Request, queue: QueueDep, client_media: ClientMediaDep, job: AuthorizedJob
+) -> Response:
     """The video's first frame; the portrait until there is one."""
     name = frame_of(job)
     if name is None:
-        content = await _small_portrait(request, server, job)
+        work = client_media.portrait_thumbnail(job, queue.media)
+        content = await cancel_on_disconnect(request, work)
     else:
-        content = await read_whole(server.queue.media, name)
+        content = await read_whole(queue.media, name)
     headers = {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}
     return Response(content, media_type="image/jpeg", headers=headers)
 
@@ -185,7 +187,9 @@ def _wanted_part(byte_range: str, size: int) -> _ByteRange | None:
     return _ByteRange(start, end, True) if start < end else None
 
 
-async def _new_fragments(server: Server, job: Job, *, after: int) -> list[FragmentRecord]:
+async def _new_fragments(
+    queue: JobQueue, shutdown: ShutdownState, job: Job, *, after: int
+) -> list[FragmentRecord]:
     """Fragments above a number, once there are any; none where the job ends without.
 
     A final job's fragments are all there: it is looked at before them.
@@ -194,16 +198,16 @@ async def _new_fragments(server: Server, job: Job, *, after: int) -> list[Fragme
         ServerStopping: The server ends before there are any.
     """
     while True:
-        fragments = await server.queue.fragments(job.id, after=after)
+        fragments = await queue.fragments(job.id, after=after)
         if fragments or job.is_final:
             return fragments
-        if server.shutdown.requested.is_set():
+        if shutdown.requested.is_set():
             raise ServerStopping("server_stopping")
-        job = await server.wait_for_change(job, seconds=WAIT_SECONDS)
+        job = await wait_for_change(queue, shutdown, job, seconds=WAIT_SECONDS)
 
 
 async def _live(
-    server: Server, job_id: str, fragments: list[FragmentRecord]
+    queue: JobQueue, shutdown: ShutdownState, job_id: str, fragments: list[FragmentRecord]
 ) -> AsyncIterator[bytes]:
     """The fragments' bytes, these first, until the job has ended."""
     segment = 0
@@ -211,12 +215,12 @@ async def _live(
         for fragment in fragments:
             if fragment.output["segment"] != segment:
                 raise ResponseAborted("another attempt at the job began")
-            async for chunk in server.queue.media.read(fragment.output["video"]):
+            async for chunk in queue.media.read(fragment.output["video"]):
                 yield chunk
             segment += 1
-        job = await server.queue.get(job_id)
-        fragments = await _new_fragments(server, job, after=fragments[-1].number)
-    if (await server.queue.get(job_id)).status is not JobStatus.COMPLETED:
+        job = await queue.get(job_id)
+        fragments = await _new_fragments(queue, shutdown, job, after=fragments[-1].number)
+    if (await queue.get(job_id)).status is not JobStatus.COMPLETED:
         raise ResponseAborted("the job did not complete")
 
 
@@ -237,46 +241,18 @@ def _codecs(start: bytes) -> str:
     return ", ".join(codec for codec in (picture, sound) if codec)
 
 
-async def _subtitles(server: Server, job: Job, suffix: str, download: str | None) -> Response:
+async def _subtitles(queue: JobQueue, job: Job, suffix: str, download: str | None) -> Response:
     name = job.output.get("captions") if isinstance(job.output, dict) else None
     if name is None:
         raise NotFound("subtitles_not_found")
     media_type, written = SUBTITLES[suffix]
-    captions = read_captions(await read_whole(server.queue.media, name))
+    captions = read_captions(await read_whole(queue.media, name))
     headers = {
         "Cache-Control": KEPT,
         "Content-Disposition": content_disposition(job, suffix, download),
         "X-Content-Type-Options": "nosniff",
     }
     return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
-
-
-async def _small_portrait(request: Request, server: Server, job: Job) -> bytes:
-    """The picture that a job was sent with, small.
-
-    Raises:
-        NotFound: It came otherwise than as an upload, or is no picture.
-    """
-    if job.portrait is None:
-        raise NotFound("video_not_found")
-    own = f"{job.id}/{job.portrait.rpartition('/')[2]}"  # not another job's file
-    media, limit = server.queue.media, server.settings.max_image_bytes
-    with (
-        server.sandbox.scheduler.admit_low_priority(job.owner) as ticket,
-        server.sandbox.directory() as directory,
-    ):
-        # One copy for each owner at a time, because a list of talks requests many at once.
-        async with server.thumbnail_slots.slot(ticket):
-            if await media.size(own) > limit:
-                raise NotFound("video_not_found")
-            given = directory / "portrait"
-            await asyncio.to_thread(given.write_bytes, await read_whole(media, own))
-            work = ask_about_picture(server, ticket, "small_picture", given, directory=directory)
-            try:
-                await cancel_on_disconnect(request, work)
-            except RequestError as error:
-                raise NotFound("video_not_found") from error
-            return await asyncio.to_thread(read_output, directory, THUMBNAIL_FILE)
 
 
 def content_disposition(job: Job, suffix: str, download: str | None) -> str:

@@ -2,19 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel
 from starlette.requests import Request
 
 from multitalk.errors import LimitExceeded
 from multitalk.schema import read_json
-from multitalk.schema.json_document import MAX_VALUES
-from multitalk.serving.api.config import MEGABYTE, ServeConfig
+from multitalk.serving.api.config import MEGABYTE
 
 MAX_LENGTH_DIGITS = 18  # of a number of bytes
 LARGE_BODY_BYTES = 2**20  # larger bodies are parsed in a thread, one at a time
@@ -83,73 +82,43 @@ def content_length(request: Request) -> int | None:
     return int(digits) if len(digits) <= MAX_LENGTH_DIGITS else 10**MAX_LENGTH_DIGITS
 
 
-class JsonBody:
-    """Dependency: a JSON body, which its model documents.
-
-    FastAPI would read a body whole, before any limit is checked. Here a route gets a `BodyReader`
-    and reads it after what it has to check first.
+class BodyParser:
+    """Reads and parses bodies.
 
     Args:
-        model: Of the body, for `/openapi.json`. The route validates what it reads.
-        example: A body that is valid.
-        max_bytes: Of the body.
-        max_values: Of the document, see `read_json`.
-        takes_file: Whether a file may be sent in place of the document.
+        memory: For bodies that are being received.
     """
 
-    def __init__(
-        self,
-        model: type[BaseModel],
-        *,
-        example: object,
-        max_bytes: Callable[[ServeConfig], int],
-        max_values: int = MAX_VALUES,
-        takes_file: bool = False,
-    ) -> None:
-        self.model = model
-        self.example = example
-        self.takes_file = takes_file
-        self._max_bytes = max_bytes
-        self._max_values = max_values
+    def __init__(self, memory: MemoryBudget | None = None) -> None:
+        self.memory = memory or MemoryBudget()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="json")
 
-    async def __call__(self, request: Request) -> "BodyReader":
-        """The reader for a request."""
-        max_bytes = self._max_bytes(request.app.state.server.config)
-        return BodyReader(request, max_bytes=max_bytes, max_values=self._max_values)
+    def close(self) -> None:
+        """Parse no further large body."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
+    async def read(self, request: Request, *, max_bytes: int, max_values: int) -> Any:
+        """The document of a request's body; a caller's large ones wait until there is memory.
 
-@dataclass(frozen=True)
-class BodyReader:
-    """Reads the JSON body of one request.
-
-    Attributes:
-        request: The request.
-        max_bytes: Of its body.
-        max_values: Of the document.
-    """
-
-    request: Request
-    max_bytes: int
-    max_values: int
-
-    async def read(self) -> Any:
-        """The document; a caller's large ones wait until there is memory for them.
+        Args:
+            request: Its `state.owner` is the caller.
+            max_bytes: Of the body.
+            max_values: Of the document, see `read_json`.
 
         Raises:
             LimitExceeded: Too many bytes; the rest is not read.
             InvalidRequest: No JSON, or out of the bounds of `multitalk.schema.json_document`.
         """
-        request, max_bytes = self.request, self.max_bytes
         size = content_length(request) or 0
         if size > max_bytes:
             raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
-        server, owner = request.app.state.server, request.state.owner
+        owner: str = request.state.owner
         async with AsyncExitStack() as stack:
             parts: list[bytes] = []
             expected, size = size or max_bytes, 0
             async for chunk in request.stream():
                 if size <= SMALL_BYTES < size + len(chunk):
-                    await stack.enter_async_context(server.body_memory.reserve(owner, expected))
+                    await stack.enter_async_context(self.memory.reserve(owner, expected))
                 size += len(chunk)
                 if size > max_bytes:
                     raise LimitExceeded("body_too_large", limit=max_bytes / MEGABYTE)
@@ -157,7 +126,7 @@ class BodyReader:
             body = b"".join(parts)
             del parts
             if size < LARGE_BODY_BYTES:
-                return read_json(body, max_values=self.max_values)
+                return read_json(body, max_values=max_values)
             return await asyncio.get_running_loop().run_in_executor(
-                server.json_parser, partial(read_json, body, max_values=self.max_values)
+                self._thread, partial(read_json, body, max_values=max_values)
             )

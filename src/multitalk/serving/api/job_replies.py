@@ -1,0 +1,126 @@
+"""A job as JSON: RunPod's answer of `/status`."""
+
+import base64
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from multitalk.delivery.deliver import ENVELOPE_BYTES
+from multitalk.errors import NotFound
+from multitalk.schema import JobStatus
+from multitalk.serving.api.models import JobReply, ListedJob
+from multitalk.serving.api.signed_urls import UrlSigner
+from multitalk.serving.queue import Job, JobQueue, MediaStore
+from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
+
+
+class JobReplies:
+    """Jobs as the routes and the webhooks answer them.
+
+    Args:
+        queue: Of the jobs and their files.
+        url_signer: Signs the addresses of files.
+        clock: Seconds since 1970.
+        max_bytes: Largest reply with the video in it.
+    """
+
+    def __init__(
+        self, queue: JobQueue, url_signer: UrlSigner, *, clock: Callable[[], float], max_bytes: int
+    ) -> None:
+        self._queue = queue
+        self._url_signer = url_signer
+        self._clock = clock
+        self._max_bytes = max_bytes
+
+    async def reply(self, job: Job, *, base_url: str, max_bytes: int | None = None) -> JobReply:
+        """The body of `/runsync` and of a webhook.
+
+        Args:
+            job: The job.
+            base_url: Of this server.
+            max_bytes: Another limit; 0: the video is always a URL.
+        """
+        now = self._clock()
+        reply: JobReply = {"id": job.id, "status": job.status}
+        if job.started_at is not None or job.is_final:
+            reply["delayTime"] = round(job.delay_seconds(now) * 1000)
+        if (execution := job.execution_seconds(now)) is not None:
+            reply["executionTime"] = round(execution * 1000)
+        if job.worker_id is not None:
+            reply["workerId"] = job.worker_id
+        if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
+            reply["output"] = job.progress
+        elif job.is_final and job.output is not None:
+            limit = self._max_bytes if max_bytes is None else max_bytes
+            reply["output"] = await self._output(job, base_url, limit)
+        if job.error is not None:
+            facts = job.output if isinstance(job.output, Mapping) else {}
+            # RunPod's Python client returns only the output
+            reply["output"], reply["error"] = {"message": job.error, **facts}, job.error
+        return reply
+
+    async def status(self, job: Job, *, base_url: str, max_bytes: int | None = None) -> JobReply:
+        """The body of `/status`: also how many jobs are ahead of one that waits."""
+        reply = await self.reply(job, base_url=base_url, max_bytes=max_bytes)
+        if job.status is JobStatus.IN_QUEUE:
+            reply["jobsAhead"] = await self._queue.ahead(job.id)
+            reply["workers"] = len(await self._queue.workers())
+        return reply
+
+    def listed(self, job: Job, *, base_url: str) -> ListedJob:
+        """A job in the list of its owner's."""
+        now = self._clock()
+        return {
+            "id": job.id,
+            "status": job.status,
+            "createdAt": round(job.created_at * 1000),
+            "delayTime": round(job.delay_seconds(now) * 1000),
+            "executionTime": round((job.execution_seconds(now) or 0.0) * 1000),
+            "error": job.error,
+            "progress": job.progress,
+            "title": job.title,
+            "frameUrl": self._frame_url(job, base_url),
+        }
+
+    def media_url(self, job_id: str, suffix: str, *, base_url: str) -> str:
+        """Signed URL of a job's video, subtitles or thumbnail.
+
+        It is valid for a day, or until the job is deleted.
+        """
+        query = self._url_signer.query(job_id, now=self._clock())
+        return f"{base_url}/videos/{job_id}{suffix}?{query}"
+
+    def _frame_url(self, job: Job, base_url: str) -> str | None:
+        """URL of a small picture of a job: its first frame, or its portrait until then."""
+        has_frame = frame_of(job) is not None
+        if not has_frame and job.portrait is None:
+            return None
+        url = self.media_url(job.id, ".jpg", base_url=base_url)
+        return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
+
+    async def _output(self, job: Job, base_url: str, max_bytes: int) -> Any:
+        """A job's output with its video, as base64 or as a URL, in place of names of files."""
+        if not isinstance(job.output, Mapping):
+            return job.output
+        facts = {name: value for name, value in job.output.items() if name not in MEDIA_OF_OUTPUT}
+        if "video" not in job.output:
+            return facts
+        if "captions" in job.output:
+            facts["subtitles_url"] = self.media_url(job.id, ".vtt", base_url=base_url)
+        name, media = job.output["video"], self._queue.media
+        with suppress(NotFound):  # the job is being deleted: its URL answers the same
+            encoded_bytes = (await media.size(name) + 2) // 3 * 4
+            if encoded_bytes + ENVELOPE_BYTES <= max_bytes:
+                content = await read_whole(media, name)
+                return {"video_base64": base64.b64encode(content).decode("ascii"), **facts}
+        return {"video_url": self.media_url(job.id, ".mp4", base_url=base_url), **facts}
+
+
+def frame_of(job: Job) -> str | None:
+    """Name in the media store of a finished video's first frame."""
+    return job.output.get("frame") if isinstance(job.output, Mapping) else None
+
+
+async def read_whole(media: MediaStore, name: str) -> bytes:
+    """The content of a small file."""
+    return b"".join([chunk async for chunk in media.read(name)])
