@@ -11,6 +11,7 @@ MODELS = files("multitalk.face") / "models"
 SUMS = {
     "detector.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     "mesh.onnx": "cf7e3d6d392b6c6686640244dce3c77069fbc57e48a57cf28939c4ab803cdea5",
+    "segmentation.onnx": "c81ecbb42e925621674aa6ff0a3fd13f48abc6431c697253de405cdcae3cb538",
 }
 
 
@@ -29,7 +30,7 @@ def test_the_models_are_small_and_there_is_no_other() -> None:
     assert sum(sizes.values()) < 6_000_000
 
 
-def test_the_notices_of_both_models_are_beside_them() -> None:
+def test_the_notices_of_the_models_are_beside_them() -> None:
     notice = (MODELS / "LICENSE").read_text("utf-8")
     for said in ("Copyright (c) 2020 Shiqi Yu", "Permission is hereby granted", *SUMS):
         assert said in notice
@@ -40,6 +41,7 @@ def test_the_notices_of_both_models_are_beside_them() -> None:
     ("name", "shape", "outputs"),
     [
         ("mesh.onnx", (1, 3, 256, 256), {"points": 3 * 478, "presence": 1}),
+        ("segmentation.onnx", (1, 3, 256, 256), {"person": 256 * 256}),
         ("detector.onnx", (1, 3, 192, 320), {"cls_8": 960, "kps_32": 600}),
     ],
 )

