@@ -257,7 +257,7 @@ class _Head:
     """The largest face of a portrait, rigged once and drawn frame by frame.
 
     Attributes:
-        picture: The background of every frame, RGB uint8 [H, W, 3], H and W even.
+        picture: As photographed, RGB uint8 [H, W, 3], H and W even.
         notices: Warnings for the caller.
     """
 
@@ -269,14 +269,14 @@ class _Head:
         scene = Scene(pixels, (Speaker(PORTRAIT_FIELD, np.zeros(0, np.float32)),), "", 0)
         with FaceDetector() as detector:
             rigged = rig_scene(scene, detector, short=size, long=size, quality=QUALITIES[quality])
-        self.picture = rigged.picture
+        self.picture, self._backdrop = rigged.picture, rigged.backdrop
         (self._renderer,) = rigged.renderers
         self._animator = PoseAnimator(rigged.rigs[0], seed=seed, person=0, motion=motion)
         self.notices: tuple[Notice, ...] = (*notices, *rigged.notices)
 
     def draw(self, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
         """The next frame, RGB uint8 [H, W, 3], for a track of one frame and its pitch."""
-        frame = self.picture.copy()
+        frame = self._backdrop.copy()
         (pose,) = self._animator.poses(track, pitch=np.array([pitch], np.float32))
         self._renderer.draw(frame, pose)
         return frame

@@ -66,8 +66,8 @@ class WarpEngine:
         first = 0
         for poses in _poses(scene, options, rigged.rigs):
             watch(first)
-            frames = np.empty((len(poses[0]), *rigged.picture.shape), np.uint8)
-            frames[:] = rigged.picture
+            frames = np.empty((len(poses[0]), *rigged.backdrop.shape), np.uint8)
+            frames[:] = rigged.backdrop
             for renderer, of_person in zip(rigged.renderers, poses, strict=True):
                 for frame, pose in zip(frames, of_person, strict=True):
                     renderer.draw(frame, pose)

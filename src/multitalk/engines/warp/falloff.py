@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.displacement import Grid
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
+from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 
@@ -31,15 +32,43 @@ HEAD_SIDE, HEAD_UP, HEAD_DOWN = 0.62, 0.80, 0.62  # face widths, face heights up
 HEAD_RADIUS_ENDS = 2.05  # of that ellipse
 NECK_FOLLOWS = 0.25  # share of a head movement that remains of it at the lower neck
 NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO = 0.35, 1.2  # face heights below the centre
+# Face heights below the centre over which a head's movement ends where its silhouette is certain.
+HEAD_ENDS = (0.42, 1.05)
 BORDER_FADE = (-0.02, 0.30)  # face heights inside the region's border
 # Share of a movement that remains at the border, where a head is cut off by the picture's edge:
 # without any, its hair would be torn; with all, more of it would have to be made up.
 LOOSE_AT_THE_BORDER = 0.4
 
+CUT_OFF_ALPHA = 0.3  # on the region's border, from which a person goes on beyond it
+
 # Outlines of the face, as factors, and points per side of the region's border, that are held.
 RING_SCALES, BORDER_POINTS = (1.25, 1.6), 7
 # The skin under the chin follows the jaw: share at most, falloffs in face heights and widths.
 UNDER_CHIN_FOLLOWS, UNDER_CHIN_DOWN, UNDER_CHIN_SIDE = 0.72, 0.38, 0.33
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """What is known of a person's outline.
+
+    Attributes:
+        certainty: How far to trust it, 0..1 on a lattice, [rows, columns].
+        cut_off: Whether the person goes on beyond the lattice's left, right, top, bottom.
+    """
+
+    certainty: NDArray[np.floating]
+    cut_off: tuple[bool, bool, bool, bool]
+
+    @classmethod
+    def of(cls, matte: Matte, grid: Grid) -> "Silhouette":
+        """That of a matte."""
+        x, y = grid.coordinates()
+        limit = np.array(matte.alpha.shape) - 1
+        rows, columns = np.minimum(y, limit[0]).astype(int), np.minimum(x, limit[1]).astype(int)
+        alpha = matte.cover[rows, columns]
+        edges = (alpha[:, 0], alpha[:, -1], alpha[0], alpha[-1])
+        left, right, top, bottom = (bool((edge > CUT_OFF_ALPHA).any()) for edge in edges)
+        return cls(matte.certainty[rows, columns], (left, right, top, bottom))
 
 
 @dataclass(frozen=True)
@@ -125,8 +154,15 @@ def _on_neck(
     return (1 - smoothstep(off_neck, 0, NECK_FADE)) * below
 
 
-def head_falloff(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
-    """Weight [rows, columns]: 1 on face and hair, fading over neck, surroundings and border."""
+def head_falloff(
+    frame: HeadFrame, grid: Grid, seen: "Silhouette | None" = None
+) -> NDArray[np.float64]:
+    """Weight [rows, columns]: 1 on face and hair, fading over neck, surroundings and border.
+
+    Where the person's silhouette is certain, the head moves as a whole as far as its hair goes, and
+    not at all below the neck: what is around it has a layer of its own. Elsewhere its movement
+    fades over what is around it.
+    """
     x, y = grid.coordinates()
     flat = np.stack([x - frame.origin[0], y - frame.origin[1], np.zeros_like(x)], -1)
     right = flat @ frame.axes[0] / frame.width
@@ -134,10 +170,17 @@ def head_falloff(frame: HeadFrame, grid: Grid) -> NDArray[np.float64]:
     radius = np.hypot(right / HEAD_SIDE, np.where(down < 0, down / HEAD_UP, down / HEAD_DOWN))
     on_head = 1 - smoothstep(radius, 1.0, HEAD_RADIUS_ENDS)
     on_neck = 1 - (1 - NECK_FOLLOWS) * smoothstep(down, NECK_FOLLOWS_FROM, NECK_FOLLOWS_TO)
-    border = np.minimum.reduce([x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y])
+    weight = on_head * on_neck
+    distances = [x - x[0, 0], x[0, -1] - x, y - y[0, 0], y[-1, 0] - y]
+    if seen is not None:
+        weight = weight + seen.certainty * (1 - smoothstep(down, *HEAD_ENDS) - weight)
+        distances = [one for one, is_cut in zip(distances, seen.cut_off, strict=True) if is_cut]
+    if not distances:
+        return weight.astype(np.float64)
+    border = np.minimum.reduce(distances)
     inside = smoothstep(border, BORDER_FADE[0] * frame.height, BORDER_FADE[1] * frame.height)
     at_border = LOOSE_AT_THE_BORDER + (1 - LOOSE_AT_THE_BORDER) * inside
-    return (on_head * on_neck * at_border).astype(np.float64)
+    return (weight * at_border).astype(np.float64)
 
 
 def neighbour_mask(

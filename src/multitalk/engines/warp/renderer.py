@@ -7,13 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.backdrop import covered_by, cut_out
 from multitalk.engines.warp.colour import lip_colour, skin_colour, three_channels
-from multitalk.engines.warp.displacement import Grid, displace_points, invert, upsample
+from multitalk.engines.warp.displacement import Grid, displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
+from multitalk.engines.warp.layer import Layer
+from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, Aperture, MouthInterior
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
-from multitalk.engines.warp.rig import INDEX, WEIGHTS, Rig
+from multitalk.engines.warp.rig import INDEX, Rig
 from multitalk.engines.warp.shading import LipShading, SmileFolds
 from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
@@ -24,7 +27,6 @@ VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
 LOWER_TEETH_DROP, TEETH_TOGETHER = 0.50, 0.8
 MIN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 LIP_CURVE_STEPS = 5  # samples between two landmarks of the inner lips
-STILL_FIELD = 1e-3  # pixels of displacement for weight 1 that count as movement
 
 # The join of the two layers, in mouth widths. All set by eye.
 JOIN_MARGIN = 0.42  # around the lips: sampled from the lower layer
@@ -77,7 +79,8 @@ class HeadRenderer:
         picture: NDArray[np.uint8],
         rig: Rig,
         *,
-        alone: bool = True,
+        matte: Matte | None = None,
+        backdrop: NDArray[np.uint8] | None = None,
         quality: RenderQuality = QUALITIES["standard"],
     ) -> None:
         """Prepare to draw.
@@ -85,21 +88,22 @@ class HeadRenderer:
         Args:
             picture: RGB uint8 [H, W, 3].
             rig: From `build_rig` on this picture.
-            alone: False if another head's box overlaps this one: only pixels that this head moves
-                are then written.
+            matte: Of the person; None: what is around them is moved with them.
+            backdrop: What is behind all people, RGB uint8 [H, W, 3]; frames begin as this. None:
+                the picture.
             quality: Preset.
         """
         self.rig = rig
         self._quality = quality
-        x0, y0, x1, y1 = rig.box
-        crop = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2RGBA)
-        scale = quality.source_scale
-        size = ((x1 - x0) * scale, (y1 - y0) * scale)
-        self._source = cv2.resize(crop, size, interpolation=quality.source_filter).astype(np.uint8)
-        self._eyes = Eyes(self._source, rig.points, (x0, y0), scale)
-        self._folds = SmileFolds(self._source, rig.points, rig.frame, (x0, y0), scale)
+        x0, y0, _, _ = rig.box
+        behind = picture if backdrop is None else backdrop
+        pixels = cut_out(picture, behind, covered_by(rig, matte, picture.shape[:2]))
+        self._layer = Layer(pixels, rig.box, rig.upper.grid, quality)
+        source, scale = self._layer.source, quality.source_scale
+        self._eyes = Eyes(source, rig.points, (x0, y0), scale)
+        self._folds = SmileFolds(source, rig.points, rig.frame, (x0, y0), scale)
         self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
-        self._writable = None if alone else self._moving_pixels()
+        self._skull_moves = self._moves_of_the_skull()
         down = rig.frame.axes[1, :2]
         self._down = down / np.linalg.norm(down)
         across = rig.points[mesh.LEFT_MOUTH_CORNER, :2] - rig.points[mesh.RIGHT_MOUTH_CORNER, :2]
@@ -116,7 +120,7 @@ class HeadRenderer:
         """Draw the head into a frame, in place.
 
         Args:
-            frame: RGB uint8 [H, W, 3], a copy of the picture.
+            frame: RGB uint8 [H, W, 3], a copy of the backdrop.
             pose: Of the head.
         """
         if self._quality.lit:
@@ -125,59 +129,26 @@ class HeadRenderer:
         self._eyes.update(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
         layers = self._layers(pose)
-        drawn = self._sample(layers.upper, self.rig.upper.grid, (y1 - y0, x1 - x0))
+        reach = max(
+            self._layer.reach(layers.upper, self.rig.upper.grid),
+            self._layer.reach(layers.lower, self.rig.lower.grid),
+        )
+        drawn = self._layer.draw(layers.upper, reach)
         self._draw_mouth(drawn, pose, layers)
-        target = frame[y0:y1, x0:x1]
-        if self._writable is None:
-            cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, dst=target)
-        else:
-            cv2.copyTo(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), self._writable, target)
+        self._layer.compose(drawn, frame[y0:y1, x0:x1], reach)
 
     def _layers(self, pose: Pose) -> _Layers:
         rig = self.rig
         upper = rig.upper.displacement(pose.weights)
         lower = rig.lower.displacement(pose.weights)
         above = displace_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, rig.upper.grid)
-        below = displace_points(rig.points[list(mesh.LIPS_INNER_LOWER), :2], lower, rig.upper.grid)
+        below = displace_points(rig.points[list(mesh.LIPS_INNER_LOWER), :2], lower, rig.lower.grid)
         aperture = Aperture.between(
             spline_through(above, steps=LIP_CURVE_STEPS),
             spline_through(below, steps=LIP_CURVE_STEPS),
             self._down,
         )
         return _Layers(upper, lower, aperture)
-
-    def _sample(self, displacement: Array, grid: Grid, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The displaced source from the grid's corner on, RGBA, at most `size` (height, width).
-
-        Four channels are sampled twice as fast as three.
-        """
-        whole = self.rig.upper.grid
-        inverse = invert(displacement, grid)
-        inverse += np.array([grid.x - whole.x, grid.y - whole.y], np.float32) / whole.step
-        sampling = upsample(inverse, grid, scale=self._quality.source_scale)
-        return cv2.remap(  # type: ignore[call-overload]
-            self._source,
-            sampling[: size[0], : size[1]],
-            None,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-
-    def _moving_pixels(self) -> NDArray[np.uint8]:
-        """255 where a field of this head moves pixels, [box height, box width]."""
-        x0, y0, x1, y1 = self.rig.box
-        grid = self.rig.upper.grid
-        fields = np.abs(self.rig.upper.fields).reshape(len(WEIGHTS), *grid.shape, 2)
-        moves = (fields.max((0, 3)) > STILL_FIELD).astype(np.uint8) * 255
-        to_lattice = np.array([[1 / grid.step, 0, 0], [0, 1 / grid.step, 0]])
-        pixels = cv2.warpAffine(
-            moves,
-            to_lattice,
-            (x1 - x0, y1 - y0),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        return np.where(pixels > 0, np.uint8(255), np.uint8(0))
 
     def _draw_mouth(self, drawn: NDArray[np.uint8], pose: Pose, layers: _Layers) -> None:
         """Join the lower layer to `drawn` along the lips, then draw the inside of the mouth."""
@@ -186,14 +157,16 @@ class HeadRenderer:
         chin_side = displace_points(outer_lower, layers.lower, rig.lower.grid)
         top, bottom, left, right = self._mouth_part(rig.lower.grid, aperture, chin_side)
         part = rig.lower.grid.crop(top, bottom, left, right)
-        box_x, box_y, box_right, box_bottom = rig.box
+        box_x, box_y, _, _ = rig.box
         corner = (part.x, part.y)
         moved = np.ascontiguousarray(layers.lower[top:bottom, left:right])
-        below = self._sample(moved, part, (box_bottom - part.y, box_right - part.x))
+        below = self._layer.sample(moved, part)
         height, width = below.shape[:2]
         cover = self._lower_cover(aperture, corner, (width, height))
         row, column = part.y - box_y, part.x - box_x
-        view = drawn[row : row + height, column : column + width, :3]
+        whole = drawn[row : row + height, column : column + width]
+        _join_edges(whole, below, cover)
+        view = whole[..., :3]
         region = view.astype(np.float32)
         region += (below[..., :3] - region) * three_channels(cover)
         if self._quality.lit and pose.rounding > VISIBLE_ROUNDING:
@@ -217,14 +190,19 @@ class HeadRenderer:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
+        _hide_beyond_edges(whole)
 
     def _meeting_place(self, pose: Pose) -> Array:
         """Where the teeth meet, which moves with the skull: (x, y) in the frame."""
-        head_only = pose.weights.copy()
-        head_only[: len(EXPRESSIONS)] = 0
-        displacement = self.rig.upper.displacement(head_only)
+        moved = pose.weights[len(EXPRESSIONS) :] @ self._skull_moves
+        return self._mouth.meeting_place + moved
+
+    def _moves_of_the_skull(self) -> Array:
+        """Displacement of the meeting place for weight 1 of each head movement, [M, 2]."""
+        grid = self.rig.upper.grid
         place = self._mouth.meeting_place[None]
-        return displace_points(place, displacement, self.rig.upper.grid)[0]
+        fields = self.rig.upper.fields[len(EXPRESSIONS) :].reshape(-1, *grid.shape, 2)
+        return np.concatenate([displace_points(place, field, grid) - place for field in fields])
 
     def _jaw_drop(self, pose: Pose) -> float:
         """Pixels by which the lower teeth are below the place where the teeth meet."""
@@ -292,6 +270,20 @@ class HeadRenderer:
         cv2.ellipse(at_lips, centre, axes, angle, 0, 360, 255, -1, cv2.LINE_8, SUBPIXEL_BITS)
         edge = _odd(self.rig.frame.mouth_width * LIPS_SOFTNESS)
         return cv2.blur(at_lips, (edge, edge)).astype(np.float32) / np.float32(255)
+
+
+def _join_edges(upper: NDArray[np.uint8], lower: NDArray[np.uint8], cover: Array) -> None:
+    """Blend the lower layer's transparency into the upper one's, in place."""
+    above, below = (cv2.extractChannel(layer, 3) for layer in (upper, lower))
+    if above.any() or below.any():
+        upper[..., 3] = np.rint(above + (below.astype(np.float32) - above) * cover)
+
+
+def _hide_beyond_edges(drawn: NDArray[np.uint8]) -> None:
+    """Darken what was painted where the layer is transparent, in place."""
+    through = cv2.extractChannel(drawn, 3)
+    if through.any():
+        np.minimum(drawn[..., :3], 255 - through[..., None], out=drawn[..., :3])
 
 
 def _odd(pixels: float) -> int:

@@ -21,11 +21,13 @@ from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.falloff import (
     FADE_ENDS,
     Anchors,
+    Silhouette,
     expression_falloff,
     head_falloff,
     neighbour_mask,
 )
 from multitalk.engines.warp.head_motion import MOTIONS, motion_fields
+from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.smoothing import thin_plate
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
@@ -39,6 +41,8 @@ STILL_FALLOFF, STILL_PIXELS = 1e-3, 0.02
 # Smoothing of the thin plate. Landmarks of a turned head crowd on its far side, where an exact
 # spline would fold.
 SMOOTHING, TURNED_SMOOTHING, TURNED_DEGREES = 2e-4, 4e-3, 28
+
+MOUTH_REACH = 0.45  # face heights beside the lips: head movement, jaw and the join of the layers
 
 # Closed lips press on each other, or teeth and gums would show inside the landmarks: share of the
 # photograph's gap, and face heights at most.
@@ -55,7 +59,7 @@ class Rig:
         frame: The head's axes and sizes.
         layout: The landmarks around the mouth.
         upper: Fields of all but the lower lip and what moves with it; order of `WEIGHTS`.
-        lower: Fields of all but the upper lip.
+        lower: Fields of all but the upper lip, around the mouth only.
         box: The part of the picture that moves: x0, y0, x1, y1 (ends excluded), pixels.
         overlap: Pixels by which `seal` presses the lips into each other at the middle.
         open_gap: Pixels by which `open` parts them there.
@@ -117,6 +121,7 @@ def build_rig(
     picture_size: tuple[int, int],
     neighbours: tuple[NDArray[np.float64], ...] = (),
     lattice_steps: int = 40,
+    matte: Matte | None = None,
 ) -> Rig:
     """Make the rig of one head.
 
@@ -126,6 +131,7 @@ def build_rig(
         neighbours: Centres (x, y) of the other faces; nothing nearer to them than to this face
             moves.
         lattice_steps: Steps of the lattice per face height.
+        matte: Of the person; None: movements fade over what is around them.
     """
     points = face.points.astype(np.float64)
     frame = HeadFrame.of(face)
@@ -137,12 +143,13 @@ def build_rig(
     lips = InnerLips.of(points, frame, grid)
     upper, lower = _expression_fields(points, frame, layout, anchors=anchors, grid=grid, mask=mask)
     expressions = close_lips(lips, upper, lower)
-    falloff = head_falloff(frame, grid) * mask
+    seen = Silhouette.of(matte, grid) if matte is not None else None
+    falloff = head_falloff(frame, grid, seen) * mask
     motion = motion_fields(
         points=points, frame=frame, anchors=anchors, grid=grid, falloff=falloff, mask=mask
     )
-    bases = _moving_part((*expressions, motion), falloff, grid)
-    small = bases[0].grid
+    upper_basis, lower_basis = _moving_part((*expressions, motion), falloff, grid)
+    small = upper_basis.grid
     height, width = picture_size
     middle = len(mesh.LIPS_INNER_UPPER) // 2
     at_rest = lips.gaps()[middle]
@@ -154,8 +161,8 @@ def build_rig(
         points=points,
         frame=frame,
         layout=layout,
-        upper=bases[0],
-        lower=bases[1],
+        upper=upper_basis,
+        lower=_around_mouth(lower_basis, points, frame),
         box=(
             small.x,
             small.y,
@@ -279,6 +286,24 @@ def _moving_part(
         )
         for one in expressions
     ]
+
+
+def _around_mouth(
+    basis: DisplacementBasis, points: NDArray[np.float64], frame: HeadFrame
+) -> DisplacementBasis:
+    """The part of a basis in which the lower lip's layer is drawn, wherever the head moves."""
+    grid = basis.grid
+    lips = points[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER], :2]
+    corner, far = np.array([grid.x, grid.y]), MOUTH_REACH * frame.height
+    low = np.floor((lips.min(0) - far - corner) / grid.step).astype(int)
+    high = np.ceil((lips.max(0) + far - corner) / grid.step).astype(int) + 1
+    left, top = np.clip(low, 0, np.array(grid.shape[::-1]) - 3).tolist()
+    right, bottom = np.clip(high, 3, grid.shape[::-1]).tolist()
+    fields = basis.fields.reshape(len(WEIGHTS), *grid.shape, 2)[:, top:bottom, left:right]
+    return DisplacementBasis(
+        grid.crop(top, bottom, left, right),
+        np.ascontiguousarray(fields.reshape(len(WEIGHTS), -1)),
+    )
 
 
 def _span(moving: NDArray[np.bool_] | np.bool_) -> tuple[int, int]:

@@ -10,12 +10,16 @@ from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import Scene
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
+from multitalk.engines.warp.backdrop import fill_behind
 from multitalk.engines.warp.eyes import eyes_are_shut
+from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.quality import RenderQuality
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
+from multitalk.face.networks import PersonNetwork
 from multitalk.messages import Notice
 
 SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft: a notice
@@ -27,7 +31,8 @@ class RiggedScene:
     """A scene whose heads can be drawn.
 
     Attributes:
-        picture: The background of every frame, RGB uint8 [H, W, 3], H and W even.
+        picture: As photographed, RGB uint8 [H, W, 3], H and W even.
+        backdrop: What is behind the people: the beginning of every frame, of the same size.
         rigs: Of the speakers, in their order.
         renderers: Draw them.
         notices: What may look wrong with the picture or a face.
@@ -35,6 +40,7 @@ class RiggedScene:
     """
 
     picture: NDArray[np.uint8]
+    backdrop: NDArray[np.uint8]
     rigs: tuple[Rig, ...]
     renderers: tuple[HeadRenderer, ...]
     notices: tuple[Notice, ...]
@@ -65,16 +71,21 @@ def rig_scene(
     faces = [face.scaled(scale) for face in assigned]
     # Small linear systems: a second BLAS thread only competes with the encoder.
     with threadpool_limits(1, user_api="blas"):
-        rigs = _rig_all(faces, picture, quality)
+        mattes = _mattes(faces, picture)
+        rigs = _rig_all(faces, picture, mattes, quality)
+    backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
     renderers = tuple(
-        HeadRenderer(picture, rig, alone=not _overlaps(rig, rigs), quality=quality) for rig in rigs
+        HeadRenderer(picture, rig, matte=matte, backdrop=backdrop, quality=quality)
+        for rig, matte in zip(rigs, mattes, strict=True)
     )
     notices = [
         notice
         for speaker, face in zip(scene.speakers, faces, strict=True)
         for notice in face_notices(speaker.name, face, scale)
     ]
-    return RiggedScene(picture, tuple(rigs), renderers, (*turned, *notices), len(found.faces))
+    return RiggedScene(
+        picture, backdrop, tuple(rigs), renderers, (*turned, *notices), len(found.faces)
+    )
 
 
 def fit_within(
@@ -98,32 +109,40 @@ def fit_within(
     return np.ascontiguousarray(portrait), scale
 
 
+def _mattes(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list[Matte | None]:
+    network = PersonNetwork()
+    return [
+        Matte.of(picture, face.points, HeadFrame.of(face), network, others)
+        for face, others in zip(faces, _neighbours(faces), strict=True)
+    ]
+
+
+def _neighbours(faces: Sequence[FaceLandmarks]) -> list[tuple[NDArray[np.float64], ...]]:
+    """The centres (x, y) of the other faces, for each face."""
+    centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
+    return [
+        tuple(centre for other, centre in enumerate(centres) if other != index)
+        for index in range(len(faces))
+    ]
+
+
 def _rig_all(
-    faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8], quality: RenderQuality
+    faces: Sequence[FaceLandmarks],
+    picture: NDArray[np.uint8],
+    mattes: Sequence[Matte | None],
+    quality: RenderQuality,
 ) -> list[Rig]:
     height, width = picture.shape[:2]
-    centres = [face.points[:, :2].mean(0).astype(np.float64) for face in faces]
     return [
         build_rig(
             face,
             picture_size=(height, width),
-            neighbours=tuple(centre for j, centre in enumerate(centres) if j != i),
+            neighbours=others,
             lattice_steps=quality.lattice_steps,
+            matte=matte,
         )
-        for i, face in enumerate(faces)
+        for face, others, matte in zip(faces, _neighbours(faces), mattes, strict=True)
     ]
-
-
-def _overlaps(rig: Rig, rigs: Sequence[Rig]) -> bool:
-    x0, y0, x1, y1 = rig.box
-    return any(
-        other is not rig
-        and x0 < other.box[2]
-        and other.box[0] < x1
-        and y0 < other.box[3]
-        and other.box[1] < y1
-        for other in rigs
-    )
 
 
 def face_notices(name: str, face: FaceLandmarks, scale: float) -> Iterator[Notice]:

@@ -1,0 +1,175 @@
+"""Backdrop: what is behind people, and the layers in which they are moved in front of it.
+
+A person who moves uncovers a rim of the background that the photograph does not show. It is filled
+from the background around it. Each person's layer is what must be added to the backdrop to make the
+photograph, so that a person at rest is the photograph exactly.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import Array
+from multitalk.engines.warp.matte import Matte
+from multitalk.engines.warp.rig import Rig
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+
+# Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
+STILL_FIELD, UNCOVERING_FIELD = 1e-3, 1.5
+KNOWN_ALPHA = 0.1  # of a person, below which a pixel shows background only
+MARGIN = 3  # pixels around people that are filled, too: the matte's edge is soft
+# Mirroring of the background, in face heights: blur of the outline, and distances from the outline
+# over which it fades; pixels from one computed place to the next.
+MIRROR_BLUR, MIRROR_FADES, MIRROR_STEP = 0.03, (0.10, 0.30), 2
+COARSEST = 4  # pixels of the smallest picture of the pyramid
+FULL_WEIGHT = 0.5  # of known pixels in a window, from which their mean counts in full
+
+
+def covered_by(rig: Rig, matte: Matte | None, size: tuple[int, int]) -> Array:
+    """Opacity of a head's layer, 0..1 [H, W]: nothing where none of its fields moves pixels.
+
+    Args:
+        rig: Of the head.
+        matte: Of the person; None: the layer holds all that moves.
+        size: (H, W) of the picture.
+    """
+    moving = _moved_by(rig, size, STILL_FIELD)
+    return moving * (np.float32(1) if matte is None else matte.cover)
+
+
+def _moved_by(rig: Rig, size: tuple[int, int], least: float) -> Array:
+    """1 where a field of a head moves a picture's pixels by more than `least`, 0 elsewhere."""
+    x0, y0, x1, y1 = rig.box
+    grid = rig.upper.grid
+    largest = np.abs(rig.upper.fields).max(0).reshape(*grid.shape, 2).max(-1)
+    moves = (largest > least).astype(np.uint8) * 255
+    to_lattice = np.array([[1 / grid.step, 0, 0], [0, 1 / grid.step, 0]])
+    moving = cv2.warpAffine(
+        moves,
+        to_lattice,
+        (x1 - x0, y1 - y0),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    made = np.zeros(size, np.float32)
+    made[y0:y1, x0:x1] = moving > 0
+    return made
+
+
+def fill_behind(
+    picture: NDArray[np.uint8], people: Sequence[tuple[Rig, Matte | None]]
+) -> NDArray[np.uint8]:
+    """The picture without the people who move, RGB uint8 [H, W, 3].
+
+    Nothing changes where no person moves.
+    """
+    size = picture.shape[:2]
+    seen = [(rig, matte) for rig, matte in people if matte is not None]
+    if not seen:
+        return picture
+    window = np.ones((2 * MARGIN + 1,) * 2, np.uint8)
+    anybody = np.max([matte.alpha for _, matte in seen], axis=0) > KNOWN_ALPHA
+    near = np.asarray(cv2.dilate(anybody.astype(np.uint8), window), np.uint8)
+    known = (1 - near).astype(np.float32)
+    if not known.any():
+        return picture
+    removed = np.zeros(size, bool)
+    for rig, _ in seen:
+        removed |= _moved_by(rig, size, UNCOVERING_FIELD) > 0
+    smooth = _fill(picture.astype(np.float32) * known[..., None], known)
+    height = max(rig.frame.height for rig, _ in seen)
+    filled = _mirrored(picture, near, smooth, height)
+    made = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.where((removed & (near > 0))[..., None], made, picture))
+
+
+def _fill(weighted: Array, known: Array) -> Array:
+    """Continue colours smoothly over what is unknown: [h, w, 3].
+
+    Push and pull: means of the known pixels on ever coarser pictures fill the finer ones (S.
+    Gortler and others, "The Lumigraph", 1996).
+
+    Args:
+        weighted: Colours times `known`, [h, w, 3].
+        known: Weights, 0 .. 1, [h, w].
+    """
+    if min(known.shape) <= COARSEST:
+        total = max(float(known.sum()), 1e-6)
+        return np.broadcast_to(weighted.sum((0, 1)) / total, weighted.shape).astype(np.float32)
+    mean, share = cv2.pyrDown(weighted), cv2.pyrDown(known)
+    weight = np.minimum(share / FULL_WEIGHT, 1).astype(np.float32)
+    coarse = _fill(mean / np.maximum(share, 1e-6)[..., None] * weight[..., None], weight)
+    behind = cv2.pyrUp(coarse, dstsize=known.shape[::-1])
+    return (weighted + behind * (1 - known)[..., None]).astype(np.float32)
+
+
+def _mirrored(
+    picture: NDArray[np.uint8], unknown: NDArray[np.uint8], smooth: Array, height: float
+) -> Array:
+    """Mirror the background over the outline of what is unknown, fading into `smooth`: [H, W, 3].
+
+    So textures and lines go on behind a person for as far as a movement uncovers.
+    """
+    size = unknown.shape[::-1]
+    across, distance = _mirror(unknown)
+    across = gaussian_blur(across, MIRROR_BLUR * height / MIRROR_STEP)
+    across = np.asarray(cv2.resize(across, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    distance = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    here = np.stack(np.meshgrid(*map(np.arange, size)), -1)
+    source = (here + across).astype(np.float32)
+    shown, is_known = (
+        cv2.remap(  # type: ignore[call-overload]
+            image, source, None, filter_, borderMode=cv2.BORDER_REPLICATE
+        ).astype(np.float32)
+        for image, filter_ in ((picture, cv2.INTER_LINEAR), (1 - unknown, cv2.INTER_NEAREST))
+    )
+    fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
+    share = cv2.blur(is_known * fades, (2 * MARGIN + 1,) * 2) * fades
+    return (smooth + (shown - smooth) * share[..., None]).astype(np.float32)
+
+
+def _mirror(unknown: NDArray[np.uint8]) -> tuple[Array, Array]:
+    """From each pixel to its mirror image over the outline, and the distance to that, in pixels.
+
+    Both are of a picture `MIRROR_STEP` times smaller: [h, w, 2] and [h, w].
+    """
+    small = np.ascontiguousarray(unknown[::MIRROR_STEP, ::MIRROR_STEP])
+    distance, labels = cv2.distanceTransformWithLabels(
+        small, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(small == 0)
+    nearest = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    nearest[labels[rows, columns]] = np.stack([columns, rows], 1)
+    here = np.stack(np.meshgrid(*map(np.arange, small.shape[::-1])), -1).astype(np.float32)
+    across = 2 * MIRROR_STEP * (nearest[labels] - here)
+    return across.astype(np.float32), (distance * MIRROR_STEP).astype(np.float32)
+
+
+def cut_out(
+    picture: NDArray[np.uint8], backdrop: NDArray[np.uint8], cover: Array
+) -> NDArray[np.uint8]:
+    """A person's layer, uint8 [H, W, 4]: RGB times opacity, and transparency.
+
+    Where a pixel is too dark or too bright to be a mixture with the backdrop, it is more opaque.
+
+    Args:
+        picture: RGB uint8 [H, W, 3].
+        backdrop: Of the same size.
+        cover: The layer's opacity, 0 .. 1, [H, W].
+    """
+    window = np.ones((2 * MARGIN + 1,) * 2, np.uint8)
+    near = cv2.dilate((cover > KNOWN_ALPHA).astype(np.uint8), window) > 0
+    layer = np.zeros((*cover.shape, 4), np.uint8)
+    layer[..., :3] = picture
+    layer[~near] = (0, 0, 0, 255)
+    edge = near & (cover < 1)
+    shown, behind = picture[edge].astype(np.float32), backdrop[edge].astype(np.float32)
+    darker = 1 - shown / np.maximum(behind, 1)
+    brighter = (shown - behind) / np.maximum(255 - behind, 1)
+    least = np.minimum(np.maximum(darker, brighter).max(-1), 1)
+    alpha = np.ceil(np.maximum(cover[edge], least) * 255)[:, None]
+    mixed = np.clip(shown - behind * (1 - alpha / 255), 0, alpha)
+    layer[edge] = np.concatenate([np.rint(mixed), 255 - alpha], 1).astype(np.uint8)
+    return layer

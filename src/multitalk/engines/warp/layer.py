@@ -1,0 +1,205 @@
+"""Layer of one head: its pixels with their transparency, displaced and put onto a frame.
+
+Only the columns that the person can reach in a frame are sampled, band by band, and only the edges
+are blended: between them the layer is opaque, beyond them the frame stays.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import Array
+from multitalk.engines.warp.displacement import Grid, invert, upsample
+from multitalk.engines.warp.quality import RenderQuality
+
+BAND_ROWS = 12  # lattice rows of a band
+NEAR_EDGE = 8  # lattice steps: no movement changes that much faster
+REACH_STEP = 8  # pixels to which the reach of a movement is rounded up
+MARGIN = 2  # pixels by which filters spread an edge
+
+
+class _Band(NamedTuple):
+    """Rows of the box, and the columns of them that a person can reach.
+
+    Attributes:
+        rows: Lattice rows, first and last; bands share these.
+        columns: Lattice columns, first and last.
+        solid: Columns of the box, first and one past the last, in which the layer is opaque.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    solid: tuple[int, int]
+
+
+class Layer:
+    """The pixels of one head.
+
+    Attributes:
+        source: Enlarged, uint8 [h, w, 4]: RGB times opacity, and transparency; may be repainted.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        box: tuple[int, int, int, int],
+        grid: Grid,
+        quality: RenderQuality,
+    ) -> None:
+        """Enlarge the source.
+
+        Args:
+            pixels: From `backdrop.cut_out`.
+            box: Of the picture that moves: x0, y0, x1, y1 (ends excluded).
+            grid: Lattice of the displacements, from the box's corner on.
+            quality: Preset.
+        """
+        x0, y0, x1, y1 = box
+        self._size = (y1 - y0, x1 - x0)
+        self._grid = grid
+        self._scale = quality.source_scale
+        crop = pixels[y0:y1, x0:x1]
+        size = (self._size[1] * self._scale, self._size[0] * self._scale)
+        enlarged = cv2.resize(crop, size, interpolation=quality.source_filter)
+        self.source = enlarged.astype(np.uint8, copy=False)
+        self._transparency = crop[..., 3].copy()
+        self._edge = self._near_edge()
+        self._drawn = np.zeros((*self._size, 4), np.uint8)
+        self._bands = lru_cache(maxsize=None)(self._find_bands)
+
+    def reach(self, displacement: Array, grid: Grid) -> float:
+        """Pixels by which a displacement on a lattice moves the person's edge at most."""
+        top, left = (
+            (a - b) // grid.step for a, b in ((grid.y, self._grid.y), (grid.x, self._grid.x))
+        )
+        edge = self._edge[top : top + grid.shape[0], left : left + grid.shape[1]]
+        return float(cv2.norm(displacement, cv2.NORM_INF, edge))
+
+    def draw(self, displacement: Array, reach: float) -> NDArray[np.uint8]:
+        """The displaced layer, uint8 [box height, box width, 4], as `source`.
+
+        Valid until the next call, and only where `compose` reads it.
+
+        Args:
+            displacement: On the lattice, pixels [rows, columns, 2].
+            reach: How far it moves the person's edge, pixels.
+        """
+        inverse = invert(displacement, self._grid)
+        step = self._grid.step
+        for (top, bottom), (left, right), _ in self._bands(_rounded(reach)):
+            part = inverse[top : bottom + 1, left : right + 1]
+            target = self._drawn[
+                self._pixel_rows(top, bottom), left * step : min(right * step + 1, self._size[1])
+            ]
+            self._remap(part, self._grid, target)
+        return self._drawn
+
+    def sample(self, displacement: Array, part: Grid) -> NDArray[np.uint8]:
+        """The displaced source from the part's corner to the end of the box, uint8 [h, w, 4]."""
+        inverse = invert(displacement, part)
+        whole = self._grid
+        inverse += np.array([part.x - whole.x, part.y - whole.y], np.float32) / whole.step
+        rows, columns = ((length - 1) * part.step + 1 for length in part.shape)
+        size = (
+            min(rows, self._size[0] - (part.y - whole.y)),
+            min(columns, self._size[1] - (part.x - whole.x)),
+        )
+        drawn = np.empty((*size, 4), np.uint8)
+        self._remap(inverse, part, drawn)
+        return drawn
+
+    def compose(self, drawn: NDArray[np.uint8], target: NDArray[np.uint8], reach: float) -> None:
+        """Put a drawn layer onto a part of a frame, in place.
+
+        Args:
+            drawn: From `draw`.
+            target: The box in a frame, RGB uint8 [box height, box width, 3].
+            reach: As in `draw`.
+        """
+        step = self._grid.step
+        for (top, bottom), (left, right), (begin, end) in self._bands(_rounded(reach)):
+            rows = self._pixel_rows(top, bottom)
+            start, stop = left * step, min(right * step + 1, self._size[1])
+            if begin < end:
+                cv2.cvtColor(
+                    drawn[rows, begin:end], cv2.COLOR_RGBA2RGB, dst=target[rows, begin:end]
+                )
+                _blend(drawn[rows, start:begin], target[rows, start:begin])
+                _blend(drawn[rows, end:stop], target[rows, end:stop])
+            else:
+                _blend(drawn[rows, start:stop], target[rows, start:stop])
+
+    def _pixel_rows(self, top: int, bottom: int) -> slice:
+        """Rows of the box that a band fills: those it shares are the next band's."""
+        is_last = bottom == self._grid.shape[0] - 1
+        return slice(top * self._grid.step, min(bottom * self._grid.step + is_last, self._size[0]))
+
+    def _near_edge(self) -> NDArray[np.uint8]:
+        """255 on the lattice near the person's edge, [rows, columns]."""
+        x, y = self._grid.coordinates()
+        limit = np.array(self._size) - 1
+        rows = np.minimum(y - self._grid.y, limit[0]).astype(int)
+        columns = np.minimum(x - self._grid.x, limit[1]).astype(int)
+        through = self._transparency[rows, columns]
+        window = np.ones((2 * NEAR_EDGE + 1,) * 2, np.uint8)
+        near = cv2.min(cv2.dilate(through, window), cv2.dilate(255 - through, window))
+        return np.where(near > 0, np.uint8(255), np.uint8(0))
+
+    def _remap(self, inverse: Array, grid: Grid, target: NDArray[np.uint8]) -> None:
+        part = Grid(grid.x, grid.y, grid.step, (inverse.shape[0], inverse.shape[1]))
+        sampling = upsample(inverse, part, scale=self._scale)
+        cv2.remap(  # type: ignore[call-overload]
+            self.source,
+            sampling[: target.shape[0], : target.shape[1]],
+            None,
+            cv2.INTER_LINEAR,
+            dst=target,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def _find_bands(self, reach: int) -> tuple[_Band, ...]:
+        """The bands that a person can reach by a movement of so many pixels."""
+        height, width = self._size
+        step = self._grid.step
+        rows, columns = self._grid.shape
+        bands = []
+        for top in range(0, rows - 1, BAND_ROWS):
+            bottom = min(top + BAND_ROWS, rows - 1)
+            near = self._transparency[max(0, top * step - reach) : bottom * step + 1 + reach]
+            reached = np.flatnonzero((near < 255).any(axis=0))
+            if not len(reached) or top * step >= height:
+                continue
+            left = max(0, (int(reached[0]) - reach) // step)
+            right = min(columns - 1, -(-(int(reached[-1]) + 1 + reach) // step))
+            start, end = _longest_run((near == 0).all(axis=0))
+            start, end = start + (reach if start else 0), end - (reach if end < width else 0)
+            start, end = max(start, left * step), min(end, right * step + 1, width)
+            bands.append(_Band((top, bottom), (left, right), (start, end)))
+        return tuple(bands)
+
+
+def _rounded(reach: float) -> int:
+    return (int(reach + MARGIN) // REACH_STEP + 1) * REACH_STEP
+
+
+def _longest_run(solid: NDArray[np.bool_]) -> tuple[int, int]:
+    """First and one past the last of the longest row of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], solid.astype(np.int8), [0]])))
+    if not len(edges):
+        return 0, 0
+    starts, ends = edges[::2], edges[1::2]
+    longest = int((ends - starts).argmax())
+    return int(starts[longest]), int(ends[longest])
+
+
+def _blend(drawn: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
+    """Put a drawn layer over a part of a frame, in place: its colours and what shines through."""
+    if not drawn.size:
+        return
+    through = np.empty_like(target)
+    cv2.mixChannels([drawn], [through], [3, 0, 3, 1, 3, 2])
+    cv2.multiply(target, through, dst=through, scale=1 / 255)
+    cv2.add(through, cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), dst=target)
