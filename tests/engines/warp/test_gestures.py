@@ -1,6 +1,6 @@
 import numpy as np
 
-from multitalk.engines.warp.gestures import Gesture, Gestures
+from multitalk.engines.warp.gestures import BLINK, Gesture, Gestures
 from multitalk.engines.warp.smoothing import LowPass, SmoothNoise
 
 
@@ -10,7 +10,7 @@ def gestures(seed: int, frames: int, person: int = 0, loudness: float = 0.5) -> 
 
 
 def as_rows(track: list[Gesture]) -> np.ndarray:
-    return np.array([[*g.motion, g.brow, g.closed, *g.look] for g in track])
+    return np.array([[*g.motion[:7], g.brow, g.closed, *g.look, *g.motion[7:]] for g in track])
 
 
 def test_the_same_seed_gives_the_same_gestures_and_another_others() -> None:
@@ -21,7 +21,7 @@ def test_the_same_seed_gives_the_same_gestures_and_another_others() -> None:
 
 def test_the_head_starts_as_photographed_and_moves_smoothly() -> None:
     rows = as_rows(gestures(0, 500))
-    np.testing.assert_array_equal(rows[0, :7], 0)
+    np.testing.assert_array_equal(rows[0, [*range(7), 11, 12]], 0)
     assert np.abs(np.diff(rows[:, :3], axis=0)).max() < 0.13  # radians a frame: 180 degrees/s
     assert np.abs(np.diff(rows[:, :3], n=2, axis=0)).max() < 0.09  # no jolt
 
@@ -69,12 +69,32 @@ def test_eyes_stay_on_the_viewer_while_the_head_turns() -> None:
     assert np.abs(rows[:, 10]).max() <= 0.045
 
 
-def test_the_lids_go_down_with_the_eyes() -> None:
+def test_between_blinks_the_lids_are_as_open_as_in_the_photograph() -> None:
+    for activity in (0.0, 1.0):
+        source = Gestures(0, 0)
+        closed = np.array(
+            [source.step(activity=activity, loudness=0.5).closed for _ in range(25 * 60)]
+        )
+        assert np.mean(closed == 0) > 0.85
+        runs = np.split(closed, np.flatnonzero(closed == 0))
+        assert all(len(run) <= 2 * len(BLINK) + 2 for run in runs)
+
+
+def test_a_blink_shuts_in_80_ms_and_opens_in_160_to_200() -> None:
+    rows = as_rows(gestures(0, 25 * 60))[:, 8]
+    (shut, *_) = np.flatnonzero(rows == 1)
+    before, after = rows[:shut][::-1] == 0, rows[shut:] == 0
+    assert before.argmax() <= 2
+    assert 4 <= after.argmax() <= 5
+
+
+def test_the_shoulders_follow_the_head_later_and_less() -> None:
     rows = as_rows(gestures(0, 25 * 60))
-    down = rows[:, 10] > 0.01
-    assert down.any()
-    assert np.all(rows[down, 8] > 0)
-    assert np.all(rows[down, 8] >= 2 * rows[down, 10])
+    head, body = rows[:, 4], rows[:, 12]  # up and down
+    assert 0.15 < body.std() / head.std() < 0.5
+    lags = [np.corrcoef(head[: len(head) - lag], body[lag:])[0, 1] for lag in range(15)]
+    assert 3 <= int(np.argmax(lags)) <= 10  # 120 to 400 ms
+    assert max(lags) > 0.8
 
 
 def test_a_calm_head_moves_less() -> None:

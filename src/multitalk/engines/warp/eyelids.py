@@ -1,6 +1,5 @@
-"""Eyelids and iris of one eye: a lid that closes, a look that shifts the eye between the lids."""
+"""One eye: a lid that closes over it, painted, and a look that shifts it (`look`)."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -9,22 +8,20 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
+from multitalk.engines.warp.eye_geometry import LidGeometry
+from multitalk.engines.warp.look import Iris, Look
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 LID_LEVELS = 8  # distinct stages of a blink
 DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 
 # Lengths from here on are in eye widths, and set by eye, unless another unit or source is given.
 REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # from the eye's centre
-LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
-LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
-BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
 SIDE_FADE = 0.28  # beyond the corners
 LASH_TAPER = 0.48  # aside, where lashes end
 LID_TAPER = (0.42, 0.62)  # aside, over which the lid above the eye ends
 LASH_SPACING, LASH_FAN = 0.055, 0.9  # between bundles of lashes; how they spread below
 LASH_MEAN, LASH_CONTRAST, LASH_IRREGULAR, LASH_PERIODS = 0.50, 0.28, 1.4, 3.7
-LOOK_MARGIN, LOOK_FADE = (0.06, 0.2), (-0.15, 0.35)  # gaps that move; shares of the gap
 
 # The skin's colour: where it is sampled (shares of the way from brow to lashes, and below the eye),
 # how sure it is to be skin, and how it spreads.
@@ -59,70 +56,6 @@ RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
 RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
 
 
-@dataclass(frozen=True)
-class _LidGeometry:
-    """Where each pixel is around one eye, source pixels [h, w] in axes along and across the eye.
-
-    Attributes:
-        x: Along the eye from its centre.
-        y: Down from its centre.
-        lid: y of the upper lid.
-        floor: y of the lower lid.
-        gap: Between them, never negative.
-        edge: y of the lash line.
-        top: y where a lid's skin begins.
-        half: Half the eye's width.
-    """
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    lid: NDArray[np.floating]
-    floor: NDArray[np.floating]
-    gap: NDArray[np.floating]
-    edge: NDArray[np.floating]
-    top: NDArray[np.floating]
-    half: float
-
-    @classmethod
-    def of(
-        cls,
-        lids: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-        low: NDArray[np.int_],
-        high: NDArray[np.int_],
-        width: float,
-    ) -> "_LidGeometry":
-        """Of upper lid, lower lid and brow [N, 2] in the pixels low..high."""
-        upper, lower, brow = lids
-        centre = (upper[0] + upper[-1]) / 2
-        along = (upper[-1] - upper[0]) / width
-        if along[0] < 0:
-            along = -along
-        down = np.array([-along[1], along[0]])
-
-        def local(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack([(points - centre) @ along, (points - centre) @ down], -1)
-
-        columns, rows = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
-        place = local(np.stack([columns, rows], -1).astype(np.float64))
-        lid_line, floor_line, brow_line = local(upper), local(lower), local(brow)
-        order = np.argsort(lid_line[:, 0])
-        xs = lid_line[order, 0]
-        lid = interpolate_monotone(place[..., 0], xs, lid_line[order, 1])
-        floor = interpolate_monotone(place[..., 0], xs, floor_line[order, 1])
-        gap = np.clip(floor - lid, 0, None)
-        lash = LASH_HEIGHT * width
-        edge = lid - lash * np.clip(LASH_OF_SHUT + gap / (LASH_FULL_GAP * width), 0, 1)
-        room = BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean())
-        top = edge - np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width)
-        half = float((xs[-1] - xs[0]) / 2)
-        return cls(place[..., 0], place[..., 1], lid, floor, gap, edge, top, half)
-
-    @property
-    def above(self) -> NDArray[np.floating]:
-        """Share of the way from the top of the lid to the lash line, [h, w]."""
-        return (self.y - self.top) / np.maximum(self.edge - self.top, 1.0)
-
-
 class Eye:
     """One eye of the enlarged source picture."""
 
@@ -132,6 +65,7 @@ class Eye:
         upper: NDArray[np.float64],
         lower: NDArray[np.float64],
         brow: NDArray[np.float64],
+        iris: Iris | None = None,
     ) -> None:
         """Prepare to paint.
 
@@ -140,6 +74,7 @@ class Eye:
             upper: Landmarks of the upper lid, source pixels [9, 2], from corner to corner.
             lower: Landmarks of the lower lid, [9, 2].
             brow: Lower edge of the brow, [5, 2].
+            iris: Where its catchlight is looked for; None: it has none.
         """
         width = self._width = float(np.linalg.norm(upper[0] - upper[-1]))
         centre = (upper[0] + upper[-1]) / 2
@@ -149,7 +84,10 @@ class Eye:
         high = np.minimum((centre + down).astype(int), limit)
         self._low, self._high = low, high
         self._base = source[low[1] : high[1], low[0] : high[0]].copy()
-        place = self._place = _LidGeometry.of((upper, lower, brow), low, high, width)
+        # A lid is not painted beyond the person's edge, where a fourth channel says that there is.
+        has_edge = source.shape[2] > 3 and self._base[..., 3].any()
+        self._opacity = 255 - self._base[..., 3:] if has_edge else None
+        place = self._place = LidGeometry.of((upper, lower, brow), low, high, width)
         aside = np.abs(place.x)
         self._fade = 1 - smoothstep((aside - place.half) / (SIDE_FADE * width), 0, 1)
         self._lash_taper = 1 - np.clip(aside / (LASH_TAPER * width), 0, 1) ** 4
@@ -159,13 +97,7 @@ class Eye:
         phase = 2 * np.pi * ray / (LASH_SPACING * width)
         wave = np.cos(phase + LASH_IRREGULAR * np.sin(phase / LASH_PERIODS))
         self._bristle = LASH_MEAN + LASH_CONTRAST * wave
-        # How far each pixel between the lids moves with a look, and where such pixels are.
-        weight = self._look_weights().astype(np.float32)
-        self._between = _span(weight.max(axis=1)), _span(weight.max(axis=0))
-        self._look_weight = weight[self._between][..., None]
-        rows, columns = weight.shape
-        u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-        self._here = np.stack([u, v], -1)[self._between]
+        self._look = Look(self._base, place, width, iris.moved(-low) if iris else None)
         self._skin = self._skin_around() + self._grain()
         colour = self._skin.mean((0, 1))
         self._tint = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), *TINT_LIMITS)
@@ -202,32 +134,17 @@ class Eye:
             closed: 0 as in the photograph, 1 shut.
             look: Shift of the iris (right, down), eye widths; +-0.1 is far.
         """
-        eye = self._base
-        if look != (0.0, 0.0):
-            shift = np.array(look, np.float32) * self._width
-            eye = self._base.copy()
-            eye[self._between] = cv2.remap(
-                self._base,
-                self._here - self._look_weight * shift,
-                None,  # type: ignore[call-overload]
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
+        eye = self._look.shifted(look)
         level = round(closed * LID_LEVELS)
         if level > 0:
             cover, light = self._lid_parts(level)
             open_eye = eye.astype(np.float32)
             lit = (open_eye + (self._skin - open_eye) * cover) * light
             eye = np.clip(lit, 0, 255).astype(np.uint8)
+            if self._opacity is not None:
+                np.minimum(eye[..., :3], self._opacity, out=eye[..., :3])
+                eye[..., 3] = self._base[..., 3]
         source[self._low[1] : self._high[1], self._low[0] : self._high[0]] = eye
-
-    def _look_weights(self) -> NDArray[np.float64]:
-        place, width = self._place, self._width
-        gap = np.maximum(place.gap, 1.0)
-        margin = smoothstep(place.gap, LOOK_MARGIN[0] * width, LOOK_MARGIN[1] * width)
-        from_lid = smoothstep((place.y - place.lid) / gap, *LOOK_FADE)
-        from_floor = smoothstep((place.floor - place.y) / gap, *LOOK_FADE)
-        return (from_lid * from_floor * margin).astype(np.float64)
 
     def _skin_around(self) -> Array:
         """The skin's colour above and below the eye, continued over it: [h, w, C].
@@ -352,9 +269,3 @@ def _fit_plane(
         spread = OUTLIERS * float(np.median(np.abs(off[kept])))
         kept = (off > -DARK_OUTLIER * spread) & (off < BRIGHT_OUTLIER * spread)
     return plane, kept
-
-
-def _span(weights: Array) -> slice:
-    """From the first to the last line with a weight; one line where there is none."""
-    found = np.flatnonzero(weights)
-    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)

@@ -2,7 +2,7 @@
 
 A lid is painted in the colour of the skin around the eye, with its crease and its lashes;
 brow, crease, hair and the rim of glasses above it stay as photographed. A look shifts the eye
-between the lids, fading at their edges. Nothing is painted behind dark glasses, on eyes that the
+between the lids, which follow it. Nothing is painted behind dark glasses, on eyes that the
 photograph shows shut, or where the rim of glasses crosses a lid.
 """
 
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Eye
+from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
-# Upper lid, lower lid, brow and the skin below the lower lid.
+# Upper lid, lower lid, brow and the skin below the lower lid; and the irises: centre and outline.
 EYES = (
     (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER, mesh.RIGHT_BROW_LOWER, mesh.RIGHT_EYE_UNDER),
     (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER, mesh.LEFT_BROW_LOWER, mesh.LEFT_EYE_UNDER),
 )
+IRISES = dict(zip(EYES, (mesh.RIGHT_IRIS, mesh.LEFT_IRIS), strict=True))
 # Which eyes are painted. The far eye of a face in profile is hidden: narrower than this share of
 # the other, or at this yaw, whatever the mesh reads.
 HIDDEN_EYE, HIDDEN_DEGREES = 0.35, 50.0
@@ -73,8 +75,14 @@ class Eyes:
         cheeks = _brightness(source, places(mesh.LOWER_CHEEKS))
         under = [_brightness(source, places(skin)) / max(cheeks, 1.0) for *_, skin in visible]
         self._eyes = [
-            Eye(source, places(upper), places(lower), places(brow))
-            for upper, lower, brow, _ in visible
+            Eye(
+                source,
+                places(upper),
+                places(lower),
+                places(brow),
+                _iris(places(IRISES[upper, lower, brow, skin])),
+            )
+            for upper, lower, brow, skin in visible
             if max(under) > DARK_GLASS
         ]
         # A lid painted over a rim would cover it, and one eye alone would wink.
@@ -95,6 +103,11 @@ class Eyes:
             for eye in self._eyes:
                 eye.paint(self._source, closed=closed, look=(state[1], state[2]))
             self._state = state
+
+
+def _iris(points: NDArray[np.float64]) -> Iris:
+    """An iris of its centre and four points of its outline, [5, 2]."""
+    return Iris(points[0], float(np.linalg.norm(points[1:] - points[0], axis=1).mean()))
 
 
 def eyes_are_shut(points: NDArray[np.floating]) -> bool:

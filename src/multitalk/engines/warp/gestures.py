@@ -23,8 +23,9 @@ SETTLE_SECONDS = 0.6  # the head starts exactly as photographed
 # A posture is the first six of `head_motion.MOTIONS`: yaw, pitch, roll (radians), shift_x (face
 # widths), shift_y (face heights), swell. Positive pitch looks up.
 POSTURE = 6
-YAW, PITCH, SHIFT_X, SHIFT_Y, SWELL = (
-    MOTIONS.index(name) for name in ("yaw", "pitch", "shift_x", "shift_y", "swell")
+YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BODY_X = (
+    MOTIONS.index(name)
+    for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "body_x")
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
 HELD = np.array([7.4 * DEGREE, 7.2 * DEGREE, 4.1 * DEGREE, 0.018, 0.010, 0.016])
@@ -37,6 +38,10 @@ SILENT_SWAY = 0.25
 # A head that looks down is lower, one that turns or leans is a little aside: shifts per radian.
 LOWERED_BY_PITCH = 0.20
 ASIDE_BY_YAW = 0.06
+
+# Shoulders follow the head late (time constant, seconds) and less: shares of its shifts, and face
+# widths per radian that it leans.
+BODY_SECONDS, BODY_FOLLOWS, BODY_LEANS = 0.13, 0.45, 0.20
 
 # How postures change. Seconds are time constants of the movement, and parameters of a gamma
 # distribution (shape 2, scale) plus a minimum for how long a posture is held.
@@ -65,13 +70,13 @@ BROW_LIMITS = (-0.35, 0.9)
 GLANCE, GLANCE_LIMITS, GLANCE_SHARE = (0.05, 0.018), ((-0.09, 0.09), (-0.03, 0.04)), 0.5
 FIRST_GLANCE, GLANCE_SECONDS, VIEWER_SECONDS = (1.0, 2.0), (0.25, 0.8), (0.8, 3.0)
 FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
-LIDS_FOLLOW = 2.2  # closing of the lids per eye width that the eyes look down
 
-# Blinks: closing of the lids in the frames of one, under half open for 0.12 s.
-BLINK = (0.60, 1.0, 0.80, 0.35)
+# Blinks: closing of the lids in the frames of one: shut within 80 ms, open again after 160 to 200,
+# under half open for 0.12 s. Between blinks the lids are as in the photograph: a look moves them.
+BLINK = (0.50, 1.0, 0.85, 0.55, 0.25)
 SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 3.4, 0.5  # mean of a speaker, minimum
 FIRST_BLINK_SECONDS = (0.8, 2.2)
-HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.12, 0.10, 0.55  # shares; size of a half blink
+HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.04, 0.10, 0.62  # shares; size of a half blink
 BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.35  # from this turn, this share goes with a blink
 PHRASE_ENDS, BLINK_AT_PHRASE_END = 0.5, 0.4  # activity; share of the phrases
 BLINK_SOON_SECONDS = 0.08
@@ -82,7 +87,7 @@ class Gesture:
     """The state of head and eyes in one frame.
 
     Attributes:
-        motion: Weights of `head_motion.MOTIONS`, [7].
+        motion: Weights of `head_motion.MOTIONS`, [9].
         brow: Raised brows, 0..1; negative is lowered.
         closed: Lids, 0 open .. 1 shut.
         look: Shift of the irises (right, down), eye widths.
@@ -112,6 +117,7 @@ class Gestures:
         # Each filter delays by twice its time constant.
         delay = NOD_SECONDS - 2 * (VOICE_SECONDS + NOD_FILTER_SECONDS)
         self._stresses = deque([0.0] * round(delay * FPS))
+        self._body = (LowPass(BODY_SECONDS), LowPass(BODY_SECONDS))
         self._blinks = _Blinks(rng)
         self._glances = _glances(rng)
         self._phase = rng.uniform(0, 2 * np.pi)
@@ -144,17 +150,24 @@ class Gestures:
         settled = settled * settled * (3 - 2 * settled)
         liveliness *= self._liveliness
         lively = settled * liveliness
-        motion = np.append(np.clip(lively * posture, -LARGEST, LARGEST), 0.0)
+        motion = np.zeros(len(MOTIONS))
+        motion[:POSTURE] = np.clip(lively * posture, -LARGEST, LARGEST)
+        motion[BODY_X:] = self._shoulders(motion)
         breath = np.sin(2 * np.pi * BREATHS_PER_SECOND * t + self._phase) - np.sin(self._phase)
-        motion[SWELL:] += settled * breath * BREATH
+        motion[SWELL : SWELL + 2] += settled * breath * BREATH
         noise = BROW_NOISE * self._brows.at(t) * (SILENT_BROW + (1 - SILENT_BROW) * speaking)
         accent = BROW_BY_STRESS * max(stress, 0.0) + noise
         brow = lively * self._raised.step(float(np.clip(accent, *BROW_LIMITS)))
         look = _look(next(self._glances), gaze, motion, min(lively, 1.0))
         turned = max(turned * liveliness, 2 * BLINK_TURN if gaze.shifts and gaze.held else 0.0)
-        blink = self._blinks.step(speaking, turned=turned)
-        closed = min(max(blink, LIDS_FOLLOW * look[1]), 1.0)
+        closed = self._blinks.step(speaking, turned=turned)
         return Gesture(motion, brow, closed, look)
+
+    def _shoulders(self, motion: DoubleArray) -> tuple[float, float]:
+        """Shift of the shoulders after the head: face widths right, face heights down."""
+        aside, down = self._body
+        right = BODY_FOLLOWS * motion[SHIFT_X] + BODY_LEANS * motion[ROLL]
+        return aside.step(float(right)), down.step(float(BODY_FOLLOWS * motion[SHIFT_Y]))
 
     def _posture_now(self, t: float, speaking: float, stress: float, gaze: Gaze) -> DoubleArray:
         """The held posture with sway, nods and the turn of the gaze, [6]."""

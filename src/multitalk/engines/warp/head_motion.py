@@ -1,5 +1,6 @@
-"""Displacement fields of head movements: small rotations about the neck, shifts, breathing."""
+"""Displacement fields of head and shoulders: rotations about the neck, shifts, breathing."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,18 +11,21 @@ from multitalk.engines.warp.smoothing import smoothstep, thin_plate
 from multitalk.face import mesh
 
 # Weights of these are radians (rotations), shares of the face's width (`shift_x`), height
-# (`shift_y`) and size (`swell`); `breathe` lifts head and chest, in face heights.
-MOTIONS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe")
+# (`shift_y`) and size (`swell`); `breathe` lifts head and chest, in face heights; `body_x` and
+# `body_y` shift the shoulders (face widths, face heights), and the neck where the head does not.
+MOTIONS = (
+    *("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "breathe"),
+    *("body_x", "body_y"),
+)
 
 # Anatomy, as shares of the face: the neck's pivot, and the depth behind the ears of the axis of
 # yaw and pitch, of the outer ring and of the region's border.
 NECK = 0.62  # face heights below the head's centre
 AXIS_DEPTH = 0.10  # face heights
 RING_DEPTH, BORDER_DEPTH = 0.05, 0.10  # face widths
+DEPTH_STEP = 2  # of the lattice: depth is smooth, and is interpolated in between
 DEPTH_SMOOTHING = 1e-3  # of the thin plate through the landmarks' depths
 
-SHOULDERS_FOLLOW = 0.45  # share of a shift of the head
-SHOULDERS_LEAN = 0.25  # share of the sideways shift of the head's centre in a roll
 HEAD_BREATHES = 0.6  # share of the chest's lift
 
 # The chest: face heights below the neck over which it begins and ends, face widths beside it over
@@ -60,16 +64,15 @@ def motion_fields(
     fields["shift_x"][..., 0] = frame.width
     fields["shift_y"][..., 1] = frame.height
     fields["swell"][..., 0], fields["swell"][..., 1] = x - neck_x, y - neck_y
-    for name in MOTIONS:
+    for name in MOTIONS:  # those of the body are still empty
         fields[name] *= falloff[..., None]
     # The head's falloff hardly reaches the chest.
     chest = _chest(x, (y - neck_y) / frame.height, neck_x, frame)
     lifted = np.maximum(chest, HEAD_BREATHES * falloff) * mask
     fields["breathe"][..., 1] = -frame.height * lifted
     shoulders = np.maximum(chest * mask - falloff, 0)
-    fields["roll"][..., 0] += SHOULDERS_LEAN * NECK * frame.height * shoulders
-    fields["shift_x"][..., 0] += SHOULDERS_FOLLOW * frame.width * shoulders
-    fields["shift_y"][..., 1] += SHOULDERS_FOLLOW * frame.height * shoulders
+    fields["body_x"][..., 0] = frame.width * shoulders
+    fields["body_y"][..., 1] = frame.height * shoulders
     return np.stack([fields[name] for name in MOTIONS])
 
 
@@ -77,7 +80,7 @@ def _depth_behind_axis(
     points: NDArray[np.float64], frame: HeadFrame, anchors: Anchors, grid: Grid
 ) -> NDArray[np.floating]:
     """Depth behind the axis of yaw and pitch, pixels [rows, columns]; negative on the face."""
-    x, y = grid.coordinates()
+    x, y = (one[::DEPTH_STEP, ::DEPTH_STEP] for one in grid.coordinates())
     ear = (points[mesh.RIGHT_CHEEK, 2] + points[mesh.LEFT_CHEEK, 2]) / 2
     outer_ring = anchors.rings[len(mesh.OVAL) :]
     face = points[: mesh.NUM_FACE_POINTS]
@@ -94,8 +97,16 @@ def _depth_behind_axis(
         np.stack([x.ravel(), y.ravel()], 1),
         smoothing=DEPTH_SMOOTHING,
         scale=frame.height,
-    ).reshape(grid.shape)
-    return depth - (ear + AXIS_DEPTH * frame.height)
+    ).reshape(x.shape)
+    at = np.stack(np.meshgrid(*map(np.arange, grid.shape[::-1])), -1).astype(np.float32)
+    everywhere = cv2.remap(
+        np.asarray(depth, np.float32),
+        at / np.float32(DEPTH_STEP),
+        None,  # type: ignore[call-overload]
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(everywhere, np.float64) - (ear + AXIS_DEPTH * frame.height)
 
 
 def _chest(

@@ -1,0 +1,105 @@
+"""Looks: the eye turns, its lids go with it, and the catchlight stays with the light."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from posing import pose
+
+from multitalk.engines.warp.eyelids import Eye
+from multitalk.engines.warp.look import Iris
+from multitalk.engines.warp.renderer import HeadRenderer
+from multitalk.face.detector import FaceDetector
+
+WIDTH, CENTRE, RADIUS = 120, (150, 120), 22
+GLINT = (156, 113)
+
+
+def lid(down: float) -> NDArray[np.float64]:
+    t = np.linspace(np.pi, 0, 9)
+    return np.stack([CENTRE[0] + WIDTH / 2 * np.cos(t), CENTRE[1] + down * np.sin(t)], 1)
+
+
+@pytest.fixture
+def eye() -> tuple[NDArray[np.uint8], Eye]:
+    """An open eye in plain skin, its iris dark, with a round catchlight."""
+    picture = np.full((240, 300, 3), (200, 160, 135), np.uint8)
+    cv2.ellipse(picture, CENTRE, (WIDTH // 2, 26), 0, 0, 360, (225, 225, 225), -1)
+    cv2.circle(picture, CENTRE, RADIUS, (60, 40, 30), -1)
+    cv2.circle(picture, GLINT, 4, (255, 255, 255), -1)
+    brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+    iris = Iris(np.array(CENTRE, float), float(RADIUS))
+    return picture, Eye(picture, lid(-26), lid(26), brow, iris)
+
+
+def centre_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.mean(), rows.mean()])
+
+
+def iris_of(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return centre_of(picture[..., 0] < 110)
+
+
+def glint_of(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    x, y = CENTRE
+    found = centre_of(picture[y - 16 : y + 10, x - 12 : x + 18].min(-1) > 235)
+    return found + np.array([x - 12, y - 16])
+
+
+def test_a_look_aside_leaves_the_catchlight_with_the_light(
+    eye: tuple[NDArray[np.uint8], Eye],
+) -> None:
+    picture, painter = eye
+    before = picture.copy()
+    painter.paint(picture, closed=0.0, look=(-0.08, 0.0))
+    moved = iris_of(picture) - iris_of(before)
+    assert moved[0] == pytest.approx(-0.08 * WIDTH, abs=1.5)
+    reflection = glint_of(picture) - glint_of(before)
+    assert 0.3 < reflection[0] / moved[0] < 0.65
+    x, y = (glint_of(picture) + 0.5).astype(int)
+    assert picture[y, x].min() > 245  # as bright as before
+    # No second one where it would be if it went with the iris.
+    x, y = GLINT[0] + round(-0.08 * WIDTH) - 3, GLINT[1]
+    assert picture[y, x].max() < 120
+
+
+def test_an_eye_without_a_look_is_the_photograph(eye: tuple[NDArray[np.uint8], Eye]) -> None:
+    picture, painter = eye
+    before = picture.copy()
+    painter.paint(picture, closed=0.0, look=(0.05, 0.03))
+    assert (picture != before).any()
+    painter.paint(picture, closed=0.0, look=(0.0, 0.0))
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_the_lids_go_up_and_down_with_the_eye_by_less_than_it(
+    eye: tuple[NDArray[np.uint8], Eye],
+) -> None:
+    def lid_row(picture: NDArray[np.uint8]) -> float:
+        """Where skin turns into the white of the eye, beside the iris."""
+        column = picture[80:120, CENTRE[0] - 30, 2].astype(float)
+        return float(np.interp(180, column, np.arange(80, 120)))
+
+    picture, painter = eye
+    rest = lid_row(picture)
+    painter.paint(picture, closed=0.0, look=(0.0, 0.045))
+    down = lid_row(picture) - rest
+    painter.paint(picture, closed=0.0, look=(0.0, -0.045))
+    up = lid_row(picture) - rest
+    assert 0.3 < down / (0.045 * WIDTH) < 0.8
+    assert -0.8 < up / (0.045 * WIDTH) < -0.3
+
+
+def test_drawn_eyes_are_as_open_as_the_photograph_s(
+    portrait: NDArray[np.uint8], renderer: HeadRenderer
+) -> None:
+    def openness(frame: NDArray[np.uint8]) -> float:
+        with FaceDetector() as detector:
+            return float(np.mean(detector.detect(frame)[0].eye_openings))
+
+    photographed = openness(portrait)
+    for look in ((0.0, 0.0), (0.06, 0.0), (0.0, -0.03), (-0.05, 0.02)):
+        frame = portrait.copy()
+        renderer.draw(frame, pose(look=look))
+        assert openness(frame) == pytest.approx(photographed, rel=0.12)
