@@ -1,6 +1,8 @@
 """The live page in a real browser, with the real server: a text is spoken, a microphone is on."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -8,6 +10,7 @@ from playwright.sync_api import Page, expect
 from patience import PATIENCE_SECONDS
 
 MS = 1000 * PATIENCE_SECONDS
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
 # Two pictures differ where a mouth or a head has moved
 PICTURE = """canvas => {
   const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -80,6 +83,43 @@ def test_the_microphone_makes_the_face_speak(live: Page) -> None:
     live.click("#open-microphone")
     expect(live.locator("#open-microphone")).to_have_attribute("aria-pressed", "false")
     expect(live.locator("#state")).to_have_text("Ready.", timeout=MS)
+
+
+def test_a_broken_connection_is_opened_again_with_the_same_portrait(live: Page) -> None:
+    starts: list[dict] = []
+    to_page = []
+
+    def pass_on(socket) -> None:
+        to_page.append(socket)
+        server = socket.connect_to_server()
+
+        def send(message: str | bytes) -> None:
+            if isinstance(message, str):
+                starts.append(json.loads(message))
+            server.send(message)
+
+        socket.on_message(send)
+
+    live.route_web_socket("**/v1/live", pass_on)
+    live.set_input_files("#portrait-file", PORTRAIT)
+    expect(live.locator("#state")).to_have_text("The portrait is ready.", timeout=MS)
+    live.click("#start")
+    expect(live.locator("#say")).to_be_focused(timeout=MS)
+    to_page[0].close(code=1011)
+    expect(live.locator("#state")).to_have_text("The connection broke. Connecting again …")
+    expect(live.locator("#say")).to_be_enabled(timeout=MS)
+    assert len(to_page) == 2
+    assert starts[0] == starts[1]
+    assert starts[0]["portrait"].startswith("upload://")
+    before = live.locator("#face").evaluate(PICTURE)
+    live.fill("#say", "Here I am again.")
+    live.keyboard.press("Enter")
+    expect(live.locator("#state")).to_have_text(re.compile(r"Speaks, \d+ ms"), timeout=MS)
+    assert live.locator("#face").evaluate(PICTURE) != before
+    # A refusal is final
+    to_page[1].close(code=1008)
+    expect(live.locator("#start")).to_have_text("Start")
+    assert len(to_page) == 2
 
 
 def test_a_refusal_is_a_sentence_and_the_page_can_be_used_in_korean(live: Page) -> None:

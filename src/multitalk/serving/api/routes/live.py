@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from multitalk.errors import InvalidRequest, MultiTalkError, TooManyRequests
+from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
 from multitalk.serving.api.dependencies import caller_of
 from multitalk.serving.api.live_conversation import (
@@ -24,7 +24,7 @@ from multitalk.timebase import FPS
 
 START_SECONDS = 10.0  # for the client's first message
 # Codes of a closed WebSocket (RFC 6455, 7.4.1, and IANA's registry)
-SERVER_ENDS, POLICY_VIOLATION, TRY_AGAIN_LATER = 1001, 1008, 1013
+SERVER_ENDS, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["Live"])
@@ -66,10 +66,16 @@ async def live(socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     except MultiTalkError as error:
-        code = TRY_AGAIN_LATER if isinstance(error, TooManyRequests) else POLICY_VIOLATION
         with suppress(RuntimeError, WebSocketDisconnect):  # it has gone
             await socket.send_text(error_message(error, locale))
-            await socket.close(code)
+            await socket.close(_close_code(error))
+
+
+def _close_code(error: MultiTalkError) -> int:
+    """By which a client knows whether to connect again."""
+    if isinstance(error, TooManyRequests):
+        return TRY_AGAIN_LATER
+    return INTERNAL_ERROR if isinstance(error, InternalError) else POLICY_VIOLATION
 
 
 class _WebSocketLink:

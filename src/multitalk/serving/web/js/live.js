@@ -2,6 +2,7 @@
 
 import { language, languages, say, switchLanguage, text, translate } from "./language.js";
 import { askForKey } from "./key.js";
+import { LiveConnection } from "./live_connection.js";
 import { LivePlayer } from "./live_player.js";
 import { Microphone } from "./microphone.js";
 import { Server } from "./server.js";
@@ -12,7 +13,7 @@ const SPEAKING_CONTROLS = ["interrupt", "say", "say-send", "talk", "open-microph
 const server = new Server(askForKey);
 let portrait = null; // upload://ID; null: the example
 let session = 0; // counts starts and ends: what awaits in between sees that it is late
-let socket = null;
+let connection = null;
 let player = null;
 let microphone = null;
 let askedAt = null; // when a text was sent whose first sound has not been played
@@ -97,29 +98,36 @@ async function start() {
     stop();
     return fail(error.message);
   }
-  const url = new URL("v1/live", location.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  const key = server.keyForSocket();
-  socket = new WebSocket(url, ["multitalk.live.v1", ...(key ? [`multitalk.key.${key}`] : [])]);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () =>
-    send({ type: "start", size: Number($("size").value), ...(portrait ? { portrait } : {}) });
-  socket.onmessage = ({ data }) => (typeof data === "string" ? receive(JSON.parse(data)) : player.add(data));
-  socket.onclose = ({ code }) => ended(code);
-  player.onKeyFrameNeeded = () => send({ type: "key_frame" });
+  const first = { type: "start", size: Number($("size").value), ...(portrait ? { portrait } : {}) };
+  connection = new LiveConnection(server.keyForSocket(), first, {
+    message: receive,
+    frame: (bytes) => player.add(bytes),
+    broken,
+    end: ended,
+  });
+  connection.open();
+  player.onKeyFrameNeeded = () => connection.send({ type: "key_frame" });
 }
 
-function send(message) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+function broken() {
+  askedAt = null;
+  player.reset();
+  enable(false);
+  show("live_broken");
+}
+
+function enable(isReady) {
+  for (const id of SPEAKING_CONTROLS) $(id).disabled = !isReady;
 }
 
 function receive(message) {
   if (message.type === "ready") {
     player.resize(message.width, message.height);
-    for (const id of SPEAKING_CONTROLS) $(id).disabled = false;
-    show("live_listening");
+    enable(true);
+    show(microphone ? "live_hears" : "live_listening");
+    $("notice").hidden = true;
     if (message.warnings.length) fail(message.warnings.join(" "));
-    $("say").focus();
+    if (document.activeElement === document.body || document.activeElement === $("start")) $("say").focus();
   } else if (message.type === "stats") {
     $("figures").textContent = text("live_figures", { fps: message.fps.toFixed(0), behind: player?.behind ?? 0 });
   } else if (message.type === "error") {
@@ -132,7 +140,7 @@ function speak() {
   const words = $("say").value.trim();
   if (!words) return;
   askedAt = performance.now();
-  send({ type: "say", text: words });
+  connection?.send({ type: "say", text: words });
   $("say").value = "";
   show("live_thinking");
 }
@@ -145,7 +153,7 @@ function answered() {
 
 function interrupt() {
   player?.silence();
-  send({ type: "interrupt" });
+  connection?.send({ type: "interrupt" });
   show("live_listening");
 }
 
@@ -153,11 +161,9 @@ async function listen(wanted, by) {
   if (!wanted) {
     microphone?.close();
     microphone = null;
-    send({ type: "flush" });
+    connection?.send({ type: "flush" });
   } else if (microphone === null) {
-    const opened = (microphone = new Microphone((pcm) => {
-      if (socket?.readyState === WebSocket.OPEN) socket.send(pcm);
-    }));
+    const opened = (microphone = new Microphone((pcm) => connection?.sendBytes(pcm)));
     try {
       await opened.open();
     } catch {
@@ -174,7 +180,6 @@ async function listen(wanted, by) {
 }
 
 function stop() {
-  socket?.close();
   ended(1000);
 }
 
@@ -183,9 +188,9 @@ function ended(code) {
   askedAt = null;
   microphone?.close();
   player?.close();
-  if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
-  microphone = player = socket = null;
-  for (const id of SPEAKING_CONTROLS) $(id).disabled = true;
+  connection?.close();
+  microphone = player = connection = null;
+  enable(false);
   for (const id of ["talk", "open-microphone"]) $(id).setAttribute("aria-pressed", "false");
   say($("start"), "live_start");
   show(code === 1000 || code === 1005 ? "live_idle" : "live_ended");

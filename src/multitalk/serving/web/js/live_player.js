@@ -91,6 +91,16 @@ export class LivePlayer {
     this.isSpeaking = false;
   }
 
+  /** Another session's frames follow, from number 0. */
+  reset() {
+    this.silence();
+    this.isMuted = false;
+    this.timeline = new Timeline();
+    if (!this.decoder) return; // before it was open
+    if (this.decoder.state !== "closed") this.decoder.close();
+    this.#openDecoder();
+  }
+
   close() {
     this.isClosed = true;
     cancelAnimationFrame(this.painting);
