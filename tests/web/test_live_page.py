@@ -85,6 +85,25 @@ def test_the_microphone_makes_the_face_speak(live: Page) -> None:
     expect(live.locator("#state")).to_have_text("Ready.", timeout=MS)
 
 
+def test_a_session_is_recorded(live: Page) -> None:
+    live.click("#start")
+    expect(live.locator("#record")).to_be_enabled(timeout=MS)
+    live.click("#record")
+    expect(live.locator("#recording")).to_contain_text("Recording, 10 minutes at most.", timeout=MS)
+    expect(live.locator("#recording-link")).to_be_hidden()
+    live.click("#record")
+    expect(live.locator("#recording")).to_contain_text("seconds were recorded.", timeout=MS)
+    expect(live.locator("#record")).to_have_text("Record")
+    address = live.locator("#recording-link").get_attribute("href")
+    assert live.request.get(address).body()[4:8] == b"ftyp"
+    # A session that ends while it records
+    live.click("#record")
+    expect(live.locator("#recording-link")).to_be_hidden(timeout=MS)
+    live.click("#start")
+    expect(live.locator("#recording")).to_contain_text("The session ended")
+    assert live.locator("#recording-link").get_attribute("href") != address
+
+
 def test_a_broken_connection_is_opened_again_with_the_same_portrait(live: Page) -> None:
     starts: list[dict] = []
     to_page = []

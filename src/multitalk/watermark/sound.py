@@ -58,33 +58,21 @@ class SoundMark:
 
     def blocks(self, sound: Iterable[SoundBlock]) -> Iterator[SoundBlock]:
         """The sound, float32 [C, S] in blocks of any length, with the mark; as long as before."""
-        hop = self._hop
-        waiting: SoundBlock | None = None  # a hop of silence, then what was not handed out
-        tail = previous = None
-        start = -hop  # of `waiting`, in samples of the sound
+        stream = SoundMarkStream(self)
         for block in sound:
-            if waiting is None:
-                waiting = np.zeros((len(block), hop), np.float32)
-                tail = np.zeros((len(block), hop), np.float64)
-            waiting = np.concatenate([waiting, block], axis=1)
-            count = waiting.shape[1] // hop - 1
-            if count < 1:
-                continue
-            added, tail, previous = self._added(waiting, start, count, tail, previous)
-            marked = waiting[:, : count * hop] + added
-            yield marked[:, hop:] if start < 0 else marked
-            waiting = waiting[:, count * hop :]
-            start += count * hop
-        if waiting is None:
-            return
-        rest = waiting.shape[1]
-        padded = np.pad(waiting, ((0, 0), (0, -rest % hop + hop)))
-        count = padded.shape[1] // hop - 1
-        added, _, _ = self._added(padded, start, count, tail, previous)
-        marked = waiting + added[:, :rest]
-        yield marked[:, hop:] if start < 0 else marked
+            marked = stream.add(block)
+            if marked.shape[1]:
+                yield marked
+        rest = stream.finish()
+        if rest.shape[1]:
+            yield rest
 
-    def _added(
+    @property
+    def hop(self) -> int:
+        """Samples from one window to the next: half of a window."""
+        return self._hop
+
+    def added(
         self,
         sound: SoundBlock,
         start: int,
@@ -118,6 +106,49 @@ class SoundMark:
         count = len(self._noise) // self._hop - 1
         power = (np.abs(self._spectra(self._noise[None], count)) ** 2).mean((0, 1))
         return float(np.sqrt(power[power > power.max() / 4].mean()))
+
+
+class SoundMarkStream:
+    """Marks one sound block by block; what comes out is up to two hops (32 ms) behind."""
+
+    def __init__(self, mark: SoundMark) -> None:
+        self._mark = mark
+        self._waiting: SoundBlock | None = None  # a hop of silence, then what was not handed out
+        self._tail: DoubleArray | None = None
+        self._previous: DoubleArray | None = None
+        self._start = -mark.hop  # of `_waiting`, in samples of the sound
+
+    def add(self, block: SoundBlock) -> SoundBlock:
+        """Take a block, float32 [C, S]; return what is complete, [C, any]."""
+        hop = self._mark.hop
+        if self._waiting is None:
+            self._waiting = np.zeros((len(block), hop), np.float32)
+            self._tail = np.zeros((len(block), hop), np.float64)
+        waiting = np.concatenate([self._waiting, block], axis=1)
+        count = max(waiting.shape[1] // hop - 1, 0)
+        self._waiting = waiting[:, count * hop :]
+        return self._marked(waiting, waiting[:, : count * hop], count)
+
+    def finish(self) -> SoundBlock:
+        """The rest, [C, any]."""
+        if self._waiting is None:
+            return np.zeros((1, 0), np.float32)
+        waiting, hop = self._waiting, self._mark.hop
+        padded = np.pad(waiting, ((0, 0), (0, -waiting.shape[1] % hop + hop)))
+        return self._marked(padded, waiting, padded.shape[1] // hop - 1)
+
+    def _marked(self, sound: SoundBlock, returned: SoundBlock, count: int) -> SoundBlock:
+        """The first of `count` hops of sound, with their mark."""
+        if count == 0:
+            return returned
+        hop = self._mark.hop
+        added, self._tail, self._previous = self._mark.added(
+            sound, self._start, count, self._tail, self._previous
+        )
+        marked = returned + added[:, : returned.shape[1]]
+        is_first = self._start < 0
+        self._start += count * hop
+        return marked[:, hop:] if is_first else marked
 
 
 class SoundDetector:

@@ -21,7 +21,16 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DocumentedApp
 from multitalk.serving.api.responses import error_response, locale_of
-from multitalk.serving.api.routes import files, history, jobs, live, pages, videos, voices
+from multitalk.serving.api.routes import (
+    files,
+    history,
+    jobs,
+    live,
+    pages,
+    recordings,
+    videos,
+    voices,
+)
 from multitalk.serving.api.services import Services
 from multitalk.serving.api.web_page import mount_page
 from multitalk.version import __version__
@@ -31,7 +40,9 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
-ROUTERS = tuple(module.router for module in (jobs, history, videos, files, voices, pages))
+ROUTERS = tuple(
+    module.router for module in (jobs, history, videos, recordings, files, voices, pages)
+)
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """What routes depend on: services, the caller and their rate limit, the job that a path names."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
@@ -139,7 +140,13 @@ ClientMediaDep = Annotated[ClientMedia, Depends(get_client_media)]
 
 async def get_base_url(request: Request) -> str:
     """How the caller reaches this server, without a slash at its end."""
-    return services_of(request).config.base_url or str(request.base_url).rstrip("/")
+    return base_url_of(request)
+
+
+def base_url_of(connection: HTTPConnection) -> str:
+    """How the caller of a request or WebSocket reaches this server, by HTTP."""
+    address = str(connection.base_url).rstrip("/")
+    return services_of(connection).config.base_url or re.sub("^ws", "http", address)
 
 
 async def get_owner(request: Request) -> str:

@@ -5,10 +5,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from multitalk.errors import InternalError, InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.errors import (
+    InternalError,
+    InvalidRequest,
+    LimitExceeded,
+    MultiTalkError,
+    not_a_choice,
+)
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
+from multitalk.serving.api.live_recorder import LiveRecorder
 from multitalk.serving.api.rate_limits import RateLimits
 from multitalk.serving.api.speech import Speech
 from multitalk.serving.api.uvicorn_server import ShutdownState
@@ -45,6 +52,7 @@ class LiveConversation:
         rate: Of the sound that comes, samples per second.
         caller: Whose requests are counted together.
         locale: Of errors.
+        recorder: Of the session.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class LiveConversation:
         rate: int,
         caller: str,
         locale: Locale,
+        recorder: LiveRecorder,
     ) -> None:
         self._link = link
         self._session = session
@@ -70,6 +79,8 @@ class LiveConversation:
         self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._speaking: asyncio.Task[None] | None = None
         self._awaits_key_frame = False
+        self._recorder = recorder
+        recorder.notify = self._notify
 
     async def run(self) -> None:
         """Until the client leaves, the process ends or the server does.
@@ -79,7 +90,7 @@ class LiveConversation:
             LimitExceeded: The client reads nothing any more.
         """
         ready = {"type": "ready", "fps": FPS, **self._session.ready}
-        self._outgoing.put_nowait(json.dumps(ready))
+        self._notify(ready)
         tasks = [
             asyncio.create_task(work)
             for work in (
@@ -97,6 +108,7 @@ class LiveConversation:
             for task in (*tasks, *([self._speaking] if self._speaking else [])):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._recorder.close()
 
     async def _from_client(self) -> None:
         while True:
@@ -109,7 +121,14 @@ class LiveConversation:
             except MultiTalkError as error:
                 if isinstance(error, InternalError):  # the session has ended
                     raise
-                self._outgoing.put_nowait(error_message(error, self._locale))
+                self._notify(error)
+
+    def _notify(self, message: dict[str, Any] | MultiTalkError) -> None:
+        """Queue a message, or an error as one."""
+        if isinstance(message, MultiTalkError):
+            self._outgoing.put_nowait(error_message(message, self._locale))
+        else:
+            self._outgoing.put_nowait(json.dumps(message, ensure_ascii=False))
 
     async def _push(self, pcm: bytes) -> None:
         if len(pcm) % 2:
@@ -125,6 +144,8 @@ class LiveConversation:
                 await self._session.interrupt()
             case "key_frame":
                 await self._session.ask_for_key_frame()
+            case "record":
+                await self._record(message.get("action"))
             case "say":
                 text = {name: value for name, value in message.items() if name != "type"}
                 text.setdefault("input", text.pop("text", None))
@@ -135,6 +156,15 @@ class LiveConversation:
             case other:
                 raise InvalidRequest("live_message_unknown", field="type", value=brief(other))
 
+    async def _record(self, action: object) -> None:
+        match action:
+            case "start":
+                await self._recorder.start()
+            case "stop":
+                await self._recorder.stop()
+            case other:
+                raise not_a_choice("action", brief(other), ("start", "stop"))
+
     async def _say(self, body: Any) -> None:
         """Speak a text; what goes wrong is an `error` message."""
         try:
@@ -142,7 +172,7 @@ class LiveConversation:
             await self._session.push_audio(pcm, rate)
             await self._session.flush()
         except MultiTalkError as error:
-            self._outgoing.put_nowait(error_message(error, self._locale))
+            self._notify(error)
 
     def _stop_speaking(self) -> None:
         if self._speaking is not None:
@@ -156,10 +186,11 @@ class LiveConversation:
                 await self._pass_on(message.content)
             elif message.kind is MessageKind.STATS:
                 waiting = self._outgoing.qsize()
-                stats = {"type": "stats", **message.json(), "waiting": waiting}
-                self._outgoing.put_nowait(json.dumps(stats))
+                self._notify({"type": "stats", **message.json(), "waiting": waiting})
             elif message.kind is MessageKind.REFUSED:
-                self._outgoing.put_nowait(error_message(refusal(message), self._locale))
+                self._notify(refusal(message))
+            elif message.kind in (MessageKind.RECORDED_PART, MessageKind.RECORDED):
+                await self._recorder.take(message)
 
     async def _pass_on(self, frame: bytes) -> None:
         """Queue a frame; for a client that is behind, pictures are left out up to a key frame.

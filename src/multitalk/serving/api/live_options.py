@@ -50,7 +50,7 @@ async def open_session(
         RequestError: What `Avatar` refuses.
     """
     given = {
-        "portrait": str(_portrait(services.uploads, options.portrait, owner)),
+        "portrait": str(portrait_of(services.uploads, options, owner)),
         "watermark": _mark() if services.settings.watermark else None,
         **options.of_avatar(),
     }
@@ -63,7 +63,14 @@ async def open_session(
             warmer.cancel()
 
 
-def _portrait(uploads: UploadStore, source: str | None, owner: str) -> Path:
+def portrait_of(uploads: UploadStore, options: LiveOptions, owner: str) -> Path:
+    """The file of a session's picture.
+
+    Raises:
+        InvalidRequest: It is no upload.
+        NotFound: The upload is unknown, or another owner's.
+    """
+    source = options.portrait
     if source is None:
         return EXAMPLE
     if not is_upload(source):

@@ -108,26 +108,45 @@ class UploadStore:
                 raise InvalidRequest("source_empty")
             container = container or _format_of(head)
             await asyncio.to_thread(partial.flush)
-            upload_id = secrets.token_hex(16)
+            upload_id = new_upload_id()
             name = upload_id + container.suffix
             (self.directory / name).hardlink_to(partial.name)
         upload = Upload(upload_id, owner, name, self._clock() + self._seconds)
+        self._note(upload)
+        return upload, container, size
+
+    def keep(self, path: Path, *, upload_id: str, owner: str) -> Upload:
+        """Take over a file that this server has made, in this store's directory.
+
+        Args:
+            path: The file, which is renamed.
+            upload_id: From `new_upload_id`.
+            owner: Id of the key.
+
+        Raises:
+            QueueUnavailable: It could not be noted; the file is removed.
+        """
+        upload = Upload(upload_id, owner, upload_id + path.suffix, self._clock() + self._seconds)
+        path.replace(self.directory / upload.file)
+        self._note(upload)
+        return upload
+
+    def _note(self, upload: Upload) -> None:
         try:
             self._database.add_upload(upload)
         except QueueUnavailable:
-            (self.directory / name).unlink(missing_ok=True)
+            (self.directory / upload.file).unlink(missing_ok=True)
             raise
-        return upload, container, size
 
-    def path(self, source: str, *, field: str, owner: str) -> Path:
-        """The file of a source `upload://ID`.
+    def path(self, source: str, *, field: str, owner: str | None) -> Path:
+        """The file of a source `upload://ID`; of anybody's if `owner` is None.
 
         Raises:
             NotFound: The owner has no such upload.
         """
         name = source.strip().removeprefix(UPLOAD_PREFIX)
         upload = self._database.upload(name) if _ID.fullmatch(name) else None
-        if upload is None or upload.owner != owner or upload.expires <= self._clock():
+        if upload is None or owner not in (None, upload.owner) or upload.expires <= self._clock():
             raise NotFound("upload_not_found", field=field)
         return self.directory / upload.file
 
@@ -164,6 +183,11 @@ class UploadStore:
     def _check(self, size: int) -> None:
         if size > self._max_bytes:
             raise LimitExceeded("upload_too_large", limit=self._max_bytes / 2**20)
+
+
+def new_upload_id() -> str:
+    """An id that nobody guesses."""
+    return secrets.token_hex(16)
 
 
 def _format_of(head: bytes) -> Container:

@@ -19,6 +19,7 @@ MAX_BYTES = 64 * 2**20
 FRAME_HEAD = struct.Struct("<BBHIII")
 FRAME_VERSION = 1
 RATE = struct.Struct("<I")  # the head of AUDIO
+OFFSET = struct.Struct("<Q")  # the head of RECORDED_PART
 
 
 class MessageKind(IntEnum):
@@ -29,10 +30,14 @@ class MessageKind(IntEnum):
     FLUSH = 3
     INTERRUPT = 4
     KEY_FRAME = 5  # the next frame can be decoded by itself
+    RECORD = 6  # record from the next frame on
+    STOP_RECORDING = 7
     READY = 16  # JSON: the picture's size, warnings
     FRAME = 17  # as clients receive it
     STATS = 18  # JSON, once a second
     REFUSED = 19  # JSON of an error, before READY or for a push
+    RECORDED_PART = 20  # an offset as an unsigned 64-bit integer, and bytes of the recording's file
+    RECORDED = 21  # JSON: the number of frames of a recording that is complete
 
 
 class Flag(IntEnum):

@@ -142,6 +142,11 @@ class LiveSession:
         """Have the next frame be one that can be decoded by itself."""
         await self._process.send(Message(MessageKind.KEY_FRAME))
 
+    async def record(self, *, is_wanted: bool) -> None:
+        """Begin or end a recording; its file comes in messages."""
+        kind = MessageKind.RECORD if is_wanted else MessageKind.STOP_RECORDING
+        await self._process.send(Message(kind))
+
 
 class LiveSessions:
     """All live sessions of a server, and one process in reserve.

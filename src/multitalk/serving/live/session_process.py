@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +20,9 @@ from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_s
 from multitalk.errors import MultiTalkError
 from multitalk.live import Avatar, LiveFrame
 from multitalk.media.live_encoder import LiveEncoder
+from multitalk.media.live_recording import LiveRecording
 from multitalk.serving.live.messages import (
+    OFFSET,
     RATE,
     Flag,
     Message,
@@ -79,6 +82,7 @@ class Session:
         self._watermark = watermark
         self._encoder: LiveEncoder | None = None
         self._wants_key_frame = True
+        self._recorder = Recorder(self._send, watermark)
         self._lock = threading.Lock()  # of the output
 
     async def run(self) -> None:
@@ -107,9 +111,11 @@ class Session:
             self._encoder = LiveEncoder(width, height, self._watermark)
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
             self._send(json_message(MessageKind.READY, ready))
-        is_key = self._wants_key_frame or number % (KEY_FRAME_SECONDS * FPS) == 0
+        is_due = number % (KEY_FRAME_SECONDS * FPS) == 0
+        is_key = self._wants_key_frame or is_due or self._recorder.begins()
         self._wants_key_frame = False
         video = self._encoder.encode(frame.image, number, is_key=is_key)
+        self._recorder.add(frame, video, is_key=is_key)
         flags = Flag.KEY * is_key | Flag.SPEAKING * frame.speaking
         flags |= Flag.END_OF_SPEECH * frame.end_of_speech | Flag.CATCHING_UP * frame.catching_up
         return pack_frame(number, flags, frame.rate, video, frame.pcm.astype("<i2").tobytes())
@@ -133,10 +139,51 @@ class Session:
             self._avatar.interrupt()
         elif message.kind is MessageKind.KEY_FRAME:
             self._wants_key_frame = True
+        elif message.kind in (MessageKind.RECORD, MessageKind.STOP_RECORDING):
+            self._recorder.is_wanted = message.kind is MessageKind.RECORD
 
     def _send(self, message: Message) -> None:
         with self._lock:
             write_message(self._output, message)
+
+
+class Recorder:
+    """Records a session's frames, from one that can be decoded by itself, while that is wanted.
+
+    Args:
+        send: Sends a message to the server, which keeps the file.
+        watermark: What the mark in the sound says; None: there is none.
+
+    Attributes:
+        is_wanted: Set by the thread that takes commands; followed with the next frame.
+    """
+
+    def __init__(self, send: Callable[[Message], None], watermark: Payload | None) -> None:
+        self.is_wanted = False
+        self._send = send
+        self._watermark = watermark
+        self._recording: LiveRecording | None = None
+
+    def begins(self) -> bool:
+        """Whether the next frame is to be a recording's first."""
+        return self.is_wanted and self._recording is None
+
+    def add(self, frame: LiveFrame, video: bytes, *, is_key: bool) -> None:
+        """Record a frame, if that is wanted; else complete what was recorded."""
+        if self.is_wanted:
+            if self._recording is None:
+                if not is_key:
+                    return  # it was wanted after the frame was encoded
+                self._recording = LiveRecording(self._write, self._watermark)
+            self._recording.add(video, frame.pcm, frame.rate, is_key=is_key)
+        elif self._recording is not None:
+            self._recording.finish()
+            done = {"frames": self._recording.num_frames}
+            self._recording = None
+            self._send(json_message(MessageKind.RECORDED, done))
+
+    def _write(self, offset: int, content: bytes) -> None:
+        self._send(Message(MessageKind.RECORDED_PART, OFFSET.pack(offset) + content))
 
 
 def write_message(output: BinaryIO, message: Message) -> None:

@@ -11,13 +11,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.dependencies import caller_of
+from multitalk.serving.api.dependencies import base_url_of, caller_of
 from multitalk.serving.api.live_conversation import (
     LiveConversation,
     error_message,
     parsed_message,
 )
-from multitalk.serving.api.live_options import LiveOptions, open_session
+from multitalk.serving.api.live_options import LiveOptions, open_session, portrait_of
+from multitalk.serving.api.live_recorder import LiveRecorder
 from multitalk.serving.api.responses import locale_of
 from multitalk.serving.api.services import services_of
 from multitalk.timebase import FPS
@@ -51,6 +52,14 @@ async def live(socket: WebSocket) -> None:
         services.limits.admit(caller, "other")
         start = await _start_message(socket)
         async with open_session(services, start, owner) as session:
+            recorder = LiveRecorder(
+                services,
+                session,
+                owner=owner,
+                portrait=portrait_of(services.uploads, start, owner),
+                base_url=base_url_of(socket),
+                locale=locale,
+            )
             await LiveConversation(
                 _WebSocketLink(socket),
                 session,
@@ -60,6 +69,7 @@ async def live(socket: WebSocket) -> None:
                 rate=start.sample_rate,
                 caller=caller,
                 locale=locale,
+                recorder=recorder,
             ).run()
         if socket.application_state is WebSocketState.CONNECTED:
             await socket.close(SERVER_ENDS)

@@ -3,12 +3,13 @@
 import { language, languages, say, switchLanguage, text, translate } from "./language.js";
 import { askForKey } from "./key.js";
 import { LiveConnection } from "./live_connection.js";
+import { RecordButton } from "./live_record.js";
 import { LivePlayer } from "./live_player.js";
 import { Microphone } from "./microphone.js";
 import { Server } from "./server.js";
 
 const $ = (id) => document.getElementById(id);
-const SPEAKING_CONTROLS = ["interrupt", "say", "say-send", "talk", "open-microphone"];
+const SPEAKING_CONTROLS = ["interrupt", "record", "say", "say-send", "talk", "open-microphone"];
 
 const server = new Server(askForKey);
 let portrait = null; // upload://ID; null: the example
@@ -16,6 +17,7 @@ let session = 0; // counts starts and ends: what awaits in between sees that it 
 let connection = null;
 let player = null;
 let microphone = null;
+const recording = new RecordButton((message) => connection?.send(message));
 let askedAt = null; // when a text was sent whose first sound has not been played
 
 function main() {
@@ -112,6 +114,7 @@ async function start() {
 function broken() {
   askedAt = null;
   player.reset();
+  recording.sessionEnded();
   enable(false);
   show("live_broken");
 }
@@ -130,6 +133,8 @@ function receive(message) {
     if (document.activeElement === document.body || document.activeElement === $("start")) $("say").focus();
   } else if (message.type === "stats") {
     $("figures").textContent = text("live_figures", { fps: message.fps.toFixed(0), behind: player?.behind ?? 0 });
+  } else if (message.type === "recording") {
+    recording.receive(message);
   } else if (message.type === "error") {
     askedAt = null;
     fail(message.error);
@@ -189,6 +194,7 @@ function ended(code) {
   microphone?.close();
   player?.close();
   connection?.close();
+  recording.sessionEnded();
   microphone = player = connection = null;
   enable(false);
   for (const id of ["talk", "open-microphone"]) $(id).setAttribute("aria-pressed", "false");
