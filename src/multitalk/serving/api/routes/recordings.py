@@ -7,15 +7,18 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from multitalk.serving.api.live_recorder import DIRECTORY, signed_name
-from multitalk.serving.api.openapi import media, refusals
+from multitalk.serving.api.openapi import Responses, media, refusals
 from multitalk.serving.api.services import services_of
 from multitalk.serving.api.uploads import UPLOAD_PREFIX
 
 MEDIA_TYPE = "video/mp4"
 KEPT = "private, max-age=3600"  # by the browser; the URL is valid for longer
 
-VIDEO = media(MEDIA_TYPE, description="The recording")
-PARTS = {206: VIDEO[200] | {"description": "A part of it"}, 416: {"description": "No such part"}}
+VIDEO: Responses = media(MEDIA_TYPE, description="The recording")
+PARTS: Responses = {
+    206: VIDEO[200] | {"description": "A part of it"},
+    416: {"description": "No such part"},
+}
 
 router = APIRouter(prefix=f"/{DIRECTORY}", tags=["Live"], default_response_class=Response)
 
