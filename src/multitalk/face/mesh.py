@@ -16,6 +16,8 @@ LEFT_CHEEK = 454
 # Lips: each ring is an upper and a lower curve that share the mouth's corners.
 RIGHT_MOUTH_CORNER = 61
 LEFT_MOUTH_CORNER = 291
+RIGHT_INNER_CORNER = 78  # where the inner edges of the lips meet
+LEFT_INNER_CORNER = 308
 INNER_UPPER_LIP = 13  # middle of the upper lip's lower edge
 INNER_LOWER_LIP = 14  # middle of the lower lip's upper edge
 OUTER_UPPER_LIP = 0

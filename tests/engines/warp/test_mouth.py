@@ -11,9 +11,12 @@ from multitalk.engines.warp.poses import open_weight
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.shading import LipShading
-from multitalk.engines.warp.teeth import extract_mouth
+from multitalk.engines.warp.photographed_mouth import extract_mouth
 from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
+
+
+SKIN = np.float32([200, 160, 140])
 
 
 def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -75,7 +78,7 @@ def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
     region = np.full((*portrait.shape[:2], 3), 200, np.float32)
     for degrees in (-60, 60):
         head = replace(rig.frame, yaw_degrees=degrees)
-        mouth = MouthInterior(portrait, rig.points, head, rig.layout.parted)
+        mouth = MouthInterior(portrait, rig.points, head, rig.layout)
         painted = region.copy()
         mouth.draw(
             painted, (0, 0), aperture, skull=mouth.meeting_place, jaw_drop=20.0, rounding=0.0,
@@ -90,7 +93,7 @@ def test_in_profile_the_far_end_of_the_mouth_is_left_as_it_is(
 def test_a_row_that_runs_into_the_lower_teeth_is_not_taken() -> None:
     picture = photographed_teeth(specks=False)
     cv2.rectangle(picture, (108, 84), (132, 122), (215, 210, 200), -1)
-    assert extract_mouth(picture, open_mouth_points(), 120.0, 165.0).teeth is None
+    assert extract_mouth(picture, open_mouth_points(), 120.0, SKIN).teeth is None
 
 
 def photographed_teeth(specks: bool) -> NDArray[np.uint8]:
@@ -119,7 +122,7 @@ def open_mouth_points() -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("specks", [False, True])
 def test_own_teeth_are_one_row_without_specks_or_holes(specks: bool) -> None:
-    own = extract_mouth(photographed_teeth(specks), open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(photographed_teeth(specks), open_mouth_points(), 120.0, SKIN)
     assert own.teeth is not None
     row = (own.teeth * own.cover) > 0.5
     count, _ = cv2.connectedComponents(row.astype(np.uint8))
@@ -131,7 +134,7 @@ def test_own_teeth_are_one_row_without_specks_or_holes(specks: bool) -> None:
 def test_teeth_that_are_hardly_seen_are_not_used() -> None:
     picture = photographed_teeth(specks=False)
     picture[84:97, 108:160] = (60, 20, 20)
-    own = extract_mouth(picture, open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(picture, open_mouth_points(), 120.0, SKIN)
     assert own.teeth is None
 
 
@@ -140,7 +143,7 @@ def test_what_hangs_from_nothing_is_no_row_of_upper_teeth() -> None:
     inside = picture[84:97, 108:193].copy()
     picture[84:97, 108:193] = (60, 20, 20)  # a dark palate, and a bright tongue below it
     picture[101:114, 108:193] = inside
-    own = extract_mouth(picture, open_mouth_points(), 120.0, 165.0)
+    own = extract_mouth(picture, open_mouth_points(), 120.0, SKIN)
     assert own.teeth is None
 
 

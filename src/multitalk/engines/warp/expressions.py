@@ -43,18 +43,18 @@ class Amplitude:
 # By expression and the part that moves.
 AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
     {
-        "open jaw": Amplitude(0.74, "lip gap"),
-        "open lower lip": Amplitude(0.46, "lip gap"),  # at its middle, beyond the corners
-        "open upper lip": Amplitude(-0.54, "lip gap"),  # likewise
-        "open corners down": Amplitude(0.32, "lip gap"),
-        "open corners in": Amplitude(-0.15, "lip gap"),
+        "open jaw": Amplitude(0.52, "lip gap"),
+        "open lower lip": Amplitude(0.58, "lip gap"),  # at its middle, beyond the corners
+        "open upper lip": Amplitude(-0.42, "lip gap"),  # likewise
+        "open corners down": Amplitude(0.16, "lip gap"),
+        "open corners out": Amplitude(0.02, "lip gap"),
         "spread corners out": Amplitude(0.13 / 2, "mouth"),
         "spread corners up": Amplitude(-0.05 / 2, "mouth"),
         "spread lower lip thinner": Amplitude(-0.02, "mouth"),
         "spread upper lip thinner": Amplitude(0.012, "mouth"),
-        "round lower lip fuller": Amplitude(0.055, "mouth"),
-        "round upper lip down": Amplitude(0.030, "mouth"),
-        "round upper lip fuller": Amplitude(-0.075, "mouth"),
+        "round lower lip fuller": Amplitude(0.026, "mouth"),
+        "round upper lip down": Amplitude(0.018, "mouth"),
+        "round upper lip fuller": Amplitude(-0.040, "mouth"),
         "round sides together": Amplitude(0.14, "lip gap"),
         "round jaw": Amplitude(0.04, "mouth"),
         "round forwards": Amplitude(-0.10, "mouth"),
@@ -82,7 +82,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
 # Proportions of a relaxed mouth, measured on photographs of closed, unsmiling mouths.
 RELAXED_WIDTH = 0.37  # face widths; a wider mouth smiles
 BROAD_SMILE = 0.47  # face widths: a full smile
-ROUND_WIDTH = 0.70  # of a relaxed mouth: rounded lips
+ROUND_WIDTH = 0.64  # of a relaxed mouth: rounded lips
 SMILE_KEPT = 0.86  # of a smile's width: how broad a smiling mouth rests
 
 # From these lip gaps (mouth widths) a photograph's mouth is open, and so wide open that its jaw
@@ -91,14 +91,14 @@ PARTED = 0.02
 WIDE_OPEN, JAW_RISE = 0.17, 0.20
 TURNED_DEGREES = 35  # of yaw beyond which a jaw rises half as much: its outline would move
 # Share of the gap that the upper lip closes, and by how much less where the jaw rises.
-UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.40, 0.24
+UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.34, 0.18
 JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.45  # of the gap: the chin; in addition where it rises
 LEVELLED = 0.75  # share of a smile's curve that goes when its lips close
 CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` goes the rest
 
 # Falloffs, all set by eye. `_SIDE` and `_DOWN`: `MouthLayout.side` and `below` (mouth widths) of
 # the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
-OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.06, 0.15
+OPEN_LOWER_THIN, OPEN_UPPER_THIN = 0.12, 0.28
 OPEN_SKIN_FADE, OPEN_SKIN_DOWN, OPEN_SKIN_REACH = 0.4, 0.4, 1.2
 SEAL_LOWER_THIN, SEAL_UPPER_THIN, CLOSING_THIN = 0.25, 0.45, 0.15
 LEVEL_REACH, LEVEL_SKIN_STARTS, LEVEL_SKIN_SIDE, LEVEL_SKIN_DOWN = 1.1, 0.9, 0.5, 0.4
@@ -160,6 +160,17 @@ def smile_strength(frame: HeadFrame) -> float:
     return ramp(frame.mouth_width / frame.width, RELAXED_WIDTH, BROAD_SMILE)
 
 
+def upper_lip_share(frame: HeadFrame, layout: MouthLayout) -> float:
+    """Share of the photograph's lip gap that the upper lip closes: where closed lips meet."""
+    return UPPER_LIP_CLOSES - UPPER_LIP_SPARED * _jaw_rise(frame, layout)
+
+
+def _jaw_rise(frame: HeadFrame, layout: MouthLayout) -> float:
+    """How far the photograph's jaw must rise for its mouth to close, 0..1."""
+    rise = ramp(layout.parted, WIDE_OPEN, WIDE_OPEN + JAW_RISE)
+    return 0.5 * rise if abs(frame.yaw_degrees) > TURNED_DEGREES else rise
+
+
 class _Shapes:
     """The undamped expressions of one head."""
 
@@ -173,8 +184,8 @@ class _Shapes:
         }
         #: Amplitudes in pixels.
         self._pixels = {name: one.share * units[one.unit] for name, one in AMPLITUDES.items()}
-        self._jaw_rises = self._jaw_rise()
-        self._upper_share = UPPER_LIP_CLOSES - UPPER_LIP_SPARED * self._jaw_rises
+        self._jaw_rises = _jaw_rise(frame, layout)
+        self._upper_share = upper_lip_share(frame, layout)
         self._curve = self._curve_of_closed_lips()
         relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
         self._relaxed_width = min(1.0, relaxed)  # of the photograph's mouth
@@ -204,11 +215,11 @@ class _Shapes:
         d[layout.lower, 1] = (lower * gap * (1 - OPEN_LOWER_THIN * layout.ring))[layout.lower]
         d[layout.upper, 1] = (upper * gap * (1 - OPEN_UPPER_THIN * layout.ring))[layout.upper]
         d[layout.corner, 1] = pixels["open corners down"]
-        # The corners come in as the jaw drops.
+        # As measured on films, a jaw that drops draws no corners in.
         beyond = np.clip(np.abs(layout.side) - 1, 0, None)
         skin = np.exp(-(beyond**2) / OPEN_SKIN_FADE) * _bell(layout.below, 0, OPEN_SKIN_DOWN)
         on_skin = np.clip(layout.side, -OPEN_SKIN_REACH, OPEN_SKIN_REACH) * skin
-        d[:, 0] = pixels["open corners in"] * np.where(
+        d[:, 0] = pixels["open corners out"] * np.where(
             layout.lip, np.clip(layout.side, -1, 1), on_skin
         )
         return d
@@ -327,11 +338,6 @@ class _Shapes:
         d[:, 1] = self._pixels["frown inner brows down"] * inner
         d[:, 0] = self._pixels["frown inner brows in"] * inner * np.clip(x / inner_end, -1, 1)
         return d
-
-    def _jaw_rise(self) -> float:
-        """How far the photograph's jaw must rise for its mouth to close, 0..1."""
-        rise = ramp(self._layout.parted, WIDE_OPEN, WIDE_OPEN + JAW_RISE)
-        return 0.5 * rise if abs(self._frame.yaw_degrees) > TURNED_DEGREES else rise
 
     def _curve_of_closed_lips(self) -> DoubleArray:
         """Pixels down that would make the line between closed lips level: [468].

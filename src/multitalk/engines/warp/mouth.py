@@ -13,51 +13,64 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA, lip_colour, skin_colour, three_channels
-from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
+from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
+from multitalk.engines.warp.photographed_mouth import PhotographedMouth, extract_mouth
+from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
 from multitalk.engines.warp.teeth import (
     LOWER_ROW,
+    MM,
     PATCH_TOP,
     UPPER_ROW,
     MouthSprites,
-    PhotographedMouth,
     Sprite,
-    extract_mouth,
 )
 from multitalk.face import mesh
 
+# Dental units are widths of a relaxed mouth, see `teeth`: of the face's width, but within these
+# shares of the photograph's mouth, where a face is drawn rather than photographed.
+UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
-TEETH_MEET_AT = 0.38  # of the photograph's lip gap below its upper lip
-TEETH_MEET = -0.015  # mouth widths: lower teeth below that place when the jaw is closed
-RETREAT = 0.11  # mouth widths by which rounded lips come down over the teeth
+RETREAT = 7 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
+
+# How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
+# lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
+JAW_SHARE = (0.30, 0.46)
+EDGE_TO_EDGE = 1.8 * MM  # dental units: drop at which the biting edges meet, as in s
+TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
+TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
 
 # The photograph's light: luma of well lit skin, response and limits of the exposure, saturation of
 # skin in photographs without and with colour.
-LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.12)
+LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.10)
 GREY, COLOURED = 0.02, 0.12
-# Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others; edge blur.
-SMALL_MOUTH, SMALL_DENSITY, DENSITY, SPRITE_BLUR = 90, 4, 2, 0.9
+# Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
+SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([46, 18, 18], np.float32)  # RGB 0..255
+CAVITY = np.array([90, 42, 38], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and in addition towards the floor and the cheeks.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.50, 0.90, 0.65
-FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; mouth widths
-SHADE = np.array([0.36, 0.52, 0.54], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.80, 0.1, 0.86
-# The tongue's root: shares of the jaw's drop, and mouth widths above it; less and more when raised.
-TONGUE_DROP, TONGUE_RAISED = (0.64, 0.22), (0.05, 0.05)
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.55, 0.25
+FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
+SHADE = np.array([0.30, 0.42, 0.44], np.float32)  # light that rounded lips take from teeth, RGB
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.93
+# The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
+TONGUE_DROP, TONGUE_RAISED = (0.64, 0.30), (0.05, 0.05)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 
-# The lips' shadow: blur and shift (mouth widths), light at the lips and its gain inwards, less
-# under rounded lips.
-SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.035, 0.04, 0.50, 0.66, 0.15
+# The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
+# less under rounded lips.
+SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.028, 0.035, 0.60, 0.56, 0.12
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
-WET = np.array([0.80, 0.66, 0.66], np.float32)
-WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.75, 0.12, 0.75, 0.5, (0.30, 0.80)
+WET = np.array([0.84, 0.72, 0.72], np.float32)
+WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.55, 0.12, 0.62, 0.35, (0.30, 0.80)
 # The opening's edge: blur (mouth widths), and the dark rim around it.
-EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.35
+EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.10
+# Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
+# each lip (mouth widths), from this lip gap on.
+LIP_LINE, LIP_LINE_GAP = 0.011, 0.08
 SUBPIXEL = 16  # OpenCV's fixed-point coordinates with shift=4
 SUPERSAMPLING = 2  # of the opening's mask
 
@@ -102,7 +115,7 @@ class _Inside:
         place: Frame position (x, y) of the first pixel.
         size: (width, height), pixels.
         skull: Where the teeth meet in this frame, (x, y).
-        jaw_drop: Pixels by which the jaw is down.
+        jaw_drop: Pixels by which the lower teeth are down.
         rounding: 0..1.
         tongue: 0..1.
         spoken: 0..1.
@@ -125,7 +138,7 @@ class MouthInterior:
         picture: NDArray[np.uint8],
         points: NDArray[np.float64],
         frame: HeadFrame,
-        parted: float,
+        layout: MouthLayout,
     ) -> None:
         """Prepare to draw.
 
@@ -133,39 +146,60 @@ class MouthInterior:
             picture: RGB uint8 [H, W, 3].
             points: Landmarks, [478, 3] pixels.
             frame: Of the head.
-            parted: Lip gap of the photograph, mouth widths.
+            layout: Of the landmarks around the mouth.
         """
         self._width = frame.mouth_width
-        self._u = frame.axes[0, :2] * self._width
+        self._unit = float(
+            np.clip(RELAXED_WIDTH * frame.width, *np.multiply(UNIT_LIMITS, self._width))
+        )
+        self._u = frame.axes[0, :2] * self._unit
         self._down = frame.axes[1, :2] / np.linalg.norm(frame.axes[1, :2])
-        self._v = frame.axes[1, :2] * self._width
+        self._v = frame.axes[1, :2] * self._unit
         light = skin_colour(picture, points, self._width)
         skin_luma = float(light @ LUMA)
-        density = self._width * (SMALL_DENSITY if self._width < SMALL_MOUTH else DENSITY)
+        density = self._unit * (SMALL_DENSITY if self._width < SMALL_MOUTH else DENSITY)
         exposure = (skin_luma / LIT_SKIN) ** EXPOSURE_RESPONSE
+        texture = PictureTexture.of(picture, points)
+        self._grain = texture.tile()
         saturation = 1 - float(light.min() / max(light.max(), 1.0))
+        self._own: PhotographedMouth | None = None
+        if layout.parted > OPEN_PHOTOGRAPH:
+            self._own = extract_mouth(picture, points, self._width, light)
         self._sprites = MouthSprites(
             density=density,
-            blur=max(0.6, SPRITE_BLUR * density / self._width),
+            blur=texture.blur * density / self._unit,
             exposure=float(np.clip(exposure, *EXPOSURE_LIMITS)),
             tint=light / max(skin_luma, 1.0),
             colourfulness=ramp(saturation, GREY, COLOURED),
+            enamel=self._own.enamel if self._own is not None else None,
         )
         wet = self._in_colour(WET)
         # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
         self._inner_lip = lip_colour(picture, points) * wet
-        self._own: PhotographedMouth | None = None
-        if parted > OPEN_PHOTOGRAPH:
-            self._own = extract_mouth(picture, points, self._width, skin_luma)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the teeth meet when the jaw is closed; moves with the skull.
-        self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * TEETH_MEET_AT
+        share = upper_lip_share(frame, layout)
+        self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * share
 
     @property
     def shows_own_teeth(self) -> bool:
         """Whether the photograph's own teeth are used."""
         return self._own is not None and self._own.teeth is not None
+
+    def jaw_drop(self, gap: float, *, biting: float, tongue: float) -> float:
+        """Pixels by which the lower teeth are below the place where the teeth meet.
+
+        Args:
+            gap: Of the lips, pixels.
+            biting: 0..1; 1 brings the biting edges together, as in s.
+            tongue: 0..1; its tip keeps the teeth apart.
+        """
+        share = JAW_SHARE[0] + (JAW_SHARE[1] - JAW_SHARE[0]) * ramp(gap / self._unit, 0, 0.5)
+        drop = share * gap
+        together = min(EDGE_TO_EDGE * self._unit, drop)
+        drop += biting * (together - drop)
+        return drop + ramp(tongue, *TIP_SHOWS) * min(TIP_PARTS_TEETH * self._unit, drop)
 
     def draw(
         self,
@@ -192,7 +226,10 @@ class MouthInterior:
             spoken: 0 keeps an open photograph's own mouth, 1 draws a speaking one.
         """
         height, width = region.shape[:2]
-        outline = np.concatenate([aperture.upper, aperture.lower[::-1]]) - corner
+        beyond = np.float32(LIP_LINE * self._width) * self._down.astype(np.float32)
+        beyond = np.minimum(aperture.gap / (LIP_LINE_GAP * self._width), 1)[:, None] * beyond
+        outline = np.concatenate([aperture.upper - beyond, (aperture.lower + beyond)[::-1]])
+        outline -= np.asarray(corner, np.float32)
         low = np.maximum(np.floor(outline.min(0) - 4).astype(int), 0)
         high = np.minimum(np.ceil(outline.max(0) + 5).astype(int), (width, height))
         if (high - low <= 1).any():
@@ -204,6 +241,7 @@ class MouthInterior:
             opening *= self._near_part(aperture, place, size)
         inside = self._draw_inside(_Inside(place, size, skull, jaw_drop, rounding, tongue, spoken))
         self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
+        self._add_grain(inside, skull - place)
         view = region[low[1] : high[1], low[0] : high[0]]
         around = gaussian_blur(opening, max(1.0, self._width * RIM_BLUR))
         rim = np.clip(around - opening, 0, 1)
@@ -239,23 +277,16 @@ class MouthInterior:
     def _draw_inside(self, of: _Inside) -> Array:
         """Cavity, tongue and teeth: float32 [h, w, 3]."""
         inside = self._draw_cavity(of)
-        jaw = of.skull + self._down * (of.jaw_drop + TEETH_MEET * self._width)
-        drop = of.jaw_drop * (TONGUE_DROP[0] - TONGUE_DROP[1] * of.tongue)
-        raised = (TONGUE_RAISED[0] + TONGUE_RAISED[1] * of.tongue) * self._width
-        tongue_root = of.skull + self._down * (drop - raised)
-        # Rounded lips come forward and down over the teeth, quickly: half shaded teeth look grey.
+        # Rounded lips come forward and over the teeth, quickly: half shaded teeth look grey.
         hidden = 1 - (1 - of.rounding) ** 2
-        retreat = self._down * (RETREAT * hidden * self._width)
+        retreat = self._down * (RETREAT * hidden * self._unit)
         shade = 1 - of.rounding * self._shade
-        self._place(
-            inside,
-            self._tongue,
-            tongue_root - of.place,
-            light=TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue,
-            narrow=1 - ROUNDED_NARROWS * of.rounding,
-        )
-        lower_light = LOWER_TEETH_LIGHT * shade
-        self._place(inside, self._lower_teeth, jaw + retreat - of.place, light=lower_light)
+        lower = of.skull + self._down * of.jaw_drop + retreat - of.place
+        self._place_tongue(inside, of)
+        self._place(inside, self._lower_teeth, lower, light=LOWER_TEETH_LIGHT * shade)
+        tip = ramp(of.tongue, *TIP_SHOWS)
+        if tip > 0:
+            self._place(inside, self._tongue_tip, of.skull - of.place, cover=tip)
         if not self.shows_own_teeth:
             self._place(inside, self._upper_teeth, of.skull - retreat - of.place, light=shade)
         if self._own is not None:
@@ -267,13 +298,25 @@ class MouthInterior:
             self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
         return inside
 
+    def _place_tongue(self, inside: Array, of: _Inside) -> None:
+        """Blend the tongue, which follows the jaw half-way."""
+        drop = of.jaw_drop * (TONGUE_DROP[0] - TONGUE_DROP[1] * of.tongue)
+        raised = (TONGUE_RAISED[0] + TONGUE_RAISED[1] * of.tongue) * self._unit
+        self._place(
+            inside,
+            self._tongue,
+            of.skull + self._down * (drop - raised) - of.place,
+            light=TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue,
+            narrow=1 - ROUNDED_NARROWS * of.rounding,
+        )
+
     def _draw_cavity(self, of: _Inside) -> Array:
         """The cavity: darkest at the throat, warmer towards cheeks and floor, [h, w, 3]."""
         width, height = of.size
         rows = np.arange(height)[:, None] + of.place[1]
         columns = np.arange(width)[None, :] + of.place[0]
-        depth = (rows - of.skull[1]) / (max(of.jaw_drop, 1.0) + CAVITY_DEPTH * self._width)
-        aside = (columns - of.skull[0]) / (CAVITY_HALF_WIDTH * self._width)
+        depth = (rows - of.skull[1]) / (max(of.jaw_drop, 1.0) + CAVITY_DEPTH * self._unit)
+        aside = (columns - of.skull[0]) / (CAVITY_HALF_WIDTH * self._unit)
         floor = FLOOR_LIGHT * smoothstep(depth, *FLOOR_DEPTH)
         glow = THROAT_LIGHT + floor + CHEEK_LIGHT * np.clip(np.abs(aside), 0, 1) ** 2
         return (self._cavity * glow[..., None]).astype(np.float32)
@@ -284,8 +327,9 @@ class MouthInterior:
         sprite: Sprite,
         origin: NDArray[np.floating],
         *,
-        light: float | Array,
+        light: float | Array = 1.0,
         narrow: float = 1.0,
+        cover: float = 1.0,
     ) -> None:
         """Blend a sprite with its origin at pixel `origin` of `inside`."""
         density = self._sprites.density
@@ -294,7 +338,8 @@ class MouthInterior:
         width = sprite.pixels.shape[1]
         start = origin - linear @ np.array([width / 2, PATCH_TOP * density])
         transform = np.concatenate([linear, start[:, None]], 1)
-        self._blend(inside, sprite.pixels, transform, light=light)
+        pixels = sprite.pixels if cover == 1 else sprite.pixels * np.float32(cover)
+        self._blend(inside, pixels, transform, light=light)
 
     @staticmethod
     def _blend(
@@ -318,19 +363,29 @@ class MouthInterior:
     def _light(
         self, inside: Array, opening: Array, aperture: Aperture, *, rounding: float, spoken: float
     ) -> None:
-        """Shade `inside`, in place: darker near the lips, darkest under the upper one.
+        """Shade `inside`, in place: darker under the upper lip.
 
         Along the lower lip its wet inner side turns into view, the more the wider the mouth.
         """
         soft = gaussian_blur(opening, max(1.0, self._width * SHADOW_BLUR))
         lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
-        depth = LIP_LIGHT + INNER_GAIN * np.minimum(soft, lowered)
+        depth = LIP_LIGHT + INNER_GAIN * lowered
         light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
         inside *= three_channels(light.astype(np.float32))
         gap = float(np.clip(aperture.gap.max() / (WET_GAP * self._width), 0, 1))
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
         wet = np.float32(WET_COVER * (spoken * gap)) * (outer * smoothstep(lowered, *WET_INNER))
         inside += (self._inner_lip - inside) * three_channels(wet.astype(np.float32))
+
+    def _add_grain(self, inside: Array, skull: NDArray[np.floating]) -> None:
+        """Add the photograph's grain, which moves with the skull at `skull`, in place."""
+        if self._grain is None:
+            return
+        side = len(self._grain)
+        x, y = np.round(skull).astype(int)
+        rows = np.arange(-y, inside.shape[0] - y) % side
+        columns = np.arange(-x, inside.shape[1] - x) % side
+        inside += self._grain[rows][:, columns, None]
 
     def _shifted(self, cover: Array, down: float) -> Array:
         """A cover moved by `down` mouth widths."""
@@ -358,3 +413,7 @@ class MouthInterior:
     @cached_property
     def _tongue(self) -> Sprite:
         return self._sprites.tongue()
+
+    @cached_property
+    def _tongue_tip(self) -> Sprite:
+        return self._sprites.tongue_tip()

@@ -23,12 +23,12 @@ TUCKED_CLOSES = 0.6  # share of the opening that f and v take away
 TUCKED_OPENING = 0.010  # face heights: f and v show the upper teeth a little
 FREED_OPENING = 0.015  # face heights from which lips no longer press on each other
 PRESSED_TOGETHER = 0.18  # `seal` beyond 1 in p, b and m
-CLOSED_PRESS = 0.7  # `press` in p, b and m
-RESTING_PRESS = 0.45  # `press` at rest, for lips that the photograph shows parted
+CLOSED_PRESS = 0.45  # `press` in p, b and m
+RESTING_PRESS = 0.15  # `press` at rest, for lips that the photograph shows parted
 WIDEST_OPEN = 1.3  # `open` at most
-WIDENED = 1.4  # `spread` per width: between its neighbours a clear i reaches 0.4 only
+WIDENED = 2.2  # `spread` per width: between its neighbours a clear i reaches 0.4 only
 ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.9, 0.8, 0.5  # `round`; less in p, b and m
-LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH, LIFT_BY_OPEN = 0.3, 0.4, 0.5, 6  # `lift`; limit per `open`
+LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH, LIFT_BY_OPEN = 0.10, 0.30, 0.20, 6  # `lift`; limit per `open`
 PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
 
 # Head and face.

@@ -13,6 +13,7 @@ from multitalk.engines.warp.displacement import Grid, displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
 from multitalk.engines.warp.layer import Layer
+from multitalk.engines.warp.lip_edges import clean_lip_edges
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.mouth import OPEN_PHOTOGRAPH, Aperture, MouthInterior
 from multitalk.engines.warp.quality import QUALITIES, RenderQuality
@@ -22,9 +23,7 @@ from multitalk.engines.warp.smoothing import smoothstep, spline_through
 from multitalk.face import mesh
 
 VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
-# Shares of the lip gap: how far the lower teeth go down, less than the lower lip, which bares them;
-# and of that, how much the jaw stays up where the teeth are together.
-LOWER_TEETH_DROP, TEETH_TOGETHER = 0.50, 0.8
+CLEANED = 0.3  # mouth widths around the lips that are seen by `clean_lip_edges`
 MIN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 LIP_CURVE_STEPS = 5  # samples between two landmarks of the inner lips
 
@@ -100,9 +99,12 @@ class HeadRenderer:
         pixels = cut_out(picture, behind, covered_by(rig, matte, picture.shape[:2]))
         self._layer = Layer(pixels, rig.box, rig.upper.grid, quality)
         source, scale = self._layer.source, quality.source_scale
+        red = lip_colour(picture, rig.points)
+        if rig.layout.parted > OPEN_PHOTOGRAPH:
+            self._clean_lips(source, red)
         self._eyes = Eyes(source, rig.points, (x0, y0), scale)
         self._folds = SmileFolds(source, rig.points, rig.frame, (x0, y0), scale)
-        self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout.parted)
+        self._mouth = MouthInterior(picture, rig.points, rig.frame, rig.layout)
         self._skull_moves = self._moves_of_the_skull()
         down = rig.frame.axes[1, :2]
         self._down = down / np.linalg.norm(down)
@@ -112,9 +114,23 @@ class HeadRenderer:
         skin = skin_colour(picture, rig.points, width)
         # In profile the shading would fall on the background.
         self._frontal = 1 - rig.frame.in_profile
-        self._lips = LipShading(
-            self._across, self._down, width, skin, lip_colour(picture, rig.points)
-        )
+        self._lips = LipShading(self._across, self._down, width, skin, red)
+
+    def _clean_lips(self, source: NDArray[np.uint8], red: Array) -> None:
+        """Free a source's open lips of what lies between them; `red` is their colour."""
+        x0, y0 = self.rig.box[:2]
+        scale = self._quality.source_scale
+        places = (self.rig.points[:, :2] - (x0, y0)) * scale + (scale - 1) / 2
+        around = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER]]
+        margin = CLEANED * self.rig.frame.mouth_width * scale
+        low = np.maximum((around.min(0) - margin).astype(int), 0)
+        high = np.minimum((around.max(0) + margin).astype(int), source.shape[1::-1])
+        if (high - low < 3).any():
+            return
+        view = source[low[1] : high[1], low[0] : high[0], :3]
+        lips = np.ascontiguousarray(view)
+        clean_lip_edges(lips, places - low, width=self.rig.frame.mouth_width * scale, red=red)
+        view[:] = lips
 
     def draw(self, frame: NDArray[np.uint8], pose: Pose) -> None:
         """Draw the head into a frame, in place.
@@ -175,13 +191,14 @@ class HeadRenderer:
             outer = (above, chin_side[len(chin_side) // 2])
             self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
         sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
+        opened = float(pose.weights[INDEX["open"]]) * rig.layout.max_gap
         if aperture.gap.max() > MIN_GAP:
             self._mouth.draw(
                 region,
                 corner,
                 aperture,
                 skull=self._meeting_place(pose),
-                jaw_drop=self._jaw_drop(pose),
+                jaw_drop=self._mouth.jaw_drop(opened, biting=pose.biting, tongue=pose.tongue),
                 rounding=pose.rounding,
                 tongue=pose.tongue,
                 spoken=sealed,
@@ -203,11 +220,6 @@ class HeadRenderer:
         place = self._mouth.meeting_place[None]
         fields = self.rig.upper.fields[len(EXPRESSIONS) :].reshape(-1, *grid.shape, 2)
         return np.concatenate([displace_points(place, field, grid) - place for field in fields])
-
-    def _jaw_drop(self, pose: Pose) -> float:
-        """Pixels by which the lower teeth are below the place where the teeth meet."""
-        gap = float(pose.weights[INDEX["open"]]) * self.rig.layout.max_gap
-        return LOWER_TEETH_DROP * gap * (1 - TEETH_TOGETHER * pose.biting)
 
     def _mouth_part(
         self, grid: Grid, aperture: Aperture, chin_side: Array

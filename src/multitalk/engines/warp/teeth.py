@@ -1,58 +1,71 @@
-"""Teeth and tongue: drawn sprites, and the photograph's own teeth where it shows them.
+"""Teeth and tongue, drawn once as sprites that are warped into every frame.
 
-Sprite coordinates are in mouth widths: u to the right of the picture, v down the face, the origin
-where the teeth meet. A sprite is drawn once and warped into every frame. Colours and proportions
-are set by eye against photographs of open mouths.
+Sprite coordinates are in dental units: the width of a relaxed mouth, about 50 mm; u to the right of
+the picture, v down the face, the origin where closed lips meet over closed teeth. Crowns have the
+mean sizes of adults' teeth as they are seen from the front; where a lateral one turns away, its
+width is foreshortened. Colours and shading are set by eye against films of speakers.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array, DoubleArray
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep, spline_through
-from multitalk.face import mesh
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
+MM = 1 / 50  # dental units
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((226, 219, 207), (132, 70, 69), (190, 98, 98))
+    np.array(colour) for colour in ((212, 205, 194), (150, 84, 82), (184, 110, 109))
 )
-ENAMEL_TINT, TONGUE_TINT = 0.25, 0.4  # share of the light's tint that these take
+ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 
-# The row's arch: v by which it rises at u = ARCH_U; v by which a tooth's corners are rounded.
-ARCH, ARCH_U, CORNER_ROUNDING = 0.035, 0.4, 0.020
-# Shading: brightest (TOP_LIGHT) a third along a tooth; darker clefts between teeth (their width in
-# mouth widths, and in pixels); darker towards the cheeks; each tooth round.
-BASE_LIGHT, TOP_LIGHT, TOP_AT, TOP_SPREAD = 0.80, 0.22, 0.35, 0.35
-CLEFT_DARK, CLEFT_WIDTH, CLEFT_PIXELS = 0.30, 0.010, 0.7
-CHEEK_LIGHT, CHEEK_U = 0.28, 0.34
-TOOTH_ROUNDNESS = 0.12
+# The photograph's own enamel: brightness against the usual one, and share of its hue.
+ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
+# The arch: v by which a row rises at u = ARCH_U.
+ARCH, ARCH_U = 1.6 * MM, 0.4
+# Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
+MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 1.0 * MM
+# A crown is widest where it touches its neighbours and narrower towards the gum.
+NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
+# Clefts between teeth: darkness, width in dental units and in sprite pixels; colour between necks.
+CLEFT_DARK, CLEFT_WIDTH, CLEFT_PIXELS = 0.20, 0.20 * MM, 0.35
+BETWEEN_NECKS = 0.45  # light of the gap beside the necks
+# Light on one crown: less at its sides and neck, a soft highlight, a translucent biting edge.
+SIDE_DARK, NECK_DARK, NECK_AT = 0.12, 0.10, (0.45, 1.0)
+SHINE, SHINE_AT, SHINE_SPREAD = 0.06, (-0.2, 0.45), (0.35, 0.25)
+NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
+EDGE_COLOUR, EDGE_ALONG = np.array([0.86, 0.89, 0.92]), 0.16
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
-TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.31, 0.21), 0.20, 0.4
-TONGUE_EDGE = (0.72, 1.05)  # radius over which it ends
-SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.20, (-0.40, 0.20), (0.3, 0.3)
-GROOVE, GROOVE_U = 0.14, 0.028
-ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK = 0.35, 0.55, (-1.0, -0.1), 0.18
+TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.36, 0.21), 0.20, 0.4
+TONGUE_EDGE = (0.55, 1.05)  # radius over which it ends
+SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
+GROOVE, GROOVE_U = 0.10, 0.035
+ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.42, 0.53, (-1.0, -0.25), 0.20
+# The tip between the teeth, as in th.
+TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.80, 1.05)
+TIP_LIGHT, TIP_SHEEN = 0.90, 0.16
 
-# The photograph's teeth.
-HIDDEN_PART = 0.13  # mouth widths by which teeth are continued above the lip's edge
-HIDDEN_LIGHT = 0.85  # brightness of their top
-# A row of teeth is used if it is this wide and this high, in mouth widths; else teeth are drawn.
-ROW_WIDTH, ROW_HEIGHT = 0.45, 0.035
-UNEVEN = 0.035  # mouth widths by which a row's edge may deviate from a parabola
-UNDER_LIP = 0.05  # mouth widths below the upper lip within which its teeth begin
-TOOTH_LUMA, TOOTH_SATURATION = 0.48, 0.40  # at least of the skin's luma, at most
-MIN_TOOTH = 0.02  # mouth widths: height of a column that counts
-DARK_LINE = 0.025  # mouth widths: the gap between upper and lower teeth
-EDGE_MEDIAN, EDGE_SOFTNESS = 0.03, 0.02  # mouth widths: filters of the biting edge
-CUT_MARGIN, CUT_SOFTNESS = 0.015, 0.012  # mouth widths inside the lips; blur of the cut-out
-OPAQUE = 127  # of 255
-SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
+
+class Tooth(NamedTuple):
+    """One crown as seen from the front.
+
+    Attributes:
+        width: Dental units.
+        shorter: v by which it ends before the row's edge.
+        pointed: v by which its edge rises from the tip to a corner.
+        light: Share of the light that reaches it.
+    """
+
+    width: float
+    shorter: float
+    pointed: float
+    light: float
 
 
 @dataclass(frozen=True)
@@ -60,30 +73,44 @@ class ToothRow:
     """One row of teeth.
 
     Attributes:
-        widths: Of the teeth from the middle outwards, mouth widths.
+        teeth: From the middle outwards.
         edge: v of the biting edges at rest.
-        length: Of a tooth, mouth widths.
+        length: Of a crown, dental units.
         outwards: 1 where the biting edge is below the gum, -1 above.
-        second_shorter: v by which the second tooth is shorter.
         gum: Tooth lengths over which the gum begins.
         papilla: Tooth lengths by which the gum reaches further down between teeth.
     """
 
-    widths: tuple[float, ...]
+    teeth: tuple[Tooth, ...]
     edge: float
     length: float
     outwards: int
-    second_shorter: float
     gum: tuple[float, float]
     papilla: float
 
 
 UPPER_ROW = ToothRow(
-    (0.150, 0.112, 0.105, 0.085, 0.060, 0.050), 0.070, 0.20, 1, 0.010, (0.92, 1.12), 0.12
-)
+    (
+        Tooth(8.4 * MM, 0, 0, 1.0),  # central incisor
+        Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.76),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.62),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.46),
+    ),
+    edge=2.4 * MM, length=10.2 * MM, outwards=1, gum=(0.94, 1.10), papilla=0.14,
+)  # fmt: skip
 LOWER_ROW = ToothRow(
-    (0.092, 0.098, 0.100, 0.080, 0.060, 0.050), 0.020, 0.16, -1, 0.003, (1.0, 1.25), 0.0
-)
+    (
+        Tooth(5.2 * MM, 0, 0, 0.97),
+        Tooth(5.5 * MM, 0, 0, 0.95),
+        Tooth(5.6 * MM, 0, 0.6 * MM, 0.88),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.74),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.58),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.42),
+    ),
+    edge=1.0 * MM, length=8.8 * MM, outwards=-1, gum=(0.98, 1.2), papilla=0.10,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,7 +120,7 @@ class Sprite:
     pixels: Array
 
     @classmethod
-    def of(cls, colour: Array, cover: Array, blur: float) -> "Sprite":
+    def of(cls, colour: NDArray[np.floating], cover: NDArray[np.floating], blur: float) -> "Sprite":
         """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1."""
         stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
         return cls(gaussian_blur(stacked, blur))
@@ -104,11 +131,12 @@ class MouthSprites:
     """Draws teeth and tongue in the size and light of a face.
 
     Attributes:
-        density: Sprite pixels per mouth width.
-        blur: Of the sprites' edges, sprite pixels.
+        density: Sprite pixels per dental unit.
+        blur: Of the sprites, sprite pixels.
         exposure: Light on the face, 1 for well lit skin.
         tint: Colour of that light, RGB, mean about 1.
         colourfulness: 0 in a black and white photograph, 1 in a coloured one.
+        enamel: Of the photograph's own teeth, RGB 0..255; None if it shows none.
     """
 
     density: float
@@ -116,6 +144,7 @@ class MouthSprites:
     exposure: float
     tint: Array
     colourfulness: float
+    enamel: Array | None = None
 
     def lit(self, colour: NDArray[np.floating]) -> Array:
         """A colour [3], 0..255, in the photograph's light."""
@@ -125,26 +154,25 @@ class MouthSprites:
     def teeth(self, row: ToothRow) -> Sprite:
         """A row of teeth with its gum."""
         u, v = self._patch()
-        ends = np.cumsum((0.0, *row.widths))
-        bounds = np.concatenate([-ends[:0:-1], ends])
-        tooth = np.clip(np.searchsorted(bounds, u) - 1, 0, len(bounds) - 2)
-        left, right = bounds[tooth], bounds[tooth + 1]
-        across = (u - left) / (right - left) * 2 - 1  # -1..1 over each tooth
-        inwards = self._from_edge(row, u, v, across, np.abs(tooth - (len(bounds) - 2) / 2))
-        cover = np.clip(inwards * self.density / 2 + 0.5, 0, 1) * (np.abs(u) < bounds[-1])
-        along = np.clip(inwards / row.length, 0, LONGEST)
-        shade = BASE_LIGHT + TOP_LIGHT * np.exp(-(((along - TOP_AT) / TOP_SPREAD) ** 2))
-        to_side = np.minimum(u - left, right - u) * self.density
+        place = _Crowns.of(row, u, v)
+        across, along = place.across, place.along
+        inside = place.inwards * self.density
+        cover = np.clip(inside / 2 + 0.5, 0, 1) * (np.abs(u) < place.end)
+        light = place.light * (1 - SIDE_DARK * across**2)
+        light *= 1 - NECK_DARK * smoothstep(along, *NECK_AT)
+        shine = (across - SHINE_AT[0]) / SHINE_SPREAD[0], (along - SHINE_AT[1]) / SHINE_SPREAD[1]
+        light *= 1 + SHINE * np.exp(-(shine[0] ** 2) - shine[1] ** 2)
         width = CLEFT_WIDTH * self.density + CLEFT_PIXELS
-        cleft = 1 - CLEFT_DARK * np.exp(-((to_side / width) ** 2))
-        towards_cheek = CHEEK_LIGHT + (1 - CHEEK_LIGHT) * np.exp(-((u / CHEEK_U) ** 4))
-        rounded = 1 - TOOTH_ROUNDNESS * across**2
-        enamel = self.lit(ENAMEL) * ((1 - ENAMEL_TINT) + ENAMEL_TINT * self.tint)
-        colour = enamel * (shade * cleft * towards_cheek * rounded)[..., None]
-        gums = smoothstep(along - row.papilla * np.abs(across) ** 2, *row.gum)
-        gum = self.lit(GUM) * towards_cheek[..., None]
-        colour += (gum - colour) * gums[..., None]
-        return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)
+        light *= 1 - CLEFT_DARK * np.exp(-((place.to_side * self.density / width) ** 2))
+        beside_neck = np.clip(place.beside * self.density, 0, 1)
+        light *= 1 - (1 - BETWEEN_NECKS) * beside_neck
+        colour = self._enamel() * light[..., None]
+        colour *= 1 + (self._grey(NECK_COLOUR) - 1) * smoothstep(along, *NECK_AT)[..., None]
+        at_edge = 1 - smoothstep(along, 0, EDGE_ALONG)
+        colour *= 1 + (self._grey(EDGE_COLOUR) - 1) * at_edge[..., None]
+        gums = smoothstep(along - row.papilla * across**2, *row.gum)
+        colour += (self.lit(GUM) * place.light[..., None] - colour) * gums[..., None]
+        return Sprite.of(colour, cover, self.blur)
 
     def tongue(self) -> Sprite:
         """The tongue from the front, its back highest, with a groove and a wet sheen."""
@@ -157,10 +185,33 @@ class MouthSprites:
         sheen = SHEEN * np.exp(-(shine_down**2) - shine_aside**2)
         groove = GROOVE * np.exp(-((u / GROOVE_U) ** 2))
         back = ROOT_LIGHT + BACK_LIGHT * smoothstep(down, *BACK_RISES)
-        light = back - SIDE_DARK * across**2 + sheen - groove
-        tint = (1 - TONGUE_TINT) + TONGUE_TINT * self.tint
-        colour = self.lit(TONGUE) * tint * light[..., None]
-        return Sprite.of(colour.astype(np.float32), cover.astype(np.float32), self.blur)
+        light = back - SIDE_DARK_TONGUE * across**2 + sheen - groove
+        return Sprite.of(self._flesh() * light[..., None], cover, self.blur)
+
+    def tongue_tip(self) -> Sprite:
+        """The tongue's tip under the upper teeth."""
+        u, v = self._patch()
+        across, down = u / TIP_SIZE[0], (v - TIP_V) / TIP_SIZE[1]
+        radius = np.hypot(across, down)
+        light = TIP_LIGHT - 0.25 * radius**2 + TIP_SHEEN * np.exp(-((down - 0.1) ** 2) / 0.08)
+        cover = 1 - smoothstep(radius, *TIP_EDGE)
+        return Sprite.of(self._flesh() * light[..., None], cover, self.blur)
+
+    def _enamel(self) -> Array:
+        usual = self.lit(ENAMEL) * ((1 - ENAMEL_TINT) + ENAMEL_TINT * self.tint)
+        if self.enamel is None:
+            return usual
+        seen, expected = (float(colour @ LUMA) for colour in (self.enamel, usual))
+        luma = np.clip(seen / expected, *ENAMEL_LIMITS) * expected
+        own = self.enamel / max(seen, 1.0)
+        return luma * (OWN_ENAMEL * own + (1 - OWN_ENAMEL) * usual / expected)
+
+    def _flesh(self) -> Array:
+        return self.lit(TONGUE) * ((1 - TONGUE_TINT) + TONGUE_TINT * self.tint)
+
+    def _grey(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A factor of a colour [3], grey in a black and white photograph."""
+        return factor.mean() + (factor - factor.mean()) * self.colourfulness
 
     def _patch(self) -> tuple[DoubleArray, DoubleArray]:
         """U and v of every sprite pixel, [h, w] each."""
@@ -170,129 +221,49 @@ class MouthSprites:
         across, down = np.meshgrid(u, v)
         return across, down
 
-    @staticmethod
-    def _from_edge(
-        row: ToothRow, u: DoubleArray, v: DoubleArray, across: DoubleArray, rank: DoubleArray
-    ) -> DoubleArray:
-        """Distance from the biting edge towards the gum, mouth widths [h, w].
-
-        `rank` is the number of teeth from the middle, half-integers from 0.5.
-        """
-        arch = -row.outwards * ARCH * (u / ARCH_U) ** 2
-        is_second = (rank > 0.9) & (rank < 1.9)
-        shorter = np.where(is_second, row.second_shorter, 0)
-        rounding = row.outwards * (CORNER_ROUNDING * np.abs(across) ** 4 + shorter)
-        return (row.edge + arch - rounding - v) * row.outwards
-
 
 @dataclass(frozen=True)
-class PhotographedMouth:
-    """The photograph's open mouth, cut out and continued upwards under the lip.
+class _Crowns:
+    """Where each sprite pixel is on the crown of its column. All but `end` are [h, w].
 
     Attributes:
-        pixels: float32 [h, w, 3].
-        cover: Of the mouth, [h, w], 0..1.
-        teeth: Cover of the upper row of teeth, [h, w], 0..1; None where too little is visible.
-        corner: Picture position (x, y) of the first pixel.
+        across: -1 at the crown's side towards the middle, 1 at the other one.
+        inwards: Distance from the biting edge towards the gum, dental units.
+        along: The same in tooth lengths, 0 at the biting edge.
+        to_side: Distance from the nearer neighbour, dental units.
+        beside: Distance outside the crown's neck, dental units; negative inside.
+        light: Of the tooth.
+        end: |u| at which the row ends.
     """
 
-    pixels: Array
-    cover: Array
-    teeth: Array | None
-    corner: NDArray[np.int_]
+    across: DoubleArray
+    inwards: DoubleArray
+    along: DoubleArray
+    to_side: DoubleArray
+    beside: DoubleArray
+    light: DoubleArray
+    end: float
 
-
-def extract_mouth(
-    picture: NDArray[np.uint8], points: NDArray[np.float64], width: float, skin_luma: float
-) -> PhotographedMouth:
-    """Cut the mouth out of a photograph that shows it open.
-
-    Args:
-        picture: RGB uint8 [H, W, 3].
-        points: Landmarks, [478, 3] pixels.
-        width: Of the mouth, pixels.
-        skin_luma: Of the lit skin around it, 0..255: the reference of teeth.
-    """
-    upper = spline_through(points[list(mesh.LIPS_INNER_UPPER), :2], steps=5)
-    lower = spline_through(points[list(mesh.LIPS_INNER_LOWER), :2], steps=5)
-    outline = np.concatenate([upper, lower[::-1]])
-    limit = np.array(picture.shape[1::-1])
-    low = np.maximum(np.floor(outline.min(0) - 3).astype(int), 0)
-    high = np.minimum(np.ceil(outline.max(0) + 4).astype(int), limit)
-    mask = np.zeros((high - low)[::-1], np.uint8)
-    fixed = np.round((outline - low) * 2**SUBPIXEL_BITS).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    margin = max(1, int(width * CUT_MARGIN))
-    mask = cv2.erode(mask, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
-    pixels = picture[low[1] : high[1], low[0] : high[0]].astype(np.float32)
-    room = int(max(3, width * HIDDEN_PART))
-    visible = np.pad(mask, ((room, 0), (0, 0))) > OPAQUE
-    pixels = np.pad(pixels, ((room, 0), (0, 0), (0, 0)), mode="edge")
-    teeth = _upper_row(pixels, visible, width, skin_luma)
-    cover = _continue_upwards(pixels, visible, room)
-    softness = max(0.8, width * CUT_SOFTNESS)
-    smooth = gaussian_blur(pixels, softness)
-    continued = (cover > 0) & ~visible
-    pixels[continued] = smooth[continued]
-    return PhotographedMouth(pixels, gaussian_blur(cover, softness), teeth, low - (0, room))
-
-
-def _continue_upwards(pixels: Array, visible: NDArray[np.bool_], room: int) -> Array:
-    """Continue each column above the lip's edge, in place; the cover of the result, [h, w]."""
-    cover = np.where(visible, 1.0, 0.0).astype(np.float32)
-    for column in np.flatnonzero(visible.any(0)):
-        top = int(visible[:, column].argmax())
-        start = max(0, top - room)
-        # The topmost fifth is in the shadow of the lip: the tone is that of the next third.
-        shown = int(visible[:, column].sum())
-        lit = slice(top + shown // 5, top + shown // 5 + max(2, shown // 3))
-        tone = pixels[lit, column].mean(0)
-        fade = np.linspace(HIDDEN_LIGHT, 1, top + 1 - start)
-        pixels[start : top + 1, column] = tone * fade[:, None]
-        cover[start : top + 1, column] = 1
-    return cover
-
-
-def _upper_row(
-    pixels: Array, visible: NDArray[np.bool_], width: float, skin_luma: float
-) -> Array | None:
-    """Cover of the upper row of teeth, 0..1 [h, w]: all above one smooth biting edge.
-
-    A tooth pixel is bright against the skin and hardly coloured. Such pixels alone leave holes and
-    specks; per column they give the row's lower edge. None where the row is too small or uneven.
-    """
-    luma = pixels @ LUMA
-    strongest = pixels.max(2)
-    saturation = (strongest - pixels.min(2)) / (strongest + 1)
-    tooth = visible & (luma > TOOTH_LUMA * skin_luma) & (saturation < TOOTH_SATURATION)
-    rows = np.arange(len(tooth))[:, None]
-    height = tooth.sum(0)
-    columns = np.flatnonzero(height >= max(2.0, MIN_TOOTH * width))
-    if len(columns) < ROW_WIDTH * width or height[columns].mean() < ROW_HEIGHT * width:
-        return None
-    first = tooth.argmax(0)
-    # What begins far below the upper lip is the lower row or the tongue.
-    if np.median((first - visible.argmax(0))[columns]) > UNDER_LIP * width:
-        return None
-    # The upper row ends at a dark line; below it is the lower row.
-    line = np.ones((max(1, round(DARK_LINE * width)), 1), np.uint8)
-    closed = cv2.morphologyEx(tooth.astype(np.uint8), cv2.MORPH_CLOSE, line).astype(bool)
-    ended = ~closed & (rows > first)
-    last = np.where(ended.any(0), ended.argmax(0), len(tooth)) - 1.0
-    everywhere = np.arange(tooth.shape[1])
-    edge = _smooth_edge(np.interp(everywhere, columns, last[columns]).astype(np.float32), width)
-    parabola = np.polynomial.Polynomial.fit(columns, edge[columns], 2)
-    if np.percentile(np.abs(parabola(columns) - edge[columns]), 90) > UNEVEN * width:
-        return None  # in places the lower row or the tongue was taken for it
-    soft = max(1.0, EDGE_SOFTNESS * width)
-    left, right = np.percentile(columns, (1, 99))
-    ends = np.clip(np.minimum(everywhere - left, right - everywhere) / (2 * soft) + 0.5, 0, 1)
-    return (np.clip((edge - rows) / soft + 1, 0, 1) * ends).astype(np.float32)
-
-
-def _smooth_edge(edge: Array, width: float) -> Array:
-    """Running median, then a Gaussian: [w]."""
-    window = 2 * max(1, round(EDGE_MEDIAN * width)) + 1
-    padded = np.pad(edge, window // 2, mode="edge")
-    median = np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
-    return gaussian_blur(median[None].astype(np.float32), max(0.8, EDGE_SOFTNESS * width))[0]
+    @classmethod
+    def of(cls, row: ToothRow, u: DoubleArray, v: DoubleArray) -> "_Crowns":
+        widths, shorter, pointed, light = np.array(row.teeth).T
+        ends = np.cumsum(widths)
+        tooth = np.clip(np.searchsorted(ends, np.abs(u)), 0, len(ends) - 1)
+        half = widths[tooth] / 2
+        across = (np.abs(u) - (ends[tooth] - half)) / half
+        corner = np.where(across < 0, MESIAL_ROUNDING, DISTAL_ROUNDING)
+        ends_before = shorter[tooth] + pointed[tooth] * np.abs(across) + corner * across**4
+        edge = row.edge - row.outwards * (ARCH * (u / ARCH_U) ** 2 + ends_before)
+        inwards = (edge - v) * row.outwards
+        along = np.clip(inwards / row.length, 0, LONGEST)
+        neck = np.clip((along - NECK_FROM) / (1 - NECK_FROM), 0, 1) ** 1.5
+        outline = half * (1 - NECK_NARROWER * neck)
+        return cls(
+            across=across,
+            inwards=inwards,
+            along=along,
+            to_side=half * (1 - np.abs(across)),
+            beside=half * np.abs(across) - outline,
+            light=light[tooth],
+            end=float(ends[-1]),
+        )

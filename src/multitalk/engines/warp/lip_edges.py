@@ -1,0 +1,96 @@
+"""Lips freed of what lies between them: teeth and dark beside the landmarks of an open mouth.
+
+Landmarks are a few pixels off the edges of open lips. What they leave of teeth and cavity on a lip
+would move with it, as a white or dark line. It is filled in from the lip around it.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from multitalk.array_types import Array
+from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.smoothing import gaussian_blur
+from multitalk.face import mesh
+
+BAND = 0.045  # mouth widths beside the inner edges in which teeth are searched on the lips
+GROWN = 0.012  # mouth widths by which what is found is enlarged: its soft edge
+# Teeth are less red than so much of the lips, and lighter.
+PALE, LIGHT = 0.55, 0.95
+GREYISH = 0.05  # redness of lips in a picture without colour: teeth are not told there
+FILL_RADIUS = 5  # pixels from which a place is filled
+# The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
+# (mouth widths each), share of the dark that goes, and the largest factor.
+CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES, MAX_LIGHTENING = 0.13, 0.16, 0.02, 0.8, 3.0
+DARKEST = 8  # of 255: below it the factor would be noise
+SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
+
+
+def clean_lip_edges(
+    source: NDArray[np.uint8], places: NDArray[np.float64], *, width: float, red: Array
+) -> None:
+    """Fill in the edges of open lips, in place.
+
+    Args:
+        source: RGB uint8 [H, W, 3].
+        places: Landmarks in it, [478, 2] pixels.
+        width: Of the mouth, its pixels.
+        red: Colour of the lips, RGB 0..255.
+    """
+    inner = places[[*mesh.LIPS_INNER_UPPER, *mesh.LIPS_INNER_LOWER[::-1]]]
+    outer = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]]
+    between, lips = (_filled(outline, source.shape[:2]) for outline in (inner, outer))
+    band = (cv2.dilate(between, _disc(BAND * width)) > 0) & (between == 0) & (lips > 0)
+    found = (band & _pale(source, red)).astype(np.uint8)
+    # What is found must begin at the opening, or it is the lip's own shine.
+    _, parts = cv2.connectedComponents(np.maximum(found, between))
+    found[~np.isin(parts, np.unique(parts[between > 0]))] = 0
+    grown = np.where(band, cv2.dilate(found, _disc(GROWN * width)), 0)
+    # The opening itself is no source of colours: it is filled, too, and then put back.
+    mask = np.maximum(grown, between).astype(np.uint8)
+    filled = cv2.inpaint(source, mask, FILL_RADIUS, cv2.INPAINT_TELEA)
+    np.copyto(source, filled.astype(np.uint8), where=((mask > 0) & (between == 0))[..., None])
+    for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
+        _lighten_corner(source, places[corner], width)
+
+
+def _lighten_corner(source: NDArray[np.uint8], corner: NDArray[np.float64], width: float) -> None:
+    """Fade the dark wedge around a corner, in place: closed lips have none."""
+    reach = CORNER_REACH * width
+    low = np.maximum((corner - 2 * reach).astype(int), 0)
+    high = np.minimum((corner + 2 * reach).astype(int) + 1, source.shape[1::-1])
+    if (high - low < 3).any():
+        return
+    view = source[low[1] : high[1], low[0] : high[0]]
+    smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
+    closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _disc(CORNER_WEDGE * width / 2))
+    filled = gaussian_blur(closed, max(0.8, CORNER_BLUR * width))
+    factor = np.clip(filled / np.maximum(smooth, DARKEST), 1, MAX_LIGHTENING)
+    x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
+    near = np.exp(-(((x - corner[0]) ** 2 + (y - corner[1]) ** 2) / reach**2))
+    lightened = view * (1 + (CORNER_FADES * near)[..., None] * (factor - 1))
+    view[:] = np.clip(lightened, 0, 255).astype(np.uint8)
+
+
+def _pale(colours: NDArray[np.uint8], red: Array) -> NDArray[np.bool_]:
+    """Where colours [h, w, 3] are those of teeth."""
+    values = colours.astype(np.float32)
+    redness = (values[..., 0] - values[..., 1]) / np.maximum(values.sum(-1), 1)
+    of_lips = float(red[0] - red[1]) / max(float(red.sum()), 1.0)
+    if of_lips < GREYISH:
+        return np.zeros(colours.shape[:2], bool)
+    pale: NDArray[np.bool_] = (redness < PALE * of_lips) & (values @ LUMA > LIGHT * (red @ LUMA))
+    return pale
+
+
+def _filled(outline: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """1 inside an outline [N, 2], [h, w]."""
+    inside = np.zeros(size, np.uint8)
+    fixed = np.round(outline * 2**SUBPIXEL_BITS).astype(np.int32)
+    cv2.fillPoly(inside, [fixed], 1, cv2.LINE_8, SUBPIXEL_BITS)
+    return inside
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)).astype(np.uint8)
