@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from multitalk.engines.warp.engine import DEFAULT_RESOLUTION, SIDES
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.poses import PoseAnimator
-from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL, MoodTimeline
+from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL_TIMELINE, MoodTimeline
 from multitalk.engines.warp.quality import QUALITIES
 from multitalk.engines.warp.renderer import HeadRenderer, Pose
 from multitalk.engines.warp.rig import INDEX, Rig, build_rig
@@ -105,9 +105,7 @@ def poses_of(rig: Rig) -> dict[str, Pose]:
     return poses
 
 
-def _settled(
-    rig: Rig, track: VisemeTrack, moods: MoodTimeline = MoodTimeline(NEUTRAL, NEUTRAL, NEUTRAL)
-) -> Pose:
+def _settled(rig: Rig, track: VisemeTrack, moods: MoodTimeline = NEUTRAL_TIMELINE) -> Pose:
     """The pose of a track's only frame, the head as photographed and the lids open."""
     pose = next(PoseAnimator(rig, seed=0, person=0, moods=moods, motion=0).poses(track))
     weights = pose.weights.copy()

@@ -43,11 +43,11 @@ class Amplitude:
 # By expression and the part that moves.
 AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
     {
-        "open jaw": Amplitude(0.52, "lip gap"),
-        "open lower lip": Amplitude(0.58, "lip gap"),  # at its middle, beyond the corners
-        "open upper lip": Amplitude(-0.42, "lip gap"),  # likewise
-        "open corners down": Amplitude(0.16, "lip gap"),
-        "open corners out": Amplitude(0.02, "lip gap"),
+        "open jaw": Amplitude(0.42, "lip gap"),
+        "open lower lip": Amplitude(0.59, "lip gap"),  # at its middle, beyond the corners
+        "open upper lip": Amplitude(-0.41, "lip gap"),  # likewise
+        "open corners down": Amplitude(0.14, "lip gap"),
+        "open corners out": Amplitude(0.06, "lip gap"),
         "spread corners out": Amplitude(0.13 / 2, "mouth"),
         "spread corners up": Amplitude(-0.05 / 2, "mouth"),
         "spread lower lip thinner": Amplitude(-0.02, "mouth"),

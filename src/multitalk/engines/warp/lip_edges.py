@@ -64,7 +64,7 @@ def _lighten_corner(source: NDArray[np.uint8], corner: NDArray[np.float64], widt
     view = source[low[1] : high[1], low[0] : high[0]]
     smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
     closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _disc(CORNER_WEDGE * width / 2))
-    filled = gaussian_blur(closed, max(0.8, CORNER_BLUR * width))
+    filled = gaussian_blur(closed.astype(np.float32, copy=False), max(0.8, CORNER_BLUR * width))
     factor = np.clip(filled / np.maximum(smooth, DARKEST), 1, MAX_LIGHTENING)
     x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
     near = np.exp(-(((x - corner[0]) ** 2 + (y - corner[1]) ** 2) / reach**2))

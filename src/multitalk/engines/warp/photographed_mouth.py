@@ -38,7 +38,6 @@ OPAQUE = 127  # of 255
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
-
 @dataclass(frozen=True)
 class PhotographedMouth:
     """The photograph's open mouth, cut out and continued upwards under the lip.
@@ -148,9 +147,7 @@ def _tooth_pixels(
     return seen
 
 
-def _upper_row(
-    tooth: NDArray[np.bool_], visible: NDArray[np.bool_], width: float
-) -> Array | None:
+def _upper_row(tooth: NDArray[np.bool_], visible: NDArray[np.bool_], width: float) -> Array | None:
     """Cover of the upper row of teeth, 0..1 [h, w]: all above one smooth biting edge.
 
     Tooth pixels alone leave holes and specks; per column they give the row's lower edge. None where

@@ -51,10 +51,10 @@ class ContactLine(NamedTuple):
     brightness: float
 
 
-LOWER_LIP_SHINE = Spot(0.45, 0.15, 0.045, 0.22)
-UPPER_LIP_SHINE = Spot(0.75, 0.14, 0.030, 0.10)
-CHIN_SHADE = Spot(1.7, 0.22, 0.060, -0.13)
-CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.20)
+LOWER_LIP_SHINE = Spot(0.45, 0.15, 0.045, 0.12)
+UPPER_LIP_SHINE = Spot(0.75, 0.14, 0.030, 0.06)
+CHIN_SHADE = Spot(1.6, 0.24, 0.070, -0.08)
+CORNER_SHADE = Spot(0.0, 0.09, 0.08, -0.10)
 # A band of red, in case teeth or gums show beside the landmarks; the dark line on top.
 CONTACT = (ContactLine(0.022, 0.012, 0.80, 0.80), ContactLine(0.010, 0.010, 0.60, 0.25))
 BLOB_PIXELS, BLOB_DEVIATIONS = 32, 2.5  # side and half side of the spots' template

@@ -19,7 +19,7 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 MM = 1 / 50  # dental units
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((212, 205, 194), (150, 84, 82), (184, 110, 109))
+    np.array(colour) for colour in ((210, 203, 192), (150, 84, 82), (184, 110, 109))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 
@@ -94,9 +94,9 @@ UPPER_ROW = ToothRow(
         Tooth(8.4 * MM, 0, 0, 1.0),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
         Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.76),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.62),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.46),
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.72),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.52),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.34),
     ),
     edge=2.4 * MM, length=10.2 * MM, outwards=1, gum=(0.94, 1.10), papilla=0.14,
 )  # fmt: skip

@@ -1,0 +1,72 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from multitalk.engines.warp.lip_edges import clean_lip_edges
+from multitalk.face import mesh
+
+RED = np.float32([170, 90, 90])
+WIDTH = 120.0
+
+
+def open_lips() -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Lips 120 pixels wide around an open mouth, and the landmarks of their edges."""
+    picture = np.full((200, 300, 3), (200, 160, 140), np.uint8)
+    cv2.ellipse(picture, (150, 100), (62, 45), 0, 0, 360, RED.tolist(), -1)
+    cv2.ellipse(picture, (150, 100), (58, 24), 0, 0, 360, (50, 20, 20), -1)
+    points = np.full((478, 2), (150.0, 100.0))
+    t = np.linspace(np.pi, 0, 11)
+    for upper, lower, (wide, high) in (
+        (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER, (58, 24)),
+        (mesh.LIPS_OUTER_UPPER, mesh.LIPS_OUTER_LOWER, (62, 45)),
+    ):
+        for curve, way in ((upper, -1), (lower, 1)):
+            points[list(curve)] = np.stack(
+                [150 + wide * np.cos(t), 100 + way * high * np.sin(t)], 1
+            )
+    return picture, points
+
+
+def test_teeth_beside_the_landmarks_are_no_part_of_the_lip() -> None:
+    picture, points = open_lips()
+    cv2.rectangle(picture, (125, 112), (175, 127), (225, 220, 210), -1)  # 3 pixels too far
+    cleaned = picture.copy()
+    clean_lip_edges(cleaned, points, width=WIDTH, red=RED)
+    strip = cleaned[126:128, 135:166].astype(float)
+    assert np.abs(strip - RED).max() < 40
+    np.testing.assert_array_equal(cleaned[112:118, 140:160], picture[112:118, 140:160])
+
+
+def test_a_lips_own_shine_stays() -> None:
+    picture, points = open_lips()
+    cv2.ellipse(picture, (150, 136), (12, 3), 0, 0, 360, (235, 215, 215), -1)
+    cleaned = picture.copy()
+    clean_lip_edges(cleaned, points, width=WIDTH, red=RED)
+    np.testing.assert_array_equal(cleaned[132:140, 140:160], picture[132:140, 140:160])
+
+
+def test_dark_beyond_a_corner_fades() -> None:
+    picture, points = open_lips()
+    cv2.ellipse(picture, (209, 100), (7, 3), 0, 0, 360, (40, 20, 20), -1)
+    cleaned = picture.copy()
+    clean_lip_edges(cleaned, points, width=WIDTH, red=RED)
+    assert cleaned[100, 210:213].mean() > 1.5 * picture[100, 210:213].mean()
+
+
+def test_in_a_picture_without_colour_teeth_are_not_told_from_lips() -> None:
+    picture, points = open_lips()
+    grey = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    cv2.rectangle(grey, (135, 122), (165, 127), (220, 220, 220), -1)
+    cleaned = grey.copy()
+    clean_lip_edges(cleaned, points, width=WIDTH, red=np.full(3, grey[135, 150, 0], np.float32))
+    np.testing.assert_array_equal(cleaned[122:128, 140:160], grey[122:128, 140:160])
+
+
+@pytest.mark.parametrize("at", [(0, 0), (299, 199)])
+def test_a_mouth_at_the_pictures_border_is_cleaned_as_far_as_it_is_seen(
+    at: tuple[int, int],
+) -> None:
+    picture, points = open_lips()
+    clean_lip_edges(picture, points - (150, 100) + at, width=WIDTH, red=RED)
+    assert picture.shape == (200, 300, 3)

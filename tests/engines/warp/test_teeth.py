@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.teeth import LOWER_ROW, MM, PATCH_TOP, UPPER_ROW, MouthSprites
+
+DENSITY = 200.0
+
+
+def sprites(exposure: float = 1.0, **given: object) -> MouthSprites:
+    return MouthSprites(
+        density=DENSITY, blur=1.0, exposure=exposure, tint=np.ones(3, np.float32),
+        colourfulness=1.0, **given,
+    )  # fmt: skip
+
+
+def shown(sprite: np.ndarray, u: float, v: float) -> np.ndarray:
+    """Colour of a sprite at a place in dental units, RGB 0..255."""
+    row, column = round((v + PATCH_TOP) * DENSITY), round(u * DENSITY + sprite.shape[1] / 2)
+    colour, cover = sprite[row, column, :3], sprite[row, column, 3]
+    return colour / max(cover / 255, 1e-3)
+
+
+@pytest.mark.parametrize("exposure", [0.5, 0.8, 1.05])
+def test_front_teeth_are_about_as_light_as_the_skin_around_them(exposure: float) -> None:
+    skin = 165 * exposure ** (1 / 0.6)  # the skin whose exposure this is
+    teeth = sprites(exposure).teeth(UPPER_ROW).pixels
+    light = float(shown(teeth, 3.5 * MM, -2 * MM) @ LUMA)
+    assert 0.85 * min(skin, 200) < light < 2.2 * skin
+    assert light < 230
+
+
+def test_teeth_grow_darker_towards_the_cheeks_and_have_faint_clefts() -> None:
+    teeth = sprites().teeth(UPPER_ROW).pixels
+    centre = float(shown(teeth, 4.2 * MM, -1 * MM) @ LUMA)
+    cleft = float(shown(teeth, 0.0, -1 * MM) @ LUMA)
+    molar = float(shown(teeth, 30 * MM, -6 * MM) @ LUMA)
+    assert 0.65 * centre < cleft < 0.95 * centre
+    assert molar < 0.6 * centre
+
+
+def test_the_four_front_teeth_end_as_teeth_do() -> None:
+    cover = sprites().teeth(UPPER_ROW).pixels[..., 3] > 127
+    ends = [
+        (len(cover) - 1 - cover[::-1, round(u * DENSITY + cover.shape[1] / 2)].argmax()) / DENSITY
+        - PATCH_TOP
+        for u in (4.2 * MM, 11.5 * MM, 17.6 * MM)
+    ]  # central and lateral incisor, canine
+    assert ends[0] == pytest.approx(UPPER_ROW.edge, abs=0.3 * MM)
+    assert 0.5 * MM < ends[0] - ends[1] < 1.5 * MM
+    assert ends[2] < ends[0]
+
+
+def test_upper_front_teeth_are_wider_than_lower_ones_and_both_rows_fill_a_smile() -> None:
+    upper, lower = ([tooth.width for tooth in row.teeth] for row in (UPPER_ROW, LOWER_ROW))
+    assert 1.4 < upper[0] / lower[0] < 1.8
+    assert 50 * MM < 2 * sum(upper) < 70 * MM
+    assert sum(lower) < sum(upper)
+
+
+def test_the_photographs_own_enamel_sets_the_colour_within_limits() -> None:
+    usual = shown(sprites().teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    yellowish = np.float32([225, 205, 160])
+    own = shown(sprites(enamel=yellowish).teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    assert own[2] / own[0] < 0.92 * usual[2] / usual[0]
+    black = np.float32([30, 25, 20])
+    limited = shown(sprites(enamel=black).teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    assert limited @ LUMA > 0.75 * (usual @ LUMA)
+
+
+def test_the_tongue_is_flesh_and_darker_at_its_root() -> None:
+    tongue = sprites().tongue().pixels
+    front, root = shown(tongue, 0.1, 0.2), shown(tongue, 0.1, 0.04)
+    assert front[0] > 1.4 * front[1]
+    assert root @ LUMA < 0.8 * (front @ LUMA)
