@@ -16,19 +16,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.engines.base import Scene, Speaker
 from multitalk.engines.warp.engine import DEFAULT_RESOLUTION, SIDES
 from multitalk.engines.warp.head_motion import MOTIONS
 from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.prompt_cues import MOODS, NEUTRAL_TIMELINE, MoodTimeline
 from multitalk.engines.warp.quality import QUALITIES
-from multitalk.engines.warp.renderer import HeadRenderer, Pose
-from multitalk.engines.warp.rig import INDEX, Rig, build_rig
-from multitalk.engines.warp.rigged_scene import fit_within
+from multitalk.engines.warp.renderer import Pose
+from multitalk.engines.warp.rig import INDEX, Rig
+from multitalk.engines.warp.rigged_scene import rig_scene
 from multitalk.face import mesh
-from multitalk.face.detector import detect_faces
+from multitalk.face.detector import FaceDetector
 from multitalk.media.image import load_picture
 from multitalk.speech.phonemes import VISEMES, one_hot
 from multitalk.speech.viseme_track import VisemeTrack, track_from_probabilities
+from multitalk.timebase import SAMPLE_RATE
 
 # Label of a cell, and the class of phones that is held in it.
 SOUNDS = {
@@ -70,21 +72,22 @@ def main() -> None:
 def cells_of(
     path: Path, *, quality: str, side: int, mouth: bool, only: Sequence[str] | None
 ) -> list[NDArray[np.uint8]]:
-    """The labelled cells of a picture's largest face, RGB uint8 [side, side, 3] each."""
+    """The labelled cells of a picture's leftmost face, RGB uint8 [side, side, 3] each."""
     portrait = load_picture(path, field="picture", max_pixels=MAX_PIXELS).pixels
-    picture, _ = fit_within(portrait, *SIDES[DEFAULT_RESOLUTION])
-    face = max(detect_faces(picture), key=lambda one: one.height)
-    preset = QUALITIES[quality]
-    rig = build_rig(face, picture_size=picture.shape[:2], lattice_steps=preset.lattice_steps)
-    renderer = HeadRenderer(picture, rig, quality=preset)
-    frames = {"photograph": picture}
+    silence = Speaker("person1", np.zeros(SAMPLE_RATE, np.float32))
+    scene = Scene(portrait, (silence,), prompt="", num_frames=1)
+    short, long = SIDES[DEFAULT_RESOLUTION]
+    with FaceDetector() as detector:
+        rigged = rig_scene(scene, detector, short=short, long=long, quality=QUALITIES[quality])
+    rig, renderer = rigged.rigs[0], rigged.renderers[0]
+    frames = {"photograph": rigged.picture}
     for label, pose in poses_of(rig).items():
         if only is None or label in only:
-            frames[label] = picture.copy()
+            frames[label] = rigged.backdrop.copy()
             renderer.draw(frames[label], pose)
-    lips = face.points[[mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP], :2].mean(0)
-    centre = lips if mouth else face.points[list(mesh.OVAL), :2].mean(0)
-    reach = (MOUTH_REACH if mouth else FACE_REACH) * face.height
+    lips = rig.points[[mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP], :2].mean(0)
+    centre = lips if mouth else rig.points[list(mesh.OVAL), :2].mean(0)
+    reach = (MOUTH_REACH if mouth else FACE_REACH) * rig.frame.height
     return [_cell(frame, label, centre, reach, side) for label, frame in frames.items()]
 
 

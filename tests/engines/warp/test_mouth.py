@@ -130,19 +130,16 @@ def lip_points(renderer: HeadRenderer, **weights: float) -> dict[str, float]:
     layers = renderer._layers(pose(**weights))
     rig = renderer.rig
     down = rig.frame.axes[1, :2] / np.hypot(*rig.frame.axes[1, :2])
+    upper, lower = (layers.upper, rig.upper.grid), (layers.lower, rig.lower.grid)
     places = {
-        "upper outer": (mesh.OUTER_UPPER_LIP, layers.upper),
-        "upper": (mesh.INNER_UPPER_LIP, layers.upper),
-        "lower": (mesh.INNER_LOWER_LIP, layers.lower),
-        "lower outer": (mesh.OUTER_LOWER_LIP, layers.lower),
-        "chin": (mesh.CHIN, layers.lower),
+        "upper outer": (mesh.OUTER_UPPER_LIP, upper),
+        "upper": (mesh.INNER_UPPER_LIP, upper),
+        "lower": (mesh.INNER_LOWER_LIP, lower),
+        "lower outer": (mesh.OUTER_LOWER_LIP, lower),
+        "chin": (mesh.CHIN, upper),
     }
     return {
-        name: float(
-            displace_points(rig.points[[one], :2], field, rig.upper.grid)[0]
-            @ down
-            / rig.frame.height
-        )
+        name: float(displace_points(rig.points[[one], :2], *field)[0] @ down / rig.frame.height)
         for name, (one, field) in places.items()
     }
 
