@@ -4,8 +4,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import starmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,19 +16,14 @@ from reversed_speech import reversed_rows
 from safetensors.torch import load_file
 from torch import Tensor
 
+from multitalk.engines.diffusion.continuation import Continuation
 from multitalk.engines.diffusion.convert_transformer import load_transformer
 from multitalk.engines.diffusion.guidance import AdaptiveProjection, Guidance
 from multitalk.engines.diffusion.resolution_buckets import choose_bucket, fit_picture
-from multitalk.engines.diffusion.sampler import (
-    Continuation,
-    SampledWindow,
-    SampleOptions,
-    sample_talk,
-    schedule,
-)
+from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk, schedule
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import StepCache
-from multitalk.engines.diffusion.talk_model import TalkModel, Voices
+from multitalk.engines.diffusion.talk_model import TalkModel
 from multitalk.engines.diffusion.windows import (
     Window,
     WindowLengths,
@@ -84,12 +80,20 @@ class RecordedNoise:
         return self._draws.pop(0)
 
 
-class ReversedVoices(Voices):
-    """Voices whose speech goes on backwards where it ends, as in the reference."""
+class SampledWindow(NamedTuple):
+    """What `sample_talk` yields."""
 
-    def windows(self, window: Window) -> Tensor:
-        rows = [reversed_rows(window, len(track)) for track in self.tracks]
-        pairs = zip(self.tracks, rows, strict=True)
+    window: Window
+    latents: Tensor
+    frames: Tensor
+
+
+class ReversedTalkModel(TalkModel):
+    """A talk whose speech goes on backwards where it ends, as in the reference."""
+
+    def speech_features(self, window: Window) -> Tensor:
+        rows = [reversed_rows(window, len(track)) for track in self._tracks]
+        pairs = zip(self._tracks, rows, strict=True)
         return torch.stack([torch.from_numpy(frame_features(*pair)) for pair in pairs])
 
 
@@ -125,12 +129,23 @@ class Recording:
             )
         return Guidance(self.params.get("text", 5.0), self.params.get("audio", 4.0), projection)
 
-    def voices(self) -> Voices:
+    def talk_model(
+        self, transformer: torch.nn.Module | None, step_cache: StepCache | None = None
+    ) -> TalkModel:
+        """The talk's conditions; without a transformer only for its speech features."""
         tracks = [
             self.stubs[f"audio/person{person}"][:length].numpy()
             for person, length in enumerate(self.params["L"], start=1)
         ]
-        return ReversedVoices(tracks, self.masks() if len(tracks) > 1 else None)
+        return ReversedTalkModel(
+            transformer,
+            lambda picture: picture_tokens(self.stubs, picture),
+            prompt=self.stubs["t5/prompt"],
+            negative_prompt=self.stubs["t5/negative"],
+            tracks=tracks,
+            masks=self.masks() if len(tracks) > 1 else None,
+            step_cache=step_cache,
+        )
 
     def masks(self) -> Tensor:
         boxes = self.params.get("bbox")
@@ -152,28 +167,20 @@ class Recording:
         continuation: Continuation,
         step_cache: StepCache | None = None,
     ) -> list[SampledWindow]:
-        model = TalkModel(
-            transformer,
-            lambda picture: picture_tokens(self.stubs, picture),
-            prompt=self.stubs["t5/prompt"],
-            negative_prompt=self.stubs["t5/negative"],
-            voices=self.voices(),
-            step_cache=step_cache,
-        )
+        model = self.talk_model(transformer, step_cache)
         options = SampleOptions(self.guidance, self.steps, self.shift, self.params.get("cc", 0.0))
         noise = RecordedNoise(self.tensors)
-        return list(
-            sample_talk(
-                Watched(model, self),
-                StandInCodec(self.stubs),
-                source,
-                num_frames=self.num_frames,
-                lengths=self.lengths,
-                options=options,
-                noise=lambda _: noise,
-                continuation=continuation,
-            )
+        windows = sample_talk(
+            Watched(model, self),
+            StandInCodec(self.stubs),
+            source,
+            num_frames=self.num_frames,
+            lengths=self.lengths,
+            options=options,
+            noise=lambda _: noise,
+            continuation=continuation,
         )
+        return list(starmap(SampledWindow, windows))
 
 
 class Watched:
@@ -272,9 +279,10 @@ def assert_same_surroundings(recording: Recording) -> Counter[str]:
     """Compare what each window hears and sees; return how much of each kind was there."""
     compared = Counter()
     windows = talk_windows(recording.num_frames, recording.lengths)
+    model = recording.talk_model(None)
     for number, (window, shown) in enumerate(zip(windows, recording.conditionings, strict=True)):
         pairs = {
-            "audio_windows_sum": recording.voices().windows(window).sum((-2, -1)),
+            "audio_windows_sum": model.speech_features(window).sum((-2, -1)),
             "clip_token0": picture_tokens(recording.stubs, shown.picture)[0],
         }
         if len(recording.params["L"]) > 1:

@@ -19,7 +19,7 @@ from stand_ins import (
     small_transformer,
 )
 
-from multitalk.engines.diffusion.sampler import continue_infinitetalk
+from multitalk.engines.diffusion.continuation import continue_infinitetalk
 from multitalk.engines.diffusion.windows import latent_frames
 
 

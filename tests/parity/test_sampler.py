@@ -1,6 +1,7 @@
 """The sampler against runs of the reference, given the same noise and the same toy network."""
 
 from collections import Counter
+from itertools import starmap
 
 import pytest
 
@@ -9,6 +10,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("safetensors")
 
 from stand_ins import (
+    SampledWindow,
     StandInCodec,
     assert_same_counts,
     assert_same_cuts,
@@ -20,10 +22,10 @@ from stand_ins import (
     small_transformer,
 )
 
+from multitalk.engines.diffusion.continuation import continue_multitalk
 from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.sampler import (
     SampleOptions,
-    continue_multitalk,
     sample_talk,
     seeded_noise,
 )
@@ -101,20 +103,17 @@ def codec():
 
 def sampled_frames(codec, num_frames, *, model=None, seed=0, guidance=None, finished=()):
     picture = torch.zeros(3, 16, 16)
-    return list(
-        sample_talk(
-            model or CountingModel(),
-            codec,
-            lambda _: picture,
-            num_frames=num_frames,
-            lengths=WindowLengths(13, 5),
-            options=SampleOptions(guidance or Guidance(1.0, 1.0), 3, 5.0),
-            noise=seeded_noise(seed),
-            finished=lambda window: (
-                finished[window.index] if window.index < len(finished) else None
-            ),
-        )
+    windows = sample_talk(
+        model or CountingModel(),
+        codec,
+        lambda _: picture,
+        num_frames=num_frames,
+        lengths=WindowLengths(13, 5),
+        options=SampleOptions(guidance or Guidance(1.0, 1.0), 3, 5.0),
+        noise=seeded_noise(seed),
+        finished=lambda window: finished[window.index] if window.index < len(finished) else None,
     )
+    return list(starmap(SampledWindow, windows))
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 12, 13, 14, 21, 22, 40])

@@ -18,7 +18,8 @@ from stand_ins import (
     small_transformer,
 )
 
-from multitalk.engines.diffusion.sampler import continue_multitalk, schedule
+from multitalk.engines.diffusion.continuation import continue_multitalk
+from multitalk.engines.diffusion.sampler import schedule
 from multitalk.engines.diffusion.step_cache import (
     WARM_UP_STEPS,
     StepCache,

@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from multitalk.engines.diffusion.guidance import Guidance
-from multitalk.engines.diffusion.sampler import (
-    SampleOptions,
+from multitalk.engines.diffusion.continuation import (
     condition_on,
     continue_infinitetalk,
     continue_multitalk,
-    sample_talk,
 )
-from multitalk.engines.diffusion.talk_model import Voices
+from multitalk.engines.diffusion.guidance import Guidance
+from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk
+from multitalk.engines.diffusion.talk_model import TalkModel
 from multitalk.engines.diffusion.windows import (
     WindowLengths,
     latent_frames,
@@ -47,14 +46,14 @@ class Codec:
         return frames.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
 
 
-class Heard:
+class Heard(TalkModel):
     """Turns noise into the number of each latent frame's first row, as far as there is speech."""
 
-    def __init__(self, voices):
-        self.voices = voices
+    def __init__(self, track):
+        super().__init__(None, None, prompt=None, negative_prompt=None, tracks=[track])
 
     def bind(self, window, conditioning):
-        rows = self.voices.windows(window)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
+        rows = self.speech_features(window)[0, ::4, 2, 0, 0]  # the rows' own numbers, 0 for nobody
 
         def denoise(latents, timestep, branches):
             wanted = rows[None, :, None, None].expand_as(latents)
@@ -72,7 +71,7 @@ def talk(num_samples, kind):
         num_frames,
         lengths,
         sample_talk(
-            Heard(Voices([track])),
+            Heard(track),
             Codec(),
             lambda _frame: STILL,
             num_frames=num_frames,
@@ -105,11 +104,11 @@ def test_a_talk_has_a_frame_for_each_begun_640_samples(kind, num_samples):
     windows = list(windows)
     assert num_frames == -(-num_samples // 640)
     shown = 0
-    for sampled in windows:
-        assert sampled.window.new.start == shown
-        assert sampled.frames.shape == (3, len(sampled.window.new), 8, 8)
-        shown += sampled.frames.shape[1]
-        assert sampled.latents.shape[1] == latent_frames(sampled.window.num_frames)
+    for window, latents, frames in windows:
+        assert window.new.start == shown
+        assert frames.shape == (3, len(window.new), 8, 8)
+        shown += frames.shape[1]
+        assert latents.shape[1] == latent_frames(window.num_frames)
     assert shown == num_frames
     assert len(windows) == num_windows(num_frames, lengths)
 
@@ -118,7 +117,7 @@ def test_a_talk_has_a_frame_for_each_begun_640_samples(kind, num_samples):
 @pytest.mark.parametrize("num_frames", [1, 4, 81, 82, 57 + 56, 57 + 2 * 56, 137, 138, 300])
 def test_every_frame_shows_what_is_heard_at_its_time(kind, num_frames):
     _, _, windows = talk(num_frames * 640 - 3, kind)
-    frames = torch.cat([sampled.frames for sampled in windows], dim=1)[0, :, 0, 0]
+    frames = torch.cat([frames for _, _, frames in windows], dim=1)[0, :, 0, 0]
     # The stand-in's latents show the row of the last of their four frames; after the end, nobody.
     rows = -(-np.arange(num_frames) // 4) * 4
     expected = np.where(rows < num_frames, rows + 1, 0)

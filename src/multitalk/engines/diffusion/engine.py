@@ -4,8 +4,8 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,7 +33,7 @@ from multitalk.engines.diffusion.offload import has_gpu
 from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess, connect
 from multitalk.engines.diffusion.pipeline import Execution, MultiTalkPipeline, RenderedWindow
 from multitalk.engines.diffusion.placement import Placement
-from multitalk.engines.diffusion.profiles import LoraProfiles, choose_profile
+from multitalk.engines.diffusion.profiles import LoraProfiles, Profile, choose_profile
 from multitalk.engines.diffusion.resolution_buckets import (
     DEFAULT_RESOLUTION,
     Resolution,
@@ -47,31 +47,16 @@ from multitalk.engines.diffusion.speakers import (
     out_of_sight_error,
     place_speakers,
 )
+from multitalk.engines.diffusion.talk_inputs import FinishedLatents, TalkInputs
 from multitalk.engines.diffusion.windows import WindowLengths
 from multitalk.errors import EngineBroken, EngineFailed
+from multitalk.schema import ProfileName
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLES_PER_FRAME
 
 WARM_UP_LENGTHS = WindowLengths(window_frames=5, conditioning_frames=1)
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TalkJob:
-    """A talk that is sent to every process that shares it.
-
-    Attributes:
-        scene: What to render.
-        options: How to render.
-        boxes: Where each speaker is, in pixels of the portrait; None for strips, left to right.
-        finished: Windows of an earlier talk that it continues from.
-    """
-
-    scene: Scene
-    options: RenderOptions
-    boxes: list[Box] | None
-    finished: SavedWindows | tuple[()]
 
 
 class DiffusionEngine:
@@ -182,7 +167,7 @@ class DiffusionEngine:
         loras.activate(None)
         # Two branches are computed in halves of the processes, a third by all of them.
         text_scale = 1.0 if self._group.world_size == 1 else 2.0
-        for _ in self._windows(
+        for _ in self._on_all_ranks(
             lambda watch: placement.pipeline(
                 picture,
                 "",
@@ -221,30 +206,26 @@ class DiffusionEngine:
         """
         _, loras = self.loaded
         watch(0.0)
-        loras.activate(options.profile)
+        profile = loras.activate(options.profile)
         scene, boxes, notices = place_speakers(scene, detect_and_turn)
-        files, origin = options.window_files, self._origin(scene, options)
-        finished: SavedWindows | tuple[()] = ()
+        origin, files = self._origin(scene, options), options.window_files
+        finished: FinishedLatents = ()
         if files.earlier is not None and options.kept_windows:
             finished = SavedWindows(files.earlier, options.kept_windows, origin)
-        job = TalkJob(scene, options, boxes, finished)
-        self._group.broadcast(_as_arrays(job))
+        inputs = _talk_inputs(
+            scene, options, profile, self._projection, boxes=boxes, finished=finished
+        )
+        self._group.broadcast((profile.name, inputs))
+        writer: AbstractContextManager[WindowWriter | None] = nullcontext()
+        if files.save_to is not None:
+            writer = WindowWriter(files.save_to, origin, max_bytes=files.max_bytes)
         try:
-            with ExitStack() as stack:
-                writer = None
-                if files.save_to is not None:
-                    file = WindowWriter(files.save_to, origin, max_bytes=files.max_bytes)
-                    writer = stack.enter_context(file)
-                for window in self._talk(job, watch):
-                    first = window.window.new.start
-                    # No talk can continue from the last window.
-                    is_saved = (
-                        writer is not None
-                        and not window.window.is_last
-                        and writer.add(window.latents.float().cpu().numpy())
-                    )
+            with writer as file:
+                for rendered in self._render_shared(inputs, watch):
+                    first = rendered.window.new.start
+                    is_saved = file is not None and _save(rendered, file)
                     chunk_notices = notices if first == 0 else ()
-                    yield FrameChunk(window.frames, first, chunk_notices, is_saved)
+                    yield FrameChunk(rendered.frames, first, chunk_notices, is_saved)
         except SpeakerOutOfSight as error:
             raise out_of_sight_error(scene, error.speaker) from error
         except FloatingPointError as error:
@@ -281,53 +262,33 @@ class DiffusionEngine:
             EngineBroken: Another process is gone.
         """
 
-        def render(job: TalkJob) -> None:
-            for _ in self._talk(job, ignore_progress):
+        def render(talk: tuple[ProfileName, TalkInputs]) -> None:
+            profile, inputs = talk
+            self.loaded[1].activate(profile)
+            for _ in self._render_shared(inputs, ignore_progress):
                 pass
 
         self._group.serve_rank(render)
         self.close()
 
-    def _talk(self, job: TalkJob, watch: ProgressCallback) -> Iterator[RenderedWindow]:
+    def _render_shared(
+        self, inputs: TalkInputs, watch: ProgressCallback
+    ) -> Iterator[RenderedWindow]:
         """The talk's windows; the same in every process that shares it."""
-        placement, loras = self.loaded
-        scene, options = job.scene, job.options
-        profile = loras.activate(options.profile).overridden_by(options)
-        resolution = options.resolution or DEFAULT_RESOLUTION
+        placement = self.loaded[0]
 
-        sampling = SampleOptions(
-            Guidance(profile.text_guidance_scale, profile.audio_guidance_scale, self._projection),
-            profile.num_inference_steps,
-            profile.shifts[resolution],
-            options.color_correction,
-        )
-
-        def talk(watch: ProgressCallback) -> Iterator[RenderedWindow]:
-            windows: Iterator[RenderedWindow] = placement.pipeline(
-                scene.portrait,
-                scene.prompt,
-                [speaker.speech for speaker in scene.speakers],
-                negative_prompt=profile.negative_prompt,
-                boxes=job.boxes,
-                num_frames=scene.num_frames,
-                footage=scene.footage,
-                finished=job.finished,
-                resolution=resolution,
-                options=sampling,
-                execution=Execution(
-                    self._lengths,
-                    self._step_cache_threshold,
-                    placement.in_tiles(resolution),
-                    self._group,
-                ),
-                seed=options.seed,
-                watch=watch,
+        def start(watch: ProgressCallback) -> Iterator[RenderedWindow]:
+            execution = Execution(
+                self._lengths,
+                self._step_cache_threshold,
+                placement.in_tiles(inputs.resolution),
+                self._group,
             )
-            return windows
+            return placement.pipeline.render(inputs, execution, watch)
 
-        return self._windows(talk, watch, resolution)
+        return self._on_all_ranks(start, watch, inputs.resolution)
 
-    def _windows(
+    def _on_all_ranks(
         self,
         start: Callable[[ProgressCallback], Iterator[RenderedWindow]],
         watch: ProgressCallback,
@@ -351,11 +312,41 @@ class DiffusionEngine:
             torch.cuda.empty_cache()
 
 
-def _as_arrays(job: TalkJob) -> TalkJob:
-    """The same with plain arrays, since memory-mapped ones would be pickled by copying."""
-    speakers = tuple(
-        replace(speaker, speech=np.ascontiguousarray(speaker.speech))
-        for speaker in job.scene.speakers
+def _talk_inputs(
+    scene: Scene,
+    options: RenderOptions,
+    profile: Profile,
+    projection: AdaptiveProjection | None,
+    *,
+    boxes: Sequence[Box] | None,
+    finished: FinishedLatents,
+) -> TalkInputs:
+    """The pipeline's inputs for a scene: the profile's values where the options have none.
+
+    Arrays are plain ones, since memory-mapped ones would be pickled by copying.
+    """
+    profile = profile.overridden_by(options)
+    resolution = options.resolution or DEFAULT_RESOLUTION
+    return TalkInputs(
+        picture=np.ascontiguousarray(scene.portrait),
+        prompt=scene.prompt,
+        voices=[np.ascontiguousarray(speaker.speech) for speaker in scene.speakers],
+        num_frames=scene.num_frames,
+        negative_prompt=profile.negative_prompt,
+        boxes=boxes,
+        footage=scene.footage,
+        finished=finished,
+        resolution=resolution,
+        sampling=SampleOptions(
+            Guidance(profile.text_guidance_scale, profile.audio_guidance_scale, projection),
+            profile.num_inference_steps,
+            profile.shifts[resolution],
+            options.color_correction,
+        ),
+        seed=options.seed,
     )
-    portrait = np.ascontiguousarray(job.scene.portrait)
-    return replace(job, scene=replace(job.scene, portrait=portrait, speakers=speakers))
+
+
+def _save(rendered: RenderedWindow, file: WindowWriter) -> bool:
+    """Save a window, unless it is the talk's last, from which no talk can continue."""
+    return not rendered.window.is_last and file.add(rendered.latents.float().cpu().numpy())

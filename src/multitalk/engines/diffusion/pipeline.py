@@ -6,8 +6,8 @@ generator: a talk of any length is yielded window by window, and no more than on
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,6 +25,12 @@ from transformers import (
 from multitalk.array_types import Array
 from multitalk.boxes import Box
 from multitalk.engines.base import Footage, ProgressCallback, ignore_progress
+from multitalk.engines.diffusion.continuation import (
+    Continuation,
+    FrameSource,
+    continue_infinitetalk,
+    continue_multitalk,
+)
 from multitalk.engines.diffusion.encoders import EncoderMixin
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.resolution_buckets import (
@@ -35,22 +41,20 @@ from multitalk.engines.diffusion.resolution_buckets import (
     choose_bucket,
     fit_picture,
 )
-from multitalk.engines.diffusion.sampler import (
-    Continuation,
-    SampleOptions,
-    continue_infinitetalk,
-    continue_multitalk,
-    sample_talk,
-    seeded_noise,
-)
+from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk, seeded_noise
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
-from multitalk.engines.diffusion.talk_model import TalkModel, Voices
+from multitalk.engines.diffusion.talk_inputs import (
+    FinishedLatents,
+    TalkInputs,
+    frames_of_longest,
+)
+from multitalk.engines.diffusion.talk_model import TalkModel
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.engines.diffusion.windows import Window, WindowLengths, num_windows
 from multitalk.speech.talk_features import Pauses
-from multitalk.timebase import CLIP_FRAMES, SAMPLES_PER_FRAME
+from multitalk.timebase import CLIP_FRAMES
 
 CONTINUATIONS: dict[str, Continuation] = {
     "multitalk": continue_multitalk,
@@ -60,27 +64,17 @@ CONTINUATIONS: dict[str, Continuation] = {
 
 @dataclass(frozen=True)
 class RenderedWindow:
-    """Finished frames that no earlier window had.
+    """A finished window of a talk.
 
     Attributes:
         window: Its place in the talk.
-        frames: RGB uint8 [T, H, W, 3].
+        frames: Those that no earlier window had, RGB uint8 [T, H, W, 3].
         latents: Of the whole window, float32 [16, t, h, w]; a later talk can continue from them.
     """
 
     window: Window
     frames: NDArray[np.uint8]
     latents: Tensor
-
-
-class FinishedLatents(Protocol):
-    """Latents of an earlier talk's first windows, which may be read lazily."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Array:
-        """Of a window, float32 [16, t, h, w]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -101,46 +95,25 @@ class Execution:
     group: TalkGroup | None = None
 
 
-@dataclass(frozen=True)
-class _Talk:
-    """Checked inputs of a talk.
-
-    Attributes:
-        picture: RGB uint8 [H, W, 3], of the video's size.
-        footage: The moving source, or None.
-        prompts: The prompt and the negative prompt.
-        voices: One per speaker, float32 [S].
-        masks: Of the speakers and the background, [N + 1, h, w]; None for one speaker.
-        num_frames: T.
-        finished: Latents of the first windows.
-        seed: Of the noise.
-    """
-
-    picture: NDArray[np.uint8]
-    footage: Footage | None
-    prompts: tuple[str, str]
-    voices: Sequence[Array]
-    masks: Tensor | None
-    num_frames: int
-    finished: FinishedLatents
-    seed: int
-
-
 class _FrameProgress:
-    """Counts the finished frames' worth of work; an error that `watch` raises ends the talk."""
+    """Converts a talk's steps to frames of finished work, for the caller's progress callback.
+
+    Decoding counts as one more step: the new frames of a window are divided evenly among its steps
+    and its decoding. Encoders count for nothing.
+    """
 
     def __init__(self, watch: ProgressCallback, *, num_inference_steps: int) -> None:
         self._watch = watch
-        self._pieces = num_inference_steps + 1  # a decoding counts as much as a step
+        self._parts = num_inference_steps + 1
         self._done = 0.0
 
     def report(self) -> None:
         """Report before a slow stage that does not count."""
         self._watch(self._done)
 
-    def on_step(self, window: Window, piece: int) -> None:
-        """Report before a piece of a window's work."""
-        self._done = window.new.start + len(window.new) * piece / self._pieces
+    def report_steps(self, window: Window, steps_done: int) -> None:
+        """Report before a slow stage of a window so many of whose steps are done."""
+        self._done = window.new.start + len(window.new) * steps_done / self._parts
         self.report()
 
 
@@ -222,133 +195,124 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
     ) -> Iterator[RenderedWindow]:
         """Make a talk; closing the iterator ends it.
 
+        The arguments are those of `TalkInputs` and of `render`, except:
+
         Args:
-            image: RGB uint8 [H, W, 3] of any size; with footage, its frame 0.
+            image: The picture.
             prompt: What the video shows.
             voices: One per speaker, float32 [S] at 16 kHz.
-            negative_prompt: What it does not show; read where the text guidance scale is not 1.
-            boxes: Where each speaker is, in pixels of the image; None for strips, left to right.
+            negative_prompt: What it does not show.
+            boxes: Where each speaker is.
             num_frames: T; the longest voice's when None.
-            footage: The moving source that each window is shown at its start; only InfiniteTalk.
-            finished: Latents of windows that the talk begins with: those of an earlier one of the
-                same picture, voices and lengths, and fewer than it has. They are only decoded.
+            footage: The moving source.
+            finished: Latents of windows that the talk begins with.
             resolution: Picks the sizes to choose from.
             options: Steps, guidance and colours; by default with the scheduler's shift.
             execution: How the talk is computed.
-            seed: The same one gives the same video, whatever the device.
+            seed: Of the noise.
+            watch: Progress callback.
+
+        Raises:
+            ValueError, SpeakerOutOfSight, FloatingPointError: As `TalkInputs` and `render`.
+        """
+        inputs = TalkInputs(
+            picture=image,
+            prompt=prompt,
+            voices=voices,
+            num_frames=frames_of_longest(voices) if num_frames is None else num_frames,
+            negative_prompt=negative_prompt,
+            boxes=boxes,
+            footage=footage,
+            finished=finished,
+            resolution=resolution,
+            sampling=options or SampleOptions(shift=self.scheduler.config.shift),
+            seed=seed,
+        )
+        return self.render(inputs, execution or Execution(), watch)
+
+    def render(
+        self, inputs: TalkInputs, execution: Execution, watch: ProgressCallback
+    ) -> Iterator[RenderedWindow]:
+        """Make a talk; closing the iterator ends it.
+
+        Args:
+            inputs: Of the talk.
+            execution: How it is computed.
             watch: Called before each encoder, step and decoding with how much is done, in frames'
                 worth of work. What it raises ends the talk.
 
         Raises:
-            ValueError: No voice, an empty one, no frame, no step, footage for MultiTalk, or nothing
-                that is not finished.
+            ValueError: Footage for MultiTalk, or nothing that is not finished.
             SpeakerOutOfSight: A box has no place in the video.
             FloatingPointError: While iterating: the weights give numbers that are not finite.
         """
-        options = options or SampleOptions(shift=self.scheduler.config.shift)
-        execution = execution or Execution()
-        lengths = execution.lengths or self.lengths
-
-        # 1. Check the inputs.
-        _check_voices(voices, boxes)
-        if num_frames is None:
-            num_frames = max(-(-len(voice) // SAMPLES_PER_FRAME) for voice in voices)
-        if num_frames < 1 or options.num_inference_steps < 1:
-            raise ValueError("num_frames and num_inference_steps begin at 1")
-        if footage is not None and not self.takes_footage:
+        if inputs.footage is not None and not self.takes_footage:
             raise ValueError("footage: only InfiniteTalk's weights are shown a moving source")
-        if len(finished) >= num_windows(num_frames, lengths):
+        lengths = execution.lengths or self.lengths
+        if len(inputs.finished) >= num_windows(inputs.num_frames, lengths):
             raise ValueError("finished: nothing of the talk would be new")
+        height, width = inputs.picture.shape[:2]
+        size = choose_bucket(height, width, buckets=self.buckets(inputs.resolution))
+        return self._windows(inputs, size, self._masks(inputs, size), execution, watch)
 
-        # 2. Choose the size, and place the speakers in it.
-        height, width = image.shape[:2]
-        size = choose_bucket(height, width, buckets=self.buckets(resolution))
-        masks = None
-        if len(voices) > 1:
-            found = speaker_masks((height, width), size, num_speakers=len(voices), boxes=boxes)
-            masks = torch.from_numpy(found).to(self.transformer.device)
-        cache = None
-        if execution.step_cache_threshold > 0:
-            cache = StepCache(
-                threshold=execution.step_cache_threshold, coefficients=COEFFICIENTS[resolution]
-            )
-        talk = _Talk(
-            fit_picture(image, size),
-            footage,
-            (prompt, negative_prompt),
-            voices,
-            masks,
-            num_frames,
-            finished,
-            seed,
-        )
-        return self._generate(talk, options, replace(execution, lengths=lengths), cache, watch)
+    def _masks(self, inputs: TalkInputs, size: Size) -> Tensor | None:
+        """Masks of the speakers and the background, [N + 1, h, w]; None for one speaker."""
+        num_speakers = len(inputs.voices)
+        if num_speakers == 1:
+            return None
+        height, width = inputs.picture.shape[:2]
+        masks = speaker_masks((height, width), size, num_speakers=num_speakers, boxes=inputs.boxes)
+        return torch.from_numpy(masks).to(self.transformer.device)
 
     @torch.no_grad()
-    def _generate(
+    def _windows(
         self,
-        talk: _Talk,
-        options: SampleOptions,
+        inputs: TalkInputs,
+        size: Size,
+        masks: Tensor | None,
         execution: Execution,
-        cache: StepCache | None,
         watch: ProgressCallback,
     ) -> Iterator[RenderedWindow]:
-        progress = _FrameProgress(watch, num_inference_steps=options.num_inference_steps)
-        group = execution.group or SingleProcess()
-        model = self._bind(talk, options, cache, group, progress)
-
-        # 5. Denoise and decode, window by window.
-        device = self.transformer.device
-        still, size = _as_tensor(talk.picture, device), talk.picture.shape[:2]
-
-        def source(frame: int) -> Tensor:
-            if talk.footage is None or frame == 0:
-                return still
-            return _as_tensor(fit_picture(talk.footage.at(frame), size), device)
-
-        def finished(window: Window) -> Tensor | None:
-            if window.index >= len(talk.finished):
-                return None
-            return torch.from_numpy(talk.finished[window.index]).to(device)
-
-        for sampled in sample_talk(
-            model,
+        progress = _FrameProgress(watch, num_inference_steps=inputs.sampling.num_inference_steps)
+        device, group = self.transformer.device, execution.group or SingleProcess()
+        for window, latents, frames in sample_talk(
+            self._bind(inputs, masks, execution, group, progress),
             VaeCodec(self.vae, device, in_tiles=execution.in_tiles, group=group),
-            source,
-            num_frames=talk.num_frames,
+            _frame_source(inputs, size, device),
+            num_frames=inputs.num_frames,
             lengths=execution.lengths or self.lengths,
-            options=options,
-            noise=seeded_noise(talk.seed, device),
+            options=inputs.sampling,
+            noise=seeded_noise(inputs.seed, device),
             continuation=CONTINUATIONS[self.config.kind],
-            finished=finished,
-            on_step=progress.on_step,
+            finished=partial(_finished_latents, inputs.finished, device),
+            report=progress.report_steps,
         ):
-            if not sampled.latents.isfinite().all():  # would be a black video, and a success
+            if not latents.isfinite().all():  # would be a black video, and a success
                 raise FloatingPointError("the transformer gave numbers that are not finite")
-            yield RenderedWindow(sampled.window, _as_pixels(sampled.frames), sampled.latents)
+            pixels = _as_pixels(frames)
+            del frames  # memory that the next window's steps can have
+            yield RenderedWindow(window, pixels, latents)
 
     def _bind(
         self,
-        talk: _Talk,
-        options: SampleOptions,
-        cache: StepCache | None,
+        inputs: TalkInputs,
+        masks: Tensor | None,
+        execution: Execution,
         group: TalkGroup,
         progress: _FrameProgress,
     ) -> TalkModel:
-        """The transformer with the talk's prompts and voices."""
-        # 3. Encode the prompts.
-        prompt, negative_prompt = talk.prompts
+        """The transformer with the talk's prompts and voices, which are encoded here."""
         progress.report()
-        states = self.encode_prompt(prompt)
-        negative_states = None
-        if options.guidance.uses_negative_prompt:
+        prompt = self.encode_prompt(inputs.prompt)
+        negative_prompt = None
+        if inputs.sampling.guidance.uses_negative_prompt:
             progress.report()
-            negative_states = self.encode_prompt(negative_prompt)
+            negative_prompt = self.encode_prompt(inputs.negative_prompt)
 
-        # 4. Encode the voices: in a pause, a single speaker rests, one of several is silent.
-        pauses: Pauses = "heard" if len(talk.voices) == 1 else "null"
+        # In a pause, a single speaker rests, and one of several is silent.
+        pauses: Pauses = "heard" if len(inputs.voices) == 1 else "null"
         tracks = []
-        for voice in talk.voices:
+        for voice in inputs.voices:
             progress.report()
             tracks.append(self.encode_speech(voice, pauses=pauses))
 
@@ -356,13 +320,20 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
             progress.report()
             return self.encode_picture(picture)
 
+        step_cache = None
+        if execution.step_cache_threshold > 0:
+            step_cache = StepCache(
+                threshold=execution.step_cache_threshold,
+                coefficients=COEFFICIENTS[inputs.resolution],
+            )
         return TalkModel(
             self.transformer,
             encode_picture,
-            prompt=states,
-            negative_prompt=negative_states,
-            voices=Voices(tracks, talk.masks),
-            step_cache=cache,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            tracks=tracks,
+            masks=masks,
+            step_cache=step_cache,
             group=group,
         )
 
@@ -385,11 +356,25 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         return {height / width: (height, width) for height, width in self.config.sizes[resolution]}
 
 
-def _check_voices(voices: Sequence[Array], boxes: Sequence[Box] | None) -> None:
-    if not voices or any(voice.ndim != 1 or not len(voice) for voice in voices):
-        raise ValueError("voices: at least one, each with samples [S], S > 0")
-    if boxes is not None and len(boxes) != len(voices):
-        raise ValueError(f"{len(boxes)} boxes for {len(voices)} voices")
+def _frame_source(inputs: TalkInputs, size: Size, device: torch.device) -> FrameSource:
+    """The picture, or the footage, at the video's size."""
+    still = _as_tensor(fit_picture(inputs.picture, size), device)
+
+    def at(frame: int) -> Tensor:
+        if inputs.footage is None or frame == 0:
+            return still
+        return _as_tensor(fit_picture(inputs.footage.at(frame), size), device)
+
+    return at
+
+
+def _finished_latents(
+    finished: FinishedLatents, device: torch.device, window: Window
+) -> Tensor | None:
+    """Latents of a window that an earlier talk has, or None."""
+    if window.index >= len(finished):
+        return None
+    return torch.from_numpy(finished[window.index]).to(device)
 
 
 def _as_tensor(picture: NDArray[np.uint8], device: torch.device) -> Tensor:

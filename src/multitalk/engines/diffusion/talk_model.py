@@ -4,39 +4,20 @@ Conditions that do not depend on the timestep are computed once for a window and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from multitalk.engines.diffusion.continuation import ImageConditioning
 from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
-from multitalk.engines.diffusion.sampler import Denoiser, ImageConditioning
+from multitalk.engines.diffusion.sampler import Denoiser
 from multitalk.engines.diffusion.step_cache import StepCache
 from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.windows import FeatureTrack, Window, feature_rows, frame_features
 
 PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
-
-
-@dataclass(frozen=True)
-class Voices:
-    """The speakers' features and masks.
-
-    Attributes:
-        tracks: Speech features of each speaker, R rows [L, C]; R may differ.
-        masks: Of the speakers and the background, [N + 1, h, w] on the latent grid; None if one
-            person speaks.
-    """
-
-    tracks: Sequence[FeatureTrack]
-    masks: Tensor | None = None
-
-    def windows(self, window: Window) -> Tensor:
-        """Speech features of a window: [N, T, AUDIO_WINDOW, L, C]."""
-        windows = [frame_features(track, feature_rows(window, len(track))) for track in self.tracks]
-        return torch.stack([torch.from_numpy(window) for window in windows])
 
 
 class TalkModel:
@@ -49,7 +30,8 @@ class TalkModel:
         *,
         prompt: Tensor,
         negative_prompt: Tensor | None,
-        voices: Voices,
+        tracks: Sequence[FeatureTrack],
+        masks: Tensor | None = None,
         step_cache: StepCache | None = None,
         group: TalkGroup | None = None,
     ) -> None:
@@ -60,16 +42,25 @@ class TalkModel:
             encode_picture: The image encoder.
             prompt: Text states without padding, [tokens, text_dim].
             negative_prompt: Likewise; None if no branch uses it.
-            voices: At least one.
+            tracks: Speech features of each speaker, rows [L, C]; at least one.
+            masks: Of the speakers and the background, [N + 1, h, w] on the latent grid; None if one
+                person speaks.
             step_cache: Skips steps, or None to compute them all.
             group: The processes that share the talk; None for this one alone.
         """
         self._transformer = transformer
         self._encode_picture = encode_picture
         self._prompt, self._negative_prompt = prompt, negative_prompt
-        self._voices = voices
+        self._tracks, self._masks = tracks, masks
         self._step_cache = step_cache
         self._group = group or SingleProcess()
+
+    def speech_features(self, window: Window) -> Tensor:
+        """Features of all voices in a window, [N, T, AUDIO_WINDOW, L, C]."""
+        features = [
+            frame_features(track, feature_rows(window, len(track))) for track in self._tracks
+        ]
+        return torch.stack([torch.from_numpy(of_voice) for of_voice in features])
 
     @torch.no_grad()
     def bind(self, window: Window, conditioning: ImageConditioning) -> Denoiser:
@@ -77,10 +68,10 @@ class TalkModel:
         device, dtype = self._transformer.device, self._transformer.dtype
         if self._step_cache is not None:
             self._step_cache.reset()
-        voices = self._voices.windows(window).to(device, dtype)
+        voices = self.speech_features(window).to(device, dtype)
         picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         no_voice = torch.zeros_like(voices[:1])
-        masks = None if self._voices.masks is None else self._voices.masks.to(device)
+        masks = None if self._masks is None else self._masks.to(device)
         shared: dict[Branch, Conditioning] = {}
 
         def predict(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
