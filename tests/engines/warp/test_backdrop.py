@@ -78,7 +78,8 @@ def test_a_matte_is_the_person_and_not_what_is_around(cut: Cut) -> None:
 
 
 def test_a_person_at_rest_in_front_of_the_backdrop_is_the_photograph(cut: Cut) -> None:
-    layer = cut_out(cut.picture, cut.backdrop, covered_by(cut.rig, cut.matte, (440, 440)))
+    cover = covered_by(cut.rig, cut.matte, (440, 440))
+    layer = cut_out(cut.picture, cut.backdrop, cover, cut.rig.frame.height)
     shines = cut.backdrop * (layer[..., 3:] / 255.0)
     np.testing.assert_allclose(layer[..., :3] + shines, cut.picture, atol=1)
     assert np.abs(cut.drawn(pose()).astype(int) - cut.picture).mean() < 0.6

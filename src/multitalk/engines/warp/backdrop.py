@@ -19,10 +19,11 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
 STILL_FIELD, UNCOVERING_FIELD = 1e-3, 1.5
 KNOWN_ALPHA = 0.1  # of a person, below which a pixel shows background only
-MARGIN = 3  # pixels around people that are filled, too: the matte's edge is soft
+MARGIN = 0.035  # face heights around people that are filled, too: the matte's edge is soft
 # Mirroring of the background, in face heights: blur of the outline, and distances from the outline
 # over which it fades; pixels from one computed place to the next.
 MIRROR_BLUR, MIRROR_FADES, MIRROR_STEP = 0.03, (0.10, 0.30), 2
+MIRROR_EDGE = 7  # pixels over which what is mirrored ends at other people
 COARSEST = 4  # pixels of the smallest picture of the pyramid
 FULL_WEIGHT = 0.5  # of known pixels in a window, from which their mean counts in full
 
@@ -69,9 +70,7 @@ def fill_behind(
     seen = [(rig, matte) for rig, matte in people if matte is not None]
     if not seen:
         return picture
-    window = np.ones((2 * MARGIN + 1,) * 2, np.uint8)
-    anybody = np.max([matte.alpha for _, matte in seen], axis=0) > KNOWN_ALPHA
-    near = np.asarray(cv2.dilate(anybody.astype(np.uint8), window), np.uint8)
+    near = np.max([_near(matte.alpha, rig.frame.height) for rig, matte in seen], axis=0)
     known = (1 - near).astype(np.float32)
     if not known.any():
         return picture
@@ -126,7 +125,7 @@ def _mirrored(
         for image, filter_ in ((picture, cv2.INTER_LINEAR), (1 - unknown, cv2.INTER_NEAREST))
     )
     fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
-    share = cv2.blur(is_known * fades, (2 * MARGIN + 1,) * 2) * fades
+    share = cv2.blur(is_known * fades, (MIRROR_EDGE, MIRROR_EDGE)) * fades
     return (smooth + (shown - smooth) * share[..., None]).astype(np.float32)
 
 
@@ -148,7 +147,7 @@ def _mirror(unknown: NDArray[np.uint8]) -> tuple[Array, Array]:
 
 
 def cut_out(
-    picture: NDArray[np.uint8], backdrop: NDArray[np.uint8], cover: Array
+    picture: NDArray[np.uint8], backdrop: NDArray[np.uint8], cover: Array, height: float
 ) -> NDArray[np.uint8]:
     """A person's layer, uint8 [H, W, 4]: RGB times opacity, and transparency.
 
@@ -158,9 +157,9 @@ def cut_out(
         picture: RGB uint8 [H, W, 3].
         backdrop: Of the same size.
         cover: The layer's opacity, 0 .. 1, [H, W].
+        height: Of the face, pixels.
     """
-    window = np.ones((2 * MARGIN + 1,) * 2, np.uint8)
-    near = cv2.dilate((cover > KNOWN_ALPHA).astype(np.uint8), window) > 0
+    near = _near(cover, height) > 0
     layer = np.zeros((*cover.shape, 4), np.uint8)
     layer[..., :3] = picture
     layer[~near] = (0, 0, 0, 255)
@@ -173,3 +172,10 @@ def cut_out(
     mixed = np.clip(shown - behind * (1 - alpha / 255), 0, alpha)
     layer[edge] = np.concatenate([np.rint(mixed), 255 - alpha], 1).astype(np.uint8)
     return layer
+
+
+def _near(alpha: Array, height: float) -> NDArray[np.uint8]:
+    """1 on a person and a little around, 0 elsewhere: [H, W]."""
+    size = 2 * max(2, round(MARGIN * height)) + 1
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return np.asarray(cv2.dilate((alpha > KNOWN_ALPHA).astype(np.uint8), window), np.uint8)

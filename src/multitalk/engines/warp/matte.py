@@ -30,6 +30,9 @@ SEEN = 0.9  # mean probability on the face below which the network has not under
 SHARP, UNCERTAIN = 0.07, 0.16
 TRUST_REACH = 0.12
 MOSTLY_CERTAIN = 0.4  # mean of the edges; with less, pieces would be moved apart
+# The colours on both sides of an edge: the reach over which they are averaged, alpha beyond which a
+# pixel is on one side, and levels by which they differ; far from edges there is nothing to doubt.
+SIDE_REACH, SIDE_ALPHA, DIFFERENT, LEAST_EDGE = 0.012, 0.05, (8.0, 24.0), 1e-3
 TRUSTED = (0.35, 0.65)  # certainty from which the background is left out of a person's layer
 RAMP_MEAN = 1.5  # width of a linear ramp per integral of 4 p (1 - p) over it
 BEYOND_THE_MIDLINE = 3.0  # pixels: both layers cover the line between two people
@@ -78,7 +81,7 @@ class Matte:
         filtered = _guided_filter(crop, probability, frame.height)
         inner = np.clip((filtered - low) / (high - low), 0, 1)
         inner = _only_person(inner, on_face, frame.height)
-        trust = _certainty(probability, frame.height)
+        trust = _sharpness(probability, frame.height) * _contrast(crop, inner, frame.height)
         edge = (inner > low) & (inner < high)
         if not edge.any() or trust[edge].mean() < MOSTLY_CERTAIN:
             return None
@@ -184,7 +187,7 @@ def _cut_at_midlines(
         alpha[along > length / 2 + BEYOND_THE_MIDLINE] = 0
 
 
-def _certainty(probability: Array, height: float) -> Array:
+def _sharpness(probability: Array, height: float) -> Array:
     """How narrow the band is in which the network hesitates: 1 sharp, 0 wide, [h, w].
 
     Over a linear ramp, 4 p (1 - p) integrates to two thirds of its width, and the slope to 1.
@@ -200,6 +203,35 @@ def _certainty(probability: Array, height: float) -> Array:
     slope = gaussian_blur(np.hypot(across, down).astype(np.float32), reach)
     least = 0.02 / (height * scale)  # of a slope: far from all edges the matte is certain
     width = RAMP_MEAN * hesitates / (slope + least) / (height * scale)
-    certainty = (1 - smoothstep(width, SHARP, UNCERTAIN)).astype(np.float32)
-    whole = cv2.resize(certainty, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    sharp = (1 - smoothstep(width, SHARP, UNCERTAIN)).astype(np.float32)
+    whole = cv2.resize(sharp, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
+
+
+def _contrast(crop: NDArray[np.uint8], alpha: Array, height: float) -> Array:
+    """How different the colours on both sides of the edge are: 1 different, 0 the same, [h, w].
+
+    An edge between pixels of one colour runs across a thing, of which a half would stay behind.
+    """
+    scale = min(1.0, WORKING_HEIGHT / height)
+    rows, columns = alpha.shape
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    picture, person = (
+        np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+        for image in (crop, alpha)
+    )
+    reach = SIDE_REACH * height * scale
+    sides = []
+    for is_there in ((person > 1 - SIDE_ALPHA), (person < SIDE_ALPHA)):
+        there = is_there.astype(np.float32)[..., None]
+        share = gaussian_blur(there, reach)[..., None]
+        sides.append((gaussian_blur(picture * there, reach) / np.maximum(share, 1e-3), share))
+    (inside, is_inside), (outside, is_outside) = sides
+    at_edge = 4 * np.minimum(is_inside, is_outside)[..., 0]
+    different = smoothstep(np.abs(inside - outside).max(-1), *DIFFERENT)
+    spread = TRUST_REACH / 2 * height * scale
+    weight = gaussian_blur((at_edge * at_edge).astype(np.float32), spread)
+    mean = gaussian_blur((at_edge * at_edge * different).astype(np.float32), spread)
+    made = (mean + LEAST_EDGE) / (weight + LEAST_EDGE)
+    whole = cv2.resize(made, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return np.asarray(whole, np.float32)

@@ -96,7 +96,8 @@ class HeadRenderer:
         self._quality = quality
         x0, y0, _, _ = rig.box
         behind = picture if backdrop is None else backdrop
-        pixels = cut_out(picture, behind, covered_by(rig, matte, picture.shape[:2]))
+        cover = covered_by(rig, matte, picture.shape[:2])
+        pixels = cut_out(picture, behind, cover, rig.frame.height)
         self._layer = Layer(pixels, rig.box, rig.upper.grid, quality)
         source, scale = self._layer.source, quality.source_scale
         red = lip_colour(picture, rig.points)
