@@ -111,6 +111,23 @@ class EarNetwork(nn.Module):
             take(layer.forward_in, f"{feed}/linear_0")
             take(layer.forward_out, f"{feed}/linear_1")
 
+    def begin_from_file(self, path: Path) -> None:
+        """Take the weights of a file that `save` wrote, and go on with its steps of `BITS` bits."""
+        with np.load(path) as arrays:
+            for name, part in self._parts().items():
+                weight = torch.from_numpy(arrays[f"{name}_weight"].astype(np.float32))
+                step = None
+                if f"{name}_step" in arrays:
+                    step = torch.from_numpy(arrays[f"{name}_step"].astype(np.float32))
+                    weight = weight * step
+                weight = weight.permute(tuple(reversed(range(weight.ndim))))
+                bias = torch.from_numpy(arrays[f"{name}_bias"].astype(np.float32))
+                with torch.no_grad():
+                    part.weight[: len(weight)] = weight
+                    part.bias[: len(bias)] = bias
+                if step is not None:
+                    parametrize.register_parametrization(part, "weight", Coarse(step))
+
     def ear_parameters(self) -> list[nn.Parameter]:
         """Of what Whisper knew already; to be changed with care."""
         return [*self.front.parameters(), *self.layers.parameters()]
@@ -123,25 +140,22 @@ class EarNetwork(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write what `multitalk.speech.viseme_network.weights_from` reads."""
-        parts: dict[str, nn.Module] = {"norm": self.norm, "entry": self.entry}
-        parts |= {f"front{index}": part for index, part in enumerate(self.front)}
-        parts |= {f"block{index}": part for index, part in enumerate(self.blocks)}
-        for index, layer in enumerate(self.layers):
-            for name in TransformerLayer.__dataclass_fields__:
-                parts[f"layer{index}_{name}"] = getattr(layer, name)
-        arrays: dict[str, NDArray[np.generic]] = {
-            "exit_weight": self.exit.weight[:NUM_VISEMES].detach().numpy().T.astype(np.float16),
-            "exit_bias": self.exit.bias[:NUM_VISEMES].detach().numpy().astype(np.float16),
-        }
-        for name, part in parts.items():
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for name, part in self._parts().items():
+            if part is self.exit:
+                weight, bias = part.weight[:NUM_VISEMES], part.bias[:NUM_VISEMES]
+                arrays[f"{name}_weight"] = weight.detach().numpy().T.astype(np.float16)
+                arrays[f"{name}_bias"] = bias.detach().numpy().astype(np.float16)
+                continue
             arrays[f"{name}_bias"] = part.bias.detach().numpy().astype(np.float16)
             if isinstance(part, nn.LayerNorm):
                 arrays[f"{name}_weight"] = part.weight.detach().numpy().astype(np.float16)
                 continue
-            weight = part.weight.detach()
+            weight, step = part.weight.detach(), None
             if parametrize.is_parametrized(part):
                 weight = part.parametrizations.weight.original.detach()
-            counts, step = counted(weight)
+                step = part.parametrizations.weight[0].step
+            counts, step = counted(weight, step)
             # [out, in, taps] -> [taps, in, out], so that the runtime multiplies without copies.
             order = tuple(reversed(range(counts.ndim)))
             arrays[f"{name}_weight"] = np.ascontiguousarray(
@@ -150,6 +164,16 @@ class EarNetwork(nn.Module):
             arrays[f"{name}_step"] = step.numpy().astype(np.float16)
         np.savez_compressed(path, **arrays)
 
+    def _parts(self) -> dict[str, nn.Module]:
+        """What has weights, by its name in the file."""
+        parts: dict[str, nn.Module] = {"norm": self.norm, "entry": self.entry, "exit": self.exit}
+        parts |= {f"front{index}": part for index, part in enumerate(self.front)}
+        parts |= {f"block{index}": part for index, part in enumerate(self.blocks)}
+        for index, layer in enumerate(self.layers):
+            for name in TransformerLayer.__dataclass_fields__:
+                parts[f"layer{index}_{name}"] = getattr(layer, name)
+        return parts
+
 
 class Coarse(nn.Module):
     """A weight as it will be written; gradients pass through to the unquantized one.
@@ -157,15 +181,21 @@ class Coarse(nn.Module):
     (Bengio et al., "Estimating or propagating gradients through stochastic neurons", 2013.)
     """
 
+    def __init__(self, step: Tensor | None = None) -> None:
+        """With the steps [out] of a file; None: with steps that follow the weight."""
+        super().__init__()
+        self.step = step
+
     def forward(self, weight: Tensor) -> Tensor:
         """Round."""
-        counts, step = counted(weight.detach())
+        counts, step = counted(weight.detach(), self.step)
         coarse = counts * step.view(-1, *[1] * (weight.ndim - 1))
         return weight + (coarse - weight).detach()
 
 
-def counted(weight: Tensor) -> tuple[Tensor, Tensor]:
+def counted(weight: Tensor, step: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Whole steps from -LARGEST to LARGEST of a weight [out, ...], and the step of each output."""
-    step = weight.flatten(1).abs().amax(1) * CLIPPED / LARGEST + 1e-8
+    if step is None:
+        step = weight.flatten(1).abs().amax(1) * CLIPPED / LARGEST + 1e-8
     counts = (weight / step.view(-1, *[1] * (weight.ndim - 1))).round()
     return counts.clamp(-LARGEST, LARGEST), step

@@ -1,7 +1,7 @@
 """Mouth movement of a voice that is still being spoken, a video frame at a time.
 
-Energies of the sound are computed once. For each frame the viseme network receives the last 1.2 s
-and the known future, and the mouth is read at the frame's instant. All that is kept is
+Energies of the sound are computed once. The viseme network classifies each step while it is new
+(`viseme_stream`), and the mouth is read at the frame's instant. All that is kept is
 bounded: two seconds of band energies, eight of loudness, a minute of one loudness a second.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from multitalk.array_types import Array
 from multitalk.speech.log_mel import (
     FEATURE_RATE,
+    FLOOR,
     HOP,
     LOUDNESS_PERCENTILE,
     NUM_BANDS,
@@ -23,15 +24,27 @@ from multitalk.speech.log_mel import (
 )
 from multitalk.speech.phonemes import NUM_VISEMES
 from multitalk.speech.pitch import stream_pitch
-from multitalk.speech.viseme_network import STRIDE, VisemeWeights, predict, shipped_weights
-from multitalk.speech.viseme_track import STEPS_PER_FRAME, VisemeTrack, track_from_probabilities
+from multitalk.speech.viseme_network import STRIDE, VisemeWeights, shipped_weights
+from multitalk.speech.viseme_stream import (
+    FRONT_REACH,
+    LONGEST_STREAM,
+    VisemeStream,
+)
+from multitalk.speech.viseme_track import (
+    MOVEMENT_CONTEXT,
+    STEPS_PER_FRAME,
+    VisemeTrack,
+    track_from_probabilities,
+)
 from multitalk.speech.visemes import REMEMBERED_SHARE, SILENT_LOG_ENERGY, silence
 from multitalk.timebase import FPS
 
-PAST_FEATURES = 120  # of context before a frame: more costs time and adds little
 MOST_AHEAD = 10  # video frames of future
 FRAME_FEATURES = FEATURE_RATE // FPS
-KEPT_FEATURES = PAST_FEATURES + (MOST_AHEAD + 2) * FRAME_FEATURES
+# Steps with which the network begins again, when it has gone on for too long and after silence.
+PAST_STEPS, SILENT_STEPS = 80, 30
+KEPT_FEATURES = STRIDE * PAST_STEPS + FRONT_REACH
+KEPT_STEPS = MOVEMENT_CONTEXT + (MOST_AHEAD + 2) * STEPS_PER_FRAME
 # Loudness is that of the last seconds of sound; silence is not counted.
 LOUD_FEATURES = 8 * FEATURE_RATE
 REMEMBERED_SECONDS = 60
@@ -47,13 +60,17 @@ class LiveVisemes:
 
     def __init__(self, *, weights: VisemeWeights | None = None) -> None:
         """Begin with silence; `weights` are the network's, None for the shipped ones."""
-        self._weights = weights or shipped_weights()
+        self._stream = VisemeStream(weights or shipped_weights())
         self._loudness = _RunningLoudness()
         self._num_frames = 0  # that were appended, less those that were cut
         self._tail = np.zeros(REACH, np.float32)  # from where the next feature's window begins
-        # From the feature `first` on; before all sound there was silence.
-        self._energies = np.zeros((PAST_FEATURES, NUM_BANDS + 1), np.float32)
-        self._first = -PAST_FEATURES
+        # The last features, up to feature `_num_features`; before all sound there was silence.
+        self._energies = np.zeros((KEPT_FEATURES, NUM_BANDS + 1), np.float32)
+        self._num_features = 0
+        # The last steps that the network classified: probabilities, log energy.
+        self._steps = silence(KEPT_STEPS)
+        self._num_steps = 0
+        self._is_current = True  # whether all features were classified
         self._samples: deque[Array] = deque(maxlen=MOST_AHEAD + 3)  # of the last frames
 
     def append(self, samples: Array) -> None:
@@ -65,10 +82,9 @@ class LiveVisemes:
         energies = band_energies(self._tail[: (count - 1) * HOP + WINDOW])
         self._tail = self._tail[count * HOP :]
         self._loudness.add(energies[:, NUM_BANDS])
-        self._energies = np.concatenate([self._energies, energies])
-        surplus = max(len(self._energies) - KEPT_FEATURES, 0)
-        self._energies = self._energies[surplus:]
-        self._first += surplus
+        self._energies = np.concatenate([self._energies, energies])[-KEPT_FEATURES:]
+        self._num_features += count
+        self._is_current = False
 
     def cut(self, num_frames: int) -> None:
         """Drop all that was appended after the first `num_frames`: it will not be spoken."""
@@ -77,15 +93,19 @@ class LiveVisemes:
         self._num_frames = num_frames
         self._tail = np.zeros(REACH, np.float32)
         # A frame's last feature is known with the next frame only; cut before, it is silence.
-        length = num_frames * FRAME_FEATURES - self._first
-        self._energies = self._energies[:length]
-        missing = length - len(self._energies)
-        self._energies = np.pad(self._energies, ((0, missing), (0, 0)))
+        surplus = self._num_features - num_frames * FRAME_FEATURES
+        self._energies = self._energies[: len(self._energies) - max(surplus, 0)]
+        self._energies = np.pad(self._energies, ((0, max(-surplus, 0)), (0, 0)))
+        self._num_features -= surplus
+        self._cut_steps(num_frames * STEPS_PER_FRAME)
+        self._stream.cut(self._num_steps)
+        self._is_current = False
 
     def silence(self) -> None:
         """Stop the sound so far from moving the lips."""
         self._energies[:] = 0
         self._tail[:] = 0
+        self._is_current = False
 
     def frame(self, index: int) -> VisemeTrack:
         """The mouth at (index + 0.5) / 25 s: a track of one frame.
@@ -94,25 +114,45 @@ class LiveVisemes:
             index: One of the last `MOST_AHEAD` + 1 that were appended. Those behind it are the
                 future that is known.
         """
-        start = max(self._first, (index + 1) * FRAME_FEATURES - PAST_FEATURES)
-        start = -(-start // FRAME_FEATURES) * FRAME_FEATURES
-        window = self._energies[start - self._first :]
-        if len(window) == 0 or float(window[:, NUM_BANDS].max()) < SILENT_ENERGY:
+        if not self._is_current:
+            self._classify()
+        place = index * STEPS_PER_FRAME - self._num_steps  # from the end
+        steps = self._steps[place - MOVEMENT_CONTEXT :]
+        if np.all(steps[:, NUM_VISEMES] < SILENT_LOG_ENERGY):
             return VisemeTrack.silent(1)
-        bands, energy = relative_log(window, self._loudness.now())
-        energy = energy[::STRIDE]
-        if float(energy.max()) < SILENT_LOG_ENERGY:
-            return VisemeTrack.silent(1)
-        probabilities = predict(bands, self._weights)
+        track = track_from_probabilities(steps[:, :NUM_VISEMES], steps[:, NUM_VISEMES])
+        first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
+        return track[first : first + 1]
+
+    def _classify(self) -> None:
+        """Bring the steps up to the newest feature."""
+        self._is_current = True
+        num_steps = -(-self._num_features // STRIDE)
+        loudness = self._loudness.now()
+        loudest = float(self._energies[:, NUM_BANDS].max())
+        if loudest < max(SILENT_ENERGY, FLOOR * loudness):
+            self._stream.skip(num_steps - SILENT_STEPS)
+            self._steps, self._num_steps = silence(KEPT_STEPS), num_steps
+            return
+        missed = STRIDE * (num_steps - self._stream.settled) + FRONT_REACH > KEPT_FEATURES
+        if missed or num_steps - self._stream.begun > LONGEST_STREAM:
+            self._stream.skip(num_steps - PAST_STEPS)
+        settled = self._stream.settled
+        first = STRIDE * settled - FRONT_REACH - self._num_features  # from the end
+        bands, energy = relative_log(self._energies[first:], loudness)
+        probabilities = self._stream.advance(bands)
+        energy = energy[FRONT_REACH::STRIDE]
         probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
-        place = index - start // FRAME_FEATURES
-        needed = STEPS_PER_FRAME * (place + 1)
-        missing = max(needed - len(energy), len(energy) % STEPS_PER_FRAME)
-        track = track_from_probabilities(
-            np.pad(probabilities, ((0, missing), (0, 0)), mode="edge"),
-            np.pad(energy, (0, missing), mode="edge"),
-        )
-        return track[place : place + 1]
+        steps = np.concatenate([probabilities, energy[:, None]], axis=1)
+        self._cut_steps(settled)
+        self._steps = np.concatenate([self._steps, steps])[-KEPT_STEPS:]
+        self._num_steps = num_steps
+
+    def _cut_steps(self, num_steps: int) -> None:
+        """Drop all steps after the first `num_steps`."""
+        surplus = max(self._num_steps - num_steps, 0)
+        self._steps = self._steps[: max(len(self._steps) - surplus, 0)]
+        self._num_steps -= surplus
 
     def pitch(self, index: int) -> float:
         """Pitch of a frame in semitones above 100 Hz; NaN where there is none, or no neighbour."""

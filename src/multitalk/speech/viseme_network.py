@@ -30,10 +30,28 @@ CONTEXT_STEPS = 35
 
 
 class Affine(NamedTuple):
-    """A matrix, float32 [inputs, outputs], or for a convolution [taps, inputs, outputs]; a bias."""
+    """A matrix and a bias, float32.
+
+    Attributes:
+        weight: [inputs, outputs]; of a convolution [taps * inputs, outputs]; or in tiles, [tiles,
+            inputs, outputs / tiles].
+        bias: [outputs].
+    """
 
     weight: Array
     bias: Array
+
+    def tiled(self, width: int) -> "Affine":
+        """In tiles of `width` outputs, where they divide them: faster for a few steps at once.
+
+        Below about 100^3 multiplications OpenBLAS does not copy a matrix before it is used, and for
+        few steps that copy costs more than the product.
+        """
+        num_inputs, num_outputs = self.weight.shape
+        if num_outputs % width:
+            return self
+        tiles = self.weight.reshape(num_inputs, -1, width).transpose(1, 0, 2)
+        return Affine(np.ascontiguousarray(tiles), self.bias)
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,8 @@ def weights_from(arrays: Mapping[str, NDArray[np.generic]]) -> VisemeWeights:
         weight = arrays[f"{name}_weight"].astype(np.float32)
         if f"{name}_step" in arrays:
             weight *= arrays[f"{name}_step"].astype(np.float32)
-        return Affine(weight, arrays[f"{name}_bias"].astype(np.float32))
+        bias = arrays[f"{name}_bias"].astype(np.float32)
+        return Affine(weight.reshape(-1, len(bias)) if weight.ndim > 2 else weight, bias)
 
     parts = TransformerLayer.__dataclass_fields__
     return VisemeWeights(
@@ -112,24 +131,43 @@ def predict(log_mel: Array, weights: VisemeWeights) -> Array:
 
 
 def _class_probabilities(log_mel: Array, weights: VisemeWeights) -> Array:
-    first, second = weights.front
-    hidden = gelu(conv1d(gelu(conv1d(log_mel, first)), second, stride=STRIDE))
+    hidden = front(log_mel, weights)
     hidden += sinusoidal_positions(*hidden.shape)
     for layer in weights.layers:
         hidden += self_attention(layer_norm(hidden, layer.attention_norm), layer)
-        inner = gelu(linear(layer_norm(hidden, layer.forward_norm), layer.forward_in))
-        hidden += linear(inner, layer.forward_out)
-    hidden = np.maximum(linear(layer_norm(hidden, weights.norm), weights.entry), 0)
+        hidden += feed_forward(hidden, layer)
+    entries = np.maximum(linear(layer_norm(hidden, weights.norm), weights.entry), 0)
+    return softmax(class_scores(entries, weights))
+
+
+def front(log_mel: Array, weights: VisemeWeights) -> Array:
+    """The first convolutions, zeros around the features: [T, NUM_BANDS] to [ceil(T / 2), C]."""
+    first, second = weights.front
+    return gelu(conv1d(gelu(conv1d(log_mel, first)), second, stride=STRIDE))
+
+
+def feed_forward(hidden: Array, layer: TransformerLayer) -> Array:
+    """The second half of a layer, of every step: [N, C] to [N, C]."""
+    inner = gelu(linear(layer_norm(hidden, layer.forward_norm), layer.forward_in))
+    return linear(inner, layer.forward_out)
+
+
+def class_scores(entries: Array, weights: VisemeWeights) -> Array:
+    """The head's convolutions and the classes' scores: [N, CHANNELS] to [N, NUM_VISEMES]."""
     for index, block in enumerate(weights.blocks):
-        hidden += np.maximum(conv1d(hidden, block, dilation=2**index), 0)
-    scores = linear(hidden, weights.exit)
-    return softmax(scores)
+        entries = entries + np.maximum(conv1d(entries, block, dilation=2**index), 0)
+    return linear(entries, weights.exit)
 
 
 def linear(values: Array, affine: Affine) -> Array:
     """An affine map of every step, [N, inputs] to [N, outputs]."""
-    result: Array = values @ affine.weight
-    result += affine.bias
+    product = values @ affine.weight
+    if product.ndim == 2:
+        product += affine.bias
+        return product
+    result = np.empty((len(values), len(affine.bias)), np.float32)
+    tiles = result.reshape(len(values), len(product), -1)
+    np.add(product.transpose(1, 0, 2), affine.bias.reshape(len(product), -1), out=tiles)
     return result
 
 
@@ -138,12 +176,13 @@ def conv1d(values: Array, affine: Affine, *, stride: int = 1, dilation: int = 1)
 
     The taps are concatenated, so that the whole is one matrix product.
     """
-    num_taps, num_inputs, num_outputs = affine.weight.shape
+    num_steps, num_inputs = values.shape
+    num_taps = affine.weight.shape[-2] // num_inputs
     reach = num_taps // 2 * dilation
-    padded = np.pad(values, ((reach, reach), (0, 0)))
-    taps = [padded[tap * dilation :][: len(values) : stride] for tap in range(num_taps)]
-    flat = affine.weight.reshape(num_taps * num_inputs, num_outputs)
-    return linear(np.concatenate(taps, axis=1), Affine(flat, affine.bias))
+    padded = np.zeros((num_steps + 2 * reach, num_inputs), np.float32)
+    padded[reach : reach + num_steps] = values
+    taps = [padded[tap * dilation :][:num_steps:stride] for tap in range(num_taps)]
+    return linear(np.concatenate(taps, axis=1), affine)
 
 
 def self_attention(values: Array, layer: TransformerLayer) -> Array:

@@ -1,0 +1,67 @@
+"""A voice without an end: its mouth does not depend on how long it has been speaking."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from multitalk.array_types import Array
+from multitalk.speech.live_visemes import KEPT_FEATURES, KEPT_STEPS, PAST_STEPS, LiveVisemes
+from multitalk.speech.synthesis import synthesize
+from multitalk.speech.viseme_stream import LONGEST_STREAM
+from multitalk.speech.viseme_track import STEPS_PER_FRAME
+from multitalk.speech.visemes import analyse_speech
+from multitalk.timebase import SAMPLES_PER_FRAME
+
+AHEAD = 4
+# Frames after which the network begins again. A sound of this length is the same for it each time.
+ROUND = (LONGEST_STREAM - PAST_STEPS) // STEPS_PER_FRAME
+
+
+@cache
+def loop() -> Array:
+    """A sentence that goes on for one round, as blocks [ROUND, 640]."""
+    pytest.importorskip("espeakng_loader")
+    speech = synthesize("Maybe my brother bought five purple umbrellas before the summer rain.")
+    return np.resize(speech.resampled(16_000), (ROUND, SAMPLES_PER_FRAME))
+
+
+def openings(visemes: LiveVisemes, blocks: Array, begin: int = 0) -> Array:
+    """Of the frames from `begin` on whose future these blocks are."""
+    found = []
+    for index, block in enumerate(blocks, begin):
+        visemes.append(block)
+        if index >= AHEAD:
+            found.append(visemes.frame(index - AHEAD).opening[0])
+    return np.array(found)
+
+
+def test_the_mouth_does_not_depend_on_how_long_the_voice_has_been_speaking() -> None:
+    visemes = LiveVisemes()
+    rounds = [openings(visemes, loop(), number * ROUND) for number in range(5)]
+    assert np.abs(rounds[4] - rounds[3]).max() < 0.1 * rounds[4].max()
+    assert np.corrcoef(rounds[4], rounds[3])[0, 1] > 0.999
+    assert len(visemes._energies) == KEPT_FEATURES
+    assert len(visemes._steps) == KEPT_STEPS
+
+
+def test_beginning_again_does_not_move_the_mouth() -> None:
+    """Where the network begins again the live mouth is that of the whole talk, as elsewhere."""
+    blocks = np.concatenate([loop()] * 3)
+    whole = analyse_speech(blocks.ravel()).opening
+    live = openings(LiveVisemes(), blocks)
+    error = np.abs(live - whole[: len(live)])
+    begun = LONGEST_STREAM // STEPS_PER_FRAME - AHEAD
+    around = error[begun - 2 : begun + 8]
+    assert around.mean() < 2 * error.mean()
+
+
+def test_frames_that_nobody_reads_cost_nothing_but_their_past() -> None:
+    """Sound of any length may be appended before a frame is read."""
+    visemes = LiveVisemes()
+    for block in np.concatenate([loop()] * 2):
+        visemes.append(block)
+    late = visemes.frame(2 * ROUND - 1 - AHEAD).opening[0]
+    read = openings(LiveVisemes(), np.concatenate([loop()] * 2))[-1]
+    assert late == pytest.approx(read, abs=0.02)
+    assert late > 0.01
