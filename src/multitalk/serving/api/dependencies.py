@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Path, Query, params
+from fastapi import Depends, Query, params
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.requests import HTTPConnection, Request
@@ -94,9 +94,9 @@ async def get_worker_ids(connection: HTTPConnection) -> set[str]:
     return services_of(connection).own_workers
 
 
-async def get_replies(connection: HTTPConnection) -> JobReplies:
-    """Jobs as JSON."""
-    return services_of(connection).replies
+async def get_replies(request: Request) -> JobReplies:
+    """Jobs as JSON, for the caller."""
+    return services_of(request).replies.at(base_url_of(request))
 
 
 async def get_submissions(connection: HTTPConnection) -> Submissions:
@@ -138,15 +138,15 @@ SpeechDep = Annotated[Speech, Depends(get_speech)]
 ClientMediaDep = Annotated[ClientMedia, Depends(get_client_media)]
 
 
-async def get_base_url(request: Request) -> str:
-    """How the caller reaches this server, without a slash at its end."""
-    return base_url_of(request)
-
-
 def base_url_of(connection: HTTPConnection) -> str:
     """How the caller of a request or WebSocket reaches this server, by HTTP."""
-    address = str(connection.base_url).rstrip("/")
-    return services_of(connection).config.base_url or re.sub("^ws", "http", address)
+    configured = services_of(connection).config.base_url
+    return configured or re.sub("^ws", "http", str(connection.base_url)).rstrip("/")
+
+
+async def get_base_url(request: Request) -> str:
+    """The base URL of a route."""
+    return base_url_of(request)
 
 
 async def get_owner(request: Request) -> str:
@@ -181,11 +181,10 @@ def rate_limit(operation: Operation) -> params.Depends:
     return dependency
 
 
-JobId = Annotated[str, Path()]
-
-
-async def get_own_job(request: Request, job_id: JobId) -> Job:
-    """The caller's job that the path names."""
+async def get_own_job(request: Request) -> Job:
+    """The caller's job that the path names, `{job_id}`."""
+    # Not declared as a parameter, which would be validated at each poll; `openapi` documents it.
+    job_id: str = request.path_params["job_id"]
     return await own_job(services_of(request).queue, job_id, request.state.owner)
 
 
@@ -194,7 +193,6 @@ OwnJob = Annotated[Job, Depends(get_own_job)]
 
 async def get_authorized_job(
     request: Request,
-    job_id: JobId,
     signature: Annotated[
         str | None, Query(description="of a signed URL, in place of a key")
     ] = None,
@@ -206,7 +204,7 @@ async def get_authorized_job(
         Unauthorized: No key, and no URL that this server has signed, or its time is over.
         NotFound: No such job, or it is another owner's.
     """
-    services = services_of(request)
+    services, job_id = services_of(request), request.path_params["job_id"]
     if signature is not None:
         services.url_signer.check(job_id, expires, signature, now=services.clock())
         request.state.has_signature = True  # so its connection counts as authenticated

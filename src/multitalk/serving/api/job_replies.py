@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
@@ -14,33 +15,36 @@ from multitalk.serving.queue import Job, JobQueue, MediaStore
 from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
 
 
+@dataclass(frozen=True)
 class JobReplies:
     """Jobs as the routes and the webhooks answer them.
 
-    Args:
+    Attributes:
         queue: Of the jobs and their files.
         url_signer: Signs the addresses of files.
         clock: Seconds since 1970.
         max_bytes: Largest reply with the video in it.
+        base_url: By which the receiver reaches this server.
     """
 
-    def __init__(
-        self, queue: JobQueue, url_signer: UrlSigner, *, clock: Callable[[], float], max_bytes: int
-    ) -> None:
-        self._queue = queue
-        self._url_signer = url_signer
-        self._clock = clock
-        self._max_bytes = max_bytes
+    queue: JobQueue
+    url_signer: UrlSigner
+    clock: Callable[[], float]
+    max_bytes: int
+    base_url: str = ""
 
-    async def reply(self, job: Job, *, base_url: str, max_bytes: int | None = None) -> JobReply:
+    def at(self, base_url: str) -> "JobReplies":
+        """The same for a receiver who reaches this server by this URL."""
+        return replace(self, base_url=base_url)
+
+    async def reply(self, job: Job, *, max_bytes: int | None = None) -> JobReply:
         """The body of `/runsync` and of a webhook.
 
         Args:
             job: The job.
-            base_url: Of this server.
             max_bytes: Another limit; 0: the video is always a URL.
         """
-        now = self._clock()
+        now = self.clock()
         reply: JobReply = {"id": job.id, "status": job.status}
         if job.started_at is not None or job.is_final:
             reply["delayTime"] = round(job.delay_seconds(now) * 1000)
@@ -51,25 +55,25 @@ class JobReplies:
         if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
             reply["output"] = job.progress
         elif job.is_final and job.output is not None:
-            limit = self._max_bytes if max_bytes is None else max_bytes
-            reply["output"] = await self._output(job, base_url, limit)
+            limit = self.max_bytes if max_bytes is None else max_bytes
+            reply["output"] = await self._output(job, limit)
         if job.error is not None:
             facts = job.output if isinstance(job.output, Mapping) else {}
             # RunPod's Python client returns only the output
             reply["output"], reply["error"] = {"message": job.error, **facts}, job.error
         return reply
 
-    async def status(self, job: Job, *, base_url: str, max_bytes: int | None = None) -> JobReply:
+    async def status(self, job: Job, *, max_bytes: int | None = None) -> JobReply:
         """The body of `/status`: also how many jobs are ahead of one that waits."""
-        reply = await self.reply(job, base_url=base_url, max_bytes=max_bytes)
+        reply = await self.reply(job, max_bytes=max_bytes)
         if job.status is JobStatus.IN_QUEUE:
-            reply["jobsAhead"] = await self._queue.ahead(job.id)
-            reply["workers"] = len(await self._queue.workers())
+            reply["jobsAhead"] = await self.queue.ahead(job.id)
+            reply["workers"] = len(await self.queue.workers())
         return reply
 
-    def listed(self, job: Job, *, base_url: str) -> ListedJob:
+    def listed(self, job: Job) -> ListedJob:
         """A job in the list of its owner's."""
-        now = self._clock()
+        now = self.clock()
         return {
             "id": job.id,
             "status": job.status,
@@ -79,26 +83,26 @@ class JobReplies:
             "error": job.error,
             "progress": job.progress,
             "title": job.title,
-            "frameUrl": self._frame_url(job, base_url),
+            "frameUrl": self._frame_url(job),
         }
 
-    def media_url(self, job_id: str, suffix: str, *, base_url: str) -> str:
+    def media_url(self, job_id: str, suffix: str) -> str:
         """Signed URL of a job's video, subtitles or thumbnail.
 
         It is valid for a day, or until the job is deleted.
         """
-        query = self._url_signer.query(job_id, now=self._clock())
-        return f"{base_url}/videos/{job_id}{suffix}?{query}"
+        query = self.url_signer.query(job_id, now=self.clock())
+        return f"{self.base_url}/videos/{job_id}{suffix}?{query}"
 
-    def _frame_url(self, job: Job, base_url: str) -> str | None:
+    def _frame_url(self, job: Job) -> str | None:
         """URL of a small picture of a job: its first frame, or its portrait until then."""
         has_frame = frame_of(job) is not None
         if not has_frame and job.portrait is None:
             return None
-        url = self.media_url(job.id, ".jpg", base_url=base_url)
+        url = self.media_url(job.id, ".jpg")
         return f"{url}&of={'video' if has_frame else 'portrait'}"  # browsers keep both apart
 
-    async def _output(self, job: Job, base_url: str, max_bytes: int) -> Any:
+    async def _output(self, job: Job, max_bytes: int) -> Any:
         """A job's output with its video, as base64 or as a URL, in place of names of files."""
         if not isinstance(job.output, Mapping):
             return job.output
@@ -106,14 +110,14 @@ class JobReplies:
         if "video" not in job.output:
             return facts
         if "captions" in job.output:
-            facts["subtitles_url"] = self.media_url(job.id, ".vtt", base_url=base_url)
-        name, media = job.output["video"], self._queue.media
+            facts["subtitles_url"] = self.media_url(job.id, ".vtt")
+        name, media = job.output["video"], self.queue.media
         with suppress(NotFound):  # the job is being deleted: its URL answers the same
             encoded_bytes = (await media.size(name) + 2) // 3 * 4
             if encoded_bytes + ENVELOPE_BYTES <= max_bytes:
                 content = await read_whole(media, name)
                 return {"video_base64": base64.b64encode(content).decode("ascii"), **facts}
-        return {"video_url": self.media_url(job.id, ".mp4", base_url=base_url), **facts}
+        return {"video_url": self.media_url(job.id, ".mp4"), **facts}
 
 
 def frame_of(job: Job) -> str | None:

@@ -32,12 +32,22 @@ EXAMPLE_JOB = {
         "audio_paths": {"person1": {"text": EXAMPLE_TEXT, "voice": "female"}},
     }
 }
-ENDPOINT = {  # any name, as RunPod's clients send one; few routes read it
-    "name": "endpoint",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "examples": ["multitalk"]},
-}
+# Parameters in paths that no route declares: any name, as RunPod's clients send one; a job's id,
+# which `dependencies` reads.
+PATH_PARAMETERS = (
+    {
+        "name": "endpoint",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "examples": ["multitalk"]},
+    },
+    {
+        "name": "job_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "title": "Job Id"},
+    },
+)
 NEEDS_NO_KEY = ("/healthz",)
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 
@@ -90,9 +100,8 @@ def _complete(document: dict[str, Any]) -> None:
         for method, operation in methods.items():
             # no key where the server has none, or for a signed URL
             operation["security"] = [] if path in NEEDS_NO_KEY else [{"key": []}, {}]
-            if "{endpoint}" in path:
-                operation["parameters"] = [ENDPOINT, *operation.get("parameters", [])]
-            operation.setdefault("parameters", [])
+            in_path = [one for one in PATH_PARAMETERS if f"{{{one['name']}}}" in path]
+            operation["parameters"] = [*in_path, *operation.get("parameters", [])]
             if method == "head":
                 for response in operation["responses"].values():
                     response.pop("content", None)

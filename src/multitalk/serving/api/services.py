@@ -94,9 +94,7 @@ class Services:
     @cached_property
     def replies(self) -> JobReplies:
         """Jobs as JSON."""
-        return JobReplies(
-            self.queue, self.url_signer, clock=self.clock, max_bytes=self.config.max_run_bytes
-        )
+        return JobReplies(self.queue, self.url_signer, self.clock, self.config.max_run_bytes)
 
     @cached_property
     def submissions(self) -> Submissions:

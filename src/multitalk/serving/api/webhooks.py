@@ -259,7 +259,7 @@ class Webhooks:
             return False
 
     async def _post_job(self, job: Job, url: str, webhook: PendingWebhook) -> int | None:
-        reply = await self._replies.reply(job, base_url=webhook.base_url)
+        reply = await self._replies.at(webhook.base_url).reply(job)
         body = to_json(reply)
         headers = signed_headers(
             webhook_secret(self._secret, job.owner),

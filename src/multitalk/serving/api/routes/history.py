@@ -16,7 +16,6 @@ from multitalk.schema import JobStatus
 from multitalk.schema.sources import UPLOAD_SCHEME, is_upload, map_sources, named_sources
 from multitalk.serving.api.dependencies import (
     DIGITS,
-    BaseUrl,
     DatabaseDep,
     Owner,
     OwnJob,
@@ -48,7 +47,6 @@ async def requests(
     queue: QueueDep,
     replies: RepliesDep,
     owner: Owner,
-    base_url: BaseUrl,
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE), DIGITS] = MAX_PAGE,
     status: JobStatus | None = None,
     before: Annotated[str | None, Query(description="for the next page: the last job's id")] = None,
@@ -60,7 +58,7 @@ async def requests(
     shown = jobs[:limit]
     return json_response(
         JobList(
-            requests=[replies.listed(job, base_url=base_url) for job in shown],
+            requests=[replies.listed(job) for job in shown],
             next=shown[-1].id if len(jobs) > limit else None,
         )
     )

@@ -149,7 +149,7 @@ async def run_sync(
     while not job.is_final and not shutdown.requested.is_set() and time.monotonic() < end:
         job = await wait_for_change(queue, shutdown, job, seconds=end - time.monotonic())
     max_bytes = config.max_runsync_bytes
-    return json_response(await replies.reply(job, base_url=base_url, max_bytes=max_bytes))
+    return json_response(await replies.reply(job, max_bytes=max_bytes))
 
 
 @router.post(
@@ -206,7 +206,6 @@ async def batch(
 )
 async def status(
     replies: RepliesDep,
-    base_url: BaseUrl,
     job: OwnJob,
     video: Annotated[
         str | None, Query(description="`url`: a finished video is an address, however small it is")
@@ -214,7 +213,7 @@ async def status(
 ) -> Response:
     """A job that waits has `jobsAhead` (those that are done before it) and `workers`."""
     max_bytes = 0 if video == "url" else None
-    return json_response(await replies.status(job, base_url=base_url, max_bytes=max_bytes))
+    return json_response(await replies.status(job, max_bytes=max_bytes))
 
 
 @router.post(

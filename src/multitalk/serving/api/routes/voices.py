@@ -66,7 +66,7 @@ async def audio_voices(speech: SpeechDep) -> Response:
     },
     dependencies=[rate_limit("speech")],
 )
-async def speak(
+async def speech(
     request: Request,
     speech: SpeechDep,
     caller: Caller,
