@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from multitalk.delivery.volume import copy_to_volume
+from multitalk.delivery.volume import put_on_volume
 from multitalk.errors import Cancelled, DeliveryFailed
 
 
 def kept(video: Path, target: Path, **given) -> Path:
-    return copy_to_volume(video, target, **given)
+    return put_on_volume(video, target, **given)
 
 
 def names(directory: Path) -> list[str]:
@@ -40,6 +40,28 @@ def test_a_name_that_is_taken_is_left_alone(video, tmp_path, monkeypatch, links)
     found = [kept(video, target).name for _ in range(3)]
     assert found == ["job-1.mp4", "job-1-2.mp4", "job-1-3.mp4"]
     assert names(target.parent) == sorted(found)
+
+
+def test_a_volume_on_the_same_disk_gets_a_link_and_another_one_a_copy(
+    video, tmp_path, monkeypatch
+):
+    linked = kept(video, tmp_path / "volume" / "job-1.mp4")
+    assert linked.samefile(video)
+    video.unlink()  # with the job's directory
+    assert linked.stat().st_nlink == 1
+    video.write_bytes(b"another video")
+    link = os.link
+
+    def elsewhere(source, target):
+        if Path(source) == video:
+            raise OSError(errno.EXDEV, "another file system")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", elsewhere)
+    copied = kept(video, tmp_path / "volume" / "job-2.mp4")
+    assert not copied.samefile(video)
+    assert copied.read_bytes() == video.read_bytes()
+    assert linked.read_bytes() != video.read_bytes()
 
 
 def test_workers_that_keep_at_the_same_moment_all_keep(tmp_path):

@@ -14,7 +14,7 @@ from typing import TypedDict
 
 from multitalk.bucket import Bucket
 from multitalk.delivery.s3 import check_library, check_reachable, upload
-from multitalk.delivery.volume import copy_to_volume
+from multitalk.delivery.volume import put_on_volume
 from multitalk.errors import DeliveryFailed
 from multitalk.messages import Locale, sentence
 from multitalk.net.deadline import never
@@ -103,7 +103,7 @@ def deliver(
             warnings = (sentence("kept_on_volume", locale, failure=error.text(locale)),)
     if settings.volume is None:
         raise DeliveryFailed("reply_too_large", size=size, limit=limit)
-    path = copy_to_volume(
+    path = put_on_volume(
         video, settings.volume / name, on_progress=on_progress, cancelled=cancelled
     )
     return Delivered({"video_path": str(path)}, warnings)

@@ -14,23 +14,26 @@ from multitalk.net.deadline import never
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 2**20
-# Errors of file systems without hard links (FAT, some network and object stores).
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+# Errors of file systems without hard links (FAT, some network and object stores), and of a link
+# from one file system to another.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 
-def copy_to_volume(
+def put_on_volume(
     video: Path,
     target: Path,
     *,
     on_progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> Path:
-    """Copy a video to `target`, or to a similar name where that one exists.
+    """Bring a video to `target`, or to a similar name where that one exists.
+
+    On the same file system the file is linked, not copied: its content must not change later.
 
     Args:
         video: A finished mp4.
         target: A path on the volume; missing directories are made.
-        on_progress: Called with the number of bytes written; may raise to stop.
+        on_progress: Called with the number of bytes that are there; may raise to stop.
         cancelled: Whether the job was cancelled.
 
     Returns:
@@ -45,7 +48,12 @@ def copy_to_volume(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _copy(video, partial, on_progress=on_progress, cancelled=cancelled)
+            if not _link(video, partial):
+                _copy(video, partial, on_progress=on_progress, cancelled=cancelled)
+            elif on_progress is not None:
+                on_progress(video.stat().st_size)
+            if cancelled():
+                raise Cancelled
             return _rename(partial, target)
         finally:
             partial.unlink(missing_ok=True)
@@ -54,6 +62,19 @@ def copy_to_volume(
         if error.errno in DISK_FULL:
             raise DeliveryFailed("volume_full", size=video.stat().st_size) from error
         raise DeliveryFailed("volume_failed", reason=os.strerror(error.errno or 0)) from error
+
+
+def _link(video: Path, partial: Path) -> bool:
+    """Give a file a second name on its file system, its content on the disk; whether it could."""
+    try:
+        os.link(video, partial)
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            return False
+        raise
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    return True
 
 
 def _copy(
