@@ -42,9 +42,7 @@ def test_a_name_that_is_taken_is_left_alone(video, tmp_path, monkeypatch, links)
     assert names(target.parent) == sorted(found)
 
 
-def test_a_volume_on_the_same_disk_gets_a_link_and_another_one_a_copy(
-    video, tmp_path, monkeypatch
-):
+def test_a_volume_on_the_same_disk_gets_a_link_and_another_one_a_copy(video, tmp_path, monkeypatch):
     linked = kept(video, tmp_path / "volume" / "job-1.mp4")
     assert linked.samefile(video)
     video.unlink()  # with the job's directory

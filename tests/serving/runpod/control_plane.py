@@ -263,7 +263,7 @@ class ControlPlane:
             request.transport.abort()
             return web.Response(status=500)
         await self._held(lambda: self._queue)
-        wanted = int(request.query.get("batch_size", "1"))
+        wanted = int(request.query.get("batch_size", faults.jobs_at_once))
         given: list[dict[str, object]] = []
         while self._queue and len(given) < wanted:
             job = self._queue.popleft()
@@ -286,7 +286,8 @@ class ControlPlane:
                 )
         if not given:
             return web.Response(status=204)
-        return web.json_response(given if "batch" in request.path else given[0])
+        is_list = "batch" in request.path or faults.jobs_at_once > 1
+        return web.json_response(given if is_list else given[0])
 
     async def _stop(self, request: web.Request) -> web.Response:
         worker = request.match_info["worker"]

@@ -19,6 +19,7 @@ class Faults:
         drop_final: Say yes to a result and forget it.
         duplicate_take: Give out the same job a second time.
         duplicate_in_batch: Answer job-take with a list that holds the job twice.
+        jobs_at_once: Answer job-take with a list of so many jobs.
         junk_beside: Answer job-take with a list in which things that are no jobs precede the job.
         reorder_chunks: Record each second streamed piece before the one before it.
         late_progress: Record progress only after the job has ended.
@@ -36,6 +37,7 @@ class Faults:
     drop_final: int = 0
     duplicate_take: int = 0
     duplicate_in_batch: int = 0
+    jobs_at_once: int = 1
     junk_beside: int = 0
     reorder_chunks: bool = False
     late_progress: bool = False

@@ -1,5 +1,6 @@
 """Ends of a worker, asked for and not: no job is lost, nothing is left running."""
 
+import asyncio
 import os
 import signal
 import time
@@ -7,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from conformance import check_all
-from control_plane import ControlPlane
+from control_plane import WORKER_KEY, ControlPlane
 from job_inputs import job_input
 from platform_job import output_of
 from worker_process import running_worker
 
+from multitalk.schema import JobStatus
+from multitalk.serving.queue import Outcome, WorkerRecord
+from multitalk.serving.runpod.platform import Addresses, Platform
+from multitalk.serving.runpod.runpod_source import open_source
 from patience import wait_until
 
 
@@ -60,6 +66,39 @@ def test_a_job_that_comes_with_the_stop_signal_is_not_lost(
         assert worker.exit_code() == 0
     assert job.status in ("COMPLETED", "IN_QUEUE")  # done, or left for another
     plane.cancel(job)
+
+
+def test_jobs_that_came_in_one_answer_are_given_back_when_the_worker_stops(
+    plane: ControlPlane,
+) -> None:
+    plane.faults.jobs_at_once = 3
+    jobs = [plane.submit(job_input()) for _ in range(3)]
+    named: set[str] = set()  # by heartbeats
+
+    async def scene() -> None:
+        addresses = Addresses.from_environment(plane.environment(), "worker-1")
+        headers = {"Authorization": WORKER_KEY}
+        worker = WorkerRecord(id="worker-1", engine="stub", host="here", started_at=0.0)
+        async with (
+            ClientSession(headers=headers) as session,
+            open_source(Platform(session, addresses), named, is_streamed=False) as source,
+        ):
+            lease = await source.claim("worker-1", wait=5.0)
+            assert lease is not None
+            await source.announce(worker)
+            assert named == {job.id for job in jobs}
+            await source.announce(worker.model_copy(update={"draining": True}))
+            assert named == {lease.job.id}  # the current job goes on
+            await source.finish(lease, Outcome(status=JobStatus.COMPLETED, output={"seed": 7}))
+            assert not named
+
+    asyncio.run(scene())
+    plane.faults.jobs_at_once = 1
+    first, *others = sorted(jobs, key=lambda job: job.status != "COMPLETED")
+    assert first.status == "COMPLETED"
+    wait_until(lambda: all(job.status == "IN_QUEUE" for job in others))
+    for job in others:
+        plane.cancel(job)
 
 
 def test_what_is_left_of_a_killed_worker(plane: ControlPlane, tmp_path: Path) -> None:

@@ -148,7 +148,16 @@ class RunPodSource(JobSource):
 
     @override
     async def announce(self, worker: WorkerRecord) -> None:
-        """Nothing: heartbeats do."""
+        """Give back the jobs that a worker will not do any more; heartbeats announce others.
+
+        The platform gives a job to another worker when no heartbeat names it for a while. Those
+        that came together with the current job would otherwise wait until that has ended.
+        """
+        if worker.draining:
+            for lease in self._given:
+                self._heartbeats.remove(lease.job.id)
+                self._named.discard(lease.job.id)
+            self._given.clear()
 
     @override
     async def leave(self, worker_id: str) -> None:
