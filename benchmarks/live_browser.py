@@ -14,7 +14,9 @@ import argparse
 import os
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -71,39 +73,66 @@ def spread(values: Times) -> str:
     return f"{statistics.median(ordered):.0f} (5 %: {p5:.0f}, 95 %: {p95:.0f}, {len(ordered)})"
 
 
-def measure(page: Page, kind: str, seconds: float) -> None:
-    """Run one scenario of watch.js and print its figures."""
+@dataclass(frozen=True)
+class Figures:
+    """What one scenario showed; times in milliseconds."""
+
+    received: list[float]
+    painted: list[float]
+    heard: list[float]
+    sound_after_picture: list[float]
+    shut: list[float]
+    silent: list[float]
+    pictures_per_second: float
+    cores: float
+    repeated: int
+    sound_card: float
+    sent: int
+
+
+def measure(page: Page, kind: str, seconds: float) -> Figures:
+    """Run one scenario of watch.js, `synthesize` or `speak`."""
     page.evaluate("takeMarks()")
     sent = page.evaluate(f"{kind}({seconds})")
     marks = page.evaluate("takeMarks()")
     flashes = onsets(marks["painted"], "click", to=True)
-    shut = onsets(marks["painted"], "open", to=False)
     times = [one["time"] for one in marks["painted"]]
-    print(f"{kind}, load {os.getloadavg()[0]:.1f}, sound card {1000 * marks['latency']:.0f} ms")
-    print(f"  sent to received: {spread(delays(sent['sent'], marks['received']))} ms")
-    print(f"  sent to painted: {spread(delays(sent['sent'], flashes))} ms")
-    print(f"  sent to heard: {spread(delays(sent['sent'], marks['clicks']))} ms")
-    print(f"  sound after picture: {spread(offsets(marks['clicks'], flashes))} ms")
-    if sent["interrupted"]:
-        print(f"  interrupt to shut mouth: {spread(delays(sent['interrupted'], shut))} ms")
-        silent = delays(sent["interrupted"], marks["silent"])
-        print(f"  interrupt to silence: {spread(silent)} ms")
-    rate = 1000 * (len(times) - 1) / (times[-1] - times[0])
-    cpu = [one["cpu"] for one in marks["stats"]]
-    cores = (cpu[-1] - cpu[0]) / (len(cpu) - 1)
+    first, last = marks["stats"][0], marks["stats"][-1]
+    return Figures(
+        received=delays(sent["sent"], marks["received"]),
+        painted=delays(sent["sent"], flashes),
+        heard=delays(sent["sent"], marks["clicks"]),
+        sound_after_picture=offsets(marks["clicks"], flashes),
+        shut=delays(sent["interrupted"], onsets(marks["painted"], "open", to=False)),
+        silent=delays(sent["interrupted"], marks["silent"]),
+        pictures_per_second=1000 * (len(times) - 1) / (times[-1] - times[0]),
+        cores=(last["cpu"] - first["cpu"]) / (len(marks["stats"]) - 1),
+        repeated=last["repeated"] - first["repeated"],
+        sound_card=1000 * marks["latency"],
+        sent=len(sent["sent"]),
+    )
+
+
+def print_figures(kind: str, found: Figures) -> None:
+    """A line for each kind of delay."""
+    print(f"{kind}, load {os.getloadavg()[0]:.1f}, sound card {found.sound_card:.0f} ms")
+    print(f"  sent to received: {spread(found.received)} ms")
+    print(f"  sent to painted: {spread(found.painted)} ms")
+    print(f"  sent to heard: {spread(found.heard)} ms")
+    print(f"  sound after picture: {spread(found.sound_after_picture)} ms")
+    if found.shut:
+        print(f"  interrupt to shut mouth: {spread(found.shut)} ms")
+        print(f"  interrupt to silence: {spread(found.silent)} ms")
     print(
-        f"  pictures/s {rate:.2f}; of {len(sent['sent'])} marks {len(flashes)} seen, "
-        f"{len(marks['clicks'])} heard; server {cores:.2f} cores",
+        f"  pictures/s {found.pictures_per_second:.2f}, {found.repeated} repeated; of {found.sent} "
+        f"marks {len(found.painted)} seen, {len(found.heard)} heard; {found.cores:.2f} cores",
         flush=True,
     )
 
 
-def main() -> None:
-    """Start a server and a browser, measure, stop both."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--seconds", type=int, default=60, help="for each of the two")
-    arguments = parser.parse_args()
+@contextmanager
+def live_page(size: int) -> Iterator[Page]:
+    """The live page of a server of its own, its session begun; both end with the context."""
     watch = (MARKS / "watch.js").read_text()
     with served(marks=True) as url, sync_playwright() as started:
         own = Path(started.chromium.executable_path)
@@ -113,13 +142,23 @@ def main() -> None:
         page = context.new_page()
         page.add_init_script(watch)
         page.goto(f"{url}/live.html")
-        page.select_option("#size", str(arguments.size))
+        page.select_option("#size", str(size))
         page.click("#start")
         page.wait_for_function("!document.getElementById('say').disabled", timeout=START_MS)
         page.wait_for_function("marks.audio.tap && marks.painted.length > 50", timeout=START_MS)
-        for kind in ("synthesize", "speak"):
-            measure(page, kind, arguments.seconds)
+        yield page
         browser.close()
+
+
+def main() -> None:
+    """Start a server and a browser, measure, stop both."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--seconds", type=int, default=60, help="for each of the two")
+    arguments = parser.parse_args()
+    with live_page(arguments.size) as page:
+        for kind in ("synthesize", "speak"):
+            print_figures(kind, measure(page, kind, arguments.seconds))
 
 
 if __name__ == "__main__":

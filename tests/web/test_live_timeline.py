@@ -1,7 +1,6 @@
 """When the live page plays each frame: `js/live_timeline.js` with arrivals that a test decides."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Page
@@ -37,8 +36,9 @@ def paced(first: int, count: int, start: float, kind: str) -> list:
 
 def overlaps(frames: list[dict]) -> int:
     """How many loud frames begin before the loud one before them has ended."""
-    loud = [frame["time"] for frame in frames if frame["kind"] == "loud"]
-    return sum(later < sooner + 0.0399 for sooner, later in pairwise(loud))
+    loud = [frame for frame in frames if frame["kind"] == "loud"]
+    ends = [frame["time"] + 0.04 / frame["rate"] for frame in loud]
+    return sum(after["time"] < end - 1e-6 for end, after in zip(ends, loud[1:], strict=False))
 
 
 def test_a_steady_stream_waits_a_moment_only(page):
@@ -74,6 +74,17 @@ def test_speech_is_never_cut_and_catches_up_in_its_pauses(page):
     assert not any(frame["isCut"] for frame in frames)
     assert frames[149]["delay"] == pytest.approx(2.0, abs=0.05)
     assert frames[-1]["delay"] <= 0.3
+
+
+def test_speech_without_a_pause_catches_up_a_hundredth_faster(page):
+    """After one frame that was 100 ms late."""
+    late = [[100, 4.1, "loud"], [101, 4.1, "loud"], [102, 4.1, "loud"]]
+    frames = played(page, paced(0, 100, 0.0, "loud") + late + paced(103, 350, 4.12, "loud"))
+    assert overlaps(frames) == 0
+    assert frames[103]["delay"] >= 0.1
+    assert frames[-1]["delay"] <= 0.05
+    assert max(frame["rate"] for frame in frames) == 1.01
+    assert {frame["rate"] for frame in frames[:99]} == {1}
 
 
 def test_a_microphones_sound_is_rather_left_out_than_late(page):

@@ -64,10 +64,10 @@ export class LivePlayer {
     if (flags & CATCHING_UP) {
       this.timeline.restart(now);
     } else {
-      const { time, isCut } = this.timeline.place(number, now, { isSpeaking, isQuiet, skips: this.skips });
+      const { time, isCut, rate: speed } = this.timeline.place(number, now, { isSpeaking, isQuiet, skips: this.skips });
       if (isCut) this.#drop();
       this.behind = Math.round(1000 * (time - now));
-      this.#play(pcm, rate, time, flags);
+      this.#play(pcm, rate, { time, speed, flags });
       if (isSpeaking && !this.isMuted) shownAt = time + this.#soundLatency() - LEAD_SECONDS;
     }
     if (!length || (this.needsKeyFrame && !(flags & KEY))) return;
@@ -123,7 +123,7 @@ export class LivePlayer {
     return this.audio.outputLatency || this.audio.baseLatency || 0;
   }
 
-  #play(pcm, rate, time, flags) {
+  #play(pcm, rate, { time, speed, flags }) {
     const speaks = Boolean(flags & SPEAKING) && !this.isMuted;
     if (speaks && !this.isSpeaking) this.#callAt(time, this.onSpeech);
     const ends = Boolean(flags & END_OF_SPEECH) || (this.isSpeaking && !speaks);
@@ -135,6 +135,7 @@ export class LivePlayer {
     buffer.copyToChannel(Float32Array.from(pcm, (value) => value / 32768), 0);
     const source = this.audio.createBufferSource();
     source.buffer = buffer;
+    source.playbackRate.value = speed;
     source.connect(this.audio.destination);
     source.onended = () => this.sources.delete(source);
     this.sources.add(source);

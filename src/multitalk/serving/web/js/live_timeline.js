@@ -9,6 +9,7 @@ const KNOWN_AFTER = 25;
 const LATE_SHARE = 0.05; // of the frames, which may come later than the buffer allows for
 const TOLERANCE_SECONDS = 0.01;
 const BEHIND_SECONDS = 0.25; // beyond the buffer, from which late sound is left out where it shall be
+const FASTER = 1.01; // speech that plays too late is played so much faster: a sixth of a semitone higher
 const PACED_SECONDS = 0.02; // between two frames that did not come from a pile
 
 /** All times are seconds of the sound's clock. */
@@ -31,9 +32,9 @@ export class Timeline {
   }
 
   /**
-   * When frame `number`, which arrives `now`, is played. Only where nobody hears it, before and after speech and in
-   * silence, is time skipped or stretched; a frame that comes late shifts all. `skips`: frames that have piled up are
-   * left out. Then `isCut` is true: what was to be played before must not be.
+   * When frame `number`, which arrives `now`, is played. Where nobody hears it, before and after speech and in silence,
+   * time is skipped or stretched; elsewhere it runs a little faster at most. A frame that comes late shifts all. `skips`: frames that have piled up are
+   * left out. Then `isCut` is true: what was to be played before must not be. `rate`: how fast the frame is played.
    */
   place(number, now, { isSpeaking, isQuiet, skips = false }) {
     const transit = now - number * FRAME_SECONDS;
@@ -55,8 +56,10 @@ export class Timeline {
     if (this.start < transit) // it comes late
       this.start = Math.max(wanted, transit + TOLERANCE_SECONDS);
     const time = this.start + number * FRAME_SECONDS;
-    if (!isQuiet) this.#audibleUntil = time + FRAME_SECONDS;
-    return { time, isCut };
+    const rate = this.start > wanted + TOLERANCE_SECONDS ? FASTER : 1;
+    this.start -= FRAME_SECONDS - FRAME_SECONDS / rate; // for the frames that follow
+    if (!isQuiet) this.#audibleUntil = time + FRAME_SECONDS / rate;
+    return { time, isCut, rate };
   }
 
   #isFromPile(transit) {
