@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from multitalk.array_types import Array
+from multitalk.speech.blas_threads import one_blas_thread
 
 STRIDE = 2  # features a step
 NUM_LAYERS = 2
@@ -125,8 +125,7 @@ def predict(log_mel: Array, weights: VisemeWeights) -> Array:
     Returns:
         Class probabilities [ceil(T / 2), NUM_VISEMES].
     """
-    # The products are small: a second BLAS thread would only spin, for a third of all CPU time.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         return _class_probabilities(log_mel, weights)
 
 
