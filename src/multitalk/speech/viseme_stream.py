@@ -9,9 +9,9 @@ reach back to. So the cost of a piece of sound does not depend on how much came 
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from multitalk.array_types import Array
+from multitalk.speech.blas_threads import one_blas_thread
 from multitalk.speech.viseme_network import (
     HEAD_WIDTH,
     STRIDE,
@@ -75,7 +75,7 @@ class VisemeStream:
             ValueError: The stream is longer than `LONGEST_STREAM`.
         """
         # The products are small: a second BLAS thread would only spin.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             return self._class_probabilities(log_mel)
 
     def skip(self, num_steps: int) -> None:
