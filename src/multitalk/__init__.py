@@ -46,5 +46,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """What there is, and what is loaded once it is used."""
+    """The public names, loaded or not."""
     return sorted({*globals(), *__all__})

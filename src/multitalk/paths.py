@@ -43,11 +43,11 @@ def on_disk(path: Path, *, may_list: Callable[[Path], bool] = lambda _: True) ->
     found = Path(path.anchor)
     for part in path.parts[1 if path.anchor else 0 :]:
         is_plain = part.isascii() or os.path.lexists(found / part)
-        found /= part if is_plain or not may_list(found) else _spelled(part, found)
+        found /= part if is_plain or not may_list(found) else _spelling_on_disk(part, found)
     return found
 
 
-def _spelled(name: str, directory: Path) -> str:
+def _spelling_on_disk(name: str, directory: Path) -> str:
     """A name as a directory has it; as it is where nothing there has this name."""
     normalized = unicodedata.normalize("NFC", name)
     try:

@@ -65,7 +65,7 @@ class LoraFile:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decides; docs/settings.md lists every field with its default."""
+    """The operator's choices; docs/settings.md lists every field with its default."""
 
     engine: Annotated[
         EngineChoice,
@@ -217,7 +217,7 @@ class Settings:
 
     @property
     def server_directory(self) -> Path:
-        """Where `multitalk serve` and `multitalk keys` keep what they have, by default."""
+        """The default directory of `multitalk serve` and `multitalk keys`."""
         return self.state_directory.expanduser() / "server"
 
     @classmethod

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from multitalk.cli.app import app
 from multitalk.cli.evaluate_report import (
     JudgedVideo,
-    judged,
+    judge_all,
     print_report,
     print_verdicts,
     videos_in,
@@ -103,7 +103,7 @@ def test_a_folder_is_one_row_a_video_and_a_mean(talks: Path) -> None:
     ]
     assert places == sorted(places)
     broken, good, mean, reason = (lines[place] for place in places)
-    assert "not judged" in broken
+    assert "not judge_all" in broken
     assert "send an MP4" in reason
     value = good.split()[2]
     assert float(value) > 0.5
@@ -123,7 +123,7 @@ def test_the_records_of_several_are_a_list_and_of_one_a_record(talks: Path) -> N
     assert good["video"] == str(talks / "good.mp4")
     assert good["figures"][0]["name"] == "opening_correlation"
     assert broken["error"]["code"] == "media_undecodable"
-    assert (broken["passed"], broken["verdict"]) == (False, "not judged")
+    assert (broken["passed"], broken["verdict"]) == (False, "not judge_all")
     code, said, _ = run(talks / "good.mp4", "--json")
     assert json.loads(said) == good
     ranges = {figure["name"]: figure["range"] for figure in good["figures"]}
@@ -170,7 +170,7 @@ def test_the_exit_code_is_the_worst_verdicts(
             raise outcome
         return outcome
 
-    verdicts = list(judged([Path(str(index)) for index in range(len(outcomes))], judge))
+    verdicts = list(judge_all([Path(str(index)) for index in range(len(outcomes))], judge))
     assert len(verdicts) == len(outcomes)
     assert worst(verdicts) == code
 
@@ -239,7 +239,7 @@ def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
     code, said, _ = run(good, "--against", broken, "--json")
     record = json.loads(said)
-    assert (code, record["second"]["verdict"], record["figures"]) == (2, "not judged", [])
+    assert (code, record["second"]["verdict"], record["figures"]) == (2, "not judge_all", [])
     for wrong, reason in (
         ((talks, "--against", good), "give it one file"),
         ((good, "--against", tmp_path / "none.mp4"), "no file"),

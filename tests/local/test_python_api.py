@@ -19,7 +19,7 @@ import multitalk
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.face.synthetic_face import draw_face
 from multitalk.job import Progress
-from multitalk.local.arguments import Arguments, described
+from multitalk.local.arguments import Arguments, describe
 from multitalk.local.job_input import with_paths_from
 from multitalk.local.rendered_talk import MAX_INLINE_BYTES, RenderedTalk
 from multitalk.local.studio import Studio
@@ -464,7 +464,7 @@ def test_numbers_of_numpy_are_numbers(studio: Studio, portrait: Path, tmp_path: 
 
 
 def test_a_long_argument_is_cut_short() -> None:
-    assert len(described("data:image/png;base64," + 10_000 * "A")) < 80
+    assert len(describe("data:image/png;base64," + 10_000 * "A")) < 80
 
 
 # The signature ----------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_a_thread_s_result_is_returned_or_raised():
 
 def test_a_deadline_ends_every_wait():
     deadline = Deadline(0.05)
-    assert 0 < deadline.left() <= 0.05
+    assert 0 < deadline.remaining() <= 0.05
     hanging = run_in_daemon_thread(lambda: time.sleep(86_400), name="hanging")
     with pytest.raises(DeadlinePassed):
         deadline.wait_for(hanging)
@@ -46,10 +46,10 @@ def test_cancelling_ends_every_wait():
     with pytest.raises(Cancelled):
         deadline.sleep(PATIENCE_SECONDS)
     with pytest.raises(Cancelled):
-        deadline.left()
+        deadline.remaining()
 
 
 def test_a_shortened_deadline_is_never_later():
     deadline = Deadline(1.0)
-    assert deadline.shortened(0.5).left() <= 0.5
-    assert deadline.shortened(60.0).left() <= 1.0
+    assert deadline.shortened(0.5).remaining() <= 0.5
+    assert deadline.shortened(60.0).remaining() <= 1.0

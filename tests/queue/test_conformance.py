@@ -303,17 +303,17 @@ async def test_jobs_that_end_are_listed_in_that_order(opened: Opener) -> None:
     ends = time.monotonic() + PATIENCE_SECONDS
     while len(seen) < 3:
         assert time.monotonic() < ends, seen
-        seen += await server.ended(after=seen[-1][0] if seen else 0, limit=2)
+        seen += await server.ended_jobs(after=seen[-1][0] if seen else 0, limit=2)
         await asyncio.sleep(0.01)
     assert [job_id for _, job_id in seen] == [jobs[2].id, jobs[0].id, jobs[1].id]
-    assert await server.ended(after=seen[-1][0]) == []
+    assert await server.ended_jobs(after=seen[-1][0]) == []
     await server.forget(jobs[2].id)
     await worker.retry(failed.job.id)
     await worker.finish(await claimed(worker), DONE)
     late = await opened()  # whoever comes later learns of all that are remembered
-    assert {job_id for _, job_id in await late.ended()} == {jobs[0].id, jobs[1].id}
+    assert {job_id for _, job_id in await late.ended_jobs()} == {jobs[0].id, jobs[1].id}
     ends = time.monotonic() + PATIENCE_SECONDS
-    while not (again := await server.ended(after=seen[-1][0])):
+    while not (again := await server.ended_jobs(after=seen[-1][0])):
         assert time.monotonic() < ends
         await asyncio.sleep(0.01)
     assert [job_id for _, job_id in again] == [failed.job.id]

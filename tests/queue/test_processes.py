@@ -436,7 +436,7 @@ async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> 
     try:
         await queue.sweep()
         assert remains(tmp_path, "an-old-text") == []
-        assert len(await queue.ended()) == 1
+        assert len(await queue.ended_jobs()) == 1
         for _ in range(2):
             lease = await queue.claim("worker", wait=5)
             assert lease is not None

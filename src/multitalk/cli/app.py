@@ -37,9 +37,9 @@ def _version(requested: bool) -> None:
 
 
 @app.callback()
-def _options(
+def _common_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """What all commands share."""
+    """Options of all commands."""

@@ -38,7 +38,7 @@ LogFormatOption = Annotated[
 
 @dataclass
 class Answers:
-    """How errors are reported; attributes may be set later.
+    """Language and form of errors; attributes may be set later.
 
     Attributes:
         locale: Language of the sentence.
@@ -57,7 +57,7 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
         locale: Of the sentence.
         as_json: Also print the error as the contract has it, for the program that reads stdout.
     """
-    say = print_json if as_json else _say_nothing
+    say = print_json if as_json else _ignore_progress
     answers = Answers(locale)
     try:
         with translate_local_disk_errors():
@@ -129,8 +129,8 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
         yield show
 
 
-def _say_nothing(_: object) -> None:
-    """Where no program reads along."""
+def _ignore_progress(_: object) -> None:
+    """Progress where no terminal shows it."""
 
 
 class Command(TyperCommand):
@@ -142,7 +142,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command with `~` expanded, and file names spelled as the disk spells them."""
-        ctx.params = {name: _meant(value) for name, value in ctx.params.items()}
+        ctx.params = {name: _with_disk_spelling(value) for name, value in ctx.params.items()}
         return super().invoke(ctx)
 
 
@@ -154,9 +154,9 @@ class Group(TyperGroup):
         return _without_types_of_switches(super().get_params(ctx))
 
 
-def _meant(value: object) -> object:
+def _with_disk_spelling(value: object) -> object:
     if isinstance(value, list):
-        return [_meant(each) for each in value]
+        return [_with_disk_spelling(each) for each in value]
     return as_meant(value) if isinstance(value, Path) else value
 
 

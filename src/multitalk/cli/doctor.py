@@ -186,7 +186,7 @@ def _disk(settings: Settings) -> Diagnosis:
 
 
 def _ask_gpus(about: str, form: str) -> list[str]:
-    """What NVIDIA's own tool says of each GPU; nothing where there is none."""
+    """One line of NVIDIA's own tool for each GPU; none where there is no GPU."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from multitalk.cli.console import answering, print_error, print_json
-from multitalk.cli.evaluate_report import Judge, JudgedVideo, existing, judged, videos_in, worst
-from multitalk.cli.options import TypedOptions, boxes_of, named_file, shown
+from multitalk.cli.evaluate_report import Judge, JudgedVideo, existing, judge_all, videos_in, worst
+from multitalk.cli.options import TypedOptions, boxes_of, option_text, split_file_name
 from multitalk.paths import as_meant
 
 VideosArgument = Annotated[
@@ -82,7 +82,9 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
     multitalk evaluate new.mp4 --against old.mp4 --side-by-side both.mp4
     """
     with answering(as_json=as_json) as answers:
-        typed = _typed(videos, portrait, plot, {"voices": audio or [], "phonemes": phonemes or []})
+        typed = _typed_values(
+            videos, portrait, plot, {"voices": audio or [], "phonemes": phonemes or []}
+        )
         answers.locate = typed.locate
         found = videos_in(videos)
         alone = found == videos and len(found) == 1
@@ -100,14 +102,14 @@ def evaluate(  # noqa: PLR0917 - typer's way to say options
         if against is not None:
             code = _two(found[0], against, judge, side_by_side, as_json=as_json)
         elif alone:
-            code = _one(found[0], judge, as_json=as_json)
+            code = _judge_one(found[0], judge, as_json=as_json)
         else:
             code = _many(found, judge, as_json=as_json)
     if code:
         raise typer.Exit(code)
 
 
-def _one(video: Path, judge: Judge, *, as_json: bool) -> int:
+def _judge_one(video: Path, judge: Judge, *, as_json: bool) -> int:
     """Judge one video; the exit code."""
     from multitalk.cli.evaluate_report import print_report, watching
 
@@ -126,7 +128,7 @@ def _many(videos: list[Path], judge: Judge, *, as_json: bool) -> int:
     from multitalk.cli.evaluate_report import print_verdicts, watching
 
     with watching(len(videos), judge) as watched:
-        verdicts = list(judged(videos, watched))
+        verdicts = list(judge_all(videos, watched))
     if as_json:
         print_json([verdict.to_dict() for verdict in verdicts])
     else:
@@ -142,7 +144,7 @@ def _two(
     from multitalk.evaluation import compare_figures, write_side_by_side
 
     with watching(2, judge) as watched:
-        verdicts = list(judged([video, against], watched))
+        verdicts = list(judge_all([video, against], watched))
     reports = [verdict.report for verdict in verdicts if verdict.report]
     whole = len(reports) == len(verdicts)
     compared = compare_figures(reports[0].figures, reports[1].figures) if whole else ()
@@ -160,21 +162,21 @@ def _two(
     return worst(verdicts)
 
 
-def _typed(
+def _typed_values(
     videos: list[Path],
     portrait: Path | None,
     plot: Path | None,
     files: Mapping[str, Sequence[str]],
 ) -> TypedOptions:
-    """What was typed for each argument of `multitalk.evaluation.evaluate`."""
+    """The typed value of each argument of `multitalk.evaluation.evaluate`."""
     places = {"video": str(videos[0])}
     for argument, file in (("portrait", portrait), ("plot", plot)):
         if file is not None:
-            places[argument] = shown(f"--{argument}", file)
+            places[argument] = option_text(f"--{argument}", file)
     for argument, option in (("voices", "--audio"), ("phonemes", "--phonemes")):
         for index, value in enumerate(files[argument], start=1):
-            name, _ = named_file(option, value, default=f"person{index}")
-            places[f"{argument}.{name}"] = shown(option, value)
+            name, _ = split_file_name(option, value, default=f"person{index}")
+            places[f"{argument}.{name}"] = option_text(option, value)
     return TypedOptions(places, is_whole=False)
 
 
@@ -199,7 +201,7 @@ def _check_outputs(
         raise typer.BadParameter("--side-by-side shows two videos; add --against VIDEO")
     for option, place in (("--plot", plot), ("--side-by-side", side_by_side)):
         if place is not None:
-            prepare_output_file(place, field=shown(option, place))
+            prepare_output_file(place, field=option_text(option, place))
 
 
 def _check_pair(video: Path | None, against: Path, side_by_side: Path | None) -> None:
@@ -213,6 +215,6 @@ def _files(option: str, given: list[str] | None) -> dict[str, Path] | None:
     """The file of each speaker, or None if there is none."""
     files = {}
     for index, value in enumerate(given or [], start=1):
-        name, path = named_file(option, value, default=f"person{index}")
+        name, path = split_file_name(option, value, default=f"person{index}")
         files[name] = existing(f"{option} {name}", as_meant(Path(path)))
     return files or None

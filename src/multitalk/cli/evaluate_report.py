@@ -31,7 +31,7 @@ WIDE = 240  # columns
 BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
 CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
-COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
+COLORS = {"passed": "green", "failed": "red", "not judge_all": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class JudgedVideo:
     @property
     def name(self) -> str:
         """The word for it."""
-        return self.report.verdict if self.report else "not judged"
+        return self.report.verdict if self.report else "not judge_all"
 
     @property
     def exit_code(self) -> int:
@@ -57,7 +57,7 @@ class JudgedVideo:
 
     @property
     def reason(self) -> str:
-        """What it did not pass, or why it could not be judged; empty where it passes."""
+        """The checks that failed, or the error; empty where it passes."""
         if self.report is None:
             return self.error.text() if self.error else ""
         failed = [check.name for check in self.report.checks if check.passed is False]
@@ -72,7 +72,7 @@ class JudgedVideo:
         return record | {"passed": False, "verdict": self.name, "error": error}
 
 
-def judged(videos: Iterable[Path], judge: Judge) -> Iterator[JudgedVideo]:
+def judge_all(videos: Iterable[Path], judge: Judge) -> Iterator[JudgedVideo]:
     """Judge one after the other; one that cannot be judged does not stop the others."""
     for video in videos:
         try:
@@ -187,11 +187,11 @@ def _figures_table(
         heading = mean.name.replace("correlation", "r").replace("_", "\n")
         table.add_column(heading, justify="right", no_wrap=True)
     for name, column, row in zip(names, columns, rows, strict=True):
-        table.add_row(Text(name), *column, *map(_shown, row))
+        table.add_row(Text(name), *column, *map(_format_figure, row))
     table.add_section()
-    table.add_row("mean", *share, *map(_shown, means))
+    table.add_row("mean", *share, *map(_format_figure, means))
     if any(mean.range for mean in means):
-        table.add_row("filmed people", *(_ranged(mean.name, mean.range) for mean in means))
+        table.add_row("filmed people", *(_format_range(mean.name, mean.range) for mean in means))
     return table
 
 
@@ -209,9 +209,9 @@ def print_pair(verdicts: Sequence[JudgedVideo], figures: Sequence["Comparison"])
     table.add_column("filmed\npeople", justify="right", no_wrap=True)
     table.add_column("better", overflow="fold")
     for figure in figures:
-        values = [_rounded(figure.name, value) for value in (figure.first, figure.second)]
+        values = [_format_value(figure.name, value) for value in (figure.first, figure.second)]
         winner = {"first": names[0], "second": names[1], None: ""}[figure.winner]
-        known = _ranged(figure.name, figure.range)
+        known = _format_range(figure.name, figure.range)
         better = Text(winner, "green")
         table.add_row(figure.name, figure.speaker, *values, figure.unit, known, better)
     _print_table(table)
@@ -230,9 +230,11 @@ def _print_figures(report: "Report") -> None:
     table.add_column("filmed\npeople", justify="right", no_wrap=True)
     table.add_column()
     for figure in report.figures:
-        spelled = _placed(figure.value, figure.range) or SPELLED[figure.better]
-        known = _ranged(figure.name, figure.range)
-        table.add_row(figure.name, figure.speaker, _shown(figure), figure.unit, known, spelled)
+        spelled = _position_in_range(figure.value, figure.range) or SPELLED[figure.better]
+        known = _format_range(figure.name, figure.range)
+        table.add_row(
+            figure.name, figure.speaker, _format_figure(figure), figure.unit, known, spelled
+        )
     _print_table(table)
 
 
@@ -256,23 +258,23 @@ def _print_table(table: "Table") -> None:
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
-def _shown(figure: "Figure") -> str:
-    return _rounded(figure.name, figure.value)
+def _format_figure(figure: "Figure") -> str:
+    return _format_value(figure.name, figure.value)
 
 
-def _ranged(name: str, known: tuple[float, float] | None) -> str:
+def _format_range(name: str, known: tuple[float, float] | None) -> str:
     """A range of filmed people; nothing where it is not known."""
-    return "-".join(_rounded(name, end) for end in known) if known else ""
+    return "-".join(_format_value(name, end) for end in known) if known else ""
 
 
-def _placed(value: float | None, known: tuple[float, float] | None) -> str:
+def _position_in_range(value: float | None, known: tuple[float, float] | None) -> str:
     """The place of a value relative to that range."""
     if value is None or known is None:
         return ""
     return "below" if value < known[0] else "above" if value > known[1] else "within"
 
 
-def _rounded(name: str, value: float | None) -> str:
+def _format_value(name: str, value: float | None) -> str:
     """A value as a table shows it, or - where there is none."""
     if value is None:
         return "-"

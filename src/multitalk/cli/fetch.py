@@ -96,7 +96,7 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
 
 
 def _list(name: str, directory: Path, files: "dict[RemoteFile, bool]") -> None:
-    """What the set is, how big, where it goes, and what of it is there."""
+    """List a set: its size, its directory, and the files that are there."""
     for file, whole in files.items():
         sign = " " if file.size else "~"
         state = "here" if whole else "to fetch"
@@ -164,12 +164,12 @@ class Meter:
         with self._lock:
             self._done += count
             if self._bar is None or self._task is None:
-                self._say()
+                self._print_line()
             elif time.monotonic() - self._drawn > DRAW_SECONDS or self._done >= self._total:
                 self._drawn = time.monotonic()
                 self._bar.update(self._task, completed=self._done)
 
-    def _say(self) -> None:
+    def _print_line(self) -> None:
         lines = self._done * LINES // max(self._total, 1)
         if lines > self._lines:
             self._lines = lines

@@ -46,15 +46,15 @@ def is_number(value: Number) -> Number:
     return value
 
 
-def named(option: str, *, default: str) -> tuple[str, str]:
+def split_name(option: str, *, default: str) -> tuple[str, str]:
     """The speaker's name, or the default one, and the value."""
     match = _NAMED.fullmatch(option)
     return (match[1], match[2]) if match else (default, option)
 
 
-def named_file(option: str, value: str, *, default: str) -> tuple[str, str]:
-    """`named` for a file that exists: one may have a `=` in its own name."""
-    name, file = named(value, default=default)
+def split_file_name(option: str, value: str, *, default: str) -> tuple[str, str]:
+    """`split_name` for a file that exists: one may have a `=` in its own name."""
+    name, file = split_name(value, default=default)
     if file == value or not _is_file(value):
         return name, file
     if _is_file(file):
@@ -76,7 +76,7 @@ def boxes_of(options: Sequence[str]) -> dict[str, Box] | None:
     """The box of each speaker's face, or None without options."""
     boxes = {}
     for option in options:
-        name, numbers = named(option, default="")
+        name, numbers = split_name(option, default="")
         try:
             x_min, y_min, x_max, y_max = (float(number) for number in numbers.split(","))
         except ValueError as error:
@@ -114,7 +114,7 @@ class VoiceOptions:
         """
         recordings = self._recordings()
         delivery = [
-            (part, *named(option, default=""))
+            (part, *split_name(option, default=""))
             for part, options in self.delivery.items()
             for option in options
         ]
@@ -127,14 +127,14 @@ class VoiceOptions:
         return recordings | texts or None
 
     def places(self) -> dict[str, str]:
-        """What was typed, by the request field that it sets, such as `audio_paths.anna`."""
+        """The typed text, by the request field that it sets, such as `audio_paths.anna`."""
         places = {}
         for index, option in enumerate(self.audio, start=1):
-            name, _ = named_file("--audio", option, default=f"person{index}")
-            places[f"audio_paths.{name}"] = shown("--audio", option)
+            name, _ = split_file_name("--audio", option, default=f"person{index}")
+            places[f"audio_paths.{name}"] = option_text("--audio", option)
         texts: dict[str, list[str]] = {}
         for option in self.text:
-            texts.setdefault(named(option, default="person1")[0], []).append(option)
+            texts.setdefault(split_name(option, default="person1")[0], []).append(option)
         for name, options in texts.items():
             places |= self._places_of_texts(name, options)
         given = [
@@ -145,7 +145,7 @@ class VoiceOptions:
     def _recordings(self) -> dict[str, object]:
         recordings: dict[str, object] = {}
         for index, option in enumerate(self.audio, start=1):
-            name, source = named_file("--audio", option, default=f"person{index}")
+            name, source = split_file_name("--audio", option, default=f"person{index}")
             if name in recordings:
                 raise typer.BadParameter(
                     f"two recordings for {name}: name the speakers, NAME=SOURCE"
@@ -157,7 +157,7 @@ class VoiceOptions:
         self, recordings: Mapping[str, object], known: Collection[str]
     ) -> dict[str, list[dict[str, object]]]:
         """Each speaker's texts, as a request has them."""
-        parsed = [(option, *named(option, default="person1")) for option in self.text]
+        parsed = [(option, *split_name(option, default="person1")) for option in self.text]
         names = {*recordings, *(name for option, name, text in parsed if text != option)}
         texts: dict[str, list[dict[str, object]]] = {}
         for option, name, text in parsed:
@@ -181,11 +181,11 @@ class VoiceOptions:
         """The places of one speaker's texts, and of the options that apply to them."""
         speaker = f"audio_paths.{name}"
         is_single = len(texts) == 1
-        places = {speaker: shown("--text", texts[0]) if is_single else "--text"}
+        places = {speaker: option_text("--text", texts[0]) if is_single else "--text"}
         delivery = dict(self._delivery_of(name))
         for index, option in enumerate(texts):
             for place in [f"{speaker}.{index}", *([speaker] if is_single else [])]:
-                places[place] = shown("--text", option)
+                places[place] = option_text("--text", option)
                 places |= {f"{place}.{part}": value for part, value in delivery.items()}
         return places
 
@@ -194,8 +194,8 @@ class VoiceOptions:
         language = {"language": [self.language] if self.language else []}
         for part, options in (language | dict(self.delivery)).items():
             for option in options:
-                if named(option, default="")[0] in ("", name):
-                    yield part, shown(f"--{part}", option)
+                if split_name(option, default="")[0] in ("", name):
+                    yield part, option_text(f"--{part}", option)
 
 
 def _number(option: str, value: str) -> float:
@@ -207,7 +207,7 @@ def _number(option: str, value: str) -> float:
 
 @dataclass(frozen=True)
 class TypedOptions:
-    """What was typed on one command line, so that an error names the option, not the field.
+    """The options of one command line, so that an error names the option, not the field.
 
     Attributes:
         places: From a field, such as `audio_paths.anna`, to the option and its value.
@@ -236,13 +236,13 @@ class TypedOptions:
             is_whole: As the attribute.
         """
         places = {
-            field: shown(option, value)
+            field: option_text(option, value)
             for field, (option, value) in values.items()
             if value is not None
         }
         places |= voices.places()
         for option in boxes:
-            places[f"bbox.{named(option, default='')[0]}"] = shown("--box", option)
+            places[f"bbox.{split_name(option, default='')[0]}"] = option_text("--box", option)
         return cls(places | ({"bbox": "--box"} if boxes else {}), is_whole)
 
     def locate(self, problem: MultiTalkError) -> None:
@@ -270,7 +270,7 @@ def _become(problem: MultiTalkError, other: MultiTalkError) -> None:
     problem.key, problem.parameters = other.key, other.parameters
 
 
-def shown(option: str, value: object) -> str:
+def option_text(option: str, value: object) -> str:
     """An option with its value as it was typed, in one line and not too long."""
     text = str(value)
     if len(text) > SHOWN_CHARACTERS:

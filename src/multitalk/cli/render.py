@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from multitalk.cli.console import answering, note, print_json, progress_bar
-from multitalk.cli.options import ORDERS, TypedOptions, VoiceOptions, boxes_of, named, shown
+from multitalk.cli.options import (
+    ORDERS,
+    TypedOptions,
+    VoiceOptions,
+    boxes_of,
+    option_text,
+    split_name,
+)
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, write_to_stdout
 from multitalk.disk import prepare_output_file, write_atomically
 from multitalk.messages import LOCALES, locale_named, sentence
@@ -259,7 +266,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         to_stdout = is_standard_output(output, as_json=as_json)
         stdin = StandardInput(stack)
         given = _read(request, stdin) if request else {}
-        timed = {named(option, default="")[0] for option in phonemes or []}
+        timed = {split_name(option, default="")[0] for option in phonemes or []}
         on_top = _request_fields(
             fields, voices, box or [], stdin, speakers={*timed, *_speakers(given)}
         )
@@ -329,7 +336,7 @@ def _render(
     from multitalk.local.studio import Studio
 
     for file in timing_files.values():
-        prepare_output_file(file, field=shown("--phonemes", file))
+        prepare_output_file(file, field=option_text("--phonemes", file))
     earlier, saved = (path and as_meant(path) for path in windows)
     files = _window_files(earlier, saved, settings)
     with ExitStack() as stack:
@@ -365,7 +372,7 @@ def _window_files(earlier: Path | None, saved: Path | None, settings: "Settings"
 
     if saved is None:
         return WindowFiles(earlier=earlier)
-    prepare_output_file(saved, field=shown("--save-windows", saved))
+    prepare_output_file(saved, field=option_text("--save-windows", saved))
     unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
     return WindowFiles(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
 
@@ -394,7 +401,7 @@ def _timing_files(options: list[str], request: "TalkRequest") -> dict[str, Path]
     spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
     files = {}
     for option in options:
-        name, file = named(option, default=spoken[0] if len(spoken) == 1 else "")
+        name, file = split_name(option, default=spoken[0] if len(spoken) == 1 else "")
         if name not in spoken:
             raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
         if has_service_voice(voices[name]):
@@ -429,7 +436,7 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
     from multitalk.schema import read_json
     from multitalk.schema.validation import brief
 
-    place, base = shown("--request", path), path.parent
+    place, base = option_text("--request", path), path.parent
     if str(path) == STREAM:
         base = Path.cwd()
     try:

@@ -196,7 +196,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         log_format = log_format or settings.log_format
         start_log(settings.log_level, log_format)
         name = settings.engine if engine is None else engine
-        chosen = _resolved_engine(name, settings, is_loaded=workers > 0)
+        chosen = _resolve_engine(name, settings, is_loaded=workers > 0)
         place = _directory(data, settings)
         queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
         run(
@@ -231,7 +231,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
         )
 
 
-def _resolved_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
+def _resolve_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:
     """The engine of a name, checked if workers of this server load it."""
     from multitalk.engines.registry import check_loadable, checked_name, resolve_engine
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import typer
 
 from multitalk.cli.console import note
-from multitalk.cli.options import named
+from multitalk.cli.options import split_name
 
 STREAM = "-"
 
 
 class StandardInput:
-    """What comes in on standard input, for the one option whose value is `-`.
+    """The content of standard input, for the one option whose value is `-`.
 
     Args:
         stack: Removes the file that it was kept in.
@@ -40,14 +40,14 @@ class StandardInput:
 
     def named_source(self, option: str, value: str) -> str:
         """As `source`, of a value that may begin with a speaker's `NAME=`."""
-        name, source = named(value, default="")
+        name, source = split_name(value, default="")
         if source != STREAM:
             return value
         return (f"{name}=" if name else "") + self.source(option, source)
 
     def named_text(self, option: str, value: str) -> str:
         """As `named_source`, of a text."""
-        name, text = named(value, default="person1")
+        name, text = split_name(value, default="person1")
         if text != STREAM:
             return value
         try:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import typer
 
 from multitalk.cli.console import answering, note
-from multitalk.cli.options import shown
+from multitalk.cli.options import option_text
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.disk import write_atomically
 from multitalk.timebase import FPS
@@ -151,7 +151,7 @@ def as_vtt(movement: MouthMovement) -> Iterator[str]:
 
 def rhubarb_tsv(movement: MouthMovement) -> Iterator[str]:
     """Rhubarb Lip Sync's TSV: when each shape begins, and a closed mouth at the end."""
-    for start, _, shape in _timed(movement):
+    for start, _, shape in _cue_rows(movement):
         yield f"{start}\t{shape}"
     yield f"{_hundredths(movement.seconds)}\t{movement.rest}"
 
@@ -161,7 +161,7 @@ def rhubarb_xml(movement: MouthMovement) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="utf-8"?>\n<rhubarbResult>\n  <metadata>'
     yield f"    <soundFile>{escape(movement.sound_file)}</soundFile>"
     yield f"    <duration>{_hundredths(movement.seconds)}</duration>\n  </metadata>\n  <mouthCues>"
-    for start, end, shape in _timed(movement):
+    for start, end, shape in _cue_rows(movement):
         yield f'    <mouthCue start="{start}" end="{end}">{shape}</mouthCue>'
     yield "  </mouthCues>\n</rhubarbResult>"
 
@@ -173,7 +173,7 @@ def rhubarb_json(movement: MouthMovement) -> Iterator[str]:
         "metadata": {"soundFile": movement.sound_file, "duration": duration},
         "mouthCues": [
             {"start": float(start), "end": float(end), "value": shape}
-            for start, end, shape in _timed(movement)
+            for start, end, shape in _cue_rows(movement)
         ],
     }
     yield json.dumps(record, indent=2, ensure_ascii=False)
@@ -232,7 +232,7 @@ FORMATS: dict[str, Callable[[MouthMovement], Iterator[str]]] = {
 }
 
 
-def _timed(movement: MouthMovement) -> Iterator[tuple[str, str, str]]:
+def _cue_rows(movement: MouthMovement) -> Iterator[tuple[str, str, str]]:
     """Start, end and shape of each cue in Rhubarb's hundredths of a second."""
     for cue in movement.cues:
         start, end = (_hundredths(frame / movement.fps) for frame in (cue.start, cue.end))
@@ -327,14 +327,14 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
 
         format_name = _format(file_format, output, as_json=as_json)
         if format_name not in FORMATS:
-            raise not_a_choice(shown("--format", format_name), f'"{format_name}"', FORMATS)
+            raise not_a_choice(option_text("--format", format_name), f'"{format_name}"', FORMATS)
         drawn = extended.upper()
         if not set(drawn) <= set(EXTENDED):
             raise typer.BadParameter(f"--extended {extended}: write letters of {EXTENDED}")
         if output is not None:
             from multitalk.disk import prepare_output_file
 
-            prepare_output_file(output, field=shown("-o", output))
+            prepare_output_file(output, field=option_text("-o", output))
         is_stream = str(audio) == STREAM
         file = StandardInput(stack).file("AUDIO", audio)
         track = _track_of(file, named=str(audio), fps=fps)

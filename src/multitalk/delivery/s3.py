@@ -279,7 +279,7 @@ class S3Object:
             with self._client.request(
                 method,
                 url,
-                headers=self._signed(method, url, headers or {}, body),
+                headers=self._sign(method, url, headers or {}, body),
                 body=body,
                 deadline=deadline,
                 on_progress=on_progress,
@@ -298,7 +298,7 @@ class S3Object:
             self._region = error.region
             return self._retry(send)
 
-    def _signed(
+    def _sign(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> dict[str, str]:
         """Headers with Signature Version 4, which covers the body.
@@ -324,7 +324,7 @@ class S3Object:
             try:
                 return call(self._deadline.shortened(TRY_SECONDS))
             except DeadlinePassed as error:
-                self._deadline.left()  # raises if the whole time is over
+                self._deadline.remaining()  # raises if the whole time is over
                 raise TransportError("no response in time") from error
 
         return retry(

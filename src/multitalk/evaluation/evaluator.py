@@ -89,7 +89,7 @@ def evaluate(
     limit = int(max_seconds * fps)
     frames: Iterator[FramePixels] = islice(read_frames(video), limit)
     if on_progress is not None:
-        frames = _counted(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
+        frames = _count_frames(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
     expected = max(len(own), len(timed), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
@@ -130,7 +130,7 @@ def _file(field: str, path: StrPath) -> Path:
     return file
 
 
-def _counted(
+def _count_frames(
     frames: Iterator[FramePixels], *, total: int, on_progress: Callable[[float], None]
 ) -> Iterator[FramePixels]:
     """Pass frames on and report progress of about `total`."""

@@ -40,7 +40,7 @@ class TooLittleSpeech(ValueError):
 
 @dataclass(frozen=True)
 class LipSync:
-    """How one mouth followed one voice.
+    """Measurements of a mouth against its voice.
 
     Attributes:
         agreement: Pearson's r of mouth and target at lag 0; weighted mean of opening and width.

@@ -65,7 +65,9 @@ _SUBPIXEL = 1 << 4  # OpenCV's fixed-point coordinates with shift=4
 
 @dataclass(frozen=True)
 class Liveliness:
-    """How one person moves. A deviation is a standard deviation, a speed a root mean square.
+    """Measurements of one person's movement.
+
+    A deviation is a standard deviation, a speed a root mean square.
 
     Measured while the person speaks (`interactivity` excepted); None with under 3 s of speech.
 

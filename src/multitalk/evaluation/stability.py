@@ -37,7 +37,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Identity:
-    """How much one person changed against a reference.
+    """Change of one person against a reference.
 
     Attributes:
         shape_change: Mean distance of the rigid points after Procrustes alignment, face heights;
@@ -156,7 +156,7 @@ class FlickerMeter:
     ) -> float:
         lumas = [_cut_out(frame, face) for frame in (before, now, after)]
         middle = cv2.blur(lumas[1].astype(np.float32), (_PATCH_PIXELS, _PATCH_PIXELS))
-        neighbours = [self._followed(lumas[1], other) for other in (lumas[0], lumas[2])]
+        neighbours = [self._follow(lumas[1], other) for other in (lumas[0], lumas[2])]
         flicker = np.abs(middle - (neighbours[0] + neighbours[1]) / 2)
         left, top, width, height = _box_of(face)
         places = (face.points[self._points, :2] - (left, top)) * (
@@ -166,7 +166,7 @@ class FlickerMeter:
         x, y = np.clip(places, 0, _SIDE - 1).astype(int).T
         return float(flicker[y, x].mean())
 
-    def _followed(self, now: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _follow(self, now: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The patches of another frame, warped to this one: mean lumas [_SIDE, _SIDE]."""
         flow = self._flow.calc(now, other, np.zeros((*now.shape, 2), np.float32))
         rows, columns = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)

@@ -40,7 +40,7 @@ LARGE_PIXELS = 64  # face size above which frontal readings agree closely
 
 @dataclass(frozen=True)
 class ConsistencyLimits:
-    """How well repeated mesh readings must agree for a detection to be a face.
+    """Agreement of repeated mesh readings that makes a detection a face.
 
     The mesh fits a face to any crop, and its presence output does not separate people in profile
     (rejected) from dogs (accepted). The spread of repeated readings does, if the limit is tighter

@@ -92,7 +92,7 @@ class PersonNetwork:
         self._network = _load("segmentation")
 
     def probability(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """How probably each pixel shows a person, 0..1: float32 [H, W].
+        """Probability that a pixel shows a person, 0..1: float32 [H, W].
 
         Args:
             image: RGB uint8 [H, W, 3] of any shape; the network sees it at 256 x 256.

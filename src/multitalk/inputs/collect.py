@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from multitalk.errors import Cancelled, InvalidRequest, SourceRefused, SourceUnreachable
 from multitalk.inputs.source import LocalPath, Url, parse_source
 from multitalk.inputs.source_file import SourceFile, SourceKind
-from multitalk.net.address import DEFAULT_PORTS, Resolver, shown, system_resolver
+from multitalk.net.address import DEFAULT_PORTS, Resolver, host_text, system_resolver
 from multitalk.net.client import (
     CertificateInvalid,
     Client,
@@ -119,15 +119,15 @@ def _download(
     client = Client(networks=settings.reachable_networks, field=field, resolve=resolve)
     host = ""
     try:
-        target = _checked_url(httpx.URL(url), field=field)
+        target = _check_url(httpx.URL(url), field=field)
         for _ in range(settings.max_redirects + 1):
-            host = shown(target.raw_host.decode("ascii"))
+            host = host_text(target.raw_host.decode("ascii"))
             with client.request("GET", str(target), headers=HEADERS, deadline=deadline) as response:
                 if response.status not in REDIRECTS or "location" not in response.headers:
                     _check(response, field=field, host=host)
                     file.write_all(response.chunks, size=response.content_length)
                     return
-            target = _checked_url(target.join(response.headers["location"]), field=field)
+            target = _check_url(target.join(response.headers["location"]), field=field)
     except httpx.InvalidURL as error:
         raise SourceRefused("url_malformed", field=field) from error
     except DeadlinePassed as error:
@@ -143,7 +143,7 @@ def _download(
     raise SourceUnreachable("too_many_redirects", field=field, limit=settings.max_redirects)
 
 
-def _checked_url(url: "httpx.URL", *, field: str) -> "httpx.URL":
+def _check_url(url: "httpx.URL", *, field: str) -> "httpx.URL":
     """Refuse a URL for its text alone."""
     if url.scheme not in DEFAULT_PORTS:
         raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])
@@ -175,7 +175,7 @@ def _open(text: str, *, field: str, roots: Sequence[Path]) -> BinaryIO:
     if not candidates:
         raise InvalidRequest("path_refused", field=field)
     for path in candidates:
-        if (file := _opened(path, real_roots)) is not None:
+        if (file := _open_allowed(path, real_roots)) is not None:
             return file
     raise InvalidRequest("file_missing", field=field)
 
@@ -189,7 +189,7 @@ def _paths_under(roots: Sequence[Path], text: str) -> list[Path]:
     return [path for path in resolved if _is_under(path, roots)]
 
 
-def _opened(path: Path, roots: Sequence[Path]) -> BinaryIO | None:
+def _open_allowed(path: Path, roots: Sequence[Path]) -> BinaryIO | None:
     """A regular file under a root and outside of servers' directories, or None."""
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.

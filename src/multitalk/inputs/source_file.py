@@ -51,7 +51,7 @@ class SourceFile:
         self._kind = kind
         self._settings = settings
         self._limit, self._setting = max(
-            map(self._limited, LIMITS[kind])
+            map(self._limit_of, LIMITS[kind])
         )  # until the format is known
         self._head = b""
         self._size = 0
@@ -101,7 +101,7 @@ class SourceFile:
         if self._container is None:
             self._head += chunk
             if len(self._head) >= SNIFFED_BYTES:
-                self._container = self._identified()
+                self._container = self._identify()
         self._file.write(chunk)
 
     def write_all(self, chunks: Iterable[bytes], *, size: int | None = None) -> None:
@@ -120,7 +120,7 @@ class SourceFile:
         """
         if self._size == 0:
             raise InvalidRequest("source_empty", field=self.field)
-        container = self._container or self._identified()
+        container = self._container or self._identify()
         self._file.close()
         path = Path(self._file.name)
         return path.rename(path.with_suffix(container.suffix))
@@ -133,14 +133,14 @@ class SourceFile:
         if self._size == 0:
             raise InvalidRequest("source_empty", field=self.field)
         self.check_size(self._size)
-        return path.rename(path.with_suffix(self._identified().suffix))
+        return path.rename(path.with_suffix(self._identify().suffix))
 
-    def _limited(self, medium: Medium) -> tuple[int, str]:
+    def _limit_of(self, medium: Medium) -> tuple[int, str]:
         """The limit of size in bytes, and the variable that sets it."""
         name = LIMITS[self._kind][medium]
         return getattr(self._settings, name), PREFIX + name.upper()
 
-    def _identified(self) -> Container:
+    def _identify(self) -> Container:
         container = sniff(self._head)
         if container is None:
             if looks_like_page(self._head):
@@ -150,6 +150,6 @@ class SourceFile:
             raise MediaUndecodable(
                 f"{container.medium}_for_{self._kind}", field=self.field, format=container.name
             )
-        self._limit, self._setting = self._limited(container.medium)
+        self._limit, self._setting = self._limit_of(container.medium)
         self.check_size(self._size)
         return container

@@ -136,7 +136,7 @@ def translate_crashes(job_id: str, progress: JobProgress | None = None) -> Itera
 
 
 def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
-    """Whatever was raised, as an error for the caller."""
+    """An exception as an error for the caller."""
     refusal = None if isinstance(raised, OTHER_DISKS) else find_disk_error(raised)
     if refusal is not None:
         logger.error("job %s: a disk takes nothing more: %s", job_id, refusal)
@@ -152,7 +152,7 @@ def _as_error(raised: Exception, job_id: str) -> MultiTalkError:
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a job works with, from `job_context`.
+    """The engine, settings, directory and progress of a job, from `job_context`.
 
     Attributes:
         engine: Renders; nothing else uses it meanwhile.

@@ -12,7 +12,7 @@ from multitalk.disk import free_bytes
 from multitalk.engines.base import Engine, RenderOptions, Scene, Speaker, ignore_progress
 from multitalk.errors import DiskUnusable, EngineUnavailable, WeightsUnavailable
 from multitalk.face.synthetic_face import draw_face
-from multitalk.job.workdir import unusable
+from multitalk.job.workdir import work_directory_error
 from multitalk.settings import Settings
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 from multitalk.weights.directory_search import find_weights_directory
@@ -39,7 +39,7 @@ def check_work_directory(settings: Settings) -> None:
             file.write(bytes(PROBE_BYTES))
         free = free_bytes(directory)
     except OSError as error:
-        raise unusable(error) from error
+        raise work_directory_error(error) from error
     needed = disk_needed(settings)
     if free < needed:
         raise DiskUnusable("work_directory_low", free=free / 2**20, needed=needed / 2**20)

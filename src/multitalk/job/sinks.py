@@ -31,7 +31,7 @@ class VideoSink:
         """Raise before the work what would make the delivery fail."""
 
     def path(self, directory: Path) -> Path | None:
-        """Where the whole video is written, by default in the job's directory; None: it is not."""
+        """The file of the whole video, by default in the job's directory; None: none."""
         return directory / "talk.mp4"
 
     def deliver(self, talk: FinishedTalk, progress: JobProgress) -> FinishedTalk:

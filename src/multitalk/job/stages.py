@@ -57,7 +57,7 @@ HASHED_BYTES = 2**20  # of a file, at once
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is rendered, decoded.
+    """A job's decoded picture and voices.
 
     Attributes:
         image: The file of the picture, or of the video in its place.
@@ -106,7 +106,7 @@ class TalkStages:
     def run(
         self, video: Path | None, on_fragment: Callable[[Fragment], None] | None
     ) -> FinishedTalk:
-        """Everything except delivery.
+        """Do all stages except delivery.
 
         Args:
             video: Where the whole video is written, signed; None: only fragments are wanted, which
@@ -351,7 +351,7 @@ class TalkStages:
                     stack.callback(chunks.close)
                 writer: VideoWriter | None = None
                 height = width = 0
-                for chunk in self._checked(chunks, loaded.num_frames):
+                for chunk in self._check_chunks(chunks, loaded.num_frames):
                     if writer is None:
                         self._progress.log_since_stage("first frames")
                         height, width = chunk.frames.shape[1:3]
@@ -373,7 +373,7 @@ class TalkStages:
                     self._progress.report("render", done, loaded.num_frames)
         return height, width
 
-    def _checked(self, chunks: Iterator[FrameChunk], num_frames: int) -> Iterator[FrameChunk]:
+    def _check_chunks(self, chunks: Iterator[FrameChunk], num_frames: int) -> Iterator[FrameChunk]:
         """The chunks, their windows and notices noted.
 
         Raises:

@@ -31,9 +31,9 @@ def job_directory(parent: Path) -> Iterator[Path]:
         DiskUnusable: It cannot be made.
     """
     try:
-        directory, lock = _made(parent)
+        directory, lock = _make_locked_directory(parent)
     except OSError as error:
-        raise unusable(error) from error
+        raise work_directory_error(error) from error
     try:
         yield directory
     finally:
@@ -41,15 +41,15 @@ def job_directory(parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def unusable(error: OSError) -> DiskUnusable:
-    """Why a job's files cannot be stored."""
+def work_directory_error(error: OSError) -> DiskUnusable:
+    """The error for a directory in which a job's files cannot be stored."""
     if error.errno in DISK_ERRORS:
         return work_disk_error(error.errno)
     return DiskUnusable("work_directory_unusable", reason=error.strerror)
 
 
-def _made(parent: Path) -> tuple[Path, int]:
-    """A new directory, and the open file that holds its lock."""
+def _make_locked_directory(parent: Path) -> tuple[Path, int]:
+    """Make a directory; with the open file that holds its lock."""
     # Renamed once it is locked, so that no sweep finds it without an owner.
     made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
     try:

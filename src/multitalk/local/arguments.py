@@ -102,16 +102,16 @@ class Arguments:
         }
 
     @contextmanager
-    def spelled(self) -> Iterator[None]:
+    def errors_name_arguments(self) -> Iterator[None]:
         """Make errors name the argument and its value in place of the request's field."""
         try:
             yield
         except MultiTalkError as error:
             for problem in error.problems:
-                self._spell(problem)
+                self._name_argument(problem)
             raise
 
-    def _spell(self, problem: MultiTalkError) -> None:
+    def _name_argument(self, problem: MultiTalkError) -> None:
         if problem.key == "missing_required":
             fields = str(problem.parameters["missing"]).split(", ")
             problem.key = "arguments_missing"
@@ -122,11 +122,11 @@ class Arguments:
         root, _, rest = problem.field.partition(".")
         name = ARGUMENTS.get(root, root)
         value: object = {"image": self._image, "audio": self._voices} | dict(self._others)
-        value, keys = _found(value.get(name), rest)  # type: ignore[attr-defined]
+        value, keys = _value_at(value.get(name), rest)  # type: ignore[attr-defined]
         if name == "audio" and self._is_one_voice:
             keys = keys[1:]
         place = name + "".join(f"[{key!r}]" for key in keys)
-        problem.place = place if value is None else f"{place}={described(value)}"
+        problem.place = place if value is None else f"{place}={describe(value)}"
         problem.field = name
 
     def _picture(self, image: object) -> str:
@@ -140,7 +140,7 @@ class Arguments:
             write_pixels(pixels, path := self._new_file("image"), field=field)
             self._picture_bytes = path.stat().st_size
             return str(path)
-        return self._encoded(image, field, unknown="picture_of_unknown_kind")
+        return self._source_of(image, field, unknown="picture_of_unknown_kind")
 
     def _voice(self, voice: object, field: str) -> object:
         if isinstance(voice, Mapping | list):
@@ -154,9 +154,9 @@ class Arguments:
                     return str(path)
         if _as_array(voice) is not None:
             raise InvalidRequest("samples_without_rate", field=field)
-        return self._encoded(voice, field, unknown="sound_of_unknown_kind")
+        return self._source_of(voice, field, unknown="sound_of_unknown_kind")
 
-    def _encoded(self, given: object, field: str, *, unknown: str) -> str:
+    def _source_of(self, given: object, field: str, *, unknown: str) -> str:
         if isinstance(given, str | os.PathLike):
             return str(os.fspath(given))
         if isinstance(given, bytes | bytearray | memoryview):
@@ -164,10 +164,10 @@ class Arguments:
             path.write_bytes(given)
             return str(path)
         if callable(getattr(given, "read", None)):
-            return str(self._copied(given, field))
+            return str(self._copy_file(given, field))
         raise InvalidRequest(unknown, field=field, kind=type(given).__name__)
 
-    def _copied(self, file: object, field: str) -> Path:
+    def _copy_file(self, file: object, field: str) -> Path:
         """Copy a file's bytes from its position to a temporary file."""
         if isinstance(file, io.TextIOBase):
             raise InvalidRequest("file_is_text", field=field)
@@ -199,12 +199,12 @@ class Arguments:
         return self._directory / f"{name}-{len(list(self._directory.iterdir()))}"
 
 
-def described(value: object) -> str:
+def describe(value: object) -> str:
     """An argument, shortened."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, tuple) and any(_as_array(part) is not None for part in value):
-        return "(" + ", ".join(map(described, value)) + ")"
+        return "(" + ", ".join(map(describe, value)) + ")"
     if isinstance(value, str | int | float | tuple | list | Mapping):
         text = repr(value)
         return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
@@ -239,7 +239,7 @@ def _as_array(value: object) -> NDArray[np.generic] | None:
         return None
 
 
-def _found(value: object, rest: str) -> tuple[object, list[object]]:
+def _value_at(value: object, rest: str) -> tuple[object, list[object]]:
     """The value at the end of a dotted path, as far as it exists, and the keys on the way."""
     keys: list[object] = []
     while rest and isinstance(value, Mapping | list | tuple):

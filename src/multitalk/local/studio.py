@@ -86,7 +86,7 @@ class Studio:
         with (
             translate_local_disk_errors(),
             Arguments(image, audio, others, self.settings) as arguments,
-            arguments.spelled(),
+            arguments.errors_name_arguments(),
         ):
             self._check_open()
             if output is None:

@@ -65,7 +65,7 @@ def write_pixels(pixels: NDArray[np.generic], path: Path, *, field: str) -> None
         pixels = pixels[..., 0]
     fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
     if not fits or pixels.size == 0:
-        raise InvalidRequest("pixels_of_shape", field=field, shape=_shown(pixels))
+        raise InvalidRequest("pixels_of_shape", field=field, shape=_format_shape(pixels))
     Image.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG", compress_level=1)
 
 
@@ -89,7 +89,7 @@ def write_samples(samples: NDArray[np.generic], rate: object, path: Path, *, fie
     channels = samples.shape[1] if samples.ndim == 2 else 1
     if samples.ndim not in (1, 2) or samples.size == 0 or channels > MAX_CHANNELS:
         raise InvalidRequest(
-            "samples_of_shape", field=field, shape=_shown(samples), limit=MAX_CHANNELS
+            "samples_of_shape", field=field, shape=_format_shape(samples), limit=MAX_CHANNELS
         )
     tag = PCM
     if dtype.kind == "f":
@@ -132,5 +132,5 @@ def _wav_header(tag: int, width: int, channels: int, rate: int, size: int) -> by
     )
 
 
-def _shown(array: NDArray[np.generic]) -> str:
+def _format_shape(array: NDArray[np.generic]) -> str:
     return "[" + ", ".join(map(str, array.shape)) + "]"

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SoundSource:
-    """What of a file is used.
+    """The part of a file that is used.
 
     Attributes:
         track: Which of its sound tracks.
@@ -144,7 +144,8 @@ def load_recording(
         loudness, offset, gain = levels.measured(has_dead_side=mix.sides == "sum")
         _log.debug("%s: %.1f LUFS, times %.3f", field, loudness, gain)
         leveled = (
-            (samples[None] - offset) * gain for samples in _checked(store.blocks(), check_cancelled)
+            (samples[None] - offset) * gain
+            for samples in _check_at_each(store.blocks(), check_cancelled)
         )
         speech = store.replaced(
             block[0] for block in limited(leveled, SAMPLE_RATE, ceiling=PEAK_CEILING)
@@ -152,14 +153,14 @@ def load_recording(
     return Recording(speech, SoundSource(track, stored, mix.sides), loudness)
 
 
-def _checked(blocks: Iterator[Speech], check_cancelled: CheckCancelled) -> Iterator[Speech]:
+def _check_at_each(blocks: Iterator[Speech], check_cancelled: CheckCancelled) -> Iterator[Speech]:
     for block in blocks:
         check_cancelled()
         yield block
 
 
 class _Levels:
-    """How loud a voice was recorded, and what brings it to one loudness."""
+    """The loudness of a recorded voice, and the gain that levels it."""
 
     def __init__(self) -> None:
         self._meter = LoudnessMeter(SAMPLE_RATE, 1)
@@ -191,7 +192,7 @@ class _Levels:
 def find_sound(
     path: Path, *, field: str | None = None, check_cancelled: CheckCancelled = never_cancelled
 ) -> SoundSource:
-    """What of a file is used, as `load_recording` finds it, where no speech is wanted.
+    """The part of a file that `load_recording` would use, without decoding its speech.
 
     `check_cancelled` is called at each packet.
 
@@ -298,7 +299,7 @@ class _SampleStore:
             self._parts = []
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """What was appended, from the start."""
+        """The appended samples, from the start."""
         if self._file is None:
             yield np.concatenate(self._parts)
             return

@@ -109,7 +109,7 @@ class MonoMix:
         self._windows += powers.shape[1]
 
     def _choices(self, powers: DoubleArray, cancelled: NDArray[np.bool_]) -> list[int]:
-        """What each window takes: -1 the mean, else a channel, and the same one while it is loud.
+        """The choice of each window: -1 the mean, else a channel, the same one while it is loud.
 
         Channels in opposite phase are not exchanged for each other without need: that would turn
         the voice over in the middle of a sound.
@@ -165,7 +165,7 @@ def _powers(samples: SoundBlock, starts: NDArray[np.int64]) -> DoubleArray:
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """How a file's sound is stored: samples a second and channels."""
+    """Samples a second and channels of a file's sound."""
 
     sample_rate: int
     num_channels: int

@@ -88,7 +88,7 @@ def sound_blocks(
         LimitExceeded: More than `max_seconds` of packets of which nothing decodes.
     """
     converter: Converter | None = None
-    pieces: Iterator[_FormattedBlock] = _joined(
+    pieces: Iterator[_FormattedBlock] = _merge_blocks(
         _timeline(
             _frames(
                 path, track, field=field, max_seconds=max_seconds, check_cancelled=check_cancelled
@@ -98,7 +98,7 @@ def sound_blocks(
     if num_channels == 1 or sides != "both":
         pieces = _mono(pieces, mix or MonoMix(), sides, field)
     else:
-        pieces = _placed(pieces)
+        pieces = _with_known_channels(pieces)
     for kind, layout, block in pieces:
         if converter is None or (kind, layout) != (converter.source, converter.layout):
             if converter is not None:
@@ -117,7 +117,7 @@ def sound_frames(
     field: str | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Generator[tuple[float, SoundBlock], None, None]:
-    """Whatever decodes of one sound track, frame by frame, at its own rate.
+    """The decodable frames of one sound track, at its own rate.
 
     Yields:
         How many seconds were decoded before it, and a frame: float32 [C, S].
@@ -139,7 +139,7 @@ def sound_format(
     field: str | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> SoundFormat:
-    """How a sound track decodes, which is not always what its header says.
+    """The format that a sound track decodes to, which its header does not always state.
 
     Raises:
         MediaUndecodable: As `sound_blocks`.
@@ -168,8 +168,8 @@ def _mono(
         yield SoundFormat(kind.sample_rate, 1), "mono", mono
 
 
-def _placed(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
-    """The same pieces; channels that could be anywhere are averaged."""
+def _with_known_channels(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
+    """The same pieces; channels without a known position are averaged."""
     for kind, layout, block in pieces:
         if layout:
             yield kind, layout, block
@@ -191,7 +191,7 @@ def _frames(
     max_seconds: float = math.inf,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Generator[AudioFrame, None, None]:
-    """Whatever decodes, in order."""
+    """The decodable frames, in order."""
     with open_media(path, key="audio_undecodable", field=field) as container:
         stream = sound_stream(container, track, field=field)
         stream.codec_context.options = {"max_samples": str(MAX_FRAME_VALUES)}
@@ -229,7 +229,7 @@ def _check_lost(silent: int, lost: float, *, max_seconds: float, field: str | No
 
 
 def _declared_seconds(packet: "Packet[AudioStream]") -> float:
-    """How long a packet says that it is."""
+    """The duration that a packet declares."""
     if packet.duration is None or packet.time_base is None:
         return 0.0
     return min(max(float(packet.duration * packet.time_base), 0.0), MAX_PACKET_SECONDS)
@@ -292,7 +292,7 @@ def _silence(seconds: float, kind: SoundFormat) -> Iterator[SoundBlock]:
         left -= taken
 
 
-def _joined(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
+def _merge_blocks(pieces: Iterator[_FormattedBlock]) -> Iterator[_FormattedBlock]:
     """The same sound, all of it numbers, in fewer pieces, so that arrays are worth their while."""
     waiting: list[SoundBlock] = []
     num_waiting = 0

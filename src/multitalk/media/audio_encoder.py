@@ -20,7 +20,7 @@ KBPS = 64_000  # of a voice, where the format loses something
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """How one format is made.
+    """Muxer, codec and rate of one format.
 
     Attributes:
         media_type: As HTTP names it.

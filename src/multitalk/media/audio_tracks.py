@@ -140,7 +140,7 @@ def _peak(block: SoundBlock) -> float:
 def sound_seconds(
     path: Path, *, field: str | None = None, check_cancelled: CheckCancelled = never_cancelled
 ) -> float | None:
-    """How long the sound of a file is that is used, as if it were decoded.
+    """Seconds of the sound of a file that is used, without decoding it.
 
     Headers are wrong or silent about this where files were joined, cut or streamed, so the packets
     are counted. Where that takes longer than `SCAN_SECONDS`, it is what the header says, or None.
@@ -155,11 +155,11 @@ def sound_seconds(
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all  # so that a film's pictures are not read
-        seconds = _counted(container, stream, check_cancelled)
-        return _declared(container, stream) if seconds is None else seconds
+        seconds = _packet_seconds(container, stream, check_cancelled)
+        return _header_seconds(container, stream) if seconds is None else seconds
 
 
-def _counted(
+def _packet_seconds(
     container: InputContainer, stream: AudioStream, check_cancelled: CheckCancelled
 ) -> float | None:
     """The sum of the packets, gaps included; None where there is no time for it."""
@@ -175,8 +175,8 @@ def _counted(
             continue
         if time.monotonic() > give_up:
             return None
-        start, end = _dropped(packet)
-        seconds = packet.duration * unit if packet.duration else _decoded(packet, stream)
+        start, end = _dropped_samples(packet)
+        seconds = packet.duration * unit if packet.duration else _decoded_seconds(packet, stream)
         longest = max(longest, seconds)
         stamp = None if packet.pts is None else packet.pts * unit
         gap = line.step_before(stamp) if stamps_round else line.gap_before(stamp)
@@ -190,15 +190,15 @@ def _counted(
     return line.seconds
 
 
-def _dropped(packet: "Packet[AudioStream]") -> tuple[int, int]:
-    """How many samples of a packet are left out, at its start and at its end."""
+def _dropped_samples(packet: "Packet[AudioStream]") -> tuple[int, int]:
+    """Numbers of samples left out at a packet's start and at its end."""
     if not packet.has_sidedata("skip_samples"):
         return 0, 0
     start, end = _SKIP.unpack_from(bytes(packet.get_sidedata("skip_samples")))
     return start, end
 
 
-def _decoded(packet: "Packet[AudioStream]", stream: AudioStream) -> float:
+def _decoded_seconds(packet: "Packet[AudioStream]", stream: AudioStream) -> float:
     """Seconds of a packet that does not say so, such as one with the next file's header in it."""
     try:
         frames = stream.codec_context.decode(packet)
@@ -207,8 +207,8 @@ def _decoded(packet: "Packet[AudioStream]", stream: AudioStream) -> float:
     return sum(frame.samples / frame.sample_rate for frame in frames if frame.sample_rate)
 
 
-def _declared(container: InputContainer, stream: AudioStream) -> float | None:
-    """What the header says."""
+def _header_seconds(container: InputContainer, stream: AudioStream) -> float | None:
+    """The duration in the header."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / av.time_base

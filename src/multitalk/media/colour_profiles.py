@@ -67,7 +67,7 @@ _FULL_BOX = 4  # bytes of version and flags before a box's content
 
 @dataclass(frozen=True)
 class ColourTags:
-    """What a file says of its colours.
+    """The colour tags of a file.
 
     Attributes:
         bits: Of each stored number.
@@ -143,7 +143,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _png_space(image: Image.Image) -> ColourSpace | None:
-    """What the chunks gAMA and cHRM say."""
+    """The colour space of the chunks gAMA and cHRM."""
     gamma = image.info.get("gamma") or None
     numbers = image.info.get("chromaticity")
     white, primaries = D65, SRGB_PRIMARIES
@@ -213,7 +213,7 @@ def plain_space(profile: bytes) -> ColourSpace | None:
 
 
 def _tags(profile: bytes) -> Mapping[bytes, bytes]:
-    """What the profile holds, by name."""
+    """The profile's tags, by name."""
     if profile[36:40] != b"acsp":
         raise ValueError("not a profile")
     (count,) = struct.unpack_from(">I", profile, PROFILE_HEADER_BYTES)
@@ -347,7 +347,7 @@ def _associated(box: bytes, target: int) -> list[int]:
 
 
 def _of_stream(data: bytes) -> tuple[int, Points | None]:
-    """What the AV1 stream itself says, as FFmpeg finds it."""
+    """The tags of the AV1 stream itself, as FFmpeg finds them."""
     try:
         with av.open(io.BytesIO(data), format="mov", metadata_errors="ignore") as container:
             context = container.streams.video[0].codec_context

@@ -62,7 +62,7 @@ _PRIMARIES: Mapping[int, tuple[tuple[Chromaticity, ...], Chromaticity]] = Mappin
 
 @dataclass(frozen=True)
 class ColourSpace:
-    """What the numbers of an RGB picture mean.
+    """Primaries, white point and transfer function of an RGB picture.
 
     Attributes:
         curves: Of red, green and blue: to light, or for HLG to the light of the scene.
@@ -118,7 +118,7 @@ def srgb_curve(coded: Floats) -> Floats:
 
 
 def matrix_from(primaries: Sequence[Chromaticity], white: Chromaticity) -> tuple[Floats, Floats]:
-    """What turns linear RGB into linear sRGB, and the luminances of red, green and blue.
+    """The matrix from linear RGB to linear sRGB, and the luminances of red, green and blue.
 
     Args:
         primaries: Red, green and blue.

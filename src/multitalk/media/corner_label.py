@@ -62,7 +62,7 @@ def _blend(pixels: NDArray[np.uint8], keep: Array, add: Array, left: int, top: i
 
 
 def _coverage(text: str, width: int, height: int) -> Array:
-    """How much of each pixel of the label is text, float32 [h, w] in [0, 1], of even size."""
+    """Text coverage of each pixel of the label, float32 [h, w] in [0, 1], of even size."""
     size = max(MIN_PIXELS, round(HEIGHT * min(width, height)))
     while True:
         font = ImageFont.load_default(size)

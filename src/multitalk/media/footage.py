@@ -162,7 +162,7 @@ def _survey(
         seen = last = Fraction(0)  # seconds
         is_whole = True
         try:
-            for packet, end in _ended(container, check_cancelled):
+            for packet, end in _packets_with_end(container, check_cancelled):
                 last = max(last, end)
                 if packet.stream is stream:
                     seen, is_whole = max(seen, end - start), not packet.is_corrupt
@@ -177,7 +177,7 @@ def _survey(
     return is_declared
 
 
-def _ended(
+def _packets_with_end(
     container: InputContainer, check_cancelled: CheckCancelled
 ) -> "Iterator[tuple[Packet[Stream], Fraction]]":
     """Packets with the second at which each ends, but for the empty one that ends a stream."""
@@ -197,7 +197,7 @@ def _check_size(width: int, height: int, field: str, max_pixels: int) -> None:
 def _shots(
     path: Path, field: str, max_pixels: int, is_declared: bool, check_cancelled: CheckCancelled
 ) -> Generator[_Shot, None, None]:
-    """Whatever decodes, in order; the first is seen from second 0 on.
+    """The decodable frames, in order; the first is shown from second 0 on.
 
     Packets that do not decode are left out: what came before them is seen on.
     """
@@ -223,7 +223,7 @@ def _shots(
 def _frames(
     container: InputContainer, stream: VideoStream, field: str, check_cancelled: CheckCancelled
 ) -> Generator[VideoFrame, None, None]:
-    """Whatever decodes, in order."""
+    """The decodable frames, in order."""
     is_jpeg = "jpeg" in stream.codec_context.name
     damaged = blind = 0  # packets
     for packet in packets_of(container, stream, check_cancelled=check_cancelled):

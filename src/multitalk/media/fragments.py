@@ -34,7 +34,7 @@ class Fragment:
 
 
 class FragmentBuffer:
-    """What a muxer writes into, as a file object, and `take` returns fragment by fragment."""
+    """File object that a muxer writes into; `take` returns it fragment by fragment."""
 
     def __init__(self) -> None:
         self._content = bytearray()

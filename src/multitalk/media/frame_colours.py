@@ -59,7 +59,7 @@ def srgb_frame(frame: VideoFrame) -> NDArray[np.uint8]:
 
 
 def _matrix(frame: VideoFrame) -> int:
-    """How a frame's luma and chroma were made from RGB."""
+    """The matrix that made a frame's luma and chroma from RGB."""
     if frame.format.is_rgb or frame.colorspace != UNSPECIFIED:
         return frame.colorspace
     if frame.color_primaries == BT2020:
@@ -68,7 +68,7 @@ def _matrix(frame: VideoFrame) -> int:
 
 
 def _space(frame: VideoFrame) -> ColourSpace | None:
-    """What a frame's RGB means; None where that is sRGB."""
+    """The colour space of a frame's RGB; None for sRGB."""
     transfer = frame.color_trc if frame.color_trc in (PQ, HLG) else SRGB[1]
     return space_of(frame.color_primaries, transfer)
 

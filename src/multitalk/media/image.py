@@ -49,7 +49,7 @@ MAX_PNG_READS = 200_000
 
 @dataclass(frozen=True)
 class Picture:
-    """What was decoded of a picture file.
+    """The decoded content of a picture file.
 
     A caller knows the picture as its file has it, set upright: boxes of a request are in those
     pixels, and so are boxes that are answered.
@@ -141,7 +141,7 @@ def load_picture(
     data = path.read_bytes()
     with translate_decoder_errors("image_undecodable", field=field, reason="damaged or cut off"):
         try:
-            return _decoded(data, field, max_pixels, check_cancelled)
+            return _decode(data, field, max_pixels, check_cancelled)
         except _BOMB as error:
             raise LimitExceeded("image_is_bomb", field=field, limit=max_pixels) from error
         except UnidentifiedImageError as error:
@@ -149,10 +149,10 @@ def load_picture(
             raise MediaUndecodable("image_undecodable", field=field, reason=reason) from error
 
 
-def _decoded(data: bytes, field: str, max_pixels: int, check_cancelled: CheckCancelled) -> Picture:
+def _decode(data: bytes, field: str, max_pixels: int, check_cancelled: CheckCancelled) -> Picture:
     """The picture of a file; whatever Pillow raises."""
     file = PictureFile(data, field=field, check_cancelled=check_cancelled)
-    with _opened(file, data, field) as image:
+    with _open_header(file, data, field) as image:
         file_size = image.size
         if isinstance(image, JpegImageFile):
             reduce_jpeg(image, data, max_pixels=max_pixels)
@@ -165,13 +165,13 @@ def _decoded(data: bytes, field: str, max_pixels: int, check_cancelled: CheckCan
             file_size = image.size  # that of an icon is known by now
         pixels, notices = opaque_srgb(image, data, tags, check_cancelled)
     width, height = file_size[:: -1 if orientation in SIDEWAYS else 1]
-    upright = _turned(pixels, orientation)
-    notices = (*_reduced(width, height, upright, max_pixels), *notices)
+    upright = _set_upright(pixels, orientation)
+    notices = (*_reduce(width, height, upright, max_pixels), *notices)
     return Picture(upright, file_width=width, file_height=height, notices=notices)
 
 
-def _opened(file: PictureFile, data: bytes, field: str) -> Image.Image:
-    """The picture, of which only the header was read."""
+def _open_header(file: PictureFile, data: bytes, field: str) -> Image.Image:
+    """Open a picture; only its header is read."""
     if data.startswith(JPEG_SIGNATURE):
         if has_too_many_scans(data):
             reason = f"more than {MAX_SCANS} scans"
@@ -202,7 +202,7 @@ def _unknown_kind(data: bytes) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the camera was held, 1 to 8 (EXIF 2.32, 4.6.5); 1 where the EXIF block is damaged."""
+    """The camera's orientation, 1 to 8 (EXIF 2.32, 4.6.5); 1 where the EXIF block is damaged."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGE as error:
@@ -211,7 +211,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _turned(pixels: Portrait, orientation: int) -> Portrait:
+def _set_upright(pixels: Portrait, orientation: int) -> Portrait:
     """A stored picture set upright."""
     if orientation in SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)
@@ -222,7 +222,7 @@ def _turned(pixels: Portrait, orientation: int) -> Portrait:
     return np.ascontiguousarray(pixels)
 
 
-def _reduced(width: int, height: int, pixels: Portrait, max_pixels: int) -> tuple[Notice, ...]:
+def _reduce(width: int, height: int, pixels: Portrait, max_pixels: int) -> tuple[Notice, ...]:
     """A notice where a picture was decoded smaller than the `width` x `height` that it has."""
     decoded_height, decoded_width = pixels.shape[:2]
     if (decoded_width, decoded_height) == (width, height):

@@ -86,7 +86,7 @@ def _segments(data: bytes) -> list[tuple[int, int, int]]:
 
 
 def _frequencies(frame: bytes) -> int:
-    """How many numbers a JPEG consists of, from its frame header (ITU-T T.81, B.2.2)."""
+    """The number of a JPEG's coefficients, from its frame header (ITU-T T.81, B.2.2)."""
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
     samplings = [(byte >> 4, byte & 15) for byte in frame[7 : 6 + 3 * frame[5] : 3]]
     across = max(horizontal for horizontal, _ in samplings)
@@ -95,7 +95,7 @@ def _frequencies(frame: bytes) -> int:
 
 
 def count_scans(data: bytes) -> int | None:
-    """How many scans the first picture of a file has.
+    """The number of scans of a file's first picture.
 
     Returns:
         Their number, but `MAX_SCANS` + 1 at most; None if there are more than `MAX_SEGMENTS`

@@ -46,7 +46,7 @@ SOURCE_TYPE_IN_XMP = re.compile(r"""Iptc4xmpExt:DigitalSourceType(?:>|=["'])\s*(
 
 @dataclass(frozen=True)
 class Label:
-    """What a video's plain metadata says; anybody can write or remove it.
+    """The label in a video's plain metadata; anybody can write or remove it.
 
     Attributes:
         comment: In words, or None.

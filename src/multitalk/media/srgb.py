@@ -48,19 +48,19 @@ def opaque_srgb(
     if tags.profile is not None:
         try:
             painter = _by_profile(strips, data, tags.profile, tags.bits)
-            return _painted(strips, painter), ()
+            return _convert_strips(strips, painter), ()
         except (ImageCms.PyCMSError, *DAMAGE) as error:
             _log.info("colour profile not usable: %s", error)
     painter = _Painter(_plain)
     if tags.space is not None and strips.mode in ("RGB", "L"):
         painter = _in_space(strips, data, tags.space, tags.bits)
     notices = () if tags.profile is None else (Notice("profile_not_usable", {}),)
-    return _painted(strips, painter), notices
+    return _convert_strips(strips, painter), notices
 
 
 @dataclass(frozen=True)
 class _Painter:
-    """How the colours of a picture are converted.
+    """Converter of a picture's colours.
 
     Attributes:
         paint: Does it for a strip.
@@ -96,7 +96,7 @@ class _Strips:
             self._image = Image.open(io.BytesIO(self._data))
             self._is_freed = False
         for top, strip in self._cut(self._image):
-            yield top, *_parted(_eight_bit(strip, self._scale))
+            yield top, *_split_alpha(_eight_bit(strip, self._scale))
 
     def free_colours(self) -> None:
         """Give back the colours of a deep PNG, which are most of its memory."""
@@ -122,7 +122,7 @@ class _Strips:
             yield top, image.crop((0, top, self.width, min(top + rows, self.height)))
 
 
-def _painted(strips: _Strips, painter: _Painter) -> Portrait:
+def _convert_strips(strips: _Strips, painter: _Painter) -> Portrait:
     pixels = np.empty((strips.height, strips.width, 3), np.uint8)
     for top, coloured, alpha in strips.opacities() if painter.has_colours else strips.whole():
         block = pixels[top : top + coloured.height]
@@ -138,7 +138,7 @@ def _plain(coloured: Image.Image, _: int) -> Portrait:
     return np.asarray(coloured.convert("RGB"))
 
 
-def _parted(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours, as RGB, grey, CMYK or LAB, and their opacity, if there is one."""
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode in _GREYS else "RGBA")
@@ -147,7 +147,7 @@ def _parted(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _by_profile(strips: _Strips, data: bytes, profile: bytes, bits: int) -> _Painter:
-    """What converts by an ICC profile.
+    """The converter by an ICC profile.
 
     Raises:
         PyCMSError, *DAMAGE: It is damaged, or for another kind of colours; perhaps only when a
@@ -189,7 +189,7 @@ def _is_grey(strips: _Strips) -> bool:
 
 
 def _in_space(strips: _Strips, data: bytes, space: ColourSpace, bits: int) -> _Painter:
-    """What converts RGB or grey, with all the bits that the file has."""
+    """The converter of RGB or grey with all bits of the file."""
     if bits > 8:
         strips.free_colours()
         deep = deep_pixels(data, width=strips.width, height=strips.height)
@@ -205,7 +205,7 @@ def _in_space(strips: _Strips, data: bytes, space: ColourSpace, bits: int) -> _P
 
 
 def _by_lcms(profile: bytes, mode: str) -> _Paint:
-    """What converts 8 bits by LittleCMS."""
+    """The converter of 8 bits by LittleCMS."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     input_mode = _MODES[source.profile.xcolor_space.strip()]
     target = ImageCms.createProfile("sRGB")
@@ -220,7 +220,7 @@ def _by_lcms(profile: bytes, mode: str) -> _Paint:
 
 
 def _scale(strips: Iterator[Image.Image]) -> tuple[float, float]:
-    """What a picture's numbers are multiplied with and divided by, to be from 0 to 255."""
+    """Factor and divisor that bring a picture's numbers to 0 to 255."""
     brightest, mode = 0.0, ""
     for strip in strips:
         mode = strip.mode

@@ -170,7 +170,7 @@ class VideoWriter:
                 continue
             return
 
-    def _taken(self) -> Iterator[NDArray[np.uint8]]:
+    def _frames_to_encode(self) -> Iterator[NDArray[np.uint8]]:
         while (frames := self._waiting.get()) is not None:
             for frame in frames:
                 if self._aborted.is_set():
@@ -184,7 +184,7 @@ class VideoWriter:
     def _encode(self) -> None:
         """The encoder's thread."""
         encode_talk(
-            self._taken(),
+            self._frames_to_encode(),
             path=self._path,
             on_fragment=self._hand_out if self._on_fragment is not None else None,
             width=self._width,
@@ -199,7 +199,7 @@ class VideoWriter:
 
 @dataclass(frozen=True)
 class SoundFacts:
-    """What a video's header says about its sound.
+    """The header's facts about a video's sound.
 
     Attributes:
         codec: FFmpeg's name, such as `aac`.
@@ -216,7 +216,7 @@ class SoundFacts:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video's header says.
+    """The facts in a video's header.
 
     Attributes:
         codec: FFmpeg's name, such as `h264`.

@@ -104,9 +104,9 @@ def resolved_addresses(
     try:
         found = tuple(_address(text) for text in resolve(host, port))
     except (OSError, UnicodeError) as error:
-        raise SourceUnreachable("host_unknown", field=field, host=shown(host)) from error
+        raise SourceUnreachable("host_unknown", field=field, host=host_text(host)) from error
     if not found:
-        raise SourceUnreachable("host_unknown", field=field, host=shown(host))
+        raise SourceUnreachable("host_unknown", field=field, host=host_text(host))
     return tuple(dict.fromkeys(found))
 
 
@@ -128,10 +128,10 @@ def checked_addresses(
     """
     name = host.lower().removesuffix(".")
     literal = _literal(name, field=field)
-    is_here = _carried(literal).is_loopback if literal else _is_localhost(name)
+    is_here = _embedded_ipv4(literal).is_loopback if literal else _is_localhost(name)
     # The error depends on the text only: it must not reveal what a name resolves to.
     refused = SourceRefused(
-        "loopback_refused" if is_here else "address_refused", field=field, host=shown(host)
+        "loopback_refused" if is_here else "address_refused", field=field, host=host_text(host)
     )
     if is_here and not any(network.is_loopback for network in networks):
         raise refused
@@ -143,7 +143,7 @@ def checked_addresses(
 
 def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
     """Whether an address is public, or in one of the allowed networks."""
-    host = _carried(address)
+    host = _embedded_ipv4(address)
     if host in _METADATA_HOSTS or host in _METADATA_NETWORK:
         return any(host == network[0] and network.num_addresses == 1 for network in networks)
     if any(host in network for network in networks):
@@ -153,7 +153,7 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
     return host in _GLOBAL_IPV6 and not any(host in network for network in _SPECIAL_IPV6)
 
 
-def _carried(address: Address) -> Address:
+def _embedded_ipv4(address: Address) -> Address:
     """The IPv4 address that is embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
@@ -162,7 +162,7 @@ def _carried(address: Address) -> Address:
     return address.ipv4_mapped or address
 
 
-def shown(host: str) -> str:
+def host_text(host: str) -> str:
     """A host for a message, shortened to fit in a line."""
     return host if len(host) <= 80 else host[:80] + "…"
 
@@ -178,15 +178,15 @@ def _literal(name: str, *, field: str | None) -> Address | None:
         try:
             return ipaddress.IPv6Address(name)
         except ValueError as error:
-            raise SourceRefused("host_malformed", field=field, host=shown(name)) from error
+            raise SourceRefused("host_malformed", field=field, host=host_text(name)) from error
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         try:
             return ipaddress.IPv4Address(name)
         except ValueError as error:
-            raise SourceRefused("host_malformed", field=field, host=shown(name)) from error
+            raise SourceRefused("host_malformed", field=field, host=host_text(name)) from error
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise SourceRefused("host_malformed", field=field, host=shown(name))
+        raise SourceRefused("host_malformed", field=field, host=host_text(name))
     return None
 
 

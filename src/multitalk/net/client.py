@@ -262,7 +262,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
         return self._connect(last, port)
 
     def _connect(self, address: Address, port: int) -> httpcore.NetworkStream:
-        timeout = min(CONNECT_SECONDS, self._deadline.left())
+        timeout = min(CONNECT_SECONDS, self._deadline.remaining())
         stream = self._backend.connect_tcp(str(address), port, timeout)
         return _DeadlineStream(stream, self._deadline)
 
@@ -286,7 +286,7 @@ class _DeadlineStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), WRITE_BYTES):
             self._wait_until_writable()
-            self._stream.write(buffer[start : start + WRITE_BYTES], self._deadline.left())
+            self._stream.write(buffer[start : start + WRITE_BYTES], self._deadline.remaining())
 
     def _wait_until_writable(self) -> None:
         poll = select.poll()
@@ -305,7 +305,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        seconds = min(CONNECT_SECONDS, self._deadline.left())
+        seconds = min(CONNECT_SECONDS, self._deadline.remaining())
         try:
             stream = self._stream.start_tls(ssl_context, server_hostname, seconds)
         except httpcore.ConnectError as error:

@@ -34,7 +34,7 @@ class Deadline:
         self._ends = time.monotonic() + seconds
         self._cancelled = cancelled
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds left, more than 0.
 
         Raises:
@@ -49,21 +49,21 @@ class Deadline:
         return left
 
     def poll_seconds(self) -> float:
-        """How long to wait at most before calling this again; raises as `left`."""
-        return min(POLL_SECONDS, self.left())
+        """The longest wait before this is called again; raises as `remaining`."""
+        return min(POLL_SECONDS, self.remaining())
 
     def shortened(self, seconds: float) -> "Deadline":
         """This deadline, or one `seconds` from now if that is earlier."""
-        return Deadline(min(seconds, self.left()), self._cancelled)
+        return Deadline(min(seconds, self.remaining()), self._cancelled)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; raises as `left`."""
+        """Sleep; raises as `remaining`."""
         end = time.monotonic() + seconds
         while (rest := end - time.monotonic()) > 0:
             time.sleep(min(rest, self.poll_seconds()))
 
     def wait_for(self, future: "Future[Result]") -> Result:
-        """The result of a future; raises as `left`, and what the future raises."""
+        """The result of a future; raises as `remaining`, and what the future raises."""
         while not future.done():
             wait([future], timeout=self.poll_seconds())
         return future.result()

@@ -162,7 +162,7 @@ def is_service_voice(voice: str) -> bool:
 
 
 def service_name(voice: str) -> str:
-    """What the speech service calls one of its voices."""
+    """The speech service's own name of one of its voices."""
     return voice[len(SERVICE_PREFIX) :].strip()
 
 
@@ -176,7 +176,7 @@ def has_service_voice(voice: object) -> bool:
 
 
 class Delivery(WireModel):
-    """How the caller wants the video handed over."""
+    """The caller's choice of delivery."""
 
     type: Literal["auto", "base64", "bucket", "volume"] = Field(
         "auto",

@@ -14,7 +14,7 @@ FILENAME = "generated_video.mp4"
 
 
 class JobStatus(str, Enum):
-    """Where a job is; the words are RunPod's."""
+    """The status of a job; the words are RunPod's."""
 
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
@@ -83,7 +83,7 @@ class Problem(WireModel):
         """The model of one problem."""
         value = error.parameters.get("value")
         return cls(
-            field=_shown(error.field),
+            field=_escape(error.field),
             reason=error.key,
             message=error.message(locale),
             value=value if isinstance(value, str) else None,
@@ -117,7 +117,7 @@ class ErrorReply(WireModel):
                 job_id=error.job_id,
             ),
             code=error.code,
-            field=_shown(error.field),
+            field=_escape(error.field),
         )
 
     def reply(self) -> dict[str, object]:
@@ -125,7 +125,7 @@ class ErrorReply(WireModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def _shown(field: str | None) -> str | None:
+def _escape(field: str | None) -> str | None:
     """A field's path with invisible characters escaped: a speaker's name is the caller's text."""
     return None if field is None else visible(field)
 

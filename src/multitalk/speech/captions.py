@@ -97,7 +97,7 @@ def write_captions(captions: Sequence[Caption], path: Path) -> Path:
 
 
 def read_captions(content: bytes) -> list[Caption]:
-    """What `write_captions` has written."""
+    """The captions that `write_captions` has written."""
     return [Caption(**fields) for fields in json.loads(content)]
 
 
@@ -130,7 +130,7 @@ def _steps(sound: PhonemeTiming) -> Iterator[PhonemeTiming]:
 
 @dataclass(frozen=True)
 class _End:
-    """Where a piece may end.
+    """A position at which a piece may end.
 
     Attributes:
         place: Seconds of sound before it, pauses not counted.
@@ -200,7 +200,7 @@ def _best_ends(worths: NDArray[np.float64], timeline: _Timeline) -> list[_End]:
 
 
 def _misfit(actual: NDArray[np.float64], expected: float) -> NDArray[np.float64]:
-    """What it costs that a piece lasts longer or shorter; one that ends before it begins, much."""
+    """The cost of a piece's length; high for one that ends before it begins."""
     cost = (actual - expected) ** 2 / (expected + _SLACK_SECONDS)
     return np.where(actual > 0, cost, cost + 1e6)
 

@@ -82,7 +82,7 @@ def list_voices() -> tuple[str, ...]:
 
 @cache
 def inventory() -> dict[str, Any]:
-    """What the synthesizer has, as `espeak_process` answers.
+    """The synthesizer's languages and speakers, as `espeak_process` answers.
 
     `languages`: its name of each language's voice; `language_speakers` and `variants`: what its
     data say of those voices and of the speakers.
@@ -168,7 +168,7 @@ class EspeakSpeaker:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a voice is made higher or lower.
+    """Parameters that make a voice higher or lower.
 
     Attributes:
         pitch: espeak-ng's parameter, 0 to 100.

@@ -126,7 +126,7 @@ class Espeak:
         return dict(sorted(found.items()))
 
     def speakers(self) -> dict[str, dict[str, Any]]:
-        """What the data say of each of `variants`: as `_voice_record`."""
+        """The record of each of `variants`, as `_voice_record`."""
         return {name: _voice_record(self._data / "voices" / "!v" / name) for name in self.variants}
 
     def language_speakers(self) -> dict[str, dict[str, Any]]:
@@ -207,7 +207,7 @@ class Espeak:
 
 
 def _voice_record(voice: Path) -> dict[str, Any]:
-    """What a voice's file says: `{"gender": "female", "pitch": [base, top]}`, or less.
+    """The record of a voice's file: `{"gender": "female", "pitch": [base, top]}`, or less.
 
     The frequencies are in hertz. The format: docs/voices.md of espeak-ng.
     """

@@ -116,7 +116,7 @@ def _joined(lines: Sequence[Line]) -> str:
 
 
 def stretches(samples: NDArray[np.float32], sample_rate: int) -> tuple[PhonemeTiming, ...]:
-    """Where there is sound, in short stretches, and where there are pauses."""
+    """The stretches of sound and the pauses between them."""
     step = max(1, round(STEP_SECONDS * sample_rate))
     padded = np.pad(samples.astype(np.float64), (0, -len(samples) % step))
     power = (padded.reshape(-1, step) ** 2).mean(axis=1)

@@ -78,12 +78,12 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         app.include_router(router)
     app.include_router(live.router)
     mount_page(app)
-    app.add_exception_handler(MultiTalkError, _package_error)
-    app.add_exception_handler(HTTPException, _no_route)
-    app.add_exception_handler(RequestValidationError, _invalid_parameters)
-    app.add_exception_handler(OSError, _disk_error)
-    app.add_exception_handler(ClientDisconnect, _disconnected)
-    app.add_exception_handler(Exception, _crashed)
+    app.add_exception_handler(MultiTalkError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_unknown_route)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_parameters)
+    app.add_exception_handler(OSError, _answer_disk_error)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnect)
+    app.add_exception_handler(Exception, _answer_crash)
     app.add_middleware(
         AuthMiddleware,
         keys=keys,
@@ -107,13 +107,13 @@ def _respond(request: Request, error: MultiTalkError, **more: Any) -> Response:
     return error_response(error, locale, path=request.scope["path"], **more)
 
 
-async def _package_error(request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, MultiTalkError):
         raise error
     return _respond(request, error)
 
 
-async def _invalid_parameters(request: Request, error: Exception) -> Response:
+async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
     """Parameters that FastAPI refuses: pydantic's errors as the package's."""
     if not isinstance(error, RequestValidationError):
         raise error
@@ -121,14 +121,14 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     return _respond(request, one_error(found, known_fields=lambda _: ()))
 
 
-async def _disk_error(request: Request, error: Exception) -> Response:
+async def _answer_disk_error(request: Request, error: Exception) -> Response:
     """A full or failing disk; another OSError is a crash."""
     if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
         raise error
     return _respond(request, server_disk_error(error))
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def _answer_unknown_route(request: Request, error: Exception) -> Response:
     """No such route or method: the framework's status, the package's body."""
     if not isinstance(error, HTTPException):
         raise error
@@ -136,11 +136,11 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return _respond(request, error_of_route, status=error.status_code, headers=error.headers)
 
 
-async def _disconnected(request: Request, _: Exception) -> Response:
+async def _answer_disconnect(request: Request, _: Exception) -> Response:
     """The client disconnected before the end of its body; nobody reads this."""
     return _respond(request, InvalidRequest("body_cut"))
 
 
-async def _crashed(request: Request, _: Exception) -> Response:
+async def _answer_crash(request: Request, _: Exception) -> Response:
     """A crash: the framework logs its traceback, the client does not see it."""
     return _respond(request, InternalError("server_crashed"))

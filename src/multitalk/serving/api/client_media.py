@@ -18,7 +18,7 @@ SMALL_PICTURES_AT_ONCE = 4
 
 
 class ClientMedia:
-    """What is measured of clients' pictures and videos.
+    """Measures clients' pictures and videos.
 
     Args:
         sandbox: Its processes open the files.

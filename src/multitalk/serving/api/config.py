@@ -79,12 +79,12 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
         try:
             ipaddress.ip_network(proxy)
         except ValueError:
-            raise _refused("proxy_refused", "--trusted-proxy", proxy) from None
+            raise _origin_error("proxy_refused", "--trusted-proxy", proxy) from None
     if config.base_url is not None and not _is_origin(config.base_url):
-        raise _refused("base_url_refused", "--base-url", config.base_url)
+        raise _origin_error("base_url_refused", "--base-url", config.base_url)
     for origin in config.cors_origins:
         if not _is_origin(origin):
-            raise _refused("cors_origin_refused", "--cors-origin", origin)
+            raise _origin_error("cors_origin_refused", "--cors-origin", origin)
         if (spelled := _as_browsers_send(origin)) != origin:
             raise InvalidRequest(
                 "cors_origin_spelled", field="--cors-origin", value=origin, near=spelled
@@ -128,6 +128,6 @@ def _as_browsers_send(origin: str) -> str:
     return f"{parts.scheme}://{host}" if is_default else f"{parts.scheme}://{host}:{parts.port}"
 
 
-def _refused(key: str, field: str, value: str) -> InvalidRequest:
+def _origin_error(key: str, field: str, value: str) -> InvalidRequest:
     shown = "".join(one if one.isprintable() else "?" for one in value[:SHOWN_CHARACTERS])
     return InvalidRequest(key, field=field, value=shown or '""')

@@ -65,7 +65,7 @@ async def get_queue(connection: HTTPConnection) -> JobQueue:
 
 
 async def get_database(connection: HTTPConnection) -> Database:
-    """What the server alone must remember."""
+    """The server's own records."""
     return services_of(connection).database
 
 
@@ -75,7 +75,7 @@ async def get_uploads(connection: HTTPConnection) -> UploadStore:
 
 
 async def get_quota(connection: HTTPConnection) -> StorageQuota:
-    """How much may be stored."""
+    """The limits of storage."""
     return services_of(connection).quota
 
 
@@ -85,7 +85,7 @@ async def get_limits(connection: HTTPConnection) -> RateLimits:
 
 
 async def get_shutdown(connection: HTTPConnection) -> ShutdownState:
-    """Whether the server shuts down."""
+    """The server's shutdown."""
     return services_of(connection).shutdown
 
 
@@ -139,7 +139,7 @@ ClientMediaDep = Annotated[ClientMedia, Depends(get_client_media)]
 
 
 def base_url_of(connection: HTTPConnection) -> str:
-    """How the caller of a request or WebSocket reaches this server, by HTTP."""
+    """The URL by which the caller of a request or WebSocket reaches this server, by HTTP."""
     configured = services_of(connection).config.base_url
     return configured or re.sub("^ws", "http", str(connection.base_url)).rstrip("/")
 

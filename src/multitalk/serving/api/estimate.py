@@ -131,7 +131,7 @@ class Estimator:
         }
 
     async def _waiting_seconds(self, engine: str, past: TalkTimes) -> float | None:
-        """How long the jobs ahead will take, estimated from the mean of past ones."""
+        """Seconds that the jobs ahead will take, estimated from the mean of past ones."""
         of_all = self._database.talk_times(engine, limit=PAST_TALKS) or past
         if not of_all:
             return None

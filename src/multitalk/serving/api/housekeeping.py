@@ -77,7 +77,7 @@ class Housekeeping:
             await asyncio.sleep(seconds)
 
     async def _note_paces(self) -> None:
-        """How long finished talks took, for estimates and metrics."""
+        """Record the times of finished talks, for estimates and metrics."""
         talks = await past_talks(self._queue, self._clock())
         for talk in talks:
             if talk.job_id in self._paced:

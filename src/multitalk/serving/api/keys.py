@@ -166,13 +166,13 @@ class KeyRing:
         return keys
 
     def _rewrite(self, change: Callable[[list[Key]], list[Key]]) -> None:
-        with self._locked():
+        with self._lock_file():
             self._file_state = None
             records = [asdict(key) for key in change(self.records())]
             write_atomically(self._path, json.dumps(records, indent=2).encode(), mode=FILE_MODE)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _lock_file(self) -> Iterator[None]:
         make_private_directory(self._path.parent)
         lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, FILE_MODE)
         try:

@@ -236,5 +236,5 @@ class _GrowingFile:
 
 
 def signed_name(recording_id: str) -> str:
-    """What a recording's address signs."""
+    """The name that a recording's address signs."""
     return f"live/{recording_id}"

@@ -154,7 +154,7 @@ class StreamReply(TypedDict):
 
 
 class PurgeReply(TypedDict):
-    """How many waiting jobs were removed."""
+    """The number of waiting jobs that were removed."""
 
     removed: int
     status: Literal["completed"]
@@ -210,7 +210,7 @@ class JobList(TypedDict):
 
 
 class InputReply(TypedDict):
-    """What a job was made from."""
+    """The input of a job."""
 
     id: str
     input: dict[str, Any]
@@ -261,7 +261,7 @@ class FacesReply(TypedDict):
 
 
 class MarkPayload(TypedDict):
-    """What a watermark says: the program's version, and a number of the talk."""
+    """The content of a watermark: the program's version, and a number of the talk."""
 
     major: int
     minor: int
@@ -269,7 +269,7 @@ class MarkPayload(TypedDict):
 
 
 class MarkFinding(TypedDict):
-    """What a look for the watermark found."""
+    """The result of a search for the watermark."""
 
     where: Literal["picture", "sound"]
     is_marked: bool
@@ -302,7 +302,7 @@ class LabelFinding(TypedDict):
 
 
 class InspectReply(TypedDict):
-    """What a file says of where it comes from."""
+    """The provenance of a file."""
 
     conclusion: Annotated[str, Field(description="in the language of Accept-Language")]
     basis: Annotated[
@@ -315,7 +315,7 @@ class InspectReply(TypedDict):
 
 
 class EstimateReply(TypedDict):
-    """How long a job will take and what it costs; null where that is not known."""
+    """Time and cost of a job; null where they are not known."""
 
     engine: str
     talk_seconds: float | None
@@ -343,7 +343,7 @@ class SpeechVoicesReply(TypedDict):
 
 
 class WebhookSecret(TypedDict):
-    """What a receiver checks the signatures of webhooks with."""
+    """The secret that verifies the signatures of webhooks."""
 
     secret: str
 

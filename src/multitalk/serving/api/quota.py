@@ -120,7 +120,7 @@ class StorageQuota:
             return
         count = self._counts.get(owner)
         if count is None or self._clock() > count.until:
-            stored = await self._stored(owner)
+            stored = await self._count_stored(owner)
             seconds = SECONDS_NEAR if stored > NEAR * self._quota else SECONDS
             self._counts[owner] = _Count(stored, self._clock() + seconds)
         self._refuse_above_quota(owner, num_bytes)
@@ -140,7 +140,7 @@ class StorageQuota:
         if owner in self._counts:
             self._counts[owner].num_bytes += num_bytes
 
-    async def _stored(self, owner: str) -> int:
+    async def _count_stored(self, owner: str) -> int:
         """Bytes that an owner has stored; unchanged jobs are not counted again."""
         total = await asyncio.to_thread(self._uploads.stored, owner)
         before, ended = self._of_jobs.get(owner, {}), {}

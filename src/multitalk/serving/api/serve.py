@@ -80,7 +80,7 @@ def serve(
             config, settings, keys, queue_url=queue_url, engine=engine, shutdown=shutdown
         )
         async with contextlib.AsyncExitStack() as stack:
-            with _noting(startup_errors):
+            with _collect_errors(startup_errors):
                 services = await stack.enter_async_context(opening)
             await stack.enter_async_context(_supervisor(services, worker_command, workers))
             metrics.follow_live(services.live)
@@ -152,7 +152,7 @@ def _housekeeping(services: Services, metrics: Metrics) -> Housekeeping:
 
 
 @contextlib.contextmanager
-def _noting(errors: list[MultiTalkError]) -> Iterator[None]:
+def _collect_errors(errors: list[MultiTalkError]) -> Iterator[None]:
     """Keep an error of the start, which uvicorn would only log with its traceback."""
     try:
         yield

@@ -87,7 +87,7 @@ class Services:
 
     @cached_property
     def quota(self) -> StorageQuota:
-        """How much may be stored."""
+        """The limits of storage."""
         config = self.config
         return StorageQuota(config.data, self.queue, self.uploads, quota=config.quota_bytes)
 

@@ -112,10 +112,10 @@ class Supervisor:
 
     async def _end(self, process: "subprocess.Popen[bytes]", worker_id: str) -> None:
         process.terminate()
-        await _first_of(_exited(process), self._forced.wait(), seconds=self._exit_seconds)
+        await _first_of(_wait_for_exit(process), self._forced.wait(), seconds=self._exit_seconds)
         if self._forced.is_set():
             process.terminate()
-            await _first_of(_exited(process), seconds=self._forced_stop_seconds)
+            await _first_of(_wait_for_exit(process), seconds=self._forced_stop_seconds)
         if process.poll() is None:
             logger.warning("worker process %d has not ended: killed", process.pid)
             with contextlib.suppress(ProcessLookupError):
@@ -139,6 +139,6 @@ async def _first_of(*waits: Coroutine[Any, Any, object], seconds: float) -> None
         task.cancel()
 
 
-async def _exited(process: "subprocess.Popen[bytes]") -> None:
+async def _wait_for_exit(process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         await asyncio.sleep(POLL_SECONDS)

@@ -88,7 +88,10 @@ class TalkLengths:
         }
         readable = [*uploads.values(), *settings.allowed_roots]
         found = await self._run(ticket, "recordings", given, readable)
-        return [_known(field, length, "duration_unreadable") for field, length in found.items()]
+        return [
+            _seconds_or_raise(field, length, "duration_unreadable")
+            for field, length in found.items()
+        ]
 
     async def _text_seconds(
         self, ticket: Ticket, texts: Mapping[str, list[SpokenText]]
@@ -105,7 +108,7 @@ class TalkLengths:
         lengths: list[float] = []
         notices: list[Notice] = []
         for field, found in (await self._run(ticket, "lengths", given, [])).items():
-            lengths.append(_known(field, found["seconds"], "duration_of_service"))
+            lengths.append(_seconds_or_raise(field, found["seconds"], "duration_of_service"))
             if field in outside:
                 notices.append(Notice("duration_guessed", {"field": field}))
             notices += notices_from_json(found["notices"])
@@ -127,7 +130,7 @@ class TalkLengths:
             return answer
 
 
-def _known(field: str, found: Any, key: str) -> float:
+def _seconds_or_raise(field: str, found: Any, key: str) -> float:
     if (seconds := seconds_from_json(found)) is None:
         raise _Unknown(field, key)
     return seconds

@@ -81,11 +81,11 @@ class UploadStore:
         """
         self._check(announced or 0)
         try:
-            return await self._received(chunks, owner=owner, on_bytes=on_bytes)
+            return await self._receive(chunks, owner=owner, on_bytes=on_bytes)
         except OSError as error:
             raise server_disk_error(error) from error
 
-    async def _received(
+    async def _receive(
         self,
         chunks: AsyncIterator[bytes],
         *,

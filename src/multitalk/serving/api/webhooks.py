@@ -158,7 +158,7 @@ class Webhooks:
         if self._monotonic() >= self._next_cleanup:
             self._next_cleanup = self._monotonic() + ORPHAN_SECONDS
             await self._forget_orphans()
-        while ended := await self._queue.ended(after=self._last_end):
+        while ended := await self._queue.ended_jobs(after=self._last_end):
             for number, job_id in ended:
                 await self._enqueue(job_id)
                 self._last_end = number

@@ -161,7 +161,7 @@ class JobQueue(ABC):
         """Number of jobs that are running or will be claimed before this one, which is IN_QUEUE."""
 
     @abstractmethod
-    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+    async def ended_jobs(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
         """Ended jobs in the order of their end, as (number, job id).
 
         Numbers grow, and are valid for this opened queue only: start at 0 after opening to get

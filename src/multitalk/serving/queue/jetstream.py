@@ -249,8 +249,8 @@ class JetStreamQueue(JobQueue):
         )
 
     @override
-    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
-        return self._cache.ended(after=after, limit=limit)
+    async def ended_jobs(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+        return self._cache.ended_jobs(after=after, limit=limit)
 
     @override
     async def purge(self, *, owner: str | None = None) -> int:

@@ -221,7 +221,7 @@ class JetStreamMedia(MediaStore):
 
     @override
     async def size(self, name: str) -> int:
-        size, _ = await self._found(name)
+        size, _ = await self._find(name)
         return size
 
     @override
@@ -229,7 +229,7 @@ class JetStreamMedia(MediaStore):
         self, name: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         # An object store has no ranges: it is read from its beginning.
-        size, chunks = await self._found(name)
+        size, chunks = await self._find(name)
         end = size if end is None else min(end, size)
         if start >= end:
             return
@@ -278,7 +278,7 @@ class JetStreamMedia(MediaStore):
             return
         await self._store.media.delete(info.name)
 
-    async def _found(self, name: str) -> tuple[int, str]:
+    async def _find(self, name: str) -> tuple[int, str]:
         """A file's size, and the NATS subject token of its chunks."""
         with translate_errors():
             try:
@@ -363,8 +363,8 @@ class JobCache:
         """Number of the next claim."""
         return max(self._turns.values(), default=0) + 1
 
-    def ended(self, *, after: int, limit: int) -> list[tuple[int, str]]:
-        """Ended jobs, as `JobQueue.ended`."""
+    def ended_jobs(self, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Ended jobs, as `JobQueue.ended_jobs`."""
         deleted = [number for number, job_id in self._ends.items() if job_id not in self._jobs]
         for number in deleted:
             del self._ends[number]

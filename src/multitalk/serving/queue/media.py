@@ -151,7 +151,7 @@ class DirectoryMedia(MediaStore):
 
     @override
     async def fetch(self, name: str, target: Path) -> None:
-        if not await asyncio.to_thread(_linked, self.root / check_name(name), target):
+        if not await asyncio.to_thread(_link, self.root / check_name(name), target):
             await super().fetch(name, target)
 
     @override
@@ -182,7 +182,7 @@ class DirectoryMedia(MediaStore):
             folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
         try:
-            if isinstance(source, bytes) or not _linked(source, partial):
+            if isinstance(source, bytes) or not _link(source, partial):
                 _copy(source, partial)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -202,7 +202,7 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def _linked(source: Path, target: Path) -> bool:
+def _link(source: Path, target: Path) -> bool:
     """Hard-link a file; False where the file system cannot."""
     try:
         target.hardlink_to(source)

@@ -148,7 +148,7 @@ class SqliteQueue(JobQueue):
         return await self._connection.read(lambda db: jobs_ahead(db, job_id))
 
     @override
-    async def ended(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+    async def ended_jobs(self, *, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
         return await self._connection.read(
             lambda db: db.execute(
                 "SELECT number, job_id FROM ends WHERE number > ? ORDER BY number LIMIT ?",

@@ -107,7 +107,7 @@ def claim(job: Job, worker_id: str, now: float, config: QueueConfig, *, turn: in
         return job
     if (late := _late(job, now, now)) is not None:
         return late
-    return _changed(
+    return _update(
         job,
         status=JobStatus.IN_PROGRESS,
         started_at=now,
@@ -123,7 +123,7 @@ def claim(job: Job, worker_id: str, now: float, config: QueueConfig, *, turn: in
 
 
 def jobs_ahead(place: int, turn: Turn, others: Iterable[tuple[int, Turn]]) -> int:
-    """How many waiting jobs are claimed before one, where owners take turns.
+    """The number of waiting jobs that are claimed before one, where owners take turns.
 
     Args:
         place: Number of jobs of the same owner before it.
@@ -135,7 +135,7 @@ def jobs_ahead(place: int, turn: Turn, others: Iterable[tuple[int, Turn]]) -> in
 
 def complete_batch(job: Job) -> Job:
     """Make a job claimable whose batch is stored completely."""
-    return job if job.batch is None else _changed(job, batch=None)
+    return job if job.batch is None else _update(job, batch=None)
 
 
 def holds_lease(job: Job, token: str) -> bool:
@@ -177,12 +177,12 @@ def renew(
     if (late := _late(job, (job.started_at or now) + worked, now)) is not None:
         return late, "timed_out"
     progress = job.progress if progress is None else dict(progress)
-    return _changed(job, lease_until=now + config.lease_seconds, progress=progress), None
+    return _update(job, lease_until=now + config.lease_seconds, progress=progress), None
 
 
 def add_fragment(job: Job, token: str) -> Job:
     """Count one more fragment, if the lease is current."""
-    return _changed(job, next_fragment=job.next_fragment + 1) if holds_lease(job, token) else job
+    return _update(job, next_fragment=job.next_fragment + 1) if holds_lease(job, token) else job
 
 
 def finish(job: Job, token: str, outcome: Outcome, now: float) -> Job:
@@ -197,8 +197,8 @@ def release(job: Job, token: str, *, counted: bool) -> Job:
     if not holds_lease(job, token):
         return job
     if counted:
-        return _queued(job, redeliveries=job.redeliveries + 1)
-    return _queued(job, attempts=job.attempts - 1)
+        return _requeue(job, redeliveries=job.redeliveries + 1)
+    return _requeue(job, attempts=job.attempts - 1)
 
 
 def lose_worker(job: Job, worker_id: str, now: float, config: QueueConfig) -> Job:
@@ -221,7 +221,7 @@ def retry(job: Job, now: float) -> Job:
     """
     if job.status not in RETRYABLE:
         raise Conflict("job_not_retryable", status=job.status.value)
-    return _queued(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
+    return _requeue(job, attempts=0, queued_at=now, redeliveries=job.redeliveries + 1)
 
 
 def end_retention(job: Job) -> Job:
@@ -232,11 +232,11 @@ def end_retention(job: Job) -> Job:
     """
     if not job.is_final:
         raise Conflict("job_not_ended", status=job.status.value)
-    return _changed(job, retention_seconds=IMMEDIATELY)
+    return _update(job, retention_seconds=IMMEDIATELY)
 
 
 def due(job: Job) -> float:
-    """When `expire` next changes a job; never for one IN_PROGRESS, which its lease decides."""
+    """The time of the next change by `expire`; never for a job IN_PROGRESS: its lease decides."""
     if job.is_final:
         return (job.finished_at or job.queued_at) + job.retention_seconds
     if job.status is JobStatus.IN_PROGRESS:
@@ -258,9 +258,9 @@ def expire(job: Job, now: float, config: QueueConfig, *, lease_expired: bool = F
     if job.status is JobStatus.IN_QUEUE:
         return job
     if job.attempts < config.max_attempts:
-        return _queued(job, redeliveries=job.redeliveries + 1)
+        return _requeue(job, redeliveries=job.redeliveries + 1)
     error = InternalError("job_quarantined", attempts=job.attempts, job_id=job.id)
-    return _failed(job, error, now)
+    return _fail(job, error, now)
 
 
 def _late(job: Job, moment: float, now: float) -> Job | None:
@@ -272,10 +272,10 @@ def _late(job: Job, moment: float, now: float) -> Job | None:
         error = DeadlineExceeded("deadline_exceeded", limit=limit)
     else:
         return None
-    return _failed(job, error, now)
+    return _fail(job, error, now)
 
 
-def _failed(job: Job, error: MultiTalkError, now: float) -> Job:
+def _fail(job: Job, error: MultiTalkError, now: float) -> Job:
     error.set_context(None, job.id)
     outcome = Outcome.failed(error, job.locale)
     return _final(job, outcome.status, now, error=outcome.error, output=outcome.output)
@@ -284,17 +284,17 @@ def _failed(job: Job, error: MultiTalkError, now: float) -> Job:
 def _final(
     job: Job, status: JobStatus, now: float, *, output: Any = None, error: str | None = None
 ) -> Job:
-    return _changed(
+    return _update(
         job, status=status, finished_at=now, lease_until=None, output=output, error=error
     )
 
 
-def _queued(job: Job, **changes: Any) -> Job:
+def _requeue(job: Job, **changes: Any) -> Job:
     cleared = dict.fromkeys(
         ("started_at", "finished_at", "worker_id", "progress", "output", "error", "lease_until")
     )
-    return _changed(job, status=JobStatus.IN_QUEUE, **cleared, **changes)
+    return _update(job, status=JobStatus.IN_QUEUE, **cleared, **changes)
 
 
-def _changed(job: Job, **changes: Any) -> Job:
+def _update(job: Job, **changes: Any) -> Job:
     return job.model_copy(update={"version": job.version + 1, **changes})

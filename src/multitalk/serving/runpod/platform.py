@@ -42,7 +42,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the platform's calls are, `$ID` standing for the job's.
+    """URLs of the platform's calls, `$ID` in place of the job's id.
 
     Attributes:
         take: Of the next job.

@@ -222,7 +222,7 @@ class RunPodSource(JobSource):
 
 
 class PollDelay:
-    """How soon to poll again: at once after a held poll, ever later after failures.
+    """Delay of the next poll: none after a held poll, ever longer after failures.
 
     Attributes:
         seconds: To wait before the next poll.

@@ -38,7 +38,7 @@ def small_picture(given: Mapping[str, Any], directory: Path, at: Callable[[str],
 
 
 def inspection(given: Mapping[str, Any], _: Path, at: Callable[[str], None]) -> object:
-    """What a file says of where it comes from, as `/v1/inspect` answers."""
+    """The provenance of a file, as `/v1/inspect` answers."""
     at(given["field"])
     found = inspect_video(Path(given["path"]), field=given["field"])
     return found.reply(locale_named(given["locale"]))

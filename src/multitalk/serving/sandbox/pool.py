@@ -268,7 +268,7 @@ def _result_of(reply: _Reply, status: int | None, limits: TaskLimits) -> Any:
                 raise error_from_json(error)
         case {"broken": str(trace)}:
             logger.error("reading %s failed:\n%s", reply.field, trace)
-            raise _broken(reply.field)
+            raise _crash_error(reply.field)
         case {"too_much": True}:
             raise _too_costly(reply.field, limits)
     if reply.timed_out or status in (-signal.SIGKILL, -signal.SIGXCPU):
@@ -276,7 +276,7 @@ def _result_of(reply: _Reply, status: int | None, limits: TaskLimits) -> Any:
     if status is None:
         raise _unavailable()
     logger.warning("reading %s ended its process with status %d", reply.field, status)
-    raise _broken(reply.field)
+    raise _crash_error(reply.field)
 
 
 def _too_costly(field: str, limits: TaskLimits) -> MultiTalkError:
@@ -288,7 +288,7 @@ def _too_costly(field: str, limits: TaskLimits) -> MultiTalkError:
     )
 
 
-def _broken(field: str) -> MultiTalkError:
+def _crash_error(field: str) -> MultiTalkError:
     return MediaUndecodable("reading_broken", field=field)
 
 

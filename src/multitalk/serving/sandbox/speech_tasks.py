@@ -77,7 +77,7 @@ def lengths_of(
     if count <= SPOKEN_TEXTS and characters <= SPOKEN_CHARACTERS:
         for field, texts in speakers.items():
             at(field)
-            with _suppressed_if(field in may_fail):
+            with _suppress_if(field in may_fail):
                 found[field] = _measure(texts, field, speak)
     else:
         numbers = iter(range(count))
@@ -87,7 +87,7 @@ def lengths_of(
         for field, texts in speakers.items():
             at(field)
             indices = {index for index in range(len(texts)) if next(numbers) in chosen}
-            with _suppressed_if(field in may_fail):
+            with _suppress_if(field in may_fail):
                 parts[field] = [
                     _speak_beginning(text, _field_of_text(field, index, texts), each, speak)
                     if index in indices
@@ -105,7 +105,7 @@ def lengths_of(
 
 
 @contextmanager
-def _suppressed_if(may_fail: bool) -> Iterator[None]:
+def _suppress_if(may_fail: bool) -> Iterator[None]:
     try:
         yield
     except (RequestError, EngineUnavailable):

@@ -63,7 +63,7 @@ class JobSource(Protocol):
 
 @dataclass(frozen=True)
 class SourceTraits:
-    """How a source differs from others.
+    """The differences of a source from others.
 
     Attributes:
         queue: Stores the files of its jobs; None: videos are delivered as requests ask, or sent in

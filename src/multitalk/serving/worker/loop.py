@@ -83,7 +83,7 @@ class EngineThread:
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """How long a worker waits.
+    """Limits on a worker's waiting.
 
     Attributes:
         drain_seconds: For the current job once the worker must stop.

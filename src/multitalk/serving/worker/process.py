@@ -58,7 +58,7 @@ def work(
     sweep(settings.work_directory)
     return serve(
         lambda: open_queue_source(queue_url),
-        EngineThread(lambda: _tested(load_engine(engine, settings=settings), settings)),
+        EngineThread(lambda: _test_engine(load_engine(engine, settings=settings), settings)),
         settings,
         WorkerLimits(drain_seconds=drain_seconds),
         worker_id=worker_id,
@@ -142,7 +142,7 @@ def _on_stop(stop: Callable[[], object]) -> None:
         signal.signal(number, lambda *_: stop())
 
 
-def _tested(engine: Engine, settings: Settings) -> Engine:
+def _test_engine(engine: Engine, settings: Settings) -> Engine:
     """An engine that renders."""
     if engine.name == "diffusion":
         check_weights(settings)

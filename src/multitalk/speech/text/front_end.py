@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a text is read aloud.
+    """The spoken form of a text.
 
     Attributes:
         language: The synthesizer's code of the text as a whole.

@@ -235,7 +235,7 @@ def _identifier() -> "LanguageIdentifier":
 
 
 def everyday_word_counts(words: list[str], languages: tuple[str, ...]) -> dict[str, float]:
-    """How many of these words are everyday words of each of these languages.
+    """The number of everyday words of each language among these words.
 
     A word of several counts for an equal part in each.
     """

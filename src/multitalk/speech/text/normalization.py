@@ -59,7 +59,7 @@ _CHINESE_DIGIT_BY_DIGIT = re.compile(
 
 
 def spoken_forms(runs: Sequence[Run]) -> list[str]:
-    """What to give to the voice of each run's language, so that it says what the run means.
+    """The text for the voice of each run's language, spelled as the run is spoken.
 
     Raises:
         InvalidRequest: The reader of a language crashes at its text.

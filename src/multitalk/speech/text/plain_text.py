@@ -222,7 +222,7 @@ def split_text(text: str, limit: int = MAX_PART_CHARACTERS) -> list[str]:
 
 
 def pause_after(text: str) -> float:
-    """How many seconds to rest after a part: as the synthesizer does within one."""
+    """Seconds of pause after a part, as long as the synthesizer's own."""
     if text[-1:] in _SENTENCE_ENDS:
         return SENTENCE_PAUSE
     return CLAUSE_PAUSE if text[-1:] in _CLAUSE_ENDS else 0.0

@@ -98,7 +98,7 @@ def script_of(character: str) -> str:
 
 
 def scripts_in(text: str) -> Counter[str]:
-    """How many letters of each script a text has. Greek letters that stand alone do not count.
+    """The number of letters of each script in a text. Greek letters that stand alone do not count.
 
     They are signs, as the pi of a formula.
     """

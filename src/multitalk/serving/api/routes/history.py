@@ -73,7 +73,7 @@ async def requests(
 )
 async def given_input(queue: QueueDep, request: Request, job: OwnJob) -> Response:
     """`input` as it was sent. A file of it is the address here at which `files` says it is."""
-    given, endpoint = await _given(queue, job), request.path_params["endpoint"]
+    given, endpoint = await _input_of(queue, job), request.path_params["endpoint"]
     files = {
         field: f"/v2/{quote(endpoint)}/input/{job.id}/{quote(field)}"
         for field, source in named_sources(given)
@@ -96,7 +96,7 @@ async def given_file(
     field: Annotated[str, Path(examples=["image_path"])],
 ) -> Response:
     """`field` is `image_path`, or `audio_paths.` and a speaker's name."""
-    given = await _given(queue, job)
+    given = await _input_of(queue, job)
     source = dict(named_sources(given)).get(field, "")
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     if is_upload(source):
@@ -130,7 +130,7 @@ async def delete(
     return json_response(DeletedJob(id=job.id, deleted=True))
 
 
-async def _given(queue: JobQueue, job: Job) -> Mapping[str, Any]:
+async def _input_of(queue: JobQueue, job: Job) -> Mapping[str, Any]:
     """The input of a job; without fields where it was no object."""
     given = (await queue.submission(job.id)).input
     return given if isinstance(given, Mapping) else {}

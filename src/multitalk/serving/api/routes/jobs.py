@@ -110,7 +110,7 @@ async def run(
     submission = submissions.parse(await body.read(), owner=owner, idempotency_key=idempotency_key)
     await quota.admit(owner, content_length(request))
     (job,) = await submissions.submit([submission], base_url=base_url)
-    return json_response(_submitted(job))
+    return json_response(_submitted_reply(job))
 
 
 @router.post(
@@ -187,7 +187,7 @@ async def batch(
         parsed.append(submission.model_copy(update={"idempotency_key": key}))
     await quota.admit(owner, content_length(request))
     sent = await submissions.submit(parsed, base_url=base_url, is_batch=True)
-    return json_response(SubmittedJobs(jobs=[_submitted(job) for job in sent]))
+    return json_response(SubmittedJobs(jobs=[_submitted_reply(job) for job in sent]))
 
 
 @router.post(
@@ -225,7 +225,7 @@ async def status(
 )
 async def cancel(queue: QueueDep, job: OwnJob) -> Response:
     """A job that has ended stays as it is."""
-    return json_response(_submitted(await queue.cancel(job.id)))
+    return json_response(_submitted_reply(await queue.cancel(job.id)))
 
 
 @router.post(
@@ -237,7 +237,7 @@ async def cancel(queue: QueueDep, job: OwnJob) -> Response:
 )
 async def retry(submissions: SubmissionsDep, base_url: BaseUrl, job: OwnJob) -> Response:
     """The same id and input; what the job had answered is removed."""
-    return json_response(_submitted(await submissions.retry(job, base_url=base_url)))
+    return json_response(_submitted_reply(await submissions.retry(job, base_url=base_url)))
 
 
 @router.post(
@@ -352,5 +352,5 @@ async def estimate_job(
         return json_response(await cancel_on_disconnect(request, work))
 
 
-def _submitted(job: Job) -> SubmittedJob:
+def _submitted_reply(job: Job) -> SubmittedJob:
     return {"id": job.id, "status": job.status}

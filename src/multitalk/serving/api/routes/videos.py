@@ -81,7 +81,7 @@ async def video(
     if etag in if_none_match:
         return Response(status_code=304, headers=headers)
     whole = if_range is not None and if_range != etag
-    part = _wanted_part("" if whole else byte_range, size)
+    part = _parse_range("" if whole else byte_range, size)
     if part is None:
         headers["Content-Range"] = f"bytes */{size}"
         return Response(status_code=416, headers=headers)
@@ -168,7 +168,7 @@ class _ByteRange:
     is_range: bool
 
 
-def _wanted_part(byte_range: str, size: int) -> _ByteRange | None:
+def _parse_range(byte_range: str, size: int) -> _ByteRange | None:
     """The part that a `Range` header names; None where there is no such part (RFC 9110, 14.2).
 
     Several ranges at once are answered with the whole, as the RFC allows.
