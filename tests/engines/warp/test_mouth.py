@@ -173,7 +173,7 @@ def test_lower_teeth_meet_the_upper_ones_in_s_and_give_way_to_the_tongue(
     gap = 0.4 * renderer.rig.frame.mouth_width
     vowel, s = (mouth.jaw_drop(gap, biting=biting, tongue=0) for biting in (0.0, 1.0))
     assert s < 0.5 * vowel
-    assert 0.25 * gap < vowel < 0.45 * gap
+    assert 0.35 * gap < vowel < 0.55 * gap
     assert mouth.jaw_drop(0.2 * gap, biting=0.3, tongue=1.0) > 1.2 * mouth.jaw_drop(
         0.2 * gap, biting=0.3, tongue=0.6
     )
@@ -195,3 +195,21 @@ def test_the_inside_of_a_wide_mouth_is_dark_red_and_not_black(
     assert len(darkest) > 50
     assert np.percentile(darkest @ (0.30, 0.59, 0.11), 5) > 12
     assert np.median(darkest[:, 0] / darkest[:, 1]) > 1.3
+
+
+def test_folds_deepen_where_the_corners_of_an_unsmiling_mouth_go_out(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    unsmiling = replace(rig.frame, mouth_width=0.36 * rig.frame.width)
+    renderers = [
+        HeadRenderer(portrait, replace(rig, frame=frame)) for frame in (unsmiling, rig.frame)
+    ]
+    shades = []
+    for renderer in renderers:
+        sources = []
+        for deepening in (0.0, 1.0):
+            renderer._folds.update(0.0, deepening)
+            sources.append(luma(renderer._layer.source[..., :3]))
+        shades.append(float((sources[0] - sources[1]).max()))
+    assert 3 < shades[0] < 30
+    assert shades[1] == 0

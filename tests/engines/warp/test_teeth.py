@@ -47,8 +47,8 @@ def test_the_four_front_teeth_end_as_teeth_do() -> None:
         for u in (4.2 * MM, 11.5 * MM, 17.6 * MM)
     ]  # central and lateral incisor, canine
     assert ends[0] == pytest.approx(UPPER_ROW.edge, abs=0.3 * MM)
-    assert 0.5 * MM < ends[0] - ends[1] < 1.5 * MM
-    assert ends[2] < ends[0]
+    assert 0.5 * MM < ends[0] - ends[1] < 2.2 * MM
+    assert 1.5 * MM < ends[0] - ends[2] < 4.5 * MM
 
 
 def test_upper_front_teeth_are_wider_than_lower_ones_and_both_rows_fill_a_smile() -> None:

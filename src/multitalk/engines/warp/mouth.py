@@ -37,8 +37,8 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to t
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
 # lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE = (0.27, 0.42)
-EDGE_TO_EDGE = 1.8 * MM  # dental units: drop at which the biting edges meet, as in s
+JAW_SHARE = (0.38, 0.54)
+EDGE_TO_EDGE = 1.7 * MM  # dental units: drop at which the biting edges meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
 
@@ -50,14 +50,14 @@ TEETH_SHARPER = 0.6  # of the picture's blur: enamel has harder edges than lids 
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([98, 46, 42], np.float32)  # RGB 0..255
-# Light in the cavity: at the throat, and in addition towards the floor and the cheeks.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.55, 0.25
+CAVITY = np.array([88, 41, 38], np.float32)  # RGB 0..255
+# Light in the cavity: at the throat, and what the floor adds and the corners take.
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.32
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.93
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.94
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
-TONGUE_DROP, TONGUE_RAISED = (0.64, 0.30), (0.05, 0.05)
+TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.05, 0.05)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 
 # The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
@@ -66,7 +66,7 @@ SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030,
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
-WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.50, 0.12, 0.50, 0.35, (0.30, 0.80)
+WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.38, 0.12, 0.50, 0.35, (0.30, 0.80)
 # The opening's edge: blur (mouth widths), and the dark rim around it.
 EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.10
 # Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
@@ -311,7 +311,7 @@ class MouthInterior:
         )
 
     def _draw_cavity(self, of: _Inside) -> Array:
-        """The cavity: darkest at the throat, warmer towards cheeks and floor, [h, w, 3]."""
+        """The cavity: lightest at its floor, darkest at the corners, [h, w, 3]."""
         width, height = of.size
         rows = np.arange(height)[:, None] + of.place[1]
         columns = np.arange(width)[None, :] + of.place[0]

@@ -28,7 +28,7 @@ RESTING_PRESS = 0.15  # `press` at rest, for lips that the photograph shows part
 WIDEST_OPEN = 1.3  # `open` at most
 WIDENED = 2.7  # `spread` per width: between its neighbours a clear i reaches 0.4 only
 ROUNDED, ROUNDED_BY_NARROW, ROUNDED_CLOSED = 0.9, 0.8, 0.5  # `round`; less in p, b and m
-LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH, LIFT_BY_OPEN = 0.10, 0.30, 0.20, 6  # `lift`; limit per `open`
+LIFT_OPEN, LIFT_SPREAD, LIFT_TEETH, LIFT_BY_OPEN = 0.05, 0.25, 0.15, 6  # `lift`; limit per `open`
 PROFILE_CALMS = 0.5  # share of the mouth's movement that is lost in profile
 
 # Head and face.

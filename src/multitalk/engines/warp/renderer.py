@@ -38,6 +38,7 @@ FAR = 4  # face widths by which the line between the lips is extended: beyond an
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 # How much of the photograph's smile seal, round and spread take back.
 UNSMILING_SEAL, UNSMILING_ROUND, SMILING_SPREAD = 0.45, 0.95, 0.25
+FOLDED_SPREAD, FOLDED_SMILE = 0.7, 1.0  # how deep the folds get with spread and smile
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class HeadRenderer:
             pose: Of the head.
         """
         if self._quality.lit:
-            self._folds.update(_unsmiling(pose.weights))
+            self._folds.update(_unsmiling(pose.weights), _folded(pose.weights))
         # The eyes are in the upper layer only; the mouth's layers do not reach them.
         self._eyes.update(closed=pose.closed, look=pose.look)
         x0, y0, x1, y1 = self.rig.box
@@ -192,7 +193,7 @@ class HeadRenderer:
             outer = (above, chin_side[len(chin_side) // 2])
             self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
         sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
-        opened = float(pose.weights[INDEX["open"]]) * rig.layout.max_gap
+        opened = float(aperture.gap.max())
         if aperture.gap.max() > MIN_GAP:
             self._mouth.draw(
                 region,
@@ -312,3 +313,9 @@ def _unsmiling(weights: Array) -> float:
         - SMILING_SPREAD * weights[INDEX["spread"]]
     )
     return float(np.clip(relaxed, 0, 1))
+
+
+def _folded(weights: Array) -> float:
+    """How deep the folds of a face that does not smile get as its corners go out, 0..1."""
+    drawn_out = FOLDED_SPREAD * weights[INDEX["spread"]] + FOLDED_SMILE * weights[INDEX["smile"]]
+    return float(np.clip(drawn_out, 0, 1))

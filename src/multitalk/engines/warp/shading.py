@@ -2,7 +2,8 @@
 
 Rounded lips are pushed out. Seen from the front that moves hardly a pixel; it shows as a highlight
 on the lower lip and as shade under it and at the corners. The folds of a smile are shadows: moving
-them with the skin is not enough, they must fade. All numbers are set by eye.
+them with the skin is not enough, they must fade, and deepen where the corners go out. All numbers
+are set by eye.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.mouth import Aperture
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep, spline_through
 from multitalk.face import mesh
 
 
@@ -65,8 +66,14 @@ TINT_LIMITS = (0.5, 1.5)  # of the effect on a channel: skin in shade is redder,
 FOLD_REACH = 0.075
 FINEST, BROADEST = 0.004, 0.075
 FOLD_BLUR = 0.020
+FOLD_DEEPENS = 4  # of its landmarks from the nose on: as far as the corner
+FOLD_STEPS = 6  # samples between two landmarks of a fold
 FOLD_CORE, LIPS_MARGIN, LIPS_FADE = 0.35, 0.05, 0.35  # shares of the reach
-FADE_LEVELS = 16  # distinct states of fading
+FADE_LEVELS = 16  # distinct states of fading, and of deepening
+# A fold that deepens as the corners go out: its shade at most, its width in face widths, and the
+# smile of a photograph from which its own folds are deep enough.
+FOLD_SHADE, FOLD_WIDTH, FOLDED = 0.07, 0.024, 0.5
+FOLD_TINT = np.array([0.8, 1.0, 1.05], np.float32)  # of the shade: skin in shade is redder, RGB
 MAX_LIGHTENING = 2.2  # factor
 DARKEST = 8  # of 255: below it the factor would be noise
 
@@ -185,12 +192,11 @@ class SmileFolds:
             scale: Source pixels per picture pixel.
         """
         self._source = source
-        self._level = 0
+        self._levels = (0, 0)
         self._patches = []
         smile = smile_strength(frame)
-        if smile == 0:
-            return
         strength = min(1.0, 2 * smile)  # half a smile has full folds
+        deepens = FOLD_SHADE * max(0.0, 1 - smile / FOLDED) * (1 - frame.in_profile)
         places = (points[:, :2] - corner) * scale + (scale - 1) / 2
         size = frame.width * scale
         for fold in (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD):
@@ -202,34 +208,51 @@ class SmileFolds:
                 continue
             rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
             base = source[rows, columns].copy()
-            near = _near_fold(line - low, places - low, base.shape[:2], FOLD_REACH * size)
-            extra = np.zeros(base.shape, np.float32)
-            lightening = _lightening(base[..., :3], size)
-            extra[..., :3] = strength * near[..., None] * (lightening - 1)
-            self._patches.append((rows, columns, base, extra))
+            away, upper = (_from_curve(one - low, base) for one in (line, line[:FOLD_DEEPENS]))
+            near = _near_fold(away, places - low, FOLD_REACH * size)
+            extra, shade = np.zeros(base.shape, np.float32), np.zeros(base.shape, np.float32)
+            if strength > 0:
+                lightening = _lightening(base[..., :3], size)
+                extra[..., :3] = strength * near[..., None] * (lightening - 1)
+            along = np.exp(-((upper / (FOLD_WIDTH * size)) ** 2))
+            shade[..., :3] = (deepens * near * along)[..., None] * FOLD_TINT
+            self._patches.append((rows, columns, base, extra, shade))
 
-    def update(self, fading: float) -> None:
-        """Repaint the folds: 0 as in the photograph, 1 nearly gone."""
-        level = round(fading * FADE_LEVELS)
-        if level == self._level:
+    def update(self, fading: float, deepening: float) -> None:
+        """Repaint the folds.
+
+        Args:
+            fading: Of a smile's own, 0 as in the photograph, 1 nearly gone.
+            deepening: 0..1, of a face that does not smile.
+        """
+        levels = round(fading * FADE_LEVELS), round(deepening * FADE_LEVELS)
+        if levels == self._levels:
             return
-        self._level = level
-        for rows, columns, base, extra in self._patches:
-            light = 1 + extra * np.float32(level / FADE_LEVELS)
+        self._levels = levels
+        fades, deepens = (np.float32(level / FADE_LEVELS) for level in levels)
+        for rows, columns, base, extra, shade in self._patches:
+            light = 1 + extra * fades - shade * deepens
             self._source[rows, columns] = cv2.multiply(base, light, dtype=cv2.CV_8U)
 
 
-def _near_fold(
-    line: NDArray[np.float64],
-    places: NDArray[np.float64],
-    size: tuple[int, int],
-    reach: float,
-) -> Array:
-    """1 on a fold, 0 from `reach` pixels on and on lips and nose: [h, w]."""
-    away = np.ones(size, np.uint8)
-    cv2.polylines(away, [np.round(line).astype(np.int32)], False, 0, 1)
-    near = 1 - smoothstep(_distance(away), FOLD_CORE * reach, reach)
-    kept = np.ones(size, np.uint8)
+def _from_curve(line: NDArray[np.float64], patch: NDArray[np.uint8]) -> Array:
+    """Distance from a smooth curve through points [N, 2] in a patch [h, w, C], pixels [h, w]."""
+    away = np.ones(patch.shape[:2], np.uint8)
+    curve = spline_through(line, steps=FOLD_STEPS)
+    cv2.polylines(away, [np.round(curve).astype(np.int32)], False, 0, 1)
+    return _distance(away)
+
+
+def _near_fold(away: Array, places: NDArray[np.float64], reach: float) -> Array:
+    """1 on a fold, 0 from `reach` pixels on and on lips and nose: [h, w].
+
+    Args:
+        away: Distance from the fold, pixels [h, w].
+        places: Landmarks, [N, 2] pixels of the patch.
+        reach: Pixels.
+    """
+    near = 1 - smoothstep(away, FOLD_CORE * reach, reach)
+    kept = np.ones(away.shape, np.uint8)
     lips = [*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]
     cv2.fillPoly(kept, [np.round(places[lips]).astype(np.int32)], 0)
     nose = cv2.convexHull(np.round(places[list(mesh.NOSE_BASE)]).astype(np.int32))

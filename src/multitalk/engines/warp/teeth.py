@@ -1,9 +1,10 @@
 """Teeth and tongue, drawn once as sprites that are warped into every frame.
 
-Sprite coordinates are in dental units: the width of a relaxed mouth, about 50 mm; u to the right of
-the picture, v down the face, the origin where closed lips meet over closed teeth. Crowns have the
-mean sizes of adults' teeth as they are seen from the front; where a lateral one turns away, its
-width is foreshortened. Colours and shading are set by eye against films of speakers.
+Sprite coordinates are in dental units: the width of a relaxed mouth, about 54 mm where the face is
+as wide as between the mesh's cheeks. u is to the right of the picture, v down the face, the origin
+where closed lips meet over closed teeth. Crowns have the mean sizes of adults' teeth as they are
+seen from the front; where a lateral one turns away, its width is foreshortened. Colours and shading
+are set by eye against films of speakers.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from multitalk.array_types import Array, DoubleArray
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
-MM = 1 / 50  # dental units
+MM = 1 / 54  # dental units
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
 ENAMEL, GUM, TONGUE = (
     np.array(colour) for colour in ((210, 203, 192), (150, 84, 82), (184, 110, 109))
@@ -25,8 +26,7 @@ ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 
 # The photograph's own enamel: brightness against the usual one, and share of its hue.
 ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
-# The arch: v by which a row rises at u = ARCH_U.
-ARCH, ARCH_U = 1.6 * MM, 0.4
+ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
 MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 1.0 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
@@ -38,15 +38,15 @@ BETWEEN_NECKS = 0.45  # light of the gap beside the necks
 SIDE_DARK, NECK_DARK, NECK_AT = 0.12, 0.10, (0.45, 1.0)
 SHINE, SHINE_AT, SHINE_SPREAD = 0.06, (-0.2, 0.45), (0.35, 0.25)
 NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
-EDGE_COLOUR, EDGE_ALONG = np.array([0.86, 0.89, 0.92]), 0.16
+EDGE_COLOUR, EDGE_ALONG = np.array([0.91, 0.925, 0.94]), 0.14
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 
 # The tongue: an ellipse, flatter in front; a wet sheen, a groove, darker sides and root.
-TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.36, 0.21), 0.20, 0.4
+TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
 TONGUE_EDGE = (0.55, 1.05)  # radius over which it ends
 SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
 GROOVE, GROOVE_U = 0.10, 0.035
-ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.42, 0.53, (-1.0, -0.25), 0.20
+ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.46, 0.46, (-1.0, 0.10), 0.28
 # The tip between the teeth, as in th.
 TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.80, 1.05)
 TIP_LIGHT, TIP_SHEEN = 0.90, 0.16
@@ -75,6 +75,7 @@ class ToothRow:
     Attributes:
         teeth: From the middle outwards.
         edge: v of the biting edges at rest.
+        arch: v by which the row recedes under its lip at `ARCH_U`, seen from slightly above.
         length: Of a crown, dental units.
         outwards: 1 where the biting edge is below the gum, -1 above.
         gum: Tooth lengths over which the gum begins.
@@ -83,6 +84,7 @@ class ToothRow:
 
     teeth: tuple[Tooth, ...]
     edge: float
+    arch: float
     length: float
     outwards: int
     gum: tuple[float, float]
@@ -93,23 +95,23 @@ UPPER_ROW = ToothRow(
     (
         Tooth(8.4 * MM, 0, 0, 1.0),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.88),  # canine
-        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.72),
-        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.52),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.34),
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.82),  # canine
+        Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.64),
+        Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.45),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
     ),
-    edge=2.4 * MM, length=10.2 * MM, outwards=1, gum=(0.94, 1.10), papilla=0.14,
+    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, gum=(0.94, 1.10), papilla=0.14,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
-        Tooth(5.2 * MM, 0, 0, 0.97),
-        Tooth(5.5 * MM, 0, 0, 0.95),
-        Tooth(5.6 * MM, 0, 0.6 * MM, 0.88),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.74),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.58),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.42),
+        Tooth(5.2 * MM, 0, 0, 0.98),
+        Tooth(5.6 * MM, 0.2 * MM, 0, 0.93),
+        Tooth(5.8 * MM, 0, 0.7 * MM, 0.84),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.66),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.32),
     ),
-    edge=1.0 * MM, length=8.8 * MM, outwards=-1, gum=(0.98, 1.2), papilla=0.10,
+    edge=0.2 * MM, arch=0.6 * MM, length=8.8 * MM, outwards=-1, gum=(0.98, 1.2), papilla=0.10,
 )  # fmt: skip
 
 
@@ -253,7 +255,7 @@ class _Crowns:
         across = (np.abs(u) - (ends[tooth] - half)) / half
         corner = np.where(across < 0, MESIAL_ROUNDING, DISTAL_ROUNDING)
         ends_before = shorter[tooth] + pointed[tooth] * np.abs(across) + corner * across**4
-        edge = row.edge - row.outwards * (ARCH * (u / ARCH_U) ** 2 + ends_before)
+        edge = row.edge - row.outwards * (row.arch * (u / ARCH_U) ** 2 + ends_before)
         inwards = (edge - v) * row.outwards
         along = np.clip(inwards / row.length, 0, LONGEST)
         neck = np.clip((along - NECK_FROM) / (1 - NECK_FROM), 0, 1) ** 1.5
