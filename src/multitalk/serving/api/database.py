@@ -1,6 +1,7 @@
 """The server's SQLite database: uploads, pending webhooks, streams, past talks; not the queue."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,11 +65,16 @@ class PendingWebhook:
 class Database:
     """The database. One server process writes it; every call takes less than a millisecond.
 
+    Any thread may call it: one after the other, because SQLite crashes the process where a
+    connection is closed in the middle of another thread's statement. A call after `close` raises
+    QueueUnavailable.
+
     Args:
         path: Of the file; made if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
         with _translate_errors():
             make_private_directory(path.parent)
             make_private_file(path)
@@ -89,7 +95,8 @@ class Database:
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def erase(self) -> None:
         """Truncate the write-ahead log, from which deleted rows could be read."""
@@ -208,11 +215,11 @@ class Database:
         return [(float(talk), float(work)) for talk, work in rows]
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
-        with _translate_errors():
+        with _translate_errors(), self._lock:
             self._connection.execute(statement, values)
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with _translate_errors():
+        with _translate_errors(), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
     def _row(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
