@@ -11,6 +11,7 @@ Used by the runtime, the evaluation and the training tools, so that they cannot 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -177,7 +178,20 @@ def coarticulate(probabilities: Array, target: Array, dominance: Array, sigma: f
 
 def smooth(curve: Array, sigma: float) -> Array:
     """Gaussian smoothing [N], `sigma` in steps, cut at three sigma; the ends are held."""
+    kernel = _gaussian(sigma)
+    radius = len(kernel) // 2
+    # For a dozen short curves a frame, as of a live voice, np.pad would take most of the time.
+    held = np.empty(len(curve) + 2 * radius, curve.dtype)
+    held[:radius], held[-radius:] = curve[0], curve[-1]
+    held[radius:-radius] = curve
+    smoothed: Array = np.convolve(held, kernel, "valid")
+    return smoothed
+
+
+@cache
+def _gaussian(sigma: float) -> Array:
+    """A kernel of sum 1, cut at three sigma."""
     radius = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
-    return np.convolve(np.pad(curve, radius, mode="edge"), kernel, "valid")
+    kernel /= kernel.sum()
+    return kernel.astype(np.float32)
