@@ -26,6 +26,7 @@ ASIDE_FADE = (0.50, 0.75)  # from the eye's centre
 # The cornea's centre is about half as far before the eye's centre of rotation as the iris is (5.3
 # of 10 mm, the schematic eye of A. Gullstrand), so its reflections move by about half as much.
 CATCHLIGHT_FOLLOWS = 0.5
+FARTHEST = 0.06  # of a catchlight's movement
 # A catchlight: spots at most this share of the iris's radius wide that are this much brighter than
 # what is around them, of 255; softness of their edge in radii.
 SPOT_WIDTH, SPOT_BRIGHTER, SPOT_EDGE = 0.75, (25.0, 60.0), 0.08
@@ -70,8 +71,13 @@ class Look:
         u, v = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in weights.shape[1::-1]))
         self._here = np.stack([u, v], -1)[self._moving]
         light = _catchlight(base, iris) if iris is not None else None
-        self._light = None if light is None else np.ascontiguousarray(light[self._moving])
         self._unlit = base if light is None else np.clip(base - light, 0, 255).astype(np.uint8)
+        self._light: tuple[slice, slice, Array] | None = None
+        if light is not None:
+            margin = round(FARTHEST * width)
+            lit = light.max(-1)
+            rows, columns = (_span(lit.max(axis), margin) for axis in (1, 0))
+            self._light = rows, columns, np.ascontiguousarray(light[rows, columns])
 
     def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
         """The patch with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
@@ -86,11 +92,14 @@ class Look:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        if self._light is not None:
-            x, y = (CATCHLIGHT_FOLLOWS * shift).tolist()
-            light = cv2.warpAffine(self._light, np.array([[1, 0, x], [0, 1, y]]), eye.shape[1::-1])
-            eye = np.clip(eye + light, 0, 255).astype(np.uint8)
         moved[self._moving] = eye
+        if self._light is not None:
+            rows, columns, light = self._light
+            x, y = (CATCHLIGHT_FOLLOWS * shift).tolist()
+            size = light.shape[1::-1]
+            light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, x], [0, 1, y]]), size))
+            part = moved[rows, columns]
+            part[:] = np.minimum(part + light, 255).astype(np.uint8)
         return moved
 
 
@@ -141,7 +150,9 @@ def _catchlight(base: NDArray[np.uint8], iris: Iris) -> Array | None:
     return light.astype(np.float32)
 
 
-def _span(weights: Array) -> slice:
-    """From the first to the last line with a weight; one line where there is none."""
+def _span(weights: Array, margin: int = 0) -> slice:
+    """From the first to the last line with a weight and a margin; one line where there is none."""
     found = np.flatnonzero(weights)
-    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
+    if not len(found):
+        return slice(0, 1)
+    return slice(max(int(found[0]) - margin, 0), int(found[-1]) + 1 + margin)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.backdrop import covered_by, cut_out
-from multitalk.engines.warp.colour import lip_colour, skin_colour, three_channels
+from multitalk.engines.warp.colour import lip_colour, skin_colour
 from multitalk.engines.warp.displacement import Grid, displace_points
 from multitalk.engines.warp.expressions import EXPRESSIONS
 from multitalk.engines.warp.eyes import Eyes
@@ -24,6 +24,7 @@ from multitalk.face import mesh
 
 VISIBLE_ROUNDING = 0.05  # rounding below is not shaded
 CLEANED = 0.3  # mouth widths around the lips that are seen by `clean_lip_edges`
+MOUTH_AT_EDGE = 20.0  # degrees of yaw from which a mouth may be painted beyond the face's edge
 MIN_GAP = 0.35  # pixels between the lips from which the inside is drawn
 LIP_CURVE_STEPS = 5  # samples between two landmarks of the inner lips
 
@@ -183,10 +184,9 @@ class HeadRenderer:
         cover = self._lower_cover(aperture, corner, (width, height))
         row, column = part.y - box_y, part.x - box_x
         whole = drawn[row : row + height, column : column + width]
-        _join_edges(whole, below, cover)
+        whole[:] = cv2.blendLinear(whole, below, 1 - cover, cover)
         view = whole[..., :3]
         region = view.astype(np.float32)
-        region += (below[..., :3] - region) * three_channels(cover)
         if self._quality.lit and pose.rounding > VISIBLE_ROUNDING:
             outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
             above = displace_points(outer_upper, layers.upper, rig.upper.grid)[0]
@@ -209,7 +209,8 @@ class HeadRenderer:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
-        _hide_beyond_edges(whole)
+        if abs(rig.frame.yaw_degrees) > MOUTH_AT_EDGE:
+            _hide_beyond_edges(whole)
 
     def _meeting_place(self, pose: Pose) -> Array:
         """Where the teeth meet, which moves with the skull: (x, y) in the frame."""
@@ -286,18 +287,10 @@ class HeadRenderer:
         return cv2.blur(at_lips, (edge, edge)).astype(np.float32) / np.float32(255)
 
 
-def _join_edges(upper: NDArray[np.uint8], lower: NDArray[np.uint8], cover: Array) -> None:
-    """Blend the lower layer's transparency into the upper one's, in place."""
-    above, below = (cv2.extractChannel(layer, 3) for layer in (upper, lower))
-    if above.any() or below.any():
-        upper[..., 3] = np.rint(above + (below.astype(np.float32) - above) * cover)
-
-
 def _hide_beyond_edges(drawn: NDArray[np.uint8]) -> None:
     """Darken what was painted where the layer is transparent, in place."""
-    through = cv2.extractChannel(drawn, 3)
-    if through.any():
-        np.minimum(drawn[..., :3], 255 - through[..., None], out=drawn[..., :3])
+    most = cv2.bitwise_not(cv2.extractChannel(drawn, 3))
+    drawn[:] = cv2.min(drawn, cv2.merge((most, most, most, np.full_like(most, 255))))
 
 
 def _odd(pixels: float) -> int:
