@@ -36,6 +36,8 @@ TORCH_TESTS := tests/parity tests/engines/diffusion
 SERVING_TESTS := tests/serving tests/queue tests/api
 PAGE_TESTS := tests/web
 AGENT_TESTS := tests/integrations
+# Skipped among those of serving, which lack the extra
+WEBRTC_TESTS := tests/api/test_live_webrtc.py
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
@@ -98,13 +100,13 @@ test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch;
 # Their packages want versions of their own: no constraints
 .venv-agents/.ready: pyproject.toml $(call another,.venv-agents)
 	@$(call need_python,11, by pipecat-ai)
-	@echo "==> Setting up .venv-agents, with Pipecat and LiveKit Agents (once; about 200 MB to download)"
+	@echo "==> Setting up .venv-agents, with Pipecat, LiveKit Agents and aiortc (once; about 220 MB to download)"
 	@$(call venv,.venv-agents)
-	@$(subst --constraint constraints.txt,,$(call install,.venv-agents)) --editable '.[speech,pipecat,livekit,test]'
+	@$(subst --constraint constraints.txt,,$(call install,.venv-agents)) --editable '.[speech,serve,pipecat,livekit,live-webrtc,test]'
 	@touch $@
 
-test-agents: .venv-agents/.ready  ## the live avatar in Pipecat and LiveKit Agents, in an environment of its own
-	@.venv-agents/bin/python -m pytest -W ignore $(AGENT_TESTS)
+test-agents: .venv-agents/.ready  ## the live avatar in Pipecat, LiveKit Agents and WebRTC, in an environment of its own
+	@.venv-agents/bin/python -m pytest -W ignore $(AGENT_TESTS) $(WEBRTC_TESTS)
 
 test-newest:  ## a short part on the newest Python, from Debian's packages where it is not here
 	@tools/test_elsewhere.sh newest

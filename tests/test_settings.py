@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from multitalk.bucket import Bucket
+from multitalk.ice_servers import IceServer
 from multitalk.settings import LoraFile, SettingError, Settings
 
 DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -37,6 +38,14 @@ def test_an_empty_environment_gives_the_defaults():
             tuple(map(ip_network, ("10.0.0.0/8", "192.168.1.7/32", "fd00::/8"))),
         ),
         ("MULTITALK_MAX_SPEAKERS", " 3 ", 3),
+        (
+            "MULTITALK_ICE_SERVERS",
+            "stun:a.example turns:me:se%40cret@[::1]:5349?transport=tcp",
+            (
+                IceServer("stun:a.example"),
+                IceServer("turns:[::1]:5349?transport=tcp", "me", "se@cret"),
+            ),
+        ),
         ("MULTITALK_MAX_SPEECH_SECONDS", "1.5", 1.5),
         ("MULTITALK_WEIGHTS", "/weights", Path("/weights")),
         (
@@ -68,6 +77,8 @@ def test_a_variable_sets_its_field(variable, text, value):
         ("MULTITALK_ALLOWED_NETWORKS", "10.0.0.0/8:172.16.0.0/12", "write one as 192.168.1.0/24"),
         ("MULTITALK_ALLOWED_NETWORKS", "nas.lan", "write one as 192.168.1.0/24"),
         ("MULTITALK_MAX_SPEAKERS", "1.5", "write a whole number"),
+        ("MULTITALK_ICE_SERVERS", "stun:a turn:b:3478", "write stun:HOST:PORT"),
+        ("MULTITALK_ICE_SERVERS", "https://a.example", "write stun:HOST:PORT"),
         ("MULTITALK_MAX_SPEAKERS", "many", "write a whole number"),
         ("MULTITALK_MAX_SPEAKERS", "-1", "not negative"),
         ("MULTITALK_LORAS", "a=much", "write path or path=scale"),
@@ -133,6 +144,11 @@ def test_a_speech_service_may_be_written_with_what_all_of_them_end_with(end):
 
 def test_the_speech_service_s_key_is_not_printed():
     assert "the-secret" not in repr(Settings.from_env({"MULTITALK_SPEECH_KEY": "the-secret"}))
+    servers = {"MULTITALK_ICE_SERVERS": "turn:me:the-secret@a.example"}
+    assert "the-secret" not in repr(Settings.from_env(servers))
+    with pytest.raises(SettingError) as caught:
+        Settings.from_env({"MULTITALK_ICE_SERVERS": "turn:me:the-secret:a.example"})
+    assert "the-secret" not in str(caught.value)
 
 
 def test_the_bucket_s_secret_is_not_printed():

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
 
 from multitalk.bucket import MAX_URL_SECONDS, Bucket, BucketMisaddressed
+from multitalk.ice_servers import IceServer
 from multitalk.paths import at_home
 
 EngineName: TypeAlias = Literal["warp", "diffusion"]
@@ -134,6 +135,11 @@ class Settings:
     allow_loopback: Annotated[
         bool, "the same for this machine's own addresses, 127.0.0.0/8 and ::1"
     ] = False
+    ice_servers: Annotated[
+        tuple[IceServer, ...],
+        "STUN and TURN servers of live sessions over WebRTC, separated by spaces: "
+        "`stun:HOST:PORT`, `turn:USER:PASSWORD@HOST:PORT`; never logged (docs/live.md)",
+    ] = field(default=(), repr=False)
     max_speakers: Annotated[int, "voices in one request"] = 8
     max_speech_seconds: Annotated[float, "length of one voice"] = 3600.0
     max_text_characters: Annotated[int, "characters of one text to be spoken"] = 5000
@@ -336,6 +342,8 @@ def _several(variable: str, text: str, kind: object) -> tuple[object, ...]:
     """A variable's text as a list: networks separated by commas, paths as the system has it."""
     if kind == Network:
         return tuple(_network(variable, part) for part in text.replace(",", " ").split())
+    if kind is IceServer:
+        return tuple(_ice_server(variable, part) for part in text.split())
     parts = [part for part in text.split(os.pathsep) if part]
     return tuple(
         _lora(variable, part) if kind is LoraFile else at_home(Path(part)) for part in parts
@@ -354,6 +362,16 @@ def _network(variable: str, text: str) -> Network:
     raise SettingError(
         f"{variable}: {text!r} is no network; write one as 192.168.1.0/24, or an address{hint}"
     )
+
+
+def _ice_server(variable: str, text: str) -> IceServer:
+    try:
+        return IceServer.parse(text)
+    except ValueError as error:
+        raise SettingError(
+            f"{variable}: write stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT; separate several "
+            "by spaces, and write signs such as : and @ of a password as %3A and %40"
+        ) from error
 
 
 def _lora(variable: str, text: str) -> LoraFile:

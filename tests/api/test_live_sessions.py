@@ -12,6 +12,7 @@ import pytest
 from live_client import END, KEY, RATE, SMALL, SPEAKING, Live, connected, session, tone
 from running import Running, running
 
+from multitalk.serving.live import webrtc_peer
 from multitalk.watermark.picture import PictureDetector
 from patience import wait_until
 
@@ -162,6 +163,14 @@ def test_a_key_is_needed_where_there_are_keys(tmp_path):
         offered = ["multitalk.live.v1", f"multitalk.key.{token}"]
         with connected(server, subprotocols=offered) as live:
             assert live.socket.subprotocol == "multitalk.live.v1"
+
+
+def test_webrtc_without_its_extra_says_how_to_install_it(server, monkeypatch):
+    monkeypatch.setattr(webrtc_peer, "find_spec", lambda _: None)
+    with server.client() as http:
+        refused = http.post("/v1/live/webrtc", json={"type": "offer", "sdp": "v=0"})
+    assert refused.status_code == 404
+    assert "live-webrtc" in refused.json()["error"]["message"]
 
 
 def test_another_sites_page_is_refused(server):

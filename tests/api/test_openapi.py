@@ -12,6 +12,7 @@ from multitalk.schema import parse_request
 from multitalk.serving import api
 from multitalk.serving.api.app import ROUTERS
 from multitalk.serving.api.docs_page import docs_page
+from multitalk.serving.api.live_models import WebRtcOffer
 from multitalk.serving.api.run_body import parse_batch, parse_run_body
 from multitalk.settings import Settings
 
@@ -116,12 +117,13 @@ def test_every_body_has_an_example_that_the_route_takes(document):
         for path, _, operation in operations(document)
         if "application/json" in operation.get("requestBody", {}).get("content", {})
     }
-    assert len(examples) == 7
+    assert len(examples) == 8
     terms = {"settings": Settings(), "owner": "", "retention_seconds": 1.0}
     for end in ("run", "runsync", "estimate"):
         parse_run_body(examples[f"/v2/{{endpoint}}/{end}"], **terms)
     (job,) = parse_batch(examples["/v2/{endpoint}/batch"])
     parse_request(parse_run_body(job, **terms).input, settings=Settings())
+    WebRtcOffer.model_validate(examples["/v1/live/webrtc"])
 
 
 def test_every_route_that_takes_a_body_says_so(document):

@@ -1,4 +1,4 @@
-"""PCM input: validation, and streaming resampling to 16 kHz for the viseme network."""
+"""PCM input: validation, and streaming resampling, as to 16 kHz for the viseme network."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.errors import InvalidRequest
-from multitalk.timebase import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from multitalk.timebase import FPS, SAMPLE_RATE
 
 PcmSamples = NDArray[np.int16]
 
@@ -58,17 +58,23 @@ def samples_of(pcm: object) -> PcmSamples:
 
 
 class StreamingResampler:
-    """Resamples consecutive blocks of one rate to 16 kHz, causally: up to 2 ms of delay."""
+    """Resamples consecutive blocks of one rate to another, causally: up to 2 ms of delay.
 
-    def __init__(self, rate: int) -> None:
+    Args:
+        rate: Of the blocks, samples per second.
+        target: Of the result; the viseme network's by default.
+    """
+
+    def __init__(self, rate: int, target: int = SAMPLE_RATE) -> None:
         self.rate = rate
-        self._positions, self._weights = _filter(rate)
+        self._target = target
+        self._positions, self._weights = _filter(rate, target)
         self._past = np.zeros(-int(self._positions.min()), np.float32)
 
     def resample(self, block: PcmSamples) -> Array:
-        """A block of one video frame, int16 [rate / 25], as float32 [640] in [-1, 1]."""
+        """A block of one video frame, int16 [rate / 25], as float32 [target / 25] in [-1, 1]."""
         samples = block.astype(np.float32) / np.float32(FULL_SCALE)
-        if self.rate == SAMPLE_RATE:
+        if self.rate == self._target:
             return samples
         history = np.concatenate([self._past, samples])
         taps = history[self._positions + len(self._past)]
@@ -78,15 +84,15 @@ class StreamingResampler:
 
 
 @cache
-def _filter(rate: int) -> tuple[NDArray[np.int64], Array]:
-    """Input positions and weights, [640, taps] each, of a block's 640 output samples.
+def _filter(rate: int, target: int) -> tuple[NDArray[np.int64], Array]:
+    """Input positions and weights, [target / 25, taps] each, of a block's output samples.
 
     A Hann-windowed sinc that cuts off below the lower of the two Nyquist frequencies. Positions
     count from the block's first sample; none is after the block.
     """
-    cutoff = CUTOFF * min(1.0, SAMPLE_RATE / rate)
+    cutoff = CUTOFF * min(1.0, target / rate)
     half = int(np.ceil(ZERO_CROSSINGS / cutoff))
-    instants = np.arange(SAMPLES_PER_FRAME) * (rate / SAMPLE_RATE) - half
+    instants = np.arange(target // FPS) * (rate / target) - half
     positions = np.floor(instants).astype(np.int64)[:, None] + np.arange(1 - half, half + 1)
     distance = instants[:, None] - positions
     window = np.cos(np.pi / 2 * np.clip(distance / half, -1, 1)) ** 2

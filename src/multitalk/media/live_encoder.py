@@ -1,6 +1,7 @@
 """H.264 without delay: each frame of a live video is encoded as it comes."""
 
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from av.codec.context import CodecContext
@@ -26,9 +27,16 @@ class LiveEncoder:
         width: Of the frames in pixels, even.
         height: Of the frames in pixels, even.
         watermark: What the mark in the picture says; None: there is none.
+        profile: Of H.264; every WebRTC peer decodes `Baseline` (RFC 7742, 6.2).
     """
 
-    def __init__(self, width: int, height: int, watermark: Payload | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        watermark: Payload | None = None,
+        profile: Literal["Baseline", "High"] = "High",
+    ) -> None:
         context = CodecContext.create("libx264", "w")
         if not isinstance(context, VideoCodecContext):
             raise TypeError("libx264 encodes no video")
@@ -38,6 +46,7 @@ class LiveEncoder:
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         context.thread_count = 1
         context.gop_size = NEVER
+        context.profile = profile
         context.options = OPTIONS
         self._context = context
         self._reformatter = VideoReformatter()

@@ -26,6 +26,7 @@ from multitalk.serving.api.routes import (
     history,
     jobs,
     live,
+    live_webrtc,
     pages,
     recordings,
     videos,
@@ -39,9 +40,10 @@ DESCRIPTION = (
     "RunPod's endpoint protocol, and what a web page needs beside it. docs/api.md says what a job "
     "is, docs/self-hosting.md what this server adds."
 )
-EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After")
+EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After", "Location", "Link")
 ROUTERS = tuple(
-    module.router for module in (jobs, history, videos, recordings, files, voices, pages)
+    module.router
+    for module in (jobs, history, videos, recordings, files, voices, live_webrtc, pages)
 )
 
 logger = logging.getLogger(__name__)
@@ -95,7 +97,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
-            allow_methods=["GET", "HEAD", "POST"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
             expose_headers=list(EXPOSED_HEADERS),
         )

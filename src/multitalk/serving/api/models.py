@@ -16,6 +16,7 @@ from multitalk.schema import ErrorDetails, JobStatus, SpokenText, TalkRequest
 from multitalk.schema.request import NotBlank
 from multitalk.schema.s3_config import S3Config
 from multitalk.schema.validation import WireModel
+from multitalk.serving.api.live_models import WebRtcOffer
 
 DAY = 86_400_000  # ms
 MAX_WEBHOOK_CHARACTERS = 2048
@@ -105,6 +106,7 @@ BODY_MODELS: tuple[type[BaseModel], ...] = (
     FacesBody,
     InspectBody,
     SpeechBody,
+    WebRtcOffer,
 )
 
 
@@ -359,6 +361,13 @@ class ServerHealth(TypedDict):
     in_queue: int
     retention_seconds: float
     key_needed: bool
+
+
+class WebRtcAnswer(TypedDict):
+    """The answer to an offer: `RTCSessionDescription`."""
+
+    type: Literal["answer"]
+    sdp: str
 
 
 class SpeechErrorDetail(TypedDict):

@@ -31,6 +31,7 @@ from multitalk.serving.api.submissions import Submissions
 from multitalk.serving.api.talk_length import TalkLengths
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import ShutdownState
+from multitalk.serving.api.webrtc_sessions import WebRtcSessions
 from multitalk.serving.live.session_pool import LiveSessions, sessions_for
 from multitalk.serving.queue import JobQueue, open_queue
 from multitalk.serving.sandbox.pool import SandboxPool
@@ -56,6 +57,7 @@ class Services:
         uploads: Files that were sent ahead of their jobs.
         sandbox: Processes that open clients' files and speak texts.
         live: Live sessions.
+        webrtc: Those of them that outlive the requests that opened them.
         bodies: Reads bodies of requests.
         own_workers: Ids of the workers that this server has started.
     """
@@ -72,6 +74,7 @@ class Services:
     uploads: UploadStore
     sandbox: SandboxPool
     live: LiveSessions
+    webrtc: WebRtcSessions = field(default_factory=WebRtcSessions)
     bodies: BodyParser = field(default_factory=BodyParser)
     own_workers: set[str] = field(default_factory=set)
 
@@ -190,6 +193,7 @@ async def open_services(
         stack.callback(services.bodies.close)
         stack.push_async_callback(services.live.close)
         stack.push_async_callback(services.sandbox.close)
+        stack.push_async_callback(services.webrtc.close)
         closing = asyncio.create_task(_close_at_shutdown(services.sandbox, shutdown))
         stack.callback(closing.cancel)
         yield services

@@ -32,6 +32,7 @@ class MessageKind(IntEnum):
     KEY_FRAME = 5  # the next frame can be decoded by itself
     RECORD = 6  # record from the next frame on
     STOP_RECORDING = 7
+    TEXT = 8  # of a WebRTC peer's data channel, both ways
     READY = 16  # JSON: the picture's size, warnings
     FRAME = 17  # as clients receive it
     STATS = 18  # JSON, once a second
@@ -90,6 +91,32 @@ def read_message(stream: BinaryIO) -> Message | None:
     kind, length = HEAD.unpack(head)
     content = stream.read(length)
     return Message(MessageKind(kind), content) if len(content) == length else None
+
+
+@dataclass(frozen=True)
+class ClientFrame:
+    """A frame for clients.
+
+    Attributes:
+        number: Counts frames from 0.
+        flags: Of `Flag`.
+        rate: Samples per second.
+        video: An access unit; none where the picture was dropped.
+        pcm: int16, little-endian.
+    """
+
+    number: int
+    flags: int
+    rate: int
+    video: bytes
+    pcm: bytes
+
+
+def unpack_frame(frame: bytes) -> ClientFrame:
+    """A frame for clients; see `FRAME_HEAD`."""
+    _, flags, _, number, rate, length = FRAME_HEAD.unpack_from(frame)
+    end = FRAME_HEAD.size + length
+    return ClientFrame(number, flags, rate, frame[FRAME_HEAD.size : end], frame[end:])
 
 
 def without_video(frame: bytes) -> bytes:

@@ -3,12 +3,8 @@
 import asyncio
 import json
 import logging
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any
 
 from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
@@ -17,17 +13,15 @@ from multitalk.serving.live.messages import (
     Message,
     MessageKind,
     json_message,
-    receive_message,
 )
+from multitalk.serving.live.piped_process import PipedProcess
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 
 # Of a core, by one speaking session of 512 pixels: docs/live.md.
 CORES_PER_SESSION = 0.5
 START_SECONDS = 30.0
-END_SECONDS = 2.0
 RETRY_SECONDS = 30.0  # after which there may be room
-# What a session's process may know of the server's environment.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
+SESSION_MODULE = "multitalk.serving.live.session_process"
 
 logger = logging.getLogger(__name__)
 
@@ -35,70 +29,6 @@ logger = logging.getLogger(__name__)
 def sessions_for(cores: int) -> int:
     """How many sessions so many cores carry, one at least."""
     return max(1, int(cores / CORES_PER_SESSION))
-
-
-@dataclass(frozen=True)
-class _Process:
-    """A session's process and its two pipes."""
-
-    process: asyncio.subprocess.Process
-    commands: asyncio.StreamWriter
-    output: asyncio.StreamReader
-
-    @classmethod
-    async def start(cls) -> "_Process":
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "multitalk.serving.live.session_process",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise InternalError("live_session_ended")
-        return cls(process, process.stdin, process.stdout)
-
-    async def send(self, message: Message) -> None:
-        """Send a message; waits while the process is behind.
-
-        Raises:
-            InternalError: The process has ended.
-        """
-        try:
-            self.commands.write(message.encode())
-            await self.commands.drain()
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise InternalError("live_session_ended") from error
-
-    async def receive(self) -> Message:
-        """The next message.
-
-        Raises:
-            InternalError: The process has ended.
-        """
-        try:
-            return await receive_message(self.output)
-        except EOFError as error:  # also asyncio.IncompleteReadError
-            raise InternalError("live_session_ended") from error
-
-    async def end(self) -> None:
-        """Close the commands, which ends the process; kill it if that does not."""
-        self.commands.close()
-        try:
-            await asyncio.wait_for(self._drain(), END_SECONDS)
-        except asyncio.TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-
-    async def _drain(self) -> None:
-        while await self.output.read(2**16):
-            pass
-        await self.process.wait()
 
 
 class LiveSession:
@@ -109,7 +39,7 @@ class LiveSession:
         pid: Of the process.
     """
 
-    def __init__(self, process: _Process, ready: Mapping[str, Any]) -> None:
+    def __init__(self, process: PipedProcess, ready: Mapping[str, Any]) -> None:
         self.ready = ready
         self._process = process
 
@@ -163,8 +93,17 @@ class LiveSessions:
         self.limit = limit
         self.count = 0
         self.pids: list[int] = []
-        self._reserve: _Process | None = None
+        self._reserve: PipedProcess | None = None
         self._is_closed = False
+
+    def check_room(self) -> None:
+        """Refuse another session where there is no room for it.
+
+        Raises:
+            TooManyRequests: There is none.
+        """
+        if self.count >= self.limit:
+            raise TooManyRequests("live_sessions_full", seconds=RETRY_SECONDS, limit=self.limit)
 
     @asynccontextmanager
     async def open(self, options: Mapping[str, Any]) -> AsyncIterator[LiveSession]:
@@ -172,17 +111,16 @@ class LiveSessions:
 
         Args:
             options: Of `multitalk.live.Avatar`; `portrait` is a path. `watermark`: the fields of a
-                `Payload`, or None.
+                `Payload`, or None. `profile`: as for `LiveEncoder`.
 
         Raises:
             TooManyRequests: There is no room for another one.
             RequestError: What `Avatar` refuses.
             InternalError: The process does not start.
         """
-        if self.count >= self.limit:
-            raise TooManyRequests("live_sessions_full", seconds=RETRY_SECONDS, limit=self.limit)
+        self.check_room()
         self.count += 1
-        process: _Process | None = None
+        process: PipedProcess | None = None
         try:
             process = await self._take()
             session = LiveSession(process, await _begin(process, options))
@@ -198,7 +136,7 @@ class LiveSessions:
     async def warm(self) -> None:
         """Start a process in reserve, so that the next session begins in a moment."""
         if self._reserve is None and not self._is_closed:
-            self._reserve = await _Process.start()
+            self._reserve = await PipedProcess.start(SESSION_MODULE)
 
     async def close(self) -> None:
         """End the process in reserve; sessions end with their contexts."""
@@ -207,14 +145,14 @@ class LiveSessions:
             await self._reserve.end()
             self._reserve = None
 
-    async def _take(self) -> _Process:
+    async def _take(self) -> PipedProcess:
         process, self._reserve = self._reserve, None
         if process is None or process.process.returncode is not None:
-            process = await _Process.start()
+            process = await PipedProcess.start(SESSION_MODULE)
         return process
 
 
-async def _begin(process: _Process, options: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _begin(process: PipedProcess, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Start the avatar; the content of READY."""
     await process.send(json_message(MessageKind.START, options))
     try:

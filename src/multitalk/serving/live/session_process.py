@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def main() -> None:
     if first is None or first.kind is not MessageKind.START:
         return
     options = first.json()
-    mark = options.pop("watermark")
+    mark, profile = options.pop("watermark"), options.pop("profile")
     forbid_files((*code_paths(), Path(options["portrait"]), *MACHINE), ())
     forbid_system_calls()
     try:
@@ -60,7 +60,7 @@ def main() -> None:
         write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
     with avatar:
-        asyncio.run(Session(avatar, commands, output, mark and Payload(*mark)).run())
+        asyncio.run(Session(avatar, commands, output, mark and Payload(*mark), profile).run())
 
 
 class Session:
@@ -71,15 +71,22 @@ class Session:
         commands: Messages of the server.
         output: Messages to it.
         watermark: What the mark in the picture says; None: there is none.
+        profile: Of the video, see `LiveEncoder`.
     """
 
     def __init__(
-        self, avatar: Avatar, commands: BinaryIO, output: BinaryIO, watermark: Payload | None
+        self,
+        avatar: Avatar,
+        commands: BinaryIO,
+        output: BinaryIO,
+        watermark: Payload | None,
+        profile: Literal["Baseline", "High"],
     ) -> None:
         self._avatar = avatar
         self._commands = commands
         self._output = output
         self._watermark = watermark
+        self._profile: Literal["Baseline", "High"] = profile
         self._encoder: LiveEncoder | None = None
         self._wants_key_frame = True
         self._recorder = Recorder(self._send, watermark)
@@ -108,7 +115,7 @@ class Session:
     def _packed(self, frame: LiveFrame, number: int) -> bytes:
         height, width = frame.image.shape[:2]
         if self._encoder is None:
-            self._encoder = LiveEncoder(width, height, self._watermark)
+            self._encoder = LiveEncoder(width, height, self._watermark, self._profile)
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
             self._send(json_message(MessageKind.READY, ready))
         is_due = number % (KEY_FRAME_SECONDS * FPS) == 0

@@ -11,15 +11,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.dependencies import base_url_of, caller_of
-from multitalk.serving.api.live_conversation import (
-    LiveConversation,
-    error_message,
-    parsed_message,
-)
-from multitalk.serving.api.live_options import LiveOptions, open_session, portrait_of
-from multitalk.serving.api.live_recorder import LiveRecorder
-from multitalk.serving.api.responses import locale_of
+from multitalk.serving.api.live_client import LiveClient
+from multitalk.serving.api.live_conversation import error_message, parsed_message
+from multitalk.serving.api.live_models import LiveOptions
+from multitalk.serving.api.live_session import open_session
 from multitalk.serving.api.services import services_of
 from multitalk.timebase import FPS
 
@@ -44,40 +39,22 @@ class StartMessage(LiveOptions):
 async def live(socket: WebSocket) -> None:
     """One live session, from the first message to the end of the connection."""
     services = services_of(socket)
-    locale = locale_of(socket.headers.get("accept-language", ""))
+    client = LiveClient.of(socket)
     await socket.accept(subprotocol=socket.scope["state"].get("subprotocol"))
     try:
-        owner: str = socket.scope["state"]["owner"]
-        caller = caller_of(socket)
-        services.limits.admit(caller, "other")
+        services.limits.admit(client.caller, "other")
         start = await _start_message(socket)
-        async with open_session(services, start, owner) as session:
-            recorder = LiveRecorder(
-                services,
-                session,
-                owner=owner,
-                portrait=portrait_of(services.uploads, start, owner),
-                base_url=base_url_of(socket),
-                locale=locale,
+        async with open_session(services, start, client.owner) as session:
+            await client.converse(
+                services, session, _WebSocketLink(socket), start, rate=start.sample_rate
             )
-            await LiveConversation(
-                _WebSocketLink(socket),
-                session,
-                speech=services.speech,
-                limits=services.limits,
-                shutdown=services.shutdown,
-                rate=start.sample_rate,
-                caller=caller,
-                locale=locale,
-                recorder=recorder,
-            ).run()
         if socket.application_state is WebSocketState.CONNECTED:
             await socket.close(SERVER_ENDS)
     except WebSocketDisconnect:
         return
     except MultiTalkError as error:
         with suppress(RuntimeError, WebSocketDisconnect):  # it has gone
-            await socket.send_text(error_message(error, locale))
+            await socket.send_text(error_message(error, client.locale))
             await socket.close(_close_code(error))
 
 

@@ -1,17 +1,16 @@
-"""What a client may choose of its live session, and the session opened with it."""
+"""A live session opened with what its client chose."""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from multitalk.errors import InvalidRequest
 from multitalk.schema.sources import is_upload
-from multitalk.schema.validation import WireModel, brief
+from multitalk.schema.validation import brief
+from multitalk.serving.api.live_models import LiveOptions
 from multitalk.serving.api.services import Services
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.web_page import DIRECTORY
@@ -22,26 +21,21 @@ from multitalk.watermark.keys import Payload
 EXAMPLE = DIRECTORY / "example.jpg"
 
 
-class LiveOptions(WireModel):
-    """The options of a live session, whatever carries it."""
-
-    portrait: str | None = Field(None, description="`upload://ID`; the example if left out")
-    size: int = Field(512, ge=64, le=1280, description="of the longer side, in pixels")
-    ahead_ms: int = Field(160, ge=0, le=400, multiple_of=40)
-    seed: int = Field(0, ge=0, lt=2**32)
-    motion: float = Field(1.0, ge=0.0, le=1.5)
-    quality: Literal["draft", "standard", "fine"] = "standard"
-
-    def of_avatar(self) -> dict[str, Any]:
-        """As arguments of `Avatar`, without the portrait."""
-        return self.model_dump(include={"size", "ahead_ms", "seed", "motion", "quality"})
-
-
 @asynccontextmanager
 async def open_session(
-    services: Services, options: LiveOptions, owner: str
+    services: Services,
+    options: LiveOptions,
+    owner: str,
+    *,
+    profile: Literal["Baseline", "High"] = "High",
 ) -> AsyncIterator[LiveSession]:
     """A session with these options; meanwhile a process is started for the next one.
+
+    Args:
+        services: Of the server.
+        options: What the client chose.
+        owner: Of the portrait.
+        profile: Of the video, see `LiveEncoder`.
 
     Raises:
         InvalidRequest: The portrait is no upload.
@@ -52,6 +46,7 @@ async def open_session(
     given = {
         "portrait": str(portrait_of(services.uploads, options, owner)),
         "watermark": _mark() if services.settings.watermark else None,
+        "profile": profile,
         **options.of_avatar(),
     }
     async with services.live.open(given) as session:

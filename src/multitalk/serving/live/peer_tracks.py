@@ -1,0 +1,114 @@
+"""A session's frames as the two tracks of a WebRTC peer, which stay in sync.
+
+Both are sent as they come. The RTP time of either is that of the frame, and RTCP relates it to the
+clock by which it is sent, so that a receiver plays them together.
+"""
+
+import asyncio
+from fractions import Fraction
+
+import numpy as np
+from aiortc import MediaStreamTrack
+from av import AudioFrame, Packet
+from av.stream import Stream
+from typing_extensions import override
+
+from multitalk.live.pcm import FULL_SCALE, StreamingResampler
+from multitalk.serving.live.messages import ClientFrame, Flag
+from multitalk.serving.live.webrtc_peer import OPUS_RATE
+from multitalk.timebase import FPS
+
+VIDEO_CLOCK = 90_000  # Hz, RFC 6184, 8.2.1
+OPUS_SAMPLES = 960  # of a packet: 20 ms
+STEP_SECONDS = 0.001  # at least from one frame to the next
+BEHIND_SECONDS = 0.2  # of a frame, from which on its time is that of its arrival
+
+
+class FrameClock:
+    """When each frame is played, in seconds: 25 a second, without the time in which none came.
+
+    Receivers extrapolate RTP time by the clock, so it must not fall behind on a slow machine.
+    """
+
+    def __init__(self) -> None:
+        self._due: float | None = None  # of the next frame
+        self._last = 0.0
+
+    def next(self, now: float, *, is_played: bool = True) -> float:
+        """The time of a frame that has come now.
+
+        Args:
+            now: Seconds of any clock; the result has the same zero.
+            is_played: Whether it is shown for its 40 ms; otherwise it is only decoded.
+        """
+        if self._due is None or now - self._due > BEHIND_SECONDS:
+            self._due = now
+        if is_played:
+            self._last = max(self._due, self._last + STEP_SECONDS)
+            self._due = self._due + 1 / FPS
+        else:
+            self._last += STEP_SECONDS  # no two frames have the same time
+        return self._last
+
+
+class EncodedVideo(MediaStreamTrack):
+    """Video as it was encoded, an access unit for each frame that has a picture."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_begun = False  # with a picture that can be decoded by itself
+        self._packets: asyncio.Queue[Packet[Stream]] = asyncio.Queue()
+
+    def put(self, frame: ClientFrame, seconds: float) -> None:
+        """Queue the picture of a frame, which is played at this time."""
+        self._has_begun |= bool(frame.flags & Flag.KEY)
+        if not frame.video or not self._has_begun:
+            return
+        packet = Packet(frame.video)
+        packet.pts = round(seconds * VIDEO_CLOCK)
+        packet.time_base = Fraction(1, VIDEO_CLOCK)
+        self._packets.put_nowait(packet)
+
+    @override
+    async def recv(self) -> "Packet[Stream]":
+        """The next access unit."""
+        return await self._packets.get()
+
+
+class PacedAudio(MediaStreamTrack):
+    """Sound in packets of 20 ms; those of one frame leave 20 ms apart.
+
+    Sent together, they would enlarge the receiver's buffer, and so the delay.
+    """
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._packets: asyncio.Queue[tuple[float, AudioFrame]] = asyncio.Queue()
+        self._resampler = StreamingResampler(OPUS_RATE, OPUS_RATE)
+
+    def put(self, frame: ClientFrame, seconds: float) -> None:
+        """Queue the sound of a frame, which is played at this time."""
+        if frame.rate != self._resampler.rate:
+            self._resampler = StreamingResampler(frame.rate, OPUS_RATE)
+        sound = self._resampler.resample(np.frombuffer(frame.pcm, "<i2"))
+        samples = np.round(np.clip(sound, -1, 1) * FULL_SCALE).astype(np.int16)
+        now = asyncio.get_running_loop().time()
+        for start in range(0, len(samples), OPUS_SAMPLES):
+            part = AudioFrame.from_ndarray(
+                samples[None, start : start + OPUS_SAMPLES], format="s16", layout="mono"
+            )
+            part.sample_rate = OPUS_RATE
+            part.pts = round(seconds * OPUS_RATE) + start
+            part.time_base = Fraction(1, OPUS_RATE)
+            self._packets.put_nowait((now + start / OPUS_RATE, part))
+
+    @override
+    async def recv(self) -> AudioFrame:
+        """The next packet, when it is due."""
+        due, packet = await self._packets.get()
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+        return packet
