@@ -29,6 +29,7 @@ from multitalk.evaluation import Check, Figure, Report, evaluator
 from multitalk.face.synthetic_face import draw_face
 from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
+from patience import PATIENCE_SECONDS
 
 pytest.importorskip("espeakng_loader")
 
@@ -79,7 +80,7 @@ def test_a_bar_follows_the_frames_where_somebody_watches(talks: Path, many: bool
             stderr=terminal,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
         )
-    shown, patience = b"", threading.Timer(60.0, process.kill)
+    shown, patience = b"", threading.Timer(PATIENCE_SECONDS, process.kill)
     patience.start()
     with suppress(OSError), process:  # a terminal that nobody writes to any more is an error
         while part := os.read(ours, 4096):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,10 @@ from multitalk.cli.options import (
 from multitalk.serving.api.data_directory import KEYS_FILE, QUEUE_FILE, former_directories
 from multitalk.serving.api.keys import open_keys
 from multitalk.settings import ENGINE_CHOICES, Settings
+
+if TYPE_CHECKING:
+    from multitalk.serving.api.config import ServeConfig
+    from multitalk.serving.logs import LogFormat
 
 WEEK_SECONDS = 7 * 86_400.0
 DataOption = Annotated[
@@ -184,51 +188,73 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     Workers elsewhere: multitalk serve --queue nats://queue:4222 --workers 0
     """
     with answering():
-        try:
-            from multitalk.serving.api.serve import serve as run
-        except ModuleNotFoundError as error:
-            print_error(f"{error.name} is not installed: pip install '.[serve]'")
-            raise typer.Exit(1) from error
         from multitalk.serving.api.config import ServeConfig
-        from multitalk.serving.logs import is_plain, start_log
 
         settings = Settings.from_env()
-        log_format = log_format or settings.log_format
-        start_log(settings.log_level, log_format)
-        name = settings.engine if engine is None else engine
-        chosen = _resolve_engine(name, settings, is_loaded=workers > 0)
-        place = _directory(data, settings)
-        queue_url = queue or f"sqlite://{(place / QUEUE_FILE).absolute()}"
-        run(
-            ServeConfig(
-                data=place,
-                host=host,
-                base_url=None if base_url is None else base_url.removesuffix("/"),
-                cors_origins=tuple(cors_origin or ()),
-                trusted_proxies=tuple(trusted_proxy or ()),
-                rate_factor=rate,
-                retention_seconds=retention,
-                quota_bytes=round(quota * 10**9) or None,
-                max_upload_bytes=max(
-                    settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
-                ),
-                price_per_hour=price_per_hour,
-                currency=currency,
-                live_sessions=live_sessions,
+        config = ServeConfig(
+            data=_directory(data, settings),
+            host=host,
+            base_url=None if base_url is None else base_url.removesuffix("/"),
+            cors_origins=tuple(cors_origin or ()),
+            trusted_proxies=tuple(trusted_proxy or ()),
+            rate_factor=rate,
+            retention_seconds=retention,
+            quota_bytes=round(quota * 10**9) or None,
+            max_upload_bytes=max(
+                settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
             ),
+            price_per_hour=price_per_hour,
+            currency=currency,
+            live_sessions=live_sessions,
+        )
+        _serve(
+            config,
             settings,
             port=port,
-            queue_url=queue_url,
-            engine=chosen,
-            worker_command=_worker_command(queue_url, chosen, log_format),
+            queue=queue,
             workers=workers,
-            drain_seconds=JOB_DRAIN_SECONDS,
-            on_ready=lambda address: typer.secho(
-                f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it",
-                bold=True,
-            ),
-            waits_for_workers=is_plain(log_format),
+            engine=engine,
+            log_format=log_format or settings.log_format,
         )
+
+
+def _serve(
+    config: "ServeConfig",
+    settings: Settings,
+    *,
+    port: int,
+    queue: str | None,
+    workers: int,
+    engine: str | None,
+    log_format: "LogFormat",
+) -> None:
+    """Run the server and its workers."""
+    try:
+        from multitalk.serving.api.serve import serve as run
+    except ModuleNotFoundError as error:
+        print_error(f"{error.name} is not installed: pip install '.[serve]'")
+        raise typer.Exit(1) from error
+    from multitalk.serving.logs import is_plain, start_log
+
+    start_log(settings.log_level, log_format)
+    name = settings.engine if engine is None else engine
+    chosen = _resolve_engine(name, settings, is_loaded=workers > 0)
+    queue_url = queue or f"sqlite://{(config.data / QUEUE_FILE).absolute()}"
+    run(
+        config,
+        settings,
+        port=port,
+        queue_url=queue_url,
+        engine=chosen,
+        worker_command=_worker_command(queue_url, chosen, log_format),
+        workers=workers,
+        drain_seconds=JOB_DRAIN_SECONDS,
+        on_ready=lambda address: typer.secho(
+            f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it",
+            bold=True,
+        ),
+        waits_for_workers=is_plain(log_format),
+    )
 
 
 def _resolve_engine(name: str, settings: Settings, *, is_loaded: bool) -> str:

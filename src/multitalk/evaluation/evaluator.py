@@ -79,17 +79,14 @@ def evaluate(
     video = _file("video", video)
     own = {name: _file(f"voices.{name}", file) for name, file in (voices or {}).items()}
     timed = {name: _file(f"phonemes.{name}", file) for name, file in (phonemes or {}).items()}
-    original = None
-    if portrait is not None:
-        portrait = _file("portrait", portrait)
-        original = load_picture(portrait, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS).pixels
+    original = None if portrait is None else _portrait(_file("portrait", portrait))
     facts = probe(video, field="video")
     fps = facts.fps
     sound = read_sound(video, field="video")
     limit = int(max_seconds * fps)
     frames: Iterator[FramePixels] = islice(read_frames(video), limit)
     if on_progress is not None:
-        frames = _count_frames(frames, total=min(facts.num_frames, limit), on_progress=on_progress)
+        frames = _count_frames(frames, min(facts.num_frames, limit), on_progress)
     expected = max(len(own), len(timed), 1)
     seen = observe(frames, expected=expected, portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
@@ -100,6 +97,10 @@ def evaluate(
     if plot is not None:
         draw_report(report, as_meant(Path(plot)))
     return report
+
+
+def _portrait(path: Path) -> FramePixels:
+    return load_picture(path, field="portrait", max_pixels=MAX_PORTRAIT_PIXELS).pixels
 
 
 def _report(
@@ -131,7 +132,7 @@ def _file(field: str, path: StrPath) -> Path:
 
 
 def _count_frames(
-    frames: Iterator[FramePixels], *, total: int, on_progress: Callable[[float], None]
+    frames: Iterator[FramePixels], total: int, on_progress: Callable[[float], None]
 ) -> Iterator[FramePixels]:
     """Pass frames on and report progress of about `total`."""
     for number, frame in enumerate(frames, start=1):

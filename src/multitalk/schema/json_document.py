@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import isfinite
+from typing import Any
 
 from multitalk.errors import InvalidRequest
 from multitalk.schema.validation import brief, path_of
@@ -169,16 +170,21 @@ def check_value(given: object, *, max_values: int = MAX_VALUES, field: str | Non
                 raise _too_many(max_values, field)
             if value and len(path) >= MAX_DEPTH:
                 raise _too_deep(_field(path[:1]) or field)
-            if isinstance(value, list | tuple):
-                inside = [(inner, (*path, number)) for number, inner in enumerate(value)]
-            else:
-                if (wrong := _name_error(value, path, field)) is not None:
-                    raise wrong
-                inside = [(inner, (*path, str(name))) for name, inner in value.items()]
-            inside.reverse()  # so that the first error is found first
-            pending += inside
+            # In reverse, so that the first error is found first.
+            pending += reversed(_values_inside(value, path, field))
         elif isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
             raise number_too_long(_field(path) or field)
+
+
+def _values_inside(
+    value: Sequence[object] | Mapping[Any, object], path: tuple[int | str, ...], field: str | None
+) -> list[tuple[object, tuple[int | str, ...]]]:
+    """The values of a list or an object, each with its path."""
+    if not isinstance(value, Mapping):
+        return [(inner, (*path, number)) for number, inner in enumerate(value)]
+    if (wrong := _name_error(value, path, field)) is not None:
+        raise wrong
+    return [(inner, (*path, str(name))) for name, inner in value.items()]
 
 
 def number_too_long(field: str | None) -> InvalidRequest:

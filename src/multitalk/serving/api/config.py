@@ -75,6 +75,20 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
     Raises:
         InvalidRequest: Of `--base-url`, `--cors-origin`, `--trusted-proxy` or `--host`.
     """
+    _check_addresses(config)
+    if keys.is_in_use() or config.is_loopback:
+        return
+    is_host = config.host not in LOOPBACK
+    raise InvalidRequest(
+        "public_without_key",
+        field="--host" if is_host else "--base-url",
+        host=config.host if is_host else config.base_url,
+        directory=shlex.quote(str(config.data)),
+    )
+
+
+def _check_addresses(config: ServeConfig) -> None:
+    """Refuse malformed addresses."""
     for proxy in config.trusted_proxies:
         try:
             ipaddress.ip_network(proxy)
@@ -89,17 +103,6 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
             raise InvalidRequest(
                 "cors_origin_spelled", field="--cors-origin", value=origin, near=spelled
             )
-    if keys.is_in_use():
-        return
-    directory = shlex.quote(str(config.data))
-    if config.host not in LOOPBACK:
-        raise InvalidRequest(
-            "public_without_key", field="--host", host=config.host, directory=directory
-        )
-    if not config.is_loopback:
-        raise InvalidRequest(
-            "public_without_key", field="--base-url", host=config.base_url, directory=directory
-        )
 
 
 def _is_origin(text: str) -> bool:

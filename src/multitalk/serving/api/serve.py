@@ -84,12 +84,9 @@ def serve(
                 services = await stack.enter_async_context(opening)
             await stack.enter_async_context(_supervisor(services, worker_command, workers))
             metrics.follow_live(services.live)
-            background = [_housekeeping(services, metrics).run()]
-            if waits_for_workers and workers:
-                ready = _report_ready(services.queue, shutdown, lambda: on_ready(address))
-                background.append(ready)
-            else:
-                on_ready(address)
+            waited = services.queue if waits_for_workers and workers else None
+            ready = _report_ready(waited, shutdown, lambda: on_ready(address))
+            background = [_housekeeping(services, metrics).run(), ready]
             await stack.enter_async_context(_running(background))
             yield services
 
@@ -175,12 +172,15 @@ async def _running(work: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[N
 
 
 async def _report_ready(
-    queue: JobQueue, shutdown: ShutdownState, on_ready: Callable[[], None]
+    queue: JobQueue | None, shutdown: ShutdownState, on_ready: Callable[[], None]
 ) -> None:
-    """Call `on_ready` when a worker is ready, and once before if that takes a while."""
+    """Call `on_ready` when a queue has a worker, and once before if that takes a while.
+
+    Without a queue it is called at once.
+    """
     loop = asyncio.get_running_loop()
     wait_until: float | None = loop.time() + WORKER_WAIT_SECONDS
-    while not (shutdown.requested.is_set() or await _has_worker(queue)):
+    while not (shutdown.requested.is_set() or queue is None or await _has_worker(queue)):
         if wait_until is not None and loop.time() > wait_until:
             logger.info("the server answers; no worker is ready yet")
             on_ready()
