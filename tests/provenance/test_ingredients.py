@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import c2pa
 import numpy as np
 import pytest
@@ -45,7 +46,6 @@ def signed_by_camera(path: Path, settings) -> Path:
         private_key=credential.key,
         ta_url=None,
     )
-    media_type = {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4"}[path.suffix]
     target = path.with_stem("signed")
     with (
         c2pa.Signer.from_info(info) as signer,
@@ -54,7 +54,7 @@ def signed_by_camera(path: Path, settings) -> Path:
         path.open("rb") as source,
         target.open("w+b") as file,
     ):
-        builder.sign(signer, media_type, source, file)
+        builder.sign(signer, path.suffix[1:], source, file)
     return target
 
 
@@ -103,6 +103,49 @@ def test_a_film_s_manifest_is_kept(write, settings, picture):
     assert inspect_video(talk).manifest.verdict == "valid"
 
 
+@pytest.fixture
+def recording(tmp_path, voice, settings):
+    """A function that writes a voice with a recorder's manifest."""
+
+    def write(suffix: str, codec: str) -> Path:
+        path = tmp_path / f"voice{suffix}"
+        with av.open(str(voice)) as source, av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=16_000, layout="mono")
+            for frame in source.decode(audio=0):
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return signed_by_camera(path, settings)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "kind", [(".wav", "pcm_s16le"), (".mp3", "libmp3lame"), (".m4a", "aac"), (".flac", "flac")]
+)
+def test_a_recording_s_manifest_is_kept(kind, write, recording, voice, settings):
+    talk, picture = write(), voice.with_name("portrait.png")
+    picture.write_bytes(b"stands for a picture")
+    sounds = {"audio_paths.a": voice, "audio_paths.b": recording(*kind)}
+    credential = load_credential(settings)
+    assert sign_video(talk, credential, picture=picture, engine="warp", recordings=sounds) == ()
+    ingredients, manifests = ingredients_of(talk)
+    assert [one["title"] for one in ingredients] == ["portrait", "voice 2"]
+    kept = manifests[ingredients[1]["active_manifest"]]
+    assert kept["claim_generator_info"][0]["name"] == "Example Camera"
+    assert "active_manifest" not in ingredients[0]
+    assert inspect_video(talk).manifest.verdict == "valid"
+
+
+def test_what_cannot_be_kept_is_named_by_its_field(talk, photo, recording, settings, monkeypatch):
+    monkeypatch.setattr(manifest, "MAX_MANIFEST_BYTES", 9000)
+    sounds = {"audio_paths.a": recording(".wav", "pcm_s16le")}
+    notices = sign_video(
+        talk, load_credential(settings), picture=photo(".jpg"), engine="warp", recordings=sounds
+    )
+    assert [notice.parameters["field"] for notice in notices] == ["image_path", "audio_paths.a"]
+    assert inspect_video(talk).manifest.verdict == "valid"
+
+
 def test_a_manifest_that_does_not_fit_its_picture_is_kept_as_that_or_told(talk, photo, settings):
     picture = photo(".jpg")
     content = bytearray(picture.read_bytes())
@@ -126,7 +169,7 @@ def test_a_manifest_that_is_too_large_is_left_out_and_told(talk, photo, settings
     assert "active_manifest" not in ingredient
 
 
-def test_a_job_says_what_it_could_not_keep(photo, voice, settings, tmp_path):
+def test_a_job_says_what_it_could_not_keep(photo, recording, voice, settings, tmp_path):
     given = {
         "prompt": "somebody talks",
         "image_path": str(photo(".png")),
@@ -135,8 +178,10 @@ def test_a_job_says_what_it_could_not_keep(photo, voice, settings, tmp_path):
     output = tmp_path / "t.mp4"
     kept = render_to(output, given, FakeEngine(), settings)
     assert not any("C2PA" in warning for warning in kept.warnings)
+    given["audio_paths"] = {"person1": str(recording(".wav", "pcm_s16le"))}
     plain = render_to(output, given, FakeEngine(), replace(settings, provenance="metadata"))
-    assert any("C2PA manifest" in warning for warning in plain.warnings)
+    lost = [warning.split()[0] for warning in plain.warnings if "C2PA manifest" in warning]
+    assert lost == ["image_path", "audio_paths.person1"]
 
 
 def test_a_picture_s_own_manifest_is_shown_by_inspect(photo):

@@ -36,9 +36,8 @@ from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter
 from multitalk.messages import Notice, sentence
 from multitalk.provenance import (
-    MANIFEST_NOT_KEPT,
     load_credential,
-    may_have_manifest,
+    lost_manifests,
     sign_video,
 )
 from multitalk.schema import SpokenText, TalkRequest
@@ -118,15 +117,22 @@ class TalkStages:
             None if video is None else load_credential(self._settings)
         )  # fails before the work
         image, recordings = self._collect()
+        sources = {voice_field(name): path for name, path in recordings.items()}
         voices, spoken = self._speak(recordings)
         loaded = self._load(image, voices)
         with self._progress.stage("render", loaded.num_frames):
             height, width = self._render(loaded, options, video, on_fragment)
             if credential is not None and video is not None:
-                signed = sign_video(video, credential, picture=image, engine=self._engine.name)
+                signed = sign_video(
+                    video,
+                    credential,
+                    picture=image,
+                    engine=self._engine.name,
+                    recordings=sources,
+                )
                 self._notices.extend(signed)
-            elif may_have_manifest(image):
-                self._notices.append(MANIFEST_NOT_KEPT)
+            else:
+                self._notices.extend(lost_manifests(image, sources))
         phonemes = {
             name: shifted(sounds, loaded.arrangement.offsets[name] / SAMPLE_RATE)
             for name, sounds in spoken.items()

@@ -11,14 +11,13 @@ c2pa-python, an extra, does the work. Without it videos carry plain metadata onl
 
 from multitalk.provenance.credential import Credential, load_credential
 from multitalk.provenance.inspection import Inspection, inspect_video
-from multitalk.provenance.manifest import MANIFEST_NOT_KEPT, may_have_manifest, sign_video
+from multitalk.provenance.manifest import lost_manifests, sign_video
 
 __all__ = [
-    "MANIFEST_NOT_KEPT",
     "Credential",
     "Inspection",
     "inspect_video",
     "load_credential",
-    "may_have_manifest",
+    "lost_manifests",
     "sign_video",
 ]

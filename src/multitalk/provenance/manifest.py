@@ -2,14 +2,15 @@
 
 The manifest says: created, from trained algorithmic media, by this program and engine, with a
 picture that is named by its digest only. No name, prompt, text, address or file name is in it.
+Manifests of the picture and of recorded voices become ingredients.
 """
 
 import hashlib
 import io
 import json
 import logging
-import mimetypes
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MIME_TYPE = "video/mp4"
 TITLE = "AI-generated video"
 PORTRAIT = "portrait"
+PICTURE_FIELD = "image_path"  # of the request
 # Hashing in leaves of this size bounds the memory: without them the library holds the whole video.
 # Correct for files with one `mdat` box, as here; for several, c2pa 0.91 writes wrong hashes.
 LEAF_KIB = 1024
@@ -38,8 +40,9 @@ LEAF_KIB = 1024
 # directory; of a smaller one they are in memory.
 IN_MEMORY_MIB = 8
 READ_BYTES = 2**20
-SEARCHED_BYTES = 2**20  # of a picture's file, in which a manifest begins
-MAX_MANIFEST_BYTES = 4 * 2**20  # with that of the picture, and those that it has in turn
+MAX_MANIFEST_BYTES = 4 * 2**20  # with those of the sources, and those that they have in turn
+# A manifest begins near the beginning of a file or, in a WAV file, is its last part.
+SEARCHED_BYTES = 2**20, MAX_MANIFEST_BYTES + 2**20
 SETTINGS = {
     **OFFLINE,
     "core": {
@@ -48,19 +51,40 @@ SETTINGS = {
     },
     "builder": {"thumbnail": {"enabled": False}},
 }
-MANIFEST_NOT_KEPT = Notice("manifest_not_kept", {})
 OS_ERROR = re.compile(r"\(os error (\d+)\)")  # in an error of the library's own files
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A file that a video was made from.
+
+    Attributes:
+        label: Its name in the manifest.
+        path: Where it is.
+        field: The request's, that it came in.
+        has_manifest: Whether it carries a manifest, intact or not.
+    """
+
+    label: str
+    path: Path
+    field: str
+    has_manifest: bool
+
+
 def sign_video(
-    video: Path, credential: Credential, *, picture: Path, engine: str
+    video: Path,
+    credential: Credential,
+    *,
+    picture: Path,
+    engine: str,
+    recordings: Mapping[str, Path] | None = None,
 ) -> tuple[Notice, ...]:
     """Put a signed manifest into a finished MP4, in its place: signed whole, or as it was.
 
     Not for a fragmented one, whose pieces are gone before it could be signed. A time stamp or the
-    picture's own manifest that cannot be had is left out, with a notice.
+    sources' own manifests that cannot be had are left out, with notices.
 
     Args:
         video: The file; pictures and sound stay as they are.
@@ -68,23 +92,26 @@ def sign_video(
         picture: What the video was made from. Its digest goes into the manifest, and its own
             manifest if it has one.
         engine: The engine's name.
+        recordings: Files of voices, by the request's field. Those with a manifest go into the
+            video's with it; of the others it says nothing.
 
     Raises:
         DeliveryFailed: It could not be signed, or the signature does not fit.
         DiskUnusable: A disk took nothing more.
     """
     signed = video.with_name(f"{video.name}.signed")
-    has_manifest = _has_manifest(picture)
+    sources = _sources(picture, recordings or {})
+    kept = [source for source in sources if source.has_manifest]
     try:
         with ExitStack() as stack:
             stamps: Relay | None = None
             if credential.timestamp_url:
                 stamps = stack.enter_context(relay(credential.timestamp_url))
-            for plan in _plans(has_manifest=has_manifest, has_stamps=stamps is not None):
+            for plan in _plans(has_manifest=bool(kept), has_stamps=stamps is not None):
                 if plan.is_stamped and stamps is not None and stamps.has_failed:
                     continue
                 try:
-                    builder = _Builder(picture, engine, keeps_manifest=plan.keeps_manifest)
+                    builder = _Builder(sources, engine, keeps_manifests=plan.keeps_manifests)
                     url = stamps.url if stamps is not None and plan.is_stamped else None
                     builder.sign(video, signed, replace(credential, timestamp_url=url))
                 except DeliveryFailed:
@@ -100,18 +127,31 @@ def sign_video(
     notices = []
     if credential.timestamp_url and not plan.is_stamped:
         notices.append(Notice("timestamp_missing", {"seconds": TIMESTAMP_SECONDS}))
-    if has_manifest and not plan.keeps_manifest:
-        notices.append(MANIFEST_NOT_KEPT)
+    if not plan.keeps_manifests:
+        notices.extend(_not_kept(source.field) for source in kept)
     for notice in notices:
         logger.warning("%s", sentence(notice.key, "en", **notice.parameters))
     return tuple(notices)
 
 
+def lost_manifests(picture: Path, recordings: Mapping[str, Path]) -> tuple[Notice, ...]:
+    """A notice for each source that seems to carry a manifest, where the video gets none."""
+    files = {PICTURE_FIELD: picture, **recordings}
+    return tuple(_not_kept(field) for field, path in files.items() if may_have_manifest(path))
+
+
+def _not_kept(field: str) -> Notice:
+    return Notice("manifest_not_kept", {"field": field})
+
+
 def may_have_manifest(path: Path) -> bool:
     """Whether a file seems to carry a C2PA manifest, by the names of its boxes."""
+    first, last = SEARCHED_BYTES
     with path.open("rb") as file:
-        head = file.read(SEARCHED_BYTES)
-    return b"jumb" in head and b"c2pa" in head
+        pieces = [file.read(first)]
+        file.seek(max(first, path.stat().st_size - last))
+        pieces.append(file.read(last))
+    return any(b"jumb" in piece and b"c2pa" in piece for piece in pieces)
 
 
 def _has_manifest(path: Path) -> bool:
@@ -129,12 +169,22 @@ def _has_manifest(path: Path) -> bool:
         return True
 
 
+def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_Source, ...]:
+    """The picture, and the recordings that have a manifest."""
+    voices = [
+        _Source(f"voice {number}", path, field, has_manifest=True)
+        for number, (field, path) in enumerate(recordings.items(), start=1)
+        if _has_manifest(path)
+    ]
+    return _Source(PORTRAIT, picture, PICTURE_FIELD, _has_manifest(picture)), *voices
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What a manifest is to have besides its claims."""
 
     is_stamped: bool
-    keeps_manifest: bool
+    keeps_manifests: bool
     is_last: bool
 
 
@@ -150,17 +200,16 @@ class _Builder:
     """Signs one video.
 
     Args:
-        picture: What it was made from.
+        sources: What it was made from.
         engine: The engine's name.
-        keeps_manifest: Whether the picture's own manifest goes into the video's.
+        keeps_manifests: Whether the sources' own manifests go into the video's.
     """
 
-    def __init__(self, picture: Path, engine: str, *, keeps_manifest: bool) -> None:
-        self._picture = picture
-        self._definition = definition(picture, engine)
-        self._ingredient: object = None
-        if keeps_manifest:
-            (self._ingredient,) = self._definition.pop("ingredients")
+    def __init__(self, sources: Sequence[_Source], engine: str, *, keeps_manifests: bool) -> None:
+        self._kept = [source for source in sources if source.has_manifest and keeps_manifests]
+        plain = [sources[0]] if sources[0] not in self._kept else []  # the picture
+        self._definition = definition([*plain, *self._kept], engine)
+        self._definition["ingredients"] = [_ingredient(source) for source in plain]
 
     def sign(self, video: Path, signed: Path, credential: Credential) -> None:
         """Write the signed copy of a video.
@@ -180,7 +229,7 @@ class _Builder:
                 video.open("rb") as source,
                 _Target(io.FileIO(signed, "w+")) as target,
             ):
-                self._keep_manifest(builder)
+                self._keep_manifests(builder)
                 builder.sign(signer, MIME_TYPE, source, target)
             _check(signed)
         except c2pa.C2paError as error:
@@ -190,17 +239,15 @@ class _Builder:
             if number in DISK_ERRORS:
                 raise work_disk_error(number) from error
             raise DeliveryFailed("video_unsigned") from error
-        if signed.stat().st_size - video.stat().st_size > MAX_MANIFEST_BYTES and self._ingredient:
-            logger.warning("the picture's manifest is larger than %d bytes", MAX_MANIFEST_BYTES)
+        if signed.stat().st_size - video.stat().st_size > MAX_MANIFEST_BYTES and self._kept:
+            logger.warning("the sources' manifests are larger than %d bytes", MAX_MANIFEST_BYTES)
             raise DeliveryFailed("video_unsigned")
 
-    def _keep_manifest(self, builder: "c2pa.Builder") -> None:
-        if self._ingredient is None:
-            return
-        media_type, _ = mimetypes.guess_type(self._picture.name)
-        with self._picture.open("rb") as file:
-            described = json.dumps(self._ingredient)
-            builder.add_ingredient(described, media_type or "image/jpeg", file)
+    def _keep_manifests(self, builder: "c2pa.Builder") -> None:
+        for source in self._kept:
+            media_format = source.path.suffix[1:].lower() or "jpg"
+            with source.path.open("rb") as file:
+                builder.add_ingredient(json.dumps(_ingredient(source)), media_format, file)
 
 
 class _Target(io.BufferedRandom):
@@ -227,20 +274,22 @@ class _Target(io.BufferedRandom):
             raise
 
 
-def definition(picture: Path, engine: str) -> dict[str, Any]:
-    """What is claimed, in c2pa's own form."""
+def _ingredient(source: _Source) -> dict[str, Any]:
+    """A source, in c2pa's own form."""
+    return {
+        "label": source.label,
+        "title": source.label,
+        "relationship": "inputTo",
+        "instance_id": f"sha256:{_digest(source.path)}",
+    }
+
+
+def definition(sources: Sequence[_Source], engine: str) -> dict[str, Any]:
+    """What is claimed, in c2pa's own form, without the ingredients."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],
         "title": TITLE,
         "format": MIME_TYPE,
-        "ingredients": [
-            {
-                "label": PORTRAIT,
-                "title": PORTRAIT,
-                "relationship": "inputTo",
-                "instance_id": f"sha256:{_digest(picture)}",
-            }
-        ],
         "assertions": [
             {
                 "label": "c2pa.actions.v2",
@@ -253,7 +302,7 @@ def definition(picture: Path, engine: str) -> dict[str, Any]:
                                 "name": f"{PRODUCT}, engine {engine}",
                                 "version": __version__,
                             },
-                            "parameters": {"ingredientIds": [PORTRAIT]},
+                            "parameters": {"ingredientIds": [source.label for source in sources]},
                         }
                     ]
                 },
