@@ -12,6 +12,7 @@ import pytest
 from live_client import END, KEY, RATE, SMALL, SPEAKING, Live, connected, session, tone
 from running import Running, running
 
+from multitalk.provenance.marks import planes_to_look_at
 from multitalk.serving.live import webrtc_peer
 from multitalk.watermark.picture import PictureDetector
 from patience import wait_until
@@ -184,5 +185,5 @@ def test_the_picture_carries_the_watermark(server):
     with session(server, size=512) as live:
         for _ in range(8):
             for picture in decoder.decode(av.Packet(live.frame().video)):
-                detector.add(picture.to_ndarray(format="gray"))
+                detector.add(*planes_to_look_at(picture))
     assert detector.find().is_marked

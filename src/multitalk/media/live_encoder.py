@@ -68,7 +68,7 @@ class LiveEncoder:
             rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
         if self._mark is not None:
-            self._mark.apply(plane_of(frame, 0))
+            self._mark.apply(plane_of(frame, 1))
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         frame.pict_type = PictureType.I if is_key else PictureType.NONE
         return b"".join(bytes(packet) for packet in self._context.encode(frame))

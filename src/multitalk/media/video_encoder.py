@@ -117,7 +117,7 @@ def encode_talk(
             if corner is not None:
                 corner.apply(frame)
             if mark is not None:
-                mark.apply(plane_of(frame, 0))
+                mark.apply(plane_of(frame, 1))
             muxer.encode(picture, frame)
             if sound is not None:
                 sound.encode_until(index + 1)

@@ -6,9 +6,10 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ from multitalk.media.container import open_media
 from multitalk.media.image import load_picture
 from multitalk.media.video import MAX_PIXELS, picture_stream
 from multitalk.watermark.detection import Finding, agreed
-from multitalk.watermark.picture import PictureDetector
+from multitalk.watermark.picture import PictureDetector, size_to_look_at
 from multitalk.watermark.sound import DETECTION_RATE, SoundDetector
 
 # A long file is looked at in three places: at its beginning, in its middle and at its end.
@@ -51,6 +52,27 @@ def find_marks(path: Path, *, field: str | None = None) -> tuple[Finding, ...]:
     return agreed(found)
 
 
+def planes_to_look_at(
+    frame: VideoFrame, reformatter: VideoReformatter | None = None
+) -> NDArray[np.uint8]:
+    """Y, Cb and Cr of a frame, uint8 [3, H, W], of the size that the picture's detector takes.
+
+    Args:
+        frame: Of any size and pixel format.
+        reformatter: Kept from frame to frame, it is faster.
+    """
+    width, height = size_to_look_at(frame.width, frame.height)
+    is_smaller = width < frame.width
+    small = (reformatter or VideoReformatter()).reformat(
+        frame,
+        width,
+        height,
+        format="yuv444p",
+        interpolation=Interpolation.AREA if is_smaller else Interpolation.BILINEAR,
+    )
+    return np.asarray(small.to_ndarray(), np.uint8)
+
+
 def find_mark_in_picture(path: Path, *, field: str | None = None) -> Finding:
     """Look for the watermark in a picture's file, such as a frame of a video.
 
@@ -60,8 +82,9 @@ def find_mark_in_picture(path: Path, *, field: str | None = None) -> Finding:
     if path.stat().st_size > MAX_PICTURE_BYTES:
         raise MediaUndecodable("image_undecodable", field=field, reason="larger than a picture")
     picture = load_picture(path, field=field or "", max_pixels=MAX_PIXELS)
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture.pixels), format="rgb24")
     detector = PictureDetector()
-    detector.add(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8))
+    detector.add(*planes_to_look_at(frame))
     return detector.find()
 
 
@@ -76,8 +99,8 @@ def _find_in_picture(path: Path, field: str | None) -> Finding:
         starts = [place * max(0.0, seconds - PICTURE_SECONDS) for place in PLACES]
         for start in dict.fromkeys(starts):
             detector = PictureDetector()
-            for luma in _sampled(container, stream, start, step):
-                detector.add(luma)
+            for planes in _sampled(container, stream, start, step):
+                detector.add(*planes)
             findings.append(detector.find())
             if findings[-1].is_marked:
                 break
@@ -87,15 +110,16 @@ def _find_in_picture(path: Path, field: str | None) -> Finding:
 def _sampled(
     container: InputContainer, stream: VideoStream, start: float, step: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Luma of each `step`-th frame from about `start` seconds on, uint8 [H, W], of one size."""
+    """Y, Cb and Cr, uint8 [3, H, W], of each `step`-th frame from about `start` seconds on."""
     if start:
         container.seek(int(start * av.time_base))
+    reformatter = VideoReformatter()
     size = None
     for frame in islice(container.decode(stream), 0, FRAMES * step, step):
         if size not in (None, (frame.width, frame.height)):
             return
         size = (frame.width, frame.height)
-        yield np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+        yield planes_to_look_at(frame, reformatter)
 
 
 def _find_in_sound(path: Path, field: str | None) -> Finding:

@@ -1,15 +1,19 @@
-"""The mark in the picture: a faint pattern that is added to the luma of every frame.
+"""The mark in the picture: a faint pattern in the blue difference (Cb) of every frame.
 
-A tile of 48 x 48 cells is repeated over the frame; half of the cells carry the pilot, the others
-the payload. The pattern does not change in time, so that a video codec keeps it once it has coded
-it. Its strength follows the picture's local contrast, where the eye sees it least, and is lower
-where the picture moves, where it costs most. This is additive spread-spectrum marking (Cox et al.,
-"Secure Spread Spectrum Watermarking for Multimedia", IEEE Trans. Image Processing 6, 1997) on a
-repeated tile (Kalker et al., "A Video Watermarking System for Broadcast Monitoring", SPIE 3657,
-1999). Detection whitens the picture and correlates it with the pilot at every place and scale.
+A tile of 32 x 32 cells is repeated over the frame; half of the cells carry the pilot, the others
+the payload. A cell adds or takes one level of 255, the smallest step there is, and is never
+changed in time, so that a video codec keeps it once it has coded it. Cb is where the eye sees
+least, and where pictures have the least detail of their own to hide the pattern from a detector.
+This is additive spread-spectrum marking (Cox et al., "Secure Spread Spectrum Watermarking for
+Multimedia", IEEE Trans. Image Processing 6, 1997) on a repeated tile (Kalker et al., "A Video
+Watermarking System for Broadcast Monitoring", SPIE 3657, 1999), in blue as by Kutter et al.
+("Digital Signature of Color Images Using Amplitude Modulation", SPIE 3022, 1997).
+
+Detection takes from Cb what luma and Cr predict of it, and correlates the rest with the pilot at
+every place and scale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -21,41 +25,32 @@ from multitalk.array_types import Array
 from multitalk.watermark.detection import Finding, decide
 from multitalk.watermark.keys import SYMBOL_VALUES, SYMBOLS, Payload, random_order, random_signs
 
-Luma = NDArray[np.uint8]  # [H, W]
+Plane = NDArray[np.uint8]  # [H, W]
+Spectrum = NDArray[np.complex128]
 
-SHORT_SIDE = 512  # pixels of a frame's shorter side, to which the other lengths relate
+SIDE = 256  # pixels of the shorter side of a plane that is looked at; other lengths relate to it
+LONGEST_SIDE = 2048  # pixels of the other side: a strip is looked at in less detail, and not found
 TILE = 256  # pixels of a tile's side
-CELLS = 48  # along a tile's side
-CELL = TILE / CELLS  # pixels: smaller ones do not survive half the size, of larger ones are too few
+CELLS = 32  # along a tile's side
+CELL = TILE // CELLS  # pixels: smaller ones do not survive half the size, larger ones are too few
 PILOT_CELLS = CELLS * CELLS // 2
 SYMBOL_CELLS = CELLS * CELLS // 2 // SYMBOLS
 
-# Noise of variance n in a window of variance v changes SSIM to 1 - n / (2 v + SSIM_C2).
-SSIM_C2 = (0.03 * 255) ** 2
-LOSS_OF_SSIM = 0.125**2
-MAX_LEVELS = 4.0  # luma levels that a pixel changes by at most
-CONTRAST_SIGMA = 3.0  # pixels over which local contrast is measured
-MARGIN = 9  # pixels around what is smooth in which the pattern is as weak as there
-LOOK_FRAMES = 25  # from one look at contrast and movement to the next
-MOTION_WEIGHT = np.float32(0.2)  # of the latest difference in the running mean
-MOTION_FRAMES = 5  # between the frames that are compared
-MOTION_SCALE = 4  # movement is looked for in a picture so much smaller
-MOTION_SIGMA = 6.0  # pixels of that, over which movement is spread
-MOVING_LEVELS = 1.5  # mean difference of two frames where a picture moves
-MOVING_STRENGTH = 0.6
-
-WHITE_SIGMA = CELL / 2  # pixels: what is wider than this is no part of the pattern
-CONTRAST_FLOOR = 1.0  # luma levels
+# The pattern is looked for in what differs from the surroundings, as wide as a cell.
+LOCAL_SIGMA = float(CELL)
+FIT_FLOOR = np.float32(0.1)  # variance, in levels squared, below which nothing is predicted
+CONTRAST_FLOOR = np.float32(0.25)  # levels
 CLIP = 2.5  # of a whitened pixel, in standard deviations
-SPECTRUM_SIGMA = 3.0  # frequency steps over which a spectrum is smoothed to whiten it
-# Scales of a picture that was cropped after it was marked, as a part of its own.
-SCALES = (1.0, *np.arange(0.8, 1.26, 0.0075))
+SPECTRUM_SIGMA = 4.0  # frequency steps over which a spectrum is smoothed to whiten it
+SPECTRUM_POWER = 1.5  # 1 leaves to each frequency what the codec left of it, 2 makes up for it
+# Scales of a picture that was cropped or framed after it was marked, as a part of its own.
+SCALES = tuple(float(scale) for scale in np.geomspace(0.7, 1.8, 48))
 NEAR = 2  # pixels by which a picture that was only resized is off
 CANDIDATES = 6  # places whose payload is read
 
 
 class PictureMark:
-    """Adds one payload's pattern to the frames of a video, in order.
+    """Adds one payload's pattern to the frames of a video.
 
     Args:
         payload: What the mark says.
@@ -63,50 +58,23 @@ class PictureMark:
 
     def __init__(self, payload: Payload) -> None:
         self._tile = _tile(_cells(payload.symbols))
-        self._pattern: Array = np.zeros((0, 0), np.float32)
-        self._up: Luma = np.zeros((0, 0), np.uint8)
+        self._up: Plane = np.zeros((0, 0), np.uint8)
         self._down = self._up
-        self._motion: Array | None = None
-        self._small: Array | None = None
-        self._count = 0
 
-    def apply(self, luma: Luma) -> None:
-        """Mark a frame's luma in its place, uint8 [H, W]; all frames have one size."""
-        if self._pattern.shape != luma.shape:
-            self._pattern = _over_frame(self._tile, *luma.shape)
-            self._motion = self._small = None
-            self._count = 0
-        if self._count % MOTION_FRAMES == 0:
-            self._watch(luma)
-        if self._count % LOOK_FRAMES == 0:
-            self._look(luma)
-        self._count += 1
-        cv2.add(luma, self._up, dst=luma)
-        cv2.subtract(luma, self._down, dst=luma)
+    def apply(self, blue: Plane) -> None:
+        """Mark a frame's Cb in its place, uint8 [H, W], of full or halved resolution."""
+        if self._up.shape != blue.shape:
+            pattern = _over_plane(self._tile, *blue.shape)
+            self._up = (pattern > 0.0).astype(np.uint8)
+            self._down = np.uint8(1) - self._up
+        cv2.add(blue, self._up, dst=blue)
+        cv2.subtract(blue, self._down, dst=blue)
 
-    def _watch(self, luma: Luma) -> None:
-        """Note where the picture moves, as a running mean of differences."""
-        size = (max(1, luma.shape[1] // MOTION_SCALE), max(1, luma.shape[0] // MOTION_SCALE))
-        small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
-        if self._small is not None:
-            change: Array = np.abs(small - self._small)
-            if self._motion is None:
-                self._motion = change
-            else:
-                self._motion += MOTION_WEIGHT * (change - self._motion)
-        self._small = small
 
-    def _look(self, luma: Luma) -> None:
-        """Set the pattern's strength by the picture's contrast and movement."""
-        strength = _strength(luma)
-        if self._motion is not None:
-            blurred = cv2.GaussianBlur(self._motion, (0, 0), MOTION_SIGMA)
-            size = (luma.shape[1], luma.shape[0])
-            moving = np.asarray(cv2.resize(blurred, size), np.float32) / MOVING_LEVELS
-            strength *= 1.0 - (1.0 - MOVING_STRENGTH) * np.minimum(moving, 1.0)
-        change = np.rint(np.clip(self._pattern * strength, -MAX_LEVELS, MAX_LEVELS))
-        self._up = np.maximum(change, 0.0).astype(np.uint8)
-        self._down = np.maximum(-change, 0.0).astype(np.uint8)
+def size_to_look_at(width: int, height: int) -> tuple[int, int]:
+    """Width and height, in pixels, at which a detector takes a picture of a size."""
+    scale = min(SIDE / min(width, height), LONGEST_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class PictureDetector:
@@ -115,53 +83,48 @@ class PictureDetector:
     def __init__(self) -> None:
         self._sum: Array | None = None
 
-    def add(self, luma: Luma) -> None:
-        """Take a frame's luma, uint8 [H, W], into account."""
-        scale = SHORT_SIDE / min(luma.shape)
-        size = (round(luma.shape[1] * scale), round(luma.shape[0] * scale))
-        smaller = scale < 1.0
-        resized = cv2.resize(
-            luma, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        )
-        white = _white(resized.astype(np.float32))
+    def add(self, luma: Plane, blue: Plane, red: Plane) -> None:
+        """Take a frame into account: Y, Cb and Cr, uint8 [H, W] of `size_to_look_at` each."""
+        white = _white(*(plane.astype(np.float32) for plane in (luma, blue, red)))
         self._sum = white if self._sum is None else self._sum + white
 
     def find(self) -> Finding:
         """What the frames so far say."""
-        return min(self.findings(), key=lambda finding: finding.chance)
+        found = decide("picture", 0.0, ())
+        for finding in self.findings():
+            found = min(found, finding, key=lambda one: one.chance)
+            if found.is_marked:
+                break
+        return found
 
-    def findings(self) -> tuple[Finding, Finding]:
-        """What they say if the picture was not cropped, and wherever the mark may be."""
+    def findings(self) -> Iterator[Finding]:
+        """What they say if the picture was not cropped, and wherever the mark may be.
+
+        Both are asked of the picture as it is and of its mirror image.
+        """
         if self._sum is None:
-            nothing = decide("picture", 0.0, ())
-            return nothing, nothing
-        whole = _spectrum(self._sum, 1.0)
-        uncropped = _read(whole, _best_place(whole, NEAR)[1])
-        found: list[tuple[float, float, tuple[int, int]]] = []
-        for scale in SCALES:
-            score, place = _best_place(_spectrum(self._sum, float(scale)))
-            found.append((score, float(scale), place))
-        found.sort(reverse=True)
-        candidates = [
-            decide("picture", *_read(_spectrum(self._sum, scale), place))
-            for _, scale, place in found[:CANDIDATES]
-        ]
-        return (
-            decide("picture", *uncropped, is_searched=False),
-            max(candidates, key=lambda finding: finding.score),
-        )
+            return
+        sides = (self._sum, np.ascontiguousarray(self._sum[:, ::-1]))
+        for side in sides:
+            whole = _spectrum(side, 1.0)
+            scores = _read(whole, _best_place(whole, NEAR)[1])
+            yield decide("picture", *scores, is_searched=False)
+        for side in sides:
+            yield _search(side)
 
 
-def _strength(luma: Luma) -> Array:
-    """Luma levels by which each pixel may change, [H, W]: a loss of SSIM that is the same all over.
-
-    (Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", 2004.)
-    """
-    pixels = luma.astype(np.float32)
-    mean = cv2.GaussianBlur(pixels, (0, 0), CONTRAST_SIGMA)
-    variance = cv2.GaussianBlur(pixels * pixels, (0, 0), CONTRAST_SIGMA) - mean * mean
-    strength = np.sqrt(LOSS_OF_SSIM * (2.0 * np.maximum(variance, 0.0) + SSIM_C2))
-    return cv2.erode(strength, np.ones((MARGIN, MARGIN), np.uint8)).astype(np.float32)
+def _search(picture: Array) -> Finding:
+    """What a whitened picture says at the scale and place that fit best."""
+    found: list[tuple[float, float, tuple[int, int]]] = []
+    for scale in SCALES:
+        score, place = _best_place(_spectrum(picture, scale))
+        found.append((score, scale, place))
+    found.sort(reverse=True)
+    candidates = [
+        decide("picture", *_read(_spectrum(picture, scale), place))
+        for _, scale, place in found[:CANDIDATES]
+    ]
+    return max(candidates, key=lambda finding: finding.score)
 
 
 @cache
@@ -200,53 +163,61 @@ def _tile(cells: Array) -> Array:
     return np.ascontiguousarray(pixels[TILE : 2 * TILE, TILE : 2 * TILE])
 
 
-def _over_frame(tile: Array, height: int, width: int) -> Array:
-    """A tile repeated over a frame of any size, from its top left corner, [height, width]."""
-    scale = SHORT_SIDE / min(height, width)
+def _over_plane(tile: Array, height: int, width: int) -> Array:
+    """A tile repeated over a plane of any size, from its top left corner, [height, width]."""
+    scale = SIDE / min(height, width)
     rows = ((np.arange(height, dtype=np.float32) + 0.5) * scale - 0.5) % TILE + 1.0
     columns = ((np.arange(width, dtype=np.float32) + 0.5) * scale - 0.5) % TILE + 1.0
     padded = np.pad(tile, 1, mode="wrap")
     across, down = np.meshgrid(columns, rows)
-    # The root mean square of a tile of cubic splines through -1 and 1 is about 0.8.
-    return cv2.remap(padded, across, down, cv2.INTER_LINEAR) / np.float32(0.8)
+    return np.asarray(cv2.remap(padded, across, down, cv2.INTER_LINEAR), np.float32)
 
 
-def _white(luma: Array) -> Array:
-    """A picture without what is wider than a cell, of one local contrast, [H, W]."""
-    fine = luma - cv2.GaussianBlur(luma, (0, 0), WHITE_SIGMA)
-    contrast = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), CELL))
-    return np.clip(fine / (contrast + CONTRAST_FLOOR), -CLIP, CLIP)
+def _white(luma: Array, blue: Array, red: Array) -> Array:
+    """What luma and Cr do not predict of Cb, without what is wide, of one local contrast, [H, W].
+
+    The prediction is linear, by the least squares around each pixel.
+    """
+
+    def mean(values: Array) -> Array:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), LOCAL_SIGMA), np.float32)
+
+    y, b, r = (plane - cv2.GaussianBlur(plane, (0, 0), LOCAL_SIGMA) for plane in (luma, blue, red))
+    yy, rr, yr = mean(y * y) + 4 * FIT_FLOOR, mean(r * r) + FIT_FLOOR, mean(y * r)
+    by, br = mean(b * y), mean(b * r)
+    determinant = yy * rr - yr * yr
+    rest = b - (by * rr - br * yr) / determinant * y - (br * yy - by * yr) / determinant * r
+    contrast = np.sqrt(mean(rest * rest))
+    return np.clip(rest / (contrast + CONTRAST_FLOOR), -CLIP, CLIP)
 
 
-def _spectrum(picture: Array, scale: float) -> NDArray[np.complex128]:
+def _spectrum(picture: Array, scale: float) -> Spectrum:
     """The whitened spectrum of a picture that is scaled and folded into one tile."""
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
     rows, columns = (-(-length // TILE) for length in picture.shape)
     folded = np.zeros((rows * TILE, columns * TILE), np.float32)
     folded[: picture.shape[0], : picture.shape[1]] = picture
     spectrum = np.fft.rfft2(folded.reshape(rows, TILE, columns, TILE).sum((0, 2)))
-    power = np.fft.fftshift(np.abs(spectrum), 0).astype(np.float32)
-    smooth = np.fft.ifftshift(cv2.GaussianBlur(power, (0, 0), SPECTRUM_SIGMA), 0)
-    return spectrum / np.maximum(smooth.astype(np.float64) ** 2, 1e-12)
+    amplitude = np.fft.fftshift(np.abs(spectrum), 0).astype(np.float32)
+    smooth = np.fft.ifftshift(cv2.GaussianBlur(amplitude, (0, 0), SPECTRUM_SIGMA), 0)
+    return spectrum / np.maximum(smooth.astype(np.float64), 1e-9) ** SPECTRUM_POWER
 
 
 @cache
-def _pilot_spectrum() -> NDArray[np.complex128]:
+def _pilot_spectrum() -> Spectrum:
     return np.conj(np.fft.rfft2(_tile(_cells(()))))
 
 
 @cache
-def _cell_spectrum() -> NDArray[np.complex128]:
+def _cell_spectrum() -> Spectrum:
     """Of one cell at the tile's corner."""
     cells = np.zeros((CELLS, CELLS), np.float32)
     cells[0, 0] = 1.0
     return np.conj(np.fft.rfft2(_tile(cells)))
 
 
-def _best_place(
-    spectrum: NDArray[np.complex128], near: int | None = None
-) -> tuple[float, tuple[int, int]]:
+def _best_place(spectrum: Spectrum, near: int | None = None) -> tuple[float, tuple[int, int]]:
     """Where the pilot fits best: standard deviations above the mean, and the tile's corner.
 
     With `near`, only so many pixels from the picture's own corner are looked at.
@@ -260,15 +231,10 @@ def _best_place(
     return float(fit[row, column]), (int(row), int(column))
 
 
-def _read(
-    spectrum: NDArray[np.complex128], place: tuple[int, int]
-) -> tuple[float, list[NDArray[np.floating]]]:
+def _read(spectrum: Spectrum, place: tuple[int, int]) -> tuple[float, list[NDArray[np.floating]]]:
     """The pilot's score and each symbol's, by value, of a tile that begins at a place."""
-    response = np.fft.irfft2(spectrum * _cell_spectrum(), s=(TILE, TILE)).astype(np.float32)
-    steps = np.arange(CELLS, dtype=np.float32) * np.float32(CELL)
-    across, down = np.meshgrid((steps + place[1]) % TILE, (steps + place[0]) % TILE)
-    padded = np.pad(response, ((0, 1), (0, 1)), mode="wrap")
-    cells = cv2.remap(padded, across, down, cv2.INTER_LINEAR).ravel()
+    response = np.fft.irfft2(spectrum * _cell_spectrum(), s=(TILE, TILE))
+    cells = np.roll(response, (-place[0], -place[1]), (0, 1))[::CELL, ::CELL].ravel()
     cells = (cells - cells.mean()) / (cells.std() or 1.0)
     pilot, *others = _parts()
     scores = [
