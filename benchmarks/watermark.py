@@ -416,6 +416,9 @@ SOUND_ATTACKS: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]
     "sound, Opus 24 kbit/s, 3 s cut": lambda signal: three_seconds(
         coded_sound(signal, "libopus", 24_000, 48_000)
     ),
+    "sound, Opus 16 kbit/s, 3 s cut": lambda signal: three_seconds(
+        coded_sound(signal, "libopus", 16_000, 48_000)
+    ),
     "sound, Opus 12 kbit/s": lambda signal: coded_sound(signal, "libopus", 12_000, 48_000),
 }
 

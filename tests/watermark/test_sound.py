@@ -16,7 +16,7 @@ from multitalk.watermark.sound import DETECTION_RATE, SoundDetector, SoundMark
 
 PAYLOAD = Payload(0, 2, 0xBEEF5)
 SECONDS = 6
-LONG = 14  # seconds, where the codec leaves little of the mark
+LONG = 8  # seconds, where the codec leaves little of the mark
 
 
 @cache

@@ -188,7 +188,8 @@ def _white(luma: Array, blue: Array, red: Array) -> Array:
     determinant = yy * rr - yr * yr
     rest = b - (by * rr - br * yr) / determinant * y - (br * yy - by * yr) / determinant * r
     contrast = np.sqrt(mean(rest * rest))
-    return np.clip(rest / (contrast + CONTRAST_FLOOR), -CLIP, CLIP)
+    white: Array = np.clip(rest / (contrast + CONTRAST_FLOOR), -CLIP, CLIP)
+    return white
 
 
 def _spectrum(picture: Array, scale: float) -> Spectrum:

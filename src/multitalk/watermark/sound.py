@@ -4,8 +4,8 @@ The noise has the voice's own spectrum and stays below the voice's masking thres
 is no sound there is no mark. This is direct-sequence spread-spectrum marking with perceptual
 shaping (Boney, Tewfik and Hamdy, "Digital Watermarks for Audio Signals", 1996; Kirovski and Malvar,
 "Spread-Spectrum Watermarking of Audio Signals", IEEE Trans. Signal Processing 51, 2003). A symbol
-is how far its own noise is turned against the pilot's. Detection whitens the sound, adds up its
-periods and correlates the sum with the noises at every place.
+is how far its own noise is turned against the pilot's. Detection keeps the sound's phases only,
+adds up its periods and correlates the sum with the noises at every place.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,8 +37,8 @@ CRITICAL_HZ, CRITICAL_SHARE = 100.0, 0.18  # a critical band's width, at low and
 # A window that begins in silence spreads its mark before the sound: it may be twice as loud as the
 # window before, and no more.
 RISE = 2.0
-WHITE_CLIP = 1.5  # of a whitened bin
-WHITE_FLOOR = 1e-4  # of the sound's own power: what is below is silence
+WHITE_FLOOR = 1e-2  # of the sound's own amplitude: what is below is silence
+KEPT_HZ = 2000  # above it codecs keep less and less of the mark
 
 
 class SoundMark:
@@ -205,7 +205,10 @@ def _mark(payload: Payload, sample_rate: int) -> DoubleArray:
 
 @cache
 def _carrier_spectrum(name: str) -> NDArray[np.complex128]:
-    return np.conj(np.fft.rfft(_carrier(name, DETECTION_RATE)))
+    """Of a noise, conjugate, weighted by what codecs keep."""
+    hertz = np.arange(PERIOD_SECONDS * DETECTION_RATE // 2 + 1) / PERIOD_SECONDS
+    spectrum = np.conj(np.fft.rfft(_carrier(name, DETECTION_RATE)))
+    return spectrum * np.minimum(1.0, KEPT_HZ / np.maximum(hertz, 1.0))
 
 
 def _fit(spectrum: NDArray[np.complex128], name: str) -> DoubleArray:
@@ -245,17 +248,17 @@ def _smooth(power: DoubleArray, widths: tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def _white(sound: DoubleArray) -> DoubleArray:
-    """A sound whose spectrum is flat at every moment, [S]."""
+    """A sound with the same phases and a spectrum that is flat at every moment, [S].
+
+    (The phase transform of Knapp and Carter, "The Generalized Correlation Method", 1976.)
+    """
     hop = round(HOP_SECONDS * DETECTION_RATE)
     window = np.sqrt(np.hanning(2 * hop + 1)[:-1])
     padded = np.pad(sound, (hop, -len(sound) % hop + hop))
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop]
     spectra = np.fft.rfft(windows * window, axis=-1)
-    power = np.abs(spectra) ** 2
-    smooth = _smooth(power, _critical_widths(hop, DETECTION_RATE))
-    floor = WHITE_FLOOR * np.sqrt(power.mean()) + 1e-9
-    spectra /= np.sqrt(np.maximum(smooth, 0.0)) + floor
-    spectra *= np.minimum(1.0, WHITE_CLIP / np.maximum(np.abs(spectra), 1e-9))
+    amplitude = np.abs(spectra)
+    spectra /= amplitude + WHITE_FLOOR * np.sqrt((amplitude**2).mean()) + 1e-9
     pieces = np.fft.irfft(spectra, 2 * hop, axis=-1) * window
     white = np.zeros(len(padded))
     white[: len(pieces) * hop] = pieces[:, :hop].ravel()
