@@ -14,6 +14,7 @@ from live_client import END, RATE, SPEAKING, Live, session, tone
 
 from multitalk.media.label import read_label
 from multitalk.provenance import inspect_video
+from multitalk.provenance.marks import planes_to_look_at
 from multitalk.serving.api import live_recorder
 from multitalk.watermark.picture import PictureDetector
 from multitalk.watermark.sound import DETECTION_RATE, SoundDetector
@@ -61,7 +62,7 @@ def test_a_recording_is_a_finished_video_with_its_marks(server, tmp_path):
     with av.open(str(path)) as video:
         assert video.duration / 1e6 == pytest.approx(finished["seconds"], abs=0.05)
         for frame in video.decode(video=0):
-            picture.add(frame.to_ndarray(format="gray"))
+            picture.add(*planes_to_look_at(frame))
     with av.open(str(path)) as video:
         resampler = av.AudioResampler("flt", "mono", DETECTION_RATE)
         for frame in video.decode(audio=0):
