@@ -45,7 +45,7 @@ from multitalk.speech.viseme_stream import FRONT_REACH
 BATCH = 4
 # Lessons in memory: each is seen several times, in other chunks. One is replaced in each step.
 FIRST_POOL, POOL = 64, 240
-MOST_KEPT = 0.995  # of the mean weights in each step
+MOST_KEPT = 0.99  # of the mean weights in each step
 SHORTEST_CHUNK, LONGEST_CHUNK = 4, 16  # steps
 MOVEMENT_WEIGHT, CLOSURE_WEIGHT = 10.0, 3.0
 # A bilabial's probability closes the lips from here on, with this softness.
