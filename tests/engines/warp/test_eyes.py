@@ -57,6 +57,20 @@ def test_a_shut_lid_ends_in_a_line_of_lashes_between_the_corners_only() -> None:
     assert outside.max() < 12
 
 
+def test_a_lid_draws_the_skin_above_the_eye_down_with_it() -> None:
+    def shut(*, shadow: bool) -> NDArray[np.float64]:
+        picture, _ = drawn_eye(glasses=False)
+        if shadow:  # eye shadow: a band above the lashes
+            picture[84:94, 110:190] -= np.uint8(25)
+        brow = np.stack([np.linspace(95, 205, 5), np.full(5, 60.0)], 1)
+        eye = Eye(picture, curve(-HALF_HEIGHT), curve(HALF_HEIGHT), brow)
+        eye.paint(picture, closed=1.0, look=(0.0, 0.0))
+        return picture[:, 140:160].mean((1, 2))
+
+    darker = shut(shadow=False) - shut(shadow=True)
+    assert darker[CENTRE[1] - HALF_HEIGHT :].max() > 10  # over the eyeball, too
+
+
 def test_an_eye_that_opens_again_is_as_it_was() -> None:
     picture, eye = drawn_eye(glasses=False)
     before = picture.copy()

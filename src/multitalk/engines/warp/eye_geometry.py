@@ -26,6 +26,7 @@ class LidGeometry:
         edge: y of the lash line.
         top: y where a lid's skin begins.
         half: Half the eye's width.
+        down: Unit vector (x, y) of the picture across the eye.
     """
 
     x: NDArray[np.float64]
@@ -36,6 +37,7 @@ class LidGeometry:
     edge: NDArray[np.floating]
     top: NDArray[np.floating]
     half: float
+    down: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class LidGeometry:
         room = BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean())
         top = edge - np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width)
         half = float((xs[-1] - xs[0]) / 2)
-        return cls(place[..., 0], place[..., 1], lid, floor, gap, edge, top, half)
+        return cls(place[..., 0], place[..., 1], lid, floor, gap, edge, top, half, down)
 
     @property
     def above(self) -> NDArray[np.floating]:

@@ -50,6 +50,11 @@ ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.45, 0.38  # gain in the middle of a 
 LASH_DARK, LASH_BELOW, LASH_ABOVE = 0.72, 0.055, 0.024  # darkening, and thickness
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
 
+# The skin above the eye that a lid draws down: where it begins (share of the way from brow to
+# lashes), the lashes above the lash line that it leaves out, its share of the painted lid, and the
+# levels by which it differs from the skin around where it is hair or a crease.
+DRAWN_FROM, LASHES_ABOVE, OWN_SKIN, UNLIKE_SKIN = 0.15, 0.03, 0.75, (35.0, 90.0)
+
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
 # cheek's brightness, quantile over the columns, thickness, margins.
 RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
@@ -137,9 +142,9 @@ class Eye:
         eye = self._look.shifted(look)
         level = round(closed * LID_LEVELS)
         if level > 0:
-            cover, light = self._lid_parts(level)
+            skin, cover, light = self._lid_parts(level)
             open_eye = eye.astype(np.float32)
-            lit = (open_eye + (self._skin - open_eye) * cover) * light
+            lit = (open_eye + (skin - open_eye) * cover) * light
             eye = np.clip(lit, 0, 255).astype(np.uint8)
             if self._opacity is not None:
                 np.minimum(eye[..., :3], self._opacity, out=eye[..., :3])
@@ -214,8 +219,8 @@ class Eye:
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
         return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
 
-    def _make_lid_parts(self, level: int) -> tuple[Array, Array]:
-        """Cover [h, w, 1] and light [h, w, C] of a lid at one level."""
+    def _make_lid_parts(self, level: int) -> tuple[Array, Array, Array]:
+        """Skin [h, w, C], cover [h, w, 1] and light [h, w, C] of a lid at one level."""
         closed = level / LID_LEVELS
         place, y, width = self._place, self._place.y, self._width
         rim = place.floor + LOWER_RIM * width
@@ -233,7 +238,30 @@ class Eye:
         lashes *= np.where(y > shut, self._bristle, 1.0)
         dark = 1 - LASH_DARK * min(2 * closed, 1) * lashes * is_open
         light = (1 - closed * shade[..., None] * self._tint) * dark[..., None]
-        return cover[..., None].astype(np.float32), light.astype(np.float32)
+        return self._drawn_down(shut), cover[..., None].astype(np.float32), light.astype(np.float32)
+
+    def _drawn_down(self, shut: NDArray[np.floating]) -> Array:
+        """The skin between brow and lashes, stretched down to where a lid ends, [h, w, C].
+
+        Where that is hair, a crease or a rim, which differ from skin, it is the skin around.
+        """
+        place = self._place
+        top = place.top + DRAWN_FROM * (place.edge - place.top)
+        photographed = place.edge - LASHES_ABOVE * self._width - top
+        share = np.clip((place.y - top) / np.maximum(shut - top, 1.0), 0, 1)
+        shift = np.where(place.y > top, top + share * photographed - place.y, 0)
+        rows, columns = np.indices(shift.shape)
+        at = np.stack([columns + shift * place.down[0], rows + shift * place.down[1]], -1)
+        own = cv2.remap(
+            self._base,
+            at.astype(np.float32),
+            None,  # type: ignore[call-overload]
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ).astype(np.float32)
+        unlike = np.abs(own - self._skin)[..., :3].max(-1, keepdims=True)
+        taken = OWN_SKIN * (1 - smoothstep(unlike, *UNLIKE_SKIN))
+        return (self._skin + (own - self._skin) * taken).astype(np.float32)
 
     def _lid_shade(
         self,
