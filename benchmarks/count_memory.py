@@ -43,12 +43,12 @@ from multitalk.engines.diffusion.memory_plan import (
 )
 from multitalk.engines.diffusion.quantized import store_weights_as
 from multitalk.engines.diffusion.resolution_buckets import BUCKETS
-from multitalk.engines.diffusion.transformer import Conditioning
+from multitalk.engines.diffusion.transformer import CachedConditions
 from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.engines.diffusion.windows import latent_frames
 from random_weights import REAL
 
-SEGMENT_FRAMES = 81
+WINDOW_FRAMES = 81
 COUNTED_LAYERS = 2  # the peak is within a block; blocks follow one another
 META = torch.device("meta")
 
@@ -101,9 +101,9 @@ def step_peak(height: int, width: int, *, speakers: int = 1, storage: str | None
         model = make_transformer(config, "meta", torch.bfloat16)
     else:
         model = make_quantized(config, storage, "meta")
-    size = Size(latent_frames(SEGMENT_FRAMES), height // 8, width // 8)
+    size = Size(latent_frames(WINDOW_FRAMES), height // 8, width // 8)
     with torch.no_grad(), _attention_without_scores(), PeakMemory(model) as counted:
-        model(**_inputs(size, speakers), conditioning=Conditioning(), return_dict=False)
+        model(**_inputs(size, speakers), conditioning=CachedConditions(), return_dict=False)
     return counted.peak
 
 
@@ -114,7 +114,7 @@ def _inputs(size: Size, speakers: int) -> dict[str, Tensor]:
         "timestep": torch.empty(1, device=META),
         "encoder_hidden_states": torch.empty(1, 60, 4096, **numbers),
         "encoder_hidden_states_image": torch.empty(1, 257, 1280, **numbers),
-        "audio_hidden_states": torch.empty(speakers, SEGMENT_FRAMES, 5, 12, 768, **numbers),
+        "audio_hidden_states": torch.empty(speakers, WINDOW_FRAMES, 5, 12, 768, **numbers),
         "speaker_masks": torch.empty(speakers + 1, size.height, size.width, device=META),
     }
 
@@ -127,7 +127,7 @@ def decode_peak(height: int, width: int, dtype: torch.dtype, *, in_tiles: bool =
         vae.enable_tiling()
     with torch.no_grad(), PeakMemory(vae) as counted:
         latents = torch.empty(
-            16, latent_frames(SEGMENT_FRAMES), height // 8, width // 8, device=META
+            16, latent_frames(WINDOW_FRAMES), height // 8, width // 8, device=META
         )
         codec.decode(latents)
     return counted.peak
@@ -140,7 +140,7 @@ def encode_peak(height: int, width: int, dtype: torch.dtype, *, in_tiles: bool =
     if in_tiles:
         vae.enable_tiling()
     with torch.no_grad(), PeakMemory(vae) as counted:
-        codec.encode(torch.empty(3, SEGMENT_FRAMES, height, width, device=META))
+        codec.encode(torch.empty(3, WINDOW_FRAMES, height, width, device=META))
     return counted.peak
 
 

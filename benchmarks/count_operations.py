@@ -33,7 +33,7 @@ from diffusion_models import (
 )
 from multitalk.engines.diffusion import parallel_vae
 from multitalk.engines.diffusion.quantized import multiply_in_fp8
-from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.transformer import CachedConditions, MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.windows import WindowLengths, latent_frames, talk_windows
 from multitalk.timebase import FPS
 
@@ -83,7 +83,7 @@ class Counter:
     @torch.no_grad()
     def _window(self, frames: int) -> Window:
         size = Size(latent_frames(frames), self.height // 8, self.width // 8)
-        inputs, shared = _on_meta(self._network, size), Conditioning()
+        inputs, shared = _on_meta(self._network, size), CachedConditions()
         forward(self._network, inputs, shared)
         video = torch.empty(1, 3, frames, self.height, self.width, device="meta")
         latents = torch.empty(1, 16, size.frames, size.height, size.width, device="meta")
@@ -169,7 +169,7 @@ def networks(config: Config) -> dict[str, Callable[[], MultiTalkTransformer3DMod
 
 def count_forward(network: MultiTalkTransformer3DModel, size: Size) -> tuple[int, Cost]:
     """Operations, and what they take, of a forward with one voice, after the window's first."""
-    run = partial(forward, network, _on_meta(network, size), Conditioning())
+    run = partial(forward, network, _on_meta(network, size), CachedConditions())
     run()
     with _fused_attention(), OperationCounter() as operations:
         run()

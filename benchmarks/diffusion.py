@@ -21,7 +21,7 @@ from diffusion_models import forward, make_inputs, make_transformer
 from diffusion_tables import SECTIONS, Row
 from measured_cost import measure_cost
 from multitalk.engines.diffusion.speaker_binding import speaker_map
-from multitalk.engines.diffusion.transformer import Conditioning
+from multitalk.engines.diffusion.transformer import CachedConditions
 from plain_transformer import PlainTransformer, speaker_map_of_scores
 from random_weights import ROOT
 
@@ -61,7 +61,7 @@ def measure_savings(speakers: int, rounds: int) -> dict[str, object]:
     """
     model = make_transformer(SMALL, "cpu", torch.float32)
     inputs = make_inputs(model, SMALL_SIZE, speakers)
-    shared = Conditioning()
+    shared = CachedConditions()
     runs = {
         "ours": lambda: forward(model, inputs, shared),
         "plain": partial(PlainTransformer(model, class_by_class=True), **inputs),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from diffusion_cost import PICTURE_TOKENS, Size
-from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.transformer import CachedConditions, MultiTalkTransformer3DModel
 
 TEXT_TOKENS = 60  # of a prompt, before padding
 STEP = 700.0  # a timestep; all cost the same
@@ -98,7 +98,7 @@ def make_inputs(
 def forward(
     model: MultiTalkTransformer3DModel,
     inputs: Mapping[str, torch.Tensor],
-    conditioning: Conditioning | None = None,
+    conditioning: CachedConditions | None = None,
 ) -> torch.Tensor:
     """One forward."""
     return model(**inputs, conditioning=conditioning, return_dict=False)[0]

@@ -6,7 +6,7 @@ from statistics import median
 from clocks import Clock, interleaved, timed, timing_parts
 from diffusion_cost import Cost, Size, cost_model, counted
 from diffusion_models import forward, make_inputs
-from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.transformer import CachedConditions, MultiTalkTransformer3DModel
 
 
 def measure_cost(
@@ -28,7 +28,7 @@ def measure_cost(
         rate: Of a large matrix product there, in operations a second.
         rounds: Of the forward's time.
     """
-    inputs, shared = make_inputs(model, size, speakers), Conditioning()
+    inputs, shared = make_inputs(model, size, speakers), CachedConditions()
     run = partial(forward, model, inputs, shared)
     width = model.proj_out.weight.element_size()
     parts = cost_model(model.config, size, speakers, width)

@@ -10,7 +10,7 @@ load_file = pytest.importorskip("safetensors.torch").load_file
 
 from multitalk.engines.diffusion import speaker_binding
 from multitalk.engines.diffusion.convert_transformer import load_transformer
-from multitalk.engines.diffusion.transformer import Conditioning
+from multitalk.engines.diffusion.transformer import CachedConditions
 
 CLOSE = {"atol": 5e-5, "rtol": 1e-4}
 
@@ -98,7 +98,7 @@ def observed(request, goldens, meta, model):
 
     patch.setattr(speaker_binding, "speaker_map", recording_map)
     patch.setattr(speaker_binding, "label_positions", recording_positions)
-    conditioning = Conditioning()
+    conditioning = CachedConditions()
     timestep = torch.tensor([meta["intermediates_at_t"]])
     with torch.no_grad():
         model(timestep=timestep, conditioning=conditioning, **inputs(goldens, request.param))
@@ -160,7 +160,7 @@ def test_the_rotary_table_is_that_of_the_reference(model, recorded):
 @torch.no_grad()
 @pytest.mark.parametrize("case", ["one", "two", "null_audio"])
 def test_what_the_steps_share_changes_nothing(goldens, model, meta, case):
-    shared = Conditioning()
+    shared = CachedConditions()
     for timestep in meta["timesteps"]:
         arguments = {"timestep": torch.tensor([timestep]), **inputs(goldens, case)}
         alone = model(**arguments).sample

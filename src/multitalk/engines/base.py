@@ -45,7 +45,7 @@ class Footage(Protocol):
 
 @dataclass(frozen=True)
 class Scene:
-    """What to render.
+    """A scene to render.
 
     Attributes:
         portrait: RGB uint8 [H, W, 3]; with footage, its first frame.
@@ -86,7 +86,7 @@ NO_WINDOW_FILES = WindowFiles()
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How to render. An engine ignores options of other kinds of engine.
+    """Options of rendering. An engine ignores options of other kinds of engine.
 
     `motion` scales people's movement, 0..1.5; 1 as filmed speakers. None is the profile's value
     (steps, scales, shift, negative prompt) or the engine's default (resolution). `kept_windows`
@@ -143,7 +143,7 @@ class Engine(Protocol):
 
     @property
     def takes_footage(self) -> bool:
-        """Whether a scene may have footage."""
+        """True if a scene may have footage."""
         ...
 
     def check(self, options: RenderOptions) -> None:
@@ -160,7 +160,7 @@ class Engine(Protocol):
         """Yield the talk in order, without gaps; closing the iterator cancels the work.
 
         Args:
-            scene: What to render.
+            scene: A scene to render.
             options: How to render.
             watch: Called before each long step, such as a denoising step, in the thread that
                 requests the next chunk; never decreasing, at most `scene.num_frames`.

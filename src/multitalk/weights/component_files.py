@@ -59,7 +59,7 @@ class CheckpointMismatch(ValueError):
 
 @dataclass(frozen=True)
 class ComponentFiles:
-    """What each component is opened from: a folder in the libraries' layout, or a published file.
+    """Paths of the components: each a folder in the libraries' layout, or a published file.
 
     Attributes:
         weight_set: Name of the set.
@@ -150,11 +150,11 @@ class _SetSearch:
 
     @property
     def is_likely(self) -> bool:
-        """Whether it may be meant: a set that cannot be fetched only if its network is there."""
+        """True if it may be meant: a set that cannot be fetched only if its network is there."""
         return self.fetched or "transformer" in self.paths
 
     def distance(self) -> tuple[bool, int]:
-        """How far it is from being whole: the network shows which set is meant."""
+        """Sort key: the set whose network is there, then the one that lacks the fewest files."""
         return not self.has_network, len(self.missing)
 
     def files(self) -> ComponentFiles:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar
 
 from multitalk.errors import WeightsUnavailable
 from multitalk.net.retry import backoff
@@ -42,7 +42,7 @@ class FetchEvent:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to try again after transient errors of the hub.
+    """Number and times of tries after transient errors of the hub.
 
     Attributes:
         tries: In a row without a byte received.
@@ -67,7 +67,7 @@ class FetchStopped(Exception):
 
 @dataclass(frozen=True)
 class FetchSession:
-    """What the downloads of one fetch share.
+    """State that the downloads of one fetch share.
 
     Attributes:
         hub: Client.
@@ -126,7 +126,7 @@ class FetchSession:
 
 
 def partial_path(target: Path, metadata: HubMetadata) -> Path:
-    """Where a file is until it is whole; each version of it has another path."""
+    """The path of a file until it is whole; each version of it has another path."""
     version = "".join(filter(str.isalnum, metadata.etag))[:ETAG_CHARACTERS]
     return target.with_name(f".{target.name}.{version}.part")
 
@@ -190,7 +190,7 @@ def record_of(metadata: HubMetadata, digest: Digest) -> LockedFile:
 
 
 def has_content(digest: Digest, file: RemoteFile, metadata: HubMetadata) -> bool:
-    """Whether a digest is that of a file: by the manifest's hash and by the hub's."""
+    """True if a digest is that of a file: by the manifest's hash and by the hub's."""
     return file.sha256 in {None, digest.sha256} and digest.matches(metadata.etag) is not False
 
 
@@ -200,34 +200,47 @@ def _complete(
     """Append the missing bytes to a partial file, with retries; returns its size."""
     digest.reset()
     with partial.open("a+b") as opened:
-        size = opened.tell()
-        if size:
+        if opened.tell():
             digest.read(partial, stop=session.stop)
             session.check()
-            session.on_event(FetchEvent("resumed", file.key, bytes=size))
+            session.on_event(FetchEvent("resumed", file.key, bytes=opened.tell()))
         delays = session.retry.delays()
-        while size < metadata.size:
+        while opened.tell() < metadata.size:
             session.check()
-            before = size
+            before = opened.tell()
             try:
-                with session.hub.stream(file, commit=metadata.commit, start=size) as (at, chunks):
-                    if at < size:  # the hub sends the whole file only
-                        session.on_event(FetchEvent("bytes", file.key, bytes=-size))
-                        opened.truncate(0)
-                        digest.reset()
-                        size = 0
-                    for chunk in chunks:
-                        opened.write(chunk)
-                        opened.flush()  # so that nothing is lost if the process is killed
-                        digest.update(chunk)
-                        size += len(chunk)
-                        session.on_event(FetchEvent("bytes", file.key, bytes=len(chunk)))
-                        session.check()
-                if size < metadata.size:
-                    break  # the hub says that the file ends here
+                _receive(opened, file, metadata, digest, session)
+                break  # the hub has sent all that it has of the file
             except TransientHubError as error:
-                if size > before:
+                if opened.tell() > before:
                     delays = session.retry.delays()
                 session.wait(file.key, error, delays)
         os.fsync(opened.fileno())
-    return size
+        return opened.tell()
+
+
+def _receive(
+    opened: BinaryIO,
+    file: RemoteFile,
+    metadata: HubMetadata,
+    digest: Digest,
+    session: FetchSession,
+) -> None:
+    """Append the bytes that the hub sends after the end of a partial file.
+
+    Raises:
+        TransientHubError: The connection broke; the bytes received so far are in the file.
+    """
+    size = opened.tell()
+    with session.hub.stream(file, commit=metadata.commit, start=size) as (start, chunks):
+        if start < size:  # the hub sends the whole file only
+            session.on_event(FetchEvent("bytes", file.key, bytes=-size))
+            opened.seek(0)
+            opened.truncate()
+            digest.reset()
+        for chunk in chunks:
+            opened.write(chunk)
+            opened.flush()  # so that nothing is lost if the process is killed
+            digest.update(chunk)
+            session.on_event(FetchEvent("bytes", file.key, bytes=len(chunk)))
+            session.check()

@@ -38,7 +38,7 @@ BUSY_EVENT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class FetchOptions:
-    """What to fetch, and how.
+    """Options of a fetch.
 
     Attributes:
         weight_set: Its name in the manifest.

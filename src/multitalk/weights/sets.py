@@ -224,7 +224,7 @@ class Manifest(_Strict):
         return tuple(self._file(key) for key in dict.fromkeys(keys))
 
     def sources(self, weight_set: str) -> dict[Component, tuple[RepositorySource, ...]]:
-        """What each component of a set can be opened from, by preference.
+        """Repositories from which each component of a set can be opened, by preference.
 
         Every text encoder gives all networks the same states, so any of them serves.
         """

@@ -85,7 +85,7 @@ def verify_weights(
 def status_of_files(
     directory: Path, weight_set: str, *, loras: Sequence[str] = ()
 ) -> dict[RemoteFile, bool]:
-    """Whether each file of a set is there, by its size; needs no network.
+    """Each file of a set, and True if it is there by its size; needs no network.
 
     Raises:
         InvalidRequest: No such set or LoRA.
@@ -169,7 +169,7 @@ class Digest:
         return self._sha256.hexdigest()
 
     def matches(self, etag: str) -> bool | None:
-        """Whether an ETag is a hash of this content; None if it is no hash."""
+        """Compare an ETag with the hashes of this content; None if it is no hash."""
         if len(etag) == self._sha256.digest_size * 2:
             return etag == self.sha256
         if self._git and len(etag) == self._git.digest_size * 2:

@@ -13,7 +13,7 @@ from toy import NUM_FRAMES, predict, toy_inputs, toy_transformer
 
 from multitalk.engines.diffusion.quantized import store_weights_as
 from multitalk.engines.diffusion.transformer import (
-    Conditioning,
+    CachedConditions,
     MultiTalkTransformer3DModel,
 )
 
@@ -120,7 +120,7 @@ def test_gradients_reach_an_adapter(model):
 @torch.no_grad()
 def test_a_latent_frame_hears_its_own_speech_only(model):
     inputs = toy_inputs(voices=1)
-    conditioning = Conditioning()
+    conditioning = CachedConditions()
     heard = []
     attention = model.blocks[0].audio_attn
     attention.register_forward_hook(lambda module, arguments, result: heard.append(result[0]))

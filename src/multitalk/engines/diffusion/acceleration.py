@@ -125,7 +125,7 @@ def _usual(capability: tuple[int, int] | None) -> str:
 def _problem_of(
     backend: AttentionBackendName, device: torch.device, head_dim: int, *, is_shared: bool
 ) -> str | None:
-    """Why a kernel cannot be used, or None."""
+    """The reason why a kernel cannot be used, or None."""
     if is_shared and not _AttentionBackendRegistry._is_context_parallel_available(backend):
         return "it cannot share a talk among several processes"
     if backend == NATIVE:
@@ -163,7 +163,7 @@ def _use_fp8_products(
 
 
 def problem_of_fp8(device: torch.device) -> str | None:
-    """Why products in float8 cannot be used on a device, or None; tried on small tensors."""
+    """The reason why a device cannot multiply in float8, or None; tried on small tensors."""
     generator = torch.Generator().manual_seed(0)
     layer = QuantizedLinear(64, 32, storage="float8_e4m3fn")
     values = (100 * torch.randn(32, 64, generator=generator)).to(torch.float8_e4m3fn)

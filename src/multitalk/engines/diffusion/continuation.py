@@ -1,4 +1,4 @@
-"""Continuation of a talk from window to window: what each is shown, and which latents it holds.
+"""Continuation of a talk from window to window: pixels that a window is shown, latents it holds.
 
 MultiTalk and InfiniteTalk share the network and differ in this alone.
 """
@@ -50,7 +50,7 @@ class HeldLatents:
 
 @dataclass(frozen=True)
 class ImageConditioning:
-    """What the network is shown of a window's pixels.
+    """The pixels of a window that the network is shown.
 
     Attributes:
         latents: [4 + 16, t, h, w]: mask channels, 1 where a frame is given, then the latents of the
@@ -89,7 +89,7 @@ FrameSource = Callable[[int], Tensor]  # RGB in [-1, 1], [3, H, W], at a frame o
 
 
 class Continuation(Protocol):
-    """How a window begins: what it is shown, and which latents it holds."""
+    """The start of a window: the pixels that it is shown, and the latents that it holds."""
 
     def __call__(
         self,

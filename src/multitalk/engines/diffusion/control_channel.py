@@ -53,7 +53,7 @@ class Work(Protocol):
         ...
 
     def is_completed(self) -> bool:
-        """Whether it is done or has failed."""
+        """True if it is done or has failed."""
         ...
 
 

@@ -184,7 +184,7 @@ class DiffusionEngine:
 
     @property
     def takes_footage(self) -> bool:
-        """Whether the weights are InfiniteTalk's."""
+        """True if the weights are InfiniteTalk's."""
         return self.loaded[0].pipeline.takes_footage
 
     def check(self, options: RenderOptions) -> None:
@@ -234,7 +234,7 @@ class DiffusionEngine:
             raise EngineBroken("diffusion_gpu_lost") from error
 
     def _origin(self, scene: Scene, options: RenderOptions) -> Mapping[str, object]:
-        """What a talk's windows depend on, by the field of a request.
+        """The inputs that a talk's windows depend on, by the field of a request.
 
         Prompts, seed, profile and boxes, which may change from window to window, are not in it.
         """
@@ -252,7 +252,7 @@ class DiffusionEngine:
 
     @property
     def is_follower(self) -> bool:
-        """Whether rank 0 serves the jobs, and this process only computes with it."""
+        """True if rank 0 serves the jobs, and this process only computes with it."""
         return self._group.is_follower
 
     def serve_rank(self) -> None:

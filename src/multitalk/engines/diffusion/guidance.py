@@ -52,12 +52,12 @@ class Guidance:
 
     @property
     def follows_text(self) -> bool:
-        """Whether there is guidance by the prompt."""
+        """True if there is guidance by the prompt."""
         return not math.isclose(self.text_scale, 1.0)
 
     @property
     def follows_audio(self) -> bool:
-        """Whether there is guidance by the voices."""
+        """True if there is guidance by the voices."""
         return not math.isclose(self.audio_scale, 1.0)
 
     @property
@@ -69,7 +69,7 @@ class Guidance:
 
     @property
     def uses_negative_prompt(self) -> bool:
-        """Whether some branch is given the negative prompt."""
+        """True if a branch has the negative prompt."""
         return not set(self.branches) <= PROMPTED
 
 

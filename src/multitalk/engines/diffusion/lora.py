@@ -57,7 +57,7 @@ class LoraMismatch(ValueError):
 
 @dataclass
 class ModuleChange:
-    """What a file changes in one module.
+    """The change of one module by a file.
 
     Attributes:
         down: [rank, in], or None.
@@ -236,7 +236,7 @@ def _split(key: str) -> tuple[str, str | None]:
 
 
 def _is_ignored(name: str, tensor: torch.Tensor, modules: Mapping[str, nn.Module]) -> bool:
-    """Whether a key is of Wan's text-to-video model, or of a norm that only some versions have."""
+    """True for keys of Wan's text-to-video model, and of a norm that only some versions have."""
     if name == "patch_embedding":  # there, it sees 16 channels of noise and no picture
         weight = modules[name].weight
         return (
@@ -260,20 +260,9 @@ def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:
 
 
 def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
-    problems = []
-    if (change.down is None) != (change.up is None):
-        problems.append(f"{name}: one half of a pair")
-    elif change.down is not None and change.up is not None:
-        shapes = f"{list(change.up.shape)} x {list(change.down.shape)}"
-        if not isinstance(module, nn.Linear):
-            problems.append(f"{name}: a pair {shapes} for a layer that is not Linear")
-        elif (
-            change.up.shape[1:] != change.down.shape[:1]
-            or change.up.shape[:1] + change.down.shape[1:] != module.weight.shape
-        ):
-            problems.append(f"{name}: a pair {shapes} for a weight {list(module.weight.shape)}")
-    elif change.alpha is not None:
-        problems.append(f"{name}: alpha without a pair")
+    """Problems of a change that does not fit its module."""
+    pair = _misfit_of_pair(change, module)
+    problems = [] if pair is None else [f"{name}: {pair}"]
     for parameter, difference in change.differences.items():
         whole = getattr(module, parameter, None)
         if not isinstance(whole, torch.Tensor):
@@ -282,6 +271,20 @@ def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
             shapes = f"{list(difference.shape)} for {list(whole.shape)}"
             problems.append(f"{name}: a difference of its {parameter}, {shapes}")
     return problems
+
+
+def _misfit_of_pair(change: ModuleChange, module: nn.Module) -> str | None:
+    down, up = change.down, change.up
+    if down is None and up is None:
+        return "alpha without a pair" if change.alpha is not None else None
+    if down is None or up is None:
+        return "one half of a pair"
+    shapes = f"{list(up.shape)} x {list(down.shape)}"
+    if not isinstance(module, nn.Linear):
+        return f"a pair {shapes} for a layer that is not Linear"
+    if up.shape[1:] != down.shape[:1] or up.shape[:1] + down.shape[1:] != module.weight.shape:
+        return f"a pair {shapes} for a weight {list(module.weight.shape)}"
+    return None
 
 
 def _refuse_8_bits(changed: Iterable[nn.Module]) -> None:

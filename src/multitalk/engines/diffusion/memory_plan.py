@@ -235,11 +235,11 @@ class MemoryBudget:
         return plan.gpu_bytes(self.sizes, working)
 
     def fits(self, plan: MemoryPlan, resolution: Resolution) -> bool:
-        """Whether talks of a resolution can be made by a plan, if need be with the VAE in tiles."""
+        """True if a plan fits talks of a resolution, if need be with the VAE in tiles."""
         return self.needed(plan, resolution) <= self.free_bytes
 
     def in_tiles(self, plan: MemoryPlan, resolution: Resolution) -> bool:
-        """Whether the VAE has to work in tiles for that."""
+        """True if it fits with the VAE in tiles only."""
         at_once = self.needed(plan, resolution, in_tiles=False)
         return not self.in_strips and at_once > self.free_bytes
 
@@ -259,11 +259,11 @@ class MemoryBudget:
         return PLANS[PLANS.index(first) :]
 
     def has_pinned(self, plan: MemoryPlan) -> bool:
-        """Whether the host has page-locked memory for what a plan streams."""
+        """True if the host has page-locked memory for the weights that a plan streams."""
         return plan.host_bytes(self.sizes) <= self.host_bytes
 
     def has_host(self, plan: MemoryPlan) -> bool:
-        """Whether the host has memory for a plan, page-locked or not."""
+        """True if the host has memory for a plan, page-locked or not."""
         return plan.host_bytes(self.sizes, pinned=False) <= self.host_bytes
 
     def host(self, plan: MemoryPlan) -> str:
@@ -278,7 +278,7 @@ class MemoryBudget:
         return f"{text}, more than is free"
 
     def summary(self) -> str:
-        """What fits, for the log and for `multitalk doctor`."""
+        """The plans that fit, for the log and for `multitalk doctor`."""
         first = self.plans()[0]
         parts = [f"{self.free_bytes / GIB:.1f} GiB of GPU memory free"]
         for resolution in BUCKETS:
@@ -305,7 +305,7 @@ LIMITS = (  # of control groups, version 2 and 1: files of the limit and of the 
 
 
 def available_bytes(root: Path = ROOT) -> float:
-    """What the system and the control group, such as a container's, leave; inf where untold.
+    """Free memory by the system and the control group, such as a container's; inf if unknown.
 
     Args:
         root: Of the file system in which the kernel tells it.

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def has_gpu() -> bool:
-    """Whether PyTorch finds a GPU."""
+    """True if PyTorch finds a GPU."""
     return bool(torch.cuda.is_available())
 
 
@@ -80,18 +80,25 @@ def place(
     for name, network in networks(pipeline):
         if name in plan.streamed:
             _stream(network, device, pinned=pinned)
-        elif name in plan.offloaded:
-            if name in offloaded:
-                offloaded.pop(name).offload()
-            else:
-                network.to("cpu")
-        elif name in OFFLOADABLE and network.device.type == "cpu" != device.type:
-            offloaded[name] = OffloadedWeights(network)
-            offloaded[name].onload(device)
+        elif name not in plan.offloaded:
+            _move_to_device(name, network, device, offloaded)
+        elif name in offloaded:
+            offloaded.pop(name).offload()
         else:
-            network.to(device)
+            network.to("cpu")
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _move_to_device(
+    name: str, network: nn.Module, device: torch.device, offloaded: dict[str, OffloadedWeights]
+) -> None:
+    """Move a network, and keep its weights on the CPU where a smaller plan offloads it."""
+    if name in OFFLOADABLE and network.device.type == "cpu" != device.type:
+        offloaded[name] = OffloadedWeights(network)
+        offloaded[name].onload(device)
+    else:
+        network.to(device)
 
 
 def _stream(network: nn.Module, device: torch.device, *, pinned: bool) -> None:

@@ -79,7 +79,7 @@ class RenderedWindow:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a talk is computed.
+    """Options that change the cost of a talk, and its frames by rounding or cached steps.
 
     Attributes:
         lengths: Of the windows; the weights' own when None.
@@ -339,14 +339,14 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
 
     @property
     def lengths(self) -> WindowLengths:
-        """How long the windows are that the weights were trained on; the last may be shorter."""
+        """Lengths of the windows that the weights were trained on; the last may be shorter."""
         return WindowLengths.ending_short(
             self.config.segment_frames, self.config.conditioning_frames
         )
 
     @property
     def takes_footage(self) -> bool:
-        """Whether the weights were trained to be shown a moving source."""
+        """True if the weights were trained to be shown a moving source."""
         return bool(self.config.kind == "infinitetalk")
 
     def buckets(self, resolution: Resolution) -> dict[float, Size]:

@@ -57,7 +57,7 @@ class Placement:
         return self._plans[0]
 
     def in_tiles(self, resolution: Resolution) -> bool:
-        """Whether the VAE has to work in tiles at a resolution, with the plan in force."""
+        """True if the VAE has to work in tiles at a resolution, with the plan in force."""
         return self._budget is not None and self._budget.in_tiles(self.plan, resolution)
 
     def windows(
@@ -136,7 +136,7 @@ class Placement:
         del self._plans[0]
 
     def _fits_host(self, plan: MemoryPlan) -> bool:
-        """Whether the host has memory for what leaves the device; else the process is killed."""
+        """True if the host has memory for what leaves the device; else the process is killed."""
         leaves = any(
             network.device.type != "cpu"
             for name, network in networks(self.pipeline)

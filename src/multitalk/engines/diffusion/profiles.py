@@ -63,7 +63,7 @@ class Profile:
     distilled: str | None = None
 
     def matches(self, file: str) -> bool:
-        """Whether a file of weights, by its name, is distilled for this profile."""
+        """True if a file of weights, by its name, is distilled for this profile."""
         return self.distilled is not None and self.distilled in file.casefold()
 
     def overridden_by(self, options: RenderOptions) -> "Profile":

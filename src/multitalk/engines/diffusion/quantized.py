@@ -162,7 +162,7 @@ def parameter_of(key: str) -> str | None:
 
 
 def storage_options(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """How a file holds its weights, as options of a network.
+    """Options of a network for the storage of a file's weights.
 
     Args:
         tensors: By the name of our parameter.

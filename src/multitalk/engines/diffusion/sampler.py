@@ -129,7 +129,7 @@ class WindowModel(Protocol):
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How a talk is sampled.
+    """Options of sampling a talk.
 
     Attributes:
         guidance: Strength of the prompt and of the voices.

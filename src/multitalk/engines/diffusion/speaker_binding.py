@@ -51,7 +51,7 @@ def speaker_labels(num_speakers: int) -> SpeakerLabels:
 
 
 def speaker_map(query: torch.Tensor, key: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """How much each token attends to each class of the first latent frame, per token of the class.
+    """Attention of each token to each class of the first latent frame, per token of the class.
 
     One fused attention call whose values are the masks: nothing of size L x n is ever stored.
 

@@ -1,4 +1,4 @@
-"""Where each speaker is: a box in the portrait, then masks of the picture and of the latent grid.
+"""Places of the speakers: boxes in the portrait, then masks of the picture and the latent grid.
 
 The transformer binds a voice to a person by comparing its tokens with these masks.
 """

@@ -154,27 +154,33 @@ def translate(name: str, table: Mapping[str, str]) -> str:
 
 
 def _map_file(file: Path) -> dict[str, torch.Tensor]:
+    """Map one file into memory.
+
+    Raises:
+        CheckpointMismatch: It is missing, cut, a pointer, or holds anything other than tensors.
+    """
     try:
         pointer = pointer_of(file)
         if pointer is not None:
             raise CheckpointMismatch([f"{file.name}: {pointer}"])
-        if file.suffix == ".pth":
-            return _map_pickle(file)
-        return _map_safetensors(file)
+        return _map_pickle(file) if file.suffix == ".pth" else _map_safetensors(file)
     except CheckpointMismatch:
         raise
-    except FileNotFoundError as error:
-        raise CheckpointMismatch([f"{file.name}: missing file"]) from error
-    except UnpicklingError as error:
-        logger.warning("%s is not opened: %s", file, error)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
+        raise CheckpointMismatch([f"{file.name}: {_reason_of(error, file)}"]) from error
+
+
+def _reason_of(error: Exception, file: Path) -> str:
+    """The reason why a file cannot be mapped, without the local paths of the library's error."""
+    if isinstance(error, FileNotFoundError):
+        return "missing file"
+    logger.warning("%s cannot be read: %s", file, error)
+    if isinstance(error, UnpicklingError):
         reason = "holds more than tensors, which could run a stranger's code, or is damaged"
-        raise CheckpointMismatch([f"{file.name}: not opened: it {reason}"]) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        logger.warning("%s cannot be read: %s", file, error)  # names local paths
-        reason = "cut short or damaged"
-        if os.strerror(errno.ENOMEM) in str(error):  # PyTorch maps a .pth so that it could write
-            reason = "the host has less memory than its size; .safetensors needs none"
-        raise CheckpointMismatch([f"{file.name}: cannot be read: {reason}"]) from error
+        return f"not opened: it {reason}"
+    if os.strerror(errno.ENOMEM) in str(error):  # PyTorch maps a .pth so that it could write
+        return "cannot be read: the host has less memory than its size; .safetensors needs none"
+    return "cannot be read: cut short or damaged"
 
 
 def _map_safetensors(file: Path) -> dict[str, torch.Tensor]:

@@ -5,7 +5,8 @@ one step to the next, a polynomial, fitted to the model, of the change of the ti
 estimates how much the blocks' contribution changes. Until the estimates add up to a threshold, the
 last contribution is added again instead of being computed.
 
-Each branch of the guidance has its own cache, which ends with the window.
+Each branch of the guidance has its own cache, which ends with the window. Steps are numbered from 0
+in each window, skipped ones included.
 """
 
 from collections.abc import Callable
@@ -24,14 +25,14 @@ COEFFICIENTS: dict[Resolution, tuple[float, ...]] = {
     "720p": (8107.0546, 2133.93892, -372.934672, 16.6203073, -0.0417769401),
 }
 
-WARM_UP_STEPS = 5  # always computed: the picture is decided in them
+WARM_UP_STEPS = 5  # steps 0 to 4 are always computed: the picture is decided in them
 
 
 @dataclass
 class _BranchState:
     """State of one branch from step to step."""
 
-    steps: int = 0
+    next_step: int = 0  # its number in the window
     modulation: Tensor | None = None  # of the last step
     change: float = 0.0  # estimated since the last computed step
     contribution: Tensor | None = field(default=None, repr=False)
@@ -67,9 +68,9 @@ class StepCache:
             the new one.
         """
         state = self._states.setdefault(branch, _BranchState())
+        step, state.next_step = state.next_step, state.next_step + 1
         previous, state.modulation = state.modulation, modulation
-        state.steps += 1
-        if state.steps <= WARM_UP_STEPS or previous is None or self._threshold <= 0:
+        if step < WARM_UP_STEPS or previous is None or self._threshold <= 0:
             return None
         state.change += self._estimate(relative_change(previous, modulation))
         if state.change >= self._threshold:

@@ -14,7 +14,7 @@ from multitalk.engines.diffusion.guidance import PROMPTED, Branch
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
 from multitalk.engines.diffusion.sampler import Denoiser
 from multitalk.engines.diffusion.step_cache import StepCache
-from multitalk.engines.diffusion.transformer import Conditioning, MultiTalkTransformer3DModel
+from multitalk.engines.diffusion.transformer import CachedConditions, MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.windows import FeatureTrack, Window, feature_rows, frame_features
 
 PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
@@ -72,7 +72,7 @@ class TalkModel:
         picture = self._encode_picture(conditioning.picture)[None].to(device, dtype)
         no_voice = torch.zeros_like(voices[:1])
         masks = None if self._masks is None else self._masks.to(device)
-        shared: dict[Branch, Conditioning] = {}
+        shared: dict[Branch, CachedConditions] = {}
 
         def predict(latents: Tensor, timestep: Tensor, branch: Branch) -> Tensor:
             text = self._prompt if branch in PROMPTED else self._negative_prompt
@@ -86,7 +86,7 @@ class TalkModel:
                 encoder_hidden_states_image=picture,
                 audio_hidden_states=voices if branch in ("full", "voice") else no_voice,
                 speaker_masks=masks,
-                conditioning=shared.setdefault(branch, Conditioning()),
+                conditioning=shared.setdefault(branch, CachedConditions()),
                 blocks_runner=self._step_cache.runner(branch) if self._step_cache else None,
                 return_dict=False,
             )

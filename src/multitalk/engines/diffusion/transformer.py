@@ -26,7 +26,7 @@ from diffusers.models.transformers.transformer_wan import (
 from torch import nn
 from torch.nn import functional
 
-from multitalk.engines.diffusion.context_parallel import local_shard
+from multitalk.engines.diffusion.context_parallel import TokenShard, local_shard
 from multitalk.engines.diffusion.layers import (
     AudioProjection,
     ModulatedNorm,
@@ -43,10 +43,10 @@ BlocksRunner = Callable[
 
 
 @dataclass
-class Conditioning:
+class CachedConditions:
     """Conditions of a branch that do not depend on the timestep.
 
-    Give a new one to the first forward of a chunk and branch, which fills it, and the same one to
+    Give a new one to the first step of a window and branch, which fills it, and the same one to
     that branch's further steps.
 
     Attributes:
@@ -168,7 +168,7 @@ class MultiTalkTransformer3DModel(
         encoder_hidden_states_image: torch.Tensor,
         audio_hidden_states: torch.Tensor,
         speaker_masks: torch.Tensor | None = None,
-        conditioning: Conditioning | None = None,
+        conditioning: CachedConditions | None = None,
         blocks_runner: BlocksRunner | None = None,
         return_dict: bool = True,
     ) -> Transformer2DModelOutput | tuple[torch.Tensor]:
@@ -191,39 +191,35 @@ class MultiTalkTransformer3DModel(
         Returns:
             [1, out_channels, T, h, w].
         """
-        if timestep.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"timestep is {timestep.dtype}: it would be rounded; use float32")
-        if hidden_states.shape[0] != 1:
-            raise ValueError(f"a batch of {hidden_states.shape[0]}: one talk at a time")
+        _check_inputs(hidden_states, timestep)
         grid = [
             size // patch
             for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
         ]  # T, rows, columns
         shard = local_shard(math.prod(grid), self._parallel_config)
-        cosine, sine = self.rope(hidden_states)
-        rotary = shard.local(torch.complex(cosine[..., 0::2], sine[..., 1::2]))
+        rotary = self._rotary(hidden_states, shard)
         patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
         tokens = shard.local(patches).contiguous()
         time_states, modulation = self.embed_time(timestep, tokens.dtype)
-
-        shared = conditioning if conditioning is not None else Conditioning()
-        if shared.context is None:
-            shared.context = self._embed_context(encoder_hidden_states, encoder_hidden_states_image)
-            shared.audio = self.audio_proj(audio_hidden_states)
-            if audio_hidden_states.shape[0] > 1:
-                shared.masks = _token_masks(speaker_masks, audio_hidden_states.shape[0], grid)
+        conditions = CachedConditions() if conditioning is None else conditioning
+        if conditions.context is None:
+            conditions.context = self._embed_context(
+                encoder_hidden_states, encoder_hidden_states_image
+            )
+            conditions.audio = self.audio_proj(audio_hidden_states)
+            conditions.masks = _token_masks(speaker_masks, audio_hidden_states.shape[0], grid)
         binding = None
-        if shared.masks is not None:
-            binding = SpeakerBinding(shared.masks, self.config.audio_tokens)
+        if conditions.masks is not None:
+            binding = SpeakerBinding(conditions.masks, self.config.audio_tokens)
 
         def run_blocks(states: torch.Tensor) -> torch.Tensor:
             for block in self.blocks:
                 states = block(
                     states,
-                    shared.context,
+                    conditions.context,
                     modulation,
                     rotary,
-                    audio_hidden_states=shared.audio,
+                    audio_hidden_states=conditions.audio,
                     shard=shard,
                     binding=binding,
                 )
@@ -233,12 +229,25 @@ class MultiTalkTransformer3DModel(
             tokens = run_blocks(tokens)
         else:
             tokens = blocks_runner(modulation, tokens, run_blocks)
-
-        shift, scale = (self.scale_shift_table + time_states.unsqueeze(1).float()).chunk(2, dim=1)
-        tokens = self.norm_out(tokens, shift, scale)
-        patches = shard.all_tokens(self.proj_out(tokens))
-        sample = _unpatch(patches, grid, self.config.patch_size)
+        sample = self._unembed(tokens, time_states, shard, grid)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def _rotary(self, hidden_states: torch.Tensor, shard: TokenShard) -> torch.Tensor:
+        """3-D rotary factors of the shard's tokens, complex64 [1, length, 1, D / 2]."""
+        cosine, sine = self.rope(hidden_states)
+        return shard.local(torch.complex(cosine[..., 0::2], sine[..., 1::2]))
+
+    def _unembed(
+        self,
+        tokens: torch.Tensor,
+        time_states: torch.Tensor,
+        shard: TokenShard,
+        grid: list[int],
+    ) -> torch.Tensor:
+        """Tokens after the blocks as a velocity, [1, length, dim] -> [1, out_channels, T, h, w]."""
+        shift, scale = (self.scale_shift_table + time_states.unsqueeze(1).float()).chunk(2, dim=1)
+        patches = shard.all_tokens(self.proj_out(self.norm_out(tokens, shift, scale)))
+        return _unpatch(patches, grid, self.config.patch_size)
 
     def embed_time(
         self, timestep: torch.Tensor, dtype: torch.dtype
@@ -268,8 +277,22 @@ class MultiTalkTransformer3DModel(
         return embedder.image_embedder(picture), embedder.text_embedder(padded)
 
 
-def _token_masks(masks: torch.Tensor | None, num_voices: int, grid: list[int]) -> torch.Tensor:
-    """Speaker masks on the token grid: [S + 1, h, w] -> bool [S + 1, tokens of a frame]."""
+def _check_inputs(hidden_states: torch.Tensor, timestep: torch.Tensor) -> None:
+    if timestep.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"timestep is {timestep.dtype}: it would be rounded; use float32")
+    if hidden_states.shape[0] != 1:
+        raise ValueError(f"a batch of {hidden_states.shape[0]}: one talk at a time")
+
+
+def _token_masks(
+    masks: torch.Tensor | None, num_voices: int, grid: list[int]
+) -> torch.Tensor | None:
+    """Speaker masks on the token grid: [S + 1, h, w] -> bool [S + 1, tokens of a frame].
+
+    None for one voice, whatever the masks.
+    """
+    if num_voices == 1:
+        return None
     if masks is None or masks.shape[0] != num_voices + 1:
         found = "none" if masks is None else str(masks.shape[0])
         raise ValueError(f"{num_voices} voices need {num_voices + 1} masks; found {found}")

@@ -106,6 +106,6 @@ class VaeCodec:
         return decoded[0].float().clamp(-1, 1)
 
     def _has_strips(self, images: Tensor, latent_size: int) -> bool:
-        """Whether images are computed in strips, at least one latent wide in each process."""
+        """True if images are computed in strips, at least one latent wide in each process."""
         longer = max(images.shape[-2:])
         return 1 < self._group.world_size <= longer // latent_size

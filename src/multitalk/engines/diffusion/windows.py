@@ -42,7 +42,7 @@ class FeatureTrack(Protocol):
 
 @dataclass(frozen=True)
 class WindowLengths:
-    """How long the windows are, in frames; all are 4 n + 1.
+    """Lengths of the windows, in frames; all are 4 n + 1.
 
     Attributes:
         window_frames: Of a window: what the model was trained on.
@@ -137,7 +137,7 @@ def talk_windows(num_frames: int, lengths: WindowLengths) -> Iterator[Window]:
 
 
 def num_windows(num_frames: int, lengths: WindowLengths) -> int:
-    """How many windows `talk_windows` yields."""
+    """Number of windows that `talk_windows` yields."""
     return 1 + max(0, -(-(num_frames - lengths.window_frames) // lengths.stride))
 
 
