@@ -17,7 +17,8 @@ from multitalk.engines.warp.rig import Rig
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
-STILL_FIELD, UNCOVERING_FIELD = 1e-3, 1.5
+STILL_FIELD, UNCOVERING_FIELD = 1e-3, 8.0
+SOFT_END = 9  # pixels over which a layer ends in a person who goes on
 KNOWN_ALPHA = 0.1  # of a person, below which a pixel shows background only
 MARGIN = 0.035  # face heights around people that are filled, too: the matte's edge is soft
 # Mirroring of the background, in face heights: blur of the outline, and distances from the outline
@@ -36,7 +37,9 @@ def covered_by(rig: Rig, matte: Matte | None, size: tuple[int, int]) -> Array:
         matte: Of the person; None: the layer holds all that moves.
         size: (H, W) of the picture.
     """
-    moving = _moved_by(rig, size, STILL_FIELD)
+    # A hard end would be seen where filters overshoot; nothing moves there by then.
+    moving = cv2.erode(_moved_by(rig, size, STILL_FIELD), np.ones((SOFT_END, SOFT_END), np.uint8))
+    moving = np.asarray(cv2.blur(moving, (SOFT_END, SOFT_END)), np.float32)
     return moving * (np.float32(1) if matte is None else matte.cover)
 
 
