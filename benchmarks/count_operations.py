@@ -47,7 +47,7 @@ LONGEST_SECONDS = (10, 30, 60)  # of the talks, all lengths alike, whose mean is
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowShape:
     """What a window of so many frames takes, by part.
 
     Attributes:
@@ -81,13 +81,13 @@ class Counter:
         return Size(latent_frames(frames), self.height // 8, self.width // 8).tokens
 
     @torch.no_grad()
-    def _window(self, frames: int) -> Window:
+    def _window(self, frames: int) -> WindowShape:
         size = Size(latent_frames(frames), self.height // 8, self.width // 8)
         inputs, shared = _on_meta(self._network, size), CachedConditions()
         forward(self._network, inputs, shared)
         video = torch.empty(1, 3, frames, self.height, self.width, device="meta")
         latents = torch.empty(1, 16, size.frames, size.height, size.width, device="meta")
-        return Window(
+        return WindowShape(
             _counted(lambda: forward(self._network, inputs, shared)),
             _counted(lambda: self._vae.encode(video)),
             _counted(lambda: self._vae.decode(latents)),

@@ -65,7 +65,7 @@ class Disk:
         self._ballast.unlink(missing_ok=True)
 
 
-class Worker:
+class WorkerProcess:
     """A worker: started again where it was killed.
 
     Attributes:
@@ -119,7 +119,7 @@ async def send(queue: JobQueue, arguments: argparse.Namespace) -> None:
 
 
 async def disturb(
-    disks: Sequence[Disk], arguments: argparse.Namespace, workers: list[Worker], found: dict
+    disks: Sequence[Disk], arguments: argparse.Namespace, workers: list[WorkerProcess], found: dict
 ) -> None:
     """Fill disks and kill workers, until cancelled."""
     chance = random.Random(7)
@@ -182,7 +182,7 @@ async def campaign(
     """Start everything, wait for its end, and look at what there is."""
     queue = await open_queue(arguments.queue, CONFIG)
     found: dict[str, object] = {"times_full": 0, "kills": 0}
-    workers = [Worker(arguments.queue, logs / f"{n}.log") for n in range(arguments.workers)]
+    workers = [WorkerProcess(arguments.queue, logs / f"{n}.log") for n in range(arguments.workers)]
     try:
         while len(await queue.workers()) < arguments.workers:  # Python's start is not measured
             await asyncio.sleep(LOOK_SECONDS)

@@ -55,7 +55,7 @@ PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.jpg"
 
 
 @dataclass(frozen=True)
-class Label:
+class FaceLabel:
     """A face of a picture.
 
     Attributes:
@@ -79,20 +79,20 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledPicture:
     """A picture and what it shows."""
 
     path: Path
     kind: str
-    faces: tuple[Label, ...]
-    ignored: tuple[Label, ...]
+    faces: tuple[FaceLabel, ...]
+    ignored: tuple[FaceLabel, ...]
 
     def read(self) -> NDArray[np.uint8]:
         """RGB uint8 [H, W, 3]."""
         return np.ascontiguousarray(cv2.imread(str(self.path))[:, :, ::-1])
 
 
-class Clock:
+class PassClock:
     """CPU seconds of a run, and of readings of the mesh, timed in between."""
 
     def __init__(self, mesh: FaceMesh) -> None:
@@ -114,7 +114,7 @@ class Clock:
         }
 
 
-class Counted:
+class CountingDetector:
     """A mesh that counts how often it is read."""
 
     def __init__(self) -> None:
@@ -127,20 +127,20 @@ class Counted:
         return self._mesh.read(pixels)
 
 
-def pictures_of(directory: Path, labels: Path) -> list[Picture]:
+def pictures_of(directory: Path, labels: Path) -> list[LabelledPicture]:
     """The pictures of a directory, in the order of their labels."""
     return [
-        Picture(
+        LabelledPicture(
             directory / name,
             one["kind"],
-            tuple(Label(tuple(face["box"]), face["profile"]) for face in one.get("faces", ())),
-            tuple(Label(tuple(box)) for box in one.get("ignored", ())),
+            tuple(FaceLabel(tuple(face["box"]), face["profile"]) for face in one.get("faces", ())),
+            tuple(FaceLabel(tuple(box)) for box in one.get("ignored", ())),
         )
         for name, one in json.loads(labels.read_text())["pictures"].items()
     ]
 
 
-def found_of(detector: FaceDetector, pictures: Sequence[Picture], clock: Clock) -> dict:
+def found_of(detector: FaceDetector, pictures: Sequence[LabelledPicture], clock: PassClock) -> dict:
     """How many of the labelled faces are found, and how many others."""
     groups = {"all": [0, 0], "profiles": [0, 0], f"{SMALL} pixels or less": [0, 0]}
     false: dict[str, list[str]] = {kind: [] for kind in ("people", "nobody", "animals")}
@@ -181,7 +181,7 @@ def found_of(detector: FaceDetector, pictures: Sequence[Picture], clock: Clock) 
     }
 
 
-def turned_of(detector: FaceDetector, pictures: Sequence[Picture], most: int) -> dict:
+def turned_of(detector: FaceDetector, pictures: Sequence[LabelledPicture], most: int) -> dict:
     """How many faces of turned pictures are found, and how many pictures set upright."""
     fit = [one for one in pictures if len(one.faces) == 1 and not one.faces[0].profile]
     fit = fit[:: max(1, len(fit) // most)][:most] if most else []
@@ -189,7 +189,7 @@ def turned_of(detector: FaceDetector, pictures: Sequence[Picture], most: int) ->
     for picture in fit:
         image = picture.read()
         for quarters in (1, 2, 3):
-            label = Label(rotate_box(picture.faces[0].box, quarters, image.shape))
+            label = FaceLabel(rotate_box(picture.faces[0].box, quarters, image.shape))
             turned = rotate_picture(image, quarters)
             count = counts[90 * quarters]
             count[0] += any(map(label.is_at, detector.detect(turned)))
@@ -198,7 +198,9 @@ def turned_of(detector: FaceDetector, pictures: Sequence[Picture], most: int) ->
     return counts
 
 
-def followed_of(detector: FaceDetector, pictures: Sequence[Picture], clock: Clock) -> dict:
+def followed_of(
+    detector: FaceDetector, pictures: Sequence[LabelledPicture], clock: PassClock
+) -> dict:
     """CPU time of a frame of a film: each of some portraits, as a still film."""
     taken = []
     fit = [one for one in pictures if len(one.faces) == 1 and not one.faces[0].profile]
@@ -209,7 +211,7 @@ def followed_of(detector: FaceDetector, pictures: Sequence[Picture], clock: Cloc
     return clock.figure(taken)
 
 
-def cold_of(clock: Clock) -> dict:
+def cold_of(clock: PassClock) -> dict:
     """CPU time of a process that reads one portrait."""
 
     def seconds() -> float:
@@ -221,9 +223,9 @@ def cold_of(clock: Clock) -> dict:
     return clock.figure([seconds() for _ in range(5)])
 
 
-def readings_of(detector: FaceDetector, pictures: Sequence[Picture]) -> dict[str, float]:
+def readings_of(detector: FaceDetector, pictures: Sequence[LabelledPicture]) -> dict[str, float]:
     """How often the mesh is read, a picture."""
-    counted = Counted()
+    counted = CountingDetector()
     detector._mesh = counted
     means = {}
     for kind in ("people", "nobody", "animals"):
@@ -272,7 +274,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     pictures = pictures_of(options.pictures, options.labels)
     with FaceDetector() as detector:
-        clock = Clock(FaceMesh())
+        clock = PassClock(FaceMesh())
         detector.detect(pictures[0].read())
         report = found_of(detector, pictures, clock)
         report["turned"] = turned_of(detector, pictures, options.turned)

@@ -30,7 +30,7 @@ FRAME = RATE // 25
 
 
 @dataclass
-class Session:
+class TimedSession:
     """One connection, and what was measured on it."""
 
     socket: websockets.ClientConnection
@@ -103,14 +103,14 @@ class Session:
 
 
 @asynccontextmanager
-async def opened(url: str, size: int) -> AsyncIterator[Session]:
+async def opened(url: str, size: int) -> AsyncIterator[TimedSession]:
     """A session that has begun."""
     async with websockets.connect(f"{url}/v1/live", max_size=None) as socket:
         await socket.send(json.dumps({"type": "start", "size": size}))
         ready = json.loads(await socket.recv())
         if ready["type"] != "ready":
             raise SystemExit(ready["error"])
-        yield Session(socket)
+        yield TimedSession(socket)
 
 
 async def measure(url: str, size: int, count: int, seconds: float) -> None:
@@ -136,7 +136,7 @@ async def measure(url: str, size: int, count: int, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _all_opened(url: str, size: int, count: int) -> AsyncIterator[list[Session]]:
+async def _all_opened(url: str, size: int, count: int) -> AsyncIterator[list[TimedSession]]:
     if count == 0:
         yield []
         return

@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT / "tests" / "serving" / "runpod"))
 
 from control_plane import ControlPlane
 from job_inputs import PORTRAIT, wav
-from worker_process import HANDLER, Worker, running_worker
+from worker_process import HANDLER, RunPodWorker, running_worker
 
 WARM_JOBS = 20
 TALK_SECONDS = 0.4
@@ -55,7 +55,7 @@ def served(directory: Path):
         server.shutdown()
 
 
-def resident_megabytes(worker: Worker) -> float:
+def resident_megabytes(worker: RunPodWorker) -> float:
     """Memory of the worker's process."""
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmRSS")]

@@ -17,7 +17,7 @@ VOICES = ["af_sky", "bm_george", "narrator"]
 
 
 @dataclass
-class Asked:
+class SpeechRequest:
     """One request: its line, headers in lower case, and body."""
 
     line: str
@@ -26,14 +26,14 @@ class Asked:
 
 
 @dataclass
-class Service:
+class SpeechStandIn:
     """A service that runs; `requests` is what it was asked so far."""
 
     url: str
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[SpeechRequest] = field(default_factory=list)
 
 
-Answer = Callable[[BaseHTTPRequestHandler, Asked], None]
+Answer = Callable[[BaseHTTPRequestHandler, SpeechRequest], None]
 
 
 def tone(seconds: float, *, sample_rate: int = SAMPLE_RATE, size: float = 4000.0) -> bytes:
@@ -61,7 +61,7 @@ def send(
     handler.wfile.write(content)
 
 
-def speaking(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
+def speaking(handler: BaseHTTPRequestHandler, asked: SpeechRequest) -> None:
     """What a service does that is well: in pieces, of a length that it does not know before."""
     if asked.line.startswith("GET"):
         send(handler, 200, json.dumps({"voices": VOICES}).encode())
@@ -78,7 +78,7 @@ def speaking(handler: BaseHTTPRequestHandler, asked: Asked) -> None:
 
 
 @contextmanager
-def speech_service(answer: Answer = speaking) -> Iterator[Service]:
+def speech_service(answer: Answer = speaking) -> Iterator[SpeechStandIn]:
     """A service that answers every request by `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def speech_service(answer: Answer = speaking) -> Iterator[Service]:
         def do_POST(self) -> None:
             length = int(self.headers.get("content-length", "0"))
             content = self.rfile.read(length)
-            asked = Asked(
+            asked = SpeechRequest(
                 self.requestline,
                 {name.lower(): value for name, value in self.headers.items()},
                 json.loads(content) if content else {},
@@ -109,7 +109,7 @@ def speech_service(answer: Answer = speaking) -> Iterator[Service]:
             """Whoever asked may hang up at any time."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        service = Service(f"http://127.0.0.1:{server.server_address[1]}")
+        service = SpeechStandIn(f"http://127.0.0.1:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

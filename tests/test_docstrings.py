@@ -1,4 +1,4 @@
-"""Docstrings name what is there: arguments and attributes, by their names."""
+"""Docstrings name what is there, by its name; a name is one type."""
 
 import ast
 import re
@@ -9,6 +9,10 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src" / "multitalk"
 ENTRY = re.compile(r"^    (\*{0,2}\w+)(?: \([^)]*\))?:(?: |$)", re.MULTILINE)
+# Packages whose docstrings begin with a noun or a verb, not with a question.
+PLAIN = ("cli", "confinement", "delivery", "evaluation", "face", "inputs", "job", "local")
+PLAIN += ("media", "messages", "net", "schema", "serving")
+QUESTION = re.compile(r"(What|Who|Whom|How|Why|Where|When|Whatever|Whoever)\b")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -83,3 +87,54 @@ def speak(text):
     """
 '''
     assert list(wrong_names(ast.parse(source))) == ["speak: argument words"]
+
+
+def questions(tree: ast.Module) -> Iterator[str]:
+    """Docstrings of functions and classes that begin with a question's word."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | Function):
+            text = ast.get_docstring(node) or ""
+            if QUESTION.match(text):
+                yield f"{node.name}: {text.splitlines()[0]}"
+
+
+@pytest.mark.parametrize("package", PLAIN)
+def test_docstrings_begin_with_a_noun_or_a_verb(package: str) -> None:
+    paths = sorted((SOURCES / package).rglob("*.py"))
+    assert paths
+    found = [one for path in paths for one in questions(ast.parse(path.read_text("utf-8")))]
+    assert found == []
+
+
+def type_names(tree: ast.Module) -> Iterator[str]:
+    """Names of a module's classes and type aliases, without a leading underscore.
+
+    Type variables are no types, and each command has options of its own, `...Option`.
+    """
+    for node in tree.body:
+        name = ""
+        if isinstance(node, ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            is_variable = ast.unparse(node.value).startswith("TypeVar(")
+            name = "" if is_variable else node.targets[0].id
+        if re.match("_?[A-Z][a-z]", name) and not name.endswith("Option"):
+            yield name.lstrip("_")
+
+
+def test_a_name_is_one_type() -> None:
+    homes: dict[str, set[str]] = {}
+    for path in SOURCES.rglob("*.py"):
+        for name in type_names(ast.parse(path.read_text("utf-8"))):
+            homes.setdefault(name, set()).add(str(path.relative_to(SOURCES)))
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_a_question_and_a_name_are_found() -> None:
+    tree = ast.parse(
+        'class _Voice:\n    """How a voice is."""\n\nPicture = bytes\nT = TypeVar("T")'
+    )
+    assert list(questions(tree)) == ["_Voice: How a voice is."]
+    assert list(type_names(tree)) == ["Voice", "Picture"]

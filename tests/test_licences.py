@@ -33,7 +33,7 @@ SAID = {
 }
 
 
-class Part(NamedTuple):
+class LicencedPart(NamedTuple):
     """A row of the page."""
 
     package: str
@@ -41,14 +41,14 @@ class Part(NamedTuple):
     when: str
 
 
-def rows() -> list[Part]:
+def rows() -> list[LicencedPart]:
     section = PAGE.read_text("utf-8").split("## A base install")[1].split("\n## ")[0]
     (_, table) = section.split("| --- | --- | --- |\n")
     found = re.findall(r"^\| (.+?) \| (.+?) \|(.*)\|$", table, re.MULTILINE)
-    return [Part(name, licence, when.strip()) for name, licence, when in found]
+    return [LicencedPart(name, licence, when.strip()) for name, licence, when in found]
 
 
-def listed_parts() -> dict[str, Part]:
+def listed_parts() -> dict[str, LicencedPart]:
     return {part.package: part for part in rows()}
 
 
@@ -102,7 +102,7 @@ def test_parts_are_listed_once_by_their_canonical_names_in_order() -> None:
 
 
 @pytest.mark.parametrize("part", listed_parts().values(), ids=lambda part: part.package)
-def test_a_part_has_the_licence_that_is_listed(part: Part) -> None:
+def test_a_part_has_the_licence_that_is_listed(part: LicencedPart) -> None:
     try:
         stated = stated_licence(distribution(part.package))
     except PackageNotFoundError:

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fuzz"))
-from trial import KINDS, Finding, search
+from trial import KINDS, TrialFinding, search
 
 BATCH = {"picture": 1000, "sound": 500, "film": 300, "text": 60}
 
@@ -39,7 +39,7 @@ def main() -> None:
         for kind in kinds:
             last = first[kind] + BATCH[kind]
             for found in search(kind, arguments.seed, first[kind], last):
-                if isinstance(found, Finding):
+                if isinstance(found, TrialFinding):
                     num_found += 1
                     print(
                         f"{found}\n  -> {keep(found, arguments.seed, arguments.output)}", flush=True
@@ -54,7 +54,7 @@ def main() -> None:
     sys.exit(num_found > 0)
 
 
-def keep(found: Finding, seed: int, folder: Path) -> Path:
+def keep(found: TrialFinding, seed: int, folder: Path) -> Path:
     """Write a finding's file, and beside it what happened."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{found.kind}-{seed}-{found.number}.{found.ending}"

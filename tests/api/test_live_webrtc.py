@@ -60,7 +60,7 @@ class Tone(aiortc.MediaStreamTrack):
         return frame
 
 
-class Client:
+class WebRtcClient:
     """A browser's part: a peer that receives both tracks, and messages."""
 
     def __init__(self, microphone: aiortc.MediaStreamTrack | None = None) -> None:
@@ -130,8 +130,8 @@ async def until(happened: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def connected(server: Running, microphone=None, **options) -> AsyncIterator[Client]:
-    client = Client(microphone)
+async def connected(server: Running, microphone=None, **options) -> AsyncIterator[WebRtcClient]:
+    client = WebRtcClient(microphone)
     try:
         answer = await client.connect(server, **options)
         assert answer.status_code == 201, answer.text
@@ -142,7 +142,7 @@ async def connected(server: Running, microphone=None, **options) -> AsyncIterato
 
 
 def test_a_microphone_is_spoken_and_picture_and_sound_go_on(server):
-    async def run() -> Client:
+    async def run() -> WebRtcClient:
         async with connected(server, Tone(1.5)) as client:
             await until(lambda: np.abs(client.heard()).max(initial=0) > 5_000)
             await until(lambda: {"type": "speech", "speaking": True} in client.of("speech"))
@@ -160,7 +160,7 @@ def test_a_microphone_is_spoken_and_picture_and_sound_go_on(server):
 def test_messages_are_those_of_the_websocket(server):
     pytest.importorskip("espeakng_loader", reason="no synthesizer is installed")
 
-    async def run() -> Client:
+    async def run() -> WebRtcClient:
         async with connected(server) as client:
             await until(lambda: len(client.pictures) > 5)  # idle, it is there
             client.channel.send(json.dumps({"type": "say", "text": "Hello. " * 40}))
@@ -204,7 +204,7 @@ def test_a_client_that_lost_a_picture_gets_a_key_frame(server, monkeypatch):
 def test_a_client_that_leaves_frees_its_session_at_once_and_delete_ends_one(server):
     async def run() -> None:
         async with connected(server), connected(server) as second:
-            full = await Client().connect(server)
+            full = await WebRtcClient().connect(server)
             assert full.status_code == 429
             assert "2 live sessions" in full.json()["error"]["message"]
             with server.client() as http:
@@ -230,7 +230,7 @@ def test_a_killed_session_ends_its_connection(server):
 
 def test_a_wrong_offer_is_refused_by_name(server):
     async def run() -> None:
-        client = Client()
+        client = WebRtcClient()
         sdp = (await client.offer())["sdp"]
         await client.close()
         without_h264 = sdp.replace("H264/90000", "H265/90000")
@@ -265,7 +265,7 @@ def test_a_server_for_this_machine_has_candidates_of_it_only_and_names_its_ice_s
     )
 
     async def run(server: Running) -> httpx.Response:
-        client = Client()
+        client = WebRtcClient()
         answer = await client.connect(server)
         await client.close()
         return answer

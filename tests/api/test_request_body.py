@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from running import running
 
-from multitalk.serving.api.body_parser import SMALL_BYTES, MemoryBudget
+from multitalk.serving.api.body_parser import SMALL_BYTES, BodyMemory
 from patience import wait_until
 
 
@@ -37,7 +37,7 @@ class Body:
 
 def test_bodies_beyond_a_caller_s_room_wait_in_their_order():
     async def told():
-        receiving = MemoryBudget(limit=100)
+        receiving = BodyMemory(limit=100)
         first, second, third, small = (Body(receiving, "a", size) for size in (60, 50, 30, 5))
         other = Body(receiving, "b", 90)
         huge = Body(receiving, "c", 10**9)  # as much as there is
@@ -56,7 +56,7 @@ def test_bodies_beyond_a_caller_s_room_wait_in_their_order():
 @pytest.mark.parametrize("ends_before", [True, False])
 def test_a_client_that_leaves_while_it_waits_takes_no_room(ends_before):
     async def told():
-        receiving = MemoryBudget(limit=100)
+        receiving = BodyMemory(limit=100)
         first, second, third = (Body(receiving, "a", 80) for _ in range(3))
         await soon()
         if ends_before:
@@ -76,7 +76,7 @@ def test_a_slow_large_body_of_one_key_does_not_delay_another_key_s(tmp_path):
     text = json.dumps({"input": {"echo": "a" * (2 * SMALL_BYTES)}}).encode()
     with ExitStack() as stack:
         server = stack.enter_context(running(tmp_path, works=False))
-        server.services.bodies.memory = MemoryBudget(limit=len(text))
+        server.services.bodies.memory = BodyMemory(limit=len(text))
         one, other = (server.keys.add(name)[1] for name in ("one", "other"))
         slow = stack.enter_context(
             socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))

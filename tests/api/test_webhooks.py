@@ -28,7 +28,7 @@ RUN = "/v2/talk/run"
 PAGE = Path(__file__).parents[2] / "docs" / "self-hosting.md"
 
 
-class Clock:
+class SetClock:
     """Time that the test moves."""
 
     def __init__(self):
@@ -112,7 +112,7 @@ def test_a_failed_job_is_told_too(tmp_path):
 
 
 def test_what_is_not_taken_is_tried_twice_more_ten_seconds_apart(tmp_path):
-    clock, receiver = Clock(), Receiver(500, None, 404)
+    clock, receiver = SetClock(), Receiver(500, None, 404)
     with running(tmp_path, post=receiver, clock=clock) as server:
         send(server)
         for count in (1, 2):
@@ -142,7 +142,7 @@ def test_a_webhook_outlives_the_server(tmp_path):
 
 
 def test_a_purged_job_is_not_waited_for(tmp_path):
-    clock = Clock()
+    clock = SetClock()
     with running(tmp_path, post=Receiver(), works=False, clock=clock) as server:
         send(server)
         with server.client() as client:

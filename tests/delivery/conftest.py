@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from s3_service import Service, serving
+from s3_service import S3Service, serving
 
 VIDEO = bytes(range(256)) * 100
 
 
 @pytest.fixture(scope="session")
-def running_service() -> Iterator[Service]:
+def running_service() -> Iterator[S3Service]:
     with serving() as service:
         yield service
 
 
 @pytest.fixture
-def s3(running_service: Service) -> Iterator[Service]:
+def s3(running_service: S3Service) -> Iterator[S3Service]:
     """A service in order, with an empty bucket called `talks`."""
-    fresh = Service()
+    fresh = S3Service()
     running_service.fault, running_service.clock = fresh.fault, fresh.clock
     client = running_service.client()
     client.create_bucket(Bucket="talks")

@@ -45,7 +45,7 @@ class Request:
 
 
 @dataclass
-class Service:
+class S3Service:
     """The service; `clock` and `fault` may be set at any time.
 
     Attributes:
@@ -99,9 +99,9 @@ class Service:
 
 
 @contextmanager
-def serving(*, tls: bool = False) -> Iterator[Service]:
+def serving(*, tls: bool = False) -> Iterator[S3Service]:
     """A service that runs; with TLS its certificate is one that it made for itself."""
-    service = Service()
+    service = S3Service()
     server = make_server(
         "127.0.0.1",
         0,

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from s3_service import Service
+from s3_service import S3Service
 
 from fake_engine import FakeEngine
 from multitalk.bucket import Bucket
@@ -56,7 +56,7 @@ def result_of(
     )
 
 
-def test_a_job_s_own_bucket_has_its_video(tmp_path, s3: Service):
+def test_a_job_s_own_bucket_has_its_video(tmp_path, s3: S3Service):
     progress: list[Progress] = []
     result = result_of(tmp_path, bucket=s3.bucket(public_only=True), progress=progress)
     saved, _ = urllib.request.urlretrieve(result.video_url, tmp_path / "talk.mp4")
@@ -65,7 +65,7 @@ def test_a_job_s_own_bucket_has_its_video(tmp_path, s3: Service):
     assert progress[-1] == Progress("deliver", size, size)
 
 
-def test_a_job_whose_bucket_fails_says_so_and_has_its_video_on_the_volume(tmp_path, s3: Service):
+def test_a_job_whose_bucket_fails_says_so_and_has_its_video_on_the_volume(tmp_path, s3: S3Service):
     bucket = s3.bucket("no-such-bucket", public_only=True)
     result = result_of(tmp_path, bucket=bucket, progress=[], volume=tmp_path / "volume")
     assert result.video_path is not None
@@ -73,7 +73,7 @@ def test_a_job_whose_bucket_fails_says_so_and_has_its_video_on_the_volume(tmp_pa
     assert any("NoSuchBucket" in warning for warning in result.warnings)
 
 
-def test_a_job_that_is_cancelled_while_it_uploads_ends(tmp_path, s3: Service):
+def test_a_job_that_is_cancelled_while_it_uploads_ends(tmp_path, s3: S3Service):
     cancelled, done = threading.Event(), threading.Event()
 
     def never(request) -> None:
@@ -87,7 +87,7 @@ def test_a_job_that_is_cancelled_while_it_uploads_ends(tmp_path, s3: Service):
     done.set()
 
 
-def test_the_worker_passes_a_job_s_bucket_on(tmp_path, s3: Service):
+def test_the_worker_passes_a_job_s_bucket_on(tmp_path, s3: S3Service):
     job = {
         "input": INPUT,
         "s3Config": {

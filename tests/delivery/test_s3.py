@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from s3_service import Request, Service, serving
+from s3_service import Request, S3Service, serving
 
 from multitalk.bucket import Bucket
 from multitalk.delivery import s3 as s3_module
@@ -93,7 +93,7 @@ def first(times: int, operation: str, answer):
 # The signed URL ---------------------------------------------------------------------------------
 
 
-def test_the_url_gives_the_video_to_anybody(video, s3: Service):
+def test_the_url_gives_the_video_to_anybody(video, s3: S3Service):
     url = send(video, s3.bucket(prefix="a/b", url_seconds=60))
     status, headers, content = get(url)
     assert (status, content) == (200, video.read_bytes())
@@ -103,7 +103,7 @@ def test_the_url_gives_the_video_to_anybody(video, s3: Service):
     assert "the-secret" not in url
 
 
-def test_a_tampered_url_gives_nothing(video, s3: Service):
+def test_a_tampered_url_gives_nothing(video, s3: S3Service):
     url = send(video, s3.bucket())
     last = url[-1]
     assert refused(url[:-1] + ("0" if last != "0" else "1")) == 403
@@ -112,7 +112,7 @@ def test_a_tampered_url_gives_nothing(video, s3: Service):
     assert refused(url.split("?")[0]) == 403
 
 
-def test_the_url_ends_when_it_says(video, s3: Service):
+def test_the_url_ends_when_it_says(video, s3: S3Service):
     url = send(video, s3.bucket(url_seconds=60))
     s3.clock = lambda: datetime.now(timezone.utc) + timedelta(seconds=58)
     assert get(url)[0] == 200
@@ -120,12 +120,12 @@ def test_the_url_ends_when_it_says(video, s3: Service):
     assert refused(url) == 403
 
 
-def test_a_service_that_honours_no_signed_urls_is_reported(video, s3: Service):
+def test_a_service_that_honours_no_signed_urls_is_reported(video, s3: S3Service):
     s3.fault = first(-1, "GET object", (403, b"AccessDenied"))
     assert "does not give it out" in fails(video, s3.bucket())
 
 
-def test_a_url_that_gives_less_than_the_video_is_reported(video, s3: Service):
+def test_a_url_that_gives_less_than_the_video_is_reported(video, s3: S3Service):
     def shorten(request: Request):
         if request.operation == "GET object":
             request.environ["HTTP_RANGE"] = "bytes=0-0"
@@ -158,7 +158,7 @@ def test_the_bucket_s_name_is_in_the_host_where_the_service_wants_it():
         ({"name": "no-such-bucket"}, "NoSuchBucket"),
     ],
 )
-def test_a_refusal_is_reported_by_its_code_at_once(video, s3: Service, changed, reason):
+def test_a_refusal_is_reported_by_its_code_at_once(video, s3: S3Service, changed, reason):
     said = fails(video, s3.bucket(**changed))
     assert said.startswith(f"the bucket did not take the video ({reason})")
     assert len(s3.operations) == 1
@@ -187,7 +187,7 @@ def test_a_service_without_a_valid_certificate_is_reported_and_gets_nothing(vide
     assert service.operations == []
 
 
-def test_a_bucket_in_another_region_is_found(large, s3: Service):
+def test_a_bucket_in_another_region_is_found(large, s3: S3Service):
     def only_in_seoul(request: Request):
         signed = request.environ.get("HTTP_AUTHORIZATION", "")
         if request.operation == "POST upload" and "/ap-northeast-2/" not in signed:
@@ -200,18 +200,18 @@ def test_a_bucket_in_another_region_is_found(large, s3: Service):
     assert get(url)[2] == large.read_bytes()
 
 
-def test_a_service_that_stays_busy_is_reported(video, s3: Service):
+def test_a_service_that_stays_busy_is_reported(video, s3: S3Service):
     s3.fault = first(-1, "PUT object", (503, b"SlowDown"))
     assert "(SlowDown)" in fails(video, s3.bucket())
 
 
-def test_the_whole_upload_has_an_end(video, s3: Service):
+def test_the_whole_upload_has_an_end(video, s3: S3Service):
     s3.fault = first(-1, "PUT object", (503, b"SlowDown"))
     said = fails(video, s3.bucket(), waits=(60.0,), seconds=0.3)
     assert "within 0.3 s (MULTITALK_UPLOAD_SECONDS)" in said
 
 
-def test_no_secret_and_no_signed_query_is_logged(video, large, s3: Service, caplog):
+def test_no_secret_and_no_signed_query_is_logged(video, large, s3: S3Service, caplog):
     caplog.set_level(logging.DEBUG)
     s3.fault = first(1, "PUT part", (500, b"InternalError"))
     url = send(large, s3.bucket())
@@ -231,18 +231,18 @@ def test_no_secret_and_no_signed_query_is_logged(video, large, s3: Service, capl
     "answer",
     [(503, b"SlowDown"), (500, b"InternalError"), (429, b"Busy"), (400, b"RequestTimeout")],
 )
-def test_a_busy_service_is_tried_again(video, s3: Service, answer):
+def test_a_busy_service_is_tried_again(video, s3: S3Service, answer):
     s3.fault = first(2, "PUT object", answer)
     assert get(send(video, s3.bucket()))[2] == video.read_bytes()
 
 
 @pytest.mark.parametrize("operation", ["PUT object", "GET object"])
-def test_a_dropped_connection_is_tried_again(video, s3: Service, operation):
+def test_a_dropped_connection_is_tried_again(video, s3: S3Service, operation):
     s3.fault = first(1, operation, Request.drop)
     assert get(send(video, s3.bucket()))[2] == video.read_bytes()
 
 
-def test_a_service_that_never_answers_is_left(video, s3: Service, monkeypatch):
+def test_a_service_that_never_answers_is_left(video, s3: S3Service, monkeypatch):
     monkeypatch.setattr(s3_module, "TRY_SECONDS", 0.2)
     done = threading.Event()
     s3.fault = first(1, "PUT object", lambda _: done.wait(PATIENCE_SECONDS))
@@ -255,7 +255,7 @@ def test_a_service_that_never_answers_is_left(video, s3: Service, monkeypatch):
 # In parts ---------------------------------------------------------------------------------------
 
 
-def test_a_large_video_goes_in_parts_and_is_the_same_afterwards(large, s3: Service):
+def test_a_large_video_goes_in_parts_and_is_the_same_afterwards(large, s3: S3Service):
     told = []
     url = send(large, s3.bucket(), on_progress=told.append)
     content = get(url)[2]
@@ -271,7 +271,7 @@ def test_a_large_video_goes_in_parts_and_is_the_same_afterwards(large, s3: Servi
     assert s3.unfinished() == []
 
 
-def test_a_part_that_is_refused_for_good_leaves_nothing(large, s3: Service):
+def test_a_part_that_is_refused_for_good_leaves_nothing(large, s3: S3Service):
     parts = []
 
     def second_part_is_refused(request: Request):
@@ -285,12 +285,12 @@ def test_a_part_that_is_refused_for_good_leaves_nothing(large, s3: Service):
     assert s3.client().list_objects_v2(Bucket="talks")["KeyCount"] == 0
 
 
-def test_parts_are_tried_again(large, s3: Service):
+def test_parts_are_tried_again(large, s3: S3Service):
     s3.fault = first(2, "PUT part", Request.drop)
     assert get(send(large, s3.bucket()))[2] == large.read_bytes()
 
 
-def test_a_completion_whose_answer_was_lost_is_no_failure(large, s3: Service):
+def test_a_completion_whose_answer_was_lost_is_no_failure(large, s3: S3Service):
     lost = []
 
     def answer_is_lost(request: Request):
@@ -308,7 +308,7 @@ def test_a_completion_whose_answer_was_lost_is_no_failure(large, s3: Service):
     assert s3.unfinished() == []
 
 
-def test_a_completion_that_fails_with_status_200_is_tried_again(large, s3: Service):
+def test_a_completion_that_fails_with_status_200_is_tried_again(large, s3: S3Service):
     failed = []
 
     def fails_late(request: Request):
@@ -323,7 +323,7 @@ def test_a_completion_that_fails_with_status_200_is_tried_again(large, s3: Servi
 
 
 @pytest.mark.parametrize("end", [Cancelled, DeadlineExceeded])
-def test_a_job_that_ends_in_the_middle_leaves_nothing(large, s3: Service, end):
+def test_a_job_that_ends_in_the_middle_leaves_nothing(large, s3: S3Service, end):
     def stop(done: int) -> None:
         if done > 6_000_000:
             raise end() if end is Cancelled else end("deadline_exceeded", limit=1.0)
@@ -334,7 +334,7 @@ def test_a_job_that_ends_in_the_middle_leaves_nothing(large, s3: Service, end):
     assert "DELETE upload" in s3.operations
 
 
-def test_a_job_is_cancelled_while_it_waits_for_an_answer(large, s3: Service):
+def test_a_job_is_cancelled_while_it_waits_for_an_answer(large, s3: S3Service):
     cancelled, done = threading.Event(), threading.Event()
 
     def never(request: Request):
@@ -364,7 +364,7 @@ def test_a_job_is_cancelled_while_nobody_reads_what_it_sends(tmp_path):
             send(path, bucket, cancelled=cancelled.is_set, seconds=100.0)
 
 
-def test_a_removal_that_fails_hides_nothing(large, s3: Service, caplog):
+def test_a_removal_that_fails_hides_nothing(large, s3: S3Service, caplog):
     def broken(request: Request):
         return (
             (403, b"AccessDenied") if request.operation in ("PUT part", "DELETE upload") else None
@@ -378,7 +378,7 @@ def test_a_removal_that_fails_hides_nothing(large, s3: Service, caplog):
 # A job's own bucket -----------------------------------------------------------------------------
 
 
-def test_a_job_s_own_bucket_takes_the_video_where_loopback_is_allowed(video, s3: Service):
+def test_a_job_s_own_bucket_takes_the_video_where_loopback_is_allowed(video, s3: S3Service):
     url = send(video, s3.bucket(public_only=True), loopback=True)
     assert get(url)[2] == video.read_bytes()
 
@@ -386,7 +386,7 @@ def test_a_job_s_own_bucket_takes_the_video_where_loopback_is_allowed(video, s3:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "10.0.0.8", "169.254.169.254", "localhost", "[::1]", "0x7f.1"]
 )
-def test_a_job_s_own_bucket_is_at_a_public_host(video, s3: Service, host):
+def test_a_job_s_own_bucket_is_at_a_public_host(video, s3: S3Service, host):
     bucket = Bucket.at(
         f"https://{host}",
         access_key_id="key",
@@ -414,6 +414,6 @@ def test_a_host_that_moves_to_a_private_address_is_not_followed():
         pass
 
 
-def test_the_failure_of_a_job_s_own_bucket_blames_it(video, s3: Service):
+def test_the_failure_of_a_job_s_own_bucket_blames_it(video, s3: S3Service):
     bucket = s3.bucket("no-such-bucket", public_only=True)
     assert fails(video, bucket, loopback=True).startswith("s3Config: the bucket did not take")

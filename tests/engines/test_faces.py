@@ -24,7 +24,7 @@ FRAMES = 3
 SPEECH = np.sin(np.arange(FRAMES * 640, dtype=np.float32))
 
 
-class Still:
+class StillModels:
     """Footage that does not move."""
 
     def __init__(self, picture: NDArray[np.uint8]) -> None:
@@ -84,7 +84,7 @@ def test_an_upright_scene_stays_as_it_is(detector: FaceDetector, pair: Scene) ->
 
 def test_footage_is_not_turned(detector: FaceDetector, pair: Scene) -> None:
     upside_down = turned(pair, 2)
-    recording = replace(upside_down, footage=Still(upside_down.portrait))
+    recording = replace(upside_down, footage=StillModels(upside_down.portrait))
     scene, _, notices = find_scene_faces(recording, detector)
     assert scene is recording
     assert notices == ()

@@ -105,7 +105,7 @@ def marked_face(roll: float = 0.0) -> FaceLandmarks:
     return face(spread=CONFIDENT_SPREAD, x=100, y=100, roll=roll)
 
 
-class Detector:
+class StubDetector:
     """Finds what it is told to at each right angle of a picture whose marked corner is white.
 
     Attributes:
@@ -118,11 +118,11 @@ class Detector:
 
     def search(
         self, image: NDArray[np.uint8], *, expected: int = 1, boxes: Sequence[Box] = ()
-    ) -> "Seen":
+    ) -> "SeenFace":
         corners = (image[0, 0], image[0, -1], image[-1, -1], image[-1, 0])
         quarters = [int(corner[0]) for corner in corners].index(255)
         self.searched.append(quarters)
-        return Seen(SearchResult((self._seen[quarters],) if quarters in self._seen else ()))
+        return SeenFace(SearchResult((self._seen[quarters],) if quarters in self._seen else ()))
 
     def refine(
         self, image: NDArray[np.uint8], x: float, y: float, size: float
@@ -131,7 +131,7 @@ class Detector:
 
 
 @dataclass
-class Seen:
+class SeenFace:
     """A search that finds the same at every look."""
 
     found: SearchResult
@@ -150,7 +150,7 @@ def marked() -> NDArray[np.uint8]:
 
 
 def test_a_sharp_upright_face_costs_one_search_and_no_second_look() -> None:
-    detector = Detector({0: marked_face()})
+    detector = StubDetector({0: marked_face()})
     assert find_upright(detector, marked()).quarters == 0
     assert detector.searched == [0]
 
@@ -158,14 +158,14 @@ def test_a_sharp_upright_face_costs_one_search_and_no_second_look() -> None:
 @pytest.mark.parametrize(("roll", "quarters"), [(90, 3), (-90, 1), (180, 2), (60, 3), (50, 0)])
 def test_a_face_that_lies_says_itself_which_way_to_turn(roll: float, quarters: int) -> None:
     upright = {turn: marked_face(roll + 90 * turn) for turn in range(4)}
-    detector = Detector(upright)
+    detector = StubDetector(upright)
     assert find_upright(detector, marked()).quarters == quarters
     assert detector.searched == [0, quarters][: 1 + (quarters > 0)]
 
 
 def test_where_no_face_is_seen_the_other_right_angles_are_looked_at() -> None:
     for quarters in (1, 2, 3):
-        assert find_upright(Detector({quarters: marked_face()}), marked()).quarters == quarters
+        assert find_upright(StubDetector({quarters: marked_face()}), marked()).quarters == quarters
 
 
 # Brighter to the right, so that each part of it says how it was turned.

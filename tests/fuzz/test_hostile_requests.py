@@ -44,7 +44,7 @@ PLAIN = ("/", "/favicon.ico")  # files: a range of them is refused in plain text
 
 
 @dataclass
-class Asked:
+class HostileServer:
     """The application, what it is asked and what it answered wrongly.
 
     Attributes:
@@ -140,7 +140,7 @@ def unlike_an_error(content: bytes) -> str:
 
 
 @asynccontextmanager
-async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[Asked]:
+async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[HostileServer]:
     """A server with one finished job."""
     config = ServeConfig(data=directory, rate_factor=0, max_run_bytes=10**6)
     keys, settings = KeyRing(directory / "keys.json"), Settings(work_directory=directory)
@@ -159,7 +159,7 @@ async def asking(directory: Path, *, with_key: bool) -> AsyncIterator[Asked]:
         lease = await queue.claim("worker", wait=1.0)
         video = await queue.media.put(b"video" * 99, job_id=job.id, suffix=".mp4")
         await queue.finish(lease, Outcome(status=JobStatus.COMPLETED, output={"video": video}))
-        yield Asked(app, job.id, key)
+        yield HostileServer(app, job.id, key)
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -192,7 +192,7 @@ def at_route(
             yield plain, b'{"jobs": [' + body + b"]}", None
 
 
-async def sweep(asked: Asked, share: float) -> None:
+async def sweep(asked: HostileServer, share: float) -> None:
     """Everything at every route that it is meant for, and a share of all the rest."""
     chance = random.Random(SEED)
 
@@ -225,7 +225,7 @@ def filled(path: str, job_id: str) -> str:
 
 @pytest.mark.parametrize(("with_key", "share"), [(False, 1.0), (True, 0.2)])
 def test_no_request_makes_the_server_fail(tmp_path, caplog, with_key, share):
-    async def everything() -> Asked:
+    async def everything() -> HostileServer:
         async with asking(tmp_path, with_key=with_key) as asked:
             await sweep(asked, share)
             assert await asked.ask("GET", "/healthz") == 200

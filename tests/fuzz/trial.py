@@ -41,7 +41,7 @@ _MAX_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class TrialFinding:
     """A case that ended otherwise than by success or an error for the caller.
 
     Attributes:
@@ -84,7 +84,7 @@ class Cases:
         return ending, damaged(self._whole[ending], source)
 
 
-def search(kind: str, seed: int, first: int, last: int) -> Iterator["Finding | Counter[str]"]:
+def search(kind: str, seed: int, first: int, last: int) -> Iterator["TrialFinding | Counter[str]"]:
     """Try cases; yield findings as they come, and at the end how often each outcome was."""
     cases = Cases(kind, seed)
     outcomes: Counter[str] = Counter()
@@ -96,13 +96,13 @@ def search(kind: str, seed: int, first: int, last: int) -> Iterator["Finding | C
                     first = number + 1
                     outcomes[outcome.split(":")[0]] += 1
                     if outcome.startswith("FOUND"):
-                        yield Finding(kind, number, *cases.case(number), outcome)
+                        yield TrialFinding(kind, number, *cases.case(number), outcome)
             finally:
                 process.kill()
         if first < last:  # it died at this one
             outcome = f"FOUND: ended by {process.returncode}"
             outcomes["FOUND"] += 1
-            yield Finding(kind, first, *cases.case(first), outcome)
+            yield TrialFinding(kind, first, *cases.case(first), outcome)
             first += 1
     yield outcomes
 

@@ -19,7 +19,7 @@ Answer = Callable[[socket.socket, str], None]  # (connection, request) -> writes
 
 
 @dataclass
-class Server:
+class LoopbackServer:
     """A server that is running, and what it was asked."""
 
     address: str
@@ -38,14 +38,14 @@ def serving(
     address: str = "127.0.0.1",
     port: int = 0,
     context: ssl.SSLContext | None = None,
-) -> Iterator[Server]:
+) -> Iterator[LoopbackServer]:
     """Answer every connection's first request by `answer`, then close it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.listen()
-        server = Server(address, listener.getsockname()[1])
+        server = LoopbackServer(address, listener.getsockname()[1])
 
         def accept() -> None:
             with suppress(OSError):  # the listener was shut down

@@ -31,7 +31,7 @@ class Publication:
         return None
 
 
-class Room:
+class StubRoom:
     """Stands for a room on a media server: it is connected, and takes tracks."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ def test_the_runner_publishes_tracks_and_reports_what_was_played_and_what_was_cu
     async def run() -> list[object]:
         generator = AvatarVideoGenerator(avatar, sample_rate=RATE)
         output = QueueAudioOutput(sample_rate=RATE)
-        room = Room()
+        room = StubRoom()
         runner = AvatarRunner(
             room, audio_recv=output, video_gen=generator, options=generator.options
         )
@@ -180,7 +180,7 @@ def test_the_example_gives_a_session_a_face(monkeypatch):
     monkeypatch.setattr(example, "Avatar", lambda portrait, **_: small(portrait, size=192))
 
     async def run() -> list[object]:
-        session, finished, room = AgentSession(), [], Room()
+        session, finished, room = AgentSession(), [], StubRoom()
         runner = await example.add_face(session, room)
         output = session.output.audio
         output.on("playback_finished", finished.append)

@@ -21,7 +21,7 @@ SCRIPT = ROOT / "entrypoint.sh"
 
 
 @dataclass
-class Container:
+class RunContainer:
     """A shell's world: programs that say how they were called, and an environment."""
 
     programs: Path
@@ -50,11 +50,11 @@ class Container:
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> Container:
+def container(tmp_path: Path) -> RunContainer:
     programs, work = tmp_path / "bin", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
-    made = Container(
+    made = RunContainer(
         programs,
         {
             "PATH": f"{programs}:/usr/bin:/bin",
@@ -267,7 +267,7 @@ def test_a_server_is_asked_where_it_listens(container, tmp_path, options, url):
     assert noted.rstrip() == f"{pid} {url}".rstrip()
 
 
-class Server(BaseHTTPRequestHandler):
+class RegistryHandler(BaseHTTPRequestHandler):
     """Answers /healthz with the status that it has."""
 
     def do_GET(self):
@@ -283,7 +283,7 @@ def test_a_server_is_well_while_it_answers(container, tmp_path):
     (container.programs / "python").symlink_to(sys.executable)
     state = tmp_path / "work" / "multitalk-worker.pid"
     container.environment["http_proxy"] = "http://127.0.0.1:9"
-    with HTTPServer(("127.0.0.1", 0), Server) as server:
+    with HTTPServer(("127.0.0.1", 0), RegistryHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         state.write_text(f"{os.getpid()} http://127.0.0.1:{server.server_port}\n")

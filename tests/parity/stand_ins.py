@@ -97,7 +97,7 @@ class ReversedTalkModel(TalkModel):
         return torch.stack([torch.from_numpy(frame_features(*pair)) for pair in pairs])
 
 
-class Recording:
+class RecordingModule:
     """One recorded run: its parameters, its tensors, and our run with the same noise."""
 
     def __init__(self, folder: Path, case: str, params: dict[str, Any], meta: dict[str, Any]):
@@ -186,7 +186,7 @@ class Recording:
 class Watched:
     """A talk's model of which every question and answer is noted in `recording.seen`."""
 
-    def __init__(self, model: TalkModel, recording: Recording) -> None:
+    def __init__(self, model: TalkModel, recording: RecordingModule) -> None:
         self._model, self._recording = model, recording
         self.conditionings = recording.conditionings = []
 
@@ -212,11 +212,12 @@ def portrait(folder: Path, name: str = "image.png") -> np.ndarray:
     return np.asarray(Image.open(folder / name).convert("RGB"))
 
 
-def recordings(folder: Path) -> dict[str, Recording]:
+def recordings(folder: Path) -> dict[str, RecordingModule]:
     """All runs of a folder, by name."""
     meta = json.loads((folder / "meta.json").read_text())
     return {
-        name: Recording(folder, name, case["params"], meta) for name, case in meta["cases"].items()
+        name: RecordingModule(folder, name, case["params"], meta)
+        for name, case in meta["cases"].items()
     }
 
 
@@ -225,7 +226,7 @@ def small_transformer(goldens: Path):
     return load_transformer(goldens / "transformer" / "checkpoint", torch_dtype=torch.float32)
 
 
-def assert_same_talk(recording: Recording, sampled: list[SampledWindow]) -> dict[str, float]:
+def assert_same_talk(recording: RecordingModule, sampled: list[SampledWindow]) -> dict[str, float]:
     """Compare latents, conditioning and frames; return the worst errors."""
     worst = {"latents": 0.0, "frames": 0.0, "conditioning": 0.0}
     for number, window in enumerate(sampled):
@@ -247,7 +248,7 @@ def assert_same_talk(recording: Recording, sampled: list[SampledWindow]) -> dict
     return worst
 
 
-def assert_same_questions(recording: Recording) -> Counter[str]:
+def assert_same_questions(recording: RecordingModule) -> Counter[str]:
     """Compare what the network was asked and answered; return how much of each kind was there."""
     names = {ours: theirs for theirs, ours in BRANCHES.items()}
     compared = set()
@@ -275,7 +276,7 @@ def assert_same_questions(recording: Recording) -> Counter[str]:
     return Counter(name.split("/")[-1] for name in compared)
 
 
-def assert_same_surroundings(recording: Recording) -> Counter[str]:
+def assert_same_surroundings(recording: RecordingModule) -> Counter[str]:
     """Compare what each window hears and sees; return how much of each kind was there."""
     compared = Counter()
     windows = talk_windows(recording.num_frames, recording.lengths)
@@ -295,7 +296,7 @@ def assert_same_surroundings(recording: Recording) -> Counter[str]:
     return compared
 
 
-def assert_same_counts(recording: Recording, name: str, sampled: list[SampledWindow]) -> None:
+def assert_same_counts(recording: RecordingModule, name: str, sampled: list[SampledWindow]) -> None:
     """Compare the numbers of windows, of frames and of questions, and the timesteps."""
     case = recording.meta["cases"][name]
     assert len(sampled) == case["n_chunks"]

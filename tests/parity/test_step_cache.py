@@ -11,7 +11,7 @@ load_file = pytest.importorskip("safetensors.torch").load_file
 
 import torch.nn.functional as F  # noqa: N812
 from stand_ins import (
-    Recording,
+    RecordingModule,
     assert_same_talk,
     portrait,
     recordings,
@@ -134,7 +134,7 @@ def test_a_threshold_of_zero_computes_every_step():
         cache.keep("full", torch.zeros(1))
 
 
-class Counted(StepCache):
+class CountingCache(StepCache):
     """Notes for every window which calls were computed, in order."""
 
     def __init__(self, **options):
@@ -170,14 +170,14 @@ def runs(goldens):
     folder = goldens / "teacache"
     for name, run in json.loads((folder / "run_meta.json").read_text()).items():
         meta = {**shared.meta, **run, "stubs": shared.stubs}
-        found.append((Recording(folder, f"run_{name}", run["params"], meta), run))
+        found.append((RecordingModule(folder, f"run_{name}", run["params"], meta), run))
     return found
 
 
 def test_talks_with_a_cache_are_the_reference_s(goldens, recorded, runs, slow_transformer):
     assert runs
     for recording, run in runs:
-        cache = step_cache(recorded, run["size"], run["params"]["tea"], Counted)
+        cache = step_cache(recorded, run["size"], run["params"]["tea"], CountingCache)
         source = recording.fitted(portrait(goldens / "sampler"))
         sampled = recording.sample(
             slow_transformer, lambda _, shown=source: shown, continue_multitalk, cache

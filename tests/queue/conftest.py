@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from nats_server import NO_SERVER, NatsServer
-from opening import Clock, LeaseTerm, Opener
+from opening import LeaseTerm, Opener, QueueClock
 
 from multitalk.serving.queue import JobQueue, QueueConfig, open_queue
 
@@ -27,8 +27,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> QueueClock:
+    return QueueClock()
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def term(clock: Clock) -> LeaseTerm:
+def term(clock: QueueClock) -> LeaseTerm:
     return LeaseTerm(clock)
 
 
 @pytest.fixture
-async def opened(url: str, clock: Clock) -> AsyncIterator[Opener]:
+async def opened(url: str, clock: QueueClock) -> AsyncIterator[Opener]:
     """Opens the queue, as each process would for itself; all are closed after the test."""
     async with AsyncExitStack() as stack:
 

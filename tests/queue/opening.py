@@ -8,7 +8,7 @@ from multitalk.serving.queue import JobQueue
 Opener = Callable[..., Awaitable[JobQueue]]
 
 
-class Clock:
+class QueueClock:
     """The time, which a test may move on."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class LeaseTerm:
 
     seconds = 60.0
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: QueueClock) -> None:
         self._clock = clock
 
     def run_out(self) -> None:

@@ -25,7 +25,7 @@ from multitalk.serving.worker.process import open_queue_source, serve
 from multitalk.settings import Settings
 
 
-class StubEngine(FakeEngine):
+class QueueStubEngine(FakeEngine):
     """Does what the prompt says."""
 
     def render(self, scene: Scene, *more: Any) -> Iterator[FrameChunk]:
@@ -52,7 +52,7 @@ def main() -> None:
     queue_config = QueueConfig(lease_seconds=float(os.environ.get("STUB_LEASE", "30")))
     code = serve(
         lambda: open_queue_source(sys.argv[1], queue_config),
-        EngineThread(lambda: StubEngine(chunk_frames=5)),
+        EngineThread(lambda: QueueStubEngine(chunk_frames=5)),
         Settings.from_env(),
         WorkerLimits(drain_seconds=float(os.environ.get("STUB_DRAIN", "25")), stuck_seconds=2.0),
     )

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from opening import Clock, LeaseTerm, Opener
+from opening import LeaseTerm, Opener, QueueClock
 
 from multitalk.errors import Conflict, NotFound, TooManyRequests
 from multitalk.schema import JobStatus
@@ -148,7 +148,9 @@ async def test_a_job_may_bring_its_id_once(opened: Opener) -> None:
         await queue.submit(mine)
 
 
-async def test_jobs_are_listed_youngest_first_page_by_page(opened: Opener, clock: Clock) -> None:
+async def test_jobs_are_listed_youngest_first_page_by_page(
+    opened: Opener, clock: QueueClock
+) -> None:
     queue = await opened()
     sent = []
     for number in range(5):
@@ -214,7 +216,7 @@ async def test_a_claim_that_is_called_off_leaves_the_job_to_others(opened: Opene
 
 
 async def test_owners_take_turns_and_an_owner_s_jobs_are_in_order(
-    opened: Opener, clock: Clock
+    opened: Opener, clock: QueueClock
 ) -> None:
     queue, other = await opened(), await opened()
     sent: dict[str, list[str]] = {"a": [], "b": [], "c": []}
@@ -235,7 +237,7 @@ async def test_owners_take_turns_and_an_owner_s_jobs_are_in_order(
     assert [(await claimed(other)).job.id for _ in range(3)] == [late.id, later.id, low.id]
 
 
-async def test_jobs_ahead_are_counted_by_turns(opened: Opener, clock: Clock) -> None:
+async def test_jobs_ahead_are_counted_by_turns(opened: Opener, clock: QueueClock) -> None:
     queue = await opened()
     sent = []
     for owner in "aaaabbc":
@@ -375,7 +377,9 @@ async def test_a_job_whose_workers_die_is_quarantined(opened: Opener) -> None:
     assert await nothing_to_claim(queue)
 
 
-async def test_a_worker_that_renews_its_lease_keeps_its_job(opened: Opener, clock: Clock) -> None:
+async def test_a_worker_that_renews_its_lease_keeps_its_job(
+    opened: Opener, clock: QueueClock
+) -> None:
     queue, other = await opened(lease_seconds=60), await opened(lease_seconds=60)
     job = await queue.submit(a_job())
     lease = await claimed(queue)
@@ -430,7 +434,7 @@ async def test_a_job_that_is_given_back_is_done_by_another_and_costs_nothing(
 
 
 async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened: Opener) -> None:
-    clock, monotonic = Clock(), Clock()
+    clock, monotonic = QueueClock(), QueueClock()
     config = {"lease_seconds": 30.0, "grace_seconds": 5.0, "clock": clock, "monotonic": monotonic}
     queue, other = await opened(**config), await opened(**config)
     job = await queue.submit(a_job(policy=Policy(execution_seconds=600)))
@@ -447,7 +451,7 @@ async def test_a_clock_that_is_set_takes_no_job_from_a_worker_that_lives(opened:
 
 
 async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: Opener) -> None:
-    clock, monotonic = Clock(), Clock()
+    clock, monotonic = QueueClock(), QueueClock()
     config = {"lease_seconds": 30.0, "clock": clock, "monotonic": monotonic}
     queue, other = await opened(**config), await opened(**config)
     job = await queue.submit(a_job())
@@ -463,7 +467,7 @@ async def test_a_clock_that_is_set_back_keeps_no_job_with_a_dead_worker(opened: 
 
 
 async def test_an_observer_that_was_suspended_expires_no_lease(opened: Opener) -> None:
-    clock, monotonic = Clock(), Clock()
+    clock, monotonic = QueueClock(), QueueClock()
     queue = await opened(lease_seconds=30.0, grace_seconds=10.0, clock=clock, monotonic=monotonic)
     job = await queue.submit(a_job())
     lease = await claimed(queue)
@@ -514,7 +518,7 @@ async def test_a_job_ends_once_with_concurrent_results(opened: Opener) -> None:
         assert cancelled.status is ended.status
 
 
-async def test_a_job_that_takes_too_long_is_timed_out(opened: Opener, clock: Clock) -> None:
+async def test_a_job_that_takes_too_long_is_timed_out(opened: Opener, clock: QueueClock) -> None:
     queue, other = await opened(lease_seconds=60), await opened(lease_seconds=60)
     job = await queue.submit(a_job(policy=Policy(execution_seconds=20)))
     lease = await claimed(queue)
@@ -529,7 +533,7 @@ async def test_a_job_that_takes_too_long_is_timed_out(opened: Opener, clock: Clo
 
 
 async def test_a_silent_job_that_takes_too_long_is_not_tried_again(
-    opened: Opener, clock: Clock
+    opened: Opener, clock: QueueClock
 ) -> None:
     queue = await opened(lease_seconds=60)
     job = await queue.submit(a_job(policy=Policy(execution_seconds=20)))
@@ -538,7 +542,7 @@ async def test_a_silent_job_that_takes_too_long_is_not_tried_again(
     await until(queue, job.id, JobStatus.TIMED_OUT)
 
 
-async def test_a_job_that_waits_too_long_is_timed_out(opened: Opener, clock: Clock) -> None:
+async def test_a_job_that_waits_too_long_is_timed_out(opened: Opener, clock: QueueClock) -> None:
     queue = await opened()
     swept, claimed_late = [
         await queue.submit(a_job(policy=Policy(ttl_seconds=ttl))) for ttl in (10, 30)
@@ -551,7 +555,7 @@ async def test_a_job_that_waits_too_long_is_timed_out(opened: Opener, clock: Clo
     await until(queue, claimed_late.id, JobStatus.TIMED_OUT)
 
 
-async def test_a_failed_job_may_be_sent_again_as_new(opened: Opener, clock: Clock) -> None:
+async def test_a_failed_job_may_be_sent_again_as_new(opened: Opener, clock: QueueClock) -> None:
     queue, other = await opened(max_attempts=1), await opened(max_attempts=1)
     job = await queue.submit(a_job())
     with pytest.raises(Conflict):
@@ -586,7 +590,7 @@ async def test_purging_forgets_what_waits_and_nothing_else(opened: Opener) -> No
 
 
 async def test_a_job_is_forgotten_with_its_files_when_its_time_has_come(
-    opened: Opener, clock: Clock
+    opened: Opener, clock: QueueClock
 ) -> None:
     queue, other = await opened(), await opened()
     job = await queue.submit(a_job(retention_seconds=100, idempotency_key="k"))
@@ -624,7 +628,7 @@ async def test_a_job_that_ended_is_deleted_on_request(opened: Opener) -> None:
     assert [one.id for one in await queue.jobs()] == [kept.id]
 
 
-async def test_a_job_knows_how_many_are_done_before_it(opened: Opener, clock: Clock) -> None:
+async def test_a_job_knows_how_many_are_done_before_it(opened: Opener, clock: QueueClock) -> None:
     queue, other = await opened(), await opened()
     sent = []
     for is_low in (True, False, False, False):
@@ -707,7 +711,7 @@ async def test_fragments_of_a_lost_attempt_are_not_mixed_with_the_next_one_s(
 
 
 async def test_workers_are_listed_while_they_announce_themselves(
-    opened: Opener, clock: Clock
+    opened: Opener, clock: QueueClock
 ) -> None:
     server, worker = await opened(lease_seconds=30), await opened(lease_seconds=30)
     record = WorkerRecord(id="w1", engine="warp", started_at=1.0, job_id="j")

@@ -36,7 +36,7 @@ BROKEN = Outcome(status=JobStatus.FAILED, error="no face", output={"code": "no_f
 
 
 @dataclass
-class Seen:
+class SeenJob:
     """A job as its sender sees it."""
 
     status: str
@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass
-class Worker:
+class SourceWorker:
     """A worker's name and its source."""
 
     name: str
@@ -66,8 +66,8 @@ class QueueSide:
         self._queue = await self._opened()
         return self
 
-    async def worker(self, name: str) -> Worker:
-        return Worker(name, await self._opened())
+    async def worker(self, name: str) -> SourceWorker:
+        return SourceWorker(name, await self._opened())
 
     async def send(self, given: object) -> str:
         return (await self._queue.submit(Submission(input=given, stream=True))).id
@@ -75,10 +75,10 @@ class QueueSide:
     async def cancel(self, job_id: str) -> None:
         await self._queue.cancel(job_id)
 
-    async def seen(self, job_id: str) -> Seen:
+    async def seen(self, job_id: str) -> SeenJob:
         job = await self._queue.get(job_id)
         output = job.output if job.is_final else job.progress
-        return Seen(job.status.value, output, job.error)
+        return SeenJob(job.status.value, output, job.error)
 
     async def parts(self, job_id: str) -> list[Any]:
         return [piece.output for piece in await self._queue.fragments(job_id)]
@@ -96,13 +96,13 @@ class PlatformSide:
         self.plane = plane
         self._stack = stack
 
-    async def worker(self, name: str) -> Worker:
+    async def worker(self, name: str) -> SourceWorker:
         session = await self._stack.enter_async_context(
             ClientSession(headers={"Authorization": WORKER_KEY})
         )
         addresses = Addresses.from_environment(self.plane.environment(name), name)
         opening = open_source(Platform(session, addresses), set(), is_streamed=True)
-        return Worker(name, await self._stack.enter_async_context(opening))
+        return SourceWorker(name, await self._stack.enter_async_context(opening))
 
     async def send(self, given: object) -> str:
         return self.plane.submit(given).id
@@ -110,9 +110,9 @@ class PlatformSide:
     async def cancel(self, job_id: str) -> None:
         self.plane.cancel(self.plane.jobs[job_id])
 
-    async def seen(self, job_id: str) -> Seen:
+    async def seen(self, job_id: str) -> SeenJob:
         job = self.plane.jobs[job_id]
-        return Seen(job.status, job.output, job.error)
+        return SeenJob(job.status, job.output, job.error)
 
     async def parts(self, job_id: str) -> list[Any]:
         return [chunk["output"] for chunk in self.plane.jobs[job_id].chunks]
@@ -144,7 +144,7 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         yield opened
 
 
-async def claimed(worker: Worker) -> Lease:
+async def claimed(worker: SourceWorker) -> Lease:
     """The next job, which there is."""
     return await until(worker.claim)
 

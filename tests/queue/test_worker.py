@@ -17,7 +17,7 @@ import pytest
 from opening import Opener
 from PIL import Image
 from small_jobs import job_input, picture, wav
-from stub_queue_worker import StubEngine
+from stub_queue_worker import QueueStubEngine
 
 from multitalk import disk
 from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
@@ -64,7 +64,7 @@ class Shop:
 async def shop(
     opened: Opener,
     directory: Path,
-    engine: StubEngine | None = None,
+    engine: QueueStubEngine | None = None,
     *,
     full_seconds: float = FULL_SECONDS,
     drain_seconds: float = PATIENCE_SECONDS,
@@ -74,7 +74,7 @@ async def shop(
     directory.mkdir(exist_ok=True)
     queue, mine = await opened(), await opened()
     stopping = asyncio.Event()
-    thread = EngineThread(lambda: engine or StubEngine(chunk_frames=5))
+    thread = EngineThread(lambda: engine or QueueStubEngine(chunk_frames=5))
     await thread.load()
     worker = WorkerLoop(
         mine,
@@ -183,7 +183,7 @@ async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop
     assert open_shop.worker.is_broken
 
 
-class WindowedEngine(StubEngine):
+class WindowedEngine(QueueStubEngine):
     """Windows of five frames, of which it saves all but the last.
 
     Attributes:
@@ -258,7 +258,7 @@ async def test_windows_that_find_no_room_cost_no_video(
     assert not {"windows", "window_ends"} & set(job.output)
 
 
-class FillingEngine(StubEngine):
+class FillingEngine(QueueStubEngine):
     """Finds no room in its first job; from then on the disk is full.
 
     Attributes:
@@ -364,7 +364,7 @@ async def test_uploads_are_read_and_another_job_s_are_not(open_shop: Shop) -> No
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "not_found")
 
 
-class LookingEngine(StubEngine):
+class LookingEngine(QueueStubEngine):
     """Looks at its job's directory when it begins to render.
 
     Attributes:

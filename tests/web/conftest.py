@@ -39,7 +39,7 @@ FLAGS = (
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedPage:
     """A server that runs: its address, and the directory of its data."""
 
     url: str
@@ -47,19 +47,19 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     """`multitalk serve` as a user starts it."""
     yield from _serve(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture
-def serve_at() -> Iterator[Callable[[Path], Served]]:
+def serve_at() -> Iterator[Callable[[Path], ServedPage]]:
     """Starts further servers, each with a directory of data that is there already."""
     with ExitStack() as started:
         yield lambda data: started.enter_context(contextmanager(_serve)(data))
 
 
-def _serve(data: Path) -> Iterator[Served]:
+def _serve(data: Path) -> Iterator[ServedPage]:
     command = [sys.executable, "-m", "multitalk", "serve", "--port", "0", "--data", str(data)]
     environ = {**os.environ, "MULTITALK_ENGINE": "warp", "MULTITALK_WORK_DIRECTORY": str(data)}
     with (data / "log").open("wb") as log:
@@ -67,7 +67,7 @@ def _serve(data: Path) -> Iterator[Served]:
     try:
         url = _address(process)
         _wait_for_worker(url)
-        yield Served(url, data)
+        yield ServedPage(url, data)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -117,7 +117,7 @@ def visit(browser, served):
 
     visits: list[Visit] = []
 
-    def open_page(server: Served = served, **options) -> Visit:
+    def open_page(server: ServedPage = served, **options) -> Visit:
         visits.append(Visit(browser, server, **options))
         return visits[-1]
 

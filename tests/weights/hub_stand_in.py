@@ -16,7 +16,7 @@ BLOCK = 16_384
 
 
 @dataclass
-class Asked:
+class HubRequest:
     """A request, what it said of itself, and how much of the file went out for it."""
 
     method: str
@@ -60,7 +60,7 @@ class HubStandIn:
         self.files: dict[str, bytes] = {}  # by ORGANISATION/NAME/path
         self.commits: dict[str, str] = defaultdict(lambda: "c" * 40)  # by ORGANISATION/NAME
         self.history: dict[str, bytes] = {}  # by COMMIT/ORGANISATION/NAME/path
-        self.asked: list[Asked] = []
+        self.asked: list[HubRequest] = []
         self.faults: dict[tuple[str, str], deque[Fault]] = defaultdict(deque)
         self.extra_headers: dict[str, str] = {}
         self.closing = threading.Event()
@@ -69,7 +69,7 @@ class HubStandIn:
         """Have the next answers for a file go wrong in these ways, one after the other."""
         self.faults[method, file].extend(faults)
 
-    def gets(self, file: str) -> list[Asked]:
+    def gets(self, file: str) -> list[HubRequest]:
         """The requests that asked for a file's bytes and were answered with some."""
         return [a for a in self.asked if (a.method, a.file) == ("GET", file) and a.sent]
 
@@ -125,7 +125,7 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
             revision, file = unquote(revision), f"{repository}/{unquote(path)}"
             ranged = self.headers.get("Range")
             start = int(ranged.removeprefix("bytes=").rstrip("-")) if ranged else None
-            asked = Asked(
+            asked = HubRequest(
                 self.command,
                 file,
                 revision,
@@ -161,7 +161,7 @@ def _handler(hub: HubStandIn, *, storage: bool) -> type[BaseHTTPRequestHandler]:
             headers["Location"] = f"{hub.storage_url}{self.path}"
             return self.reply(302, headers | hub.extra_headers, b"")
 
-        def give(self, asked: Asked, content: bytes, fault: Fault) -> None:
+        def give(self, asked: HubRequest, content: bytes, fault: Fault) -> None:
             start = asked.start if asked.start is not None and not fault.whole else 0
             body = fault.body if fault.body is not None else content[start:]
             headers = dict(fault.headers)

@@ -41,7 +41,7 @@ TAUGHT_SHARES = {"queen": 0.45, "prompt": 0.2, "fish": 0.2, "stamp": 0.15}
 
 
 @dataclass(frozen=True)
-class Piece:
+class TrainingPiece:
     """One utterance: int16 [S]; probabilities of the classes, float16 [S / STEP, NUM_VISEMES]."""
 
     samples: NDArray[np.int16]
@@ -107,8 +107,8 @@ class Lessons:
         seed: int,
     ) -> None:
         self.random = np.random.default_rng(seed)
-        self.known: dict[str, list[Piece]] = {}
-        self.taught: dict[str, list[Piece]] = {}
+        self.known: dict[str, list[TrainingPiece]] = {}
+        self.taught: dict[str, list[TrainingPiece]] = {}
         self.unknown_phones: set[str] = set()
         for utterance in utterances:
             if utterance.held_out or utterance.seconds < MIN_SECONDS:
@@ -117,7 +117,7 @@ class Lessons:
             source = utterance.voice.split("-")[0]
             group = (self.taught, source) if is_taught else (self.known, family(utterance.voice))
             try:
-                piece = Piece(utterance.samples, labels_by_step(utterance))
+                piece = TrainingPiece(utterance.samples, labels_by_step(utterance))
             except KeyError as error:
                 self.unknown_phones.add(str(error))
                 continue
@@ -188,7 +188,7 @@ class Lessons:
         )
         return sound * decibels(swell * random.integers(2))
 
-    def _played(self, pieces: list[Piece]) -> tuple[NDArray[np.float64], Array]:
+    def _played(self, pieces: list[TrainingPiece]) -> tuple[NDArray[np.float64], Array]:
         """A talk at some speed; slower is a deeper voice, too."""
         random = self.random
         speed = Fraction(1)
@@ -200,7 +200,9 @@ class Lessons:
         steps = np.rint(np.arange(LESSON_STEPS) / float(speed)).astype(int)
         return sound[: LESSON_STEPS * STEP], labels[np.minimum(steps, len(labels) - 1)]
 
-    def _talk(self, pieces: list[Piece], num_steps: int) -> tuple[NDArray[np.float64], Array]:
+    def _talk(
+        self, pieces: list[TrainingPiece], num_steps: int
+    ) -> tuple[NDArray[np.float64], Array]:
         """Pieces with pauses between them: [num_steps * STEP], [num_steps, NUM_VISEMES]."""
         random = self.random
         sounds, labels, length = [], [], 0

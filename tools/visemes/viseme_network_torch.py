@@ -31,7 +31,7 @@ LARGEST = 2 ** (BITS - 1) - 1
 CLIPPED = 0.75  # of an output's largest weight is the largest that can be written
 
 
-class Layer(nn.Module):
+class NetworkLayer(nn.Module):
     """A transformer layer; its parts are named as in `TransformerLayer`."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class EarNetwork(nn.Module):
                 nn.Conv1d(WIDTH, WIDTH, 3, stride=STRIDE, padding=1),
             ]
         )
-        self.layers = nn.ModuleList(Layer() for _ in range(NUM_LAYERS))
+        self.layers = nn.ModuleList(NetworkLayer() for _ in range(NUM_LAYERS))
         self.norm = nn.LayerNorm(WIDTH)
         self.entry = nn.Linear(WIDTH, CHANNELS)
         self.blocks = nn.ModuleList(

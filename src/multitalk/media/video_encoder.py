@@ -108,7 +108,7 @@ def encode_talk(
     with _Muxer(path, on_fragment) as muxer:
         picture = _add_picture(muxer.container, width, height, threads)
         _set_encoding(picture, ENCODINGS[quality], is_fragmented=on_fragment is not None)
-        sound = _Sound(muxer, soundtrack, watermark) if soundtrack else None
+        sound = _SoundEncoder(muxer, soundtrack, watermark) if soundtrack else None
         corner = CornerLabel(label, width=width, height=height) if label else None
         mark = PictureMark(watermark) if watermark else None
         reformatter = VideoReformatter()
@@ -251,7 +251,7 @@ def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -
     return frame
 
 
-class _Sound:
+class _SoundEncoder:
     """Encodes the soundtrack in step with the picture."""
 
     def __init__(self, muxer: _Muxer, soundtrack: Soundtrack, watermark: Payload | None) -> None:

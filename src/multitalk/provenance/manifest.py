@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Source:
+class _SourceManifest:
     """A file that a video was made from.
 
     Attributes:
@@ -169,14 +169,14 @@ def _has_manifest(path: Path) -> bool:
         return True
 
 
-def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_Source, ...]:
+def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_SourceManifest, ...]:
     """The picture, and the recordings that have a manifest."""
     voices = [
-        _Source(f"voice {number}", path, field, has_manifest=True)
+        _SourceManifest(f"voice {number}", path, field, has_manifest=True)
         for number, (field, path) in enumerate(recordings.items(), start=1)
         if _has_manifest(path)
     ]
-    return _Source(PORTRAIT, picture, PICTURE_FIELD, _has_manifest(picture)), *voices
+    return _SourceManifest(PORTRAIT, picture, PICTURE_FIELD, _has_manifest(picture)), *voices
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,9 @@ class _Builder:
         keeps_manifests: Whether the sources' own manifests go into the video's.
     """
 
-    def __init__(self, sources: Sequence[_Source], engine: str, *, keeps_manifests: bool) -> None:
+    def __init__(
+        self, sources: Sequence[_SourceManifest], engine: str, *, keeps_manifests: bool
+    ) -> None:
         self._kept = [source for source in sources if source.has_manifest and keeps_manifests]
         plain = [sources[0]] if sources[0] not in self._kept else []  # the picture
         self._definition = definition([*plain, *self._kept], engine)
@@ -274,7 +276,7 @@ class _Target(io.BufferedRandom):
             raise
 
 
-def _ingredient(source: _Source) -> dict[str, Any]:
+def _ingredient(source: _SourceManifest) -> dict[str, Any]:
     """A source, in c2pa's own form."""
     return {
         "label": source.label,
@@ -284,7 +286,7 @@ def _ingredient(source: _Source) -> dict[str, Any]:
     }
 
 
-def definition(sources: Sequence[_Source], engine: str) -> dict[str, Any]:
+def definition(sources: Sequence[_SourceManifest], engine: str) -> dict[str, Any]:
     """What is claimed, in c2pa's own form, without the ingredients."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],

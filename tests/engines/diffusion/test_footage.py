@@ -133,7 +133,7 @@ def test_the_bucket_is_that_of_the_first_frame_as_it_is_seen(engine, tmp_path):
     assert (talk.height, talk.width) == (48, 32)
 
 
-class Still:
+class StillFootage:
     """Footage that stands still, and what was asked of it."""
 
     def __init__(self, picture: np.ndarray) -> None:
@@ -153,14 +153,14 @@ def frames_of(engine, footage, **options):
 
 
 def test_a_video_that_stands_still_is_as_good_as_its_picture(engine):
-    footage = Still(numbered(21))
+    footage = StillFootage(numbered(21))
     moving = frames_of(engine, footage, color_correction=1.0)
     assert np.array_equal(moving, frames_of(engine, None, color_correction=1.0))
     assert footage.asked == STARTS[1:]  # the portrait is frame 0
 
 
 def test_other_footage_gives_other_frames_from_the_second_window_on(engine):
-    moving, still = frames_of(engine, Still(numbered(42))), frames_of(engine, None)
+    moving, still = frames_of(engine, StillFootage(numbered(42))), frames_of(engine, None)
     same = [np.array_equal(*pair) for pair in zip(moving, still, strict=True)]
     assert same == [index < TOY_WINDOW_FRAMES for index in range(NUM_FRAMES)]
 
@@ -191,7 +191,7 @@ def test_multitalk_s_weights_are_shown_pictures_only(tmp_path_factory, tmp_path)
     with pytest.raises(MediaUndecodable, match=r"image_path: a video .*InfiniteTalk"):
         render(engine, tmp_path, image_path="clip.mp4")
     with pytest.raises(ValueError, match="footage"):
-        frames_of(engine, Still(numbered(21)))
+        frames_of(engine, StillFootage(numbered(21)))
 
 
 def test_a_profile_that_the_weights_lack_is_refused_before_anything_is_fetched(engine, tmp_path):

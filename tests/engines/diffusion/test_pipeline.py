@@ -89,7 +89,7 @@ def test_the_last_window_is_as_short_as_it_needs(kind):
     assert difference(talks[None][17:], talks[9][17:]) > ONE_LEVEL
 
 
-class EnoughError(Exception):
+class EnoughFramesError(Exception):
     """What a watch may raise."""
 
 
@@ -113,9 +113,9 @@ def test_a_talk_can_be_ended_after_each_encoder_step_and_decoding(part):
 
     def end(done):
         if part in worked:
-            raise EnoughError
+            raise EnoughFramesError
 
-    with pytest.raises(EnoughError):
+    with pytest.raises(EnoughFramesError):
         list(pipeline(PICTURE, "a man", [voice(13)], options=sampling(), watch=end))
     assert worked[-1] == part
     assert worked.count(part) == WORK[part]

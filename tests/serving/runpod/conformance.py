@@ -5,16 +5,16 @@ The checks read what the stand-in recorded. `test_knobs.py` shows that each can 
 
 from collections.abc import Iterable
 
-from platform_job import FINAL, Job
+from platform_job import FINAL, PlatformJob
 
 
-def check_every_job_has_ended(jobs: Iterable[Job]) -> None:
+def check_every_job_has_ended(jobs: Iterable[PlatformJob]) -> None:
     """None is lost."""
     for job in jobs:
         assert job.status in FINAL, f"{job.id} is still {job.status}"
 
 
-def check_no_job_is_answered_twice(jobs: Iterable[Job]) -> None:
+def check_no_job_is_answered_twice(jobs: Iterable[PlatformJob]) -> None:
     """One result at most, and none after the end."""
     for job in jobs:
         assert len(job.results) <= 1, f"{job.id} has {len(job.results)} results"
@@ -23,7 +23,7 @@ def check_no_job_is_answered_twice(jobs: Iterable[Job]) -> None:
                 assert post.status_before in ("IN_PROGRESS", "TIMED_OUT"), post
 
 
-def check_progress_comes_before_the_end(jobs: Iterable[Job]) -> None:
+def check_progress_comes_before_the_end(jobs: Iterable[PlatformJob]) -> None:
     """Progress never follows a result, and never goes back at one worker."""
     for job in jobs:
         kinds = [post.is_progress for post in job.posts]
@@ -39,7 +39,7 @@ def check_progress_comes_before_the_end(jobs: Iterable[Job]) -> None:
             assert done == sorted(done), f"{job.id}: progress went back: {done}"
 
 
-def check_pieces_are_in_order(jobs: Iterable[Job]) -> None:
+def check_pieces_are_in_order(jobs: Iterable[PlatformJob]) -> None:
     """Streamed pieces are numbered as they came, and their times join."""
     for job in jobs:
         pieces = [chunk["output"] for chunk in job.chunks]
@@ -47,7 +47,7 @@ def check_pieces_are_in_order(jobs: Iterable[Job]) -> None:
         assert numbers == list(range(len(numbers))), f"{job.id}: pieces {numbers}"
 
 
-def check_posts_are_as_the_platform_reads_them(jobs: Iterable[Job]) -> None:
+def check_posts_are_as_the_platform_reads_them(jobs: Iterable[PlatformJob]) -> None:
     """The headers and the query of each post."""
     for job in jobs:
         for post in job.posts:
@@ -66,7 +66,7 @@ CHECKS = (
 )
 
 
-def check_all(jobs: Iterable[Job]) -> None:
+def check_all(jobs: Iterable[PlatformJob]) -> None:
     """Everything that holds for every job."""
     jobs = list(jobs)
     assert jobs

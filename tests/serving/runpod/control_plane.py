@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 from faults import Faults
-from platform_job import FINAL, Job, Post
+from platform_job import FINAL, PlatformJob, Post
 
 from patience import PATIENCE_SECONDS
 
@@ -69,13 +69,13 @@ class ControlPlane:
         lease_seconds: float | None = None,
         max_deliveries: int = 2,
     ) -> None:
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, PlatformJob] = {}
         self.calls: list[Call] = []
         self.faults = Faults()
         self._poll_seconds = poll_seconds
         self._lease_seconds = lease_seconds
         self._max_deliveries = max_deliveries
-        self._queue: deque[Job] = deque()
+        self._queue: deque[PlatformJob] = deque()
         self._stops: dict[str, list[str]] = defaultdict(list)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -117,11 +117,11 @@ class ControlPlane:
             "RUNPOD_PING_INTERVAL": "1000",
         }
 
-    def submit(self, job_input: object, **envelope: object) -> Job:
+    def submit(self, job_input: object, **envelope: object) -> PlatformJob:
         """Queue a job; `envelope` holds what may stand beside its input, such as `policy`."""
         return self._call(lambda: self._add({"input": job_input, **envelope}))
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: PlatformJob) -> None:
         """As a client's cancel."""
         self._call(lambda: self._cancel(job))
 
@@ -275,7 +275,7 @@ class ControlPlane:
             given.append(job.body)
             if faults.duplicate_take:
                 faults.duplicate_take -= 1
-                self._queue.append(Job(job.id, job.body))
+                self._queue.append(PlatformJob(job.id, job.body))
             if faults.duplicate_in_batch:
                 faults.duplicate_in_batch -= 1
                 return web.json_response([job.body, job.body])
@@ -325,7 +325,9 @@ class ControlPlane:
         await self._wake()
         return web.Response()
 
-    async def _record_late(self, request: web.Request, job: Job, body: dict[str, object]) -> None:
+    async def _record_late(
+        self, request: web.Request, job: PlatformJob, body: dict[str, object]
+    ) -> None:
         async def later() -> None:
             while job.status not in FINAL:
                 await asyncio.sleep(0.01)
@@ -333,7 +335,7 @@ class ControlPlane:
 
         self._late = asyncio.create_task(later())
 
-    def _record(self, request: web.Request, job: Job, body: dict[str, object]) -> None:
+    def _record(self, request: web.Request, job: PlatformJob, body: dict[str, object]) -> None:
         post = Post(
             at=time.monotonic(),
             body=body,
@@ -371,13 +373,13 @@ class ControlPlane:
 
     # Towards clients -----------------------------------------------------------------------------
 
-    def _add(self, body: dict[str, object]) -> Job:
+    def _add(self, body: dict[str, object]) -> PlatformJob:
         job_id = str(uuid.uuid4())
-        job = self.jobs[job_id] = Job(job_id, {"id": job_id, **body})
+        job = self.jobs[job_id] = PlatformJob(job_id, {"id": job_id, **body})
         self._queue.append(job)
         return job
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, job: PlatformJob) -> None:
         if job.status == "IN_PROGRESS":
             self._stops[job.deliveries[-1]].append(job.id)
         job.end("CANCELLED")
@@ -393,7 +395,7 @@ class ControlPlane:
                 await asyncio.sleep(0.02)
         return web.json_response(job.public())
 
-    def _named(self, request: web.Request) -> Job:
+    def _named(self, request: web.Request) -> PlatformJob:
         job = self.jobs.get(request.match_info["job"])
         if job is None:
             raise web.HTTPNotFound(text='{"error": "job not found"}')

@@ -37,7 +37,7 @@ class Post:
 
 
 @dataclass
-class Job:
+class PlatformJob:
     """One job.
 
     Attributes:
@@ -98,7 +98,7 @@ class Job:
 
     # For tests -----------------------------------------------------------------------------------
 
-    def wait(self, seconds: float = PATIENCE_SECONDS) -> "Job":
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> "PlatformJob":
         """Wait for the final state."""
         assert self.finished.wait(seconds), f"{self.id} is {self.status} after {seconds} s: {self}"
         return self

@@ -13,7 +13,7 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import job_input
-from platform_job import Job
+from platform_job import PlatformJob
 from worker_process import running_worker
 
 from patience import PATIENCE_SECONDS
@@ -42,7 +42,7 @@ SETTINGS = {"STUB_SECONDS": "0", "MULTITALK_MAX_REPLY_BYTES": "100000"}
 SECONDS = 360.0
 
 
-class Supervisor(threading.Thread):
+class WorkerRestarts(threading.Thread):
     """Starts a worker anew whenever it ends, as the platform does."""
 
     def __init__(self, plane: ControlPlane, directory: Path, name: str) -> None:
@@ -84,7 +84,7 @@ def submit_all(plane: ControlPlane) -> dict[str, str]:
     return kinds
 
 
-def make_trouble(plane: ControlPlane, kinds: dict[str, str], workers: list[Supervisor]) -> None:
+def make_trouble(plane: ControlPlane, kinds: dict[str, str], workers: list[WorkerRestarts]) -> None:
     """Until all have ended: cancel, break polls, answer 500, kill a worker twice."""
     chance = random.Random(11)
     kills = 2
@@ -107,7 +107,7 @@ def make_trouble(plane: ControlPlane, kinds: dict[str, str], workers: list[Super
     assert not kills
 
 
-def code_of(job: Job) -> object:
+def code_of(job: PlatformJob) -> object:
     return job.output.get("code") if isinstance(job.output, dict) else None
 
 
@@ -116,7 +116,7 @@ def code_of(job: Job) -> object:
 def test_each_of_two_hundred_jobs_ends_once_and_as_it_should(tmp_path: Path) -> None:
     with ControlPlane(lease_seconds=3, max_deliveries=3) as plane:
         kinds = submit_all(plane)
-        workers = [Supervisor(plane, tmp_path, name) for name in ("left", "right")]
+        workers = [WorkerRestarts(plane, tmp_path, name) for name in ("left", "right")]
         for worker in workers:
             worker.start()
         try:

@@ -11,7 +11,7 @@ from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import PORTRAIT, job_input
 from platform_job import output_of
-from worker_process import HANDLER, Worker, run_to_end, running_worker
+from worker_process import HANDLER, RunPodWorker, run_to_end, running_worker
 
 from patience import PATIENCE_SECONDS
 
@@ -23,14 +23,14 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module")
-def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPodWorker]:
     """The worker's code with a slow small engine: 0.2 s for each 5 frames."""
     with running_worker(plane, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
     check_all(plane.jobs.values())
 
 
-def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -> None:
+def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: RunPodWorker) -> None:
     job = plane.submit(job_input(seed=7))
     result = job.result(PATIENCE_SECONDS)
     assert "error" not in result
@@ -41,13 +41,15 @@ def test_a_job_is_answered_with_its_video(plane: ControlPlane, worker: Worker) -
     assert not worker.left_over()
 
 
-def test_one_engine_serves_all_jobs(plane: ControlPlane, worker: Worker) -> None:
+def test_one_engine_serves_all_jobs(plane: ControlPlane, worker: RunPodWorker) -> None:
     for _ in range(2):
         assert "error" not in plane.submit(job_input()).result(PATIENCE_SECONDS)
     assert worker.said().count("engine ready") == 1
 
 
-def test_every_problem_of_a_request_is_told_at_once(plane: ControlPlane, worker: Worker) -> None:
+def test_every_problem_of_a_request_is_told_at_once(
+    plane: ControlPlane, worker: RunPodWorker
+) -> None:
     job = plane.submit({"prompt": "", "sample_steps": 0, "colour": "red", "locale": "en"})
     result = job.result(PATIENCE_SECONDS)
     told = str(result["error"])
@@ -57,20 +59,20 @@ def test_every_problem_of_a_request_is_told_at_once(plane: ControlPlane, worker:
     assert "Traceback" not in json.dumps(result)
 
 
-def test_problems_are_told_in_korean_where_asked(plane: ControlPlane, worker: Worker) -> None:
+def test_problems_are_told_in_korean_where_asked(plane: ControlPlane, worker: RunPodWorker) -> None:
     result = plane.submit({"locale": "ko"}).result(PATIENCE_SECONDS)
     assert result["error"] == "필수 입력값(prompt, image_path, audio_paths)이 누락되었습니다."
 
 
 @pytest.mark.parametrize("given", [None, [], "text", 5])
 def test_an_input_that_is_no_object_is_refused(
-    plane: ControlPlane, worker: Worker, given: object
+    plane: ControlPlane, worker: RunPodWorker, given: object
 ) -> None:
     result = plane.submit(given).result(PATIENCE_SECONDS)
     assert output_of(result)["code"] == "invalid_request"
 
 
-def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Worker) -> None:
+def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: RunPodWorker) -> None:
     noise = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEjunk" + bytes(64)).decode()
     result = plane.submit(job_input(audio_paths={"person1": noise})).result(PATIENCE_SECONDS)
     output = output_of(result)
@@ -79,14 +81,14 @@ def test_sound_that_is_none_is_refused_by_field(plane: ControlPlane, worker: Wor
 
 
 def test_text_without_an_encoding_is_answered_all_the_same(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     result = plane.submit(job_input(engine="\ud800")).result(PATIENCE_SECONDS)
     assert output_of(result)["field"] == "engine"
 
 
 def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     job = plane.submit(job_input(seconds=2.0))  # 10 chunks, 2 s
     job.result(PATIENCE_SECONDS)
@@ -100,7 +102,7 @@ def test_progress_is_posted_at_most_once_a_second_and_never_after_the_result(
 
 
 def test_progress_on_a_slow_way_does_not_follow_the_result(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     plane.faults.progress_delay = 1.5
     try:
@@ -113,7 +115,9 @@ def test_progress_on_a_slow_way_does_not_follow_the_result(
     assert not job.posts[-1].is_progress
 
 
-def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker: Worker) -> None:
+def test_a_cancelled_job_stops_and_the_next_one_runs(
+    plane: ControlPlane, worker: RunPodWorker
+) -> None:
     job = plane.submit(job_input(seconds=60.0))  # a minute of work, were it not stopped
     job.wait_for_progress("render")
     assert worker.left_over()
@@ -124,7 +128,7 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(plane: ControlPlane, worker
     assert not worker.left_over()
 
 
-def test_a_crash_is_told_without_its_traceback(plane: ControlPlane, worker: Worker) -> None:
+def test_a_crash_is_told_without_its_traceback(plane: ControlPlane, worker: RunPodWorker) -> None:
     result = plane.submit(job_input(prompt="crash")).result()
     output = output_of(result)
     assert (output["code"], output["message"]) == ("internal_error", result["error"])
@@ -134,7 +138,7 @@ def test_a_crash_is_told_without_its_traceback(plane: ControlPlane, worker: Work
     assert not worker.left_over()
 
 
-def test_a_job_s_own_time_is_kept(plane: ControlPlane, worker: Worker) -> None:
+def test_a_job_s_own_time_is_kept(plane: ControlPlane, worker: RunPodWorker) -> None:
     """By the worker, should the platform forget."""
     plane.faults.forget_timeouts = True
     try:
@@ -147,7 +151,7 @@ def test_a_job_s_own_time_is_kept(plane: ControlPlane, worker: Worker) -> None:
 
 
 def test_a_job_that_the_platform_ends_for_its_time_is_left(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     job = plane.submit(job_input(seconds=60.0), policy={"executionTimeout": 1000}).wait()
     assert job.status in ("TIMED_OUT", "FAILED")  # by the platform, or by the worker
@@ -159,7 +163,7 @@ def test_a_job_that_the_platform_ends_for_its_time_is_left(
     "policy", [None, 5, {}, {"executionTimeout": "x"}, {"executionTimeout": -1}]
 )
 def test_a_policy_that_says_nothing_is_left_alone(
-    plane: ControlPlane, worker: Worker, policy: object
+    plane: ControlPlane, worker: RunPodWorker, policy: object
 ) -> None:
     plane.faults.forget_timeouts = True
     try:
@@ -169,7 +173,7 @@ def test_a_policy_that_says_nothing_is_left_alone(
 
 
 def test_a_job_that_is_cancelled_in_the_queue_is_never_begun(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     first = plane.submit(job_input(seconds=1.0))
     queued = plane.submit(job_input())
@@ -181,14 +185,14 @@ def test_a_job_that_is_cancelled_in_the_queue_is_never_begun(
 
 
 def test_a_job_that_is_cancelled_after_its_end_stays_as_it_is(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     job = plane.submit(job_input()).wait()
     plane.cancel(job)
     assert job.status == "COMPLETED"
 
 
-def test_the_heartbeat_beats(plane: ControlPlane, worker: Worker) -> None:
+def test_the_heartbeat_beats(plane: ControlPlane, worker: RunPodWorker) -> None:
     assert plane.calls_of("ping")
 
 

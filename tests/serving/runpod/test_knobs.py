@@ -14,8 +14,8 @@ from conformance import (
 )
 from control_plane import ControlPlane
 from job_inputs import job_input
-from platform_job import Job
-from worker_process import Worker, running_worker
+from platform_job import PlatformJob
+from worker_process import RunPodWorker, running_worker
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPodWorker]:
     settings = {"MULTITALK_STREAM": "1", "STUB_SECONDS": "0.05"}
     with running_worker(plane, tmp_path_factory.mktemp("w"), **settings) as worker:
         yield worker
 
 
-def done(plane: ControlPlane) -> Job:
+def done(plane: ControlPlane) -> PlatformJob:
     """A job of three pieces that is done, and the worker idle again."""
     job = plane.submit(job_input(seconds=3.0))
     plane.submit(job_input()).wait()

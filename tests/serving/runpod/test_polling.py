@@ -7,7 +7,7 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import job_input
-from worker_process import Worker, running_worker
+from worker_process import RunPodWorker, running_worker
 
 from patience import PATIENCE_SECONDS
 
@@ -19,14 +19,14 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPodWorker]:
     with running_worker(plane, tmp_path_factory.mktemp("w"), STUB_SECONDS="0") as worker:
         yield worker
     check_all(plane.jobs.values())
 
 
 @pytest.fixture(autouse=True)
-def it_serves_on(plane: ControlPlane, worker: Worker) -> Iterator[None]:
+def it_serves_on(plane: ControlPlane, worker: RunPodWorker) -> Iterator[None]:
     """However a test ends, the next job is done."""
     yield
     assert plane.submit(job_input()).wait().status == "COMPLETED", worker.said()
@@ -41,7 +41,7 @@ def wait_until_used_up(plane: ControlPlane) -> None:
 
 
 def test_no_job_is_asked_for_while_its_files_could_not_be_kept(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     worker.work_directory.rmdir()
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -67,7 +67,7 @@ def test_an_empty_answer_at_once_is_not_asked_for_at_once(plane: ControlPlane) -
 
 
 def test_a_platform_that_is_down_is_not_complained_about_at_length(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     lines = worker.said().count("\n")
     plane.go_down()

@@ -7,7 +7,7 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import job_input
-from worker_process import Worker, running_worker
+from worker_process import RunPodWorker, running_worker
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPodWorker]:
     with running_worker(plane, tmp_path_factory.mktemp("w"), STUB_SECONDS="0") as worker:
         yield worker
     check_all(plane.jobs.values())
@@ -49,7 +49,7 @@ def test_a_result_that_is_too_large_for_the_platform_becomes_a_failure(
 
 
 def test_a_job_that_the_platform_has_forgotten_does_not_hold_the_next_one(
-    plane: ControlPlane, worker: Worker
+    plane: ControlPlane, worker: RunPodWorker
 ) -> None:
     forgotten = plane.submit(job_input(prompt="noise"))
     del plane.jobs[forgotten.id]  # job-done answers 404

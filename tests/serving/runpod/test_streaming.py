@@ -9,8 +9,8 @@ import pytest
 from conformance import check_all
 from control_plane import ControlPlane
 from job_inputs import job_input
-from platform_job import Job
-from worker_process import Worker, running_worker
+from platform_job import PlatformJob
+from worker_process import RunPodWorker, running_worker
 
 from multitalk.media.video import probe
 
@@ -22,14 +22,14 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunPodWorker]:
     settings = {"MULTITALK_STREAM": "1", "STUB_SECONDS": "0.05"}
     with running_worker(plane, tmp_path_factory.mktemp("w"), **settings) as worker:
         yield worker
     check_all(plane.jobs.values())
 
 
-def outputs(job: Job) -> list[dict[str, Any]]:
+def outputs(job: PlatformJob) -> list[dict[str, Any]]:
     return [chunk["output"] for chunk in job.chunks]  # type: ignore[misc]
 
 

@@ -20,7 +20,7 @@ STUB = Path(__file__).with_name("stub_worker.py")
 
 
 @dataclass(frozen=True)
-class Worker:
+class RunPodWorker:
     """A running worker.
 
     Attributes:
@@ -79,7 +79,7 @@ def running_worker(
     name: str = "worker-1",
     wait: bool = True,
     **settings: str,
-) -> Iterator[Worker]:
+) -> Iterator[RunPodWorker]:
     """Start a worker and wait until it asks for jobs; in the end nothing of its group is left."""
     home, work = directory / f"home-{name}", directory / "work"
     home.mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ def running_worker(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        worker = Worker(process, log, work)
+        worker = RunPodWorker(process, log, work)
         try:
             if wait:
                 _wait_for_its_first_poll(plane, worker, name)
@@ -106,7 +106,7 @@ def running_worker(
             process.wait()
 
 
-def _wait_for_its_first_poll(plane: ControlPlane, worker: Worker, name: str) -> None:
+def _wait_for_its_first_poll(plane: ControlPlane, worker: RunPodWorker, name: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     started = len(plane.calls)
     while not any(

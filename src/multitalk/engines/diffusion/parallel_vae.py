@@ -23,7 +23,7 @@ LATENT_PIXELS = 8  # of the frame, along a side of a latent
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _VaeLayer:
     """Receptive field of a layer, or of a few in a row.
 
     Attributes:
@@ -56,22 +56,22 @@ class _Layer:
         return (start // 2, stop // 2) if self.scale == "half" else span
 
 
-def _decoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
+def _decoder_layers(vae: AutoencoderKLWan) -> Iterator[_VaeLayer]:
     for block in vae.decoder.up_blocks:
         for residual in block.resnets:
-            yield _Layer(residual, reach=2)
+            yield _VaeLayer(residual, reach=2)
         for doubling in block.upsamplers or ():
-            yield _Layer(doubling, reach=1, scale="double")
-    yield _Layer(vae.decoder.norm_out, reach=1)  # and the convolution after it
+            yield _VaeLayer(doubling, reach=1, scale="double")
+    yield _VaeLayer(vae.decoder.norm_out, reach=1)  # and the convolution after it
 
 
-def _encoder_layers(vae: AutoencoderKLWan) -> Iterator[_Layer]:
-    yield _Layer(vae.encoder, reach=1)  # its first convolution
+def _encoder_layers(vae: AutoencoderKLWan) -> Iterator[_VaeLayer]:
+    yield _VaeLayer(vae.encoder, reach=1)  # its first convolution
     for layer in vae.encoder.down_blocks:
         if isinstance(layer, WanResample):
-            yield _Layer(layer, reach=0, scale="half")
+            yield _VaeLayer(layer, reach=0, scale="half")
         else:
-            yield _Layer(layer, reach=2)
+            yield _VaeLayer(layer, reach=2)
 
 
 def decode(vae: AutoencoderKLWan, latents: Tensor, group: TalkGroup) -> Tensor:
@@ -150,7 +150,7 @@ def _longer_side(images: Tensor) -> tuple[int, int]:
 
 
 @contextmanager
-def _cut(layers: Sequence[_Layer], wanted: Span, dim: int, *, given: Span) -> Iterator[Span]:
+def _cut(layers: Sequence[_VaeLayer], wanted: Span, dim: int, *, given: Span) -> Iterator[Span]:
     """Crop the layers' inputs to what the wanted output depends on; yields the output span."""
     sizes, held, wants = [given[1]], given, [wanted]
     for layer in layers:

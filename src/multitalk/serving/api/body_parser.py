@@ -27,7 +27,7 @@ class _CallerBudget:
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
-class MemoryBudget:
+class BodyMemory:
     """Limits the memory for each caller's bodies; waiting ones are admitted in order.
 
     Args:
@@ -89,8 +89,8 @@ class BodyParser:
         memory: For bodies that are being received.
     """
 
-    def __init__(self, memory: MemoryBudget | None = None) -> None:
-        self.memory = memory or MemoryBudget()
+    def __init__(self, memory: BodyMemory | None = None) -> None:
+        self.memory = memory or BodyMemory()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="json")
 
     def close(self) -> None:

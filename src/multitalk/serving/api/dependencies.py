@@ -21,8 +21,8 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.quota import StorageQuota
 from multitalk.serving.api.rate_limits import Operation, RateLimits
 from multitalk.serving.api.services import services_of
-from multitalk.serving.api.speech import Speech
 from multitalk.serving.api.submissions import Submissions
+from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.queue import Job, JobQueue
@@ -109,7 +109,7 @@ async def get_estimator(connection: HTTPConnection) -> Estimator:
     return services_of(connection).estimator
 
 
-async def get_speech(connection: HTTPConnection) -> Speech:
+async def get_speech(connection: HTTPConnection) -> TextToSpeech:
     """Speaks texts."""
     return services_of(connection).speech
 
@@ -134,7 +134,7 @@ WorkerIds = Annotated[set[str], Depends(get_worker_ids)]
 RepliesDep = Annotated[JobReplies, Depends(get_replies)]
 SubmissionsDep = Annotated[Submissions, Depends(get_submissions)]
 EstimatorDep = Annotated[Estimator, Depends(get_estimator)]
-SpeechDep = Annotated[Speech, Depends(get_speech)]
+SpeechDep = Annotated[TextToSpeech, Depends(get_speech)]
 ClientMediaDep = Annotated[ClientMedia, Depends(get_client_media)]
 
 

@@ -17,7 +17,7 @@ from multitalk.serving.live.session_pool import LiveSession
 
 @dataclass(frozen=True)
 class LiveClient:
-    """Who opened a session.
+    """The client that opened a session.
 
     Attributes:
         owner: Id of their key; empty where none is needed.

@@ -17,7 +17,7 @@ from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
 from multitalk.serving.api.live_recorder import LiveRecorder
 from multitalk.serving.api.rate_limits import RateLimits
-from multitalk.serving.api.speech import Speech
+from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.live.messages import MessageKind, is_key_frame, without_video
 from multitalk.serving.live.session_pool import LiveSession, refusal
@@ -60,7 +60,7 @@ class LiveConversation:
         link: ClientLink,
         session: LiveSession,
         *,
-        speech: Speech,
+        speech: TextToSpeech,
         limits: RateLimits,
         shutdown: ShutdownState,
         rate: int,

@@ -26,9 +26,9 @@ from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.quota import StorageQuota
 from multitalk.serving.api.rate_limits import RateLimits
 from multitalk.serving.api.signed_urls import UrlSigner, read_secret
-from multitalk.serving.api.speech import Speech
 from multitalk.serving.api.submissions import Submissions
 from multitalk.serving.api.talk_length import TalkLengths
+from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.api.webrtc_sessions import WebRtcSessions
@@ -128,9 +128,9 @@ class Services:
         )
 
     @cached_property
-    def speech(self) -> Speech:
+    def speech(self) -> TextToSpeech:
         """Speaks texts."""
-        return Speech(self.sandbox, self.settings, clock=self.clock)
+        return TextToSpeech(self.sandbox, self.settings, clock=self.clock)
 
     @cached_property
     def client_media(self) -> ClientMedia:

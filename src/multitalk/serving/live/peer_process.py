@@ -281,7 +281,7 @@ def _loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
 
 
 async def _last_report(sender: RTCRtpSender) -> float:
-    """When the client last reported what it received, seconds since 1970; 0: never."""
+    """Time of the client's last reception report, seconds since 1970; 0: none."""
     stats: Mapping[str, Any] = await sender.getStats()
     times = [
         one.timestamp.timestamp() for one in stats.values() if one.type == "remote-inbound-rtp"

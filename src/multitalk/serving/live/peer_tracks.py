@@ -25,7 +25,7 @@ BEHIND_SECONDS = 0.2  # of a frame, from which on its time is that of its arriva
 
 
 class FrameClock:
-    """When each frame is played, in seconds: 25 a second, without the time in which none came.
+    """Times at which frames are played, in seconds: 25 a second, less the time without frames.
 
     Receivers extrapolate RTP time by the clock, so it must not fall behind on a slow machine.
     """

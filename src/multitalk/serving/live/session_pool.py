@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def sessions_for(cores: int) -> int:
-    """How many sessions so many cores carry, one at least."""
+    """The number of sessions that so many cores carry, one at least."""
     return max(1, int(cores / CORES_PER_SESSION))
 
 

@@ -60,10 +60,10 @@ def main() -> None:
         write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
     with avatar:
-        asyncio.run(Session(avatar, commands, output, mark and Payload(*mark), profile).run())
+        asyncio.run(SessionRunner(avatar, commands, output, mark and Payload(*mark), profile).run())
 
 
-class Session:
+class SessionRunner:
     """One avatar's frames, encoded and sent, while another thread takes commands.
 
     Args:

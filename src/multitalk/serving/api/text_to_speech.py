@@ -46,7 +46,7 @@ class SpeechFile:
     notices: Sequence[Notice]
 
 
-class Speech:
+class TextToSpeech:
     """Speaks texts and lists the voices.
 
     Args:
