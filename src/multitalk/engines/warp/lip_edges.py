@@ -20,9 +20,8 @@ PALE, LIGHT = 0.55, 0.95
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth are not told there
 FILL_RADIUS = 5  # pixels from which a place is filled
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
-# (mouth widths each), share of the dark that goes, and the largest factor.
-CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES, MAX_LIGHTENING = 0.13, 0.16, 0.02, 0.8, 3.0
-DARKEST = 8  # of 255: below it the factor would be noise
+# (mouth widths each), and the share of the dark that goes.
+CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.13, 0.16, 0.02, 0.8
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
 
@@ -65,10 +64,10 @@ def _lighten_corner(source: NDArray[np.uint8], corner: NDArray[np.float64], widt
     smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
     closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _disc(CORNER_WEDGE * width / 2))
     filled = gaussian_blur(closed.astype(np.float32, copy=False), max(0.8, CORNER_BLUR * width))
-    factor = np.clip(filled / np.maximum(smooth, DARKEST), 1, MAX_LIGHTENING)
     x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
     near = np.exp(-(((x - corner[0]) ** 2 + (y - corner[1]) ** 2) / reach**2))
-    lightened = view * (1 + (CORNER_FADES * near)[..., None] * (factor - 1))
+    # Added, not multiplied: dark pixels are red or blue by chance, and would light up so.
+    lightened = view + (CORNER_FADES * near)[..., None] * np.maximum(filled - smooth, 0)
     view[:] = np.clip(lightened, 0, 255).astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Inside of the mouth: cavity, tongue, teeth and the wet inner lip, drawn between the lips.
 
-The upper teeth move with the skull, tongue and lower teeth with the jaw. Teeth that the photograph
-shows replace the drawn ones. All numbers are set by eye against films of speakers.
+The upper teeth move with the skull, tongue and lower teeth with the jaw. Teeth have the colour of
+those that the photograph shows. All numbers are set by eye against films of speakers.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from multitalk.face import mesh
 # shares of the photograph's mouth, where a face is drawn rather than photographed.
 UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
-RETREAT = 7 * MM  # dental units by which rounded lips come over the teeth
+RETREAT = 9 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
@@ -50,9 +50,9 @@ TEETH_SHARPER = 0.6  # of the picture's blur: enamel has harder edges than lids 
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([88, 41, 38], np.float32)  # RGB 0..255
+CAVITY = np.array([86, 43, 40], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.32
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.15
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
 TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.94
@@ -183,11 +183,6 @@ class MouthInterior:
         share = upper_lip_share(frame, layout)
         self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * share
 
-    @property
-    def shows_own_teeth(self) -> bool:
-        """Whether the photograph's own teeth are used."""
-        return self._own is not None and self._own.teeth is not None
-
     def jaw_drop(self, gap: float, *, biting: float, tongue: float) -> float:
         """Pixels by which the lower teeth are below the place where the teeth meet.
 
@@ -287,14 +282,11 @@ class MouthInterior:
         tip = ramp(of.tongue, *TIP_SHOWS)
         if tip > 0:
             self._place(inside, self._tongue_tip, of.skull - of.place, cover=tip)
-        if not self.shows_own_teeth:
-            self._place(inside, self._upper_teeth, of.skull - retreat - of.place, light=shade)
-        if self._own is not None:
-            own = self._own
-            row = own.cover * own.teeth if own.teeth is not None else np.zeros_like(own.cover)
-            keep = own.cover * (1 - of.spoken) + row * of.spoken
-            shift = of.skull - retreat - self.meeting_place + own.corner - of.place
-            sprite = np.dstack([own.pixels * keep[..., None] * shade, keep * 255])
+        self._place(inside, self._upper_teeth, of.skull - retreat - of.place, light=shade)
+        if self._own is not None and of.spoken < 1:
+            keep = self._own.cover * np.float32(1 - of.spoken)
+            shift = of.skull - self.meeting_place + self._own.corner - of.place
+            sprite = np.dstack([self._own.pixels * keep[..., None], keep * 255])
             self._blend(inside, sprite, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]))
         return inside
 

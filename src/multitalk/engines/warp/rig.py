@@ -46,7 +46,7 @@ MOUTH_REACH = 0.45  # face heights beside the lips: head movement, jaw and the j
 
 # Closed lips press on each other, or teeth and gums would show inside the landmarks: share of the
 # photograph's gap, and face heights at most.
-PRESSED, MAX_PRESSED = 0.25, 0.014
+PRESSED, MAX_PRESSED = 0.15, 0.008
 RIDGE = 0.02  # of the largest effect: regularisation of the closing moves
 
 

@@ -20,7 +20,7 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 MM = 1 / 54  # dental units
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((210, 203, 192), (150, 84, 82), (184, 110, 109))
+    np.array(colour) for colour in ((210, 203, 192), (150, 84, 82), (170, 108, 109))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 
@@ -31,8 +31,8 @@ ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 1.0 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
 NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
-# Clefts between teeth: darkness, width in dental units and in sprite pixels; colour between necks.
-CLEFT_DARK, CLEFT_WIDTH, CLEFT_PIXELS = 0.20, 0.20 * MM, 0.35
+# Clefts between teeth: width in dental units and in sprite pixels; colour between necks.
+CLEFT_WIDTH, CLEFT_PIXELS = 0.20 * MM, 0.35
 BETWEEN_NECKS = 0.45  # light of the gap beside the necks
 # Light on one crown: less at its sides and neck, a soft highlight, a translucent biting edge.
 SIDE_DARK, NECK_DARK, NECK_AT = 0.12, 0.10, (0.45, 1.0)
@@ -75,9 +75,11 @@ class ToothRow:
     Attributes:
         teeth: From the middle outwards.
         edge: v of the biting edges at rest.
-        arch: v by which the row recedes under its lip at `ARCH_U`, seen from slightly above.
+        arch: v by which the row recedes under its lip at `ARCH_U`. Seen from slightly above, both
+            rows rise towards the sides: the upper one recedes, the lower one comes out.
         length: Of a crown, dental units.
         outwards: 1 where the biting edge is below the gum, -1 above.
+        cleft: Darkness of the clefts between its teeth.
         gum: Tooth lengths over which the gum begins.
         papilla: Tooth lengths by which the gum reaches further down between teeth.
     """
@@ -87,6 +89,7 @@ class ToothRow:
     arch: float
     length: float
     outwards: int
+    cleft: float
     gum: tuple[float, float]
     papilla: float
 
@@ -95,12 +98,13 @@ UPPER_ROW = ToothRow(
     (
         Tooth(8.4 * MM, 0, 0, 1.0),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
-        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.82),  # canine
+        Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.78),  # canine
         Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.64),
         Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.45),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
     ),
-    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, gum=(0.94, 1.10), papilla=0.14,
+    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.15,
+    gum=(0.94, 1.10), papilla=0.14,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
@@ -111,7 +115,8 @@ LOWER_ROW = ToothRow(
         Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.32),
     ),
-    edge=0.2 * MM, arch=0.6 * MM, length=8.8 * MM, outwards=-1, gum=(0.98, 1.2), papilla=0.10,
+    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.10,
+    gum=(0.98, 1.2), papilla=0.10,
 )  # fmt: skip
 
 
@@ -165,7 +170,7 @@ class MouthSprites:
         shine = (across - SHINE_AT[0]) / SHINE_SPREAD[0], (along - SHINE_AT[1]) / SHINE_SPREAD[1]
         light *= 1 + SHINE * np.exp(-(shine[0] ** 2) - shine[1] ** 2)
         width = CLEFT_WIDTH * self.density + CLEFT_PIXELS
-        light *= 1 - CLEFT_DARK * np.exp(-((place.to_side * self.density / width) ** 2))
+        light *= 1 - row.cleft * np.exp(-((place.to_side * self.density / width) ** 2))
         beside_neck = np.clip(place.beside * self.density, 0, 1)
         light *= 1 - (1 - BETWEEN_NECKS) * beside_neck
         colour = self._enamel() * light[..., None]
