@@ -3,6 +3,8 @@
 #
 #   worker                        RunPod's worker (the default); further arguments go to handler.py
 #   serve                         the HTTP API with its page, queue and worker (docs/self-hosting.md)
+#   load-balancing                the same for a load-balancing endpoint of RunPod (docs/runpod.md):
+#                                 listens at PORT, and at PORT_HEALTH for /ping
 #   work                          a worker of a queue (docs/cluster.md)
 #   doctor render fetch ...       the commands of `multitalk`
 #   health                        whether it is well, for HEALTHCHECK: its process lives, its disk has
@@ -164,6 +166,11 @@ case "$role" in
 worker)
     [ $# -eq 0 ] || shift
     become python -u "$home/handler.py" "$@"
+    ;;
+load-balancing)
+    shift
+    role=serve port=${PORT:-80}
+    become multitalk serve --host 0.0.0.0 --port "$port" --health-port "${PORT_HEALTH:-$port}" "$@"
     ;;
 serve | work) become multitalk "$@" ;;
 health) health ;;

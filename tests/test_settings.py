@@ -144,6 +144,8 @@ def test_a_speech_service_may_be_written_with_what_all_of_them_end_with(end):
 
 def test_the_speech_service_s_key_is_not_printed():
     assert "the-secret" not in repr(Settings.from_env({"MULTITALK_SPEECH_KEY": "the-secret"}))
+    server_key = {"MULTITALK_SERVER_KEY": "the-secret of this server"}
+    assert "the-secret" not in repr(Settings.from_env(server_key))
     servers = {"MULTITALK_ICE_SERVERS": "turn:me:the-secret@a.example"}
     assert "the-secret" not in repr(Settings.from_env(servers))
     with pytest.raises(SettingError) as caught:

@@ -41,6 +41,7 @@ BUCKET_PREFIX = "BUCKET_"
 MAX_NUMBER = 10**15  # bytes, pixels, characters: larger numbers are mistakes, and would fail later
 MAX_SECONDS = 2_000_000  # 23 days; sockets take no more as a time-out (2^31 ms)
 MOST_THREADS = 1024
+MIN_KEY_CHARACTERS = 16
 
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -194,6 +195,11 @@ class Settings:
         "what this machine keeps for itself: the local certificate, and in `server` the keys, "
         "jobs and videos of `multitalk serve`",
     ] = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "multitalk")
+    server_key: Annotated[
+        str | None,
+        "a key of `multitalk serve` beside those of `multitalk keys`, 16 characters or more; never "
+        "logged",
+    ] = field(default=None, repr=False)
     speech_url: Annotated[
         str | None,
         "speech service of voices named tts:NAME, OpenAI-compatible, such as http://127.0.0.1:8880 "
@@ -249,6 +255,11 @@ class Settings:
             if text.strip():
                 name, kind = kinds[variable]
                 values[name] = _parse(variable, text.strip(), kind)
+        if 0 < len(values.get("server_key", "")) < MIN_KEY_CHARACTERS:
+            raise SettingError(
+                f"{PREFIX}SERVER_KEY: write {MIN_KEY_CHARACTERS} characters or more, as a password "
+                "generator makes them"
+            )
         if values.get("speech_url"):
             values["speech_url"] = _service(PREFIX + "SPEECH_URL", values["speech_url"])
         return cls(**values)

@@ -1,5 +1,7 @@
 """Who may ask: keys, hosts, origins, and whose jobs are whose."""
 
+import re
+
 import pytest
 from running import ended, running
 
@@ -45,14 +47,14 @@ def test_nothing_is_taken_without_a_key(keyed):
             assert client.post(path, json=JOB).status_code == 401, path
 
 
-def test_every_route_needs_a_key_but_three(keyed):
+def test_every_route_needs_a_key_but_the_open_ones(keyed):
     server, _ = keyed
     with server.client() as client:
         paths = client.get("/openapi.json").json()["paths"]
         assert len(paths) > 15
         for path, methods in paths.items():
             for method in methods:
-                answer = client.request(method, path.format(endpoint="a", job_id="b", field="c"))
+                answer = client.request(method, re.sub(r"\{\w+\}", "a", path))
                 assert (answer.status_code == 401) == (path not in OPEN_PATHS), path
 
 

@@ -75,6 +75,21 @@ def test_the_worker_is_the_default_and_becomes_the_process(container, arguments)
     assert said == f"python {pid} -u {ROOT}/handler.py\n"
 
 
+@pytest.mark.parametrize(
+    ("environment", "ports"),
+    [
+        ({}, "--port 80 --health-port 80"),
+        ({"PORT": "8000"}, "--port 8000 --health-port 8000"),
+        ({"PORT": "8000", "PORT_HEALTH": "8001"}, "--port 8000 --health-port 8001"),
+    ],
+)
+def test_a_load_balancing_endpoint_s_ports_are_the_server_s(container, environment, ports):
+    container.environment |= environment
+    code, said, _, _ = container.run("load-balancing", "--workers", "0")
+    assert code == 0
+    assert said.startswith(f"multitalk serve --host 0.0.0.0 {ports} --workers 0 ")
+
+
 def test_a_worker_s_arguments_are_the_handler_s(container):
     assert container.run("worker", "--test_input", "{}")[1].endswith("handler.py --test_input {}\n")
 

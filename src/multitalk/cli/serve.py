@@ -64,6 +64,15 @@ PortOption = Annotated[
         help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
     ),
 ]
+HealthPortOption = Annotated[
+    int | None,
+    typer.Option(
+        help="To listen at, too, for a load balancer that asks for /ping elsewhere.",
+        metavar="NUMBER",
+        min=1,
+        max=65535,
+    ),
+]
 QueueOption = Annotated[
     str | None,
     typer.Option(
@@ -167,6 +176,7 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     price_per_hour: PricePerHourOption = None,
     currency: CurrencyOption = "USD",
     live_sessions: LiveSessionsOption = None,
+    health_port: HealthPortOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
     """Serve a web page and an HTTP API, with a worker that renders.
@@ -205,14 +215,15 @@ def serve(  # noqa: PLR0917 - typer's way to say options
             ),
             price_per_hour=price_per_hour,
             currency=currency,
+            workers=workers,
             live_sessions=live_sessions,
         )
         _serve(
             config,
             settings,
             port=port,
+            health_port=health_port,
             queue=queue,
-            workers=workers,
             engine=engine,
             log_format=log_format or settings.log_format,
         )
@@ -223,8 +234,8 @@ def _serve(
     settings: Settings,
     *,
     port: int,
+    health_port: int | None,
     queue: str | None,
-    workers: int,
     engine: str | None,
     log_format: "LogFormat",
 ) -> None:
@@ -238,19 +249,20 @@ def _serve(
 
     start_log(settings.log_level, log_format)
     name = settings.engine if engine is None else engine
-    chosen = _resolve_engine(name, settings, is_loaded=workers > 0)
+    chosen = _resolve_engine(name, settings, is_loaded=config.workers > 0)
     queue_url = queue or f"sqlite://{(config.data / QUEUE_FILE).absolute()}"
     run(
         config,
         settings,
         port=port,
+        health_port=health_port,
         queue_url=queue_url,
         engine=chosen,
         worker_command=_worker_command(queue_url, chosen, log_format),
-        workers=workers,
+        workers=config.workers,
         drain_seconds=JOB_DRAIN_SECONDS,
         on_ready=lambda address: typer.secho(
-            f"MultiTalk on {address} (engine {chosen}, workers {workers}); Ctrl-C ends it",
+            f"MultiTalk on {address} (engine {chosen}, workers {config.workers}); Ctrl-C ends it",
             bold=True,
         ),
         waits_for_workers=is_plain(log_format),

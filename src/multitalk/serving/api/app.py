@@ -28,6 +28,7 @@ from multitalk.serving.api.routes import (
     live,
     live_webrtc,
     pages,
+    ping,
     recordings,
     videos,
     voices,
@@ -41,9 +42,10 @@ DESCRIPTION = (
     "is, docs/self-hosting.md what this server adds."
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After", "Location", "Link")
+RUNPOD_WORKER = "X-Runpod-Worker-Id"  # of RunPod's load balancer: to which worker a request goes
 ROUTERS = tuple(
     module.router
-    for module in (jobs, history, videos, recordings, files, voices, live_webrtc, pages)
+    for module in (jobs, history, videos, recordings, files, voices, live_webrtc, pages, ping)
 )
 
 logger = logging.getLogger(__name__)
@@ -98,8 +100,8 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=list(EXPOSED_HEADERS),
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", RUNPOD_WORKER],
+            expose_headers=[*EXPOSED_HEADERS, RUNPOD_WORKER],
         )
     return app
 

@@ -43,6 +43,7 @@ class ServeConfig:
         quota_bytes: For uploads, jobs and videos of one key; None: no limit.
         price_per_hour: Of a worker, in the operator's currency; None: unknown.
         currency: Of the price.
+        workers: How many workers the server starts itself.
         live_sessions: How many live sessions there may be; None: what the processor carries.
     """
 
@@ -60,6 +61,7 @@ class ServeConfig:
     quota_bytes: int | None = 20_000 * MEGABYTE
     price_per_hour: float | None = None
     currency: str = "USD"
+    workers: int = 0
     live_sessions: int | None = None
 
     @property

@@ -25,6 +25,7 @@ from multitalk.serving.api.data_directory import FILE_MODE, KEYS_FILE, make_priv
 TOKEN_BYTES = 32
 TOKEN_PREFIX = "mt_"  # noqa: S105 - so that a leaked key is recognised as one
 MAX_NAME_CHARACTERS = 100
+GIVEN_OWNER = "key-given"  # of what is sent with the key of the settings
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,12 @@ class KeyRing:
 
     Args:
         path: Of the file; while it does not exist, no key was ever made.
+        given: One more key, which is in no file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, given: str | None = None) -> None:
         self._path = path
+        self._given = None if given is None else _digest(given)
         self._file_state: tuple[int, int, int] | None = None
         self._cached: list[Key] = []
         self._is_in_use = False
@@ -119,10 +122,13 @@ class KeyRing:
         return self._cached
 
     def is_in_use(self) -> bool:
-        """Whether a key was ever made: from then on every request needs one.
+        """Whether one was given or ever made: from then on every request needs one.
 
         The file counts whether it is readable or not, and also if it has disappeared since.
         """
+        return self._given is not None or self._had_file()
+
+    def _had_file(self) -> bool:
         if not self._is_in_use:
             try:
                 self._path.lstat()
@@ -141,6 +147,8 @@ class KeyRing:
         """
         digest = _digest(token).encode()
         owner = None
+        if self._given is not None and hmac.compare_digest(self._given.encode(), digest):
+            owner = GIVEN_OWNER
         for key in self._checked_keys():
             if hmac.compare_digest(key.sha256.encode("utf-8", "surrogatepass"), digest):
                 owner = key.id
@@ -150,7 +158,7 @@ class KeyRing:
         """The keys; logs once that they cannot be read, and once that they can again."""
         try:
             keys = self.records()
-            problem = "it is gone" if self._file_state is None and self.is_in_use() else None
+            problem = "it is gone" if self._file_state is None and self._had_file() else None
         except OSError as error:
             problem = error.strerror or type(error).__name__
         except (ValueError, TypeError, RecursionError) as error:
@@ -186,6 +194,6 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def open_keys(data: Path) -> KeyRing:
-    """The keys of the server with this directory."""
-    return KeyRing(data / KEYS_FILE)
+def open_keys(data: Path, given: str | None = None) -> KeyRing:
+    """The keys of the server with this directory, and one that is in no file."""
+    return KeyRing(data / KEYS_FILE, given)

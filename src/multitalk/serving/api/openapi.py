@@ -48,7 +48,7 @@ PATH_PARAMETERS = (
         "schema": {"type": "string", "title": "Job Id"},
     },
 )
-NEEDS_NO_KEY = ("/healthz",)
+NEEDS_NO_KEY = ("/healthz", "/ping")
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 
 

@@ -47,6 +47,7 @@ def serve(
     worker_command: Sequence[str],
     workers: int,
     drain_seconds: float,
+    health_port: int | None = None,
     on_ready: Callable[[str], None],
     waits_for_workers: bool = False,
 ) -> None:
@@ -61,6 +62,7 @@ def serve(
         worker_command: Command of one worker.
         workers: Number of workers to start.
         drain_seconds: For a worker's current job, once the server stops.
+        health_port: To listen on, too; None: on `port` only.
         on_ready: Called with the server's address once it listens.
         waits_for_workers: Call it only when a worker is ready.
 
@@ -68,9 +70,9 @@ def serve(
         InvalidRequest: A key is needed, or an address or the directory cannot be used.
         QueueUnavailable: The queue cannot be used.
     """
-    keys = _prepare(config)
-    listening = listen(config.host, port)
-    address = address_of(config, listening.getsockname()[1])
+    keys = _prepare(config, settings)
+    listening = [listen(config.host, each) for each in dict.fromkeys((port, health_port or port))]
+    address = address_of(config, listening[0].getsockname()[1])
     metrics, shutdown = Metrics(), ShutdownState()
     startup_errors: list[MultiTalkError] = []
 
@@ -100,9 +102,9 @@ def serve(
     _run(uvicorn_server, listening, startup_errors)
 
 
-def _prepare(config: ServeConfig) -> KeyRing:
+def _prepare(config: ServeConfig, settings: Settings) -> KeyRing:
     """Check the configuration and make the directory; the server's keys."""
-    keys = open_keys(config.data)
+    keys = open_keys(config.data, settings.server_key)
     check_exposure(config, keys)
     make_data_directory(config.data)
     logger.info("keys, jobs and videos are kept in %s", config.data)
@@ -112,11 +114,13 @@ def _prepare(config: ServeConfig) -> KeyRing:
 
 
 def _run(
-    server: GracefulServer, listening: socket.socket, startup_errors: Sequence[MultiTalkError]
+    server: GracefulServer,
+    listening: list[socket.socket],
+    startup_errors: Sequence[MultiTalkError],
 ) -> None:
     """Run until a signal comes, and end the process in time."""
     try:
-        server.run(sockets=[listening])
+        server.run(sockets=listening)
     except SystemExit as error:  # raised by uvicorn where the application does not start
         if startup_errors:
             raise startup_errors[0] from error
