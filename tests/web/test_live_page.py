@@ -85,6 +85,32 @@ def test_the_microphone_makes_the_face_speak(live: Page) -> None:
     expect(live.locator("#state")).to_have_text("Ready.", timeout=MS)
 
 
+def test_a_browser_without_a_decoder_plays_an_mp4(browser, served) -> None:
+    page = browser.new_page(locale="en-US")
+    page.add_init_script("delete window.VideoDecoder;")
+    page.goto(f"{served.url}/live.html")
+    expect(page.locator("#notice")).to_contain_text("half a second later")
+    page.select_option("#size", "384")
+    page.click("#start")
+    expect(page.locator("#say")).to_be_enabled(timeout=MS)
+    page.fill("#say", "This is a text that takes some seconds to be spoken to its very end.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#state")).to_have_text(re.compile(r"Speaks, \d+ ms"), timeout=MS)
+    video = page.locator("video")
+    expect(video).to_have_js_property("videoWidth", 384, timeout=MS)
+    expect(page.locator("#face")).to_be_hidden()
+    began = video.evaluate("video => video.currentTime")
+    page.wait_for_function(
+        "began => document.querySelector('video').currentTime > began + 1", arg=began, timeout=MS
+    )
+    assert video.evaluate("video => video.webkitAudioDecodedByteCount") > 0
+    page.click("#interrupt")
+    expect(page.locator("#state")).to_have_text("Ready.")
+    page.click("#start")
+    expect(page.locator("#face")).to_be_visible()
+    page.close()
+
+
 def test_a_session_is_recorded(live: Page) -> None:
     live.click("#start")
     expect(live.locator("#record")).to_be_enabled(timeout=MS)

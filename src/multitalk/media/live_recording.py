@@ -1,12 +1,14 @@
 """An MP4 of a live session: the pictures as they were encoded, and their sound as AAC.
 
-It is written as it comes, with the index at its end, through a file object that only writes and
-seeks. Picture and sound last exactly as many frames as were added.
+`LiveRecording` writes a file as it comes, with the index at its end, through a file object that
+only writes and seeks; `LiveFragments` returns pieces that can be played at once. Picture and sound
+last exactly as many frames as were added.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -28,6 +30,8 @@ SOUND_RATE = 48_000  # Hz; the rate of what comes may change
 SAMPLES_PER_FRAME = SOUND_RATE // FPS
 SOUND_BITS = 96_000  # a second
 AAC_BLOCK = 1024  # samples
+# A fragment for each packet. delay_moov: see `media.encode`.
+FRAGMENTED = {"movflags": "frag_every_frame+delay_moov+default_base_moof", "flush_packets": "1"}
 
 
 class LiveRecording:
@@ -36,14 +40,22 @@ class LiveRecording:
     Args:
         write: Called with an offset in the file and the bytes that belong there.
         watermark: What the mark in the sound says; None: there is none. Pictures have theirs.
+        options: Of the container.
 
     Attributes:
         num_frames: That were added.
     """
 
-    def __init__(self, write: Callable[[int, bytes], None], watermark: Payload | None) -> None:
+    def __init__(
+        self,
+        write: Callable[[int, bytes], None],
+        watermark: Payload | None,
+        *,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.num_frames = 0
-        self._container = av.open(_SeekableOutput(write), "w", format="mp4")
+        file = _SeekableOutput(write)
+        self._container = av.open(file, "w", format="mp4", container_options=dict(options))
         self._container.metadata.update(TAGS)
         self._watermark = watermark
         self._streams: tuple[VideoStream, _Sound] | None = None  # from the first frame on
@@ -80,6 +92,28 @@ class LiveRecording:
             picture = self._container.add_stream_from_template(parsed.streams.video[0])
         self._streams = picture, _Sound(self._container, self._watermark)
         return self._streams
+
+
+class LiveFragments:
+    """A live session as pieces of a fragmented MP4, which joined are a video.
+
+    Args:
+        watermark: As of `LiveRecording`.
+    """
+
+    def __init__(self, watermark: Payload | None) -> None:
+        self._complete = bytearray()
+        self._muxer = LiveRecording(self._append, watermark, options=FRAGMENTED)
+
+    def add(self, video: bytes, pcm: NDArray[np.int16], rate: int, *, is_key: bool) -> bytes:
+        """Add a frame, as in `LiveRecording`; the bytes that are complete with it, maybe none."""
+        self._muxer.add(video, pcm, rate, is_key=is_key)
+        complete = bytes(self._complete)
+        self._complete.clear()
+        return complete
+
+    def _append(self, _: int, content: bytes) -> None:
+        self._complete += content
 
 
 class _Sound:

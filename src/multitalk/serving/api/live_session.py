@@ -18,6 +18,8 @@ from multitalk.serving.live.session_pool import LiveSession
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload
 
+FrameForm = Literal["frames", "mp4"]  # H.264 and PCM, or pieces of a fragmented MP4
+
 EXAMPLE = DIRECTORY / "example.jpg"
 
 
@@ -28,6 +30,7 @@ async def open_session(
     owner: str,
     *,
     profile: Literal["Baseline", "High"] = "High",
+    form: FrameForm = "frames",
 ) -> AsyncIterator[LiveSession]:
     """A session with these options; meanwhile a process is started for the next one.
 
@@ -36,6 +39,7 @@ async def open_session(
         options: What the client chose.
         owner: Of the portrait.
         profile: Of the video, see `LiveEncoder`.
+        form: Of the frames.
 
     Raises:
         InvalidRequest: The portrait is no upload.
@@ -47,6 +51,7 @@ async def open_session(
         "portrait": str(portrait_of(services.uploads, options, owner)),
         "watermark": _mark() if services.settings.watermark else None,
         "profile": profile,
+        "format": form,
         **options.of_avatar(),
     }
     async with services.live.open(given) as session:

@@ -20,7 +20,7 @@ from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_s
 from multitalk.errors import MultiTalkError
 from multitalk.live import Avatar, LiveFrame
 from multitalk.media.live_encoder import LiveEncoder
-from multitalk.media.live_recording import LiveRecording
+from multitalk.media.live_recording import LiveFragments, LiveRecording
 from multitalk.serving.live.messages import (
     OFFSET,
     RATE,
@@ -51,7 +51,7 @@ def main() -> None:
     if first is None or first.kind is not MessageKind.START:
         return
     options = first.json()
-    mark, profile = options.pop("watermark"), options.pop("profile")
+    mark, profile, form = (options.pop(name) for name in ("watermark", "profile", "format"))
     forbid_files((*code_paths(), Path(options["portrait"]), *MACHINE), ())
     forbid_system_calls()
     try:
@@ -60,7 +60,8 @@ def main() -> None:
         write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
     with avatar:
-        asyncio.run(SessionRunner(avatar, commands, output, mark and Payload(*mark), profile).run())
+        payload = mark and Payload(*mark)
+        asyncio.run(SessionRunner(avatar, commands, output, payload, profile, form).run())
 
 
 class SessionRunner:
@@ -72,6 +73,7 @@ class SessionRunner:
         output: Messages to it.
         watermark: What the mark in the picture says; None: there is none.
         profile: Of the video, see `LiveEncoder`.
+        form: `mp4`: frames are pieces of a fragmented MP4, with their sound.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class SessionRunner:
         output: BinaryIO,
         watermark: Payload | None,
         profile: Literal["Baseline", "High"],
+        form: Literal["frames", "mp4"],
     ) -> None:
+        self._fragments = LiveFragments(watermark) if form == "mp4" else None
         self._avatar = avatar
         self._commands = commands
         self._output = output
@@ -125,7 +129,11 @@ class SessionRunner:
         self._recorder.add(frame, video, is_key=is_key)
         flags = Flag.KEY * is_key | Flag.SPEAKING * frame.speaking
         flags |= Flag.END_OF_SPEECH * frame.end_of_speech | Flag.CATCHING_UP * frame.catching_up
-        return pack_frame(number, flags, frame.rate, video, frame.pcm.astype("<i2").tobytes())
+        pcm = frame.pcm.astype("<i2").tobytes()
+        if self._fragments is not None:
+            video = self._fragments.add(video, frame.pcm, frame.rate, is_key=is_key)
+            pcm = b""
+        return pack_frame(number, flags, frame.rate, video, pcm)
 
     def _read_commands(self) -> None:
         """Handle the server's messages until it closes the pipe; then end the process."""

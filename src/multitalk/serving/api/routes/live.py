@@ -14,7 +14,7 @@ from multitalk.schema.validation import one_error
 from multitalk.serving.api.live_client import LiveClient
 from multitalk.serving.api.live_conversation import error_message, parsed_message
 from multitalk.serving.api.live_models import LiveOptions
-from multitalk.serving.api.live_session import open_session
+from multitalk.serving.api.live_session import FrameForm, open_session
 from multitalk.serving.api.services import services_of
 from multitalk.timebase import FPS
 
@@ -33,6 +33,7 @@ class StartMessage(LiveOptions):
     sample_rate: int = Field(
         16_000, ge=8_000, le=48_000, multiple_of=FPS, description="of the sound that comes in"
     )
+    format: FrameForm = Field("frames", description="`mp4`: for players that cannot decode frames")
 
 
 @router.websocket("/v1/live")
@@ -44,7 +45,7 @@ async def live(socket: WebSocket) -> None:
     try:
         services.limits.admit(client.caller, "other")
         start = await _start_message(socket)
-        async with open_session(services, start, client.owner) as session:
+        async with open_session(services, start, client.owner, form=start.format) as session:
             await client.converse(
                 services, session, _WebSocketLink(socket), start, rate=start.sample_rate
             )

@@ -4,13 +4,16 @@ import { language, languages, say, switchLanguage, text, translate } from "./lan
 import { askForKey } from "./key.js";
 import { LiveConnection } from "./live_connection.js";
 import { RecordButton } from "./live_record.js";
+import { LiveMsePlayer } from "./live_mse_player.js";
 import { LivePlayer } from "./live_player.js";
 import { Microphone } from "./microphone.js";
 import { Server } from "./server.js";
 
 const $ = (id) => document.getElementById(id);
-const SPEAKING_CONTROLS = ["interrupt", "record", "say", "say-send", "talk", "open-microphone"];
+const MICROPHONE_CONTROLS = ["talk", "open-microphone"];
+const SPEAKING_CONTROLS = ["interrupt", "record", "say", "say-send", ...MICROPHONE_CONTROLS];
 
+const canDecode = "VideoDecoder" in window; // only where the page's address is secure
 const server = new Server(askForKey);
 let portrait = null; // upload://ID; null: the example
 let session = 0; // counts starts and ends: what awaits in between sees that it is late
@@ -32,11 +35,9 @@ function main() {
   }
   translate(document);
   show("live_idle");
-  const missing = !window.isSecureContext ? "live_needs_https" : !("VideoDecoder" in window) ? "live_needs_decoder" : null;
-  if (missing) {
-    say($("notice"), missing);
-    $("start").disabled = true;
-    return;
+  if (!canDecode) {
+    say($("notice"), !LiveMsePlayer.isPossible ? "live_needs_decoder" : window.isSecureContext ? "live_later" : "live_needs_https");
+    $("start").disabled = !LiveMsePlayer.isPossible;
   }
   $("start").onclick = () => (player ? stop() : start());
   $("interrupt").onclick = interrupt;
@@ -85,10 +86,11 @@ async function choosePortrait() {
 
 async function start() {
   const mine = ++session;
-  $("notice").hidden = true;
+  if (canDecode) $("notice").hidden = true;
   show("live_connecting");
   say($("start"), "live_stop");
-  player = new LivePlayer($("face"), { onSpeech: answered, onEnd: () => show("live_listening") });
+  const Player = canDecode ? LivePlayer : LiveMsePlayer;
+  player = new Player($("face"), { onSpeech: answered, onEnd: () => show("live_listening") });
   try {
     await player.open();
     const health = await server.health();
@@ -100,7 +102,8 @@ async function start() {
     stop();
     return fail(error.message);
   }
-  const first = { type: "start", size: Number($("size").value), ...(portrait ? { portrait } : {}) };
+  const first = { type: "start", size: Number($("size").value), format: canDecode ? "frames" : "mp4" };
+  if (portrait) first.portrait = portrait;
   connection = new LiveConnection(server.keyForSocket(), first, {
     message: receive,
     frame: (bytes) => player.add(bytes),
@@ -121,6 +124,7 @@ function broken() {
 
 function enable(isReady) {
   for (const id of SPEAKING_CONTROLS) $(id).disabled = !isReady;
+  if (!window.isSecureContext) for (const id of MICROPHONE_CONTROLS) $(id).disabled = true;
 }
 
 function receive(message) {
@@ -128,7 +132,7 @@ function receive(message) {
     player.resize(message.width, message.height);
     enable(true);
     show(microphone ? "live_hears" : "live_listening");
-    $("notice").hidden = true;
+    if (canDecode) $("notice").hidden = true;
     if (message.warnings.length) fail(message.warnings.join(" "));
     if (document.activeElement === document.body || document.activeElement === $("start")) $("say").focus();
   } else if (message.type === "stats") {
