@@ -1,6 +1,6 @@
 """The live page in headless Chromium: delays up to the painted pixel and the heard sound.
 
-    python benchmarks/live_browser.py [--size 512] [--seconds 60]
+    python benchmarks/live_browser.py [--size 512] [--seconds 60] [--mp4]
 
 It starts `multitalk serve`, opens the page and sends sound by the page's own WebSocket: bursts, as
 a synthesizer's, then packets of 20 ms, as a microphone's. Clicks in the sound come back as clicks,
@@ -131,7 +131,7 @@ def print_figures(kind: str, found: Figures) -> None:
 
 
 @contextmanager
-def live_page(size: int) -> Iterator[Page]:
+def live_page(size: int, *, is_mp4: bool = False) -> Iterator[Page]:
     """The live page of a server of its own, its session begun; both end with the context."""
     watch = (MARKS / "watch.js").read_text()
     with served(marks=True) as url, sync_playwright() as started:
@@ -141,11 +141,16 @@ def live_page(size: int) -> Iterator[Page]:
         context = browser.new_context(bypass_csp=True, viewport={"width": 1000, "height": 800})
         page = context.new_page()
         page.add_init_script(watch)
+        if is_mp4:
+            page.add_init_script("delete window.VideoDecoder")
         page.goto(f"{url}/live.html")
         page.select_option("#size", str(size))
         page.click("#start")
         page.wait_for_function("!document.getElementById('say').disabled", timeout=START_MS)
-        page.wait_for_function("marks.audio.tap && marks.painted.length > 50", timeout=START_MS)
+        if is_mp4:
+            page.evaluate("watchVideo()")
+        tapped = "true" if is_mp4 else "marks.audio.tap"
+        page.wait_for_function(f"{tapped} && marks.painted.length > 50", timeout=START_MS)
         yield page
         browser.close()
 
@@ -155,8 +160,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seconds", type=int, default=60, help="for each of the two")
+    parser.add_argument(
+        "--mp4", action="store_true", help="as a browser without WebCodecs; sound is not noted"
+    )
     arguments = parser.parse_args()
-    with live_page(arguments.size) as page:
+    with live_page(arguments.size, is_mp4=arguments.mp4) as page:
         for kind in ("synthesize", "speak"):
             print_figures(kind, measure(page, kind, arguments.seconds))
 

@@ -39,6 +39,20 @@ CanvasRenderingContext2D.prototype.drawImage = function (...given) {
   channel.port2.postMessage(null);
 };
 
+/** Notes the marks of a <video>, which the page shows where it cannot decode frames. */
+window.watchVideo = () => {
+  const video = document.querySelector("video");
+  const copy = new OffscreenCanvas(2 * SQUARE, SQUARE).getContext("2d", { willReadFrequently: true });
+  const look = () => {
+    copy.drawImage(video, 0, 0);
+    const { data } = copy.getImageData(0, SQUARE / 2, 2 * SQUARE, 1);
+    const isWhite = (square) => data[4 * (square * SQUARE + SQUARE / 2)] > 127;
+    marks.painted.push({ click: isWhite(0), open: isWhite(1), time: performance.now() });
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+};
+
 const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
   #quiet = true;
   #lastClick = 0;
@@ -82,7 +96,7 @@ AudioNode.prototype.connect = function (target, ...more) {
 window.takeMarks = () => {
   const { received, painted, clicks, silent, stats } = marks;
   for (const name of ["received", "painted", "clicks", "silent", "stats"]) marks[name] = [];
-  return { received, painted, clicks, silent, stats, latency: marks.audio.outputLatency };
+  return { received, painted, clicks, silent, stats, latency: marks.audio?.outputLatency ?? 0 };
 };
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
