@@ -226,8 +226,9 @@ class Avatar:
         raise StopAsyncIteration
 
     def _next(self, start: FrameStart) -> LiveFrame:
-        playout = self._playout.next()
-        if start is not FrameStart.IN_TIME or self._head is None:
+        is_drawn = start is FrameStart.IN_TIME and self._head is not None
+        playout = self._playout.next(is_drawn=is_drawn)
+        if not is_drawn or self._head is None:
             self.repeated += 1
             image = self._image.copy()
         else:

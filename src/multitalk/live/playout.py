@@ -117,10 +117,13 @@ class PlayoutBuffer:
             self._is_interrupted = True
             return was_speaking
 
-    def next(self) -> PlayoutFrame:
-        """The next frame."""
+    def next(self, *, is_drawn: bool = True) -> PlayoutFrame:
+        """The next frame; one that is not drawn costs less and keeps the mouth before."""
         with self._lock:
             block = self._next_block()
+        if not is_drawn:
+            self._played += 1
+            return PlayoutFrame(block, self._last, float("nan"))
         self._last = self._with_closing_mouth(self._visemes.frame(self._played))
         speaks = float(self._last.activity[0]) > 0
         pitch = self._visemes.pitch(self._played) if speaks else float("nan")

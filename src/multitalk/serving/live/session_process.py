@@ -126,15 +126,20 @@ class SessionRunner:
         is_due = number % (KEY_FRAME_SECONDS * FPS) == 0
         is_key = self._wants_key_frame or is_due or self._recorder.begins()
         self._wants_key_frame = False
+        if frame.catching_up and not is_key and not self._needs_all_pictures:
+            return pack_frame(number, flags_of(frame), frame.rate, b"", pcm_of(frame))
         video = self._encoder.encode(frame.image, number, is_key=is_key)
         self._recorder.add(frame, video, is_key=is_key)
-        flags = Flag.KEY * is_key | Flag.SPEAKING * frame.speaking
-        flags |= Flag.END_OF_SPEECH * frame.end_of_speech | Flag.CATCHING_UP * frame.catching_up
-        pcm = frame.pcm.astype("<i2").tobytes()
+        flags, pcm = Flag.KEY * is_key | flags_of(frame), pcm_of(frame)
         if self._fragments is not None:
             video = self._fragments.add(video, frame.pcm, frame.rate, is_key=is_key)
             pcm = b""
         return pack_frame(number, flags, frame.rate, video, pcm)
+
+    @property
+    def _needs_all_pictures(self) -> bool:
+        """Whether a picture that only repeats the one before is encoded, too."""
+        return self._fragments is not None or self._recorder.is_recording
 
     def _read_commands(self) -> None:
         """Handle the server's messages until it closes the pipe; then end the process."""
@@ -180,6 +185,11 @@ class Recorder:
         self._watermark = watermark
         self._recording: LiveRecording | None = None
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a recording has begun."""
+        return self._recording is not None
+
     def begins(self) -> bool:
         """Whether the next frame is to be a recording's first."""
         return self.is_wanted and self._recording is None
@@ -200,6 +210,17 @@ class Recorder:
 
     def _write(self, offset: int, content: bytes) -> None:
         self._send(Message(MessageKind.RECORDED_PART, OFFSET.pack(offset) + content))
+
+
+def flags_of(frame: LiveFrame) -> int:
+    """A frame's flags, without that of its video."""
+    speech = Flag.SPEAKING * frame.speaking | Flag.END_OF_SPEECH * frame.end_of_speech
+    return speech | Flag.CATCHING_UP * frame.catching_up
+
+
+def pcm_of(frame: LiveFrame) -> bytes:
+    """A frame's sound, little-endian."""
+    return frame.pcm.astype("<i2").tobytes()
 
 
 def write_message(output: BinaryIO, message: Message) -> None:

@@ -63,11 +63,12 @@ export class LivePlayer {
     let shownAt = 0; // as soon as it is decoded
     if (flags & CATCHING_UP) {
       this.timeline.restart(now);
+      this.#note(now, flags); // speech may begin or end with it
     } else {
       const { time, isCut, rate: speed } = this.timeline.place(number, now, { isSpeaking, isQuiet, skips: this.skips });
       if (isCut) this.#drop();
       this.behind = Math.round(1000 * (time - now));
-      this.#play(pcm, rate, { time, speed, flags });
+      if (this.#note(time, flags) && pcm.length) this.#play(pcm, rate, { time, speed });
       if (isSpeaking && !this.isMuted) shownAt = time + this.#soundLatency() - LEAD_SECONDS;
     }
     if (!length || (this.needsKeyFrame && !(flags & KEY))) return;
@@ -123,14 +124,18 @@ export class LivePlayer {
     return this.audio.outputLatency || this.audio.baseLatency || 0;
   }
 
-  #play(pcm, rate, { time, speed, flags }) {
+  /** Note whether speech begins or ends with a frame; whether its sound is to be played. */
+  #note(time, flags) {
     const speaks = Boolean(flags & SPEAKING) && !this.isMuted;
     if (speaks && !this.isSpeaking) this.#callAt(time, this.onSpeech);
     const ends = Boolean(flags & END_OF_SPEECH) || (this.isSpeaking && !speaks);
     if (ends && !this.isMuted) this.#callAt(time, this.onEnd);
     if (flags & END_OF_SPEECH) this.isMuted = false;
     this.isSpeaking = speaks && !(flags & END_OF_SPEECH);
-    if (!speaks || !pcm.length) return;
+    return speaks;
+  }
+
+  #play(pcm, rate, { time, speed }) {
     const buffer = this.audio.createBuffer(1, pcm.length, rate);
     buffer.copyToChannel(Float32Array.from(pcm, (value) => value / 32768), 0);
     const source = this.audio.createBufferSource();
