@@ -22,7 +22,7 @@ PACED_SECONDS = 1.0  # of audio in real time, after which it is a microphone's
 STALL_SECONDS = 5.0  # without a microphone's audio, after which it is not expected any more
 # A microphone's audio waits for its frame no longer than jitter needs: if it has waited for this
 # long before each of so many frames, frames come sooner.
-AGE_SECONDS = 0.008
+AGE_SECONDS = 0.005
 AGES_FRAMES = 2 * FPS
 ONSET_SECONDS = 0.16  # of a microphone's audio, during which frames move to when it arrives
 SHORTEST_FRAME_SECONDS = 0.02  # from a frame to one that is due at once

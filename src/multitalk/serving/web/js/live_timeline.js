@@ -1,7 +1,7 @@
 // When each frame of a live session is played: a buffer no longer than the network's jitter needs.
 
 export const FRAME_SECONDS = 0.04;
-const LEAST_BUFFER_SECONDS = 0.025; // from a frame's arrival to its sound
+const LEAST_BUFFER_SECONDS = 0.015; // from a frame's arrival to its sound
 const MOST_BUFFER_SECONDS = 0.25;
 const MARGIN_SECONDS = 0.01; // beyond the jitter that was measured
 const TRANSITS = 75; // frames by which the jitter is measured
