@@ -62,7 +62,8 @@ def main() -> None:
         return
     with avatar:
         payload = mark and Payload(*mark)
-        asyncio.run(SessionRunner(avatar, commands, output, payload, profile, form).run())
+        session = SessionRunner(avatar, commands, output, payload, profile=profile, form=form)
+        asyncio.run(session.run())
 
 
 class SessionRunner:
@@ -83,6 +84,7 @@ class SessionRunner:
         commands: BinaryIO,
         output: BinaryIO,
         watermark: Payload | None,
+        *,
         profile: Literal["Baseline", "High"],
         form: Literal["frames", "mp4"],
     ) -> None:
