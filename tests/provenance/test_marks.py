@@ -16,8 +16,9 @@ from multitalk.errors import MediaUndecodable
 from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, read_frames
 from multitalk.provenance.inspection import inspect_video
-from multitalk.provenance.marks import find_marks
+from multitalk.provenance.marks import FIRST_FRAMES, find_marks
 from multitalk.watermark.keys import Payload
+from multitalk.watermark.picture import PictureDetector
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"
 PAYLOAD = Payload(0, 2, 77)
@@ -85,6 +86,16 @@ def found_in(path: Path) -> dict[str, Payload | None]:
 
 def test_a_talk_carries_it_in_picture_and_sound(talk):
     assert found_in(talk) == {"picture": PAYLOAD, "sound": PAYLOAD}
+
+
+def test_a_mark_beyond_doubt_needs_few_frames(talk, monkeypatch):
+    taken = []
+    add = PictureDetector.add
+    monkeypatch.setattr(
+        PictureDetector, "add", lambda self, *planes: (taken.append(1), add(self, *planes))
+    )
+    assert found_in(talk)["picture"] == PAYLOAD
+    assert len(taken) == FIRST_FRAMES
 
 
 def test_what_was_streamed_carries_it(streamed, tmp_path):
