@@ -50,9 +50,9 @@ TEETH_SHARPER = 0.6  # of the picture's blur: enamel has harder edges than lids 
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([86, 43, 40], np.float32)  # RGB 0..255
+CAVITY = np.array([90, 45, 41], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.15
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.04
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
 TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.94
@@ -303,7 +303,7 @@ class MouthInterior:
         )
 
     def _draw_cavity(self, of: _Inside) -> Array:
-        """The cavity: lightest at its floor, darkest at the corners, [h, w, 3]."""
+        """The cavity: lightest at its floor, a little darker at the corners, [h, w, 3]."""
         width, height = of.size
         rows = np.arange(height)[:, None] + of.place[1]
         columns = np.arange(width)[None, :] + of.place[0]
