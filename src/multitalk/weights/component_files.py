@@ -116,10 +116,10 @@ def find_components(directory: Path, weight_set: str | None = None) -> Component
     if weight_set not in (None, FOLDER, *manifest.sets):
         known = ", ".join((FOLDER, *manifest.sets))
         raise CheckpointMismatch([f"no weight set {weight_set}: there are {known}"])
-    if weight_set == FOLDER or (weight_set is None and _is_folder(directory)):
-        return _folder(directory)
+    if weight_set == FOLDER or (weight_set is None and _has_pipeline_folder(directory)):
+        return _find_in_folder(directory)
     names = manifest.sets if weight_set is None else [weight_set]
-    found = [_search(directory, name, manifest) for name in names]
+    found = [_search_set(directory, name, manifest) for name in names]
     whole = [search for search in found if not search.missing]
     if not whole:
         likely = [search for search in found if search.is_likely] or found
@@ -170,7 +170,7 @@ class _SetSearch:
         return [f"weight set {self.name} is not whole: {way_out}", *self.missing]
 
 
-def _search(directory: Path, name: str, manifest: Manifest) -> _SetSearch:
+def _search_set(directory: Path, name: str, manifest: Manifest) -> _SetSearch:
     search = _SetSearch(name, manifest.sets[name].fetched)
     for component, sources in manifest.sources(name).items():
         found = [(source, *_find_source(directory, source)) for source in sources]
@@ -226,11 +226,11 @@ def _files_of(path: Path) -> list[Path]:
     return sorted(file for kind in ("*.json", "*.safetensors") for file in path.glob(kind))
 
 
-def _is_folder(directory: Path) -> bool:
+def _has_pipeline_folder(directory: Path) -> bool:
     return (directory / PIPELINE_INDEX).is_file() or (directory / "transformer").is_dir()
 
 
-def _folder(directory: Path) -> ComponentFiles:
+def _find_in_folder(directory: Path) -> ComponentFiles:
     absent = [name for name in COMPONENTS if not (directory / name).is_dir()]
     if absent:
         raise CheckpointMismatch(f"{name}: missing folder" for name in absent)

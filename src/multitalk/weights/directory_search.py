@@ -76,10 +76,10 @@ def search_directories(
         root: Of the platform's paths.
     """
     if settings.weights is not None:
-        return (_search(settings.weights, named=True),)
+        return (_search_directory(settings.weights, named=True),)
     searched: list[SearchedDirectory] = []
     for directory in (*runpod_cached_models(root), *well_known, find_hub_cache(environ)):
-        searched.append(_search(directory, named=False))
+        searched.append(_search_directory(directory, named=False))
         if searched[-1].usable:
             break
     return tuple(searched)
@@ -102,7 +102,7 @@ def runpod_cached_models(root: Path = Path("/")) -> list[Path]:
     return [path for pattern in CACHED_MODELS for path in sorted(root.glob(pattern))]
 
 
-def _search(directory: Path, *, named: bool) -> SearchedDirectory:
+def _search_directory(directory: Path, *, named: bool) -> SearchedDirectory:
     if not directory.is_dir():
         return SearchedDirectory(directory, None, usable=False)
     manifest = load_manifest()

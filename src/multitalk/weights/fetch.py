@@ -86,14 +86,14 @@ def fetch_weights(
         WeightsUnavailable: The fetch failed; the next one resumes it.
     """
     files = load_manifest().files(options.weight_set, loras=options.loras)
-    if not options.verify and _is_settled(directory, files, lock=options.lock):
+    if not options.verify and _is_complete(directory, files, lock=options.lock):
         return 0  # a warm start needs no lease, so that a read-only directory will do
     stop = threading.Event()
     session = FetchSession(hub, options.retry, on_event, stop)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _lease(directory, session, options.busy_seconds):
-            return _fetch(directory, files, options, session)
+            return _fetch_missing(directory, files, options, session)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise WeightsUnavailable("weights_unwritable", file="--to", reason=reason) from error
@@ -101,7 +101,7 @@ def fetch_weights(
         raise WeightsUnavailable("weights_lease_lost") from stopped
 
 
-def _is_settled(directory: Path, files: Sequence[RemoteFile], *, lock: bool) -> bool:
+def _is_complete(directory: Path, files: Sequence[RemoteFile], *, lock: bool) -> bool:
     records = read_lockfile(directory).files
     return all(
         (record := records.get(file.key)) is not None
@@ -140,7 +140,7 @@ def _lease(directory: Path, session: FetchSession, busy_seconds: float) -> Itera
         lease.release()
 
 
-def _fetch(
+def _fetch_missing(
     directory: Path, files: Sequence[RemoteFile], options: FetchOptions, session: FetchSession
 ) -> int:
     records = dict(read_lockfile(directory).files)

@@ -93,7 +93,7 @@ def choose_attention(
     Raises:
         EngineUnavailable: A kernel that was named does not work here.
     """
-    backend = AttentionBackendName(name if name != "auto" else _usual(capability))
+    backend = AttentionBackendName(name if name != "auto" else _default_backend(capability))
     problem = _problem_of(backend, device, head_dim, is_shared=is_shared)
     if problem is None:
         return backend.value
@@ -117,7 +117,7 @@ def use_attention(transformer: MultiTalkTransformer3DModel, backend: str) -> Non
         block.audio_attn.set_attention_backend(NATIVE.value)
 
 
-def _usual(capability: tuple[int, int] | None) -> str:
+def _default_backend(capability: tuple[int, int] | None) -> str:
     cudnn = AttentionBackendName._NATIVE_CUDNN
     return (cudnn if capability == HOPPER else NATIVE).value
 

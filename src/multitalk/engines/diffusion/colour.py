@@ -35,7 +35,7 @@ def match_colours(frames: Tensor, reference: Tensor, *, strength: float) -> Tens
     """
     if strength == 0:
         return frames
-    target = lab_from_rgb(_unit(reference)).flatten(1)  # [3, h w]
+    target = lab_from_rgb(_to_unit_range(reference)).flatten(1)  # [3, h w]
     # one frame at a time: Lab takes many times a frame's memory
     matched = [_matched(frame, target, strength) for frame in frames.unbind(1)]
     return torch.stack(matched, dim=1)
@@ -43,7 +43,7 @@ def match_colours(frames: Tensor, reference: Tensor, *, strength: float) -> Tens
 
 def _matched(frame: Tensor, target: Tensor, strength: float) -> Tensor:
     """One frame [3, H, W] with the statistics of Lab colours [3, N]."""
-    rgb = _unit(frame)
+    rgb = _to_unit_range(frame)
     lab = lab_from_rgb(rgb)
     mean, spread = _statistics(lab.flatten(1))
     target_mean, target_spread = _statistics(target)
@@ -52,7 +52,7 @@ def _matched(frame: Tensor, target: Tensor, strength: float) -> Tensor:
     return (blended * 2 - 1).to(frame.dtype)
 
 
-def _unit(rgb: Tensor) -> Tensor:
+def _to_unit_range(rgb: Tensor) -> Tensor:
     """From [-1, 1] to [0, 1], clipped."""
     return ((rgb.float() + 1) / 2).clamp(0, 1)
 

@@ -45,7 +45,7 @@ class TalkAbandoned(Exception):
     """Rank 0 ended the talk; no error of this process."""
 
 
-class Work(Protocol):
+class AsyncWork(Protocol):
     """PyTorch's handle of an asynchronous operation."""
 
     def wait(self, timeout: timedelta) -> object:
@@ -142,7 +142,7 @@ class ControlChannel:
     def _all_reduce(self, values: torch.Tensor, operation: dist.ReduceOp) -> None:
         self.wait_for(lambda: dist.all_reduce(values, operation, group=self._group, async_op=True))
 
-    def wait_for(self, start: Callable[[], Work]) -> None:
+    def wait_for(self, start: Callable[[], AsyncWork]) -> None:
         """Start an operation and wait until it is done.
 
         Raises:
@@ -260,7 +260,7 @@ def _error_of(signal: Signal) -> Exception:
     return TalkAbandoned()
 
 
-def _is_done(work: Work) -> bool:
+def _is_done(work: AsyncWork) -> bool:
     """Wait for an operation for one poll interval.
 
     Raises:

@@ -4,7 +4,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -219,19 +219,12 @@ class DiffusionEngine:
         writer: AbstractContextManager[WindowWriter | None] = nullcontext()
         if files.save_to is not None:
             writer = WindowWriter(files.save_to, origin, max_bytes=files.max_bytes)
-        try:
-            with writer as file:
-                for rendered in self._render_shared(inputs, watch):
-                    first = rendered.window.new.start
-                    is_saved = file is not None and _save(rendered, file)
-                    chunk_notices = notices if first == 0 else ()
-                    yield FrameChunk(rendered.frames, first, chunk_notices, is_saved)
-        except SpeakerOutOfSight as error:
-            raise out_of_sight_error(scene, error.speaker) from error
-        except FloatingPointError as error:
-            raise EngineFailed("diffusion_not_finite") from error
-        except torch.AcceleratorError as error:  # this process's CUDA context is lost
-            raise EngineBroken("diffusion_gpu_lost") from error
+        with _translate_errors(scene), writer as file:
+            for rendered in self._render_shared(inputs, watch):
+                first = rendered.window.new.start
+                is_saved = file is not None and _save(rendered, file)
+                chunk_notices = notices if first == 0 else ()
+                yield FrameChunk(rendered.frames, first, chunk_notices, is_saved)
 
     def _origin(self, scene: Scene, options: RenderOptions) -> Mapping[str, object]:
         """The inputs that a talk's windows depend on, by the field of a request.
@@ -345,6 +338,19 @@ def _talk_inputs(
         ),
         seed=options.seed,
     )
+
+
+@contextmanager
+def _translate_errors(scene: Scene) -> Iterator[None]:
+    """Raise the pipeline's errors as those of `engines.base.Engine`."""
+    try:
+        yield
+    except SpeakerOutOfSight as error:
+        raise out_of_sight_error(scene, error.speaker) from error
+    except FloatingPointError as error:
+        raise EngineFailed("diffusion_not_finite") from error
+    except torch.AcceleratorError as error:  # this process's CUDA context is lost
+        raise EngineBroken("diffusion_gpu_lost") from error
 
 
 def _save(rendered: RenderedWindow, file: WindowWriter) -> bool:

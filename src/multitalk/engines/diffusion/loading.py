@@ -206,7 +206,7 @@ def _load(network: Any, folder: Path, device: str | torch.device, **options: obj
 
 @contextmanager
 def _quiet_library() -> Iterator[None]:
-    """Without the table of unused keys that transformers logs."""
+    """Suppress the table of unused keys that transformers logs."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
@@ -233,7 +233,7 @@ def find_files(weights: Path, settings: Settings) -> ComponentFiles:
     try:
         return find_components(weights, settings.weight_set)
     except CheckpointMismatch as error:
-        raise _unusable(error) from error
+        raise _unusable_weights_error(error) from error
 
 
 def measure_memory(
@@ -278,7 +278,7 @@ def load_for_plan(
             devices=devices_of(plan, "cuda") if on_gpu else None,
         )
     except CheckpointMismatch as error:
-        raise _unusable(error) from error
+        raise _unusable_weights_error(error) from error
     if on_gpu and budget.vae_dtype == "bfloat16":
         use_channels_last(pipeline.vae)
     loras = LoraProfiles(
@@ -302,7 +302,7 @@ def plans_after(plans: tuple[MemoryPlan, ...]) -> tuple[MemoryPlan, ...]:
     return plans[1:]
 
 
-def _unusable(error: CheckpointMismatch) -> EngineUnavailable:
+def _unusable_weights_error(error: CheckpointMismatch) -> EngineUnavailable:
     logger.warning("unusable weights: %s", error)
     shown = "; ".join(error.problems[:SHOWN_PROBLEMS])
     return EngineUnavailable("diffusion_weights_unusable", field="engine", problems=shown)

@@ -134,7 +134,7 @@ def _assign(
         else:
             lora.setdefault(name, ModuleChange()).set(ending, tensor)
     for name, change in lora.items():
-        problems += _misfits(name, change, modules[name])
+        problems += _mismatches(name, change, modules[name])
     return lora, problems, ignored
 
 
@@ -259,9 +259,9 @@ def _module_name(key: str, ending: str, kohya: dict[str, str]) -> str:
     return to_diffusers(key)
 
 
-def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
+def _mismatches(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
     """Problems of a change that does not fit its module."""
-    pair = _misfit_of_pair(change, module)
+    pair = _pair_mismatch(change, module)
     problems = [] if pair is None else [f"{name}: {pair}"]
     for parameter, difference in change.differences.items():
         whole = getattr(module, parameter, None)
@@ -273,7 +273,7 @@ def _misfits(name: str, change: ModuleChange, module: nn.Module) -> list[str]:
     return problems
 
 
-def _misfit_of_pair(change: ModuleChange, module: nn.Module) -> str | None:
+def _pair_mismatch(change: ModuleChange, module: nn.Module) -> str | None:
     down, up = change.down, change.up
     if down is None and up is None:
         return "alpha without a pair" if change.alpha is not None else None

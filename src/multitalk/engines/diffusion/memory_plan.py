@@ -310,15 +310,17 @@ def available_bytes(root: Path = ROOT) -> float:
     Args:
         root: Of the file system in which the kernel tells it.
     """
-    return min(_of_system(root), *(_of_group(root / limit, usage) for limit, usage in LIMITS))
+    return min(
+        _system_bytes(root), *(_control_group_bytes(root / limit, usage) for limit, usage in LIMITS)
+    )
 
 
-def _of_system(root: Path) -> float:
+def _system_bytes(root: Path) -> float:
     found = re.search(r"^MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else float("inf")
 
 
-def _of_group(limit: Path, usage: str) -> float:
+def _control_group_bytes(limit: Path, usage: str) -> float:
     most, used = _read(limit).strip(), _read(limit.with_name(usage)).strip()
     if not most.isdigit() or not used.isdigit():  # "max", or no such version
         return float("inf")

@@ -320,7 +320,7 @@ class ProcessGroup:
             EngineBroken: Another process is gone.
         """
         while (talk := self._all.channel.receive()) is not None:
-            with _survived():
+            with _contain_talk_errors():
                 render(talk)
 
     def close(self) -> None:
@@ -385,8 +385,8 @@ def _parallel_config(mesh: DeviceMesh, rank: int, device: torch.device) -> Paral
 
 
 @contextmanager
-def _survived() -> Iterator[None]:
-    """An error that ends a talk does not end a follower; rank 0's caller gets it."""
+def _contain_talk_errors() -> Iterator[None]:
+    """Log an error that ends a talk, and let the follower go on; rank 0's caller gets it."""
     try:
         yield
     except EngineBroken:

@@ -90,7 +90,7 @@ def decode(vae: AutoencoderKLWan, latents: Tensor, group: TalkGroup) -> Tensor:
     latent_spans = spans(length, group.world_size)
     strips = [(LATENT_PIXELS * start, LATENT_PIXELS * stop) for start, stop in latent_spans]
     mine = strips[group.rank]
-    with _cut(list(_decoder_layers(vae)), mine, dim, given=(0, length)) as held:
+    with _crop_inputs(list(_decoder_layers(vae)), mine, dim, given=(0, length)) as held:
         strip = vae.decode(latents, return_dict=False)[0]
     strip = strip.narrow(dim, mine[0] - held[0], mine[1] - mine[0])
     return group.all_gather(strip, [stop - start for start, stop in strips], dim)
@@ -124,13 +124,13 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, group: TalkGroup) -> Any:
                 (size * start, size * stop)
                 for start, stop in spans(latent_length, group.world_size)
             ]
-            cut = _cut(part, strips[group.rank], dim, given=(0, given))
-            join = _join(group, strips, dim, held=stack.enter_context(cut))
+            cut = _crop_inputs(part, strips[group.rank], dim, given=(0, given))
+            join = _gather_hook(group, strips, dim, held=stack.enter_context(cut))
             stack.callback(following.register_forward_pre_hook(join).remove)
         return vae.encode(frames)
 
 
-def _join(group: TalkGroup, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
+def _gather_hook(group: TalkGroup, strips: Sequence[Span], dim: int, *, held: Span) -> Any:
     """A hook that gathers the strips, which have margins, before a module."""
     start, stop = strips[group.rank]
     lengths = [stop - start for start, stop in strips]
@@ -150,7 +150,9 @@ def _longer_side(images: Tensor) -> tuple[int, int]:
 
 
 @contextmanager
-def _cut(layers: Sequence[_VaeLayer], wanted: Span, dim: int, *, given: Span) -> Iterator[Span]:
+def _crop_inputs(
+    layers: Sequence[_VaeLayer], wanted: Span, dim: int, *, given: Span
+) -> Iterator[Span]:
     """Crop the layers' inputs to what the wanted output depends on; yields the output span."""
     sizes, held, wants = [given[1]], given, [wanted]
     for layer in layers:
@@ -159,11 +161,11 @@ def _cut(layers: Sequence[_VaeLayer], wanted: Span, dim: int, *, given: Span) ->
         wants.append(layer.input(wants[-1], size))
     with ExitStack() as stack:
         for layer, needed in zip(layers, reversed(wants[1:]), strict=True):
-            hook = _cutting(dim, needed[0] - held[0], needed[1] - needed[0])
+            hook = _crop_hook(dim, needed[0] - held[0], needed[1] - needed[0])
             stack.callback(layer.module.register_forward_pre_hook(hook).remove)
             held = layer.output(needed)
         yield held
 
 
-def _cutting(dim: int, start: int, length: int) -> Callable[[nn.Module, Any], Any]:
+def _crop_hook(dim: int, start: int, length: int) -> Callable[[nn.Module, Any], Any]:
     return lambda _, arguments: (arguments[0].narrow(dim, start, length), *arguments[1:])

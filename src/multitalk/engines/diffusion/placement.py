@@ -85,7 +85,7 @@ class Placement:
             furthest = max(furthest, done)
             watch(furthest)
 
-        self._fit(resolution)
+        self._choose_plan_for(resolution)
         while True:
             try:
                 for window in start(report):
@@ -98,7 +98,7 @@ class Placement:
             self._drop_plan()
             self._apply()
 
-    def _fit(self, resolution: Resolution | None) -> None:
+    def _choose_plan_for(self, resolution: Resolution | None) -> None:
         """Go to the plan that fits a resolution, if one does; else the talk is tried."""
         budget = self._budget
         if budget is None or resolution is None or budget.fits(self.plan, resolution):

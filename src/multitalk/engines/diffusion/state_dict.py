@@ -167,10 +167,10 @@ def _map_file(file: Path) -> dict[str, torch.Tensor]:
     except CheckpointMismatch:
         raise
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, UnpicklingError) as error:
-        raise CheckpointMismatch([f"{file.name}: {_reason_of(error, file)}"]) from error
+        raise CheckpointMismatch([f"{file.name}: {_reason_unreadable(error, file)}"]) from error
 
 
-def _reason_of(error: Exception, file: Path) -> str:
+def _reason_unreadable(error: Exception, file: Path) -> str:
     """The reason why a file cannot be mapped, without the local paths of the library's error."""
     if isinstance(error, FileNotFoundError):
         return "missing file"
