@@ -1,12 +1,16 @@
-"""Work is called off when its client hangs up, and nothing of it is left for the log."""
+"""Work is cancelled when its client disconnects; the base URL is that of the caller."""
 
 import asyncio
 import gc
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from multitalk.errors import Cancelled, LimitExceeded
-from multitalk.serving.api.dependencies import cancel_on_disconnect
+from multitalk.serving.api.config import ServeConfig
+from multitalk.serving.api.dependencies import base_url_of, cancel_on_disconnect
 
 
 class Leaving:
@@ -58,3 +62,23 @@ def test_work_of_a_client_that_hung_up_is_called_off():
         return ended.is_set()
 
     assert asyncio.run(scene())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ws", "wss"])
+@pytest.mark.parametrize("root", ["", "/behind/a/proxy"])
+@pytest.mark.parametrize("host", ["talks.example", "127.0.0.1:8000", None])
+def test_the_base_url_is_starlettes_by_http(scheme: str, root: str, host: str | None) -> None:
+    services = SimpleNamespace(config=ServeConfig(data=Path("data")))
+    scope = {
+        "type": "http",
+        "app": SimpleNamespace(state=SimpleNamespace(services=services)),
+        "scheme": scheme,
+        "root_path": root,
+        "path": f"{root}/v2/talk/status/1",
+        "query_string": b"video=url",
+        "server": ("10.0.0.1", 8000),
+        "headers": [] if host is None else [(b"host", host.encode())],
+    }
+    connection = HTTPConnection(scope)
+    expected = str(connection.base_url).rstrip("/").replace("ws", "http", 1)
+    assert base_url_of(connection) == expected

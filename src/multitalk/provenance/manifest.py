@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _SourceManifest:
+class _Ingredient:
     """A file that a video was made from.
 
     Attributes:
@@ -169,14 +169,14 @@ def _has_manifest(path: Path) -> bool:
         return True
 
 
-def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_SourceManifest, ...]:
+def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_Ingredient, ...]:
     """The picture, and the recordings that have a manifest."""
     voices = [
-        _SourceManifest(f"voice {number}", path, field, has_manifest=True)
+        _Ingredient(f"voice {number}", path, field, has_manifest=True)
         for number, (field, path) in enumerate(recordings.items(), start=1)
         if _has_manifest(path)
     ]
-    return _SourceManifest(PORTRAIT, picture, PICTURE_FIELD, _has_manifest(picture)), *voices
+    return _Ingredient(PORTRAIT, picture, PICTURE_FIELD, _has_manifest(picture)), *voices
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class _Builder:
     """
 
     def __init__(
-        self, sources: Sequence[_SourceManifest], engine: str, *, keeps_manifests: bool
+        self, sources: Sequence[_Ingredient], engine: str, *, keeps_manifests: bool
     ) -> None:
         self._kept = [source for source in sources if source.has_manifest and keeps_manifests]
         plain = [sources[0]] if sources[0] not in self._kept else []  # the picture
@@ -276,7 +276,7 @@ class _Target(io.BufferedRandom):
             raise
 
 
-def _ingredient(source: _SourceManifest) -> dict[str, Any]:
+def _ingredient(source: _Ingredient) -> dict[str, Any]:
     """A source, in c2pa's own form."""
     return {
         "label": source.label,
@@ -286,7 +286,7 @@ def _ingredient(source: _SourceManifest) -> dict[str, Any]:
     }
 
 
-def definition(sources: Sequence[_SourceManifest], engine: str) -> dict[str, Any]:
+def definition(sources: Sequence[_Ingredient], engine: str) -> dict[str, Any]:
     """What is claimed, in c2pa's own form, without the ingredients."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],

@@ -140,8 +140,15 @@ ClientMediaDep = Annotated[ClientMedia, Depends(get_client_media)]
 
 def base_url_of(connection: HTTPConnection) -> str:
     """The URL by which the caller of a request or WebSocket reaches this server, by HTTP."""
-    configured = services_of(connection).config.base_url
-    return configured or re.sub("^ws", "http", str(connection.base_url)).rstrip("/")
+    if configured := services_of(connection).config.base_url:
+        return configured
+    host, scope = connection.headers.get("host"), connection.scope
+    if host is None:
+        return re.sub("^ws", "http", str(connection.base_url)).rstrip("/")
+    # As Starlette's `base_url`, which parses URLs and takes a sixth of the time of a poll.
+    scheme = scope["scheme"].replace("ws", "http", 1)
+    path = scope.get("app_root_path", scope.get("root_path", ""))
+    return f"{scheme}://{host}{path}".rstrip("/")
 
 
 async def get_base_url(request: Request) -> str:

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
@@ -35,7 +35,7 @@ class JobReplies:
 
     def at(self, base_url: str) -> "JobReplies":
         """The same for a receiver who reaches this server by this URL."""
-        return replace(self, base_url=base_url)
+        return JobReplies(self.queue, self.url_signer, self.clock, self.max_bytes, base_url)
 
     async def reply(self, job: Job, *, max_bytes: int | None = None) -> JobReply:
         """The body of `/runsync` and of a webhook.
