@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from multitalk.live.pcm import PcmSamples, StreamingResampler
+from multitalk.media.streaming_resampler import PcmSamples, StreamingResampler
 from multitalk.speech.live_visemes import LiveVisemes
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS, SAMPLE_RATE

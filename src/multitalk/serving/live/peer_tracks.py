@@ -13,7 +13,7 @@ from av import AudioFrame, Packet
 from av.stream import Stream
 from typing_extensions import override
 
-from multitalk.live.pcm import FULL_SCALE, StreamingResampler
+from multitalk.media.streaming_resampler import FULL_SCALE, StreamingResampler
 from multitalk.serving.live.messages import ClientFrame, Flag
 from multitalk.serving.live.webrtc_peer import OPUS_RATE
 from multitalk.timebase import FPS
