@@ -50,7 +50,7 @@ class Diagnosis:
     Attributes:
         name: Of the thing.
         works: None where it is not needed.
-        said: The finding, and what to do if it does not work.
+        said: The finding, and the remedy if it does not work; a field of `doctor --json`.
     """
 
     name: str

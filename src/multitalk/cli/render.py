@@ -176,7 +176,7 @@ def _request_fields(
         voices: The options of voices.
         box: `--box`.
         stdin: What `-` reads.
-        speakers: Whom other options and a job's JSON name.
+        speakers: Those that other options and a job's JSON name.
     """
     values = {field: value for field, (_, value) in typed.items() if field != "output"}
     earlier = {"job": values["continue_from"] and LOCAL_JOB}

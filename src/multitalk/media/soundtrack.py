@@ -92,7 +92,7 @@ class Soundtrack:
         """The whole soundtrack: float32 [C, S] in [-1, 1], of about a second each.
 
         Args:
-            change: What is done to the mix before it is limited; it keeps the length.
+            change: Applied to the mix before it is limited; it keeps the length.
         """
         ceiling = 1.0 if len(self._voices) == 1 else MIX_CEILING
         mixed = change(self._mixed()) if change is not None else self._mixed()

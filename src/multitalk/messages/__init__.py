@@ -43,7 +43,7 @@ SENTENCES: dict[str, dict[Locale, str]] = {
 
 
 class Translated(str):
-    """A parameter that is a word of its own in some languages; as a string, the English one.
+    """A parameter that is another word in some languages; as a string, the English one.
 
     Attributes:
         words: The others, by locale.

@@ -267,7 +267,7 @@ def http_server(
         ws_max_size=MAX_WEBSOCKET_BYTES,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
-        ws_per_message_deflate=False,  # what is sent is compressed
+        ws_per_message_deflate=False,  # frames and sound are compressed already
         log_config=None,
         access_log=False,
         server_header=False,
