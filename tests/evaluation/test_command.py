@@ -104,7 +104,7 @@ def test_a_folder_is_one_row_a_video_and_a_mean(talks: Path) -> None:
     ]
     assert places == sorted(places)
     broken, good, mean, reason = (lines[place] for place in places)
-    assert "not judge_all" in broken
+    assert "not judged" in broken
     assert "send an MP4" in reason
     value = good.split()[2]
     assert float(value) > 0.5
@@ -124,7 +124,7 @@ def test_the_records_of_several_are_a_list_and_of_one_a_record(talks: Path) -> N
     assert good["video"] == str(talks / "good.mp4")
     assert good["figures"][0]["name"] == "opening_correlation"
     assert broken["error"]["code"] == "media_undecodable"
-    assert (broken["passed"], broken["verdict"]) == (False, "not judge_all")
+    assert (broken["passed"], broken["verdict"]) == (False, "not judged")
     code, said, _ = run(talks / "good.mp4", "--json")
     assert json.loads(said) == good
     ranges = {figure["name"]: figure["range"] for figure in good["figures"]}
@@ -240,7 +240,7 @@ def test_a_pair_that_cannot_be_compared_says_why(talks: Path, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
     code, said, _ = run(good, "--against", broken, "--json")
     record = json.loads(said)
-    assert (code, record["second"]["verdict"], record["figures"]) == (2, "not judge_all", [])
+    assert (code, record["second"]["verdict"], record["figures"]) == (2, "not judged", [])
     for wrong, reason in (
         ((talks, "--against", good), "give it one file"),
         ((good, "--against", tmp_path / "none.mp4"), "no file"),

@@ -31,7 +31,7 @@ WIDE = 240  # columns
 BREAKS = ("yaw_deviation", "place_x_deviation", "opening_deviation")
 SPELLED = {"higher": "higher is better", "lower": "nearer to 0 is better", "neither": ""}
 CHECKED = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("-", "yellow")}
-COLORS = {"passed": "green", "failed": "red", "not judge_all": "yellow"}
+COLORS = {"passed": "green", "failed": "red", "not judged": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class JudgedVideo:
     @property
     def name(self) -> str:
         """The word for it."""
-        return self.report.verdict if self.report else "not judge_all"
+        return self.report.verdict if self.report else "not judged"
 
     @property
     def exit_code(self) -> int:
