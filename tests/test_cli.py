@@ -440,7 +440,7 @@ def test_evaluate_judges_and_its_exit_code_is_the_verdict(files: Path) -> None:
     assert (figures["lag_ms"]["unit"], figures["lag_ms"]["better"]) == ("ms", "lower")
     others = [
         {"start_seconds": start, "end_seconds": start + 0.15, "ipa": "ɑː"}
-        for start in (0.3, 0.7, 1.3, 1.6, 2.1)
+        for start in (0.05, 0.5, 0.9, 1.45, 1.9)  # where the text has silence and consonants
     ]
     Path("others.json").write_text(json.dumps(others), encoding="utf-8")
     wrong = ("--phonemes", "others.json")
