@@ -76,7 +76,7 @@ class Avatar:
         portrait: PortraitSource,
         *,
         size: int = 512,
-        ahead_ms: int = 160,
+        ahead_ms: int = 120,
         seed: int = 0,
         quality: Quality = "standard",
         motion: float = 1.0,

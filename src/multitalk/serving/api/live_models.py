@@ -17,7 +17,7 @@ class LiveOptions(WireModel):
 
     portrait: str | None = Field(None, description="`upload://ID`; the example if left out")
     size: int = Field(512, ge=64, le=1280, description="of the longer side, in pixels")
-    ahead_ms: int = Field(160, ge=0, le=400, multiple_of=40)
+    ahead_ms: int = Field(120, ge=0, le=400, multiple_of=40)
     seed: int = Field(0, ge=0, lt=2**32)
     motion: float = Field(1.0, ge=0.0, le=1.5)
     quality: Literal["draft", "standard", "fine"] = "standard"
