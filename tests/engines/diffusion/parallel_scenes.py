@@ -175,8 +175,8 @@ ELSEWHERE = {
 
 
 def following(scene, rank):
-    """`DiffusionEngine._talk`, with what goes wrong in a process that follows."""
-    really, talks = DiffusionEngine._talk, []
+    """`DiffusionEngine._render_shared`, with what goes wrong in a process that follows."""
+    really, talks = DiffusionEngine._render_shared, []
 
     def followed(engine, *given):
         talks.append(1)
@@ -194,7 +194,7 @@ def play(name, weights, out):
         torch.accelerator.device_count = lambda: processes  # PyTorch counts no CPUs
     logging.basicConfig(level=logging.WARNING, force=True)  # over the test's own
     if rank:
-        DiffusionEngine._talk = following(name, rank)
+        DiffusionEngine._render_shared = following(name, rank)
     settings = Settings(weights=Path(weights), step_cache_threshold=CACHE_THRESHOLD)
     engine = load_engine("diffusion", settings=settings)
     assert rank == 0, "the others have no door"
