@@ -13,15 +13,15 @@ from pathlib import Path
 import httpx
 from obedient_worker import working
 
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.connections import Connections
 from multitalk.serving.api.housekeeping import Housekeeping
-from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.jobs.webhooks import Poster, Webhooks, public_poster
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.services import Services, open_services
-from multitalk.serving.api.uvicorn_server import ShutdownState, http_server
-from multitalk.serving.api.webhooks import Poster, Webhooks, public_poster
+from multitalk.serving.api.transport.connections import Connections
+from multitalk.serving.api.transport.uvicorn_server import ShutdownState, http_server
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 

@@ -6,9 +6,9 @@ import pytest
 from running import ended, running
 
 from multitalk.errors import InvalidRequest
-from multitalk.serving.api.auth import OPEN_PATHS
+from multitalk.serving.api.access.auth import OPEN_PATHS
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.config import ServeConfig, check_exposure
-from multitalk.serving.api.keys import KeyRing
 
 RUN = "/v2/talk/run"
 JOB = {"input": {"echo": 1}}

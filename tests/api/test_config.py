@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest, MultiTalkError
-from multitalk.serving.api.auth import AuthMiddleware, is_loopback_peer
+from multitalk.serving.api.access.auth import AuthMiddleware, is_loopback_peer
+from multitalk.serving.api.access.keys import KeyRing, open_keys
 from multitalk.serving.api.config import ServeConfig, check_exposure
 from multitalk.serving.api.data_directory import (
     is_open_to_others,
@@ -20,7 +21,6 @@ from multitalk.serving.api.data_directory import (
     make_data_directory,
 )
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.keys import KeyRing, open_keys
 from multitalk.serving.api.metrics import Metrics
 
 HEALTH = "/v2/a/health"

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from running import running
 
-from multitalk.serving.api.connections import Connections, connections_for
-from multitalk.serving.api.http_protocol import (
+from multitalk.serving.api.transport.connections import Connections, connections_for
+from multitalk.serving.api.transport.http_protocol import (
     DROP_BYTES,
     DROP_SECONDS,
     HEAD_SECONDS,
@@ -339,7 +339,7 @@ def test_there_are_files_left_beside_the_connections(limit):
 def test_the_server_may_open_as_many_files_as_it_is_allowed():
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 3000));"
-        "from multitalk.serving.api.connections import raise_open_file_limit as raised;"
+        "from multitalk.serving.api.transport.connections import raise_open_file_limit as raised;"
         "print(raised(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from multitalk.cli.app import app
 from multitalk.errors import InvalidRequest
-from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.access.keys import KeyRing
 from patience import PATIENCE_SECONDS
 
 

@@ -15,7 +15,7 @@ from live_client import END, RATE, SPEAKING, Live, session, tone
 from multitalk.media.label import read_label
 from multitalk.provenance import inspect_video
 from multitalk.provenance.marks import planes_to_look_at
-from multitalk.serving.api import live_recorder
+from multitalk.serving.api.live import recorder
 from multitalk.watermark.picture import PictureDetector
 from multitalk.watermark.sound import DETECTION_RATE, SoundDetector
 from patience import wait_until
@@ -130,12 +130,12 @@ def test_what_cannot_be_recorded_is_refused(server):
 
 
 def test_a_recording_ends_by_itself_and_one_that_is_too_large_is_lost(server, monkeypatch):
-    monkeypatch.setattr(live_recorder, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(recorder, "MAX_SECONDS", 0.5)
     with session(server, size=512) as live:
         live.send(type="record", action="start")
         assert live.message("recording")["state"] == "started"
         assert live.message("recording")["state"] == "finished"
-        monkeypatch.setattr(live_recorder, "MAX_BYTES", 10_000)
+        monkeypatch.setattr(recorder, "MAX_BYTES", 10_000)
         before = {*server.services.uploads.directory.iterdir()}
         live.send(type="record", action="start")
         assert live.message("recording")["state"] == "started"

@@ -12,8 +12,8 @@ from multitalk.schema import parse_request
 from multitalk.serving import api
 from multitalk.serving.api.app import ROUTERS
 from multitalk.serving.api.docs_page import docs_page
-from multitalk.serving.api.live_models import WebRtcOffer
-from multitalk.serving.api.run_body import parse_batch, parse_run_body
+from multitalk.serving.api.jobs.run_body import parse_batch, parse_run_body
+from multitalk.serving.api.live.models import WebRtcOffer
 from multitalk.settings import Settings
 
 

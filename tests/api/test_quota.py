@@ -235,7 +235,7 @@ def test_a_webhook_is_posted_once_though_the_ledger_cannot_note_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posted = []
-    monkeypatch.setattr("multitalk.serving.api.webhooks.DELAY_SECONDS", 0.05)
+    monkeypatch.setattr("multitalk.serving.api.jobs.webhooks.DELAY_SECONDS", 0.05)
     forget, left = Database.forget_webhook, [None] * 3
 
     def refuse(self: Database, job_id: str) -> None:

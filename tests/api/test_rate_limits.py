@@ -4,7 +4,7 @@ import pytest
 from running import running
 
 from multitalk.errors import TooManyRequests
-from multitalk.serving.api.rate_limits import MAX_BUCKETS, RateLimits
+from multitalk.serving.api.access.rate_limits import MAX_BUCKETS, RateLimits
 
 
 def test_a_bucket_is_refilled_evenly():

@@ -13,7 +13,7 @@ import pytest
 from running import ended
 from served import Served, gone, is_alive
 
-from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.access.keys import KeyRing
 from patience import PATIENCE_SECONDS, wait_until
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"

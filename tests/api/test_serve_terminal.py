@@ -14,8 +14,8 @@ from served import READY, WORKER, gone
 from terminal import CTRL_C, Terminal
 
 from multitalk.cli.doctor import find_server
+from multitalk.serving.api.access.keys import open_keys
 from multitalk.serving.api.data_directory import lock_data_directory
-from multitalk.serving.api.keys import open_keys
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
 

@@ -10,7 +10,7 @@ from patience import PATIENCE_SECONDS
 WAITING = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from multitalk.serving.api.uvicorn_server import end_process_in_time
+from multitalk.serving.api.transport.uvicorn_server import end_process_in_time
 
 files = ThreadPoolExecutor(1)
 files.submit(threading.Event().wait)

@@ -11,7 +11,7 @@ from running import running
 
 from multitalk.errors import Unauthorized
 from multitalk.schema import JobStatus
-from multitalk.serving.api.signed_urls import MAX_SECONDS, UrlSigner, read_secret
+from multitalk.serving.api.access.signed_urls import MAX_SECONDS, UrlSigner, read_secret
 from multitalk.serving.queue import Outcome
 from patience import PATIENCE_SECONDS
 

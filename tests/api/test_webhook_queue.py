@@ -1,6 +1,6 @@
 """Lines of webhooks: owners and their hosts take turns, and few are under way at once."""
 
-from multitalk.serving.api.webhooks import DeliveryQueue, WebhookDelivery
+from multitalk.serving.api.jobs.webhooks import DeliveryQueue, WebhookDelivery
 
 
 def post(owner: str, host: str, name: str, due: float = 0.0) -> WebhookDelivery:

@@ -12,14 +12,14 @@ from running import running, webhooks_of
 
 from multitalk.serving.api.database import Database
 from multitalk.serving.api.housekeeping import WEBHOOKS_SECONDS
-from multitalk.serving.api.metrics import Metrics
-from multitalk.serving.api.webhooks import (
+from multitalk.serving.api.jobs.webhooks import (
     DELAY_SECONDS,
     PER_OWNER,
     public_poster,
     signed_headers,
     webhook_secret,
 )
+from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.queue import Submission, new_job_id
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until

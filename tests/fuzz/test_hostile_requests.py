@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hostile_corpus import BODIES, HEADERS, ORDER, TEXTS, mutants
 
 from multitalk.schema import JobStatus
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.app import ROUTERS, create_app
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.services import open_services
 from multitalk.serving.queue import Outcome

@@ -10,7 +10,7 @@ from page import PORTRAIT
 from playwright.sync_api import expect
 
 from multitalk.messages import read_texts
-from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.web_page import STRINGS
 from patience import PATIENCE_SECONDS
 

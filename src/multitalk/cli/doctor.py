@@ -271,11 +271,11 @@ def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
 
 def find_server(settings: Settings) -> Diagnosis:
     """Of `multitalk serve`: what it has on this machine, and where."""
+    from multitalk.serving.api.access.keys import open_keys
     from multitalk.serving.api.data_directory import (
         former_directories,
         is_in_use,
     )
-    from multitalk.serving.api.keys import open_keys
 
     if find_spec("uvicorn") is None:
         return Diagnosis("server", None, "not installed: pip install '.[serve]'")

@@ -25,8 +25,8 @@ from multitalk.cli.options import (
     MAX_RETENTION_SECONDS,
     is_number,
 )
+from multitalk.serving.api.access.keys import open_keys
 from multitalk.serving.api.data_directory import KEYS_FILE, QUEUE_FILE, former_directories
-from multitalk.serving.api.keys import open_keys
 from multitalk.settings import ENGINE_CHOICES, Settings
 
 if TYPE_CHECKING:

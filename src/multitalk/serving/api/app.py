@@ -15,9 +15,9 @@ from starlette.responses import Response
 from multitalk.disk import DISK_ERRORS, server_disk_error
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, NotFound
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.auth import AuthMiddleware
+from multitalk.serving.api.access.auth import AuthMiddleware
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.openapi import DocumentedApp
 from multitalk.serving.api.responses import error_response, locale_of

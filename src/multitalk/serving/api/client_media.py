@@ -7,7 +7,7 @@ from typing import Any
 
 from multitalk.errors import NotFound, RequestError
 from multitalk.messages import Locale
-from multitalk.serving.api.job_replies import read_whole
+from multitalk.serving.api.jobs.job_replies import read_whole
 from multitalk.serving.queue import Job, MediaStore
 from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
 from multitalk.serving.sandbox.ipc import THUMBNAIL_FILE, read_output

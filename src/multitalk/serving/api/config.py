@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest
 from multitalk.net.address import DEFAULT_PORTS
-from multitalk.serving.api.keys import KeyRing
+from multitalk.serving.api.access.keys import KeyRing
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 MEGABYTE = 10**6

@@ -11,20 +11,20 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import HTTPConnection, Request
 
 from multitalk.errors import Cancelled
+from multitalk.serving.api.access.keys import KeyRing
+from multitalk.serving.api.access.quota import StorageQuota
+from multitalk.serving.api.access.rate_limits import Operation, RateLimits
 from multitalk.serving.api.client_media import ClientMedia
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.estimate import Estimator
-from multitalk.serving.api.job_access import own_job
-from multitalk.serving.api.job_replies import JobReplies
-from multitalk.serving.api.keys import KeyRing
-from multitalk.serving.api.quota import StorageQuota
-from multitalk.serving.api.rate_limits import Operation, RateLimits
+from multitalk.serving.api.jobs.estimate import Estimator
+from multitalk.serving.api.jobs.job_access import own_job
+from multitalk.serving.api.jobs.job_replies import JobReplies
+from multitalk.serving.api.jobs.submissions import Submissions
 from multitalk.serving.api.services import services_of
-from multitalk.serving.api.submissions import Submissions
 from multitalk.serving.api.text_to_speech import TextToSpeech
+from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.api.uvicorn_server import ShutdownState
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.settings import Settings
 

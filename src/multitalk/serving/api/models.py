@@ -16,7 +16,7 @@ from multitalk.schema import ErrorDetails, JobStatus, SpokenText, TalkRequest
 from multitalk.schema.request import NotBlank
 from multitalk.schema.s3_config import S3Config
 from multitalk.schema.validation import WireModel
-from multitalk.serving.api.live_models import WebRtcOffer
+from multitalk.serving.api.live.models import WebRtcOffer
 
 DAY = 86_400_000  # ms
 MAX_WEBHOOK_CHARACTERS = 2048

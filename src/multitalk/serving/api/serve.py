@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from multitalk.errors import MultiTalkError, QueueUnavailable
+from multitalk.serving.api.access.keys import KeyRing, open_keys
 from multitalk.serving.api.app import create_app
 from multitalk.serving.api.config import ServeConfig, check_exposure
-from multitalk.serving.api.connections import connections_for, raise_open_file_limit
 from multitalk.serving.api.data_directory import is_open_to_others, make_data_directory
 from multitalk.serving.api.housekeeping import Housekeeping
-from multitalk.serving.api.keys import KeyRing, open_keys
+from multitalk.serving.api.jobs.webhooks import Webhooks, public_poster
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.services import Services, open_services
 from multitalk.serving.api.supervisor import Supervisor
-from multitalk.serving.api.uvicorn_server import (
+from multitalk.serving.api.transport.connections import connections_for, raise_open_file_limit
+from multitalk.serving.api.transport.uvicorn_server import (
     GracefulServer,
     ShutdownState,
     address_of,
@@ -26,7 +27,6 @@ from multitalk.serving.api.uvicorn_server import (
     http_server,
     listen,
 )
-from multitalk.serving.api.webhooks import Webhooks, public_poster
 from multitalk.serving.queue import JobQueue
 from multitalk.settings import Settings
 

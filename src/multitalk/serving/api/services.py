@@ -10,6 +10,10 @@ from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
+from multitalk.serving.api.access.keys import KeyRing
+from multitalk.serving.api.access.quota import StorageQuota
+from multitalk.serving.api.access.rate_limits import RateLimits
+from multitalk.serving.api.access.signed_urls import UrlSigner, read_secret
 from multitalk.serving.api.body_parser import BodyParser
 from multitalk.serving.api.client_media import ClientMedia
 from multitalk.serving.api.config import ServeConfig
@@ -20,18 +24,14 @@ from multitalk.serving.api.data_directory import (
     lock_data_directory,
 )
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.estimate import Estimator
-from multitalk.serving.api.job_replies import JobReplies
-from multitalk.serving.api.keys import KeyRing
-from multitalk.serving.api.quota import StorageQuota
-from multitalk.serving.api.rate_limits import RateLimits
-from multitalk.serving.api.signed_urls import UrlSigner, read_secret
-from multitalk.serving.api.submissions import Submissions
-from multitalk.serving.api.talk_length import TalkLengths
+from multitalk.serving.api.jobs.estimate import Estimator
+from multitalk.serving.api.jobs.job_replies import JobReplies
+from multitalk.serving.api.jobs.submissions import Submissions
+from multitalk.serving.api.jobs.talk_length import TalkLengths
+from multitalk.serving.api.live.webrtc_sessions import WebRtcSessions
 from multitalk.serving.api.text_to_speech import TextToSpeech
+from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.api.uvicorn_server import ShutdownState
-from multitalk.serving.api.webrtc_sessions import WebRtcSessions
 from multitalk.serving.live.session_pool import LiveSessions, sessions_for
 from multitalk.serving.queue import JobQueue, open_queue
 from multitalk.serving.sandbox.pool import SandboxPool

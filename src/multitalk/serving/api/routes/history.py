@@ -24,7 +24,7 @@ from multitalk.serving.api.dependencies import (
     RepliesDep,
     rate_limit,
 )
-from multitalk.serving.api.job_access import own_job
+from multitalk.serving.api.jobs.job_access import own_job
 from multitalk.serving.api.models import DeletedJob, InputReply, JobList
 from multitalk.serving.api.openapi import media, refusals
 from multitalk.serving.api.responses import json_response

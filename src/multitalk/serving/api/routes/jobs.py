@@ -37,8 +37,9 @@ from multitalk.serving.api.dependencies import (
     cancel_on_disconnect,
     rate_limit,
 )
-from multitalk.serving.api.job_access import wait_for_change
-from multitalk.serving.api.job_replies import read_whole
+from multitalk.serving.api.jobs.job_access import wait_for_change
+from multitalk.serving.api.jobs.job_replies import read_whole
+from multitalk.serving.api.jobs.run_body import check_idempotency_key, in_batch, parse_batch
 from multitalk.serving.api.json_body import BodyReader, JsonBody
 from multitalk.serving.api.models import (
     MAX_BATCH,
@@ -56,7 +57,6 @@ from multitalk.serving.api.models import (
 )
 from multitalk.serving.api.openapi import EXAMPLE_JOB, BodyRoute, refusals
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.api.run_body import check_idempotency_key, in_batch, parse_batch
 from multitalk.serving.queue import Job
 
 DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000

@@ -11,10 +11,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.live_client import LiveClient
-from multitalk.serving.api.live_conversation import error_message, parsed_message
-from multitalk.serving.api.live_models import LiveOptions
-from multitalk.serving.api.live_session import FrameForm, open_session
+from multitalk.serving.api.live.client import LiveClient
+from multitalk.serving.api.live.conversation import error_message, parsed_message
+from multitalk.serving.api.live.models import LiveOptions
+from multitalk.serving.api.live.session import FrameForm, open_session
 from multitalk.serving.api.services import services_of
 from multitalk.timebase import FPS
 

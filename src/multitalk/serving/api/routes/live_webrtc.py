@@ -17,10 +17,10 @@ from multitalk.errors import MultiTalkError
 from multitalk.schema.validation import one_error
 from multitalk.serving.api.dependencies import Owner, rate_limit
 from multitalk.serving.api.json_body import BodyReader, JsonBody
-from multitalk.serving.api.live_client import LiveClient
-from multitalk.serving.api.live_conversation import error_message
-from multitalk.serving.api.live_models import MAX_OFFER_CHARACTERS, WebRtcOffer
-from multitalk.serving.api.live_session import open_session
+from multitalk.serving.api.live.client import LiveClient
+from multitalk.serving.api.live.conversation import error_message
+from multitalk.serving.api.live.models import MAX_OFFER_CHARACTERS, WebRtcOffer
+from multitalk.serving.api.live.session import open_session
 from multitalk.serving.api.models import SpeechError, WebRtcAnswer
 from multitalk.serving.api.openapi import BodyRoute, refusals
 from multitalk.serving.api.responses import json_response

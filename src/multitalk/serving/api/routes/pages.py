@@ -13,11 +13,11 @@ from multitalk.serving.api.dependencies import (
     SecretDep,
 )
 from multitalk.serving.api.docs_page import docs_page
+from multitalk.serving.api.jobs.webhooks import webhook_secret
 from multitalk.serving.api.models import ServerHealth, WebhookSecret
 from multitalk.serving.api.openapi import refusals
 from multitalk.serving.api.responses import json_response
 from multitalk.serving.api.web_page import DIRECTORY, HEADERS, strings_module
-from multitalk.serving.api.webhooks import webhook_secret
 from multitalk.version import __version__
 
 router = APIRouter(tags=["Server"])

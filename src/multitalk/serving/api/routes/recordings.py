@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from multitalk.serving.api.live_recorder import DIRECTORY, signed_name
+from multitalk.serving.api.live.recorder import DIRECTORY, signed_name
 from multitalk.serving.api.openapi import Responses, media, refusals
 from multitalk.serving.api.services import services_of
 from multitalk.serving.api.uploads import UPLOAD_PREFIX

@@ -19,10 +19,10 @@ from multitalk.serving.api.dependencies import (
     ShutdownDep,
     cancel_on_disconnect,
 )
-from multitalk.serving.api.job_access import wait_for_change
-from multitalk.serving.api.job_replies import frame_of, read_whole
+from multitalk.serving.api.jobs.job_access import wait_for_change
+from multitalk.serving.api.jobs.job_replies import frame_of, read_whole
 from multitalk.serving.api.openapi import media, refusals
-from multitalk.serving.api.uvicorn_server import ResponseAborted, ShutdownState
+from multitalk.serving.api.transport.uvicorn_server import ResponseAborted, ShutdownState
 from multitalk.serving.queue import FragmentRecord, Job, JobQueue
 from multitalk.speech.captions import as_srt, as_vtt, read_captions
 

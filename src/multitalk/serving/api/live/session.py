@@ -10,7 +10,7 @@ from typing import Literal
 from multitalk.errors import InvalidRequest
 from multitalk.schema.sources import is_upload
 from multitalk.schema.validation import brief
-from multitalk.serving.api.live_models import LiveOptions
+from multitalk.serving.api.live.models import LiveOptions
 from multitalk.serving.api.services import Services
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.api.web_page import DIRECTORY

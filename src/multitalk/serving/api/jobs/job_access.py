@@ -5,7 +5,7 @@ import time
 
 from multitalk.errors import NotFound
 from multitalk.schema.validation import brief
-from multitalk.serving.api.uvicorn_server import ShutdownState
+from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.serving.queue.records import JOB_ID
 

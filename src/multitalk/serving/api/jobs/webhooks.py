@@ -22,7 +22,7 @@ from multitalk.net.client import CertificateInvalid, Client, TransportError
 from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread
 from multitalk.schema.json_document import to_json
 from multitalk.serving.api.database import Database, PendingWebhook
-from multitalk.serving.api.job_replies import JobReplies
+from multitalk.serving.api.jobs.job_replies import JobReplies
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.queue import Job, JobQueue
 from multitalk.settings import Settings

@@ -6,10 +6,10 @@ from starlette.requests import HTTPConnection
 
 from multitalk.messages import Locale
 from multitalk.serving.api.dependencies import base_url_of, caller_of
-from multitalk.serving.api.live_conversation import ClientLink, LiveConversation
-from multitalk.serving.api.live_models import LiveOptions
-from multitalk.serving.api.live_recorder import LiveRecorder
-from multitalk.serving.api.live_session import portrait_of
+from multitalk.serving.api.live.conversation import ClientLink, LiveConversation
+from multitalk.serving.api.live.models import LiveOptions
+from multitalk.serving.api.live.recorder import LiveRecorder
+from multitalk.serving.api.live.session import portrait_of
 from multitalk.serving.api.responses import locale_of
 from multitalk.serving.api.services import Services
 from multitalk.serving.live.session_pool import LiveSession

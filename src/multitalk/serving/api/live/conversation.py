@@ -15,10 +15,10 @@ from multitalk.errors import (
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
-from multitalk.serving.api.live_recorder import LiveRecorder
-from multitalk.serving.api.rate_limits import RateLimits
+from multitalk.serving.api.access.rate_limits import RateLimits
+from multitalk.serving.api.live.recorder import LiveRecorder
 from multitalk.serving.api.text_to_speech import TextToSpeech
-from multitalk.serving.api.uvicorn_server import ShutdownState
+from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.live.messages import MessageKind, is_key_frame, without_video
 from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS

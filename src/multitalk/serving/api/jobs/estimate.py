@@ -10,9 +10,9 @@ from multitalk.schema import TalkRequest, parse_request
 from multitalk.schema.sources import is_upload, named_sources
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.past_talks import past_talks, quality_of, real_time_factor
-from multitalk.serving.api.submissions import Submissions
-from multitalk.serving.api.talk_length import TalkLengths
+from multitalk.serving.api.jobs.past_talks import past_talks, quality_of, real_time_factor
+from multitalk.serving.api.jobs.submissions import Submissions
+from multitalk.serving.api.jobs.talk_length import TalkLengths
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import JobQueue
 from multitalk.serving.sandbox.fair_scheduler import Ticket

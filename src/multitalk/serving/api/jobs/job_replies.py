@@ -9,8 +9,8 @@ from typing import Any
 from multitalk.delivery.deliver import ENVELOPE_BYTES
 from multitalk.errors import NotFound
 from multitalk.schema import JobStatus
+from multitalk.serving.api.access.signed_urls import UrlSigner
 from multitalk.serving.api.models import JobReply, ListedJob
-from multitalk.serving.api.signed_urls import UrlSigner
 from multitalk.serving.queue import Job, JobQueue, MediaStore
 from multitalk.serving.queue.records import MEDIA_OF_OUTPUT
 

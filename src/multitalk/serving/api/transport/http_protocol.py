@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from multitalk.errors import LimitExceeded, MultiTalkError, ServerUnavailable
 from multitalk.schema import ErrorReply
-from multitalk.serving.api.connections import Connections, Reason
+from multitalk.serving.api.transport.connections import Connections, Reason
 
 MAX_HEAD_BYTES = 64_000
 MAX_HEADERS = 100

@@ -18,8 +18,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multitalk.errors import Forbidden, MultiTalkError, Unauthorized
+from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.config import LOOPBACK
-from multitalk.serving.api.keys import KeyRing
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.responses import error_response, locale_of
 

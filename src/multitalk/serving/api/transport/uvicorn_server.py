@@ -27,9 +27,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multitalk.errors import InvalidRequest, ServerStopping
 from multitalk.serving.api.config import ServeConfig
-from multitalk.serving.api.connections import Connections
-from multitalk.serving.api.http_protocol import BoundedProtocol
 from multitalk.serving.api.responses import error_response
+from multitalk.serving.api.transport.connections import Connections
+from multitalk.serving.api.transport.http_protocol import BoundedProtocol
 
 # uvicorn's records of a response that was cut; here it is cut on purpose and logged in one line.
 _CUT_RECORDS = ("returned without completing response", "Cancel %s running task(s)")

@@ -7,8 +7,8 @@ from multitalk.errors import InvalidRequest, MultiTalkError, NotFound, QueueUnav
 from multitalk.schema.sources import is_upload, named_sources
 from multitalk.schema.validation import brief
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.job_access import own_job
-from multitalk.serving.api.run_body import in_batch, parse_run_body
+from multitalk.serving.api.jobs.job_access import own_job
+from multitalk.serving.api.jobs.run_body import in_batch, parse_run_body
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.queue import Job, JobQueue, new_job_id
 from multitalk.serving.queue.records import Submission, windows_of

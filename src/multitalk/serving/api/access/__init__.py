@@ -1,0 +1,1 @@
+"""Who may call the server, how often and with how much storage."""

@@ -1,0 +1,1 @@
+"""Jobs at the server: their bodies, submission, replies, estimates and webhooks."""

@@ -1,0 +1,1 @@
+"""HTTP over sockets: limits before authentication, and a graceful shutdown."""
