@@ -24,6 +24,7 @@ MARGIN = 0.035  # face heights around people that are filled, too: the matte's e
 # Mirroring of the background, in face heights: blur of the outline, and distances from the outline
 # over which it fades; pixels from one computed place to the next.
 MIRROR_BLUR, MIRROR_FADES, MIRROR_STEP = 0.03, (0.10, 0.30), 2
+SMOOTH_STEP = 2  # pixels from one computed place of the smooth filling to the next
 MIRROR_EDGE = 7  # pixels over which what is mirrored ends at other people
 COARSEST = 4  # pixels of the smallest picture of the pyramid
 FULL_WEIGHT = 0.5  # of known pixels in a window, from which their mean counts in full
@@ -74,17 +75,36 @@ def fill_behind(
     if not seen:
         return picture
     near = np.max([_near(matte.alpha, rig.frame.height) for rig, matte in seen], axis=0)
-    known = (1 - near).astype(np.float32)
-    if not known.any():
+    if near.all():
         return picture
-    removed = np.zeros(size, bool)
+    removed = np.zeros(size, np.uint8)
     for rig, _ in seen:
         removed |= _moved_by(rig, size, UNCOVERING_FIELD) > 0
-    smooth = _fill(picture.astype(np.float32) * known[..., None], known)
-    height = max(rig.frame.height for rig, _ in seen)
-    filled = _mirrored(picture, near, smooth, height)
-    made = np.clip(filled + 0.5, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.where((removed & (near > 0))[..., None], made, picture))
+    removed &= near
+    if not removed.any():
+        return picture
+    x, y, width, height = cv2.boundingRect(removed)
+    part = (slice(y, y + height), slice(x, x + width))
+    face_height = max(rig.frame.height for rig, _ in seen)
+    filled = _mirrored(picture, near, _smoothly_filled(picture, near)[part], part, face_height)
+    made = picture.copy()
+    np.copyto(made[part], np.rint(filled).astype(np.uint8), where=removed[part][..., None] > 0)
+    return made
+
+
+def _smoothly_filled(picture: NDArray[np.uint8], unknown: NDArray[np.uint8]) -> Array:
+    """The picture with colours continued over what is unknown: [H, W, 3].
+
+    It is computed on a smaller picture, as it has no detail.
+    """
+    height, width = unknown.shape
+    small = (-(-width // SMOOTH_STEP), -(-height // SMOOTH_STEP))
+    seen = picture * (1 - unknown)[..., None]
+    weighted = cv2.resize(seen, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    known = cv2.resize((1 - unknown).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    filled = _fill(weighted, np.asarray(known, np.float32))
+    whole = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
 
 
 def _fill(weighted: Array, known: Array) -> Array:
@@ -108,19 +128,34 @@ def _fill(weighted: Array, known: Array) -> Array:
 
 
 def _mirrored(
-    picture: NDArray[np.uint8], unknown: NDArray[np.uint8], smooth: Array, height: float
+    picture: NDArray[np.uint8],
+    unknown: NDArray[np.uint8],
+    smooth: Array,
+    part: tuple[slice, slice],
+    height: float,
 ) -> Array:
-    """Mirror the background over the outline of what is unknown, fading into `smooth`: [H, W, 3].
+    """Mirror the background over the outline of what is unknown, fading into `smooth`: [h, w, 3].
 
     So textures and lines go on behind a person for as far as a movement uncovers.
+
+    Args:
+        picture: RGB uint8 [H, W, 3].
+        unknown: 1 where it does not show the background, [H, W].
+        smooth: The part of a smooth filling, [h, w, 3].
+        part: Rows and columns that are filled.
+        height: Of the face, pixels.
     """
-    size = unknown.shape[::-1]
-    across, distance = _mirror(unknown)
-    across = gaussian_blur(across, MIRROR_BLUR * height / MIRROR_STEP)
-    across = np.asarray(cv2.resize(across, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    distance = np.asarray(cv2.resize(distance, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    here = np.stack(np.meshgrid(*map(np.arange, size)), -1)
-    source = (here + across).astype(np.float32)
+    rows, columns = part
+    small_across, small_distance = _mirror(unknown)
+    small_across = gaussian_blur(small_across, MIRROR_BLUR * height / MIRROR_STEP)
+    across, distance = (
+        cv2.resize(values, unknown.shape[::-1], interpolation=cv2.INTER_LINEAR)[part].astype(
+            np.float32, copy=False
+        )
+        for values in (small_across, small_distance)
+    )
+    x, y = np.arange(columns.start, columns.stop), np.arange(rows.start, rows.stop)
+    source = (np.stack(np.meshgrid(x, y), -1) + across).astype(np.float32)
     shown, is_known = (
         cv2.remap(  # type: ignore[call-overload]
             image, source, None, filter_, borderMode=cv2.BORDER_REPLICATE
@@ -129,7 +164,7 @@ def _mirrored(
     )
     fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
     share = cv2.blur(is_known * fades, (MIRROR_EDGE, MIRROR_EDGE)) * fades
-    return (smooth + (shown - smooth) * share[..., None]).astype(np.float32)
+    return np.clip(smooth + (shown - smooth) * share[..., None], 0, 255).astype(np.float32)
 
 
 def _mirror(unknown: NDArray[np.uint8]) -> tuple[Array, Array]:
