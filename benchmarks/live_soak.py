@@ -20,7 +20,7 @@ from live import PORTRAIT, FreeTime, voice
 from live_browser import live_page, measure, spread
 from multitalk.live import Avatar
 from multitalk.media.live_encoder import LiveEncoder
-from multitalk.media.live_recording import LiveRecording
+from multitalk.media.live_mp4 import LiveRecording
 from multitalk.timebase import FPS, SAMPLES_PER_FRAME
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload

@@ -13,7 +13,7 @@ from PIL import Image
 
 from clocks import TestClock
 from multitalk.live import Avatar, LiveFrame
-from multitalk.live.pcm import samples_of
+from multitalk.live.playout import samples_of
 from multitalk.speech.synthesis import synthesize
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "portrait.jpg"

@@ -18,8 +18,7 @@ from multitalk.engines.warp.rigged_scene import rig_scene
 from multitalk.errors import InvalidRequest, LimitExceeded, not_a_choice
 from multitalk.face.detector import FaceDetector
 from multitalk.live.pacing import Clock, FramePacer, FrameStart, MonotonicClock
-from multitalk.live.pcm import checked_rate, samples_of
-from multitalk.live.playout import PlayoutBuffer
+from multitalk.live.playout import PlayoutBuffer, checked_rate, samples_of
 from multitalk.media.image import load_picture
 from multitalk.messages import Notice, sentence
 from multitalk.schema import Quality

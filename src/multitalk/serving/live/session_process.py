@@ -20,8 +20,7 @@ from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_s
 from multitalk.errors import MultiTalkError
 from multitalk.live import Avatar, LiveFrame
 from multitalk.media.live_encoder import LiveEncoder
-from multitalk.media.live_fragments import LiveFragments
-from multitalk.media.live_recording import LiveRecording
+from multitalk.media.live_mp4 import LiveFragments, LiveRecording
 from multitalk.serving.live.messages import (
     OFFSET,
     RATE,

@@ -10,8 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from multitalk.media.live_encoder import LiveEncoder
-from multitalk.media.live_fragments import LiveFragments, with_lengths
-from multitalk.media.live_recording import LiveRecording
+from multitalk.media.live_mp4 import LiveFragments, LiveRecording, with_lengths
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload
 
