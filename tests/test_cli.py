@@ -20,7 +20,7 @@ from multitalk import __version__
 from multitalk.cli.app import app
 from multitalk.cli.doctor import Diagnosis
 from multitalk.cli.options import VoiceOptions
-from multitalk.face.synthetic_face import draw_face
+from multitalk.job.self_test import draw_face
 from multitalk.media.video import probe
 from multitalk.schema import ErrorReply
 from multitalk.weights.sets import load_manifest

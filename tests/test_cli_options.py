@@ -20,7 +20,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from multitalk.cli.app import app
-from multitalk.face.synthetic_face import draw_face
+from multitalk.job.self_test import draw_face
 from multitalk.media.video import probe
 from multitalk.schema import parse_request
 from multitalk.schema.request import REQUIRED as REQUIRED_FIELDS

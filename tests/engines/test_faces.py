@@ -16,8 +16,8 @@ from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.orientation import SMALLEST_FACE
 from multitalk.face.search import SearchResult
-from multitalk.face.synthetic_face import draw_face
 from multitalk.face.transforms import rotate_box, rotate_picture
+from multitalk.job.self_test import draw_face
 from multitalk.messages import Notice
 
 FRAMES = 3

@@ -26,7 +26,7 @@ from multitalk.cli.evaluate_report import (
 )
 from multitalk.errors import EngineUnavailable, MediaUndecodable
 from multitalk.evaluation import Check, Figure, Report, evaluator
-from multitalk.face.synthetic_face import draw_face
+from multitalk.job.self_test import draw_face
 from multitalk.media.soundtrack import Soundtrack, SoundtrackVoice
 from multitalk.media.video import VideoWriter, probe, read_frames
 from patience import PATIENCE_SECONDS

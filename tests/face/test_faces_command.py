@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from multitalk.cli.app import app
 from multitalk.cli.options import boxes_of
-from multitalk.face.synthetic_face import draw_face
 from multitalk.face.transforms import rotate_picture
+from multitalk.job.self_test import draw_face
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from PIL import Image
 
 import multitalk
 from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
-from multitalk.face.synthetic_face import draw_face
 from multitalk.job import Progress
+from multitalk.job.self_test import draw_face
 from multitalk.local.arguments import Arguments, describe
 from multitalk.local.job_input import with_paths_from
 from multitalk.local.rendered_talk import MAX_INLINE_BYTES, RenderedTalk

@@ -1,7 +1,8 @@
 """The network on a stream is the network under a mask, for as long as the stream goes on."""
 
-import numpy as np
+import numpy as np  # its BLAS is what is limited
 import pytest
+from threadpoolctl import threadpool_info
 
 from multitalk.array_types import Array
 from multitalk.speech.phonemes import NUM_VISEMES
@@ -14,6 +15,7 @@ from multitalk.speech.viseme_network import (
     front,
     layer_norm,
     linear,
+    one_blas_thread,
     shipped_weights,
     sinusoidal_positions,
     softmax,
@@ -137,3 +139,16 @@ def test_positions_run_out_after_as_many_as_there_were_in_training() -> None:
     stream.advance(features(LONGEST_STREAM))
     with pytest.raises(ValueError, match="broadcast"):
         stream.advance(features(PROVISIONAL_STEPS + 1))
+
+
+def threads() -> list[int]:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_within_and_as_many_as_before_after() -> None:
+    before = threads()
+    for _ in range(2):
+        with one_blas_thread():
+            assert threads() == len(before) * [1]
+        assert threads() == before

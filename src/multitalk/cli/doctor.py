@@ -121,8 +121,7 @@ def _package(name: str) -> Diagnosis:
 
 def _face_models() -> Diagnosis:
     from multitalk.face.detector import detect_faces
-    from multitalk.face.synthetic_face import draw_face
-    from multitalk.job.self_test import PORTRAIT_PIXELS
+    from multitalk.job.self_test import PORTRAIT_PIXELS, draw_face
 
     try:
         found = detect_faces(draw_face(PORTRAIT_PIXELS))
@@ -295,8 +294,7 @@ def find_server(settings: Settings) -> Diagnosis:
 
 
 def _self_test() -> Diagnosis:
-    from multitalk.face.synthetic_face import draw_face
-    from multitalk.job.self_test import PORTRAIT_PIXELS, PROMPT, hum
+    from multitalk.job.self_test import PORTRAIT_PIXELS, PROMPT, draw_face, hum
     from multitalk.local.studio import Studio
 
     try:

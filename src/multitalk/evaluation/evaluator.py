@@ -26,7 +26,7 @@ from multitalk.evaluation.liveliness import blink_rate, measure_liveliness
 from multitalk.evaluation.observation import FramePixels, Observation, ObservedPerson, observe
 from multitalk.evaluation.report import PersonReport, Report, checks_of, draw_report
 from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_voices
-from multitalk.face.assignment import assign_faces
+from multitalk.face.search import assign_faces
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames

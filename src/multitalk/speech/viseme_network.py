@@ -8,6 +8,7 @@ trains all of it together, with weights of four bits.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from multitalk.array_types import Array
-from multitalk.speech.blas_threads import one_blas_thread
 
 STRIDE = 2  # features a step
 NUM_LAYERS = 2
@@ -227,3 +228,18 @@ def sinusoidal_positions(num_steps: int, width: int) -> Array:
     rates = LONGEST_PERIOD ** -np.linspace(0, 1, width // 2)
     angles = np.arange(num_steps)[:, None] * rates
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Finding the libraries reads the process's whole memory map, 2 ms: once is enough."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """While the context is open, the BLAS of this process has one thread.
+
+    In small products a second thread would only spin, for a third of all CPU time.
+    """
+    limited: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
+    return limited

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from multitalk.array_types import Array
-from multitalk.speech.blas_threads import one_blas_thread
 from multitalk.speech.viseme_network import (
     HEAD_WIDTH,
     STRIDE,
@@ -22,6 +21,7 @@ from multitalk.speech.viseme_network import (
     front,
     layer_norm,
     linear,
+    one_blas_thread,
     sinusoidal_positions,
     softmax,
 )

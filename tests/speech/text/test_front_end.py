@@ -14,7 +14,7 @@ from hypothesis.strategies import sampled_from, text
 from multitalk.confinement.run import ExitResult
 from multitalk.errors import EngineUnavailable, InvalidRequest, MultiTalkError
 from multitalk.speech.synthesis import MAX_CHARACTERS, SynthesizedSpeech, synthesize
-from multitalk.speech.text import japanese, openjtalk_process
+from multitalk.speech.text import japanese
 from multitalk.speech.text.front_end import read_text
 from multitalk.speech.text.plain_text import MAX_PART_CHARACTERS
 
@@ -137,7 +137,7 @@ def test_a_crash_at_a_japanese_text_is_a_sentence_about_it(
 def japanese_is_read_in_this_process() -> Iterator[None]:
     """So that many texts take no process each."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(japanese, "_asked", openjtalk_process.kana_of)
+        patch.setattr(japanese, "_asked", japanese.kana_of)
         yield
 
 

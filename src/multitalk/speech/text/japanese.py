@@ -1,14 +1,20 @@
 """Japanese text as kana, spelt as it sounds: the synthesizer reads kana and no kanji.
 
-Kanji, numbers and particles are read by Open JTalk, an extra. Kana alone is read without it.
+Kanji, numbers and particles are read by Open JTalk, an extra. Kana alone is read without it. Open
+JTalk is native code that reads a caller's text, so this module also runs as a separate, confined
+process: a list of texts comes in on stdin, as JSON; the list of their kana goes out.
 """
 
+import contextlib
+import importlib
 import json
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from multitalk.confinement.confine import ProcessLimits, confine
 from multitalk.confinement.run import run_confined
 from multitalk.errors import DeadlineExceeded, EngineUnavailable, InvalidRequest
 from multitalk.speech.text.plain_text import split_text
@@ -17,6 +23,8 @@ from multitalk.speech.text.scripts import script_of
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 120.0
 _MOST_ANSWER_BYTES = 16 << 20
+# Of 290 MB, its dictionary and the packages that it imports are nearly all.
+_LIMITS = ProcessLimits(memory_bytes=1 << 30, cpu_seconds=60)
 
 # Before a mark or a space は and へ are particles, and so they are after these words.
 _PRONOUNS = (
@@ -64,7 +72,7 @@ def _asked(parts: Sequence[str]) -> list[str]:
     """The readings of Open JTalk, in a separate process."""
     try:
         ended = run_confined(
-            "multitalk.speech.text.openjtalk_process",
+            "multitalk.speech.text.japanese",
             json.dumps(parts).encode(),
             environment={"OPENBLAS_NUM_THREADS": "1"},  # each has much address space
             timeout_seconds=_TIMEOUT_SECONDS,
@@ -95,3 +103,24 @@ def _without_package(text: str) -> str:
         )
     text = _HA.sub(lambda found: (found[1] or "") + "わ", text)
     return _HE.sub("え", text)
+
+
+def kana_of(texts: Sequence[str]) -> list[str]:
+    """Each text as its sounds are spelt in kana; a word, not too long."""
+    # It prints on its first import that a model of one word's readings is not installed.
+    with contextlib.redirect_stdout(sys.stderr):
+        open_jtalk = importlib.import_module("pyopenjtalk")
+    # Its second opinions load 200 MB and better few readings.
+    options = {"kana": True, "use_sudachi_kanji_yomi": False, "predict_nani": False}
+    return [str(open_jtalk.g2p(text, **options)) for text in texts]
+
+
+def main() -> None:
+    """Answer the one request on stdin."""
+    kana_of(["あ"])  # loads the dictionary
+    with confine(_LIMITS) as answers:
+        answers.write(json.dumps(kana_of(json.loads(sys.stdin.buffer.read()))).encode())
+
+
+if __name__ == "__main__":
+    main()
