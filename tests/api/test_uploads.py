@@ -14,7 +14,7 @@ from PIL import Image
 from running import ended, running
 
 from multitalk.inputs.sniff import SNIFFED_BYTES
-from multitalk.serving.api.jobs.past_talks import real_time_factor
+from multitalk.serving.api.jobs.estimate import real_time_factor
 from multitalk.serving.sandbox.fair_scheduler import PER_CALLER
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS, wait_until

@@ -20,9 +20,7 @@ from multitalk.errors import EngineUnavailable, InvalidRequest, RequestError
 from multitalk.job import Progress
 from multitalk.job.self_test import draw_face
 from multitalk.local.arguments import Arguments, describe
-from multitalk.local.job_input import with_paths_from
-from multitalk.local.rendered_talk import MAX_INLINE_BYTES, RenderedTalk
-from multitalk.local.studio import Studio
+from multitalk.local.studio import MAX_INLINE_BYTES, RenderedTalk, Studio, with_paths_from
 from multitalk.local.talk_options import TalkOptions
 from multitalk.media.audio import read_sound
 from multitalk.media.image import load_picture

@@ -132,7 +132,7 @@ def render(  # noqa: PLR0917 - typer's way to say options
         answering(locale_named(locale), as_json=as_json) as answers,
         ExitStack() as stack,
     ):
-        from multitalk.local.job_input import with_paths_from, with_prompt
+        from multitalk.local.studio import with_paths_from, with_prompt
         from multitalk.schema import parse_request, wanted_locale
         from multitalk.settings import Settings
 
@@ -313,7 +313,7 @@ def _read(path: Path, stdin: StandardInput) -> dict[str, object]:
         InvalidRequest: No file, not JSON or too much of it, or not an object.
     """
     from multitalk.errors import InvalidRequest
-    from multitalk.local.job_input import with_paths_from
+    from multitalk.local.studio import with_paths_from
     from multitalk.schema import read_json
     from multitalk.schema.validation import brief
 

@@ -4,11 +4,15 @@
 `Studio` keeps its engine for the next one.
 """
 
+import base64
+import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from typing_extensions import Unpack
 
@@ -16,17 +20,67 @@ from multitalk.disk import prepare_output_file, translate_local_disk_errors
 from multitalk.engines.base import NO_WINDOW_FILES, WindowFiles
 from multitalk.engines.registry import load_engine
 from multitalk.errors import InvalidRequest
+from multitalk.inputs.source import LocalPath, parse_source
 from multitalk.job import FileSink, FinishedTalk, Progress, job_context, run
 from multitalk.local.arguments import Arguments, PictureArgument, VoicesArgument, plain
-from multitalk.local.job_input import with_paths_from, with_prompt
-from multitalk.local.rendered_talk import RenderedTalk
 from multitalk.local.talk_options import TalkOptions, with_talk_options
-from multitalk.paths import StrPath, as_meant
+from multitalk.paths import StrPath, as_meant, at_home
 from multitalk.provenance import load_credential
-from multitalk.schema import TalkRequest, parse_request
+from multitalk.schema import TalkRequest, TalkResult, parse_request
+from multitalk.schema.sources import map_sources
 from multitalk.settings import EngineChoice, Settings
 
 SUFFIX = ".mp4"  # of a video
+MAX_INLINE_BYTES = 16 * 2**20  # of a video inside a notebook; it grows by a third there
+
+
+class RenderedTalk(TalkResult):
+    """The record of a talk whose video is a file of the caller's."""
+
+    @classmethod
+    def of(cls, talk: FinishedTalk) -> "RenderedTalk":
+        """The record of a finished talk."""
+        return cls.model_validate(dict(talk.result()))
+
+    @property
+    def path(self) -> Path:
+        """The mp4."""
+        return Path(str(self.video_path))
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        """A player for Jupyter and its like: of a small video with the video in it.
+
+        A larger one is played from its file, if that is under the notebook's directory.
+        """
+        bundle = {"text/plain": repr(self)}
+        source = self._video_source()
+        if source is not None:
+            bundle["text/html"] = self._player(source)
+        wanted = set(bundle if include is None else include) - set(exclude or ())
+        return {kind: text for kind, text in bundle.items() if kind in wanted}
+
+    def _video_source(self) -> str | None:
+        """The `src` of the player, or None where it would play nothing."""
+        try:
+            size = self.path.stat().st_size
+            if size <= MAX_INLINE_BYTES:
+                encoded = base64.b64encode(self.path.read_bytes()).decode("ascii")
+                return f"data:video/mp4;base64,{encoded}"
+        except OSError:
+            return None
+        relative = os.path.relpath(self.path)
+        return None if relative.startswith(os.pardir) else quote(Path(relative).as_posix())
+
+    def _player(self, source: str) -> str:
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        return (
+            f'<video controls playsinline width="{self.width}" height="{self.height}" '
+            f'style="max-width: 100%; height: auto" src="{escape(source)}"></video>'
+            f"<div><code>{escape(str(self.path))}</code></div>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
 
 
 class Studio:
@@ -184,3 +238,26 @@ def render(
 
 def _ignore(progress: Progress) -> None:
     """Progress that nobody asked for."""
+
+
+def with_paths_from(base: Path, given: Mapping[str, object]) -> dict[str, object]:
+    """The same input with its relative paths taken from `base`; other sources stay."""
+
+    def placed(field: str, source: str) -> str:
+        if not source.strip():
+            return source  # refused later
+        parsed = parse_source(source, field=field)
+        if not isinstance(parsed, LocalPath):
+            return source
+        return str(base.absolute() / at_home(Path(parsed.text)))
+
+    return map_sources(given, placed)
+
+
+def with_prompt(given: Mapping[str, object]) -> dict[str, object]:
+    """The same input, with a prompt that only says that somebody talks if it has none."""
+    prompt, voices = given.get("prompt"), given.get("audio_paths")
+    if prompt is not None and not (isinstance(prompt, str) and not prompt.strip()):
+        return dict(given)
+    are_several = isinstance(voices, Mapping) and len(voices) > 1
+    return {**given, "prompt": "people talk" if are_several else "a person talks"}

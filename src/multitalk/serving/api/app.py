@@ -26,10 +26,7 @@ from multitalk.serving.api.routes import (
     history,
     jobs,
     live,
-    live_webrtc,
-    pages,
-    ping,
-    recordings,
+    server,
     videos,
     voices,
 )
@@ -43,10 +40,7 @@ DESCRIPTION = (
 )
 EXPOSED_HEADERS = ("Content-Range", "Accept-Ranges", "ETag", "Retry-After", "Location", "Link")
 RUNPOD_WORKER = "X-Runpod-Worker-Id"  # of RunPod's load balancer: to which worker a request goes
-ROUTERS = tuple(
-    module.router
-    for module in (jobs, history, videos, recordings, files, voices, live_webrtc, pages, ping)
-)
+ROUTERS = tuple(module.router for module in (jobs, history, videos, files, voices, live, server))
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +74,6 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
-    app.include_router(live.router)
     mount_page(app)
     app.add_exception_handler(MultiTalkError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_unknown_route)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from multitalk.errors import MultiTalkError, NotFound
 from multitalk.job import translate_crashes
 from multitalk.serving.api.database import Database
-from multitalk.serving.api.jobs.past_talks import past_talks, quality_of
+from multitalk.serving.api.jobs.estimate import past_talks, quality_of
 from multitalk.serving.api.jobs.webhooks import Webhooks
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.uploads import UploadStore

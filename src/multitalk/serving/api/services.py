@@ -28,11 +28,11 @@ from multitalk.serving.api.jobs.estimate import Estimator
 from multitalk.serving.api.jobs.job_replies import JobReplies
 from multitalk.serving.api.jobs.submissions import Submissions
 from multitalk.serving.api.jobs.talk_length import TalkLengths
-from multitalk.serving.api.live.webrtc_sessions import WebRtcSessions
 from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.live.session_pool import LiveSessions, sessions_for
+from multitalk.serving.live.webrtc_peer import WebRtcSessions
 from multitalk.serving.queue import JobQueue, open_queue
 from multitalk.serving.sandbox.pool import SandboxPool
 from multitalk.settings import Settings

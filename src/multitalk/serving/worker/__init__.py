@@ -3,9 +3,8 @@
 process     load the engine, test it, work until it must stop
 loop        claims jobs, has them done, reports what became of them
 lease       keeps a job meanwhile, and decides when the work must stop
-run_job     one job, in the engine's thread, and its end
-sinks       where its video goes: the source's media store, or its stream
-source      what a source of jobs is, and the client of one for threads
+run_job     one job, in the engine's thread: where its video goes, and how it ended
+job_source  what a source of jobs is, and the client of one for threads
 
 A `JobQueue` is a source; RunPod's is `serving.runpod.runpod_source`.
 """

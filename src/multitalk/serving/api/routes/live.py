@@ -1,29 +1,67 @@
-"""`WebSocket /v1/live`: a portrait that speaks what comes in, in real time (docs/live.md)."""
+"""A portrait that speaks what comes in, in real time (docs/live.md): WebSocket, WebRTC, recordings.
+
+Over WebRTC, an offer is posted and an answer comes back, as in WHIP (RFC 9725), with JSON around
+them; no media server is needed.
+"""
 
 import asyncio
-import logging
 from contextlib import suppress
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
 from multitalk.schema.validation import one_error
-from multitalk.serving.api.live.client import LiveClient
+from multitalk.serving.api.dependencies import Owner, rate_limit
+from multitalk.serving.api.json_body import BodyReader, JsonBody
 from multitalk.serving.api.live.conversation import error_message, parsed_message
-from multitalk.serving.api.live.models import LiveOptions
-from multitalk.serving.api.live.session import FrameForm, open_session
-from multitalk.serving.api.services import services_of
+from multitalk.serving.api.live.recorder import DIRECTORY, signed_name
+from multitalk.serving.api.live.session import FrameForm, LiveClient, open_session
+from multitalk.serving.api.models import (
+    MAX_OFFER_CHARACTERS,
+    LiveOptions,
+    SpeechError,
+    WebRtcAnswer,
+    WebRtcOffer,
+)
+from multitalk.serving.api.openapi import BodyRoute, Responses, media, refusals
+from multitalk.serving.api.responses import json_response
+from multitalk.serving.api.services import Services, services_of
+from multitalk.serving.api.uploads import UPLOAD_PREFIX
+from multitalk.serving.live.webrtc_peer import (
+    OPUS_RATE,
+    PeerLeft,
+    check_webrtc,
+    starting_peer,
+)
 from multitalk.timebase import FPS
 
 START_SECONDS = 10.0  # for the client's first message
 # Codes of a closed WebSocket (RFC 6455, 7.4.1, and IANA's registry)
 SERVER_ENDS, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
+WEBRTC = "/v1/live/webrtc"
+MAX_BODY_BYTES = 2 * MAX_OFFER_CHARACTERS
 
-logger = logging.getLogger(__name__)
-router = APIRouter(tags=["Live"])
+offer_body = JsonBody(
+    WebRtcOffer,
+    example={"type": "offer", "sdp": "v=0\r\n...", "size": 512},
+    max_bytes=lambda _: MAX_BODY_BYTES,
+)
+MEDIA_TYPE = "video/mp4"
+KEPT = "private, max-age=3600"  # by the browser; the URL is valid for longer
+
+VIDEO: Responses = media(MEDIA_TYPE, description="The recording")
+PARTS: Responses = {
+    206: VIDEO[200] | {"description": "A part of it"},
+    416: {"description": "No such part"},
+}
+
+router = APIRouter(tags=["Live"], route_class=BodyRoute)
 
 
 class StartMessage(LiveOptions):
@@ -105,3 +143,104 @@ async def _start_message(socket: WebSocket) -> StartMessage:
     except ValidationError as error:
         names = list(StartMessage.model_fields)
         raise one_error(error.errors(include_url=False), known_fields=lambda _: names) from error
+
+
+@router.post(
+    WEBRTC,
+    summary="Open a live session over WebRTC",
+    status_code=201,
+    response_model=WebRtcAnswer,
+    responses=refusals(400, 404, 413, 415, 429, model=SpeechError),
+    dependencies=[rate_limit("other")],
+)
+async def offer(request: Request, body: Annotated[BodyReader, Depends(offer_body)]) -> Response:
+    """Needs the extra `live-webrtc`. `Location` is the session's address: DELETE ends it."""
+    check_webrtc()
+    given = await body.read()
+    try:
+        offered = WebRtcOffer.model_validate(given)
+    except ValidationError as error:
+        names = list(WebRtcOffer.model_fields)
+        raise one_error(error.errors(include_url=False), known_fields=lambda _: names) from error
+    services, client = services_of(request), LiveClient.of(request)
+    converse = partial(_converse, services, client, offered)
+    session_id, answer = await services.webrtc.open(client.owner, converse)
+    headers = {"Location": f"{WEBRTC}/{session_id}"}
+    if links := [one.link() for one in services.settings.ice_servers]:
+        headers["Link"] = ", ".join(links)
+    return json_response({"type": "answer", "sdp": answer}, status=201, headers=headers)
+
+
+@router.delete(
+    WEBRTC + "/{session_id}",
+    summary="End a live session over WebRTC",
+    status_code=204,
+    responses=refusals(404, 429, model=SpeechError),
+    dependencies=[rate_limit("other")],
+)
+async def end(request: Request, owner: Owner, session_id: str) -> Response:
+    """Also a connection that ends, ends its session."""
+    await services_of(request).webrtc.end(session_id, owner)
+    return Response(status_code=204)
+
+
+async def _converse(
+    services: Services, client: LiveClient, offered: WebRtcOffer, answered: asyncio.Future[str]
+) -> None:
+    """One session, until its client leaves."""
+    services.live.check_room()  # before a process is started for it
+    async with starting_peer() as starting:
+        answering = asyncio.create_task(
+            starting.answer(
+                offered.sdp,
+                ice_servers=[one.rtc() for one in services.settings.ice_servers],
+                loopback=services.config.is_loopback,
+            )
+        )
+        try:
+            async with open_session(services, offered, client.owner, profile="Baseline") as session:
+                peer = await answering
+                answered.set_result(peer.answer)
+                with suppress(PeerLeft):
+                    try:
+                        await client.converse(services, session, peer, offered, rate=OPUS_RATE)
+                    except MultiTalkError as error:
+                        await peer.send(error_message(error, client.locale))
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+
+
+@router.get(
+    f"/{DIRECTORY}/{{recording_id}}.mp4",
+    summary="A recording of a live session",
+    response_class=Response,
+    responses=refusals(404) | VIDEO | PARTS,
+)
+async def recording(
+    request: Request,
+    *,
+    recording_id: Annotated[str, Path(description="from a message `recording`")],
+    signature: Annotated[
+        str | None, Query(description="of a signed URL, in place of a key")
+    ] = None,
+    expires: Annotated[str, Query(description="of a signed URL")] = "",
+    download: Annotated[str | None, Query(description="`1`: the file is for saving")] = None,
+) -> Response:
+    """Signed URLs, as in the session's messages, need no key. Kept as long as an upload is."""
+    services = services_of(request)
+    owner: str | None = request.state.owner
+    if signature is not None or owner is None:
+        name = signed_name(recording_id)
+        services.url_signer.check(name, expires, signature or "", now=services.clock())
+        request.state.has_signature = True
+        owner = None
+    source = UPLOAD_PREFIX + recording_id
+    path = services.uploads.path(source, field="recording_id", owner=owner)
+    return FileResponse(
+        path,
+        media_type=MEDIA_TYPE,
+        filename=f"live-{recording_id[:8]}.mp4",
+        content_disposition_type="attachment" if download == "1" else "inline",
+        headers={"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"},
+    )

@@ -1,9 +1,10 @@
-"""The web page, the page of all routes, health; and the server's metrics."""
+"""The server itself: health for people and load balancers, metrics, the pages' own files."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
+from multitalk.errors import ServerStopping
 from multitalk.serving.api.dependencies import (
     ConfigDep,
     EngineDep,
@@ -11,14 +12,18 @@ from multitalk.serving.api.dependencies import (
     Owner,
     QueueDep,
     SecretDep,
+    ShutdownDep,
 )
-from multitalk.serving.api.docs_page import docs_page
 from multitalk.serving.api.jobs.webhooks import webhook_secret
 from multitalk.serving.api.models import ServerHealth, WebhookSecret
-from multitalk.serving.api.openapi import refusals
+from multitalk.serving.api.openapi import Responses, refusals
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.api.web_page import DIRECTORY, HEADERS, strings_module
+from multitalk.serving.api.web_page import DIRECTORY, HEADERS, docs_page, strings_module
 from multitalk.version import __version__
+
+WITHOUT_KEY: Responses = {
+    status: response for status, response in refusals().items() if status != 401
+}
 
 router = APIRouter(tags=["Server"])
 
@@ -27,7 +32,7 @@ router = APIRouter(tags=["Server"])
     "/healthz",
     summary="Whether the server is well",
     response_model=ServerHealth,
-    responses={status: response for status, response in refusals().items() if status != 401},
+    responses=WITHOUT_KEY,
 )
 async def healthz(queue: QueueDep, config: ConfigDep, keys: KeysDep, engine: EngineDep) -> Response:
     """200 while the queue answers, else 503. Also what a page must know before it has a key."""
@@ -44,6 +49,20 @@ async def healthz(queue: QueueDep, config: ConfigDep, keys: KeysDep, engine: Eng
             key_needed=keys.is_in_use(),
         )
     )
+
+
+@router.get(
+    "/ping",
+    summary="Whether a load balancer may send requests",
+    responses={**WITHOUT_KEY, 204: {"description": "No worker is ready yet"}},
+)
+async def ping(queue: QueueDep, config: ConfigDep, shutdown: ShutdownDep) -> Response:
+    """200: yes. 204: no worker is ready yet, as at the start. 503: it ends, or its queue fails."""
+    if shutdown.requested.is_set():
+        raise ServerStopping("server_stopping")
+    if config.workers and not await queue.workers():
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    return json_response({"status": "ready"})
 
 
 @router.get(
