@@ -38,9 +38,9 @@ from multitalk.engines.diffusion.memory_plan import (
     PLANS,
     STEP_BYTES,
     MemoryBudget,
-    NetworkBytes,
     VaeDtype,
 )
+from multitalk.engines.diffusion.network_sizes import NetworkBytes
 from multitalk.engines.diffusion.quantized import store_weights_as
 from multitalk.engines.diffusion.resolution_buckets import BUCKETS
 from multitalk.engines.diffusion.transformer import CachedConditions

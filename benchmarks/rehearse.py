@@ -26,8 +26,8 @@ from diffusion_cost import Size
 from diffusion_models import forward, make_inputs
 from multitalk.engines.diffusion.convert_encoders import load_text_encoder
 from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
+from multitalk.engines.diffusion.host_memory import available_bytes
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory_plan import available_bytes
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.weights.component_files import find_components
 from proof_steps import Figures, host_gb, rounded

@@ -23,7 +23,7 @@ from multitalk.engines.diffusion.resolution_buckets import choose_bucket, fit_pi
 from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk, schedule
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import StepCache
-from multitalk.engines.diffusion.talk_model import TalkModel
+from multitalk.engines.diffusion.talk import TalkModel
 from multitalk.engines.diffusion.windows import (
     Window,
     WindowLengths,

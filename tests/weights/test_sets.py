@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from multitalk.weights.component_files import find_components
-from multitalk.weights.repository_paths import written_path
+from multitalk.weights.component_files import find_components, written_path
 from multitalk.weights.sets import MANIFEST, Manifest, load_manifest
 
 SETS = load_manifest().fetchable

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from multitalk.settings import Settings
+from multitalk.weights.component_files import written_path
 from multitalk.weights.directory_search import search_directories
-from multitalk.weights.repository_paths import written_path
 from multitalk.weights.sets import load_manifest
 
 

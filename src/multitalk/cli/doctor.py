@@ -231,14 +231,9 @@ def _weights(settings: Settings) -> Iterator[Diagnosis]:
 
 def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
     """Memory of a GPU and of this machine for the weights, by their files' headers."""
-    from multitalk.engines.diffusion.memory_plan import (
-        GIB,
-        PLANS,
-        MemoryBudget,
-        VaeDtype,
-        available_bytes,
-        network_bytes,
-    )
+    from multitalk.engines.diffusion.host_memory import available_bytes
+    from multitalk.engines.diffusion.memory_plan import GIB, PLANS, MemoryBudget, VaeDtype
+    from multitalk.engines.diffusion.network_sizes import network_bytes
     from multitalk.engines.diffusion.resolution_buckets import (
         BUCKETS,
         DEFAULT_RESOLUTION,

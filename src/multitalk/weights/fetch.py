@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
 from multitalk.errors import WeightsUnavailable
+from multitalk.weights.component_files import find_file, written_path
 from multitalk.weights.download import (
     FetchEvent,
     FetchSession,
@@ -24,7 +25,6 @@ from multitalk.weights.download import (
 )
 from multitalk.weights.hub import Hub, HubMetadata
 from multitalk.weights.lockfile import LockedFile, Lockfile, read_lockfile, write_lockfile
-from multitalk.weights.repository_paths import find_file, written_path
 from multitalk.weights.sets import RemoteFile, load_manifest
 from multitalk.weights.verify import Digest, check_file
 

@@ -10,8 +10,8 @@ from threading import Event
 from typing import Literal
 
 from multitalk.messages import Locale, sentence
+from multitalk.weights.component_files import find_file
 from multitalk.weights.lockfile import LockedFile, read_lockfile
-from multitalk.weights.repository_paths import find_file
 from multitalk.weights.sets import RemoteFile, load_manifest
 
 CHUNK_BYTES = 4 * 2**20

@@ -22,7 +22,7 @@ from toy import toy_pipeline
 
 from multitalk.engines.diffusion.convert_encoders import load_text_encoder
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory_plan import network_bytes
+from multitalk.engines.diffusion.network_sizes import network_bytes
 from multitalk.engines.diffusion.offload import component_sizes
 from multitalk.engines.diffusion.state_dict import open_tensors
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel

@@ -20,7 +20,7 @@ from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.memory_plan import PLANS
 from multitalk.engines.diffusion.profiles import LoraProfiles
 from multitalk.engines.diffusion.step_cache import StepCache
-from multitalk.engines.diffusion.talk_model import TalkModel
+from multitalk.engines.diffusion.talk import TalkModel
 
 SIDES = (0.0, 0.0, 30.0, 50.0), (30.0, 0.0, 60.0, 50.0)
 PROMPTS, PICTURES = 2, 2  # that are remembered here

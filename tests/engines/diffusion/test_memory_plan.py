@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from multitalk.engines.diffusion.host_memory import available_bytes
 from multitalk.engines.diffusion.memory_plan import (
     DECODE_BYTES,
     ENCODE_BYTES,
@@ -12,9 +13,8 @@ from multitalk.engines.diffusion.memory_plan import (
     PLANS,
     STEP_BYTES,
     MemoryBudget,
-    NetworkBytes,
-    available_bytes,
 )
+from multitalk.engines.diffusion.network_sizes import NetworkBytes
 
 ROOT = Path(__file__).parents[3]
 RESIDENT, VISIT, STREAMED = PLANS

@@ -25,14 +25,8 @@ from multitalk.engines.diffusion import loading, offload
 from multitalk.engines.diffusion import placement as placement_module
 from multitalk.engines.diffusion.engine import DiffusionEngine
 from multitalk.engines.diffusion.loading import load_pipeline
-from multitalk.engines.diffusion.memory_plan import (
-    GIB,
-    PLANS,
-    MemoryBudget,
-    NetworkBytes,
-    network_bytes,
-    working_bytes,
-)
+from multitalk.engines.diffusion.memory_plan import GIB, PLANS, MemoryBudget, working_bytes
+from multitalk.engines.diffusion.network_sizes import NetworkBytes, network_bytes
 from multitalk.engines.diffusion.offload import ALIGNMENT, devices_of, pack, place
 from multitalk.engines.diffusion.placement import Placement
 from multitalk.engines.diffusion.profiles import LoraProfiles

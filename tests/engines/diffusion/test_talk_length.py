@@ -19,7 +19,7 @@ from multitalk.engines.diffusion.continuation import (
 )
 from multitalk.engines.diffusion.guidance import Guidance
 from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk
-from multitalk.engines.diffusion.talk_model import TalkModel
+from multitalk.engines.diffusion.talk import TalkModel
 from multitalk.engines.diffusion.windows import (
     WindowLengths,
     latent_frames,

@@ -10,7 +10,7 @@ from worker_process import HANDLER, STUB, running_worker
 from multitalk.errors import WeightsUnavailable
 from multitalk.job.self_test import check_weights
 from multitalk.settings import Settings
-from multitalk.weights.repository_paths import written_path
+from multitalk.weights.component_files import written_path
 from multitalk.weights.sets import load_manifest
 
 

@@ -47,7 +47,7 @@ from multitalk.engines.diffusion.speakers import (
     out_of_sight_error,
     place_speakers,
 )
-from multitalk.engines.diffusion.talk_inputs import FinishedLatents, TalkInputs
+from multitalk.engines.diffusion.talk import FinishedLatents, TalkInputs
 from multitalk.engines.diffusion.windows import WindowLengths
 from multitalk.errors import EngineBroken, EngineFailed
 from multitalk.schema import ProfileName

@@ -28,13 +28,9 @@ from multitalk.engines.diffusion.convert_encoders import (
     load_vae,
 )
 from multitalk.engines.diffusion.convert_transformer import load_transformer, load_transformer_file
-from multitalk.engines.diffusion.memory_plan import (
-    MemoryBudget,
-    MemoryPlan,
-    VaeDtype,
-    available_bytes,
-    network_bytes,
-)
+from multitalk.engines.diffusion.host_memory import available_bytes
+from multitalk.engines.diffusion.memory_plan import MemoryBudget, MemoryPlan, VaeDtype
+from multitalk.engines.diffusion.network_sizes import network_bytes
 from multitalk.engines.diffusion.offload import devices_of, has_gpu
 from multitalk.engines.diffusion.parallel import ProcessGroup, SingleProcess
 from multitalk.engines.diffusion.pipeline import MultiTalkPipeline

@@ -44,12 +44,12 @@ from multitalk.engines.diffusion.resolution_buckets import (
 from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk, seeded_noise
 from multitalk.engines.diffusion.speakers import speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
-from multitalk.engines.diffusion.talk_inputs import (
+from multitalk.engines.diffusion.talk import (
     FinishedLatents,
     TalkInputs,
+    TalkModel,
     frames_of_longest,
 )
-from multitalk.engines.diffusion.talk_model import TalkModel
 from multitalk.engines.diffusion.transformer import MultiTalkTransformer3DModel
 from multitalk.engines.diffusion.vae import VaeCodec
 from multitalk.engines.diffusion.windows import Window, WindowLengths, num_windows
