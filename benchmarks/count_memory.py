@@ -31,7 +31,6 @@ from transformers import (
 from diffusion_cost import Size
 from diffusion_models import made_on, make_quantized, make_transformer
 from multitalk.engines.diffusion.memory_plan import (
-    BLOCKS_AT_ONCE,
     DECODE_BYTES,
     ENCODE_BYTES,
     GIB,
@@ -40,7 +39,7 @@ from multitalk.engines.diffusion.memory_plan import (
     MemoryBudget,
     VaeDtype,
 )
-from multitalk.engines.diffusion.network_sizes import NetworkBytes
+from multitalk.engines.diffusion.network_sizes import BLOCKS_AT_ONCE, NetworkBytes
 from multitalk.engines.diffusion.quantized import store_weights_as
 from multitalk.engines.diffusion.resolution_buckets import BUCKETS
 from multitalk.engines.diffusion.transformer import CachedConditions
