@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.rig import Rig
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, mask_where, smoothstep
 
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
 STILL_FIELD, UNCOVERING_FIELD = 1e-3, 8.0
@@ -40,16 +40,16 @@ def covered_by(rig: Rig, matte: Matte | None, size: tuple[int, int]) -> Array:
     """
     # A hard end would be seen where filters overshoot; nothing moves there by then.
     moving = cv2.erode(_moved_by(rig, size, STILL_FIELD), np.ones((SOFT_END, SOFT_END), np.uint8))
-    moving = np.asarray(cv2.blur(moving, (SOFT_END, SOFT_END)), np.float32)
-    return moving * (np.float32(1) if matte is None else matte.cover)
+    moving = cv2.blur(moving, (SOFT_END, SOFT_END))
+    share = np.asarray(moving, np.float32) / np.float32(255)
+    return share if matte is None else np.multiply(share, matte.cover, out=share)
 
 
-def _moved_by(rig: Rig, size: tuple[int, int], least: float) -> Array:
-    """1 where a field of a head moves a picture's pixels by more than `least`, 0 elsewhere."""
+def _moved_by(rig: Rig, size: tuple[int, int], least: float) -> NDArray[np.uint8]:
+    """255 where a field of a head moves a picture's pixels by more than `least`, 0 elsewhere."""
     x0, y0, x1, y1 = rig.box
     grid = rig.upper.grid
-    largest = np.abs(rig.upper.fields).max(0).reshape(*grid.shape, 2).max(-1)
-    moves = (largest > least).astype(np.uint8) * 255
+    moves = np.where(rig.upper.largest > least, np.uint8(255), np.uint8(0))
     to_lattice = np.array([[1 / grid.step, 0, 0], [0, 1 / grid.step, 0]])
     moving = cv2.warpAffine(
         moves,
@@ -58,8 +58,8 @@ def _moved_by(rig: Rig, size: tuple[int, int], least: float) -> Array:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    made = np.zeros(size, np.float32)
-    made[y0:y1, x0:x1] = moving > 0
+    made = np.zeros(size, np.uint8)
+    made[y0:y1, x0:x1] = mask_where(moving > 0)
     return made
 
 
@@ -74,37 +74,42 @@ def fill_behind(
     seen = [(rig, matte) for rig, matte in people if matte is not None]
     if not seen:
         return picture
-    near = np.max([_near(matte.alpha, rig.frame.height) for rig, matte in seen], axis=0)
+    near, removed = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    for rig, matte in seen:
+        cv2.max(near, _near(matte.alpha, rig.frame.height), dst=near)
+        cv2.max(removed, _moved_by(rig, size, UNCOVERING_FIELD), dst=removed)
     if near.all():
         return picture
-    removed = np.zeros(size, np.uint8)
-    for rig, _ in seen:
-        removed |= _moved_by(rig, size, UNCOVERING_FIELD) > 0
     removed &= near
     if not removed.any():
         return picture
     x, y, width, height = cv2.boundingRect(removed)
     part = (slice(y, y + height), slice(x, x + width))
     face_height = max(rig.frame.height for rig, _ in seen)
-    filled = _mirrored(picture, near, _smoothly_filled(picture, near)[part], part, face_height)
+    known = 255 - near
+    filled = _mirrored(picture, known, _smoothly_filled(picture, known)[part], part, face_height)
     made = picture.copy()
-    np.copyto(made[part], np.rint(filled).astype(np.uint8), where=removed[part][..., None] > 0)
+    cv2.copyTo(filled, removed[part], made[part])
     return made
 
 
-def _smoothly_filled(picture: NDArray[np.uint8], unknown: NDArray[np.uint8]) -> Array:
-    """The picture with colours continued over what is unknown: [H, W, 3].
+def _smoothly_filled(picture: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with colours continued over what is not known, uint8 [H, W, 3].
 
     It is computed on a smaller picture, as it has no detail.
+
+    Args:
+        picture: RGB uint8 [H, W, 3].
+        known: 255 where it shows the background, else 0, [H, W].
     """
-    height, width = unknown.shape
+    height, width = known.shape
     small = (-(-width // SMOOTH_STEP), -(-height // SMOOTH_STEP))
-    seen = picture * (1 - unknown)[..., None]
+    seen = cv2.bitwise_and(picture, picture, mask=known)
     weighted = cv2.resize(seen, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    known = cv2.resize((1 - unknown).astype(np.float32), small, interpolation=cv2.INTER_AREA)
-    filled = _fill(weighted, np.asarray(known, np.float32))
+    share = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    filled = np.clip(np.rint(_fill(weighted, share / np.float32(255))), 0, 255).astype(np.uint8)
     whole = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, np.float32)
+    return np.asarray(whole, np.uint8)
 
 
 def _fill(weighted: Array, known: Array) -> Array:
@@ -129,50 +134,49 @@ def _fill(weighted: Array, known: Array) -> Array:
 
 def _mirrored(
     picture: NDArray[np.uint8],
-    unknown: NDArray[np.uint8],
-    smooth: Array,
+    known: NDArray[np.uint8],
+    smooth: NDArray[np.uint8],
     part: tuple[slice, slice],
     height: float,
-) -> Array:
+) -> NDArray[np.uint8]:
     """Mirror the background over the outline of what is unknown, fading into `smooth`: [h, w, 3].
 
     So textures and lines go on behind a person for as far as a movement uncovers.
 
     Args:
         picture: RGB uint8 [H, W, 3].
-        unknown: 1 where it does not show the background, [H, W].
-        smooth: The part of a smooth filling, [h, w, 3].
+        known: 255 where it shows the background, else 0, [H, W].
+        smooth: The part of a smooth filling, uint8 [h, w, 3].
         part: Rows and columns that are filled.
         height: Of the face, pixels.
     """
-    rows, columns = part
-    small_across, small_distance = _mirror(unknown)
-    small_across = gaussian_blur(small_across, MIRROR_BLUR * height / MIRROR_STEP)
-    across, distance = (
-        cv2.resize(values, unknown.shape[::-1], interpolation=cv2.INTER_LINEAR)[part].astype(
-            np.float32, copy=False
-        )
-        for values in (small_across, small_distance)
+    small_source, distance = _mirror(known, MIRROR_BLUR * height)
+    small_fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
+    source, fades = (
+        cv2.resize(values, known.shape[::-1], interpolation=cv2.INTER_LINEAR)[part]
+        for values in (small_source, small_fades)
     )
-    x, y = np.arange(columns.start, columns.stop), np.arange(rows.start, rows.stop)
-    source = (np.stack(np.meshgrid(x, y), -1) + across).astype(np.float32)
     shown, is_known = (
         cv2.remap(  # type: ignore[call-overload]
             image, source, None, filter_, borderMode=cv2.BORDER_REPLICATE
-        ).astype(np.float32)
-        for image, filter_ in ((picture, cv2.INTER_LINEAR), (1 - unknown, cv2.INTER_NEAREST))
+        )
+        for image, filter_ in ((picture, cv2.INTER_LINEAR), (known, cv2.INTER_NEAREST))
     )
-    fades = (1 - smoothstep(distance / height, *MIRROR_FADES)).astype(np.float32)
-    share = cv2.blur(is_known * fades, (MIRROR_EDGE, MIRROR_EDGE)) * fades
-    return np.clip(smooth + (shown - smooth) * share[..., None], 0, 255).astype(np.float32)
+    share = cv2.multiply(is_known, fades, scale=1 / 255, dtype=cv2.CV_32F)
+    share = cv2.blur(share, (MIRROR_EDGE, MIRROR_EDGE)) * fades
+    return np.asarray(cv2.blendLinear(shown, smooth, share, 1 - share), np.uint8)
 
 
-def _mirror(unknown: NDArray[np.uint8]) -> tuple[Array, Array]:
-    """From each pixel to its mirror image over the outline, and the distance to that, in pixels.
+def _mirror(known: NDArray[np.uint8], blur: float) -> tuple[Array, Array]:
+    """The mirror image (x, y) of each pixel over the outline, and the distance to that, in pixels.
 
     Both are of a picture `MIRROR_STEP` times smaller: [h, w, 2] and [h, w].
+
+    Args:
+        known: 255 outside the outline, 0 inside, [H, W].
+        blur: Standard deviation of the blur of the way to the image, pixels.
     """
-    small = np.ascontiguousarray(unknown[::MIRROR_STEP, ::MIRROR_STEP])
+    small = np.ascontiguousarray(255 - known[::MIRROR_STEP, ::MIRROR_STEP])
     distance, labels = cv2.distanceTransformWithLabels(
         small, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -181,7 +185,10 @@ def _mirror(unknown: NDArray[np.uint8]) -> tuple[Array, Array]:
     nearest[labels[rows, columns]] = np.stack([columns, rows], 1)
     here = np.stack(np.meshgrid(*map(np.arange, small.shape[::-1])), -1).astype(np.float32)
     across = 2 * MIRROR_STEP * (nearest[labels] - here)
-    return across.astype(np.float32), (distance * MIRROR_STEP).astype(np.float32)
+    # Enlarged, a pixel's middle is that of the pixels that it stands for.
+    middle = MIRROR_STEP * here + np.float32((MIRROR_STEP - 1) / 2)
+    image = middle + gaussian_blur(across, blur / MIRROR_STEP)
+    return image.astype(np.float32), (distance * MIRROR_STEP).astype(np.float32)
 
 
 def cut_out(
@@ -197,23 +204,24 @@ def cut_out(
         cover: The layer's opacity, 0 .. 1, [H, W].
         height: Of the face, pixels.
     """
-    near = _near(cover, height) > 0
-    layer = np.zeros((*cover.shape, 4), np.uint8)
-    layer[..., :3] = picture
-    layer[~near] = (0, 0, 0, 255)
-    edge = near & (cover < 1)
-    shown, behind = picture[edge].astype(np.float32), backdrop[edge].astype(np.float32)
+    near = _near(cover, height)
+    layer = np.empty((*cover.shape, 4), np.uint8)
+    opaque = cv2.bitwise_and(picture, picture, mask=near)
+    cv2.mixChannels([opaque, 255 - near], [layer], [0, 0, 1, 1, 2, 2, 3, 3])
+    edge = np.flatnonzero(near & mask_where(cover < 1))
+    shown, behind = (image.reshape(-1, 3)[edge].astype(np.float32) for image in (picture, backdrop))
     darker = 1 - shown / np.maximum(behind, 1)
     brighter = (shown - behind) / np.maximum(255 - behind, 1)
-    least = np.minimum(np.maximum(darker, brighter).max(-1), 1)
-    alpha = np.ceil(np.maximum(cover[edge], least) * 255)[:, None]
+    most = np.maximum(darker, brighter)
+    least = np.minimum(np.maximum.reduce([most[:, 0], most[:, 1], most[:, 2]]), 1)
+    alpha = np.ceil(np.maximum(cover.reshape(-1)[edge], least) * 255)[:, None]
     mixed = np.clip(shown - behind * (1 - alpha / 255), 0, alpha)
-    layer[edge] = np.concatenate([np.rint(mixed), 255 - alpha], 1).astype(np.uint8)
+    layer.reshape(-1, 4)[edge] = np.concatenate([np.rint(mixed), 255 - alpha], 1).astype(np.uint8)
     return layer
 
 
 def _near(alpha: Array, height: float) -> NDArray[np.uint8]:
-    """1 on a person and a little around, 0 elsewhere: [H, W]."""
+    """255 on a person and a little around, 0 elsewhere: [H, W]."""
     size = 2 * max(2, round(MARGIN * height)) + 1
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return np.asarray(cv2.dilate((alpha > KNOWN_ALPHA).astype(np.uint8), window), np.uint8)
+    return np.asarray(cv2.dilate(mask_where(alpha > KNOWN_ALPHA), window), np.uint8)

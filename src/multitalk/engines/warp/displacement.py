@@ -5,7 +5,7 @@ map; sampling needs its inverse, which is found on the lattice and then upsample
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -67,6 +67,11 @@ class DisplacementBasis:
 
     grid: Grid
     fields: Array
+
+    @cached_property
+    def largest(self) -> Array:
+        """The largest displacement along x or y by any field, pixels [rows, columns]."""
+        return np.abs(self.fields).max(0).reshape(*self.grid.shape, 2).max(-1)
 
     def displacement(self, weights: Array) -> Array:
         """The weighted sum for weights [P], pixels [rows, columns, 2]."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.face_frame import HeadFrame
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, mask_where, smoothstep
 from multitalk.face import mesh
 from multitalk.face.networks import PersonNetwork
 
@@ -77,12 +77,11 @@ class Matte:
         cv2.fillConvexPoly(on_face, np.round(face).astype(np.int32), 255)
         if not on_face.any() or probability[on_face > 0].mean() < SEEN:
             return None
-        low, high = ALPHA_RANGE
-        filtered = _guided_filter(crop, probability, frame.height)
-        inner = np.clip((filtered - low) / (high - low), 0, 1)
-        inner = _only_person(inner, on_face, frame.height)
-        trust = _sharpness(probability, frame.height) * _contrast(crop, inner, frame.height)
-        edge = (inner > low) & (inner < high)
+        small = _Small.of(crop, probability, frame.height)
+        inner = _alpha(crop, small)
+        _keep_person(inner, on_face, frame.height)
+        trust = small.enlarged(_sharpness(small)) * small.enlarged(_contrast(small, inner))
+        edge = (inner > ALPHA_RANGE[0]) & (inner < ALPHA_RANGE[1])
         if not edge.any() or trust[edge].mean() < MOSTLY_CERTAIN:
             return None
         alpha = np.zeros(picture.shape[:2], np.float32)
@@ -109,68 +108,106 @@ def _square(frame: HeadFrame, size: tuple[int, int]) -> tuple[slice, slice]:
     )
 
 
-def _guided_filter(crop: NDArray[np.uint8], probability: Array, height: float) -> Array:
-    """Carry a probability to the picture's edges, [h, w].
+@dataclass(frozen=True)
+class _Small:
+    """A crop and the network's answer on a smaller picture, where nothing fine is looked for.
+
+    Attributes:
+        planes: Red, green and blue, float32 [h, w] each, 0 .. 255.
+        probability: [h, w].
+        height: Of the face, pixels.
+        size: (w, h).
+        whole: Size (W, H) of the crop.
+    """
+
+    planes: tuple[Array, ...]
+    probability: Array
+    height: float
+    size: tuple[int, int]
+    whole: tuple[int, int]
+
+    @classmethod
+    def of(cls, crop: NDArray[np.uint8], probability: Array, height: float) -> "_Small":
+        """Of a crop [H, W, 3] with a face of a height in pixels."""
+        rows, columns = probability.shape
+        scale = min(1.0, WORKING_HEIGHT / height)
+        size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+        picture, expected = (
+            cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (crop, probability)
+        )
+        planes = tuple(plane.astype(np.float32) for plane in cv2.split(picture))
+        return cls(planes, np.asarray(expected, np.float32), height * scale, size, (columns, rows))
+
+    def enlarged(self, image: Array) -> Array:
+        """An image [h, w] at the crop's size, [H, W]."""
+        made = cv2.resize(image, self.whole, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(made, np.float32)
+
+
+def _alpha(crop: NDArray[np.uint8], small: _Small) -> Array:
+    """Opacity of the person by the network's probability, carried to the picture's edges, [h, w].
 
     In each window it is fitted as a linear function of the three colours (K. He, J. Sun, X. Tang,
     "Guided Image Filtering", 2010), on a smaller picture (K. He, J. Sun, "Fast Guided Filter",
     2015).
     """
-    rows, columns = crop.shape[:2]
-    scale = min(1.0, WORKING_HEIGHT / height)
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    guide: Array = small.astype(np.float32) / np.float32(255)
-    target = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), np.float32)
-    window = 2 * max(1, round(FILTER_REACH * height * scale)) + 1
+    window = 2 * max(1, round(FILTER_REACH * small.height)) + 1
 
     def mean(image: Array) -> Array:
         made = cv2.blur(image, (window, window), borderType=cv2.BORDER_REFLECT)
         return np.asarray(made, np.float32)
 
-    colour, expected = mean(guide), mean(target)
-    with_target = mean(guide * target[..., None]) - colour * expected[..., None]
-    slope = _solve(_covariance(guide, colour, mean), with_target)
-    offset = expected - (slope * colour).sum(-1)
-    fitted = np.concatenate([mean(slope), mean(offset)[..., None]], -1)
-    fitted = np.asarray(cv2.resize(fitted, (columns, rows), interpolation=cv2.INTER_LINEAR))
-    full = crop.astype(np.float32) / 255
-    made = fitted[..., 3] + (fitted[..., :3] * full).sum(-1)
-    return np.asarray(made, np.float32)
+    guide = [plane / np.float32(255) for plane in small.planes]
+    colour, expected = [mean(plane) for plane in guide], mean(small.probability)
+    with_target = [
+        mean(plane * small.probability) - average * expected
+        for plane, average in zip(guide, colour, strict=True)
+    ]
+    slopes = _solve(_covariance(guide, colour, mean), with_target)
+    offset = expected - sum(slope * average for slope, average in zip(slopes, colour, strict=True))
+    low, high = ALPHA_RANGE
+    alpha = small.enlarged((mean(offset) - np.float32(low)) / np.float32(high - low))
+    for plane, slope in zip(cv2.split(crop), slopes, strict=True):
+        share = mean(slope) / np.float32(255 * (high - low))
+        cv2.accumulateProduct(plane.astype(np.float32), small.enlarged(share), alpha)
+    return np.clip(alpha, 0, 1, out=alpha)
 
 
-def _covariance(guide: Array, colour: Array, mean: Callable[[Array], Array]) -> list[Array]:
+def _covariance(
+    guide: list[Array], colour: list[Array], mean: Callable[[Array], Array]
+) -> list[Array]:
     """Covariances of the colours in windows, with an edge's variance added: rr rg rb gg gb bb."""
     made = []
     for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
-        product = mean(guide[..., i] * guide[..., j]) - colour[..., i] * colour[..., j]
+        product = mean(guide[i] * guide[j]) - colour[i] * colour[j]
         made.append(product + np.float32(FILTER_EPSILON * (i == j)))
     return made
 
 
-def _solve(matrix: list[Array], right: Array) -> Array:
-    """Solutions [h, w, 3] of symmetric 3 x 3 systems, by Cramer's rule."""
+def _solve(matrix: list[Array], right: list[Array]) -> list[Array]:
+    """Solutions, three of [h, w], of symmetric 3 x 3 systems, by Cramer's rule."""
     rr, rg, rb, gg, gb, bb = matrix
     r, g, b = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     determinant = rr * r + rg * g + rb * b
     gb_, bb_, gg_ = rg * rb - rr * gb, rr * gg - rg * rg, rr * bb - rb * rb
-    x, y, z = right[..., 0], right[..., 1], right[..., 2]
+    x, y, z = right
     rows = (r * x + g * y + b * z, g * x + gg_ * y + gb_ * z, b * x + gb_ * y + bb_ * z)
-    return np.stack([row / determinant for row in rows], -1)
+    return [row / determinant for row in rows]
 
 
-def _only_person(alpha: Array, on_face: NDArray[np.uint8], height: float) -> Array:
-    """Alpha without what is not joined to the face, and without holes inside the person."""
-    _, labels = cv2.connectedComponents(((alpha > 0.5) | (on_face > 0)).astype(np.uint8))
-    own = (labels == np.median(labels[on_face > 0])).astype(np.uint8)
+def _keep_person(alpha: Array, on_face: NDArray[np.uint8], height: float) -> None:
+    """Take what is not joined to the face out of alpha, and fill holes in the person, in place."""
+    _, labels = cv2.connectedComponents(mask_where(alpha > 0.5) | on_face)
+    # The face is convex, so all of it has one label; here it is widest.
+    row = int((on_face > 0).sum(1).argmax())
+    others = mask_where(labels != labels[row, on_face[row].argmax()])
     # What the background does not reach from the picture's border is inside.
-    outside = np.pad(1 - own, 1, constant_values=1)
-    cv2.floodFill(outside, None, (0, 0), 2)
-    is_hole = outside[1:-1, 1:-1] == 1
-    away = cv2.distanceTransform(1 - own, cv2.DIST_L2, 5) / height
-    near = 1 - smoothstep(away, 0.5 * NEAR_PERSON, NEAR_PERSON)
-    made = np.maximum(alpha * near, (is_hole | (on_face > 0)).astype(np.float32))
-    return made.astype(np.float32)
+    outside = np.pad(others, 1, constant_values=255)
+    cv2.floodFill(outside, None, (0, 0), (128,))
+    beside = np.nonzero(others & mask_where(alpha > 0))
+    away = np.asarray(cv2.distanceTransform(others, cv2.DIST_L2, 5), np.float32)[beside] / height
+    alpha[beside] *= 1 - smoothstep(away, 0.5 * NEAR_PERSON, NEAR_PERSON)
+    alpha[(outside[1:-1, 1:-1] == 255) | (on_face > 0)] = 1
 
 
 def _cut_at_midlines(
@@ -187,51 +224,39 @@ def _cut_at_midlines(
         alpha[along > length / 2 + BEYOND_THE_MIDLINE] = 0
 
 
-def _sharpness(probability: Array, height: float) -> Array:
+def _sharpness(small: _Small) -> Array:
     """How narrow the band is in which the network hesitates: 1 sharp, 0 wide, [h, w].
 
     Over a linear ramp, 4 p (1 - p) integrates to two thirds of its width, and the slope to 1.
     """
-    scale = min(1.0, WORKING_HEIGHT / height)
-    rows, columns = probability.shape
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    small = cv2.resize(probability, size, interpolation=cv2.INTER_AREA)
-    reach = TRUST_REACH * height * scale
-    hesitates = gaussian_blur(4 * small * (1 - small), reach)
-    across = cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=1 / 8)
+    probability, reach = small.probability, TRUST_REACH * small.height
+    hesitates = gaussian_blur(4 * probability * (1 - probability), reach)
+    across = cv2.Sobel(probability, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(probability, cv2.CV_32F, 0, 1, scale=1 / 8)
     slope = gaussian_blur(np.hypot(across, down).astype(np.float32), reach)
-    least = 0.02 / (height * scale)  # of a slope: far from all edges the matte is certain
-    width = RAMP_MEAN * hesitates / (slope + least) / (height * scale)
-    sharp = (1 - smoothstep(width, SHARP, UNCERTAIN)).astype(np.float32)
-    whole = cv2.resize(sharp, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, np.float32)
+    least = 0.02 / small.height  # of a slope: far from all edges the matte is certain
+    width = RAMP_MEAN * hesitates / (slope + least) / small.height
+    return (1 - smoothstep(width, SHARP, UNCERTAIN)).astype(np.float32)
 
 
-def _contrast(crop: NDArray[np.uint8], alpha: Array, height: float) -> Array:
+def _contrast(small: _Small, alpha: Array) -> Array:
     """How different the colours on both sides of the edge are: 1 different, 0 the same, [h, w].
 
     An edge between pixels of one colour runs across a thing, of which a half would stay behind.
     """
-    scale = min(1.0, WORKING_HEIGHT / height)
-    rows, columns = alpha.shape
-    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    picture, person = (
-        np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
-        for image in (crop, alpha)
-    )
-    reach = SIDE_REACH * height * scale
+    person = cv2.resize(alpha, small.size, interpolation=cv2.INTER_AREA)
+    reach = SIDE_REACH * small.height
     sides = []
     for is_there in ((person > 1 - SIDE_ALPHA), (person < SIDE_ALPHA)):
-        there = is_there.astype(np.float32)[..., None]
-        share = gaussian_blur(there, reach)[..., None]
-        sides.append((gaussian_blur(picture * there, reach) / np.maximum(share, 1e-3), share))
+        there = is_there.astype(np.float32)
+        share = gaussian_blur(there, reach)
+        known = np.maximum(share, np.float32(1e-3))
+        sides.append(([gaussian_blur(one * there, reach) / known for one in small.planes], share))
     (inside, is_inside), (outside, is_outside) = sides
-    at_edge = 4 * np.minimum(is_inside, is_outside)[..., 0]
-    different = smoothstep(np.abs(inside - outside).max(-1), *DIFFERENT)
-    spread = TRUST_REACH / 2 * height * scale
+    at_edge = 4 * np.minimum(is_inside, is_outside)
+    differences = [np.abs(one - other) for one, other in zip(inside, outside, strict=True)]
+    different = smoothstep(np.maximum.reduce(differences), *DIFFERENT)
+    spread = TRUST_REACH / 2 * small.height
     weight = gaussian_blur((at_edge * at_edge).astype(np.float32), spread)
     mean = gaussian_blur((at_edge * at_edge * different).astype(np.float32), spread)
-    made = (mean + LEAST_EDGE) / (weight + LEAST_EDGE)
-    whole = cv2.resize(made, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, np.float32)
+    return ((mean + LEAST_EDGE) / (weight + LEAST_EDGE)).astype(np.float32)
