@@ -123,7 +123,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed and everybody's lips were judged."""
+        """True if every check passed and everybody's lips were judged."""
         return self.verdict == "passed"
 
     def to_dict(self) -> dict[str, Any]:

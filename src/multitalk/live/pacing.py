@@ -1,4 +1,4 @@
-"""When frames of a live avatar are due: by a microphone's samples, otherwise by the clock."""
+"""Due times of a live avatar's frames: by a microphone's samples, otherwise by the clock."""
 
 import asyncio
 import time
@@ -108,7 +108,7 @@ class FramePacer:
         return self._paced_seconds > PACED_SECONDS
 
     def _from_stall(self, now: float, passed: float, seconds: float) -> float:
-        """How much of the arrived audio is what a stall has held back."""
+        """Seconds of the arrived audio that a stall had held back."""
         if self._is_microphone and passed > LATE_AUDIO_SECONDS:
             self._missing, self._resumed_at = passed, now
         elif now - self._resumed_at > PAUSE_SECONDS:
@@ -168,6 +168,6 @@ class FramePacer:
             self._due = min(self._due, max(now, self._started + SHORTEST_FRAME_SECONDS))
 
     def _is_later_than_needed(self, age: float) -> bool:
-        """Whether the audio of each recent frame had waited before the frame started."""
+        """True if the audio of each recent frame had waited before the frame started."""
         self._ages.append(age)
         return len(self._ages) == AGES_FRAMES and min(self._ages) > AGE_SECONDS

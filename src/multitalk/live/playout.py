@@ -107,7 +107,7 @@ class PlayoutBuffer:
                 self._ends_now = True
 
     def interrupt(self) -> bool:
-        """Drop the audio that was not played, and let the mouth close; whether there was any."""
+        """Drop the audio that was not played, and let the mouth close; True if there was any."""
         with self._lock:
             pushed = self._queue or any(block.pushed for block in self._look_ahead)
             was_speaking = bool(pushed) or len(self._partial) > 0

@@ -1,4 +1,4 @@
-"""What a video says of where it comes from: plain metadata, signed manifest, watermarks.
+"""Statements in a video about its origin: plain metadata, signed manifest, watermarks.
 
 Nothing is fetched: remote manifests and revoked certificates are not looked up,
 and no list of trusted authorities is consulted.
@@ -40,7 +40,7 @@ SOURCE_TYPES = {
         "compositeSynthetic",
     )
 }
-MOST_DIGITS = 12  # of "one file in 1,000,000": what is less probable is not worth telling apart
+MOST_DIGITS = 12  # of "one file in 1,000,000": smaller probabilities are not distinguished
 
 Verdict = Literal["valid", "invalid", "absent", "unread"]
 Basis = Literal["watermark", "manifest", "label", "nothing"]
@@ -87,7 +87,7 @@ class ManifestReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that a video says of where it comes from.
+    """All statements in a video about its origin.
 
     Attributes:
         label: Its plain metadata.
@@ -101,7 +101,7 @@ class Inspection:
 
     @property
     def basis(self) -> Basis:
-        """What says that the video was made by a machine: the strongest sign of all."""
+        """The strongest evidence that the video was made by a machine."""
         if any(finding.is_marked for finding in self.marks):
             return "watermark"
         if self.manifest.verdict == "valid" and self.manifest.digital_source_type in SOURCE_TYPES:
@@ -109,7 +109,7 @@ class Inspection:
         return "label" if self.label.digital_source_type in SOURCE_TYPES else "nothing"
 
     def conclusion(self) -> Notice:
-        """Where the video comes from, and what that rests on."""
+        """One sentence: the origin of the video, and the evidence for it."""
         places = [finding.where for finding in self.marks if finding.is_marked]
         key = "picture_and_sound" if len(places) > 1 else "".join(places)
         parameters = {"where": PLACES[key]} if places else {}
@@ -158,7 +158,7 @@ def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
 
 
 def describe(finding: Finding) -> Notice:
-    """What a look at a picture or a sound found, and how sure that is."""
+    """One sentence: the mark found in a picture or a sound, and the certainty."""
     if not finding.is_marked:
         return Notice("mark_absent", {})
     digits = math.floor(-math.log10(max(finding.chance, 10.0**-MOST_DIGITS)))

@@ -1,4 +1,4 @@
-"""What a video's manifest claims (C2PA 2.2), and signing it into the finished file.
+"""The claims of a video's manifest (C2PA 2.2), and signing it into the finished file.
 
 The manifest says: created, from trained algorithmic media, by this program and engine, with a
 picture that is named by its digest only. No name, prompt, text, address or file name is in it.
@@ -145,7 +145,7 @@ def _not_kept(field: str) -> Notice:
 
 
 def may_have_manifest(path: Path) -> bool:
-    """Whether a file seems to carry a C2PA manifest, by the names of its boxes."""
+    """True if a file seems to carry a C2PA manifest, by the names of its boxes."""
     first, last = SEARCHED_BYTES
     with path.open("rb") as file:
         pieces = [file.read(first)]
@@ -155,7 +155,7 @@ def may_have_manifest(path: Path) -> bool:
 
 
 def _has_manifest(path: Path) -> bool:
-    """Whether a file carries a C2PA manifest, intact or not."""
+    """True if a file carries a C2PA manifest, intact or not."""
     if not may_have_manifest(path):
         return False
     import c2pa  # noqa: PLC0415 - an extra
@@ -181,7 +181,7 @@ def _sources(picture: Path, recordings: Mapping[str, Path]) -> tuple[_Ingredient
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a manifest is to have besides its claims."""
+    """The parts of a manifest besides its claims."""
 
     is_stamped: bool
     keeps_manifests: bool
@@ -189,7 +189,7 @@ class _Plan:
 
 
 def _plans(*, has_manifest: bool, has_stamps: bool) -> list[_Plan]:
-    """What is tried, in this order, until one succeeds."""
+    """The plans to try, in this order, until one succeeds."""
     stamped = (True, False) if has_stamps else (False,)
     keeping = (True, False) if has_manifest else (False,)
     both = [(stamp, keep) for stamp in stamped for keep in keeping]
@@ -287,7 +287,7 @@ def _ingredient(source: _Ingredient) -> dict[str, Any]:
 
 
 def definition(sources: Sequence[_Ingredient], engine: str) -> dict[str, Any]:
-    """What is claimed, in c2pa's own form, without the ingredients."""
+    """The claims in c2pa's own form, without the ingredients."""
     return {
         "claim_generator_info": [{"name": PRODUCT, "version": __version__}],
         "title": TITLE,

@@ -23,7 +23,7 @@ PROBABILITY_RATE = 50  # steps per second; step t is the instant t / PROBABILITY
 
 
 class Articulation(NamedTuple):
-    """What the mouth does for one class, and how strongly it insists.
+    """The target of the mouth for one class, and its dominance among its neighbours.
 
     Attributes:
         opening: Inner-lip gap, 1 = a wide A.
@@ -44,7 +44,7 @@ class Articulation(NamedTuple):
     tongue: float
 
 
-# Openings and widths, and how strongly each insists, began as values of the phonetics literature
+# Openings, widths and dominances began as values of the phonetics literature
 # and are fitted, not far from them, to the mouths of fourteen filmed and generated speakers: what
 # is fitted to some follows the others better, too (docs/experiments.md).
 ARTICULATIONS = {

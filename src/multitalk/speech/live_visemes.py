@@ -181,7 +181,7 @@ class _RunningLoudness:
             self._remembered.append(self._recent())
 
     def now(self) -> float:
-        """What energies are relative to."""
+        """The loudness so far, to which energies are relative."""
         recent = self._recent()
         return max(recent, REMEMBERED_SHARE * max(self._remembered))
 

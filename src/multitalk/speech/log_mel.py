@@ -50,7 +50,7 @@ def mel_filters() -> Array:
 
 @cache
 def loudness_weights() -> Array:
-    """What each bin adds to the loudness, float32 [bins]."""
+    """The weight of each bin in the loudness, float32 [bins]."""
     hertz = _hertz()
     in_band = (hertz > LOWEST_HZ) & (hertz < HIGHEST_HZ)
     per_mel = in_band / (700 + hertz)  # density of O'Shaughnessy's mels (1987)

@@ -1,4 +1,4 @@
-"""What a request has a speaker say: texts spoken one after the other, with pauses."""
+"""Narration: the texts of a request, spoken one after the other, with pauses."""
 
 import math
 import wave

@@ -218,7 +218,7 @@ def phoneme_timings(
 
 
 def are_known(phonemes: Iterable[PhonemeTiming]) -> bool:
-    """Whether these are phonemes, and not stretches of sound in a recording."""
+    """True if these are phonemes, and not stretches of sound in a recording."""
     return all(phoneme.ipa != UNKNOWN_SOUND for phoneme in phonemes)
 
 
@@ -244,7 +244,7 @@ def _pitch_of(speaker: str | None, language: str) -> tuple[float, float]:
 
 
 def is_language_change(ipa: str) -> bool:
-    """Whether a phoneme's name is a change to the sounds of another language, such as (en)."""
+    """True if a phoneme's name is a change to the sounds of another language, such as (en)."""
     return ipa.startswith("(")
 
 

@@ -17,7 +17,7 @@ from multitalk.media.loudness import AUDIBLE_PEAK
 from multitalk.timebase import SAMPLES_PER_FRAME
 
 Encode = Callable[[int, int], Array]  # rows start to stop, alone: float32 [stop - start, L, C]
-Pauses = Literal["heard", "null"]
+Pauses = Literal["encoded", "null"]
 
 BLOCK_ROWS = 1000
 CONTEXT_ROWS = 250  # on each side of a block

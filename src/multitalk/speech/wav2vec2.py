@@ -56,12 +56,12 @@ class SpeechEncoder:
         )
         return SpeechEncoder(model.to(device))
 
-    def talk_features(self, speech: Array, *, pauses: Pauses = "heard") -> TalkFeatures:
+    def talk_features(self, speech: Array, *, pauses: Pauses = "encoded") -> TalkFeatures:
         """Features of a voice, silence added to its last frame, computed on demand.
 
         Args:
             speech: Mono [S] at 16 kHz, S > 0; may be a memory-mapped file.
-            pauses: "heard": silence has its own features, a pause. "null": longer silence has
+            pauses: "encoded": silence has its own features, a pause. "null": longer silence has
                 zeros, which mean to the network that nobody speaks.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Whether scores are those of a mark: how often chance alone would score as high."""
+"""Decision on a mark from its scores, by the probability that chance alone scores as high."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Where = Literal["picture", "sound"]
 # so that of a million files without a mark one at most is taken for marked.
 FALSE_ALARMS = 6e-8
 
-# How scores of what is not marked are distributed, fitted by benchmarks/watermark.py
+# Distribution of the scores of files without a mark, fitted by benchmarks/watermark.py
 # (docs/experiments.md): the best of many places as Gumbel's distribution, by location and scale,
 SEARCHED: Mapping[Where, tuple[float, float]] = {"picture": (7.21, 0.216), "sound": (6.77, 0.269)}
 # and those of the one place where the mark of a picture that was not cropped is, as normal, by mean
@@ -32,13 +32,13 @@ SYMBOL_WEIGHT = math.sqrt(0.125)  # and each symbol's an eighth
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found in a picture or a sound.
+    """The result of a search in a picture or a sound.
 
     Attributes:
-        where: In which of the two.
+        where: The searched one of the two.
         score: In standard deviations, pilot and symbols together.
-        chance: How probable so high a score is if nothing is marked.
-        payload: What the mark says, or None: no mark, or its symbols make no sense.
+        chance: Probability of so high a score if nothing is marked.
+        payload: Of the mark; None without a mark, or where its symbols are invalid.
     """
 
     where: Where
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def is_marked(self) -> bool:
-        """Whether chance is ruled out."""
+        """True if chance is ruled out."""
         return self.chance <= FALSE_ALARMS
 
 

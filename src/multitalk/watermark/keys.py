@@ -1,4 +1,4 @@
-"""The published key: what the 32 bits of a mark mean, and the sequences that carry them.
+"""The published key: meaning of the 32 bits of a mark, and the sequences that carry them.
 
 A payload has four symbols of 8 bits. Each symbol chooses one of 256 sequences. One more sequence,
 the pilot, is the same in every mark: it shows that there is a mark, and where. All sequences come
@@ -22,7 +22,7 @@ KEY = "MultiTalk Serverless watermark, scheme 1"
 
 @dataclass(frozen=True)
 class Payload:
-    """What a mark says: 4 bits for the scheme, 8 for the program's version, 20 for the talk.
+    """Content of a mark: 4 bits for the scheme, 8 for the program's version, 20 for the talk.
 
     Attributes:
         major: The program's major version, 0 to 3.

@@ -89,7 +89,7 @@ class PictureDetector:
         self._sum = white if self._sum is None else self._sum + white
 
     def find(self) -> Finding:
-        """What the frames so far say."""
+        """The best finding in the frames so far."""
         found = decide("picture", 0.0, ())
         for finding in self.findings():
             found = min(found, finding, key=lambda one: one.chance)
@@ -98,9 +98,9 @@ class PictureDetector:
         return found
 
     def findings(self) -> Iterator[Finding]:
-        """What they say if the picture was not cropped, and wherever the mark may be.
+        """Findings with the mark in its place, as if not cropped, then with the mark anywhere.
 
-        Both are asked of the picture as it is and of its mirror image.
+        Both for the picture as it is and for its mirror image.
         """
         if self._sum is None:
             return
@@ -114,7 +114,7 @@ class PictureDetector:
 
 
 def _search(picture: Array) -> Finding:
-    """What a whitened picture says at the scale and place that fit best."""
+    """The finding in a whitened picture at the scale and place that fit best."""
     found: list[tuple[float, float, tuple[int, int]]] = []
     for scale in SCALES:
         score, place = _best_place(_spectrum(picture, scale))
@@ -174,7 +174,7 @@ def _over_plane(tile: Array, height: int, width: int) -> Array:
 
 
 def _white(luma: Array, blue: Array, red: Array) -> Array:
-    """What luma and Cr do not predict of Cb, without what is wide, of one local contrast, [H, W].
+    """The part of Cb that luma and Cr do not predict, high-passed, of one local contrast, [H, W].
 
     The prediction is linear, by the least squares around each pixel.
     """
@@ -219,7 +219,7 @@ def _cell_spectrum() -> Spectrum:
 
 
 def _best_place(spectrum: Spectrum, near: int | None = None) -> tuple[float, tuple[int, int]]:
-    """Where the pilot fits best: standard deviations above the mean, and the tile's corner.
+    """The best fit of the pilot: standard deviations above the mean, and the tile's corner.
 
     With `near`, only so many pixels from the picture's own corner are looked at.
     """

@@ -37,7 +37,7 @@ CRITICAL_HZ, CRITICAL_SHARE = 100.0, 0.18  # a critical band's width, at low and
 # A window that begins in silence spreads its mark before the sound: it may be twice as loud as the
 # window before, and no more.
 RISE = 2.0
-WHITE_FLOOR = 1e-2  # of the sound's own amplitude: what is below is silence
+WHITE_FLOOR = 1e-2  # of the sound's own amplitude: less is silence
 KEPT_HZ = 2000  # above it codecs keep less and less of the mark
 
 
@@ -80,7 +80,7 @@ class SoundMark:
         tail: DoubleArray | None,
         previous: DoubleArray | None,
     ) -> tuple[SoundBlock, DoubleArray, DoubleArray]:
-        """What is added to `count` hops of sound [C, S], the next hop's first half, and a state."""
+        """The mark of `count` hops of sound [C, S], the next hop's first half, and a state."""
         hop = self._hop
         amplitudes = _smooth(np.abs(self._spectra(sound, count)) ** 2, self._widths) ** 0.5
         before = amplitudes[:, :1] if previous is None else previous
@@ -119,7 +119,7 @@ class SoundMarkStream:
         self._start = -mark.hop  # of `_waiting`, in samples of the sound
 
     def add(self, block: SoundBlock) -> SoundBlock:
-        """Take a block, float32 [C, S]; return what is complete, [C, any]."""
+        """Take a block, float32 [C, S]; return the complete part, [C, any]."""
         hop = self._mark.hop
         if self._waiting is None:
             self._waiting = np.zeros((len(block), hop), np.float32)
@@ -168,7 +168,7 @@ class SoundDetector:
         self._folded += padded.reshape(-1, period).sum(0)
 
     def find(self) -> Finding:
-        """What the sound so far says."""
+        """The best finding in the sound so far."""
         spectrum = np.fft.rfft(self._folded)
         if not spectrum.any():
             return decide("sound", 0.0, ())
@@ -212,7 +212,7 @@ def _carrier_spectrum(name: str) -> NDArray[np.complex128]:
 
 
 def _fit(spectrum: NDArray[np.complex128], name: str) -> DoubleArray:
-    """How well a noise fits at each place, in standard deviations."""
+    """The fit of a noise at each place, in standard deviations."""
     fit = np.fft.irfft(spectrum * _carrier_spectrum(name))
     return fit / (fit.std() or 1.0)
 

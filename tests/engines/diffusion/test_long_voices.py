@@ -123,9 +123,9 @@ def test_one_of_several_is_nobody_in_a_long_pause_and_one_alone_rests():
     speech = voice(300)
     speech[100 * 640 : 200 * 640] = 0
     encoder = SpeechEncoder(toy_model())
-    resting = encoder.talk_features(speech, pauses="heard")[:]
+    resting = encoder.talk_features(speech, pauses="encoded")[:]
     nobody = encoder.talk_features(speech, pauses="null")[:]
-    silent = encoder.talk_features(np.zeros_like(speech), pauses="heard")[:]
+    silent = encoder.talk_features(np.zeros_like(speech), pauses="encoded")[:]
     long_silent = slice(100 + REACH_ROWS, 200 - REACH_ROWS)
     np.testing.assert_array_equal(nobody[long_silent], silent[long_silent])
     np.testing.assert_array_equal(nobody[: 100 + LINGER_ROWS - 3], resting[: 100 + LINGER_ROWS - 3])

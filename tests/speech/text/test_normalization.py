@@ -7,7 +7,7 @@ pytest.importorskip("espeakng_loader", reason="the extra `speech` is needed")
 from multitalk.messages import sentence
 from multitalk.speech.espeak import inventory, run_espeak
 from multitalk.speech.synthesis import synthesize
-from multitalk.speech.text.normalization import verbalize_signs
+from multitalk.speech.text.front_end import verbalize_signs
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class EncoderMixin:
         return states[0]
 
     def encode_speech(
-        self, speech: NDArray[np.float32], *, pauses: Pauses = "heard"
+        self, speech: NDArray[np.float32], *, pauses: Pauses = "encoded"
     ) -> TalkFeatures:
         """A voice [S] at 16 kHz -> its features, computed lazily."""
         encoder = SpeechEncoder(self.audio_encoder, partial(self._onloaded, self.audio_encoder))

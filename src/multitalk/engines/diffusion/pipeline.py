@@ -310,7 +310,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
             negative_prompt = self.encode_prompt(inputs.negative_prompt)
 
         # In a pause, a single speaker rests, and one of several is silent.
-        pauses: Pauses = "heard" if len(inputs.voices) == 1 else "null"
+        pauses: Pauses = "encoded" if len(inputs.voices) == 1 else "null"
         tracks = []
         for voice in inputs.voices:
             progress.report()

@@ -1,4 +1,4 @@
-"""Lips freed of what lies between them: teeth and dark beside the landmarks of an open mouth.
+"""Lips freed of teeth and dark between them, beside the landmarks of an open mouth.
 
 Landmarks are a few pixels off the edges of open lips. What they leave of teeth and cavity on a lip
 would move with it, as a white or dark line. It is filled in from the lip around it.
@@ -17,7 +17,7 @@ BAND = 0.045  # mouth widths beside the inner edges in which teeth are searched 
 GROWN = 0.012  # mouth widths by which what is found is enlarged: its soft edge
 # Teeth are less red than so much of the lips, and lighter.
 PALE, LIGHT = 0.55, 0.95
-GREYISH = 0.05  # redness of lips in a picture without colour: teeth are not told there
+GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
 FILL_RADIUS = 5  # pixels from which a place is filled
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
 # (mouth widths each), and the share of the dark that goes.

@@ -120,7 +120,7 @@ class HeadRenderer:
         self._lips = LipShading(self._across, self._down, width, skin, red)
 
     def _clean_lips(self, source: NDArray[np.uint8], red: Array) -> None:
-        """Free a source's open lips of what lies between them; `red` is their colour."""
+        """Free a source's open lips of teeth and dark between them; `red` is their colour."""
         x0, y0 = self.rig.box[:2]
         scale = self._quality.source_scale
         places = (self.rig.points[:, :2] - (x0, y0)) * scale + (scale - 1) / 2

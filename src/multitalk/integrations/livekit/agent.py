@@ -1,4 +1,4 @@
-"""The agent's side of an avatar that runs in a process of its own: asks for it, sends it audio."""
+"""The agent's side of an avatar that runs in a process of its own: requests it, sends it audio."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A server that starts a worker for each room that asks for an avatar.
+"""A server that starts a worker for each room that requests an avatar.
 
 `python -m multitalk.integrations.livekit.dispatcher --portrait me.jpg`. `POST /launch` takes JSON:
 `room_name`, and `url` and `token` with which the worker joins. A worker ends when its agent leaves.

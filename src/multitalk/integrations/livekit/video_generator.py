@@ -83,7 +83,7 @@ class AvatarVideoGenerator(VideoGenerator):
         return np.concatenate([before, *map(_mono, self._resampler.push(frame))])
 
     def _rest(self) -> NDArray[np.int16]:
-        """What the resampler still holds; it ends with that."""
+        """The samples that the resampler still holds; it ends with that."""
         frames = [] if self._resampler is None else self._resampler.flush()
         self._resampler, self._resampled_rate = None, self._sample_rate
         return np.concatenate([np.zeros(0, np.int16), *map(_mono, frames)])

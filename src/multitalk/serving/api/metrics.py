@@ -35,7 +35,7 @@ class Metrics:
         )
         self._workers = Gauge(
             "multitalk_workers",
-            "Workers that were heard of",
+            "Workers that have announced themselves",
             ("state",),
             registry=self._registry,
         )

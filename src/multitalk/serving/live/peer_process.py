@@ -185,8 +185,8 @@ class Peer:
             return
         began = time.time()
         while not self._left.is_set():
-            heard = max([began, *[await _last_report(sender) for sender in self._senders]])
-            if time.time() - heard > LOST_SECONDS:
+            reported = max([began, *[await _last_report(sender) for sender in self._senders]])
+            if time.time() - reported > LOST_SECONDS:
                 return
             await asyncio.wait({asyncio.ensure_future(self._left.wait())}, timeout=CHECK_SECONDS)
 
@@ -228,7 +228,7 @@ class Peer:
             self._tasks.add(task)
 
     async def _take_audio(self, track: MediaStreamTrack) -> None:
-        """Pass on what a microphone hears, until its track ends."""
+        """Pass on a microphone's sound, until its track ends."""
         resampler = AudioResampler(format="s16", layout="mono", rate=OPUS_RATE)
         while True:
             try:

@@ -172,7 +172,7 @@ def _syllable(parts: tuple[str, str, str]) -> str:
 
 
 def ends_in_final(syllable: str) -> bool:
-    """Whether a syllable, or a letter in its place, ends in a consonant."""
+    """True if a syllable, or a letter in its place, ends in a consonant."""
     return "가" <= syllable <= "힣" and _parts(syllable)[2] != " "
 
 

@@ -115,7 +115,7 @@ def counted_range(first: str, last: str, counter: str) -> str:
 
 
 def takes_native(number: str, counter: str) -> bool:
-    """Whether a number before a counter is a native Korean one."""
+    """True if a number before a counter is a native Korean one."""
     if counter not in _NATIVE_COUNTERS or not number.isdigit() or number.startswith("0"):
         return False
     value = int(number)

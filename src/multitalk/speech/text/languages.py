@@ -1,4 +1,4 @@
-"""What people call a language, and the synthesizer's code for it."""
+"""Names of languages, and the synthesizer's codes for them."""
 
 from multitalk.speech.espeak import list_languages, match_name
 

@@ -184,7 +184,7 @@ def _without_unseen(text: str) -> str:
 
 
 def _is_style(tag: str, letter: str) -> bool:
-    """Whether a decomposition with this tag changes only the look of a letter."""
+    """True if a decomposition with this tag changes only the look of a letter."""
     if tag == "<super>":
         return unicodedata.category(letter) == "Lm"  # a modifier
     return tag in _STYLES or (tag == "<compat>" and bool(_COMPATIBLE.match(letter)))

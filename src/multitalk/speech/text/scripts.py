@@ -134,7 +134,7 @@ def identify_by_script(text: str) -> str | None:
 
 
 def language_in_script(script: str, text: str) -> str:
-    """Which of the languages of a script in `LANGUAGES_OF_SCRIPT` a text is in."""
+    """The language of a text among those of its script in `LANGUAGES_OF_SCRIPT`."""
     languages = LANGUAGES_OF_SCRIPT[script]
     words = re.split(r"[\s\d!-/:-@\[-`{-~«»„“”।॥،؟…—–]+", text.casefold())
     scores = everyday_word_counts(words, languages)
@@ -172,7 +172,7 @@ def split_by_language(text: str, host: str) -> list[Run]:
 
 
 class _Labeller:
-    """Which language each letter of a text is to be spoken in."""
+    """Gives each letter of a text the language that it is spoken in."""
 
     def __init__(self, text: str, host: str) -> None:
         self._text = text
