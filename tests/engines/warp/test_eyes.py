@@ -2,8 +2,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from multitalk.engines.warp.eyelids import Eye
-from multitalk.engines.warp.eyes import EYES, Eyes, eyes_are_shut, wears_glasses
+from multitalk.engines.warp.eyes import EYES, Eye, Eyes, eyes_are_shut, wears_glasses
 from multitalk.engines.warp.rig import Rig
 from multitalk.face import mesh
 

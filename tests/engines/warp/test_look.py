@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from posing import pose
 
-from multitalk.engines.warp.eyelids import Eye
+from multitalk.engines.warp.eyes import Eye
 from multitalk.engines.warp.look import Iris
 from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.face.detector import FaceDetector

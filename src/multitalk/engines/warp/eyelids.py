@@ -1,6 +1,7 @@
-"""One eye: a lid that closes over it, painted, and a look that shifts it (`look`)."""
+"""One eyelid: where it is around an eye, and how it is painted as it closes."""
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -8,15 +9,15 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eye_geometry import LidGeometry
-from multitalk.engines.warp.look import Iris, Look
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
 
 LID_LEVELS = 8  # distinct stages of a blink
 DARKEST_SKIN = 20.0  # of 255: below it nothing can be distinguished
 
 # Lengths from here on are in eye widths, and set by eye, unless another unit or source is given.
-REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # from the eye's centre
+LASH_HEIGHT = 0.055  # lash line above the landmarks of an open eye
+LASH_OF_SHUT, LASH_FULL_GAP = 0.45, 0.12  # share of it at no gap; gap from which all of it
+BROW_ROOM, LID_ROOM = 0.80, (0.22, 0.60)  # share of the way to the brow; limits
 SIDE_FADE = 0.28  # beyond the corners
 LASH_TAPER = 0.48  # aside, where lashes end
 LID_TAPER = (0.42, 0.62)  # aside, over which the lid above the eye ends
@@ -30,6 +31,7 @@ CHEEK_ASIDE = 0.4
 FITS = 3  # of the plane of skin colour, each without the outliers of the previous one
 OUTLIERS, DARK_OUTLIER, BRIGHT_OUTLIER = 1.5, 0.7, 2.0  # of the median deviation
 SKIN_SPREADS = 0.22  # standard deviation of the normalised convolution
+SPREAD_PIXELS = 4  # the same, pixels of the smaller picture on which it is computed
 PLANE_SHARE = 0.03  # weight of the plane, where no skin is near
 GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of 255
 
@@ -49,6 +51,7 @@ BELOW_SHADE, BELOW_FADE = 0.16, 0.07  # below the lashes
 ROUNDNESS, ROUND_AT, ROUND_SPREAD = 0.10, 0.45, 0.38  # gain in the middle of a shut lid; shares
 LASH_DARK, LASH_BELOW, LASH_ABOVE = 0.72, 0.055, 0.024  # darkening, and thickness
 TINT_LIMITS = (0.5, 1.5)  # of shade on a channel: skin in shade is redder
+UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 
 # The skin above the eye that a lid draws down: where it begins (share of the way from brow to
 # lashes), the lashes above the lash line that it leaves out, its share of the painted lid, and the
@@ -61,39 +64,98 @@ RIM, RIM_COLUMNS, RIM_THINNER_THAN = 0.45, 0.3, 0.30
 RIM_BLUR, RIM_ABOVE_LASHES, RIM_ASIDE = 0.5, 0.02, 0.42  # pixels; eye widths
 
 
-class Eye:
-    """One eye of the enlarged source picture."""
+@dataclass(frozen=True)
+class LidGeometry:
+    """Where each pixel is around one eye, float32 [h, w], in pixels along and across the eye.
 
-    def __init__(
-        self,
-        source: NDArray[np.uint8],
-        upper: NDArray[np.float64],
-        lower: NDArray[np.float64],
-        brow: NDArray[np.float64],
-        iris: Iris | None = None,
-    ) -> None:
+    Attributes:
+        x: Along the eye from its centre.
+        y: Down from its centre.
+        lid: y of the upper lid.
+        floor: y of the lower lid.
+        gap: Between them, never negative.
+        edge: y of the lash line.
+        top: y where a lid's skin begins.
+        half: Half the eye's extent along x.
+        width: Of the eye, from corner to corner.
+        down: Unit vector (x, y) of the picture across the eye.
+    """
+
+    x: Array
+    y: Array
+    lid: Array
+    floor: Array
+    gap: Array
+    edge: Array
+    top: Array
+    half: float
+    width: float
+    down: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        lids: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+        low: NDArray[np.int_],
+        high: NDArray[np.int_],
+    ) -> "LidGeometry":
+        """Of upper lid, lower lid and brow [N, 2] in the pixels low..high."""
+        upper, lower, brow = lids
+        width = float(np.linalg.norm(upper[0] - upper[-1]))
+        centre = (upper[0] + upper[-1]) / 2
+        along = (upper[-1] - upper[0]) / width
+        if along[0] < 0:
+            along = -along
+        down = np.array([-along[1], along[0]])
+
+        def local(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack([(points - centre) @ along, (points - centre) @ down], -1)
+
+        columns, rows = np.arange(low[0], high[0]), np.arange(low[1], high[1])
+        x, y = (
+            ((columns - centre[0]) * way[0] + ((rows - centre[1]) * way[1])[:, None]).astype(
+                np.float32
+            )
+            for way in (along, down)
+        )
+        lid_line, floor_line, brow_line = local(upper), local(lower), local(brow)
+        order = np.argsort(lid_line[:, 0])
+        xs = lid_line[order, 0]
+        lid, floor = (
+            interpolate_monotone(x, xs, line[order, 1]).astype(np.float32)
+            for line in (lid_line, floor_line)
+        )
+        gap = np.clip(floor - lid, 0, None)
+        lash = LASH_HEIGHT * width
+        edge = lid - lash * np.clip(LASH_OF_SHUT + gap / (LASH_FULL_GAP * width), 0, 1)
+        room = float(BROW_ROOM * (lid_line[:, 1].mean() - brow_line[:, 1].mean()))
+        top = edge - float(np.clip(room, LID_ROOM[0] * width, LID_ROOM[1] * width))
+        half = float((xs[-1] - xs[0]) / 2)
+        return cls(x, y, lid, floor, gap, edge, top, half, width, down)
+
+    @property
+    def above(self) -> Array:
+        """Share of the way from the top of the lid to the lash line, [h, w]."""
+        return (self.y - self.top) / np.maximum(self.edge - self.top, 1.0)
+
+    @property
+    def under(self) -> Array:
+        """Distance below the lower lid, eye widths, [h, w]."""
+        return (self.y - self.floor) / self.width
+
+
+class Lid:
+    """The lid of one eye in the colour of the skin around it."""
+
+    def __init__(self, base: NDArray[np.uint8], place: LidGeometry) -> None:
         """Prepare to paint.
 
         Args:
-            source: uint8 [H, W, C]; only read here.
-            upper: Landmarks of the upper lid, source pixels [9, 2], from corner to corner.
-            lower: Landmarks of the lower lid, [9, 2].
-            brow: Lower edge of the brow, [5, 2].
-            iris: Where its catchlight is looked for; None: it has none.
+            base: Patch of the picture around the eye, uint8 [h, w, C].
+            place: Where its pixels are.
         """
-        width = self._width = float(np.linalg.norm(upper[0] - upper[-1]))
-        centre = (upper[0] + upper[-1]) / 2
-        limit = np.array(source.shape[1::-1])
-        up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
-        low = np.maximum((centre - up).astype(int), 0)
-        high = np.minimum((centre + down).astype(int), limit)
-        self._low, self._high = low, high
-        self._base = source[low[1] : high[1], low[0] : high[0]].copy()
-        # A lid is not painted beyond the person's edge, where a fourth channel says that there is.
-        has_edge = source.shape[2] > 3 and self._base[..., 3].any()
-        self._opacity = 255 - self._base[..., 3:] if has_edge else None
-        place = self._place = LidGeometry.of((upper, lower, brow), low, high, width)
-        aside = np.abs(place.x)
+        width, aside = place.width, np.abs(place.x)
+        self._base, self._place, self._width = base, place, width
         self._fade = 1 - smoothstep((aside - place.half) / (SIDE_FADE * width), 0, 1)
         self._lash_taper = 1 - np.clip(aside / (LASH_TAPER * width), 0, 1) ** 4
         self._lid_taper = 1 - smoothstep(aside / width, *LID_TAPER)
@@ -102,54 +164,34 @@ class Eye:
         phase = 2 * np.pi * ray / (LASH_SPACING * width)
         wave = np.cos(phase + LASH_IRREGULAR * np.sin(phase / LASH_PERIODS))
         self._bristle = LASH_MEAN + LASH_CONTRAST * wave
-        self._look = Look(self._base, place, width, iris.moved(-low) if iris else None)
-        self._skin = self._skin_around() + self._grain()
-        colour = self._skin.mean((0, 1))
+        self._grain = self._fine_structure()
+        self._skin = self._skin_around() + self._grain
+        colour = np.array(cv2.mean(self._skin)[: base.shape[2]], np.float32)
         self._tint = np.clip(2 - colour / max(float(colour[:3].mean()), 1.0), *TINT_LIMITS)
-        self._lid_parts = lru_cache(maxsize=LID_LEVELS + 1)(self._make_lid_parts)
+        self._stages = lru_cache(maxsize=LID_LEVELS + 1)(self._make_stage)
 
-    @property
+    @cached_property
     def strip_brightness(self) -> float:
         """Brightness of the lid above the lashes, as a share of the skin's below the eye."""
-        return float((self._strip_colours()[..., :3] @ LUMA).mean()) / self._cheek()
+        colour = np.array(cv2.mean(self._strip_colours)[:3], np.float32)
+        return float(colour @ LUMA) / cheek_brightness(self._base, self._place)
 
     def blend_strip(self, share: float) -> None:
         """Blend the lid's colour with that of the strip above the lashes, 0..1."""
-        self._skin += np.float32(share) * (self._strip_colours() + self._grain() - self._skin)
-        self._lid_parts.cache_clear()
+        self._skin += np.float32(share) * (self._strip_colours + self._grain - self._skin)
+        self._stages.cache_clear()
 
-    @property
-    def has_rim(self) -> bool:
-        """Whether a dark line crosses the way of the lid: with glasses, their rim."""
-        place, width = self._place, self._width
-        luma = self._base[..., :3].astype(np.float32) @ LUMA
-        size = max(3, round(RIM_THINNER_THAN * width)) | 1
-        window = np.ones((size, 1), np.uint8)
-        lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
-        in_the_way = (place.above > LID_STARTS) & (place.y < place.edge - RIM_ABOVE_LASHES * width)
-        columns = np.abs(place.x).min(0) < RIM_ASIDE * width
-        darkest = np.where(in_the_way, lines, 0).max(0)[columns]
-        return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * self._cheek())
-
-    def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
-        """Paint the eye into `source`, in place.
+    def paint(self, eye: NDArray[np.uint8], level: int) -> None:
+        """Paint the lid over an open eye, in place.
 
         Args:
-            source: The picture given at first, or a copy.
-            closed: 0 as in the photograph, 1 shut.
-            look: Shift of the iris (right, down), eye widths; +-0.1 is far.
+            eye: Of the size of the patch.
+            level: 1 .. LID_LEVELS, where it is shut.
         """
-        eye = self._look.shifted(look)
-        level = round(closed * LID_LEVELS)
-        if level > 0:
-            skin, cover, light = self._lid_parts(level)
-            open_eye = eye.astype(np.float32)
-            lit = (open_eye + (skin - open_eye) * cover) * light
-            eye = np.clip(lit, 0, 255).astype(np.uint8)
-            if self._opacity is not None:
-                np.minimum(eye[..., :3], self._opacity, out=eye[..., :3])
-                eye[..., 3] = self._base[..., 3]
-        source[self._low[1] : self._high[1], self._low[0] : self._high[0]] = eye
+        rows, columns, kept, added = self._stages(level)
+        part = eye[rows, columns]
+        seen = cv2.multiply(part, kept, dtype=cv2.CV_32F)
+        part[:] = cv2.add(seen, added, dtype=cv2.CV_8U)
 
     def _skin_around(self) -> Array:
         """The skin's colour above and below the eye, continued over it: [h, w, C].
@@ -158,7 +200,7 @@ class Eye:
         convolution (H. Knutsson, C.-F. Westin, 1993), so that a painted lid meets it seamlessly.
         """
         place = self._place
-        above, under = place.above, (place.y - place.floor) / self._width
+        above, under = place.above, place.under
         ring = ((above > SKIN_ABOVE[0]) & (above < SKIN_ABOVE[1])) | (
             (under > CHEEK[0]) & (under < CHEEK[1])
         )
@@ -166,16 +208,28 @@ class Eye:
         colours = self._base[rows, columns].astype(np.float64)
         plane, kept = _fit_plane(rows, columns, colours)
         height, width = place.y.shape
-        row, column = np.mgrid[:height, :width]
-        painted = plane[0] + row[..., None] * plane[1] + column[..., None] * plane[2]
-        is_skin = np.zeros((height, width), np.float32)
-        is_skin[rows[kept], columns[kept]] = 1
-        reach = SKIN_SPREADS * self._width
-        near = gaussian_blur(self._base * is_skin[..., None], reach)
-        share = gaussian_blur(is_skin, reach)[..., None]
-        mixed = (near + PLANE_SHARE * painted) / (share + PLANE_SHARE)
-        return np.clip(mixed, 0, 255).astype(np.float32)
+        is_skin = np.zeros((height, width), np.uint8)
+        is_skin[rows[kept], columns[kept]] = 255
+        step = max(1, round(SKIN_SPREADS * self._width / SPREAD_PIXELS))
+        size = (-(-width // step), -(-height // step))
+        near, share = (
+            gaussian_blur(
+                cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32),
+                SKIN_SPREADS * self._width / step,
+            )
+            for image in (cv2.bitwise_and(self._base, self._base, mask=is_skin), is_skin)
+        )
+        row, column = (
+            (np.arange(few) + 0.5) * (many / few) - 0.5
+            for few, many in zip(size[::-1], (height, width), strict=True)
+        )
+        painted = plane[0] + row[:, None, None] * plane[1] + column[:, None] * plane[2]
+        mixed = (near + PLANE_SHARE * painted) / (share / 255 + PLANE_SHARE)[..., None]
+        mixed = np.clip(mixed, 0, 255).astype(np.float32)
+        whole = cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(whole, np.float32)
 
+    @cached_property
     def _strip_colours(self) -> Array:
         """The colour of the lid above the lashes, continued down over the eye: [h, w, C].
 
@@ -192,8 +246,8 @@ class Eye:
             here = colours[bins == place]
             if len(here) >= STRIP_PIXELS:
                 bright = here[:, :3] @ LUMA
-                low, high = np.quantile(bright, STRIP_BRIGHTNESS)
-                found[place] = here[(bright >= low) & (bright <= high)].mean(0)
+                low, high = np.multiply(STRIP_BRIGHTNESS, len(here)).astype(int)
+                found[place] = here[np.argsort(bright)[low : high + 1]].mean(0)
         if np.isnan(found).all():  # an eye of a few pixels
             found[:] = (colours if len(colours) else self._base.reshape(-1, found.shape[1])).mean(0)
         known = np.isfinite(found[:, 0])
@@ -202,15 +256,7 @@ class Eye:
         along = x / self._width
         return np.stack([np.interp(along, middles, c) for c in smooth.T], -1).astype(np.float32)
 
-    def _cheek(self) -> float:
-        """Brightness of the skin below the eye, 0..255."""
-        under = (self._place.y - self._place.floor) / self._width
-        beside = np.abs(self._place.x) < CHEEK_ASIDE * self._width
-        ring = (under > CHEEK[0]) & (under < CHEEK[1]) & beside
-        bright = self._base[ring][:, :3] @ LUMA
-        return max(float(np.median(bright)) if bright.size else 0.0, DARKEST_SKIN)
-
-    def _grain(self) -> Array:
+    def _fine_structure(self) -> Array:
         """The fine structure of the skin below, for the painted lid: [h, w, C]."""
         base = self._base.astype(np.float32)
         fine = base - gaussian_blur(base, max(1.0, GRAIN_BLUR * self._width))
@@ -219,8 +265,11 @@ class Eye:
         moved = cv2.warpAffine(fine, down, size, borderMode=cv2.BORDER_REFLECT)
         return np.clip(moved, -MAX_GRAIN, MAX_GRAIN).astype(np.float32)
 
-    def _make_lid_parts(self, level: int) -> tuple[Array, Array, Array]:
-        """Skin [h, w, C], cover [h, w, 1] and light [h, w, C] of a lid at one level."""
+    def _make_stage(self, level: int) -> tuple[slice, slice, Array, Array]:
+        """Rows and columns of the patch that a lid at one level changes, and how.
+
+        An open eye's colours are multiplied by the third and added to the fourth, [h, w, C] each.
+        """
         closed = level / LID_LEVELS
         place, y, width = self._place, self._place.y, self._width
         rim = place.floor + LOWER_RIM * width
@@ -238,7 +287,12 @@ class Eye:
         lashes *= np.where(y > shut, self._bristle, 1.0)
         dark = 1 - LASH_DARK * min(2 * closed, 1) * lashes * is_open
         light = (1 - closed * shade[..., None] * self._tint) * dark[..., None]
-        return self._drawn_down(shut), cover[..., None].astype(np.float32), light.astype(np.float32)
+        changes = np.maximum(cover, 1 - dark) > UNSEEN
+        changes |= np.abs(closed * shade) > UNSEEN
+        rows, columns = (_span(changes.any(axis)) for axis in (1, 0))
+        cover, light = cover[rows, columns, None], light[rows, columns]
+        added = self._drawn_down(shut)[rows, columns] * cover * light
+        return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
 
     def _drawn_down(self, shut: NDArray[np.floating]) -> Array:
         """The skin between brow and lashes, stretched down to where a lid ends, [h, w, C].
@@ -283,16 +337,46 @@ class Eye:
         return shade
 
 
+def cheek_brightness(base: NDArray[np.uint8], place: LidGeometry) -> float:
+    """Brightness of the skin below an eye, 0..255, in a patch around it."""
+    under = place.under
+    beside = np.abs(place.x) < CHEEK_ASIDE * place.width
+    ring = (under > CHEEK[0]) & (under < CHEEK[1]) & beside
+    bright = base[ring][:, :3] @ LUMA
+    return max(float(np.median(bright)) if bright.size else 0.0, DARKEST_SKIN)
+
+
+def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:
+    """Whether a dark line crosses the way of the lid in a patch: with glasses, their rim."""
+    luma = base[..., :3].astype(np.float32) @ LUMA
+    size = max(3, round(RIM_THINNER_THAN * place.width)) | 1
+    window = np.ones((size, 1), np.uint8)
+    lines = cv2.morphologyEx(gaussian_blur(luma, RIM_BLUR), cv2.MORPH_BLACKHAT, window)
+    in_the_way = place.above > LID_STARTS
+    in_the_way &= place.y < place.edge - RIM_ABOVE_LASHES * place.width
+    columns = np.abs(place.x).min(0) < RIM_ASIDE * place.width
+    darkest = np.where(in_the_way, lines, 0).max(0)[columns]
+    return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * cheek_brightness(base, place))
+
+
+def _span(lines: NDArray[np.bool_] | np.bool_) -> slice:
+    """From the first to the last line that changes; one line where none does."""
+    found = np.flatnonzero(lines)
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
+
+
 def _fit_plane(
     rows: NDArray[np.int_], columns: NDArray[np.int_], colours: NDArray[np.float64]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Colour as a plane over the picture, [3, C], fitted without outliers; which are kept, [N]."""
     places = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float64)
+    brightness = colours.mean(1)
     kept = np.ones(len(rows), bool)
     plane: NDArray[np.floating] = np.zeros((3, colours.shape[1]))
     for _ in range(FITS):
-        plane = np.linalg.lstsq(places[kept], colours[kept], rcond=None)[0]
-        off = (colours - places @ plane).mean(1)
+        own = places[kept]
+        plane = np.linalg.lstsq(own.T @ own, own.T @ colours[kept], rcond=None)[0]
+        off = brightness - places @ plane.mean(1)
         # Hair, lashes and rims are dark: the lower limit is the tighter one.
         spread = OUTLIERS * float(np.median(np.abs(off[kept])))
         kept = (off > -DARK_OUTLIER * spread) & (off < BRIGHT_OUTLIER * spread)

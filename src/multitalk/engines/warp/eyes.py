@@ -6,13 +6,15 @@ between the lids, which follow it. Nothing is painted behind dark glasses, on ey
 photograph shows shut, or where the rim of glasses crosses a lid.
 """
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Eye
-from multitalk.engines.warp.look import Iris
+from multitalk.engines.warp.eyelids import DARKEST_SKIN, LID_LEVELS, Lid, LidGeometry, has_rim
+from multitalk.engines.warp.look import Iris, Look
 from multitalk.engines.warp.smoothing import smoothstep
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
@@ -26,6 +28,7 @@ IRISES = dict(zip(EYES, (mesh.RIGHT_IRIS, mesh.LEFT_IRIS), strict=True))
 # Which eyes are painted. The far eye of a face in profile is hidden: narrower than this share of
 # the other, or at this yaw, whatever the mesh reads.
 HIDDEN_EYE, HIDDEN_DEGREES = 0.35, 50.0
+REGION_ASIDE, REGION_UP, REGION_DOWN = 0.95, 1.0, 0.75  # eye widths around its centre: its patch
 SHUT = 0.15  # eye aspect ratio below which an eye is shut; half-closed eyes have some 0.2
 DARK_GLASS = 0.36  # brightness of skin below an eye, of the cheeks': darker is not skin
 
@@ -40,6 +43,68 @@ DARK_STRIP, LIGHT_STRIP, STRIP_COUNTS = 0.72, 0.92, 0.7
 BRIDGE_ASIDE, BRIDGE_ABOVE, BRIDGE_BELOW = 0.16, 0.45, 0.70
 BRIDGE_ROWS, BRIDGE_COLUMNS, BRIDGE_THINNER_THAN, BRIDGE_END_ROWS = 81, 17, 31, 8
 BRIDGE, BRIDGE_QUANTILE = 0.28, 0.2
+
+
+class Eye:
+    """One eye of the enlarged source picture."""
+
+    def __init__(
+        self,
+        source: NDArray[np.uint8],
+        upper: NDArray[np.float64],
+        lower: NDArray[np.float64],
+        brow: NDArray[np.float64],
+        iris: Iris | None = None,
+    ) -> None:
+        """Prepare to paint.
+
+        Args:
+            source: uint8 [H, W, C]; only read here.
+            upper: Landmarks of the upper lid, source pixels [9, 2], from corner to corner.
+            lower: Landmarks of the lower lid, [9, 2].
+            brow: Lower edge of the brow, [5, 2].
+            iris: Where its catchlight is looked for; None: it has none.
+        """
+        width = float(np.linalg.norm(upper[0] - upper[-1]))
+        centre = (upper[0] + upper[-1]) / 2
+        limit = np.array(source.shape[1::-1])
+        up, down = (np.array([REGION_ASIDE, one]) * width for one in (REGION_UP, REGION_DOWN))
+        low = np.maximum((centre - up).astype(int), 0)
+        high = np.minimum((centre + down).astype(int), limit)
+        self._patch = (slice(low[1], high[1]), slice(low[0], high[0]))
+        self._base = source[self._patch].copy()
+        # A lid is not painted beyond the person's edge, where a fourth channel says that there is.
+        has_edge = source.shape[2] > 3 and self._base[..., 3].any()
+        self._opacity = 255 - self._base[..., 3:] if has_edge else None
+        self._place = LidGeometry.of((upper, lower, brow), low, high)
+        self._look = Look(self._base, self._place, iris.moved(-low) if iris else None)
+
+    @cached_property
+    def lid(self) -> Lid:
+        """Made when it first closes: a talk's first frames do not wait for it."""
+        return Lid(self._base, self._place)
+
+    @property
+    def has_rim(self) -> bool:
+        """Whether a dark line crosses the way of the lid: with glasses, their rim."""
+        return has_rim(self._base, self._place)
+
+    def paint(self, source: NDArray[np.uint8], *, closed: float, look: tuple[float, float]) -> None:
+        """Paint the eye into `source`, in place.
+
+        Args:
+            source: The picture given at first, or a copy.
+            closed: 0 as in the photograph, 1 shut.
+            look: Shift of the iris (right, down), eye widths; +-0.1 is far.
+        """
+        target = source[self._patch]
+        target[:] = self._look.shifted(look)
+        level = round(closed * LID_LEVELS)
+        if level > 0:
+            self.lid.paint(target, level)
+            if self._opacity is not None:
+                np.minimum(target[..., :3], self._opacity, out=target[..., :3])
+                target[..., 3] = self._base[..., 3]
 
 
 class Eyes:
@@ -90,19 +155,26 @@ class Eyes:
             eye.has_rim for eye in self._eyes
         ):
             self._eyes = []
-        brightest = max((eye.strip_brightness for eye in self._eyes), default=1.0)
-        dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
-        for eye in self._eyes if dark else ():
-            eye.blend_strip(STRIP_COUNTS * dark)
         self._state = (0, 0.0, 0.0)
+        self._has_lids = False
 
     def update(self, *, closed: float, look: tuple[float, float]) -> None:
         """Repaint the eyes; see `Eye.paint`."""
         state = (round(closed * LID_LEVELS), round(look[0], 3), round(look[1], 3))
         if state != self._state:
+            if state[0] and not self._has_lids:
+                self._match_lids()
             for eye in self._eyes:
                 eye.paint(self._source, closed=closed, look=(state[1], state[2]))
             self._state = state
+
+    def _match_lids(self) -> None:
+        """Make the lids, both in the colour of their strips where these are darker than skin."""
+        self._has_lids = True
+        brightest = max((eye.lid.strip_brightness for eye in self._eyes), default=1.0)
+        dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
+        for eye in self._eyes if dark else ():
+            eye.lid.blend_strip(STRIP_COUNTS * dark)
 
 
 def _iris(points: NDArray[np.float64]) -> Iris:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.eye_geometry import LidGeometry
+from multitalk.engines.warp.eyelids import LidGeometry
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
@@ -55,29 +55,24 @@ class Look:
     Args:
         base: The patch, uint8 [h, w, C].
         place: Where its pixels are.
-        width: Of the eye, pixels.
         iris: In pixels of the patch; None: catchlights are not separated.
     """
 
-    def __init__(
-        self, base: NDArray[np.uint8], place: LidGeometry, width: float, iris: Iris | None
-    ) -> None:
+    def __init__(self, base: NDArray[np.uint8], place: LidGeometry, iris: Iris | None) -> None:
         self._base = base
-        self._width = width
-        weights = np.stack(_weights(place, width), -1).astype(np.float32)
-        rows, columns = (_span(weights.max((axis, 2))) for axis in (1, 0))
-        self._moving = rows, columns
-        self._weights = weights[self._moving]
-        u, v = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in weights.shape[1::-1]))
-        self._here = np.stack([u, v], -1)[self._moving]
-        light = _catchlight(base, iris) if iris is not None else None
-        self._unlit = base if light is None else np.clip(base - light, 0, 255).astype(np.uint8)
-        self._light: tuple[slice, slice, Array] | None = None
-        if light is not None:
-            margin = round(FARTHEST * width)
-            lit = light.max(-1)
-            rows, columns = (_span(lit.max(axis), margin) for axis in (1, 0))
-            self._light = rows, columns, np.ascontiguousarray(light[rows, columns])
+        self._width = place.width
+        weights = _weights(place)
+        largest = np.maximum(*weights)
+        self._moving = _span(largest.max(1)), _span(largest.max(0))
+        self._weights = np.stack([one[self._moving] for one in weights], -1).astype(np.float32)
+        y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self._moving)
+        self._here = np.stack(np.meshgrid(x, y), -1)
+        self._light = _catchlight(base, place.width, iris) if iris is not None else None
+        self._unlit = base
+        if self._light is not None:
+            rows, columns, light = self._light
+            self._unlit = base.copy()
+            self._unlit[rows, columns] = np.clip(base[rows, columns] - light, 0, 255)
 
     def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
         """The patch with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
@@ -85,14 +80,13 @@ class Look:
             return self._base
         shift = np.array(look, np.float32) * self._width
         moved = self._base.copy()
-        eye = cv2.remap(
+        moved[self._moving] = cv2.remap(
             self._unlit,
             self._here - self._weights * shift,
             None,  # type: ignore[call-overload]
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        moved[self._moving] = eye
         if self._light is not None:
             rows, columns, light = self._light
             x, y = (CATCHLIGHT_FOLLOWS * shift).tolist()
@@ -103,8 +97,9 @@ class Look:
         return moved
 
 
-def _weights(place: LidGeometry, width: float) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Share of a look's movement sideways, and of that up or down, of each pixel: [h, w] each."""
+    width = place.width
     gap = np.maximum(place.gap, 1.0)
     moves = smoothstep(place.gap, MOVING_GAP[0] * width, MOVING_GAP[1] * width)
     below_lid, above_floor = place.y - place.lid, place.floor - place.y
@@ -126,28 +121,55 @@ def _weights(place: LidGeometry, width: float) -> tuple[NDArray[np.floating], ND
     return sideways * moves, np.minimum(upper, lower) * near * moves
 
 
-def _catchlight(base: NDArray[np.uint8], iris: Iris) -> Array | None:
-    """What the light's reflection adds to the colours of a patch, float32 [h, w, C]; None: nothing.
+def _catchlight(
+    base: NDArray[np.uint8], width: float, iris: Iris
+) -> tuple[slice, slice, Array] | None:
+    """What the light's reflection adds to the colours of a patch; None: nothing.
 
     A spot is what a morphological opening removes (the white top-hat of F. Meyer, 1979).
+
+    Args:
+        base: uint8 [H, W, C].
+        width: Of the eye, pixels.
+        iris: In pixels of the patch.
+
+    Returns:
+        Rows and columns of a part of the patch, and the light in it, float32 [h, w, C].
     """
+    if not np.isfinite(iris.radius):
+        return None
     size = max(3, round(SPOT_WIDTH * iris.radius)) | 1
-    if not np.isfinite(iris.radius) or min(base.shape[:2]) <= size:
+    if min(base.shape[:2]) <= size:
+        return None
+    # Nothing beyond so many pixels around the iris has an effect.
+    margin = round(FARTHEST * width)
+    reach = iris.radius * (IRIS_REACH + 4 * SPOT_EDGE) + size + margin + 5
+    rows, columns = (
+        slice(max(int(middle - reach), 0), max(min(int(middle + reach) + 1, length), 0))
+        for middle, length in zip(iris.centre[::-1], base.shape, strict=False)
+    )
+    near = base[rows, columns]
+    if not near.size:
         return None
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    luma = base[..., :3].astype(np.float32) @ LUMA
+    luma = near[..., :3].astype(np.float32) @ LUMA
     brighter = np.asarray(cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, window), np.float32)
-    y, x = np.indices(base.shape[:2], np.float32)
-    away = np.hypot(x - iris.centre[0], y - iris.centre[1]) / max(iris.radius, 1.0)
+    y, x = np.indices(near.shape[:2], np.float32)
+    x0, y0 = iris.centre - (columns.start, rows.start)
+    away = np.hypot(x - x0, y - y0) / max(iris.radius, 1.0)
     spot = smoothstep(brighter, *SPOT_BRIGHTER) * (away < IRIS_REACH)
     if not spot.any():
         return None
     spread = np.asarray(cv2.dilate(spot.astype(np.float32), np.ones((5, 5), np.uint8)), np.float32)
     cover = gaussian_blur(spread, max(0.5, SPOT_EDGE * iris.radius))[..., None]
-    opened = cv2.morphologyEx(base, cv2.MORPH_OPEN, window).astype(np.float32)
-    light = np.clip(base - opened, 0, None) * np.minimum(2 * cover, 1)
+    opened = cv2.morphologyEx(near, cv2.MORPH_OPEN, window).astype(np.float32)
+    light = np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)
     light[..., 3:] = 0
-    return light.astype(np.float32)
+    lit = np.maximum.reduce([light[..., channel] for channel in range(light.shape[2])])
+    down, across = _span(lit.max(1), margin), _span(lit.max(0), margin)
+    light = np.ascontiguousarray(light[down, across], np.float32)
+    top, left = rows.start + down.start, columns.start + across.start
+    return slice(top, top + light.shape[0]), slice(left, left + light.shape[1]), light
 
 
 def _span(weights: Array, margin: int = 0) -> slice:
