@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multitalk.array_types import Array
 from multitalk.engines.warp.displacement import DisplacementBasis, Grid, displace_points
 from multitalk.engines.warp.expressions import (
     EXPRESSIONS,
@@ -28,7 +29,7 @@ from multitalk.engines.warp.falloff import (
 )
 from multitalk.engines.warp.head_motion import MOTIONS, motion_fields
 from multitalk.engines.warp.matte import Matte
-from multitalk.engines.warp.smoothing import thin_plate
+from multitalk.engines.warp.smoothing import evaluate_thin_plate, fit_thin_plate
 from multitalk.face import mesh
 from multitalk.face.landmarks import FaceLandmarks
 
@@ -104,14 +105,12 @@ class InnerLips:
         down = frame.axes[1, :2] / np.hypot(*frame.axes[1, :2])
         return cls(above, below, down, frame.height, grid)
 
-    def gaps(
-        self, upper: NDArray[np.floating] | None = None, lower: NDArray[np.floating] | None = None
-    ) -> NDArray[np.float64]:
+    def gaps(self, upper: Array | None = None, lower: Array | None = None) -> NDArray[np.float64]:
         """Signed lip gap at the 11 points, pixels, displaced by two fields or at rest."""
         above, below = self.above, self.below
         if upper is not None and lower is not None:
-            above = displace_points(above, upper.astype(np.float32), self.grid).astype(np.float64)
-            below = displace_points(below, lower.astype(np.float32), self.grid).astype(np.float64)
+            above = displace_points(above, upper, self.grid).astype(np.float64)
+            below = displace_points(below, lower, self.grid).astype(np.float64)
         return (below - above) @ self.down
 
 
@@ -148,7 +147,9 @@ def build_rig(
     motion = motion_fields(
         points=points, frame=frame, anchors=anchors, grid=grid, falloff=falloff, mask=mask
     )
-    upper_basis, lower_basis = _moving_part((*expressions, motion), falloff, grid)
+    upper_basis, lower_basis = _moving_part(
+        (*expressions, motion.astype(np.float32)), falloff, grid
+    )
     small = upper_basis.grid
     height, width = picture_size
     middle = len(mesh.LIPS_INNER_UPPER) // 2
@@ -175,9 +176,7 @@ def build_rig(
     )
 
 
-def close_lips(
-    lips: InnerLips, upper: NDArray[np.float64], lower: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def close_lips(lips: InnerLips, upper: Array, lower: Array) -> tuple[Array, Array]:
     """The fields of all expressions, with `seal` corrected so that the lips touch everywhere.
 
     A smooth field cannot follow every landmark: it leaves a gap here and overlaps there. Gaps are
@@ -231,7 +230,7 @@ def _expression_fields(
     anchors: Anchors,
     grid: Grid,
     mask: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Fields of expressions and closing moves, without the lower and without the upper lip.
 
     Each is [E + C, rows, columns, 2], pixels.
@@ -246,33 +245,39 @@ def _expression_fields(
     near = near_face > 0
     x, y = grid.coordinates()
     places = np.stack([x[near], y[near]], 1)
-    made = []
-    for left_out in (mesh.LOWER_LIP, mesh.UPPER_LIP):
-        kept = np.setdiff1d(np.arange(mesh.NUM_FACE_POINTS), left_out)
-        centres = np.concatenate([points[kept, :2], anchors.rings, anchors.border])
-        values = np.concatenate([projected[:, kept], held], 1)  # [E + C, N, 2]
-        flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
-        dense = np.zeros((*grid.shape, flat.shape[1]))
-        dense[near] = near_face[near][:, None] * thin_plate(
-            centres,
-            flat,
-            places,
+    centres = np.concatenate([points[: mesh.NUM_FACE_POINTS, :2], anchors.rings, anchors.border])
+    values = np.concatenate([projected, held], 1)  # [E + C, N, 2]
+    flat = values.transpose(1, 0, 2).reshape(len(centres), -1)
+    # Centres that are left out have no weight, so that both fields are evaluated at once.
+    weights = np.zeros((len(centres) + 3, 2, flat.shape[1]))
+    for field, left_out in enumerate((mesh.LOWER_LIP, mesh.UPPER_LIP)):
+        kept = np.setdiff1d(np.arange(len(centres)), left_out)
+        affine = len(centres) + np.arange(3)
+        weights[np.concatenate([kept, affine]), field] = fit_thin_plate(
+            centres[kept],
+            flat[kept],
             smoothing=TURNED_SMOOTHING if is_turned else SMOOTHING,
             scale=frame.height,
         )
-        made.append(dense.reshape(*grid.shape, len(moves), 2).transpose(2, 0, 1, 3))
-    return made[0], made[1]
+    found = evaluate_thin_plate(
+        centres, weights.reshape(len(weights), -1), places, scale=frame.height
+    )
+    found *= near_face[near][:, None].astype(np.float32)
+    dense = np.zeros((2, len(moves), *grid.shape, 2), np.float32)
+    dense[:, :, near] = found.reshape(-1, 2, len(moves), 2).transpose(1, 2, 0, 3)
+    return dense[0], dense[1]
 
 
 def _moving_part(
-    fields: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    fields: tuple[Array, Array, Array],
     falloff: NDArray[np.float64],
     grid: Grid,
 ) -> list[DisplacementBasis]:
     """Both bases (upper and lower expressions, each with the motions), cropped to what moves."""
     moving: NDArray[np.bool_] = falloff > STILL_FALLOFF
     for one in fields:
-        moving = np.logical_or(moving, np.abs(one).max((0, 3)) > STILL_PIXELS)
+        largest = np.maximum(one.max(0), -one.min(0)).max(-1)
+        moving = np.logical_or(moving, largest > STILL_PIXELS)
     top, bottom = _span(moving.any(axis=1))
     left, right = _span(moving.any(axis=0))
     small = grid.crop(top, bottom, left, right)
@@ -280,9 +285,9 @@ def _moving_part(
     return [
         DisplacementBasis(
             small,
-            np.concatenate([one, motion])[:, top:bottom, left:right]
-            .reshape(len(WEIGHTS), -1)
-            .astype(np.float32),
+            np.concatenate([each[:, top:bottom, left:right] for each in (one, motion)]).reshape(
+                len(WEIGHTS), -1
+            ),
         )
         for one in expressions
     ]

@@ -16,7 +16,12 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.mouth import Aperture
-from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep, spline_through
+from multitalk.engines.warp.smoothing import (
+    close_shadows,
+    gaussian_blur,
+    smoothstep,
+    spline_through,
+)
 from multitalk.face import mesh
 
 
@@ -229,9 +234,9 @@ class SmileFolds:
         if levels == self._levels:
             return
         self._levels = levels
-        fades, deepens = (np.float32(level / FADE_LEVELS) for level in levels)
+        fades, deepens = (level / FADE_LEVELS for level in levels)
         for rows, columns, base, extra, shade in self._patches:
-            light = 1 + extra * fades - shade * deepens
+            light = cv2.addWeighted(extra, fades, shade, -deepens, 1.0)
             self._source[rows, columns] = cv2.multiply(base, light, dtype=cv2.CV_8U)
 
 
@@ -273,8 +278,5 @@ def _lightening(skin: NDArray[np.uint8], size: float) -> Array:
     in pixels.
     """
     smooth = gaussian_blur(skin.astype(np.float32), FINEST * size)
-    across = int(BROADEST * size) | 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
-    closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, disc).astype(np.float32, copy=False)
-    filled = gaussian_blur(closed, FOLD_BLUR * size)
+    filled = close_shadows(smooth, BROADEST * size, blur=FOLD_BLUR * size)
     return np.clip(filled / np.maximum(smooth, DARKEST), 1, MAX_LIGHTENING).astype(np.float32)

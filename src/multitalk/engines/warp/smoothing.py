@@ -11,6 +11,8 @@ from multitalk.timebase import FPS
 NOISE_RATES, NOISE_RATE_SPREAD = np.array([0.31, 0.53, 0.79, 1.13]), (0.9, 1.1)
 NOISE_AMPLITUDES = np.array([1.0, 1.0, 0.8, 0.5])
 MIN_SQUARED_DISTANCE = 1e-9  # of the thin plate's kernel, where its logarithm is singular
+DISC_PIXELS = 15  # across, of the disc on the smaller picture of `close_shadows`
+PLACES_AT_ONCE = 256  # at which a thin plate is evaluated
 
 
 def ramp(x: float, start: float, end: float) -> float:
@@ -78,39 +80,74 @@ def thin_plate(
 ) -> Array:
     """Thin-plate spline through scattered values, evaluated at other places.
 
-    F. Bookstein, "Principal warps", 1989: the smoothest surface, kernel r^2 log r, with an
-    affine part; `smoothing` trades exactness for smoothness.
-
     Args:
         centres: [N, 2] pixels.
         values: [N, M].
         places: [K, 2] pixels.
-        smoothing: Added to the kernel's diagonal, in units where `scale` is 1.
+        smoothing: As in `fit_thin_plate`.
         scale: Pixels per unit length, for conditioning.
 
     Returns:
         float32 [K, M].
     """
+    weights = fit_thin_plate(centres, values, smoothing=smoothing, scale=scale)
+    return evaluate_thin_plate(centres, weights, places, scale=scale)
+
+
+def fit_thin_plate(
+    centres: NDArray[np.floating],
+    values: NDArray[np.floating],
+    *,
+    smoothing: float,
+    scale: float,
+) -> NDArray[np.float64]:
+    """Weights of the centres [N, 2] and of the affine part of a spline, [N + 3, M].
+
+    F. Bookstein, "Principal warps", 1989: the smoothest surface, kernel r^2 log r, with an
+    affine part; `smoothing` trades exactness for smoothness, and is added to the kernel's
+    diagonal, in units where `scale` is 1. The other arguments are those of `thin_plate`.
+    """
     c = np.asarray(centres, np.float64) / scale
-    p = np.asarray(places, np.float64) / scale
     n = len(c)
     system = np.zeros((n + 3, n + 3))
-    system[:n, :n] = _thin_plate_kernel(c, c) + smoothing * np.eye(n)
+    system[:n, :n] = _thin_plate_kernel(c, c)
+    system.reshape(-1)[: n * (n + 3) : n + 4] += smoothing
     system[:n, n] = 1
     system[:n, n + 1 :] = c
     system[n:, :n] = system[:n, n:].T
-    weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, values.shape[1]))]))
-    kernel_weights = weights[:n].astype(np.float32)
-    affine = (weights[n] + p @ weights[n + 1 :]).astype(np.float32)
-    kernel = _thin_plate_kernel(p.astype(np.float32), c.astype(np.float32))
-    return affine + kernel @ kernel_weights
+    right = np.concatenate([values, np.zeros((3, values.shape[1]))])
+    return np.asarray(np.linalg.solve(system, right), np.float64)
+
+
+def evaluate_thin_plate(
+    centres: NDArray[np.floating],
+    weights: NDArray[np.float64],
+    places: NDArray[np.floating],
+    *,
+    scale: float,
+) -> Array:
+    """The spline of some weights at places [K, 2], pixels: float32 [K, M]."""
+    n, middle = len(centres), centres.mean(0)  # around which single precision is enough
+    made = (weights[n] + places / scale @ weights[n + 1 :]).astype(np.float32)
+    of_centres = weights[:n].astype(np.float32)
+    c, p = (((points - middle) / scale).astype(np.float32) for points in (centres, places))
+    # In parts that stay in the processor's cache.
+    for start in range(0, len(p), PLACES_AT_ONCE):
+        part = slice(start, start + PLACES_AT_ONCE)
+        made[part] += _thin_plate_kernel(p[part], c) @ of_centres
+    return made
 
 
 def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
     """r^2 log r between each of a [K, 2] and each of b [N, 2]: [K, N]."""
-    squared = np.sum(a * a, 1)[:, None] + np.sum(b * b, 1)[None, :] - 2 * (a @ b.T)
+    squared = a @ (-2 * b.T)
+    squared += np.sum(a * a, 1)[:, None]
+    squared += np.sum(b * b, 1)[None, :]
     np.maximum(squared, MIN_SQUARED_DISTANCE, out=squared)
-    return 0.5 * squared * np.log(squared)
+    logarithm = np.log(squared)
+    squared *= logarithm
+    squared *= squared.dtype.type(0.5)
+    return squared
 
 
 def mask_where(condition: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -121,6 +158,28 @@ def mask_where(condition: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def gaussian_blur(image: NDArray[np.floating], sigma: float) -> Array:
     """Gaussian blur of a float32 image with any number of channels; `sigma` in pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
+
+
+def close_shadows(image: Array, across: float, *, blur: float) -> Array:
+    """A picture without its shadows that are narrower than `across` pixels, blurred, [h, w, C].
+
+    A morphological closing with a disc, on a smaller picture.
+
+    Args:
+        image: float32 [h, w, C].
+        across: Pixels.
+        blur: Standard deviation, pixels; most of `across`, or the smaller picture shows.
+    """
+    rows, columns = image.shape[:2]
+    step = max(1, round(across / DISC_PIXELS))
+    side = int(across / step) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    size = (-(-columns // step), -(-rows // step))
+    few = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    closed = cv2.morphologyEx(few, cv2.MORPH_CLOSE, disc).astype(np.float32, copy=False)
+    smooth = gaussian_blur(closed, blur / step)
+    whole = cv2.resize(smooth, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
 
 
 class SmoothNoise:
