@@ -75,10 +75,12 @@ class DisplacementBasis:
 
     def displacement(self, weights: Array) -> Array:
         """The weighted sum for weights [P], pixels [rows, columns, 2]."""
-        rows, columns = self.grid.shape
-        # OpenCV's product, not numpy's: BLAS would wake threads that then spin.
-        moved = cv2.gemm(weights[None], self.fields, 1.0, None, 0.0)  # type: ignore[call-overload]
-        return moved.reshape(rows, columns, 2)
+        moved = np.zeros(self.fields.shape[1], np.float32)
+        # One field after the other, and none without weight: the fields are larger than a cache.
+        # Not by numpy's product: BLAS would wake threads that then spin.
+        for place in np.flatnonzero(weights):
+            cv2.scaleAdd(self.fields[place], float(weights[place]), moved, dst=moved)
+        return moved.reshape(*self.grid.shape, 2)
 
 
 def displace_points(points: NDArray[np.floating], displacement: Array, grid: Grid) -> Array:

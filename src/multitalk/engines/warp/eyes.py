@@ -78,6 +78,7 @@ class Eye:
         self._opacity = 255 - self._base[..., 3:] if has_edge else None
         self._place = LidGeometry.of((upper, lower, brow), low, high)
         self._look = Look(self._base, self._place, iris.moved(-low) if iris else None)
+        self._has_lid = False  # as painted last
 
     @cached_property
     def lid(self) -> Lid:
@@ -98,9 +99,12 @@ class Eye:
             look: Shift of the iris (right, down), eye widths; +-0.1 is far.
         """
         target = source[self._patch]
-        target[:] = self._look.shifted(look)
         level = round(closed * LID_LEVELS)
-        if level > 0:
+        if level or self._has_lid:
+            target[:] = self._base
+        target[self._look.part] = self._look.shifted(look)
+        self._has_lid = level > 0
+        if self._has_lid:
             self.lid.paint(target, level)
             if self._opacity is not None:
                 np.minimum(target[..., :3], self._opacity, out=target[..., :3])

@@ -199,7 +199,6 @@ def _blend(drawn: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
     """Put a drawn layer over a part of a frame, in place: its colours and what shines through."""
     if not drawn.size:
         return
-    through = np.empty_like(target)
-    cv2.mixChannels([drawn], [through], [3, 0, 3, 1, 3, 2])
+    through = cv2.cvtColor(cv2.extractChannel(drawn, 3), cv2.COLOR_GRAY2RGB)
     cv2.multiply(target, through, dst=through, scale=1 / 255)
     cv2.add(through, cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), dst=target)

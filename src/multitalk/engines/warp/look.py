@@ -52,6 +52,9 @@ class Iris(NamedTuple):
 class Look:
     """Shifts the eye of one patch of a picture.
 
+    Attributes:
+        part: Rows and columns of the patch that a look changes.
+
     Args:
         base: The patch, uint8 [h, w, C].
         place: Where its pixels are.
@@ -59,28 +62,36 @@ class Look:
     """
 
     def __init__(self, base: NDArray[np.uint8], place: LidGeometry, iris: Iris | None) -> None:
-        self._base = base
         self._width = place.width
         weights = _weights(place)
         largest = np.maximum(*weights)
-        self._moving = _span(largest.max(1)), _span(largest.max(0))
-        self._weights = np.stack([one[self._moving] for one in weights], -1).astype(np.float32)
-        y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self._moving)
+        self.part = _span(largest.max(1)), _span(largest.max(0))
+        unlit = base
+        self._light: tuple[tuple[slice, slice], Array] | None = None
+        catchlight = _catchlight(base, place.width, iris) if iris is not None else None
+        if catchlight is not None:
+            lit, light = catchlight
+            unlit = base.copy()
+            unlit[lit] = np.clip(base[lit] - light, 0, 255)
+            self.part = _union(self.part[0], lit[0]), _union(self.part[1], lit[1])
+            top, left = (one.start for one in self.part)
+            rows, columns = (
+                slice(one.start - first, one.stop - first)
+                for one, first in zip(lit, (top, left), strict=True)
+            )
+            self._light = (rows, columns), light
+        self._unlit = unlit
+        self._still = base[self.part]
+        self._weights = np.stack([one[self.part] for one in weights], -1).astype(np.float32)
+        y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self.part)
         self._here = np.stack(np.meshgrid(x, y), -1)
-        self._light = _catchlight(base, place.width, iris) if iris is not None else None
-        self._unlit = base
-        if self._light is not None:
-            rows, columns, light = self._light
-            self._unlit = base.copy()
-            self._unlit[rows, columns] = np.clip(base[rows, columns] - light, 0, 255)
 
     def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
-        """The patch with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
+        """The part with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
         if look == (0.0, 0.0):
-            return self._base
+            return self._still
         shift = np.array(look, np.float32) * self._width
-        moved = self._base.copy()
-        moved[self._moving] = cv2.remap(
+        moved = cv2.remap(
             self._unlit,
             self._here - self._weights * shift,
             None,  # type: ignore[call-overload]
@@ -88,13 +99,13 @@ class Look:
             borderMode=cv2.BORDER_REPLICATE,
         )
         if self._light is not None:
-            rows, columns, light = self._light
+            place, light = self._light
             x, y = (CATCHLIGHT_FOLLOWS * shift).tolist()
             size = light.shape[1::-1]
             light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, x], [0, 1, y]]), size))
-            part = moved[rows, columns]
+            part = moved[place]
             part[:] = np.minimum(part + light, 255).astype(np.uint8)
-        return moved
+        return np.asarray(moved, np.uint8)
 
 
 def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -123,7 +134,7 @@ def _weights(place: LidGeometry) -> tuple[NDArray[np.floating], NDArray[np.float
 
 def _catchlight(
     base: NDArray[np.uint8], width: float, iris: Iris
-) -> tuple[slice, slice, Array] | None:
+) -> tuple[tuple[slice, slice], Array] | None:
     """What the light's reflection adds to the colours of a patch; None: nothing.
 
     A spot is what a morphological opening removes (the white top-hat of F. Meyer, 1979).
@@ -169,7 +180,11 @@ def _catchlight(
     down, across = _span(lit.max(1), margin), _span(lit.max(0), margin)
     light = np.ascontiguousarray(light[down, across], np.float32)
     top, left = rows.start + down.start, columns.start + across.start
-    return slice(top, top + light.shape[0]), slice(left, left + light.shape[1]), light
+    return (slice(top, top + light.shape[0]), slice(left, left + light.shape[1])), light
+
+
+def _union(one: slice, other: slice) -> slice:
+    return slice(min(one.start, other.start), max(one.stop, other.stop))
 
 
 def _span(weights: Array, margin: int = 0) -> slice:

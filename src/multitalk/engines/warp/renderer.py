@@ -1,6 +1,7 @@
 """Renderer: draws one head of the photograph in any pose."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -35,6 +36,8 @@ LIPS_SOFTNESS = 0.06  # around the lips, where the join is sharp
 BORDER_FADE = 0.25  # inside the sampled region
 # Half axes of the sharp ellipse around the lips, in lengths of the line between them.
 SHARP_ACROSS, SHARP_DOWN = 0.51, 0.45
+# Around the lips, in mouth widths and pixels: what is drawn between them does not go beyond.
+PAINTED_MARGIN, PAINTED_PIXELS = 0.08, 6
 FAR = 4  # face widths by which the line between the lips is extended: beyond any region
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 # How much of the photograph's smile seal, round and spread take back.
@@ -185,16 +188,41 @@ class HeadRenderer:
         row, column = part.y - box_y, part.x - box_x
         whole = drawn[row : row + height, column : column + width]
         whole[:] = cv2.blendLinear(whole, below, 1 - cover, cover)
-        view = whole[..., :3]
+        self._paint_lips(whole[..., :3], corner, pose, layers)
+        if abs(rig.frame.yaw_degrees) > MOUTH_AT_EDGE:
+            _hide_beyond_edges(whole)
+
+    def _paint_lips(
+        self,
+        view: NDArray[np.uint8],
+        corner: tuple[int, int],
+        pose: Pose,
+        layers: _Layers,
+    ) -> None:
+        """Paint light on the lips, and what is between them, in place.
+
+        Args:
+            view: RGB uint8 [h, w, 3] of the frame around the mouth.
+            corner: Frame position (x, y) of its first pixel.
+            pose: Of the head.
+            layers: In this pose.
+        """
+        aperture = layers.aperture
+        is_pushed = self._quality.lit and pose.rounding > VISIBLE_ROUNDING
+        opened = float(aperture.gap.max())
+        has_line = self.rig.layout.parted > OPEN_PHOTOGRAPH
+        if not (is_pushed or opened > MIN_GAP or has_line):
+            return
+        if not is_pushed:  # only the lips change
+            rows, columns = self._between_lips(aperture, corner)
+            view = view[rows, columns]
+            corner = (corner[0] + columns.start, corner[1] + rows.start)
         region = view.astype(np.float32)
-        if self._quality.lit and pose.rounding > VISIBLE_ROUNDING:
-            outer_upper = rig.points[[mesh.OUTER_UPPER_LIP], :2]
-            above = displace_points(outer_upper, layers.upper, rig.upper.grid)[0]
-            outer = (above, chin_side[len(chin_side) // 2])
+        if is_pushed:
+            outer = self._outer_edges(layers)
             self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
         sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
-        opened = float(aperture.gap.max())
-        if aperture.gap.max() > MIN_GAP:
+        if opened > MIN_GAP:
             self._mouth.draw(
                 region,
                 corner,
@@ -205,12 +233,30 @@ class HeadRenderer:
                 tongue=pose.tongue,
                 spoken=sealed,
             )
-        elif rig.layout.parted > OPEN_PHOTOGRAPH:
+        elif has_line:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
         view[:] = region.astype(np.uint8)
-        if abs(rig.frame.yaw_degrees) > MOUTH_AT_EDGE:
-            _hide_beyond_edges(whole)
+
+    def _outer_edges(self, layers: _Layers) -> tuple[Array, Array]:
+        """Middles of the upper and the lower lip's outer edges in a frame, (x, y) each."""
+        rig = self.rig
+        upper, lower = (
+            displace_points(rig.points[[lip], :2], field, basis.grid)[0]
+            for lip, field, basis in (
+                (mesh.OUTER_UPPER_LIP, layers.upper, rig.upper),
+                (mesh.OUTER_LOWER_LIP, layers.lower, rig.lower),
+            )
+        )
+        return upper, lower
+
+    def _between_lips(self, aperture: Aperture, corner: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of a region at `corner` that hold all that is drawn between lips."""
+        margin = PAINTED_MARGIN * self.rig.frame.mouth_width + PAINTED_PIXELS
+        edges = np.concatenate([aperture.upper, aperture.lower])
+        low = np.maximum(np.floor(edges.min(0) - margin - corner).astype(int), 0)
+        high = np.maximum(np.ceil(edges.max(0) + margin - corner).astype(int), low + 1)
+        return slice(low[1], high[1]), slice(low[0], high[0])
 
     def _meeting_place(self, pose: Pose) -> Array:
         """Where the teeth meet, which moves with the skull: (x, y) in the frame."""
@@ -253,12 +299,9 @@ class HeadRenderer:
         spread = _odd(width * JOIN_SOFTNESS)
         soft = cv2.blur(cv2.blur(half, (spread, spread)), (spread, spread))
         sharp = self._near_lips(seam, float(aperture.gap.max()), size)
-        cover = half * (sharp / 255) + soft * ((1 - sharp) / 255)
-        fade = width * BORDER_FADE
-        columns = np.minimum(np.arange(size[0]), size[0] - 1 - np.arange(size[0]))
-        rows = np.minimum(np.arange(size[1]), size[1] - 1 - np.arange(size[1]))
-        window = smoothstep(rows, 0, fade)[:, None] * smoothstep(columns, 0, fade)[None]
-        return (cover * window).astype(np.float32)
+        cover = soft + sharp * cv2.subtract(half, soft, dtype=cv2.CV_32F)
+        cover *= _window(size, width * BORDER_FADE)
+        return cover * np.float32(1 / 255)
 
     def _below_seam(self, seam: Array, size: tuple[int, int]) -> NDArray[np.uint8]:
         """255 below the line between the lips, extended to both sides: [h, w]."""
@@ -291,6 +334,14 @@ def _hide_beyond_edges(drawn: NDArray[np.uint8]) -> None:
     """Darken what was painted where the layer is transparent, in place."""
     most = cv2.bitwise_not(cv2.extractChannel(drawn, 3))
     drawn[:] = cv2.min(drawn, cv2.merge((most, most, most, np.full_like(most, 255))))
+
+
+@lru_cache(maxsize=256)
+def _window(size: tuple[int, int], fade: float) -> Array:
+    """1 inside a region of a size (w, h), fading to 0 at its border; do not modify."""
+    across, down = (np.minimum(np.arange(n), n - 1 - np.arange(n)) for n in size)
+    window = smoothstep(down, 0, fade)[:, None] * smoothstep(across, 0, fade)[None]
+    return window.astype(np.float32)
 
 
 def _odd(pixels: float) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.colour import three_channels
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
 from multitalk.engines.warp.mouth import Aperture
@@ -151,7 +152,7 @@ class LipShading:
             cv2.polylines(line, [points], False, 255, thickness, cv2.LINE_AA, 4)
             cover = gaussian_blur(line.astype(np.float32), max(0.7, self._width * one.blur))
             cover *= np.float32(one.cover * strength / 255)
-            region += (one.brightness * self._red - region) * cover[..., None]
+            region += (one.brightness * self._red - region) * three_channels(cover)
 
     def _add_spot(
         self, light: Array, place: NDArray[np.floating], spot: Spot, rounding: float
