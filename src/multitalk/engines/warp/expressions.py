@@ -48,6 +48,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "open upper lip": Amplitude(-0.41, "lip gap"),  # likewise
         "open corners down": Amplitude(0.14, "lip gap"),
         "open corners out": Amplitude(0.06, "lip gap"),
+        "open smile's corners down": Amplitude(0.14, "lip gap"),
         "spread corners out": Amplitude(0.13 / 2, "mouth"),
         "spread corners up": Amplitude(-0.05 / 2, "mouth"),
         "spread lower lip thinner": Amplitude(-0.02, "mouth"),
@@ -207,14 +208,17 @@ class _Shapes:
 
     def _open(self) -> DoubleArray:
         layout, pixels = self._layout, self._pixels
-        gap, corners = layout.max_gap, AMPLITUDES["open corners down"].share
+        gap, smile = layout.max_gap, smile_strength(self._frame)
+        # The corners of a smile come down farther, or an open mouth would laugh.
+        of_smile = smile * AMPLITUDES["open smile's corners down"].share
+        corners = AMPLITUDES["open corners down"].share + of_smile * (1 - layout.arch)
         lower = corners + AMPLITUDES["open lower lip"].share * layout.arch
         upper = corners + AMPLITUDES["open upper lip"].share * layout.arch
         d = _zeros()
         d[:, 1] = (layout.jaw * AMPLITUDES["open jaw"].share + layout.cheek) * gap
         d[layout.lower, 1] = (lower * gap * (1 - OPEN_LOWER_THIN * layout.ring))[layout.lower]
         d[layout.upper, 1] = (upper * gap * (1 - OPEN_UPPER_THIN * layout.ring))[layout.upper]
-        d[layout.corner, 1] = pixels["open corners down"]
+        d[layout.corner, 1] = pixels["open corners down"] + of_smile * gap
         # As measured on films, a jaw that drops draws no corners in.
         beyond = np.clip(np.abs(layout.side) - 1, 0, None)
         skin = np.exp(-(beyond**2) / OPEN_SKIN_FADE) * _bell(layout.below, 0, OPEN_SKIN_DOWN)

@@ -13,11 +13,13 @@ from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.smoothing import gaussian_blur
 from multitalk.face import mesh
 
-BAND = 0.045  # mouth widths beside the inner edges in which teeth are searched on the lips
+BAND = 0.045  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
 GROWN = 0.012  # mouth widths by which what is found is enlarged: its soft edge
 # Teeth are less red than so much of the lips, and lighter.
 PALE, LIGHT = 0.55, 0.95
+DARK = 0.5  # of the lips' luma: darker is the mouth's inside
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
+SOFT_EDGE = 0.025  # mouth widths around the opening that are neither lip nor mouth
 FILL_RADIUS = 5  # pixels from which a place is filled
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
 # (mouth widths each), and the share of the dark that goes.
@@ -40,27 +42,36 @@ def clean_lip_edges(
     outer = places[[*mesh.LIPS_OUTER_UPPER, *mesh.LIPS_OUTER_LOWER[::-1]]]
     between, lips = (_filled(outline, source.shape[:2]) for outline in (inner, outer))
     band = (cv2.dilate(between, _disc(BAND * width)) > 0) & (between == 0) & (lips > 0)
-    found = (band & _pale(source, red)).astype(np.uint8)
+    found = (band & (_pale(source, red) | _dark(source, red))).astype(np.uint8)
     # What is found must begin at the opening, or it is the lip's own shine.
     _, parts = cv2.connectedComponents(np.maximum(found, between))
     found[~np.isin(parts, np.unique(parts[between > 0]))] = 0
     grown = np.where(band, cv2.dilate(found, _disc(GROWN * width)), 0)
-    # The opening itself is no source of colours: it is filled, too, and then put back.
-    mask = np.maximum(grown, between).astype(np.uint8)
-    filled = cv2.inpaint(source, mask, FILL_RADIUS, cv2.INPAINT_TELEA)
-    np.copyto(source, filled.astype(np.uint8), where=((mask > 0) & (between == 0))[..., None])
+    # The opening itself is no source of colours: it is filled, too, and then put back. Nor is its
+    # soft edge, or the dark would spread from it.
+    soft = cv2.dilate(between, _disc(SOFT_EDGE * width))
+    mask = np.maximum(grown, soft).astype(np.uint8)
+    filled = cv2.inpaint(source, mask, FILL_RADIUS, cv2.INPAINT_TELEA).astype(np.uint8)
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
-        _lighten_corner(source, places[corner], width)
+        _lighten_corner(filled, places[corner], width)
+    near = grown.copy()
+    for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
+        centre = np.round(places[corner]).astype(int).tolist()
+        cv2.circle(near, centre, round(2 * CORNER_REACH * width), 1, -1)
+    np.copyto(source, filled, where=((near > 0) & (between == 0))[..., None])
 
 
-def _lighten_corner(source: NDArray[np.uint8], corner: NDArray[np.float64], width: float) -> None:
-    """Fade the dark wedge around a corner, in place: closed lips have none."""
+def _lighten_corner(picture: NDArray[np.uint8], corner: NDArray[np.float64], width: float) -> None:
+    """Fade the dark wedge around a corner, in place: closed lips have none.
+
+    The opening must be filled in: a closing fills what is dark and narrow.
+    """
     reach = CORNER_REACH * width
     low = np.maximum((corner - 2 * reach).astype(int), 0)
-    high = np.minimum((corner + 2 * reach).astype(int) + 1, source.shape[1::-1])
+    high = np.minimum((corner + 2 * reach).astype(int) + 1, picture.shape[1::-1])
     if (high - low < 3).any():
         return
-    view = source[low[1] : high[1], low[0] : high[0]]
+    view = picture[low[1] : high[1], low[0] : high[0]]
     smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
     closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _disc(CORNER_WEDGE * width / 2))
     filled = gaussian_blur(closed.astype(np.float32, copy=False), max(0.8, CORNER_BLUR * width))
@@ -80,6 +91,12 @@ def _pale(colours: NDArray[np.uint8], red: Array) -> NDArray[np.bool_]:
         return np.zeros(colours.shape[:2], bool)
     pale: NDArray[np.bool_] = (redness < PALE * of_lips) & (values @ LUMA > LIGHT * (red @ LUMA))
     return pale
+
+
+def _dark(colours: NDArray[np.uint8], red: Array) -> NDArray[np.bool_]:
+    """Where colours [h, w, 3] are those of the mouth's inside."""
+    dark: NDArray[np.bool_] = colours.astype(np.float32) @ LUMA < DARK * (red @ LUMA)
+    return dark
 
 
 def _filled(outline: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -13,19 +13,13 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA, lip_colour, skin_colour, three_channels
+from multitalk.engines.warp.dentition import Dentition
 from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.photographed_mouth import PhotographedMouth, extract_mouth
 from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
-from multitalk.engines.warp.teeth import (
-    LOWER_ROW,
-    MM,
-    PATCH_TOP,
-    UPPER_ROW,
-    MouthSprites,
-    Sprite,
-)
+from multitalk.engines.warp.teeth import MM, PATCH_TOP, MouthSprites, Sprite
 from multitalk.face import mesh
 
 # Dental units are widths of a relaxed mouth, see `teeth`: of the face's width, but within these
@@ -37,7 +31,7 @@ FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to t
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
 # lip goes down farther and bares them (measured on films: the chin follows by 0.3 of the gap).
-JAW_SHARE = (0.38, 0.54)
+JAW_SHARE, JAW_SHARE_OVER = (0.14, 0.52), (0.08, 0.45)  # the lip gap, dental units
 EDGE_TO_EDGE = 1.7 * MM  # dental units: drop at which the biting edges meet, as in s
 TIP_PARTS_TEETH = 2.6 * MM  # dental units by which the tongue's tip keeps the teeth apart
 TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth: th, not n and l
@@ -46,27 +40,33 @@ TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth:
 # skin in photographs without and with colour.
 LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.05)
 GREY, COLOURED = 0.02, 0.12
-TEETH_SHARPER = 0.6  # of the picture's blur: enamel has harder edges than lids and lips
+TEETH_SHARPER = 0.8  # of the picture's blur: enamel has harder edges than lids and lips
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
-CAVITY = np.array([90, 45, 41], np.float32)  # RGB 0..255
+CAVITY = np.array([120, 68, 66], np.float32)  # RGB 0..255
 # Light in the cavity: at the throat, and what the floor adds and the corners take.
-THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.62, 0.35, -0.04
+THROAT_LIGHT, FLOOR_LIGHT, CHEEK_LIGHT = 0.66, 0.22, -0.14
 FLOOR_DEPTH, CAVITY_HALF_WIDTH, CAVITY_DEPTH = (0.35, 1.1), 0.42, 0.10  # of depth; dental units
 SHADE = np.array([0.16, 0.22, 0.23], np.float32)  # light that rounded lips take from teeth, RGB
-TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.94
+TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.92
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
-TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.05, 0.05)
+TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.11, 0.03)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
 
 # The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
 # less under rounded lips.
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.06
+# Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
+# light.
+PARTING_LIGHT, PARTED_GAP = 0.55, 0.10
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
 WET_COVER, WET_GAP, WET_OUTER, WET_OUTER_FADE, WET_INNER = 0.38, 0.12, 0.50, 0.35, (0.30, 0.80)
+# The lining of the cheek, which closes the corners: light of the lips' red, and the share of the
+# mouth's width from a corner over which it ends.
+LINING_LIGHT, LINING_ENDS = 0.50, 0.26
 # The opening's edge: blur (mouth widths), and the dark rim around it.
 EDGE_BLUR, RIM_BLUR, RIM_DARK = 0.009, 0.02, 0.10
 # Closed lips have a dark line between them, half of it on each: the opening is larger by so much at
@@ -166,6 +166,7 @@ class MouthInterior:
         self._own: PhotographedMouth | None = None
         if layout.parted > OPEN_PHOTOGRAPH:
             self._own = extract_mouth(picture, points, self._width, light)
+        self._dentition = Dentition.of(frame)
         self._sprites = MouthSprites(
             density=density,
             blur=TEETH_SHARPER * texture.blur * density / self._unit,
@@ -173,11 +174,12 @@ class MouthInterior:
             tint=light / max(skin_luma, 1.0),
             colourfulness=ramp(saturation, GREY, COLOURED),
             enamel=self._own.enamel if self._own is not None else None,
+            tone=self._dentition.tint,
         )
-        wet = self._in_colour(WET)
+        wet, red = self._in_colour(WET), lip_colour(picture, points)
         # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.
         self._far_end = float(np.sign(frame.yaw_degrees)) * frame.in_profile
-        self._inner_lip = lip_colour(picture, points) * wet
+        self._inner_lip, self._lining = red * wet, red * np.float32(LINING_LIGHT)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the teeth meet when the jaw is closed; moves with the skull.
         share = upper_lip_share(frame, layout)
@@ -191,7 +193,8 @@ class MouthInterior:
             biting: 0..1; 1 brings the biting edges together, as in s.
             tongue: 0..1; its tip keeps the teeth apart.
         """
-        share = JAW_SHARE[0] + (JAW_SHARE[1] - JAW_SHARE[0]) * ramp(gap / self._unit, 0, 0.5)
+        wide = ramp(gap / self._unit, *JAW_SHARE_OVER)
+        share = JAW_SHARE[0] + (JAW_SHARE[1] - JAW_SHARE[0]) * wide
         drop = share * gap
         together = min(EDGE_TO_EDGE * self._unit, drop)
         drop += biting * (together - drop)
@@ -236,6 +239,7 @@ class MouthInterior:
         if self._far_end:
             opening *= self._near_part(aperture, place, size)
         inside = self._draw_inside(_Inside(place, size, skull, jaw_drop, rounding, tongue, spoken))
+        self._line_corners(inside, aperture, place, spoken)
         self._light(inside, opening, aperture, rounding=rounding, spoken=spoken)
         self._add_grain(inside, skull - place)
         view = region[low[1] : high[1], low[0] : high[0]]
@@ -261,14 +265,28 @@ class MouthInterior:
         self, aperture: Aperture, place: NDArray[np.int_], size: tuple[int, int]
     ) -> Array:
         """1, fading towards the far end of a mouth in profile, [h, w]."""
+        share = self._along(aperture, place, size)
+        far = share if self._far_end > 0 else 1 - share
+        return (1 - abs(self._far_end) * smoothstep(far, *FAR_END)).astype(np.float32)
+
+    @staticmethod
+    def _along(aperture: Aperture, place: NDArray[np.int_], size: tuple[int, int]) -> Array:
+        """0 at the person's right corner of the mouth, 1 at the left one, [h, w]."""
         width, height = size
         start, end = aperture.seam[0], aperture.seam[-1]
         along = (end - start) / max(float((end - start) @ (end - start)), 1.0)
         rows = np.arange(height)[:, None] + place[1] - start[1]
         columns = np.arange(width)[None, :] + place[0] - start[0]
-        share = columns * along[0] + rows * along[1]  # 0 at the person's right, 1 at the left
-        far = share if self._far_end > 0 else 1 - share
-        return (1 - abs(self._far_end) * smoothstep(far, *FAR_END)).astype(np.float32)
+        return (columns * along[0] + rows * along[1]).astype(np.float32)
+
+    def _line_corners(
+        self, inside: Array, aperture: Aperture, place: NDArray[np.int_], spoken: float
+    ) -> None:
+        """Draw the lining of the cheeks at both corners, in place."""
+        along = self._along(aperture, place, (inside.shape[1], inside.shape[0]))
+        lining = 1 - smoothstep(0.5 - np.abs(along - 0.5), 0, LINING_ENDS)
+        cover = three_channels((spoken * lining).astype(np.float32))
+        inside += (self._lining - inside) * cover
 
     def _draw_inside(self, of: _Inside) -> Array:
         """Cavity, tongue and teeth: float32 [h, w, 3]."""
@@ -362,9 +380,11 @@ class MouthInterior:
         soft = gaussian_blur(opening, max(1.0, self._width * SHADOW_BLUR))
         lowered, raised = (self._shifted(soft, way * SHADOW_SHIFT) for way in (1, -1))
         depth = LIP_LIGHT + INNER_GAIN * lowered
-        light = np.clip(depth, 0, 1) * (1 - ROUNDED_DARKER * rounding)
+        opened = float(aperture.gap.max()) / self._width
+        parting = PARTING_LIGHT + (1 - PARTING_LIGHT) * min(opened / PARTED_GAP, 1.0)
+        light = np.clip(depth, 0, 1) * (parting * (1 - ROUNDED_DARKER * rounding))
         inside *= three_channels(light.astype(np.float32))
-        gap = float(np.clip(aperture.gap.max() / (WET_GAP * self._width), 0, 1))
+        gap = min(opened / WET_GAP, 1.0)
         outer = smoothstep(WET_OUTER - raised, 0, WET_OUTER_FADE)
         wet = np.float32(WET_COVER * (spoken * gap)) * (outer * smoothstep(lowered, *WET_INNER))
         inside += (self._inner_lip - inside) * three_channels(wet.astype(np.float32))
@@ -396,11 +416,11 @@ class MouthInterior:
 
     @cached_property
     def _upper_teeth(self) -> Sprite:
-        return self._sprites.teeth(UPPER_ROW)
+        return self._sprites.teeth(self._dentition.upper)
 
     @cached_property
     def _lower_teeth(self) -> Sprite:
-        return self._sprites.teeth(LOWER_ROW)
+        return self._sprites.teeth(self._dentition.lower)
 
     @cached_property
     def _tongue(self) -> Sprite:

@@ -7,7 +7,7 @@ seen from the front; where a lateral one turns away, its width is foreshortened.
 are set by eye against films of speakers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 MM = 1 / 54  # dental units
 PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((210, 203, 192), (150, 84, 82), (170, 108, 109))
+    np.array(colour) for colour in ((202, 194, 182), (150, 84, 82), (170, 108, 109))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 
@@ -28,15 +28,15 @@ ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
 ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
-MESIAL_ROUNDING, DISTAL_ROUNDING = 0.45 * MM, 1.0 * MM
+MESIAL_ROUNDING, DISTAL_ROUNDING = 0.35 * MM, 0.8 * MM
 # A crown is widest where it touches its neighbours and narrower towards the gum.
 NECK_FROM, NECK_NARROWER = 0.5, 0.14  # shares of its length and of its width
 # Clefts between teeth: width in dental units and in sprite pixels; colour between necks.
 CLEFT_WIDTH, CLEFT_PIXELS = 0.20 * MM, 0.35
-BETWEEN_NECKS = 0.45  # light of the gap beside the necks
+BETWEEN_NECKS = 0.72  # light of the gap beside the necks
 # Light on one crown: less at its sides and neck, a soft highlight, a translucent biting edge.
-SIDE_DARK, NECK_DARK, NECK_AT = 0.12, 0.10, (0.45, 1.0)
-SHINE, SHINE_AT, SHINE_SPREAD = 0.06, (-0.2, 0.45), (0.35, 0.25)
+SIDE_DARK, NECK_DARK, NECK_AT = 0.06, 0.10, (0.45, 1.0)
+SHINE, SHINE_AT, SHINE_SPREAD = 0.04, (-0.2, 0.45), (0.35, 0.25)
 NECK_COLOUR = np.array([1.0, 0.965, 0.90])  # of the enamel
 EDGE_COLOUR, EDGE_ALONG = np.array([0.91, 0.925, 0.94]), 0.14
 LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
@@ -46,7 +46,7 @@ TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
 TONGUE_EDGE = (0.55, 1.05)  # radius over which it ends
 SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
 GROOVE, GROOVE_U = 0.10, 0.035
-ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.46, 0.46, (-1.0, 0.10), 0.28
+ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
 # The tip between the teeth, as in th.
 TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.80, 1.05)
 TIP_LIGHT, TIP_SHEEN = 0.90, 0.16
@@ -60,12 +60,14 @@ class Tooth(NamedTuple):
         shorter: v by which it ends before the row's edge.
         pointed: v by which its edge rises from the tip to a corner.
         light: Share of the light that reaches it.
+        tilted: v by which its edge rises from the side towards the middle to the other one.
     """
 
     width: float
     shorter: float
     pointed: float
     light: float
+    tilted: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,9 @@ class ToothRow:
         cleft: Darkness of the clefts between its teeth.
         gum: Tooth lengths over which the gum begins.
         papilla: Tooth lengths by which the gum reaches further down between teeth.
+        rounded: Share of `MESIAL_ROUNDING` and `DISTAL_ROUNDING` that its corners have.
+        others: Those of the other side, to the right in the picture; None: the same.
+        middle: u of the midline.
     """
 
     teeth: tuple[Tooth, ...]
@@ -92,31 +97,34 @@ class ToothRow:
     cleft: float
     gum: tuple[float, float]
     papilla: float
+    rounded: float
+    others: tuple[Tooth, ...] | None = None
+    middle: float = 0.0
 
 
 UPPER_ROW = ToothRow(
     (
-        Tooth(8.4 * MM, 0, 0, 1.0),  # central incisor
+        Tooth(8.7 * MM, 0, 0, 1.0),  # central incisor
         Tooth(6.3 * MM, 0.7 * MM, 0, 0.97),  # lateral incisor
         Tooth(5.9 * MM, 0.1 * MM, 0.8 * MM, 0.78),  # canine
         Tooth(4.5 * MM, 0.7 * MM, 0.6 * MM, 0.64),
         Tooth(3.6 * MM, 0.9 * MM, 0.4 * MM, 0.45),
         Tooth(3.0 * MM, 1.0 * MM, 0, 0.30),
     ),
-    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.15,
-    gum=(0.94, 1.10), papilla=0.14,
+    edge=1.6 * MM, arch=3.4 * MM, length=10.2 * MM, outwards=1, cleft=0.12,
+    gum=(0.94, 1.10), papilla=0.14, rounded=1.0,
 )  # fmt: skip
 LOWER_ROW = ToothRow(
     (
         Tooth(5.2 * MM, 0, 0, 0.98),
         Tooth(5.6 * MM, 0.2 * MM, 0, 0.93),
-        Tooth(5.8 * MM, 0, 0.7 * MM, 0.84),
-        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.66),
-        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.48),
-        Tooth(3.0 * MM, 1.0 * MM, 0, 0.32),
+        Tooth(5.8 * MM, 0, 0.7 * MM, 0.80),
+        Tooth(4.6 * MM, 0.6 * MM, 0.5 * MM, 0.56),
+        Tooth(3.8 * MM, 0.9 * MM, 0.4 * MM, 0.38),
+        Tooth(3.0 * MM, 1.0 * MM, 0, 0.26),
     ),
-    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.10,
-    gum=(0.98, 1.2), papilla=0.10,
+    edge=0.2 * MM, arch=-2.4 * MM, length=8.8 * MM, outwards=-1, cleft=0.04,
+    gum=(0.98, 1.2), papilla=0.10, rounded=0.4,
 )  # fmt: skip
 
 
@@ -144,6 +152,7 @@ class MouthSprites:
         tint: Colour of that light, RGB, mean about 1.
         colourfulness: 0 in a black and white photograph, 1 in a coloured one.
         enamel: Of the photograph's own teeth, RGB 0..255; None if it shows none.
+        tone: Of this person's teeth where it shows none, as a share of the usual enamel's: RGB.
     """
 
     density: float
@@ -152,6 +161,7 @@ class MouthSprites:
     tint: Array
     colourfulness: float
     enamel: Array | None = None
+    tone: DoubleArray = field(default_factory=lambda: np.ones(3))
 
     def lit(self, colour: NDArray[np.floating]) -> Array:
         """A colour [3], 0..255, in the photograph's light."""
@@ -164,7 +174,7 @@ class MouthSprites:
         place = _Crowns.of(row, u, v)
         across, along = place.across, place.along
         inside = place.inwards * self.density
-        cover = np.clip(inside / 2 + 0.5, 0, 1) * (np.abs(u) < place.end)
+        cover = np.clip(inside / 2 + 0.5, 0, 1) * place.within
         light = place.light * (1 - SIDE_DARK * across**2)
         light *= 1 - NECK_DARK * smoothstep(along, *NECK_AT)
         shine = (across - SHINE_AT[0]) / SHINE_SPREAD[0], (along - SHINE_AT[1]) / SHINE_SPREAD[1]
@@ -207,7 +217,7 @@ class MouthSprites:
     def _enamel(self) -> Array:
         usual = self.lit(ENAMEL) * ((1 - ENAMEL_TINT) + ENAMEL_TINT * self.tint)
         if self.enamel is None:
-            return usual
+            return (usual * self._grey(self.tone)).astype(np.float32)
         seen, expected = (float(colour @ LUMA) for colour in (self.enamel, usual))
         luma = np.clip(seen / expected, *ENAMEL_LIMITS) * expected
         own = self.enamel / max(seen, 1.0)
@@ -240,7 +250,7 @@ class _Crowns:
         to_side: Distance from the nearer neighbour, dental units.
         beside: Distance outside the crown's neck, dental units; negative inside.
         light: Of the tooth.
-        end: |u| at which the row ends.
+        within: Whether the row has a tooth there.
     """
 
     across: DoubleArray
@@ -249,17 +259,22 @@ class _Crowns:
     to_side: DoubleArray
     beside: DoubleArray
     light: DoubleArray
-    end: float
+    within: NDArray[np.bool_]
 
     @classmethod
     def of(cls, row: ToothRow, u: DoubleArray, v: DoubleArray) -> "_Crowns":
-        widths, shorter, pointed, light = np.array(row.teeth).T
-        ends = np.cumsum(widths)
-        tooth = np.clip(np.searchsorted(ends, np.abs(u)), 0, len(ends) - 1)
-        half = widths[tooth] / 2
-        across = (np.abs(u) - (ends[tooth] - half)) / half
-        corner = np.where(across < 0, MESIAL_ROUNDING, DISTAL_ROUNDING)
-        ends_before = shorter[tooth] + pointed[tooth] * np.abs(across) + corner * across**4
+        u = u - row.middle
+        away, other = np.abs(u), (u > 0).astype(int)
+        sides = np.array([row.teeth, row.others or row.teeth])  # [2, teeth, 5]
+        ends = np.cumsum(sides[..., 0], 1)
+        tooth = np.where(other, *(np.searchsorted(end, away) for end in ends[::-1]))
+        tooth = np.clip(tooth, 0, len(row.teeth) - 1)
+        width, shorter, pointed, light, tilted = np.moveaxis(sides[other, tooth], -1, 0)
+        half = width / 2
+        across = (away - (ends[other, tooth] - half)) / half
+        corner = row.rounded * np.where(across < 0, MESIAL_ROUNDING, DISTAL_ROUNDING)
+        ends_before = shorter + pointed * np.abs(across) + corner * across**4
+        ends_before += tilted * across / 2
         edge = row.edge - row.outwards * (row.arch * (u / ARCH_U) ** 2 + ends_before)
         inwards = (edge - v) * row.outwards
         along = np.clip(inwards / row.length, 0, LONGEST)
@@ -271,6 +286,6 @@ class _Crowns:
             along=along,
             to_side=half * (1 - np.abs(across)),
             beside=half * np.abs(across) - outline,
-            light=light[tooth],
-            end=float(ends[-1]),
+            light=light,
+            within=away < ends[other, -1],
         )
