@@ -1,11 +1,13 @@
 """The output of commands: results on stdout, everything else on stderr; exit codes."""
 
+import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from typer import Context
@@ -34,6 +36,35 @@ LogFormatOption = Annotated[
         metavar="auto|plain|json",
     ),
 ]
+
+
+Options = TypeVar("Options")
+
+
+def takes(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Make a command of a function whose argument is a dataclass, each field an option.
+
+    typer reads a command's options from its parameters; the command gets one for each field.
+    """
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=field.type,
+        )
+        for field in fields(kind)  # type: ignore[arg-type]
+    ]
+
+    def command_of(function: Callable[[Options], None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(**given: Any) -> None:
+            function(kind(**given))
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return command_of
 
 
 @dataclass

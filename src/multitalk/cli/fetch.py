@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multitalk.cli.console import answering, note, print_error
+from multitalk.cli.console import answering, note, print_error, takes
 
 if TYPE_CHECKING:
     from multitalk.weights.sets import RemoteFile
@@ -21,45 +22,45 @@ if TYPE_CHECKING:
 TRUE = {"1", "on", "yes", "true"}  # as the hub's library reads its variables
 
 
-WeightSetArgument = Annotated[
-    str | None,
-    typer.Argument(
-        help="Which weights; int8-fusionx if left out.", metavar="SET", show_default=False
-    ),
-]
-ToOption = Annotated[
-    Path | None,
-    typer.Option(help="The directory; MULTITALK_WEIGHTS if left out.", metavar="DIRECTORY"),
-]
-LoraOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Fetch a LoRA too: fusionx or lightx2v.", metavar="NAME"),
-]
-LockOption = Annotated[
-    bool, typer.Option("--lock", help="Have later fetches accept just these files.")
-]
-VerifyOption = Annotated[
-    bool, typer.Option("--verify", help="Read and compare what is there, too.")
-]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Only say whether all is there.")]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Only list the files and where they would go.")
-]
-
 GIGABYTE = 1e9
 LINES = 10  # for a whole download where nobody watches
 DRAW_SECONDS = 0.1
 
 
-def fetch(  # noqa: PLR0917 - typer's way to say options
-    weight_set: WeightSetArgument = None,
-    to: ToOption = None,
-    lora: LoraOption = None,
-    lock: LockOption = False,
-    verify: VerifyOption = False,
-    offline: OfflineOption = False,
-    dry_run: DryRunOption = False,
-) -> None:
+@dataclass(frozen=True)
+class FetchOptions:
+    """The options of `multitalk fetch`."""
+
+    weight_set: Annotated[
+        str | None,
+        typer.Argument(
+            help="Which weights; int8-fusionx if left out.", metavar="SET", show_default=False
+        ),
+    ] = None
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The directory; MULTITALK_WEIGHTS if left out.", metavar="DIRECTORY"),
+    ] = None
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(help="Fetch a LoRA too: fusionx or lightx2v.", metavar="NAME"),
+    ] = None
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Have later fetches accept just these files.")
+    ] = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read and compare what is there, too.")
+    ] = False
+    offline: Annotated[bool, typer.Option("--offline", help="Only say whether all is there.")] = (
+        False
+    )
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the files and where they would go.")
+    ] = False
+
+
+@takes(FetchOptions)
+def fetch(options: FetchOptions) -> None:
     """Fetch the diffusion engine's weights.
 
     Files that exist are kept, partial ones are resumed, each one is compared with its hash.
@@ -78,20 +79,20 @@ def fetch(  # noqa: PLR0917 - typer's way to say options
         from multitalk.weights.sets import load_manifest
         from multitalk.weights.verify import status_of_files
 
-        directory = to or Settings.from_env().weights
+        directory = options.to or Settings.from_env().weights
         if directory is None:
             raise InvalidRequest("weights_without_place", field="--to")
-        name = weight_set or load_manifest().default
-        loras = tuple(lora or ())
+        name = options.weight_set or load_manifest().default
+        loras = tuple(options.lora or ())
         files = status_of_files(directory, name, loras=loras)
         _list(name, directory, files)
-        if dry_run:
+        if options.dry_run:
             return
         there = sum(file.about for file, whole in files.items() if whole)
-        if offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE:
-            _check(directory, name, loras, deep=verify, there=there)
+        if options.offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE:
+            _check(directory, name, loras, deep=options.verify, there=there)
         else:
-            _fetch(directory, name, loras, lock=lock, verify=verify, there=there)
+            _fetch(directory, name, loras, lock=options.lock, verify=options.verify, there=there)
         typer.echo(f"{directory}: {name} is whole")
 
 

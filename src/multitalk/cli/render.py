@@ -4,52 +4,23 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from multitalk.cli.console import answering, note, print_json, progress_bar
+from multitalk.cli.console import answering, note, print_json, progress_bar, takes
 from multitalk.cli.options import (
     ORDERS,
     TypedOptions,
-    VoiceOptions,
     boxes_of,
     option_text,
     split_name,
 )
-from multitalk.cli.render_options import (
-    AsJsonOption,
-    AudioOption,
-    BoxOption,
-    ContinueFromOption,
-    EngineOption,
-    ImageOption,
-    KeepWindowsOption,
-    LabelOption,
-    LanguageOption,
-    LocaleOption,
-    ModeOption,
-    MotionOption,
-    OrderOption,
-    OutputOption,
-    PhonemesOption,
-    PitchOption,
-    ProfileOption,
-    PromptOption,
-    QualityOption,
-    RequestOption,
-    ResolutionOption,
-    SaveWindowsOption,
-    SeedOption,
-    SpeedOption,
-    TextOption,
-    VerboseOption,
-    VoiceOption,
-)
-from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, write_to_stdout
+from multitalk.cli.render_options import RenderOptions
+from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, streamed_video
 from multitalk.disk import prepare_output_file, write_atomically
 from multitalk.messages import locale_named, sentence
 from multitalk.paths import as_meant
@@ -65,35 +36,8 @@ if TYPE_CHECKING:
 LOCAL_JOB = "local"  # what a request calls the talk of --continue-from
 
 
-def render(  # noqa: PLR0917 - typer's way to say options
-    output: OutputOption,
-    image: ImageOption = None,
-    audio: AudioOption = None,
-    text: TextOption = None,
-    language: LanguageOption = None,
-    voice: VoiceOption = None,
-    speed: SpeedOption = None,
-    pitch: PitchOption = None,
-    prompt: PromptOption = None,
-    order: OrderOption = None,
-    box: BoxOption = None,
-    mode: ModeOption = None,
-    seed: SeedOption = None,
-    engine: EngineOption = None,
-    resolution: ResolutionOption = None,
-    quality: QualityOption = None,
-    motion: MotionOption = None,
-    profile: ProfileOption = None,
-    label: LabelOption = None,
-    save_windows: SaveWindowsOption = None,
-    continue_from: ContinueFromOption = None,
-    keep_windows: KeepWindowsOption = None,
-    locale: LocaleOption = None,
-    request: RequestOption = None,
-    phonemes: PhonemesOption = None,
-    as_json: AsJsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
+@takes(RenderOptions)
+def render(options: RenderOptions) -> None:
     """Make the person in a picture speak.
 
     [bold]Examples[/bold]
@@ -109,134 +53,100 @@ def render(  # noqa: PLR0917 - typer's way to say options
 
     multitalk render --request job.json -o talk.mp4
     """
-    fields: dict[str, tuple[str, object]] = {
-        "output": ("-o", output),
-        "image_path": ("--image", image),
-        "prompt": ("--prompt", prompt),
-        "audio_type": ("--order", order),
-        "mode": ("--mode", mode),
-        "seed": ("--seed", seed),
-        "engine": ("--engine", engine),
-        "resolution": ("--resolution", resolution),
-        "quality": ("--quality", quality),
-        "motion": ("--motion", motion),
-        "profile": ("--profile", profile),
-        "label": ("--label", label),
-        "locale": ("--locale", locale),
-        "continue_from": ("--continue-from", continue_from),
-        "continue_from.windows": ("--keep-windows", keep_windows),
-    }
-    delivery = {"voice": voice or (), "speed": speed or (), "pitch": pitch or ()}
-    voices = VoiceOptions(audio or (), text or (), language, delivery)
     with (
-        answering(locale_named(locale), as_json=as_json) as answers,
+        answering(locale_named(options.locale), as_json=options.as_json) as answers,
         ExitStack() as stack,
     ):
         from multitalk.local.studio import with_paths_from, with_prompt
         from multitalk.schema import parse_request, wanted_locale
         from multitalk.settings import Settings
 
-        logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
-        typed = TypedOptions.of(fields, voices, box or (), is_whole=request is None)
-        settings = Settings.from_env()
-        to_stdout = is_standard_output(output, as_json=as_json)
-        stdin = StandardInput(stack)
-        given = _read(request, stdin) if request else {}
-        timed = {split_name(option, default="")[0] for option in phonemes or []}
-        on_top = _request_fields(
-            fields, voices, box or [], stdin, speakers={*timed, *_speakers(given)}
+        logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING)
+        typed = TypedOptions.of(
+            options.by_field(),
+            options.voices(),
+            options.box or (),
+            is_whole=options.request is None,
         )
-        if request is None:
+        settings = Settings.from_env()
+        to_stdout = is_standard_output(options.output, as_json=options.as_json)
+        stdin = StandardInput(stack)
+        given = _read(options.request, stdin) if options.request else {}
+        on_top = _request_fields(options, stdin, speakers={*_speakers(given)})
+        if options.request is None:
             on_top = with_prompt(on_top)
         answers.locale, answers.locate = wanted_locale(given | on_top), typed.locate
         parsed = parse_request(given | with_paths_from(Path.cwd(), on_top), settings=settings)
-        _render(
-            parsed,
-            output,
-            _timing_files(phonemes or [], parsed),
-            settings,
-            windows=(continue_from, save_windows),
-            to_stdout=to_stdout,
-            as_json=as_json,
-        )
+        _render(parsed, options, settings, to_stdout=to_stdout)
 
 
 def _request_fields(
-    typed: Mapping[str, tuple[str, object]],
-    voices: VoiceOptions,
-    box: list[str],
-    stdin: StandardInput,
-    *,
-    speakers: set[str],
+    options: RenderOptions, stdin: StandardInput, *, speakers: set[str]
 ) -> dict[str, object]:
     """The options that were typed, as fields of a request; `-` is read.
 
     Args:
-        typed: From a field to the option that sets it alone, and its value.
-        voices: The options of voices.
-        box: `--box`.
+        options: Of the command.
         stdin: What `-` reads.
-        speakers: Those that other options and a job's JSON name.
+        speakers: Those that a job's JSON names.
     """
-    values = {field: value for field, (_, value) in typed.items() if field != "output"}
-    earlier = {"job": values["continue_from"] and LOCAL_JOB}
-    earlier["windows"] = values.pop("continue_from.windows")
-    earlier = {name: value for name, value in earlier.items() if value is not None}
-    image, order, boxes = values["image_path"], values["audio_type"], boxes_of(box)
-    values["continue_from"] = earlier or None
-    values["image_path"] = None if image is None else stdin.source("--image", str(image))
-    values["audio_type"] = ORDERS.get(str(order), order)
+    image, voices, boxes = options.image, options.voices(), boxes_of(options.box or [])
+    values = {field: value for field, (_, value) in options.by_field().items()}
+    del values["output"], values["continue_from.windows"]
+    values["continue_from"] = _earlier_talk(options)
+    values["image_path"] = None if image is None else stdin.source("--image", image)
+    values["audio_type"] = ORDERS.get(str(options.order), options.order)
     values["bbox"] = boxes
     voices = replace(
         voices,
         audio=[stdin.named_source("--audio", option) for option in voices.audio],
         text=[stdin.named_text("--text", option) for option in voices.text],
     )
-    values["audio_paths"] = voices.audio_paths(speakers | {*(boxes or {})})
+    timed = {split_name(option, default="")[0] for option in options.phonemes or []}
+    values["audio_paths"] = voices.audio_paths(timed | speakers | {*(boxes or {})})
     return {field: value for field, value in values.items() if value is not None}
 
 
+def _earlier_talk(options: RenderOptions) -> dict[str, object] | None:
+    """`continue_from` of a request."""
+    earlier: dict[str, object] = {}
+    if options.continue_from is not None:
+        earlier["job"] = LOCAL_JOB
+    if options.keep_windows is not None:
+        earlier["windows"] = options.keep_windows
+    return earlier or None
+
+
 def _render(
-    request: "TalkRequest",
-    output: Path,
-    timing_files: Mapping[str, Path],
-    settings: "Settings",
-    *,
-    windows: tuple[Path | None, Path | None],
-    to_stdout: bool,
-    as_json: bool,
+    request: "TalkRequest", options: RenderOptions, settings: "Settings", *, to_stdout: bool
 ) -> None:
     """Render a valid request, write its files and report the result."""
-    import tempfile
-
-    from multitalk.local.studio import Studio
-
+    timing_files = _timing_files(options.phonemes or [], request)
     for file in timing_files.values():
         prepare_output_file(file, field=option_text("--phonemes", file))
-    earlier, saved = (path and as_meant(path) for path in windows)
-    files = _window_files(earlier, saved, settings)
+    output, saved = options.output, options.save_windows and as_meant(options.save_windows)
     with ExitStack() as stack:
-        video = output
-        if to_stdout:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="multitalk-"))
-            video = Path(directory, "talk.mp4")
-        with Studio(request.engine, settings=settings) as studio, progress_bar() as on_progress:
-            if files.save_to is not None:
-                stack.callback(files.save_to.unlink, missing_ok=True)
-            talk = studio.render_request(
-                request, video, on_progress=on_progress, window_files=files
-            )
-            if saved is not None and talk.window_ends and files.save_to is not None:
-                files.save_to.replace(saved)
-        if to_stdout:
-            write_to_stdout(video)
+        files = stack.enter_context(_window_files(options.continue_from, saved, settings))
+        video = stack.enter_context(streamed_video()) if to_stdout else output
+        talk = _render_video(request, video, settings, files)
+        if files.save_to is not None and talk.window_ends and saved is not None:
+            files.save_to.replace(saved)
     for name, file in timing_files.items():
         _write_phonemes(file, talk.phonemes[name])
     _note_warnings(talk, request.locale, saved)
-    if as_json:
+    if options.as_json:
         print_json(talk.result().reply())
     else:
         typer.echo(_summary(talk, output), err=to_stdout)
+
+
+def _render_video(
+    request: "TalkRequest", video: Path, settings: "Settings", files: "WindowFiles"
+) -> "FinishedTalk":
+    from multitalk.local.studio import Studio
+
+    with Studio(request.engine, settings=settings) as studio, progress_bar() as on_progress:
+        return studio.render_request(request, video, on_progress=on_progress, window_files=files)
 
 
 def _note_warnings(talk: "FinishedTalk", locale: "Locale", saved: Path | None) -> None:
@@ -247,15 +157,23 @@ def _note_warnings(talk: "FinishedTalk", locale: "Locale", saved: Path | None) -
         note(sentence("windows_not_saved", locale, file=saved.name), locale)
 
 
-def _window_files(earlier: Path | None, saved: Path | None, settings: "Settings") -> "WindowFiles":
+@contextmanager
+def _window_files(
+    earlier: Path | None, saved: Path | None, settings: "Settings"
+) -> "Iterator[WindowFiles]":
     """The files of windows: those of an earlier talk, and an unfinished one to save to."""
     from multitalk.engines.base import WindowFiles
 
+    earlier = earlier and as_meant(earlier)
     if saved is None:
-        return WindowFiles(earlier=earlier)
+        yield WindowFiles(earlier=earlier)
+        return
     prepare_output_file(saved, field=option_text("--save-windows", saved))
     unfinished = saved.with_name(f".multitalk-{secrets.token_hex(4)}.npz")
-    return WindowFiles(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
+    try:
+        yield WindowFiles(earlier=earlier, save_to=unfinished, max_bytes=settings.kept_window_bytes)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _summary(talk: "FinishedTalk", output: Path) -> str:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from multitalk.cli.console import (
     answering,
     note,
     print_error,
+    takes,
 )
 from multitalk.cli.options import (
     MAX_DRAIN_SECONDS,
@@ -31,7 +33,6 @@ from multitalk.settings import ENGINE_CHOICES, Settings
 
 if TYPE_CHECKING:
     from multitalk.serving.api.config import ServeConfig
-    from multitalk.serving.logs import LogFormat
 
 WEEK_SECONDS = 7 * 86_400.0
 DataOption = Annotated[
@@ -50,135 +51,132 @@ keys = typer.Typer(
 )
 
 
-HostOption = Annotated[
-    str,
-    typer.Option(
-        help="Address to listen at: 127.0.0.1 is for this machine only; 0.0.0.0 is for others, "
-        "too, and needs a key.",
-        metavar="ADDRESS",
-    ),
-]
-PortOption = Annotated[
-    int,
-    typer.Option(
-        help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
-    ),
-]
-HealthPortOption = Annotated[
-    int | None,
-    typer.Option(
-        help="To listen at, too, for a load balancer that asks for /ping elsewhere.",
-        metavar="NUMBER",
-        min=1,
-        max=65535,
-    ),
-]
-QueueOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Where jobs are; a file in --data if left out.",
-        metavar="sqlite:///PATH|nats://HOST:4222",
-    ),
-]
-WorkersOption = Annotated[
-    int,
-    typer.Option(
-        help="To start here; 0 where others do the work.", metavar="NUMBER", min=0, max=64
-    ),
-]
-EngineOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What they render with; MULTITALK_ENGINE if left out.",
-        metavar="|".join(ENGINE_CHOICES),
-    ),
-]
-BaseUrlOption = Annotated[
-    str | None, typer.Option(help="How the server is reached from outside.", metavar="URL")
-]
-CorsOriginOption = Annotated[
-    list[str] | None,
-    typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
-]
-TrustedProxyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
-        metavar="ADDRESS",
-    ),
-]
-RetentionOption = Annotated[
-    float,
-    typer.Option(
-        help="Seconds that a job is kept after its end; a week if left out.",
-        metavar="NUMBER",
-        min=1.0,
-        max=MAX_RETENTION_SECONDS,
-        callback=is_number,
-    ),
-]
-RateOption = Annotated[
-    float,
-    typer.Option(
-        help="Multiplies RunPod's rate limits; 0: no limits.",
-        metavar="FACTOR",
-        min=0.0,
-        max=MAX_RATE_FACTOR,
-        callback=is_number,
-    ),
-]
-QuotaOption = Annotated[
-    float,
-    typer.Option(
-        help="Gigabytes that a key may have stored in uploads, jobs and videos; 0: no limit.",
-        metavar="GIGABYTES",
-        min=0.0,
-        max=MAX_QUOTA,
-        callback=is_number,
-    ),
-]
-PricePerHourOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Of a worker, for estimates.",
-        metavar="AMOUNT",
-        min=0.0,
-        max=MAX_PRICE,
-        callback=is_number,
-    ),
-]
-LiveSessionsOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Live sessions at once; what the processor carries if left out.",
-        metavar="NUMBER",
-        min=0,
-    ),
-]
-CurrencyOption = Annotated[str, typer.Option(help="Of the price.", metavar="NAME")]
-
 JOB_DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
 
-def serve(  # noqa: PLR0917 - typer's way to say options
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8000,
-    data: DataOption = None,
-    queue: QueueOption = None,
-    workers: WorkersOption = 1,
-    engine: EngineOption = None,
-    base_url: BaseUrlOption = None,
-    cors_origin: CorsOriginOption = None,
-    trusted_proxy: TrustedProxyOption = None,
-    retention: RetentionOption = WEEK_SECONDS,
-    rate: RateOption = 1.0,
-    quota: QuotaOption = 20.0,
-    price_per_hour: PricePerHourOption = None,
-    currency: CurrencyOption = "USD",
-    live_sessions: LiveSessionsOption = None,
-    health_port: HealthPortOption = None,
-    log_format: LogFormatOption = None,
-) -> None:
+@dataclass(frozen=True)
+class ServeOptions:
+    """The options of `multitalk serve`."""
+
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen at: 127.0.0.1 is for this machine only; 0.0.0.0 is for others, "
+            "too, and needs a key.",
+            metavar="ADDRESS",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        typer.Option(
+            help="To listen at; 0 lets the system choose.", metavar="NUMBER", min=0, max=65535
+        ),
+    ] = 8000
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where keys, jobs and videos are kept: the same for `serve` and `keys`.",
+            metavar="DIRECTORY",
+            show_default="server in MULTITALK_STATE_DIRECTORY, ~/.local/state/multitalk",
+        ),
+    ] = None
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            help="Where jobs are; a file in --data if left out.",
+            metavar="sqlite:///PATH|nats://HOST:4222",
+        ),
+    ] = None
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="To start here; 0 where others do the work.", metavar="NUMBER", min=0, max=64
+        ),
+    ] = 1
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="What they render with; MULTITALK_ENGINE if left out.",
+            metavar="|".join(ENGINE_CHOICES),
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None, typer.Option(help="How the server is reached from outside.", metavar="URL")
+    ] = None
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="A page elsewhere that may use the server.", metavar="ORIGIN"),
+    ] = None
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+            metavar="ADDRESS",
+        ),
+    ] = None
+    retention: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that a job is kept after its end; a week if left out.",
+            metavar="NUMBER",
+            min=1.0,
+            max=MAX_RETENTION_SECONDS,
+            callback=is_number,
+        ),
+    ] = WEEK_SECONDS
+    rate: Annotated[
+        float,
+        typer.Option(
+            help="Multiplies RunPod's rate limits; 0: no limits.",
+            metavar="FACTOR",
+            min=0.0,
+            max=MAX_RATE_FACTOR,
+            callback=is_number,
+        ),
+    ] = 1.0
+    quota: Annotated[
+        float,
+        typer.Option(
+            help="Gigabytes that a key may have stored in uploads, jobs and videos; 0: no limit.",
+            metavar="GIGABYTES",
+            min=0.0,
+            max=MAX_QUOTA,
+            callback=is_number,
+        ),
+    ] = 20.0
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a worker, for estimates.",
+            metavar="AMOUNT",
+            min=0.0,
+            max=MAX_PRICE,
+            callback=is_number,
+        ),
+    ] = None
+    currency: Annotated[str, typer.Option(help="Of the price.", metavar="NAME")] = "USD"
+    live_sessions: Annotated[
+        int | None,
+        typer.Option(
+            help="Live sessions at once; what the processor carries if left out.",
+            metavar="NUMBER",
+            min=0,
+        ),
+    ] = None
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            help="To listen at, too, for a load balancer that asks for /ping elsewhere.",
+            metavar="NUMBER",
+            min=1,
+            max=65535,
+        ),
+    ] = None
+    log_format: LogFormatOption = None
+
+
+@takes(ServeOptions)
+def serve(options: ServeOptions) -> None:
     """Serve a web page and an HTTP API, with a worker that renders.
 
     The page is at http://127.0.0.1:8000. The API is RunPod's endpoint protocol,
@@ -198,47 +196,33 @@ def serve(  # noqa: PLR0917 - typer's way to say options
     Workers elsewhere: multitalk serve --queue nats://queue:4222 --workers 0
     """
     with answering():
-        from multitalk.serving.api.config import ServeConfig
-
         settings = Settings.from_env()
-        config = ServeConfig(
-            data=_directory(data, settings),
-            host=host,
-            base_url=None if base_url is None else base_url.removesuffix("/"),
-            cors_origins=tuple(cors_origin or ()),
-            trusted_proxies=tuple(trusted_proxy or ()),
-            rate_factor=rate,
-            retention_seconds=retention,
-            quota_bytes=round(quota * 10**9) or None,
-            max_upload_bytes=max(
-                settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
-            ),
-            price_per_hour=price_per_hour,
-            currency=currency,
-            workers=workers,
-            live_sessions=live_sessions,
-        )
-        _serve(
-            config,
-            settings,
-            port=port,
-            health_port=health_port,
-            queue=queue,
-            engine=engine,
-            log_format=log_format or settings.log_format,
-        )
+        _serve(_config(options, settings), settings, options)
 
 
-def _serve(
-    config: "ServeConfig",
-    settings: Settings,
-    *,
-    port: int,
-    health_port: int | None,
-    queue: str | None,
-    engine: str | None,
-    log_format: "LogFormat",
-) -> None:
+def _config(options: ServeOptions, settings: Settings) -> "ServeConfig":
+    from multitalk.serving.api.config import ServeConfig
+
+    return ServeConfig(
+        data=_directory(options.data, settings),
+        host=options.host,
+        base_url=None if options.base_url is None else options.base_url.removesuffix("/"),
+        cors_origins=tuple(options.cors_origin or ()),
+        trusted_proxies=tuple(options.trusted_proxy or ()),
+        rate_factor=options.rate,
+        retention_seconds=options.retention,
+        quota_bytes=round(options.quota * 10**9) or None,
+        max_upload_bytes=max(
+            settings.max_audio_bytes, settings.max_image_bytes, settings.max_video_bytes
+        ),
+        price_per_hour=options.price_per_hour,
+        currency=options.currency,
+        workers=options.workers,
+        live_sessions=options.live_sessions,
+    )
+
+
+def _serve(config: "ServeConfig", settings: Settings, options: ServeOptions) -> None:
     """Run the server and its workers."""
     try:
         from multitalk.serving.api.serve import serve as run
@@ -247,22 +231,21 @@ def _serve(
         raise typer.Exit(1) from error
     from multitalk.serving.logs import is_plain, start_log
 
+    log_format = options.log_format or settings.log_format
     start_log(settings.log_level, log_format)
-    name = settings.engine if engine is None else engine
-    chosen = _resolve_engine(name, settings, is_loaded=config.workers > 0)
-    queue_url = queue or f"sqlite://{(config.data / QUEUE_FILE).absolute()}"
+    name = settings.engine if options.engine is None else options.engine
+    engine = _resolve_engine(name, settings, is_loaded=config.workers > 0)
+    queue_url = options.queue or f"sqlite://{(config.data / QUEUE_FILE).absolute()}"
     run(
         config,
         settings,
-        port=port,
-        health_port=health_port,
+        ports=[options.port, *([options.health_port] if options.health_port else [])],
         queue_url=queue_url,
-        engine=chosen,
-        worker_command=_worker_command(queue_url, chosen, log_format),
-        workers=config.workers,
+        engine=engine,
+        worker_command=_worker_command(queue_url, engine, log_format),
         drain_seconds=JOB_DRAIN_SECONDS,
         on_ready=lambda address: typer.secho(
-            f"MultiTalk on {address} (engine {chosen}, workers {config.workers}); Ctrl-C ends it",
+            f"MultiTalk on {address} (engine {engine}, workers {config.workers}); Ctrl-C ends it",
             bold=True,
         ),
         waits_for_workers=is_plain(log_format),

@@ -3,7 +3,8 @@
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -89,8 +90,12 @@ def is_standard_output(output: Path, *, as_json: bool) -> bool:
     return True
 
 
-def write_to_stdout(video: Path) -> None:
-    """Write a video to standard output."""
-    with video.open("rb") as file:
-        shutil.copyfileobj(file, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+@contextmanager
+def streamed_video() -> Iterator[Path]:
+    """A file for a video, which goes to standard output once it is written."""
+    with tempfile.TemporaryDirectory(prefix="multitalk-") as directory:
+        video = Path(directory, "talk.mp4")
+        yield video
+        with video.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()

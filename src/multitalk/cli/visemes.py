@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import typer
 
-from multitalk.cli.console import answering, note
+from multitalk.cli.console import answering, note, takes
 from multitalk.cli.options import option_text
 from multitalk.cli.streams import STREAM, StandardInput
 from multitalk.disk import write_atomically
@@ -51,27 +51,6 @@ FORMAT_OF_SUFFIX = {
 }
 MIN_FPS, MAX_FPS = 1.0, 240.0
 EXTENDED = "GHX"
-AudioArgument = Annotated[
-    Path,
-    typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
-    ),
-]
-FpsOption = Annotated[
-    float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
-]
-ExtendedOption = Annotated[
-    str,
-    typer.Option(
-        help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
-        metavar="LETTERS",
-    ),
-]
-AsJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
 @dataclass(frozen=True)
@@ -285,26 +264,45 @@ if TYPE_CHECKING:
     from multitalk.speech.viseme_track import VisemeTrack
 
 
-FileFormatOption = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        help="By the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
-        "(Rhubarb's), .dat (Moho's); a table where there is none.",
-        metavar="|".join(FORMATS),
-    ),
-]
+@dataclass(frozen=True)
+class VisemesOptions:
+    """The options of `multitalk visemes`."""
+
+    audio: Annotated[
+        Path,
+        typer.Argument(help="Any sound or video file; - is standard input.", show_default=False),
+    ]
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write; standard output if left out.", metavar="FILE"
+        ),
+    ] = None
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="By the file's name if left out: .csv, .vtt, .json, .tsv and .xml "
+            "(Rhubarb's), .dat (Moho's); a table where there is none.",
+            metavar="|".join(FORMATS),
+        ),
+    ] = None
+    fps: Annotated[
+        float, typer.Option(help="Frames a second.", min=MIN_FPS, max=MAX_FPS, metavar="NUMBER")
+    ] = float(FPS)
+    extended: Annotated[
+        str,
+        typer.Option(
+            help="Which of the mouth shapes G, H and X are drawn, beside A to F.",
+            metavar="LETTERS",
+        ),
+    ] = EXTENDED
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False
 
 
-def visemes(  # noqa: PLR0917 - typer's way to say options
-    audio: AudioArgument,
-    output: OutputOption = None,
-    file_format: FileFormatOption = None,
-    fps: FpsOption = float(FPS),
-    extended: ExtendedOption = EXTENDED,
-    as_json: AsJsonOption = False,
-) -> None:
+@takes(VisemesOptions)
+def visemes(options: VisemesOptions) -> None:
     """Say how the mouth moves to a voice.
 
     opening is the gap between the lips in face heights (0 closed, 0.1 a wide A), width runs from
@@ -322,15 +320,16 @@ def visemes(  # noqa: PLR0917 - typer's way to say options
 
     multitalk visemes voice.wav --format arkit-csv --fps 60 -o face.csv
     """
-    with answering(as_json=as_json), ExitStack() as stack:
+    audio, output, fps = options.audio, options.output, options.fps
+    with answering(as_json=options.as_json), ExitStack() as stack:
         from multitalk.errors import not_a_choice
 
-        format_name = _format(file_format, output, as_json=as_json)
+        format_name = _format(options.file_format, output, as_json=options.as_json)
         if format_name not in FORMATS:
             raise not_a_choice(option_text("--format", format_name), f'"{format_name}"', FORMATS)
-        drawn = extended.upper()
+        drawn = options.extended.upper()
         if not set(drawn) <= set(EXTENDED):
-            raise typer.BadParameter(f"--extended {extended}: write letters of {EXTENDED}")
+            raise typer.BadParameter(f"--extended {options.extended}: write letters of {EXTENDED}")
         if output is not None:
             from multitalk.disk import prepare_output_file
 

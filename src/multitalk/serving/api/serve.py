@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from multitalk.errors import MultiTalkError, QueueUnavailable
@@ -41,13 +41,11 @@ def serve(
     config: ServeConfig,
     settings: Settings,
     *,
-    port: int,
+    ports: Sequence[int],
     queue_url: str,
     engine: str,
     worker_command: Sequence[str],
-    workers: int,
     drain_seconds: float,
-    health_port: int | None = None,
     on_ready: Callable[[str], None],
     waits_for_workers: bool = False,
 ) -> None:
@@ -56,13 +54,11 @@ def serve(
     Args:
         config: Of this server.
         settings: Of all entry points.
-        port: To listen on; 0 lets the system choose.
+        ports: To listen on, the public one first; 0 lets the system choose.
         queue_url: As for `open_queue`.
         engine: The engine that the workers load.
         worker_command: Command of one worker.
-        workers: Number of workers to start.
         drain_seconds: For a worker's current job, once the server stops.
-        health_port: To listen on, too; None: on `port` only.
         on_ready: Called with the server's address once it listens.
         waits_for_workers: Call it only when a worker is ready.
 
@@ -71,26 +67,23 @@ def serve(
         QueueUnavailable: The queue cannot be used.
     """
     keys = _prepare(config, settings)
-    listening = [listen(config.host, each) for each in dict.fromkeys((port, health_port or port))]
+    listening = [listen(config.host, port) for port in dict.fromkeys(ports)]
     address = address_of(config, listening[0].getsockname()[1])
     metrics, shutdown = Metrics(), ShutdownState()
     startup_errors: list[MultiTalkError] = []
 
-    @asynccontextmanager
-    async def lifespan() -> AsyncIterator[Services]:
+    def lifespan() -> AbstractAsyncContextManager[Services]:
         opening = open_services(
             config, settings, keys, queue_url=queue_url, engine=engine, shutdown=shutdown
         )
-        async with contextlib.AsyncExitStack() as stack:
-            with _collect_errors(startup_errors):
-                services = await stack.enter_async_context(opening)
-            await stack.enter_async_context(_supervisor(services, worker_command, workers))
-            metrics.follow_live(services.live)
-            waited = services.queue if waits_for_workers and workers else None
-            ready = _report_ready(waited, shutdown, lambda: on_ready(address))
-            background = [_housekeeping(services, metrics).run(), ready]
-            await stack.enter_async_context(_running(background))
-            yield services
+        return _with_background_work(
+            opening,
+            startup_errors,
+            metrics,
+            worker_command,
+            lambda: on_ready(address),
+            waits_for_workers=waits_for_workers,
+        )
 
     uvicorn_server = http_server(
         create_app(config, keys, lifespan, metrics),
@@ -100,6 +93,33 @@ def serve(
         on_begin=lambda: logger.info(STOPPING, drain_seconds),
     )
     _run(uvicorn_server, listening, startup_errors)
+
+
+@asynccontextmanager
+async def _with_background_work(
+    opening: AbstractAsyncContextManager[Services],
+    startup_errors: list[MultiTalkError],
+    metrics: Metrics,
+    worker_command: Sequence[str],
+    on_ready: Callable[[], None],
+    *,
+    waits_for_workers: bool,
+) -> AsyncIterator[Services]:
+    """The services, with their workers and housekeeping, while the context is open.
+
+    An error of opening them is also added to `startup_errors`.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        with _collect_errors(startup_errors):
+            services = await stack.enter_async_context(opening)
+        workers = services.config.workers
+        await stack.enter_async_context(_supervisor(services, worker_command, workers))
+        metrics.follow_live(services.live)
+        waited = services.queue if waits_for_workers and workers else None
+        ready = _report_ready(waited, services.shutdown, on_ready)
+        background = [_housekeeping(services, metrics).run(), ready]
+        await stack.enter_async_context(_running(background))
+        yield services
 
 
 def _prepare(config: ServeConfig, settings: Settings) -> KeyRing:
