@@ -9,9 +9,10 @@ import ipaddress
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from urllib.parse import urlsplit
@@ -249,20 +250,18 @@ class Settings:
             if not variable.upper().startswith(PREFIX):
                 continue
             if variable not in kinds:
-                near = get_close_matches(variable.upper(), kinds, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise SettingError(f"{variable} is not a setting{hint}")
-            if text.strip():
+                raise SettingError(f"{variable} is not a setting{_hint(variable.upper(), kinds)}")
+            if stated := text.strip():
                 name, kind = kinds[variable]
-                values[name] = _parse(variable, text.strip(), kind)
-        if 0 < len(values.get("server_key", "")) < MIN_KEY_CHARACTERS:
-            raise SettingError(
-                f"{PREFIX}SERVER_KEY: write {MIN_KEY_CHARACTERS} characters or more, as a password "
-                "generator makes them"
-            )
-        if values.get("speech_url"):
-            values["speech_url"] = _service(PREFIX + "SPEECH_URL", values["speech_url"])
+                parse = _PARSERS.get(name, partial(_parse, kind=kind))
+                values[name] = parse(variable, stated)
         return cls(**values)
+
+
+def _hint(text: str, known: Iterable[str]) -> str:
+    """What may have been meant, as the end of a sentence."""
+    near = get_close_matches(text, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _bucket(environ: Mapping[str, str]) -> Bucket | None:
@@ -304,18 +303,15 @@ def _parse(variable: str, text: str, kind: object) -> object:
         return _choice(variable, text, get_args(kind))
     if get_origin(kind) is tuple:
         return _several(variable, text, get_args(kind)[0])
-    if kind is bool:
-        return _truth(variable, text)
-    if kind in (int, float):
-        return _number(variable, text, whole=kind is int)
-    return text if kind in (str, str | None) else at_home(Path(text))
+    if kind in (str, str | None):
+        return text
+    return _PARSERS_OF_TYPES.get(kind, _path)(variable, text)
 
 
 def _choice(variable: str, text: str, choices: tuple[str, ...]) -> str:
     if text in choices:
         return text
-    near = get_close_matches(text.lower(), choices, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = _hint(text.lower(), choices)
     raise SettingError(f"{variable}={text!r}: choose one of {', '.join(choices)}{hint}")
 
 
@@ -352,13 +348,14 @@ def _service(variable: str, text: str) -> str:
 def _several(variable: str, text: str, kind: object) -> tuple[object, ...]:
     """A variable's text as a list: networks separated by commas, paths as the system has it."""
     if kind == Network:
-        return tuple(_network(variable, part) for part in text.replace(",", " ").split())
-    if kind is IceServer:
-        return tuple(_ice_server(variable, part) for part in text.split())
-    parts = [part for part in text.split(os.pathsep) if part]
-    return tuple(
-        _lora(variable, part) if kind is LoraFile else at_home(Path(part)) for part in parts
-    )
+        parse: Parser = _network
+        parts = text.replace(",", " ").split()
+    elif kind is IceServer:
+        parse, parts = _ice_server, text.split()
+    else:
+        parse = _lora if kind is LoraFile else _path
+        parts = [part for part in text.split(os.pathsep) if part]
+    return tuple(parse(variable, part) for part in parts)
 
 
 def _network(variable: str, text: str) -> Network:
@@ -400,6 +397,19 @@ def _lora(variable: str, text: str) -> LoraFile:
     return LoraFile(at_home(Path(path)), number)
 
 
+def _path(_: str, text: str) -> Path:
+    return at_home(Path(text))
+
+
+def _server_key(variable: str, text: str) -> str:
+    if len(text) < MIN_KEY_CHARACTERS:
+        raise SettingError(
+            f"{variable}: write {MIN_KEY_CHARACTERS} characters or more, as a password "
+            "generator makes them"
+        )
+    return text
+
+
 def _most(variable: str) -> int:
     if variable == PREFIX + "THREADS":
         return MOST_THREADS
@@ -418,3 +428,13 @@ def _number(variable: str, text: str, *, whole: bool) -> float:
     if number > most:
         raise SettingError(f"{variable}={text[:24]!r}: write a number up to {most:,}")
     return number
+
+
+Parser: TypeAlias = Callable[[str, str], object]  # of a variable's name and its text
+
+_PARSERS: dict[str, Parser] = {"server_key": _server_key, "speech_url": _service}
+_PARSERS_OF_TYPES: dict[object, Parser] = {
+    bool: _truth,
+    int: partial(_number, whole=True),
+    float: partial(_number, whole=False),
+}

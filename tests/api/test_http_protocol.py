@@ -209,6 +209,14 @@ def test_pieces_are_handed_out_once_and_bounded_in_number(client):
     assert third["stream"] == []
 
 
+def test_requests_at_once_share_the_pieces(client):
+    job = send(client, {"pieces": 20}, "runsync")["id"]
+    with ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(lambda _: client.get(f"{TALK}/stream/{job}").json(), range(24)))
+    segments = [chunk["output"]["segment"] for reply in replies for chunk in reply["stream"]]
+    assert sorted(segments) == list(range(20))
+
+
 def test_the_same_idempotency_key_is_the_same_job(client):
     header = {"Idempotency-Key": "order-1"}
     first = send(client, {"echo": 1}, headers=header)

@@ -132,6 +132,16 @@ def test_what_is_not_taken_is_tried_twice_more_ten_seconds_apart(tmp_path):
     assert len(identities) == 1  # so that a receiver can tell a repetition
 
 
+@pytest.mark.parametrize("status", [201, 202, 204])
+def test_any_status_of_success_ends_the_tries(tmp_path, status):
+    receiver = Receiver(status)
+    with running(tmp_path, post=receiver) as server:
+        send(server)
+        receiver.wait(1)
+        wait_until_settled(server)
+    assert len(receiver.posts) == 1
+
+
 def test_a_webhook_outlives_the_server(tmp_path):
     with running(tmp_path, post=Receiver(), works=False) as server:
         job = send(server)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from multitalk.errors import (
     RequestError,
     ServerStopping,
 )
-from multitalk.serving.sandbox.pool import SandboxPool, TaskLimits, memory_for
+from multitalk.serving.sandbox.fork_server import Fork
+from multitalk.serving.sandbox.ipc import encode_frame
+from multitalk.serving.sandbox.pool import (
+    SandboxPool,
+    TaskLimits,
+    _reply_in_time,
+    _result_of,
+    memory_for,
+)
 from patience import PATIENCE_SECONDS
 
 pytest.importorskip("espeakng_loader")
@@ -165,3 +174,17 @@ def test_who_waits_for_an_answer_is_told_that_the_server_ends(loop, tmp_path):
 
     loop.run_until_complete(scene())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_a_file_has_taken_over_gains_no_time_by_beginning_again(loop):
+    async def scene() -> None:
+        server_end, its_end = socket.socketpair()
+        with its_end:
+            fork = Fork(0, *await asyncio.open_unix_connection(sock=server_end))
+            its_end.sendall(2 * encode_frame({"begun": True}))
+            reply = await _reply_in_time(fork, {}, AMPLE, "body")
+            fork.close_connection()
+        with pytest.raises(LimitExceeded):
+            _result_of(reply, -signal.SIGKILL, AMPLE)
+
+    loop.run_until_complete(asyncio.wait_for(scene(), PATIENCE_SECONDS / 2))

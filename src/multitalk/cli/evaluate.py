@@ -14,7 +14,7 @@ from multitalk.paths import as_meant
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateCommandOptions:
     """The options of `multitalk evaluate`."""
 
     videos: Annotated[
@@ -60,8 +60,8 @@ class EvaluateOptions:
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
 
 
-@takes(EvaluateOptions)
-def evaluate(options: EvaluateOptions) -> None:
+@takes(EvaluateCommandOptions)
+def evaluate(options: EvaluateCommandOptions) -> None:
     """Judge talking videos: lips, timing, likeness, background.
 
     Exit code 0 when all pass, 3 when one does not, 2 when one cannot be judged.
@@ -92,7 +92,7 @@ def evaluate(options: EvaluateOptions) -> None:
         raise typer.Exit(code)
 
 
-def _judge(options: EvaluateOptions) -> Judge:
+def _judge(options: EvaluateCommandOptions) -> Judge:
     from multitalk.evaluation import evaluate as judge
 
     portrait = options.portrait
@@ -133,7 +133,7 @@ def _many(videos: list[Path], judge: Judge, *, as_json: bool) -> int:
     return worst(verdicts)
 
 
-def _two(video: Path, against: Path, judge: Judge, options: EvaluateOptions) -> int:
+def _two(video: Path, against: Path, judge: Judge, options: EvaluateCommandOptions) -> int:
     """Judge a video and another one, and compare them; the exit code."""
     from multitalk.cli.evaluate_report import print_pair, watching
     from multitalk.evaluation import compare_figures, write_side_by_side
@@ -157,7 +157,7 @@ def _two(video: Path, against: Path, judge: Judge, options: EvaluateOptions) -> 
     return worst(verdicts)
 
 
-def _typed_values(options: EvaluateOptions) -> TypedOptions:
+def _typed_values(options: EvaluateCommandOptions) -> TypedOptions:
     """The typed value of each argument of `multitalk.evaluation.evaluate`."""
     places = {"video": str(options.videos[0])}
     for argument, file in (("portrait", options.portrait), ("plot", options.plot)):
@@ -174,7 +174,7 @@ def _typed_values(options: EvaluateOptions) -> TypedOptions:
     return TypedOptions(places, is_whole=False)
 
 
-def _check_outputs(video: Path | None, options: EvaluateOptions) -> None:
+def _check_outputs(video: Path | None, options: EvaluateCommandOptions) -> None:
     """Refuse options that do not fit, and make the directories of files to write.
 
     Args:

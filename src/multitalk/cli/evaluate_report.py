@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -154,16 +154,21 @@ def print_verdicts(verdicts: Sequence[JudgedVideo]) -> None:
     from multitalk.evaluation import mean_figures
 
     rows = [mean_figures(one.report.figures) if one.report else () for one in verdicts]
-    means = mean_figures(figure for row in rows for figure in row)
+    means = mean_figures(chain.from_iterable(rows))
     names = _names([one.video for one in verdicts])
-    breaks = [place for place, mean in enumerate(means) if mean.name in BREAKS]
-    for first, last in zip([0, *breaks], [*breaks, len(means)], strict=True):
-        part = slice(first, last)
+    for part in _parts([mean.name for mean in means]):
+        shown = verdicts if part.start == 0 else None
         figures = [row[part] for row in rows]
-        _print_table(_figures_table(verdicts if not first else None, names, figures, means[part]))
+        _print_table(_figures_table(shown, names, figures, means[part]))
     for one, name in zip(verdicts, names, strict=True):
         if one.reason:
             typer.echo(f"{name}: {one.name}: {one.reason}")
+
+
+def _parts(columns: Sequence[str]) -> list[slice]:
+    """The parts of a table that is too wide for a window."""
+    breaks = [place for place, name in enumerate(columns) if name in BREAKS]
+    return list(map(slice, [0, *breaks], [*breaks, len(columns)]))
 
 
 def _figures_table(

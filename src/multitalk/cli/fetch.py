@@ -23,12 +23,17 @@ TRUE = {"1", "on", "yes", "true"}  # as the hub's library reads its variables
 
 
 GIGABYTE = 1e9
+NOTES = {  # of events
+    "damaged": "{event.file} is damaged: fetching it again",
+    "retry": "{event.file}: {event.reason}; next try in {event.seconds:.0f} s",
+    "busy": "another process fetches into this directory: waiting, {event.seconds:.0f} s so far",
+}
 LINES = 10  # for a whole download where nobody watches
 DRAW_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class FetchOptions:
+class FetchCommandOptions:
     """The options of `multitalk fetch`."""
 
     weight_set: Annotated[
@@ -59,8 +64,8 @@ class FetchOptions:
     ] = False
 
 
-@takes(FetchOptions)
-def fetch(options: FetchOptions) -> None:
+@takes(FetchCommandOptions)
+def fetch(options: FetchCommandOptions) -> None:
     """Fetch the diffusion engine's weights.
 
     Files that exist are kept, partial ones are resumed, each one is compared with its hash.
@@ -194,23 +199,15 @@ class FetchDisplay:
         """Show an event of the fetch."""
         if event.kind == "plan":
             self._meter("fetched", event.bytes)
-        elif event.kind in {"bytes", "resumed"}:
-            self._meter("fetched", 0).add(event.bytes)
         elif event.kind == "read":
             self.read(event.bytes)
-        elif event.kind == "damaged":
-            if event.bytes:
-                self._meter("fetched", 0).add(event.bytes)
-            note(f"{event.file} is damaged: fetching it again")
-        elif event.kind == "retry":
-            note(f"{event.file}: {event.reason}; next try in {event.seconds:.0f} s")
-        elif event.kind == "busy":
-            note(
-                "another process fetches into this directory: "
-                f"waiting, {event.seconds:.0f} s so far"
-            )
-        elif event.kind == "done" and self._bar is None:
-            typer.echo(f"whole: {event.file}", err=True)
+        elif event.kind == "done":
+            if self._bar is None:
+                typer.echo(f"whole: {event.file}", err=True)
+        elif event.bytes:
+            self._meter("fetched", 0).add(event.bytes)
+        if event.kind in NOTES:
+            note(NOTES[event.kind].format(event=event))
 
     def _meter(self, label: str, total: int) -> Meter:
         with self._lock:

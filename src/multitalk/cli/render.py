@@ -19,7 +19,7 @@ from multitalk.cli.options import (
     option_text,
     split_name,
 )
-from multitalk.cli.render_options import RenderOptions
+from multitalk.cli.render_options import RenderCommandOptions
 from multitalk.cli.streams import STREAM, StandardInput, is_standard_output, streamed_video
 from multitalk.disk import prepare_output_file, write_atomically
 from multitalk.messages import locale_named, sentence
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 LOCAL_JOB = "local"  # what a request calls the talk of --continue-from
 
 
-@takes(RenderOptions)
-def render(options: RenderOptions) -> None:
+@takes(RenderCommandOptions)
+def render(options: RenderCommandOptions) -> None:
     """Make the person in a picture speak.
 
     [bold]Examples[/bold]
@@ -81,7 +81,7 @@ def render(options: RenderOptions) -> None:
 
 
 def _request_fields(
-    options: RenderOptions, stdin: StandardInput, *, speakers: set[str]
+    options: RenderCommandOptions, stdin: StandardInput, *, speakers: set[str]
 ) -> dict[str, object]:
     """The options that were typed, as fields of a request; `-` is read.
 
@@ -107,7 +107,7 @@ def _request_fields(
     return {field: value for field, value in values.items() if value is not None}
 
 
-def _earlier_talk(options: RenderOptions) -> dict[str, object] | None:
+def _earlier_talk(options: RenderCommandOptions) -> dict[str, object] | None:
     """`continue_from` of a request."""
     earlier: dict[str, object] = {}
     if options.continue_from is not None:
@@ -118,7 +118,7 @@ def _earlier_talk(options: RenderOptions) -> dict[str, object] | None:
 
 
 def _render(
-    request: "TalkRequest", options: RenderOptions, settings: "Settings", *, to_stdout: bool
+    request: "TalkRequest", options: RenderCommandOptions, settings: "Settings", *, to_stdout: bool
 ) -> None:
     """Render a valid request, write its files and report the result."""
     timing_files = _timing_files(options.phonemes or [], request)
@@ -196,14 +196,13 @@ def _timing_files(options: list[str], request: "TalkRequest") -> dict[str, Path]
     """The file for each speaker's phonemes."""
     from multitalk.schema.request import has_service_voice
 
-    voices = request.audio_paths
-    spoken = [name for name, voice in voices.items() if not isinstance(voice, str)]
-    files = {}
+    spoken, files = request.texts, {}
+    alone = next(iter(spoken)) if len(spoken) == 1 else ""
     for option in options:
-        name, file = split_name(option, default=spoken[0] if len(spoken) == 1 else "")
+        name, file = split_name(option, default=alone)
         if name not in spoken:
             raise typer.BadParameter(f"--phonemes {option}: write NAME=JSON for one who has a text")
-        if has_service_voice(voices[name]):
+        if has_service_voice(spoken[name]):
             raise typer.BadParameter(
                 f"--phonemes {option}: the sounds of a tts: voice are not known; take another voice"
             )

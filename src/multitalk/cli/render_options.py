@@ -12,7 +12,7 @@ from multitalk.settings import ENGINE_CHOICES
 
 
 @dataclass(frozen=True)
-class RenderOptions:
+class RenderCommandOptions:
     """The options of `multitalk render`; its help shows them in this order."""
 
     output: Annotated[

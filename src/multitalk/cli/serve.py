@@ -55,7 +55,7 @@ JOB_DRAIN_SECONDS = 25.0  # below the 30 s that containers are given to end
 
 
 @dataclass(frozen=True)
-class ServeOptions:
+class ServeCommandOptions:
     """The options of `multitalk serve`."""
 
     host: Annotated[
@@ -175,8 +175,8 @@ class ServeOptions:
     log_format: LogFormatOption = None
 
 
-@takes(ServeOptions)
-def serve(options: ServeOptions) -> None:
+@takes(ServeCommandOptions)
+def serve(options: ServeCommandOptions) -> None:
     """Serve a web page and an HTTP API, with a worker that renders.
 
     The page is at http://127.0.0.1:8000. The API is RunPod's endpoint protocol,
@@ -200,7 +200,7 @@ def serve(options: ServeOptions) -> None:
         _serve(_config(options, settings), settings, options)
 
 
-def _config(options: ServeOptions, settings: Settings) -> "ServeConfig":
+def _config(options: ServeCommandOptions, settings: Settings) -> "ServeConfig":
     from multitalk.serving.api.config import ServeConfig
 
     return ServeConfig(
@@ -222,7 +222,7 @@ def _config(options: ServeOptions, settings: Settings) -> "ServeConfig":
     )
 
 
-def _serve(config: "ServeConfig", settings: Settings, options: ServeOptions) -> None:
+def _serve(config: "ServeConfig", settings: Settings, options: ServeCommandOptions) -> None:
     """Run the server and its workers."""
     try:
         from multitalk.serving.api.serve import serve as run

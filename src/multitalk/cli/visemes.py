@@ -265,7 +265,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VisemesOptions:
+class VisemesCommandOptions:
     """The options of `multitalk visemes`."""
 
     audio: Annotated[
@@ -301,8 +301,8 @@ class VisemesOptions:
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False
 
 
-@takes(VisemesOptions)
-def visemes(options: VisemesOptions) -> None:
+@takes(VisemesCommandOptions)
+def visemes(options: VisemesCommandOptions) -> None:
     """Say how the mouth moves to a voice.
 
     opening is the gap between the lips in face heights (0 closed, 0.1 a wide A), width runs from

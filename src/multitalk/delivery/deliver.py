@@ -79,12 +79,12 @@ def deliver(
         Cancelled: The job was cancelled.
     """
     size, limit = reply_bytes(video), settings.max_reply_bytes
-    if delivery.type == "base64" and size > limit:
-        raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
     bucket = bucket or settings.bucket
     _check_choice(delivery, bucket=bucket, settings=settings)
     if delivery.type in ("auto", "base64") and size <= limit:
         return Delivered({"video_base64": base64.b64encode(video.read_bytes()).decode("ascii")})
+    if delivery.type == "base64":
+        raise DeliveryFailed("reply_cannot_hold", field="delivery.type", size=size, limit=limit)
     name, warnings = safe_name(job_id), tuple[str, ...]()
     if bucket and delivery.type != "volume":
         try:

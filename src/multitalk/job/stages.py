@@ -40,7 +40,7 @@ from multitalk.provenance import (
     lost_manifests,
     sign_video,
 )
-from multitalk.schema import SpokenText, TalkRequest
+from multitalk.schema import TalkRequest
 from multitalk.schema.sources import UPLOAD_SCHEME, voice_field
 from multitalk.speech.captions import Caption, captions_of
 from multitalk.speech.narration import narrate, shifted, write_wav
@@ -113,9 +113,8 @@ class TalkStages:
             on_fragment: As for `VideoWriter`.
         """
         options = self._choose_options()
-        credential = (
-            None if video is None else load_credential(self._settings)
-        )  # fails before the work
+        # Loaded first, as it may fail
+        credential = load_credential(self._settings) if video is not None else None
         image, recordings = self._collect()
         sources = {voice_field(name): path for name, path in recordings.items()}
         voices, spoken = self._speak(recordings)
@@ -188,9 +187,7 @@ class TalkStages:
     def _collect(self) -> tuple[Path, dict[str, Path]]:
         """Fetch the picture, or the video in its place, and the recordings into the job's files."""
         request = self._request
-        sources = {
-            name: voice for name, voice in request.audio_paths.items() if isinstance(voice, str)
-        }
+        sources = request.recordings
         total = 1 + len(sources)
         with self._progress.stage("collect", total):
             kind: SourceKind = "visual" if self._engine.takes_footage else "image"
@@ -217,9 +214,7 @@ class TalkStages:
 
     def _speak(self, recordings: Mapping[str, Path]) -> tuple[dict[str, Path], Phonemes]:
         """Synthesize the texts; all voices as files, in the request's order."""
-        texts = {
-            name: spoken for name in self._request.audio_paths if (spoken := self._texts(name))
-        }
+        texts = self._request.texts
         phonemes = {}
         files = dict(recordings)
         outside = service_synthesizer(self._settings, self._directory, self._progress.is_cancelled)
@@ -246,7 +241,7 @@ class TalkStages:
         """Captions of the synthesized voices, as far as the video goes."""
         found: list[Caption] = []
         for name, sounds in phonemes.items():
-            texts = [text.text for text in self._texts(name)]
+            texts = [text.text for text in self._request.texts[name]]
             found.extend(captions_of(texts, sounds))
         within = [
             replace(caption, end_seconds=min(caption.end_seconds, seconds))
@@ -254,13 +249,6 @@ class TalkStages:
             if caption.start_seconds < seconds
         ]
         return tuple(sorted(within, key=lambda caption: caption.start_seconds))
-
-    def _texts(self, name: str) -> list[SpokenText]:
-        """The texts of a speaker; none where the voice is a recording."""
-        voice = self._request.audio_paths[name]
-        if isinstance(voice, str):
-            return []
-        return [voice] if isinstance(voice, SpokenText) else voice
 
     def _load(self, image: Path, voices: Mapping[str, Path]) -> Loaded:
         """Decode the picture and the voices, and put the voices on one time line."""

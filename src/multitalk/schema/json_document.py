@@ -182,8 +182,7 @@ def _values_inside(
     """The values of a list or an object, each with its path."""
     if not isinstance(value, Mapping):
         return [(inner, (*path, number)) for number, inner in enumerate(value)]
-    if (wrong := _name_error(value, path, field)) is not None:
-        raise wrong
+    _check_names(value, path, field)
     return [(inner, (*path, str(name))) for name, inner in value.items()]
 
 
@@ -192,25 +191,25 @@ def number_too_long(field: str | None) -> InvalidRequest:
     return InvalidRequest("number_too_long", field=field, limit=MAX_NUMBER_CHARACTERS)
 
 
-def _name_error(
-    given: Mapping[object, object], path: tuple[int | str, ...], field: str | None
-) -> InvalidRequest | None:
-    """The error of an object's names; `path` is the object's."""
+def _check_names(
+    given: Mapping[Any, object], path: tuple[int | str, ...], field: str | None
+) -> None:
+    """Refuse an object for its names; `path` is the object's."""
+    where = _field(path) or field
     if len(given) > MAX_NAMES:
-        where, count = _field(path) or field, len(given)
-        return InvalidRequest("too_many_names", field=where, count=count, limit=MAX_NAMES)
-    for name in given:
-        if isinstance(name, str) and len(name) > MAX_NAME_CHARACTERS:
-            return InvalidRequest(
-                "name_too_long",
-                field=_field(path) or field,
-                name=brief(name),
-                length=len(name),
-                limit=MAX_NAME_CHARACTERS,
+        raise InvalidRequest("too_many_names", field=where, count=len(given), limit=MAX_NAMES)
+    for name in filter(_is_text, given):
+        if len(name) > MAX_NAME_CHARACTERS:
+            shown, limit = brief(name), MAX_NAME_CHARACTERS
+            raise InvalidRequest(
+                "name_too_long", field=where, name=shown, length=len(name), limit=limit
             )
-        if isinstance(name, str) and is_broken(name):
-            return InvalidRequest("text_broken", field=_field((*path, name)) or field)
-    return None
+        if is_broken(name):
+            raise InvalidRequest("text_broken", field=_field((*path, name)) or field)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _depths(outside_strings: str) -> Iterator[int]:

@@ -344,6 +344,21 @@ class TalkRequest(WireModel):
             )
         return boxes
 
+    @property
+    def recordings(self) -> dict[str, str]:
+        """The source of each voice that is a recording, by speaker."""
+        voices = self.audio_paths.items()
+        return {name: voice for name, voice in voices if isinstance(voice, str)}
+
+    @property
+    def texts(self) -> dict[str, list[SpokenText]]:
+        """The texts of each voice that is synthesized, by speaker."""
+        return {
+            name: [voice] if isinstance(voice, SpokenText) else voice
+            for name, voice in self.audio_paths.items()
+            if not isinstance(voice, str)
+        }
+
     # The wire's names in internal terms.
 
     @property

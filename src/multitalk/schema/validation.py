@@ -33,7 +33,8 @@ _SENTENCE_OF = {
     "tuple_type": "expected_box",
 }
 MAX_PROBLEMS = 20  # in one error
-SHOWN_CHARACTERS = 32  # of a wrong value
+SHOWN_CHARACTERS, CUT_CHARACTERS = 32, 12  # of a wrong value; of one that is longer
+MAX_SHOWN_INTEGER = 10**16
 SHOWN_NAME_CHARACTERS = 64  # of a name in a field's path
 
 KnownFields: TypeAlias = Callable[[str | None], Iterable[str]]
@@ -89,19 +90,30 @@ def _or_null(schema_of_field: JsonSchemaValue) -> JsonSchemaValue:
 
 def brief(value: object) -> str:
     """A value for a message: as JSON, cut so that no base64 or query is in it."""
-    if isinstance(value, str):
-        whole = len(value) <= SHOWN_CHARACTERS
-        text = visible(json.dumps(value if whole else value[:12], ensure_ascii=False))
-        return text if whole else text[:-1] + '…"'
-    if value is None or isinstance(value, bool | float):
-        return json.dumps(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**16 else "> 1e16" if value > 0 else "< -1e16"
-    if isinstance(value, Mapping):
-        return "{…}" if value else "{}"
-    if isinstance(value, list | tuple):
-        return "[…]" if value else "[]"
+    match value:
+        case str():
+            return _brief_text(value)
+        case None | bool() | float():
+            return json.dumps(value)
+        case int():
+            return _brief_integer(value)
+        case Mapping():
+            return "{…}" if value else "{}"
+        case list() | tuple():
+            return "[…]" if value else "[]"
     return type(value).__name__
+
+
+def _brief_text(text: str) -> str:
+    if len(text) <= SHOWN_CHARACTERS:
+        return visible(json.dumps(text, ensure_ascii=False))
+    return visible(json.dumps(text[:CUT_CHARACTERS], ensure_ascii=False))[:-1] + '…"'
+
+
+def _brief_integer(number: int) -> str:
+    if abs(number) < MAX_SHOWN_INTEGER:
+        return str(number)
+    return "> 1e16" if number > 0 else "< -1e16"
 
 
 def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> InvalidRequest:
@@ -114,13 +126,12 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
     """
     problems: dict[tuple[str | None, str], InvalidRequest] = {}
     unreported: set[tuple[object, ...]] = set()  # problems above the limit
-    absent = [item["loc"][0] for item in found if item["type"] == "missing" and _at_top(item)]
+    absent = [item for item in found if _is_absent(item)]
     if absent:
-        problem = InvalidRequest("missing_required", missing=", ".join(map(str, absent)))
+        missing = ", ".join(str(item["loc"][0]) for item in absent)
+        problem = InvalidRequest("missing_required", missing=missing)
         problems[None, problem.key] = problem
-    for item in found:
-        if item["type"] == "missing" and _at_top(item):
-            continue
+    for item in (item for item in found if item not in absent):
         if len(problems) >= MAX_PROBLEMS:  # counted only
             unreported.add((item["type"], *item["loc"]))
             continue
@@ -132,20 +143,28 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
     return InvalidRequest(first.key, field=first.field, others=tuple(others), **first.parameters)
 
 
-def _at_top(item: ErrorDetails) -> bool:
-    return len(item["loc"]) == 1
+def _is_absent(item: ErrorDetails) -> bool:
+    """Whether a field of the document itself is missing."""
+    return item["type"] == "missing" and len(item["loc"]) == 1
 
 
 def _problem(item: ErrorDetails, known_fields: KnownFields) -> InvalidRequest:
     """One of pydantic's errors as an InvalidRequest."""
+    path = item["loc"]
+    if item["type"] == "extra_forbidden":
+        known = known_fields(None if len(path) == 1 else str(path[0]))
+        return _unknown_field(path, list(known))
+    if item["type"] in ("literal_error", "enum"):
+        expected = item["ctx"]["expected"]
+        choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
+        return not_a_choice(path_of(path) or "", brief(item["input"]), choices)
+    return _invalid_value(item)
+
+
+def _invalid_value(item: ErrorDetails) -> InvalidRequest:
+    """A value that its field does not take."""
     kind, path, value = item["type"], item["loc"], item["input"]
     context = item.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = known_fields(None if _at_top(item) else str(path[0]))
-        return _unknown_field(path, list(known))
-    if kind in ("literal_error", "enum"):
-        choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return not_a_choice(path_of(path) or "", brief(value), choices)
     if kind == "missing" and isinstance(path[-1], int):  # a box with too few numbers
         kind, path = "tuple_type", path[:-1]
     key = kind if kind in SENTENCES else _SENTENCE_OF.get(kind, "pydantic_said")

@@ -81,13 +81,11 @@ class Database:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.execute(
-                    "PRAGMA synchronous=NORMAL"
-                )  # survives a kill of the process
+                # Survives a kill of the process
+                self._connection.execute("PRAGMA synchronous=NORMAL")
                 self._connection.execute("PRAGMA busy_timeout=5000")
-                self._connection.execute(
-                    "PRAGMA secure_delete=ON"
-                )  # overwrites deleted names and addresses
+                # Overwrites deleted names and addresses
+                self._connection.execute("PRAGMA secure_delete=ON")
                 self._connection.executescript(_SCHEMA)
             except BaseException:
                 self._connection.close()
@@ -170,9 +168,17 @@ class Database:
         row = self._row("SELECT number FROM handed_out WHERE job_id = ?", (job_id,))
         return int(row[0]) if row else 0
 
-    def set_returned_fragments(self, job_id: str, number: int) -> None:
-        """Record that all fragments up to a number are returned."""
-        self._write("INSERT OR REPLACE INTO handed_out VALUES (?, ?)", (job_id, number))
+    def take_fragments(self, job_id: str, *, after: int, last: int) -> bool:
+        """Record that the fragments above `after`, up to `last`, are returned.
+
+        False: another request has returned some of them; nothing is recorded.
+        """
+        changed = self._write(
+            "INSERT INTO handed_out VALUES (?1, ?3) ON CONFLICT (job_id)"
+            " DO UPDATE SET number = ?3 WHERE number = ?2",
+            (job_id, after, last),
+        )
+        return changed > 0
 
     def streams(self) -> list[str]:
         """Jobs of which fragments were returned."""
@@ -214,9 +220,10 @@ class Database:
         )
         return [(float(talk), float(work)) for talk, work in rows]
 
-    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+    def _write(self, statement: str, values: tuple[object, ...]) -> int:
+        """Execute a statement; the number of changed rows."""
         with _translate_errors(), self._lock:
-            self._connection.execute(statement, values)
+            return self._connection.execute(statement, values).rowcount
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with _translate_errors(), self._lock:

@@ -19,7 +19,6 @@ from multitalk.errors import InvalidRequest, MultiTalkError
 from multitalk.messages import Notice, sentence
 
 HEAD = struct.Struct("!I")
-MAX_QUESTION_BYTES = 64 * 2**20  # a body of /run, escaped
 MAX_ANSWER_BYTES = 2**20
 _ERROR_CLASSES = {
     name.__name__: name
@@ -103,12 +102,11 @@ def error_from_json(given: object) -> MultiTalkError:
             "others": list() as others,
         } if name in _ERROR_CLASSES:
             _check_message(key, parameters)
-            error = _ERROR_CLASSES[name].__new__(
-                _ERROR_CLASSES[name]
-            )  # some constructors take other arguments
+            kind = _ERROR_CLASSES[name]
+            error = kind.__new__(kind)  # some constructors take other arguments
             if isinstance(error, InvalidRequest):
-                file_state = [error_from_json(other) for other in others[:_MAX_PROBLEMS]]
-                error.others = tuple(one for one in file_state if isinstance(one, InvalidRequest))
+                problems = [error_from_json(other) for other in others[:_MAX_PROBLEMS]]
+                error.others = tuple(one for one in problems if isinstance(one, InvalidRequest))
             MultiTalkError.__init__(error, key, field=field, **parameters)
             return error
     raise MalformedReply
@@ -127,15 +125,15 @@ def notices_from_json(given: object) -> list[Notice]:
     """
     if not isinstance(given, list):
         raise MalformedReply
-    file_state = []
+    notices = []
     for one in given:
         match one:
             case {"key": str() as key, "parameters": dict() as parameters}:
                 _check_message(key, parameters)
-                file_state.append(Notice(key, parameters))
+                notices.append(Notice(key, parameters))
             case _:
                 raise MalformedReply
-    return file_state
+    return notices
 
 
 def seconds_from_json(given: object) -> float | None:

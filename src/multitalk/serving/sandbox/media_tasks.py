@@ -55,7 +55,7 @@ def recordings(
 ) -> dict[str, float | None]:
     """Seconds of each recording by field; None where its file does not state them.
 
-    A recording has the `path` of an upload, or a `source` of the request.
+    A recording has the `path` of its upload; without one, the request's `source` has its bytes.
     """
     settings = Settings(
         allowed_roots=tuple(map(Path, given["allowed_roots"])),

@@ -238,13 +238,13 @@ class _Reply:
 async def _reply_in_time(fork: Fork, task: object, limits: TaskLimits, field: str) -> _Reply:
     loop = asyncio.get_running_loop()
     reply = _Reply(field, {})
-    ends = loop.time() + START_SECONDS  # to start
+    ends, has_begun = loop.time() + START_SECONDS, False
     try:
         await asyncio.wait_for(fork.send(task), START_SECONDS)
         while True:
             match await asyncio.wait_for(fork.receive(), max(0.0, ends - loop.time())):
-                case {"begun": True}:
-                    ends = loop.time() + limits.wall_seconds
+                case {"begun": True} if not has_begun:  # once: a file may have taken it over
+                    ends, has_begun = loop.time() + limits.wall_seconds, True
                 case {"at": str(place)}:
                     reply.field = place
                 case dict(last):

@@ -6,12 +6,13 @@ the speaking rate of what was spoken of its text, or else of all texts.
 """
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from multitalk.errors import EngineUnavailable, InvalidRequest, LimitExceeded, RequestError
 from multitalk.media.audio_encoder import encode_sound
@@ -23,6 +24,7 @@ from multitalk.speech.narration import AFTER_SECONDS, BEFORE_SECONDS, PAUSE_SECO
 from multitalk.speech.synthesis import SynthesizedSpeech
 from multitalk.speech.text.language_identification import identify_latin
 
+Result = TypeVar("Result")
 Speak: TypeAlias = Callable[..., SynthesizedSpeech]  # as `narrate`
 
 SPOKEN_CHARACTERS = 2000  # of one request
@@ -73,35 +75,51 @@ def lengths_of(
     """
     count = sum(map(len, speakers.values()))
     characters = sum(len(text.text) for texts in speakers.values() for text in texts)
-    found: dict[str, Length] = {}
+    each = partial(_for_each_speaker, speakers, may_fail, at)
     if count <= SPOKEN_TEXTS and characters <= SPOKEN_CHARACTERS:
-        for field, texts in speakers.items():
-            at(field)
-            with _suppress_if(field in may_fail):
-                found[field] = _measure(texts, field, speak)
+        found = each(lambda field, texts: _measure(texts, field, speak))
     else:
-        numbers = iter(range(count))
-        chosen = {number * count // SPOKEN_TEXTS for number in range(SPOKEN_TEXTS)}
-        each = SPOKEN_CHARACTERS // len(chosen)
-        parts: dict[str, list[_SpokenBeginning | None]] = {}
-        for field, texts in speakers.items():
-            at(field)
-            indices = {index for index in range(len(texts)) if next(numbers) in chosen}
-            with _suppress_if(field in may_fail):
-                parts[field] = [
-                    _speak_beginning(text, _field_of_text(field, index, texts), each, speak)
-                    if index in indices
-                    else None
-                    for index, text in enumerate(texts)
-                ]
-        seconds_per_letter = _seconds_per_letter(
-            [part for found in parts.values() for part in found if part is not None]
-        )
+        parts = each(partial(_speak_some, _sample(speakers), speak))
+        seconds_per_letter = _seconds_per_letter(chain.from_iterable(parts.values()))
         found = {
             field: _estimate(speakers[field], parts[field], field, seconds_per_letter)
             for field in parts
         }
     return {field: found.get(field, Length(None)) for field in speakers}
+
+
+def _for_each_speaker(
+    speakers: Mapping[str, Sequence[SpokenText]],
+    may_fail: Collection[str],
+    at: Callable[[str], None],
+    measure: Callable[[str, Sequence[SpokenText]], Result],
+) -> dict[str, Result]:
+    """Measure each speaker's texts, by field; leaves out those that may fail and do."""
+    found = {}
+    for field, texts in speakers.items():
+        at(field)
+        with _suppress_if(field in may_fail):
+            found[field] = measure(field, texts)
+    return found
+
+
+def _sample(speakers: Mapping[str, Sequence[SpokenText]]) -> set[tuple[str, int]]:
+    """Some texts, evenly over all, by the speaker's field and their number."""
+    places = [(field, index) for field, texts in speakers.items() for index in range(len(texts))]
+    return {places[number * len(places) // SPOKEN_TEXTS] for number in range(SPOKEN_TEXTS)}
+
+
+def _speak_some(
+    chosen: Collection[tuple[str, int]], speak: Speak, field: str, texts: Sequence[SpokenText]
+) -> "list[_SpokenBeginning | None]":
+    """The beginnings of a speaker's chosen texts; None for each of the others."""
+    characters = SPOKEN_CHARACTERS // len(chosen)
+    return [
+        _speak_beginning(text, _field_of_text(field, index, texts), characters, speak)
+        if (field, index) in chosen
+        else None
+        for index, text in enumerate(texts)
+    ]
 
 
 @contextmanager
@@ -153,10 +171,11 @@ def _speak_beginning(
     return _SpokenBeginning(seconds, letters_of(beginning) / text.speed, tuple(speech.notices))
 
 
-def _seconds_per_letter(parts: Sequence[_SpokenBeginning]) -> float:
+def _seconds_per_letter(parts: Iterable[_SpokenBeginning | None]) -> float:
     """Seconds for a letter, the mean of all parts."""
-    letters = sum(part.letters for part in parts)
-    return sum(part.seconds for part in parts) / letters if letters else _USUAL_SECONDS_PER_LETTER
+    spoken = list(filter(None, parts))
+    letters = sum(part.letters for part in spoken)
+    return sum(part.seconds for part in spoken) / letters if letters else _USUAL_SECONDS_PER_LETTER
 
 
 def _estimate(

@@ -59,6 +59,7 @@ class LeaseKeeper:
         self._log = RateLimitedLog(logger)
         self._progress: Progress | None = None  # not sent yet
         self._sent_at = -math.inf
+        self._stopping_at = math.inf
         self._renewed_at = self._reached_at = time.monotonic()
         # Work that does not end by itself in its time is stuck.
         self._stuck_at = self._reached_at + job_seconds + stuck_seconds
@@ -74,23 +75,33 @@ class LeaseKeeper:
 
     async def keep(self, work: "asyncio.Future[Any]") -> None:
         """Keep the lease until the work has ended, or is stuck."""
-        stopping_at = None
         while not work.done():
             await asyncio.wait({work}, timeout=TICK_SECONDS)
             now = time.monotonic()
             if self.is_wanted and not work.done():
                 self.why = await self._renew(now) or self.why
-            if self._stopping.is_set():
-                stopping_at = stopping_at or now
-                if now >= stopping_at + self.drain_seconds:
-                    self.why = self.why or "drained"
-            if self.why is not None and not self.cancelled.is_set():
-                logger.info("job %s: stopping, %s", self._lease.job.id, self.why)
-                self.cancelled.set()
-                self._stuck_at = min(self._stuck_at, now + self._stuck_seconds)
+            if self._is_drained(now):
+                self.why = self.why or "drained"
+            if self.why is not None:
+                self._cancel(now)
             if now >= self._stuck_at:
                 self.cancelled.set()
                 return
+
+    def _is_drained(self, now: float) -> bool:
+        """Whether the worker ends, and has waited long enough for its job."""
+        if not self._stopping.is_set():
+            return False
+        self._stopping_at = min(self._stopping_at, now)
+        return now >= self._stopping_at + self.drain_seconds
+
+    def _cancel(self, now: float) -> None:
+        """Cancel the work, once."""
+        if self.cancelled.is_set():
+            return
+        logger.info("job %s: stopping, %s", self._lease.job.id, self.why)
+        self.cancelled.set()
+        self._stuck_at = min(self._stuck_at, now + self._stuck_seconds)
 
     async def _renew(self, now: float) -> Stop | None:
         """Renew the lease if that is due, with the latest progress if it may be sent."""

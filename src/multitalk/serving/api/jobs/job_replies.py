@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from multitalk.delivery.deliver import ENVELOPE_BYTES
@@ -35,7 +35,7 @@ class JobReplies:
 
     def at(self, base_url: str) -> "JobReplies":
         """The same for a receiver who reaches this server by this URL."""
-        return JobReplies(self.queue, self.url_signer, self.clock, self.max_bytes, base_url)
+        return replace(self, base_url=base_url)
 
     async def reply(self, job: Job, *, max_bytes: int | None = None) -> JobReply:
         """The body of `/runsync` and of a webhook.
@@ -44,6 +44,20 @@ class JobReplies:
             job: The job.
             max_bytes: Another limit; 0: the video is always a URL.
         """
+        reply = self._without_output(job)
+        if job.error is not None:
+            facts = job.output if isinstance(job.output, Mapping) else {}
+            # RunPod's Python client returns only the output
+            reply["output"], reply["error"] = {"message": job.error, **facts}, job.error
+        elif job.is_final and job.output is not None:
+            limit = self.max_bytes if max_bytes is None else max_bytes
+            reply["output"] = await self._output(job, limit)
+        elif job.status is JobStatus.IN_PROGRESS and job.progress is not None:
+            reply["output"] = job.progress
+        return reply
+
+    def _without_output(self, job: Job) -> JobReply:
+        """A job's id, status, times in milliseconds, and worker."""
         now = self.clock()
         reply: JobReply = {"id": job.id, "status": job.status}
         if job.started_at is not None or job.is_final:
@@ -52,15 +66,6 @@ class JobReplies:
             reply["executionTime"] = round(execution * 1000)
         if job.worker_id is not None:
             reply["workerId"] = job.worker_id
-        if job.status is JobStatus.IN_PROGRESS and job.progress is not None:
-            reply["output"] = job.progress
-        elif job.is_final and job.output is not None:
-            limit = self.max_bytes if max_bytes is None else max_bytes
-            reply["output"] = await self._output(job, limit)
-        if job.error is not None:
-            facts = job.output if isinstance(job.output, Mapping) else {}
-            # RunPod's Python client returns only the output
-            reply["output"], reply["error"] = {"message": job.error, **facts}, job.error
         return reply
 
     async def status(self, job: Job, *, max_bytes: int | None = None) -> JobReply:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from multitalk.errors import InvalidRequest, MultiTalkError, SourceRefused
+from multitalk.net.address import DEFAULT_PORTS
 from multitalk.schema import parse_s3_config
 from multitalk.schema.validation import brief, one_error
 from multitalk.serving.api.models import (
@@ -21,6 +23,8 @@ from multitalk.serving.api.models import (
 from multitalk.serving.queue.records import EXECUTION_SECONDS, TTL_SECONDS, Policy, Submission
 from multitalk.settings import Settings
 
+# All but visible ASCII (RFC 3986, 2)
+_NOT_IN_URLS = re.compile(r"[^!-~]")
 _FIELDS = ("input", "webhook", "policy", "s3Config")
 _POLICY_FIELDS = ("executionTimeout", "ttl", "lowPriority")
 
@@ -93,30 +97,30 @@ def parse_batch(given: object) -> list[object]:
 
 def check_idempotency_key(key: str | None) -> None:
     """Refuse a key that is empty or too long."""
-    if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        raise InvalidRequest(
-            "text_too_long", field="Idempotency-Key", length=len(key), limit=MAX_KEY_CHARACTERS
-        )
+    field, limit = "Idempotency-Key", MAX_KEY_CHARACTERS
+    if key == "":
+        raise InvalidRequest("text_blank", field=field)
+    if key is not None and len(key) > limit:
+        raise InvalidRequest("text_too_long", field=field, length=len(key), limit=limit)
 
 
 def check_webhook(url: str) -> None:
     """Refuse a malformed webhook URL; its host is checked at each delivery."""
-    if len(url) > MAX_WEBHOOK_CHARACTERS:
-        raise InvalidRequest(
-            "text_too_long", field="webhook", length=len(url), limit=MAX_WEBHOOK_CHARACTERS
-        )
+    field, limit = "webhook", MAX_WEBHOOK_CHARACTERS
+    if len(url) > limit:
+        raise InvalidRequest("text_too_long", field=field, length=len(url), limit=limit)
+    malformed = InvalidRequest("url_malformed", field=field)
     try:
         parts = urlsplit(url)
-        port = parts.port
+        has_host = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
-        raise InvalidRequest("url_malformed", field="webhook") from error
-    if parts.scheme not in ("http", "https"):
-        raise SourceRefused("scheme_refused", field="webhook", scheme=parts.scheme[:16])
-    if parts.username is not None or parts.password is not None:
-        raise SourceRefused("credentials_in_url", field="webhook")
-    printable = url.isascii() and url.isprintable() and " " not in url
-    if not parts.hostname or port == 0 or not printable:
-        raise InvalidRequest("url_malformed", field="webhook")
+        raise malformed from error
+    if parts.scheme not in DEFAULT_PORTS:
+        raise SourceRefused("scheme_refused", field=field, scheme=parts.scheme[:16])
+    if "@" in parts.netloc:
+        raise SourceRefused("credentials_in_url", field=field)
+    if not has_host or _NOT_IN_URLS.search(url):
+        raise malformed
 
 
 def digest_of(given: object) -> str:

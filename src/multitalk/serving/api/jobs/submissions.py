@@ -1,6 +1,6 @@
 """The way of a job into the queue, with its uploads and its webhook."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext, suppress
 
 from multitalk.errors import InvalidRequest, MultiTalkError, NotFound, QueueUnavailable
@@ -77,26 +77,24 @@ class Submissions:
             TooManyRequests: Too many jobs of this owner are waiting.
             QueueUnavailable: The queue cannot take them.
         """
+        place = in_batch if is_batch else nullcontext
         for number, submission in enumerate(submissions):
-            with in_batch(number) if is_batch else nullcontext():
+            with place(number):
                 self._check_uploads(submission)
                 await self._check_earlier(submission)
-        ids = [new_job_id() for _ in submissions]
-        kept: set[str] = set()
+        named = [one.model_copy(update={"job_id": new_job_id()}) for one in submissions]
+        ids = {str(submission.job_id) for submission in named}
         try:
             resolved = []
-            for number, (submission, job_id) in enumerate(zip(submissions, ids, strict=True)):
-                with in_batch(number) if is_batch else nullcontext():
-                    resolved.append(await self._with_uploads(submission, job_id))
-            for submission, job_id in zip(submissions, ids, strict=True):
-                if submission.webhook is not None:  # first: a crash in between loses no webhook
-                    self._database.expect_webhook(job_id, base_url, now=self._clock())
+            for number, submission in enumerate(named):
+                with place(number):
+                    resolved.append(await self._with_uploads(submission))
+            self._expect_webhooks(resolved, base_url)
             jobs = await self._queue.submit_all(resolved, max_waiting=self._max_waiting)
-            kept = {job.id for job in jobs}
         except MultiTalkError:
             await self._forget(ids)
             raise
-        await self._forget([job_id for job_id in ids if job_id not in kept])  # were sent before
+        await self._forget(ids - {job.id for job in jobs})  # of jobs that were sent before
         return jobs
 
     async def retry(self, job: Job, *, base_url: str) -> Job:
@@ -155,13 +153,25 @@ class Submissions:
         wanted = windows if isinstance(windows, int | float) else 0
         await self.earlier_windows(continued["job"], wanted, owner=submission.owner)
 
-    async def _with_uploads(self, submission: Submission, job_id: str) -> Submission:
+    async def _with_uploads(self, submission: Submission) -> Submission:
         source = await self._uploads.resolved(
-            submission.input, job_id=job_id, owner=submission.owner, media=self._queue.media
+            submission.input,
+            job_id=str(submission.job_id),
+            owner=submission.owner,
+            media=self._queue.media,
         )
-        return submission.model_copy(update={"input": source, "job_id": job_id})
+        if source is submission.input:
+            return submission
+        return submission.model_copy(update={"input": source})
 
-    async def _forget(self, job_ids: Sequence[str]) -> None:
+    def _expect_webhooks(self, submissions: Iterable[Submission], base_url: str) -> None:
+        """Record the webhooks before their jobs: a crash in between loses none."""
+        for submission in submissions:
+            if submission.webhook is not None:
+                now = self._clock()
+                self._database.expect_webhook(str(submission.job_id), base_url, now=now)
+
+    async def _forget(self, job_ids: Collection[str]) -> None:
         for job_id in job_ids:
             await self._queue.media.remove_job(job_id)
         with suppress(QueueUnavailable):  # on a full disk; later they are found to have no job

@@ -46,13 +46,8 @@ class TalkLengths:
         Raises:
             RequestError: A voice is invalid, or decoding it exceeds the limits.
         """
-        voices = {voice_field(name): voice for name, voice in request.audio_paths.items()}
-        recordings = {field: voice for field, voice in voices.items() if isinstance(voice, str)}
-        texts = {
-            field: [voice] if isinstance(voice, SpokenText) else voice
-            for field, voice in voices.items()
-            if not isinstance(voice, str)
-        }
+        recordings = {voice_field(name): given for name, given in request.recordings.items()}
+        texts = {voice_field(name): given for name, given in request.texts.items()}
         try:
             lengths = await self._recording_seconds(ticket, recordings, uploads)
             spoken, notices = await self._text_seconds(ticket, texts)
@@ -75,11 +70,10 @@ class TalkLengths:
         if not recordings:
             return []
         settings = self._settings
+        paths = {field: str(path) for field, path in uploads.items()}
         given = {
             "recordings": [
-                {"field": field, "path": str(uploads[field]), "source": None}
-                if field in uploads
-                else {"field": field, "path": None, "source": source}
+                {"field": field, "path": paths.get(field), "source": source}
                 for field, source in recordings.items()
             ],
             "allowed_roots": [str(root) for root in settings.allowed_roots],

@@ -28,6 +28,7 @@ from multitalk.serving.queue import Job, JobQueue
 from multitalk.settings import Settings
 
 TRIES = 3
+TAKEN = range(200, 300)  # statuses of success, by Standard Webhooks
 DELAY_SECONDS = 10.0
 POST_SECONDS = 20.0
 PER_OWNER = 2  # concurrent posts
@@ -229,19 +230,22 @@ class Webhooks:
         status = await self._post_job(job, job.webhook, webhook)
         if await self._was_retried(job):
             return True
-        if status != 200:
-            logger.warning(
-                "job %s: webhook was not taken: %s, try %d of %d",
-                job.id,
-                f"HTTP {status}" if status else "no answer",
-                webhook.tries + 1,
-                TRIES,
-            )
-            if webhook.tries + 1 < TRIES:
-                database.postpone_webhook(job.id, due=self._clock() + DELAY_SECONDS)
-                self._metrics.webhook("failed")
-                return False
-        self._metrics.webhook("delivered" if status == 200 else "given_up")
+        if status in TAKEN:
+            self._metrics.webhook("delivered")
+            return self._forget(job)
+        return self._note_failure(job, status, webhook.tries + 1)
+
+    def _note_failure(self, job: Job, status: int | None, tries: int) -> bool:
+        """Note a post that was not taken; whether it was the last try."""
+        answer = f"HTTP {status}" if status else "no answer"
+        logger.warning(
+            "job %s: webhook was not taken: %s, try %d of %d", job.id, answer, tries, TRIES
+        )
+        if tries < TRIES:
+            self._database.postpone_webhook(job.id, due=self._clock() + DELAY_SECONDS)
+            self._metrics.webhook("failed")
+            return False
+        self._metrics.webhook("given_up")
         return self._forget(job)
 
     def _forget(self, job: Job) -> bool:

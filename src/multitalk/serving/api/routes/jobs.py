@@ -17,6 +17,7 @@ from multitalk.errors import Cancelled, InvalidRequest
 from multitalk.messages import sentence
 from multitalk.schema import JobStatus
 from multitalk.serving.api.body_parser import content_length
+from multitalk.serving.api.database import Database
 from multitalk.serving.api.dependencies import (
     DIGITS,
     BaseUrl,
@@ -57,7 +58,7 @@ from multitalk.serving.api.models import (
 )
 from multitalk.serving.api.openapi import EXAMPLE_JOB, BodyRoute, refusals
 from multitalk.serving.api.responses import json_response
-from multitalk.serving.queue import Job
+from multitalk.serving.queue import FragmentRecord, Job, JobQueue
 
 DEFAULT_WAIT_MS, MIN_WAIT_MS, MAX_WAIT_MS = 90_000, 1_000, 300_000
 BATCH_BODIES = 2  # a batch may be as large as so many bodies of /run
@@ -259,23 +260,31 @@ async def stream(queue: QueueDep, database: DatabaseDep, job: OwnJob) -> Respons
 
     RunPod's clients poll for ever where a job is CANCELLED: here it is FAILED to them.
     """
-    after = database.returned_fragments(job.id)
-    fragments = (await queue.fragments(job.id, after=after))[:MAX_FRAGMENTS]
-    chunks: list[StreamChunk] = []
-    for fragment in fragments:
-        content = await read_whole(queue.media, fragment.output["video"])
-        encoded = base64.b64encode(content).decode("ascii")
-        facts = {name: value for name, value in fragment.output.items() if name != "video"}
-        chunks.append({"output": {**facts, "video_base64": encoded}})
+    chunks = await _next_chunks(queue, database, job.id)
     reply = StreamReply(id=job.id, status=job.status, stream=chunks)
     if job.error is not None:
         reply["error"] = job.error
     if job.status is JobStatus.CANCELLED:
         reply["status"] = JobStatus.FAILED
         reply["error"] = sentence(Cancelled().key, job.locale)
-    if fragments:
-        database.set_returned_fragments(job.id, fragments[-1].number)
     return json_response(reply)
+
+
+async def _next_chunks(queue: JobQueue, database: Database, job_id: str) -> list[StreamChunk]:
+    """The fragments that no request has returned yet; empty where there are none."""
+    while True:
+        after = database.returned_fragments(job_id)
+        fragments = (await queue.fragments(job_id, after=after))[:MAX_FRAGMENTS]
+        chunks = [await _stream_chunk(queue, fragment) for fragment in fragments]
+        # Another request may have returned them meanwhile
+        if not chunks or database.take_fragments(job_id, after=after, last=fragments[-1].number):
+            return chunks
+
+
+async def _stream_chunk(queue: JobQueue, fragment: FragmentRecord) -> StreamChunk:
+    content = await read_whole(queue.media, fragment.output["video"])
+    facts = {name: value for name, value in fragment.output.items() if name != "video"}
+    return {"output": {**facts, "video_base64": base64.b64encode(content).decode("ascii")}}
 
 
 @router.post(
