@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from multitalk.media.corner_label import CornerLabel, plane_of
+from multitalk.media.corner_label import CornerLabel
 from multitalk.media.video import VideoWriter, read_frames
+from multitalk.media.yuv_frames import plane_of
 
 SIZES = [(1280, 720), (720, 720), (512, 512), (256, 256), (96, 64), (16, 16), (2, 2)]
 

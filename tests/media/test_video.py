@@ -292,9 +292,9 @@ def test_sound_that_goes_bad_stops_the_writer(tmp_path):
 
 def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
     go = threading.Event()
-    convert = video_encoder._yuv
+    convert = video_encoder.yuv_frame
     monkeypatch.setattr(
-        video_encoder, "_yuv", lambda *given: (go.wait(PATIENCE_SECONDS), convert(*given))[1]
+        video_encoder, "yuv_frame", lambda *given: (go.wait(PATIENCE_SECONDS), convert(*given))[1]
     )
     writer = VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None)
     with writer:
@@ -313,9 +313,9 @@ def test_the_caller_waits_while_the_encoder_is_behind(tmp_path, monkeypatch):
 
 
 def test_aborting_does_not_encode_what_waits(tmp_path, monkeypatch):
-    converted, convert = [], video_encoder._yuv
+    converted, convert = [], video_encoder.yuv_frame
     monkeypatch.setattr(
-        video_encoder, "_yuv", lambda *given: (converted.append(1), convert(*given))[1]
+        video_encoder, "yuv_frame", lambda *given: (converted.append(1), convert(*given))[1]
     )
     with VideoWriter(tmp_path / "a.mp4", width=SIDE, height=SIDE, soundtrack=None) as writer:
         writer.append(np.broadcast_to(gradient(1), (20_000, SIDE, SIDE, 3)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from multitalk.array_types import Array
+from multitalk.media.yuv_frames import plane_of
 
 HEIGHT = 0.045  # of the text, as a share of a frame's shorter side
 MIN_PIXELS = 14  # of the font, where the frame has room for it
@@ -47,13 +48,6 @@ class CornerLabel:
         for chroma in (1, 2):
             left, top = self._left // 2, self._top // 2
             _blend(plane_of(frame, chroma), self._chroma_keep, self._chroma_add, left, top)
-
-
-def plane_of(frame: VideoFrame, number: int) -> NDArray[np.uint8]:
-    """A plane of a frame, uint8 [H, W], in the frame's own memory."""
-    plane = frame.planes[number]
-    pixels: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8)
-    return pixels.reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
 def _blend(pixels: NDArray[np.uint8], keep: Array, add: Array, left: int, top: int) -> None:

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from multitalk.media.corner_label import plane_of
+from multitalk.media.yuv_frames import plane_of, yuv_frame
 from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload
 from multitalk.watermark.picture import PictureMark
@@ -49,7 +49,6 @@ class LiveEncoder:
         context.profile = profile
         context.options = OPTIONS
         self._context = context
-        self._reformatter = VideoReformatter()
         self._mark = PictureMark(watermark) if watermark else None
 
     def encode(self, image: NDArray[np.uint8], number: int, *, is_key: bool) -> bytes:
@@ -63,10 +62,7 @@ class LiveEncoder:
         Returns:
             One access unit.
         """
-        rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")
-        frame = self._reformatter.reformat(
-            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
+        frame = yuv_frame(image)
         if self._mark is not None:
             self._mark.apply(plane_of(frame, 1))
         frame.pts, frame.time_base = number, Fraction(1, FPS)

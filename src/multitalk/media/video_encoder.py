@@ -23,16 +23,16 @@ from av.video.reformatter import (
     ColorRange,
     Colorspace,
     ColorTrc,
-    VideoReformatter,
 )
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from multitalk.disk import unwritable_video
-from multitalk.media.corner_label import CornerLabel, plane_of
+from multitalk.media.corner_label import CornerLabel
 from multitalk.media.fragments import Fragment, FragmentBuffer
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
+from multitalk.media.yuv_frames import plane_of, yuv_frame
 from multitalk.schema import Quality
 from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload
@@ -111,9 +111,9 @@ def encode_talk(
         sound = _SoundEncoder(muxer, soundtrack, watermark) if soundtrack else None
         corner = CornerLabel(label, width=width, height=height) if label else None
         mark = PictureMark(watermark) if watermark else None
-        reformatter = VideoReformatter()
         for index, pixels in enumerate(frames):
-            frame = _yuv(pixels, index, reformatter)
+            frame = yuv_frame(pixels)
+            frame.pts, frame.time_base = index, Fraction(1, FPS)
             if corner is not None:
                 corner.apply(frame)
             if mark is not None:
@@ -237,18 +237,6 @@ def _set_encoding(stream: VideoStream, encoding: Encoding, *, is_fragmented: boo
     if is_fragmented:  # no reordering: the first frame of a piece is its first in time
         options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
     stream.codec_context.options = options
-
-
-def _yuv(pixels: NDArray[np.uint8], index: int, reformatter: VideoReformatter) -> VideoFrame:
-    rgb = VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24")
-    frame = reformatter.reformat(
-        rgb,
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        dst_color_range=ColorRange.MPEG,
-    )
-    frame.pts, frame.time_base = index, Fraction(1, FPS)
-    return frame
 
 
 class _SoundEncoder:
