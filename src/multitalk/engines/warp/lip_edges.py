@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.smoothing import gaussian_blur
+from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur
 from multitalk.face import mesh
 
 BAND = 0.045  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
@@ -21,6 +21,7 @@ DARK = 0.5  # of the lips' luma: darker is the mouth's inside
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
 SOFT_EDGE = 0.025  # mouth widths around the opening that are neither lip nor mouth
 FILL_RADIUS = 5  # pixels from which a place is filled
+FILL_STEP = 2  # pixels from one filled place to the next: the source is enlarged
 # The dark corners of an open mouth: reach around a corner, the dark wedge that is filled, its blur
 # (mouth widths each), and the share of the dark that goes.
 CORNER_REACH, CORNER_WEDGE, CORNER_BLUR, CORNER_FADES = 0.13, 0.16, 0.02, 0.8
@@ -51,7 +52,7 @@ def clean_lip_edges(
     # soft edge, or the dark would spread from it.
     soft = cv2.dilate(between, _disc(SOFT_EDGE * width))
     mask = np.maximum(grown, soft).astype(np.uint8)
-    filled = cv2.inpaint(source, mask, FILL_RADIUS, cv2.INPAINT_TELEA).astype(np.uint8)
+    filled = _inpainted(source, mask)
     for corner in (mesh.RIGHT_INNER_CORNER, mesh.LEFT_INNER_CORNER):
         _lighten_corner(filled, places[corner], width)
     near = grown.copy()
@@ -59,6 +60,18 @@ def clean_lip_edges(
         centre = np.round(places[corner]).astype(int).tolist()
         cv2.circle(near, centre, round(2 * CORNER_REACH * width), 1, -1)
     np.copyto(source, filled, where=((near > 0) & (between == 0))[..., None])
+
+
+def _inpainted(source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A source whose masked places are filled from around them, on a smaller picture."""
+    rows, columns = mask.shape
+    size = (-(-columns // FILL_STEP), -(-rows // FILL_STEP))
+    few, hidden = (
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (source, 255 * mask)
+    )
+    few = cv2.inpaint(few, hidden, FILL_RADIUS / FILL_STEP, cv2.INPAINT_TELEA)
+    filled = cv2.resize(few, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.where(mask[..., None] > 0, filled, source).astype(np.uint8)
 
 
 def _lighten_corner(picture: NDArray[np.uint8], corner: NDArray[np.float64], width: float) -> None:
@@ -73,8 +86,7 @@ def _lighten_corner(picture: NDArray[np.uint8], corner: NDArray[np.float64], wid
         return
     view = picture[low[1] : high[1], low[0] : high[0]]
     smooth = gaussian_blur(view.astype(np.float32), max(0.8, CORNER_BLUR * width / 2))
-    closed = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, _disc(CORNER_WEDGE * width / 2))
-    filled = gaussian_blur(closed.astype(np.float32, copy=False), max(0.8, CORNER_BLUR * width))
+    filled = close_shadows(smooth, CORNER_WEDGE * width, blur=max(0.8, CORNER_BLUR * width))
     x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
     near = np.exp(-(((x - corner[0]) ** 2 + (y - corner[1]) ** 2) / reach**2))
     # Added, not multiplied: dark pixels are red or blue by chance, and would light up so.
