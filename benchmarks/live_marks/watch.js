@@ -77,8 +77,10 @@ window.AudioContext = class extends AudioContext {
     super(...given);
     marks.audio = this;
     this.tap = null;
+    this.untapped = []; // connected before there was a tap
     this.audioWorklet.addModule(URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }))).then(() => {
       this.tap = new AudioWorkletNode(this, "tap");
+      for (const node of this.untapped) connect.call(node, this.tap);
       this.tap.port.onmessage = ({ data }) => {
         const { contextTime, performanceTime } = this.getOutputTimestamp();
         marks[data.kind].push(performanceTime + 1000 * (data.time - contextTime));
@@ -88,7 +90,10 @@ window.AudioContext = class extends AudioContext {
 };
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...more) {
-  if (target === this.context.destination && this.context.tap) connect.call(this, this.context.tap);
+  if (target === this.context.destination) {
+    if (this.context.tap) connect.call(this, this.context.tap);
+    else this.context.untapped.push(this);
+  }
   return connect.call(this, target, ...more);
 };
 

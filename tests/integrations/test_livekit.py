@@ -10,7 +10,7 @@ import pytest
 
 rtc = pytest.importorskip("livekit.rtc", reason="the extra `livekit` is not installed")
 pytest.importorskip("livekit.agents", reason="the extra `livekit` is not installed")
-from agent_examples import load  # noqa: E402
+from agents import STILL_FRAMES, load, longest_still, seconds_before  # noqa: E402
 from livekit.agents import AgentSession  # noqa: E402
 from livekit.agents.voice.avatar import (  # noqa: E402
     AudioSegmentEnd,
@@ -118,6 +118,90 @@ def test_interruptions_in_a_row_leave_the_end_of_the_next_segment(avatar):
         return await until_segment_ends(generator)
 
     assert len(asyncio.run(run())) == 10
+
+
+def samples(sounds: list["rtc.AudioFrame"]) -> np.ndarray:
+    return np.concatenate([np.frombuffer(each.data, np.int16) for each in sounds]).astype(int)
+
+
+class NotingGenerator(AvatarVideoGenerator):
+    """Also keeps what it gives to the runner."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        super().__init__(avatar, sample_rate=RATE)
+        self.sounds: list[rtc.AudioFrame] = []
+        self.pictures: list[bytes] = []  # with sound
+
+    async def __aiter__(self):
+        picture = b""
+        async for each in super().__aiter__():
+            if isinstance(each, rtc.VideoFrame):
+                picture = bytes(each.data)
+            elif isinstance(each, rtc.AudioFrame):
+                self.sounds.append(each)
+                self.pictures.append(picture)
+            yield each
+
+
+def test_interrupted_audio_fades_in_the_runner_before_the_interruption_is_reported(avatar):
+    async def run() -> tuple[NotingGenerator, list[object], list[object]]:
+        generator, started, finished = NotingGenerator(avatar), [], []
+        output = QueueAudioOutput(sample_rate=RATE, wait_playback_start=True)
+        runner = AvatarRunner(
+            StubRoom(), audio_recv=output, video_gen=generator, options=generator.options
+        )
+        output.on("playback_started", started.append)
+        output.on("playback_finished", finished.append)
+        await runner.start()
+        try:
+            await output.capture_frame(speech(20.0))
+            await until(lambda: runner._playback_position > 0.2)
+            output.flush()
+            output.clear_buffer()
+            await until(lambda: finished)
+            await asyncio.sleep(0.2)
+        finally:
+            await runner.aclose()
+        return generator, started, finished
+
+    generator, started, (finished,) = asyncio.run(run())
+    heard, usual = samples(generator.sounds), np.abs(np.diff(samples([speech(1.0)])))
+    assert np.abs(np.diff(heard)).max() <= usual.max()
+    assert np.abs(heard[-RATE // 50 :]).max() == 0
+    assert len(started) == 1
+    assert finished.interrupted
+    assert finished.playback_position == pytest.approx(len(heard) / RATE)
+
+
+def test_what_piled_up_in_a_stall_is_played_with_moving_pictures_and_none_of_it_is_lost(avatar):
+    """As a speech-to-speech model's audio, which comes as it is spoken."""
+    whole = speech(4.0)
+    packets = [
+        rtc.AudioFrame(bytes(whole.data[start : start + 480]), RATE, 1, 480)
+        for start in range(0, 4 * RATE, 480)
+    ]
+
+    async def run() -> NotingGenerator:
+        generator, finished = NotingGenerator(avatar), []
+        output = QueueAudioOutput(sample_rate=RATE)
+        runner = AvatarRunner(
+            StubRoom(), audio_recv=output, video_gen=generator, options=generator.options
+        )
+        output.on("playback_finished", finished.append)
+        await runner.start()
+        try:
+            for number, packet in enumerate(packets):
+                await asyncio.sleep(seconds_before(number))
+                await output.capture_frame(packet)
+            output.flush()
+            await until(lambda: finished)
+        finally:
+            await runner.aclose()
+        return generator
+
+    generator = asyncio.run(run())
+    np.testing.assert_array_equal(samples(generator.sounds), samples([whole]))
+    assert longest_still(generator.pictures) <= STILL_FRAMES
 
 
 def test_audio_of_another_rate_is_published_at_the_runners(avatar):

@@ -12,7 +12,7 @@ import pytest
 
 rtc = pytest.importorskip("livekit.rtc", reason="the extra `livekit` is not installed")
 agents = pytest.importorskip("livekit.agents", reason="the extra `livekit` is not installed")
-from agent_examples import load  # noqa: E402
+from agents import load  # noqa: E402
 from aiohttp import web  # noqa: E402
 from livekit import api  # noqa: E402
 from livekit_rooms import Meeting  # noqa: E402

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pipecat", reason="the extra `pipecat` is not installed")
-from agent_examples import load
+from agents import STILL_FRAMES, load, longest_still, seconds_before
 from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
     MetricsFrame,
+    OutputAudioRawFrame,
     OutputImageRawFrame,
     TextFrame,
     TTSAudioRawFrame,
@@ -134,6 +135,46 @@ def test_an_interruption_drops_the_rest_and_passes_on() -> None:
     assert len(output.of(TTSStoppedFrame)) == 1  # of the last speech only
     assert len(output.of(TTSAudioRawFrame)) < 20 * 25
     assert b"".join(one.audio for one in output.of(TTSAudioRawFrame)[-10:]) == speech(0.4).audio
+
+
+def test_interrupted_sound_fades_and_is_speech_no_more() -> None:
+    async def talk(queue, output: Output) -> None:
+        await queue(speech(20.0))
+        await output.until(lambda: len(output.of(TTSAudioRawFrame)) > 3)
+        await queue(InterruptionFrame())
+        await output.until(lambda: rest(output))
+
+    def rest(output: Output) -> list[Frame]:
+        return [one for one in output.of(OutputAudioRawFrame) if type(one) is OutputAudioRawFrame]
+
+    output = run(service(), talk)
+    assert len(rest(output)) == 1
+    assert output.of(OutputAudioRawFrame)[-1] is rest(output)[0]
+    heard = b"".join(frame.audio for frame in output.of(OutputAudioRawFrame))
+    steps = np.abs(np.diff(np.frombuffer(heard, np.int16).astype(int)))
+    usual = np.abs(np.diff(np.frombuffer(speech(1.0).audio, np.int16).astype(int)))
+    assert steps.max() <= usual.max()
+
+
+def test_what_piled_up_in_a_stall_is_spoken_with_moving_pictures_and_none_of_it_is_lost() -> None:
+    """Sound that comes as it is spoken, as from a network: a pile is played in real time."""
+    whole = speech(4.0)
+    packets = [whole.audio[start : start + 960] for start in range(0, len(whole.audio), 960)]
+
+    async def talk(queue, output: Output) -> None:
+        await output.until(lambda: output.of(OutputImageRawFrame))
+        for number, packet in enumerate(packets):
+            await asyncio.sleep(seconds_before(number))
+            await queue(TTSAudioRawFrame(packet, RATE, 1))
+        await queue(TTSStoppedFrame())
+        await output.until(lambda: output.of(TTSStoppedFrame))
+
+    output = run(service(), talk)
+    heard = b"".join(frame.audio for frame in output.of(TTSAudioRawFrame))
+    assert heard == whole.audio
+    pictures = [one.image for one in output.of(OutputImageRawFrame) if one.sync_with_audio]
+    assert len(pictures) == 100
+    assert longest_still(pictures) <= STILL_FRAMES
 
 
 def test_other_frames_pass_and_without_a_face_the_sound_goes_on() -> None:

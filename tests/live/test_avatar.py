@@ -29,6 +29,8 @@ from talks import (
     voice,
 )
 
+FADED = 160  # samples: 10 ms
+
 
 @pytest.fixture
 def avatar() -> Iterator[tuple[Avatar, TestClock]]:
@@ -138,7 +140,9 @@ def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeT
         avatar.interrupt()
         frames = frames_until(avatar, lambda frames: drawn[-1].opening[0] == 0)
         assert clock.time - asked <= 0.15
-        assert not any(frame.speaking or frame.pcm.any() for frame in frames)
+        assert not any(frame.speaking for frame in frames)
+        rest = np.concatenate([frame.pcm for frame in frames])
+        assert not rest[FADED:].any()
         assert [frame.end_of_speech for frame in frames] == [True, False, False]
         # it shuts step by step
         assert was_open > drawn[before].opening[0] > drawn[before + 1].opening[0] > 0
@@ -148,6 +152,45 @@ def test_an_interruption_drops_the_sound_and_shuts_the_mouth(drawn: list[VisemeT
         frames = frames_until(avatar, ends)
         assert sum(frame.speaking for frame in frames) == len(frames) == 20
         assert max(track.opening[0] for track in drawn[-len(frames) :]) > 0.05
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 120])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_interrupted_sound_fades_without_a_click(
+    drawn: list[VisemeTrack], deaf: None, ahead_ms: int, rate: int
+) -> None:
+    """From one sample to the next it changes no more than the sound itself does."""
+    tone = np.round(20_000 * np.sin(np.arange(2 * rate) * 2 * np.pi * 170 / rate)).astype(np.int16)
+    clock = TestClock()
+    with Avatar(small_portrait(), ahead_ms=ahead_ms, clock=clock) as avatar:
+        avatar.push_audio(tone, rate)
+        frames = frames_until(avatar, lambda frames: sum(one.speaking for one in frames) == 7)
+        avatar.interrupt()
+        avatar.interrupt()  # again, before the next frame
+        avatar.push_audio(tone[: rate // 5], rate)  # what is said next is not faded
+        avatar.flush()
+        frames += frames_until(avatar, ends)
+        frames += frames_until(avatar, lambda frames: frames[-1].speaking)
+    sound = np.concatenate([frame.pcm for frame in frames]).astype(int)
+    assert np.abs(np.diff(sound)).max() <= np.abs(np.diff(tone.astype(int))).max()
+    assert frames[-2].interrupted
+    assert not frames[-2].speaking
+    assert np.flatnonzero(frames[-2].pcm)[-1] < rate // 100
+    assert np.array_equal(frames[-1].pcm, tone[: rate // 25])
+
+
+def test_where_no_sound_was_played_none_fades(drawn: list[VisemeTrack], deaf: None) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        frames_for(avatar, clock, 0.2)
+        avatar.push_audio(voice(), 16_000)
+        avatar.interrupt()
+        assert not frames_until(avatar, ends)[-1].pcm.any()
+        avatar.push_audio(voice()[: 5 * FRAME], 16_000)
+        avatar.flush()
+        frames_until(avatar, ends)
+        avatar.interrupt()  # after its end
+        assert not any(frame.pcm.any() for frame in frames_for(avatar, clock, clock.time + 0.2))
 
 
 def test_each_end_says_whether_it_is_an_interruptions(deaf: None) -> None:

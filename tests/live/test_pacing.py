@@ -113,6 +113,36 @@ def test_a_stall_of_a_microphone_is_caught_up_with(drawn: list[VisemeTrack], dea
     assert sum(late for *_, late in found) >= 35
 
 
+def test_where_late_audio_is_kept_words_stay_whole_and_pauses_become_shorter(
+    drawn: list[VisemeTrack], deaf: None
+) -> None:
+    """For a player that leaves nothing out: a stall from 2 to 4 s, a pause from 7 to 9.5 s."""
+    clock, loud, frames = TestClock(), 1_000, []
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        avatar.keeps_late_audio = True
+        for number in range(50 * 12):
+            is_pause = 350 <= number < 476
+            packet = np.full(320, 10 if is_pause else loud + number, np.int16)
+            arrives = max(0.02 * (number + 1), 4.0 if number >= 100 else 0.0)
+            clock.at(arrives, lambda packet=packet: avatar.push_audio(packet, 16_000))
+
+        def note(found: list[LiveFrame]) -> bool:
+            frames.append((clock.time, found[-1]))
+            return clock.time >= 12
+
+        frames_until(avatar, note)
+    heard = [(came, frame.pcm[::320] - loud) for came, frame in frames if frame.pcm[0] >= loud]
+    numbers = [int(number) for _, pair in heard for number in pair if number >= 0]
+    assert numbers == [*range(350), *range(476, numbers[-1] + 1)]
+    late = {came: came - 0.02 * (int(pair[0]) + 1) for came, pair in heard}
+    assert max(late[came] for came in late if came < 2) <= 0.2
+    assert min(late[came] for came in late if 6 < came < 8) > 1.5
+    assert max(late[came] for came in late if came > 10.5) <= 0.35
+    # Every frame is drawn, and they come in real time
+    assert not any(frame.catching_up for _, frame in frames)
+    assert len(drawn) == len(frames) == pytest.approx(12 * 25, abs=15)
+
+
 def test_a_synthesizer_that_begins_after_a_stall_is_not_hurried(
     drawn: list[VisemeTrack], deaf: None
 ) -> None:

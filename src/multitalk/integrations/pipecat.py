@@ -15,6 +15,7 @@ from pipecat.frames.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
+    OutputAudioRawFrame,
     OutputImageRawFrame,
     StartFrame,
     TTSAudioRawFrame,
@@ -81,6 +82,7 @@ class MultiTalkVideoService(AIService):
         except MultiTalkError as error:
             await self.push_error(error_msg=f"no avatar: {error}", exception=error)
             return
+        self._avatar.keeps_late_audio = True  # the transport plays in real time
         self._frames = self.create_task(self._send_frames(self._avatar))
 
     async def stop(self, frame: EndFrame) -> None:
@@ -137,6 +139,8 @@ class MultiTalkVideoService(AIService):
             sound = TTSAudioRawFrame(frame.pcm.tobytes(), frame.rate, 1)
             sound.context_id = self._context_id
             await self.push_frame(sound)
+        elif frame.interrupted:  # how the sound fades; it is no speech any more
+            await self.push_frame(OutputAudioRawFrame(frame.pcm.tobytes(), frame.rate, 1))
         if frame.end_of_speech and not frame.interrupted and self._stops:
             await self.push_frame(self._stops.popleft())
 

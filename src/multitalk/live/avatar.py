@@ -41,7 +41,8 @@ class LiveFrame:
 
     Attributes:
         image: RGB uint8 [H, W, 3], owned by the caller.
-        pcm: The pushed audio, mono int16 [rate / 25]; silence in between.
+        pcm: The pushed audio, mono int16 [rate / 25]; silence in between. Where `interrupted`, the
+            first 10 ms of what was dropped, faded out: cut off, sound would click.
         rate: Of `pcm`, samples per second: that of the last push, 16 000 before any.
         speaking: Whether the audio was pushed; otherwise the face is idle.
         end_of_speech: Whether speech ends with this frame, by `flush` or by `interrupt`.
@@ -121,6 +122,19 @@ class Avatar:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake_up = asyncio.Event()
         self._is_closed = False
+
+    @property
+    def keeps_late_audio(self) -> bool:
+        """Whether audio that has piled up, as after a stall of its source, is played in real time.
+
+        Its pauses are left out until it has caught up. Otherwise, the default, it leaves at once:
+        see `LiveFrame.catching_up`.
+        """
+        return self._pacer.keeps_late_audio
+
+    @keeps_late_audio.setter
+    def keeps_late_audio(self, keeps: bool) -> None:
+        self._pacer.keeps_late_audio = keeps
 
     @property
     def width(self) -> int:
@@ -217,6 +231,8 @@ class Avatar:
             now = self._clock.now()
             left = self._pacer.seconds_left(now, self._playout.waiting)
             if left <= 0:
+                if self.keeps_late_audio:
+                    self._playout.skip_pause(self._pacer.backlog(self._playout.waiting))
                 age = self._playout.age(now)
                 start = self._pacer.start_frame(now, self._playout.waiting, age)
                 return await loop.run_in_executor(self._worker, self._next, start)

@@ -71,9 +71,13 @@ class FramePacer:
 
     A synthesizer's audio arrives faster than real time, a microphone's does not: after a stall it
     arrives at once, but no more than the stall was long.
+
+    Attributes:
+        keeps_late_audio: Whether frames whose audio has piled up are paced as others are.
     """
 
     def __init__(self) -> None:
+        self.keeps_late_audio = False
         self._due: float | None = None
         self._started = float("-inf")  # the last frame
         self._pushed_at = float("-inf")
@@ -151,9 +155,8 @@ class FramePacer:
         self._started = now
         is_microphone = waiting > 0 and not self._is_burst
         self._expects_audio &= waiting > 0 or not self._waited_for_audio
-        enough = 1 if self._is_catching_up else BACKLOG_FRAMES
-        self._is_catching_up = is_microphone and waiting > enough
-        if self._is_catching_up:
+        self._is_catching_up = self.backlog(waiting) > 0
+        if self._is_catching_up and not self.keeps_late_audio:
             self._due, self._waited_for_audio = now, False
             return FrameStart.CATCHING_UP
         catches_up = is_microphone and self._is_later_than_needed(age)
@@ -162,6 +165,11 @@ class FramePacer:
         self._due = start + (CATCH_UP_SECONDS if catches_up else FRAME_SECONDS)
         self._waited_for_audio = False
         return FrameStart.LATE if REPEAT_SECONDS < late <= RESYNC_SECONDS else FrameStart.IN_TIME
+
+    def backlog(self, waiting: int) -> int:
+        """How many of the queued blocks have piled up; a synthesizer's have not."""
+        enough = 1 if self._is_catching_up else BACKLOG_FRAMES
+        return waiting - 1 if waiting > enough and not self._is_burst else 0
 
     def _start_soon(self, now: float) -> None:
         if self._due is not None:

@@ -14,6 +14,8 @@ from multitalk.timebase import FPS, SAMPLE_RATE
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
 CLOSING_FRAMES = 3  # in which an interrupted mouth closes
+QUIET = 300  # of int16: what may be left out between words
+FADE_SECONDS = 0.01  # in which interrupted sound fades; cut off, it would click
 
 
 @dataclass
@@ -23,7 +25,8 @@ class AudioBlock:
     Attributes:
         samples: int16 [rate / 25].
         rate: Samples per second.
-        pushed: Whether it was pushed; otherwise it is the silence in between.
+        pushed: Whether it was pushed; otherwise it is the silence in between, or how interrupted
+            sound fades.
         ends: Whether speech ends with it.
         arrived: When it was complete, in seconds of the clock.
         interrupted: Whether it ends by an interruption.
@@ -68,6 +71,8 @@ class PlayoutBuffer:
         self._ends_now = False  # speech ended before the next frame
         self._was_cut = False  # by an interruption
         self._is_interrupted = False  # since the last frame
+        self._was_pushed = False  # the sound of the last frame
+        self._fade: AudioBlock | None = None  # of an interruption since the last frame
         self._last = VisemeTrack.silent(1)
         self._interrupted_mouth = VisemeTrack.silent(1)
         self._closing_frames = 0  # left until it is closed
@@ -113,11 +118,23 @@ class PlayoutBuffer:
             was_speaking = bool(pushed) or len(self._partial) > 0
             self._ends_now |= was_speaking
             self._was_cut |= was_speaking
+            if not self._is_interrupted:
+                self._fade = self._faded()
             self._partial = np.zeros(0, np.int16)
             self._queue.clear()
             self._look_ahead.clear()
             self._is_interrupted = True
             return was_speaking
+
+    def skip_pause(self, most: int) -> None:
+        """Leave out up to so many of the blocks that come next, as long as they are quiet."""
+        with self._lock:
+            for _ in range(most):
+                if not self._queue or self._queue[0].ends:
+                    return
+                if np.abs(self._queue[0].samples.astype(np.int32)).max() >= QUIET:
+                    return
+                self._queue.popleft()
 
     def next(self, *, is_drawn: bool = True) -> PlayoutFrame:
         """The next frame; one that is not drawn costs less and keeps the mouth before."""
@@ -140,6 +157,9 @@ class PlayoutBuffer:
             self._visemes.silence()
             self._resampler = StreamingResampler(self._rate)
             self._interrupted_mouth, self._closing_frames = self._last, CLOSING_FRAMES
+            if self._fade is not None:
+                self._queue.appendleft(self._fade)
+                self._fade = None
         idle = not any(block.pushed for block in self._look_ahead)
         if idle and len(self._queue) > self._ahead:
             # The whole look-ahead has arrived: skip the silence that was analysed in its place.
@@ -149,13 +169,27 @@ class PlayoutBuffer:
             block = self._queue.popleft() if self._queue else self._silence()
             if block.rate != self._resampler.rate:
                 self._resampler = StreamingResampler(block.rate)
-            self._visemes.append(self._resampler.resample(block.samples))
+            heard = block.samples if block.pushed else np.zeros_like(block.samples)
+            self._visemes.append(self._resampler.resample(heard))
             self._look_ahead.append(block)
         block = self._look_ahead.popleft()
+        self._was_pushed = block.pushed
         block.interrupted = self._was_cut and not block.ends  # its own end counts for more
         block.ends |= self._ends_now
         self._ends_now = self._was_cut = False
         return block
+
+    def _faded(self) -> AudioBlock | None:
+        """The sound that would be played next, faded out; None where none is being played."""
+        waiting = [*self._look_ahead, *self._queue]
+        if not (self._was_pushed and waiting and waiting[0].pushed):
+            return None
+        following = waiting[0]
+        length = round(FADE_SECONDS * following.rate)
+        ramp = np.cos(np.linspace(0, np.pi / 2, length, endpoint=False, dtype=np.float32)) ** 2
+        samples = np.zeros_like(following.samples)
+        samples[:length] = np.round(ramp * following.samples[:length])
+        return AudioBlock(samples, following.rate, pushed=False)
 
     def _with_closing_mouth(self, track: VisemeTrack) -> VisemeTrack:
         """After an interruption, cross-fade from the interrupted mouth."""

@@ -1,6 +1,9 @@
 """An avatar's frames for LiveKit's `AvatarRunner`, which publishes them as tracks."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from livekit import rtc
@@ -10,6 +13,8 @@ from typing_extensions import override
 
 from multitalk.live import Avatar, LiveFrame
 from multitalk.timebase import FPS
+
+FADE_SECONDS = 0.5  # at most until interrupted audio has faded, on a busy machine
 
 
 class AvatarVideoGenerator(VideoGenerator):
@@ -21,11 +26,14 @@ class AvatarVideoGenerator(VideoGenerator):
     """
 
     def __init__(self, avatar: Avatar, *, sample_rate: int = 24_000) -> None:
+        avatar.keeps_late_audio = True  # the runner plays in real time
         self._avatar = avatar
         self._sample_rate = sample_rate
         self._resampler: rtc.AudioResampler | None = None
         self._resampled_rate = sample_rate  # of the audio that goes into the resampler
         self._has_audio = False  # in the current segment
+        self._is_playing = False
+        self._fades_out: asyncio.Event | None = None  # set when interrupted audio has faded
 
     @property
     def options(self) -> AvatarOptions:
@@ -52,18 +60,30 @@ class AvatarVideoGenerator(VideoGenerator):
         self._push(self._at_rate(_mono(frame), frame.sample_rate))
 
     @override
-    def clear_buffer(self) -> None:
-        """Drop the audio that was not played; the runner reports the interruption itself."""
+    def clear_buffer(self) -> Coroutine[Any, Any, None] | None:
+        """Drop the audio that was not played; the runner reports the interruption itself.
+
+        Returns:
+            Where audio is being played, what ends once it has faded out.
+        """
         self._resampler, self._has_audio = None, False
         self._avatar.interrupt()
+        if not self._is_playing:
+            return None
+        self._fades_out = asyncio.Event()
+        return _until(self._fades_out)
 
     @override
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
         """Video 25 times a second, audio while it speaks, the end of each segment."""
         async for frame in self._avatar:
             yield _video(frame)
-            if frame.speaking:
+            if frame.speaking or (frame.interrupted and self._is_playing):
                 yield rtc.AudioFrame(frame.pcm.tobytes(), frame.rate, 1, len(frame.pcm))
+            self._is_playing = frame.speaking and not frame.end_of_speech
+            if self._fades_out is not None and not self._is_playing:
+                self._fades_out.set()
+                self._fades_out = None
             if frame.end_of_speech and not frame.interrupted:
                 yield AudioSegmentEnd()
 
@@ -87,6 +107,11 @@ class AvatarVideoGenerator(VideoGenerator):
         frames = [] if self._resampler is None else self._resampler.flush()
         self._resampler, self._resampled_rate = None, self._sample_rate
         return np.concatenate([np.zeros(0, np.int16), *map(_mono, frames)])
+
+
+async def _until(faded: asyncio.Event) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(faded.wait(), FADE_SECONDS)
 
 
 def _mono(frame: rtc.AudioFrame) -> NDArray[np.int16]:

@@ -5,6 +5,7 @@ import { FRAME_SECONDS, Timeline } from "./live_timeline.js";
 // By which a picture is shown before its sound is heard. Viewers notice neither this nor its absence (EBU R 37: up to
 // 60 ms), and the picture does not wait for the sound card.
 const LEAD_SECONDS = 0.03;
+const FADE_SECONDS = 0.008; // in which sound that is interrupted ends: cut off, it would click
 const REFRESH_SECONDS = 1 / 60; // of a screen
 const MOST_PICTURES = 25; // that wait for their time; older ones are left out, as in a tab that is hidden
 const QUIET = 300; // of 32768
@@ -39,6 +40,7 @@ export class LivePlayer {
     this.audio = new AudioContext({ latencyHint: "interactive" });
     await this.audio.resume();
     if (this.isClosed) return;
+    this.#openOutput();
     this.#openDecoder();
     this.painting = requestAnimationFrame(() => this.#paint());
   }
@@ -112,10 +114,16 @@ export class LivePlayer {
     this.audio?.close();
   }
 
-  /** Leave out the sound that waits, and show the last of the pictures that wait. */
+  /** Leave out the sound that waits, fade the one that plays, and show the last of the pictures that wait. */
   #drop() {
-    for (const source of this.sources) source.stop();
-    this.sources.clear();
+    if (this.sources.size) {
+      const now = this.audio.currentTime;
+      this.output.gain.setValueAtTime(1, now);
+      this.output.gain.linearRampToValueAtTime(0, now + FADE_SECONDS);
+      for (const source of this.sources) source.stop(now + FADE_SECONDS);
+      this.sources.clear();
+      this.#openOutput();
+    }
     for (const picture of this.pictures) picture.time = 0;
     for (const number of this.times.keys()) this.times.set(number, 0);
   }
@@ -141,10 +149,16 @@ export class LivePlayer {
     const source = this.audio.createBufferSource();
     source.buffer = buffer;
     source.playbackRate.value = speed;
-    source.connect(this.audio.destination);
+    source.connect(this.output);
     source.onended = () => this.sources.delete(source);
     this.sources.add(source);
     source.start(time);
+  }
+
+  /** What is played from now on goes here, and can be faded together. */
+  #openOutput() {
+    this.output = this.audio.createGain();
+    this.output.connect(this.audio.destination);
   }
 
   #callAt(time, call) {
