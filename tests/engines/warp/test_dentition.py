@@ -67,3 +67,8 @@ def test_the_two_halves_of_a_row_are_drawn_as_they_are(rig: Rig) -> None:
     difference = np.abs(own[:, 1:] - mirrored[:, :0:-1])
     assert np.median(difference) < 1
     assert difference.mean() < 0.2 * np.abs(own - own[:, ::-1]).mean()
+
+
+def test_a_photographed_biting_edge_is_taken_within_limits(rig: Rig) -> None:
+    assert Dentition.of(rig.frame, edge=2.1 * MM).upper.edge == 2.1 * MM
+    assert -2 * MM < Dentition.of(rig.frame, edge=-9 * MM).upper.edge < 0

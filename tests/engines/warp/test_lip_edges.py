@@ -38,6 +38,13 @@ def test_teeth_beside_the_landmarks_are_no_part_of_the_lip() -> None:
     np.testing.assert_array_equal(cleaned[112:118, 140:160], picture[112:118, 140:160])
 
 
+def test_dark_beside_the_landmarks_is_no_part_of_the_lip() -> None:
+    picture, points = open_lips()
+    cv2.rectangle(picture, (125, 112), (175, 127), (50, 20, 20), -1)  # 3 pixels too far
+    clean_lip_edges(picture, points, width=WIDTH, red=RED)
+    assert np.abs(picture[126:128, 135:166].astype(float) - RED).max() < 40
+
+
 def test_a_lips_own_shine_stays() -> None:
     picture, points = open_lips()
     cv2.ellipse(picture, (150, 136), (12, 3), 0, 0, 360, (235, 215, 215), -1)

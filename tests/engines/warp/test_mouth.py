@@ -213,3 +213,15 @@ def test_folds_deepen_where_the_corners_of_an_unsmiling_mouth_go_out(
         shades.append(float((sources[0] - sources[1]).max()))
     assert 3 < shades[0] < 30
     assert shades[1] == 0
+
+
+def test_drawn_teeth_show_as_far_as_the_photographs_own(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    picture = portrait.copy()
+    inner = rig.points[[*mesh.LIPS_INNER_UPPER, *mesh.LIPS_INNER_LOWER[::-1]], :2]
+    cv2.fillPoly(picture, [inner.round().astype(np.int32)], (60, 25, 25))
+    wide = replace(rig.layout, parted=0.3)
+    hidden = MouthInterior(picture, rig.points, rig.frame, wide)._dentition.upper.edge
+    usual = MouthInterior(portrait, rig.points, rig.frame, wide)._dentition.upper.edge
+    assert hidden < 0 < usual

@@ -55,3 +55,15 @@ def test_the_cut_out_is_the_mouth_within_the_lips() -> None:
     np.testing.assert_array_equal(own.pixels[y, x], ENAMEL)
     x, y = np.array([150, 74]) - own.corner
     assert y < 0 or own.cover[y, x] < 0.1
+
+
+def test_a_photograph_tells_how_far_upper_teeth_are_seen() -> None:
+    points = open_mouth_points()
+    upper = extract_mouth(photographed_teeth(), points, 120.0, SKIN).upper_teeth
+    assert upper is not None
+    assert abs(upper - 20 / 48) < 0.07  # of the lip gap in the middle
+    lower_only = photographed_teeth()[::-1].copy()  # the mouth is at the picture's middle
+    assert extract_mouth(lower_only, points, 120.0, SKIN).upper_teeth == 0
+    clenched = photographed_teeth()
+    cv2.rectangle(clenched, (108, 84), (192, 116), ENAMEL, -1)
+    assert extract_mouth(clenched, points, 120.0, SKIN).upper_teeth is None

@@ -73,3 +73,31 @@ def test_a_gaping_mouth_closes_without_hanging_corners_and_without_swallowing_it
     assert gaps.min() > -0.02
     line = displace_points(rig.points[list(mesh.LIPS_INNER_UPPER), :2], upper, grid)[:, 1]
     assert max(line[0], line[-1]) - line[5] < 0.01 * height
+
+
+def drawn_up(rig: Rig, landmarks: tuple[int, ...], **weights: float) -> float:
+    """Pixels by which landmarks go up in a pose, as the upper layer draws them."""
+    places = rig.points[list(landmarks), :2]
+    field = rig.upper.displacement(pose(**weights).weights)
+    return float((places - displace_points(places, field, rig.upper.grid))[:, 1].mean())
+
+
+def test_raised_brows_open_the_eyes_a_little(rig: Rig) -> None:
+    brow, upper, lower = (
+        drawn_up(rig, landmarks, brow=0.8)
+        for landmarks in (mesh.RIGHT_BROW_LOWER, mesh.RIGHT_EYE_UPPER[3:-3], mesh.RIGHT_EYE_LOWER)
+    )
+    assert 0.08 * brow < upper < 0.35 * brow
+    assert upper > 2 * lower
+
+
+def test_the_corners_of_a_smile_come_down_as_its_jaw_drops(face: FaceLandmarks) -> None:
+    smiling = build_rig(face, picture_size=SIZE)
+    narrower = face.points.copy()
+    middle = narrower[[mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP], 0].mean()
+    lips = list({*mesh.UPPER_LIP, *mesh.LOWER_LIP, *mesh.MOUTH_CORNERS})
+    narrower[lips, 0] = middle + 0.75 * (narrower[lips, 0] - middle)
+    serious = build_rig(FaceLandmarks(narrower), picture_size=SIZE)
+    corners = (mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER)
+    fall = [-drawn_up(one, corners, open=1.0) / one.layout.max_gap for one in (smiling, serious)]
+    assert fall[0] > 1.3 * fall[1] > 0

@@ -25,7 +25,8 @@ SENSITIVITY, SEED = 18.0, 2
 # and of any other, shares; how far the row shows, its midline, the level and the tilt of a biting
 # edge, dental units; light of one tooth, light and warmth of all, shares.
 SIZE, LATERAL, CROWN = 0.045, 0.06, 0.03
-SHOWS, MIDLINE, LEVEL, LOWER_LEVEL, TILT = 0.5 * MM, 0.6 * MM, 0.16 * MM, 0.26 * MM, 0.20 * MM
+SHOWS, MIDLINE, LEVEL, LOWER_LEVEL, TILT = 0.7 * MM, 0.6 * MM, 0.16 * MM, 0.26 * MM, 0.20 * MM
+EDGE_LIMITS = (-1.2 * MM, 3.0 * MM)  # of a photographed row below the line of closed lips
 LIGHT, LOWER_LIGHT, LIGHTNESS, WARMTH = 0.03, 0.035, 0.04, 0.035
 
 
@@ -44,18 +45,25 @@ class Dentition:
     tint: DoubleArray = field(default_factory=lambda: np.ones(3))
 
     @classmethod
-    def of(cls, frame: HeadFrame) -> "Dentition":
-        """The teeth of a head."""
+    def of(cls, frame: HeadFrame, *, edge: float | None = None) -> "Dentition":
+        """The teeth of a head.
+
+        Args:
+            frame: Of the head.
+            edge: v of the upper teeth's biting edge, dental units; None: not known.
+        """
         traits = _Traits(frame)
         size, shows = 1 + SIZE * traits.draw(), SHOWS * traits.draw()
         middle = MIDLINE * traits.draw()
         warm, light = WARMTH * traits.draw(), 1 + LIGHTNESS * traits.draw()
+        if edge is None:
+            edge = UPPER_ROW.edge + shows
         upper, lower = (
             traits.row(UPPER_ROW, size, level=LEVEL, light=LIGHT),
             traits.row(LOWER_ROW, size, level=LOWER_LEVEL, light=LOWER_LIGHT),
         )
         return cls(
-            upper=replace(upper, edge=upper.edge + shows, middle=middle),
+            upper=replace(upper, edge=float(np.clip(edge, *EDGE_LIMITS)), middle=middle),
             lower=replace(lower, middle=middle / 2),
             tint=light * np.array([1 + warm / 4, 1.0, 1 - warm]),
         )

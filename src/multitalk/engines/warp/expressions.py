@@ -112,6 +112,7 @@ SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0
 SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
 BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
 BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
+BROW_OPENS_EYE = 0.15  # share of a brow's movement by which the upper lid follows
 INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 
 OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped
@@ -330,7 +331,8 @@ class _Shapes:
 
     def _brow(self) -> DoubleArray:
         d = _zeros()
-        d[:, 1] = self._pixels["brow up"] * self._at_brows()
+        share = np.maximum(self._at_brows(), BROW_OPENS_EYE * self._at_upper_lids())
+        d[:, 1] = self._pixels["brow up"] * share
         return d
 
     def _frown(self) -> DoubleArray:
@@ -393,6 +395,16 @@ class _Shapes:
             1 - smoothstep((y - level) / (lid - level), *BROW_FADES_OVER),
             _bell(y, level, BROW_UP * frame.height),
         )
+
+    def _at_upper_lids(self) -> DoubleArray:
+        """1 from the brows to the upper lids, 0 from the lower lids on and far above: [468]."""
+        y = self._frame.local[: mesh.NUM_FACE_POINTS, 1]
+        lids = (*mesh.RIGHT_EYE_UPPER[2:-2], *mesh.LEFT_EYE_UPPER[2:-2])
+        floors = (*mesh.RIGHT_EYE_LOWER[2:-2], *mesh.LEFT_EYE_LOWER[2:-2])
+        lid, floor = (y[list(edge)].mean() for edge in (lids, floors))
+        eye = 1 - smoothstep((y - lid) / max(floor - lid, 1.0), 0, 1)
+        above = np.minimum(y - y[list(mesh.BROWS)].mean(), 0)
+        return eye * _bell(above, 0, BROW_UP * self._frame.height)
 
 
 def _zeros() -> DoubleArray:

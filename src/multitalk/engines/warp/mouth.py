@@ -26,6 +26,7 @@ from multitalk.face import mesh
 # shares of the photograph's mouth, where a face is drawn rather than photographed.
 UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
+TELLS_TEETH = 0.10  # mouth widths: lip gap from which a photograph tells how far teeth show
 RETREAT = 9 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
@@ -59,7 +60,7 @@ ROUNDED_NARROWS = 0.25  # of the tongue's width
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.06
 # Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
 # light.
-PARTING_LIGHT, PARTED_GAP = 0.55, 0.10
+PARTING_LIGHT, PARTED_GAP = 0.60, 0.18
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
@@ -166,7 +167,8 @@ class MouthInterior:
         self._own: PhotographedMouth | None = None
         if layout.parted > OPEN_PHOTOGRAPH:
             self._own = extract_mouth(picture, points, self._width, light)
-        self._dentition = Dentition.of(frame)
+        share = upper_lip_share(frame, layout)
+        self._dentition = Dentition.of(frame, edge=self._photographed_edge(layout, share))
         self._sprites = MouthSprites(
             density=density,
             blur=TEETH_SHARPER * texture.blur * density / self._unit,
@@ -182,8 +184,19 @@ class MouthInterior:
         self._inner_lip, self._lining = red * wet, red * np.float32(LINING_LIGHT)
         upper, lower = points[mesh.INNER_UPPER_LIP, :2], points[mesh.INNER_LOWER_LIP, :2]
         #: Where the teeth meet when the jaw is closed; moves with the skull.
-        share = upper_lip_share(frame, layout)
         self.meeting_place: NDArray[np.float64] = upper + (lower - upper) * share
+
+    def _photographed_edge(self, layout: MouthLayout, share: float) -> float | None:
+        """Where (v) the photograph's upper teeth end, if it shows that.
+
+        Args:
+            layout: Of the landmarks around the mouth.
+            share: Of the lip gap that the upper lip closes.
+        """
+        if layout.parted < TELLS_TEETH or self._own is None or self._own.upper_teeth is None:
+            return None
+        gap = layout.parted * self._width / self._unit
+        return (self._own.upper_teeth - share) * gap
 
     def jaw_drop(self, gap: float, *, biting: float, tongue: float) -> float:
         """Pixels by which the lower teeth are below the place where the teeth meet.

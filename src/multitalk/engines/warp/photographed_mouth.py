@@ -23,6 +23,11 @@ TOOTH_LUMA, TOOTH_REDNESS, TOOTH_SATURATION = 0.75, 0.5, 0.40
 # The area of teeth that tells their colour (square mouth widths), the percentile of each channel,
 # and the light that reaches it.
 ENOUGH_AREA, ENAMEL_PERCENTILE, ENAMEL_LIGHT = 0.004, 70, 0.97
+# Where upper teeth end: landmarks of the inner lips between which it is looked for, places between
+# the lips, luma and redness of teeth in the lip's shade as shares of the skin's, share of the gap
+# by which landmarks are off the lip, and from which pale pixels are both rows of teeth.
+MIDDLE_OF_LIPS, DEPTHS, SHADED_LUMA, SHADED_REDNESS = (3, 8), 24, 0.5, 1.15
+LIP_OFF, BOTH_ROWS = 0.3, 0.65
 OPAQUE = 127  # of 255
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
 
@@ -36,12 +41,15 @@ class PhotographedMouth:
         cover: Of the mouth, [h, w], 0..1.
         corner: Picture position (x, y) of the first pixel.
         enamel: Colour of well lit teeth, RGB 0..255; None where too little is visible.
+        upper_teeth: Share of the lip gap, from the upper lip on, over which upper teeth are seen; 0
+            where the lip hides them; None where that cannot be told.
     """
 
     pixels: Array
     cover: Array
     corner: NDArray[np.int_]
     enamel: Array | None
+    upper_teeth: float | None
 
 
 def extract_mouth(
@@ -71,7 +79,31 @@ def extract_mouth(
     pixels = picture[low[1] : high[1], low[0] : high[0]].astype(np.float32)
     visible = mask > OPAQUE
     cover = gaussian_blur(visible.astype(np.float32), max(0.8, width * CUT_SOFTNESS))
-    return PhotographedMouth(pixels, cover, low, _enamel(pixels[visible], width, skin))
+    enamel = _enamel(pixels[visible], width, skin)
+    return PhotographedMouth(pixels, cover, low, enamel, _upper_teeth(picture, points, skin))
+
+
+def _upper_teeth(
+    picture: NDArray[np.uint8], points: NDArray[np.float64], skin: Array
+) -> float | None:
+    """How far upper teeth are seen in the middle of the mouth, see `PhotographedMouth`."""
+    middle = slice(*MIDDLE_OF_LIPS)
+    upper, lower = (
+        points[list(lip)[middle], :2] for lip in (mesh.LIPS_INNER_UPPER, mesh.LIPS_INNER_LOWER)
+    )
+    depth = (np.arange(DEPTHS) + 0.5)[:, None, None] / DEPTHS
+    places = (upper + (lower - upper) * depth).astype(np.float32)
+    seen = cv2.remap(picture, places, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
+    seen = seen.astype(np.float32)
+    pale = (seen @ LUMA > SHADED_LUMA * float(skin @ LUMA)) & (
+        _redness(seen) <= SHADED_REDNESS * _redness(skin)
+    )
+    rows = np.flatnonzero(pale.mean(1) > 0.5)
+    if not len(rows) or rows[0] > LIP_OFF * DEPTHS:
+        return 0.0
+    ends = np.flatnonzero(np.diff(rows) > 1)
+    end = float(rows[ends[0] if len(ends) else -1] + 1) / DEPTHS
+    return end if end < BOTH_ROWS else None
 
 
 def _enamel(inside: Array, width: float, skin: Array) -> Array | None:
