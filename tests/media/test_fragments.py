@@ -57,8 +57,8 @@ def written(tmp_path: Path) -> Written:
 
 
 def test_fragments_have_their_frames(written: Written) -> None:
-    assert [fragment.num_frames for fragment in written.fragments] == [25, 25, 25, 15]
-    assert [fragment.first for fragment in written.fragments] == [0, 25, 50, 75]
+    assert [fragment.num_frames for fragment in written.fragments] == [10, 15, 25, 25, 15]
+    assert [fragment.first for fragment in written.fragments] == [0, 10, 25, 50, 75]
 
 
 def test_the_whole_video_has_the_frames_and_the_sound_of_the_fragments(written: Written) -> None:
@@ -79,9 +79,9 @@ def test_the_whole_video_has_its_index_first_and_its_label(written: Written) -> 
 def test_the_first_fragments_are_a_video(written: Written, tmp_path: Path) -> None:
     begun = tmp_path / "begun.mp4"
     begun.write_bytes(content_of(written.fragments[:2]))
-    assert probe(begun).num_frames == 50
+    assert probe(begun).num_frames == 25
     shown = list(read_frames(begun))
-    np.testing.assert_array_equal(shown, list(read_frames(written.whole))[:50])
+    np.testing.assert_array_equal(shown, list(read_frames(written.whole))[:25])
 
 
 def test_the_header_with_any_fragment_is_a_video(written: Written, tmp_path: Path) -> None:
@@ -100,10 +100,10 @@ def test_fragments_are_handed_out_while_the_rest_is_rendered(tmp_path: Path) -> 
     fragments: list[Fragment] = []
     begun = tmp_path / "begun.mp4"
     with writer_of(None, tmp_path / "voice.wav", fragments) as writer:
-        writer.append(frames(NUM_FRAMES)[:60])
+        writer.append(frames(NUM_FRAMES)[:30])
         wait_until(lambda: bool(fragments))
         begun.write_bytes(content_of(fragments))
-        writer.append(frames(NUM_FRAMES)[60:])
+        writer.append(frames(NUM_FRAMES)[30:])
     assert 0 < len(list(read_frames(begun))) < NUM_FRAMES
     assert sum(fragment.num_frames for fragment in fragments) == NUM_FRAMES
 

@@ -21,7 +21,7 @@ class VideoSink:
     """Takes a job's video, whole when it is finished, as fragments while it is encoded, or both.
 
     Attributes:
-        on_fragment: Called from the encoder's thread, which waits for it, with each second of the
+        on_fragment: Called from the encoder's thread, which waits for it, with each fragment of the
             video; what it raises ends the job. None: no fragments are wanted.
     """
 

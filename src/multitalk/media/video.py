@@ -64,8 +64,9 @@ class VideoWriter:
             width: Of the frames in pixels, even.
             height: Of the frames in pixels, even.
             soundtrack: None for a silent video.
-            on_fragment: Called from the encoder's thread with each second of the video as soon as
-                it is encoded. The encoder waits for it; what it raises ends the writing.
+            on_fragment: Called from the encoder's thread with the first frames, then with each
+                second of the video as soon as it is encoded. The encoder waits for it; what it
+                raises ends the writing.
             threads: For the encoder; 0 takes what the machine has.
             quality: How close to the frames; `fine` costs the encoder more.
             label: A short text in a corner of every frame, ASCII; None: there is none.

@@ -17,7 +17,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -63,7 +63,9 @@ X264 = "mbtree=1:rc-lookahead=10:bframes=0"
 # Frames from one key frame to the next. Each key frame encodes the still background a little
 # differently, which is visible: they are rare.
 KEY_FRAMES = 10 * FPS
-FRAGMENT_FRAMES = FPS  # the same, where each begins a piece that can be watched at once
+# The same, where each begins a piece that can be watched at once. Of the first second there are two
+# pieces: a viewer waits for the shorter one.
+FRAGMENT_FRAMES, FIRST_FRAGMENT_FRAMES = FPS, 10
 AUDIO_BITS_PER_SAMPLE = 4  # 64 kbit/s per channel at 16 kHz
 MAX_AUDIO_BIT_RATE = 96_000  # per channel
 WHOLE: Mapping[str, str] = MappingProxyType({"movflags": "faststart"})
@@ -92,8 +94,8 @@ def encode_talk(
     Args:
         frames: RGB uint8 [H, W, 3] each.
         path: Of the whole MP4, if that is wanted.
-        on_fragment: Called with each second of the video as soon as it is encoded, if that is
-            wanted; what it raises ends the encoding.
+        on_fragment: Called with the first frames, then with each second of the video as soon as it
+            is encoded, if that is wanted; what it raises ends the encoding.
         width: Of the frames in pixels, even.
         height: Of the frames in pixels, even.
         soundtrack: None for a silent video.
@@ -114,6 +116,8 @@ def encode_talk(
         for index, pixels in enumerate(frames):
             frame = yuv_frame(pixels)
             frame.pts, frame.time_base = index, Fraction(1, FPS)
+            if on_fragment is not None and begins_fragment(index):
+                frame.pict_type = PictureType.I
             if corner is not None:
                 corner.apply(frame)
             if mark is not None:
@@ -127,6 +131,11 @@ def encode_talk(
     if path is not None:
         with _translate_disk_errors():
             append_xmp(path)
+
+
+def begins_fragment(index: int) -> bool:
+    """Whether a fragment begins with a frame: a key frame."""
+    return index % FRAGMENT_FRAMES == 0 or index == FIRST_FRAGMENT_FRAMES
 
 
 class _Muxer:

@@ -42,11 +42,11 @@ def test_joined_pieces_are_the_video_and_a_closing_record_follows(
 ) -> None:
     job = plane.submit(job_input(seconds=3.0, seed=5)).wait()
     *pieces, closing = outputs(job)
-    assert len(pieces) == 3
+    assert len(pieces) == 4
     video = tmp_path / "talk.mp4"
     video.write_bytes(bytes_of(pieces))
     assert probe(video).num_frames == sum(piece["frames"] for piece in pieces) == 75
-    assert [piece["start"] for piece in pieces] == [0.0, 1.0, 2.0]
+    assert [piece["start"] for piece in pieces] == [0.0, 0.4, 1.0, 2.0]
     assert (closing["status"], closing["num_frames"], closing["seed"]) == ("success", 75, 5)
     assert not any(name.startswith("video_") for name in closing)
     (result,) = job.results
