@@ -67,13 +67,15 @@ def test_pieces_come_while_the_rest_is_rendered(plane: ControlPlane) -> None:
 def test_a_second_that_is_too_large_for_one_piece_comes_in_several(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    job = plane.submit(job_input(seconds=1.0, prompt="noise")).wait()
+    job = plane.submit(job_input(seconds=2.0, prompt="noise")).wait()
     *pieces, _ = outputs(job)
-    assert [piece["frames"] for piece in pieces] == [0] * (len(pieces) - 1) + [25]
-    assert len(pieces) > 1
+    first, rest, *second = (piece["frames"] for piece in pieces)
+    assert (first, rest) == (10, 15)
+    assert second == [0] * (len(second) - 1) + [25]
+    assert len(second) > 1
     video = tmp_path / "talk.mp4"
     video.write_bytes(bytes_of(pieces))
-    assert probe(video).num_frames == 25
+    assert probe(video).num_frames == 50
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_failure_is_the_job_s_end(plane: ControlPlane, given: object, code: st
 def test_a_piece_that_is_refused_at_first_gets_there_in_its_place(plane: ControlPlane) -> None:
     plane.faults.fail_stream = 2
     job = plane.submit(job_input(seconds=3.0)).wait()
-    assert [piece.get("segment") for piece in outputs(job)] == [0, 1, 2, None]
+    assert [piece.get("segment") for piece in outputs(job)] == [0, 1, 2, 3, None]
 
 
 def test_a_piece_that_nobody_takes_is_a_failure_and_no_hole(plane: ControlPlane) -> None:
@@ -115,5 +117,5 @@ def test_a_client_reads_the_pieces_where_the_platform_offers_them(plane: Control
     runpod.api_key = "client-key"
     request = runpod.Endpoint("endpoint").run(job_input(seconds=2.0))
     *pieces, closing = list(request.stream())
-    assert [piece["segment"] for piece in pieces] == [0, 1]
+    assert [piece["segment"] for piece in pieces] == [0, 1, 2]
     assert closing["status"] == "success"
