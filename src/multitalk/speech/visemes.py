@@ -107,31 +107,34 @@ def stream_visemes(
 
 
 def _tracks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[VisemeTrack]:
-    """Tracks of `BLOCK_FRAMES` frames each, drawn with the edges of the blocks around them."""
-    blocks = _blended_blocks(_probability_blocks(samples, num_blocks + 1, weights))
+    """Tracks of `BLOCK_FRAMES` frames each, drawn with the edges of the blocks around them.
+
+    Only one block is classified ahead: a talk's first frame waits for it.
+    """
+    blocks = _probability_blocks(samples, num_blocks + 1, weights)
+    edge = silence(MOVEMENT_CONTEXT)
     for before, current, after in islice(_with_neighbours(blocks), num_blocks):
-        edges = [
-            silence(MOVEMENT_CONTEXT) if before is None else before[-MOVEMENT_CONTEXT:],
-            silence(MOVEMENT_CONTEXT) if after is None else after[:MOVEMENT_CONTEXT],
-        ]
-        steps = np.concatenate([edges[0], current, edges[1]])
+        blended = _blended(before, current, after)
+        # The start of the next block does not depend on the one after that.
+        following = silence(BLOCK_STEPS) if after is None else _blended(current, after, None)
+        steps = np.concatenate([edge, blended, following[:MOVEMENT_CONTEXT]])
+        edge = blended[-MOVEMENT_CONTEXT:]
         track = track_from_probabilities(steps[:, :NUM_VISEMES], steps[:, NUM_VISEMES])
         first = MOVEMENT_CONTEXT // STEPS_PER_FRAME
         yield track[first : first + BLOCK_FRAMES]
 
 
-def _blended_blocks(blocks: Iterable[Array]) -> Iterator[Array]:
-    """Cut blocks that overlap by 2 `BLEND_STEPS` to `BLOCK_STEPS`, fading one into the next."""
+def _blended(before: Array | None, current: Array, after: Array | None) -> Array:
+    """Cut a block that overlaps its neighbours by 2 `BLEND_STEPS` to `BLOCK_STEPS`, and fade it."""
     rise = ((np.arange(2 * BLEND_STEPS) + 0.5) / (2 * BLEND_STEPS)).astype(np.float32)[:, None]
-    for before, current, after in _with_neighbours(blocks):
-        blended = current.copy()
-        if before is not None:
-            blended[: 2 * BLEND_STEPS] *= rise
-            blended[: 2 * BLEND_STEPS] += before[-2 * BLEND_STEPS :] * (1 - rise)
-        if after is not None:
-            blended[-2 * BLEND_STEPS :] *= 1 - rise
-            blended[-2 * BLEND_STEPS :] += after[: 2 * BLEND_STEPS] * rise
-        yield blended[BLEND_STEPS:-BLEND_STEPS]
+    blended = current.copy()
+    if before is not None:
+        blended[: 2 * BLEND_STEPS] *= rise
+        blended[: 2 * BLEND_STEPS] += before[-2 * BLEND_STEPS :] * (1 - rise)
+    if after is not None:
+        blended[-2 * BLEND_STEPS :] *= 1 - rise
+        blended[-2 * BLEND_STEPS :] += after[: 2 * BLEND_STEPS] * rise
+    return blended[BLEND_STEPS:-BLEND_STEPS]
 
 
 def _probability_blocks(samples: Array, num_blocks: int, weights: VisemeWeights) -> Iterator[Array]:
