@@ -1,11 +1,14 @@
 """The warp engine: detects faces, rigs them and draws each frame from the voices."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import ClassVar
+from itertools import chain, islice
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from multitalk.array_types import Array
 from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.engines.warp.gaze import directions_to_others
 from multitalk.engines.warp.poses import PoseAnimator
@@ -18,6 +21,8 @@ from multitalk.errors import InvalidRequest
 from multitalk.face.detector import FaceDetector
 from multitalk.messages import Notice
 from multitalk.speech.pitch import stream_pitch
+from multitalk.speech.viseme_network import one_blas_thread
+from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import stream_visemes
 
 # Maximum of the shorter and the longer side, pixels; pictures are never enlarged.
@@ -61,10 +66,15 @@ class WarpEngine:
         """
         short, long = SIDES[options.resolution or DEFAULT_RESOLUTION]
         quality = QUALITIES[options.quality]
-        rigged = rig_scene(scene, self._detector, short=short, long=long, quality=quality)
+        mouths = _mouths(scene)
+        # A talk's first frame waits for the faces and for the voices: both are worked out at once.
+        with one_blas_thread(), ThreadPoolExecutor(1, thread_name_prefix="voices") as beside:
+            first_mouths = beside.submit(lambda: list(islice(mouths, 1)))
+            rigged = rig_scene(scene, self._detector, short=short, long=long, quality=quality)
+        mouths = chain(first_mouths.result(), mouths)
         notices = (*_notices(scene, rigged.num_found), *rigged.notices)
         first = 0
-        for poses in _poses(scene, options, rigged.rigs):
+        for poses in _poses(scene, options, rigged.rigs, mouths):
             watch(first)
             frames = np.empty((len(poses[0]), *rigged.backdrop.shape), np.uint8)
             frames[:] = rigged.backdrop
@@ -75,7 +85,32 @@ class WarpEngine:
             first += len(frames)
 
 
-def _poses(scene: Scene, options: RenderOptions, rigs: Sequence[Rig]) -> Iterator[list[list[Pose]]]:
+class _Mouths(NamedTuple):
+    """What each person's voice says in one chunk of frames.
+
+    Attributes:
+        tracks: Of mouth movement.
+        pitches: Semitones per frame.
+    """
+
+    tracks: tuple[VisemeTrack, ...]
+    pitches: tuple[Array, ...]
+
+
+def _mouths(scene: Scene) -> Iterator[_Mouths]:
+    """The mouths of all persons, chunk by chunk."""
+    voices, count = [speaker.speech for speaker in scene.speakers], scene.num_frames
+    tracks = (
+        stream_visemes(voice, num_frames=count, chunk_frames=CHUNK_FRAMES) for voice in voices
+    )
+    pitches = (stream_pitch(voice, num_frames=count, chunk_frames=CHUNK_FRAMES) for voice in voices)
+    return map(_Mouths, zip(*tracks, strict=True), zip(*pitches, strict=True))
+    return map(_Mouths, tracks, pitches)
+
+
+def _poses(
+    scene: Scene, options: RenderOptions, rigs: Sequence[Rig], mouths: Iterator[_Mouths]
+) -> Iterator[list[list[Pose]]]:
     """The poses of each person in each chunk of frames."""
     moods = mood_timeline(scene.prompt)
     heads = [rig.frame for rig in rigs]
@@ -91,21 +126,12 @@ def _poses(scene: Scene, options: RenderOptions, rigs: Sequence[Rig]) -> Iterato
         )
         for person, rig in enumerate(rigs)
     ]
-    count = scene.num_frames
-    voices = [
-        stream_visemes(speaker.speech, num_frames=count, chunk_frames=CHUNK_FRAMES)
-        for speaker in scene.speakers
-    ]
-    pitches = [
-        stream_pitch(speaker.speech, num_frames=count, chunk_frames=CHUNK_FRAMES)
-        for speaker in scene.speakers
-    ]
-    for tracks in zip(*voices, strict=True):
+    for tracks, pitches in mouths:
         yield [
             list(
                 animator.poses(
                     tracks[person],
-                    pitch=next(pitches[person]),
+                    pitch=pitches[person],
                     others=tracks[:person] + tracks[person + 1 :],
                 )
             )

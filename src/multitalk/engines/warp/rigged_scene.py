@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from multitalk.engines.base import Scene
 from multitalk.engines.faces import faces_of_speakers, find_scene_faces
@@ -21,6 +20,7 @@ from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.networks import PersonNetwork
 from multitalk.messages import Notice
+from multitalk.speech.viseme_network import one_blas_thread
 
 SMALL_FACE = 120  # face height, rendered pixels, below which lips look soft: a notice
 TURNED_FACE = 40.0  # degrees of yaw beyond which the mouth may look wrong: a notice
@@ -70,7 +70,7 @@ def rig_scene(
     assigned = faces_of_speakers(scene.speakers, found, scale=scale, portrait_size=(height, width))
     faces = [face.scaled(scale) for face in assigned]
     # Small linear systems: a second BLAS thread only competes with the encoder.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         mattes = _mattes(faces, picture)
         rigs = _rig_all(faces, picture, mattes, quality)
     backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
