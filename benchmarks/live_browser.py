@@ -21,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from live_serving import MARKS, served
 
@@ -131,13 +131,21 @@ def print_figures(kind: str, found: Figures) -> None:
 
 
 @contextmanager
-def live_page(size: int, *, is_mp4: bool = False) -> Iterator[Page]:
-    """The live page of a server of its own, its session begun; both end with the context."""
-    watch = (MARKS / "watch.js").read_text()
-    with served(marks=True) as url, sync_playwright() as started:
+def opened_browser() -> Iterator[Browser]:
+    """A headless Chromium, which ends with the context."""
+    with sync_playwright() as started:
         own = Path(started.chromium.executable_path)
         found = next(filter(None, map(shutil.which, BROWSERS)), own)
         browser = started.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def live_page(size: int, *, is_mp4: bool = False) -> Iterator[Page]:
+    """The live page of a server of its own, its session begun; both end with the context."""
+    watch = (MARKS / "watch.js").read_text()
+    with served(marks=True) as url, opened_browser() as browser:
         context = browser.new_context(bypass_csp=True, viewport={"width": 1000, "height": 800})
         page = context.new_page()
         page.add_init_script(watch)
@@ -152,7 +160,6 @@ def live_page(size: int, *, is_mp4: bool = False) -> Iterator[Page]:
         tapped = "true" if is_mp4 else "marks.audio.tap"
         page.wait_for_function(f"{tapped} && marks.painted.length > 50", timeout=START_MS)
         yield page
-        browser.close()
 
 
 def main() -> None:

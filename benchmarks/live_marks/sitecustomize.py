@@ -8,7 +8,7 @@ the next one while the drawn mouth is open.
 import sys
 
 SQUARE = 32  # pixels: two macroblocks of H.264
-CLICK = 32_000  # of int16; no voice reaches it
+CLICK = 30_000  # of int16; no voice reaches it, also after Opus
 OPEN = 0.005  # of the mouth's opening
 
 

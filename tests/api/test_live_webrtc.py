@@ -157,6 +157,38 @@ def test_a_microphone_is_spoken_and_picture_and_sound_go_on(server):
     wait_until(lambda: server.services.live.count == 0)
 
 
+def test_sender_reports_relate_both_tracks_to_one_clock(server):
+    """However late the last packet before a report was sent, on a machine that is busy."""
+    reports: dict[str, list[float]] = {"audio": [], "video": []}
+
+    def note(receiver: aiortc.RTCRtpReceiver, rate: int) -> None:
+        handle, kind = receiver._handle_rtcp_packet, receiver.track.kind
+
+        async def handle_and_note(packet: object) -> None:
+            if isinstance(packet, aiortc.rtp.RtcpSrPacket):
+                info = packet.sender_info
+                zero = info.ntp_timestamp / 2**32 - info.rtp_timestamp / rate
+                reports[kind].append(zero % (2**32 / rate))
+            await handle(packet)
+
+        receiver._handle_rtcp_packet = handle_and_note
+
+    async def run() -> None:
+        async with connected(server, Tone(30)) as client:
+            await until(lambda: len(client.pictures) > 5 and client.sounds)
+            for transceiver, rate in zip(
+                client.peer.getTransceivers(), (90_000, RATE), strict=True
+            ):
+                note(transceiver.receiver, rate)
+            await until(lambda: min(map(len, reports.values())) >= 4)
+
+    asyncio.run(run())
+    for zeros in reports.values():
+        assert (
+            np.ptp(sorted(zeros)[1:]) < 0.002
+        )  # seconds; one may be of a moment in which time jumped
+
+
 def test_messages_are_those_of_the_websocket(server):
     pytest.importorskip("espeakng_loader", reason="no synthesizer is installed")
 

@@ -139,6 +139,8 @@ class Peer:
         video.sender._send_keyframe = self._ask_for_key_frame  # the packets are encoded elsewhere
         audio = connection.addTransceiver(self._audio, direction="sendrecv")
         self._senders = [video.sender, audio.sender]
+        self._video.report_by(video.sender)
+        self._audio.report_by(audio.sender)
         try:
             await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
             await connection.setLocalDescription(await connection.createAnswer())

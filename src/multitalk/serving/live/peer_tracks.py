@@ -1,14 +1,15 @@
 """A session's frames as the two tracks of a WebRTC peer, which stay in sync.
 
-Both are sent as they come. The RTP time of either is that of the frame, and RTCP relates it to the
-clock by which it is sent, so that a receiver plays them together.
+Both are sent as they come. The RTP time of either is that of the frame, and RTCP relates both to
+one clock, so that a receiver plays them together however late a packet was sent.
 """
 
 import asyncio
+import time
 from fractions import Fraction
 
 import numpy as np
-from aiortc import MediaStreamTrack
+from aiortc import MediaStreamTrack, RTCRtpSender
 from av import AudioFrame, Packet
 from av.stream import Stream
 from typing_extensions import override
@@ -20,6 +21,7 @@ from multitalk.timebase import FPS
 
 VIDEO_CLOCK = 90_000  # Hz, RFC 6184, 8.2.1
 OPUS_SAMPLES = 960  # of a packet: 20 ms
+NTP_EPOCH_SECONDS = 2_208_988_800  # from 1900 to 1970, RFC 5905, 6
 STEP_SECONDS = 0.001  # at least from one frame to the next
 BEHIND_SECONDS = 0.2  # of a frame, from which on its time is that of its arrival
 
@@ -51,7 +53,37 @@ class FrameClock:
         return self._last
 
 
-class EncodedVideo(MediaStreamTrack):
+class FrameTrack(MediaStreamTrack):
+    """A track whose sender reports by the frames' clock.
+
+    The library's sender reports would relate RTP times to when packets happened to be sent, each
+    track's to its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sender: RTCRtpSender | None = None
+        self._zero = 0.0  # of the frames' clock, seconds since 1970
+        self._sent: float | None = None  # time of the last packet, by the frames' clock
+
+    def report_by(self, sender: RTCRtpSender) -> None:
+        """Have this sender report the frames' clock, which is the event loop's."""
+        self._sender = sender
+        self._zero = time.time() - asyncio.get_running_loop().time()
+
+    def _report_last(self) -> None:
+        """The next packet is asked for: the last one has just been sent."""
+        if self._sender is not None and self._sent is not None:
+            # In place of the time of sending, which the sender has noted since its last await
+            self._sender._RTCRtpSender__ntp_timestamp = ntp_time(self._zero + self._sent)
+
+
+def ntp_time(seconds: float) -> int:
+    """Seconds since 1970 as a timestamp of NTP: 32 bits of seconds since 1900, 32 of fractions."""
+    return round((seconds + NTP_EPOCH_SECONDS) * 2**32)
+
+
+class EncodedVideo(FrameTrack):
     """Video as it was encoded, an access unit for each frame that has a picture."""
 
     kind = "video"
@@ -74,10 +106,13 @@ class EncodedVideo(MediaStreamTrack):
     @override
     async def recv(self) -> "Packet[Stream]":
         """The next access unit."""
-        return await self._packets.get()
+        self._report_last()
+        packet = await self._packets.get()
+        self._sent = float((packet.pts or 0) * Fraction(1, VIDEO_CLOCK))
+        return packet
 
 
-class PacedAudio(MediaStreamTrack):
+class PacedAudio(FrameTrack):
     """Sound in packets of 20 ms; those of one frame leave 20 ms apart.
 
     Sent together, they would enlarge the receiver's buffer, and so the delay.
@@ -109,6 +144,8 @@ class PacedAudio(MediaStreamTrack):
     @override
     async def recv(self) -> AudioFrame:
         """The next packet, when it is due."""
+        self._report_last()
         due, packet = await self._packets.get()
+        self._sent = (packet.pts or 0) / OPUS_RATE
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         return packet
