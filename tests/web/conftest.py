@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,7 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
+BROWSER = pytest.StashKey[tuple[Any, ExitStack]]()  # its windows, and what closes it
 
 
 @dataclass(frozen=True)
@@ -98,27 +100,49 @@ def _wait_for_worker(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, for one module: while it is open, an event loop runs in this thread."""
-    with playwright.sync_playwright() as started:
-        own = Path(started.chromium.executable_path)
-        found = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if found is None and not own.exists():
-            pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
-        chromium = started.chromium.launch(executable_path=found or own, args=list(FLAGS))
-        yield chromium
-        chromium.close()
+def windows(pytestconfig: pytest.Config):
+    """Windows of headless Chromium, which all modules share; `pytest_runtest_teardown` ends it."""
+    from page import Windows
+
+    if BROWSER not in pytestconfig.stash:
+        with ExitStack() as opened:
+            started = opened.enter_context(playwright.sync_playwright())
+            own = Path(started.chromium.executable_path)
+            found = next(filter(None, map(shutil.which, BROWSERS)), None)
+            if found is None and not own.exists():
+                pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
+            chromium = started.chromium.launch(executable_path=found or own, args=list(FLAGS))
+            opened.callback(chromium.close)
+            pytestconfig.stash[BROWSER] = Windows(chromium), opened.pop_all()
+    return pytestconfig.stash[BROWSER][0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser where other tests follow: an event loop runs in its thread."""
+    yield
+    follows = nextitem is not None and Path(__file__).parent in nextitem.path.parents
+    if not follows and BROWSER in item.config.stash:
+        _, opened = item.config.stash[BROWSER]
+        del item.config.stash[BROWSER]
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def browser(windows):
+    """Headless Chromium."""
+    return windows.browser
 
 
 @pytest.fixture
-def visit(browser, served):
+def visit(windows, served):
     """Opens the page as `page.Visit`, and closes it."""
     from page import Visit
 
     visits: list[Visit] = []
 
     def open_page(server: ServedPage = served, **options) -> Visit:
-        visits.append(Visit(browser, server, **options))
+        visits.append(Visit(windows, server, is_lasting=server is served, **options))
         return visits[-1]
 
     yield open_page

@@ -1,6 +1,6 @@
 """Earlier talks on the page: opened with their inputs, made again, deleted."""
 
-from page import PORTRAIT, hum
+from page import PORTRAIT, hum, portrait
 from playwright.sync_api import expect
 
 
@@ -36,6 +36,7 @@ def test_the_example_is_one_click_and_its_talk_can_be_opened_again(visit):
 def test_the_example_s_voice_does_not_wait_for_the_list_of_voices(visit):
     at = visit()
     at.page.route("**/voices", lambda route: route.abort())
+    at.page.route("**/example.jpg", lambda route: route.fulfill(body=portrait()))
     at.page.reload()
     with at.page.expect_request("**/run") as sending:
         at.one("#example").click()

@@ -6,7 +6,7 @@ import re
 import urllib.request
 
 import pytest
-from page import PORTRAIT
+from page import portrait
 from playwright.sync_api import expect
 
 from multitalk.messages import read_texts
@@ -175,7 +175,7 @@ def test_a_server_with_keys_asks_for_one(visit, serve_at, tmp_path):
 
 def order_a_talk(server, *, key: str) -> None:
     """Submit a job with a key, past the page."""
-    picture = base64.b64encode(PORTRAIT.read_bytes()).decode()
+    picture = base64.b64encode(portrait()).decode()
     job = {"prompt": "p", "image_path": picture, "audio_paths": {"a": {"text": "Hi."}}}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     body = json.dumps({"input": job}).encode()
@@ -212,7 +212,7 @@ def test_a_portrait_is_taken_with_the_camera(visit):
 def test_a_portrait_is_pasted_or_dropped(visit, way):
     at = visit()
     expect(at.one("#portrait-remove")).to_be_hidden()
-    content = base64.b64encode(PORTRAIT.read_bytes()).decode()
+    content = base64.b64encode(portrait()).decode()
     at.page.evaluate(HAND_OVER[way], content)
     expect(at.one(".face")).to_have_count(1)
     at.one("#portrait-remove").click()

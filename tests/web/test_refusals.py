@@ -1,11 +1,9 @@
 """What is wrong is said at its field, before it is sent where that can be known."""
 
-import io
 import re
 
 import pytest
-from page import PORTRAIT, hum, nobody
-from PIL import Image
+from page import hum, nobody, portrait
 from playwright.sync_api import expect
 
 
@@ -103,10 +101,7 @@ def test_why_nobody_in_a_picture_can_speak_is_said(visit):
 
 def test_a_picture_that_lies_on_its_side_is_said_to_be_turned(visit):
     at = visit()
-    with Image.open(PORTRAIT) as portrait:
-        file = io.BytesIO()
-        portrait.rotate(90, expand=True).save(file, "JPEG", quality=90)
-    at.take_portrait(file.getvalue())
+    at.take_portrait(portrait(turned=90))
     expect(at.one("#portrait-note")).to_contain_text("turned upright")
 
 

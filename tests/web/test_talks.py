@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
 import re
+import signal
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from page import two_people
 from playwright.sync_api import expect
@@ -16,13 +20,35 @@ logger = logging.getLogger(__name__)
 LONG = "This sentence is said again, so that the talk takes a while. " * 12
 
 
-def test_a_video_plays_while_it_is_made(visit):
+def test_a_video_plays_while_it_is_made(visit, served):
     """With --log-cli-level=INFO: the time from the click to the first frame on the screen."""
     at = visit()
     at.take_portrait()
-    # Long enough that a browser that is late on a busy machine still sees it unfinished
-    at.words().fill("Hello. One picture and a voice are all I need to speak. " + LONG[:190])
-    at.send()
+    at.words().fill("Hello. One picture and a voice are all I need to speak. " + LONG[:120])
+    with at.page.expect_request("**/live.mp4*") as asked:
+        at.send()
+    with urllib.request.urlopen(asked.value.url, timeout=PATIENCE_SECONDS) as stream:
+        stream.read(1)
+    with at_rest(worker_of(served)):  # so that a browser that is late sees it unfinished
+        _sees_it_in_the_making(at)
+    at.finish()
+    at.page.evaluate("video.currentTime = video.duration - 0.5")
+    at.until("video.ended")
+    seconds = at.page.evaluate("video.duration")
+    said = at.one("#job-status").text_content()
+    assert "360 × 360" in said
+    assert f"Ready: {seconds:.0f} s" in said
+    with urllib.request.urlopen(
+        at.one("#download").get_attribute("href"), timeout=PATIENCE_SECONDS
+    ) as answer:
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        assert answer.read()[4:8] == b"ftyp"
+    expect(at.one(".talk[aria-current=true]")).to_contain_text("ready")
+    expect(at.one(".talk[aria-current=true]")).to_contain_text("Hello. One picture")
+    expect(at.one("#estimate")).to_contain_text("ready in about")
+
+
+def _sees_it_in_the_making(at) -> None:
     at.until("performance.getEntriesByName('first-frame').length")
     first = at.page.evaluate(
         "performance.getEntriesByName('first-frame')[0].startTime"
@@ -33,21 +59,20 @@ def test_a_video_plays_while_it_is_made(visit):
     assert at.page.evaluate("video.readyState") >= 2
     assert at.one("#download").is_hidden(), "it was finished before it was seen"
     at.until(f"video.currentTime > {began} + 0.2")
-    at.finish()
-    at.page.evaluate("video.currentTime = video.duration - 0.5")
-    at.until("video.ended")
-    seconds = at.page.evaluate("video.duration")
-    said = at.one("#job-status").text_content()
-    assert "720 × 720" in said
-    assert f"Ready: {seconds:.0f} s" in said
-    with urllib.request.urlopen(
-        at.one("#download").get_attribute("href"), timeout=PATIENCE_SECONDS
-    ) as answer:
-        assert answer.headers["Content-Disposition"].startswith("attachment")
-        assert answer.read()[4:8] == b"ftyp"
-    expect(at.one(".talk[aria-current=true]")).to_contain_text("ready")
-    expect(at.one(".talk[aria-current=true]")).to_contain_text("Hello. One picture")
-    expect(at.one("#estimate")).to_contain_text("ready in about")
+
+
+def worker_of(server) -> int:
+    """The process that renders."""
+    return int(re.findall(r"worker \d+ is process (\d+)", (server.data / "log").read_text())[-1])
+
+
+@contextmanager
+def at_rest(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 def test_a_browser_without_media_source_plays_the_finished_file(visit):
@@ -130,10 +155,10 @@ def test_a_voice_is_dragged_onto_a_face(visit):
     at.one("#order label").nth(0).click()
     at.send()
     at.finish()
-    expect(at.one("#job-status")).to_contain_text("1280 × 720")
+    expect(at.one("#job-status")).to_contain_text("640 × 360")
     sent = at.sent()
     assert sent["audio_type"] == "para"
-    assert sent["bbox"]["Voice 1"][0] > 640 > sent["bbox"]["Voice 2"][2]
+    assert sent["bbox"]["Voice 1"][0] > 320 > sent["bbox"]["Voice 2"][2]
     assert sent["audio_paths"]["Voice 2"] == {"text": "Oh."}
     other = visit()
     other.one(".talk").first.click()
