@@ -22,8 +22,9 @@ def median_hertz(samples: np.ndarray, sample_rate: int) -> float:
         energy = window @ window
         if energy < 1e-3 * width:
             continue
-        shifted = np.lib.stride_tricks.sliding_window_view(piece, width)
-        likeness = shifted @ window / np.sqrt(energy * np.maximum((shifted**2).sum(axis=1), 1e-9))
+        sums = np.concatenate([[0.0], np.cumsum(piece**2)])
+        energies = np.maximum(sums[width:] - sums[:-width], 1e-9)  # from each lag on
+        likeness = np.correlate(piece, window) / np.sqrt(energy * energies)
         inner = likeness[shortest:]
         peaks = (inner[1:-1] > inner[:-2]) & (inner[1:-1] >= inner[2:])
         peaks &= (inner[1:-1] > 0.93 * inner.max()) & (inner.max() > VOICED)

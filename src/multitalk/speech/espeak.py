@@ -57,7 +57,7 @@ NOTICED_SEMITONES = 0.5  # a smaller difference from the request is inaudible
 _SINGLE_LETTERS = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]+[^\W_](?![^\W_])){12,}")
 _FULL_STOP = re.compile(r"(?<![0-9])\.|\.(?![0-9])")  # and no decimal point
 # English endings such as 's are taken off one by one and their sounds joined in 200 bytes.
-_MANY_APOSTROPHES = re.compile(r"[^\s']*(?:'[^\s']*){5,}")
+_MANY_APOSTROPHES = re.compile(r"(?<![^\s'])[^\s']*(?:'[^\s']*){5,}")
 # A word is copied into 160 bytes; each Han character is one.
 _LONG_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{40,}")
 _MOST_WORD_BYTES = 140

@@ -151,10 +151,14 @@ def _probability_blocks(samples: Array, num_blocks: int, weights: VisemeWeights)
         context = [_padded(block) for block in (before, current, after)]
         reached = slice(BLOCK_FEATURES - CONTEXT_FEATURES, 2 * BLOCK_FEATURES + CONTEXT_FEATURES)
         log_mel, energy = relative_log(np.concatenate(context)[reached], loudness)
-        probabilities = predict(log_mel, weights)
-        energy = energy[::STRIDE]
-        probabilities[energy < SILENT_LOG_ENERGY] = silence(1)[0, :NUM_VISEMES]
-        yield np.concatenate([probabilities, energy[:, None]], axis=1)[CONTEXT_STEPS:-CONTEXT_STEPS]
+        energy = energy[::STRIDE][CONTEXT_STEPS:-CONTEXT_STEPS]
+        block = silence(len(energy))
+        block[:, NUM_VISEMES] = energy
+        heard = energy >= SILENT_LOG_ENERGY
+        if heard.any():  # what surrounds a pause is not classified for its sake
+            probabilities = predict(log_mel, weights)[CONTEXT_STEPS:-CONTEXT_STEPS]
+            block[heard, :NUM_VISEMES] = probabilities[heard]
+        yield block
 
 
 def _loudness(energies: Array) -> float:
