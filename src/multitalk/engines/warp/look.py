@@ -82,29 +82,25 @@ class Look:
             self._light = (rows, columns), light
         self._unlit = unlit
         self._still = base[self.part]
-        self._weights = np.stack([one[self.part] for one in weights], -1).astype(np.float32)
+        self._weights = tuple(np.float32(self._width) * one[self.part] for one in weights)
         y, x = (np.arange(one.start, one.stop, dtype=np.float32) for one in self.part)
-        self._here = np.stack(np.meshgrid(x, y), -1)
+        self._here = np.meshgrid(x, y)
 
     def shifted(self, look: tuple[float, float]) -> NDArray[np.uint8]:
         """The part with its eye moved by (right, down), eye widths: uint8 [h, w, C]."""
         if look == (0.0, 0.0):
             return self._still
-        shift = np.array(look, np.float32) * self._width
-        moved = cv2.remap(
-            self._unlit,
-            self._here - self._weights * shift,
-            None,  # type: ignore[call-overload]
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+        x, y = (
+            here - weights * np.float32(way)
+            for here, weights, way in zip(self._here, self._weights, look, strict=True)
         )
+        moved = cv2.remap(self._unlit, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if self._light is not None:
             place, light = self._light
-            x, y = (CATCHLIGHT_FOLLOWS * shift).tolist()
+            right, down = (CATCHLIGHT_FOLLOWS * self._width * way for way in look)
             size = light.shape[1::-1]
-            light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, x], [0, 1, y]]), size))
-            part = moved[place]
-            part[:] = np.minimum(part + light, 255).astype(np.uint8)
+            light = np.asarray(cv2.warpAffine(light, np.array([[1, 0, right], [0, 1, down]]), size))
+            moved[place] = cv2.add(moved[place], light, dtype=cv2.CV_8U)
         return np.asarray(moved, np.uint8)
 
 

@@ -188,7 +188,7 @@ class HeadRenderer:
         row, column = part.y - box_y, part.x - box_x
         whole = drawn[row : row + height, column : column + width]
         whole[:] = cv2.blendLinear(whole, below, 1 - cover, cover)
-        self._paint_lips(whole[..., :3], corner, pose, layers)
+        self._paint_lips(whole, corner, pose, layers)
         if abs(rig.frame.yaw_degrees) > MOUTH_AT_EDGE:
             _hide_beyond_edges(whole)
 
@@ -202,25 +202,23 @@ class HeadRenderer:
         """Paint light on the lips, and what is between them, in place.
 
         Args:
-            view: RGB uint8 [h, w, 3] of the frame around the mouth.
+            view: Of the layer around the mouth, uint8 [h, w, 4].
             corner: Frame position (x, y) of its first pixel.
             pose: Of the head.
             layers: In this pose.
         """
         aperture = layers.aperture
-        is_pushed = self._quality.lit and pose.rounding > VISIBLE_ROUNDING
+        if self._quality.lit and pose.rounding > VISIBLE_ROUNDING:
+            outer = self._outer_edges(layers)
+            self._lips.push_out(view, corner, aperture, outer, self._frontal * pose.rounding)
         opened = float(aperture.gap.max())
         has_line = self.rig.layout.parted > OPEN_PHOTOGRAPH
-        if not (is_pushed or opened > MIN_GAP or has_line):
+        if not (opened > MIN_GAP or has_line):
             return
-        if not is_pushed:  # only the lips change
-            rows, columns = self._between_lips(aperture, corner)
-            view = view[rows, columns]
-            corner = (corner[0] + columns.start, corner[1] + rows.start)
-        region = view.astype(np.float32)
-        if is_pushed:
-            outer = self._outer_edges(layers)
-            self._lips.push_out(region, corner, aperture, outer, self._frontal * pose.rounding)
+        rows, columns = self._between_lips(aperture, corner)
+        view = view[rows, columns]
+        corner = (corner[0] + columns.start, corner[1] + rows.start)
+        region = cv2.cvtColor(view, cv2.COLOR_RGBA2RGB).astype(np.float32)
         sealed = float(np.clip(pose.weights[INDEX["seal"]], 0, 1))
         if opened > MIN_GAP:
             self._mouth.draw(
@@ -233,10 +231,10 @@ class HeadRenderer:
                 tongue=pose.tongue,
                 spoken=sealed,
             )
-        elif has_line:
+        else:
             self._lips.contact_line(region, corner, aperture, sealed)
         np.clip(region, 0, 255, out=region)
-        view[:] = region.astype(np.uint8)
+        cv2.mixChannels([region.astype(np.uint8)], [view], [0, 0, 1, 1, 2, 2])
 
     def _outer_edges(self, layers: _Layers) -> tuple[Array, Array]:
         """Middles of the upper and the lower lip's outer edges in a frame, (x, y) each."""

@@ -104,16 +104,22 @@ class LipShading:
             skin: Colour of the skin around it, RGB [3].
             red: Colour of the lips, RGB [3].
         """
-        self._across, self._down, self._width = across, down, width
+        self._width = width
         self._red = red
         self._tint = np.clip(2 - skin / max(float(skin.mean()), 1.0), *TINT_LIMITS)
         t = np.linspace(-BLOB_DEVIATIONS, BLOB_DEVIATIONS, BLOB_PIXELS)
         bell = np.exp(-(t**2) / 2) - np.exp(-(BLOB_DEVIATIONS**2) / 2)
         self._blob = np.clip(np.outer(bell, bell), 0, None).astype(np.float32)
+        # From pixels of the spots' template to those of the region, for each spot.
+        pixels = width * 2 * BLOB_DEVIATIONS / BLOB_PIXELS
+        self._shapes = {
+            spot: np.stack([across * spot.wide, down * spot.high], 1) * pixels
+            for spot in (LOWER_LIP_SHINE, UPPER_LIP_SHINE, CHIN_SHADE, CORNER_SHADE)
+        }
 
     def push_out(
         self,
-        region: Array,
+        view: NDArray[np.uint8],
         corner: tuple[int, int],
         aperture: Aperture,
         outer: tuple[Array, Array],
@@ -122,7 +128,7 @@ class LipShading:
         """Make the lips look pushed out, in place.
 
         Args:
-            region: float32 [h, w, 3] of the frame around the mouth.
+            view: Of the layer around the mouth, uint8 [h, w, 4].
             corner: Frame position (x, y) of its first pixel.
             aperture: The inner edges of the lips in this frame.
             outer: Middles of the upper and the lower lip's outer edges, (x, y) each.
@@ -130,7 +136,7 @@ class LipShading:
         """
         middle = len(aperture.seam) // 2
         upper, lower = aperture.upper[middle], aperture.lower[middle]
-        light = np.zeros(region.shape[:2], np.float32)
+        light = np.zeros(view.shape[:2], np.float32)
         for spot, inner, edge in (
             (LOWER_LIP_SHINE, lower, outer[1]),
             (UPPER_LIP_SHINE, upper, outer[0]),
@@ -139,7 +145,8 @@ class LipShading:
             self._add_spot(light, inner + spot.along * (edge - inner) - corner, spot, rounding)
         for place in (aperture.seam[0], aperture.seam[-1]):
             self._add_spot(light, place - corner, CORNER_SHADE, rounding)
-        region *= cv2.merge([1 + light * np.float32(tint) for tint in self._tint])
+        gains = [1 + light * np.float32(tint) for tint in self._tint]
+        view[:] = cv2.multiply(view, cv2.merge([*gains, np.ones_like(light)]), dtype=cv2.CV_8U)
 
     def contact_line(
         self, region: Array, corner: tuple[int, int], aperture: Aperture, strength: float
@@ -158,14 +165,13 @@ class LipShading:
         self, light: Array, place: NDArray[np.floating], spot: Spot, rounding: float
     ) -> None:
         """Add a spot, centred at pixel `place`, to `light` [h, w]."""
-        pixels = self._width * 2 * BLOB_DEVIATIONS / BLOB_PIXELS  # of the region per template pixel
-        linear = np.stack([self._across * spot.wide, self._down * spot.high], 1) * pixels
+        linear = self._shapes[spot]
         reach = np.abs(linear).sum(1) * BLOB_PIXELS / 2 + 1
         low = np.maximum(np.floor(place - reach).astype(int), 0)
         end = np.minimum(np.ceil(place + reach).astype(int) + 1, light.shape[::-1])
         if (end <= low).any():
             return
-        start = place - low - linear @ np.full(2, (BLOB_PIXELS - 1) / 2)
+        start = place - low - linear.sum(1) * ((BLOB_PIXELS - 1) / 2)
         transform = np.concatenate([linear, start[:, None]], 1)
         width, height = (int(n) for n in end - low)
         part = light[low[1] : end[1], low[0] : end[0]]
