@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from multitalk.engines.warp.colour import LUMA
-from multitalk.engines.warp.teeth import LOWER_ROW, MM, PATCH_TOP, UPPER_ROW, MouthSprites
+from multitalk.engines.warp.teeth import LOWER_ROW, MM, UPPER_ROW, MouthSprites, Sprite
 
 DENSITY = 200.0
 
@@ -14,24 +14,26 @@ def sprites(exposure: float = 1.0, **given: object) -> MouthSprites:
     )  # fmt: skip
 
 
-def shown(sprite: np.ndarray, u: float, v: float) -> np.ndarray:
+def shown(sprite: Sprite, u: float, v: float) -> np.ndarray:
     """Colour of a sprite at a place in dental units, RGB 0..255."""
-    row, column = round((v + PATCH_TOP) * DENSITY), round(u * DENSITY + sprite.shape[1] / 2)
-    colour, cover = sprite[row, column, :3], sprite[row, column, 3]
+    column, row = (
+        round(place * DENSITY + at) for place, at in zip((u, v), sprite.origin, strict=True)
+    )
+    colour, cover = sprite.pixels[row, column, :3], sprite.pixels[row, column, 3]
     return colour / max(cover / 255, 1e-3)
 
 
 @pytest.mark.parametrize("exposure", [0.5, 0.8, 1.05])
 def test_front_teeth_are_about_as_light_as_the_skin_around_them(exposure: float) -> None:
     skin = 165 * exposure ** (1 / 0.6)  # the skin whose exposure this is
-    teeth = sprites(exposure).teeth(UPPER_ROW).pixels
+    teeth = sprites(exposure).teeth(UPPER_ROW)
     light = float(shown(teeth, 3.5 * MM, -2 * MM) @ LUMA)
     assert 0.85 * min(skin, 200) < light < 2.2 * skin
     assert light < 230
 
 
 def test_teeth_grow_darker_towards_the_cheeks_and_have_faint_clefts() -> None:
-    teeth = sprites().teeth(UPPER_ROW).pixels
+    teeth = sprites().teeth(UPPER_ROW)
     centre = float(shown(teeth, 4.2 * MM, -1 * MM) @ LUMA)
     cleft = float(shown(teeth, 0.0, -1 * MM) @ LUMA)
     molar = float(shown(teeth, 30 * MM, -6 * MM) @ LUMA)
@@ -40,10 +42,10 @@ def test_teeth_grow_darker_towards_the_cheeks_and_have_faint_clefts() -> None:
 
 
 def test_the_four_front_teeth_end_as_teeth_do() -> None:
-    cover = sprites().teeth(UPPER_ROW).pixels[..., 3] > 127
+    teeth = sprites().teeth(UPPER_ROW)
+    cover, (x, y) = teeth.pixels[..., 3] > 127, teeth.origin
     ends = [
-        (len(cover) - 1 - cover[::-1, round(u * DENSITY + cover.shape[1] / 2)].argmax()) / DENSITY
-        - PATCH_TOP
+        (len(cover) - 1 - cover[::-1, round(u * DENSITY + x)].argmax() - y) / DENSITY
         for u in (4.2 * MM, 11.5 * MM, 17.6 * MM)
     ]  # central and lateral incisor, canine
     assert ends[0] == pytest.approx(UPPER_ROW.edge, abs=0.3 * MM)
@@ -59,17 +61,17 @@ def test_upper_front_teeth_are_wider_than_lower_ones_and_both_rows_fill_a_smile(
 
 
 def test_the_photographs_own_enamel_sets_the_colour_within_limits() -> None:
-    usual = shown(sprites().teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    usual = shown(sprites().teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
     yellowish = np.float32([225, 205, 160])
-    own = shown(sprites(enamel=yellowish).teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    own = shown(sprites(enamel=yellowish).teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
     assert own[2] / own[0] < 0.92 * usual[2] / usual[0]
     black = np.float32([30, 25, 20])
-    limited = shown(sprites(enamel=black).teeth(UPPER_ROW).pixels, 4.2 * MM, -1 * MM)
+    limited = shown(sprites(enamel=black).teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
     assert limited @ LUMA > 0.75 * (usual @ LUMA)
 
 
 def test_the_tongue_is_flesh_and_darker_at_its_root() -> None:
-    tongue = sprites().tongue().pixels
+    tongue = sprites().tongue()
     front, root = shown(tongue, 0.1, 0.2), shown(tongue, 0.1, 0.04)
     assert front[0] > 1.4 * front[1]
     assert root @ LUMA < 0.8 * (front @ LUMA)

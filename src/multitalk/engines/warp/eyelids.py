@@ -40,6 +40,7 @@ GRAIN_BELOW, GRAIN_BLUR, MAX_GRAIN = 0.55, 0.025, 6.0  # offset; blur; levels of
 # the smoothing of its colours.
 STRIP, STRIP_ASIDE, STRIP_PLACES, STRIP_PIXELS = (0.38, 0.80), 0.5, 16, 3
 STRIP_BRIGHTNESS, STRIP_SPREADS = (0.5, 0.95), 0.10
+DARKEST_LID = 0.70  # brightness of a shut lid at least, as a share of the skin's below the eye
 
 # Painting a lid: shares of the way from brow to lashes over which it begins, edges, shading.
 LID_STARTS, LID_COVERS = 0.30, 0.75
@@ -57,6 +58,7 @@ UNSEEN = 1 / 1024  # change of a colour's share that no pixel shows
 # lashes), the lashes above the lash line that it leaves out, its share of the painted lid, and the
 # levels by which it differs from the skin around where it is hair or a crease.
 DRAWN_FROM, LASHES_ABOVE, OWN_SKIN, UNLIKE_SKIN = 0.15, 0.03, 0.75, (35.0, 90.0)
+DARKER_UNLIKE = 2.0  # weight of a difference to the darker side: hair of a brow
 
 # A dark line across the lid of somebody with glasses is their rim: darkness as a share of the
 # cheek's brightness, quantile over the columns, thickness, margins.
@@ -313,7 +315,8 @@ class Lid:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
-        unlike = np.abs(own - self._skin)[..., :3].max(-1, keepdims=True)
+        unlike = own[..., :3] - self._skin[..., :3]
+        unlike = np.where(unlike < 0, -DARKER_UNLIKE * unlike, unlike).max(-1, keepdims=True)
         taken = OWN_SKIN * (1 - smoothstep(unlike, *UNLIKE_SKIN))
         return (self._skin + (own - self._skin) * taken).astype(np.float32)
 

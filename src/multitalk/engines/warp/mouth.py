@@ -19,7 +19,7 @@ from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
 from multitalk.engines.warp.photographed_mouth import PhotographedMouth, extract_mouth
 from multitalk.engines.warp.picture_texture import PictureTexture
 from multitalk.engines.warp.smoothing import gaussian_blur, ramp, smoothstep
-from multitalk.engines.warp.teeth import MM, PATCH_TOP, MouthSprites, Sprite
+from multitalk.engines.warp.teeth import MM, MouthSprites, Sprite
 from multitalk.face import mesh
 
 # Dental units are widths of a relaxed mouth, see `teeth`: of the face's width, but within these
@@ -358,8 +358,7 @@ class MouthInterior:
         density = self._sprites.density
         right, down = self._u / density * narrow, self._v / density
         linear = np.array([[right[0], down[0]], [right[1], down[1]]])
-        width = sprite.pixels.shape[1]
-        start = origin - linear @ np.array([width / 2, PATCH_TOP * density])
+        start = origin - linear @ np.array(sprite.origin)
         transform = np.concatenate([linear, start[:, None]], 1)
         pixels = sprite.pixels if cover == 1 else sprite.pixels * np.float32(cover)
         self._blend(inside, pixels, transform, light=light)

@@ -18,11 +18,18 @@ from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 MM = 1 / 54  # dental units
-PATCH_U, PATCH_V, PATCH_TOP = 1.5, 1.4, 0.4  # a sprite spans u +-0.75, v -0.4..1.0
+# What the sprites span: u, and v of the upper and the lower teeth, the tongue and its tip.
+SPAN_U = (-0.75, 0.75)
+UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
+    (-0.42, 0.12),
+    (-0.14, 0.40),
+    (-0.1, 0.9),
+    (-0.1, 0.22),
+)
 ENAMEL, GUM, TONGUE = (
     np.array(colour) for colour in ((202, 194, 182), (150, 84, 82), (170, 108, 109))
 )
-ENAMEL_TINT, TONGUE_TINT = 0.2, 0.4  # share of the light's tint that these take
+ENAMEL_TINT, TONGUE_TINT = 0.35, 0.4  # share of the light's tint that these take
 
 # The photograph's own enamel: brightness against the usual one, and share of its hue.
 ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
@@ -130,15 +137,15 @@ LOWER_ROW = ToothRow(
 
 @dataclass(frozen=True)
 class Sprite:
-    """Premultiplied colour and cover, float32 [h, w, 4], 0..255."""
+    """A drawing in dental units.
+
+    Attributes:
+        pixels: Premultiplied colour and cover, float32 [h, w, 4], 0..255.
+        origin: Pixel (x, y) of the origin of u and v.
+    """
 
     pixels: Array
-
-    @classmethod
-    def of(cls, colour: NDArray[np.floating], cover: NDArray[np.floating], blur: float) -> "Sprite":
-        """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1."""
-        stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
-        return cls(gaussian_blur(stacked, blur))
+    origin: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,8 @@ class MouthSprites:
 
     def teeth(self, row: ToothRow) -> Sprite:
         """A row of teeth with its gum."""
-        u, v = self._patch()
+        span = UPPER_SPAN if row.outwards > 0 else LOWER_SPAN
+        u, v = self._patch(span)
         place = _Crowns.of(row, u, v)
         across, along = place.across, place.along
         inside = place.inwards * self.density
@@ -189,11 +197,11 @@ class MouthSprites:
         colour *= 1 + (self._grey(EDGE_COLOUR) - 1) * at_edge[..., None]
         gums = smoothstep(along - row.papilla * across**2, *row.gum)
         colour += (self.lit(GUM) * place.light[..., None] - colour) * gums[..., None]
-        return Sprite.of(colour, cover, self.blur)
+        return self._sprite(colour, cover, span)
 
     def tongue(self) -> Sprite:
         """The tongue from the front, its back highest, with a groove and a wet sheen."""
-        u, v = self._patch()
+        u, v = self._patch(TONGUE_SPAN)
         across, down = u / TONGUE_SIZE[0], (v - TONGUE_V) / TONGUE_SIZE[1]
         radius = np.hypot(across, np.where(down < 0, down, down * TONGUE_FRONT))
         cover = 1 - smoothstep(radius, *TONGUE_EDGE)
@@ -203,16 +211,16 @@ class MouthSprites:
         groove = GROOVE * np.exp(-((u / GROOVE_U) ** 2))
         back = ROOT_LIGHT + BACK_LIGHT * smoothstep(down, *BACK_RISES)
         light = back - SIDE_DARK_TONGUE * across**2 + sheen - groove
-        return Sprite.of(self._flesh() * light[..., None], cover, self.blur)
+        return self._sprite(self._flesh() * light[..., None], cover, TONGUE_SPAN)
 
     def tongue_tip(self) -> Sprite:
         """The tongue's tip under the upper teeth."""
-        u, v = self._patch()
+        u, v = self._patch(TIP_SPAN)
         across, down = u / TIP_SIZE[0], (v - TIP_V) / TIP_SIZE[1]
         radius = np.hypot(across, down)
         light = TIP_LIGHT - 0.25 * radius**2 + TIP_SHEEN * np.exp(-((down - 0.1) ** 2) / 0.08)
         cover = 1 - smoothstep(radius, *TIP_EDGE)
-        return Sprite.of(self._flesh() * light[..., None], cover, self.blur)
+        return self._sprite(self._flesh() * light[..., None], cover, TIP_SPAN)
 
     def _enamel(self) -> Array:
         usual = self.lit(ENAMEL) * ((1 - ENAMEL_TINT) + ENAMEL_TINT * self.tint)
@@ -230,13 +238,19 @@ class MouthSprites:
         """A factor of a colour [3], grey in a black and white photograph."""
         return factor.mean() + (factor - factor.mean()) * self.colourfulness
 
-    def _patch(self) -> tuple[DoubleArray, DoubleArray]:
-        """U and v of every sprite pixel, [h, w] each."""
-        width, height = int(PATCH_U * self.density), int(PATCH_V * self.density)
-        u = (np.arange(width) - width / 2) / self.density
-        v = np.arange(height) / self.density - PATCH_TOP
+    def _patch(self, span: tuple[float, float]) -> tuple[DoubleArray, DoubleArray]:
+        """U and v of the pixels of a sprite that spans these v, [h, w] each."""
+        u, v = (np.arange(start, end, 1 / self.density) for start, end in (SPAN_U, span))
         across, down = np.meshgrid(u, v)
         return across, down
+
+    def _sprite(
+        self, colour: NDArray[np.floating], cover: NDArray[np.floating], span: tuple[float, float]
+    ) -> Sprite:
+        """From colour [h, w, 3] in 0..255 and cover [h, w] in 0..1 of `_patch`."""
+        stacked = np.dstack([colour * cover[..., None], cover * 255]).astype(np.float32)
+        origin = -SPAN_U[0] * self.density, -span[0] * self.density
+        return Sprite(gaussian_blur(stacked, self.blur), origin)
 
 
 @dataclass(frozen=True)
