@@ -70,7 +70,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "tuck under nose": Amplitude(0.03, "mouth"),
         "lift upper lip": Amplitude(-0.09, "mouth"),
         "lift corners": Amplitude(-0.01, "mouth"),
-        "brow up": Amplitude(-0.05, "height"),
+        "brow up": Amplitude(-0.056, "height"),
         "smile corners out": Amplitude(0.07 / 2, "mouth"),
         "smile corners up": Amplitude(-0.075, "mouth"),
         "smile cheeks up": Amplitude(-0.012, "height"),
@@ -112,7 +112,7 @@ SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0
 SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
 BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
 BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
-BROW_OPENS_EYE = 0.15  # share of a brow's movement by which the upper lid follows
+BROW_OPENS_EYE = 0.13  # share of a brow's movement by which the upper lid follows
 INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 
 OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped

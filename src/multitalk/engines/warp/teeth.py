@@ -27,7 +27,7 @@ UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
     (-0.1, 0.22),
 )
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((202, 194, 182), (150, 84, 82), (170, 108, 109))
+    np.array(colour) for colour in ((202, 194, 182), (150, 84, 82), (165, 110, 108))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.35, 0.4  # share of the light's tint that these take
 
