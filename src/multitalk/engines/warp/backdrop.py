@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
+from multitalk.engines.warp.masks import mask_where
 from multitalk.engines.warp.matte import Matte
 from multitalk.engines.warp.rig import Rig
-from multitalk.engines.warp.smoothing import gaussian_blur, mask_where, smoothstep
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Pixels of displacement for weight 1 that count as movement, and that can uncover anything.
 STILL_FIELD, UNCOVERING_FIELD = 1e-3, 8.0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
+from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, interpolate_monotone, smoothstep
 
 LID_LEVELS = 8  # distinct stages of a blink
@@ -291,7 +292,7 @@ class Lid:
         light = (1 - closed * shade[..., None] * self._tint) * dark[..., None]
         changes = np.maximum(cover, 1 - dark) > UNSEEN
         changes |= np.abs(closed * shade) > UNSEEN
-        rows, columns = (_span(changes.any(axis)) for axis in (1, 0))
+        rows, columns = (span_of(changes.any(axis)) for axis in (1, 0))
         cover, light = cover[rows, columns, None], light[rows, columns]
         added = self._drawn_down(shut)[rows, columns] * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
@@ -360,12 +361,6 @@ def has_rim(base: NDArray[np.uint8], place: LidGeometry) -> bool:
     columns = np.abs(place.x).min(0) < RIM_ASIDE * place.width
     darkest = np.where(in_the_way, lines, 0).max(0)[columns]
     return bool(np.quantile(darkest, RIM_COLUMNS) > RIM * cheek_brightness(base, place))
-
-
-def _span(lines: NDArray[np.bool_] | np.bool_) -> slice:
-    """From the first to the last line that changes; one line where none does."""
-    found = np.flatnonzero(lines)
-    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 1)
 
 
 def _fit_plane(

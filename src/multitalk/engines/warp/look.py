@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from multitalk.array_types import Array
 from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.eyelids import LidGeometry
+from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 
 # Lengths are in eye widths, and set by eye, unless another unit or source is given.
@@ -65,7 +66,7 @@ class Look:
         self._width = place.width
         weights = _weights(place)
         largest = np.maximum(*weights)
-        self.part = _span(largest.max(1)), _span(largest.max(0))
+        self.part = span_of(largest.max(1)), span_of(largest.max(0))
         unlit = base
         self._light: tuple[tuple[slice, slice], Array] | None = None
         catchlight = _catchlight(base, place.width, iris) if iris is not None else None
@@ -173,7 +174,7 @@ def _catchlight(
     light = np.clip(near - opened, 0, None) * np.minimum(2 * cover, 1)
     light[..., 3:] = 0
     lit = np.maximum.reduce([light[..., channel] for channel in range(light.shape[2])])
-    down, across = _span(lit.max(1), margin), _span(lit.max(0), margin)
+    down, across = span_of(lit.max(1), margin), span_of(lit.max(0), margin)
     light = np.ascontiguousarray(light[down, across], np.float32)
     top, left = rows.start + down.start, columns.start + across.start
     return (slice(top, top + light.shape[0]), slice(left, left + light.shape[1])), light
@@ -181,11 +182,3 @@ def _catchlight(
 
 def _union(one: slice, other: slice) -> slice:
     return slice(min(one.start, other.start), max(one.stop, other.stop))
-
-
-def _span(weights: Array, margin: int = 0) -> slice:
-    """From the first to the last line with a weight and a margin; one line where there is none."""
-    found = np.flatnonzero(weights)
-    if not len(found):
-        return slice(0, 1)
-    return slice(max(int(found[0]) - margin, 0), int(found[-1]) + 1 + margin)

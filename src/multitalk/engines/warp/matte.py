@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Array
 from multitalk.engines.warp.face_frame import HeadFrame
-from multitalk.engines.warp.smoothing import gaussian_blur, mask_where, smoothstep
+from multitalk.engines.warp.masks import mask_where
+from multitalk.engines.warp.smoothing import gaussian_blur, smoothstep
 from multitalk.face import mesh
 from multitalk.face.networks import PersonNetwork
 

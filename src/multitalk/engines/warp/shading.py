@@ -16,6 +16,7 @@ from multitalk.array_types import Array
 from multitalk.engines.warp.colour import three_channels
 from multitalk.engines.warp.expressions import smile_strength
 from multitalk.engines.warp.face_frame import HeadFrame
+from multitalk.engines.warp.masks import span_of
 from multitalk.engines.warp.mouth import Aperture
 from multitalk.engines.warp.smoothing import (
     close_shadows,
@@ -81,6 +82,7 @@ FADE_LEVELS = 16  # distinct states of fading, and of deepening
 FOLD_SHADE, FOLD_WIDTH, FOLDED = 0.07, 0.024, 0.5
 FOLD_TINT = np.array([0.8, 1.0, 1.05], np.float32)  # of the shade: skin in shade is redder, RGB
 MAX_LIGHTENING = 2.2  # factor
+UNSEEN = 1 / 1024  # change of the light's share that no pixel shows
 DARKEST = 8  # of 255: below it the factor would be noise
 
 
@@ -179,6 +181,69 @@ class LipShading:
         part += gain * cv2.warpAffine(self._blob, transform, (width, height))
 
 
+class _Fold(NamedTuple):
+    """One fold of the source picture.
+
+    Attributes:
+        place: Rows and columns of the source that change.
+        base: As photographed, uint8 [h, w, C].
+        extra: Share of light that it gains where a smile fades, float32 [h, w, C].
+        shade: Share that it loses where the fold deepens, [h, w, C].
+    """
+
+    place: tuple[slice, slice]
+    base: NDArray[np.uint8]
+    extra: Array
+    shade: Array
+
+    @classmethod
+    def of(
+        cls,
+        source: NDArray[np.uint8],
+        places: NDArray[np.float64],
+        line: tuple[int, ...],
+        size: float,
+        *,
+        strength: float,
+        deepens: float,
+    ) -> "_Fold | None":
+        """Prepare one fold; None: it is outside the source, or does not change.
+
+        Args:
+            source: uint8 [H, W, C].
+            places: Landmarks in it, [478, 2] pixels.
+            line: Landmarks of the fold.
+            size: Face width, pixels of the source.
+            strength: How much of the fold a smile has made, 0..1.
+            deepens: Share of light that it loses at most.
+        """
+        curve, reach = places[list(line)], FOLD_REACH * size
+        low = np.maximum((curve.min(0) - reach).astype(int), 0)
+        high = np.minimum((curve.max(0) + reach).astype(int), source.shape[1::-1])
+        if (high - low < 3).any():
+            return None
+        patch = source[low[1] : high[1], low[0] : high[0]]
+        away, upper = (_from_curve(one - low, patch) for one in (curve, curve[:FOLD_DEEPENS]))
+        near = _near_fold(away, places - low, reach)
+        extra, shade = np.zeros(patch.shape, np.float32), np.zeros(patch.shape, np.float32)
+        if strength > 0:
+            extra[..., :3] = strength * near[..., None] * (_lightening(patch[..., :3], size) - 1)
+        along = np.exp(-((upper / (FOLD_WIDTH * size)) ** 2))
+        shade[..., :3] = (deepens * near * along)[..., None] * FOLD_TINT
+        # No pixel shows less, and numbers near the smallest there are cost a processor dearly.
+        for change in (extra, shade):
+            change[change < UNSEEN] = 0
+        changes = np.maximum(extra, shade).max(2)
+        if not changes.any():
+            return None
+        inside = span_of(changes.max(1)), span_of(changes.max(0))
+        top, left = low[1] + inside[0].start, low[0] + inside[1].start
+        base = patch[inside].copy()
+        place = slice(top, top + base.shape[0]), slice(left, left + base.shape[1])
+        parts = (np.ascontiguousarray(change[inside]) for change in (extra, shade))
+        return cls(place, base, *parts)
+
+
 class SmileFolds:
     """The nasolabial folds of one face, repainted in its enlarged source when their state changes.
 
@@ -205,30 +270,16 @@ class SmileFolds:
         """
         self._source = source
         self._levels = (0, 0)
-        self._patches = []
+        places = (points[:, :2] - corner) * scale + (scale - 1) / 2
+        size = frame.width * scale
         smile = smile_strength(frame)
         strength = min(1.0, 2 * smile)  # half a smile has full folds
         deepens = FOLD_SHADE * max(0.0, 1 - smile / FOLDED) * (1 - frame.in_profile)
-        places = (points[:, :2] - corner) * scale + (scale - 1) / 2
-        size = frame.width * scale
-        for fold in (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD):
-            line = places[list(fold)]
-            limit = np.array(source.shape[1::-1])
-            low = np.maximum((line.min(0) - FOLD_REACH * size).astype(int), 0)
-            high = np.minimum((line.max(0) + FOLD_REACH * size).astype(int), limit)
-            if (high - low < 3).any():
-                continue
-            rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-            base = source[rows, columns].copy()
-            away, upper = (_from_curve(one - low, base) for one in (line, line[:FOLD_DEEPENS]))
-            near = _near_fold(away, places - low, FOLD_REACH * size)
-            extra, shade = np.zeros(base.shape, np.float32), np.zeros(base.shape, np.float32)
-            if strength > 0:
-                lightening = _lightening(base[..., :3], size)
-                extra[..., :3] = strength * near[..., None] * (lightening - 1)
-            along = np.exp(-((upper / (FOLD_WIDTH * size)) ** 2))
-            shade[..., :3] = (deepens * near * along)[..., None] * FOLD_TINT
-            self._patches.append((rows, columns, base, extra, shade))
+        folds = (
+            _Fold.of(source, places, line, size, strength=strength, deepens=deepens)
+            for line in (mesh.RIGHT_NASOLABIAL_FOLD, mesh.LEFT_NASOLABIAL_FOLD)
+        )
+        self._folds = [fold for fold in folds if fold is not None]
 
     def update(self, fading: float, deepening: float) -> None:
         """Repaint the folds.
@@ -242,9 +293,9 @@ class SmileFolds:
             return
         self._levels = levels
         fades, deepens = (level / FADE_LEVELS for level in levels)
-        for rows, columns, base, extra, shade in self._patches:
-            light = cv2.addWeighted(extra, fades, shade, -deepens, 1.0)
-            self._source[rows, columns] = cv2.multiply(base, light, dtype=cv2.CV_8U)
+        for fold in self._folds:
+            light = cv2.addWeighted(fold.extra, fades, fold.shade, -deepens, 1.0)
+            self._source[fold.place] = cv2.multiply(fold.base, light, dtype=cv2.CV_8U)
 
 
 def _from_curve(line: NDArray[np.float64], patch: NDArray[np.uint8]) -> Array:

@@ -150,11 +150,6 @@ def _thin_plate_kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDAr
     return squared
 
 
-def mask_where(condition: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """255 where a condition holds, 0 elsewhere; a quick conversion."""
-    return np.uint8(255) * condition.view(np.uint8)
-
-
 def gaussian_blur(image: NDArray[np.floating], sigma: float) -> Array:
     """Gaussian blur of a float32 image with any number of channels; `sigma` in pixels."""
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float32, copy=False)
