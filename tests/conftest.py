@@ -1,5 +1,6 @@
 """What holds for every test: what this machine keeps for itself stays as it is."""
 
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # importing makes many objects, and all of them stay
     state = tempfile.TemporaryDirectory(prefix="multitalk-state-")
     config.add_cleanup(state.cleanup)
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
@@ -19,6 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["XDG_STATE_HOME"] = state.name  # read when the settings are, by child processes too
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
