@@ -53,3 +53,7 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'rendr'"):
         multitalk.rendr  # noqa: B018
+
+
+def test_a_live_session_does_without_what_checks_requests() -> None:
+    assert "pydantic" not in loaded_by("import multitalk.serving.live.session_process")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from multitalk.array_types import Portrait, Speech
 from multitalk.boxes import Box
+from multitalk.choices import Quality
 from multitalk.messages import Notice
-from multitalk.schema import Quality
 
 
 @dataclass(frozen=True)

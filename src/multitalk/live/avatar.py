@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from multitalk.choices import Quality
 from multitalk.engines.base import Scene, Speaker
 from multitalk.engines.warp.poses import PoseAnimator
 from multitalk.engines.warp.quality import QUALITIES
@@ -21,7 +22,6 @@ from multitalk.live.pacing import Clock, FramePacer, FrameStart, MonotonicClock
 from multitalk.live.playout import PlayoutBuffer, checked_rate, samples_of
 from multitalk.media.image import load_picture
 from multitalk.messages import Notice, sentence
-from multitalk.schema import Quality
 from multitalk.speech.live_visemes import MOST_AHEAD
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.timebase import FPS

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import SoundBlock, Speech
+from multitalk.choices import SpeakerOrder
 from multitalk.errors import LimitExceeded
 from multitalk.media.audio_conversion import MonoMix, Sides, SoundFormat
 from multitalk.media.audio_decoder import sound_blocks, sound_format
 from multitalk.media.audio_tracks import Track, choose_track
 from multitalk.media.decoding_errors import CheckCancelled, never_cancelled
 from multitalk.media.loudness import AUDIBLE_PEAK, MAX_GAIN_DB, SILENCE_LUFS, LoudnessMeter, limited
-from multitalk.schema import SpeakerOrder
 from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 LOUDNESS_LUFS = -23.0  # EBU R 128

@@ -16,13 +16,13 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from multitalk.choices import Quality
 from multitalk.errors import MediaUndecodable
 from multitalk.media.container import open_media
 from multitalk.media.fragments import Fragment
 from multitalk.media.frame_colours import srgb_frame
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.media.video_encoder import encode_talk
-from multitalk.schema import Quality
 from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload
 

@@ -27,13 +27,13 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from multitalk.choices import Quality
 from multitalk.disk import unwritable_video
 from multitalk.media.corner_label import CornerLabel
 from multitalk.media.fragments import Fragment, FragmentBuffer
 from multitalk.media.label import TAGS, append_xmp
 from multitalk.media.soundtrack import Soundtrack
 from multitalk.media.yuv_frames import plane_of, yuv_frame
-from multitalk.schema import Quality
 from multitalk.timebase import FPS
 from multitalk.watermark.keys import Payload
 from multitalk.watermark.picture import PictureMark

@@ -6,13 +6,12 @@ nowhere else: see the properties of `TalkRequest`. `docs/api.md` says the same a
 """
 
 from multitalk.boxes import Box
+from multitalk.choices import Quality, SpeakerOrder
 from multitalk.schema.json_document import read_json
 from multitalk.schema.request import (
     AudioType,
     Delivery,
     ProfileName,
-    Quality,
-    SpeakerOrder,
     SpokenText,
     TalkRequest,
     parse_request,

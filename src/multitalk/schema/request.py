@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from multitalk.boxes import Box
+from multitalk.choices import Quality, SpeakerOrder
 from multitalk.errors import InvalidRequest
 from multitalk.messages import Locale, locale_named
 from multitalk.schema.json_document import check_value, is_broken
@@ -96,9 +97,7 @@ BoxField = Annotated[
 
 
 ProfileName: TypeAlias = Literal["fusionx", "lightx2v", "realtime", "quality"]
-Quality: TypeAlias = Literal["draft", "standard", "fine"]
 AudioType: TypeAlias = Literal["para", "add", "speech", "singing"]
-SpeakerOrder: TypeAlias = Literal["parallel", "sequential"]  # what an AudioType means
 
 
 class SpokenText(WireModel):

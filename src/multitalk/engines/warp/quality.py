@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import cv2
 
-from multitalk.schema import Quality
+from multitalk.choices import Quality
 
 
 @dataclass(frozen=True)
