@@ -73,7 +73,7 @@ def create_app(config: ServeConfig, keys: KeyRing, opening: Opening, metrics: Me
     )
     app.state.metrics = metrics
     for router in ROUTERS:
-        app.include_router(router)
+        app.router.routes += router.routes  # as they are: `include_router` would build them again
     mount_page(app)
     app.add_exception_handler(MultiTalkError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_unknown_route)
