@@ -60,7 +60,11 @@ def test_a_video_is_judged_by_its_mark_its_manifest_and_its_label(client, talk):
     answer = client.post("/v1/inspect", content=talk.read_bytes())
     assert answer.status_code == 200, answer.text
     found = answer.json()
-    assert found == json.loads(json.dumps(inspect_video(talk).reply("en")))
+    expected = json.loads(json.dumps(inspect_video(talk).reply("en")))
+    for mark, wanted in zip(found["marks"], expected["marks"], strict=True):
+        wanted["chance"] = pytest.approx(wanted["chance"], rel=1e-9)  # another process rounds so
+        assert mark == wanted
+    assert {**found, "marks": []} == {**expected, "marks": []}
     assert found["basis"] == "watermark"
     picture, sound = found["marks"]
     assert picture["payload"] == {"major": 0, "minor": 2, "talk": 77}

@@ -51,7 +51,7 @@ def downloaded(server: Running, url: str, target: Path) -> Path:
 
 
 def test_a_recording_is_a_finished_video_with_its_marks(server, tmp_path):
-    speech = tone(4)
+    speech = tone(2.5)
     with session(server, size=512) as live:
         finished = recorded(live, speech)
         live.frame()  # the session goes on
@@ -158,7 +158,7 @@ def test_a_recording_is_removed_with_the_uploads_of_its_day(server, monkeypatch)
 
 def test_the_sound_of_a_recording_is_marked(server, tmp_path):
     with session(server, size=192) as live:
-        finished = recorded(live, noise(9))
+        finished = recorded(live, noise(5))
     detector = SoundDetector()
     with av.open(str(downloaded(server, finished["url"], tmp_path / "live.mp4"))) as video:
         resampler = av.AudioResampler("flt", "mono", DETECTION_RATE)

@@ -35,9 +35,9 @@ def address_of(lines):
 
 
 def long_order(client):
-    """A talk that takes minutes."""
+    """A talk of a minute."""
     source = client.post("/uploads", content=PORTRAIT.read_bytes()).json()["source"]
-    text = "One, two, three, four, five, six, seven. " * 100
+    text = "One, two, three, four, five, six, seven. " * 20
     voice = {"person1": {"text": text, "language": "en"}}
     return {"input": {"prompt": "a talk", "image_path": source, "audio_paths": voice}}
 
