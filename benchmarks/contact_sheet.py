@@ -1,14 +1,20 @@
-"""Draw a face in every mouth shape, to be looked at: one sheet for each picture.
+"""Draw a face in every mouth shape, or two films unlabelled, to be looked at.
 
     python benchmarks/contact_sheet.py PICTURE ... [--to DIRECTORY] [--cell PIXELS] [--mouth]
+    python benchmarks/contact_sheet.py --films OURS.mp4 THEIRS.mp4 [--films ...] [--seed N]
 
 A cell is the `warp` engine's frame for one sound held until the lips have settled, for closed lids,
 a turned head or a smile, before encoding. It shows the face, or with `--mouth` the lower face at
 twice that scale. Sheets are PNG files beside which nothing is judged: look at them.
+
+With `--films` a sheet has two rows: frames of two films at the same times, in an order that is
+drawn by the seed. Show it to somebody who does not know which is which. `key.json` in the same
+directory says which row the first film is.
 """
 
 import argparse
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,9 +34,10 @@ from multitalk.engines.warp.rigged_scene import rig_scene
 from multitalk.face import mesh
 from multitalk.face.detector import FaceDetector
 from multitalk.media.image import load_picture
+from multitalk.media.video import read_frames
 from multitalk.speech.phonemes import VISEMES, one_hot
 from multitalk.speech.viseme_track import VisemeTrack, track_from_probabilities
-from multitalk.timebase import SAMPLE_RATE
+from multitalk.timebase import FPS, SAMPLE_RATE
 
 # Label of a cell, and the class of phones that is held in it.
 SOUNDS = {
@@ -48,7 +55,10 @@ MOUTH_REACH = FACE_REACH / 2
 def main() -> None:
     """Write a sheet for each picture."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("pictures", nargs="*", type=Path)
+    parser.add_argument("--films", nargs=2, type=Path, action="append", default=[])
+    parser.add_argument("--every", type=float, default=0.32, help="seconds between two frames")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the films")
     parser.add_argument("--to", type=Path, default=Path("out/sheets"), help="directory")
     parser.add_argument("--cell", type=int, default=400, help="side of a cell, pixels")
     parser.add_argument("--mouth", action="store_true", help="the lower face only, twice as large")
@@ -67,6 +77,45 @@ def main() -> None:
         target = arguments.to / f"{path.stem}{'-mouth' if arguments.mouth else ''}.png"
         cv2.imwrite(str(target), cv2.cvtColor(joined(cells), cv2.COLOR_RGB2BGR))
         print(target)
+    if arguments.films:
+        write_film_sheets(arguments)
+
+
+def write_film_sheets(arguments: argparse.Namespace) -> None:
+    """Write an unlabelled sheet for each pair of films, and the key to them."""
+    rng = np.random.default_rng(arguments.seed)
+    key = {}
+    for number, films in enumerate(arguments.films):
+        rows = [
+            film_cells(film, every=arguments.every, side=arguments.cell, mouth=arguments.mouth)
+            for film in films
+        ]
+        first = int(rng.integers(2))
+        sheet = np.vstack([np.hstack(row) for row in (rows[first], rows[1 - first])])
+        target = arguments.to / f"films{number}{'-mouth' if arguments.mouth else ''}.png"
+        cv2.imwrite(str(target), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        key[target.name] = {"first film": str(films[0]), "in row": first + 1}
+        print(target)
+    (arguments.to / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
+
+
+def film_cells(path: Path, *, every: float, side: int, mouth: bool) -> list[NDArray[np.uint8]]:
+    """Cells of a film's frames, RGB uint8 [side, side, 3] each; black where no face is found."""
+    step = max(1, round(every * FPS))
+    frames = list(read_frames(path))[step : (COLUMNS + 1) * step : step]
+    cells = []
+    with FaceDetector() as detector:
+        for frame in frames:
+            found = detector.detect(frame, expected=1)
+            if not found:
+                cells.append(np.zeros((side, side, 3), np.uint8))
+                continue
+            points, height = found[0].points, found[0].height
+            around = [mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP] if mouth else list(mesh.OVAL)
+            reach = (MOUTH_REACH if mouth else FACE_REACH) * height
+            cells.append(_cell(frame, "", points[around, :2].mean(0), reach, side))
+    cells += [np.zeros((side, side, 3), np.uint8)] * (COLUMNS - len(cells))
+    return cells
 
 
 def cells_of(

@@ -213,3 +213,25 @@ def test_no_lid_is_drawn_down_over_a_rim_that_crosses_its_way(
 
     assert blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.6))
     assert not blinks(with_glasses(portrait, rig.points, rim_above_lashes=0.2))
+
+
+def test_eyes_that_look_down_under_lowered_lids_look_up(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    def changed(points: NDArray[np.float64]) -> bool:
+        picture = portrait.copy()
+        Eyes(picture, points, (0, 0), 1).update(closed=0.0, look=(0.0, 0.0))
+        return bool((picture != portrait).any())
+
+    lowered, narrow = rig.points.copy(), rig.points.copy()
+    for upper, lower, *_ in EYES:
+        width = np.linalg.norm(lowered[upper[0], :2] - lowered[upper[-1], :2])
+        gap = (lowered[list(lower), 1] - lowered[list(upper), 1]).clip(0)
+        for points in (lowered, narrow):
+            points[list(upper)[1:-1], 1] += 0.2 * gap[1:-1]
+            points[list(lower)[1:-1], 1] -= 0.2 * gap[1:-1]
+        for iris in (mesh.RIGHT_IRIS, mesh.LEFT_IRIS):
+            lowered[list(iris), 1] += 0.05 * width
+    assert not changed(rig.points)
+    assert not changed(narrow)
+    assert changed(lowered)

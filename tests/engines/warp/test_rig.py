@@ -91,6 +91,24 @@ def test_raised_brows_open_the_eyes_a_little(rig: Rig) -> None:
     assert upper > 2 * lower
 
 
+def test_a_low_brow_rises_less_and_an_arched_one_rises_as_a_whole(
+    face: FaceLandmarks, rig: Rig
+) -> None:
+    brows = (*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER)
+    low = face.points.copy()
+    low[list(mesh.BROWS), 1] += 0.035 * face.height
+    lowered = build_rig(FaceLandmarks(low), picture_size=SIZE)
+    assert drawn_up(lowered, brows, brow=0.8) < 0.75 * drawn_up(rig, brows, brow=0.8)
+    ends, middle = (
+        drawn_up(rig, landmarks, brow=0.8)
+        for landmarks in (
+            (mesh.RIGHT_BROW_LOWER[0], mesh.LEFT_BROW_LOWER[0]),
+            (mesh.RIGHT_BROW_LOWER[2], mesh.LEFT_BROW_LOWER[2]),
+        )
+    )
+    assert ends > 0.6 * middle
+
+
 def test_the_corners_of_a_smile_come_down_as_its_jaw_drops(face: FaceLandmarks) -> None:
     smiling = build_rig(face, picture_size=SIZE)
     narrower = face.points.copy()

@@ -112,6 +112,7 @@ SMILE_CORNER_SIDE, SMILE_CORNER_DOWN, SMILE_CHEEK_DOWN = (1.05, 0.55), 0.35, (-0
 SINKING_CHEEK_SIDE, SINKING_CHEEK_DOWN = (1.35, 0.55), (-0.55, 0.40)
 BROW_LID_MARGIN, BROW_UP = 0.02, 0.10  # face heights: still skin above the lid, falloff upwards
 BROW_FADES_OVER = (0.25, 1.0)  # share of the way from brow to lid
+BROW_STRETCHES = 0.8  # of the skin between brow and lid: a low brow rises less
 BROW_OPENS_EYE = 0.13  # share of a brow's movement by which the upper lid follows
 INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 
@@ -332,7 +333,7 @@ class _Shapes:
     def _brow(self) -> DoubleArray:
         d = _zeros()
         share = np.maximum(self._at_brows(), BROW_OPENS_EYE * self._at_upper_lids())
-        d[:, 1] = self._pixels["brow up"] * share
+        d[:, 1] = max(self._pixels["brow up"], -BROW_STRETCHES * self._brow_above_lid()) * share
         return d
 
     def _frown(self) -> DoubleArray:
@@ -385,16 +386,34 @@ class _Shapes:
 
     def _at_brows(self) -> DoubleArray:
         """1 along the brows, fading into the forehead and to 0 at the upper lids: [468]."""
-        frame = self._frame
+        frame, level = self._frame, self._level_of_brows()
         y = frame.local[: mesh.NUM_FACE_POINTS, 1]
-        level = y[list(mesh.BROWS)].mean()
         middle_of_lid = mesh.RIGHT_EYE_UPPER[len(mesh.RIGHT_EYE_UPPER) // 2]
         lid = frame.local[middle_of_lid, 1] - BROW_LID_MARGIN * frame.height
+        way = np.maximum(lid - level, BROW_LID_MARGIN * frame.height)
         return np.where(
             y > level,
-            1 - smoothstep((y - level) / (lid - level), *BROW_FADES_OVER),
-            _bell(y, level, BROW_UP * frame.height),
+            1 - smoothstep((y - level) / way, *BROW_FADES_OVER),
+            np.exp(-(((y - level) / (BROW_UP * frame.height)) ** 2)),
         )
+
+    def _level_of_brows(self) -> DoubleArray:
+        """Where the brows are above or below each landmark, pixels down: [468].
+
+        Along their own curve: raised from a straight line, the arch of a brow would grow.
+        """
+        local = self._frame.local
+        brows = local[[*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER]]
+        order = np.argsort(brows[:, 0])
+        x = local[: mesh.NUM_FACE_POINTS, 0]
+        return np.interp(x, brows[order, 0], brows[order, 1])
+
+    def _brow_above_lid(self) -> float:
+        """Pixels from the brows down to the upper lids."""
+        y = self._frame.local[:, 1]
+        brows = (*mesh.RIGHT_BROW_LOWER, *mesh.LEFT_BROW_LOWER)
+        lids = (*mesh.RIGHT_EYE_UPPER[3:-3], *mesh.LEFT_EYE_UPPER[3:-3])
+        return max(0.0, float(y[list(lids)].mean() - y[list(brows)].mean()))
 
     def _at_upper_lids(self) -> DoubleArray:
         """1 from the brows to the upper lids, 0 from the lower lids on and far above: [468]."""

@@ -60,7 +60,7 @@ ROUNDED_NARROWS = 0.25  # of the tongue's width
 SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.06
 # Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
 # light.
-PARTING_LIGHT, PARTED_GAP = 0.60, 0.18
+PARTING_LIGHT, PARTED_GAP = 0.66, 0.16
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
