@@ -49,7 +49,7 @@ def test_pushed_out_lips_shine_and_shade_the_chin() -> None:
     x = np.linspace(60, 140, 11, dtype=np.float32)
     edge = np.stack([x, np.full(11, 80, np.float32)], 1)
     aperture = Aperture.between(edge, edge + np.float32([0, 6]), down)
-    region = np.full((160, 200, 3), 100, np.float32)
+    region = np.full((160, 200, 4), 100, np.uint8)
     outer = (np.float32([100, 68]), np.float32([100, 100]))
     grey = np.full(3, 150, np.float32)
     LipShading(across, down, 80.0, grey, grey).push_out(region, (0, 0), aperture, outer, 1.0)
