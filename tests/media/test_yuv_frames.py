@@ -27,7 +27,7 @@ def test_primaries_have_the_values_of_bt709(
         assert np.abs(plane_of(frame, number).astype(int) - level).max() <= 1
 
 
-@pytest.mark.parametrize("size", [(50, 98), (270, 480)])
+@pytest.mark.parametrize("size", [(50, 98), (270, 480), (122, 64)])
 def test_a_frame_is_that_of_ffmpeg_within_rounding(size: tuple[int, int]) -> None:
     across, down = np.meshgrid(np.linspace(0, 1, size[1]), np.linspace(0, 1, size[0]))
     ramps = np.stack([across, down, 1 - across * down], -1)

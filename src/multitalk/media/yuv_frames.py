@@ -20,21 +20,24 @@ TO_YCBCR = np.array(
     np.float32,
 )
 
+STRIP_ROWS = 120  # converted at once, even: these stay in the processor's cache
+
 
 def yuv_frame(pixels: NDArray[np.uint8]) -> VideoFrame:
     """A picture, RGB uint8 [H, W, 3] with even sides, as a frame without a time.
 
-    By OpenCV: within a level of libswscale's frame, in a quarter of its time.
+    By OpenCV: within a level of libswscale's frame, in a third of its time.
     """
     height, width = pixels.shape[:2]
     frame = VideoFrame(width, height, "yuv420p")
     frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
-    whole = cv2.transform(pixels, TO_YCBCR)
-    cv2.extractChannel(whole, 0, dst=plane_of(frame, 0))
-    for number in (1, 2):
-        plane = plane_of(frame, number)
-        chroma = cv2.extractChannel(whole, number)
-        cv2.resize(chroma, plane.shape[::-1], dst=plane, interpolation=cv2.INTER_AREA)
+    luma, *chroma = (plane_of(frame, number) for number in range(3))
+    for top in range(0, height, STRIP_ROWS):
+        luma_rows, *chroma_rows = cv2.split(cv2.transform(pixels[top : top + STRIP_ROWS], TO_YCBCR))
+        luma[top : top + STRIP_ROWS] = luma_rows
+        for plane, rows in zip(chroma, chroma_rows, strict=True):
+            part = plane[top // 2 : (top + STRIP_ROWS) // 2]
+            cv2.resize(rows, part.shape[::-1], dst=part, interpolation=cv2.INTER_AREA)
     return frame
 
 
