@@ -199,12 +199,12 @@ def test_each_piece_of_a_stream_is_playable_as_it_comes(tmp_path):
     path = write(tmp_path / "a.mp4", gradient(100), track_of(tmp_path, 100), fragmented=True)
     data = path.read_bytes()
     ends = [end for name, _, end in boxes(data) if name == "mdat"]
-    assert len(ends) >= 4
-    for count, end in enumerate(ends, 1):
+    whole = []
+    for end in ends:
         (tmp_path / "cut.mp4").write_bytes(data[:end])
-        decoded = len(list(read_frames(tmp_path / "cut.mp4")))
-        assert decoded == min(25 * count, 100)
-        assert len(read_sound(tmp_path / "cut.mp4")) / 640 == pytest.approx(decoded, abs=20)
+        whole.append(len(list(read_frames(tmp_path / "cut.mp4"))))
+        assert len(read_sound(tmp_path / "cut.mp4")) / 640 == pytest.approx(whole[-1], abs=20)
+    assert whole == [10, 25, 50, 75, 100]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 5])
