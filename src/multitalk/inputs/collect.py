@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from multitalk.errors import Cancelled, InvalidRequest, SourceRefused, SourceUnreachable
 from multitalk.inputs.source import LocalPath, Url, parse_source
 from multitalk.inputs.source_file import SourceFile, SourceKind
-from multitalk.net.address import DEFAULT_PORTS, Resolver, host_text, system_resolver
+from multitalk.net.address import DEFAULT_PORTS, VALID_PORTS, Resolver, host_text, system_resolver
 from multitalk.net.client import (
     CertificateInvalid,
     Client,
@@ -149,7 +149,7 @@ def _check_url(url: "httpx.URL", *, field: str) -> "httpx.URL":
         raise SourceRefused("scheme_refused", field=field, scheme=url.scheme[:16])
     if url.userinfo:
         raise SourceRefused("credentials_in_url", field=field)
-    if not url.raw_host or url.port not in (None, *range(1, 2**16)):
+    if not url.raw_host or (url.port is not None and url.port not in VALID_PORTS):
         raise SourceRefused("url_malformed", field=field)
     return url
 

@@ -149,7 +149,7 @@ class Arguments:
             for samples, rate in (voice, voice[::-1]):
                 array = _as_array(samples)
                 if array is not None:
-                    self._check_size(array.nbytes, "max_audio_bytes", field)
+                    self._check_size(array.nbytes, field)
                     write_samples(array, rate, path := self._new_file("voice"), field=field)
                     return str(path)
         if _as_array(voice) is not None:
@@ -172,12 +172,11 @@ class Arguments:
         if isinstance(file, io.TextIOBase):
             raise InvalidRequest("file_is_text", field=field)
         path = self._new_file("file")
-        limit = max(self._settings.max_audio_bytes, self._settings.max_video_bytes)
         try:
             with path.open("wb") as kept:
                 while chunk := file.read(2**20):  # type: ignore[attr-defined]
                     kept.write(chunk)
-                    self._check_size(kept.tell(), "max_audio_bytes", field, limit=limit)
+                    self._check_size(kept.tell(), field)
                 if kept.tell() == 0:
                     raise InvalidRequest("file_at_its_end", field=field)
         except TypeError as error:
@@ -186,11 +185,15 @@ class Arguments:
             raise InvalidRequest("file_unreadable", field=field, reason=error) from error
         return path
 
-    def _check_size(self, size: int, setting: str, field: str, *, limit: int | None = None) -> None:
-        most = getattr(self._settings, setting) if limit is None else limit
-        if size > most:
+    def _check_size(self, size: int, field: str) -> None:
+        """Refuse what no request may have; a video may be in the picture's place."""
+        setting = "max_video_bytes" if field == "image_path" else "max_audio_bytes"
+        limit: int = getattr(self._settings, setting)
+        if size > limit:
             variable = PREFIX + setting.upper()
-            raise LimitExceeded("file_too_large", field=field, limit=most / 2**20, setting=variable)
+            raise LimitExceeded(
+                "file_too_large", field=field, limit=limit / 2**20, setting=variable
+            )
 
     def _new_file(self, name: str) -> Path:
         if self._directory is None:

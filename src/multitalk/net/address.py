@@ -19,6 +19,7 @@ from multitalk.settings import Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]  # (host, port) -> addresses; OSError
 DEFAULT_PORTS = {"http": 80, "https": 443}
+VALID_PORTS = range(1, 2**16)
 
 # IANA IPv4 Special-Purpose Address Registry (and multicast): all that is not a public host.
 _SPECIAL_IPV4 = tuple(

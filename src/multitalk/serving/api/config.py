@@ -8,13 +8,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest
-from multitalk.net.address import DEFAULT_PORTS
+from multitalk.net.address import DEFAULT_PORTS, VALID_PORTS
 from multitalk.serving.api.access.keys import KeyRing
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 MEGABYTE = 10**6
 DAY_SECONDS = 86_400.0
-MAX_PORT = 65_535
 SHOWN_CHARACTERS = 80
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 # scheme://host[:port] and nothing else (RFC 6454, 6.2)
@@ -112,7 +111,7 @@ def _is_origin(text: str) -> bool:
     if not found:
         return False
     host, port = found[2], found[3]
-    if port is not None and not 0 < int(port) <= MAX_PORT:
+    if port is not None and int(port) not in VALID_PORTS:
         return False
     bare = host.strip("[]")
     if host.startswith("[") or bare.rpartition(".")[2].isdigit():

@@ -1,4 +1,4 @@
-"""What a server does beside answering: the queue's due work, webhooks, expired uploads, paces."""
+"""Background work of a server: the queue's due work, webhooks, expired uploads, talk times."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from multitalk.serving.queue import JobQueue
 
 SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
-PACES_SECONDS = 2.0
+TALK_TIMES_SECONDS = 2.0
 FORGET_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Housekeeping:
     Args:
         queue: Sweeps itself; has the finished talks.
         database: Records their times.
-        uploads: Remove those whose time is over.
-        webhooks: Delivered.
+        uploads: Expired ones are removed.
+        webhooks: Due ones are delivered.
         metrics: Get the talks' real-time factors.
         clock: Seconds since 1970.
     """
@@ -51,7 +51,7 @@ class Housekeeping:
         self._clock = clock
         self._webhooks = webhooks
         self._metrics = metrics
-        self._paced: set[str] = set()
+        self._recorded: set[str] = set()
         self._log = RateLimitedLog(logger)
 
     async def run(self) -> None:
@@ -60,7 +60,7 @@ class Housekeeping:
             await asyncio.gather(
                 self._every("sweep", SWEEP_SECONDS, self._queue.sweep),
                 self._every("webhooks", WEBHOOKS_SECONDS, self._webhooks.deliver_due),
-                self._every("paces", PACES_SECONDS, self._note_paces),
+                self._every("talk times", TALK_TIMES_SECONDS, self._record_talk_times),
                 self._every("uploads", FORGET_SECONDS, self._forget),
             )
         finally:
@@ -76,11 +76,11 @@ class Housekeeping:
                 self._log.warn(name, f"{name}: {error}")
             await asyncio.sleep(seconds)
 
-    async def _note_paces(self) -> None:
+    async def _record_talk_times(self) -> None:
         """Record the times of finished talks, for estimates and metrics."""
         talks = await past_talks(self._queue, self._clock())
         for talk in talks:
-            if talk.job_id in self._paced:
+            if talk.job_id in self._recorded:
                 continue
             if (quality := await quality_of(self._queue, talk.job_id)) is not None:
                 self._database.add_talk_time(
@@ -91,10 +91,10 @@ class Housekeeping:
                     execution_seconds=talk.execution_seconds,
                 )
                 self._metrics.real_time_factor(talk.engine, talk.execution_seconds / talk.seconds)
-        self._paced = {talk.job_id for talk in talks}
+        self._recorded = {talk.job_id for talk in talks}
 
     async def _forget(self) -> None:
-        """Uploads whose time is over, and streams of jobs that are no more."""
+        """Remove expired uploads, and records of streams whose jobs are deleted."""
         await asyncio.to_thread(self._uploads.sweep)
         for job_id in self._database.streams():
             try:

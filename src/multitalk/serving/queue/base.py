@@ -184,6 +184,14 @@ class JobQueue(ABC):
     async def workers(self) -> list[WorkerRecord]:
         """Workers that called `announce` within the last lease."""
 
+    async def load(self) -> tuple[Counts, list[WorkerRecord]]:
+        """`counts` and `workers`, which a store may read together."""
+        return await self.counts(), await self.workers()
+
+    async def wait_of(self, job_id: str) -> tuple[int, int]:
+        """Of a job IN_QUEUE: `ahead`, and the number of workers."""
+        return await self.ahead(job_id), len(await self.workers())
+
     # For workers ----------------------------------------------------------------------------------
 
     async def claim(self, worker_id: str, *, wait: float) -> Lease | None:

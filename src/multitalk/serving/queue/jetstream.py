@@ -272,11 +272,13 @@ class JetStreamQueue(JobQueue):
         found = []
         with translate_errors():
             watcher = await self._store.workers.watchall(ignore_deletes=True)
-            async for entry in watcher:
-                if entry is None:
-                    break
-                found.append(WorkerRecord.from_json(entry.value or b""))
-            await watcher.stop()
+            try:
+                async for entry in watcher:
+                    if entry is None:  # all that is stored has come
+                        break
+                    found.append(WorkerRecord.from_json(entry.value or b""))
+            finally:
+                await watcher.stop()
         return sorted(
             (worker for worker in found if worker.seen_at >= since), key=lambda worker: worker.id
         )

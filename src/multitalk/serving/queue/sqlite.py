@@ -17,11 +17,12 @@ from typing_extensions import override
 from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
-from multitalk.serving.queue.base import JobQueue, Transition, sum_counts
+from multitalk.serving.queue.base import JobQueue, Transition
 from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.queue.records import Counts, FragmentRecord, Job, Submission, WorkerRecord
 from multitalk.serving.queue.sqlite_connection import ChangeNotifier, SqliteConnection, is_full
 from multitalk.serving.queue.sqlite_tables import (
+    count_jobs,
     deletable_jobs,
     delete_job,
     due_jobs,
@@ -188,22 +189,28 @@ class SqliteQueue(JobQueue):
 
     @override
     async def counts(self) -> Counts:
-        found = await self._connection.read(
-            lambda db: db.execute(
-                "SELECT status, COUNT(*), SUM(redeliveries) FROM jobs GROUP BY status"
-            ).fetchall()
-        )
-        return sum_counts((JobStatus(status), jobs, again) for status, jobs, again in found)
+        return await self._connection.read(count_jobs)
 
     @override
     async def workers(self) -> list[WorkerRecord]:
-        now, lease = self.config.clock(), self.config.lease_seconds
-        found = await self._connection.read(
-            lambda db: db.execute(
-                "SELECT worker FROM workers WHERE seen_at BETWEEN ? AND ? ORDER BY id",
-                (now - lease, now + lease),
-            ).fetchall()
+        return await self._connection.read(self._workers)
+
+    @override
+    async def load(self) -> tuple[Counts, list[WorkerRecord]]:
+        return await self._connection.read(lambda db: (count_jobs(db), self._workers(db)))
+
+    @override
+    async def wait_of(self, job_id: str) -> tuple[int, int]:
+        return await self._connection.read(
+            lambda db: (jobs_ahead(db, job_id), len(self._workers(db)))
         )
+
+    def _workers(self, db: sqlite3.Connection) -> list[WorkerRecord]:
+        now, lease = self.config.clock(), self.config.lease_seconds
+        found = db.execute(
+            "SELECT worker FROM workers WHERE seen_at BETWEEN ? AND ? ORDER BY id",
+            (now - lease, now + lease),
+        ).fetchall()
         return [WorkerRecord.from_json(text) for (text,) in found]
 
     @override

@@ -5,11 +5,11 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from multitalk.disk import write_atomically
 from multitalk.errors import QueueUnavailable
@@ -24,6 +24,8 @@ RESERVE_SHARE = 20  # of a small disk, at most one in so many bytes
 RESERVE_MARGIN = 4  # times the reserve must be free before it is taken
 
 Result = TypeVar("Result")
+Answer: TypeAlias = "asyncio.Future[Any]"
+_Read: TypeAlias = tuple[Callable[[sqlite3.Connection], Any], Answer]
 
 
 class SqliteConnection:
@@ -37,6 +39,8 @@ class SqliteConnection:
         self._reserve = DiskReserve(path.with_name(path.name + "-reserve"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queue")
         self._db: sqlite3.Connection
+        self._reads: list[_Read] = []  # that wait
+        self._is_reading = False
 
     async def open(self) -> None:
         """Connect; the file and its tables are made if they do not exist."""
@@ -52,8 +56,18 @@ class SqliteConnection:
         self._thread.shutdown()
 
     async def read(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Run a function that only reads."""
-        return await self._in_thread(lambda: query(self._db))
+        """Run a function that only reads.
+
+        Those that come while others run go to the thread together, which costs less.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+        self._reads.append((query, answer))
+        if not self._is_reading:
+            self._is_reading = True
+            self._start_reads()
+        with _translate_errors():
+            return await answer
 
     async def write(
         self,
@@ -95,14 +109,33 @@ class SqliteConnection:
         return int(version)
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        try:
+        with _translate_errors():
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.Error as error:
-            if "full" in str(error):  # SQLITE_FULL; Python 3.10 has no error code
-                raise QueueUnavailable("queue_full") from error
-            raise QueueUnavailable("queue_failed", reason=str(error)) from error
-        except OSError as error:
-            raise translate_os_error(error) from error
+
+    def _start_reads(self) -> None:
+        reads, self._reads = self._reads, []
+        loop = asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(self._thread, self._run_reads, reads)
+        except RuntimeError as error:  # the connection is closed
+            self._is_reading = False
+            for _, answer in reads:
+                answer.set_exception(error)
+            return
+        running.add_done_callback(lambda done: self._answer_reads(reads, done.result()))
+
+    def _run_reads(self, reads: Sequence[_Read]) -> list[Callable[[Answer], None]]:
+        return [_answer_of(query, self._db) for query, _ in reads]
+
+    def _answer_reads(
+        self, reads: Sequence[_Read], answers: Sequence[Callable[[Answer], None]]
+    ) -> None:
+        for (_, answer), settle in zip(reads, answers, strict=True):
+            if not answer.done():  # nobody waits any more
+                settle(answer)
+        self._is_reading = bool(self._reads)
+        if self._reads:
+            self._start_reads()
 
     def _connect(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,6 +170,31 @@ class SqliteConnection:
                 self._db.execute("ROLLBACK")
             raise
         return result
+
+
+def _answer_of(
+    query: Callable[[sqlite3.Connection], Any], db: sqlite3.Connection
+) -> Callable[[Answer], None]:
+    """Run a query; gives a future its result or its exception."""
+    try:
+        result = query(db)
+    except Exception as error:  # raised where the answer is awaited
+        raised = error
+        return lambda answer: answer.set_exception(raised)
+    return lambda answer: answer.set_result(result)
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Translate errors of SQLite and of the disk to QueueUnavailable."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "full" in str(error):  # SQLITE_FULL; Python 3.10 has no error code
+            raise QueueUnavailable("queue_full") from error
+        raise QueueUnavailable("queue_failed", reason=str(error)) from error
+    except OSError as error:
+        raise translate_os_error(error) from error
 
 
 def _use_write_ahead_log(db: sqlite3.Connection) -> None:

@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from multitalk.errors import Conflict, QueueUnavailable
+from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
-from multitalk.serving.queue.base import unknown_job
-from multitalk.serving.queue.records import FINAL, Job, Submission
+from multitalk.serving.queue.base import sum_counts, unknown_job
+from multitalk.serving.queue.records import FINAL, Counts, Job, Submission
 from multitalk.serving.queue.transitions import Turn
 
 TURNS_KEPT = 10_000  # an owner whose last claim is so many claims ago is like a new one
@@ -130,6 +131,14 @@ def delete_job(db: sqlite3.Connection, job_id: str) -> None:
     """Delete a job and its fragments."""
     db.execute("DELETE FROM pieces WHERE job_id = ?", (job_id,))
     db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+
+def count_jobs(db: sqlite3.Connection) -> Counts:
+    """Number of jobs by state."""
+    found = db.execute(
+        "SELECT status, COUNT(*), SUM(redeliveries) FROM jobs GROUP BY status"
+    ).fetchall()
+    return sum_counts((JobStatus(status), jobs, again) for status, jobs, again in found)
 
 
 def due_jobs(db: sqlite3.Connection, now: float, limit: int) -> list[Job]:

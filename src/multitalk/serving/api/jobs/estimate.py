@@ -137,7 +137,7 @@ class Estimator:
         of_all = self._database.talk_times(engine, limit=PAST_TALKS) or past
         if not of_all:
             return None
-        counts, workers = await self._queue.counts(), await self._queue.workers()
+        counts, workers = await self._queue.load()
         before = counts.in_queue + counts.in_progress
         mean = statistics.fmean(work for _, work in of_all)
         return before * mean / len(workers) if workers else None

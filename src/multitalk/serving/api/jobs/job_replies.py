@@ -72,8 +72,7 @@ class JobReplies:
         """The body of `/status`: also how many jobs are ahead of one that waits."""
         reply = await self.reply(job, max_bytes=max_bytes)
         if job.status is JobStatus.IN_QUEUE:
-            reply["jobsAhead"] = await self.queue.ahead(job.id)
-            reply["workers"] = len(await self.queue.workers())
+            reply["jobsAhead"], reply["workers"] = await self.queue.wait_of(job.id)
         return reply
 
     def listed(self, job: Job) -> ListedJob:

@@ -310,8 +310,7 @@ async def purge_queue(queue: QueueDep, quota: QuotaDep, owner: Owner) -> Respons
 )
 async def health(queue: QueueDep, own_workers: WorkerIds) -> Response:
     """RunPod's fields; the counts are of all keys."""
-    counts = await queue.counts()
-    workers = await queue.workers()
+    counts, workers = await queue.load()
     starting = own_workers - {worker.id for worker in workers}
     running = sum(worker.job_id is not None for worker in workers)
     idle = sum(worker.job_id is None and not worker.draining for worker in workers)

@@ -36,7 +36,7 @@ router = APIRouter(tags=["Server"])
 )
 async def healthz(queue: QueueDep, config: ConfigDep, keys: KeysDep, engine: EngineDep) -> Response:
     """200 while the queue answers, else 503. Also what a page must know before it has a key."""
-    counts, workers = await queue.counts(), await queue.workers()
+    counts, workers = await queue.load()
     return json_response(
         ServerHealth(
             status="ok",
@@ -73,7 +73,7 @@ async def ping(queue: QueueDep, config: ConfigDep, shutdown: ShutdownDep) -> Res
 )
 async def metrics(request: Request, queue: QueueDep) -> Response:
     """With keys, Prometheus sends one as `authorization.credentials`."""
-    text = request.app.state.metrics.text(await queue.counts(), await queue.workers())
+    text = request.app.state.metrics.text(*await queue.load())
     return Response(text, media_type="text/plain; version=0.0.4")
 
 

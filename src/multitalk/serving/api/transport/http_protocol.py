@@ -83,9 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def evict(self) -> None:
         """Close the connection in favour of another one."""
-        if (
-            self.is_idle and not self._is_refused
-        ):  # a refused one was answered, its body is being dropped
+        if self.is_idle and not self._is_refused:  # a refused one has its answer already
             self._send_error(
                 HTTPStatus.SERVICE_UNAVAILABLE, ServerUnavailable("too_many_connections")
             )

@@ -26,6 +26,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multitalk.errors import InvalidRequest, ServerStopping
+from multitalk.net.address import VALID_PORTS
 from multitalk.serving.api.config import ServeConfig
 from multitalk.serving.api.responses import error_response
 from multitalk.serving.api.transport.connections import Connections
@@ -42,7 +43,6 @@ _MALFORMED_RECORDS = (
 
 THREADS_SECONDS = 1.5  # to wait for threads at the end
 
-MAX_PORT = 65_535
 UNREAD_SECONDS = 60  # after which a client that reads nothing is disconnected
 FIRST_USER_PORT = 1024  # lower ones need privileges
 CLOSING_SECONDS = 3  # for unfinished responses; the whole shutdown takes at most 5 s
@@ -225,7 +225,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> InvalidRequest:
     reason = error.strerror or type(error).__name__
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return InvalidRequest("host_not_here", field="--host", host=host, reason=reason)
-    other = port + 1 if FIRST_USER_PORT <= port < MAX_PORT else 8000
+    other = port + 1 if FIRST_USER_PORT <= port < VALID_PORTS[-1] else 8000
     return InvalidRequest(
         "cannot_listen", field="--port", host=host, port=port, reason=reason, other=other
     )
