@@ -176,6 +176,25 @@ def test_who_waits_for_an_answer_is_told_that_the_server_ends(loop, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("turns", range(1, 6))  # of the event loop, in which the message is read
+def test_who_hangs_up_just_as_a_message_comes_ends_the_wait(loop, turns):
+    async def scene() -> None:
+        server_end, its_end = socket.socketpair()
+        with its_end:
+            reader, writer = await asyncio.open_unix_connection(sock=server_end)
+            waiting = asyncio.ensure_future(_reply_in_time(Fork(0, reader, writer), {}, AMPLE, ""))
+            await asyncio.sleep(0.05)
+            reader.feed_data(encode_frame({"begun": True}))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait({waiting}, timeout=2.0)
+            assert waiting.cancelled()
+            writer.close()
+
+    loop.run_until_complete(scene())
+
+
 def test_a_process_that_a_file_has_taken_over_gains_no_time_by_beginning_again(loop):
     async def scene() -> None:
         server_end, its_end = socket.socketpair()

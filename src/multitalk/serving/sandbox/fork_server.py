@@ -113,7 +113,11 @@ class ForkServer:
                 except asyncio.CancelledError:  # it is started, or will be
                     await self._kill(await starting)
                     raise
-            return Fork(pid, *await asyncio.open_unix_connection(sock=parent_end))
+            try:
+                return Fork(pid, *await asyncio.open_unix_connection(sock=parent_end))
+            except BaseException:
+                await asyncio.shield(self._kill(pid))
+                raise
         except BaseException:
             parent_end.close()
             raise

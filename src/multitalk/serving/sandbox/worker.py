@@ -158,19 +158,20 @@ def run_task(name: str, connection: socket.socket) -> None:
     try:
         answer = function(task_message["given"], directory, lambda field: send({"at": field}))
         send({"answer": answer})
-    except MultiTalkError as error:
-        send({"error": error_to_json(error)})
-    except MemoryError:
-        send({"too_much": True})
-    except OSError as error:
-        if error.errno in _MEMORY_ERRORS:
-            send({"too_much": True})
-        elif error.errno in DISK_ERRORS:
-            send({"error": error_to_json(work_disk_error(error.errno))})
-        else:
-            send({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
-    except Exception:  # of a library on a damaged file; the server logs it
-        send({"broken": traceback.format_exc()[-_MAX_TRACEBACK:]})
+    except Exception as error:  # also of a library on a damaged file; the server logs it
+        send(_failure(error))
+
+
+def _failure(error: Exception) -> dict[str, object]:
+    """The message about a task that has failed."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number in _MEMORY_ERRORS:
+        return {"too_much": True}
+    if number in DISK_ERRORS:
+        error = work_disk_error(number)
+    if isinstance(error, MultiTalkError):
+        return {"error": error_to_json(error)}
+    return {"broken": "".join(traceback.format_exception(error))[-_MAX_TRACEBACK:]}
 
 
 def _limit(limits: Mapping[str, Any]) -> None:
