@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitalk.errors import InternalError, InvalidRequest, LimitExceeded
-from multitalk.messages import SENTENCES
+from multitalk.messages import LOCALES, SENTENCES
 from multitalk.schema import (
     Delivery,
     ErrorDetails,
@@ -265,7 +265,7 @@ WRONG = [
     ("label", "AI\n", "label: a label can have letters, digits and signs of ASCII only"),
     ("label", " ", "label: "),
     ("label", "A" * 25, "label: "),
-    ("locale", "fr", 'locale: "fr" is not a choice; choose one of en, ko'),
+    ("locale", "fr", f'locale: "fr" is not a choice; choose one of {", ".join(LOCALES)}'),
     ("delivery", "bucket", 'delivery: must be an object {name: value}; got "bucket"'),
     ("delivery", {"type": "s3"}, 'delivery.type: "s3" is not a choice'),
     ("delivery", {"typ": "auto"}, "delivery.typ: not a field; did you mean type?"),

@@ -230,13 +230,14 @@ class Lease(Stored):
         job: The job when it was claimed.
         submission: The job's submission.
         token: Identifies the lease.
-        seconds: Duration from each renewal; renew after a third of it.
+        seconds: Duration from each renewal; renew after a third of it. Infinite where the source
+            keeps it otherwise.
     """
 
     job: Job
     submission: Submission
     token: str
-    seconds: float
+    seconds: float = Field(gt=0, allow_inf_nan=True)
 
 
 class FragmentRecord(Stored):
