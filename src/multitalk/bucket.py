@@ -122,14 +122,7 @@ class Bucket:
         scheme, host, port, path_name = _read(endpoint_url)
         service, found = _service_of(host)
         parts = found.groupdict()
-        names = {part for part in (name, path_name, parts.get("bucket")) if part}
-        if len(names) > 1:
-            raise BucketMisaddressed("name", f"two buckets: {' and '.join(sorted(names))}")
-        if not names:
-            raise BucketMisaddressed("name", "missing, and the address has none")
-        (only,) = names
-        if not _NAME.fullmatch(only):
-            raise BucketMisaddressed("name", "not a bucket's name")
+        only = _only_name(name, path_name, parts.get("bucket"))
         implied = parts.get("region") or service.region
         return cls(
             endpoint_url=f"{scheme}://{parts['service']}{port}",
@@ -143,6 +136,19 @@ class Bucket:
             name_in_host=service.name_in_host and "." not in only,
             public_only=public_only,
         )
+
+
+def _only_name(*given: str | None) -> str:
+    """The bucket's name, which may be given in several places."""
+    names = set(filter(None, given))
+    if len(names) > 1:
+        raise BucketMisaddressed("name", f"two buckets: {' and '.join(sorted(names))}")
+    if not names:
+        raise BucketMisaddressed("name", "missing, and the address has none")
+    (only,) = names
+    if not _NAME.fullmatch(only):
+        raise BucketMisaddressed("name", "not a bucket's name")
+    return only
 
 
 def _read(endpoint_url: str) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -120,10 +120,9 @@ class VoiceOptions:
         ]
         texts = self._texts(recordings, {*known, *(name for _, name, _ in delivery)})
         for part, name, value in delivery:
-            if name and name not in texts:
-                raise typer.BadParameter(f"--{part} for {name}, who has no --text")
-            for text in texts[name] if name else chain.from_iterable(texts.values()):
-                text[part] = value if part == "voice" else _number(part, value)
+            spoken = {"voice": value} if part == "voice" else {part: _number(part, value)}
+            for text in _texts_of(name, texts, part):
+                text.update(spoken)
         return recordings | texts or None
 
     def places(self) -> dict[str, str]:
@@ -160,6 +159,7 @@ class VoiceOptions:
         parsed = [(option, *split_name(option, default="person1")) for option in self.text]
         names = {*recordings, *(name for option, name, text in parsed if text != option)}
         texts: dict[str, list[dict[str, object]]] = {}
+        language = {"language": self.language} if self.language else {}
         for option, name, text in parsed:
             is_speaker = (
                 name in {*known, *recordings} or _NUMBERED.fullmatch(name) or names - {name}
@@ -171,10 +171,7 @@ class VoiceOptions:
                 )
             if name in recordings:
                 raise typer.BadParameter(f"a recording and a text for {name}: give one of them")
-            record: dict[str, object] = {"text": text}
-            if self.language:
-                record["language"] = self.language
-            texts.setdefault(name, []).append(record)
+            texts.setdefault(name, []).append({"text": text, **language})
         return texts
 
     def _places_of_texts(self, name: str, texts: Sequence[str]) -> dict[str, str]:
@@ -196,6 +193,17 @@ class VoiceOptions:
             for option in options:
                 if split_name(option, default="")[0] in ("", name):
                     yield part, option_text(f"--{part}", option)
+
+
+def _texts_of(
+    name: str, texts: Mapping[str, list[dict[str, object]]], part: str
+) -> Iterable[dict[str, object]]:
+    """A speaker's texts; without a name all texts."""
+    if not name:
+        return chain.from_iterable(texts.values())
+    if name not in texts:
+        raise typer.BadParameter(f"--{part} for {name}, who has no --text")
+    return texts[name]
 
 
 def _number(option: str, value: str) -> float:

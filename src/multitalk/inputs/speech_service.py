@@ -226,10 +226,10 @@ def _reason(content: bytes, key: str | None) -> str:
     except (ValueError, RecursionError):
         return "-"
     for name in ("error", "message", "detail"):
-        if isinstance(message, dict) and message.get(name):
-            message = message[name]
-    words = " ".join((message if isinstance(message, str) else json.dumps(message)).split())
-    shown = "".join(letter for letter in words if letter.isprintable())
+        if isinstance(message, dict):
+            message = message.get(name) or message
+    text = message if isinstance(message, str) else json.dumps(message)
+    shown = "".join(filter(str.isprintable, " ".join(text.split())))
     if key:
         shown = shown.replace(key, "[key]")
     return shown if len(shown) <= SHOWN_REASON else shown[:SHOWN_REASON] + "…"
@@ -239,13 +239,16 @@ def _parse_voices(content: object) -> list[ServiceVoice]:
     """Voices of a list of names or of objects."""
     if isinstance(content, dict):
         content = content.get("voices", content.get("data"))
-    found = []
-    for item in content if isinstance(content, list) else []:
-        voice = item if isinstance(item, dict) else {"id": item}
-        name = next((voice[key] for key in ("id", "voice_id", "name") if voice.get(key)), None)
-        if isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS:
-            found.append(ServiceVoice(name, voice.get("gender"), voice.get("languages")))
-    return found[:MAX_VOICES]
+    items = content if isinstance(content, list) else []
+    return list(filter(None, map(_parse_voice, items)))[:MAX_VOICES]
+
+
+def _parse_voice(item: object) -> ServiceVoice | None:
+    voice = item if isinstance(item, dict) else {"id": item}
+    name = voice.get("id") or voice.get("voice_id") or voice.get("name")
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS:
+        return ServiceVoice(name, voice.get("gender"), voice.get("languages"))
+    return None
 
 
 def _is_truncated(path: Path) -> bool:

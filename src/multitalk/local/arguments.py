@@ -147,8 +147,7 @@ class Arguments:
             return plain(voice)
         if isinstance(voice, tuple) and len(voice) == 2:
             for samples, rate in (voice, voice[::-1]):
-                array = _as_array(samples)
-                if array is not None:
+                if (array := _as_array(samples)) is not None:
                     self._check_size(array.nbytes, field)
                     write_samples(array, rate, path := self._new_file("voice"), field=field)
                     return str(path)
@@ -246,12 +245,9 @@ def _value_at(value: object, rest: str) -> tuple[object, list[object]]:
     """The value at the end of a dotted path, as far as it exists, and the keys on the way."""
     keys: list[object] = []
     while rest and isinstance(value, Mapping | list | tuple):
-        options: dict[str, object] = (
-            {str(key): key for key in value}
-            if isinstance(value, Mapping)
-            else {str(index): index for index in range(len(value))}
-        )
-        fits = [name for name in options if rest == name or rest.startswith(f"{name}.")]
+        known = value if isinstance(value, Mapping) else range(len(value))
+        options: dict[str, object] = {str(key): key for key in known}
+        fits = [name for name in options if f"{rest}.".startswith(f"{name}.")]
         if not fits:
             break
         name = max(fits, key=len)

@@ -146,12 +146,18 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
     """Whether an address is public, or in one of the allowed networks."""
     host = _embedded_ipv4(address)
     if host in _METADATA_HOSTS or host in _METADATA_NETWORK:
-        return any(host == network[0] and network.num_addresses == 1 for network in networks)
-    if any(host in network for network in networks):
-        return True
+        return ipaddress.ip_network(host) in networks
+    return _is_in(host, networks) or _is_public(host)
+
+
+def _is_public(host: Address) -> bool:
     if isinstance(host, ipaddress.IPv4Address):
-        return not any(host in network for network in _SPECIAL_IPV4)
-    return host in _GLOBAL_IPV6 and not any(host in network for network in _SPECIAL_IPV6)
+        return not _is_in(host, _SPECIAL_IPV4)
+    return host in _GLOBAL_IPV6 and not _is_in(host, _SPECIAL_IPV6)
+
+
+def _is_in(host: Address, networks: Sequence[Network]) -> bool:
+    return any(host in network for network in networks)
 
 
 def _embedded_ipv4(address: Address) -> Address:

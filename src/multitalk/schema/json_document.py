@@ -162,18 +162,22 @@ def check_value(given: object, *, max_values: int = MAX_VALUES, field: str | Non
     while pending:
         value, path = pending.pop()
         count += 1
-        if isinstance(value, str):
-            if is_broken(value):
-                raise InvalidRequest("text_broken", field=_field(path) or field)
-        elif isinstance(value, dict | list | tuple | Mapping):
-            if count + len(pending) + len(value) > max_values:
-                raise _too_many(max_values, field)
-            if value and len(path) >= MAX_DEPTH:
-                raise _too_deep(_field(path[:1]) or field)
-            # In reverse, so that the first error is found first.
-            pending += reversed(_values_inside(value, path, field))
-        elif isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
-            raise number_too_long(_field(path) or field)
+        if not isinstance(value, dict | list | tuple | Mapping):
+            _check_scalar(value, path, field)
+            continue
+        if count + len(pending) + len(value) > max_values:
+            raise _too_many(max_values, field)
+        if value and len(path) >= MAX_DEPTH:
+            raise _too_deep(_field(path[:1]) or field)
+        # In reverse, so that the first error is found first.
+        pending += reversed(_values_inside(value, path, field))
+
+
+def _check_scalar(value: object, path: tuple[int | str, ...], field: str | None) -> None:
+    if isinstance(value, str) and is_broken(value):
+        raise InvalidRequest("text_broken", field=_field(path) or field)
+    if isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
+        raise number_too_long(_field(path) or field)
 
 
 def _values_inside(

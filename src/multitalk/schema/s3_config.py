@@ -47,15 +47,7 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
         return None
     if not isinstance(given, Mapping):
         raise InvalidRequest("expected_object", field=FIELD, value=brief(given))
-    stated = {name: value for name, value in given.items() if value not in (None, "")}
-    try:
-        config = S3Config.model_validate(stated)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        first, *others = map(_problem, sorted(found, key=_is_of_a_field))
-        raise InvalidRequest(
-            first.key, field=first.field, others=tuple(others), **first.parameters
-        ) from None  # pydantic's has the secrets in it
+    config = _validated({name: value for name, value in given.items() if value not in (None, "")})
     try:
         bucket = Bucket.at(
             config.endpoint_url,
@@ -71,6 +63,17 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
     if not bucket.endpoint_url.startswith("https://") and not settings.reachable_networks:
         raise InvalidRequest("bucket_needs_https", field=f"{FIELD}.endpointUrl")
     return bucket
+
+
+def _validated(stated: Mapping[str, object]) -> S3Config:
+    try:
+        return S3Config.model_validate(stated)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        first, *others = map(_problem, sorted(found, key=_is_of_a_field))
+        raise InvalidRequest(
+            first.key, field=first.field, others=tuple(others), **first.parameters
+        ) from None  # pydantic's has the secrets in it
 
 
 def _is_of_a_field(item: ErrorDetails) -> bool:

@@ -64,9 +64,8 @@ async def open_queue(url: str, config: QueueConfig | None = None) -> JobQueue:
         QueueUnavailable: It cannot be reached or used.
     """
     scheme, _, rest = url.partition(":")
-    host = rest.startswith("//") and not rest.startswith("///")
-    if scheme == "sqlite" and rest.strip("/") and not host:
-        return await SqliteQueue.open(Path(rest.removeprefix("//")), config)
+    if scheme == "sqlite" and (path := _path_after(rest)) is not None:
+        return await SqliteQueue.open(path, config)
     if scheme in NATS_SCHEMES and urlsplit(url).hostname:
         try:
             from multitalk.serving.queue.jetstream import JetStreamQueue  # noqa: PLC0415 - optional
@@ -75,3 +74,9 @@ async def open_queue(url: str, config: QueueConfig | None = None) -> JobQueue:
         return await JetStreamQueue.open(url, config)
     shown = f"{scheme}://…" if "://" in url else url  # what follows may have a password
     raise InvalidRequest("queue_url_refused", field="--queue", value=shown or '""')
+
+
+def _path_after(rest: str) -> Path | None:
+    """The path of a `sqlite:` URL; None where it names a host, or no file."""
+    has_host = rest.startswith("//") and not rest.startswith("///")
+    return None if has_host or not rest.strip("/") else Path(rest.removeprefix("//"))

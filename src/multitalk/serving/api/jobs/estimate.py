@@ -84,7 +84,7 @@ class Estimator:
         factor = real_time_factor(past)
         if engine == "diffusion" and request.resolution == "720p":
             warnings.append(sentence("large_video_costs", request.locale))
-        work = slowest = price = None
+        work = slowest = None
         if factor is None:
             warnings.append(sentence("pace_unknown", request.locale))
         elif talk is not None:
@@ -92,8 +92,7 @@ class Estimator:
             work, slowest = rendered * factor.median, rendered * factor.slowest
         if self._config.price_per_hour is None:
             warnings.append(sentence("price_unknown", request.locale))
-        elif work is not None:
-            price = round(work / 3600 * self._config.price_per_hour, CENTS)
+        price = self._price(work)
         return {
             "engine": engine,
             "talk_seconds": _rounded(talk),
@@ -105,6 +104,12 @@ class Estimator:
             "past_talks": factor.talks if factor else 0,
             "warnings": warnings,
         }
+
+    def _price(self, work_seconds: float | None) -> float | None:
+        """The price of some work, if both are known."""
+        if work_seconds is None or self._config.price_per_hour is None:
+            return None
+        return round(work_seconds / 3600 * self._config.price_per_hour, CENTS)
 
     async def _past_times(self, engine: str, quality: str) -> TalkTimes:
         """The times of past talks of an engine and a quality."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query
@@ -65,9 +65,7 @@ async def video(
     download: Download = None,
 ) -> Response:
     """A signed URL, as in `video_url`, needs no key."""
-    name = job.output.get("video") if isinstance(job.output, dict) else None
-    if name is None:
-        raise NotFound("video_not_found")
+    name = _file_of(job, "video")
     size = await queue.media.size(name)
     etag = f'"{name.rpartition("/")[2].partition(".")[0]}"'
     headers = {
@@ -85,10 +83,8 @@ async def video(
     if part is None:
         headers["Content-Range"] = f"bytes */{size}"
         return Response(status_code=416, headers=headers)
-    headers["Content-Length"] = str(part.end - part.start)
-    if part.is_range:
-        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
     status = 206 if part.is_range else 200
+    headers |= part.headers(size)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     content = queue.media.read(name, start=part.start, end=part.end)
@@ -167,6 +163,13 @@ class _ByteRange:
     end: int
     is_range: bool
 
+    def headers(self, size: int) -> dict[str, str]:
+        """The headers of a response with this part of a file of so many bytes."""
+        headers = {"Content-Length": str(self.end - self.start)}
+        if self.is_range:
+            headers["Content-Range"] = f"bytes {self.start}-{self.end - 1}/{size}"
+        return headers
+
 
 def _parse_range(byte_range: str, size: int) -> _ByteRange | None:
     """The part that a `Range` header names; None where there is no such part (RFC 9110, 14.2).
@@ -242,9 +245,7 @@ def _codecs(start: bytes) -> str:
 
 
 async def _subtitles(queue: JobQueue, job: Job, suffix: str, download: str | None) -> Response:
-    name = job.output.get("captions") if isinstance(job.output, dict) else None
-    if name is None:
-        raise NotFound("subtitles_not_found")
+    name = _file_of(job, "captions")
     media_type, written = SUBTITLES[suffix]
     captions = read_captions(await read_whole(queue.media, name))
     headers = {
@@ -253,6 +254,14 @@ async def _subtitles(queue: JobQueue, job: Job, suffix: str, download: str | Non
         "X-Content-Type-Options": "nosniff",
     }
     return Response(written(captions), media_type=f"{media_type}; charset=utf-8", headers=headers)
+
+
+def _file_of(job: Job, kind: Literal["video", "captions"]) -> str:
+    """Name in the media store of a file of a job's output."""
+    name: str | None = job.output.get(kind) if isinstance(job.output, dict) else None
+    if name is None:
+        raise NotFound("video_not_found" if kind == "video" else "subtitles_not_found")
+    return name
 
 
 def content_disposition(job: Job, suffix: str, download: str | None) -> str:

@@ -83,8 +83,8 @@ class Connections:
     def enter(self, connection: Connection) -> bool:
         """Register a new connection, evicting another one if necessary; False where none can be."""
         if len(self._unauthenticated) >= self._max_unauthenticated:
-            for one in [one for one in self._unauthenticated if one.is_authenticated]:
-                del self._unauthenticated[one]
+            waiting = [one for one in self._unauthenticated if not one.is_authenticated]
+            self._unauthenticated = dict.fromkeys(waiting)
         if len(self._unauthenticated) >= self._max_unauthenticated:
             self._evict(_first_idle(self._unauthenticated) or next(iter(self._unauthenticated)))
         if len(self._all) >= self._max_connections:
