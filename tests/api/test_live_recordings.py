@@ -114,6 +114,17 @@ def test_a_session_that_ends_while_it_records_leaves_its_recording(server, tmp_p
         assert 10 / 25 <= video.duration / 1e6 < 5
 
 
+def test_a_recording_that_is_ended_at_once_has_a_frame(server):
+    with session(server) as live:
+        for _ in range(3):
+            for action in ("start", "stop"):
+                live.send(type="record", action=action)
+            assert live.message("recording")["state"] == "started"
+            finished = live.message("recording")
+            assert finished["state"] == "finished"
+            assert finished["seconds"] > 0
+
+
 def test_what_cannot_be_recorded_is_refused(server):
     with session(server) as live:
         for action, sentence in (

@@ -162,7 +162,7 @@ class SessionRunner:
         elif message.kind is MessageKind.KEY_FRAME:
             self._wants_key_frame = True
         elif message.kind in (MessageKind.RECORD, MessageKind.STOP_RECORDING):
-            self._recorder.is_wanted = message.kind is MessageKind.RECORD
+            self._recorder.want(is_wanted=message.kind is MessageKind.RECORD)
 
     def _send(self, message: Message) -> None:
         with self._lock:
@@ -175,16 +175,21 @@ class Recorder:
     Args:
         send: Sends a message to the server, which keeps the file.
         watermark: What the mark in the sound says; None: there is none.
-
-    Attributes:
-        is_wanted: Set by the thread that takes commands; followed with the next frame.
     """
 
     def __init__(self, send: Callable[[Message], None], watermark: Payload | None) -> None:
-        self.is_wanted = False
         self._send = send
         self._watermark = watermark
+        self._is_wanted = self._has_to_begin = False
         self._recording: LiveRecording | None = None
+
+    def want(self, *, is_wanted: bool) -> None:
+        """Begin or end with the next frame; what is to end before that has one frame.
+
+        Called by the thread that takes commands.
+        """
+        self._is_wanted = is_wanted
+        self._has_to_begin |= is_wanted
 
     @property
     def is_recording(self) -> bool:
@@ -193,21 +198,22 @@ class Recorder:
 
     def begins(self) -> bool:
         """Whether the next frame is to be a recording's first."""
-        return self.is_wanted and self._recording is None
+        return self._has_to_begin and self._recording is None
 
     def add(self, frame: LiveFrame, video: bytes, *, is_key: bool) -> None:
         """Record a frame, if that is wanted; else complete what was recorded."""
-        if self.is_wanted:
-            if self._recording is None:
-                if not is_key:
-                    return  # it was wanted after the frame was encoded
-                self._recording = LiveRecording(self._write, self._watermark)
-            self._recording.add(video, frame.pcm, frame.rate, is_key=is_key)
-        elif self._recording is not None:
+        if self._recording is None:
+            if not (self._has_to_begin and is_key):
+                return  # also where it was wanted after the frame was encoded
+            self._has_to_begin = False
+            self._recording = LiveRecording(self._write, self._watermark)
+        elif not self._is_wanted:
             self._recording.finish()
             done = {"frames": self._recording.num_frames}
             self._recording = None
             self._send(json_message(MessageKind.RECORDED, done))
+            return
+        self._recording.add(video, frame.pcm, frame.rate, is_key=is_key)
 
     def _write(self, offset: int, content: bytes) -> None:
         self._send(Message(MessageKind.RECORDED_PART, OFFSET.pack(offset) + content))
