@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 
 import cv2
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from multitalk.boxes import Box
 from multitalk.face.landmarks import FaceLandmarks
-from multitalk.face.networks import MESH_PIXELS, FaceMesh, YuNet
+from multitalk.face.networks import MESH_PIXELS, FaceMesh, PersonNetwork, YuNet
 from multitalk.face.search import SURE_SCORE, Detection, Search
 from multitalk.face.transforms import Square, crop, rotate_picture, rotate_points, square_around
 
@@ -95,7 +96,7 @@ def limits_for(score: float) -> ConsistencyLimits:
 
 
 class FaceDetector:
-    """The detector and the mesh, loaded once; use it as a context manager or call `close`.
+    """The networks, loaded once; use it as a context manager or call `close`.
 
     Not thread-safe, but not bound to a thread either. Loading takes about 0.03 s.
     """
@@ -118,6 +119,12 @@ class FaceDetector:
     def close(self) -> None:
         """Free the networks. A closed detector cannot be used again."""
         del self._detector, self._mesh
+        self.__dict__.pop("person", None)
+
+    @cached_property
+    def person(self) -> PersonNetwork:
+        """The network that separates people from what is behind them, loaded at its first use."""
+        return PersonNetwork()
 
     def detect(self, image: NDArray[np.uint8], *, expected: int = 1) -> list[FaceLandmarks]:
         """Find the faces of one picture.

@@ -133,36 +133,10 @@ class Eyes:
             corner: Picture position (x, y) of the source's first pixel.
             scale: Source pixels per picture pixel.
         """
-
-        def places(indices: tuple[int, ...]) -> NDArray[np.float64]:
-            return (points[list(indices), :2] - corner) * scale + (scale - 1) / 2
-
-        def is_inside(eye: tuple[tuple[int, ...], ...]) -> bool:
-            centre = places((eye[0][0], eye[0][-1])).mean(0)
-            return bool((centre >= 0).all() and (centre < source.shape[1::-1]).all())
-
         self._source = source
-        visible = [eye for eye in EYES if not _is_hidden(eye, points) and is_inside(eye)]
-        if eyes_are_shut(points):
-            visible = []
-        cheeks = _brightness(source, places(mesh.LOWER_CHEEKS))
-        under = [_brightness(source, places(skin)) / max(cheeks, 1.0) for *_, skin in visible]
-        self._eyes = [
-            Eye(
-                source,
-                places(upper),
-                places(lower),
-                places(brow),
-                _iris(places(IRISES[upper, lower, brow, skin])),
-            )
-            for upper, lower, brow, skin in visible
-            if max(under) > DARK_GLASS
-        ]
-        # A lid painted over a rim would cover it, and one eye alone would wink.
-        if wears_glasses(source, places(tuple(range(len(points))))) and any(
-            eye.has_rim for eye in self._eyes
-        ):
-            self._eyes = []
+        self._eyes = _painted_eyes(
+            source, points, (points[:, :2] - corner) * scale + (scale - 1) / 2
+        )
         self._raised = RAISED * _looks_down(points)
         self._state = (0, 0.0, 0.0)
         self._has_lids = False
@@ -185,6 +159,42 @@ class Eyes:
         dark = 1 - float(smoothstep(np.asarray(brightest), DARK_STRIP, LIGHT_STRIP))
         for eye in self._eyes if dark else ():
             eye.lid.blend_strip(STRIP_COUNTS * dark)
+
+
+def _painted_eyes(
+    source: NDArray[np.uint8], points: NDArray[np.float64], places: NDArray[np.float64]
+) -> list[Eye]:
+    """The eyes of a face that are seen, and open, and not behind glasses that a lid would cover.
+
+    Args:
+        source: uint8 [H, W, C].
+        points: Landmarks, [478, 3] pixels of the picture.
+        places: The same in the source, [478, 2] pixels.
+    """
+    if eyes_are_shut(points):
+        return []
+    visible = [
+        eye for eye in EYES if not _is_hidden(eye, points) and _is_inside(places, eye[0], source)
+    ]
+    cheeks = max(_brightness(source, places[list(mesh.LOWER_CHEEKS)]), 1.0)
+    under = [_brightness(source, places[list(skin)]) / cheeks for *_, skin in visible]
+    if max(under, default=0.0) <= DARK_GLASS:
+        return []
+    eyes = []
+    for eye in visible:
+        upper, lower, brow = (places[list(part)] for part in eye[:3])
+        eyes.append(Eye(source, upper, lower, brow, _iris(places[list(IRISES[eye])])))
+    # A lid painted over a rim would cover it, and one eye alone would wink.
+    is_crossed = wears_glasses(source, places) and any(eye.has_rim for eye in eyes)
+    return [] if is_crossed else eyes
+
+
+def _is_inside(
+    places: NDArray[np.float64], lid: tuple[int, ...], source: NDArray[np.uint8]
+) -> bool:
+    """Whether the middle of an eye is inside a source."""
+    middle = places[[lid[0], lid[-1]]].mean(0)
+    return bool((middle >= 0).all() and (middle < source.shape[1::-1]).all())
 
 
 def _iris(points: NDArray[np.float64]) -> Iris:

@@ -18,7 +18,6 @@ from multitalk.engines.warp.renderer import HeadRenderer
 from multitalk.engines.warp.rig import Rig, build_rig
 from multitalk.face.detector import FaceDetector
 from multitalk.face.landmarks import FaceLandmarks
-from multitalk.face.networks import PersonNetwork
 from multitalk.messages import Notice
 from multitalk.speech.viseme_network import one_blas_thread
 
@@ -71,7 +70,10 @@ def rig_scene(
     faces = [face.scaled(scale) for face in assigned]
     # Small linear systems: a second BLAS thread only competes with the encoder.
     with one_blas_thread():
-        mattes = _mattes(faces, picture)
+        mattes = [
+            Matte.of(picture, face.points, HeadFrame.of(face), detector.person, others)
+            for face, others in zip(faces, _neighbours(faces), strict=True)
+        ]
         rigs = _rig_all(faces, picture, mattes, quality)
     backdrop = fill_behind(picture, list(zip(rigs, mattes, strict=True)))
     renderers = tuple(
@@ -107,14 +109,6 @@ def fit_within(
         padding = ((0, portrait.shape[0] % 2), (0, portrait.shape[1] % 2), (0, 0))
         portrait = np.pad(portrait, padding, mode="edge")
     return np.ascontiguousarray(portrait), scale
-
-
-def _mattes(faces: Sequence[FaceLandmarks], picture: NDArray[np.uint8]) -> list[Matte | None]:
-    network = PersonNetwork()
-    return [
-        Matte.of(picture, face.points, HeadFrame.of(face), network, others)
-        for face, others in zip(faces, _neighbours(faces), strict=True)
-    ]
 
 
 def _neighbours(faces: Sequence[FaceLandmarks]) -> list[tuple[NDArray[np.float64], ...]]:
