@@ -58,6 +58,21 @@ def load_face() -> np.ndarray:
     return np.ascontiguousarray(cv2.resize(picture[20:240, 110:330], (336, 336)))
 
 
+def render(samples: np.ndarray) -> np.ndarray:
+    """Frames of the face that speaks, uint8 [T, H, W, 3]."""
+    scene = Scene(
+        portrait=load_face(),
+        speakers=(Speaker("person1", samples),),
+        prompt="",
+        num_frames=num_frames_for(len(samples)),
+    )
+    engine = WarpEngine()
+    chunks = engine.render(scene, RenderOptions(seed=3), ignore_progress)
+    frames = np.concatenate([chunk.frames for chunk in chunks])
+    engine.close()
+    return frames
+
+
 class Clip:
     """A face that speaks: its frames, its voice, and what is said."""
 
@@ -73,16 +88,7 @@ class Clip:
         self.phonemes.write_text(json.dumps([asdict(one) for one in spoken.phonemes]))
         self.portrait = directory / "portrait.png"
         cv2.imwrite(str(self.portrait), load_face()[:, :, ::-1])
-        scene = Scene(
-            portrait=load_face(),
-            speakers=(Speaker("person1", self.samples),),
-            prompt="",
-            num_frames=num_frames_for(len(self.samples)),
-        )
-        engine = WarpEngine()
-        chunks = engine.render(scene, RenderOptions(seed=3), ignore_progress)
-        self.frames = np.concatenate([chunk.frames for chunk in chunks])
-        engine.close()
+        self.frames = render(self.samples)
         self.video = write_video(directory / "right.mp4", self.frames, self.voice)
 
 
@@ -112,6 +118,17 @@ def test_a_rendered_talk_passes_with_margin(clip: Clip, right: Report) -> None:
     assert person.closures.moments >= 8
     assert person.identity.worst_likeness > 0.93
     assert right.num_frames == len(clip.frames)
+
+
+def test_a_mouth_rests_while_its_voice_is_silent(clip: Clip, tmp_path: Path) -> None:
+    silence = np.zeros(round(1.3 * SAMPLE_RATE), np.float32)
+    samples = np.concatenate([silence, clip.samples[: 2 * SAMPLE_RATE], silence])
+    voice = write_wave(tmp_path / "voice.wav", samples)
+    report = evaluate(write_video(tmp_path / "talk.mp4", render(samples), voice))
+    (person,) = report.people
+    assert person.listening_motion is not None
+    assert person.listening_motion < 0.4  # 0.01 to 0.2 of eight portraits
+    assert report.verdict == "passed", failed(report)
 
 
 def test_the_record_is_json_and_the_plot_a_picture(clip: Clip, right: Report) -> None:

@@ -28,7 +28,7 @@ YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, SWELL, BODY_X = (
     for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "swell", "body_x")
 )
 # Standard deviation of the postures that a speaker moves to and holds, and their limits.
-HELD = np.array([7.4 * DEGREE, 7.2 * DEGREE, 4.1 * DEGREE, 0.018, 0.010, 0.016])
+HELD = np.array([8.6 * DEGREE, 8.1 * DEGREE, 4.9 * DEGREE, 0.018, 0.010, 0.016])
 FARTHEST = np.array([9.5 * DEGREE, 8.5 * DEGREE, 7.0 * DEGREE, 0.045, 0.040, 0.035])
 LARGEST = 1.2 * FARTHEST  # at any liveliness
 # Standard deviation of the sway on top while speaking, its rates (Hz), and its share in silence.
@@ -74,10 +74,10 @@ FARTHEST_LOOK = (0.10, 0.045)  # eye widths, across and down
 # Blinks: closing of the lids in the frames of one: shut within 80 ms, open again after 160 to 200,
 # under half open for 0.12 s. Between blinks the lids are as in the photograph: a look moves them.
 BLINK = (0.50, 1.0, 0.85, 0.55, 0.25)
-SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 3.4, 0.5  # mean of a speaker, minimum
+SECONDS_TO_BLINK, MIN_SECONDS_TO_BLINK = 4.2, 0.5  # mean of a speaker, minimum
 FIRST_BLINK_SECONDS = (0.8, 2.2)
 HALF_BLINKS, DOUBLE_BLINKS, HALF_CLOSED = 0.04, 0.10, 0.62  # shares; size of a half blink
-BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.35  # from this turn, this share goes with a blink
+BLINK_TURN, BLINK_AT_TURN = 11 * DEGREE, 0.25  # from this turn, this share goes with a blink
 PHRASE_ENDS, BLINK_AT_PHRASE_END = 0.5, 0.4  # activity; share of the phrases
 BLINK_SOON_SECONDS = 0.08
 
