@@ -1,6 +1,7 @@
 """`evaluate`: from a video file to its report."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -82,7 +83,8 @@ def evaluate(
     original = None if portrait is None else _portrait(_file("portrait", portrait))
     facts = probe(video, field="video")
     fps = facts.fps
-    sound = read_sound(video, field="video")
+    # Without voices of their own to find in it, later sound is not needed.
+    sound = read_sound(video, max_seconds=math.inf if own else max_seconds, field="video")
     limit = int(max_seconds * fps)
     frames: Iterator[FramePixels] = islice(read_frames(video), limit)
     if on_progress is not None:

@@ -1,7 +1,7 @@
 """The target mouth curves: each person's voice, aligned with the video's sound."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from multitalk.speech.phonemes import BILABIAL, visemes_of_ipa
 from multitalk.speech.synthesis import PhonemeTiming, phoneme_track
 from multitalk.speech.viseme_track import VisemeTrack
 from multitalk.speech.visemes import analyse_speech
-from multitalk.timebase import SAMPLE_RATE
+from multitalk.timebase import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 SpeechSamples = NDArray[np.float32]
 
 EVERYBODY = "everybody"  # the one voice of a video evaluated by its own sound
 _ACTIVE = 0.5  # of `VisemeTrack.activity`
+LONGEST_TEMPLATE = 16 * SAMPLE_RATE  # of a voice, searched for as a whole
+ALIKE = 0.9  # of the best place's correlation
+LEAST_SPECTRUM = 1 << 18  # samples of an FFT, unless all is shorter
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def read_voices(
         if voices:
             samples = read_sound(voices[name], field=f"voices.{name}")
             start, similarity = align_by_xcorr(samples, sound)
-            samples = pad_to_timeline(samples, start, len(sound))
+            samples = pad_to_timeline(samples, start, num_frames * SAMPLES_PER_FRAME)
         seconds = start / SAMPLE_RATE
         if name in timings:
             later = [
@@ -135,20 +138,68 @@ def bilabial_moments(phonemes: Sequence[PhonemeTiming]) -> list[tuple[float, flo
 
 
 def align_by_xcorr(voice: SpeechSamples, sound: SpeechSamples) -> tuple[int, float]:
-    """Find a voice in a mix by cross-correlation (FFT).
+    """Find a voice in a mix by cross-correlation (FFT, overlap-save).
+
+    A loud stretch of the shorter one is searched for in pieces of the longer one, so that the
+    spectra take the same memory for any lengths. Of places that fit alike, as in a loop, the one
+    where all of the two agrees most is taken.
 
     Returns:
         Its first sample, which may be negative, and the normalised correlation -1..1 there.
     """
-    size = 1 << int(np.ceil(np.log2(len(voice) + len(sound))))
-    product = np.fft.rfft(sound, size) * np.conj(np.fft.rfft(voice, size))
-    correlation = np.fft.irfft(product, size)
-    top = int(np.argmax(correlation))
-    start = top if top < len(sound) else top - size
-    mixed = sound[max(start, 0) : start + len(voice)]
-    alone = voice[max(-start, 0) : max(-start, 0) + len(mixed)]
+    shorter, longer = (voice, sound) if len(voice) <= len(sound) else (sound, voice)
+    first = _loudest_stretch(shorter, LONGEST_TEMPLATE)
+    found = list(_places_of(shorter[first : first + LONGEST_TEMPLATE], longer))
+    best = max(fit for fit, _ in found)
+    enough = best - (1 - ALIKE) * abs(best)
+    starts = [
+        place - first if shorter is voice else first - place
+        for fit, place in found
+        if fit >= enough
+    ]
+    start = max(starts, key=lambda one: float(np.dot(*_overlap(voice, sound, one))))
+    mixed, alone = _overlap(voice, sound, start)
     norm = float(np.linalg.norm(mixed) * np.linalg.norm(alone))
-    return start, float(correlation[top]) / norm if norm > 1e-9 else 0.0
+    return start, float(mixed @ alone) / norm if norm > 1e-9 else 0.0
+
+
+def _overlap(
+    voice: SpeechSamples, sound: SpeechSamples, start: int
+) -> tuple[SpeechSamples, SpeechSamples]:
+    """The parts of sound and voice that sound together if the voice begins at `start`."""
+    mixed = sound[max(start, 0) : start + len(voice)]
+    return mixed, voice[max(-start, 0) : max(-start, 0) + len(mixed)]
+
+
+def _loudest_stretch(samples: SpeechSamples, length: int) -> int:
+    """First sample of the stretch of `length` with the most energy, to a second."""
+    if len(samples) <= length:
+        return 0
+    starts = range(0, len(samples) - length + 1, SAMPLE_RATE)
+    blocks = [samples[first : first + SAMPLE_RATE] for first in range(0, len(samples), SAMPLE_RATE)]
+    energy = np.cumsum([0.0, *(float(block @ block) for block in blocks)])
+    seconds = length // SAMPLE_RATE
+    first = int(np.argmax(energy[seconds : seconds + len(starts)] - energy[: len(starts)]))
+    return starts[first]
+
+
+def _places_of(template: SpeechSamples, samples: SpeechSamples) -> Iterator[tuple[float, int]]:
+    """Fit and first sample, which may be negative, of the best place in each piece of samples."""
+    least = len(template) - 1  # samples before the first place
+    size = _power_of_two(min(least + len(samples), max(2 * len(template), LEAST_SPECTRUM)))
+    spectrum = np.conj(np.fft.rfft(template, size))
+    step = size - least
+    for first in range(-least, len(samples), step):
+        part = np.zeros(size, np.float32)
+        there = samples[max(first, 0) : first + size]
+        part[max(-first, 0) : max(-first, 0) + len(there)] = there
+        correlation = np.fft.irfft(np.fft.rfft(part) * spectrum, size)[:step]
+        top = int(np.argmax(correlation))
+        yield float(correlation[top]), first + top
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << max(number - 1, 1).bit_length()
 
 
 def pad_to_timeline(samples: SpeechSamples, start: int, length: int) -> SpeechSamples:

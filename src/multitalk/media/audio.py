@@ -217,9 +217,19 @@ def find_sound(
 
 
 def read_sound(
-    path: Path, sample_rate: int = SAMPLE_RATE, *, field: str | None = None
+    path: Path,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    max_seconds: float = math.inf,
+    field: str | None = None,
 ) -> NDArray[np.float32]:
     """The sound of any file as it is, mixed to mono.
+
+    Args:
+        path: The file.
+        sample_rate: Of the result.
+        max_seconds: Later sound is not read.
+        field: Of the request, for errors.
 
     Returns:
         Float32 [S], not normalised.
@@ -231,7 +241,14 @@ def read_sound(
     blocks = sound_blocks(
         path, sample_rate=sample_rate, num_channels=1, track=track.index, field=field
     )
-    return np.concatenate([block[0] for block in blocks])
+    samples = bytearray()  # grows in its place: joined blocks would take twice the memory
+    most_bytes = max_seconds * sample_rate * np.dtype(np.float32).itemsize
+    for block in blocks:
+        samples += block[0].tobytes()
+        if len(samples) >= most_bytes:
+            del samples[int(max_seconds * sample_rate) * np.dtype(np.float32).itemsize :]
+            break
+    return np.frombuffer(samples, np.float32)
 
 
 def arrange_speakers(
