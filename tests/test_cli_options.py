@@ -32,7 +32,7 @@ FIELDS = ("image_path", "audio_paths", "audio_type", "bbox", "person1")
 
 @pytest.fixture(scope="module")
 def picture() -> bytes:
-    return cv2.imencode(".png", draw_face(320)[..., ::-1])[1].tobytes()
+    return cv2.imencode(".png", draw_face(272)[..., ::-1])[1].tobytes()
 
 
 @pytest.fixture(scope="module")

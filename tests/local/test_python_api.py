@@ -123,7 +123,7 @@ def test_a_studio_is_closed_when_its_talk_is_over() -> None:
 def test_threads_take_turns_in_a_studio(portrait: Path, tmp_path: Path, studio: Studio) -> None:
     """An engine renders one talk at a time: its face detector and its renderers are not for two at
     once."""
-    paths = [tmp_path / f"{number}.mp4" for number in range(6)]
+    paths = [tmp_path / f"{number}.mp4" for number in range(4)]
 
     def talk(path: Path) -> None:
         studio.render(portrait, HUM, "a face", path, seed=1)

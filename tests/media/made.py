@@ -86,8 +86,9 @@ def write_sound(
             made.append(stream)
         for number, stream in enumerate(made):
             resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout)
-            for start in range(0, samples.shape[1], 1000):
-                block = samples[:, start : start + 1000]
+            step = 1000 if gaps else 16_000
+            for start in range(0, samples.shape[1], step):
+                block = samples[:, start : start + step]
                 packed = np.ascontiguousarray(block.T * (number == 0)).reshape(1, -1)
                 frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
                 frame.sample_rate = rate

@@ -29,7 +29,7 @@ from multitalk.speech.viseme_stream import (
 )
 
 TOLERANCE = 1e-5
-NUM_STEPS = 200
+NUM_STEPS = PAST_STEPS + 40
 
 
 def features(num_steps: int = NUM_STEPS, seed: int = 0) -> Array:
