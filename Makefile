@@ -70,6 +70,12 @@ help:  ## list the targets
 	@$(call install,.venv) --editable '.[speech,japanese,serve,worker,weights,provenance,cluster,dev]'
 	@touch $@
 
+# What tests import, before several processes import it at once and compile it each for itself
+.venv/.compiled: .venv/.dev
+	@echo "==> Compiling what tests import (once; half a minute)"
+	@$(BIN)/python -m pytest -qq --collect-only $(TORCH_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%) >/dev/null 2>&1 || true
+	@touch $@
+
 .venv-diffusion/.ready: pyproject.toml constraints.txt $(call another,.venv-diffusion)
 	@$(call need_python,11, by the diffusion engine's diffusers)
 	@echo "==> Setting up .venv-diffusion, with PyTorch and diffusers (once; about 0.5 GB to download with a CPU build of PyTorch)"
@@ -88,13 +94,13 @@ test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 
 test-core: test-serving test-page test-units  ## everything but the diffusion engine's tests
 
-test-units: .venv/.dev  ## everything that needs no server or worker
+test-units: .venv/.compiled  ## everything that needs no server or worker
 	@$(BIN)/python -m pytest --numprocesses $(UNIT_PROCESSES) --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%)
 
-test-serving: .venv/.dev  ## worker, queue and server, in processes
+test-serving: .venv/.compiled  ## worker, queue and server, in processes
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(SERVING_TESTS)
 
-test-page: .venv/.dev  ## the web page, in one server and a browser
+test-page: .venv/.compiled  ## the web page, in one server and a browser
 	@$(BIN)/python -m pytest --maxfail 3 $(PAGE_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them

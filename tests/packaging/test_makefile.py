@@ -18,7 +18,10 @@ def place(tmp_path: Path) -> Path:
         pytest.skip("no make here")
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    for name, stamps in ((".venv", (".base", ".dev")), (".venv-diffusion", (".ready",))):
+    for name, stamps in (
+        (".venv", (".base", ".dev", ".compiled")),
+        (".venv-diffusion", (".ready",)),
+    ):
         (tmp_path / name / "bin").mkdir(parents=True)
         (tmp_path / name / "bin" / "python").symlink_to(sys.executable)
         for stamp in stamps:
