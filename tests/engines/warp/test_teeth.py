@@ -75,3 +75,18 @@ def test_the_tongue_is_flesh_and_darker_at_its_root() -> None:
     front, root = shown(tongue, 0.1, 0.2), shown(tongue, 0.1, 0.04)
     assert front[0] > 1.4 * front[1]
     assert root @ LUMA < 0.8 * (front @ LUMA)
+
+
+def test_teeth_that_are_not_seen_are_as_white_as_the_persons_eyes() -> None:
+    def front(**given: object) -> np.ndarray:
+        return shown(sprites(**given).teeth(UPPER_ROW), 4.2 * MM, -1 * MM)
+
+    usual = front()
+    yellow = front(white=np.float32([150, 130, 80]))
+    assert yellow @ LUMA < 0.95 * (usual @ LUMA)
+    assert yellow[2] / yellow[0] < 0.88 * usual[2] / usual[0]
+    dark = front(white=np.float32([20, 20, 20]))  # a misreading
+    assert dark @ LUMA > 0.8 * (usual @ LUMA)
+    enamel = np.float32([225, 205, 160])
+    own, beside = front(enamel=enamel), front(enamel=enamel, white=np.float32([150, 130, 80]))
+    np.testing.assert_array_equal(own, beside)

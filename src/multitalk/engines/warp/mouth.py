@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multitalk.array_types import Array
-from multitalk.engines.warp.colour import LUMA, lip_colour, skin_colour, three_channels
+from multitalk.engines.warp.colour import LUMA, eye_white, lip_colour, skin_colour, three_channels
 from multitalk.engines.warp.dentition import Dentition
 from multitalk.engines.warp.expressions import RELAXED_WIDTH, upper_lip_share
 from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
@@ -39,9 +39,9 @@ TIP_SHOWS = (0.72, 0.92)  # `tongue` over which its tip comes between the teeth:
 
 # The photograph's light: luma of well lit skin, response and limits of the exposure, saturation of
 # skin in photographs without and with colour.
-LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.05)
+LIT_SKIN, EXPOSURE_RESPONSE, EXPOSURE_LIMITS = 165.0, 0.6, (0.35, 1.15)
 GREY, COLOURED = 0.02, 0.12
-TEETH_SHARPER = 0.8  # of the picture's blur: enamel has harder edges than lids and lips
+TEETH_SHARPER = 0.7  # of the picture's blur: enamel has harder edges than lids and lips
 # Sprite pixels per pixel of a small mouth (below so many pixels wide) and of others.
 SMALL_MOUTH, SMALL_DENSITY, DENSITY = 90, 4, 2
 
@@ -177,6 +177,7 @@ class MouthInterior:
             colourfulness=ramp(saturation, GREY, COLOURED),
             enamel=self._own.enamel if self._own is not None else None,
             tone=self._dentition.tint,
+            white=eye_white(picture, points, light),
         )
         wet, red = self._in_colour(WET), lip_colour(picture, points)
         # Sign: the far end of a mouth in profile; size: how much of it is background, 0..1.

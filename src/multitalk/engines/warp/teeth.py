@@ -27,12 +27,15 @@ UPPER_SPAN, LOWER_SPAN, TONGUE_SPAN, TIP_SPAN = (
     (-0.1, 0.22),
 )
 ENAMEL, GUM, TONGUE = (
-    np.array(colour) for colour in ((202, 194, 182), (150, 84, 82), (165, 110, 108))
+    np.array(colour) for colour in ((206, 198, 186), (150, 84, 82), (165, 110, 108))
 )
 ENAMEL_TINT, TONGUE_TINT = 0.35, 0.4  # share of the light's tint that these take
 
 # The photograph's own enamel: brightness against the usual one, and share of its hue.
 ENAMEL_LIMITS, OWN_ENAMEL = (0.80, 1.25), 0.65
+# Enamel beside the white of eyes: its brightness, in ten photographs that show both 1.0 to 1.4; the
+# limits of that against the usual enamel's; share of the white's hue.
+ENAMEL_OF_WHITE, WHITE_LIMITS, WHITE_HUE = 1.17, (0.75, 1.3), 0.5
 ARCH_U = 0.4  # u at which `ToothRow.arch` is given
 # Corners of the biting edge: v by which the one towards the middle and the other one are rounded.
 MESIAL_ROUNDING, DISTAL_ROUNDING = 0.35 * MM, 0.8 * MM
@@ -160,6 +163,7 @@ class MouthSprites:
         colourfulness: 0 in a black and white photograph, 1 in a coloured one.
         enamel: Of the photograph's own teeth, RGB 0..255; None if it shows none.
         tone: Of this person's teeth where it shows none, as a share of the usual enamel's: RGB.
+        white: Of the person's eyes, RGB 0..255; None if it is not seen.
     """
 
     density: float
@@ -169,6 +173,7 @@ class MouthSprites:
     colourfulness: float
     enamel: Array | None = None
     tone: DoubleArray = field(default_factory=lambda: np.ones(3))
+    white: Array | None = None
 
     def lit(self, colour: NDArray[np.floating]) -> Array:
         """A colour [3], 0..255, in the photograph's light."""
@@ -225,11 +230,20 @@ class MouthSprites:
     def _enamel(self) -> Array:
         usual = self.lit(ENAMEL) * ((1 - ENAMEL_TINT) + ENAMEL_TINT * self.tint)
         if self.enamel is None:
-            return (usual * self._grey(self.tone)).astype(np.float32)
+            return (self._beside_white(usual) * self._grey(self.tone)).astype(np.float32)
         seen, expected = (float(colour @ LUMA) for colour in (self.enamel, usual))
         luma = np.clip(seen / expected, *ENAMEL_LIMITS) * expected
         own = self.enamel / max(seen, 1.0)
         return luma * (OWN_ENAMEL * own + (1 - OWN_ENAMEL) * usual / expected)
+
+    def _beside_white(self, usual: Array) -> Array:
+        """A usual enamel [3], changed towards that of eyes as white as this person's."""
+        if self.white is None:
+            return usual
+        seen, expected = float(self.white @ LUMA), float(usual @ LUMA)
+        luma = expected * np.clip(ENAMEL_OF_WHITE * seen / expected, *WHITE_LIMITS) ** 0.5
+        hue = (1 - WHITE_HUE) * usual / expected + WHITE_HUE * self.white / seen
+        return (luma * hue).astype(np.float32)
 
     def _flesh(self) -> Array:
         return self.lit(TONGUE) * ((1 - TONGUE_TINT) + TONGUE_TINT * self.tint)
