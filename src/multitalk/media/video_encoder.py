@@ -108,24 +108,15 @@ def encode_talk(
         DeliveryFailed, DiskUnusable: The file could not be written.
     """
     with _Muxer(path, on_fragment) as muxer:
-        picture = _add_picture(muxer.container, width, height, threads)
-        _set_encoding(picture, ENCODINGS[quality], is_fragmented=on_fragment is not None)
+        picture = _PictureEncoder(muxer, width, height, threads, ENCODINGS[quality])
+        picture.label = CornerLabel(label, width=width, height=height) if label else None
+        picture.mark = PictureMark(watermark) if watermark else None
         sound = _SoundEncoder(muxer, soundtrack, watermark) if soundtrack else None
-        corner = CornerLabel(label, width=width, height=height) if label else None
-        mark = PictureMark(watermark) if watermark else None
         for index, pixels in enumerate(frames):
-            frame = yuv_frame(pixels)
-            frame.pts, frame.time_base = index, Fraction(1, FPS)
-            if on_fragment is not None and begins_fragment(index):
-                frame.pict_type = PictureType.I
-            if corner is not None:
-                corner.apply(frame)
-            if mark is not None:
-                mark.apply(plane_of(frame, 1))
-            muxer.encode(picture, frame)
+            picture.encode(pixels, index)
             if sound is not None:
                 sound.encode_until(index + 1)
-        muxer.encode(picture, None)
+        picture.finish()
         if sound is not None:
             sound.finish()
     if path is not None:
@@ -133,19 +124,16 @@ def encode_talk(
             append_xmp(path)
 
 
-def begins_fragment(index: int) -> bool:
-    """Whether a fragment begins with a frame: a key frame."""
-    return index % FRAGMENT_FRAMES == 0 or index == FIRST_FRAGMENT_FRAMES
-
-
 class _Muxer:
     """Writes encoded packets to a whole MP4, as fragments, or as both.
 
     Attributes:
         container: Whose streams encode.
+        is_fragmented: Whether fragments are wanted.
     """
 
     def __init__(self, path: Path | None, on_fragment: Callable[[Fragment], None] | None) -> None:
+        self.is_fragmented = on_fragment is not None
         self._on_fragment = on_fragment
         self._buffer = FragmentBuffer()
         self._key_frames: list[int] = []  # each begins a fragment
@@ -221,31 +209,53 @@ def _translate_disk_errors() -> Iterator[None]:
         raise unwritable_video(error.errno, error.strerror) from error
 
 
-def _add_picture(container: OutputContainer, width: int, height: int, threads: int) -> VideoStream:
-    stream = container.add_stream("libx264", rate=FPS)
-    context = stream.codec_context
-    context.width, context.height = width, height
-    context.pix_fmt = "yuv420p"
-    context.time_base = Fraction(1, FPS)
-    context.colorspace = Colorspace.ITU709
-    context.color_range = ColorRange.MPEG
-    context.color_primaries = ColorPrimaries.BT709
-    context.color_trc = ColorTrc.BT709
-    context.thread_count = threads
-    context.thread_type = "FRAME"
-    return stream
+class _PictureEncoder:
+    """Encodes the frames.
+
+    Attributes:
+        label: Drawn into each frame; None: nothing.
+        mark: Added to each frame; None: nothing.
+    """
+
+    def __init__(
+        self, muxer: _Muxer, width: int, height: int, threads: int, encoding: Encoding
+    ) -> None:
+        self.label: CornerLabel | None = None
+        self.mark: PictureMark | None = None
+        self._muxer = muxer
+        self._stream: VideoStream = muxer.container.add_stream("libx264", rate=FPS)
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base = Fraction(1, FPS)
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.thread_count, context.thread_type = threads, "FRAME"
+        options = {"preset": encoding.preset, "crf": encoding.crf, "x264-params": X264}
+        options["g"] = str(KEY_FRAMES)
+        if muxer.is_fragmented:  # no reordering: the first frame of a piece is its first in time
+            options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
+        context.options = options
+
+    def encode(self, pixels: NDArray[np.uint8], index: int) -> None:
+        """Encode the frame of an index, RGB uint8 [H, W, 3]."""
+        frame = yuv_frame(pixels)
+        frame.pts, frame.time_base = index, Fraction(1, FPS)
+        if self._muxer.is_fragmented and begins_fragment(index):
+            frame.pict_type = PictureType.I
+        if self.label is not None:
+            self.label.apply(frame)
+        if self.mark is not None:
+            self.mark.apply(plane_of(frame, 1))
+        self._muxer.encode(self._stream, frame)
+
+    def finish(self) -> None:
+        """Encode the rest."""
+        self._muxer.encode(self._stream, None)
 
 
-def _set_encoding(stream: VideoStream, encoding: Encoding, *, is_fragmented: bool) -> None:
-    options = {
-        "preset": encoding.preset,
-        "crf": encoding.crf,
-        "x264-params": X264,
-        "g": str(KEY_FRAMES),
-    }
-    if is_fragmented:  # no reordering: the first frame of a piece is its first in time
-        options |= {"g": str(FRAGMENT_FRAMES), "bf": "0"}
-    stream.codec_context.options = options
+def begins_fragment(index: int) -> bool:
+    """Whether a fragment begins with the frame of an index: a key frame."""
+    return index % FRAGMENT_FRAMES == 0 or index == FIRST_FRAGMENT_FRAMES
 
 
 class _SoundEncoder:

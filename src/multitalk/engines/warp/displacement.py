@@ -46,6 +46,12 @@ class Grid:
         )
         return x.astype(np.float64), y.astype(np.float64)
 
+    def box(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a picture of a size that it covers: x0, y0, x1, y1 (ends excluded)."""
+        rows, columns = self.shape
+        right = min(width, self.x + (columns - 1) * self.step + 1)
+        return self.x, self.y, right, min(height, self.y + (rows - 1) * self.step + 1)
+
     def crop(self, top: int, bottom: int, left: int, right: int) -> "Grid":
         """The part of lattice rows top..bottom and columns left..right (ends excluded)."""
         return Grid(

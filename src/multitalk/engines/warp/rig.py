@@ -6,6 +6,7 @@ closed lips can part and open ones can close. Fields are thin-plate splines thro
 landmarks, held still by anchors around the face.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +114,20 @@ class InnerLips:
             below = displace_points(below, lower, self.grid).astype(np.float64)
         return (below - above) @ self.down
 
+    def middle_gaps(
+        self, expressions: tuple[Array, Array], names: Iterable[str]
+    ) -> tuple[float, ...]:
+        """The gap at the middle, pixels: at rest, then with each named expression at weight 1.
+
+        Args:
+            expressions: Fields of the upper and of the lower lip, as of `close_lips`.
+            names: Of `EXPRESSIONS`.
+        """
+        middle = len(self.above) // 2
+        places = [EXPRESSIONS.index(name) for name in names]
+        displaced = [self.gaps(*(fields[place] for fields in expressions)) for place in places]
+        return tuple(float(gaps[middle]) for gaps in (self.gaps(), *displaced))
+
 
 def build_rig(
     face: FaceLandmarks,
@@ -150,29 +165,17 @@ def build_rig(
     upper_basis, lower_basis = _moving_part(
         (*expressions, motion.astype(np.float32)), falloff, grid
     )
-    small = upper_basis.grid
-    height, width = picture_size
-    middle = len(mesh.LIPS_INNER_UPPER) // 2
-    at_rest = lips.gaps()[middle]
-    seal, opened, rounded = (
-        lips.gaps(*(fields[EXPRESSIONS.index(name)] for fields in expressions))[middle]
-        for name in ("seal", "open", "round")
-    )
+    at_rest, sealed, opened, rounded = lips.middle_gaps(expressions, ("seal", "open", "round"))
     return Rig(
         points=points,
         frame=frame,
         layout=layout,
         upper=upper_basis,
         lower=_around_mouth(lower_basis, points, frame),
-        box=(
-            small.x,
-            small.y,
-            min(width, small.x + (small.shape[1] - 1) * small.step + 1),
-            min(height, small.y + (small.shape[0] - 1) * small.step + 1),
-        ),
-        overlap=max(0.0, -float(seal)),
-        open_gap=float(opened - at_rest),
-        round_overlap=max(0.0, float(at_rest - rounded)),
+        box=upper_basis.grid.box(*picture_size),
+        overlap=max(0.0, -sealed),
+        open_gap=opened - at_rest,
+        round_overlap=max(0.0, at_rest - rounded),
     )
 
 
