@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from fractions import Fraction
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -14,131 +12,26 @@ from running import Running, running
 
 from multitalk.serving.live.session_pool import LiveSession
 from multitalk.settings import Settings
-from patience import PATIENCE_SECONDS, wait_until
+from patience import wait_until
 
 aiortc = pytest.importorskip("aiortc", reason="the extra `live-webrtc` is not installed")
-import aioice.ice  # noqa: E402
 import av  # noqa: E402
-
-PATH = "/v1/live/webrtc"
-RATE = 48_000
-SMALL = {"size": 192, "quality": "draft"}
-
-
-@pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
+from webrtc_client import (  # noqa: E402
+    PATH,
+    RATE,
+    SMALL,
+    Tone,
+    WebRtcClient,
+    connected,
+    only_loopback,  # noqa: F401
+    until,
+)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("webrtc"), works=False, live_sessions=2) as started:
         yield started
-
-
-class Tone(aiortc.MediaStreamTrack):
-    """A microphone that hears a tone for some seconds, then nothing."""
-
-    kind = "audio"
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-        self._number = 0
-        self._began: float | None = None
-
-    async def recv(self) -> av.AudioFrame:
-        now = asyncio.get_running_loop().time()
-        self._began = now if self._began is None else self._began
-        await asyncio.sleep(max(0.0, self._began + self._number * 0.02 - now))
-        times = np.arange(self._number * 960, self._number * 960 + 960) / RATE
-        loudness = 9_000 if self._number * 0.02 < self._seconds else 0
-        wave = (loudness * np.sin(2 * np.pi * 200 * times)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, self._number * 960, Fraction(1, RATE)
-        self._number += 1
-        return frame
-
-
-class WebRtcClient:
-    """A browser's part: a peer that receives both tracks, and messages."""
-
-    def __init__(self, microphone: aiortc.MediaStreamTrack | None = None) -> None:
-        self.peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
-        self.pictures: list[av.VideoFrame] = []
-        self.sounds: list[np.ndarray] = []
-        self.messages: list[dict] = []
-        self.location, self.played = "", 0.0
-        self.peer.on("track", self._take)
-        self.peer.addTransceiver("video", direction="recvonly")
-        self.audio = self.peer.addTransceiver(
-            microphone or "audio", direction="sendrecv" if microphone else "recvonly"
-        )
-        self.channel = self.peer.createDataChannel("messages")
-        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
-        self._tasks: list[asyncio.Task] = []
-
-    def _take(self, track: aiortc.MediaStreamTrack) -> None:
-        self._tasks.append(asyncio.ensure_future(self._receive(track)))
-
-    async def _receive(self, track: aiortc.MediaStreamTrack) -> None:
-        while True:
-            try:
-                frame = await track.recv()
-            except aiortc.mediastreams.MediaStreamError:
-                return
-            if track.kind == "video":
-                self.pictures.append(frame)
-            else:
-                self.sounds.append(frame.to_ndarray()[0, ::2])
-                self.played = frame.pts / RATE
-
-    async def offer(self) -> dict:
-        await self.peer.setLocalDescription(await self.peer.createOffer())
-        return {"type": "offer", "sdp": self.peer.localDescription.sdp}
-
-    async def connect(self, server: Running, **options) -> httpx.Response:
-        body = {**await self.offer(), **SMALL, **options}
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as http:
-            answer = await http.post(server.url + PATH, json=body)
-        if answer.status_code == 201:
-            self.location = answer.headers["location"]
-            await self.peer.setRemoteDescription(aiortc.RTCSessionDescription(**answer.json()))
-        return answer
-
-    def times(self) -> tuple[float, float]:
-        """When the last picture and sound are played, seconds, each from a zero of its own."""
-        return self.pictures[-1].pts / 90_000, self.played
-
-    def heard(self) -> np.ndarray:
-        return np.concatenate([np.zeros(0, np.int16), *self.sounds]).astype(float)
-
-    def of(self, kind: str) -> list[dict]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    async def close(self) -> None:
-        await self.peer.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def until(happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not happened():
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def connected(server: Running, microphone=None, **options) -> AsyncIterator[WebRtcClient]:
-    client = WebRtcClient(microphone)
-    try:
-        answer = await client.connect(server, **options)
-        assert answer.status_code == 201, answer.text
-        await until(lambda: client.of("ready"))
-        yield client
-    finally:
-        await client.close()
 
 
 def test_a_microphone_is_spoken_and_picture_and_sound_go_on(server):
@@ -313,6 +206,31 @@ def test_a_server_for_this_machine_has_candidates_of_it_only_and_names_its_ice_s
     )
 
 
+def test_what_waits_behind_a_late_packet_of_the_microphone_leaves_with_it():
+    """Else a connection's sound would be later with each packet that was late."""
+    from aiortc.rtp import RtpPacket
+
+    from multitalk.serving.live.peer_microphone import pass_on_at_once
+
+    class Receiver:
+        """What a receiver has of the two."""
+
+    receiver = Receiver()
+    pass_on_at_once(receiver)
+    buffer = receiver._RTCRtpReceiver__jitter_buffer
+    decoding = receiver._RTCRtpReceiver__decoder_queue
+    waiting = []
+    for number in (0, 1, 2, 4, 5, 6, 7, 8, 3, 9):  # 3 comes late
+        packet = RtpPacket(sequence_number=number, timestamp=960 * number)
+        packet._data = bytes([number])
+        _, frame = buffer.add(packet)
+        if frame is not None:
+            decoding.put(("opus", frame))
+        waiting.append(decoding.qsize())
+    assert waiting == [0, 1, 2, 2, 2, 2, 2, 2, 8, 9]  # all but the last, which may go on
+    assert [decoding.get()[1].data[0] for _ in range(9)] == list(range(9))
+
+
 def test_frames_are_played_one_after_the_other_without_the_time_in_which_none_came():
     from multitalk.serving.live.peer_tracks import FrameClock
 
@@ -343,5 +261,5 @@ def test_sound_of_any_rate_is_played_in_time_with_its_frames():
     assert [(packet.pts, packet.samples) for packet in packets] == [
         (start, 960) for start in range(0, 5760, 960)
     ]
-    level = np.concatenate([packet.to_ndarray()[0] for packet in packets])
+    level = np.concatenate([packet.to_ndarray()[0, ::2] for packet in packets])
     assert np.median(level) == pytest.approx(5_000, abs=50)

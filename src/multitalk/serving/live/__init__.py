@@ -7,4 +7,5 @@ session_pool      starts and ends the processes, as many as the processor carrie
 webrtc_peer       a client's WebRTC connection (the extra `live-webrtc`)
 peer_process      its process: `python -m multitalk.serving.live.peer_process`
 peer_tracks       a session's frames as its tracks
+peer_microphone   the client's sound
 """

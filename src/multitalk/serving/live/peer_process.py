@@ -23,9 +23,7 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
-from av import AudioResampler
 
 from multitalk.confinement.confine import code_paths
 from multitalk.confinement.kernel import die_with_parent, forbid_files, forbid_system_calls
@@ -40,6 +38,7 @@ from multitalk.serving.live.messages import (
     receive_message,
     unpack_frame,
 )
+from multitalk.serving.live.peer_microphone import pass_on_at_once, take_sound
 from multitalk.serving.live.peer_tracks import EncodedVideo, FrameClock, PacedAudio
 from multitalk.serving.live.webrtc_peer import OPUS_RATE
 from multitalk.serving.sandbox.ipc import error_to_json
@@ -225,21 +224,15 @@ class Peer:
             self._channel.send(text)
 
     def _take_track(self, track: MediaStreamTrack) -> None:
-        if track.kind == "audio":
-            task = asyncio.ensure_future(self._take_audio(track))
-            self._tasks.add(task)
+        if track.kind != "audio" or self._connection is None:
+            return
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.receiver.track is track:
+                pass_on_at_once(transceiver.receiver)
+        self._tasks.add(asyncio.ensure_future(take_sound(track, self._hear)))
 
-    async def _take_audio(self, track: MediaStreamTrack) -> None:
-        """Pass on a microphone's sound, until its track ends."""
-        resampler = AudioResampler(format="s16", layout="mono", rate=OPUS_RATE)
-        while True:
-            try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            for part in resampler.resample(frame):
-                pcm = part.to_ndarray()[0].astype("<i2").tobytes()
-                self.send(Message(MessageKind.AUDIO, RATE.pack(OPUS_RATE) + pcm))
+    def _hear(self, pcm: bytes) -> None:
+        self.send(Message(MessageKind.AUDIO, RATE.pack(OPUS_RATE) + pcm))
 
     def _ask_for_key_frame(self) -> None:
         """Of the client, as after a loss (PLI, FIR)."""
