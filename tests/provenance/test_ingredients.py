@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from fake_engine import FakeEngine
 from multitalk.cli.app import app
-from multitalk.provenance import inspect_video, load_credential, manifest, sign_video
-from multitalk.provenance.inspection import open_manifest
+from multitalk.provenance import load_credential, manifest, sign_video
+from multitalk.provenance.inspection import open_manifest, read_manifest
 from run_jobs import render_to
 
 CAMERA = {
@@ -88,7 +88,7 @@ def test_a_camera_s_manifest_is_kept(talk, photo, settings, suffix):
     assert ingredient["instance_id"].startswith("sha256:")
     camera = manifests[ingredient["active_manifest"]]
     assert camera["claim_generator_info"][0]["name"] == "Example Camera"
-    found = inspect_video(talk).manifest
+    found = read_manifest(talk)
     assert (found.verdict, found.problems) == ("valid", ())
     assert "thumbnail" not in json.dumps(manifests)
     assert talk.stat().st_size < 200_000
@@ -100,7 +100,7 @@ def test_a_film_s_manifest_is_kept(write, settings, picture):
     assert sign_video(talk, load_credential(settings), picture=film, engine="warp") == ()
     (ingredient,), manifests = ingredients_of(talk)
     assert ingredient["active_manifest"] in manifests
-    assert inspect_video(talk).manifest.verdict == "valid"
+    assert read_manifest(talk).verdict == "valid"
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_recording_s_manifest_is_kept(kind, write, recording, voice, settings)
     kept = manifests[ingredients[1]["active_manifest"]]
     assert kept["claim_generator_info"][0]["name"] == "Example Camera"
     assert "active_manifest" not in ingredients[0]
-    assert inspect_video(talk).manifest.verdict == "valid"
+    assert read_manifest(talk).verdict == "valid"
 
 
 def test_what_cannot_be_kept_is_named_by_its_field(talk, photo, recording, settings, monkeypatch):
@@ -143,7 +143,7 @@ def test_what_cannot_be_kept_is_named_by_its_field(talk, photo, recording, setti
         talk, load_credential(settings), picture=photo(".jpg"), engine="warp", recordings=sounds
     )
     assert [notice.parameters["field"] for notice in notices] == ["image_path", "audio_paths.a"]
-    assert inspect_video(talk).manifest.verdict == "valid"
+    assert read_manifest(talk).verdict == "valid"
 
 
 def test_a_manifest_that_does_not_fit_its_picture_is_kept_as_that_or_told(talk, photo, settings):
@@ -152,7 +152,7 @@ def test_a_manifest_that_does_not_fit_its_picture_is_kept_as_that_or_told(talk, 
     content[-20] ^= 1
     picture.write_bytes(content)
     notices = sign_video(talk, load_credential(settings), picture=picture, engine="warp")
-    assert inspect_video(talk).manifest.verdict == "valid"
+    assert read_manifest(talk).verdict == "valid"
     (ingredient,), _ = ingredients_of(talk)
     said = json.dumps(ingredient)
     assert "assertion.dataHash.mismatch" in said or [one.key for one in notices] == [
@@ -164,7 +164,7 @@ def test_a_manifest_that_is_too_large_is_left_out_and_told(talk, photo, settings
     monkeypatch.setattr(manifest, "MAX_MANIFEST_BYTES", 9000)
     (notice,) = sign_video(talk, load_credential(settings), picture=photo(".jpg"), engine="warp")
     assert notice.key == "manifest_not_kept"
-    assert inspect_video(talk).manifest.verdict == "valid"
+    assert read_manifest(talk).verdict == "valid"
     (ingredient,), _ = ingredients_of(talk)
     assert "active_manifest" not in ingredient
 

@@ -153,8 +153,8 @@ def inspect_video(path: Path, *, field: str | None = None) -> Inspection:
             finding = find_mark_in_picture(path, field=field)
         except (LimitExceeded, MediaUndecodable):
             raise error from None
-        return Inspection(read_picture_label(path), _read_manifest(path), (finding,))
-    return Inspection(label, _read_manifest(path), find_marks(path, field=field))
+        return Inspection(read_picture_label(path), read_manifest(path), (finding,))
+    return Inspection(label, read_manifest(path), find_marks(path, field=field))
 
 
 def describe(finding: Finding) -> Notice:
@@ -174,7 +174,8 @@ def _said(notice: Notice, locale: Locale) -> str:
     return sentence(notice.key, locale, **notice.parameters)
 
 
-def _read_manifest(path: Path) -> ManifestReport:
+def read_manifest(path: Path) -> ManifestReport:
+    """What the manifest of a file says, if it has one, and whether it can be believed."""
     if find_spec("c2pa") is None:
         return ManifestReport("unread")
     import c2pa  # noqa: PLC0415 - an extra

@@ -26,7 +26,7 @@ from multitalk.watermark.detection import Finding, decide
 from multitalk.watermark.keys import SYMBOL_VALUES, SYMBOLS, Payload, random_order, random_signs
 
 Plane = NDArray[np.uint8]  # [H, W]
-Spectrum = NDArray[np.complex128]
+Spectrum = NDArray[np.complexfloating]
 
 SIDE = 256  # pixels of the shorter side of a plane that is looked at; other lengths relate to it
 LONGEST_SIDE = 2048  # pixels of the other side: a strip is looked at in less detail, and not found
@@ -202,7 +202,7 @@ def _spectrum(picture: Array, scale: float) -> Spectrum:
     spectrum = np.fft.rfft2(folded.reshape(rows, TILE, columns, TILE).sum((0, 2)))
     amplitude = np.fft.fftshift(np.abs(spectrum), 0).astype(np.float32)
     smooth = np.fft.ifftshift(cv2.GaussianBlur(amplitude, (0, 0), SPECTRUM_SIGMA), 0)
-    return spectrum / np.maximum(smooth.astype(np.float64), 1e-9) ** SPECTRUM_POWER
+    return spectrum / np.maximum(smooth, np.float32(1e-9)) ** np.float32(SPECTRUM_POWER)
 
 
 @cache
