@@ -82,6 +82,24 @@ def drawn_up(rig: Rig, landmarks: tuple[int, ...], **weights: float) -> float:
     return float((places - displace_points(places, field, rig.upper.grid))[:, 1].mean())
 
 
+def test_a_narrow_mouth_that_gapes_closes_to_a_wider_one(face: FaceLandmarks) -> None:
+    points = face.points.copy()
+    lips = list({*mesh.UPPER_LIP, *mesh.LOWER_LIP, *mesh.MOUTH_CORNERS})
+    middle = points[[mesh.INNER_UPPER_LIP, mesh.INNER_LOWER_LIP], 0].mean()
+    points[lips, 0] = middle + 0.6 * (points[lips, 0] - middle)
+    narrow = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    points[list(mesh.LOWER_LIP), 1] += 0.06 * face.height
+    gaping = build_rig(FaceLandmarks(points), picture_size=SIZE)
+    corners = [mesh.RIGHT_MOUTH_CORNER, mesh.LEFT_MOUTH_CORNER]
+    widths = []
+    for one in (narrow, gaping):
+        field = one.upper.displacement(pose(seal=1.0).weights)
+        sealed = displace_points(one.points[corners, :2], field, one.upper.grid)
+        before = one.points[corners, :2]
+        widths.append(np.ptp(sealed[:, 0]) / np.ptp(before[:, 0]))
+    assert widths[1] > widths[0] + 0.02
+
+
 def test_raised_brows_open_the_eyes_a_little(rig: Rig) -> None:
     brow, upper, lower = (
         drawn_up(rig, landmarks, brow=0.8)

@@ -49,7 +49,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
         "open corners down": Amplitude(0.14, "lip gap"),
         "open corners out": Amplitude(0.06, "lip gap"),
         "open smile's corners down": Amplitude(0.14, "lip gap"),
-        "spread corners out": Amplitude(0.13 / 2, "mouth"),
+        "spread corners out": Amplitude(0.148 / 2, "mouth"),
         "spread corners up": Amplitude(-0.05 / 2, "mouth"),
         "spread lower lip thinner": Amplitude(-0.02, "mouth"),
         "spread upper lip thinner": Amplitude(0.012, "mouth"),
@@ -84,6 +84,7 @@ AMPLITUDES: Mapping[str, Amplitude] = MappingProxyType(
 RELAXED_WIDTH = 0.37  # face widths; a wider mouth smiles
 BROAD_SMILE = 0.47  # face widths: a full smile
 ROUND_WIDTH = 0.64  # of a relaxed mouth: rounded lips
+GAPE_NARROWS = 0.10  # share by which a gaping mouth is narrower than at rest, at most
 SMILE_KEPT = 0.86  # of a smile's width: how broad a smiling mouth rests
 
 # From these lip gaps (mouth widths) a photograph's mouth is open, and so wide open that its jaw
@@ -192,7 +193,8 @@ class _Shapes:
         self._curve = self._curve_of_closed_lips()
         relaxed = RELAXED_WIDTH * frame.width / frame.mouth_width
         self._relaxed_width = min(1.0, relaxed)  # of the photograph's mouth
-        self._resting_width = float(np.clip(relaxed, SMILE_KEPT, 1))
+        widest = 1 + GAPE_NARROWS * self._jaw_rises
+        self._resting_width = float(np.clip(relaxed, SMILE_KEPT, widest))
 
     def all(self) -> dict[str, DoubleArray]:
         return {

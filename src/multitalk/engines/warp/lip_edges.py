@@ -13,11 +13,11 @@ from multitalk.engines.warp.colour import LUMA
 from multitalk.engines.warp.smoothing import close_shadows, gaussian_blur
 from multitalk.face import mesh
 
-BAND = 0.045  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
+BAND = 0.06  # mouth widths beside the inner edges in which teeth and dark are searched on the lips
 GROWN = 0.012  # mouth widths by which what is found is enlarged: its soft edge
 # Teeth are less red than so much of the lips, and lighter.
 PALE, LIGHT = 0.55, 0.95
-DARK = 0.5  # of the lips' luma: darker is the mouth's inside
+DARK = 0.62  # of the lips' luma: darker is the mouth's inside
 GREYISH = 0.05  # redness of lips in a picture without colour: teeth cannot be separated there
 SOFT_EDGE = 0.025  # mouth widths around the opening that are neither lip nor mouth
 FILL_RADIUS = 5  # pixels from which a place is filled
