@@ -156,6 +156,16 @@ def test_closed_lips_are_counted_where_they_should_close() -> None:
     assert closures.chance_share < 0.2
 
 
+def test_lips_that_are_late_close_as_late() -> None:
+    moments = [(one, one + 0.08) for one in np.arange(1.0, 7.0, 0.6)]
+    mouth = np.full(200, 0.05, np.float32)
+    for start, _ in moments:
+        mouth[round((start + 0.12) * FPS)] = 0.0
+    speaking = np.ones(200, bool)
+    assert compare_closures(mouth, moments, speaking, lag_seconds=0.1).closed_share == 1
+    assert compare_closures(mouth, moments, speaking, lag_seconds=-0.1).closed_share == 0
+
+
 def test_an_open_mouth_closes_for_nothing_and_no_moments_are_no_share() -> None:
     gap = np.full(100, 0.05, np.float32)
     assert compare_closures(gap, [(1.0, 1.1)], np.ones(100, bool)).closed_share == 0

@@ -25,7 +25,13 @@ from multitalk.evaluation.lipsync import (
 )
 from multitalk.evaluation.liveliness import blink_rate, measure_liveliness
 from multitalk.evaluation.observation import FramePixels, Observation, ObservedPerson, observe
-from multitalk.evaluation.report import PersonReport, Report, checks_of, draw_report
+from multitalk.evaluation.report import (
+    MAX_LAG_SECONDS,
+    PersonReport,
+    Report,
+    checks_of,
+    draw_report,
+)
 from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_voices
 from multitalk.face.search import assign_faces
 from multitalk.media.audio import read_sound
@@ -176,6 +182,8 @@ def _person_report(
     except TooLittleSpeech:
         logger.info("%s: too little speech to judge the lips", voice.name)
     count = len(voice.speaking)
+    # Lips a little late are in sync, and close as late; later ones count as open.
+    lag = min(max(sync.lag_seconds, -MAX_LAG_SECONDS), MAX_LAG_SECONDS) if sync else 0.0
     others = [other.speaking for other in spoken if other is not voice]
     return PersonReport(
         name=voice.name,
@@ -184,7 +192,9 @@ def _person_report(
         start_seconds=voice.start_seconds,
         similarity=voice.similarity,
         lipsync=sync,
-        closures=compare_closures(mouth[:, OPENING], voice.bilabials, voice.speaking),
+        closures=compare_closures(
+            mouth[:, OPENING], voice.bilabials, voice.speaking, lag_seconds=lag
+        ),
         listening_motion=listening_motion(mouth[:, OPENING], voice.speaking),
         offset=find_offset(mouth, voice.target, voice.speaking),
         identity=person.identity,

@@ -76,7 +76,7 @@ class Closures:
 
     Attributes:
         moments: Number of m, b and p.
-        closed_share: Share of them with a measured gap under `CLOSED_GAP`.
+        closed_share: Share of them with a measured gap under `CLOSED_GAP`, at the lips' own lag.
         chance_share: The same share at shifted times within the speech.
     """
 
@@ -175,7 +175,11 @@ def find_offset(measured: Mouth, target: Mouth, speaking: Mask) -> AudioVisualOf
 
 
 def compare_closures(
-    measured: MouthCurve, moments: Sequence[tuple[float, float]], speaking: Mask
+    measured: MouthCurve,
+    moments: Sequence[tuple[float, float]],
+    speaking: Mask,
+    *,
+    lag_seconds: float = 0.0,
 ) -> Closures:
     """Count the bilabials with closed lips.
 
@@ -183,8 +187,9 @@ def compare_closures(
         measured: Opening [T], face heights, NaN without a face.
         moments: (start, end) of each m, b and p, seconds.
         speaking: Frames [T] with the voice.
+        lag_seconds: Of the lips; negative is early.
     """
-    windows = [_frames_of(start, end) for start, end in moments]
+    windows = [_frames_of(start + lag_seconds, end + lag_seconds) for start, end in moments]
     closed = _closed_share(measured, windows)
     shifts = range(FPS // 2, max(len(measured) - FPS // 2, FPS // 2 + 1), CHANCE_STEP_FRAMES)
     # Only shifts into speech count: in a pause the lips may well be closed.
