@@ -104,7 +104,7 @@ test-page: .venv/.compiled  ## the web page, in one server and a browser
 	@$(BIN)/python -m pytest --maxfail 3 $(PAGE_TESTS)
 
 test-diffusion: .venv-diffusion/.ready  ## the diffusion engine's, with PyTorch; parity is among them
-	@.venv-diffusion/bin/python -m pytest --numprocesses 2 --dist loadfile $(TORCH_TESTS)
+	@.venv-diffusion/bin/python -m pytest --forks 2 $(TORCH_TESTS)
 
 # Their packages want versions of their own: no constraints
 .venv-agents/.ready: pyproject.toml $(call another,.venv-agents)

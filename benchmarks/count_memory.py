@@ -9,7 +9,7 @@ beside the figures of `memory_plan`, and the table of docs/diffusion.md.
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
@@ -164,6 +164,7 @@ def _attention_without_scores() -> Iterator[None]:
         functional.scaled_dot_product_attention = usual
 
 
+@cache
 def network_sizes(storage: str | None) -> dict[str, NetworkBytes]:
     """Of the published networks as a GPU holds them, the transformer and UMT5 in 8 bits or in 16.
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+pytest_plugins = ["forked_workers"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # importing makes many objects, and all of them stay

@@ -134,7 +134,7 @@ def test_all_that_is_wrong_is_said_at_once(published):
         del tensors["blocks.1.norm_x.weight"]
         tensors["blocks.0.norm_x.bias"] = torch.zeros(3)
         tensors["blocks.0.nose.weight"] = torch.zeros(1)
-        tensors["blocks.2.norm_x.bias"] = torch.zeros(32, dtype=torch.int32)
+        tensors["blocks.1.norm_x.bias"] = torch.zeros(32, dtype=torch.int32)
 
     rewrite(published / AUDIO_NAME, spoil)
     with pytest.raises(CheckpointMismatch) as caught:
@@ -143,7 +143,7 @@ def test_all_that_is_wrong_is_said_at_once(published):
         "blocks.1.norm_audio.weight: missing tensor",
         f"{AUDIO_NAME}: blocks.0.norm_x.bias: shape [3], not [32]",
         f"{AUDIO_NAME}: blocks.0.nose.weight: unknown tensor",
-        f"{AUDIO_NAME}: blocks.2.norm_x.bias: torch.int32 for torch.float32",
+        f"{AUDIO_NAME}: blocks.1.norm_x.bias: torch.int32 for torch.float32",
     }
 
 

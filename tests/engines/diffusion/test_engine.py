@@ -456,8 +456,10 @@ def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
     with wave.open(str(voice), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes((speech(20)[:-100] * 9_000).astype("<i2").tobytes())
-    typed = ["render", "--engine", "diffusion", "--image", picture, "--audio", voice]
-    typed += ["--prompt", "a man talks", "--resolution", "480p", "--seed", "1"]
+    said = {"image_path": "a.png", "audio_paths": {"person1": "a.wav"}, "prompt": "a man talks"}
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({**said, "resolution": "480p", "seed": 1, "sample_steps": 2}))
+    typed = ["render", "--engine", "diffusion", "--request", request]
 
     def run(*more):
         return CliRunner().invoke(app, [str(word) for word in [*typed, "--json", *more]])
@@ -476,7 +478,7 @@ def test_the_command_line_renders_a_video_of_it(weights, tmp_path, monkeypatch):
     result = run(*kept, 4)
     assert "--keep-windows 4: 4 windows are more than are kept" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        ["a.png", "a.wav", "again.mp4", "talk.mp4", "windows.npz"]
+        ["a.png", "a.wav", "again.mp4", "request.json", "talk.mp4", "windows.npz"]
     )
     facts = probe(video)
     assert (facts.width, facts.height, facts.num_frames, facts.fps) == (48, 32, 20, 25.0)

@@ -95,6 +95,8 @@ def render(engine, files: Path, **fields: object):
         "seed": SEED,
         "resolution": "480p",
         "sample_steps": 1,
+        "sample_text_guide_scale": 1.0,
+        "sample_audio_guide_scale": 1.0,
         **fields,
     }
     try:
@@ -148,7 +150,14 @@ def frames_of(engine, footage, **options):
     voice = np.sin(np.arange(NUM_FRAMES * 640, dtype=np.float32) / 20)
     speakers = (Speaker("person1", voice),)
     scene = Scene(numbered(21), speakers, "a man talks", NUM_FRAMES, footage)
-    how = RenderOptions(SEED, "480p", num_inference_steps=1, **options)
+    how = RenderOptions(
+        SEED,
+        "480p",
+        num_inference_steps=1,
+        text_guidance_scale=1.0,
+        audio_guidance_scale=1.0,
+        **options,
+    )
     return np.concatenate([chunk.frames for chunk in engine.render(scene, how, ignore_progress)])
 
 
@@ -170,7 +179,7 @@ def test_a_talk_that_begins_anew_asks_for_its_source_anew(engine, shown, tmp_pat
 
     def fail_once(*_: object) -> None:
         calls.append(1)
-        if len(calls) == 8:
+        if len(calls) == 3:
             raise torch.OutOfMemoryError
 
     write_video(tmp_path / "clip.mp4", 40)

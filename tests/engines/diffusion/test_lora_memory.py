@@ -20,7 +20,7 @@ def test_loras_are_held_in_the_network_s_own_dtype_and_taken_as_they_are(storage
         ):
             parameter.data = parameter.data.bfloat16()
     changes = {}
-    for name in ("blocks.0.attn1.to_q", "blocks.2.ffn.net.2"):
+    for name in ("blocks.0.attn1.to_q", "blocks.1.ffn.net.2"):
         layer = model.get_submodule(name)
         changes[name] = ModuleChange(
             down=torch.ones(2, layer.in_features), up=torch.full((layer.out_features, 2), 0.5)

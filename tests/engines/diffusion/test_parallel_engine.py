@@ -92,7 +92,7 @@ def alone(weights):
 
 
 @pytest.fixture(scope="module")
-def long_scene(weights, tmp_path_factory):
+def long_scene(weights, alone, tmp_path_factory):  # after `alone`: forks have what it imports
     return played("long", weights, tmp_path_factory.mktemp("long"))
 
 

@@ -58,8 +58,12 @@ def budget_for(plan, *resolutions, host_bytes=math.inf):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("weights")
-    toy_pipeline().save_pretrained(directory)
+    directory, pipeline = tmp_path_factory.mktemp("weights"), toy_pipeline()
+    width = pipeline.transformer.config.audio_feature_dim
+    # Of three blocks, two are on the GPU while they are streamed.
+    transformer = toy_transformer(num_layers=3, audio_feature_dim=width)
+    pipeline.register_modules(transformer=transformer)
+    pipeline.save_pretrained(directory)
     return directory
 
 

@@ -47,7 +47,7 @@ STATED = {
     "audio_guidance_scale": 1.0,
     "shift": 3.0,
 }
-PAIRED = ["blocks.0.attn1.to_q", "blocks.2.ffn.net.2", "blocks.1.audio_attn.to_kv"]
+PAIRED = ["blocks.0.attn1.to_q", "blocks.1.ffn.net.2", "blocks.1.audio_attn.to_kv"]
 
 
 def names(profiles):

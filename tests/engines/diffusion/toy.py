@@ -13,7 +13,7 @@ SIZES = {
     "text_len": 8,
     "freq_dim": 32,
     "ffn_dim": 48,
-    "num_layers": 3,
+    "num_layers": 2,
     "image_dim": 12,
     "audio_feature_dim": 2 * 7,
     "audio_hidden_dim": 11,
@@ -74,9 +74,22 @@ TOY_SIZES = {"480p": [[32, 48], [48, 32]], "720p": [[48, 64]]}
 TOY_WINDOW_FRAMES, TOY_CONDITIONING_FRAMES = 9, 5
 
 
+def toy_vae(*, num_res_blocks=0):
+    """Wan's VAE, with as many levels and upsamplings, narrow and shallow."""
+    from diffusers import AutoencoderKLWan
+
+    return AutoencoderKLWan(
+        base_dim=4,
+        z_dim=16,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=num_res_blocks,
+        temperal_downsample=[False, True, True],
+    ).eval()
+
+
 def toy_pipeline(**config):
     """The pipeline's real classes at toy sizes, with random weights that are the same each time."""
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+    from diffusers import FlowMatchEulerDiscreteScheduler
     from transformers import (
         CLIPImageProcessorPil,
         CLIPVisionConfig,
@@ -93,13 +106,7 @@ def toy_pipeline(**config):
     state = torch.random.get_rng_state()
     torch.manual_seed(0)
     pieces = ["<pad>", "</s>", "<unk>", *("▁" + word for word in TOY_WORDS), "▁"]
-    vae = AutoencoderKLWan(
-        base_dim=4,
-        z_dim=16,
-        dim_mult=[1, 1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-    )
+    vae = toy_vae()
     text_encoder = UMT5EncoderModel(
         UMT5Config(
             vocab_size=200, d_model=SIZES["text_dim"], d_kv=4, d_ff=16, num_layers=2, num_heads=2
@@ -129,7 +136,7 @@ def toy_pipeline(**config):
     torch.random.set_rng_state(state)
     return MultiTalkPipeline(
         transformer=toy_transformer(audio_feature_dim=2 * 14),
-        vae=vae.eval(),
+        vae=vae,
         text_encoder=text_encoder.eval(),
         tokenizer=T5Tokenizer(vocab=[(piece, -float(i)) for i, piece in enumerate(pieces)]),
         image_encoder=image_encoder.eval(),

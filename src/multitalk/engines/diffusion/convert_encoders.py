@@ -22,6 +22,7 @@ from transformers import (
     UMT5Config,
     UMT5EncoderModel,
 )
+from transformers.initialization import no_init_weights
 
 from multitalk.engines.diffusion.quantized import (
     parameter_of,
@@ -81,7 +82,7 @@ def load_text_encoder(
     stored = open_tensors([file], _umt5_name)
     options = _umt5_config(stored)
     network = QuantizedUMT5EncoderModel if "weight_storage" in options else UMT5EncoderModel
-    with init_empty_weights():
+    with init_empty_weights(), no_init_weights():
         model = network(UMT5Config(**options))
 
     def dtype_of(name: str) -> torch.dtype:
@@ -168,7 +169,7 @@ def load_image_encoder(file: Path, *, device: str | torch.device = "cpu") -> CLI
     stored = open_tensors([file], _clip_name)
     config = _clip_config(stored)
     _split_qkv(stored)
-    with init_empty_weights():
+    with init_empty_weights(), no_init_weights():
         model = CLIPVisionModel(config)
     fill(model, stored, dtype_of=lambda _: torch.float32, device=device)
     return model
