@@ -26,8 +26,8 @@ def rotate_pairs(states: torch.Tensor, rotary: torch.Tensor) -> torch.Tensor:
         states: [..., D].
         rotary: Complex numbers of modulus 1, complex64 [..., D / 2].
     """
-    pairs = torch.view_as_complex(states.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotary).flatten(-2).type_as(states)
+    rotated = torch.view_as_complex(states.float().unflatten(-1, (-1, 2))) * rotary
+    return torch.view_as_real(rotated).flatten(-2).type_as(states)
 
 
 def label_rotary(positions: torch.Tensor, head_dim: int) -> torch.Tensor:
@@ -69,23 +69,39 @@ class TokenAttnProcessor:
             binding: Takes the tokens' speaker labels, where two or more speak.
             shard: Of the talk's tokens, for the binding.
         """
-        query = self._heads(attn, attn.norm_q(attn.to_q(hidden_states)))
         if encoder_hidden_states is None:
-            key = self._heads(attn, attn.norm_k(attn.to_k(hidden_states)))
-            value = self._heads(attn, attn.to_v(hidden_states))
-            if rotary_emb is not None:
-                query, key = rotate_pairs(query, rotary_emb), rotate_pairs(key, rotary_emb)
-            attended = self._attend(query, key, value, self._parallel_config)
-            if binding is not None and shard is not None:
-                binding.bind(query, key, shard)
+            attended = self._attend_to_tokens(attn, hidden_states, rotary_emb, binding, shard)
         else:
-            picture, text = encoder_hidden_states
-            key = self._heads(attn, attn.norm_k(attn.to_k(text)))
-            attended = self._attend(query, key, self._heads(attn, attn.to_v(text)))
-            key = self._heads(attn, attn.norm_added_k(attn.add_k_proj(picture)))
-            value = self._heads(attn, attn.add_v_proj(picture))
-            attended = attended + self._attend(query, key, value)
+            attended = self._attend_to_context(attn, hidden_states, *encoder_hidden_states)
         return attn.to_out[1](attn.to_out[0](attended.flatten(2).type_as(hidden_states)))
+
+    def _attend_to_tokens(
+        self,
+        attn: WanAttention,
+        states: torch.Tensor,
+        rotary: torch.Tensor,
+        binding: SpeakerBinding | None,
+        shard: TokenShard | None,
+    ) -> torch.Tensor:
+        """Self attention, [B, L, H, D]. Rotation takes the most memory: the value comes after it."""
+        query = rotate_pairs(self._heads(attn, attn.norm_q(attn.to_q(states))), rotary)
+        key = rotate_pairs(self._heads(attn, attn.norm_k(attn.to_k(states))), rotary)
+        value = self._heads(attn, attn.to_v(states))
+        attended = self._attend(query, key, value, self._parallel_config)
+        if binding is not None and shard is not None:
+            binding.bind(query, key, shard)
+        return attended
+
+    def _attend_to_context(
+        self, attn: WanAttention, states: torch.Tensor, picture: torch.Tensor, text: torch.Tensor
+    ) -> torch.Tensor:
+        """The sum of attention to the text and to the picture, [B, L, H, D]."""
+        query = self._heads(attn, attn.norm_q(attn.to_q(states)))
+        key = self._heads(attn, attn.norm_k(attn.to_k(text)))
+        attended = self._attend(query, key, self._heads(attn, attn.to_v(text)))
+        key = self._heads(attn, attn.norm_added_k(attn.add_k_proj(picture)))
+        value = self._heads(attn, attn.add_v_proj(picture))
+        return attended + self._attend(query, key, value)
 
     @staticmethod
     def _heads(attn: WanAttention, states: torch.Tensor) -> torch.Tensor:

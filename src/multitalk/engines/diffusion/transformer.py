@@ -198,9 +198,7 @@ class MultiTalkTransformer3DModel(
         ]  # T, rows, columns
         shard = local_shard(math.prod(grid), self._parallel_config)
         rotary = self._rotary(hidden_states, shard)
-        patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
-        tokens = shard.local(patches).contiguous()
-        time_states, modulation = self.embed_time(timestep, tokens.dtype)
+        time_states, modulation = self.embed_time(timestep, hidden_states.dtype)
         conditions = CachedConditions() if conditioning is None else conditioning
         if conditions.context is None:
             conditions.context = self._embed_context(
@@ -208,9 +206,7 @@ class MultiTalkTransformer3DModel(
             )
             conditions.audio = self.audio_proj(audio_hidden_states)
             conditions.masks = _token_masks(speaker_masks, audio_hidden_states.shape[0], grid)
-        binding = None
-        if conditions.masks is not None:
-            binding = SpeakerBinding(conditions.masks, self.config.audio_tokens)
+        binding = self._binding(conditions)
 
         def run_blocks(states: torch.Tensor) -> torch.Tensor:
             for block in self.blocks:
@@ -225,12 +221,25 @@ class MultiTalkTransformer3DModel(
                 )
             return states
 
+        # No name holds the embedded patches: the first block's result replaces them.
         if blocks_runner is None:
-            tokens = run_blocks(tokens)
+            tokens = run_blocks(self._embed_patches(hidden_states, shard))
         else:
-            tokens = blocks_runner(modulation, tokens, run_blocks)
+            patches = self._embed_patches(hidden_states, shard)
+            tokens = blocks_runner(modulation, patches, run_blocks)
         sample = self._unembed(tokens, time_states, shard, grid)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def _embed_patches(self, hidden_states: torch.Tensor, shard: TokenShard) -> torch.Tensor:
+        """The shard's tokens of [1, in_channels, T, h, w]: [1, length, dim]."""
+        patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
+        return shard.local(patches).contiguous()
+
+    def _binding(self, conditions: CachedConditions) -> SpeakerBinding | None:
+        """The binding of two or more speakers."""
+        if conditions.masks is None:
+            return None
+        return SpeakerBinding(conditions.masks, self.config.audio_tokens)
 
     def _rotary(self, hidden_states: torch.Tensor, shard: TokenShard) -> torch.Tensor:
         """3-D rotary factors of the shard's tokens, complex64 [1, length, 1, D / 2]."""
