@@ -83,7 +83,7 @@ class TokenAttnProcessor:
         binding: SpeakerBinding | None,
         shard: TokenShard | None,
     ) -> torch.Tensor:
-        """Self attention, [B, L, H, D]. Rotation takes the most memory: the value comes after it."""
+        """Self attention, [B, L, H, D]. Rotation takes the most memory: values come after it."""
         query = rotate_pairs(self._heads(attn, attn.norm_q(attn.to_q(states))), rotary)
         key = rotate_pairs(self._heads(attn, attn.norm_k(attn.to_k(states))), rotary)
         value = self._heads(attn, attn.to_v(states))

@@ -192,13 +192,9 @@ class MultiTalkTransformer3DModel(
             [1, out_channels, T, h, w].
         """
         _check_inputs(hidden_states, timestep)
-        grid = [
-            size // patch
-            for size, patch in zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
-        ]  # T, rows, columns
+        sides = zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
+        grid = [size // patch for size, patch in sides]  # T, rows, columns
         shard = local_shard(math.prod(grid), self._parallel_config)
-        rotary = self._rotary(hidden_states, shard)
-        time_states, modulation = self.embed_time(timestep, hidden_states.dtype)
         conditions = CachedConditions() if conditioning is None else conditioning
         if conditions.context is None:
             conditions.context = self._embed_context(
@@ -206,7 +202,28 @@ class MultiTalkTransformer3DModel(
             )
             conditions.audio = self.audio_proj(audio_hidden_states)
             conditions.masks = _token_masks(speaker_masks, audio_hidden_states.shape[0], grid)
-        binding = self._binding(conditions)
+        time_states, modulation = self.embed_time(timestep, hidden_states.dtype)
+        rotary = self._rotary(hidden_states, shard)
+        run_blocks = self._bound_blocks(conditions, modulation, rotary, shard)
+        if blocks_runner is None:  # no name holds the patches: the first block's result frees them
+            tokens = run_blocks(self._embed_patches(hidden_states, shard))
+        else:
+            patches = self._embed_patches(hidden_states, shard)
+            tokens = blocks_runner(modulation, patches, run_blocks)
+        sample = self._unembed(tokens, time_states, shard, grid)
+        return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+
+    def _bound_blocks(
+        self,
+        conditions: CachedConditions,
+        modulation: torch.Tensor,
+        rotary: torch.Tensor,
+        shard: TokenShard,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The function that sends the shard's tokens [1, length, dim] through all blocks."""
+        binding = None
+        if conditions.masks is not None:
+            binding = SpeakerBinding(conditions.masks, self.config.audio_tokens)
 
         def run_blocks(states: torch.Tensor) -> torch.Tensor:
             for block in self.blocks:
@@ -221,25 +238,12 @@ class MultiTalkTransformer3DModel(
                 )
             return states
 
-        # No name holds the embedded patches: the first block's result replaces them.
-        if blocks_runner is None:
-            tokens = run_blocks(self._embed_patches(hidden_states, shard))
-        else:
-            patches = self._embed_patches(hidden_states, shard)
-            tokens = blocks_runner(modulation, patches, run_blocks)
-        sample = self._unembed(tokens, time_states, shard, grid)
-        return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
+        return run_blocks
 
     def _embed_patches(self, hidden_states: torch.Tensor, shard: TokenShard) -> torch.Tensor:
         """The shard's tokens of [1, in_channels, T, h, w]: [1, length, dim]."""
         patches = self.patch_embedding(hidden_states).flatten(2).transpose(1, 2)
         return shard.local(patches).contiguous()
-
-    def _binding(self, conditions: CachedConditions) -> SpeakerBinding | None:
-        """The binding of two or more speakers."""
-        if conditions.masks is None:
-            return None
-        return SpeakerBinding(conditions.masks, self.config.audio_tokens)
 
     def _rotary(self, hidden_states: torch.Tensor, shard: TokenShard) -> torch.Tensor:
         """3-D rotary factors of the shard's tokens, complex64 [1, length, 1, D / 2]."""
