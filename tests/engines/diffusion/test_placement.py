@@ -309,10 +309,10 @@ def test_channels_last_is_the_order_of_every_convolution():
             assert module.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_vae_in_16_bits_takes_no_more_than_a_step_and_in_32_bits_more():
+def test_a_vae_in_16_bits_takes_little_more_than_a_step_and_in_32_bits_twice_as_much():
     step = working_bytes(1000, "float32", in_tiles=True)
-    assert working_bytes(1000, "bfloat16", in_tiles=False) == step
-    assert working_bytes(1000, "float32", in_tiles=False) > 1.5 * step
+    assert step < working_bytes(1000, "bfloat16", in_tiles=False) < 1.2 * step
+    assert working_bytes(1000, "float32", in_tiles=False) > 2 * step
 
 
 @pytest.fixture
