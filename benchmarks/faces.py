@@ -1,4 +1,4 @@
-"""How well are faces found, and how fast?
+"""Recall, precision and speed of face detection.
 
     python benchmarks/faces.py PICTURES LABELS [--turned N] [--markdown | --json]
 
@@ -72,7 +72,7 @@ class FaceLabel:
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
     def is_at(self, face: FaceLandmarks) -> bool:
-        """Whether a face that was found is this one."""
+        """True if a face that was found is this one."""
         x, y = (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
         apart = float(np.hypot(face.center[0] - x, face.center[1] - y))
         return apart < NEAR * self.size and 0.5 < face.size / self.size < 2
@@ -141,7 +141,7 @@ def pictures_of(directory: Path, labels: Path) -> list[LabelledPicture]:
 
 
 def found_of(detector: FaceDetector, pictures: Sequence[LabelledPicture], clock: PassClock) -> dict:
-    """How many of the labelled faces are found, and how many others."""
+    """The numbers of labelled faces that are found, and of others."""
     groups = {"all": [0, 0], "profiles": [0, 0], f"{SMALL} pixels or less": [0, 0]}
     false: dict[str, list[str]] = {kind: [] for kind in ("people", "nobody", "animals")}
     looked, alone, missed = dict.fromkeys(false, 0), [], []
@@ -182,7 +182,7 @@ def found_of(detector: FaceDetector, pictures: Sequence[LabelledPicture], clock:
 
 
 def turned_of(detector: FaceDetector, pictures: Sequence[LabelledPicture], most: int) -> dict:
-    """How many faces of turned pictures are found, and how many pictures set upright."""
+    """The numbers of faces found in turned pictures, and of pictures set upright."""
     fit = [one for one in pictures if len(one.faces) == 1 and not one.faces[0].profile]
     fit = fit[:: max(1, len(fit) // most)][:most] if most else []
     counts = {90 * quarters: [0, 0, 0] for quarters in (1, 2, 3)}
@@ -224,7 +224,7 @@ def cold_of(clock: PassClock) -> dict:
 
 
 def readings_of(detector: FaceDetector, pictures: Sequence[LabelledPicture]) -> dict[str, float]:
-    """How often the mesh is read, a picture."""
+    """Readings of the mesh per picture."""
     counted = CountingDetector()
     detector._mesh = counted
     means = {}

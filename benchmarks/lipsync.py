@@ -1,4 +1,4 @@
-"""How well the lips of rendered, encoded videos follow the speech, and how badly wrong ones do.
+"""Agreement of the lips of rendered, encoded videos with their speech, and with wrong speech.
 
     python benchmarks/lipsync.py [PICTURE ...]
 

@@ -51,7 +51,7 @@ def make_scene(num_frames: int, speakers: int) -> Scene:
 
 
 def main() -> None:
-    """Render a talk and tell what each window took."""
+    """Render a talk and print time and memory of each window."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--windows", type=int, default=40)
     parser.add_argument("--speakers", type=int, choices=(1, 2), default=2)

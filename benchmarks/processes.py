@@ -1,4 +1,4 @@
-"""What only a new process shows: cold start, peak memory, import time, size of an install."""
+"""Measurements in new processes: cold start, peak memory, import time, size of an install."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def run_fresh(talk: Talk) -> FreshJob:
 
 
 def run_warm(talk: Talk, num_runs: int) -> dict[str, object]:
-    """What `warm_jobs.py` found."""
+    """The results of `warm_jobs.py`."""
     command = [sys.executable, str(HERE / "warm_jobs.py"), str(talk.request), str(num_runs)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 

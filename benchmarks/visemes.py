@@ -1,4 +1,4 @@
-"""How well does the mouth follow the voice?
+"""Agreement of the mouth with the voice: on known phonemes, noisy sound, and filmed mouths.
 
     python benchmarks/visemes.py [--clips DIRECTORY] [--weights FILE]
 
@@ -182,7 +182,7 @@ def below(
 
 @dataclass(frozen=True)
 class Condition:
-    """How the speech sounds."""
+    """A change of the sound of speech."""
 
     name: str
     change: Callable[[Array, np.random.Generator], Array] = lambda samples, _: samples
@@ -223,7 +223,7 @@ def print_synthesized(weights: VisemeWeights, condition: Condition, *, by_langua
 
 
 def print_without_speech(weights: VisemeWeights) -> None:
-    """How far the mouth moves for sounds that nobody spoke."""
+    """Print the movement of the mouth for sounds that nobody spoke."""
     print("\nno speech                 mean opening  largest  frames closed")
     for name, sound in (("pink noise", pink), ("music", music), ("breath", breath)):
         heard = 0.05 * sound(10 * SAMPLE_RATE, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""How high each voice of a text is, and how well the mouth network follows it.
+"""Pitch of each voice of a text, and agreement of the mouth network with it.
 
     python benchmarks/voices.py [--languages]
 

@@ -42,7 +42,7 @@ SMALL = {"people": 1, "height": 360, "width": 360}  # where length is what matte
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine and the versions of the measurement."""
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     described = subprocess.run(git, check=False, capture_output=True, text=True)
     return {
@@ -130,7 +130,7 @@ def talk_cells(row: dict[str, object]) -> dict[str, str]:
 
 
 def process_cells(report: dict[str, object]) -> dict[str, str]:
-    """What belongs to no talk, by column."""
+    """Figures that belong to no talk, by column."""
     cells = {"import": f"{1000 * report['import_seconds']:.0f} ms"}
     cells |= dict.fromkeys(("peak, 10 s", "peak, 10 min", "10 min / 10 s", "install"), "")
     if "peak_bytes" in report:
@@ -143,7 +143,7 @@ def process_cells(report: dict[str, object]) -> dict[str, str]:
 
 
 def stage_cells(row: dict[str, object]) -> dict[str, str]:
-    """Where a job's time went, by stage."""
+    """Seconds of a job, by stage."""
     return {
         f"stage {stage}": f"{1000 * seconds:.0f} ms" for stage, seconds in row["stages"].items()
     }

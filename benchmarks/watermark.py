@@ -1,4 +1,4 @@
-"""How well the watermark of talks survives what happens to videos, and how little it changes them.
+"""Survival of the watermark under what happens to videos, and its effect on them.
 
     python benchmarks/watermark.py TALK ...
     python benchmarks/watermark.py --unmarked CLIP ... [--keys 40]
@@ -52,7 +52,7 @@ class Frames(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one talk gave.
+    """The results of one talk.
 
     Attributes:
         found: Of each attack: the finding, and whether it has the payload that was put in.

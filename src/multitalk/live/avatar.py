@@ -138,12 +138,12 @@ class Avatar:
 
     @property
     def width(self) -> int:
-        """Of the frames, in pixels."""
+        """Width of the frames, in pixels."""
         return int(self._image.shape[1])
 
     @property
     def height(self) -> int:
-        """Of the frames, in pixels."""
+        """Height of the frames, in pixels."""
         return int(self._image.shape[0])
 
     def push_audio(self, pcm: NDArray[np.generic] | bytes, rate: int) -> None:

@@ -59,7 +59,7 @@ class MonotonicClock:
 
 
 class FrameStart(Enum):
-    """In what state a frame starts."""
+    """The state in which a frame starts."""
 
     IN_TIME = auto()
     LATE = auto()  # too late to be drawn

@@ -192,7 +192,7 @@ class PlayoutBuffer:
         return AudioBlock(samples, following.rate, pushed=False)
 
     def _with_closing_mouth(self, track: VisemeTrack) -> VisemeTrack:
-        """After an interruption, cross-fade from the interrupted mouth."""
+        """Cross-fade from the interrupted mouth after an interruption."""
         if not self._closing_frames:
             return track
         self._closing_frames -= 1

@@ -153,7 +153,7 @@ class _Timeline:
 
     @property
     def seconds(self) -> float:
-        """Of sound in all."""
+        """Length of all sounds."""
         return float(self._places[-1])
 
     def pauses(self) -> list[_End]:
@@ -233,7 +233,7 @@ def _short(sentence: str) -> Iterator[str]:
 
 
 def _cut(sentence: str) -> int:
-    """After a clause if there is one in the middle half, else between words, else anywhere."""
+    """The cut of a text: after a clause in the middle half, else between words, else anywhere."""
     middle, quarter = len(sentence) / 2, len(sentence) / 4
     for pattern in (_CLAUSE_END, re.compile(r"\s+")):
         places = [match.end() for match in pattern.finditer(sentence)]

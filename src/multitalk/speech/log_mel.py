@@ -108,7 +108,7 @@ def _hertz() -> NDArray[np.floating]:
 
 
 def _mels_of_hertz(hertz: float) -> float:
-    """Of frequencies above `LINEAR_HZ`."""
+    """Mels of a frequency above `LINEAR_HZ`."""
     return float(MELS_PER_HZ * LINEAR_HZ + MELS_PER_LOG_HZ * np.log(hertz / LINEAR_HZ))
 
 

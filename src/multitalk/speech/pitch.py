@@ -44,7 +44,7 @@ def _around(samples: Array, frame: int) -> Array:
 
 
 def _pitch(sounds: Array) -> Array:
-    """Of each row of samples [T, WINDOW]: [T]."""
+    """Pitch of each row of samples [T, WINDOW], semitones [T]; NaN without one."""
     window = np.hanning(WINDOW).astype(np.float32)
     alike = _autocorrelation(sounds * window)
     power = np.maximum(alike[:, :1], WINDOW * SILENT)

@@ -282,7 +282,7 @@ def _name_of(language: str) -> str:
 
 
 def _shown(word: str) -> list[str]:
-    """Its letters and signs, without the commas and full stops around them."""
+    """Letters and signs of a word, without the commas and full stops around them."""
     return [letter for letter in word if letter not in _STOPS and not letter.isspace()]
 
 

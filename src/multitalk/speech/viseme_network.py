@@ -43,7 +43,7 @@ class Affine(NamedTuple):
     bias: Array
 
     def tiled(self, width: int) -> "Affine":
-        """In tiles of `width` outputs, where they divide them: faster for a few steps at once.
+        """The map in tiles of `width` outputs, if these divide them: faster for a few steps.
 
         Below about 100^3 multiplications OpenBLAS does not copy a matrix before it is used, and for
         few steps that copy costs more than the product.

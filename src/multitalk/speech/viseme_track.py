@@ -139,7 +139,7 @@ def _sampled(curve: Array, places: np.ndarray) -> Array:
 
 
 def _largest(curve: Array, num_frames: int) -> Array:
-    """Of the frames of each longer one [num_frames]."""
+    """The largest value among the frames of each longer one [num_frames]."""
     owner = np.minimum((np.arange(len(curve)) + 0.5) * num_frames / len(curve), num_frames - 1)
     largest = np.zeros(num_frames, np.float32)
     np.maximum.at(largest, owner.astype(int), curve)

@@ -212,7 +212,7 @@ def _pilot_spectrum() -> Spectrum:
 
 @cache
 def _cell_spectrum() -> Spectrum:
-    """Of one cell at the tile's corner."""
+    """Spectrum of one cell at the tile's corner."""
     cells = np.zeros((CELLS, CELLS), np.float32)
     cells[0, 0] = 1.0
     return np.conj(np.fft.rfft2(_tile(cells)))

@@ -97,12 +97,12 @@ class SoundMark:
         return joined, pieces[:, -1, hop:], amplitudes[:, -1:]
 
     def _spectra(self, sound: NDArray[np.floating], count: int) -> Spectra:
-        """Of `count` windows, a hop apart: [C, S] to [C, count, hop + 1]."""
+        """Spectra of `count` windows, a hop apart: [C, S] to [C, count, hop + 1]."""
         windows = np.lib.stride_tricks.sliding_window_view(sound, 2 * self._hop, axis=-1)
         return np.fft.rfft(windows[:, :: self._hop][:, :count] * self._window, axis=-1)
 
     def _mean_amplitude(self) -> float:
-        """Of the noise's bins where it has any."""
+        """Mean amplitude of the noise's bins where it has any."""
         count = len(self._noise) // self._hop - 1
         power = (np.abs(self._spectra(self._noise[None], count)) ** 2).mean((0, 1))
         return float(np.sqrt(power[power > power.max() / 4].mean()))
@@ -205,7 +205,7 @@ def _mark(payload: Payload, sample_rate: int) -> DoubleArray:
 
 @cache
 def _carrier_spectrum(name: str) -> NDArray[np.complex128]:
-    """Of a noise, conjugate, weighted by what codecs keep."""
+    """Conjugate spectrum of a noise, weighted by the band that codecs keep."""
     hertz = np.arange(PERIOD_SECONDS * DETECTION_RATE // 2 + 1) / PERIOD_SECONDS
     spectrum = np.conj(np.fft.rfft(_carrier(name, DETECTION_RATE)))
     return spectrum * np.minimum(1.0, KEPT_HZ / np.maximum(hertz, 1.0))

@@ -84,7 +84,7 @@ class RemoteAvatarSession(AvatarSession):
         )
 
     def _token(self, room: rtc.Room) -> str:
-        """With which the avatar joins this room only, and publishes for this agent."""
+        """The token with which the avatar joins this room only, and publishes for this agent."""
         token: str = (
             api.AccessToken(*self._credentials)
             .with_identity(self._identity)

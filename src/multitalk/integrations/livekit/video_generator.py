@@ -37,7 +37,7 @@ class AvatarVideoGenerator(VideoGenerator):
 
     @property
     def options(self) -> AvatarOptions:
-        """For `AvatarRunner`: the sizes and rates of the frames."""
+        """The sizes and rates of the frames, for `AvatarRunner`."""
         return AvatarOptions(
             video_width=self._avatar.width,
             video_height=self._avatar.height,

@@ -104,7 +104,7 @@ def counted(number: str, counter: str) -> str:
 
 
 def counted_range(first: str, last: str, counter: str) -> str:
-    """From one number to another of something: 두세 개, 한 개에서 네 개, 십에서 이십 명."""
+    """A range of numbers before a counter: 두세 개, 한 개에서 네 개, 십에서 이십 명."""
     if takes_native(first, counter) and takes_native(last, counter):
         low, high = int(first), int(last)
         if counter != "시" and low in _ABOUT and high == low + 1:
