@@ -38,8 +38,6 @@ PAGE_TESTS := tests/web
 AGENT_TESTS := tests/integrations
 # Skipped among those of serving, which lack the extra
 WEBRTC_TESTS := tests/api/test_live_webrtc.py
-# That test the units; 0 is none but pytest's own, which is least work where other targets run, too
-UNIT_PROCESSES ?= 2
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
@@ -95,7 +93,7 @@ test: test-core test-diffusion  ## all tests; none needs a GPU or a network
 test-core: test-serving test-page test-units  ## everything but the diffusion engine's tests
 
 test-units: .venv/.compiled  ## everything that needs no server or worker
-	@$(BIN)/python -m pytest --numprocesses $(UNIT_PROCESSES) --dist loadfile $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%)
+	@$(BIN)/python -m pytest --forks 2 $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%)
 
 test-serving: .venv/.compiled  ## worker, queue and server, in processes
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(SERVING_TESTS)

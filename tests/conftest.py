@@ -25,8 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_STATE_HOME"] = state.name  # read when the settings are, by child processes too
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop() -> None:
+def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
 
