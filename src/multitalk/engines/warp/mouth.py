@@ -54,10 +54,11 @@ TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.92
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.11, 0.03)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
+DRAWN_BACK = 0.4  # of its light: in o and u it is drawn back
 
 # The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
 # less under rounded lips.
-SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.06
+SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.40
 # Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
 # light.
 PARTING_LIGHT, PARTED_GAP = 0.66, 0.16
@@ -330,7 +331,7 @@ class MouthInterior:
             inside,
             self._tongue,
             of.skull + self._down * (drop - raised) - of.place,
-            light=TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue,
+            light=(TONGUE_LIGHT + RAISED_TONGUE_LIGHT * of.tongue) * (1 - DRAWN_BACK * of.rounding),
             narrow=1 - ROUNDED_NARROWS * of.rounding,
         )
 

@@ -55,7 +55,7 @@ LONGEST = 1.4  # tooth lengths from the biting edge that are drawn: gum included
 TONGUE_SIZE, TONGUE_V, TONGUE_FRONT = (0.41, 0.23), 0.20, 0.4
 TONGUE_EDGE = (0.55, 1.05)  # radius over which it ends
 SHEEN, SHEEN_DOWN, SHEEN_ASIDE = 0.14, (-0.40, 0.20), (0.3, 0.3)
-GROOVE, GROOVE_U = 0.10, 0.035
+GROOVE, GROOVE_U = 0.06, 0.045
 ROOT_LIGHT, BACK_LIGHT, BACK_RISES, SIDE_DARK_TONGUE = 0.54, 0.52, (-1.0, 0.25), 0.26
 # The tip between the teeth, as in th.
 TIP_SIZE, TIP_V, TIP_EDGE = (0.20, 0.085), 0.060, (0.80, 1.05)
