@@ -15,9 +15,10 @@ from multitalk.speech.narration import (
     BEFORE_SECONDS,
     PAUSE_SECONDS,
     _joined,
+    match_loudness,
     narrate,
 )
-from multitalk.speech.synthesis import SynthesizedSpeech
+from multitalk.speech.synthesis import UNKNOWN_SOUND, PhonemeTiming, SynthesizedSpeech
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,21 @@ def test_of_long_speech_there_is_one_copy():
     assert speech.samples.nbytes > size
     assert peak < 1.2 * speech.samples.nbytes  # what was there before is not counted
     assert not parts
+
+
+@pytest.mark.parametrize(("second", "most_bytes"), [("a", 2**20), (UNKNOWN_SOUND, 20 * 2**20)])
+def test_loudness_is_matched_in_little_memory(second: str, most_bytes: int) -> None:
+    """Of 8 MB of samples; nothing is measured where all are spoken by one synthesizer."""
+    rate = 22_050
+    noise = np.random.default_rng(0).normal(0, 0.1, 90 * rate).astype(np.float32)
+    parts = [
+        SynthesizedSpeech(samples, rate, (PhonemeTiming(0.0, 90.0, ipa),))
+        for samples, ipa in ((noise, "a"), (noise / 4, second))
+    ]
+    tracemalloc.start()
+    matched = match_loudness(parts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < most_bytes
+    level = 0.1 if second == UNKNOWN_SOUND else 0.025
+    assert matched[1].samples.std() == pytest.approx(level, rel=0.02)

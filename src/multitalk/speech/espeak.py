@@ -106,8 +106,10 @@ def match_name(name: str, names: tuple[str, ...], *, key: str, field: str) -> st
     )
 
 
-def run_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[str, Any], bytes]:
-    """Run the synthesizer's process once: its JSON answer, and the bytes behind it.
+def run_espeak(
+    request: dict[str, Any], timeout_seconds: float
+) -> tuple[dict[str, Any], memoryview]:
+    """Run the synthesizer's process once: its JSON answer, and the bytes after its line end.
 
     Raises:
         InvalidRequest: The text ended the process: by a crash, or at its limit of memory or CPU.
@@ -137,8 +139,10 @@ def run_espeak(request: dict[str, Any], timeout_seconds: float) -> tuple[dict[st
     if ended.returncode != 0:
         _LOG.error("espeak-ng's process failed: %s", ended.stderr)
         raise _unavailable()
-    head, _, sound = ended.output.partition(b"\n")
-    return json.loads(head), sound
+    length = ended.output.find(b"\n")
+    if length < 0:
+        length = len(ended.output)
+    return json.loads(ended.output[:length]), memoryview(ended.output)[length + 1 :]
 
 
 def _unavailable() -> EngineUnavailable:

@@ -4,6 +4,7 @@ import math
 import wave
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ BEFORE_SECONDS = 0.24
 AFTER_SECONDS = 0.32
 QUIETEST_LUFS = -50.0  # softer sound is noise, and gets no more gain than this
 PEAK = 0.98
-BLOCK_SAMPLES = 2**18  # written at once
+BLOCK_SAMPLES = 2**18  # measured and written at once
 
 
 def narrate(
@@ -101,19 +102,21 @@ def _spoken(
 
 def match_loudness(parts: list[SynthesizedSpeech]) -> list[SynthesizedSpeech]:
     """Make parts of the speech service as loud as the others; the same list."""
-    own = [_loudness(part) for part in parts if are_known(part.phonemes)]
-    if len(own) in (0, len(parts)):
+    is_own = [are_known(part.phonemes) for part in parts]
+    if len(set(is_own)) < 2:
         return parts
+    own = [_loudness(part) for part in compress(parts, is_own)]
     target = sum(own) / len(own)
     for index, part in enumerate(parts):
-        if not are_known(part.phonemes):
+        if not is_own[index]:
             parts[index] = _at_loudness(part, target)
     return parts
 
 
 def _loudness(speech: SynthesizedSpeech) -> float:
     meter = LoudnessMeter(speech.sample_rate, 1)
-    meter.add(speech.samples[None])
+    for start in range(0, len(speech.samples), BLOCK_SAMPLES):
+        meter.add(speech.samples[None, start : start + BLOCK_SAMPLES])
     return max(meter.integrated(), QUIETEST_LUFS)
 
 
