@@ -18,7 +18,6 @@ import base64
 import ctypes
 import io
 import json
-import logging
 import re
 import signal
 import subprocess
@@ -27,48 +26,19 @@ import tempfile
 import time
 import wave
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from multitalk.engines.base import FrameChunk, ProgressCallback, RenderOptions, Scene
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, QueueConfig, Submission, open_queue
-from multitalk.serving.worker.loop import EngineThread, WorkerLimits
-from multitalk.serving.worker.process import open_queue_source, serve
-from multitalk.settings import Settings
 
-CONFIG = QueueConfig(lease_seconds=3.0)
+LEASE_SECONDS = 3.0
+CONFIG = QueueConfig(lease_seconds=LEASE_SECONDS)
+WORKER = Path(__file__).with_name("queue_worker.py")
 LOOK_SECONDS = 0.05
 DONE = re.compile(r"job (\S+): COMPLETED")
-
-
-class SleepingEngine:
-    """Sleeps as long as the prompt says, then shows a few grey frames."""
-
-    name: ClassVar[str] = "warp"
-    takes_footage: ClassVar[bool] = False
-    takes_quality: ClassVar[bool] = True
-
-    def check(self, options: RenderOptions) -> None:
-        """Any options will do."""
-
-    def render(
-        self,
-        scene: Scene,
-        options: RenderOptions,  # noqa: ARG002
-        watch: ProgressCallback,
-    ) -> Iterator[FrameChunk]:
-        """One chunk."""
-        watch(0)
-        time.sleep(float(scene.prompt.split()[-1]))
-        yield FrameChunk(np.full((scene.num_frames, 48, 64, 3), 99, np.uint8), 0)
-
-    def close(self) -> None:
-        """There is nothing to give back."""
 
 
 class Process:
@@ -80,9 +50,13 @@ class Process:
         self.log = directory / f"{role}-{number}.log"
         self._name = f"{role}-{number}"
         self._starts = 0
-        self._command = [sys.executable, __file__, "--role", role]
-        for name in ("queue", "jobs", "sleep"):
-            self._command += [f"--{name}", str(getattr(arguments, name))]
+        if role == "worker":
+            options = ["--queue", arguments.queue, "--lease", str(LEASE_SECONDS)]
+            self._command = [sys.executable, str(WORKER), *options]
+        else:
+            self._command = [sys.executable, __file__, "--role", role]
+            for name in ("queue", "jobs", "sleep"):
+                self._command += [f"--{name}", str(getattr(arguments, name))]
         self.start()
 
     @property
@@ -288,19 +262,8 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds for everything")
     parser.add_argument("--id", help=argparse.SUPPRESS)
-    parser.add_argument("--role", choices=("worker", "sender"), help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=("sender",), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.role == "worker":
-        logging.basicConfig(level="INFO")
-        raise SystemExit(
-            serve(
-                lambda: open_queue_source(arguments.queue, CONFIG),
-                EngineThread(SleepingEngine),
-                Settings.from_env(),
-                WorkerLimits(drain_seconds=5.0),
-                worker_id=arguments.id,
-            )
-        )
     if arguments.role == "sender":
         asyncio.run(send(arguments))
     with tempfile.TemporaryDirectory() as name:
