@@ -8,6 +8,7 @@ def test_the_example_is_one_click_and_its_talk_can_be_opened_again(visit):
     at = visit()
     shown = at.page.request.get(at.page.url + "example.jpg").body()
     assert shown == PORTRAIT.read_bytes(), "the page has its own copy of the example"
+    at.page.route("**/example.jpg", lambda route: route.fulfill(body=portrait()))  # soon drawn
     at.one("#example").click()
     at.finish()
     sent = at.sent()
