@@ -16,6 +16,7 @@ _FIRST_LOWER_FACE = 0.52  # face heights below the forehead's top from which spe
 _BLUR = 0.02  # face heights: standard deviation, so that small misplacements do not count
 
 _SIDE = 160  # pixels to which the face box is scaled for flicker: equal cost for all sizes
+_ROWS, _COLUMNS = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)
 _PATCH_PIXELS = 9  # patch side, about 0.06 face heights
 
 BACKGROUND_DISTANCE = 1.5  # face heights from a face centre; hair and shoulders are nearer
@@ -169,11 +170,10 @@ class FlickerMeter:
     def _follow(self, now: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The patches of another frame, warped to this one: mean lumas [_SIDE, _SIDE]."""
         flow = self._flow.calc(now, other, np.zeros((*now.shape, 2), np.float32))
-        rows, columns = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)
         moved = cv2.remap(
             other.astype(np.float32),
-            columns + flow[..., 0],
-            rows + flow[..., 1],
+            _COLUMNS + flow[..., 0],
+            _ROWS + flow[..., 1],
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -183,9 +183,12 @@ class FlickerMeter:
 def _cut_out(frame: NDArray[np.uint8], face: FaceLandmarks) -> NDArray[np.uint8]:
     """Luma of the face box in any frame: [_SIDE, _SIDE]; edges replicated."""
     left, top, width, height = _box_of(face)
-    rows = np.clip(np.arange(top, top + height), 0, frame.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + width), 0, frame.shape[1] - 1)
-    luma = cv2.cvtColor(frame[rows][:, columns], cv2.COLOR_RGB2GRAY)
+    part = frame[max(top, 0) : top + height, max(left, 0) : left + width]
+    if part.shape[:2] != (height, width):
+        rows = np.clip(np.arange(top, top + height), 0, frame.shape[0] - 1)
+        columns = np.clip(np.arange(left, left + width), 0, frame.shape[1] - 1)
+        part = frame[rows][:, columns]
+    luma = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
