@@ -5,8 +5,9 @@
 
 The first opens the live page as benchmarks/live_browser.py does, speaks into it for so long, and
 prints pictures a second, delay and how far sound is from picture, for each minute. The second runs
-a session's own parts, the avatar, the encoder and a recording, in this process at a clock that
-never waits, and prints its memory; a small picture in `draft`, so that an hour takes ten minutes.
+a session's own parts, the avatar, the encoder, recordings and pieces of MP4, in this process at a
+clock that never waits, with interruptions and stalls, and prints its memory; a small picture in
+`draft`, so that an hour takes some ten minutes.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from live import PORTRAIT, FreeTime, voice
 from live_browser import live_page, measure, spread
 from multitalk.live import Avatar
 from multitalk.media.live_encoder import LiveEncoder
-from multitalk.media.live_mp4 import LiveRecording
+from multitalk.media.live_mp4 import LiveFragments, LiveRecording
 from multitalk.timebase import FPS, SAMPLES_PER_FRAME
 from multitalk.version import __version__
 from multitalk.watermark.keys import Payload
@@ -60,17 +61,22 @@ async def run_hour(minutes: int) -> None:
     sound = voice()
     payload = Payload.of(__version__, "soak")
     began, size, first = time.process_time(), 0, 0.0
-    recording = LiveRecording(lambda *_: None, payload)
+    recording, fragments = LiveRecording(lambda *_: None, payload), LiveFragments(payload)
     with Avatar(PORTRAIT, size=SMALL, quality="draft", clock=FreeTime()) as avatar:
         encoder = LiveEncoder(avatar.width, avatar.height, payload)
         for number in range(minutes * MINUTE * FPS):
             if number % TURN_FRAMES < SPEAKING_SHARE * TURN_FRAMES:
                 start = number * SAMPLES_PER_FRAME % len(sound)
                 avatar.push_audio(sound[start : start + SAMPLES_PER_FRAME], RATE)
+            elif number % (3 * TURN_FRAMES) == SPEAKING_SHARE * TURN_FRAMES:
+                avatar.interrupt()
+            elif number % (5 * TURN_FRAMES) == TURN_FRAMES - FPS:
+                avatar.push_audio(sound[: 2 * RATE], RATE)  # as after a stall
             frame = await anext(avatar)
             is_key = number % (10 * FPS) == 0
             video = encoder.encode(frame.image, number, is_key=is_key)
             recording.add(video, frame.pcm, frame.rate, is_key=is_key)
+            fragments.add(video, frame.pcm, frame.rate, is_key=is_key)
             size += len(video)
             if (number + 1) % (10 * MINUTE * FPS) == 0:  # recordings end after ten minutes
                 recording.finish()

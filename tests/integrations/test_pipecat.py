@@ -177,6 +177,25 @@ def test_what_piled_up_in_a_stall_is_spoken_with_moving_pictures_and_none_of_it_
     assert longest_still(pictures) <= STILL_FRAMES
 
 
+def test_each_end_of_speech_goes_on_also_where_two_are_of_one_speech() -> None:
+    async def talk(queue, output: Output) -> None:
+        await output.until(lambda: output.of(OutputImageRawFrame))
+        for expected in (2, 4):
+            await queue(speech(0.4))
+            await queue(TTSStoppedFrame())
+            await queue(TTSStoppedFrame())
+            await output.until(lambda expected=expected: ends(output) == expected)
+        await queue(TTSStoppedFrame())  # of no speech
+        await output.until(lambda: ends(output) == 5)
+
+    def ends(output: Output) -> int:
+        return len(output.of(TTSStoppedFrame))
+
+    output = run(service(), talk)
+    third = output.frames.index(output.of(TTSStoppedFrame)[2])
+    assert third > output.frames.index(output.of(TTSAudioRawFrame)[-1])
+
+
 def test_other_frames_pass_and_without_a_face_the_sound_goes_on() -> None:
     async def talk(queue, output: Output) -> None:
         await queue(speech(0.2))

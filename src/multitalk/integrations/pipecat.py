@@ -64,7 +64,9 @@ class MultiTalkVideoService(AIService):
         }
         self._avatar: Avatar | None = None
         self._frames: asyncio.Task[None] | None = None
-        self._stops: deque[TTSStoppedFrame] = deque()  # for speech that is still to be played
+        # For speeches that are still to be played; further ones of a speech come with its first
+        self._stops: deque[list[TTSStoppedFrame]] = deque()
+        self._has_audio = False  # since the last of them
         self._context_id: str | None = None
         self._is_measuring = False
 
@@ -111,15 +113,20 @@ class MultiTalkVideoService(AIService):
             if not self._is_measuring:
                 self._is_measuring = True
                 await self.start_ttfb_metrics()
-            self._context_id = frame.context_id
+            self._context_id, self._has_audio = frame.context_id, True
             avatar.push_audio(_mono(frame), frame.sample_rate)
             return
         if avatar is not None and isinstance(frame, TTSStoppedFrame):
-            self._stops.append(frame)
-            avatar.flush()
+            if self._stops and not self._has_audio:
+                self._stops[-1].append(frame)
+            else:
+                self._stops.append([frame])
+                avatar.flush()
+            self._has_audio = False
             return
         if avatar is not None and isinstance(frame, InterruptionFrame):
             self._stops.clear()
+            self._has_audio = False
             avatar.interrupt()
         await self.push_frame(frame, direction)
 
@@ -142,7 +149,8 @@ class MultiTalkVideoService(AIService):
         elif frame.interrupted:  # how the sound fades; it is no speech any more
             await self.push_frame(OutputAudioRawFrame(frame.pcm.tobytes(), frame.rate, 1))
         if frame.end_of_speech and not frame.interrupted and self._stops:
-            await self.push_frame(self._stops.popleft())
+            for stop in self._stops.popleft():
+                await self.push_frame(stop)
 
     async def _close(self) -> None:
         if self._frames is not None:

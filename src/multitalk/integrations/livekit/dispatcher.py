@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from multitalk.integrations.livekit.worker import add_options
+from multitalk.live.capacity import available_cores, sessions_for
 
-CORES_PER_AVATAR = 0.5  # one speaking avatar of 512 pixels: docs/live.md
+CORES_PER_AVATAR = 0.5  # one that speaks, 512 pixels: LiveKit encodes its pictures
 END_SECONDS = 5.0
 MAX_REQUEST_BYTES = 64 * 1024
 FIELDS = ("room_name", "url", "token")
@@ -124,7 +125,7 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=8089)
-    carried = max(1, int((os.cpu_count() or 1) / CORES_PER_AVATAR))
+    carried = sessions_for(available_cores(), CORES_PER_AVATAR)
     parser.add_argument("--avatars", type=int, default=carried, help="how many there may be")
     arguments = parser.parse_args()
     key = os.environ.get(KEY_VARIABLE) or None

@@ -1,7 +1,6 @@
 """What a server's routes use, opened together in the event loop and closed at its end."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +9,7 @@ from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
+from multitalk.live.capacity import available_cores, sessions_for
 from multitalk.serving.api.access.keys import KeyRing
 from multitalk.serving.api.access.quota import StorageQuota
 from multitalk.serving.api.access.rate_limits import RateLimits
@@ -31,7 +31,7 @@ from multitalk.serving.api.jobs.talk_length import TalkLengths
 from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.transport.uvicorn_server import ShutdownState
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.live.session_pool import LiveSessions, sessions_for
+from multitalk.serving.live.session_pool import LiveSessions
 from multitalk.serving.live.webrtc_peer import WebRtcSessions
 from multitalk.serving.queue import JobQueue, open_queue
 from multitalk.serving.sandbox.pool import SandboxPool
@@ -201,7 +201,7 @@ async def open_services(
 
 def _live_sessions(config: ServeConfig) -> int:
     if config.live_sessions is None:
-        return sessions_for(os.cpu_count() or 1)
+        return sessions_for(available_cores())
     return config.live_sessions
 
 

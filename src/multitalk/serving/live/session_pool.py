@@ -17,18 +17,11 @@ from multitalk.serving.live.messages import (
 from multitalk.serving.live.piped_process import PipedProcess
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 
-# Of a core, by one speaking session of 512 pixels: docs/live.md.
-CORES_PER_SESSION = 0.5
 START_SECONDS = 30.0
 RETRY_SECONDS = 30.0  # after which there may be room
 SESSION_MODULE = "multitalk.serving.live.session_process"
 
 logger = logging.getLogger(__name__)
-
-
-def sessions_for(cores: int) -> int:
-    """The number of sessions that so many cores carry, one at least."""
-    return max(1, int(cores / CORES_PER_SESSION))
 
 
 class LiveSession:

@@ -6,6 +6,7 @@ server's environment and files.
 """
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -59,6 +60,7 @@ def main() -> None:
     except MultiTalkError as error:
         write_message(output, json_message(MessageKind.REFUSED, error_to_json(error)))
         return
+    gc.freeze()  # what is loaded stays; a full collection takes half a frame
     with avatar:
         payload = mark and Payload(*mark)
         session = SessionRunner(avatar, commands, output, payload, profile=profile, form=form)
