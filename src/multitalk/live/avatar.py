@@ -272,6 +272,9 @@ class Avatar:
 class _Head:
     """The largest face of a portrait, rigged once and drawn frame by frame.
 
+    The seam for other sources: `Avatar` knows a face by `picture`, `notices` and `draw`. A film as
+    the source would be a second class with these, which draws each mouth into its next frame.
+
     Attributes:
         picture: As photographed, RGB uint8 [H, W, 3], H and W even.
         notices: Warnings for the caller.

@@ -1,4 +1,4 @@
-"""How many live avatars a machine carries."""
+"""The number of live avatars that a machine carries."""
 
 import os
 from pathlib import Path

@@ -167,7 +167,7 @@ class FramePacer:
         return FrameStart.LATE if REPEAT_SECONDS < late <= RESYNC_SECONDS else FrameStart.IN_TIME
 
     def backlog(self, waiting: int) -> int:
-        """How many of the queued blocks have piled up; a synthesizer's have not."""
+        """The number of queued blocks that have piled up; a synthesizer's have not."""
         enough = 1 if self._is_catching_up else BACKLOG_FRAMES
         return waiting - 1 if waiting > enough and not self._is_burst else 0
 

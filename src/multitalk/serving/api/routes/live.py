@@ -98,7 +98,7 @@ async def live(socket: WebSocket) -> None:
 
 
 def _close_code(error: MultiTalkError) -> int:
-    """By which a client knows whether to connect again."""
+    """The code that tells a client whether to connect again."""
     if isinstance(error, TooManyRequests):
         return TRY_AGAIN_LATER
     return INTERNAL_ERROR if isinstance(error, InternalError) else POLICY_VIOLATION
