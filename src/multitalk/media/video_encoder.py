@@ -108,7 +108,7 @@ def encode_talk(
         DeliveryFailed, DiskUnusable: The file could not be written.
     """
     with _Muxer(path, on_fragment) as muxer:
-        picture = _PictureEncoder(muxer, width, height, threads, ENCODINGS[quality])
+        picture = _FrameEncoder(muxer, width, height, threads, ENCODINGS[quality])
         picture.label = CornerLabel(label, width=width, height=height) if label else None
         picture.mark = PictureMark(watermark) if watermark else None
         sound = _SoundEncoder(muxer, soundtrack, watermark) if soundtrack else None
@@ -209,7 +209,7 @@ def _translate_disk_errors() -> Iterator[None]:
         raise unwritable_video(error.errno, error.strerror) from error
 
 
-class _PictureEncoder:
+class _FrameEncoder:
     """Encodes the frames.
 
     Attributes:
