@@ -57,8 +57,8 @@ def written(tmp_path: Path) -> Written:
 
 
 def test_fragments_have_their_frames(written: Written) -> None:
-    assert [fragment.num_frames for fragment in written.fragments] == [10, 15, 25, 25, 15]
-    assert [fragment.first for fragment in written.fragments] == [0, 10, 25, 50, 75]
+    assert [fragment.num_frames for fragment in written.fragments] == [9, 16, 25, 25, 15]
+    assert [fragment.first for fragment in written.fragments] == [0, 9, 25, 50, 75]
 
 
 def test_the_whole_video_has_the_frames_and_the_sound_of_the_fragments(written: Written) -> None:

@@ -46,7 +46,7 @@ def test_joined_pieces_are_the_video_and_a_closing_record_follows(
     video = tmp_path / "talk.mp4"
     video.write_bytes(bytes_of(pieces))
     assert probe(video).num_frames == sum(piece["frames"] for piece in pieces) == 75
-    assert [piece["start"] for piece in pieces] == [0.0, 0.4, 1.0, 2.0]
+    assert [piece["start"] for piece in pieces] == [0.0, 0.36, 1.0, 2.0]
     assert (closing["status"], closing["num_frames"], closing["seed"]) == ("success", 75, 5)
     assert not any(name.startswith("video_") for name in closing)
     (result,) = job.results
@@ -70,7 +70,7 @@ def test_a_second_that_is_too_large_for_one_piece_comes_in_several(
     job = plane.submit(job_input(seconds=2.0, prompt="noise")).wait()
     *pieces, _ = outputs(job)
     first, rest, *second = (piece["frames"] for piece in pieces)
-    assert (first, rest) == (10, 15)
+    assert (first, rest) == (9, 16)
     assert second == [0] * (len(second) - 1) + [25]
     assert len(second) > 1
     video = tmp_path / "talk.mp4"

@@ -28,7 +28,7 @@ from multitalk.speech.visemes import stream_visemes
 # Maximum of the shorter and the longer side, pixels; pictures are never enlarged.
 SIDES = {"480p": (480, 832), "720p": (720, 1280)}
 DEFAULT_RESOLUTION = "720p"
-CHUNK_FRAMES = 12
+CHUNK_FRAMES = 6  # few: the encoder begins, and a first fragment is complete, so much sooner
 
 
 class WarpEngine:
