@@ -44,6 +44,14 @@ def test_a_head_holds_still_between_moves() -> None:
     assert np.median(kurtoses) > 1.5
 
 
+def test_a_path_does_not_repeat_within_minutes() -> None:
+    turns = as_rows(gestures(5, 25 * 240))[:, :3]
+    turns = (turns - turns.mean(0)) / turns.std(0)
+    for lag in range(25 * 5, 25 * 120, 3):  # moves take longer than 3 frames
+        alike = (turns[lag:] * turns[:-lag]).mean(0)
+        assert np.abs(alike).max() < 0.35, lag / 25
+
+
 def test_who_listens_moves_less() -> None:
     listener = Gestures(3, 0)
     heard = np.array([listener.step(activity=0.0, loudness=0.0).motion for _ in range(25 * 60)])
