@@ -39,6 +39,7 @@ AttentionChoice: TypeAlias = Literal[
 
 PREFIX = "MULTITALK_"
 BUCKET_PREFIX = "BUCKET_"
+_NEEDED_OF_BUCKETS = ("endpoint_url", "access_key_id", "secret_access_key")
 MAX_NUMBER = 10**15  # bytes, pixels, characters: larger numbers are mistakes, and would fail later
 MAX_SECONDS = 2_000_000  # 23 days; sockets take no more as a time-out (2^31 ms)
 MOST_THREADS = 1024
@@ -268,12 +269,12 @@ def _bucket(environ: Mapping[str, str]) -> Bucket | None:
     """The bucket of the `BUCKET_*` variables, or None where they name none."""
     names = [spec.name for spec in fields(Bucket) if get_origin(spec.type) is Annotated]
     given = {name: environ.get(BUCKET_PREFIX + name.upper(), "").strip() for name in names}
-    needed = ("endpoint_url", "access_key_id", "secret_access_key")
-    if not any(given[name] for name in (*needed, "name")):
+    stated = {name for name, text in given.items() if text}
+    if stated.isdisjoint((*_NEEDED_OF_BUCKETS, "name")):
         return None
-    absent = [BUCKET_PREFIX + name.upper() for name in needed if not given[name]]
-    if absent:
-        raise SettingError(f"{', '.join(absent)} must be set too, or no {BUCKET_PREFIX}* at all")
+    if absent := [name for name in _NEEDED_OF_BUCKETS if name not in stated]:
+        variables = ", ".join(BUCKET_PREFIX + name.upper() for name in absent)
+        raise SettingError(f"{variables} must be set too, or no {BUCKET_PREFIX}* at all")
     try:
         return Bucket.at(
             given["endpoint_url"],

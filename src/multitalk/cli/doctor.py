@@ -196,6 +196,14 @@ def _ask_gpus(about: str, form: str) -> list[str]:
     return asked.stdout.splitlines()
 
 
+def _free_gpu_bytes() -> int:
+    """Free memory of the fullest GPU; 0 where none answers."""
+    try:
+        return min(map(int, _ask_gpus("memory.free", "noheader,nounits")), default=0) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return 0
+
+
 def _gpu() -> Diagnosis:
     try:
         listed = "; ".join(_ask_gpus("name,memory.total", "noheader")) or "none"
@@ -246,10 +254,7 @@ def _memory_plan(settings: Settings, files: "ComponentFiles") -> Diagnosis:
         vae_float_bytes=4 if vae == "float32" else 2,
         loras=[lora.path for lora in settings.loras],
     )
-    try:
-        free = min(map(int, _ask_gpus("memory.free", "noheader,nounits")), default=0) * 2**20
-    except (OSError, subprocess.SubprocessError, ValueError):
-        free = 0
+    free = _free_gpu_bytes()
     budget = MemoryBudget(sizes, free, vae, available_bytes())
     if not free:
         least = [budget.needed(PLANS[-1], resolution) / GIB for resolution in BUCKETS]

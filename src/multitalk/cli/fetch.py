@@ -93,7 +93,7 @@ def fetch(options: FetchCommandOptions) -> None:
         _list(name, directory, files)
         if options.dry_run:
             return
-        there = sum(file.about for file, whole in files.items() if whole)
+        there = _whole_bytes(files)
         if options.offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE:
             _check(directory, name, loras, deep=options.verify, there=there)
         else:
@@ -108,15 +108,18 @@ def _list(name: str, directory: Path, files: "dict[RemoteFile, bool]") -> None:
         state = "here" if whole else "to fetch"
         typer.echo(f"{state:<9}{sign}{file.about / GIGABYTE:7.3f} GB  {file.key}")
     everything = sum(file.about for file in files)
-    missing = sum(file.about for file, whole in files.items() if not whole)
-    place = next(
-        path for path in (directory.absolute(), *directory.absolute().parents) if path.is_dir()
-    )
+    missing = everything - _whole_bytes(files)
+    whole_path = directory.absolute()
+    place = next(filter(Path.is_dir, (whole_path, *whole_path.parents)))
     free = shutil.disk_usage(place).free
     typer.echo(
         f"{name}: about {everything / GIGABYTE:.1f} GB, {missing / GIGABYTE:.1f} GB to fetch "
         f"to {directory}, where {free / GIGABYTE:.1f} GB are free"
     )
+
+
+def _whole_bytes(files: "dict[RemoteFile, bool]") -> int:
+    return sum(file.about for file, whole in files.items() if whole)
 
 
 def _check(directory: Path, name: str, loras: tuple[str, ...], *, deep: bool, there: int) -> None:

@@ -158,12 +158,11 @@ class VoiceOptions:
         """Each speaker's texts, as a request has them."""
         parsed = [(option, *split_name(option, default="person1")) for option in self.text]
         names = {*recordings, *(name for option, name, text in parsed if text != option)}
+        known = {*known, *recordings}
         texts: dict[str, list[dict[str, object]]] = {}
         language = {"language": self.language} if self.language else {}
         for option, name, text in parsed:
-            is_speaker = (
-                name in {*known, *recordings} or _NUMBERED.fullmatch(name) or names - {name}
-            )
+            is_speaker = name in known or _NUMBERED.fullmatch(name) or names - {name}
             if text != option and not is_speaker:
                 raise typer.BadParameter(
                     f"--text {name}=...: is {name} the speaker, or said? Somebody who speaks alone "

@@ -6,6 +6,7 @@ frame (zeros, a tag, the end of a truncated frame).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 # The first frame must begin within these.
@@ -70,27 +71,57 @@ _NEVER_EMPHASES = (2, 3)  # reserved; CCITT J.17, unused
 _MONO = 3
 
 
+@dataclass(frozen=True)
+class _MpegHeader:
+    """The header of a frame of MPEG audio; its fields are the standard's codes."""
+
+    version: int
+    layer: int
+    rate: int
+    frequency: int
+    padding: int
+    emphasis: int
+
+    @classmethod
+    def parse(cls, second: int, third: int, fourth: int) -> "_MpegHeader":
+        """Its bytes after the first, which is 0xFF."""
+        return cls(
+            version=second >> 3 & 3,
+            layer=4 - (second >> 1 & 3),
+            rate=third >> 4,
+            frequency=third >> 2 & 3,
+            padding=third >> 1 & 1,
+            emphasis=fourth & 3,
+        )
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether every code has a meaning, and the rate is not a free one."""
+        is_known = self.version in _HALVINGS and 1 <= self.layer <= 3 and self.frequency < 3
+        return is_known and 0 < self.rate < 15 and self.emphasis not in _NEVER_EMPHASES
+
+    @property
+    def frame_bytes(self) -> int:
+        """Length of the frame."""
+        hertz = _MPEG1_HZ[self.frequency] >> _HALVINGS[self.version]
+        kbps = (_MPEG1_KBPS if self.version == 3 else _MPEG2_KBPS)[self.layer][self.rate - 1]
+        if self.layer == 1:
+            return 4 * (12 * 1000 * kbps // hertz + self.padding)
+        samples = 1152 if self.layer == 2 or self.version == 3 else 576
+        return samples // 8 * 1000 * kbps // hertz + self.padding
+
+
 def mpeg_audio_frame(layer: int) -> FrameAt:
     """Frames of MPEG audio layer 1, 2 or 3."""
 
     def frame_at(head: bytes, at: int) -> ParsedFrame | None:
         if len(head) < at + 4 or head[at] != 0xFF or head[at + 1] & 0xE0 != 0xE0:
             return None
-        version, layer_bits = head[at + 1] >> 3 & 3, head[at + 1] >> 1 & 3
-        rate, frequency, padding = head[at + 2] >> 4, head[at + 2] >> 2 & 3, head[at + 2] >> 1 & 1
-        if version not in _HALVINGS or layer_bits != 4 - layer or rate in (0, 15):
+        header = _MpegHeader.parse(*head[at + 1 : at + 4])
+        if header.layer != layer or not header.is_valid:
             return None
-        mode, emphasis = head[at + 3] >> 6, head[at + 3] & 3
-        if frequency == 3 or emphasis in _NEVER_EMPHASES:
-            return None
-        hertz = _MPEG1_HZ[frequency] >> _HALVINGS[version]
-        bits = 1000 * (_MPEG1_KBPS if version == 3 else _MPEG2_KBPS)[layer][rate - 1]
-        if layer == 1:
-            size = 4 * (12 * bits // hertz + padding)
-        else:
-            samples = 1152 if layer == 2 or version == 3 else 576
-            size = samples // 8 * bits // hertz + padding
-        return size, (head[at + 1], frequency, mode == _MONO, head[at + 3] & 15)
+        is_mono = head[at + 3] >> 6 == _MONO
+        return header.frame_bytes, (head[at + 1], header.frequency, is_mono, head[at + 3] & 15)
 
     return frame_at
 

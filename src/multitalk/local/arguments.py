@@ -210,12 +210,17 @@ def describe(value: object) -> str:
     if isinstance(value, str | int | float | tuple | list | Mapping):
         text = repr(value)
         return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
-    array = None if isinstance(value, Image.Image) else _as_array(value)
-    if array is not None:
-        return f"<{array.dtype} [{', '.join(map(str, array.shape))}]>"
+    return f"<{_kind_of(value)}>"
+
+
+def _kind_of(value: object) -> str:
+    """The type of an argument, and its size."""
     if isinstance(value, bytes | bytearray | memoryview):
-        return f"<{len(value)} bytes>"
-    return f"<{type(value).__name__}>"
+        return f"{len(value)} bytes"
+    array = None if isinstance(value, Image.Image) else _as_array(value)
+    if array is None:
+        return type(value).__name__
+    return f"{array.dtype} [{', '.join(map(str, array.shape))}]"
 
 
 def plain(value: object) -> object:

@@ -236,6 +236,17 @@ class SqliteQueue(JobQueue):
 
     @override
     async def sweep(self) -> None:
+        await self._expire_due()
+        await self._expire_leases()
+        if not self._log_is_empty:
+            self._log_is_empty = await self._connection.truncate_log()
+        await self._connection.reserve_space()
+        if time.monotonic() >= self._orphans_at:
+            self._orphans_at = time.monotonic() + ORPHANS_EVERY_SECONDS
+            await self._remove_orphans()
+
+    async def _expire_due(self) -> None:
+        """Expire jobs that waited too long, and delete jobs after their retention."""
         now = self.config.clock()
         at_once = EXPIRED_AT_ONCE
         while await self._connection.read(lambda db: due_jobs(db, now, 1)):
@@ -254,13 +265,6 @@ class SqliteQueue(JobQueue):
             self._log_is_empty = self._log_is_empty and not deleted
             for job_id in deleted:
                 await self.media.remove_job(job_id)
-        await self._expire_leases()
-        if not self._log_is_empty:
-            self._log_is_empty = await self._connection.truncate_log()
-        await self._connection.reserve_space()
-        if time.monotonic() >= self._orphans_at:
-            self._orphans_at = time.monotonic() + ORPHANS_EVERY_SECONDS
-            await self._remove_orphans()
 
     async def _delete_files(self, now: float) -> bool:
         """Delete the files of jobs that are due for deletion; whether there were any.
