@@ -101,14 +101,24 @@ def check_free_space(directory: Path, *, share: float = 1.0) -> None:
     Raises:
         DiskUnusable: Less is free, or the disk fails.
     """
-    existing = next(path for path in (directory, *directory.parents) if path.is_dir())
     try:
-        usage = shutil.disk_usage(existing)
+        total, free = _disk_usage(directory)
     except OSError as error:
         raise server_disk_error(error) from error
-    reserved = share * min(RESERVED_BYTES, usage.total / RESERVED_SHARE)
-    if usage.free < reserved:
-        raise DiskUnusable("server_disk_low", free=usage.free / 2**20, needed=reserved / 2**20)
+    reserved = share * min(RESERVED_BYTES, total / RESERVED_SHARE)
+    if free < reserved:
+        raise DiskUnusable("server_disk_low", free=free / 2**20, needed=reserved / 2**20)
+
+
+def _disk_usage(directory: Path) -> tuple[int, int]:
+    """Bytes of the disk of a directory, which may not exist yet, and free bytes."""
+    try:
+        usage = shutil.disk_usage(directory)
+        return usage.total, usage.free
+    except FileNotFoundError:
+        if directory.parent == directory:
+            raise
+        return _disk_usage(directory.parent)
 
 
 def server_disk_error(error: OSError) -> DiskUnusable:

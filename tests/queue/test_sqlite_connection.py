@@ -7,6 +7,7 @@ import pytest
 
 from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.serving.queue.sqlite_connection import SqliteConnection
+from multitalk.serving.queue.sqlite_tables import COUNT_JOBS
 from patience import PATIENCE_SECONDS
 
 
@@ -80,5 +81,18 @@ def test_a_closed_connection_refuses_reads(tmp_path):
         for _ in "ab":
             with pytest.raises(RuntimeError):
                 await connection.read(select(1))
+
+    run(scene, tmp_path)
+
+
+def test_counting_jobs_reads_no_job(tmp_path):
+    async def scene(connection: SqliteConnection) -> None:
+        def plan(query: str):
+            return lambda db: str(db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
+
+        assert "COVERING INDEX states" in await connection.read(plan(COUNT_JOBS))
+        waiting = "SELECT id FROM jobs WHERE status = 'IN_QUEUE'"
+        assert "states" not in await connection.read(plan(waiting))
+        await connection.close()
 
     run(scene, tmp_path)

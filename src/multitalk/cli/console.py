@@ -88,7 +88,7 @@ def answering(locale: Locale = "en", *, as_json: bool = False) -> Iterator[Answe
         locale: Of the sentence.
         as_json: Also print the error as the contract has it, for the program that reads stdout.
     """
-    say = print_json if as_json else _ignore_progress
+    say: Callable[[object], None] = print_json if as_json else lambda _: None
     answers = Answers(locale)
     try:
         with translate_local_disk_errors():
@@ -158,10 +158,6 @@ def progress_bar() -> Iterator[Callable[["Progress"], None]]:
             )
 
         yield show
-
-
-def _ignore_progress(_: object) -> None:
-    """Progress where no terminal shows it."""
 
 
 class Command(TyperCommand):

@@ -1,6 +1,6 @@
 """The parts of RunPod's SDK that are used: fitness checks, heartbeat, log and local modes.
 
-The SDK's own loop is not used; `source` claims jobs and posts results itself.
+The SDK's own loop is not used; `runpod_source` claims jobs and posts results itself.
 """
 
 import asyncio

@@ -217,6 +217,40 @@ async def status(
     return json_response(await replies.status(job, max_bytes=max_bytes))
 
 
+@router.get(
+    "/health",
+    summary="How many jobs and workers there are",
+    response_model=HealthReply,
+    responses=refusals(429),
+    dependencies=[rate_limit("status")],
+)
+async def health(queue: QueueDep, own_workers: WorkerIds) -> Response:
+    """RunPod's fields; the counts are of all keys."""
+    counts, workers = await queue.load()
+    starting = own_workers - {worker.id for worker in workers}
+    running = sum(worker.job_id is not None for worker in workers)
+    idle = sum(worker.job_id is None and not worker.draining for worker in workers)
+    return json_response(
+        HealthReply(
+            jobs={
+                "completed": counts.completed,
+                "failed": counts.failed,
+                "inProgress": counts.in_progress,
+                "inQueue": counts.in_queue,
+                "retried": counts.retried,
+            },
+            workers={
+                "idle": idle,
+                "initializing": len(starting),
+                "ready": idle + running,
+                "running": running,
+                "throttled": 0,
+                "unhealthy": 0,
+            },
+        )
+    )
+
+
 @router.post(
     "/cancel/{job_id}",
     summary="Take a job back",
@@ -299,40 +333,6 @@ async def purge_queue(queue: QueueDep, quota: QuotaDep, owner: Owner) -> Respons
     removed = await queue.purge(owner=owner)
     quota.removed(owner)
     return json_response(PurgeReply(removed=removed, status="completed"))
-
-
-@router.get(
-    "/health",
-    summary="How many jobs and workers there are",
-    response_model=HealthReply,
-    responses=refusals(429),
-    dependencies=[rate_limit("status")],
-)
-async def health(queue: QueueDep, own_workers: WorkerIds) -> Response:
-    """RunPod's fields; the counts are of all keys."""
-    counts, workers = await queue.load()
-    starting = own_workers - {worker.id for worker in workers}
-    running = sum(worker.job_id is not None for worker in workers)
-    idle = sum(worker.job_id is None and not worker.draining for worker in workers)
-    return json_response(
-        HealthReply(
-            jobs={
-                "completed": counts.completed,
-                "failed": counts.failed,
-                "inProgress": counts.in_progress,
-                "inQueue": counts.in_queue,
-                "retried": counts.retried,
-            },
-            workers={
-                "idle": idle,
-                "initializing": len(starting),
-                "ready": idle + running,
-                "running": running,
-                "throttled": 0,
-                "unhealthy": 0,
-            },
-        )
-    )
 
 
 @router.post(
