@@ -1,5 +1,6 @@
 """Deadlines end waits, by time or by cancellation; daemon threads delay nothing."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from multitalk.errors import Cancelled
-from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread
+from multitalk.net.deadline import Deadline, DeadlinePassed, run_in_daemon_thread, within
 from patience import PATIENCE_SECONDS
 
 HANGING = """
@@ -53,3 +54,38 @@ def test_a_shortened_deadline_is_never_later():
     deadline = Deadline(1.0)
     assert deadline.shortened(0.5).remaining() <= 0.5
     assert deadline.shortened(60.0).remaining() <= 1.0
+
+
+def test_a_coroutine_has_its_result_its_error_or_no_time_left():
+    ended = []
+
+    async def work(seconds: float) -> int:
+        try:
+            await asyncio.sleep(seconds)
+            return 1 // (1 if seconds else 0)
+        finally:
+            ended.append(seconds)
+
+    assert asyncio.run(within(PATIENCE_SECONDS, work(0.001))) == 1
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(within(PATIENCE_SECONDS, work(0)))
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(within(0.01, work(PATIENCE_SECONDS)))
+    assert ended == [0.001, 0, PATIENCE_SECONDS]
+
+
+@pytest.mark.parametrize("turns", range(5))  # of the event loop, after the result is there
+def test_a_cancellation_that_comes_with_the_result_is_not_lost(turns):
+    async def scene() -> None:
+        there = asyncio.Event()
+        waiting = asyncio.ensure_future(within(PATIENCE_SECONDS, there.wait()))
+        await asyncio.sleep(0.01)
+        there.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            assert waiting.cancelled()
+
+    asyncio.run(scene())

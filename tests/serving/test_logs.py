@@ -93,3 +93,12 @@ def test_a_warning_is_logged_at_once_and_then_once_a_minute(
         "there is room",
         "little room (and 2 times before)",
     ]
+
+
+def test_kinds_of_warnings_that_came_once_are_forgotten():
+    now = 0.0
+    limited = RateLimitedLog(logging.getLogger("jobs"), clock=lambda: now)
+    for number in range(1000):  # such as one for each job
+        limited.warn(f"job {number}", "not reported")
+        now += AGAIN_SECONDS
+    assert len(limited._repeated) < 100

@@ -1,10 +1,11 @@
 """Time limits that also end by cancellation, and daemon threads."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from multitalk.errors import Cancelled
 
@@ -67,6 +68,25 @@ class Deadline:
         while not future.done():
             wait([future], timeout=self.poll_seconds())
         return future.result()
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine, which is cancelled after some seconds.
+
+    In place of `asyncio.wait_for`, which before Python 3.12 loses a cancellation of its caller that
+    comes together with the result.
+
+    Raises:
+        TimeoutError: asyncio's; the time is over.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=max(0.0, seconds))
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def run_in_daemon_thread(work: Callable[[], Result], *, name: str) -> "Future[Result]":

@@ -16,6 +16,7 @@ from typing import Literal, TextIO, TypeAlias
 from multitalk.messages import visible
 
 AGAIN_SECONDS = 60.0  # from one warning of a kind to the next
+FORGOTTEN_SECONDS = 3600.0  # after its last warning, a kind is a new one
 
 LogFormat: TypeAlias = Literal["auto", "plain", "json"]
 
@@ -106,6 +107,11 @@ class RateLimitedLog:
             last.left_out += 1
             return
         again = f" (and {last.left_out} times before)" if last is not None and last.left_out else ""
+        self._repeated = {
+            name: one
+            for name, one in self._repeated.items()
+            if now < one.logged_at + FORGOTTEN_SECONDS
+        }
         self._repeated[kind] = _Repeated(now)
         self._logger.warning("%s%s", text, again)
 

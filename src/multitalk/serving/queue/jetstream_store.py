@@ -30,6 +30,7 @@ from nats.js.object_store import ObjectStore
 from typing_extensions import override
 
 from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
+from multitalk.net.deadline import within
 from multitalk.net.retry import backoff, retry_async
 from multitalk.schema import JobStatus
 from multitalk.serving.queue.media import MediaStore, check_name, new_name
@@ -415,7 +416,7 @@ class JobCache:
             with suppress(Error):
                 await self._watcher.stop()
             await retry_async(
-                lambda: asyncio.wait_for(self._read_all(), SETUP_SECONDS),
+                lambda: within(SETUP_SECONDS, self._read_all()),
                 on=(Error, OSError, asyncio.TimeoutError),
                 delays=backoff(0.1, ANSWER_SECONDS),
             )

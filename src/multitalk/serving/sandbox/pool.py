@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from multitalk.errors import (
     EngineUnavailable,
@@ -17,6 +17,7 @@ from multitalk.errors import (
     ServerStopping,
 )
 from multitalk.job.workdir import job_directory
+from multitalk.net.deadline import within
 from multitalk.serving.sandbox.fair_scheduler import FairScheduler, Ticket
 from multitalk.serving.sandbox.fork_server import START_SECONDS, Fork, ForkServer, ForkServerFailed
 from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
@@ -33,7 +34,6 @@ BASE_MEMORY_BYTES = 768 * 2**20  # libraries, networks and threads' stacks
 BYTES_PER_PIXEL = 24  # of the largest picture: decoded, converted, turned; measured: 14
 FILE_SLACK_BYTES = 2**20
 
-Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
@@ -241,9 +241,9 @@ async def _reply_in_time(fork: Fork, task: object, limits: TaskLimits, field: st
     reply = _Reply(field, {})
     ends, has_begun = loop.time() + START_SECONDS, False
     try:
-        await _in_time(fork.send(task), START_SECONDS)
+        await within(START_SECONDS, fork.send(task))
         while True:
-            match await _in_time(fork.receive(), ends - loop.time()):
+            match await within(ends - loop.time(), fork.receive()):
                 case {"begun": True} if not has_begun:  # once: a file may have taken it over
                     ends, has_begun = loop.time() + limits.wall_seconds, True
                 case {"at": str(place)}:
@@ -258,22 +258,6 @@ async def _reply_in_time(fork: Fork, task: object, limits: TaskLimits, field: st
     except (EOFError, OSError):  # it has exited
         pass
     return reply
-
-
-async def _in_time(work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-    """The result of a coroutine within some seconds, else TimeoutError.
-
-    As `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes together with
-    the result: the process of a caller who has left would go on.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=max(0.0, seconds))
-        if not task.done():
-            raise asyncio.TimeoutError
-        return task.result()
-    finally:
-        task.cancel()
 
 
 def _result_of(reply: _Reply, status: int | None, limits: TaskLimits) -> Any:
