@@ -269,12 +269,9 @@ def _bucket(environ: Mapping[str, str]) -> Bucket | None:
     """The bucket of the `BUCKET_*` variables, or None where they name none."""
     names = [spec.name for spec in fields(Bucket) if get_origin(spec.type) is Annotated]
     given = {name: environ.get(BUCKET_PREFIX + name.upper(), "").strip() for name in names}
-    stated = {name for name, text in given.items() if text}
-    if stated.isdisjoint((*_NEEDED_OF_BUCKETS, "name")):
+    if not any(given[name] for name in (*_NEEDED_OF_BUCKETS, "name")):
         return None
-    if absent := [name for name in _NEEDED_OF_BUCKETS if name not in stated]:
-        variables = ", ".join(BUCKET_PREFIX + name.upper() for name in absent)
-        raise SettingError(f"{variables} must be set too, or no {BUCKET_PREFIX}* at all")
+    _check_complete(given)
     try:
         return Bucket.at(
             given["endpoint_url"],
@@ -288,6 +285,12 @@ def _bucket(environ: Mapping[str, str]) -> Bucket | None:
     except BucketMisaddressed as error:
         variable = BUCKET_PREFIX + {"endpoint": "ENDPOINT_URL", "name": "NAME"}[error.part]
         raise SettingError(f"{variable}: {error}") from error
+
+
+def _check_complete(given: Mapping[str, str]) -> None:
+    absent = [BUCKET_PREFIX + name.upper() for name in _NEEDED_OF_BUCKETS if not given[name]]
+    if absent:
+        raise SettingError(f"{', '.join(absent)} must be set too, or no {BUCKET_PREFIX}* at all")
 
 
 def _url_seconds(text: str) -> int:

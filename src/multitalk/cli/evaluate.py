@@ -145,13 +145,11 @@ def _two(video: Path, against: Path, judge: Judge, options: EvaluateCommandOptio
     compared = compare_figures(reports[0].figures, reports[1].figures) if whole else ()
     if whole and options.side_by_side is not None:
         write_side_by_side(video, against, options.side_by_side)
-    for verdict in verdicts:
-        if verdict.error:
-            print_error(f"{verdict.video}: {verdict.reason}")
+    for failed in [verdict for verdict in verdicts if verdict.error]:
+        print_error(f"{failed.video}: {failed.reason}")
     if options.as_json:
-        first, second = (verdict.to_dict() for verdict in verdicts)
-        figures = [asdict(figure) for figure in compared]
-        print_json({"first": first, "second": second, "figures": figures})
+        records = dict(zip(("first", "second"), map(JudgedVideo.to_dict, verdicts), strict=True))
+        print_json(records | {"figures": list(map(asdict, compared))})
     elif whole:
         print_pair(verdicts, compared)
     return worst(verdicts)

@@ -63,6 +63,12 @@ class JudgedVideo:
         failed = [check.name for check in self.report.checks if check.passed is False]
         return ", ".join(dict.fromkeys(failed))
 
+    def mean_figures(self) -> "tuple[Figure, ...]":
+        """The means over its speakers; none where it could not be judged."""
+        from multitalk.evaluation import mean_figures
+
+        return mean_figures(self.report.figures) if self.report else ()
+
     def to_dict(self) -> dict[str, object]:
         """A record for JSON."""
         record: dict[str, object] = {"video": str(self.video)}
@@ -153,7 +159,7 @@ def print_verdicts(verdicts: Sequence[JudgedVideo]) -> None:
     """One row for each video with its speakers' mean figures, a row of the means, the reasons."""
     from multitalk.evaluation import mean_figures
 
-    rows = [mean_figures(one.report.figures) if one.report else () for one in verdicts]
+    rows = [one.mean_figures() for one in verdicts]
     means = mean_figures(chain.from_iterable(rows))
     names = _names([one.video for one in verdicts])
     for part in _parts([mean.name for mean in means]):

@@ -162,12 +162,8 @@ class VoiceOptions:
         texts: dict[str, list[dict[str, object]]] = {}
         language = {"language": self.language} if self.language else {}
         for option, name, text in parsed:
-            is_speaker = name in known or _NUMBERED.fullmatch(name) or names - {name}
-            if text != option and not is_speaker:
-                raise typer.BadParameter(
-                    f"--text {name}=...: is {name} the speaker, or said? Somebody who speaks alone "
-                    f"needs no name: leave {name}= out; to have it said, write person1={name}=..."
-                )
+            if text != option and not (name in known or names - {name}):
+                _check_speaker(name)
             if name in recordings:
                 raise typer.BadParameter(f"a recording and a text for {name}: give one of them")
             texts.setdefault(name, []).append({"text": text, **language})
@@ -192,6 +188,15 @@ class VoiceOptions:
             for option in options:
                 if split_name(option, default="")[0] in ("", name):
                     yield part, option_text(f"--{part}", option)
+
+
+def _check_speaker(name: str) -> None:
+    """Refuse a name before the only text that may be a word of it."""
+    if not _NUMBERED.fullmatch(name):
+        raise typer.BadParameter(
+            f"--text {name}=...: is {name} the speaker, or said? Somebody who speaks alone "
+            f"needs no name: leave {name}= out; to have it said, write person1={name}=..."
+        )
 
 
 def _texts_of(
