@@ -23,8 +23,6 @@ from multitalk.serving.api.config import LOOPBACK
 from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.responses import error_response, locale_of
 
-# Requested by a browser before a key can be entered.
-OPEN_PATHS = ("/healthz", "/ping", "/docs", "/openapi.json")
 # The first part of a path.
 API_PARTS = ("v1", "v2", "videos", "uploads", "metrics", "faces", "voices", "webhook-secret")
 # Subprotocols of a WebSocket (RFC 6455, 11.3.4): this server's, and a key as a name.
