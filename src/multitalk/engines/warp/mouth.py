@@ -27,7 +27,7 @@ from multitalk.face import mesh
 UNIT_LIMITS = (0.75, 1.3)
 OPEN_PHOTOGRAPH = 0.05  # mouth widths: lip gap from which a photograph shows the mouth's inside
 TELLS_TEETH = 0.10  # mouth widths: lip gap from which a photograph tells how far teeth show
-RETREAT = 9 * MM  # dental units by which rounded lips come over the teeth
+RETREAT = 6 * MM  # dental units by which rounded lips come over the teeth
 FAR_END = (0.55, 0.90)  # of a mouth in profile from its near corner: fades to the background
 
 # How far the lower teeth go down: shares of the lip gap at closed and at wide-open lips. The lower
@@ -54,14 +54,14 @@ TONGUE_LIGHT, RAISED_TONGUE_LIGHT, LOWER_TEETH_LIGHT = 0.86, 0.1, 0.92
 # The tongue's root: shares of the jaw's drop, and dental units above it; less and more when raised.
 TONGUE_DROP, TONGUE_RAISED = (0.46, 0.20), (0.11, 0.03)
 ROUNDED_NARROWS = 0.25  # of the tongue's width
-DRAWN_BACK = 0.4  # of its light: in o and u it is drawn back
+DRAWN_BACK = 0.35  # of its light: in o and u it is drawn back
 
 # The upper lip's shadow: blur and shift (mouth widths), light at the lip and its gain below it,
 # less under rounded lips.
-SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.66, 0.54, 0.40
+SHADOW_BLUR, SHADOW_SHIFT, LIP_LIGHT, INNER_GAIN, ROUNDED_DARKER = 0.025, 0.030, 0.68, 0.54, 0.25
 # Lips that hardly part shade all between them: light at no gap, and the gap (mouth widths) of full
 # light.
-PARTING_LIGHT, PARTED_GAP = 0.66, 0.16
+PARTING_LIGHT, PARTED_GAP = 0.70, 0.13
 # The lower lip's wet inner side: its colour as a share of the red's, cover, lip gap (mouth widths)
 # of full cover, and its place in the blurred opening.
 WET = np.array([0.84, 0.72, 0.72], np.float32)
