@@ -44,7 +44,7 @@ class ExitResult:
 
     @property
     def crashed(self) -> bool:
-        """Whether its input ended it, by a crash or a limit."""
+        """True if its input ended it, by a crash or a limit."""
         return self.was_ready and self.returncode < 0
 
 

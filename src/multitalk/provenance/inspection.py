@@ -175,7 +175,7 @@ def _said(notice: Notice, locale: Locale) -> str:
 
 
 def read_manifest(path: Path) -> ManifestReport:
-    """What the manifest of a file says, if it has one, and whether it can be believed."""
+    """The claims of a file's manifest, if it has one, and its trust."""
     if find_spec("c2pa") is None:
         return ManifestReport("unread")
     import c2pa  # noqa: PLC0415 - an extra

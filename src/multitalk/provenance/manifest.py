@@ -11,8 +11,9 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,24 +102,8 @@ def sign_video(
     """
     signed = video.with_name(f"{video.name}.signed")
     sources = _sources(picture, recordings or {})
-    kept = [source for source in sources if source.has_manifest]
     try:
-        with ExitStack() as stack:
-            stamps: Relay | None = None
-            if credential.timestamp_url:
-                stamps = stack.enter_context(relay(credential.timestamp_url))
-            for plan in _plans(has_manifest=bool(kept), has_stamps=stamps is not None):
-                if plan.is_stamped and stamps is not None and stamps.has_failed:
-                    continue
-                try:
-                    builder = _Builder(sources, engine, keeps_manifests=plan.keeps_manifests)
-                    url = stamps.url if stamps is not None and plan.is_stamped else None
-                    builder.sign(video, signed, replace(credential, timestamp_url=url))
-                except DeliveryFailed:
-                    if plan.is_last:
-                        raise
-                    continue
-                break
+        plan = _sign_by_first_plan(video, signed, credential, sources, engine)
         signed.replace(video)
     except OSError as error:
         raise unwritable_video(error.errno, error.strerror) from error
@@ -128,7 +113,7 @@ def sign_video(
     if credential.timestamp_url and not plan.is_stamped:
         notices.append(Notice("timestamp_missing", {"seconds": TIMESTAMP_SECONDS}))
     if not plan.keeps_manifests:
-        notices.extend(_not_kept(source.field) for source in kept)
+        notices.extend(_not_kept(source.field) for source in sources if source.has_manifest)
     for notice in notices:
         logger.warning("%s", sentence(notice.key, "en", **notice.parameters))
     return tuple(notices)
@@ -185,15 +170,39 @@ class _Plan:
 
     is_stamped: bool
     keeps_manifests: bool
-    is_last: bool
+
+
+def _sign_by_first_plan(
+    video: Path,
+    signed: Path,
+    credential: Credential,
+    sources: Sequence[_Ingredient],
+    engine: str,
+) -> _Plan:
+    """Sign by the first plan that succeeds; an error of the last one is raised."""
+    url = credential.timestamp_url
+    with relay(url) if url else nullcontext(Relay()) as stamps:
+
+        def sign(plan: _Plan) -> _Plan:
+            stamp_url = stamps.url if plan.is_stamped else None
+            builder = _Builder(sources, engine, keeps_manifests=plan.keeps_manifests)
+            builder.sign(video, signed, replace(credential, timestamp_url=stamp_url))
+            return plan
+
+        has_manifest = any(source.has_manifest for source in sources)
+        *others, last = _plans(has_manifest=has_manifest, has_stamps=url is not None)
+        for plan in others:
+            if not (plan.is_stamped and stamps.has_failed):
+                with suppress(DeliveryFailed):
+                    return sign(plan)
+        return sign(last)
 
 
 def _plans(*, has_manifest: bool, has_stamps: bool) -> list[_Plan]:
     """The plans to try, in this order, until one succeeds."""
     stamped = (True, False) if has_stamps else (False,)
     keeping = (True, False) if has_manifest else (False,)
-    both = [(stamp, keep) for stamp in stamped for keep in keeping]
-    return [_Plan(*one, is_last=one == both[-1]) for one in both]
+    return [_Plan(*plan) for plan in product(stamped, keeping)]
 
 
 class _Builder:

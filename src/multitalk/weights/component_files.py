@@ -12,7 +12,7 @@ Needs no torch.
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -119,15 +119,11 @@ def find_components(directory: Path, weight_set: str | None = None) -> Component
     if weight_set == FOLDER or (weight_set is None and _has_pipeline_folder(directory)):
         return _find_in_folder(directory)
     names = manifest.sets if weight_set is None else [weight_set]
-    found = [_search_set(directory, name, manifest) for name in names]
-    whole = [search for search in found if not search.missing]
-    if not whole:
-        likely = [search for search in found if search.is_likely] or found
-        raise CheckpointMismatch(min(likely, key=_SetSearch.distance).problems())
-    chosen, *others = (search.name for search in whole)
-    also = f"; also whole: {', '.join(others)}" if others else ""
-    logger.info("weight set %s%s", chosen, also)
-    return whole[0].files()
+    return _first_whole([_search_set(directory, name, manifest) for name in names]).files()
+
+
+# A repository, the path to open in it, and the files that are missing there.
+FoundSource = tuple[RepositorySource, Path | None, list[str]]
 
 
 @dataclass
@@ -170,26 +166,38 @@ class _SetSearch:
         return [f"weight set {self.name} is not whole: {way_out}", *self.missing]
 
 
+def _first_whole(found: Sequence[_SetSearch]) -> _SetSearch:
+    whole = [search for search in found if not search.missing]
+    if not whole:
+        likely = [search for search in found if search.is_likely] or found
+        raise CheckpointMismatch(min(likely, key=_SetSearch.distance).problems())
+    chosen, *others = (search.name for search in whole)
+    also = f"; also whole: {', '.join(others)}" if others else ""
+    logger.info("weight set %s%s", chosen, also)
+    return whole[0]
+
+
 def _search_set(directory: Path, name: str, manifest: Manifest) -> _SetSearch:
     search = _SetSearch(name, manifest.sets[name].fetched)
     for component, sources in manifest.sources(name).items():
         found = [(source, *_find_source(directory, source)) for source in sources]
         if component == "transformer":
-            search.has_network = any(
-                Path(file).name != CONFIG_NAME and file not in missing
-                for source, _, missing in found
-                for file in source.part.required
-            )
-        for _, path, missing in found:
-            if path is not None and not missing:
-                search.paths[component] = path
-                break
-        else:
-            source, _, missing = min(found, key=lambda choice: len(choice[2]))
-            at = "" if source.revision == "main" else f" at {source.revision}"
-            search.missing += [f"{source.repository}{at}: {file}: missing" for file in missing]
+            search.has_network = any(map(_has_weights, found))
+        source, path, missing = min(found, key=lambda choice: (len(choice[2]), choice[1] is None))
+        if path is not None and not missing:
+            search.paths[component] = path
+            continue
+        at = "" if source.revision == "main" else f" at {source.revision}"
+        search.missing += [f"{source.repository}{at}: {file}: missing" for file in missing]
     search.missing = list(dict.fromkeys(search.missing))
     return search
+
+
+def _has_weights(found: FoundSource) -> bool:
+    """True if a file other than a config is there."""
+    source, _, missing = found
+    there = set(source.part.required) - set(missing)
+    return any(Path(file).name != CONFIG_NAME for file in there)
 
 
 def _find_source(directory: Path, source: RepositorySource) -> tuple[Path | None, list[str]]:

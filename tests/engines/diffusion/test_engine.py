@@ -153,6 +153,25 @@ def test_what_is_missing_of_the_weights_is_said(weights, tmp_path, broken, said)
     assert str(tmp_path) not in caught.value.text("ko")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"segment_frames": 10}, "window_frames: 10 is not 1, 5, 9"),
+        ({"conditioning_frames": 9}, "nothing of a window would be new"),
+        ({"sizes": {"480p": [[30, 48]], "720p": [[48, 64]]}}, "30x48 is not a multiple of 16"),
+        ({"sizes": {"480p": [[0, 48]], "720p": [[48, 64]]}}, "0x48 is not a multiple of 16"),
+        ({"sizes": {"480p": [[32, 48]]}}, "sizes: none for 720p"),
+    ],
+)
+def test_a_pipeline_s_index_that_fits_no_video_is_refused(weights, tmp_path, change, said):
+    copy = tmp_path / "copy"
+    shutil.copytree(weights, copy)
+    index = copy / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | change))
+    with pytest.raises(CheckpointMismatch, match=f"model_index.json: .*{said}"):
+        load_pipeline(copy, torch_dtype=torch.float32)
+
+
 def test_weights_of_something_else_are_no_random_network(weights, tmp_path):
     from safetensors.torch import load_file, save_file
 

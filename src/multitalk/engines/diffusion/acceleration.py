@@ -60,13 +60,16 @@ def accelerate(
         _use_fp8_products(transformer, capability)
         products = "8 bits"
     if settings.compile:
-        if is_shared:
-            raise EngineUnavailable("compile_shared", field="engine")
-        # Dynamic sizes: else each size of a picture and each number of voices is compiled by the
-        # first job that has it.
-        transformer.compile_repeated_blocks(dynamic=True)
+        _compile(transformer, is_shared=is_shared)
     compiled = "compiled" if settings.compile else "not compiled"
     logger.info("attention: %s; products of %s; blocks %s", backend, products, compiled)
+
+
+def _compile(transformer: MultiTalkTransformer3DModel, *, is_shared: bool) -> None:
+    """Compile the blocks for all sizes: else a job waits for each new size or number of voices."""
+    if is_shared:
+        raise EngineUnavailable("compile_shared", field="engine")
+    transformer.compile_repeated_blocks(dynamic=True)
 
 
 def choose_attention(

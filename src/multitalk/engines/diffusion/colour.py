@@ -35,18 +35,17 @@ def match_colours(frames: Tensor, reference: Tensor, *, strength: float) -> Tens
     """
     if strength == 0:
         return frames
-    target = lab_from_rgb(_to_unit_range(reference)).flatten(1)  # [3, h w]
+    target = _statistics(lab_from_rgb(_to_unit_range(reference)))
     # one frame at a time: Lab takes many times a frame's memory
-    matched = [_matched(frame, target, strength) for frame in frames.unbind(1)]
+    matched = [_matched(frame, *target, strength) for frame in frames.unbind(1)]
     return torch.stack(matched, dim=1)
 
 
-def _matched(frame: Tensor, target: Tensor, strength: float) -> Tensor:
-    """One frame [3, H, W] with the statistics of Lab colours [3, N]."""
+def _matched(frame: Tensor, target_mean: Tensor, target_spread: Tensor, strength: float) -> Tensor:
+    """One frame [3, H, W] with a mean and a spread of its Lab channels, [3, 1, 1] each."""
     rgb = _to_unit_range(frame)
     lab = lab_from_rgb(rgb)
-    mean, spread = _statistics(lab.flatten(1))
-    target_mean, target_spread = _statistics(target)
+    mean, spread = _statistics(lab)
     scale = torch.where(spread > FLAT, target_spread / spread.clamp(min=FLAT), 0.0)
     blended = torch.lerp(rgb, rgb_from_lab((lab - mean) * scale + target_mean), strength)
     return (blended * 2 - 1).to(frame.dtype)
@@ -58,8 +57,8 @@ def _to_unit_range(rgb: Tensor) -> Tensor:
 
 
 def _statistics(lab: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation of colours [3, N], each [3, 1, 1]."""
-    deviation, mean = torch.std_mean(lab, dim=1, correction=0)
+    """Mean and population standard deviation of colours [3, H, W], each [3, 1, 1]."""
+    deviation, mean = torch.std_mean(lab.flatten(1), dim=1, correction=0)
     return mean[:, None, None], deviation[:, None, None]
 
 

@@ -41,6 +41,7 @@ from multitalk.errors import EngineUnavailable
 from multitalk.settings import Settings
 from multitalk.weights.component_files import (
     CONFIG_NAME,
+    PIPELINE_INDEX,
     CheckpointMismatch,
     ComponentFiles,
     find_components,
@@ -101,11 +102,11 @@ def load_pipeline(
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             logger.warning("%s cannot be opened: %s", name, error)  # may name local paths
             raise CheckpointMismatch([f"{name}: cannot be opened"]) from error
-    return MultiTalkPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-        **components,
-        **_config(files),
-    )
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    try:
+        return MultiTalkPipeline(scheduler=scheduler, **components, **_config(files))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointMismatch([f"{PIPELINE_INDEX}: {error}"]) from error
 
 
 def _loaders(

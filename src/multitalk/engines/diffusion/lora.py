@@ -163,22 +163,7 @@ class AttachedLoras:
         _refuse_8_bits(
             modules[name] for name, change in lora.items() if "weight" in change.differences
         )
-        pairs = {}
-        for name, change in lora.items():
-            if change.down is not None and change.scaled_up is not None:
-                up = (change.scaled_up.float() * scale).to(self._model.dtype)
-                pairs[f"{name}.lora_A.weight"] = change.down.to(self._model.dtype)
-                pairs[f"{name}.lora_B.weight"] = up
-        adapter = f"{ADAPTER_NAME}{len(self._adapters)}" if pairs else None
-        if adapter is not None:
-            with warnings.catch_warnings():  # that there is one already: several are meant
-                warnings.filterwarnings("ignore", "Already found a `peft_config`")
-                # Taken as they are: otherwise the library makes float32 ones first, at random, and
-                # beside weights in 8 bits they stay so, which costs a quarter of a forward.
-                self._model.load_lora_adapter(
-                    pairs, adapter_name=adapter, prefix=None, low_cpu_mem_usage=True
-                )
-        self._adapters.append(adapter)
+        self._adapters.append(self._add_adapter(_pairs(lora, scale, self._model.dtype)))
         differences = [
             (getattr(modules[name], parameter), difference, scale)
             for name, change in lora.items()
@@ -188,6 +173,20 @@ class AttachedLoras:
             self._before.setdefault(changed, changed.detach().clone())
         self._differences.append(differences)
         self.enable(range(len(self._adapters)))
+
+    def _add_adapter(self, pairs: dict[str, torch.Tensor]) -> str | None:
+        """The name of a new adapter of the library, or None where there are no pairs."""
+        if not pairs:
+            return None
+        name = f"{ADAPTER_NAME}{len(self._adapters)}"
+        with warnings.catch_warnings():  # that there is one already: several are meant
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            # Taken as they are: otherwise the library makes float32 ones first, at random, and
+            # beside weights in 8 bits they stay so, which costs a quarter of a forward.
+            self._model.load_lora_adapter(
+                pairs, adapter_name=name, prefix=None, low_cpu_mem_usage=True
+            )
+        return name
 
     def enable(self, numbers: Collection[int]) -> None:
         """Enable some of the LoRAs, and disable the others.
@@ -208,6 +207,16 @@ class AttachedLoras:
             for number in sorted(numbers):
                 for parameter, difference, scale in self._differences[number]:
                     add_scaled(parameter, difference, scale)
+
+
+def _pairs(lora: Lora, scale: float, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The low-rank pairs under the library's names, the second of each times `scale`."""
+    pairs = {}
+    for name, change in lora.items():
+        if change.down is not None and change.scaled_up is not None:
+            pairs[f"{name}.lora_A.weight"] = change.down.to(dtype)
+            pairs[f"{name}.lora_B.weight"] = (change.scaled_up.float() * scale).to(dtype)
+    return pairs
 
 
 def base_layer(module: nn.Module) -> nn.Module:

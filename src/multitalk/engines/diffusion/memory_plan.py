@@ -1,4 +1,4 @@
-"""Memory plans: which components are on the GPU, and how much memory that takes; needs no torch.
+"""Memory plans: the components that stay on the GPU, and the memory that takes; needs no torch.
 
 The working memory of a step and of the VAE grows with the frame's pixels alone, as counted by
 tensor on networks of the real size (`benchmarks/count_memory.py`).
@@ -34,7 +34,7 @@ LARGEST: Mapping[Resolution, int] = {
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Which components are not on the GPU all the time.
+    """The components that are not on the GPU all the time.
 
     Attributes:
         name: For the operator.

@@ -77,20 +77,23 @@ def _network_bytes(paths: Iterable[Path], width: int) -> NetworkBytes:
     converted, blocks = 0, Counter[str]()
     counted = {(file, header.place): (key, header) for key, (file, header) in headers.items()}
     for key, header in counted.values():
-        width_in_file = FLOATS.get(header.dtype)
-        if width_in_file is None:
-            size = header.count * BYTES_OF[header.dtype]
-        else:
-            loaded = FLOATS["F32"] if key.endswith("_scale") else width
-            size = header.count * loaded
-            converted += size if loaded != width_in_file else 0
-        block = IN_A_BLOCK.match(key)
-        if block:
+        in_file = BYTES_OF[header.dtype]
+        loaded = _loaded_bytes(key, header.dtype, width)
+        size = header.count * loaded
+        converted += size if loaded != in_file else 0
+        if block := IN_A_BLOCK.match(key):
             blocks[block[1]] += size
         else:
             outside += size
     streamed = outside + BLOCKS_AT_ONCE * max(blocks.values(), default=0)
     return NetworkBytes(outside + blocks.total(), streamed, converted)
+
+
+def _loaded_bytes(key: str, dtype: str, width: int) -> int:
+    """Bytes of an element in memory, by its dtype in the file."""
+    if dtype not in FLOATS:
+        return BYTES_OF[dtype]
+    return FLOATS["F32"] if key.endswith("_scale") else width
 
 
 def _read_headers(files: Iterable[Path]) -> tuple[dict[str, tuple[Path, TensorHeader]], int]:

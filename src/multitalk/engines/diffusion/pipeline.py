@@ -5,9 +5,10 @@ weights are laid out as `save_pretrained` writes them. Unlike the library's pipe
 generator: a talk of any length is yielded window by window, and no more than one window is held.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ from multitalk.engines.diffusion.resolution_buckets import (
     fit_picture,
 )
 from multitalk.engines.diffusion.sampler import SampleOptions, sample_talk, seeded_noise
-from multitalk.engines.diffusion.speakers import speaker_masks
+from multitalk.engines.diffusion.speakers import PIXELS_PER_TOKEN, speaker_masks
 from multitalk.engines.diffusion.step_cache import COEFFICIENTS, StepCache
 from multitalk.engines.diffusion.talk import (
     FinishedLatents,
@@ -138,6 +139,10 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         conditioning_frames: Shared by neighbouring windows, 4 n + 1.
         sizes: [height, width] that the weights were trained at, by resolution; None for the
             published ones.
+
+    Raises:
+        ValueError: An unknown kind, lengths that are not 4 n + 1, or sizes that are not whole
+            tokens.
     """
 
     model_cpu_offload_seq = None
@@ -175,6 +180,11 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
             conditioning_frames=conditioning_frames,
             sizes=sizes,
         )
+        if kind not in CONTINUATIONS:
+            raise ValueError(f"kind: {kind} is none of {', '.join(CONTINUATIONS)}")
+        if sizes is not None:
+            _check_sizes(sizes)
+        self.lengths  # noqa: B018 - raises where they do not fit
 
     def __call__(
         self,
@@ -354,6 +364,19 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         if self.config.sizes is None:
             return dict(BUCKETS[resolution])
         return {height / width: (height, width) for height, width in self.config.sizes[resolution]}
+
+
+def _check_sizes(sizes: Mapping[str, Sequence[Sequence[int]]]) -> None:
+    for resolution in BUCKETS:
+        if not sizes.get(resolution):
+            raise ValueError(f"sizes: none for {resolution}")
+    for height, width in chain.from_iterable(sizes.values()):
+        if (
+            min(height, width) < PIXELS_PER_TOKEN
+            or height % PIXELS_PER_TOKEN
+            or width % PIXELS_PER_TOKEN
+        ):
+            raise ValueError(f"sizes: {height}x{width} is not a multiple of {PIXELS_PER_TOKEN}")
 
 
 def _frame_source(inputs: TalkInputs, size: Size, device: torch.device) -> FrameSource:

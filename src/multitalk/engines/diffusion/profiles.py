@@ -138,18 +138,20 @@ def available_profiles(
         for profile in PROFILES
         if profile.name == distilled_for or any(map(profile.matches, files))
     )
-    if not merged:
-        return tuple(
-            profile
-            for profile in PROFILES
-            if profile.lora is None or any(map(profile.matches, loras))
+    distilled = [lora for lora in loras if profiles_of(lora)]
+    if merged and distilled:
+        raise EngineUnavailable(
+            "lora_on_merged_weights", field="engine", file=distilled[0], merged=merged[0].name
         )
-    for lora in loras:
-        if any(profile.matches(lora) for profile in PROFILES):
-            raise EngineUnavailable(
-                "lora_on_merged_weights", field="engine", file=lora, merged=merged[0].name
-            )
-    return merged
+    unmerged = (
+        profile for profile in PROFILES if profile.lora is None or any(map(profile.matches, loras))
+    )
+    return merged or tuple(unmerged)
+
+
+def profiles_of(file: str) -> list[Profile]:
+    """The profiles that a file of weights, by its name, is distilled for."""
+    return [profile for profile in PROFILES if profile.matches(file)]
 
 
 def choose_profile(name: str | None, profiles: Iterable[Profile]) -> Profile:
@@ -171,6 +173,25 @@ def choose_profile(name: str | None, profiles: Iterable[Profile]) -> Profile:
 SHOWN_PROBLEMS = 3
 
 logger = logging.getLogger(__name__)
+
+
+def _attach(
+    attached: AttachedLoras, lora: LoraFile, transformer: MultiTalkTransformer3DModel
+) -> None:
+    try:
+        attached.add(read_lora(lora.path, transformer), scale=lora.scale)
+    except LoraMismatch as error:
+        logger.warning("%s: %s", lora.path, error)
+        problems = "; ".join(error.problems[:SHOWN_PROBLEMS])
+        raise EngineUnavailable(
+            "lora_unusable", field="engine", file=lora.path.name, problems=problems
+        ) from error
+
+
+def _loras_of(profile: Profile, names: Sequence[str]) -> list[int]:
+    """Numbers of the LoRAs that work in a profile: its own, and those of no profile."""
+    owners = [profiles_of(name) for name in names]
+    return [number for number, own in enumerate(owners) if not own or profile in own]
 
 
 class LoraProfiles:
@@ -205,19 +226,8 @@ class LoraProfiles:
         self.profiles = available_profiles(network, names, distilled_for=distilled_for)
         self._attached = AttachedLoras(transformer)
         for lora in loras:
-            try:
-                self._attached.add(read_lora(lora.path, transformer), scale=lora.scale)
-            except LoraMismatch as error:
-                logger.warning("%s: %s", lora.path, error)
-                problems = "; ".join(error.problems[:SHOWN_PROBLEMS])
-                raise EngineUnavailable(
-                    "lora_unusable", field="engine", file=lora.path.name, problems=problems
-                ) from error
-        owners = [[profile for profile in PROFILES if profile.matches(name)] for name in names]
-        self._active = {
-            profile.name: [i for i, own in enumerate(owners) if not own or profile in own]
-            for profile in self.profiles
-        }
+            _attach(self._attached, lora, transformer)
+        self._active = {profile.name: _loras_of(profile, names) for profile in self.profiles}
         logger.info("profiles: %s", ", ".join(profile.name for profile in self.profiles))
 
     def activate(self, name: str | None) -> Profile:

@@ -1,5 +1,6 @@
-"""Which token of the picture belongs to which speaker, as a rotary label (L-RoPE).
+"""Binding of the picture's tokens to speakers, by rotary labels (L-RoPE).
 
+Z. Kong et al., "Let Them Talk: Audio-Driven Multi-Person Conversational Video Generation", 2025.
 The binding follows from the network's own self attention: how much each token attends to the mask
 of a speaker in the first latent frame. That gives each token a position on a short one-dimensional
 axis, and each speaker's audio tokens a position near it, so that a mouth attends to its own voice.
