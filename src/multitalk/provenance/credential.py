@@ -65,12 +65,7 @@ def load_credential(settings: Settings) -> Credential | None:
         if is_required:
             raise DeliveryFailed("c2pa_without_library")
         return None
-    url = settings.c2pa_timestamp_url
-    if url and not url.startswith(("http://", "https://")):
-        reason = "an address begins with http:// or https://"
-        raise DeliveryFailed(
-            "c2pa_unusable", variable="MULTITALK_C2PA_TIMESTAMP_URL", reason=reason
-        )
+    _check_timestamp_url(settings.c2pa_timestamp_url)
     if is_operators:
         return _operator_credential(settings)
     try:
@@ -82,6 +77,14 @@ def load_credential(settings: Settings) -> Credential | None:
             raise failure from error
         logger.warning("%s; videos carry plain metadata only", failure)
         return None
+
+
+def _check_timestamp_url(url: str | None) -> None:
+    if url and not url.startswith(("http://", "https://")):
+        reason = "an address begins with http:// or https://"
+        raise DeliveryFailed(
+            "c2pa_unusable", variable="MULTITALK_C2PA_TIMESTAMP_URL", reason=reason
+        )
 
 
 def _operator_credential(settings: Settings) -> Credential:

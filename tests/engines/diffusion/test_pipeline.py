@@ -343,6 +343,7 @@ def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
     [
         ([], {}),
         ([np.zeros(0, np.float32)], {}),
+        ([voice(1), np.full(640, np.nan, np.float32)], {}),
         ([voice(1)], {"num_frames": 0}),
         ([voice(1)], {"options": sampling(0)}),
         ([voice(1)] * 2, {"boxes": [(0.0, 0.0, 9.0, 9.0)]}),
@@ -352,6 +353,12 @@ def test_latents_have_the_statistics_that_the_vae_tells(pipeline):
 def test_what_cannot_be_is_refused_before_anything_is_computed(pipeline, voices, options):
     with pytest.raises((ValueError, SpeakerOutOfSight)):
         pipeline(PICTURE, "", voices, **options)
+
+
+@pytest.mark.parametrize("picture", [PICTURE[..., :1], PICTURE[0], PICTURE / 255.0])
+def test_a_picture_of_another_form_is_refused(pipeline, picture):
+    with pytest.raises(ValueError, match=r"picture: uint8 \[H, W, 3\], not"):
+        pipeline(picture, "", [voice(1)])
 
 
 def test_prompts_are_cleaned():

@@ -174,8 +174,7 @@ def storage_options(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     Raises:
         CheckpointMismatch: Weights of several kinds.
     """
-    in_8_bits = {name for name, values in tensors.items() if values.dtype in _STORAGE}
-    kinds = {tensors[name].dtype for name in in_8_bits}
+    kinds = {values.dtype for values in tensors.values()} & _STORAGE.keys()
     if not kinds:
         return {}
     if len(kinds) > 1:
@@ -184,6 +183,6 @@ def storage_options(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     full_precision = tuple(
         name.removesuffix(".weight")
         for name, values in tensors.items()
-        if name.endswith(".weight") and values.dim() == 2 and name not in in_8_bits
+        if name.endswith(".weight") and values.dim() == 2 and values.dtype not in _STORAGE
     )
     return {"weight_storage": _STORAGE[kinds.pop()], "full_precision_modules": full_precision}

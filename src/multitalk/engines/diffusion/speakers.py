@@ -58,18 +58,17 @@ def place_speakers(
     if len(speakers) > TRAINED_SPEAKERS:
         notices.append(Notice("many_speakers", {"speakers": len(speakers)}))
     boxes = [speaker.box for speaker in speakers if speaker.box is not None]
-    if len(boxes) < len(speakers):
-        try:
-            faces = faces_of_speakers(speakers, found, scale=1.0, portrait_size=(height, width))
-        except NoFaceFound:
-            if boxes:
-                raise
-            notices.append(Notice("speakers_in_strips", {"faces": len(found.faces)}))
-            return scene, None, tuple(notices)
-        boxes = [
-            speaker.box or _around(face) for speaker, face in zip(speakers, faces, strict=True)
-        ]
-    return scene, boxes, tuple(notices)
+    if len(boxes) == len(speakers):
+        return scene, boxes, tuple(notices)
+    try:
+        faces = faces_of_speakers(speakers, found, scale=1.0, portrait_size=(height, width))
+    except NoFaceFound:
+        if boxes:
+            raise
+        notices.append(Notice("speakers_in_strips", {"faces": len(found.faces)}))
+        return scene, None, tuple(notices)
+    placed = [speaker.box or _around(face) for speaker, face in zip(speakers, faces, strict=True)]
+    return scene, placed, tuple(notices)
 
 
 def _scene_faces(scene: Scene, look: FaceFinder) -> SceneFaces:

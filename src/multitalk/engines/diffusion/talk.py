@@ -74,9 +74,15 @@ class TalkInputs:
         """Check what can be checked without the weights.
 
         Raises:
-            ValueError: No voice, an empty one, no frame, no step, or not a box for each voice.
+            ValueError: No picture in colours, no voice, an empty one, one with numbers that are not
+                finite, no frame, no step, or not a box for each voice.
         """
+        picture = self.picture
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(f"picture: uint8 [H, W, 3], not {picture.dtype} {picture.shape}")
         _check_voices(self.voices)
+        if not all(np.isfinite(voice).all() for voice in self.voices):
+            raise ValueError("voices: numbers that are not finite")
         if self.boxes is not None and len(self.boxes) != len(self.voices):
             raise ValueError(f"{len(self.boxes)} boxes for {len(self.voices)} voices")
         if self.num_frames < 1 or self.sampling.num_inference_steps < 1:
@@ -98,7 +104,7 @@ def _check_voices(voices: Sequence[Array]) -> None:
         raise ValueError("voices: at least one, each with samples [S], S > 0")
 
 
-PictureEncoder = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
+EncodePicture = Callable[[Tensor], Tensor]  # RGB in [-1, 1], [3, H, W] -> [257, channels]
 
 
 class TalkModel:
@@ -107,7 +113,7 @@ class TalkModel:
     def __init__(
         self,
         transformer: MultiTalkTransformer3DModel,
-        encode_picture: PictureEncoder,
+        encode_picture: EncodePicture,
         *,
         prompt: Tensor,
         negative_prompt: Tensor | None,
