@@ -231,6 +231,63 @@ def test_what_waits_behind_a_late_packet_of_the_microphone_leaves_with_it():
     assert [decoding.get()[1].data[0] for _ in range(9)] == list(range(9))
 
 
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """An event loop in which time passes at once where nothing is to be done."""
+
+    now = 1_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0].when())
+        super()._run_once()
+
+
+def test_ten_minutes_of_tracks_need_what_one_needs_and_end_in_time():
+    from multitalk.serving.live.messages import ClientFrame
+    from multitalk.serving.live.peer_tracks import EncodedVideo, FrameClock, PacedAudio
+
+    minutes, sizes, late = 10, [], []
+
+    async def receive(track: aiortc.MediaStreamTrack, pts: list[int]) -> None:
+        while True:
+            packet = await track.recv()
+            pts[:] = [packet.pts * packet.time_base]
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        clock, audio, video = FrameClock(), PacedAudio(), EncodedVideo()
+        heard, seen = [], []
+        tasks = [loop.create_task(receive(audio, heard)), loop.create_task(receive(video, seen))]
+        for number in range(minutes * 60 * 25):
+            rate = (16_000, 48_000)[number // 250 % 2]
+            pcm = bytes(2 * (rate // 25))
+            frame = ClientFrame(number, number % 250 == 0, rate, b"picture", pcm)
+            is_stalled = number % 2_000 < 40
+            seconds = clock.next(loop.time(), is_played=not is_stalled)
+            video.put(frame, seconds)
+            if not is_stalled:
+                audio.put(frame, seconds)
+            await asyncio.sleep(2.0 if number % 2_000 == 1_999 else 0.04)
+            if number % 1_500 == 1_100:
+                sizes.append((audio._packets.qsize(), video._packets.qsize()))
+                late.append(loop.time() - float(max(heard[0], seen[0])))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    loop = HurriedLoop()
+    try:
+        loop.run_until_complete(run())
+    finally:
+        loop.close()
+    assert len(sizes) == minutes
+    assert max(max(pair) for pair in sizes) <= 2
+    assert max(late) - min(late) < 0.1
+
+
 def test_frames_are_played_one_after_the_other_without_the_time_in_which_none_came():
     from multitalk.serving.live.peer_tracks import FrameClock
 

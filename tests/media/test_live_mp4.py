@@ -1,6 +1,8 @@
 """A live session as a fragmented MP4 and as a recording: nothing is held back, nothing is lost."""
 
+import gc
 import io
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,6 +87,25 @@ def test_a_key_frame_can_be_decoded_by_itself() -> None:
     header = pieces[0][: pieces[0].index(b"moof") - 4]
     with av.open(io.BytesIO(header + b"".join(pieces[KEYS[1] :]))) as container:
         assert len(levels(container)) == COUNT - KEYS[1]
+
+
+def test_pieces_of_later_minutes_need_no_more_memory_than_those_of_the_first() -> None:
+    """Sound is added without end, and pictures; what is kept of them stays the same."""
+    fragments, given = LiveFragments(MARKS[1]), list(frames((16_000, 48_000)))
+
+    def add(rounds: int) -> int:
+        for _ in range(rounds):
+            for video, pcm, rate, is_key in given:
+                fragments.add(video, pcm, rate, is_key=is_key)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        first = add(12)  # half a minute
+        assert add(12) - first < 12_000  # bytes; the sound would be three million
+    finally:
+        tracemalloc.stop()
 
 
 def test_start_codes_become_lengths() -> None:
