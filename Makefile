@@ -37,7 +37,7 @@ SERVING_TESTS := tests/serving tests/queue tests/api
 PAGE_TESTS := tests/web
 AGENT_TESTS := tests/integrations
 # Skipped among those of serving, which lack the extra
-WEBRTC_TESTS := tests/api/test_live_webrtc.py
+WEBRTC_TESTS := tests/api/test_live_webrtc.py tests/api/test_live_webrtc_stalls.py
 
 # A part of the tests that fails does not keep the others from being run
 MAKEFLAGS += --keep-going
