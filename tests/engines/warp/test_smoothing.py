@@ -37,6 +37,15 @@ def test_monotone_interpolation_hits_its_points_and_never_overshoots() -> None:
     assert dense[-1] == 1
 
 
+def test_a_thin_plate_is_the_same_wherever_the_picture_is() -> None:
+    rng = np.random.default_rng(0)
+    centres, places = rng.uniform(0, 300, (60, 2)), rng.uniform(0, 300, (600, 2))
+    values = rng.normal(0, 5, (60, 2))
+    here = thin_plate(centres, values, places, smoothing=1e-4, scale=100)
+    far = thin_plate(centres + 4000, values, places + 4000, smoothing=1e-4, scale=100)
+    np.testing.assert_allclose(here, far, atol=0.01)
+
+
 def test_a_thin_plate_hits_its_centres_and_continues_a_plane() -> None:
     rng = np.random.default_rng(0)
     centres = rng.uniform(0, 100, (40, 2))
