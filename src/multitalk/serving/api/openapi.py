@@ -97,14 +97,13 @@ def _complete(document: dict[str, Any]) -> None:
     document["components"]["schemas"] |= schemas["$defs"]
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, methods in document["paths"].items():
-        for method, operation in methods.items():
+        in_path = [one for one in PATH_PARAMETERS if f"{{{one['name']}}}" in path]
+        for operation in methods.values():
             # no key where the server has none, or for a signed URL
             operation["security"] = [] if path in NEEDS_NO_KEY else [{"key": []}, {}]
-            in_path = [one for one in PATH_PARAMETERS if f"{{{one['name']}}}" in path]
             operation["parameters"] = [*in_path, *operation.get("parameters", [])]
-            if method == "head":
-                for response in operation["responses"].values():
-                    response.pop("content", None)
+        for response in methods.get("head", {}).get("responses", {}).values():
+            response.pop("content", None)
 
 
 def _request_body(body: JsonBody) -> dict[str, Any]:

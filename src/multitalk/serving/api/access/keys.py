@@ -155,7 +155,7 @@ class KeyRing:
         return owner
 
     def _checked_keys(self) -> list[Key]:
-        """The keys; logs once that they cannot be read, and once that they can again."""
+        """The keys; ServerUnavailable where they cannot be read, which is logged."""
         try:
             keys = self.records()
             problem = "it is gone" if self._file_state is None and self._had_file() else None
@@ -163,15 +163,20 @@ class KeyRing:
             problem = error.strerror or type(error).__name__
         except (ValueError, TypeError, RecursionError) as error:
             problem = f"it is damaged: {error}"
-        if problem != self._problem:
-            self._problem = problem
-            if problem is None:
-                logger.info("%s can be read again", self._path)
-            else:
-                logger.error("%s cannot be read, so no key is accepted: %s", self._path, problem)
+        self._note(problem)
         if problem is not None:
             raise ServerUnavailable("keys_unreadable")
         return keys
+
+    def _note(self, problem: str | None) -> None:
+        """Log a problem, or its end, once."""
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem is None:
+            logger.info("%s can be read again", self._path)
+        else:
+            logger.error("%s cannot be read, so no key is accepted: %s", self._path, problem)
 
     def _rewrite(self, change: Callable[[list[Key]], list[Key]]) -> None:
         with self._lock_file():
