@@ -14,7 +14,7 @@ from typing_extensions import override
 from multitalk.live import Avatar, LiveFrame
 from multitalk.timebase import FPS
 
-FADE_SECONDS = 0.5  # at most until interrupted audio has faded, on a busy machine
+FADE_SECONDS = 1.5  # at most until interrupted audio has faded; LiveKit waits for 2 s
 
 
 class AvatarVideoGenerator(VideoGenerator):
