@@ -11,6 +11,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.api.routes.videos import filename
 from multitalk.serving.queue import Job, Outcome
 from multitalk.speech.captions import Caption, write_captions
+from patience import PATIENCE_SECONDS
 
 TALK = "/v2/talk"
 
@@ -24,7 +25,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture
 def client(served):
-    with served.client(timeout=60) as client:
+    with served.client() as client:
         yield client
 
 
@@ -49,7 +50,7 @@ def finish(served, job_id: str, tmp_path, **output) -> None:
 
     async def work() -> None:
         queue = served.services.queue
-        while (lease := await queue.claim("w", wait=1)).job.id != job_id:
+        while (lease := await queue.claim("w", wait=PATIENCE_SECONDS)).job.id != job_id:
             await queue.finish(lease, Outcome(status=JobStatus.FAILED, error="not this one"))
         told = [Caption(0.25, 1.0, "Hello <you>.")]
         made = write_captions(told, tmp_path / "captions.json")

@@ -170,7 +170,7 @@ def test_live_begins_before_the_end(tmp_path):
         job = client.post("/v2/a/run", json={"input": {}}).json()
         assert job["id"]
         queue = server.services.queue
-        lease = server.do(queue.claim("worker", wait=5))
+        lease = server.do(queue.claim("worker", wait=PATIENCE_SECONDS))
         got = []
         first_came = threading.Event()
 
@@ -196,14 +196,14 @@ def test_live_is_cut_where_another_attempt_begins_and_no_traceback_is_logged(tmp
     with running(tmp_path, works=False) as server, server.client() as client:
         job = client.post("/v2/a/run", json={"input": {}}).json()["id"]
         queue = server.services.queue
-        lease = server.do(queue.claim("lost", wait=5))
+        lease = server.do(queue.claim("lost", wait=PATIENCE_SECONDS))
         add(server, lease, 0)
         add(server, lease, 1)
         with client.stream("GET", f"/videos/{job}/live.mp4") as answer:
             received = answer.iter_raw()
             assert next(received) == b"p0"
             server.do(queue.release(lease))
-            lease = server.do(queue.claim("other", wait=5))
+            lease = server.do(queue.claim("other", wait=PATIENCE_SECONDS))
             add(server, lease, 0)
             finish(server, lease)
             with pytest.raises(httpx.RemoteProtocolError):
@@ -222,7 +222,7 @@ def test_who_watches_or_waits_is_let_go_when_the_server_ends(tmp_path, caplog):
         job, waiting = (
             client.post("/v2/a/run", json={"input": {"n": n}}).json()["id"] for n in (1, 2)
         )
-        lease = server.do(server.services.queue.claim("worker", wait=5))
+        lease = server.do(server.services.queue.claim("worker", wait=PATIENCE_SECONDS))
         add(server, lease, 0)
 
         def watch():

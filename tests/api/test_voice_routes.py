@@ -12,6 +12,7 @@ import pytest
 from running import running
 
 from multitalk.settings import Settings
+from patience import PATIENCE_SECONDS
 from speech_stand_in import send, speech_service
 
 pytest.importorskip("espeakng_loader")
@@ -30,7 +31,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(served):
-    with served.client(timeout=60) as client:
+    with served.client() as client:
         yield client
 
 
@@ -239,5 +240,5 @@ def test_the_service_is_left_when_the_client_is_gone(tmp_path):
                 body = b'{"input": "Hello.", "voice": "tts:sky"}'
                 head = f"POST {SPEECH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}"
                 client.sendall(head.encode() + b"\r\n\r\n" + body)
-                assert asked.wait(60)
-            assert left.wait(60)
+                assert asked.wait(PATIENCE_SECONDS)
+            assert left.wait(PATIENCE_SECONDS)

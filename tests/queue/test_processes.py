@@ -181,13 +181,13 @@ async def test_jobs_survive_a_nats_server_that_is_killed(
     monkeypatch.setattr(jetstream_store, "ANSWER_SECONDS", 1.0)
     server = NatsServer(tmp_path / "nats")
     server.start()
-    queue = await open_queue(server.url, QueueConfig(lease_seconds=20))
+    queue = await open_queue(server.url, QueueConfig(lease_seconds=120))
     try:
         done, running, waiting = [await queue.submit(Submission(input={})) for _ in range(3)]
-        lease = await queue.claim("worker", wait=5)
+        lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
         assert lease is not None
         await queue.finish(lease, DONE)
-        lease = await queue.claim("worker", wait=5)
+        lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
         assert lease is not None
         name = await queue.media.put(b"video", job_id=running.id, suffix=".mp4")
         server.kill()
@@ -199,14 +199,14 @@ async def test_jobs_survive_a_nats_server_that_is_killed(
         assert await queue.renew(lease) is None
         assert await queue.finish(lease, DONE)
         assert await queue.media.size(name) == 5
-        lease = await queue.claim("worker", wait=10)
+        lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
         assert lease is not None
         assert lease.job.id == waiting.id
         # what is watched goes on, too
         watching = asyncio.create_task(
             queue.wait_for_change(waiting.id, seen=lease.job.version, timeout=PATIENCE_SECONDS)
         )
-        other = await open_queue(server.url, QueueConfig(lease_seconds=20))
+        other = await open_queue(server.url, QueueConfig(lease_seconds=120))
         await other.cancel(waiting.id)
         await other.close()
         assert (await watching).status is JobStatus.CANCELLED
@@ -349,7 +349,7 @@ async def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None
     await connection.read(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
     await queue.submit(large)
     assert (await queue.counts()).in_queue == 2
-    lease = await queue.claim("worker", wait=1)
+    lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
     assert lease is not None
     assert lease.job.id == job.id
     await queue.close()
@@ -398,7 +398,7 @@ async def test_a_deleted_job_is_in_no_file_of_the_queue(tmp_path: Path) -> None:
             given = Submission(input={"text": secret}, s3_config={"accessSecret": secret})
             job = await server.submit(given)
             if end != "purged":
-                lease = await worker.claim("w", wait=5)
+                lease = await worker.claim("w", wait=PATIENCE_SECONDS)
                 assert lease is not None
                 await worker.finish(lease, DONE)
             assert remains(tmp_path, secret[:50]), end
@@ -438,7 +438,7 @@ async def test_a_queue_of_the_release_before_is_gone_on_with(tmp_path: Path) -> 
         assert remains(tmp_path, "an-old-text") == []
         assert len(await queue.ended_jobs()) == 1
         for _ in range(2):
-            lease = await queue.claim("worker", wait=5)
+            lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
             assert lease is not None
             assert await queue.finish(lease, DONE)
         assert (await queue.counts()).completed == 3

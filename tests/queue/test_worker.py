@@ -92,7 +92,7 @@ async def shop(
     finally:
         worker.stop_now()
         stopping.set()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, PATIENCE_SECONDS)
         await asyncio.to_thread(thread.close)
     assert list(directory.iterdir()) == []
 
@@ -179,7 +179,7 @@ async def test_a_crash_fails_the_job_and_not_the_worker(open_shop: Shop) -> None
 async def test_a_broken_engine_fails_the_job_and_ends_the_worker(open_shop: Shop) -> None:
     job = await open_shop.end_of(await open_shop.send("starve now"))
     assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
-    await asyncio.wait_for(open_shop.running, 5)
+    await asyncio.wait_for(open_shop.running, PATIENCE_SECONDS)
     assert open_shop.worker.is_broken
 
 

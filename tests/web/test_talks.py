@@ -17,7 +17,7 @@ from patience import PATIENCE_SECONDS
 logger = logging.getLogger(__name__)
 
 
-LONG = "This sentence is said again, so that the talk takes a while. " * 12
+LONG = "This sentence is said again, so that the talk takes a while. " * 24
 
 
 def test_a_video_plays_while_it_is_made(visit, served):
@@ -115,7 +115,7 @@ def test_subtitles_are_saved_and_shown(visit):
     at.finish()
     for kind in ("srt", "vtt"):
         address = at.one(f"#download-{kind}").get_attribute("href")
-        with urllib.request.urlopen(address, timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:
             text = answer.read().decode()
             assert "Hello%20there." in answer.headers["Content-Disposition"]
         assert re.findall(r"^[A-Z].*[.?]$", text, re.MULTILINE) == ["Hello there.", "How are you?"]
