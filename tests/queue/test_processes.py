@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from nats_server import NatsServer
-from opening import Opener
+from opening import LeaseTerm, Opener, QueueClock
 from small_jobs import job_input
 
 from multitalk.errors import InvalidRequest, NotFound, QueueUnavailable
@@ -97,16 +97,21 @@ async def works_on(queue: JobQueue, job: Job) -> None:
 
 
 async def test_a_killed_worker_s_job_is_done_by_another(
-    url: str, opened: Opener, tmp_path: Path
+    url: str, opened: Opener, term: LeaseTerm, clock: QueueClock, tmp_path: Path
 ) -> None:
-    queue = await opened(lease_seconds=1.0)
+    queue = await opened(lease_seconds=term.seconds)
+    lease = {"STUB_LEASE": str(term.seconds)}
     given = job_input("slow talk", 4.0)
     job = await queue.submit(Submission(input=given))
-    with worker(url, tmp_path / "one", STUB_LEASE="1") as first:
+    with worker(url, tmp_path / "one", **lease) as first:
         job = await reaches(queue, job, JobStatus.IN_PROGRESS)
         first.send_signal(signal.SIGKILL)
-        with worker(url, tmp_path / "two", STUB_LEASE="1"):
-            ended = await reaches(queue, job, JobStatus.COMPLETED)
+        first.wait(PATIENCE_SECONDS)
+        term.run_out()
+        waiting = await reaches(queue, job, JobStatus.IN_QUEUE)
+        clock.ahead = 0.0
+        with worker(url, tmp_path / "two", **lease):
+            ended = await reaches(queue, waiting, JobStatus.COMPLETED)
     assert ended.worker_id != job.worker_id
     assert (ended.attempts, (await queue.counts()).retried) == (2, 1)
 
