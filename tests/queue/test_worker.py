@@ -484,10 +484,11 @@ async def test_an_engine_that_does_not_stop_ends_the_worker(opened: Opener, tmp_
 
 @on_sqlite
 async def test_an_engine_that_hangs_beyond_its_time_fails_the_job_and_ends_the_worker(
-    opened: Opener, tmp_path: Path
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("STUB_HANG", "8")  # it has begun to hang when its time is over
     async with shop(opened, tmp_path / "work", stuck_seconds=0.5) as it:
-        it.worker._settings = replace(it.worker._settings, job_seconds=0.5)
+        it.worker._settings = replace(it.worker._settings, job_seconds=5.0)
         job = await it.end_of(await it.send("hang on"))
         assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
         await asyncio.wait_for(it.running, PATIENCE_SECONDS)
