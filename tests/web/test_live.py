@@ -36,7 +36,7 @@ window.fetch = async (address, options) => {
 
 @pytest.fixture
 def slow(visit):
-    """A talk of three seconds that seems to be in the making, its first second seen."""
+    """A talk of three seconds that seems to be in the making, its first fragment seen."""
     made = visit()
     made.take_portrait()
     made.words().fill(TEXT)
@@ -52,7 +52,7 @@ def slow(visit):
 
 
 def test_a_video_that_is_made_slowly_rests_and_goes_on(slow):
-    slow.until("video.paused && video.currentTime > 0.5")
+    slow.until("video.paused && video.currentTime > 0.2")
     assert not slow.page.evaluate("video.ended")
     assert slow.page.evaluate("video.duration") > 2, "the time bar has the whole talk"
     expect(slow.one("#job-status")).to_have_text(re.compile(r"^\d\d %$"))  # no pace yet
