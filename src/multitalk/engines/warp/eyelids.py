@@ -289,37 +289,42 @@ class Lid:
         lashes = np.exp(-(((y - shut) / np.maximum(thick, 1.0)) ** 2)) * self._lash_taper
         lashes *= np.where(y > shut, self._bristle, 1.0)
         dark = 1 - LASH_DARK * min(2 * closed, 1) * lashes * is_open
-        light = (1 - closed * shade[..., None] * self._tint) * dark[..., None]
         changes = np.maximum(cover, 1 - dark) > UNSEEN
         changes |= np.abs(closed * shade) > UNSEEN
-        rows, columns = (span_of(changes.any(axis)) for axis in (1, 0))
-        cover, light = cover[rows, columns, None], light[rows, columns]
-        added = self._drawn_down(shut)[rows, columns] * cover * light
+        part = rows, columns = span_of(changes.any(1)), span_of(changes.any(0))
+        light = (1 - closed * shade[part][..., None] * self._tint) * dark[part][..., None]
+        cover = cover[part][..., None]
+        added = self._drawn_down(shut, part) * cover * light
         return rows, columns, ((1 - cover) * light).astype(np.float32), added.astype(np.float32)
 
-    def _drawn_down(self, shut: NDArray[np.floating]) -> Array:
+    def _drawn_down(self, shut: NDArray[np.floating], part: tuple[slice, slice]) -> Array:
         """The skin between brow and lashes, stretched down to where a lid ends, [h, w, C].
 
         Where that is hair, a crease or a rim, which differ from skin, it is the skin around.
+
+        Args:
+            shut: y of the lid's end, [H, W] of the patch.
+            part: Rows and columns of the patch that are wanted.
         """
-        place = self._place
-        top = place.top + DRAWN_FROM * (place.edge - place.top)
-        photographed = place.edge - LASHES_ABOVE * self._width - top
-        share = np.clip((place.y - top) / np.maximum(shut - top, 1.0), 0, 1)
-        shift = np.where(place.y > top, top + share * photographed - place.y, 0)
-        rows, columns = np.indices(shift.shape)
-        at = np.stack([columns + shift * place.down[0], rows + shift * place.down[1]], -1)
+        place, shut = self._place, shut[part]
+        y, edge, start = place.y[part], place.edge[part], place.top[part]
+        top = start + DRAWN_FROM * (edge - start)
+        photographed = edge - LASHES_ABOVE * self._width - top
+        share = np.clip((y - top) / np.maximum(shut - top, 1.0), 0, 1)
+        shift = np.where(y > top, top + share * photographed - y, 0)
+        rows, columns = np.mgrid[part]
         own = cv2.remap(
             self._base,
-            at.astype(np.float32),
-            None,  # type: ignore[call-overload]
+            (columns + shift * place.down[0]).astype(np.float32),
+            (rows + shift * place.down[1]).astype(np.float32),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
-        unlike = own[..., :3] - self._skin[..., :3]
+        skin = self._skin[part]
+        unlike = own[..., :3] - skin[..., :3]
         unlike = np.where(unlike < 0, -DARKER_UNLIKE * unlike, unlike).max(-1, keepdims=True)
         taken = OWN_SKIN * (1 - smoothstep(unlike, *UNLIKE_SKIN))
-        return (self._skin + (own - self._skin) * taken).astype(np.float32)
+        return (skin + (own - skin) * taken).astype(np.float32)
 
     def _lid_shade(
         self,
