@@ -27,6 +27,7 @@ HEAD = struct.Struct("<BBHIII")
 SPEAKING, END = 2, 4
 PACKET = RATE // 50  # 20 ms
 FRAME = RATE // 25
+SETTLE_SECONDS = 3.0
 
 
 @dataclass
@@ -40,6 +41,7 @@ class TimedSession:
     interrupts: list[float] = field(default_factory=list)
     cpu: list[tuple[float, float]] = field(default_factory=list)
     repeated: int = 0
+    repeated_before: int = 0  # in `settle`
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its flags and its sound."""
@@ -54,6 +56,15 @@ class TimedSession:
             self.arrived.append(time.monotonic())
             _, flags, _, _, _, length = HEAD.unpack_from(message)
             return flags, message[HEAD.size + length :]
+
+    async def settle(self) -> None:
+        """Read what has come so far, and forget it: processes of other sessions were starting."""
+        ends = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < ends:
+            await self.frame()
+        self.repeated_before = self.repeated
+        self.arrived.clear()
+        self.cpu.clear()
 
     async def measure(self, seconds: float) -> None:
         """Bursts and interruptions, then a microphone."""
@@ -116,6 +127,7 @@ async def opened(url: str, size: int) -> AsyncIterator[TimedSession]:
 async def measure(url: str, size: int, count: int, seconds: float) -> None:
     """Print a row for so many sessions at once."""
     async with _all_opened(url, size, count) as sessions:
+        await asyncio.gather(*(session.settle() for session in sessions))
         await asyncio.gather(*(session.measure(seconds) for session in sessions))
     figures = [
         _spread([1000 * value for session in sessions for value in getattr(session, name)])
@@ -127,7 +139,7 @@ async def measure(url: str, size: int, count: int, seconds: float) -> None:
         for each in sessions
         if len(each.cpu) > 1
     ]
-    repeated = sum(session.repeated for session in sessions)
+    repeated = sum(session.repeated - session.repeated_before for session in sessions)
     print(
         f"| {size} | {count} | {' | '.join(figures)} | {min(rates):.2f} | {repeated} "
         f"| {statistics.mean(cores):.2f} | {os.getloadavg()[0]:.1f} |",
