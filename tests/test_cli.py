@@ -538,7 +538,7 @@ def test_doctor_says_which_weights_there_are_or_what_they_lack(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     plan = found("memory plan")
     assert plan["works"]
-    assert "9.8 GiB of GPU memory free; 480p: resident, 5.3 GiB; 720p:" in str(plan["said"])
+    assert "9.8 GiB of GPU memory free; 480p: resident, 4.7 GiB; 720p:" in str(plan["said"])
     assert "of main memory free; resident takes 3.0 beside mapped files" in str(plan["said"])
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert found("memory plan")["works"] is None

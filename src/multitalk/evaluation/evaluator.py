@@ -32,9 +32,10 @@ from multitalk.evaluation.report import (
     checks_of,
     draw_report,
 )
-from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_voices
+from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_phonemes, read_voices
 from multitalk.face.search import assign_faces
 from multitalk.media.audio import read_sound
+from multitalk.media.audio_tracks import choose_track
 from multitalk.media.image import load_picture
 from multitalk.media.video import probe, read_frames
 from multitalk.paths import StrPath, as_meant
@@ -85,7 +86,12 @@ def evaluate(
         raise InvalidRequest("plot_without_library", field="plot")
     video = _file("video", video)
     own = {name: _file(f"voices.{name}", file) for name, file in (voices or {}).items()}
-    timed = {name: _file(f"phonemes.{name}", file) for name, file in (phonemes or {}).items()}
+    timed = {
+        name: read_phonemes(_file(f"phonemes.{name}", file), name)
+        for name, file in (phonemes or {}).items()
+    }
+    for name, file in own.items():
+        choose_track(file, field=f"voices.{name}")  # without sound it is refused at once
     original = None if portrait is None else _portrait(_file("portrait", portrait))
     facts = probe(video, field="video")
     fps = facts.fps

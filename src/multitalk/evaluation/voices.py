@@ -53,7 +53,7 @@ def read_voices(
     sound: SpeechSamples,
     *,
     voices: Mapping[str, Path] | None,
-    phonemes: Mapping[str, Path] | None,
+    phonemes: Mapping[str, Sequence[PhonemeTiming]],
     num_frames: int,
 ) -> list[ReferenceVoice]:
     """The voices of a video, in the caller's order.
@@ -61,17 +61,16 @@ def read_voices(
     Args:
         sound: Of the video, float32 [S] at 16 kHz; voices are aligned with it.
         voices: Each speaker's own audio file; None if the video's sound is everybody's voice.
-        phonemes: JSON files `[{"start_seconds", "end_seconds", "ipa"}]`, timed from the start of
-            the speaker's voice; they replace the visemes recognised in it.
+        phonemes: Of some or all speakers, timed from the start of the speaker's voice; they replace
+            the visemes recognised in it.
         num_frames: Length of the video at 25 fps.
 
     Raises:
         MediaUndecodable: A voice has no sound.
-        InvalidRequest: A file of phonemes cannot be read or is for an unknown speaker.
+        InvalidRequest: Phonemes are for an unknown speaker.
     """
-    timings = {name: read_phonemes(path, name) for name, path in (phonemes or {}).items()}
-    names = list(voices or timings or {EVERYBODY: None})
-    for name in timings:
+    names = list(voices or phonemes or {EVERYBODY: None})
+    for name in phonemes:
         if name not in names:
             raise InvalidRequest(
                 "phonemes_without_voice", field=f"phonemes.{name}", voices=", ".join(names)
@@ -84,10 +83,10 @@ def read_voices(
             start, similarity = align_by_xcorr(samples, sound)
             samples = pad_to_timeline(samples, start, num_frames * SAMPLES_PER_FRAME)
         seconds = start / SAMPLE_RATE
-        if name in timings:
+        if name in phonemes:
             later = [
                 PhonemeTiming(one.start_seconds + seconds, one.end_seconds + seconds, one.ipa)
-                for one in timings[name]
+                for one in phonemes[name]
             ]
             track = phoneme_track(tuple(later), num_frames)
             bilabials = bilabial_moments(later)
@@ -100,7 +99,7 @@ def read_voices(
                 target=mouth_of(track),
                 speaking=track.activity > _ACTIVE,
                 bilabials=tuple(bilabials),
-                source="phonemes" if name in timings else "sound",
+                source="phonemes" if name in phonemes else "sound",
                 start_seconds=seconds,
                 similarity=similarity,
             )
