@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from multitalk.errors import (
@@ -33,14 +34,18 @@ def find_disk_error(error: BaseException) -> OSError | None:
     For a RequestError, EIO does not count: FFmpeg returns it for truncated media.
     """
     numbers = UNWRITABLE if isinstance(error, RequestError) else DISK_ERRORS
-    cause: BaseException | None = error
-    for _ in range(MAX_CAUSES):
-        if cause is None:
-            break
+    for cause in islice(_causes(error), MAX_CAUSES):
         if isinstance(cause, OSError) and cause.errno in numbers:
             return cause
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from or because of."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def work_disk_error(number: int | None) -> DiskUnusable:

@@ -131,7 +131,7 @@ def one_error(found: list[ErrorDetails], *, known_fields: KnownFields) -> Invali
         missing = ", ".join(str(item["loc"][0]) for item in absent)
         problem = InvalidRequest("missing_required", missing=missing)
         problems[None, problem.key] = problem
-    for item in (item for item in found if item not in absent):
+    for item in (item for item in found if not _is_absent(item)):
         if len(problems) >= MAX_PROBLEMS:  # counted only
             unreported.add((item["type"], *item["loc"]))
             continue
@@ -196,7 +196,8 @@ def path_of(path: tuple[int | str, ...]) -> str | None:
         del parts[2]  # the kind of voice, or `[key]`
     elif parts[-1] == "[key]":
         parts.pop()
-    return ".".join(
-        part if part.isprintable() and len(part) <= SHOWN_NAME_CHARACTERS else brief(part)
-        for part in parts
-    )
+    return ".".join(map(_shown_name, parts))
+
+
+def _shown_name(name: str) -> str:
+    return name if name.isprintable() and len(name) <= SHOWN_NAME_CHARACTERS else brief(name)

@@ -91,10 +91,7 @@ def check_exposure(config: ServeConfig, keys: KeyRing) -> None:
 def _check_addresses(config: ServeConfig) -> None:
     """Refuse malformed addresses."""
     for proxy in config.trusted_proxies:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            raise _origin_error("proxy_refused", "--trusted-proxy", proxy) from None
+        _check_proxy(proxy)
     if config.base_url is not None and not _is_origin(config.base_url):
         raise _origin_error("base_url_refused", "--base-url", config.base_url)
     for origin in config.cors_origins:
@@ -104,6 +101,13 @@ def _check_addresses(config: ServeConfig) -> None:
             raise InvalidRequest(
                 "cors_origin_spelled", field="--cors-origin", value=origin, near=spelled
             )
+
+
+def _check_proxy(proxy: str) -> None:
+    try:
+        ipaddress.ip_network(proxy)
+    except ValueError:
+        raise _origin_error("proxy_refused", "--trusted-proxy", proxy) from None
 
 
 def _is_origin(text: str) -> bool:

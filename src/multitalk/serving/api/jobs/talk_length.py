@@ -64,9 +64,7 @@ class TalkLengths:
         self, ticket: Ticket, recordings: Mapping[str, str], uploads: Mapping[str, Path]
     ) -> list[float]:
         """Seconds of each recording, by field."""
-        for field, source in recordings.items():
-            if field not in uploads and isinstance(parse_source(source, field=field), Url):
-                raise _Unknown(field, "duration_of_url")
+        _check_local({name: one for name, one in recordings.items() if name not in uploads})
         if not recordings:
             return []
         settings = self._settings
@@ -122,6 +120,13 @@ class TalkLengths:
                 readable=list(readable),
             )
             return answer
+
+
+def _check_local(recordings: Mapping[str, str]) -> None:
+    """Refuse a URL, which the server does not open."""
+    for field, source in recordings.items():
+        if isinstance(parse_source(source, field=field), Url):
+            raise _Unknown(field, "duration_of_url")
 
 
 def _seconds_or_raise(field: str, found: Any, key: str) -> float:
