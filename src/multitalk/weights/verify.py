@@ -110,19 +110,29 @@ def check_file(
     path = find_file(directory, file)
     if not path.is_file():
         return FileProblem(file.key, "missing")
-    size = file.size or (record.size if record else None)
+    size, sha256 = _expected(file, record)
     if size is not None and path.stat().st_size != size:
         return FileProblem(file.key, "wrong_size")
-    if record and file.sha256 and record.sha256 != file.sha256:
+    if record and file.sha256 not in (None, record.sha256):
         return FileProblem(file.key, "damaged")
-    if not deep:
-        return None
-    sha256 = file.sha256 or (record.sha256 if record else None)
+    return _content_problem(path, file.key, sha256, on_bytes) if deep else None
+
+
+def _expected(file: RemoteFile, record: LockedFile | None) -> tuple[int | None, str | None]:
+    """Size and SHA-256 of a file by the manifest, or else by its record; None where unknown."""
+    if record is None:
+        return file.size, file.sha256
+    return file.size or record.size, file.sha256 or record.sha256
+
+
+def _content_problem(
+    path: Path, key: str, sha256: str | None, on_bytes: Callable[[int], None]
+) -> FileProblem | None:
     if sha256 is None:
-        return FileProblem(file.key, "unrecorded")
+        return FileProblem(key, "unrecorded")
     digest = Digest(path.stat().st_size)
     digest.read(path, on_bytes=on_bytes)
-    return None if digest.sha256 == sha256 else FileProblem(file.key, "damaged")
+    return None if digest.sha256 == sha256 else FileProblem(key, "damaged")
 
 
 class Digest:

@@ -194,19 +194,23 @@ class AttachedLoras:
         Args:
             numbers: In the order in which they were attached, from 0.
         """
-        adapters = [self._adapters[number] for number in sorted(numbers)]
-        names = [adapter for adapter in adapters if adapter is not None]
+        in_order = sorted(numbers)
+        names = [name for name in map(self._adapters.__getitem__, in_order) if name is not None]
         if names:
             self._model.enable_lora()
             self._model.set_adapter(names)
         elif any(self._adapters):
             self._model.disable_lora()
-        with torch.no_grad():
-            for parameter, values in self._before.items():
-                parameter.copy_(values)
-            for number in sorted(numbers):
-                for parameter, difference, scale in self._differences[number]:
-                    add_scaled(parameter, difference, scale)
+        self._set_differences(in_order)
+
+    @torch.no_grad()
+    def _set_differences(self, numbers: Iterable[int]) -> None:
+        """Add the differences of some LoRAs to the parameters' original values."""
+        for parameter, values in self._before.items():
+            parameter.copy_(values)
+        for number in numbers:
+            for parameter, difference, scale in self._differences[number]:
+                add_scaled(parameter, difference, scale)
 
 
 def _pairs(lora: Lora, scale: float, dtype: torch.dtype) -> dict[str, torch.Tensor]:
