@@ -96,7 +96,7 @@ test-units: .venv/.compiled  ## everything that needs no server or worker
 	@$(BIN)/python -m pytest --forks 2 $(TORCH_TESTS:%=--ignore=%) $(SERVING_TESTS:%=--ignore=%) $(PAGE_TESTS:%=--ignore=%) $(AGENT_TESTS:%=--ignore=%)
 
 test-serving: .venv/.compiled  ## worker, queue and server, in processes
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(SERVING_TESTS)
+	@$(BIN)/python -m pytest --forks 3 $(SERVING_TESTS)
 
 test-page: .venv/.compiled  ## the web page, in one server and a browser
 	@$(BIN)/python -m pytest --maxfail 3 $(PAGE_TESTS)
