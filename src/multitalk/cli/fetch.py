@@ -79,14 +79,10 @@ def fetch(options: FetchCommandOptions) -> None:
     multitalk fetch bf16 --to weights --lock --dry-run
     """
     with answering():
-        from multitalk.errors import InvalidRequest
-        from multitalk.settings import Settings
         from multitalk.weights.sets import load_manifest
         from multitalk.weights.verify import status_of_files
 
-        directory = options.to or Settings.from_env().weights
-        if directory is None:
-            raise InvalidRequest("weights_without_place", field="--to")
+        directory = options.to or _usual_directory()
         name = options.weight_set or load_manifest().default
         loras = tuple(options.lora or ())
         files = status_of_files(directory, name, loras=loras)
@@ -99,6 +95,16 @@ def fetch(options: FetchCommandOptions) -> None:
         else:
             _fetch(directory, name, loras, lock=options.lock, verify=options.verify, there=there)
         typer.echo(f"{directory}: {name} is whole")
+
+
+def _usual_directory() -> Path:
+    from multitalk.errors import InvalidRequest
+    from multitalk.settings import Settings
+
+    directory = Settings.from_env().weights
+    if directory is None:
+        raise InvalidRequest("weights_without_place", field="--to")
+    return directory
 
 
 def _list(name: str, directory: Path, files: "dict[RemoteFile, bool]") -> None:

@@ -181,19 +181,16 @@ def _literal(name: str, *, field: str | None) -> Address | None:
         SourceRefused: Neither, such as `2130706433`, `0x7f.1` and `0177.0.0.1`, which the C library
             reads as 127.0.0.1 and others read differently.
     """
-    if ":" in name:
-        try:
-            return ipaddress.IPv6Address(name)
-        except ValueError as error:
-            raise SourceRefused("host_malformed", field=field, host=host_text(name)) from error
     labels = name.split(".")
-    if _NUMBER.fullmatch(labels[-1]):
-        try:
+    try:
+        if ":" in name:
+            return ipaddress.IPv6Address(name)
+        if _NUMBER.fullmatch(labels[-1]):
             return ipaddress.IPv4Address(name)
-        except ValueError as error:
-            raise SourceRefused("host_malformed", field=field, host=host_text(name)) from error
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise SourceRefused("host_malformed", field=field, host=host_text(name))
+        if len(name) > 253 or not all(map(_LABEL.fullmatch, labels)):
+            raise ValueError("not a host's name")
+    except ValueError as error:
+        raise SourceRefused("host_malformed", field=field, host=host_text(name)) from error
     return None
 
 

@@ -47,9 +47,17 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
         return None
     if not isinstance(given, Mapping):
         raise InvalidRequest("expected_object", field=FIELD, value=brief(given))
-    config = _validated({name: value for name, value in given.items() if value not in (None, "")})
+    stated = {name: value for name, value in given.items() if value not in (None, "")}
+    bucket = _bucket_of(_validated(stated))
+    # The parsed address: what precedes the scheme in the given text may be overlooked.
+    if not bucket.endpoint_url.startswith("https://") and not settings.reachable_networks:
+        raise InvalidRequest("bucket_needs_https", field=f"{FIELD}.endpointUrl")
+    return bucket
+
+
+def _bucket_of(config: S3Config) -> Bucket:
     try:
-        bucket = Bucket.at(
+        return Bucket.at(
             config.endpoint_url,
             access_key_id=config.access_id,
             secret_access_key=config.access_secret,
@@ -59,10 +67,6 @@ def parse_s3_config(given: object, *, settings: Settings) -> Bucket | None:
     except BucketMisaddressed as error:
         key, field = _BLAMED[error.part]
         raise InvalidRequest(key, field=field) from error
-    # The parsed address: what precedes the scheme in the given text may be overlooked.
-    if not bucket.endpoint_url.startswith("https://") and not settings.reachable_networks:
-        raise InvalidRequest("bucket_needs_https", field=f"{FIELD}.endpointUrl")
-    return bucket
 
 
 def _validated(stated: Mapping[str, object]) -> S3Config:
