@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import time
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from itertools import groupby, pairwise
@@ -51,7 +52,9 @@ class Workers:
         self._tests: dict[Connection, pytest.Item] = {}  # that they run
         for number in range(min(session.config.option.forks, len(files))):
             ours, theirs = Pipe()
-            process = os.fork()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that threads of libraries do not come along
+                process = os.fork()
             if not process:
                 for other in (ours, *self._processes):
                     other.close()
