@@ -18,7 +18,7 @@ from multitalk.face import mesh
 
 EXPRESSIONS = (
     *("seal", "open", "spread", "round", "press", "tuck", "lift"),
-    *("brow", "smile", "frown"),
+    *("brow", "smile", "frown", "relax"),
 )
 
 
@@ -96,7 +96,7 @@ TURNED_DEGREES = 35  # of yaw beyond which a jaw rises half as much: its outline
 UPPER_LIP_CLOSES, UPPER_LIP_SPARED = 0.34, 0.18
 JAW_CLOSES, JAW_CLOSES_WIDE = 0.40, 0.45  # of the gap: the chin; in addition where it rises
 LEVELLED = 0.75  # share of a smile's curve that goes when its lips close
-CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` goes the rest
+CHEEKS_SINK = 0.5  # of their way down from a smile: in `seal`; `round` and `relax` go the rest
 
 # Falloffs, all set by eye. `_SIDE` and `_DOWN`: `MouthLayout.side` and `below` (mouth widths) of
 # the centre and the standard falloff. `_THIN`: share by which a lip's outer edge moves less.
@@ -119,7 +119,7 @@ INNER_BROW = 0.16  # face widths from a brow's inner end: falloff of a frown
 
 OUTLINE_MARGIN = 0.11  # face widths inside the outline over which expressions are damped
 DAMPED_LIP = 0.35  # share of an expression that remains of lips at the outline
-DAMPED = ("spread", "round", "tuck", "lift", "smile")
+DAMPED = ("spread", "round", "tuck", "lift", "smile", "relax")
 
 
 def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str, DoubleArray]:
@@ -129,7 +129,8 @@ def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str,
     the jaw; `spread` and `round` shape vowels; `press` presses the lips for bilabials; `tuck`
     brings the lower lip under the upper teeth (f, v); `lift` shows the upper teeth; `brow` raises
     the brows; `smile` raises the mouth's corners and the cheeks; `frown` draws the inner brows down
-    and together. Negative weights do the opposite.
+    and together; `relax` takes back what `seal` leaves of the photograph's smile. Negative weights
+    do the opposite.
     """
     shapes = _Shapes(frame, layout).all()
     # Expressions near the outline of a turned head must not drag the background along.
@@ -208,6 +209,7 @@ class _Shapes:
             "brow": self._brow(),
             "smile": self._smile(),
             "frown": self._frown(),
+            "relax": self._relax(),
         }
 
     def _open(self) -> DoubleArray:
@@ -272,8 +274,7 @@ class _Shapes:
         drawn_in = self._resting_width - ROUND_WIDTH * self._relaxed_width
         d = _zeros()
         d[:, 0] = -drawn_in * self._frame.mouth_width / 2 * self._sideways()
-        d[:, 1] += self._curve - self._levelled()
-        d[:, 1] += (1 - CHEEKS_SINK) * self._sinking_cheeks()
+        d[:, 1] += self._rest_of_a_smile()
         # The narrower the mouth, the thicker the lips. At the sides they meet: a round opening.
         fuller = layout.arch * drawn_in / (1 - ROUND_WIDTH)
         at_sides = (1 - _bell(layout.side, 0, ROUND_SIDE)) * (1 - ROUND_THIN * ring)
@@ -332,6 +333,13 @@ class _Shapes:
         d[:, 1] += np.where(layout.lip, 0, pixels["smile cheeks up"] * cheek)
         return d
 
+    def _relax(self) -> DoubleArray:
+        smile_left = max(0.0, self._resting_width - self._relaxed_width)
+        d = _zeros()
+        d[:, 0] = -smile_left * self._frame.mouth_width / 2 * self._sideways()
+        d[:, 1] = smile_strength(self._frame) * self._rest_of_a_smile()
+        return d
+
     def _brow(self) -> DoubleArray:
         d = _zeros()
         share = np.maximum(self._at_brows(), BROW_OPENS_EYE * self._at_upper_lids())
@@ -368,6 +376,10 @@ class _Shapes:
         """The part of that curve that closed lips lose: of a smile less than of a dropped jaw."""
         of_jaw = LEVELLED + (1 - LEVELLED) * self._jaw_rises
         return np.where(self._curve < 0, of_jaw, LEVELLED) * self._curve
+
+    def _rest_of_a_smile(self) -> DoubleArray:
+        """Pixels by which corners and cheeks sink after `seal` until no smile is left: [468]."""
+        return self._curve - self._levelled() + (1 - CHEEKS_SINK) * self._sinking_cheeks()
 
     def _sinking_cheeks(self) -> DoubleArray:
         """Pixels by which the raised cheeks of a smile sink when it ends: [468]."""

@@ -38,6 +38,7 @@ TURNED, TURNED_CALMS = (15, 45), 0.6  # degrees of yaw over which a head moves t
 LIVELY_BROW, LIVELY_SMILE, GRAVE_FROWN = 0.32, 0.15, 0.22
 HIGHEST_BROW = 0.9  # `brow` at most: beyond, the lid's skin stretches
 SMILED_ALREADY = 0.6  # share of `smile` that is not added to a photograph's broad smile
+RELAXED_BY_MOOD = 1 / 0.55  # `relax` by lowered corners: a sad mood leaves nothing of a smile
 
 # Prosody.
 SPEAKS = 0.9  # activity from which a frame is well within a phrase
@@ -184,13 +185,19 @@ class PoseAnimator:
     def _set_face(
         self, weights: Array, mood: Mood, gesture: Gesture, gaze: Gaze, voice: float
     ) -> None:
-        """Set the weights of brows, smile, frown and head; `voice` is the prosody, -1..1."""
+        """Set the weights of brows, smile, frown and head, after those of the lips.
+
+        `voice` is the prosody, -1..1.
+        """
         weights[INDEX["brow"]] = min(gesture.brow + mood.brow + LIVELY_BROW * voice, HIGHEST_BROW)
         smile = mood.smile
         if smile >= 0:
             smile = max(smile, self._moved * gaze.smile) + LIVELY_SMILE * max(voice, 0.0)
         smiled = smile_strength(self._rig.frame) if smile > 0 else 0.0
         weights[INDEX["smile"]] = smile * (1 - SMILED_ALREADY * smiled)
+        unrounded = 1 - weights[INDEX["round"]]  # `round` relaxes a smile, too
+        relaxed = min(RELAXED_BY_MOOD * max(-mood.smile, 0.0), 1.0)
+        weights[INDEX["relax"]] = relaxed * max(unrounded, 0.0)
         weights[INDEX["frown"]] = mood.frown + GRAVE_FROWN * max(-voice, 0.0)
         weights[-len(MOTIONS) :] = gesture.motion
 

@@ -40,8 +40,8 @@ SHARP_ACROSS, SHARP_DOWN = 0.51, 0.45
 PAINTED_MARGIN, PAINTED_PIXELS = 0.08, 6
 FAR = 4  # face widths by which the line between the lips is extended: beyond any region
 SUBPIXEL_BITS = 4  # of OpenCV's fixed-point coordinates
-# How much of the photograph's smile seal, round and spread take back.
-UNSMILING_SEAL, UNSMILING_ROUND, SMILING_SPREAD = 0.45, 0.95, 0.25
+# How much of the photograph's smile seal, round, relax and spread take back.
+UNSMILING_SEAL, UNSMILING_ROUND, UNSMILING_RELAX, SMILING_SPREAD = 0.45, 0.95, 0.55, 0.25
 FOLDED_SPREAD, FOLDED_SMILE = 0.7, 1.0  # how deep the folds get with spread and smile
 
 
@@ -352,6 +352,7 @@ def _unsmiling(weights: Array) -> float:
     relaxed = (
         UNSMILING_SEAL * weights[INDEX["seal"]]
         + UNSMILING_ROUND * weights[INDEX["round"]]
+        + UNSMILING_RELAX * weights[INDEX["relax"]]
         - SMILING_SPREAD * weights[INDEX["spread"]]
     )
     return float(np.clip(relaxed, 0, 1))
