@@ -54,6 +54,20 @@ def test_moods_move_brows_and_corners_as_named(portrait: NDArray[np.uint8], rig:
     assert eyes - brows < 0.95 * usual
 
 
+def test_a_sad_mood_takes_a_smile_back_also_in_a_vowel(
+    portrait: NDArray[np.uint8], rig: Rig
+) -> None:
+    def width(mood: str | None, **values: float) -> float:
+        face = drawn(portrait, rig, played(rig, a_vowel(**values), mood))
+        return float(face.points[291, 0] - face.points[61, 0]) / face.height
+
+    assert width("sad") < 0.93 * width(None)
+    vowel = {"opening": 0.06, "activity": 1.0}
+    assert width("sad", **vowel) < 0.95 * width(None, **vowel)
+    round_one = {"rounding": 1.0, **vowel}  # has relaxed already
+    assert width("sad", **round_one) == pytest.approx(width(None, **round_one), rel=0.1)
+
+
 @pytest.mark.parametrize("mood", MOODS)
 def test_lips_close_in_every_mood(portrait: NDArray[np.uint8], rig: Rig, mood: str) -> None:
     pose = played(rig, a_vowel(opening=0.02, closure=1.0, activity=1.0), mood)
