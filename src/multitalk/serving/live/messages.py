@@ -71,16 +71,33 @@ def json_message(kind: MessageKind, content: Mapping[str, Any]) -> Message:
     return Message(kind, json.dumps(content).encode())
 
 
-async def receive_message(reader: StreamReader) -> Message:
-    """The next message of a session's process, which may have been taken over by a file.
+class MessageReader:
+    """Messages from a pipe.
 
-    Raises:
-        EOFError: It has ended, or this is no message.
+    The sender may be compromised by a malicious picture: trust nothing in a message.
+
+    Args:
+        stream: The pipe; one reads from it at a time.
     """
-    kind, length = HEAD.unpack(await reader.readexactly(HEAD.size))
-    if length > MAX_BYTES or kind not in list(MessageKind):
-        raise EOFError
-    return Message(MessageKind(kind), await reader.readexactly(length))
+
+    def __init__(self, stream: StreamReader) -> None:
+        self._stream = stream
+        self._head: tuple[int, int] | None = None  # of a message whose content has not arrived
+
+    async def receive(self) -> Message:
+        """The next message. A call that is cancelled loses nothing: the next one returns it.
+
+        Raises:
+            EOFError: The pipe has ended, or this is no message.
+        """
+        if self._head is None:
+            self._head = HEAD.unpack(await self._stream.readexactly(HEAD.size))
+        kind, length = self._head
+        if length > MAX_BYTES or kind not in list(MessageKind):
+            raise EOFError
+        content = await self._stream.readexactly(length)
+        self._head = None
+        return Message(MessageKind(kind), content)
 
 
 def read_message(stream: BinaryIO) -> Message | None:

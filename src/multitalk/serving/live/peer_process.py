@@ -34,8 +34,8 @@ from multitalk.serving.live.messages import (
     Flag,
     Message,
     MessageKind,
+    MessageReader,
     json_message,
-    receive_message,
     unpack_frame,
 )
 from multitalk.serving.live.peer_microphone import pass_on_at_once, take_sound
@@ -75,7 +75,8 @@ async def _serve(commands: Any, output: Any) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), commands)
     peer = Peer(output)
     try:
-        start = await receive_message(reader)
+        messages = MessageReader(reader)
+        start = await messages.receive()
         try:
             answer = await peer.answer(**start.json())
         except RequestError as error:
@@ -84,7 +85,7 @@ async def _serve(commands: Any, output: Any) -> None:
         loop.set_default_executor(ThreadPoolExecutor(2))  # the old one's threads are not confined
         forbid_system_calls()
         peer.send(json_message(MessageKind.READY, {"sdp": answer}))
-        tasks = [asyncio.create_task(peer.take(reader)), asyncio.create_task(peer.until_lost())]
+        tasks = [asyncio.create_task(peer.take(messages)), asyncio.create_task(peer.until_lost())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -156,11 +157,11 @@ class Peer:
         except BrokenPipeError:
             os._exit(0)
 
-    async def take(self, reader: asyncio.StreamReader) -> None:
+    async def take(self, messages: MessageReader) -> None:
         """Handle the server's messages until it closes the pipe."""
         while True:
             try:
-                message = await receive_message(reader)
+                message = await messages.receive()
             except EOFError:
                 return
             if message.kind is MessageKind.FRAME:

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from multitalk.errors import InternalError
-from multitalk.serving.live.messages import Message, receive_message
+from multitalk.serving.live.messages import Message, MessageReader
 
 END_SECONDS = 2.0
 # What the process may know of the server's environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PipedProcess:
     """A process and its two pipes; both carry messages.
 
@@ -28,6 +28,9 @@ class PipedProcess:
     process: asyncio.subprocess.Process
     commands: asyncio.StreamWriter
     output: asyncio.StreamReader
+
+    def __post_init__(self) -> None:
+        self._messages = MessageReader(self.output)
 
     @classmethod
     async def start(cls, module: str) -> "PipedProcess":
@@ -64,13 +67,13 @@ class PipedProcess:
             raise InternalError("live_session_ended") from error
 
     async def receive(self) -> Message:
-        """The next message.
+        """The next message; see `MessageReader.receive`.
 
         Raises:
             InternalError: The process has ended.
         """
         try:
-            return await receive_message(self.output)
+            return await self._messages.receive()
         except EOFError as error:  # also asyncio.IncompleteReadError
             raise InternalError("live_session_ended") from error
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from multitalk.errors import InternalError, MultiTalkError, TooManyRequests
@@ -20,8 +19,6 @@ from multitalk.serving.sandbox.ipc import MalformedReply, error_from_json
 START_SECONDS = 30.0
 RETRY_SECONDS = 30.0  # after which there may be room
 SESSION_MODULE = "multitalk.serving.live.session_process"
-
-logger = logging.getLogger(__name__)
 
 
 class LiveSession:
@@ -86,7 +83,7 @@ class LiveSessions:
         self.limit = limit
         self.count = 0
         self.pids: list[int] = []
-        self._reserve: PipedProcess | None = None
+        self._reserve: asyncio.Task[PipedProcess] | None = None
         self._is_closed = False
 
     def check_room(self) -> None:
@@ -126,23 +123,29 @@ class LiveSessions:
                     self.pids.remove(process.process.pid)
                 await process.end()
 
-    async def warm(self) -> None:
-        """Start a process in reserve, so that the next session begins in a moment."""
+    def warm(self) -> None:
+        """Start a process in reserve, unless there is one, so that the next session begins sooner.
+
+        Returns at once; whoever asks may go before it has started.
+        """
         if self._reserve is None and not self._is_closed:
-            self._reserve = await PipedProcess.start(SESSION_MODULE)
+            self._reserve = asyncio.create_task(PipedProcess.start(SESSION_MODULE))
 
     async def close(self) -> None:
         """End the process in reserve; sessions end with their contexts."""
         self._is_closed = True
-        if self._reserve is not None:
-            await self._reserve.end()
-            self._reserve = None
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            with suppress(Exception):  # it could not start
+                await (await reserve).end()
 
     async def _take(self) -> PipedProcess:
-        process, self._reserve = self._reserve, None
-        if process is None or process.process.returncode is not None:
-            process = await PipedProcess.start(SESSION_MODULE)
-        return process
+        """The process in reserve, or a new one where that has not started, or has ended."""
+        if self._reserve is not None and self._reserve.done():
+            reserve, self._reserve = self._reserve, None
+            if reserve.exception() is None and reserve.result().process.returncode is None:
+                return reserve.result()
+        return await PipedProcess.start(SESSION_MODULE)
 
 
 async def _begin(process: PipedProcess, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """A live session with what its client chose, and its client, whatever carries the session."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,11 +63,8 @@ async def open_session(
     }
     async with services.live.open(given) as session:
         services.sandbox.warm()  # for texts
-        warmer = asyncio.create_task(services.live.warm())
-        try:
-            yield session
-        finally:
-            warmer.cancel()
+        services.live.warm()
+        yield session
 
 
 def portrait_of(uploads: UploadStore, options: LiveOptions, owner: str) -> Path:

@@ -1,0 +1,128 @@
+"""Processes of live sessions: messages are not lost, and no process is left behind."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from multitalk.serving.live import session_pool
+from multitalk.serving.live.messages import HEAD, Message, MessageKind, MessageReader
+from multitalk.serving.live.session_pool import LiveSessions
+from patience import PATIENCE_SECONDS
+
+MESSAGE = Message(MessageKind.RECORDED_PART, bytes(range(200)))
+
+
+@pytest.mark.parametrize("arrived", [0, 3, HEAD.size, HEAD.size + 100])
+def test_a_receiver_that_is_cancelled_loses_no_message(arrived):
+    async def run() -> list[Message]:
+        stream = asyncio.StreamReader()
+        messages = MessageReader(stream)
+        encoded = MESSAGE.encode()
+        stream.feed_data(encoded[:arrived])
+        receiving = asyncio.create_task(messages.receive())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+        stream.feed_data(encoded[arrived:] + encoded)
+        return [await asyncio.wait_for(messages.receive(), PATIENCE_SECONDS) for _ in range(2)]
+
+    assert asyncio.run(run()) == [MESSAGE, MESSAGE]
+
+
+@pytest.mark.parametrize(
+    "head", [HEAD.pack(200, 0), HEAD.pack(MessageKind.FRAME, 2**31)], ids=["kind", "length"]
+)
+def test_what_is_no_message_ends_the_pipe(head):
+    async def run() -> None:
+        stream = asyncio.StreamReader()
+        stream.feed_data(head)
+        with pytest.raises(EOFError):
+            await MessageReader(stream).receive()
+
+    asyncio.run(run())
+
+
+class HeldStarts:
+    """In place of `PipedProcess.start`: starts that wait until they may go on.
+
+    Attributes:
+        may_go_on: Set it to let them.
+        ended: How many of the processes were ended.
+        fail: Whether they fail then.
+    """
+
+    def __init__(self) -> None:
+        self.may_go_on = asyncio.Event()
+        self.started = self.ended = 0
+        self.fail = False
+
+    async def __call__(self, _: str) -> "HeldStarts":
+        self.started += 1
+        await self.may_go_on.wait()
+        if self.fail:
+            raise OSError("no more processes")
+        return self
+
+    @property
+    def process(self) -> SimpleNamespace:
+        return SimpleNamespace(returncode=None, pid=0)
+
+    async def end(self) -> None:
+        self.ended += 1
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """Runs a coroutine function with sessions whose processes start when they may."""
+
+    def run(checked) -> None:
+        async def bounded() -> None:
+            starts = HeldStarts()
+            monkeypatch.setattr(session_pool.PipedProcess, "start", starts)
+            await asyncio.wait_for(checked(LiveSessions(2), starts), PATIENCE_SECONDS)
+
+        asyncio.run(bounded())
+
+    return run
+
+
+def test_sessions_that_open_together_share_one_process_in_reserve(check):
+    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
+        for _ in range(3):
+            sessions.warm()
+            await asyncio.sleep(0)
+        starts.may_go_on.set()
+        await sessions.close()
+        assert (starts.started, starts.ended) == (1, 1)
+
+    check(checked)
+
+
+def test_a_process_that_starts_while_the_server_ends_is_ended(check):
+    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
+        sessions.warm()
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(sessions.close())
+        await asyncio.sleep(0)
+        sessions.warm()
+        starts.may_go_on.set()
+        await closing
+        await asyncio.sleep(0)
+        assert (starts.started, starts.ended) == (1, 1)
+
+    check(checked)
+
+
+def test_a_process_in_reserve_that_could_not_start_stops_no_session(check):
+    async def checked(sessions: LiveSessions, starts: HeldStarts) -> None:
+        starts.fail = True
+        starts.may_go_on.set()
+        sessions.warm()
+        await asyncio.sleep(0.01)
+        starts.fail = False
+        assert await sessions._take() is starts
+        assert starts.started == 2
+
+    check(checked)
