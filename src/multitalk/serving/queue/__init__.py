@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from multitalk.errors import InvalidRequest, QueueUnavailable
-from multitalk.serving.queue.base import JobQueue
+from multitalk.serving.queue.base import JobQueue, OutcomeUnknown
 from multitalk.serving.queue.media import MediaStore
 from multitalk.serving.queue.records import (
     EXECUTION_SECONDS,
@@ -39,6 +39,7 @@ __all__ = [
     "Lease",
     "MediaStore",
     "Outcome",
+    "OutcomeUnknown",
     "Policy",
     "QueueConfig",
     "Stop",

@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from multitalk.errors import NotFound
+from multitalk.errors import NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
 from multitalk.serving.queue.media import MediaStore
@@ -50,11 +50,16 @@ STALL_SECONDS = 5.0  # longest pause between two observations of a lease that co
 Transition = Callable[[Job], Job]
 
 
+class OutcomeUnknown(QueueUnavailable):
+    """The queue did not answer a change in time; the change may have been made."""
+
+
 class JobQueue(ABC):
     """Jobs, their workers and their media.
 
-    Every method raises QueueUnavailable where the store is full or cannot be reached; nothing is
-    changed then. Methods that name a job raise NotFound where there is none.
+    Every method raises QueueUnavailable where the store is full or cannot be reached. No job is
+    changed then, except after OutcomeUnknown: then the change may have been made. Methods that name
+    a job raise NotFound where there is none.
 
     A store implements the abstract methods; above all `_change`, which applies a transition to one
     job atomically.
@@ -82,7 +87,7 @@ class JobQueue(ABC):
     async def submit_all(
         self, submissions: Sequence[Submission], *, max_waiting: int | None = None
     ) -> list[Job]:
-        """Add jobs of one owner: all of them or, on an error, none.
+        """Add jobs of one owner: all of them or, on an error other than OutcomeUnknown, none.
 
         Args:
             submissions: The jobs. A job's id is `submission.job_id`, or a new one.

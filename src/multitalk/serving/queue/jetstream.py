@@ -8,6 +8,7 @@ A batch is stored job by job; each job names the last one. No job of it can be c
 last one is stored. If the client dies before that, `sweep` deletes them.
 """
 
+import asyncio
 import hashlib
 import time
 from collections import Counter
@@ -21,7 +22,13 @@ from typing_extensions import override
 from multitalk.errors import Conflict, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
-from multitalk.serving.queue.base import JobQueue, Transition, sum_counts, unknown_job
+from multitalk.serving.queue.base import (
+    JobQueue,
+    OutcomeUnknown,
+    Transition,
+    sum_counts,
+    unknown_job,
+)
 from multitalk.serving.queue.jetstream_store import (
     WRONG_SEQUENCE,
     JetStreamMedia,
@@ -107,6 +114,8 @@ class JetStreamQueue(JobQueue):
                 jobs[number], revision = await self._store_job(job, submissions[number])
                 if revision is not None:
                     stored.append((jobs[number], revision))
+        except OutcomeUnknown:  # the batch may be complete; `sweep` deletes it if it is not
+            raise
         except BaseException:
             await self._roll_back(stored)
             raise
@@ -149,7 +158,7 @@ class JetStreamQueue(JobQueue):
         with translate_errors():
             await self._store_submission(job, submission)
             try:
-                revision = await self._store.state.create(job.id, job.to_json().encode())
+                job, revision = await self._write(job)
             except KeyWrongLastSequenceError as error:
                 existing = await self._find(job.id)
                 if job.idempotency_key is None or existing is None:
@@ -221,8 +230,12 @@ class JetStreamQueue(JobQueue):
 
     @override
     async def retry(self, job_id: str, *, max_waiting: int | None = None) -> Job:
+        now = self.config.clock()
+
         def transition(job: Job) -> Job:
-            after = transitions.retry(job, self.config.clock())
+            if job.queued_at == now:  # this call's change, whose answer was lost
+                return job
+            after = transitions.retry(job, now)
             transitions.check_waiting_limit(self._waiting_count(job.owner), 1, max_waiting)
             return after
 
@@ -344,13 +357,43 @@ class JetStreamQueue(JobQueue):
                     self._cache.store(job, entry.revision or 0)
                     return job
                 try:
-                    revision = await self._store.state.update(
-                        job_id, after.to_json().encode(), last=entry.revision
-                    )
+                    stored, revision = await self._write(after, last=entry.revision)
                 except KeyWrongLastSequenceError:
                     continue  # another process was faster
-                self._cache.store(after, revision)
-                return after
+                self._cache.store(stored, revision)
+                return stored
+
+    async def _write(self, job: Job, *, last: int | None = None) -> tuple[Job, int]:
+        """Store a job over its last revision (None: create it); the stored job and its revision.
+
+        A write that is not answered is tried once more: the second answer tells about both.
+
+        Raises:
+            KeyWrongLastSequenceError: Another process has written.
+            OutcomeUnknown: The server did not answer; the job may be stored.
+        """
+        content = job.to_json().encode()
+        with suppress(asyncio.TimeoutError):
+            return job, await self._write_once(job.id, content, last)
+        try:
+            with translate_errors():
+                try:
+                    return job, await self._write_once(job.id, content, last)
+                except KeyWrongLastSequenceError:
+                    entry = await self._store.state.get(job.id)
+        except QueueUnavailable as error:
+            raise OutcomeUnknown("queue_silent") from error
+        stored = Job.from_json(entry.value or b"")
+        # A created job may have been claimed since.
+        is_own = entry.value == content or (last is None and stored.created_at == job.created_at)
+        if not is_own:
+            raise KeyWrongLastSequenceError
+        return stored, entry.revision or 0
+
+    async def _write_once(self, job_id: str, content: bytes, last: int | None) -> int:
+        if last is None:
+            return await self._store.state.create(job_id, content)
+        return await self._store.state.update(job_id, content, last=last)
 
     @override
     async def _claim_job(self, worker_id: str, wait: float) -> Job | None:

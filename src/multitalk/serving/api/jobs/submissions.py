@@ -10,7 +10,7 @@ from multitalk.serving.api.database import Database
 from multitalk.serving.api.jobs.job_access import own_job
 from multitalk.serving.api.jobs.run_body import in_batch, parse_run_body
 from multitalk.serving.api.uploads import UploadStore
-from multitalk.serving.queue import Job, JobQueue, new_job_id
+from multitalk.serving.queue import Job, JobQueue, OutcomeUnknown, new_job_id
 from multitalk.serving.queue.records import Submission, windows_of
 from multitalk.settings import Settings
 
@@ -76,6 +76,7 @@ class Submissions:
             Conflict: An Idempotency-Key was used with another body.
             TooManyRequests: Too many jobs of this owner are waiting.
             QueueUnavailable: The queue cannot take them.
+            OutcomeUnknown: The queue did not answer; the jobs may be stored.
         """
         place = in_batch if is_batch else nullcontext
         for number, submission in enumerate(submissions):
@@ -91,6 +92,8 @@ class Submissions:
                     resolved.append(await self._with_uploads(submission))
             self._expect_webhooks(resolved, base_url)
             jobs = await self._queue.submit_all(resolved, max_waiting=self._max_waiting)
+        except OutcomeUnknown:  # a job that was stored needs its files and its webhook
+            raise
         except MultiTalkError:
             await self._forget(ids)
             raise
@@ -109,6 +112,8 @@ class Submissions:
             database.expect_webhook(job.id, base_url, now=self._clock())
         try:
             retried = await self._queue.retry(job.id, max_waiting=self._max_waiting)
+        except OutcomeUnknown:  # it may run again
+            raise
         except MultiTalkError:
             database.forget_webhook(job.id)
             if expected is not None:
@@ -174,6 +179,7 @@ class Submissions:
     async def _forget(self, job_ids: Collection[str]) -> None:
         for job_id in job_ids:
             await self._queue.media.remove_job(job_id)
-        with suppress(QueueUnavailable):  # on a full disk; later they are found to have no job
+        # The disk may be full; `_forget_orphans` deletes these rows later.
+        with suppress(QueueUnavailable):
             for job_id in job_ids:
                 self._database.forget_webhook(job_id)
