@@ -1,4 +1,4 @@
-"""All errors, as one tree. Two families, because callers have two reactions.
+"""Errors of talks, servers and workers as one tree, in two families for two reactions of a caller.
 
     MultiTalkError
     |-- RequestError            the caller fixes it: 4xx, never retried

@@ -258,7 +258,7 @@ class TypedOptions:
         return cls(places | ({"bbox": "--box"} if boxes else {}), is_whole)
 
     def locate(self, problem: MultiTalkError) -> None:
-        """Set a problem's place to what was typed; one of a field that was not typed stays."""
+        """Set a problem's place to what was typed; others keep the name of their field."""
         if self.is_whole and problem.key == "missing_required":
             fields = str(problem.parameters["missing"]).split(", ")
             missing = ", ".join(REQUIRED[field] for field in fields)

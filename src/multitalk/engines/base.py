@@ -88,9 +88,10 @@ NO_WINDOW_FILES = WindowFiles()
 class RenderOptions:
     """Options of rendering. An engine ignores options of other kinds of engine.
 
-    `motion` scales people's movement, 0..1.5; 1 as filmed speakers. None is the profile's value
-    (steps, scales, shift, negative prompt) or the engine's default (resolution). `kept_windows`
-    counts the windows of `window_files.earlier` that the talk begins with; 0 for a new talk.
+    `motion` scales people's movement, 0..1.5; 1 as filmed speakers. For steps, scales, shift and
+    negative prompt None is the profile's value, for the resolution the engine's default.
+    `kept_windows` counts the windows of `window_files.earlier` that the talk begins with; 0 for a
+    new talk.
     """
 
     seed: int

@@ -98,11 +98,10 @@ def evaluate(
     # Without voices of their own to find in it, later sound is not needed.
     sound = read_sound(video, max_seconds=math.inf if own else max_seconds, field="video")
     limit = int(max_seconds * fps)
-    frames: Iterator[FramePixels] = islice(read_frames(video), limit)
-    if on_progress is not None:
-        frames = _count_frames(frames, min(facts.num_frames, limit), on_progress)
-    expected = max(len(own), len(timed), 1)
-    seen = observe(frames, expected=expected, portrait=original)
+    frames = _count_frames(
+        islice(read_frames(video), limit), min(facts.num_frames, limit), on_progress
+    )
+    seen = observe(frames, expected=max(len(own), len(timed), 1), portrait=original)
     num_frames = round(seen.num_frames / fps * FPS)
     spoken = read_voices(sound, voices=own, phonemes=timed, num_frames=num_frames)
     if not any(voice.speaking.any() for voice in spoken):
@@ -146,12 +145,13 @@ def _file(field: str, path: StrPath) -> Path:
 
 
 def _count_frames(
-    frames: Iterator[FramePixels], total: int, on_progress: Callable[[float], None]
+    frames: Iterator[FramePixels], total: int, on_progress: Callable[[float], None] | None
 ) -> Iterator[FramePixels]:
     """Pass frames on and report progress of about `total`."""
     for number, frame in enumerate(frames, start=1):
         yield frame
-        on_progress(min(number / max(total, 1), 1.0))
+        if on_progress is not None:
+            on_progress(min(number / max(total, 1), 1.0))
 
 
 def _pairs(

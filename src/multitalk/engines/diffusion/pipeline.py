@@ -34,6 +34,7 @@ from multitalk.engines.diffusion.continuation import (
 )
 from multitalk.engines.diffusion.encoders import EncoderMixin
 from multitalk.engines.diffusion.parallel import SingleProcess, TalkGroup
+from multitalk.engines.diffusion.progress import FrameProgress
 from multitalk.engines.diffusion.resolution_buckets import (
     BUCKETS,
     DEFAULT_RESOLUTION,
@@ -94,28 +95,6 @@ class Execution:
     step_cache_threshold: float = 0.0
     in_tiles: bool = False
     group: TalkGroup | None = None
-
-
-class _FrameProgress:
-    """Converts a talk's steps to frames of finished work, for the caller's progress callback.
-
-    Decoding counts as one more step: the new frames of a window are divided evenly among its steps
-    and its decoding. Encoders count for nothing.
-    """
-
-    def __init__(self, watch: ProgressCallback, *, num_inference_steps: int) -> None:
-        self._watch = watch
-        self._parts = num_inference_steps + 1
-        self._done = 0.0
-
-    def report(self) -> None:
-        """Report before a slow stage that does not count."""
-        self._watch(self._done)
-
-    def report_steps(self, window: Window, steps_done: int) -> None:
-        """Report before a slow stage of a window so many of whose steps are done."""
-        self._done = window.new.start + len(window.new) * steps_done / self._parts
-        self.report()
 
 
 class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
@@ -283,7 +262,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         execution: Execution,
         watch: ProgressCallback,
     ) -> Iterator[RenderedWindow]:
-        progress = _FrameProgress(watch, num_inference_steps=inputs.sampling.num_inference_steps)
+        progress = FrameProgress(watch, num_inference_steps=inputs.sampling.num_inference_steps)
         device, group = self.transformer.device, execution.group or SingleProcess()
         for window, latents, frames in sample_talk(
             self._bind(inputs, masks, execution, group, progress),
@@ -309,7 +288,7 @@ class MultiTalkPipeline(EncoderMixin, DiffusionPipeline):
         masks: Tensor | None,
         execution: Execution,
         group: TalkGroup,
-        progress: _FrameProgress,
+        progress: FrameProgress,
     ) -> TalkModel:
         """The transformer with the talk's prompts and voices, which are encoded here."""
         progress.report()

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 
 from multitalk.array_types import DoubleArray
-from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout
+from multitalk.engines.warp.face_frame import HeadFrame, MouthLayout, distance_inside_outline
 from multitalk.engines.warp.smoothing import ramp, smoothstep
 from multitalk.face import mesh
 
@@ -134,7 +133,7 @@ def expression_displacements(frame: HeadFrame, layout: MouthLayout) -> dict[str,
     """
     shapes = _Shapes(frame, layout).all()
     # Expressions near the outline of a turned head must not drag the background along.
-    inside = _distance_inside_outline(frame)
+    inside = distance_inside_outline(frame)
     weight = smoothstep(inside, 0.0, OUTLINE_MARGIN * frame.width)
     on_lips = DAMPED_LIP + (1 - DAMPED_LIP) * weight
     damping = np.where(layout.lip, on_lips, weight)[:, None]
@@ -447,11 +446,3 @@ def _zeros() -> DoubleArray:
 def _bell(x: DoubleArray, centre: float, spread: float) -> DoubleArray:
     """Gaussian falloff, 1 at the centre, 1/e at `spread` from it."""
     return np.exp(-(((x - centre) / spread) ** 2))
-
-
-def _distance_inside_outline(frame: HeadFrame) -> DoubleArray:
-    """Pixels from each landmark to the projected outline of the face, negative outside: [468]."""
-    projected = (frame.local @ frame.axes)[:, :2].astype(np.float32)
-    hull = cv2.convexHull(projected[list(mesh.OVAL)])
-    points = projected[: mesh.NUM_FACE_POINTS]
-    return np.array([cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in points])

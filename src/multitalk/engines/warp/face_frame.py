@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -166,3 +167,11 @@ def _mask(indices: tuple[int, ...]) -> NDArray[np.bool_]:
     mask = np.zeros(mesh.NUM_FACE_POINTS, bool)
     mask[list(indices)] = True
     return mask
+
+
+def distance_inside_outline(frame: HeadFrame) -> DoubleArray:
+    """Pixels from each landmark to the projected outline of the face, negative outside: [468]."""
+    projected = (frame.local @ frame.axes)[:, :2].astype(np.float32)
+    hull = cv2.convexHull(projected[list(mesh.OVAL)])
+    points = projected[: mesh.NUM_FACE_POINTS]
+    return np.array([cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in points])

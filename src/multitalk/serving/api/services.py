@@ -42,7 +42,7 @@ from multitalk.settings import Settings
 class Services:
     """The services of one server; a route gets those that it names (`dependencies`).
 
-    Those that need others are made of them when they are first used.
+    Services that need others are created on first use.
 
     Attributes:
         config: The operator's configuration of this server.

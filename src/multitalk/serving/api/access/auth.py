@@ -5,8 +5,8 @@ to come from it, whatever the request says of itself. Then pages of other sites,
 person's browser may show, must not use it either: the request must name this machine as its host
 (against DNS rebinding), and must not come from another origin.
 
-Whether there are keys is decided at the start and then only towards more safety: a key that is made
-later closes the server, a file of keys that is lost later opens nothing.
+Keys are looked for at the start. A key that is made later turns authentication on; a file of keys
+that is lost later does not turn it off.
 """
 
 import ipaddress
