@@ -3,8 +3,8 @@
 import numpy as np
 
 from multitalk.face import mesh
+from multitalk.face.assignment import assign_faces
 from multitalk.face.landmarks import FaceLandmarks
-from multitalk.face.search import assign_faces
 
 
 def face_at(x: float, height: float) -> FaceLandmarks:

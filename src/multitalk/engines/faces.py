@@ -7,9 +7,10 @@ from typing import NamedTuple
 from multitalk.boxes import Box
 from multitalk.engines.base import Scene, Speaker
 from multitalk.errors import NoFaceFound
+from multitalk.face.assignment import assign_faces
 from multitalk.face.landmarks import FaceLandmarks
 from multitalk.face.orientation import SMALLEST_FACE, Detector, find_upright
-from multitalk.face.search import SearchResult, assign_faces
+from multitalk.face.search import SearchResult
 from multitalk.face.transforms import rotate_box
 from multitalk.messages import Notice
 
@@ -63,7 +64,7 @@ def faces_of_speakers(
     scale: float,
     portrait_size: tuple[int, int],
 ) -> list[FaceLandmarks]:
-    """One face per speaker, in their order; see `face.search.assign_faces`.
+    """One face per speaker, in their order; see `face.assignment.assign_faces`.
 
     Args:
         speakers: Boxes are in pixels of the portrait.

@@ -33,7 +33,7 @@ from multitalk.evaluation.report import (
     draw_report,
 )
 from multitalk.evaluation.voices import EVERYBODY, ReferenceVoice, read_phonemes, read_voices
-from multitalk.face.search import assign_faces
+from multitalk.face.assignment import assign_faces
 from multitalk.media.audio import read_sound
 from multitalk.media.audio_tracks import choose_track
 from multitalk.media.image import load_picture
