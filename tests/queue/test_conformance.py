@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from opening import LeaseTerm, Opener, QueueClock
 
-from multitalk.errors import Conflict, NotFound, TooManyRequests
+from multitalk.errors import Conflict, NotFound, QueueUnavailable, TooManyRequests
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import (
     Job,
@@ -213,6 +213,41 @@ async def test_a_claim_that_is_called_off_leaves_the_job_to_others(opened: Opene
         lease = results[0] if isinstance(results[0], Lease) else await claimed(server, "patient")
         assert lease.job.attempts == 1
         assert await server.finish(lease, DONE)
+
+
+async def test_a_job_whose_submission_is_not_answered_is_claimed_later_and_costs_nothing(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = await opened()
+    job = await queue.submit(a_job())
+
+    async def refuse(job_id: str) -> Submission:
+        raise QueueUnavailable("queue_full")
+
+    monkeypatch.setattr(queue, "submission", refuse)
+    with pytest.raises(QueueUnavailable):
+        await queue.claim("worker", wait=PATIENCE_SECONDS)
+    monkeypatch.undo()
+    lease = await claimed(queue)
+    assert (lease.job.id, lease.job.attempts) == (job.id, 1)
+
+
+async def test_a_job_whose_submission_cannot_be_read_fails_and_the_next_one_is_claimed(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = await opened()
+    spoilt, whole = [await queue.submit(a_job()) for _ in range(2)]
+    read = queue.submission
+
+    async def submission(job_id: str) -> Submission:
+        return Submission.from_json("{'secret'") if job_id == spoilt.id else await read(job_id)
+
+    monkeypatch.setattr(queue, "submission", submission)
+    assert (await claimed(queue)).job.id == whole.id
+    job = await queue.get(spoilt.id)
+    assert (job.status, job.output["code"]) == (JobStatus.FAILED, "internal_error")
+    assert f"job {job.id}: its submission cannot be read" in caplog.text
+    assert "secret" not in caplog.text
 
 
 async def test_owners_take_turns_and_an_owner_s_jobs_are_in_order(

@@ -27,6 +27,7 @@ from multitalk.schema import JobStatus
 from multitalk.serving.queue import Job, JobQueue, Policy, Submission, new_job_id
 from multitalk.serving.queue.media import DirectoryMedia
 from multitalk.serving.worker.job_source import FULL_SECONDS, SourceTraits
+from multitalk.serving.worker.lease import LeaseKeeper
 from multitalk.serving.worker.loop import EngineThread, WorkerLimits, WorkerLoop
 from multitalk.settings import Settings
 from patience import PATIENCE_SECONDS
@@ -493,6 +494,73 @@ async def test_an_engine_that_hangs_beyond_its_time_fails_the_job_and_ends_the_w
         assert (job.status, job.output["code"]) == (JobStatus.FAILED, "engine_broken")
         await asyncio.wait_for(it.running, PATIENCE_SECONDS)
         assert it.worker.is_stuck
+
+
+@on_sqlite
+async def test_a_job_whose_lease_cannot_be_renewed_is_dropped_and_the_worker_goes_on(
+    open_shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
+    await open_shop.reaches(job, lambda now: now.progress is not None)
+
+    async def crash(*_: object) -> None:
+        raise KeyError("no such")
+
+    monkeypatch.setattr(open_shop.worker._source, "renew", crash)
+    await open_shop.queue.cancel(job.id)  # which nobody can tell the worker any more
+    await until_logged(caplog, f"job {job.id}: dropped, lost")
+    monkeypatch.undo()
+    again = await open_shop.end_of(await open_shop.send())
+    assert again.status is JobStatus.COMPLETED
+
+
+@on_sqlite
+async def test_work_is_cancelled_where_keeping_its_lease_ends_first(opened: Opener) -> None:
+    queue = await opened()
+    await queue.submit(Submission(input=job_input("hi")))
+    lease = await queue.claim("worker", wait=PATIENCE_SECONDS)
+    assert lease is not None
+    keeper = LeaseKeeper(
+        queue,
+        SourceTraits(queue),
+        lease,
+        stopping=asyncio.Event(),
+        job_seconds=60.0,
+        drain_seconds=60.0,
+        stuck_seconds=60.0,
+    )
+    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    keeping = asyncio.create_task(keeper.keep(work))
+    await asyncio.sleep(0)
+    assert not keeper.cancelled.is_set()
+    keeping.cancel()
+    await asyncio.wait({keeping})
+    assert keeper.cancelled.is_set()
+
+
+@on_sqlite
+async def test_a_worker_whose_chores_crashed_announces_itself_again(
+    open_shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def crash(*_: object) -> None:
+        raise KeyError("no such")
+
+    monkeypatch.setattr(open_shop.worker._source, "sweep", crash)
+    await until_logged(caplog, "chores: crashed")
+    monkeypatch.undo()
+    job = await open_shop.send("slow talk", input=job_input("slow talk", 60.0))
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while [worker.job_id for worker in await open_shop.queue.workers()] != [job.id]:
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.1)
+
+
+async def until_logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while text not in caplog.text:
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.05)
 
 
 @on_sqlite

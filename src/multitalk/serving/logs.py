@@ -100,8 +100,8 @@ class RateLimitedLog:
         self._clock = clock
         self._repeated: dict[str, _Repeated] = {}
 
-    def warn(self, kind: str, text: str) -> None:
-        """Log a warning, unless one of its kind was logged within a minute."""
+    def warn(self, kind: str, text: str, *, crash: Exception | None = None) -> None:
+        """Log a warning, and a crash's traceback, unless one of its kind was within a minute."""
         last, now = self._repeated.get(kind), self._clock()
         if last is not None and now < last.logged_at + AGAIN_SECONDS:
             last.left_out += 1
@@ -113,7 +113,7 @@ class RateLimitedLog:
             if now < one.logged_at + FORGOTTEN_SECONDS
         }
         self._repeated[kind] = _Repeated(now)
-        self._logger.warning("%s%s", text, again)
+        self._logger.warning("%s%s", text, again, exc_info=crash)
 
     def resolve(self, kind: str, text: str | None = None) -> None:
         """Note that the cause of a warning has ended; log `text` the first time."""

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from multitalk.errors import MultiTalkError, NotFound
-from multitalk.job import translate_crashes
+from multitalk.errors import NotFound
 from multitalk.serving.api.database import Database
 from multitalk.serving.api.jobs.estimate import past_talks, quality_of
 from multitalk.serving.api.jobs.webhooks import Webhooks
@@ -14,6 +13,7 @@ from multitalk.serving.api.metrics import Metrics
 from multitalk.serving.api.uploads import UploadStore
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import JobQueue
+from multitalk.serving.repeat import repeat
 
 SWEEP_SECONDS = 1.0
 WEBHOOKS_SECONDS = 0.5
@@ -52,29 +52,19 @@ class Housekeeping:
         self._webhooks = webhooks
         self._metrics = metrics
         self._recorded: set[str] = set()
-        self._log = RateLimitedLog(logger)
 
     async def run(self) -> None:
         """Do it until cancelled; what fails is done again when it is due again."""
+        log = RateLimitedLog(logger)
         try:
             await asyncio.gather(
-                self._every("sweep", SWEEP_SECONDS, self._queue.sweep),
-                self._every("webhooks", WEBHOOKS_SECONDS, self._webhooks.deliver_due),
-                self._every("talk times", TALK_TIMES_SECONDS, self._record_talk_times),
-                self._every("uploads", FORGET_SECONDS, self._forget),
+                repeat("sweep", SWEEP_SECONDS, self._queue.sweep, log),
+                repeat("webhooks", WEBHOOKS_SECONDS, self._webhooks.deliver_due, log),
+                repeat("talk times", TALK_TIMES_SECONDS, self._record_talk_times, log),
+                repeat("uploads", FORGET_SECONDS, self._forget, log),
             )
         finally:
             await self._webhooks.close()
-
-    async def _every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                with translate_crashes("server"):
-                    await work()
-                self._log.resolve(name)
-            except MultiTalkError as error:
-                self._log.warn(name, f"{name}: {error}")
-            await asyncio.sleep(seconds)
 
     async def _record_talk_times(self) -> None:
         """Record the times of finished talks, for estimates and metrics."""

@@ -22,12 +22,13 @@ methods in the event loop that opened the queue; several processes may open the 
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from multitalk.errors import NotFound, QueueUnavailable
+from multitalk.errors import InternalError, NotFound, QueueUnavailable
 from multitalk.schema import JobStatus
 from multitalk.serving.queue import transitions
 from multitalk.serving.queue.media import MediaStore
@@ -46,6 +47,8 @@ from multitalk.serving.queue.transitions import QueueConfig
 
 CLAIM_SECONDS = 0.5  # longest wait of one attempt to claim, which is never interrupted
 STALL_SECONDS = 5.0  # longest pause between two observations of a lease that counts in full
+
+logger = logging.getLogger(__name__)
 
 Transition = Callable[[Job], Job]
 
@@ -202,6 +205,8 @@ class JobQueue(ABC):
     async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
         """Claim the next job, waiting up to `wait` seconds for one; None if there is none.
 
+        A job whose submission cannot be read any more becomes FAILED.
+
         The call may be cancelled: a job claimed by then goes back to the queue.
         """
         loop = asyncio.get_running_loop()
@@ -344,14 +349,32 @@ class JobQueue(ABC):
         job = await self._claim_job(worker_id, wait)
         if job is None:
             return None
-        token = job.token or ""
-        self._claimed_at[token] = self.config.monotonic()
-        return Lease(
-            job=job,
-            submission=await self.submission(job.id),
-            token=token,
-            seconds=self.config.lease_seconds,
-        )
+        token, claimed_at = job.token or "", self.config.monotonic()
+        try:
+            submission = await self.submission(job.id)
+        except QueueUnavailable:
+            with suppress(QueueUnavailable, NotFound):  # else its lease ends
+                await self._change(
+                    job.id, lambda now: transitions.release(now, token, counted=False)
+                )
+            raise
+        except Exception as error:
+            # Its text may be in the error's.
+            reason = type(error).__name__
+            logger.error("job %s: its submission cannot be read (%s)", job.id, reason)
+            await self._fail(job, token)
+            return None
+        self._claimed_at[token] = claimed_at
+        return Lease(job=job, submission=submission, token=token, seconds=self.config.lease_seconds)
+
+    async def _fail(self, job: Job, token: str) -> None:
+        """Make a claimed job FAILED that no worker can do."""
+        error = InternalError("internal_error", job_id=job.id)
+        error.set_context(None, job.id)
+        outcome = Outcome.failed(error, job.locale)
+        now = self.config.clock()
+        with suppress(NotFound):
+            await self._change(job.id, lambda job: transitions.finish(job, token, outcome, now))
 
     async def _expire_leases(self) -> None:
         """Take jobs from workers that do not renew their leases."""

@@ -8,8 +8,8 @@ import time
 from dataclasses import asdict
 from typing import Any, Literal
 
-from multitalk.errors import QueueUnavailable
-from multitalk.job import Progress
+from multitalk.errors import MultiTalkError, QueueUnavailable
+from multitalk.job import Progress, translate_crashes
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import Lease, Stop
 from multitalk.serving.worker.job_source import JobSource, SourceTraits
@@ -74,7 +74,14 @@ class LeaseKeeper:
         self._progress = progress
 
     async def keep(self, work: "asyncio.Future[Any]") -> None:
-        """Keep the lease until the work has ended, or is stuck."""
+        """Keep the lease until the work has ended, or is stuck; an error here cancels the work."""
+        try:
+            await self._keep(work)
+        except BaseException:
+            self.cancelled.set()  # else the work goes on, and the process waits for its thread
+            raise
+
+    async def _keep(self, work: "asyncio.Future[Any]") -> None:
         while not work.done():
             await asyncio.wait({work}, timeout=TICK_SECONDS)
             now = time.monotonic()
@@ -114,10 +121,14 @@ class LeaseKeeper:
         self._renewed_at = now
         try:
             shown = None if progress is None else asdict(progress)
-            stop = await self._source.renew(self._lease, shown)
+            with translate_crashes(self._lease.job.id):
+                stop = await self._source.renew(self._lease, shown)
         except QueueUnavailable as error:
             job_id = self._lease.job.id
             self._log.warn("lease", f"job {job_id}: lease not renewed: {error}")
             return "lost" if now > self._reached_at + self._lease.seconds else None
+        except MultiTalkError as error:
+            logger.error("job %s: its lease cannot be renewed: %s", self._lease.job.id, error)
+            return "lost"
         self._reached_at = now
         return stop

@@ -23,6 +23,7 @@ from multitalk.job.self_test import check_work_directory
 from multitalk.net.retry import backoff, retry_async
 from multitalk.serving.logs import RateLimitedLog
 from multitalk.serving.queue import Lease, Outcome, WorkerRecord
+from multitalk.serving.repeat import repeat
 from multitalk.serving.worker.job_source import FULL_SECONDS, JobSource, SourceClient, SourceTraits
 from multitalk.serving.worker.lease import LeaseKeeper
 from multitalk.serving.worker.run_job import JobEnd, run_job
@@ -144,7 +145,9 @@ class WorkerLoop:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take jobs until `stopping` is set, or nothing can be done here any more."""
-        chores = asyncio.create_task(self._do_chores(stopping))
+        chores = asyncio.create_task(
+            repeat("chores", CHORES_SECONDS, lambda: self._do_chores(stopping), self._log)
+        )
         try:
             while not (stopping.is_set() or self.is_broken):
                 lease = await self._claim(stopping)
@@ -334,15 +337,9 @@ class WorkerLoop:
 
     async def _do_chores(self, stopping: asyncio.Event) -> None:
         """Announce the worker, and let the source expire leases and jobs."""
-        while True:
-            record = self._record.model_copy(update={"draining": stopping.is_set()})
-            try:
-                await self._source.announce(record)
-                await self._source.sweep()
-                self._log.resolve("chores")
-            except QueueUnavailable as error:
-                self._log.warn("chores", f"the queue cannot be reached: {error}")
-            await asyncio.sleep(CHORES_SECONDS)
+        record = self._record.model_copy(update={"draining": stopping.is_set()})
+        await self._source.announce(record)
+        await self._source.sweep()
 
 
 class DiskCheck:
