@@ -1,6 +1,7 @@
 """A process of the server that takes messages on stdin and sends them on stdout."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -10,9 +11,18 @@ from dataclasses import dataclass
 from multitalk.errors import InternalError
 from multitalk.serving.live.messages import Message, MessageReader
 
+logger = logging.getLogger(__name__)
+
 END_SECONDS = 2.0
 # What the process may know of the server's environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
+
+
+class ProcessEnded(InternalError):
+    """A session's or a peer's process has ended; nothing more comes from it."""
+
+    def __init__(self) -> None:
+        super().__init__("live_session_ended")
 
 
 @dataclass(eq=False)
@@ -37,19 +47,23 @@ class PipedProcess:
         """Start a module, without the server's environment.
 
         Raises:
-            InternalError: It has no pipes.
+            InternalError: It does not start.
         """
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:  # no more processes, memory or descriptors
+            logger.error("a process of a live session does not start: %s", error)
+            raise InternalError("live_session_ended") from error
         if process.stdin is None or process.stdout is None:
             raise InternalError("live_session_ended")
         return cls(process, process.stdin, process.stdout)
@@ -58,24 +72,24 @@ class PipedProcess:
         """Send a message; waits while the process is behind.
 
         Raises:
-            InternalError: The process has ended.
+            ProcessEnded: The process has ended.
         """
         try:
             self.commands.write(message.encode())
             await self.commands.drain()
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise InternalError("live_session_ended") from error
+            raise ProcessEnded from error
 
     async def receive(self) -> Message:
         """The next message; see `MessageReader.receive`.
 
         Raises:
-            InternalError: The process has ended.
+            ProcessEnded: The process has ended.
         """
         try:
             return await self._messages.receive()
         except EOFError as error:  # also asyncio.IncompleteReadError
-            raise InternalError("live_session_ended") from error
+            raise ProcessEnded from error
 
     async def end(self) -> None:
         """Close the commands, which ends the process; kill it if that does not."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -27,10 +28,12 @@ class LiveSession:
     Attributes:
         ready: Width, height and warnings.
         pid: Of the process.
+        name: In the log.
     """
 
     def __init__(self, process: PipedProcess, ready: Mapping[str, Any]) -> None:
         self.ready = ready
+        self.name = f"live-{secrets.token_hex(4)}"
         self._process = process
 
     @property
@@ -42,7 +45,7 @@ class LiveSession:
         """The next frame, figures, or refusal.
 
         Raises:
-            InternalError: The process has ended.
+            ProcessEnded: The process has ended.
         """
         return await self._process.receive()
 

@@ -10,6 +10,7 @@ import gc
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -145,12 +146,16 @@ class SessionRunner:
         return self._fragments is not None or self._recorder.is_recording
 
     def _read_commands(self) -> None:
-        """Handle the server's messages until it closes the pipe; then end the process."""
-        while (message := read_message(self._commands)) is not None:
-            try:
-                self._handle(message)
-            except MultiTalkError as error:
-                self._send(json_message(MessageKind.REFUSED, error_to_json(error)))
+        """Handle the server's messages until it closes the pipe, or this crashes; then end."""
+        try:
+            while (message := read_message(self._commands)) is not None:
+                try:
+                    self._handle(message)
+                except MultiTalkError as error:
+                    self._send(json_message(MessageKind.REFUSED, error_to_json(error)))
+        except Exception:  # without this thread the server would wait for ever
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)  # nobody waits for this process
 
     def _handle(self, message: Message) -> None:

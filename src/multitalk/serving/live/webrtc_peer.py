@@ -19,7 +19,7 @@ from multitalk.serving.live.messages import (
     json_message,
     unpack_frame,
 )
-from multitalk.serving.live.piped_process import PipedProcess
+from multitalk.serving.live.piped_process import PipedProcess, ProcessEnded
 from multitalk.serving.live.session_pool import refusal
 
 PEER_MODULE = "multitalk.serving.live.peer_process"
@@ -63,7 +63,7 @@ class WebRtcPeer:
         while True:
             try:
                 message = await self._process.receive()
-            except InternalError as error:
+            except ProcessEnded as error:
                 raise PeerLeft from error
             if message.kind is MessageKind.TEXT:
                 return message.content.decode(errors="replace")
@@ -84,7 +84,7 @@ class WebRtcPeer:
                 return
             await self._process.send(Message(MessageKind.FRAME, message))
             await self._tell_of_speech(unpack_frame(message).flags)
-        except InternalError as error:
+        except ProcessEnded as error:
             raise PeerLeft from error
 
     async def _tell_of_speech(self, flags: int) -> None:

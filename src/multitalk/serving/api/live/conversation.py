@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from multitalk.errors import (
-    InternalError,
     InvalidRequest,
     LimitExceeded,
     MultiTalkError,
+    TooManyRequests,
     not_a_choice,
 )
+from multitalk.job import translate_crashes
 from multitalk.messages import Locale
 from multitalk.schema import ErrorReply
 from multitalk.schema.validation import brief
@@ -19,13 +20,15 @@ from multitalk.serving.api.access.rate_limits import RateLimits
 from multitalk.serving.api.live.recorder import LiveRecorder
 from multitalk.serving.api.text_to_speech import TextToSpeech
 from multitalk.serving.api.transport.uvicorn_server import ShutdownState
-from multitalk.serving.live.messages import MessageKind, is_key_frame, without_video
+from multitalk.serving.live.messages import Message, MessageKind, is_key_frame, without_video
+from multitalk.serving.live.piped_process import ProcessEnded
 from multitalk.serving.live.session_pool import LiveSession, refusal
 from multitalk.timebase import FPS
 
 # Frames that a client may be behind: from here on it gets no pictures but all sound, until it has
 # caught up; and from there on it is given up.
 MAX_WAITING, CAUGHT_UP, GIVEN_UP = 25, 3, 250
+MAX_TEXTS, RETRY_SECONDS = 16, 5.0  # that wait to be spoken; after which there may be room
 
 
 class ClientLink(Protocol):
@@ -77,7 +80,8 @@ class LiveConversation:
         self._caller = caller
         self._locale = locale
         self._outgoing: asyncio.Queue[str | bytes] = asyncio.Queue()
-        self._speaking: asyncio.Task[None] | None = None
+        self._texts: set[asyncio.Task[None]] = set()  # that wait, or are being spoken
+        self._turn = asyncio.Lock()  # of texts, in their order
         self._awaits_key_frame = False
         self._recorder = recorder
         recorder.notify = self._notify
@@ -86,7 +90,8 @@ class LiveConversation:
         """Until the client leaves, the process ends or the server does.
 
         Raises:
-            InternalError: The process has ended.
+            ProcessEnded: The process has ended.
+            WorkerError: The server has failed.
             LimitExceeded: The client reads nothing any more.
         """
         ready = {"type": "ready", "fps": FPS, **self._session.ready}
@@ -105,22 +110,24 @@ class LiveConversation:
             for task in done:
                 task.result()
         finally:
-            for task in (*tasks, *([self._speaking] if self._speaking else [])):
+            ending = [*tasks, *self._texts]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
             await self._recorder.close()
 
     async def _from_client(self) -> None:
         while True:
             message = await self._link.receive()
             try:
-                if isinstance(message, bytes):
-                    await self._push(message)
-                else:
-                    await self._handle(parsed_message(message))
+                with translate_crashes(self._session.name):
+                    if isinstance(message, bytes):
+                        await self._push(message)
+                    else:
+                        await self._handle(parsed_message(message))
+            except ProcessEnded:
+                raise
             except MultiTalkError as error:
-                if isinstance(error, InternalError):  # the session has ended
-                    raise
                 self._notify(error)
 
     def _notify(self, message: dict[str, Any] | MultiTalkError) -> None:
@@ -140,8 +147,7 @@ class LiveConversation:
             case "flush":
                 await self._session.flush()
             case "interrupt":
-                self._stop_speaking()
-                await self._session.interrupt()
+                await self._interrupt()
             case "key_frame":
                 await self._session.ask_for_key_frame()
             case "record":
@@ -150,9 +156,14 @@ class LiveConversation:
                 text = {name: value for name, value in message.items() if name != "type"}
                 text.setdefault("input", text.pop("text", None))
                 body = self._speech.parse({**text, "response_format": "pcm"})
+                if len(self._texts) >= MAX_TEXTS:
+                    raise TooManyRequests(
+                        "reader_busy_with_yours", seconds=RETRY_SECONDS, count=MAX_TEXTS
+                    )
                 self._limits.admit(self._caller, "speech")
-                self._stop_speaking()
-                self._speaking = asyncio.create_task(self._say(body))
+                task = asyncio.create_task(self._say(body))
+                self._texts.add(task)
+                task.add_done_callback(self._texts.discard)
             case other:
                 raise InvalidRequest("live_message_unknown", field="type", value=brief(other))
 
@@ -166,31 +177,38 @@ class LiveConversation:
                 raise not_a_choice("action", brief(other), ("start", "stop"))
 
     async def _say(self, body: Any) -> None:
-        """Speak a text; what goes wrong is an `error` message."""
+        """Speak a text after those before it; what goes wrong is an `error` message."""
         try:
-            pcm, rate = await self._speech.pcm(self._caller, body)
-            await self._session.push_audio(pcm, rate)
-            await self._session.flush()
+            async with self._turn:
+                with translate_crashes(self._session.name):
+                    pcm, rate = await self._speech.pcm(self._caller, body)
+                    await self._session.push_audio(pcm, rate)
+                    await self._session.flush()
         except MultiTalkError as error:
             self._notify(error)
 
-    def _stop_speaking(self) -> None:
-        if self._speaking is not None:
-            self._speaking.cancel()
-            self._speaking = None
+    async def _interrupt(self) -> None:
+        texts = tuple(self._texts)
+        for task in texts:
+            task.cancel()
+        await self._session.interrupt()
+        await asyncio.gather(*texts, return_exceptions=True)
 
     async def _from_session(self) -> None:
         while True:
-            message = await self._session.receive()
-            if message.kind is MessageKind.FRAME:
-                await self._pass_on(message.content)
-            elif message.kind is MessageKind.STATS:
-                waiting = self._outgoing.qsize()
-                self._notify({"type": "stats", **message.json(), "waiting": waiting})
-            elif message.kind is MessageKind.REFUSED:
-                self._notify(refusal(message))
-            elif message.kind in (MessageKind.RECORDED_PART, MessageKind.RECORDED):
-                await self._recorder.take(message)
+            with translate_crashes(self._session.name):
+                await self._take(await self._session.receive())
+
+    async def _take(self, message: Message) -> None:
+        if message.kind is MessageKind.FRAME:
+            await self._pass_on(message.content)
+        elif message.kind is MessageKind.STATS:
+            waiting = self._outgoing.qsize()
+            self._notify({"type": "stats", **message.json(), "waiting": waiting})
+        elif message.kind is MessageKind.REFUSED:
+            self._notify(refusal(message))
+        elif message.kind in (MessageKind.RECORDED_PART, MessageKind.RECORDED):
+            await self._recorder.take(message)
 
     async def _pass_on(self, frame: bytes) -> None:
         """Queue a frame; for a client that is behind, pictures are left out up to a key frame.

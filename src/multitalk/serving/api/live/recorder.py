@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from multitalk.disk import server_disk_error
-from multitalk.errors import InternalError, InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.errors import InvalidRequest, LimitExceeded, MultiTalkError
+from multitalk.job import translate_crashes
 from multitalk.media.label import append_xmp
 from multitalk.messages import Locale, sentence
 from multitalk.provenance import load_credential, sign_video
@@ -101,7 +102,9 @@ class LiveRecorder:
         if self._file is None or self._finishing is not None:
             return  # it was given up
         if message.kind is MessageKind.RECORDED:
-            self._finishing = asyncio.create_task(self._finish(message.json()["frames"]))
+            self._finishing = asyncio.create_task(
+                self._finish(self._file, message.json()["frames"])
+            )
             return
         try:
             self._file.write(message.content)
@@ -117,10 +120,8 @@ class LiveRecorder:
             if self._file is not None and not self._is_stopping:
                 await self.stop()
             await asyncio.wait_for(self._complete(), COMPLETE_SECONDS)
-        except (
-            asyncio.TimeoutError,
-            MultiTalkError,
-        ) as error:  # its process has ended, or is stuck
+        except (asyncio.TimeoutError, MultiTalkError) as error:
+            # Its process has ended, or is stuck
             self._give_up(error if isinstance(error, MultiTalkError) else None)
         if self._finishing is not None:
             await self._finishing
@@ -129,22 +130,20 @@ class LiveRecorder:
         while self._file is not None and self._finishing is None:
             message = await self._session.receive()
             if message.kind in (MessageKind.RECORDED_PART, MessageKind.RECORDED):
-                await self.take(message)
+                with translate_crashes(self._session.name):
+                    await self.take(message)
 
-    async def _finish(self, num_frames: int) -> None:
+    async def _finish(self, file: "_GrowingFile", num_frames: int) -> None:
         try:
-            if self._file is None:
-                raise InternalError("live_session_ended")
-            file = self._file
-            warnings = await asyncio.to_thread(self._sign, file)
-            size = file.path.stat().st_size
-            self._services.uploads.keep(file.path, upload_id=file.id, owner=self._owner)
+            with translate_crashes(self._session.name):
+                warnings = await asyncio.to_thread(self._sign, file)
+                size, seconds = file.path.stat().st_size, num_frames / FPS
+                self._services.uploads.keep(file.path, upload_id=file.id, owner=self._owner)
         except MultiTalkError as error:
             self._give_up(error)
         else:
             file.close()
             self._file = None
-            seconds = num_frames / FPS
             self._notify("finished", file.id, seconds=seconds, bytes=size, warnings=warnings)
         finally:
             self._finishing = None

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from multitalk.errors import InternalError, InvalidRequest, MultiTalkError, TooManyRequests
+from multitalk.errors import InvalidRequest, MultiTalkError, TooManyRequests, WorkerError
 from multitalk.schema.validation import one_error
 from multitalk.serving.api.dependencies import Owner, rate_limit
 from multitalk.serving.api.json_body import BodyReader, JsonBody
@@ -101,7 +101,7 @@ def _close_code(error: MultiTalkError) -> int:
     """The code that tells a client whether to connect again."""
     if isinstance(error, TooManyRequests):
         return TRY_AGAIN_LATER
-    return INTERNAL_ERROR if isinstance(error, InternalError) else POLICY_VIOLATION
+    return INTERNAL_ERROR if isinstance(error, WorkerError) else POLICY_VIOLATION
 
 
 class _WebSocketLink:
