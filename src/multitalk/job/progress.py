@@ -84,11 +84,11 @@ class JobProgress:
             Cancelled: The job was cancelled.
             DeadlineExceeded: The job took longer than it may.
         """
-        if self.is_cancelled():
+        if self.poll_cancelled():
             raise Cancelled
 
-    def is_cancelled(self) -> bool:
-        """Whether the job was cancelled; polled while waiting.
+    def poll_cancelled(self) -> bool:
+        """Whether the job was cancelled; called repeatedly while waiting.
 
         Raises:
             DeadlineExceeded: The job took longer than it may.

@@ -109,7 +109,7 @@ class DeliverySink(VideoSink):
                 bucket=self._bucket,
                 locale=self._locale,
                 on_progress=lambda done: progress.report("deliver", done, size),
-                cancelled=progress.is_cancelled,
+                cancelled=progress.poll_cancelled,
             )
         warnings = (*talk.warnings, *delivered.warnings)
         return replace(talk, warnings=warnings, output_fields=dict(delivered.location))

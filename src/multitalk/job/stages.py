@@ -209,7 +209,7 @@ class TalkStages:
             kind=kind,
             directory=self._directory,
             settings=self._settings,
-            cancelled=self._progress.is_cancelled,
+            cancelled=self._progress.poll_cancelled,
         )
 
     def _speak(self, recordings: Mapping[str, Path]) -> tuple[dict[str, Path], Phonemes]:
@@ -217,7 +217,9 @@ class TalkStages:
         texts = self._request.texts
         phonemes = {}
         files = dict(recordings)
-        outside = service_synthesizer(self._settings, self._directory, self._progress.is_cancelled)
+        outside = service_synthesizer(
+            self._settings, self._directory, self._progress.poll_cancelled
+        )
         if texts:
             with self._progress.stage("speak", len(texts)):
                 for done, (name, spoken) in enumerate(texts.items()):

@@ -46,7 +46,8 @@ from multitalk.serving.queue.records import (
 from multitalk.serving.queue.transitions import QueueConfig
 
 CLAIM_SECONDS = 0.5  # longest wait of one attempt to claim, which is never interrupted
-STALL_SECONDS = 5.0  # longest pause between two observations of a lease that counts in full
+# A longer gap between observations counts as only this much silence.
+STALL_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 

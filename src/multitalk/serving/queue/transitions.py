@@ -34,7 +34,7 @@ from multitalk.serving.queue.records import (
 IMMEDIATELY = sys.float_info.min  # seconds; the smallest positive number
 RETRY_AFTER_SECONDS = 10.0  # sent to an owner with too many waiting jobs
 
-# An owner's place among owners: number of its last claim, then age of its first waiting job.
+# Sort key: owners served longest ago first; ties by their oldest waiting job.
 Turn = tuple[int, float, int | str]
 
 

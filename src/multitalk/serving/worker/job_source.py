@@ -33,7 +33,8 @@ Result = TypeVar("Result")
 class JobSource(Protocol):
     """The part of a `JobQueue` that its worker uses; its methods are described there.
 
-    They raise QueueUnavailable where another try may succeed; nothing was changed then.
+    They raise QueueUnavailable where another try may succeed; nothing was changed then, except
+    after OutcomeUnknown.
     """
 
     async def claim(self, worker_id: str, *, wait: float) -> Lease | None:
@@ -49,13 +50,16 @@ class JobSource(Protocol):
         """Send the job's end; False if the lease is lost."""
 
     async def release(self, lease: Lease, *, counted: bool = False) -> None:
-        """Give the job back, if the source takes it."""
+        """Release the job unfinished, if the source takes it back."""
 
     async def announce(self, worker: WorkerRecord) -> None:
         """Say that the worker is there."""
 
     async def leave(self, worker_id: str) -> None:
-        """Say that the worker takes no further job; one before `finish` wants to be replaced."""
+        """Say that the worker takes no further job.
+
+        Called before `finish`, it also asks for a replacement worker.
+        """
 
     async def sweep(self) -> None:
         """Expire leases and jobs."""
@@ -129,7 +133,7 @@ class SourceClient:
 
     def fetch(self, name: str, directory: Path) -> Path:
         """A file of the job, in a directory; NotFound if there is none, or it is another job's."""
-        # Another job's file is looked for among this job's, where it is not found.
+        # Only the file name is used, so a path into another job's files finds nothing.
         file = name.rpartition("/")[2]
         target = directory / f"upload-{secrets.token_hex(4)}-{file}"  # it may be fetched twice
         self._call(self._store.media.fetch(f"{self._lease.job.id}/{file}", target))

@@ -40,7 +40,8 @@ MAX_PAUSE_SECONDS = 60.0  # after a store that was full, again and again
 DISK_SECONDS = 1.0  # from one look at a disk without room to the next
 FIRST_RETRY_SECONDS = 0.5
 SETBACKS = 3  # attempts at a job that found no room where there is some: it needs more than that
-RESULTS_SHARE = 0.25  # of what servers keep free for results: no work with less than that
+# Workers claim no job while free space is below this share of the server's reserve.
+RESULTS_SHARE = 0.25
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ class WorkerLoop:
                 await self._source.leave(self._record.id)
 
     def stop_now(self) -> None:
-        """Give the current job back at once, where the source takes it."""
+        """Release the current job at once, where the source takes it back."""
         if self._traits.takes_back:
             self._limits = replace(self._limits, drain_seconds=0.0)
             if self._keeper is not None:
@@ -213,10 +214,10 @@ class WorkerLoop:
         if not keeper.is_wanted:
             logger.info("job %s: dropped, %s", job_id, keeper.why)
         elif end.outcome is None:
-            logger.info("job %s: given back", job_id)
+            logger.info("job %s: released", job_id)
             await self._release(lease, counted=False)
         elif end.setback is not None and self._traits.takes_back:
-            await self._give_back(end.setback, lease, end.outcome, stopping)
+            await self._release_after(end.setback, lease, end.outcome, stopping)
         else:
             self._pause = 0.0
             await self._finish(lease, end.outcome)
@@ -258,17 +259,17 @@ class WorkerLoop:
         self._log.resolve("claim")
         return lease
 
-    async def _give_back(
+    async def _release_after(
         self,
         setback: DiskUnusable | QueueUnavailable,
         lease: Lease,
         outcome: Outcome,
         stopping: asyncio.Event,
     ) -> None:
-        """Give back a job that found no room, or report its end where more room will not help it.
+        """Release a job that found no room, or report its end where more room will not help it.
 
-        Its own files are gone by now. If there is room without them, the job may need more than
-        there ever is: then it counts as an attempt, and `SETBACKS` of them are its end.
+        The job's files are deleted already. If the disk now has room, the job itself may be too
+        large, so this counts as an attempt. After `SETBACKS` attempts the job ends.
         """
         is_store = isinstance(setback, QueueUnavailable)
         has_room = await self._disks.have_room()
@@ -277,7 +278,7 @@ class WorkerLoop:
         if has_room and lease.job.attempts >= SETBACKS:
             await self._finish(lease, outcome)
             return
-        logger.warning("job %s: given back: %s", lease.job.id, setback)
+        logger.warning("job %s: released: %s", lease.job.id, setback)
         await self._release(lease, counted=has_room)
         if is_store:
             self._pause = min(max(2 * self._pause, PAUSE_SECONDS), MAX_PAUSE_SECONDS)
@@ -287,7 +288,7 @@ class WorkerLoop:
         with suppress(QueueUnavailable):  # its lease ends without us
             await self._persist(
                 lambda: self._source.release(lease, counted=counted),
-                f"job {lease.job.id}: giving back",
+                f"job {lease.job.id}: releasing",
             )
 
     async def _finish(self, lease: Lease, outcome: Outcome) -> None:
