@@ -1,6 +1,8 @@
 """When a live avatar's frames come: after bursts, with microphones, stalls and slow machines."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaits
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ from numpy.typing import NDArray
 
 from clocks import TestClock
 from multitalk.live import Avatar, LiveFrame
+from multitalk.live.pacing import FramePacer
 from multitalk.speech.viseme_track import VisemeTrack
+from patience import PATIENCE_SECONDS
 from talks import AHEAD, FRAME, ends, frames_for, frames_until, push_in_time, small_portrait, voice
 
 
@@ -189,3 +193,46 @@ def test_packets_that_come_late_now_and_then_tear_no_hole(
     assert holes <= 0.01 * len(flags)
     assert not any(late for _, late in flags)
     assert 25 * 58 <= len(flags) <= 25 * 60 + 10
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("audio_pushed", (0.0, 0.02, 1)),
+        ("speech_ended", ()),
+        ("interrupted", (0.0,)),
+        ("seconds_left", (0.0, 0)),
+        ("start_frame", (0.0, 1, 0.0)),
+        ("backlog", (1,)),
+    ],
+)
+def test_one_thread_at_a_time_changes_the_schedule(name: str, arguments: tuple[float]) -> None:
+    pacer = FramePacer()
+    with ThreadPoolExecutor(1) as another:
+        with pacer._lock:
+            called = another.submit(getattr(pacer, name), *arguments)
+            with pytest.raises(StillWaits):
+                called.result(0.05)
+        called.result(PATIENCE_SECONDS)
+
+
+def test_a_caller_who_draws_on_a_picture_changes_no_later_one(
+    drawn: list[VisemeTrack], deaf: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = TestClock()
+    with Avatar(small_portrait(), clock=clock) as avatar:
+        draw = type(avatar._head).draw
+
+        def slowly(self: object, track: VisemeTrack, pitch: float) -> NDArray[np.uint8]:
+            clock.time += 0.06
+            return draw(self, track, pitch)
+
+        monkeypatch.setattr(type(avatar._head), "draw", slowly)
+
+        def is_repeated(frames: list[LiveFrame]) -> bool:
+            is_clean = not frames[-1].image.any()
+            frames[-1].image[:] = 255
+            assert is_clean
+            return avatar.repeated > 2
+
+        frames_until(avatar, is_repeated)

@@ -1,13 +1,17 @@
 """Processes of live sessions: messages are not lost, and no process is left behind."""
 
 import asyncio
+import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from multitalk.live import LiveFrame
 from multitalk.serving.live import session_pool
 from multitalk.serving.live.messages import HEAD, Message, MessageKind, MessageReader
 from multitalk.serving.live.session_pool import LiveSessions
+from multitalk.serving.live.session_process import SessionRunner
 from patience import PATIENCE_SECONDS
 
 MESSAGE = Message(MessageKind.RECORDED_PART, bytes(range(200)))
@@ -126,3 +130,32 @@ def test_a_process_in_reserve_that_could_not_start_stops_no_session(check):
         assert starts.started == 2
 
     check(checked)
+
+
+def test_a_key_frame_that_is_asked_for_while_a_frame_is_packed_comes_next(monkeypatch):
+    runner = SessionRunner(
+        SimpleNamespace(warnings=()),
+        io.BytesIO(),
+        io.BytesIO(),
+        None,
+        profile="Baseline",
+        form="frames",
+    )
+    encoded: list[bool] = []
+
+    class Encoder:
+        def encode(self, image: np.ndarray, number: int, *, is_key: bool) -> bytes:
+            encoded.append(is_key)
+            return b""
+
+    def ask() -> bool:
+        if len(encoded) == 1:
+            runner._handle(Message(MessageKind.KEY_FRAME))
+        return False
+
+    monkeypatch.setattr(runner, "_encoder", Encoder())
+    monkeypatch.setattr(runner._recorder, "begins", ask)
+    frame = LiveFrame(np.zeros((2, 2, 3), np.uint8), np.zeros(640, np.int16), 16_000, False, False)
+    for number in range(4):
+        runner._packed(frame, number)
+    assert encoded == [True, False, True, False]

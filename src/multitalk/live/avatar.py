@@ -245,12 +245,11 @@ class Avatar:
         playout = self._playout.next(is_drawn=is_drawn)
         if not is_drawn or self._head is None:
             self.repeated += 1
-            image = self._image.copy()
         else:
-            image = self._image = self._head.draw(playout.track, playout.pitch)
+            self._image = self._head.draw(playout.track, playout.pitch)
         block = playout.block
         return LiveFrame(
-            image,
+            self._image.copy(),  # the caller may draw on it; a later frame may repeat it
             block.samples,
             block.rate,
             block.pushed,

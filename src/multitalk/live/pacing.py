@@ -1,10 +1,13 @@
 """Due times of a live avatar's frames: by a microphone's samples, otherwise by the clock."""
 
 import asyncio
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from multitalk.timebase import FPS
 
@@ -66,11 +69,30 @@ class FrameStart(Enum):
     CATCHING_UP = auto()  # its audio is part of what has piled up
 
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def _locked(
+    method: Callable[Concatenate["FramePacer", Parameters], Result],
+) -> Callable[Concatenate["FramePacer", Parameters], Result]:
+    """A method that one thread at a time is in."""
+
+    @wraps(method)
+    def locked(
+        self: "FramePacer", /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
 class FramePacer:
     """Schedules frames: by a microphone's samples while they arrive, otherwise by the clock.
 
     A synthesizer's audio arrives faster than real time, a microphone's does not: after a stall it
-    arrives at once, but no more than the stall was long.
+    arrives at once, but no more than the stall was long. Its methods may be called from any thread.
 
     Attributes:
         keeps_late_audio: Whether frames whose audio has piled up are paced as others are.
@@ -78,6 +100,7 @@ class FramePacer:
 
     def __init__(self) -> None:
         self.keeps_late_audio = False
+        self._lock = threading.RLock()
         self._due: float | None = None
         self._started = float("-inf")  # the last frame
         self._pushed_at = float("-inf")
@@ -91,6 +114,7 @@ class FramePacer:
         self._waited_for_audio = False
         self._ages: deque[float] = deque(maxlen=AGES_FRAMES)
 
+    @_locked
     def audio_pushed(self, now: float, seconds: float, waiting: int) -> None:
         """Record the arrival of this much audio; `waiting` blocks are queued with it."""
         passed = now - self._pushed_at
@@ -121,16 +145,19 @@ class FramePacer:
         self._missing -= held_back
         return held_back
 
+    @_locked
     def speech_ended(self) -> None:
         """Stop waiting for audio."""
         self._pushed_at, self._ahead, self._paced_seconds = float("-inf"), 0.0, 0.0
         self._expects_audio = False
 
+    @_locked
     def interrupted(self, now: float) -> None:
         """Stop waiting for audio; the next frame is due at once."""
         self.speech_ended()
         self._start_soon(now)
 
+    @_locked
     def seconds_left(self, now: float, waiting: int) -> float:
         """Seconds until the next frame at the latest, with `waiting` blocks queued; 0 if due."""
         if self._due is None:
@@ -143,6 +170,7 @@ class FramePacer:
             return grace
         return 0.0
 
+    @_locked
     def start_frame(self, now: float, waiting: int, age: float) -> FrameStart:
         """Schedule the frame after this one.
 
@@ -166,6 +194,7 @@ class FramePacer:
         self._waited_for_audio = False
         return FrameStart.LATE if REPEAT_SECONDS < late <= RESYNC_SECONDS else FrameStart.IN_TIME
 
+    @_locked
     def backlog(self, waiting: int) -> int:
         """The number of queued blocks that have piled up; a synthesizer's have not."""
         enough = 1 if self._is_catching_up else BACKLOG_FRAMES

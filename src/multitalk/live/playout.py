@@ -52,7 +52,7 @@ class PlayoutFrame:
 class PlayoutBuffer:
     """Queue between a thread that pushes audio and one that draws frames.
 
-    Only `next` takes long, and no caller of the other methods waits for it.
+    Only `next` takes long; other methods wait for it no longer than it takes to analyse a block.
 
     A mouth needs the audio of the next `ahead` frames. Audio that arrives faster than real time
     provides it and is played at once; a microphone's is delayed by it.
@@ -174,7 +174,8 @@ class PlayoutBuffer:
             self._look_ahead.append(block)
         block = self._look_ahead.popleft()
         self._was_pushed = block.pushed
-        block.interrupted = self._was_cut and not block.ends  # its own end counts for more
+        # A block that ends speech by `flush` is not reported as interrupted.
+        block.interrupted = self._was_cut and not block.ends
         block.ends |= self._ends_now
         self._ends_now = self._was_cut = False
         return block

@@ -128,8 +128,10 @@ class SessionRunner:
             ready = {"width": width, "height": height, "warnings": list(self._avatar.warnings)}
             self._send(json_message(MessageKind.READY, ready))
         is_due = number % (KEY_FRAME_SECONDS * FPS) == 0
-        is_key = self._wants_key_frame or is_due or self._recorder.begins()
-        self._wants_key_frame = False
+        wants_key_frame = self._wants_key_frame
+        if wants_key_frame:  # another thread may ask again at any time: that is for the next frame
+            self._wants_key_frame = False
+        is_key = wants_key_frame or is_due or self._recorder.begins()
         if frame.catching_up and not is_key and not self._needs_all_pictures:
             return pack_frame(number, flags_of(frame), frame.rate, b"", pcm_of(frame))
         video = self._encoder.encode(frame.image, number, is_key=is_key)
@@ -191,12 +193,14 @@ class Recorder:
         self._recording: LiveRecording | None = None
 
     def want(self, *, is_wanted: bool) -> None:
-        """Begin or end with the next frame; what is to end before that has one frame.
+        """Begin or end with the next frame.
 
+        A stop that comes before the first frame still yields a one-frame recording.
         Called by the thread that takes commands.
         """
         self._is_wanted = is_wanted
-        self._has_to_begin |= is_wanted
+        if is_wanted:
+            self._has_to_begin = True
 
     @property
     def is_recording(self) -> bool:
